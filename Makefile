@@ -1,0 +1,102 @@
+# Everything a fresh clone needs; `make help` lists the targets.
+# Needs Python 3.11 or newer with venv, and make. Only `cyipopt` also wants a C compiler and Python's headers.
+# pip's own environment variables and configuration (index, proxy, wheels at hand) are honoured.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+# Steps build on one environment and the logs are meant to be read from top to bottom.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help venv install cyipopt demo test lint format types layers pytest slow docs bench clean distclean
+
+# Figures are written to files, and no documentation theme needs to talk about its own future.
+export MPLBACKEND := Agg
+export NO_MKDOCS_2_WARNING := 1
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- the environment: one stamp per set of packages, so a second run costs nothing ----
+
+$(VENV)/.core: pyproject.toml
+	@echo "== venv: collocode and its core dependencies into $(VENV) (wheels only)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "== install: Pyomo with its solver, test and documentation tools into $(VENV)"
+	@$(PIP) install --editable '.[pyomo,test,docs]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.core
+	@echo "== bench: the systems that the benchmarks compare with into $(VENV)"
+	@$(PIP) install --editable '.[pyomo,bench]'
+	@touch $@
+
+venv: $(VENV)/.core ## what the main job needs: the package and its core dependencies
+
+install: $(VENV)/.dev ## venv, and Pyomo, test and documentation tools
+
+cyipopt: $(VENV)/.core ## build cyipopt against the Ipopt inside the casadi wheel
+	@echo "== cyipopt: build against casadi's own Ipopt, unless that has been done"
+	@$(BIN)/python tools/build_cyipopt.py
+
+# ---- the main job ----
+
+demo: $(VENV)/.core ## fit the Van der Pol oscillator and write results/van_der_pol
+	@echo "== demo: collocode solve models/van_der_pol.py"
+	@$(BIN)/collocode solve models/van_der_pol.py --out results/van_der_pol
+
+# ---- checks: from the quickest to the slowest, pytest's closing line last ----
+
+test: install cyipopt lint types layers docs demo pytest ## all checks, the demo and the tests
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	@echo "== lint: ruff"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: $(VENV)/.dev ## let ruff repair what it can
+	@echo "== format: ruff"
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+types: $(VENV)/.dev ## mypy on the package
+	@echo "== types: mypy"
+	@$(BIN)/mypy
+
+layers: $(VENV)/.dev ## imports go downwards only
+	@echo "== layers: import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/.dev ## build the documentation into site/, warnings are errors
+	@echo "== docs: mkdocs"
+	@$(BIN)/mkdocs build --quiet --strict
+
+pytest: $(VENV)/.dev ## tests and doctests, without the slow ones; PYTEST_ARGS is passed on
+	@echo "== pytest: tests and doctests"
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+slow: $(VENV)/.dev ## the tests marked slow
+	@echo "== pytest: slow tests"
+	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+bench: $(VENV)/.bench ## every benchmark in benchmarks/, one after the other
+	@for script in benchmarks/[!_]*.py; do \
+		echo "== bench: $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
+
+clean: ## remove results, the built site and the checkers' caches
+	@echo "== clean: results, site, build products, caches"
+	@rm -rf results site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the environment
+	@echo "== distclean: $(VENV)"
+	@rm -rf $(VENV)

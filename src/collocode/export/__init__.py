@@ -1,0 +1,1 @@
+"""Exporters: the NLP record in other tools' terms."""

@@ -1,0 +1,1 @@
+"""The model: data, networks, dynamics, losses, problems.  No grid and no solver in sight."""

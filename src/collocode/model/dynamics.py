@@ -1,0 +1,171 @@
+r"""Right-hand sides with unknown parts: :math:`\dot x = f(t, x, u, p, \mathrm{NN}_\theta)`.
+
+From one end of the scale to the other:
+
+* `NeuralODE(MLP((2, 32, 2)))`: the network alone;
+* `Dynamics(rhs, networks={...}, parameters=[...])`: known physics with networks and physical
+  parameters inside (grey-box);
+* `Dynamics(rhs, parameters=[...])`: a known ODE, classical parameter estimation.
+
+``rhs(t, x, u, p, nn)`` gets `Named` vectors of CasADi scalars and calls networks through ``nn``.
+It is called once, symbolically, whatever the number of data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import InputError
+from .named import Named, Networks, stack
+from .network import MLP
+
+RightHandSide = Callable[[Any, Named, Named, Named, Networks], Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A physical parameter to be estimated.
+
+    Parameters
+    ----------
+    name : as ``p.<name>`` in the right-hand side.
+    start : first guess.
+    lower, upper : bounds.
+    unit : for reports.
+    per_experiment : whether every experiment has a value of its own.
+
+    Raises
+    ------
+    InputError
+        Crossed bounds, or a start that is not finite or outside the bounds.
+    """
+
+    name: str
+    start: float
+    lower: float = -np.inf
+    upper: float = np.inf
+    unit: str = ""
+    per_experiment: bool = False
+
+    def __post_init__(self) -> None:
+        check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
+        if not np.isfinite(self.start):
+            raise InputError(
+                f"parameter {self.name!r} starts at {self.start}; give a finite guess."
+            )
+        if not self.lower <= self.start <= self.upper:
+            raise InputError(
+                f"parameter {self.name!r} starts at {self.start:g}, outside its bounds "
+                f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
+            )
+
+
+def check_bounds(lower: float, upper: float, what: str) -> None:
+    """Refuse NaN and crossed bounds."""
+    if np.isnan(lower) or np.isnan(upper):
+        raise InputError(f"a bound of {what} is NaN; use -inf and inf for none.")
+    if lower > upper:
+        raise InputError(f"the bounds of {what} cross ({lower:g} > {upper:g}); swap them.")
+
+
+class DynamicsLike(Protocol):
+    """What a `Problem` asks of its dynamics."""
+
+    @property
+    def networks(self) -> Mapping[str, MLP]: ...
+    @property
+    def parameters(self) -> Sequence[Parameter]: ...
+    def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
+        """Return the state derivatives, one a state."""
+
+    def normalised(self, ranges: Mapping[str, tuple[float, float]]) -> DynamicsLike:
+        """Return the dynamics with network inputs and outputs scaled to the data's ranges."""
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """User-written dynamics; see the module docstring.
+
+    Parameters
+    ----------
+    function : ``rhs(t, x, u, p, nn)``; returns a sequence or a mapping from state to derivative.
+    networks : networks by name.
+    parameters : physical parameters.
+
+    Examples
+    --------
+    >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x[0]], parameters=[Parameter("k", 1.0)])
+    >>> [parameter.name for parameter in decay.parameters]
+    ['k']
+    """
+
+    function: RightHandSide
+    networks: Mapping[str, MLP] = field(default_factory=dict)
+    parameters: Sequence[Parameter] = ()
+
+    def __post_init__(self) -> None:
+        names = [p.name for p in self.parameters]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+
+    def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
+        """Call the user's function."""
+        return self.function(t, x, u, p, nn)
+
+    def normalised(self, ranges: Mapping[str, tuple[float, float]]) -> Dynamics:
+        """Return self: what a user's network is fed with is the user's choice."""
+        return self
+
+
+@dataclass(frozen=True)
+class NeuralODE:
+    r"""A network as the whole right-hand side, :math:`\dot x = N_\theta([t,]\,x[, u])`.
+
+    Parameters
+    ----------
+    network : an `MLP`; inputs = [time] + states [+ inputs], outputs = states.
+    time : whether t is the first network input.
+    inputs : names of the exogenous inputs that follow the states.
+    """
+
+    network: MLP
+    time: bool = False
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def networks(self) -> Mapping[str, MLP]:
+        """The network, under the name ``nn``."""
+        return {"nn": self.network}
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """None."""
+        return ()
+
+    def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
+        """Return the network's output."""
+        needed = self.time + len(x) + len(self.inputs)
+        if self.network.inputs != needed or self.network.outputs != len(x):
+            raise InputError(
+                f"{len(x)} states{', time' if self.time else ''} and {len(self.inputs)} inputs need "
+                f"an MLP from {needed} to {len(x)}, not {self.network.sizes}."
+            )
+        return nn.nn(stack([*([t] if self.time else []), x, *(u[name] for name in self.inputs)]))
+
+    def normalised(self, ranges: Mapping[str, tuple[float, float]]) -> NeuralODE:
+        """Scale states, time and inputs to about [-1, 1] and slopes to the data's own."""
+        if self.network.shift or self.network.scale or self.network.output_scale:
+            return self
+        states = [name for name in ranges if name.startswith("x:")]
+        order = [*(["t"] if self.time else []), *states, *(f"u:{name}" for name in self.inputs)]
+        if len(order) != self.network.inputs or len(states) != self.network.outputs:
+            return self  # rhs() will say what does not fit
+        low, high = np.array([ranges[name] for name in order]).T
+        slopes = [ranges[name.replace("x:", "slope:")][1] for name in states]
+        shifted = self.network.normalised(0.5 * (low + high), 0.5 * (high - low), slopes)
+        return replace(self, network=shifted)

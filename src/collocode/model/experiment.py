@@ -1,0 +1,224 @@
+"""Experiments: what was measured, when, under which inputs, from which initial state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..numerics.signals import Signal
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What is known of one initial state: its value and how far to trust it.
+
+    Use `fixed`, `weighted` or `free`.
+
+    Examples
+    --------
+    >>> fixed(1.0).is_fixed, weighted(1.0, std=0.1).is_fixed, free().std
+    (True, False, inf)
+    """
+
+    value: float = float("nan")
+    std: float = float("inf")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the state is not a variable of the problem."""
+        return self.std == 0.0
+
+
+def fixed(value: float) -> Initial:
+    """Pin an initial state to ``value``."""
+    return _checked(value, 0.0)
+
+
+def weighted(value: float, std: float) -> Initial:
+    """Add the prior ((x(0) - value)/std)² of an initial state to the loss."""
+    if not (np.isfinite(std) and std > 0.0):
+        raise InputError(f"the std of a weighted initial state must be positive, not {std}.")
+    return _checked(value, std)
+
+
+def free() -> Initial:
+    """Leave an initial state to the optimiser (the default)."""
+    return Initial()
+
+
+def _checked(value: float, std: float) -> Initial:
+    if not np.isfinite(value):
+        raise InputError(f"an initial state must be finite, not {value}; use free() if unknown.")
+    return Initial(float(value), float(std))
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """One run: a table of measurements and the conditions it was taken under.
+
+    Parameters
+    ----------
+    times : (N,) strictly increasing, N >= 2.
+    values : (N, outputs) or (N,); NaN marks what was not measured.
+    outputs : names of the columns; empty names them ``y1, y2, ...``.
+    weights : factors of the squared residuals, of the shape of ``values``; None means one.
+    inputs : exogenous signals by name.
+    initial : `fixed`, `weighted` or `free` (or a number, which means fixed) by state name.
+    name : how messages and reports call the experiment.
+    start, end : the window that the model has to cover; default first and last time.
+
+    Raises
+    ------
+    InputError
+        Times that are NaN, unsorted or duplicate, shapes that do not fit, infinite values,
+        negative weights.
+
+    Examples
+    --------
+    >>> Experiment([0.0, 1.0, 2.0], [[1.0], [float("nan")], [3.0]], outputs=("y",))
+    Experiment('experiment', outputs=('y',), samples=3, [0, 2])
+    """
+
+    times: Array
+    values: Array
+    outputs: tuple[str, ...] = ()
+    weights: Array | None = None
+    inputs: Mapping[str, Signal] = field(default_factory=dict)
+    initial: Mapping[str, Initial | float] = field(default_factory=dict)
+    name: str = "experiment"
+    start: float | None = None
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        where = f"experiment {self.name!r}"
+        times = _numbers(self.times, f"{where}: times")
+        values = _numbers(self.values, f"{where}: values")
+        values = values[:, None] if values.ndim == 1 else values
+        check_times(times, where)
+        if values.ndim != 2 or len(values) != len(times):
+            raise InputError(
+                f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
+                "give one row a time."
+            )
+        outputs = tuple(self.outputs) or tuple(f"y{j + 1}" for j in range(values.shape[1]))
+        if len(outputs) != values.shape[1] or len(set(outputs)) != len(outputs):
+            raise InputError(
+                f"{where}: {values.shape[1]} columns need as many different names, not {outputs}."
+            )
+        if np.isinf(values).any():
+            row, column = np.argwhere(np.isinf(values))[0]
+            raise InputError(
+                f"{where}: {outputs[column]!r} is infinite at t = {times[row]:g}; use NaN for missing."
+            )
+        weights = self.weights
+        if weights is not None:
+            weights = np.broadcast_to(_numbers(weights, f"{where}: weights"), values.shape).copy()
+            if not (np.isfinite(weights) & (weights >= 0.0)).all():
+                raise InputError(f"{where}: weights must be finite and not negative.")
+        start = float(times[0]) if self.start is None else float(self.start)
+        end = float(times[-1]) if self.end is None else float(self.end)
+        if start > times[0] or end < times[-1]:
+            raise InputError(
+                f"{where}: the window [{start:g}, {end:g}] does not cover the measurements "
+                f"[{times[0]:g}, {times[-1]:g}]; widen it or cut the data."
+            )
+        initial = {k: v if isinstance(v, Initial) else fixed(v) for k, v in self.initial.items()}
+        for label, value in {
+            "times": times,
+            "values": values,
+            "outputs": outputs,
+            "weights": weights,
+            "inputs": dict(self.inputs),
+            "initial": initial,
+            "start": start,
+            "end": end,
+        }.items():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+            object.__setattr__(self, label, value)
+
+    @property
+    def samples(self) -> int:
+        """Number of times."""
+        return len(self.times)
+
+    @property
+    def jumps(self) -> Array:
+        """Times inside the window at which an input is discontinuous."""
+        assert self.start is not None and self.end is not None
+        jumps = np.unique(np.concatenate([np.empty(0), *(s.jumps for s in self.inputs.values())]))
+        return jumps[(jumps > self.start) & (jumps < self.end)]
+
+    def select(self, outputs: Sequence[str]) -> Experiment:
+        """Return the experiment with only the columns ``outputs``, NaN where it has none."""
+        values = np.full((self.samples, len(outputs)), np.nan)
+        weights = None if self.weights is None else np.ones_like(values)
+        for column, name in enumerate(outputs):
+            if name in self.outputs:
+                values[:, column] = self.values[:, self.outputs.index(name)]
+                if weights is not None and self.weights is not None:
+                    weights[:, column] = self.weights[:, self.outputs.index(name)]
+        return replace(self, values=values, weights=weights, outputs=tuple(outputs))
+
+    def window(self, start: float, end: float, name: str | None = None) -> Experiment:
+        """Return the part of the experiment that was measured in [start, end]."""
+        keep = (self.times >= start) & (self.times <= end)
+        return replace(
+            self,
+            times=self.times[keep],
+            values=self.values[keep],
+            weights=None if self.weights is None else self.weights[keep],
+            initial=self.initial if start <= self.times[0] else {},
+            name=name or self.name,
+            start=None,
+            end=None,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Experiment({self.name!r}, outputs={self.outputs}, samples={self.samples}, "
+            f"[{self.start:g}, {self.end:g}])"
+        )
+
+
+def check_times(times: Array, where: str) -> None:
+    """Refuse times that are too few, NaN, unsorted or duplicate, naming the first culprit."""
+    if times.ndim != 1:
+        raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
+    if len(times) < 2:
+        raise InputError(
+            f"{where}: {len(times)} time is too few; at least 2 are needed."
+            if len(times) == 1
+            else f"{where}: there are no times; add data."
+        )
+    if not np.isfinite(times).all():
+        bad = int(np.flatnonzero(~np.isfinite(times))[0])
+        raise InputError(
+            f"{where}: time in row {bad + 1} is {times[bad]}; drop or repair that row."
+        )
+    steps = np.diff(times)
+    if (steps == 0.0).any():
+        bad = int(np.flatnonzero(steps == 0.0)[0])
+        raise InputError(
+            f"{where}: time {times[bad]:g} occurs twice (rows {bad + 1} and {bad + 2}); "
+            "merge the rows or name an experiment column."
+        )
+    if (steps < 0.0).any():
+        bad = int(np.flatnonzero(steps < 0.0)[0])
+        raise InputError(
+            f"{where}: times are not sorted: {times[bad + 1]:g} (row {bad + 2}) follows "
+            f"{times[bad]:g}; sort the rows or name an experiment column."
+        )
+
+
+def _numbers(values: ArrayLike, where: str) -> Array:
+    try:
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} cannot be read as numbers ({error}).") from error

@@ -1,0 +1,238 @@
+"""The `Problem`: dynamics, data, bounds, loss and regularisation as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..numerics.smoothing import Smoother
+from .dynamics import DynamicsLike, check_bounds
+from .experiment import Experiment, Initial, free
+from .loss import L2, LeastSquares
+
+Array = NDArray[np.float64]
+Bounds = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class PathConstraint:
+    """Bounds on a function of the trajectory, held at every collocation point.
+
+    Parameters
+    ----------
+    name : for messages and exported files.
+    function : ``c(t, x, u, p, nn)``, one scalar.
+    lower, upper : its bounds; equal ones make an invariant.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    lower: float = -np.inf
+    upper: float = np.inf
+
+    def __post_init__(self) -> None:
+        check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The system that made simulated data, for reports only; no fit ever looks at it.
+
+    Parameters
+    ----------
+    rhs : ``rhs(t, x, u)`` in NumPy; returns the derivatives.
+    initial : true initial state of the experiments, by experiment name or one for all.
+    """
+
+    rhs: Callable[..., Any]
+    initial: Mapping[str, Sequence[float]] | Sequence[float]
+
+    def initial_of(self, experiment: str) -> Array:
+        """Return the true initial state of an experiment."""
+        given = self.initial[experiment] if isinstance(self.initial, Mapping) else self.initial
+        return np.asarray(given, dtype=float)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    r"""Identify the unknown parts of :math:`\dot x=f(t,x,u,p,\mathrm{NN}_\theta)` from experiments.
+
+    Parameters
+    ----------
+    dynamics : `NeuralODE` or `Dynamics`.
+    experiments : one `Experiment` or several; they share networks and parameters.
+    states : state names; empty takes the measured outputs.
+    observe : ``h(x, u, p)``, one value an output; None measures the states of the same names.
+    bounds : (lower, upper) by state name, held at every node.
+    loss, regularisation : see `LeastSquares` and `L2`.
+    constraints : path constraints.
+    normalise : whether a `NeuralODE` scales its network to the data's ranges.
+    scaling : typical size by state name, where the data do not tell it (unmeasured states).
+    test : experiments that are predicted, never fitted; their `fixed` initial states are used.
+    truth : the true system, where it is known.
+    name, source : for reports.
+
+    Raises
+    ------
+    InputError
+        Names that do not exist, crossed bounds, a state or output without any data.
+    """
+
+    dynamics: DynamicsLike
+    experiments: Sequence[Experiment]
+    states: tuple[str, ...] = ()
+    observe: Callable[..., Any] | None = None
+    bounds: Bounds = field(default_factory=dict)
+    loss: LeastSquares = LeastSquares()
+    regularisation: L2 = L2()
+    constraints: Sequence[PathConstraint] = ()
+    normalise: bool = True
+    scaling: Mapping[str, float] = field(default_factory=dict)
+    test: Sequence[Experiment] = ()
+    truth: Truth | None = None
+    name: str = "problem"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        experiments = _as_tuple(self.experiments)
+        if not experiments:
+            raise InputError(f"problem {self.name!r} has no experiments; add data.")
+        outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
+        states = tuple(self.states) or outputs
+        if len(set(states)) != len(states):
+            raise InputError(f"state names must differ, not {states}.")
+        names = [e.name for e in experiments]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise InputError(f"two experiments are called {repeated.pop()!r}; rename one.")
+        set_ = object.__setattr__
+        set_(self, "states", states)
+        set_(self, "_outputs", outputs)
+        set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
+        set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
+        self._check_names()
+        for state, (lower, upper) in self.bounds.items():
+            check_bounds(lower, upper, f"state {state!r}")
+        self._check_measured()
+        if self.normalise:
+            set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _check_names(self) -> None:
+        if self.observe is None:
+            unknown = [n for n in self.outputs if n not in self.states]
+            if unknown:
+                raise InputError(
+                    f"measured column {unknown[0]!r} is no state ({', '.join(self.states)}); "
+                    "rename it, leave it out, or give observe=."
+                )
+        for what, names in (
+            ("bounds", self.bounds),
+            ("scaling", self.scaling),
+            *((f"initial of experiment {e.name!r}", e.initial) for e in self.experiments),
+        ):
+            for name in names:
+                if name not in self.states:
+                    raise InputError(
+                        f"{what} names {name!r}, which is no state; states: {', '.join(self.states)}."
+                    )
+        for experiment in (*self.experiments, *self.test):
+            missing = [n for n in self.inputs if n not in experiment.inputs]
+            if missing:
+                raise InputError(
+                    f"experiment {experiment.name!r} has no input {missing[0]!r}; add it."
+                )
+
+    def _check_measured(self) -> None:
+        for column, name in enumerate(self.outputs):
+            if not any(np.isfinite(e.values[:, column]).any() for e in self.experiments):
+                raise InputError(
+                    f"output {name!r} has no finite value in any experiment (all NaN); "
+                    "leave the column out if the state is not measured."
+                )
+        for experiment in self.experiments:
+            count = int(np.isfinite(experiment.values).any(axis=1).sum())
+            if count < 2:
+                raise InputError(
+                    f"experiment {experiment.name!r} has {count} times with a finite value; "
+                    "at least 2 are needed."
+                )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the measured outputs."""
+        return self._outputs  # type: ignore[attr-defined, no-any-return]
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the exogenous inputs, in the order of the first experiment."""
+        return tuple(self.experiments[0].inputs)
+
+    @property
+    def n_measurements(self) -> int:
+        """Number of finite measurements that count (weight above zero)."""
+        return sum(
+            int(np.isfinite(e.values if e.weights is None else e.values[e.weights > 0.0]).sum())
+            for e in self.experiments
+        )
+
+    def initial_of(self, experiment: Experiment, state: str) -> Initial:
+        """Return what is known of an initial state."""
+        known = experiment.initial.get(state, free())
+        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+
+    def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
+        """Return a smooth curve for every output that the experiment measured."""
+        return {
+            name: Smoother(experiment.times, experiment.values[:, column])
+            for column, name in enumerate(self.outputs)
+            if np.isfinite(experiment.values[:, column]).any()
+        }
+
+    @cached_property
+    def spread(self) -> dict[str, float]:
+        """Standard deviation of every output's data."""
+        table = np.vstack([e.values for e in self.experiments])
+        return {name: float(np.nanstd(table[:, j])) for j, name in enumerate(self.outputs)}
+
+    @cached_property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
+        starts = [(e.start, e.end) for e in self.experiments]
+        low, high = float(min(s for s, _ in starts)), float(max(e for _, e in starts))  # type: ignore[type-var, arg-type]
+        ranges = {"t": (low, high)}
+        smooth = [(e, self.smoothers(e)) for e in self.experiments]
+        for state in self.states:
+            curves = [(e, s[state]) for e, s in smooth if self.observe is None and state in s]
+            size = float(self.scaling.get(state, 1.0))
+            if not curves or state in self.scaling:
+                ranges[f"x:{state}"] = (-size, size)
+                ranges[f"slope:{state}"] = (0.0, size / (high - low) * 10.0)
+                continue
+            values = np.concatenate([c(e.times) for e, c in curves])
+            slopes = np.concatenate([c.derivative(e.times) for e, c in curves])
+            middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
+            half = half or abs(middle) or 1.0
+            ranges[f"x:{state}"] = (float(middle - half), float(middle + half))
+            rms = float(np.sqrt(np.mean(slopes**2)))
+            ranges[f"slope:{state}"] = (0.0, rms or half / (high - low))
+        for name in self.inputs:
+            values = np.concatenate([e.inputs[name].values for e in self.experiments])
+            middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
+            ranges[f"u:{name}"] = (float(middle - (half or 1.0)), float(middle + (half or 1.0)))
+        return ranges
+
+    @cached_property
+    def state_scale(self) -> Array:
+        """(states,) typical sizes, powers of two, so that scaling and unscaling are exact."""
+        sizes = [max(abs(v) for v in self.ranges[f"x:{state}"]) for state in self.states]
+        return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
+
+
+def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:
+    return (experiments,) if isinstance(experiments, Experiment) else tuple(experiments)

@@ -1,0 +1,137 @@
+"""A problem's functions as CasADi expressions: built once, from one call of the user's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import casadi as ca
+
+from ..errors import CollocodeError, InputError
+from .named import Named, Networks, stack
+from .problem import PathConstraint, Problem
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """The arguments of the problem's functions as SX columns: t, x, u, p, theta."""
+
+    t: ca.SX
+    x: ca.SX
+    u: ca.SX
+    p: ca.SX
+    theta: ca.SX
+
+    @classmethod
+    def of(cls, problem: Problem) -> Symbols:
+        """Make fresh symbols of the problem's sizes."""
+        weights = sum(n.n_weights for n in problem.dynamics.networks.values())
+        return cls(
+            ca.SX.sym("t"),
+            ca.SX.sym("x", len(problem.states)),
+            ca.SX.sym("u", len(problem.inputs)),
+            ca.SX.sym("p", len(problem.dynamics.parameters)),
+            ca.SX.sym("theta", weights),
+        )
+
+    def tuple(self) -> tuple[ca.SX, ...]:
+        """Return (t, x, u, p, theta)."""
+        return self.t, self.x, self.u, self.p, self.theta
+
+
+def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, Networks]:
+    weights, start = {}, 0
+    for name, network in problem.dynamics.networks.items():
+        weights[name] = s.theta[start : start + network.n_weights]
+        start += network.n_weights
+    names = [q.name for q in problem.dynamics.parameters]
+    return (
+        s.t,
+        Named("state", problem.states, ca.vertsplit(s.x)),
+        Named("input", problem.inputs, ca.vertsplit(s.u) if problem.inputs else []),
+        Named("parameter", names, ca.vertsplit(s.p) if names else []),
+        Networks(problem.dynamics.networks, weights),
+    )
+
+
+def derivatives(problem: Problem, s: Symbols) -> ca.SX:
+    """Return f(t, x, u, p, NN) as an SX column of one entry a state.
+
+    Raises
+    ------
+    InputError
+        If the right-hand side fails, or returns something else than one value a state.
+    """
+    value = _called("the right-hand side", problem.dynamics.rhs, *_arguments(problem, s))
+    if isinstance(value, Mapping):
+        unknown = [n for n in value if n not in problem.states]
+        absent = [n for n in problem.states if n not in value]
+        if unknown or absent:
+            raise InputError(
+                f"the right-hand side returned derivatives of {', '.join(value)}, "
+                f"but the states are {', '.join(problem.states)}."
+            )
+        value = [value[name] for name in problem.states]
+    return _column("the right-hand side", value, len(problem.states), s)
+
+
+def observed(problem: Problem, s: Symbols) -> ca.SX:
+    """Return h(x, u, p) as an SX column of one entry an output."""
+    if problem.observe is None:
+        return s.x[[problem.states.index(name) for name in problem.outputs]]
+    _, x, u, p, _ = _arguments(problem, s)
+    value = _called("observe", problem.observe, x, u, p)
+    if isinstance(value, Mapping):
+        value = [value[name] for name in problem.outputs if name in value]
+    return _column("observe", value, len(problem.outputs), s)
+
+
+def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.SX:
+    """Return the function of a path constraint as an SX scalar."""
+    where = f"path constraint {constraint.name!r}"
+    return _column(where, _called(where, constraint.function, *_arguments(problem, s)), 1, s)
+
+
+def rhs_function(problem: Problem) -> ca.Function:
+    """Return f as a CasADi Function (t, x, u, p, theta) -> dx."""
+    s = Symbols.of(problem)
+    return ca.Function(
+        "rhs", list(s.tuple()), [derivatives(problem, s)], ["t", "x", "u", "p", "theta"], ["dx"]
+    )
+
+
+def output_function(problem: Problem) -> ca.Function:
+    """Return h as a CasADi Function (t, x, u, p, theta) -> y."""
+    s = Symbols.of(problem)
+    return ca.Function(
+        "outputs", list(s.tuple()), [observed(problem, s)], ["t", "x", "u", "p", "theta"], ["y"]
+    )
+
+
+def _called(what: str, function: Any, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except CollocodeError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{what} failed on CasADi symbols ({type(error).__name__}: {error}); "
+            "use arithmetic, casadi or numpy functions, and no if on a state."
+        ) from error
+
+
+def _column(what: str, value: Any, length: int, s: Symbols) -> ca.SX:
+    try:
+        column = ca.SX(stack(value))
+    except (TypeError, NotImplementedError, ValueError) as error:
+        raise InputError(
+            f"{what} returned {type(value).__name__}, not numbers; return a list."
+        ) from error
+    if column.shape != (length, 1):
+        raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
+    known = {str(v) for part in s.tuple() for v in ca.vertsplit(part)}
+    strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
+    if strange:
+        raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")
+    return ca.densify(column)

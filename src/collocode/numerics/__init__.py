@@ -1,0 +1,1 @@
+"""Numerics: schemes, meshes, interpolation, smoothing and input signals (NumPy and SciPy only)."""

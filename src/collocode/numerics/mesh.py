@@ -1,0 +1,128 @@
+"""Meshes: the elements that a time interval is cut into.
+
+A mesh is a frozen, strictly increasing row of points.  Refinement returns a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .barycentric import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Points t_0 < ... < t_E that bound the E elements.
+
+    Parameters
+    ----------
+    points : (E+1,) finite and strictly increasing, in the unit of the data's time.
+
+    Raises
+    ------
+    InputError
+        Fewer than two points, a point that is not finite, or points out of order.
+
+    Examples
+    --------
+    >>> Mesh.uniform(0.0, 1.0, 4).points
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+
+    points: Array
+
+    def __post_init__(self) -> None:
+        points = np.array(self.points, dtype=float).ravel()
+        if len(points) < 2:
+            raise InputError(f"a mesh needs at least two points, but {len(points)} came.")
+        if not np.isfinite(points).all():
+            bad = int(np.flatnonzero(~np.isfinite(points))[0])
+            raise InputError(f"mesh point {bad} is {points[bad]}; give finite times.")
+        steps = np.diff(points)
+        if (steps <= 0.0).any():
+            bad = int(np.flatnonzero(steps <= 0.0)[0])
+            raise InputError(
+                f"mesh points {bad} and {bad + 1} do not increase "
+                f"({points[bad]:g}, {points[bad + 1]:g}); sort them and drop duplicates."
+            )
+        points.setflags(write=False)
+        object.__setattr__(self, "points", points)
+
+    @classmethod
+    def uniform(cls, start: float, end: float, elements: int) -> Mesh:
+        """Cut [start, end] into ``elements`` of equal length."""
+        if isinstance(elements, bool) or int(elements) != elements or elements < 1:
+            raise InputError(f"the number of elements must be a positive integer, not {elements}.")
+        if not end > start:
+            raise InputError(f"a mesh needs start < end, but got [{start:g}, {end:g}].")
+        return cls(np.linspace(start, end, int(elements) + 1))
+
+    @property
+    def elements(self) -> int:
+        """Number E of elements."""
+        return len(self.points) - 1
+
+    @property
+    def steps(self) -> Array:
+        """(E,) lengths h_e."""
+        return np.diff(self.points)
+
+    @property
+    def start(self) -> float:
+        """First point."""
+        return float(self.points[0])
+
+    @property
+    def end(self) -> float:
+        """Last point."""
+        return float(self.points[-1])
+
+    def locate(self, times: ArrayLike) -> tuple[NDArray[np.intp], Array]:
+        """Return the element of each time and its local coordinate in [0, 1].
+
+        A time on an inner mesh point belongs to the element that ends there.  Times may miss the
+        mesh by rounding only (a relative 1e-9 of its length).
+
+        Raises
+        ------
+        InputError
+            If a time lies outside the mesh.
+        """
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        slack = 1e-9 * (self.end - self.start)
+        outside = (t < self.start - slack) | (t > self.end + slack) | ~np.isfinite(t)
+        if outside.any():
+            raise InputError(
+                f"time {t[outside][0]:g} lies outside the mesh [{self.start:g}, {self.end:g}]; "
+                "extend the mesh or drop that time."
+            )
+        element = np.clip(np.searchsorted(self.points, t, side="left") - 1, 0, self.elements - 1)
+        local = (t - self.points[element]) / self.steps[element]
+        return element, np.clip(local, 0.0, 1.0)
+
+    def bisect(self, marked: Iterable[int]) -> Mesh:
+        """Return a mesh in which every marked element is halved."""
+        chosen = np.unique(np.fromiter(marked, dtype=int))
+        if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < self.elements):
+            raise InputError(f"marked elements must lie in 0 ... {self.elements - 1}.")
+        middle = 0.5 * (self.points[chosen] + self.points[chosen + 1])
+        return Mesh(np.sort(np.concatenate([self.points, middle])))
+
+    def with_points(self, times: ArrayLike) -> Mesh:
+        """Return a mesh that also has ``times`` (those inside it) among its points."""
+        extra = np.atleast_1d(np.asarray(times, dtype=float))
+        slack = 1e-9 * (self.end - self.start)
+        distance = np.abs(extra[:, None] - self.points[None, :]).min(axis=1, initial=np.inf)
+        keep = (extra > self.start) & (extra < self.end) & (distance > slack)
+        return Mesh(np.unique(np.concatenate([self.points, extra[keep]])))
+
+    def __len__(self) -> int:
+        return self.elements
+
+    def __repr__(self) -> str:
+        return f"Mesh([{self.start:g}, {self.end:g}], elements={self.elements})"

@@ -1,0 +1,161 @@
+r"""A discretization scheme as validated data.
+
+On an element :math:`[t, t+h]` a scheme has nodes :math:`0=\tau_0<\dots<\tau_m=1` with states
+:math:`X_0,\dots,X_m` and the rows
+
+.. math:: \sum_{j} D_{kj} X_j - h \sum_j B_{kj}\, f(t+\tau_j h, X_j) = 0,\qquad k=1,\dots,m .
+
+The classics arise from the pieces:
+
+* **Radau IIA**: nodes at the Radau points, `D` differentiates the interpolant, `B` picks the row's
+  own stage (``[0 | I]``).
+* **Gauss-Legendre**: the same, plus one row that extrapolates the interpolant to :math:`\tau=1`
+  (a row of zeros in `B`), because its last stage lies inside the element.
+* **Lobatto IIIA** (trapezoid, Hermite-Simpson): the derivative at :math:`\tau_0` is collocated
+  too, so `B` has a first column.
+* **explicit Euler** is ``D=[-1 1], B=[1 0]``; **implicit Euler** ``B=[0 1]``.
+* **global spectral methods** are one element of high degree.
+
+:math:`X_m` of an element is :math:`X_0` of the next, for every scheme, so a chain of elements has
+one state per node.  Orders are derived from the matrices by Butcher's simplifying assumptions
+(Hairer, Norsett & Wanner, *Solving ODEs I*, Theorem II.7.4); nothing about them is typed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import eval_sh_legendre
+
+from ..errors import InputError
+from .barycentric import Array, lagrange_matrix
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    r"""One discretization scheme; see the module docstring for the rows that it stands for.
+
+    Parameters
+    ----------
+    name : the scheme's name, as `collocode.scheme` knows it.
+    degree : number of stages (points where :math:`f` counts) that was asked for.
+    nodes : (m+1,) increasing, from 0 to 1.
+    D : (m, m+1) differentiation part; rows sum to zero.
+    B : (m, m+1) which right-hand sides enter which row.
+    dense : indices of the nodes that the interpolant :math:`x_h(\tau)=\sum_j\ell_j(\tau)X_j` uses.
+
+    Raises
+    ------
+    InputError
+        If the pieces do not fit together or are not consistent (order at least one).
+    """
+
+    name: str
+    degree: int
+    nodes: Array
+    D: Array
+    B: Array
+    dense: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        m = len(self.nodes) - 1
+        if m < 1 or self.nodes[0] != 0.0 or self.nodes[-1] != 1.0:
+            raise InputError(f"scheme {self.name!r}: nodes must start at 0 and end at 1")
+        if np.any(np.diff(self.nodes) <= 0.0):
+            raise InputError(f"scheme {self.name!r}: nodes must increase strictly")
+        for label, matrix in (("D", self.D), ("B", self.B)):
+            if matrix.shape != (m, m + 1):
+                raise InputError(
+                    f"scheme {self.name!r}: {label} has shape {matrix.shape}, "
+                    f"but {m + 1} nodes need {(m, m + 1)}"
+                )
+        size = max(1.0, float(np.abs(self.D).max()))
+        if np.abs(self.D.sum(axis=1)).max() > _TOLERANCE * size:
+            raise InputError(
+                f"scheme {self.name!r}: rows of D must sum to zero (constants are exact)"
+            )
+        if np.abs(self.D @ self.nodes - self.B.sum(axis=1)).max() > _TOLERANCE * size:
+            raise InputError(
+                f"scheme {self.name!r}: D nodes must equal the row sums of B (order one)"
+            )
+
+    @property
+    def intervals(self) -> int:
+        """Number `m` of new states (and of rows, per component) in an element."""
+        return len(self.nodes) - 1
+
+    @cached_property
+    def stages(self) -> tuple[int, ...]:
+        """Indices of the nodes at which the right-hand side is evaluated."""
+        return tuple(int(j) for j in np.flatnonzero(np.abs(self.B).max(axis=0) > 0.0))
+
+    @cached_property
+    def butcher(self) -> tuple[Array, Array, Array]:
+        """Butcher's (A, b, c) of the equivalent Runge-Kutta method, over `stages`."""
+        full = np.linalg.solve(self.D[:, 1:], self.B)
+        full = np.vstack([np.zeros(len(self.nodes)), full])
+        picked = list(self.stages)
+        return full[np.ix_(picked, picked)], full[-1, picked], self.nodes[picked]
+
+    @cached_property
+    def stage_order(self) -> int:
+        r"""Largest q with C(q): :math:`\sum_j a_{ij} P_k(c_j)=\int_0^{c_i} P_k` for k < q."""
+        a, _, c = self.butcher
+        return _first_failure(
+            lambda k: a @ eval_sh_legendre(k, c) - _legendre_primitive(k, c), len(c) + 1
+        )
+
+    @cached_property
+    def order(self) -> int:
+        """Order at the mesh points, min(p, q + r + 1, 2 q + 2) by Butcher's B(p), C(q), D(r)."""
+        a, b, c = self.butcher
+        p = _first_failure(lambda k: b @ eval_sh_legendre(k, c) - (k == 0), 2 * len(c) + 1)
+        r = _first_failure(
+            lambda k: (b * eval_sh_legendre(k, c)) @ a - b * ((k == 0) - _legendre_primitive(k, c)),
+            len(c) + 1,
+        )
+        q = self.stage_order
+        return min(p, q + r + 1, 2 * q + 2)
+
+    @property
+    def dense_order(self) -> int:
+        r"""Order of the interpolant between nodes, :math:`O(h^{q})`, never above the nodal one."""
+        return min(self.order, len(self.dense))
+
+    @cached_property
+    def weights(self) -> Array:
+        """(m+1,) quadrature weights of the nodes, zero where the right-hand side is not used."""
+        weights = np.zeros(len(self.nodes))
+        weights[list(self.stages)] = self.butcher[1]
+        return weights
+
+    def interpolation(self, tau: Array) -> Array:
+        r"""(len(tau), m+1) matrix of :math:`\ell_j(\tau_i)`: states at nodes to states at tau."""
+        matrix = np.zeros((len(np.atleast_1d(tau)), len(self.nodes)))
+        matrix[:, list(self.dense)] = lagrange_matrix(self.nodes[list(self.dense)], tau)
+        at_end = np.atleast_1d(tau) == 1.0  # a mesh point is a state of its own, whatever `dense`
+        matrix[at_end] = 0.0
+        matrix[at_end, -1] = 1.0
+        return matrix
+
+    def __repr__(self) -> str:
+        return f"Scheme({self.name}, degree={self.degree}, order={self.order})"
+
+
+def _legendre_primitive(k: int, c: Array) -> Array:
+    r"""Return :math:`\int_0^c P_k` of the shifted Legendre polynomial."""
+    if k == 0:
+        return c
+    value = eval_sh_legendre(k + 1, c) - eval_sh_legendre(k - 1, c)
+    return np.asarray(value / (2.0 * (2 * k + 1)), dtype=float)
+
+
+def _first_failure(defect: Callable[[int], Any], limit: int) -> int:
+    """Smallest k < limit for which the order condition ``defect(k) = 0`` fails."""
+    return next((k for k in range(limit) if np.abs(defect(k)).max() > _TOLERANCE), limit)

@@ -1,0 +1,136 @@
+"""The catalogue of schemes: how each classic is built from nodes, `D` and `B`.
+
+========================  ==========  ===========  ================================
+name                      degree s    nodal order  also known as
+========================  ==========  ===========  ================================
+``radau``                 1 ... 9     2s - 1       Radau IIA, stiffly accurate
+``gauss``                 1 ... 9     2s           Gauss-Legendre, symmetric
+``lobatto``               2 ... 9     2s - 2       Lobatto IIIA
+``trapezoid``             2           2            Lobatto IIIA, s = 2
+``hermite_simpson``       3           4            Lobatto IIIA, s = 3
+``explicit_euler``        1           1            DG(0), one ResNet layer
+``implicit_euler``        1           1            Radau IIA, s = 1
+``chebyshev``             2 ... 400   global       Chebyshev-Gauss-Lobatto grid
+``legendre_radau``        1 ... 400   global       Legendre-Gauss-Radau grid (flipped)
+``legendre_gauss``        1 ... 400   global       Legendre-Gauss grid
+========================  ==========  ===========  ================================
+
+The global grids are meant for one element (or a few) of high degree; they converge with the
+degree, spectrally where the solution is smooth, at the price of dense rows.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import roots_jacobi, roots_legendre
+
+from ..errors import InputError
+from .barycentric import Array, differentiation_matrix, integration_matrix, lagrange_matrix
+from .scheme import Scheme
+
+
+def _collocation(name: str, stages: Array) -> Scheme:
+    """Collocate at ``stages`` in (0, 1]; add the end of the element when it is not among them."""
+    s = len(stages)
+    interpolated = np.concatenate([[0.0], stages])
+    derivative = differentiation_matrix(interpolated)[1:]
+    pick = np.hstack([np.zeros((s, 1)), np.eye(s)])
+    if stages[-1] == 1.0:
+        return Scheme(name, s, interpolated, derivative, pick, tuple(range(s + 1)))
+    nodes = np.concatenate([interpolated, [1.0]])
+    extrapolation = np.append(-lagrange_matrix(interpolated, 1.0)[0], 1.0)
+    D = np.vstack([np.hstack([derivative, np.zeros((s, 1))]), extrapolation])
+    B = np.vstack([np.hstack([pick, np.zeros((s, 1))]), np.zeros(s + 2)])
+    return Scheme(name, s, nodes, D, B, tuple(range(s + 1)))
+
+
+def _radau(name: str, s: int) -> Scheme:
+    inner = roots_jacobi(s - 1, 1.0, 0.0)[0] if s > 1 else np.empty(0)
+    return _collocation(name, np.append(0.5 * (inner + 1.0), 1.0))
+
+
+def _gauss(name: str, s: int) -> Scheme:
+    return _collocation(name, 0.5 * (roots_legendre(s)[0] + 1.0))
+
+
+def _lobatto(name: str, s: int) -> Scheme:
+    inner = roots_jacobi(s - 2, 1.0, 1.0)[0] if s > 2 else np.empty(0)
+    nodes = np.concatenate([[0.0], 0.5 * (inner + 1.0), [1.0]])
+    A = integration_matrix(nodes, nodes[1:])
+    inverse = np.linalg.inv(A[:, 1:])
+    D = np.hstack([-inverse.sum(axis=1, keepdims=True), inverse])
+    B = np.hstack([inverse @ A[:, :1], np.eye(s - 1)])
+    return Scheme(name, s, nodes, D, B, tuple(range(s)))
+
+
+def _chebyshev(name: str, s: int) -> Scheme:
+    nodes = 0.5 * (1.0 - np.cos(np.pi * np.arange(s + 1) / s))
+    nodes[-1] = 1.0
+    return _collocation(name, nodes[1:])
+
+
+def _explicit_euler(name: str, s: int) -> Scheme:
+    D, B = np.array([[-1.0, 1.0]]), np.array([[1.0, 0.0]])
+    return Scheme(name, s, np.array([0.0, 1.0]), D, B, (0, 1))
+
+
+_CATALOGUE: dict[str, tuple[Callable[[str, int], Scheme], range, int]] = {
+    "radau": (_radau, range(1, 10), 3),
+    "gauss": (_gauss, range(1, 10), 3),
+    "lobatto": (_lobatto, range(2, 10), 3),
+    "trapezoid": (_lobatto, range(2, 3), 2),
+    "hermite_simpson": (_lobatto, range(3, 4), 3),
+    "explicit_euler": (_explicit_euler, range(1, 2), 1),
+    "implicit_euler": (_radau, range(1, 2), 1),
+    "chebyshev": (_chebyshev, range(2, 401), 60),
+    "legendre_radau": (_radau, range(1, 401), 60),
+    "legendre_gauss": (_gauss, range(1, 401), 60),
+}
+GLOBAL_SCHEMES = frozenset({"chebyshev", "legendre_radau", "legendre_gauss"})
+
+
+def scheme_names() -> tuple[str, ...]:
+    """Names that `scheme` knows.
+
+    Examples
+    --------
+    >>> scheme_names()[:3]
+    ('radau', 'gauss', 'lobatto')
+    """
+    return tuple(_CATALOGUE)
+
+
+@lru_cache(maxsize=64)
+def scheme(name: str = "radau", degree: int | None = None) -> Scheme:
+    """Return the scheme called ``name`` with ``degree`` stages.
+
+    Parameters
+    ----------
+    name : one of `scheme_names`; hyphens count as underscores.
+    degree : number of stages s; None takes the scheme's usual one (Radau: 3).
+
+    Raises
+    ------
+    InputError
+        Unknown name (the nearest known one is suggested) or degree out of range.
+
+    Examples
+    --------
+    >>> scheme("radau", 3).order, scheme("gauss", 2).order, scheme("trapezoid").order
+    (5, 4, 2)
+    """
+    key = str(name).lower().replace("-", "_")
+    if key not in _CATALOGUE:
+        near = difflib.get_close_matches(key, _CATALOGUE, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(_CATALOGUE)}."
+        raise InputError(f"unknown scheme {name!r}; {hint}")
+    build, allowed, usual = _CATALOGUE[key]
+    degree = usual if degree is None else degree
+    if isinstance(degree, bool) or int(degree) != degree or int(degree) not in allowed:
+        span = f"{allowed[0]}" if len(allowed) == 1 else f"{allowed[0]} to {allowed[-1]}"
+        raise InputError(f"scheme {key!r} has no degree {degree}; choose {span}.")
+    return build(key, int(degree))

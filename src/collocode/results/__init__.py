@@ -1,0 +1,1 @@
+"""Results: statuses, trained models, solutions, simulation, scores, files."""

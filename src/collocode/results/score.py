@@ -1,0 +1,163 @@
+"""Scores: how far the fit is from the data, and from the truth where that is known.
+
+Mean squared errors are means over times and outputs, in the data's units.  ``simulated`` means by
+an independent integrator; only that number says what the learnt model does on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.experiment import Experiment, Initial
+from ..model.problem import Truth
+from .simulate import integrate, simulate
+from .solution import Solution
+
+Array = NDArray[np.float64]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors on one experiment.
+
+    Attributes
+    ----------
+    experiment, role : its name; ``train`` or ``test``.
+    collocated : MSE of the collocated states against the data (train only).
+    simulated : MSE of the simulated model against the data, from the fitted (train) or given (test)
+        initial state.
+    truth : the same against the true trajectory, where it is known.
+    truth_from_true_initial : against the truth, simulated from the true initial state.
+    gap : largest relative difference of collocated and simulated states (train only).
+    """
+
+    experiment: str
+    role: str
+    collocated: float = NAN
+    simulated: float = NAN
+    truth: float = NAN
+    truth_from_true_initial: float = NAN
+    gap: float = NAN
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, NaN as None."""
+        return {
+            k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()
+        }
+
+
+def score_all(solution: Solution) -> list[Score]:
+    """Score every experiment of a solution."""
+    trained = [_train(solution, number) for number in range(len(solution.trajectories))]
+    return trained + [_test(solution, experiment) for experiment in solution.test]
+
+
+def _train(solution: Solution, number: int) -> Score:
+    part = solution.trajectories[number]
+    experiment, model = part.experiment, solution.model.with_parameters(part.parameters)
+    t = experiment.times
+    run = solution.simulate(number)
+    u = _inputs_at(solution, experiment, t)
+    collocated = solution.fitted(t, number)
+    truth = true_states(solution, experiment, t)
+    from_truth = simulated = NAN
+    if truth is not None:
+        simulated = mse(run.states, truth)
+        start = true_states(solution, experiment, np.array([part.times[0], *t[t > part.times[0]]]))
+        assert start is not None
+        again = solution.simulate(number, initial=start[0])
+        from_truth = mse(again.states, truth)
+    return Score(
+        experiment.name,
+        "train",
+        mse(collocated, experiment.values),
+        mse(model.observe(run.states, u), experiment.values),
+        simulated,
+        from_truth,
+        solution.gap(number),
+    )
+
+
+def _test(solution: Solution, experiment: Experiment) -> Score:
+    initial = test_initial(solution, experiment)
+    if initial is None:
+        return Score(experiment.name, "test")
+    assert experiment.start is not None
+    times = np.unique(np.append(experiment.start, experiment.times))
+    run = simulate(solution.model, initial, times, experiment.inputs)
+    states = run.states[np.isin(times, experiment.times)]
+    u = _inputs_at(solution, experiment, experiment.times)
+    truth = true_states(solution, experiment, experiment.times)
+    against_truth = NAN if truth is None else mse(states, truth)
+    return Score(
+        experiment.name,
+        "test",
+        NAN,
+        mse(solution.model.observe(states, u), experiment.values),
+        against_truth,
+        against_truth if _uses_truth(solution, experiment) else NAN,
+    )
+
+
+def test_initial(solution: Solution, experiment: Experiment) -> Array | None:
+    """Initial state of a test experiment: the given one, the true one, or the fit's last state."""
+    given = [experiment.initial.get(name) for name in solution.model.states]
+    if all(isinstance(v, Initial) and np.isfinite(v.value) for v in given):
+        return np.array([v.value for v in given if isinstance(v, Initial)])
+    assert experiment.start is not None
+    truth = true_states(solution, experiment, np.array([experiment.start, experiment.start + 1e-9]))
+    if truth is not None:
+        return truth[0]
+    for part in solution.trajectories:
+        if np.isclose(part.times[-1], experiment.start):
+            return part.states[-1]
+    return None
+
+
+def _uses_truth(solution: Solution, experiment: Experiment) -> bool:
+    return solution.truth is not None and not experiment.initial
+
+
+def true_states(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
+    """(N, states) true states at ``times``, or None if the truth is not known."""
+    truth = solution.truth
+    if truth is None:
+        return None
+    start, initial = _true_start(solution, truth, experiment)
+    jumps = experiment.jumps
+    names = [n for n in solution.model.inputs if n in experiment.inputs]
+
+    def rhs(t: float, x: Array) -> Array:
+        return np.asarray(truth.rhs(t, x, [float(experiment.inputs[n](t)[0]) for n in names]))
+
+    if times[0] == start:
+        return integrate(rhs, initial, times, jumps, method="DOP853", rtol=1e-10, atol=1e-12).states
+    grid = np.append(start, times)
+    return integrate(rhs, initial, grid, jumps, method="DOP853", rtol=1e-10, atol=1e-12).states[1:]
+
+
+def _true_start(solution: Solution, truth: Truth, experiment: Experiment) -> tuple[float, Array]:
+    """One initial state for all means one trajectory, from the start of the first experiment."""
+    if isinstance(truth.initial, dict):
+        assert experiment.start is not None
+        return experiment.start, truth.initial_of(experiment.name)
+    return float(solution.trajectories[0].times[0]), truth.initial_of(experiment.name)
+
+
+def mse(a: Array, b: Array) -> float:
+    """Mean of the squared differences where ``b`` is finite; inf if ``a`` breaks down there."""
+    known = np.isfinite(b)
+    if not known.any():
+        return NAN
+    error = float(np.mean((a[known] - b[known]) ** 2))
+    return error if np.isfinite(error) else float("inf")
+
+
+def _inputs_at(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
+    columns = [experiment.inputs[name](times) for name in solution.model.inputs]
+    return np.column_stack(columns) if columns else None

@@ -1,0 +1,260 @@
+"""The `Solution`: a solved problem as values that outlive the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..model.experiment import Experiment
+from ..model.problem import Truth
+from ..model.symbolic import output_function, rhs_function
+from ..numerics.mesh import Mesh
+from ..numerics.scheme import Scheme
+from ..transcription.nlp import NLP
+from ..transcription.tape import Tape
+from .model import TrainedModel, TrainedNetwork
+from .simulate import Simulation, simulate
+from .status import SolverResult
+
+if TYPE_CHECKING:
+    from .score import Score
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The collocated states of one experiment.
+
+    Attributes
+    ----------
+    experiment : what was measured.
+    mesh, times, states : elements; (nodes,) times; (nodes, states) values.
+    multipliers : (elements, intervals, states) of the collocation rows.
+    parameters : (parameters,) as this experiment sees them.
+    """
+
+    experiment: Experiment
+    mesh: Mesh
+    times: Array
+    states: Array
+    multipliers: Array
+    parameters: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a fit returns; see the methods.
+
+    Attributes
+    ----------
+    name : the problem's name.
+    result : the solver's answer, with status, history and timings.
+    model : the trained right-hand side, as data.
+    scheme : the discretization scheme.
+    trajectories : one an experiment.
+    test : experiments that were not fitted.
+    truth : the true system, where the problem knew it (not saved).
+    nlp : the NLP, unless the solution was loaded from a file.
+    """
+
+    name: str
+    result: SolverResult
+    model: TrainedModel
+    scheme: Scheme
+    trajectories: tuple[Trajectory, ...]
+    test: tuple[Experiment, ...] = ()
+    truth: Truth | None = None
+    nlp: NLP | None = None
+
+    @classmethod
+    def of(cls, nlp: NLP, result: SolverResult) -> Solution:
+        """Read a solver's point by the NLP's layout."""
+        problem, layout, x = nlp.problem, nlp.layout, result.x
+        names = [q.name for q in problem.dynamics.parameters]
+        tapes = nlp.cache(
+            "tapes", lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem)))
+        )
+        trajectories = tuple(
+            Trajectory(
+                experiment,
+                part.mesh,
+                part.times,
+                x[part.states],
+                result.lam_g[part.rows],
+                x[layout.parameter_columns(number, names)],
+            )
+            for number, (experiment, part) in enumerate(
+                zip(problem.experiments, layout.experiments, strict=True)
+            )
+        )
+        model = TrainedModel(
+            problem.states,
+            problem.inputs,
+            problem.outputs,
+            tuple(names),
+            *tapes,
+            trajectories[0].parameters,
+            dict(problem.dynamics.networks),
+            x[layout.weights],
+        )
+        return cls(
+            problem.name,
+            result,
+            model,
+            nlp.scheme,
+            trajectories,
+            tuple(problem.test),
+            problem.truth,
+            nlp,
+        )
+
+    # ---- how it went -------------------------------------------------------------------------
+
+    @property
+    def success(self) -> bool:
+        """Whether the solver converged to the requested tolerance."""
+        return self.result.success
+
+    @property
+    def status(self) -> str:
+        """Termination and worth of the point, in words."""
+        return f"{self.result.termination.value} ({self.result.status.value})"
+
+    # ---- what was learnt ---------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Estimated parameters; an experiment's own are called ``name[experiment]``."""
+        own = set(self.nlp.layout.own_names) if self.nlp is not None else self._varying()
+        found: dict[str, float] = {}
+        for j, name in enumerate(self.model.parameter_names):
+            for part in self.trajectories if name in own else self.trajectories[:1]:
+                label = f"{name}[{part.experiment.name}]" if name in own else name
+                found[label] = float(part.parameters[j])
+        return found
+
+    def _varying(self) -> set[str]:
+        table = np.array([part.parameters for part in self.trajectories])
+        return {
+            name
+            for j, name in enumerate(self.model.parameter_names)
+            if len(table) > 1 and np.ptp(table[:, j]) > 0.0
+        }
+
+    def network(self, name: str | None = None) -> TrainedNetwork:
+        """Return a trained network as a plain callable."""
+        return self.model.network(name)
+
+    def states(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, states) collocated states at any times inside the mesh, by the interpolant."""
+        part = self.trajectories[self.index(experiment)]
+        element, tau = part.mesh.locate(times)
+        m = self.scheme.intervals
+        nodes = part.states[element[:, None] * m + np.arange(m + 1)[None, :]]
+        return np.asarray(np.einsum("ij,ijk->ik", self.scheme.interpolation(tau), nodes))
+
+    def simulate(
+        self,
+        experiment: int | str = 0,
+        initial: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        **options: Any,
+    ) -> Simulation:
+        """Integrate the trained model under an experiment's inputs, from its fitted initial state.
+
+        Parameters
+        ----------
+        experiment : number or name.
+        initial : another initial state.
+        times : where to report; default the measurement times (and the start of the window).
+        options : as for `collocode.simulate`.
+        """
+        part = self.trajectories[self.index(experiment)]
+        start = part.times[0]
+        t = part.experiment.times if times is None else np.asarray(times, dtype=float)
+        reported = t if len(t) and t[0] == start else np.append(start, t)
+        x = part.states[0] if initial is None else initial
+        model = self.model.with_parameters(part.parameters)
+        run = simulate(model, x, reported, part.experiment.inputs, **options)
+        if len(reported) != len(t):
+            run = replace(run, times=run.times[1:], states=run.states[1:])
+        return run
+
+    def predict(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, outputs) outputs of the simulated model at ``times``."""
+        part = self.trajectories[self.index(experiment)]
+        run = self.simulate(experiment, times=times)
+        return self._observe(run.states, part, run.times)
+
+    def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, outputs) outputs of the collocated states at ``times``."""
+        part = self.trajectories[self.index(experiment)]
+        return self._observe(self.states(times, experiment), part, np.asarray(times, dtype=float))
+
+    def _observe(self, states: Array, part: Trajectory, times: Array) -> Array:
+        u = [part.experiment.inputs[name](times) for name in self.model.inputs]
+        model = self.model.with_parameters(part.parameters)
+        return model.observe(states, np.column_stack(u) if u else None)
+
+    def gap(self, experiment: int | str = 0) -> float:
+        """Largest difference of collocated and simulated states at the nodes, relative to size.
+
+        A good collocation fit that does not re-simulate misleads; this number tells.  It is inf
+        if the simulation breaks down.
+        """
+        part = self.trajectories[self.index(experiment)]
+        run = self.simulate(experiment, times=part.times)
+        if not run.complete:
+            return float("inf")
+        size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
+        return float((np.abs(run.states - part.states) / size).max())
+
+    def score(self) -> list[Score]:
+        """Errors on every experiment, fitted and test; see `collocode.results.score`."""
+        from .score import score_all
+
+        return score_all(self)
+
+    # ---- access and tables -------------------------------------------------------------------
+
+    def index(self, experiment: int | str) -> int:
+        """Return the number of an experiment given by number or name."""
+        names = [part.experiment.name for part in self.trajectories]
+        if isinstance(experiment, str):
+            if experiment not in names:
+                raise InputError(
+                    f"there is no experiment {experiment!r}; there are: {', '.join(names)}."
+                )
+            return names.index(experiment)
+        if not -len(names) <= experiment < len(names):
+            raise InputError(f"there is no experiment {experiment}; there are {len(names)}.")
+        return experiment % len(names)
+
+    def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
+        """Nodes as a table: time, collocated and simulated states."""
+        part = self.trajectories[self.index(experiment)]
+        run = self.simulate(experiment, times=part.times)
+        columns: Mapping[str, Array] = {
+            "time": part.times,
+            **{name: part.states[:, i] for i, name in enumerate(self.model.states)},
+            **{f"{name}_simulated": run.states[:, i] for i, name in enumerate(self.model.states)},
+        }
+        return pd.DataFrame(columns)
+
+    def save(self, path: Any) -> None:
+        """Write the solution to an ``.npz`` file of plain numbers and text."""
+        from .store import save
+
+        save(self, path)
+
+
+def experiments_of(solution: Solution) -> Sequence[Experiment]:
+    """Return the fitted experiments."""
+    return [part.experiment for part in solution.trajectories]

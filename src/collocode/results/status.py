@@ -1,0 +1,85 @@
+"""How a solve ended: two enums and the solver's own words.
+
+`Termination` says why the solver stopped, `SolutionStatus` what its point is worth; the split, and
+most of the names, are those of ``pyomo.contrib.solver.common.results``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Termination(Enum):
+    """Why the solver stopped."""
+
+    CONVERGED = "converged"
+    ACCEPTABLE = "converged to acceptable level only"
+    ITERATION_LIMIT = "iteration limit"
+    TIME_LIMIT = "time limit"
+    INFEASIBLE = "locally infeasible"
+    DIVERGING = "iterates diverge"
+    STALLED = "no further progress"
+    INTERRUPTED = "interrupted"
+    EVALUATION_ERROR = "a function could not be evaluated"
+    ERROR = "solver error"
+
+
+class SolutionStatus(Enum):
+    """What the returned point is worth."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    NONE = "no solution"
+
+
+@dataclass(frozen=True, eq=False)
+class SolverResult:
+    r"""What a solver hands back, whatever the solver, in the NLP's own units.
+
+    Attributes
+    ----------
+    x : (columns,) the point: the last iterate, or the best one if the solver stopped early.
+    lam_g, lam_x : multipliers with L = f + λᵀ g (positive at an active upper bound).
+    objective, violation : f, and the largest violation of a row or bound, at ``x``.
+    termination, status, message : see the enums; ``message`` is the solver's own text.
+    history : per iteration: ``objective``, ``primal`` and ``dual`` infeasibility, ``mu``, ``step``.
+    timings : seconds by what they were spent on.
+    interface, solver, linear_solver, options : what ran.
+    """
+
+    x: Array
+    lam_g: Array
+    lam_x: Array
+    objective: float
+    violation: float
+    termination: Termination
+    status: SolutionStatus
+    message: str
+    history: dict[str, Array] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    interface: str = ""
+    solver: str = ""
+    linear_solver: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def iterations(self) -> int:
+        """Number of iterations."""
+        return max(0, len(self.history.get("objective", ())) - 1)
+
+    @property
+    def success(self) -> bool:
+        """Whether the point is a solution to the requested tolerance."""
+        return self.termination is Termination.CONVERGED
+
+    def with_timings(self, **seconds: float) -> SolverResult:
+        """Return the result with more timings."""
+        return replace(self, timings={**self.timings, **seconds})

@@ -1,0 +1,1 @@
+"""Solvers: adapters from the NLP record to IPOPT, one file an interface."""

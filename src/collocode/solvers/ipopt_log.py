@@ -1,0 +1,43 @@
+"""Reading what only IPOPT's own log tells: where the time went, and which linear solver ran."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_ENTRIES = {
+    # factorisations and back-solves; MUMPS's own factorisation entry stays at zero
+    "linear solver": ("StdAugSystemSolverMultiSolve",),
+}
+
+
+@contextmanager
+def log_file() -> Iterator[Path]:
+    """Yield the path of a log file that is gone afterwards."""
+    with TemporaryDirectory(prefix="collocode-") as folder:
+        yield Path(folder) / "ipopt.log"
+
+
+def read_timings(path: Path) -> dict[str, float]:
+    """Return seconds by `_ENTRIES` from a log written with ``print_timing_statistics``."""
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    timings = {}
+    for label, names in _ENTRIES.items():
+        found = [
+            re.search(rf"^\s*{re.escape(name)}\.*:\s.*?wall:\s*([\d.eE+-]+)\)", text, re.MULTILINE)
+            for name in names
+        ]
+        seconds = [float(match.group(1)) for match in found if match]
+        if seconds:
+            timings[label] = sum(seconds)
+    return timings
+
+
+def read_linear_solver(path: Path) -> str:
+    """Return the linear solver's name as IPOPT logged it, or an empty string."""
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    match = re.search(r"running with linear solver ([\w-]+)", text)
+    return match.group(1).rstrip(".").lower() if match else ""

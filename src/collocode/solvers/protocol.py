@@ -1,0 +1,65 @@
+"""What every solver interface offers, and how one is chosen.
+
+A solver is built once for an NLP's functions and then solves as often as data, starts and bounds
+change.  The three interfaces (CasADi's, cyipopt's and Pyomo's) differ in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results.status import SolverResult
+from ..transcription.nlp import NLP
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One iteration, as shown to a caller: number, objective, infeasibilities."""
+
+    iteration: int
+    objective: float
+    primal: float
+    dual: float = float("nan")
+
+
+OnIteration = Callable[[Progress], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class WarmStart:
+    """Multipliers to start from, in the NLP's own units and sign (the point is ``nlp.start``)."""
+
+    lam_g: Array
+    lam_x: Array
+
+
+class Solver(Protocol):
+    """A solver built for one NLP structure."""
+
+    def solve(
+        self, nlp: NLP, warm: WarmStart | None = None, on_iteration: OnIteration | None = None
+    ) -> SolverResult:
+        """Solve the NLP (same functions; its own start, bounds and parameters)."""
+
+
+class BestIterate:
+    """Keeps the best point seen: feasible before infeasible, then by objective or violation."""
+
+    def __init__(self, tolerance: float = 1e-6) -> None:
+        self.tolerance = tolerance
+        self.x: Array | None = None
+        self._key: tuple[bool, float] = (True, np.inf)
+
+    def offer(self, x: Array, objective: float, violation: float) -> None:
+        """Look at one iterate."""
+        feasible = violation <= self.tolerance
+        key = (not feasible, objective if feasible else violation)
+        if np.isfinite(key[1]) and key < self._key:
+            self._key, self.x = key, x.copy()

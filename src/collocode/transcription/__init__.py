@@ -1,0 +1,1 @@
+"""Transcription, the narrow waist: Problem x Mesh x Scheme -> NLP record."""

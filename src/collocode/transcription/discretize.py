@@ -1,0 +1,186 @@
+"""`discretize`: Problem x Mesh x Scheme -> NLP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.experiment import Experiment
+from ..model.problem import Problem
+from ..numerics.mesh import Mesh
+from ..numerics.scheme import Scheme
+from ..numerics.schemes import GLOBAL_SCHEMES
+from ..numerics.schemes import scheme as scheme_called
+from .assembly import assemble
+from .layout import Layout
+from .nlp import NLP
+from .terms import build_terms, linear_part, parameter_blocks
+
+Array = NDArray[np.float64]
+MeshLike = Mesh | int | Sequence[Mesh] | Mapping[str, Mesh] | None
+
+
+def discretize(
+    problem: Problem,
+    scheme: Scheme | str = "radau",
+    degree: int | None = None,
+    mesh: MeshLike = None,
+) -> NLP:
+    """Write a problem as one nonlinear program on a mesh.
+
+    Parameters
+    ----------
+    problem : what to identify.
+    scheme : a `Scheme` or its name; ``degree`` counts its stages.
+    mesh : number of elements of every experiment, a `Mesh`, one a experiment (sequence, or mapping
+        from the experiment's name), or None for about one stage a measurement.  Jumps of the
+        inputs become mesh points unless the mesh was given point by point.
+
+    Returns
+    -------
+    The `NLP`, started from the interpolated data and Glorot weights.
+
+    Raises
+    ------
+    InputError
+        A mesh that does not cover the data, an unknown scheme or degree, a right-hand side that
+        fails.
+    """
+    began = time.perf_counter()
+    chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+    meshes = _meshes(problem, chosen, mesh)
+    layout = Layout.of(problem, meshes, chosen)
+    blocks = parameter_blocks(problem, layout, chosen)
+    linear = linear_part(layout, chosen)
+    terms = build_terms(problem, layout, chosen, blocks)
+    functions = assemble(terms, linear, sum(np.size(v) for v in blocks.values()))
+    lower, upper = _bounds(problem, layout)
+    row_lower, row_upper = _row_bounds(problem, layout)
+    column_scale, row_scale = _scales(problem, layout)
+    return NLP(
+        problem=problem,
+        scheme=chosen,
+        layout=layout,
+        functions=functions,
+        terms=terms,
+        linear=linear,
+        lower=lower,
+        upper=upper,
+        row_lower=row_lower,
+        row_upper=row_upper,
+        start=_start(problem, layout, lower, upper),
+        parameters=blocks,
+        column_scale=column_scale,
+        row_scale=row_scale,
+        build_seconds=time.perf_counter() - began,
+    )
+
+
+def _meshes(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
+    given: list[Mesh | int | None]
+    if isinstance(mesh, Mapping):
+        absent = [e.name for e in problem.experiments if e.name not in mesh]
+        if absent:
+            raise InputError(f"no mesh is given for experiment {absent[0]!r}; add it.")
+        given = [mesh[e.name] for e in problem.experiments]
+    elif isinstance(mesh, Sequence):
+        given = list(mesh)
+        if len(given) != len(problem.experiments):
+            raise InputError(
+                f"{len(given)} meshes were given for {len(problem.experiments)} experiments."
+            )
+    else:
+        given = [mesh] * len(problem.experiments)
+    return [_mesh(e, scheme, g) for e, g in zip(problem.experiments, given, strict=True)]
+
+
+def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None) -> Mesh:
+    start, end = experiment.start, experiment.end
+    assert start is not None and end is not None
+    if isinstance(given, Mesh):
+        slack = 1e-9 * (end - start)
+        if given.start > start + slack or given.end < end - slack:
+            raise InputError(
+                f"the mesh [{given.start:g}, {given.end:g}] does not cover the data of experiment "
+                f"{experiment.name!r}, [{start:g}, {end:g}]; extend the mesh or cut the data."
+            )
+        return given
+    if given is None:
+        # about one stage a sample, so that a fit neither misses nor invents detail
+        wanted = max(10, round((experiment.samples - 1) / max(1, scheme.intervals)))
+        given = 1 if scheme.name in GLOBAL_SCHEMES else wanted
+    return Mesh.uniform(start, end, given).with_points(experiment.jumps)
+
+
+def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
+    lower, upper = np.full(layout.columns, -np.inf), np.full(layout.columns, np.inf)
+    for number, (experiment, part) in enumerate(
+        zip(problem.experiments, layout.experiments, strict=True)
+    ):
+        for i, state in enumerate(problem.states):
+            low, high = problem.bounds.get(state, (-np.inf, np.inf))
+            lower[part.states[:, i]], upper[part.states[:, i]] = low, high
+            initial = problem.initial_of(experiment, state)
+            if initial.is_fixed:
+                if not low <= initial.value <= high:
+                    raise InputError(
+                        f"experiment {experiment.name!r} fixes {state}(0) = {initial.value:g}, outside "
+                        f"its bounds [{low:g}, {high:g}]; the problem is infeasible."
+                    )
+                lower[part.states[0, i]] = upper[part.states[0, i]] = initial.value
+        for parameter in problem.dynamics.parameters:
+            column = layout.parameter_columns(number, [parameter.name])
+            lower[column], upper[column] = parameter.lower, parameter.upper
+    return lower, upper
+
+
+def _row_bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
+    lower, upper = np.zeros(layout.rows), np.zeros(layout.rows)
+    for part in layout.experiments:
+        for number, constraint in enumerate(problem.constraints):
+            lower[part.path_rows[number]] = constraint.lower
+            upper[part.path_rows[number]] = constraint.upper
+    return lower, upper
+
+
+def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
+    columns, rows = np.ones(layout.columns), np.ones(layout.rows)
+    for number, part in enumerate(layout.experiments):
+        columns[part.states] = problem.state_scale
+        rows[part.rows] = 1.0 / problem.state_scale
+        for parameter in problem.dynamics.parameters:
+            if parameter.start != 0.0:
+                size = np.exp2(np.round(np.log2(abs(parameter.start))))
+                columns[layout.parameter_columns(number, [parameter.name])] = size
+    return columns, rows
+
+
+def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Array:
+    """Interpolated data, parameters' own starts, Glorot weights; pushed inside the bounds."""
+    start = np.zeros(layout.columns)
+    for number, (experiment, part) in enumerate(
+        zip(problem.experiments, layout.experiments, strict=True)
+    ):
+        for i, state in enumerate(problem.states):
+            if problem.observe is None and state in problem.outputs:
+                values = experiment.values[:, problem.outputs.index(state)]
+                known = np.isfinite(values)
+                if known.any():
+                    start[part.states[:, i]] = np.interp(
+                        part.times, experiment.times[known], values[known]
+                    )
+        for parameter in problem.dynamics.parameters:
+            start[layout.parameter_columns(number, [parameter.name])] = parameter.start
+    start[layout.weights] = initial_weights(problem)
+    return np.clip(start, lower, upper)
+
+
+def initial_weights(problem: Problem, seed: int = 0) -> Array:
+    """Glorot weights of all networks in one vector, deterministic in ``seed``."""
+    rng = np.random.default_rng(seed)
+    parts = [network.initial_weights(rng) for network in problem.dynamics.networks.values()]
+    return np.concatenate([np.empty(0), *parts])
