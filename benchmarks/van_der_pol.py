@@ -31,6 +31,7 @@ PEERS = {  # key on the command line: module
     "lsq": "diffrax_least_squares",
     "mapped": "mapped_casadi",
 }
+COLLOCATION = ("ours", "flat", "pyomo", "mapped")
 LETTERS = {"a": "flat", "b": "pyomo", "c": "adam", "d": "lsq", "e": "mapped"}
 
 
@@ -48,6 +49,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed of the starting weights")
     parser.add_argument("--vary-seed", action="store_true", help="repeat r uses seed + r")
     parser.add_argument("--threads", type=int, default=1, help="threads for BLAS and OpenMP")
+    parser.add_argument(
+        "--regularisation", type=float, help="for the collocation peers; default: their own"
+    )
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run")
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--json", type=Path, help="write every single run to this file")
@@ -63,11 +67,14 @@ def parse() -> argparse.Namespace:
 # -- one run, in its own process ------------------------------------------------------------------
 
 
-def work(peer: str, samples: int, seed: int, build_only: bool) -> dict:
+def work(args: argparse.Namespace) -> dict:
     """Run one peer here and score it."""
+    peer, samples, seed, build_only = args.worker, args.samples[0], args.seed, args.build_only
+    chosen = args.regularisation is not None and peer in COLLOCATION
+    settings = {"regularisation": args.regularisation} if chosen else {}
     module = importlib.import_module(f"peers.{PEERS[peer]}")
     data = common.load_data(samples)
-    result = module.run(data, seed, build_only=build_only)
+    result = module.run(data, seed, build_only=build_only, **settings)
     record = {"name": result.name, "build": result.build_s, "detail": result.detail}
     if not build_only:
         record |= {"solve": result.solve_s, "total": result.build_s + result.solve_s}
@@ -80,6 +87,8 @@ def launch(peer: str, samples: int, seed: int, args: argparse.Namespace) -> dict
     command = [sys.executable, str(Path(__file__).resolve()), "--worker", peer]
     command += ["--samples", str(samples), "--seed", str(seed)]
     command += ["--build-only"] * args.build_only
+    if args.regularisation is not None:
+        command += ["--regularisation", str(args.regularisation)]
     threads = str(args.threads)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, threads)
@@ -148,8 +157,7 @@ def main() -> None:
     """Run everything, print the tables, write the file."""
     args = parse()
     if args.worker:
-        record = work(args.worker, args.samples[0], args.seed, args.build_only)
-        print(json.dumps(record))
+        print(json.dumps(work(args)))
         return
     records = []
     for samples in args.samples:

@@ -3,8 +3,8 @@
 The NLP of `peers.flat_casadi` (Radau IIA elements, the same start, loss and regularisation), as a
 Pyomo model.  The hidden layer of every stage can be written in three ways: ``inline`` in both
 equations, as named ``expressions`` (shared defined variables in the file), or as ``variables`` with
-equations of their own (larger but sparser).  The build ends when the ``.nl`` file is written; the
-solve is the solver's process together with reading its ``.sol`` file.
+equations of their own (larger but sparser).  The solve is the solver's process; everything else,
+writing the ``.nl`` file and reading its ``.sol`` included, counts as build.
 
 Solver: any executable that reads ``.nl``; the default, ``pounce``, comes as wheels
 (``pounce-solver``, ``pyomo-pounce``), ``ipopt`` works where it is on the path.

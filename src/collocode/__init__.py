@@ -1,0 +1,87 @@
+"""Collocode: simultaneous identification and optimisation of models with unknown dynamics.
+
+>>> import collocode as cc
+>>> problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 32, 2))), cc.read_csv("van_der_pol.csv"))
+... # doctest: +SKIP
+>>> solution = cc.fit(problem)  # doctest: +SKIP
+
+A `Problem` says what is known and measured; `discretize` writes it as one NLP on a mesh by a
+collocation scheme; `solve` gives it to IPOPT; the `Solution` simulates, predicts, scores and saves.
+`fit` does all of it.
+"""
+
+from importlib.metadata import version as _version
+
+from .errors import CollocodeError, FileError, InputError, MissingDependency
+from .identify.fit import fit
+from .model.dynamics import Dynamics, NeuralODE, Parameter
+from .model.experiment import Experiment, Initial, fixed, free, weighted
+from .model.loss import L2, LeastSquares
+from .model.network import MLP
+from .model.problem import PathConstraint, Problem, Truth
+from .model.table import from_frame, read_csv
+from .numerics.mesh import Mesh
+from .numerics.scheme import Scheme
+from .numerics.schemes import scheme, scheme_names
+from .numerics.signals import Signal
+from .numerics.smoothing import Smoother
+from .results.model import TrainedModel, TrainedNetwork
+from .results.score import Score
+from .results.simulate import Simulation, simulate
+from .results.solution import Solution
+from .results.status import SolutionStatus, SolverResult, Termination
+from .results.store import load
+from .solvers.protocol import Progress
+from .solvers.solve import make_solver, solve, solve_with
+from .starts.strategies import start_from
+from .transcription.discretize import discretize
+from .transcription.nlp import NLP
+
+__version__ = _version("collocode")
+
+__all__ = [
+    "L2",
+    "MLP",
+    "NLP",
+    "CollocodeError",
+    "Dynamics",
+    "Experiment",
+    "FileError",
+    "Initial",
+    "InputError",
+    "LeastSquares",
+    "Mesh",
+    "MissingDependency",
+    "NeuralODE",
+    "Parameter",
+    "PathConstraint",
+    "Problem",
+    "Progress",
+    "Scheme",
+    "Score",
+    "Signal",
+    "Simulation",
+    "Smoother",
+    "Solution",
+    "SolutionStatus",
+    "SolverResult",
+    "Termination",
+    "TrainedModel",
+    "TrainedNetwork",
+    "Truth",
+    "discretize",
+    "fit",
+    "fixed",
+    "free",
+    "from_frame",
+    "load",
+    "make_solver",
+    "read_csv",
+    "scheme",
+    "scheme_names",
+    "simulate",
+    "solve",
+    "solve_with",
+    "start_from",
+    "weighted",
+]

@@ -1,0 +1,1 @@
+"""Identification: from a problem to a solution in one call."""

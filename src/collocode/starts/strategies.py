@@ -1,0 +1,130 @@
+"""Named start strategies for an NLP.
+
+===================== ==================================== ===================================
+name                  states                               weights and parameters
+===================== ==================================== ===================================
+``interpolate``       data, joined by lines                Glorot; the parameters' own starts
+``smoothing``         smoothing spline (GCV)               the same
+``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
+``simulate``          simulated with the start's weights   the same
+a `Solution`          its interpolated states              its own
+an array              as given                             as given
+===================== ==================================== ===================================
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..results.model import TrainedModel
+from ..results.simulate import simulate
+from ..results.solution import Solution
+from ..transcription.discretize import initial_weights
+from ..transcription.nlp import NLP
+from .gradient_matching import match_gradients
+
+Array = NDArray[np.float64]
+Start = str | Solution | NDArray[np.float64]
+STRATEGIES = ("gradient_matching", "smoothing", "interpolate", "simulate")
+
+
+def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -> NLP:
+    """Return the NLP with a starting point made by a strategy.
+
+    Parameters
+    ----------
+    nlp : from `discretize`.
+    strategy : one of the names above, a `Solution` of a like problem, or (columns,) values.
+    seed : of the random weights.
+
+    Raises
+    ------
+    InputError
+        Unknown strategy, or a solution or array that does not fit.
+    """
+    if isinstance(strategy, Solution):
+        return _inside(nlp, _from_solution(nlp, strategy))
+    if not isinstance(strategy, str):
+        return nlp.with_start(strategy)
+    if strategy not in STRATEGIES:
+        near = difflib.get_close_matches(strategy, STRATEGIES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(STRATEGIES)}."
+        raise InputError(f"unknown start strategy {strategy!r}; {hint}")
+    x = nlp.start.copy()
+    x[nlp.layout.weights] = initial_weights(nlp.problem, seed)
+    if strategy in ("smoothing", "gradient_matching"):
+        smooth_states(nlp, x)
+    if strategy == "gradient_matching":
+        match_gradients(nlp, x)
+    if strategy == "simulate":
+        _simulate_states(nlp, x)
+    return _inside(nlp, x)
+
+
+def smooth_states(nlp: NLP, x: Array) -> None:
+    """Put smoothing splines of the measured states into ``x``, in place."""
+    problem = nlp.problem
+    if problem.observe is not None:
+        return
+    for experiment, part in zip(problem.experiments, nlp.layout.experiments, strict=True):
+        for name, smoother in problem.smoothers(experiment).items():
+            x[part.states[:, problem.states.index(name)]] = smoother(part.times)
+
+
+def _simulate_states(nlp: NLP, x: Array) -> None:
+    """Replace the states by a simulation, as far as that goes."""
+    from ..model.symbolic import output_function, rhs_function
+    from ..transcription.tape import Tape
+
+    problem, layout = nlp.problem, nlp.layout
+    names = [q.name for q in problem.dynamics.parameters]
+    for number, (experiment, part) in enumerate(
+        zip(problem.experiments, layout.experiments, strict=True)
+    ):
+        model = TrainedModel(
+            problem.states,
+            problem.inputs,
+            problem.outputs,
+            tuple(names),
+            Tape.of(rhs_function(problem)),
+            Tape.of(output_function(problem)),
+            x[layout.parameter_columns(number, names)],
+            problem.dynamics.networks,
+            x[layout.weights],
+        )
+        run = simulate(model, x[part.states[0]], part.times, experiment.inputs, rtol=1e-6)
+        good = np.isfinite(run.states).all(axis=1)
+        x[part.states[good]] = run.states[good]
+
+
+def _from_solution(nlp: NLP, solution: Solution) -> Array:
+    problem, layout = nlp.problem, nlp.layout
+    if solution.model.states != problem.states or len(solution.model.theta) != len(layout.weights):
+        raise InputError(
+            f"the solution has states {', '.join(solution.model.states)} and "
+            f"{len(solution.model.theta)} weights, the problem {', '.join(problem.states)} and "
+            f"{len(layout.weights)}; start from a solution of a like problem."
+        )
+    x = nlp.start.copy()
+    known = {part.experiment.name: part for part in solution.trajectories}
+    x[layout.weights] = solution.model.theta
+    for number, part in enumerate(layout.experiments):
+        if part.name not in known:
+            continue
+        mesh = known[part.name].mesh
+        times = np.clip(part.times, mesh.start, mesh.end)
+        x[part.states] = solution.states(times, part.name)
+        for name, value in zip(
+            solution.model.parameter_names, known[part.name].parameters, strict=True
+        ):
+            if name in (*layout.own_names, *layout.shared_names):
+                x[layout.parameter_columns(number, [name])] = value
+    return x
+
+
+def _inside(nlp: NLP, x: Array) -> NLP:
+    return nlp.with_start(np.clip(x, nlp.lower, nlp.upper))
