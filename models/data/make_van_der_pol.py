@@ -1,9 +1,10 @@
-"""Make ``van_der_pol.csv``: 200 noisy samples of the Van der Pol oscillator.
+"""Make ``van_der_pol.csv`` and ``van_der_pol_test.csv``: noisy samples of the oscillator.
 
 The truth is y1' = y2, y2' = mu (1 - y1^2) y2 - y1 with mu = 1 and y(0) = (0, 1), integrated by
-SciPy's DOP853 at a tolerance of 1e-12; t = 0 ... 15 in 200 equidistant samples; independent
-normal noise of standard deviation 0.1 from ``numpy.random.default_rng(0)``.  Run it from
-anywhere; it writes the file beside itself, always the same bytes.
+SciPy's DOP853 at a tolerance of 1e-12.  200 equidistant samples on t = 0 ... 15 are for training
+and 200 on t = 15 ... 30 for testing, with independent normal noise of standard deviation 0.1 from
+``numpy.random.default_rng(0)``.  Run it from anywhere; it writes the files beside itself, always
+the same bytes.
 """
 
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy.integrate import solve_ivp
 
-MU, Y0, END, SAMPLES, SIGMA, SEED = 1.0, (0.0, 1.0), 15.0, 200, 0.1, 0
+MU, Y0, SAMPLES, SIGMA, SEED = 1.0, (0.0, 1.0), 200, 0.1, 0
+WINDOWS = {"van_der_pol.csv": (0.0, 15.0), "van_der_pol_test.csv": (15.0, 30.0)}
 
 
 def van_der_pol(t, y):
@@ -19,15 +21,18 @@ def van_der_pol(t, y):
 
 
 def main() -> None:
-    times = np.linspace(0.0, END, SAMPLES)
-    truth = solve_ivp(
-        van_der_pol, (0.0, END), Y0, t_eval=times, method="DOP853", rtol=1e-12, atol=1e-12
+    rng = np.random.default_rng(SEED)
+    path = solve_ivp(
+        van_der_pol, (0.0, 30.0), Y0, method="DOP853", rtol=1e-12, atol=1e-12, dense_output=True
     )
-    noise = SIGMA * np.random.default_rng(SEED).standard_normal((SAMPLES, 2))
-    table = np.column_stack([times, truth.y.T + noise])
-    target = Path(__file__).with_name("van_der_pol.csv")
-    np.savetxt(target, table, fmt="%.10g", delimiter=",", header="t,y1,y2", comments="")
-    print(f"wrote {target} ({SAMPLES} rows)")
+    for name, (start, end) in WINDOWS.items():
+        times = np.linspace(start, end, SAMPLES)
+        table = np.column_stack(
+            [times, path.sol(times).T + SIGMA * rng.standard_normal((SAMPLES, 2))]
+        )
+        target = Path(__file__).with_name(name)
+        np.savetxt(target, table, fmt="%.10g", delimiter=",", header="t,y1,y2", comments="")
+        print(f"wrote {target.name} ({SAMPLES} rows)")
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ class Problem:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the measured outputs."""
-        return self._outputs  # type: ignore[attr-defined, no-any-return]
+        return self._outputs  # type: ignore[attr-defined]
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -188,11 +188,17 @@ class Problem:
 
     def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
         """Return a smooth curve for every output that the experiment measured."""
-        return {
-            name: Smoother(experiment.times, experiment.values[:, column])
-            for column, name in enumerate(self.outputs)
-            if np.isfinite(experiment.values[:, column]).any()
-        }
+        if experiment.name not in self._smoothers:
+            self._smoothers[experiment.name] = {
+                name: Smoother(experiment.times, experiment.values[:, column])
+                for column, name in enumerate(self.outputs)
+                if np.isfinite(experiment.values[:, column]).any()
+            }
+        return self._smoothers[experiment.name]
+
+    @cached_property
+    def _smoothers(self) -> dict[str, dict[str, Smoother]]:
+        return {}
 
     @cached_property
     def spread(self) -> dict[str, float]:

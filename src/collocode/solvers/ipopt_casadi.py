@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +14,10 @@ from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 from ..transcription.scaling import scaled
 from .interrupt import Interrupt
-from .ipopt_log import log_file, read_linear_solver, read_timings
-from .options import WARM, refused_option, unknown_option
+from .ipopt_log import log_file, read_linear_solver, read_log, read_timings
+from .options import ipopt_options, typed, unavailable_solver
 from .outcome import history_of, result
-from .protocol import BestIterate, OnIteration, Progress, WarmStart
+from .protocol import OnIteration, WarmStart, Watch
 
 
 class CasadiIpopt:
@@ -32,21 +32,20 @@ class CasadiIpopt:
     ------
     InputError
         An option that IPOPT does not know, or a value that it refuses.
+    MissingDependency
+        By `solve`: a linear solver whose library is not installed.
     """
 
     name = "casadi"
 
     def __init__(self, nlp: NLP, options: Mapping[str, Any]) -> None:
-        self._options = dict(options)
+        self._options = typed(options)
         self._solvers: dict[bool, ca.Function] = {}
-        self._watch = _Watch(nlp.columns, nlp.rows, len(nlp.p))
-        self._log = log_file()
-        self._log_path = self._log.__enter__()
+        self._callback = _Callback(nlp.columns, nlp.rows, len(nlp.p))
+        log = log_file()
+        self._log_path = log.__enter__()
+        weakref.finalize(self, log.__exit__, None, None, None)
         self._build(scaled(nlp), warm=False)
-
-    def __del__(self) -> None:
-        self._solvers.clear()
-        self._log.__exit__(None, None, None)
 
     def _build(self, view: NLP, warm: bool) -> ca.Function:
         if warm in self._solvers:
@@ -54,15 +53,6 @@ class CasadiIpopt:
         functions = view.functions
         x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.objective.size1_in(1))
         program = {"x": x, "p": p, "f": functions.objective(x, p), "g": functions.constraints(x, p)}
-        ipopt = {
-            "print_level": 0,
-            "sb": "yes",
-            "output_file": str(self._log_path),
-            "file_print_level": 5,
-            "print_timing_statistics": "yes",
-            **(WARM if warm else {}),
-            **self._options,
-        }
         options = {
             "grad_f": functions.gradient,
             "jac_g": functions.jacobian,
@@ -71,13 +61,10 @@ class CasadiIpopt:
             "no_nlp_grad": True,
             "print_time": False,
             "error_on_fail": False,
-            "iteration_callback": self._watch,
-            "ipopt": ipopt,
+            "iteration_callback": self._callback,
+            "ipopt": ipopt_options(self._options, self._log_path, warm),
         }
-        try:
-            self._solvers[warm] = ca.nlpsol("solver", "ipopt", program, options)
-        except (RuntimeError, NotImplementedError) as error:
-            raise _option_error(str(error), self._options) from error
+        self._solvers[warm] = ca.nlpsol("solver", "ipopt", program, options)
         return self._solvers[warm]
 
     def solve(
@@ -99,13 +86,14 @@ class CasadiIpopt:
             arguments["lam_x0"] = warm.lam_x * nlp.column_scale
         began = time.perf_counter()
         with Interrupt() as interrupt:
-            self._watch.begin(view, interrupt, on_iteration)
-            try:
-                answer = solver(**arguments)
-            except RuntimeError as error:
-                raise _option_error(str(error), self._options) from error
+            watch = self._callback.watch = Watch(view, interrupt, on_iteration)
+            answer = solver(**arguments)
         seconds = time.perf_counter() - began
+        if watch.error is not None:
+            raise watch.error
         stats = solver.stats()
+        if stats["return_status"] == "Invalid_Option":
+            raise unavailable_solver(self._options, read_log(self._log_path))
         point = (answer["x"], answer["lam_g"], answer["lam_x"])
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
@@ -113,7 +101,7 @@ class CasadiIpopt:
         return result(
             nlp,
             tuple(np.asarray(v) for v in point),
-            self._watch.best.x,
+            watch.best.x,
             stats["return_status"],  # type: ignore[arg-type]
             history=history_of(stats.get("iterations", {})),
             timings=timings,
@@ -124,8 +112,8 @@ class CasadiIpopt:
         )
 
 
-class _Watch(ca.Callback):
-    """Sees every iterate: keeps the best, shows progress, stops on Ctrl-C."""
+class _Callback(ca.Callback):
+    """Shows every iterate to a `Watch`."""
 
     def __init__(self, columns: int, rows: int, parameters: int) -> None:
         ca.Callback.__init__(self)
@@ -137,13 +125,8 @@ class _Watch(ca.Callback):
             "lam_g": rows,
             "lam_p": parameters,
         }
-        self.best = BestIterate()
+        self.watch: Watch | None = None
         self.construct("watch", {})
-
-    def begin(self, view: NLP, interrupt: Interrupt, on_iteration: OnIteration | None) -> None:
-        """Forget the last solve."""
-        self.best, self._count = BestIterate(), 0
-        self._view, self._interrupt, self._show = view, interrupt, on_iteration
 
     def get_n_in(self) -> int:
         return int(ca.nlpsol_n_out())
@@ -162,24 +145,6 @@ class _Watch(ca.Callback):
 
     def eval(self, arguments: list[ca.DM]) -> list[int]:
         """Look at one iterate; a result of 1 asks IPOPT to stop."""
+        assert self.watch is not None
         x, f, g = (np.asarray(v, dtype=float).ravel() for v in arguments[:3])
-        view = self._view
-        violation = max(
-            np.maximum(view.row_lower - g, g - view.row_upper).max(initial=0.0),
-            np.maximum(view.lower - x, x - view.upper).max(initial=0.0),
-        )
-        self.best.offer(x, float(f[0]), float(violation))
-        if self._show is not None:
-            self._show(Progress(self._count, float(f[0]), float(violation)))
-        self._count += 1
-        return [int(self._interrupt.requested)]
-
-
-def _option_error(message: str, options: Mapping[str, Any]) -> Exception:
-    unknown = re.search(r"No such IPOPT option: (\S+)", message)
-    if unknown:
-        return unknown_option(unknown.group(1))
-    for name, value in options.items():
-        if re.search(rf"\b{re.escape(name)}\b", message):
-            return refused_option(name, value)
-    return RuntimeError(message)
+        return [int(not self.watch.look(x, float(f[0]), g))]

@@ -23,7 +23,7 @@ def log_file() -> Iterator[Path]:
 
 def read_timings(path: Path) -> dict[str, float]:
     """Return seconds by `_ENTRIES` from a log written with ``print_timing_statistics``."""
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = read_log(path)
     timings = {}
     for label, names in _ENTRIES.items():
         found = [
@@ -38,6 +38,11 @@ def read_timings(path: Path) -> dict[str, float]:
 
 def read_linear_solver(path: Path) -> str:
     """Return the linear solver's name as IPOPT logged it, or an empty string."""
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = read_log(path)
     match = re.search(r"running with linear solver ([\w-]+)", text)
     return match.group(1).rstrip(".").lower() if match else ""
+
+
+def read_log(path: Path) -> str:
+    """Return the log's text, or an empty string."""
+    return path.read_text(errors="replace") if path.is_file() else ""

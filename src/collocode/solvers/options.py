@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
+import math
+import re
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+import casadi as ca
+
+from ..errors import InputError, MissingDependency
 
 # METIS with no permuting scaling factorises these arrow-shaped systems 2.7 times faster than MUMPS's
 # own choice (Van der Pol, 200 samples: 0.36 s against 0.96 s for the same 26 iterations)
@@ -61,15 +69,109 @@ def merge(given: Mapping[str, Any] | None, deterministic: bool = False) -> dict[
     return options
 
 
-def unknown_option(name: str) -> InputError:
-    """Return the error for an option that IPOPT does not know."""
+def typed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options as the int, float or str that IPOPT wants, once it has accepted them.
+
+    A solver for a problem of one variable is asked, because neither CasADi nor cyipopt says which
+    option was wrong.
+
+    Raises
+    ------
+    InputError
+        An option that IPOPT does not know, or a value of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> typed({"tol": 1, "max_iter": 20.0, "warm_start_init_point": True})
+    {'tol': 1.0, 'max_iter': 20, 'warm_start_init_point': 'yes'}
+    """
+    converted = {name: _converted(name, value) for name, value in options.items()}
+    if _complaint(converted):
+        for name, value in converted.items():
+            if _complaint({name: value}):
+                raise refused_option(name, value)
+    return converted
+
+
+def ipopt_options(options: Mapping[str, Any], log: Path, warm: bool) -> dict[str, Any]:
+    """Return what an interface hands to IPOPT: a silent console, a log file, the caller's options."""
+    return {
+        "print_level": 0,
+        "sb": "yes",
+        "output_file": str(log),
+        "file_print_level": 5,
+        "print_timing_statistics": "yes",
+        **(WARM if warm else {}),
+        **options,
+    }
+
+
+def _converted(name: str, value: Any) -> Any:
+    kind = _kind(name)
+    if kind is str and isinstance(value, bool):
+        return "yes" if value else "no"
+    if kind is str:
+        if not isinstance(value, str):
+            raise refused_option(name, value)
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise refused_option(name, value) from error
+    if math.isnan(number) or (kind is int and not number.is_integer()):
+        raise refused_option(name, value)
+    return int(number) if kind is int else number
+
+
+@lru_cache(maxsize=256)
+def _kind(name: str) -> type:
+    """Return the type of an IPOPT option, which CasADi names when it is given a list."""
+    complaint = _complaint({name: [0]})
+    if "No such IPOPT option" in complaint:
+        raise unknown_option(name)
+    kinds = {"is_double": float, "is_int": int, "is_string": str}
+    return next((kind for mark, kind in kinds.items() if mark in complaint), str)
+
+
+def _complaint(options: Mapping[str, Any]) -> str:
+    """Return what CasADi says against the options, or nothing."""
+    x = ca.MX.sym("x")
+    given = {"print_time": False, "ipopt": {"print_level": 0, **options}}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # IPOPT prints a manual page
+            ca.nlpsol("probe", "ipopt", {"x": x, "f": x**2}, given)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        return str(error)
+    return ""
+
+
+def unknown_option(name: str, solver: str = "IPOPT") -> InputError:
+    """Return the error for an option that the solver does not know."""
     near = difflib.get_close_matches(name, _USUAL, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "see the options page of the Ipopt manual."
-    return InputError(f"IPOPT has no option {name!r}; {hint}")
+    hint = f"did you mean {near[0]!r}?" if near else f"see {_manual(solver)}."
+    return InputError(f"{solver} has no option {name!r}; {hint}")
 
 
-def refused_option(name: str, value: Any) -> InputError:
-    """Return the error for an option value that IPOPT refuses."""
-    return InputError(
-        f"IPOPT refuses {name} = {value!r}; see the options page of the Ipopt manual."
+def refused_option(name: str, value: Any, solver: str = "IPOPT") -> InputError:
+    """Return the error for an option value that the solver refuses."""
+    return InputError(f"{solver} refuses {name} = {value!r}; see {_manual(solver)}.")
+
+
+def _manual(solver: str) -> str:
+    return "the options page of the Ipopt manual" if solver == "IPOPT" else "its manual"
+
+
+def unavailable_solver(options: Mapping[str, Any], log: str) -> Exception:
+    """Return the error for a linear solver that this IPOPT cannot run, given IPOPT's log.
+
+    IPOPT looks for HSL's and Pardiso's libraries when it starts, not when the option is set.
+    """
+    name = str(options.get("linear_solver", "mumps"))
+    missing = re.search(r"(\S+): cannot open shared object", log)
+    if missing is None:
+        return refused_option("linear_solver", name)
+    option = "pardisolib" if name.startswith("pardiso") else "hsllib"
+    return MissingDependency(
+        f"linear solver {name!r} needs {missing.group(1)}, which is not installed; give its path by "
+        f"the option {option!r}, or use 'mumps' or 'spral'."
     )

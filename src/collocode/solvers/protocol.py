@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..results.status import SolverResult
 from ..transcription.nlp import NLP
+from .interrupt import Interrupt
 
 Array = NDArray[np.float64]
 
@@ -63,3 +64,41 @@ class BestIterate:
         key = (not feasible, objective if feasible else violation)
         if np.isfinite(key[1]) and key < self._key:
             self._key, self.x = key, x.copy()
+
+
+class Watch:
+    """Looks at every iterate of one solve: keeps the best, shows progress, tells when to stop.
+
+    Parameters
+    ----------
+    nlp : the (scaled) NLP that is being solved.
+    interrupt : set by Ctrl-C.
+    on_iteration : the caller's function.
+
+    Attributes
+    ----------
+    best : the best iterate so far.
+    error : what ``on_iteration`` raised; the solver raises it again once IPOPT has returned.
+    """
+
+    def __init__(self, nlp: NLP, interrupt: Interrupt, on_iteration: OnIteration | None) -> None:
+        self.best = BestIterate()
+        self.error: BaseException | None = None
+        self._nlp, self._interrupt, self._show = nlp, interrupt, on_iteration
+        self._count = 0
+
+    def look(self, x: Array, f: float, g: Array, dual: float = float("nan")) -> bool:
+        """Take note of an iterate; return whether to go on."""
+        nlp = self._nlp
+        violation = max(
+            np.maximum(nlp.row_lower - g, g - nlp.row_upper).max(initial=0.0),
+            np.maximum(nlp.lower - x, x - nlp.upper).max(initial=0.0),
+        )
+        self.best.offer(x, f, float(violation))
+        try:
+            if self._show is not None:
+                self._show(Progress(self._count, f, float(violation), dual))
+        except BaseException as error:  # a Python error must not pass through the solver's C code
+            self.error = error
+        self._count += 1
+        return self.error is None and not self._interrupt.requested

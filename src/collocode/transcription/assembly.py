@@ -209,7 +209,7 @@ class _Collector:
         count = len(lead)
         starts = np.searchsorted(columns[lead], np.arange(width + 1))
         pattern = ca.Sparsity(height, width, starts.tolist(), rows[lead].tolist())
-        nonzeros = values[sources[lead].tolist()]
+        nonzeros = ca.vec(values[sources[lead].tolist()])  # a gather from one value is a row
         if (factors[lead] != 1.0).any():
             nonzeros = ca.DM(factors[lead].tolist()) * nonzeros
         if len(rest):

@@ -1,0 +1,240 @@
+"""IPOPT through cyipopt: the same functions, the same iterates as CasADi's interface.
+
+cyipopt hands Python a fresh array a callback; everything after that is without copies: the NLP's
+CasADi functions read and write arrays that were allocated once (``Function.buffer``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingDependency
+from ..results.status import SolverResult
+from ..transcription.assembly import Functions
+from ..transcription.nlp import NLP
+from ..transcription.scaling import scaled
+from .interrupt import Interrupt
+from .ipopt_log import log_file, read_linear_solver, read_log, read_timings
+from .options import ipopt_options, typed, unavailable_solver
+from .outcome import STATUS_BY_NUMBER, result
+from .protocol import OnIteration, WarmStart, Watch
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+class CyIpopt:
+    """IPOPT through cyipopt, its buffers built once for an NLP's functions.
+
+    Parameters
+    ----------
+    nlp : any NLP of the structure to be solved.
+    options : IPOPT options by their own names.
+
+    Raises
+    ------
+    InputError
+        An option that IPOPT does not know, or a value that it refuses.
+    MissingDependency
+        cyipopt is not installed, or (by `solve`) a linear solver's library is not.
+    """
+
+    name = "cyipopt"
+
+    def __init__(self, nlp: NLP, options: Mapping[str, Any]) -> None:
+        self._cyipopt = _cyipopt()
+        self._options = typed(options)
+        self._functions = _Evaluations(scaled(nlp).functions)
+
+    def solve(
+        self, nlp: NLP, warm: WarmStart | None = None, on_iteration: OnIteration | None = None
+    ) -> SolverResult:
+        """Solve; see `Solver`."""
+        view = scaled(nlp)
+        multipliers: dict[str, Array] = {}
+        if warm is not None:
+            lam_x = warm.lam_x * nlp.column_scale
+            multipliers = {
+                "lagrange": warm.lam_g / nlp.row_scale,
+                "zl": np.maximum(0.0, -lam_x),
+                "zu": np.maximum(0.0, lam_x),
+            }
+        with log_file() as log, Interrupt() as interrupt:
+            watch = Watch(view, interrupt, on_iteration)
+            callbacks = _Callbacks(self._functions, view, watch, self._cyipopt)
+            problem = self._cyipopt.Problem(
+                n=view.columns,
+                m=view.rows,
+                problem_obj=callbacks,
+                lb=view.lower,
+                ub=view.upper,
+                cl=view.row_lower,
+                cu=view.row_upper,
+            )
+            for name, value in ipopt_options(self._options, log, warm is not None).items():
+                problem.add_option(name, value)
+            callbacks.problem = problem
+            began = time.perf_counter()
+            try:
+                x, info = problem.solve(view.start, **multipliers)
+            finally:
+                callbacks.problem = None  # the two hold each other
+                problem.close()
+            seconds = time.perf_counter() - began
+            if watch.error is not None:
+                raise watch.error
+            status = STATUS_BY_NUMBER.get(info["status"], "Internal_Error")
+            if status == "Invalid_Option":
+                raise unavailable_solver(self._options, read_log(log))
+            timings = {"solve": seconds, "derivatives": callbacks.seconds, **read_timings(log)}
+            linear_solver = read_linear_solver(log)
+        return result(
+            nlp,
+            (x, info["mult_g"], info["mult_x_U"] - info["mult_x_L"]),
+            watch.best.x,
+            status,
+            history={k: np.array(v, dtype=float) for k, v in callbacks.history.items()},
+            timings=timings,
+            interface=self.name,
+            solver="IPOPT",
+            linear_solver=linear_solver,
+            options=self._options,
+        )
+
+
+class _Evaluations:
+    """The NLP's functions on arrays of their own.
+
+    Attributes
+    ----------
+    x, p, sigma, lam : (columns,), (parameters,), (1,), (rows,) arguments.
+    f, gradient, g, jacobian, hessian : `_Call`s, whose ``result`` holds f, ∇f, g and the nonzeros.
+    jacobian_pattern, hessian_pattern : (rows, columns) of the nonzeros; the Hessian's lower triangle.
+    """
+
+    def __init__(self, functions: Functions) -> None:
+        columns, parameters = functions.objective.numel_in(0), functions.objective.numel_in(1)
+        self.x, self.p = np.zeros(columns), np.zeros(parameters)
+        self.sigma, self.lam = np.zeros(1), np.zeros(functions.constraints.numel_out(0))
+        point = (self.x, self.p)
+        self.f = _Call(functions.objective, point, 0)
+        self.gradient = _Call(functions.gradient, point, 1)
+        self.g = _Call(functions.constraints, point, 0)
+        self.jacobian = _Call(functions.jacobian, point, 1)
+        self.hessian = _Call(functions.hessian, (*point, self.sigma, self.lam), 0)
+        self.jacobian_pattern = _triplet(functions.jacobian.sparsity_out(1))
+        upper_rows, upper_columns = _triplet(functions.hessian.sparsity_out(0))
+        self.hessian_pattern = (upper_columns, upper_rows)
+
+
+class _Call:
+    """One result of a CasADi function, bound to arrays.
+
+    CasADi keeps bare pointers to the arrays, so they have to live as long as the buffer does.
+    """
+
+    def __init__(self, function: ca.Function, arguments: tuple[Array, ...], wanted: int) -> None:
+        self.result = np.zeros(function.nnz_out(wanted))
+        self._buffer, self._evaluate = function.buffer()
+        self._alive = (function, arguments)
+        for i, argument in enumerate(arguments):
+            self._buffer.set_arg(i, memoryview(argument))
+        self._buffer.set_res(wanted, memoryview(self.result))
+
+    def __call__(self) -> Array:
+        self._evaluate()
+        return self.result
+
+
+class _Callbacks:
+    """What cyipopt calls during one solve."""
+
+    def __init__(self, functions: _Evaluations, view: NLP, watch: Watch, cyipopt: Any) -> None:
+        self._functions, self._watch = functions, watch
+        self._failure = cyipopt.CyIpoptEvaluationError
+        functions.p[:] = view.p
+        self.problem: Any = None
+        self.seconds = 0.0
+        names = ("objective", "primal", "dual", "mu", "step", "regularisation")
+        self.history: dict[str, list[float]] = {name: [] for name in names}
+
+    def objective(self, x: Array) -> float:
+        return float(self._evaluate(self._functions.f, x)[0])
+
+    def gradient(self, x: Array) -> Array:
+        return self._evaluate(self._functions.gradient, x)
+
+    def constraints(self, x: Array) -> Array:
+        return self._evaluate(self._functions.g, x)
+
+    def jacobianstructure(self) -> tuple[Index, Index]:
+        return self._functions.jacobian_pattern
+
+    def jacobian(self, x: Array) -> Array:
+        return self._evaluate(self._functions.jacobian, x)
+
+    def hessianstructure(self) -> tuple[Index, Index]:
+        return self._functions.hessian_pattern
+
+    def hessian(self, x: Array, lagrange: Array, factor: float) -> Array:
+        self._functions.lam[:] = lagrange
+        self._functions.sigma[0] = factor
+        return self._evaluate(self._functions.hessian, x)
+
+    def _evaluate(self, call: _Call, x: Array) -> Array:
+        began = time.perf_counter()
+        self._functions.x[:] = x
+        value = call()
+        sound = np.isfinite(value).all()
+        self.seconds += time.perf_counter() - began
+        if not sound:  # IPOPT then shortens its step, as it does when CasADi reports NaN
+            raise self._failure()
+        return value
+
+    def intermediate(
+        self,
+        alg_mod: int,
+        iter_count: int,
+        obj_value: float,
+        inf_pr: float,
+        inf_du: float,
+        mu: float,
+        d_norm: float,
+        regularization_size: float,
+        alpha_du: float,
+        alpha_pr: float,
+        ls_trials: int,
+    ) -> bool:
+        """Look at one iterate; False asks IPOPT to stop."""
+        values = (obj_value, inf_pr, inf_du, mu, alpha_pr, regularization_size)
+        for column, value in zip(self.history.values(), values, strict=True):
+            column.append(value)
+        iterate = self.problem.get_current_iterate()
+        if iterate is None:  # IPOPT has none to show in some phases
+            return True
+        x = iterate["x"]
+        self._functions.x[:] = x
+        # obj_value is another function's in the restoration phase (alg_mod 1)
+        f = obj_value if alg_mod == 0 else float(self._functions.f()[0])
+        return self._watch.look(x, f, iterate["g"], inf_du)
+
+
+def _triplet(pattern: ca.Sparsity) -> tuple[Index, Index]:
+    rows, columns = pattern.get_triplet()
+    return np.array(rows, dtype=int), np.array(columns, dtype=int)
+
+
+def _cyipopt() -> Any:
+    try:
+        import cyipopt
+    except ImportError as error:
+        raise MissingDependency(
+            "cyipopt is not installed, and has no wheels; build it with: make cyipopt."
+        ) from error
+    return cyipopt
