@@ -45,6 +45,3 @@ def problem(
         source="van der Pol, Phil. Mag. 2 (1926) 978; simulated data",
     )
 
-
-# how `collocode solve` discretizes it unless told otherwise: about one stage a sample
-SCHEME, DEGREE, ELEMENTS = "radau", 3, 66
