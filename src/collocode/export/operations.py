@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,3 +47,47 @@ def pyomo_operations() -> Operations:
         refuse,
         lambda v, rows, columns: v.reshape((rows, columns), order="F"),
     )
+
+
+def pyomo_tape_operations() -> Mapping[str, Callable[..., Any]]:
+    """Return what the operations of a tape (`transcription.tape.ARITY`) mean in Pyomo.
+
+    Conditions, ``fmin`` and ``fmax``, ``erf`` and the like are absent: ``.nl`` solvers either lack
+    them or cannot differentiate them.
+    """
+    pyo = pyomo_environ()
+    named = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh")
+    return {
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: a / b,
+        "pow": lambda a, b: a**b,
+        "constpow": lambda a, b: a**b,
+        "assign": lambda a: a,
+        "neg": lambda a: -a,
+        "sq": lambda a: a**2,
+        "twice": lambda a: 2.0 * a,
+        "inv": lambda a: 1.0 / a,
+        "fabs": abs,
+        "hypot": lambda a, b: pyo.sqrt(a**2 + b**2),
+        "log1p": lambda a: pyo.log(1.0 + a),
+        "expm1": lambda a: pyo.exp(a) - 1.0,
+        **{name: getattr(pyo, name) for name in (*named, "tanh", "asinh", "acosh", "atanh")},
+    }
+
+
+def require(names: set[str], supported: Mapping[str, Any], where: str) -> None:
+    """Refuse operations that Pyomo lacks.
+
+    Raises
+    ------
+    InputError
+        Naming the operations.
+    """
+    absent = sorted(names - set(supported) - {"const", "input", "output"})
+    if absent:
+        raise InputError(
+            f"{where} uses {', '.join(absent)}, which a Pyomo model cannot express; "
+            "rewrite it smoothly, or solve through the casadi or cyipopt interface."
+        )

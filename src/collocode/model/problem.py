@@ -53,6 +53,10 @@ class Truth:
     rhs: Callable[..., Any]
     initial: Mapping[str, Sequence[float]] | Sequence[float]
 
+    def covers(self, experiment: str) -> bool:
+        """Whether the true initial state of an experiment is known."""
+        return not isinstance(self.initial, Mapping) or experiment in self.initial
+
     def initial_of(self, experiment: str) -> Array:
         """Return the true initial state of an experiment."""
         given = self.initial[experiment] if isinstance(self.initial, Mapping) else self.initial

@@ -56,7 +56,8 @@ class Mesh:
     @classmethod
     def uniform(cls, start: float, end: float, elements: int) -> Mesh:
         """Cut [start, end] into ``elements`` of equal length."""
-        if isinstance(elements, bool) or int(elements) != elements or elements < 1:
+        number = isinstance(elements, int | float | np.number) and not isinstance(elements, bool)
+        if not number or elements % 1 != 0 or elements < 1:
             raise InputError(f"the number of elements must be a positive integer, not {elements}.")
         if not end > start:
             raise InputError(f"a mesh needs start < end, but got [{start:g}, {end:g}].")

@@ -98,7 +98,7 @@ class Scheme:
     @cached_property
     def butcher(self) -> tuple[Array, Array, Array]:
         """Butcher's (A, b, c) of the equivalent Runge-Kutta method, over `stages`."""
-        full: Array = np.linalg.solve(self.D[:, 1:], self.B)
+        full: Array = np.asarray(np.linalg.solve(self.D[:, 1:], self.B), dtype=float)
         full = np.vstack([np.zeros(len(self.nodes)), full])
         picked = list(self.stages)
         return full[np.ix_(picked, picked)], full[-1, picked], self.nodes[picked]

@@ -104,7 +104,7 @@ def scheme_names() -> tuple[str, ...]:
     return tuple(_CATALOGUE)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)  # else True would find what 1 has left
 def scheme(name: str = "radau", degree: int | None = None) -> Scheme:
     """Return the scheme called ``name`` with ``degree`` stages.
 
@@ -130,7 +130,7 @@ def scheme(name: str = "radau", degree: int | None = None) -> Scheme:
         raise InputError(f"unknown scheme {name!r}; {hint}")
     build, allowed, usual = _CATALOGUE[key]
     degree = usual if degree is None else degree
-    if isinstance(degree, bool) or int(degree) != degree or int(degree) not in allowed:
+    if isinstance(degree, bool) or degree not in allowed:
         span = f"{allowed[0]}" if len(allowed) == 1 else f"{allowed[0]} to {allowed[-1]}"
         raise InputError(f"scheme {key!r} has no degree {degree}; choose {span}.")
     return build(key, int(degree))

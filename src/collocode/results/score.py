@@ -6,6 +6,7 @@ an independent integrator; only that number says what the learnt model does on i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -126,7 +127,7 @@ def _uses_truth(solution: Solution, experiment: Experiment) -> bool:
 def true_states(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
     """(N, states) true states at ``times``, or None if the truth is not known."""
     truth = solution.truth
-    if truth is None:
+    if truth is None or not truth.covers(experiment.name):
         return None
     start, initial = _true_start(solution, truth, experiment)
     jumps = experiment.jumps
@@ -143,7 +144,7 @@ def true_states(solution: Solution, experiment: Experiment, times: Array) -> Arr
 
 def _true_start(solution: Solution, truth: Truth, experiment: Experiment) -> tuple[float, Array]:
     """One initial state for all means one trajectory, from the start of the first experiment."""
-    if isinstance(truth.initial, dict):
+    if isinstance(truth.initial, Mapping):
         assert experiment.start is not None
         return experiment.start, truth.initial_of(experiment.name)
     return float(solution.trajectories[0].times[0]), truth.initial_of(experiment.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -93,7 +95,7 @@ def integrate(
     inner = np.unique(np.asarray(jumps, dtype=float))
     edges = np.concatenate([[t[0]], inner[(inner > t[0]) & (inner < t[-1])], [t[-1]]])
     guarded = _Guard(rhs)
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in itertools.pairwise(edges):
         if right <= left:
             break
         inside = (t > left) & (t <= right)
@@ -119,8 +121,6 @@ def _solve(
     rtol: float,
     atol: float,
 ) -> Array:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
@@ -158,8 +158,8 @@ def _evaluator(model: TrainedModel, inputs: list[Signal]) -> Callable[[float, Ar
     buffer, run = function.buffer()
     for i, array in enumerate((time, state, u, *fixed)):
         if array.size:
-            buffer.set_arg(i, memoryview(array))
-    buffer.set_res(0, memoryview(out))
+            buffer.set_arg(i, memoryview(array))  # type: ignore[arg-type]
+    buffer.set_res(0, memoryview(out))  # type: ignore[arg-type]
     alive = (function, buffer, fixed)  # CasADi keeps bare pointers into these
 
     def evaluate(t: float, x: Array) -> Array:

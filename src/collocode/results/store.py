@@ -34,7 +34,7 @@ _LARGEST = 2**31  # bytes an array may unpack to; a file that claims more is ref
 def save(solution: Solution, path: str | Path) -> None:
     """Write a solution; the file is replaced in one step, so a crash never leaves half of it."""
     arrays: dict[str, Any] = {}
-    header = {
+    header: dict[str, Any] = {
         "format": FORMAT,
         "name": solution.name,
         "scheme": {
@@ -62,10 +62,10 @@ def save(solution: Solution, path: str | Path) -> None:
     target = Path(path)
     target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".npz")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.replace(temporary, target)
+        # a folder and not mkstemp, whose files nobody else may read
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
+            np.savez_compressed(Path(aside) / target.name, **arrays)
+            os.replace(Path(aside) / target.name, target)
     except OSError as error:
         raise FileError(
             f"cannot write {target} ({error.strerror or error}); check the folder."
@@ -221,7 +221,10 @@ def _model(entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> TrainedModel:
     ]
     networks = {str(k): MLP(**v) for k, v in entry["networks"].items()}
     model = TrainedModel(
-        *names,
+        names[0],
+        names[1],
+        names[2],
+        names[3],
         Tape.from_arrays(arrays, "rhs"),
         Tape.from_arrays(arrays, "outputs"),
         arrays["model.parameters"],
@@ -263,12 +266,17 @@ def _experiment(entry: Mapping[str, Any], prefix: str, arrays: Mapping[str, Any]
         arrays[f"{prefix}.values"],
         tuple(entry["outputs"]),
         arrays.get(f"{prefix}.weights"),
-        {k: Signal(*arrays[f"{prefix}.input.{k}"], kind) for k, kind in entry["inputs"].items()},
+        {k: _signal(arrays[f"{prefix}.input.{k}"], kind) for k, kind in entry["inputs"].items()},
         {k: Initial(*v) for k, v in entry["initial"].items()},
         str(entry["name"]),
         entry["start"],
         entry["end"],
     )
+
+
+def _signal(samples: Array, kind: str) -> Signal:
+    times, values = samples
+    return Signal(times, values, kind)
 
 
 def plain(value: Any) -> Any:

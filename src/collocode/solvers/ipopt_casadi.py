@@ -14,7 +14,7 @@ from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 from ..transcription.scaling import scaled
 from .interrupt import Interrupt
-from .ipopt_log import log_file, read_linear_solver, read_log, read_timings
+from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
 from .outcome import history_of, result
 from .protocol import OnIteration, WarmStart, Watch
@@ -94,19 +94,19 @@ class CasadiIpopt:
         stats = solver.stats()
         if stats["return_status"] == "Invalid_Option":
             raise unavailable_solver(self._options, read_log(self._log_path))
-        point = (answer["x"], answer["lam_g"], answer["lam_x"])
+        x, lam_g, lam_x = (np.asarray(answer[k], dtype=float) for k in ("x", "lam_g", "lam_x"))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
         timings.update(read_timings(self._log_path))
         return result(
             nlp,
-            tuple(np.asarray(v) for v in point),
+            (x, lam_g, lam_x),
             watch.best.x,
-            stats["return_status"],  # type: ignore[arg-type]
+            stats["return_status"],
             history=history_of(stats.get("iterations", {})),
             timings=timings,
             interface=self.name,
-            solver="IPOPT",
+            solver=read_version(self._log_path),
             linear_solver=read_linear_solver(self._log_path),
             options=self._options,
         )

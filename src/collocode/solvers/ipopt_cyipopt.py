@@ -144,8 +144,8 @@ class _Call:
         self._buffer, self._evaluate = function.buffer()
         self._alive = (function, arguments)
         for i, argument in enumerate(arguments):
-            self._buffer.set_arg(i, memoryview(argument))
-        self._buffer.set_res(wanted, memoryview(self.result))
+            self._buffer.set_arg(i, argument.data)
+        self._buffer.set_res(wanted, self.result.data)
 
     def __call__(self) -> Array:
         self._evaluate()

@@ -43,6 +43,12 @@ def read_linear_solver(path: Path) -> str:
     return match.group(1).rstrip(".").lower() if match else ""
 
 
+def read_version(path: Path) -> str:
+    """Return IPOPT's name with its version as it logged it: ``IPOPT 3.14.19``."""
+    match = re.search(r"This is Ipopt version ([\w.]*\w)", read_log(path))
+    return f"IPOPT {match.group(1)}" if match else "IPOPT"
+
+
 def read_log(path: Path) -> str:
     """Return the log's text, or an empty string."""
     return path.read_text(errors="replace") if path.is_file() else ""

@@ -93,5 +93,5 @@ def _points(nlp: NLP) -> tuple[Array, tuple[Array, Array, Array, Array, Array]] 
         )
     if not rows:
         return None, None
-    t, x, u, slopes, own = (np.concatenate(part) for part in zip(*rows, strict=True))
-    return np.unique(own), (t, x, u, slopes, own.astype(int))
+    times, states, inputs, slopes, own = (np.concatenate(p) for p in zip(*rows, strict=True))
+    return np.unique(own), (times, states, inputs, slopes, own.astype(int))

@@ -52,7 +52,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     objective = [q for q in points if q.term.scatter is None]
     constraint = [q for q in points if q.term.scatter is not None]
 
-    f = sum((ca.sum2(q.value()) for q in objective), ca.MX(0.0))
+    f = sum((ca.repsum(q.value(), 1, q.term.points) for q in objective), ca.MX(0.0))
     g = ca.mtimes(_dm(linear), x)
     for q in constraint:
         g += ca.mtimes(_dm(q.term.scatter), ca.vec(q.value()))
@@ -109,7 +109,7 @@ class _Point:
         """Own nonzeros a point, and the shared ones summed over the points (objective terms)."""
         function, own, shared = self.term.first_derivatives
         own_values, shared_values = _mapped(function, self.term.points, *self.arguments)
-        return ca.vec(own_values), own, ca.sum2(shared_values), shared
+        return ca.vec(own_values), own, ca.repsum(shared_values, 1, self.term.points), shared
 
     def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
         columns = self.term.columns[:, pattern.columns]
@@ -135,11 +135,12 @@ class _Point:
                 columns.append(term.columns[np.ix_(k, pattern.columns[of_row])].ravel())
                 sources.append((k[:, None] * len(pattern) + of_row[None, :]).ravel())
                 factors.append(np.repeat(scatter.data[entry], len(of_row)))
+            weights = np.concatenate(factors)
             collector.add(
                 ca.vec(values),
                 (np.concatenate(rows), np.concatenate(columns)),
                 np.concatenate(sources),
-                np.concatenate(factors),
+                None if (weights == 1.0).all() else weights,
             )
 
     def add_hessian(self, collector: _Collector, sigma: ca.MX, lam: ca.MX) -> None:
@@ -155,7 +156,11 @@ class _Point:
             collector.add(ca.vec(own_values), (np.minimum(a, b), np.maximum(a, b)), 0)
         if len(shared):
             a, b = term.columns[0, shared.rows], term.columns[0, shared.columns]
-            collector.add(ca.sum2(shared_values), (np.minimum(a, b), np.maximum(a, b)), 0)
+            collector.add(
+                ca.repsum(shared_values, 1, self.term.points),
+                (np.minimum(a, b), np.maximum(a, b)),
+                0,
+            )
 
 
 class _Collector:
@@ -168,7 +173,7 @@ class _Collector:
         self.rows: list[Index] = []
         self.columns: list[Index] = []
         self.sources: list[Index] = []
-        self.factors: list[Array] = []
+        self.factors: list[Array | None] = []
 
     def add(
         self,
@@ -185,38 +190,58 @@ class _Collector:
         self.rows.append(rows)
         self.columns.append(columns)
         self.sources.append(where + self.length)
-        self.factors.append(np.ones(len(rows)) if factors is None else factors)
+        self.factors.append(factors)
         self.values.append(values)
         self.length += values.numel()
 
     def add_constant(self, rows: Index, columns: Index, data: Array) -> None:
         """Add constant entries."""
-        self.add(ca.MX(ca.DM([1.0])), (rows, columns), np.zeros(len(rows), dtype=int), data)
+        self.add(ca.MX(ca.DM(data.tolist())), (rows, columns), 0)
 
     def matrix(self) -> ca.MX:
         """Return the matrix, its nonzeros gathered and, where needed, summed."""
         if not self.rows:
             return ca.MX(ca.Sparsity(*self.shape))
-        height, width = self.shape
         rows, columns = np.concatenate(self.rows), np.concatenate(self.columns)
-        sources, factors = np.concatenate(self.sources), np.concatenate(self.factors)
-        values = ca.vertcat(*self.values)
-        key = columns.astype(np.int64) * height + rows
-        order = np.argsort(key, kind="stable")
-        first = np.append(True, np.diff(key[order]) != 0)
-        entry = np.cumsum(first) - 1  # the nonzero that each sorted contribution feeds
-        lead, rest = order[first], order[~first]
-        count = len(lead)
-        starts = np.searchsorted(columns[lead], np.arange(width + 1))
-        pattern = ca.Sparsity(height, width, starts.tolist(), rows[lead].tolist())
-        nonzeros = ca.vec(values[sources[lead].tolist()])  # a gather from one value is a row
-        if (factors[lead] != 1.0).any():
-            nonzeros = ca.DM(factors[lead].tolist()) * nonzeros
-        if len(rest):
-            more = sparse.csc_matrix(
-                (factors[rest], (entry[~first], sources[rest])), shape=(count, self.length)
+        sources = np.concatenate(self.sources)
+        plain = all(part is None for part in self.factors)
+        factors = (
+            None
+            if plain
+            else np.concatenate(
+                [
+                    np.ones(len(r)) if f is None else f
+                    for r, f in zip(self.rows, self.factors, strict=True)
+                ]
             )
-            nonzeros += ca.mtimes(_dm(more), values)
+        )
+        values = ca.vertcat(*self.values)
+        entries = sparse.coo_matrix((np.arange(len(rows)), (rows, columns)), shape=self.shape)
+        entries.has_canonical_format = True  # keep contributions to one entry apart
+        compressed = entries.tocsc()
+        compressed.sort_indices()
+        order, rows, starts = compressed.data, compressed.indices, compressed.indptr
+        first = np.append(True, rows[1:] != rows[:-1])
+        first[starts[:-1][starts[:-1] < len(rows)]] = True
+        lead = order[first]
+        count = np.concatenate([[0], np.cumsum(first)])
+        pattern = ca.Sparsity(*self.shape, count[starts].tolist(), rows[first].tolist())
+        gather = sources[lead]
+        if len(lead) < len(order):  # several contributions to one entry: sum these, few, apart
+            entry = count[1:] - 1
+            several = np.flatnonzero(np.bincount(entry) > 1)
+            chosen = np.isin(entry, several)
+            used, place = np.unique(sources[order[chosen]], return_inverse=True)
+            which = np.searchsorted(several, entry[chosen])
+            weights = np.ones(len(which)) if factors is None else factors[order[chosen]]
+            sums = sparse.csc_matrix((weights, (which, place)), shape=(len(several), len(used)))
+            gather[several] = self.length + np.arange(len(several))
+            values = ca.vertcat(values, ca.mtimes(_dm(sums), values[used.tolist()]))
+            if factors is not None:
+                factors[lead[several]] = 1.0
+        nonzeros = ca.vec(values[gather.tolist()])  # a gather from one value is a row
+        if factors is not None and (factors[lead] != 1.0).any():
+            nonzeros = ca.DM(factors[lead].tolist()) * nonzeros
         return ca.MX(pattern, nonzeros)
 
 

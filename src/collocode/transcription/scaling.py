@@ -45,12 +45,8 @@ def _functions(functions: Functions, s: Array, r: Array) -> Functions:
     f, gradient = functions.gradient(column * x, p)
     g, jacobian = functions.jacobian(column * x, p)
     hessian = functions.hessian(column * x, p, sigma, row * lam)
-    rows, columns = (np.array(v, dtype=int) for v in jacobian.sparsity().get_triplet())
-    factor = ca.DM((r[rows] * s[columns]).tolist())
-    scaled_jacobian = ca.MX(jacobian.sparsity(), factor * jacobian.nz[:])
-    rows, columns = (np.array(v, dtype=int) for v in hessian.sparsity().get_triplet())
-    factor = ca.DM((s[rows] * s[columns]).tolist())
-    scaled_hessian = ca.MX(hessian.sparsity(), factor * hessian.nz[:])
+    scaled_jacobian = jacobian * _outer(row, column, jacobian.sparsity())
+    scaled_hessian = hessian * _outer(column, column, hessian.sparsity())
     names = ["x", "p"]
     return Functions(
         ca.Function("nlp_f", [x, p], [functions.objective(column * x, p)], names, ["f"]),
@@ -65,3 +61,8 @@ def _functions(functions: Functions, s: Array, r: Array) -> Functions:
             ["triu_hess_gamma_x_x"],
         ),
     )
+
+
+def _outer(left: ca.DM, right: ca.DM, pattern: ca.Sparsity) -> ca.DM:
+    """Return left rightᵀ on a pattern."""
+    return ca.mtimes([ca.diag(left), ca.DM(pattern, 1.0), ca.diag(right)])

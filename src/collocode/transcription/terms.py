@@ -102,30 +102,29 @@ def linear_part(layout: Layout, scheme: Scheme) -> sparse.csr_matrix:
 
 
 def _collocation(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
-    """−h B f at every stage, scattered to the rows."""
-    s = Symbols.of(problem)
-    own, times, entries = [], [], []
+    """−h f at every stage, scattered to the rows by B (ones, for most schemes)."""
+    s, step = Symbols.of(problem), ca.SX.sym("h")
+    own, times, steps, entries = [], [], [], []
     offset, nx = 0, len(problem.states)
     for number, part in enumerate(layout.experiments):
         stage_nodes = part.element_nodes()[:, list(scheme.stages)]
         own.append(_own_columns(problem, layout, number, part.states[stage_nodes.ravel()]))
         times.append(part.times[stage_nodes].ravel())
+        steps.append(np.repeat(part.mesh.steps, stage_nodes.shape[1]))
         point = offset + np.arange(stage_nodes.size).reshape(stage_nodes.shape)
-        steps = np.broadcast_to(part.mesh.steps[:, None], (part.mesh.elements, nx))
         for k, q in np.argwhere(scheme.B[:, list(scheme.stages)] != 0.0):
             columns = point[:, q][:, None] * nx + np.arange(nx)[None, :]
-            factor = -scheme.B[k, scheme.stages[q]] * steps
-            entries.append((part.rows[:, k, :].ravel(), columns.ravel(), factor.ravel()))
+            factor = np.full(columns.size, scheme.B[k, scheme.stages[q]])
+            entries.append((part.rows[:, k, :].ravel(), columns.ravel(), factor))
         offset += stage_nodes.size
-    scatter = _sparse(entries, (layout.rows, offset * nx))
-    data = _data(blocks, s, [np.concatenate(times)], ["stage_inputs"])
+    constants = [np.concatenate(times)[:, None], np.concatenate(steps)[:, None]]
     return MappedTerm.build(
         "collocation",
-        derivatives(problem, s),
+        -step * derivatives(problem, s),
         (ca.vertcat(s.x, s.p), np.vstack(own)),
         (s.theta, layout.weights),
-        data,
-        scatter,
+        (ca.vertcat(s.t, step, s.u), _data_function(blocks, constants, ["stage_inputs"])),
+        _sparse(entries, (layout.rows, offset * nx)),
     )
 
 
@@ -148,7 +147,7 @@ def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[
                 constrained(problem, constraint, s),
                 (ca.vertcat(s.x, s.p), np.vstack(own)),
                 (s.theta, layout.weights),
-                _data(blocks, s, [times], ["node_inputs"]),
+                (ca.vertcat(s.t, s.u), _data_function(blocks, [times[:, None]], ["node_inputs"])),
                 scatter,
             )
         )
@@ -236,13 +235,6 @@ def _stage_inputs(
 def _inputs(problem: Problem, experiment: Experiment, times: Array, left: Array | bool) -> Array:
     columns = [experiment.inputs[name](times, left) for name in problem.inputs]
     return np.column_stack(columns) if columns else np.empty((len(times), 0))
-
-
-def _data(
-    blocks: Blocks, s: Symbols, constants: Sequence[Array], names: Sequence[str]
-) -> tuple[ca.SX, ca.Function]:
-    """Data (t, u) of points: constants beside parameter blocks."""
-    return ca.vertcat(s.t, s.u), _data_function(blocks, [c[:, None] for c in constants], names)
 
 
 def _data_function(blocks: Blocks, constants: Sequence[Array], names: Sequence[str]) -> ca.Function:

@@ -1,0 +1,5 @@
+"""``python -m collocode.cli``."""
+
+from .main import app
+
+app(prog_name="collocode")

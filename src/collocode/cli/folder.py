@@ -1,0 +1,114 @@
+"""Result folders: complete or untouched, and never over somebody else's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from ..errors import FileError, InputError
+
+Writer = Callable[[Path], object]
+
+
+class Folder:
+    """A folder for the files of one run, listed in a JSON manifest.
+
+    Parameters
+    ----------
+    path : where; it is made if need be.
+    manifest : name of the JSON file whose ``files`` entry lists what belongs to the run.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be made or written.
+    """
+
+    def __init__(self, path: Path, manifest: str = "report.json") -> None:
+        self.path, self.manifest = path, manifest
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise FileError(
+                f"cannot write into {path} ({error.strerror}); choose another --out."
+            ) from error
+
+    def owned(self) -> set[str]:
+        """Names of the files that an earlier run left here."""
+        try:
+            written = json.loads((self.path / self.manifest).read_text(encoding="utf-8"))
+            if not str(written["format"]).startswith("collocode"):
+                return set()
+            return {self.manifest, *(str(name) for name in written["files"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            return set()
+
+    def check(self, names: Iterable[str]) -> None:
+        """Refuse to replace files that no earlier run wrote.
+
+        Raises
+        ------
+        InputError
+            Such a file exists.
+        """
+        owned = self.owned()
+        for name in names:
+            if name not in owned and (self.path / name).exists():
+                raise InputError(
+                    f"{self.path / name} exists and was not written by collocode; choose another "
+                    "--out or move it."
+                )
+
+    def write(self, files: Mapping[str, Writer]) -> list[Path]:
+        """Write files: first all of them aside, then each in its place.
+
+        What an earlier run left and this one does not write is removed.
+        """
+        self.check(files)
+        stale = self.owned() - set(files)
+        try:
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=".collocode-") as aside:
+                for name, writer in files.items():
+                    writer(Path(aside) / name)
+                for name in files:
+                    os.replace(Path(aside) / name, self.path / name)
+            for name in stale:
+                if Path(name).name == name:
+                    (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(
+                f"cannot write into {self.path} ({error.strerror or error}); check the folder."
+            ) from error
+        return [self.path / name for name in files]
+
+
+def file_stem(name: str) -> str:
+    """Return an experiment's name as part of a file name.
+
+    Examples
+    --------
+    >>> file_stem("van_der_pol.csv"), file_stem("run 3/a")
+    ('van_der_pol', 'run_3_a')
+    """
+    stem = name.removesuffix(".csv")
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip(".") or "experiment"
+
+
+def unique_stems(names: Iterable[str]) -> dict[str, str]:
+    """Return a file stem for each name, numbered where two would be the same."""
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = first = file_stem(name)
+        count = 1
+        while stem.lower() in taken:
+            count += 1
+            stem = f"{first}_{count}"
+        stems[name] = stem
+        taken.add(stem.lower())
+    return stems

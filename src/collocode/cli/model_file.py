@@ -1,0 +1,142 @@
+"""Model files: Python files that define ``problem(...)`` with keyword parameters."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import traceback
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CollocodeError, FileError, InputError
+from ..model.problem import Problem
+from .settings import Setting, settings_of
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A loaded model file.
+
+    Attributes
+    ----------
+    path : the file, as it was given.
+    summary : first line of its docstring.
+    function : its ``problem``.
+    settings : what ``--set`` reaches.
+    """
+
+    path: Path
+    summary: str
+    function: Callable[..., Any]
+    settings: tuple[Setting, ...]
+
+    def problem(self, values: Mapping[str, Any]) -> Problem:
+        """Call ``problem(**values)``.
+
+        Raises
+        ------
+        InputError
+            It raises, with the place and the message, or it returns something else.
+        """
+        with _explained(self.path, "problem()"), _beside(self.path):
+            made = self.function(**values)
+        if not isinstance(made, Problem):
+            raise InputError(
+                f"{self.path}: problem() returned {_article(type(made).__name__)}, not a "
+                "collocode.Problem; end it with `return cc.Problem(...)`."
+            )
+        return made
+
+
+def load_model(path: Path) -> ModelFile:
+    """Run a model file and find its ``problem``.
+
+    Raises
+    ------
+    FileError
+        No such file, or no Python file.
+    InputError
+        It cannot be compiled or run, or has no function ``problem``.
+    """
+    source = _source(path)
+    module = types.ModuleType(f"collocode_model_{path.stem}")
+    module.__file__ = str(path.resolve())
+    try:
+        code = compile(source, str(path), "exec")
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        place = f"{path}:{line}" if line else str(path)
+        raise InputError(f"{place}: {getattr(error, 'msg', error)} (syntax error).") from error
+    sys.modules[module.__name__] = module  # dataclasses and pickle look there
+    with _explained(path, "the file"), _beside(path):
+        exec(code, module.__dict__)
+    function = getattr(module, "problem", None)
+    if not callable(function):
+        near = difflib.get_close_matches("problem", dir(module), n=1)
+        hint = f" (there is {near[0]!r})" if near else ""
+        raise InputError(
+            f"{path} defines no function problem(){hint}; add `def problem(...): return "
+            "cc.Problem(...)`."
+        )
+    lines = (module.__doc__ or "").strip().splitlines()
+    return ModelFile(path, lines[0] if lines else "", function, tuple(settings_of(function)))
+
+
+def _source(path: Path) -> str:
+    if not path.exists():
+        raise FileError(f"there is no model file {str(path)!r}; check the path.")
+    if path.is_dir() or path.suffix != ".py":
+        what = "a folder" if path.is_dir() else "not a Python file (.py)"
+        raise FileError(f"{path} is {what}; give a Python file that defines problem().")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise FileError(f"{path} cannot be read ({reason}).") from error
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """Let the model import modules that lie beside it."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+
+
+@contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever the model raises into one sentence with file and line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        place = _place(path, error)
+        if isinstance(error, CollocodeError):
+            raise type(error)(f"{place}: {error}") from error
+        message = " ".join(str(error).split()) or "no message"
+        if isinstance(error, ImportError):
+            message += "; install what it needs or put it beside the model"
+        raise InputError(
+            f"{place}: {what} raised {type(error).__name__}: {message.rstrip('.')}."
+        ) from error
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """Innermost line of the model file in the traceback, as file:line."""
+    own = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    return f"{path}:{own[-1]}" if own else str(path)
+
+
+def _article(name: str) -> str:
+    return "None" if name == "NoneType" else f"a {name}"

@@ -1,0 +1,299 @@
+r"""An NLP as a Pyomo model that a reader recognises.
+
+Variables carry the problem's names: ``model.y1[experiment, element, node]`` for states,
+``model.mu`` and ``model.k[experiment]`` for parameters, ``model.nn_W1[i, j]`` and
+``model.nn_b1[i]`` for weights.  Equations are ``model.collocation[experiment, element, node, state]``
+and one Constraint by path constraint, ``model.<name>[experiment, element, node]``.  The Expressions
+``model.misfit``, ``model.ridge`` and ``model.prior`` are the parts of ``model.objective``.  Characters
+that Python names cannot have become underscores; a name that Pyomo uses itself gets one appended.
+
+Multipliers: Pyomo's ``dual`` is :math:`-\lambda` of the NLP's one rule :math:`L=f+\lambda^T g`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..errors import InputError
+from ..results.solution import Solution
+from ..transcription.nlp import NLP
+from ..transcription.tape import Tape
+from ..transcription.term import MappedTerm
+from .operations import pyomo_environ, pyomo_tape_operations
+from .replay import Program
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PyomoExport:
+    """A Pyomo model, and what in it belongs to the NLP.
+
+    Attributes
+    ----------
+    model : the ConcreteModel.
+    variables : the Var of every column.
+    constraints : the Constraint of every row; None for a row without unknowns or bounds.
+    """
+
+    model: Any
+    variables: list[Any]
+    constraints: list[Any]
+
+
+def to_pyomo(nlp: NLP, values: str | Solution = "start", multipliers: bool = True) -> PyomoExport:
+    """Write an NLP, with its current data, as a Pyomo model.
+
+    Parameters
+    ----------
+    nlp : the NLP, in its own units.
+    values : ``"start"``, or a `Solution` whose point the variables take.
+    multipliers : whether to declare the suffixes ``dual``, ``ipopt_zL_out`` and ``ipopt_zU_out``
+        that bring multipliers back; some solver plugins refuse suffixes that they cannot fill.
+
+    Raises
+    ------
+    InputError
+        An operation that Pyomo cannot express, named; a row that no point can satisfy.
+    MissingDependency
+        If Pyomo is not installed.
+    """
+    pyo = pyomo_environ()
+    from pyomo.common.gc_manager import PauseGC
+
+    point = nlp.start if isinstance(values, str) else values.result.x
+    if isinstance(values, str) and values != "start":
+        raise InputError(f"values must be 'start' or a Solution, not {values!r}.")
+    if point.shape != (nlp.columns,):
+        raise InputError("the solution belongs to another NLP; give one of the same structure.")
+    with PauseGC():  # a million small objects, none of them garbage
+        model = pyo.ConcreteModel(name=nlp.problem.name)
+        variables = _variables(pyo, model, nlp, point)
+        bodies = _bodies(pyo, model, nlp, variables)
+        constraints = _constraints(pyo, model, nlp, bodies)
+        _scaling(pyo, model, nlp, variables, constraints)
+        for name in ("dual", "ipopt_zL_out", "ipopt_zU_out") if multipliers else ():
+            model.add_component(name, pyo.Suffix(direction=pyo.Suffix.IMPORT))
+    return PyomoExport(model, variables, constraints)
+
+
+def load_from_pyomo(nlp: NLP, export: PyomoExport) -> tuple[Array, Array, Array]:
+    """Read point and multipliers of a solved model in the NLP's sign.
+
+    Returns
+    -------
+    x, lam_g, lam_x : (columns,), (rows,), (columns,).  Where the solver gave no bound multipliers
+        they come from stationarity, at the bounds that hold with equality.
+
+    Raises
+    ------
+    InputError
+        A variable without a value, or a model without ``dual`` values.
+    """
+    model = export.model
+    x = np.array([v.value for v in export.variables], dtype=float)
+    if not np.isfinite(x).all():
+        culprit = nlp.layout.column_names[int(np.flatnonzero(~np.isfinite(x))[0])]
+        raise InputError(f"the Pyomo model has no value for {culprit}; solve it first.")
+    dual = model.component("dual")
+    if not dual:
+        raise InputError(
+            "the Pyomo model has no dual values; export it with multipliers=True and solve it."
+        )
+    lam_g = np.array([0.0 if c is None else -dual.get(c, 0.0) for c in export.constraints])
+    outs = [model.component(f"ipopt_z{side}_out") for side in "LU"]
+    given = None
+    if any(outs):
+        given = -np.array([sum((s or {}).get(v, 0.0) for s in outs) for v in export.variables])
+    return x, lam_g, bound_multipliers(nlp, x, lam_g, given)
+
+
+def bound_multipliers(nlp: NLP, x: Array, lam_g: Array, given: Array | None) -> Array:
+    """(columns,) the given bound multipliers, and by stationarity those that a solver leaves out.
+
+    Stationarity serves fixed variables always, and active bounds if ``given`` is None.
+    """
+    gradient = np.asarray(nlp.functions.gradient(x, nlp.p)[1], dtype=float).ravel()
+    jacobian = nlp.functions.jacobian(x, nlp.p)[1]
+    stationary = -(gradient + np.asarray(ca.mtimes(jacobian.T, lam_g)).ravel())
+    fixed = nlp.lower == nlp.upper
+    if given is not None:
+        return np.where(fixed, stationary, given)
+    near = 1e-6 * np.maximum(1.0, np.abs(x))
+    at_lower = (x - nlp.lower <= near) & (stationary < 0.0)
+    at_upper = (nlp.upper - x <= near) & (stationary > 0.0)
+    return np.where(fixed | at_lower | at_upper, stationary, 0.0)
+
+
+def _variables(pyo: Any, model: Any, nlp: NLP, point: Array) -> list[Any]:
+    """Add all Vars; return the one of every column."""
+    layout = nlp.layout
+    found: list[Any] = [None] * nlp.columns
+    start, lower, upper = point.tolist(), nlp.lower.tolist(), nlp.upper.tolist()
+
+    def add(name: str, index: Sequence[Any] | None, columns: Sequence[int]) -> None:
+        var = pyo.Var() if index is None else pyo.Var(list(index))
+        model.add_component(_free_name(model, name), var)
+        for place, column in zip([None] if index is None else index, columns, strict=True):
+            entry = found[column] = var[place]
+            if lower[column] == upper[column]:
+                entry.fix(lower[column], skip_validation=True)
+            else:
+                entry.set_value(start[column], skip_validation=True)
+            entry.setlb(lower[column])  # Pyomo takes infinite bounds for none
+            entry.setub(upper[column])
+
+    places = [
+        (e.name, *divmod(n, e.rows.shape[1]))
+        for e in layout.experiments
+        for n in range(len(e.times))
+    ]
+    for i, state in enumerate(layout.state_names):
+        add(state, places, np.concatenate([e.states[:, i] for e in layout.experiments]).tolist())
+    for j, name in enumerate(layout.own_names):
+        add(
+            name,
+            [e.name for e in layout.experiments],
+            [int(e.parameters[j]) for e in layout.experiments],
+        )
+    for name, column in zip(layout.shared_names, layout.shared.tolist(), strict=True):
+        add(name, None, [column])
+    groups: dict[str, list[tuple[Any, int]]] = {}
+    for label, column in zip(layout.weight_names, layout.weights.tolist(), strict=True):
+        stem, _, numbers = label.rstrip("]").partition("[")
+        index = tuple(int(n) for n in numbers.split(","))
+        groups.setdefault(stem, []).append((index if len(index) > 1 else index[0], column))
+    for stem, entries in groups.items():
+        add(stem, *zip(*entries, strict=True))
+    return found
+
+
+def _bodies(pyo: Any, model: Any, nlp: NLP, variables: list[Any]) -> list[list[Any]]:
+    """Return the summands of every row; add the objective's terms on the way."""
+    linear = sparse.csr_matrix(nlp.linear)
+    rows: list[list[Any]] = [
+        [_times(c, variables[j]) for c, j in zip(data, columns, strict=True)]
+        for data, columns in _rows_of(linear)
+    ]
+    objective: list[Any] = []
+    for term in nlp.terms:
+        values = _term_values(pyo, model, nlp, term, variables)
+        if term.scatter is None:
+            # the Expression is for the reader: inside the objective it would be a defined variable
+            # of all unknowns in the .nl file, which makes a solve three times slower
+            summands = [v[0] for v in values]
+            expression = pyo.Expression(expr=pyo.quicksum(summands))
+            model.add_component(_free_name(model, term.name), expression)
+            objective += summands
+            continue
+        flat = [v for point in values for v in point]
+        for row, (data, entries) in zip(rows, _rows_of(term.scatter.tocsr()), strict=True):
+            row += [_times(c, flat[j]) for c, j in zip(data, entries, strict=True)]
+    total = pyo.Objective(expr=pyo.quicksum(objective), sense=pyo.minimize)
+    model.add_component(_free_name(model, "objective"), total)
+    return rows
+
+
+def _term_values(
+    pyo: Any, model: Any, nlp: NLP, term: MappedTerm, variables: list[Any]
+) -> list[list[Any]]:
+    """Evaluate a term at all its points; shared intermediate results get names."""
+    program = Program(Tape.of(term.function), pyomo_tape_operations(), f"term {term.name!r}")
+    named: Any = None
+    if program.names:
+        named = pyo.Expression(range(term.points), range(program.names))
+        model.add_component(_free_name(model, f"{term.name}_parts"), named)
+    shared = [variables[j] for j in term.shared_columns.tolist()]
+    data = np.asarray(term.data_function(nlp.p), dtype=float).T.tolist()
+    results = []
+    for k, own in enumerate(term.own_columns.tolist()):
+
+        def name(number: int, value: Any, k: int = k) -> Any:
+            named[k, number] = value
+            return named[k, number]
+
+        arguments = ([variables[j] for j in own], shared, data[k] if data else [])
+        results.append(program.run(arguments, name))
+    return results
+
+
+def _constraints(pyo: Any, model: Any, nlp: NLP, bodies: list[list[Any]]) -> list[Any]:
+    """Add the rows, collocation first; return the Constraint of every row."""
+    layout = nlp.layout
+    found: list[Any] = [None] * nlp.rows
+    lower, upper = nlp.row_lower.tolist(), nlp.row_upper.tolist()
+
+    def add(name: str, entries: list[tuple[Any, int]]) -> None:
+        constraint = pyo.Constraint([place for place, _ in entries])
+        model.add_component(_free_name(model, name), constraint)
+        for place, row in entries:
+            body, low, high = pyo.quicksum(bodies[row]), lower[row], upper[row]
+            if isinstance(body, int | float):
+                _check_constant(body, low, high, layout.row_names[row])
+            elif low == high:
+                found[row] = constraint.add(place, body == low)
+            elif np.isfinite(low) or np.isfinite(high):
+                limits = [v if np.isfinite(v) else None for v in (low, high)]
+                found[row] = constraint.add(place, (limits[0], body, limits[1]))
+
+    equations = []
+    for e in layout.experiments:
+        for (element, k, i), row in np.ndenumerate(e.rows):
+            equations.append(((e.name, element, k + 1, layout.state_names[i]), int(row)))
+    add("collocation", equations)
+    for number, name in enumerate(layout.path_names):
+        entries = []
+        for e in layout.experiments:
+            places = [(e.name, *divmod(node, e.rows.shape[1])) for node in range(len(e.times))]
+            entries += list(zip(places, e.path_rows[number].tolist(), strict=True))
+        add(name, entries)
+    return found
+
+
+def _scaling(pyo: Any, model: Any, nlp: NLP, variables: list[Any], constraints: list[Any]) -> None:
+    """Add the scales that our own solvers use as the suffix ``scaling_factor``."""
+    suffix = pyo.Suffix(direction=pyo.Suffix.EXPORT)
+    factors = [1.0 / nlp.column_scale, nlp.row_scale]
+    fixed = {id(v) for v in variables if v.fixed}  # not in the file, so not scaled
+    for components, values in zip((variables, constraints), factors, strict=True):
+        for component, factor in zip(components, values.tolist(), strict=True):
+            if component is not None and factor != 1.0 and id(component) not in fixed:
+                suffix[component] = factor
+    model.add_component(_free_name(model, "scaling_factor"), suffix)
+
+
+def _check_constant(value: float, lower: float, upper: float, name: str) -> None:
+    if not lower - 1e-8 <= value <= upper + 1e-8:
+        raise InputError(
+            f"{name} is the constant {value:g}, outside [{lower:g}, {upper:g}], whatever the "
+            "unknowns are; correct the constraint."
+        )
+
+
+def _times(factor: float, value: Any) -> Any:
+    return value if factor == 1.0 else factor * value
+
+
+def _rows_of(matrix: sparse.csr_matrix) -> Any:
+    """Yield (values, columns) of every row as lists."""
+    data, columns, starts = matrix.data.tolist(), matrix.indices.tolist(), matrix.indptr.tolist()
+    for first, last in pairwise(starts):
+        yield data[first:last], columns[first:last]
+
+
+def _free_name(model: Any, name: str) -> str:
+    """Return a Python name like ``name`` that the model has not taken."""
+    safe = re.sub(r"\W", "_", name)
+    safe = f"_{safe}" if safe[:1].isdigit() else safe
+    while hasattr(model, safe):
+        safe += "_"
+    return safe

@@ -1,0 +1,130 @@
+"""What the figures show, asked of a solution: one `Panel` of curves an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.experiment import Experiment
+from ..results.score import test_initial, true_states
+from ..results.simulate import simulate
+from ..results.solution import Solution
+
+Array = NDArray[np.float64]
+POINTS = 600
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Curves of one experiment, over `quantities`: its states, then outputs that are no states.
+
+    Attributes
+    ----------
+    experiment, role : what was measured; ``train`` or ``test``.
+    times, collocated, simulated, truth : (POINTS,) and (POINTS, quantities); None if not known.
+    """
+
+    experiment: Experiment
+    role: str
+    times: Array
+    collocated: Array | None
+    simulated: Array | None
+    truth: Array | None
+
+
+def quantities(solution: Solution) -> tuple[str, ...]:
+    """Names of what can be drawn: states, then outputs that are no states."""
+    return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs)))
+
+
+def curves_of(solution: Solution) -> list[Curves]:
+    """Curves of every experiment, trained ones first."""
+    trained = [train_curves(solution, number) for number in range(len(solution.trajectories))]
+    return trained + [test_curves(solution, experiment) for experiment in solution.test]
+
+
+def train_curves(solution: Solution, number: int) -> Curves:
+    """Curves of a fitted experiment."""
+    part = solution.trajectories[number]
+    times = np.linspace(part.times[0], part.times[-1], POINTS)
+    run = solution.simulate(number, times=times)
+    return Curves(
+        part.experiment,
+        "train",
+        times,
+        _with_outputs(
+            solution, part.experiment, part.parameters, times, solution.states(times, number)
+        ),
+        _with_outputs(solution, part.experiment, part.parameters, times, run.states),
+        _truth(solution, part.experiment, times),
+    )
+
+
+def test_curves(solution: Solution, experiment: Experiment) -> Curves:
+    """Curves of an experiment that was not fitted."""
+    assert experiment.start is not None
+    assert experiment.end is not None
+    times = np.linspace(experiment.start, experiment.end, POINTS)
+    initial, simulated = test_initial(solution, experiment), None
+    if initial is not None:
+        run = simulate(solution.model, initial, times, experiment.inputs)
+        parameters = solution.model.parameters
+        simulated = _with_outputs(solution, experiment, parameters, times, run.states)
+    truth = _truth(solution, experiment, times)
+    return Curves(experiment, "test", times, None, simulated, truth)
+
+
+def columns_of(solution: Solution) -> list[list[Curves]]:
+    """Group curves that belong side by side on one time axis.
+
+    The test windows that follow a single fitted experiment continue its axis; every other
+    experiment has an axis of its own.
+    """
+    trained = [c for c in curves_of(solution) if c.role == "train"]
+    tested = [c for c in curves_of(solution) if c.role == "test"]
+    if len(trained) > 1:
+        return [[c] for c in (*trained, *tested)]
+    end = trained[0].times[-1]
+    slack = 1e-6 * (end - trained[0].times[0])
+    following = [c for c in tested if c.times[0] >= end - slack]
+    return [trained + following, *([c] for c in tested if c not in following)]
+
+
+def pick(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
+    """Return the names asked for, or all.
+
+    Raises
+    ------
+    InputError
+        A name that does not exist.
+    """
+    for name in asked or ():
+        if name not in known:
+            raise InputError(f"there is no {what} {name!r}; there are: {', '.join(known)}.")
+    return list(asked) if asked else list(known)
+
+
+def _with_outputs(
+    solution: Solution, experiment: Experiment, parameters: Array, times: Array, states: Array
+) -> Array:
+    """Append the outputs that are no states."""
+    extra = [j for j, n in enumerate(solution.model.outputs) if n not in solution.model.states]
+    if not extra:
+        return states
+    inputs = [experiment.inputs[name](times) for name in solution.model.inputs]
+    observed = solution.model.with_parameters(parameters).observe(
+        states, np.column_stack(inputs) if inputs else None
+    )
+    return np.hstack([states, observed[:, extra]])
+
+
+def _truth(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
+    states = true_states(solution, experiment, times)
+    if states is None:
+        return None
+    missing = len(quantities(solution)) - states.shape[1]
+    return np.hstack([states, np.full((len(times), missing), np.nan)])

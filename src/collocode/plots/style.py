@@ -1,0 +1,102 @@
+"""One look for all figures.
+
+Colours are those of Okabe and Ito (*Color Universal Design*, 2008), which stay apart for every kind
+of colour vision; lines also differ in width and dash, so that a grey print can be read.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+
+INK, MUTED, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+
+DATA: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 3.0,
+    "markerfacecolor": "#9a9a9a",
+    "markeredgecolor": "none",
+    "zorder": 1,
+}
+TRUTH: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (1, 1.6)), "zorder": 5}
+COLLOCATED: dict[str, Any] = {"color": BLUE, "linewidth": 3.2, "alpha": 0.45, "zorder": 3}
+SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
+
+_SETTINGS: dict[str, Any] = {
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#ececec",
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+    "figure.dpi": 110,
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw under this module's settings, whatever the caller's are."""
+
+    @functools.wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(_SETTINGS):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure that lays itself out."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def heading(figure: Figure, title: str, note: str = "") -> None:
+    """Put a title at the top left of a figure, with a quieter note behind it."""
+    text = f"{title}   ·   {note}" if note else title
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11.5)
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all axes, under the panels, where no data can be."""
+    found: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        figure.legend(
+            list(found.values()),
+            list(found),
+            loc="outside lower center",
+            ncols=len(found),
+            handlelength=2.2,
+            columnspacing=1.8,
+        )
+
+
+def empty(ax: Axes, text: str) -> None:
+    """Say in the middle of an empty panel why it is empty."""
+    ax.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, transform=ax.transAxes)
+    ax.set_xticks([])
+    ax.set_yticks([])

@@ -1,0 +1,150 @@
+"""Trajectories over time: data, collocated and simulated curves, train and test windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..results.simulate import Simulation
+from ..results.solution import Solution
+from . import style
+from .curves import Curves, columns_of, pick, quantities
+
+Array = NDArray[np.float64]
+MOST_ROWS = 8
+
+
+@style.styled
+def trajectories(
+    solution: Solution,
+    experiments: Sequence[str] | None = None,
+    states: Sequence[str] | None = None,
+    limit: int = 4,
+    time_label: str = "t",
+) -> Figure:
+    """Draw data, collocated and simulated trajectories; a row a state, a column an experiment.
+
+    A test window that continues the only fitted experiment shares its axis, shaded.
+
+    Parameters
+    ----------
+    solution : from `fit`, `solve` or `load`.
+    experiments : names of those to draw; None draws the first ``limit``.
+    states : names of states or outputs; None draws all (the first eight).
+    limit : most columns; the heading tells how many were left out.
+    time_label : of the time axis, with its unit.
+
+    Raises
+    ------
+    InputError
+        An experiment or a state that does not exist.
+    """
+    every = columns_of(solution)
+    names = [c.experiment.name for column in every for c in column]
+    chosen = pick(experiments, names, "experiment")
+    columns = [column for column in every if any(c.experiment.name in chosen for c in column)]
+    known = quantities(solution)
+    rows = pick(states, known, "state or output")
+    notes = [f"the first {limit} of {len(columns)} experiments"] if len(columns) > limit else []
+    if states is None and len(rows) > MOST_ROWS:
+        notes.append(f"the first {MOST_ROWS} of {len(rows)} states")
+        rows = rows[:MOST_ROWS]
+    columns = columns[:limit]
+    wide = 8.6 if len(columns) == 1 else 3.6 * len(columns) + 0.8
+    figure = style.new_figure(wide, max(2.6, 1.9 * len(rows) + 1.1))
+    axes = figure.subplots(len(rows), len(columns), sharex="col", sharey="row", squeeze=False)
+    for j, column in enumerate(columns):
+        for i, name in enumerate(rows):
+            for curves in column:
+                _draw(axes[i, j], curves, known.index(name), name)
+            _windows(axes[i, j], column, i == 0)
+            axes[i, j].margins(x=0.01)
+        axes[-1, j].set_xlabel(time_label)
+    for i, name in enumerate(rows):
+        axes[i, 0].set_ylabel(name)
+        _robust_limits(axes[i])
+    figure.align_ylabels()
+    style.heading(figure, solution.name, ", ".join(notes))
+    style.legend_below(figure, list(axes.flat))
+    return figure
+
+
+@style.styled
+def simulation(
+    solution: Solution, run: Simulation, states: Sequence[str] | None = None, time_label: str = "t"
+) -> Figure:
+    """Draw one simulated trajectory, a row a state.
+
+    Parameters
+    ----------
+    solution : whose model was simulated.
+    run : from `Solution.simulate` or `simulate`.
+    states : names of those to draw; None draws all (the first eight).
+    time_label : of the time axis, with its unit.
+    """
+    known = solution.model.states
+    rows = pick(states, known, "state")[:MOST_ROWS]
+    figure = style.new_figure(8.6, max(2.6, 1.9 * len(rows) + 0.8))
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name in zip(axes, rows, strict=True):
+        ax.plot(run.times, run.states[:, known.index(name)], label="simulated", **style.SIMULATED)
+        ax.set_ylabel(name)
+        ax.margins(x=0.01)
+    axes[-1].set_xlabel(time_label)
+    figure.align_ylabels()
+    style.heading(figure, f"{solution.name}, simulated", run.message)
+    return figure
+
+
+def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
+    experiment = curves.experiment
+    if name in experiment.outputs:
+        values = experiment.values[:, experiment.outputs.index(name)]
+        if np.isfinite(values).any():
+            ax.plot(experiment.times, values, label="data", **style.DATA)
+    for label, values, look in (
+        ("collocated", curves.collocated, style.COLLOCATED),
+        ("simulated", curves.simulated, style.SIMULATED),
+        ("truth", curves.truth, style.TRUTH),
+    ):
+        if values is not None and np.isfinite(values[:, quantity]).any():
+            ax.plot(curves.times, values[:, quantity], label=label, **look)
+
+
+def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
+    """Shade test windows, and name every window above the top panel."""
+    for curves in column:
+        start, end = curves.times[0], curves.times[-1]
+        if curves.role == "test":
+            ax.axvspan(start, end, color="#f4f1ea", linewidth=0, zorder=0)
+        if top:
+            text = curves.role if len(column) > 1 else f"{curves.experiment.name} ({curves.role})"
+            ax.annotate(
+                text,
+                (start, 1.0),
+                (2, 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                color=style.MUTED,
+                fontsize=9,
+            )
+
+
+def _robust_limits(row: Sequence[Axes]) -> None:
+    """Let a simulation that runs away leave the panel instead of flattening everything else."""
+    kept, wild = [np.empty(0)], [np.empty(0)]
+    for ax in row:
+        for line in ax.lines:
+            (wild if line.get_label() == "simulated" else kept).append(np.asarray(line.get_ydata()))
+    values, others = np.concatenate(kept), np.concatenate(wild)
+    values, others = values[np.isfinite(values)], others[np.isfinite(others)]
+    if not len(values) or not len(others):
+        return
+    low, high = values.min(), values.max()
+    size = (high - low) or 1.0
+    if others.min() < low - size or others.max() > high + size:
+        row[0].set_ylim(low - 0.3 * size, high + 0.3 * size)

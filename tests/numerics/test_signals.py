@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collocode import InputError, Signal
+
+TIMES = np.array([0.0, 1.0, 2.5, 4.0])
+VALUES = np.array([1.0, 3.0, 3.0, -2.0])
+
+
+def test_zero_order_hold_jumps_from_left_to_right():
+    hold = Signal(TIMES, VALUES, "zoh")
+    np.testing.assert_array_equal(hold([0.5, 1.0, 2.0, 3.9, 4.0]), [1.0, 3.0, 3.0, 3.0, -2.0])
+    np.testing.assert_array_equal(hold([1.0, 4.0], left=True), [1.0, 3.0])
+    np.testing.assert_array_equal(hold([1.0, 1.0], left=np.array([True, False])), [1.0, 3.0])
+    np.testing.assert_array_equal(hold.jumps, [1.0, 4.0])  # at 2.5 nothing changes
+
+
+def test_a_jump_reached_up_to_rounding_is_reached():
+    hold = Signal([0.0, 0.1 + 0.2, 1.0], [0.0, 1.0, 2.0], "zoh")
+    assert hold([0.3])[0] == 1.0
+    assert hold([0.1 + 0.2 + 1e-16], left=True)[0] == 0.0
+
+
+def test_linear_and_spline_pass_through_the_samples():
+    for kind in ("linear", "spline"):
+        signal = Signal(TIMES, VALUES, kind)
+        np.testing.assert_allclose(signal(TIMES), VALUES, atol=1e-14)
+        assert len(signal.jumps) == 0
+    np.testing.assert_allclose(Signal(TIMES, VALUES, "linear")([0.25, 3.25]), [1.5, 0.5])
+
+
+@given(st.integers(0, 1000))
+def test_a_spline_reproduces_cubics(seed):
+    cubic = np.polynomial.Polynomial(np.random.default_rng(seed).normal(size=4))
+    t = np.linspace(0.0, 2.0, 7)
+    fine = np.linspace(0.0, 2.0, 50)
+    np.testing.assert_allclose(Signal(t, cubic(t), "spline")(fine), cubic(fine), atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["zoh", "linear", "spline"])
+def test_constant_outside_the_samples(kind):
+    signal = Signal(TIMES, VALUES, kind)
+    np.testing.assert_allclose(signal([-5.0, 0.0, 4.0, 9.0]), [1.0, 1.0, -2.0, -2.0], atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["zoh", "linear", "spline"])
+def test_short_signals_work(kind):
+    np.testing.assert_array_equal(Signal([1.0], [5.0], kind)([0.0, 1.0, 2.0]), 5.0)
+    assert Signal([0.0, 1.0], [0.0, 2.0], kind)([0.5])[0] in (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.0, 1.0], [1.0, 2.0], "cubic"), "unknown input kind 'cubic'; choose from zoh"),
+        (([0.0, 1.0], [1.0]), "two rows of one length"),
+        (([], []), "two rows of one length"),
+        (([0.0, 1.0], [1.0, np.nan]), "NaN or infinite"),
+        (([0.0, np.inf], [1.0, 2.0]), "NaN or infinite"),
+        (([1.0, 0.0], [1.0, 2.0]), "increase strictly"),
+        (([0.0, 0.0], [1.0, 2.0]), "drop duplicates"),
+    ],
+)
+def test_bad_signals_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Signal(*arguments)

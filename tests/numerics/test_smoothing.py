@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collocode import InputError, Smoother
+
+
+@given(st.floats(-5.0, 5.0), st.floats(-5.0, 5.0), st.integers(8, 60))
+def test_a_line_has_no_roughness_and_is_kept(slope, offset, n):
+    t = np.linspace(0.0, 3.0, n)
+    smooth = Smoother(t, offset + slope * t)
+    fine = np.linspace(-1.0, 4.0, 40)  # and goes on as a line outside
+    np.testing.assert_allclose(smooth(fine), offset + slope * fine, atol=1e-4)
+    np.testing.assert_allclose(smooth.derivative(fine), slope, atol=1e-4)
+
+
+def test_cross_validation_comes_close_to_the_best_penalty_there_is():
+    ratios = []
+    t = np.linspace(0.0, 6.0, 120)
+    for seed in range(20):
+        y = np.sin(t) + 0.2 * np.random.default_rng(seed).normal(size=len(t))
+        chosen = np.mean((Smoother(t, y)(t) - np.sin(t)) ** 2)
+        tried = [np.mean((Smoother(t, y, p)(t) - np.sin(t)) ** 2) for p in np.logspace(-3, 7, 41)]
+        ratios.append(chosen / min(tried))
+        assert chosen < 0.3 * 0.2**2  # most of the noise is gone
+    assert np.median(ratios) < 1.5
+    assert max(ratios) < 6.0  # GCV is known to undersmooth now and then
+
+
+def test_the_derivative_of_a_noisy_sine_is_a_cosine():
+    t = np.linspace(0.0, 6.0, 200)
+    y = np.sin(t) + 0.05 * np.random.default_rng(3).normal(size=len(t))
+    inside = np.linspace(0.5, 5.5, 100)
+    assert np.sqrt(np.mean((Smoother(t, y).derivative(inside) - np.cos(inside)) ** 2)) < 0.1
+    exact = Smoother(t, np.sin(t))
+    assert np.abs(exact.derivative(inside) - np.cos(inside)).max() < 1e-3
+
+
+def test_values_and_slopes_fit_together():
+    t = np.linspace(0.0, 6.0, 50)
+    smooth = Smoother(t, np.sin(t) + 0.1 * np.random.default_rng(0).normal(size=50))
+    at, h = np.linspace(-1.0, 7.0, 33), 1e-6
+    difference = (smooth(at + h) - smooth(at - h)) / (2.0 * h)
+    np.testing.assert_allclose(smooth.derivative(at), difference, atol=1e-6)
+
+
+def test_missing_values_are_left_out():
+    t = np.linspace(0.0, 6.0, 80)
+    y = np.sin(t)
+    y[::3] = np.nan
+    known = np.isfinite(y)
+    np.testing.assert_array_equal(Smoother(t, y)(t), Smoother(t[known], y[known])(t))
+
+
+def test_a_gap_in_the_data_stays_tame():
+    t = np.concatenate([np.linspace(0.0, 2.0, 40), np.linspace(5.0, 7.0, 40)])
+    y = np.sin(t) + 0.05 * np.random.default_rng(1).normal(size=len(t))
+    smooth = Smoother(t, y)
+    assert np.abs(smooth(np.linspace(2.0, 5.0, 50))).max() < 3.0
+    inside = t[(t < 1.8) | (t > 5.2)]
+    assert np.abs(smooth(inside) - np.sin(inside)).max() < 0.2
+
+
+def test_irregular_times_are_welcome():
+    rng = np.random.default_rng(5)
+    t = np.sort(rng.uniform(0.0, 6.0, 100))
+    y = np.sin(t) + 0.05 * rng.normal(size=100)
+    assert np.sqrt(np.mean((Smoother(t, y)(t) - np.sin(t)) ** 2)) < 0.05
+
+
+@pytest.mark.parametrize("n", range(2, 8))
+def test_short_records_are_interpolated_in_the_open(n):
+    t = np.arange(n, dtype=float)
+    y = np.random.default_rng(n).normal(size=n)
+    smooth = Smoother(t, y)
+    assert smooth.method == "monotone cubic"
+    np.testing.assert_allclose(smooth(t), y, atol=1e-14)
+    assert np.ptp(smooth(np.linspace(0, n - 1, 99))) <= np.ptp(y) + 1e-12  # no overshoot
+
+
+def test_a_single_value_is_a_constant():
+    smooth = Smoother([0.0, 1.0, 2.0], [np.nan, 4.0, np.nan])
+    assert smooth.method == "constant"
+    np.testing.assert_array_equal(smooth([-1.0, 0.0, 9.0]), 4.0)
+    np.testing.assert_array_equal(smooth.derivative([0.0, 9.0]), 0.0)
+
+
+def test_units_do_not_matter():
+    t = np.linspace(0.0, 6.0, 60)
+    y = np.sin(t) + 0.1 * np.random.default_rng(2).normal(size=60)
+    one, other = Smoother(t, y), Smoother(1e6 * t, 1e-3 * y)
+    np.testing.assert_allclose(1e-3 * one(t), other(1e6 * t), rtol=1e-6, atol=1e-9)
+
+
+def test_what_cannot_be_smoothed_is_refused():
+    with pytest.raises(InputError, match="all are NaN"):
+        Smoother([0.0, 1.0], [np.nan, np.nan])
+    with pytest.raises(InputError, match="two rows of one length"):
+        Smoother([0.0, 1.0], [1.0, 2.0, 3.0])
