@@ -44,4 +44,3 @@ def problem(
         name="Van der Pol",
         source="van der Pol, Phil. Mag. 2 (1926) 978; simulated data",
     )
-

@@ -40,7 +40,8 @@ def main() -> None:
                 t_eval=times,
             )
             noisy = path.y.T + SIGMA * rng.standard_normal((SAMPLES, 2))
-            lines += [f"{label},{t:.10g},{x:.10g},{v:.10g}" for t, (x, v) in zip(times, noisy)]
+            table = np.column_stack([times, noisy])
+            lines += [f"{label},{t:.10g},{x:.10g},{v:.10g}" for t, x, v in table]
         target = Path(__file__).with_name(name)
         target.write_text("\n".join(lines) + "\n")
         print(f"wrote {target.name} ({len(lines) - 1} rows)")

@@ -62,13 +62,14 @@ def test_derivatives_and_sparsity_are_casadis_own(case, seed):
     rng = np.random.default_rng(seed)
     x, sigma, lam = point(nlp, seed), 0.7, rng.normal(size=nlp.rows)
     z, mu = ca.SX.sym("z", nlp.columns), ca.SX.sym("mu", nlp.rows)
-    flat_f = nlp.functions.objective.expand()(z, nlp.p)
-    flat_g = nlp.functions.constraints.expand()(z, nlp.p)
+    p = ca.SX.sym("p", len(nlp.p))  # a symbol: with numbers, zeros in the data would be pruned
+    flat_f = nlp.functions.objective.expand()(z, p)
+    flat_g = nlp.functions.constraints.expand()(z, p)
     theirs_j = ca.jacobian(flat_g, z)
     theirs_h = ca.triu(ca.hessian(sigma * flat_f + ca.dot(mu, flat_g), z)[0])
     gradient, jacobian, hessian = ca.Function(
-        "theirs", [z, mu], [ca.gradient(flat_f, z), theirs_j, theirs_h]
-    )(x, lam)
+        "theirs", [z, p, mu], [ca.gradient(flat_f, z), theirs_j, theirs_h]
+    )(x, nlp.p, lam)
 
     def close(ours, theirs):
         ours, theirs = np.asarray(ours), np.asarray(theirs)
@@ -81,7 +82,10 @@ def test_derivatives_and_sparsity_are_casadis_own(case, seed):
     close(ours_j, jacobian)
     close(ours_h, hessian)
     assert ours_j.sparsity() == theirs_j.sparsity()  # neither a nonzero more nor one less
-    assert ours_h.sparsity() == theirs_h.sparsity()
+    if nlp.scheme.dense == tuple(range(len(nlp.scheme.nodes))):
+        assert ours_h.sparsity() == theirs_h.sparsity()
+    else:  # the end of a Gauss element has no part in the interpolant, but may carry a measurement
+        assert theirs_h.sparsity().is_subset(ours_h.sparsity())
 
 
 @settings(max_examples=15)

@@ -87,6 +87,36 @@ class Folder:
         return [self.path / name for name in files]
 
 
+def refuse_existing(target: Path) -> None:
+    """Refuse to write over a file.
+
+    Raises
+    ------
+    InputError
+        It exists.
+    """
+    if target.exists():
+        raise InputError(f"{target} exists; choose another --out or remove it.")
+
+
+def write_file(target: Path, writer: Writer) -> None:
+    """Write one file in one step.
+
+    Raises
+    ------
+    FileError
+        Its folder is missing or cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
+            writer(Path(aside) / target.name)
+            os.replace(Path(aside) / target.name, target)
+    except OSError as error:
+        raise FileError(
+            f"cannot write {target} ({error.strerror or error}); check the folder."
+        ) from error
+
+
 def file_stem(name: str) -> str:
     """Return an experiment's name as part of a file name.
 

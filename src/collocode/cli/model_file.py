@@ -46,7 +46,7 @@ class ModelFile:
             made = self.function(**values)
         if not isinstance(made, Problem):
             raise InputError(
-                f"{self.path}: problem() returned {_article(type(made).__name__)}, not a "
+                f"{self.path}: problem() returned {_described(type(made).__name__)}, not a "
                 "collocode.Problem; end it with `return cc.Problem(...)`."
             )
         return made
@@ -138,5 +138,5 @@ def _place(path: Path, error: BaseException) -> str:
     return f"{path}:{own[-1]}" if own else str(path)
 
 
-def _article(name: str) -> str:
-    return "None" if name == "NoneType" else f"a {name}"
+def _described(name: str) -> str:
+    return "nothing" if name == "NoneType" else f"an object of type {name!r}"

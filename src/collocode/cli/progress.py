@@ -37,14 +37,14 @@ def live_progress(console: Console) -> Iterator[OnIteration | None]:
 
 def progress_line(progress: Progress, seconds: float) -> Text:
     """Return one iteration as a line."""
-    parts = [
+    parts: list[str | tuple[str, str]] = [
         ("iteration ", "dim"),
         f"{progress.iteration:4d}",
-        ("   objective ", "dim"),
-        f"{progress.objective:.4e}",
-        ("   infeasibility ", "dim"),
+        ("  objective ", "dim"),
+        f"{progress.objective:.3e}",
+        ("  infeasibility ", "dim"),
         f"{progress.primal:.1e}",
     ]
     if progress.dual == progress.dual:
-        parts += [("   dual ", "dim"), f"{progress.dual:.1e}"]
-    return Text.assemble(*parts, ("   ", ""), (f"{seconds:.1f} s   Ctrl-C stops", "dim"))
+        parts += [("  dual ", "dim"), f"{progress.dual:.1e}"]
+    return Text.assemble(*parts, ("  ", ""), (f"{seconds:.1f} s  Ctrl-C stops", "dim"))

@@ -17,6 +17,7 @@ def print_schemes(console: Console) -> None:
     console.print(schemes_table())
     console.print()
     console.print("Columns 1 … 9: order at the mesh points by degree (number of stages).")
+    console.print("· global grids: one element of high degree, converging with the degree.")
     console.print("Choose with: collocode solve MODEL --scheme radau --degree 3 --elements 66")
 
 
@@ -25,7 +26,6 @@ def schemes_table() -> Table:
     table = plain_table("scheme", "usual degree", *(str(s) for s in DEGREES), right=1)
     for name in scheme_names():
         if name in GLOBAL_SCHEMES:
-            cells = ["spectral: one element of high degree"]
             table.add_row(name, str(scheme(name).degree), *["·"] * len(DEGREES))
             continue
         cells = [order_of(name, degree) for degree in DEGREES]

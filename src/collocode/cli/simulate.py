@@ -19,7 +19,7 @@ from ..results.score import test_initial
 from ..results.simulate import Simulation, simulate
 from ..results.solution import Solution
 from ..results.store import load
-from .folder import Folder, Writer
+from .folder import Folder, Writer, refuse_existing, write_file
 from .settings import split_pairs
 from .terminal import SOLVED, UNSOLVED, number, output, plain_table, say_warning
 
@@ -38,8 +38,8 @@ def run_simulate(
 ) -> int:
     """Simulate a saved fit, show and write the trajectory; return the exit status."""
     solution = load(path)
-    if out is not None and out.suffix == ".csv" and out.exists():
-        raise InputError(f"{out} exists; choose another --out or remove it.")
+    if out is not None and out.suffix == ".csv":
+        refuse_existing(out)
     folder = Folder(out, "simulation.json") if out is not None and out.suffix != ".csv" else None
     conditions, parameters, fitted = _conditions(solution, experiment)
     t = time_grid(times, until, points, conditions)
@@ -58,7 +58,7 @@ def run_simulate(
         written = folder.write(_files(solution, run, frame))
         output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
     elif out is not None:
-        _write_csv(frame, out)
+        write_file(out, lambda target: frame.to_csv(target, index=False))
         output().print(f"wrote {out}", soft_wrap=True)
     return SOLVED if run.complete else UNSOLVED
 
@@ -118,7 +118,7 @@ def _range(text: str, start: float) -> Array:
         raise InputError(f"--times {text} has {count} points; choose a larger step.")
     if low < start:
         raise InputError(f"--times {text} begins before the fit does, at t = {start:g}.")
-    return low + step * np.arange(count)
+    return np.asarray(low + step * np.arange(count), dtype=float)
 
 
 def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | None) -> Array:
@@ -143,8 +143,8 @@ def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | Non
             f"the initial state of this experiment is not known; give --initial {missing[0]}=..."
         )
     values = np.zeros(len(states)) if fitted is None else np.array(fitted, dtype=float)
-    for name, number_ in given.items():
-        values[states.index(name)] = number_
+    for name, value_given in given.items():
+        values[states.index(name)] = value_given
     return values
 
 
@@ -196,8 +196,3 @@ def _files(solution: Solution, run: Simulation, frame: pd.DataFrame) -> Mapping[
         "simulation.png": lambda path: save_figure(simulation(solution, run), path),
         "simulation.json": lambda path: path.write_text(text, encoding="utf-8"),
     }
-
-
-def _write_csv(frame: pd.DataFrame, target: Path) -> None:
-    parent = Folder(target.parent, f".{target.stem}.none")
-    parent.write({target.name: lambda path: frame.to_csv(path, index=False)})

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +114,16 @@ def solution_files(
     parameters = pd.DataFrame(parameter_rows(solution), columns=columns)
     files: dict[str, Writer] = {
         "solution.npz": solution.save,
-        "parameters.csv": lambda path: parameters.to_csv(path, index=False),
+        "parameters.csv": partial(parameters.to_csv, index=False),
     }
     for name, stem in unique_stems(names).items():
         frame = solution.to_frame(name)
-        files[f"trajectory_{stem}.csv"] = lambda path, frame=frame: frame.to_csv(path, index=False)
+        files[f"trajectory_{stem}.csv"] = partial(frame.to_csv, index=False)
     if with_plots:
         from ..plots import drawings, save_figure  # matplotlib takes half a second to import
 
         for name, draw in drawings(solution).items():
-            files[name] = lambda path, draw=draw: save_figure(draw(solution), path)
+            files[name] = partial(save_figure, draw(solution))
     listed = {**report, "files": sorted([*files, "report.json"])}
     text = json.dumps(listed, indent=2, allow_nan=False) + "\n"
     files["report.json"] = lambda path: path.write_text(text, encoding="utf-8")
@@ -132,13 +133,16 @@ def solution_files(
 def print_settings(console: Console, path: Path) -> None:
     """Print what ``--set`` reaches in a model."""
     model = load_model(path)
-    console.print(Text.assemble((str(model.path), "bold"), "  ", model.summary))
+    console.print(Text(model.summary, "bold"))
+    console.print()
     console.print(settings_table(model))
 
 
 def settings_table(model: ModelFile) -> Any:
     """Return the model's settings as a table."""
     table = plain_table("--set", "type", "default", "meaning")
+    for column in table.columns[:3]:
+        column.no_wrap, column.overflow, column.max_width = True, "ellipsis", 34
     for setting in model.settings:
         default = "required" if setting.required else short(setting.default)
         table.add_row(

@@ -87,12 +87,12 @@ def _print_scores(console: Console, scores: list[dict[str, Any]]) -> None:
     headings = ["experiment", "window", "collocated\nvs data", "simulated\nvs data"]
     keys = ["collocated", "simulated"]
     if known:
-        headings += ["simulated\nvs truth", "the same from\ntrue start"]
+        headings += ["simulated\nvs truth", "from true\nstart"]
         keys += ["truth", "truth_from_true_initial"]
     table = plain_table(*headings, "gap", title="Mean squared errors", right=2)
     for score in scores:
         cells = [number(score[key]) for key in (*keys, "gap")]
-        table.add_row(Text(score["experiment"]), score["role"], *cells)
+        table.add_row(Text(score["experiment"].removesuffix(".csv")), score["role"], *cells)
     console.print()
     console.print(table)
 
@@ -101,7 +101,8 @@ def _print_parameters(console: Console, parameters: list[dict[str, Any]]) -> Non
     table = plain_table("parameter", "estimate", "unit", "bounds", title="Estimated parameters")
     for row in parameters:
         lower, upper = row["lower"], row["upper"]
-        bounds = "" if lower is None and upper is None else f"{_bound(lower, '-inf')} … {_bound(upper, 'inf')}"
+        bounds = f"{_bound(lower, '-inf')} … {_bound(upper, 'inf')}"
+        bounds = "" if lower is None and upper is None else bounds
         table.add_row(Text(row["name"]), f"{row['value']:.6g}", Text(row["unit"]), bounds)
     console.print()
     console.print(table)

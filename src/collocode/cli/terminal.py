@@ -62,7 +62,7 @@ def plain_table(*headings: str, title: str = "", right: int | None = None) -> Ta
         header_style="dim",
         box=None,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
     )
     for number, heading in enumerate(headings):
         numeric = right is not None and number >= right

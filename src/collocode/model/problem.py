@@ -224,8 +224,10 @@ class Problem:
                 ranges[f"x:{state}"] = (-size, size)
                 ranges[f"slope:{state}"] = (0.0, size / (high - low) * 10.0)
                 continue
-            values = np.concatenate([c(e.times) for e, c in curves])
-            slopes = np.concatenate([c.derivative(e.times) for e, c in curves])
+            column = self.outputs.index(state)  # where it was measured; a row of NaN is no data
+            at = [(e.times[np.isfinite(e.values[:, column])], c) for e, c in curves]
+            values = np.concatenate([c(t) for t, c in at])
+            slopes = np.concatenate([c.derivative(t) for t, c in at])
             middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
             half = half or abs(middle) or 1.0
             ranges[f"x:{state}"] = (float(middle - half), float(middle + half))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,9 @@ def output_function(problem: Problem) -> ca.Function:
 
 def _called(what: str, function: Any, *arguments: Any) -> Any:
     try:
-        return function(*arguments)
+        with warnings.catch_warnings():  # CasADi's notice that np.sin(x) keeps meaning what it does
+            warnings.filterwarnings("ignore", r"\s*casadi: a numpy function", FutureWarning)
+            return function(*arguments)
     except CollocodeError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the figures show, asked of a solution: one `Panel` of curves an experiment."""
+"""What the figures show, asked of a solution: the curves of each experiment."""
 
 from __future__ import annotations
 
@@ -84,8 +84,9 @@ def columns_of(solution: Solution) -> list[list[Curves]]:
     The test windows that follow a single fitted experiment continue its axis; every other
     experiment has an axis of its own.
     """
-    trained = [c for c in curves_of(solution) if c.role == "train"]
-    tested = [c for c in curves_of(solution) if c.role == "test"]
+    every = curves_of(solution)
+    trained = [c for c in every if c.role == "train"]
+    tested = [c for c in every if c.role == "test"]
     if len(trained) > 1:
         return [[c] for c in (*trained, *tested)]
     end = trained[0].times[-1]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..results.solution import Solution
 from . import style
-from .curves import curves_of, pick
+from .curves import POINTS, pick
 
 Array = NDArray[np.float64]
 FINE = 60  # points an axis of the grid on which the fields are evaluated
@@ -116,10 +116,10 @@ def _draw_fields(ax: Axes, x: Array, y: Array, learnt: Array, true: Array | None
     look: dict[str, Any] = {"density": 1.3, "arrowstyle": "-", "zorder": 1}
     if true is None:
         look["arrowstyle"] = "-|>"
-        ax.streamplot(x, y, *np.moveaxis(learnt, 2, 0), color=style.BLUE, linewidth=0.8, **look)
+        ax.streamplot(x, y, learnt[..., 0], learnt[..., 1], color=style.BLUE, linewidth=0.8, **look)
         ax.add_line(Line2D([], [], color=style.BLUE, linewidth=0.8, label="learnt field"))
         return
-    ax.streamplot(x, y, *np.moveaxis(true, 2, 0), color="#c4c4c4", linewidth=1.1, **look)
+    ax.streamplot(x, y, true[..., 0], true[..., 1], color="#c4c4c4", linewidth=1.1, **look)
     ax.add_line(Line2D([], [], color="#c4c4c4", linewidth=1.1, label="true field"))
     some = np.linspace(0, FINE - 1, ARROWS + 2).round().astype(int)[1:-1]
     # unit arrows in units of the panel, so that both axes count alike
@@ -141,17 +141,16 @@ def _draw_fields(ax: Axes, x: Array, y: Array, learnt: Array, true: Array | None
 def _paths(ax: Axes, solution: Solution, pair: tuple[int, int], only_data: bool = False) -> None:
     """Measured pairs and simulated paths of the fitted experiments."""
     names = [solution.model.states[i] for i in pair]
-    for curves in curves_of(solution):
-        if curves.role != "train":
-            continue
-        experiment = curves.experiment
+    look = {**style.DATA, "zorder": 3.5, "markersize": 2.4 if only_data else 3.2}
+    look["markerfacecolor"] = style.INK if only_data else "#7a7a7a"
+    for number, part in enumerate(solution.trajectories):
+        experiment = part.experiment
         if all(name in experiment.outputs for name in names):
             columns = [experiment.values[:, experiment.outputs.index(name)] for name in names]
-            look = {**style.DATA, "zorder": 3.5, "markersize": 2.4 if only_data else 3.2}
-            look["markerfacecolor"] = style.INK if only_data else "#7a7a7a"
             ax.plot(*columns, label="data", **look)
-        if not only_data and curves.simulated is not None:
-            path = curves.simulated[:, list(pair)]
+        if not only_data:
+            times = np.linspace(part.times[0], part.times[-1], POINTS)
+            path = solution.simulate(number, times=times).states[:, list(pair)]
             ax.plot(*path.T, label="simulated", **{**style.SIMULATED, "linewidth": 2.2})
 
 
@@ -169,5 +168,5 @@ def _error(figure: Figure, ax: Axes, x: Array, y: Array, learnt: Array, true: Ar
     )
     bar = figure.colorbar(image, ax=ax, extend="both", pad=0.02, aspect=30)
     bar.set_label("|learnt − true| / rms |true|")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     ax.set_title("error of the field, with the data", color=style.MUTED, fontsize=9)

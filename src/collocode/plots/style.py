@@ -32,7 +32,7 @@ TRUTH: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (1, 1.
 COLLOCATED: dict[str, Any] = {"color": BLUE, "linewidth": 3.2, "alpha": 0.45, "zorder": 3}
 SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",

@@ -106,13 +106,13 @@ def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
         values = experiment.values[:, experiment.outputs.index(name)]
         if np.isfinite(values).any():
             ax.plot(experiment.times, values, label="data", **style.DATA)
-    for label, values, look in (
+    for label, table, look in (
         ("collocated", curves.collocated, style.COLLOCATED),
         ("simulated", curves.simulated, style.SIMULATED),
         ("truth", curves.truth, style.TRUTH),
     ):
-        if values is not None and np.isfinite(values[:, quantity]).any():
-            ax.plot(curves.times, values[:, quantity], label=label, **look)
+        if table is not None and np.isfinite(table[:, quantity]).any():
+            ax.plot(curves.times, table[:, quantity], label=label, **look)
 
 
 def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:

@@ -1,0 +1,221 @@
+"""Named vectors, parameters, experiments, losses and the problem's own checks."""
+
+import casadi as ca
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode.model.named import Named, Networks
+from tests.problems import decay, van_der_pol_data
+
+T = np.linspace(0.0, 1.0, 5)
+NAN = float("nan")
+
+
+def experiment(values=None, **options):
+    values = np.column_stack([T, T**2]) if values is None else values
+    return cc.Experiment(T, values, options.pop("outputs", ("a", "b")), **options)
+
+
+def problem(data=None, **options):
+    dynamics = options.pop("dynamics", cc.Dynamics(lambda t, x, u, p, nn: [x[1], -x[0]]))
+    return cc.Problem(dynamics, experiment() if data is None else data, **options)
+
+
+def test_named_vectors():
+    x = Named("state", ("prey", "predator"), [3.0, 4.0])
+    assert (x.prey, x["predator"], x[-1], [*x], len(x)) == (3.0, 4.0, 4.0, [3.0, 4.0], 2)
+    for access in (lambda: x.pray, lambda: x["pray"]):
+        with pytest.raises(cc.InputError, match="no state 'pray'; there are: prey, predator"):
+            access()
+    assert not hasattr(x, "_private")
+
+
+def test_networks_are_called_by_name_or_alone():
+    network = cc.MLP((2, 1), "linear")
+    w = ca.SX([1.0, 2.0, 0.5])
+    nn = Networks({"growth": network}, {"growth": w})
+    for call in (nn.growth(1.0, 1.0), nn(1.0, 1.0), nn([1.0, 1.0]), nn(ca.SX([1.0, 1.0]))):
+        assert float(call) == 3.5
+    with pytest.raises(cc.InputError, match="no network 'death'; there are: growth"):
+        nn.death(1.0)
+    with pytest.raises(cc.InputError, match="network 'growth' has 2 inputs, but was called with 1"):
+        nn.growth(1.0)
+    two = Networks({"a": network, "b": network}, {"a": w, "b": w})
+    with pytest.raises(cc.InputError, match="exactly one network"):
+        two(1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cc.Parameter("k", 1.0, 2.0, 0.0), r"bounds of parameter 'k' cross \(2 > 0\); swap"),
+        (lambda: cc.Parameter("k", 1.0, NAN), "a bound of parameter 'k' is NaN; use -inf"),
+        (lambda: cc.Parameter("k", NAN), "'k' starts at nan; give a finite guess"),
+        (lambda: cc.Parameter("k", 3.0, 0.0, 2.0), r"starts at 3, outside its bounds \[0, 2\]"),
+        (lambda: cc.PathConstraint("cap", len, 1.0, 0.0), "bounds of path constraint 'cap' cross"),
+        (lambda: cc.fixed(NAN), "initial state must be finite, not nan; use free"),
+        (lambda: cc.weighted(1.0, std=0.0), "std of a weighted initial state must be positive"),
+        (lambda: cc.weighted(1.0, std=NAN), "must be positive"),
+        (lambda: cc.weighted(np.inf, std=1.0), "must be finite"),
+        (lambda: cc.LeastSquares(0.0), "sigma of all must be positive and finite, not 0"),
+        (lambda: cc.LeastSquares({"a": -1.0}), "sigma of a must be positive"),
+        (lambda: cc.L2(-1.0), "strength of L2 must be finite and not negative, not -1"),
+        (lambda: cc.L2(NAN), "strength of L2"),
+        (
+            lambda: cc.Dynamics(len, parameters=[cc.Parameter("k", 1.0), cc.Parameter("k", 2.0)]),
+            "parameter 'k' is defined twice; rename one",
+        ),
+    ],
+)
+def test_bad_pieces_are_refused(make, message):
+    with pytest.raises(cc.InputError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cc.Experiment([], [], ("a",)), "there are no times; add data"),
+        (lambda: cc.Experiment([1.0], [1.0]), "1 time is too few; at least 2"),
+        (lambda: cc.Experiment([0.0, NAN], [1.0, 2.0]), "time in row 2 is nan; drop or repair"),
+        (lambda: cc.Experiment([0.0, np.inf], [1.0, 2.0]), "time in row 2 is inf"),
+        (lambda: cc.Experiment([0.0, 2.0, 1.0], [1.0] * 3), r"not sorted: 1 \(row 3\) follows 2"),
+        (lambda: cc.Experiment([0.0, 1.0, 1.0], [1.0] * 3), r"time 1 occurs twice \(rows 2 and 3\)"),
+        (lambda: cc.Experiment([[0.0, 1.0]], [1.0, 2.0]), "times must be a row of numbers"),
+        (lambda: cc.Experiment([0.0, 1.0], [1.0, 2.0, 3.0]), r"2 times do not fit values of shape"),
+        (lambda: cc.Experiment([0.0, 1.0], np.ones((2, 1, 1))), "give one row a time"),
+        (lambda: cc.Experiment(["x", 1.0], [1.0, 2.0]), "times cannot be read as numbers"),
+        (lambda: cc.Experiment([0.0, 1.0], [[1.0], [2.0, 3.0]]), "values cannot be read as numbers"),
+        (lambda: experiment(outputs=("a",)), "2 columns need as many different names"),
+        (lambda: experiment(outputs=("a", "a")), "different names"),
+        (lambda: experiment([[1.0, np.inf]] * 5), "'b' is infinite at t = 0; use NaN for missing"),
+        (lambda: experiment(weights=-1.0), "weights must be finite and not negative"),
+        (lambda: experiment(weights=[[NAN, 1.0]]), "weights must be finite"),
+        (lambda: experiment(start=0.5), r"window \[0.5, 1\] does not cover the measurements"),
+        (lambda: experiment(end=0.5), "widen it or cut the data"),
+        (lambda: experiment(initial={"a": NAN}), "initial state must be finite"),
+    ],
+)
+def test_bad_experiments_are_refused_by_name_and_place(make, message):
+    with pytest.raises(cc.InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: problem([]), "has no experiments; add data"),
+        (lambda: problem(states=("a", "a")), "state names must differ"),
+        (lambda: problem(states=("a", "c")), "measured column 'b' is no state .*; rename it, leave"),
+        (lambda: problem([experiment(), experiment()]), "two experiments are called 'experiment'"),
+        (lambda: problem(bounds={"c": (0.0, 1.0)}), "bounds names 'c', which is no state"),
+        (lambda: problem(bounds={"a": (1.0, 0.0)}), r"bounds of state 'a' cross \(1 > 0\)"),
+        (lambda: problem(bounds={"a": (NAN, 0.0)}), "a bound of state 'a' is NaN"),
+        (lambda: problem(scaling={"c": 1.0}), "scaling names 'c'"),
+        (
+            lambda: problem(experiment(initial={"c": 1.0})),
+            "initial of experiment 'experiment' names 'c'",
+        ),
+        (
+            lambda: problem(experiment(np.column_stack([T, T * NAN]))),
+            r"output 'b' has no finite value in any experiment \(all NaN\); leave the column out",
+        ),
+        (
+            lambda: problem(experiment([[1.0, 2.0], *[[NAN, NAN]] * 4])),
+            "has 1 times with a finite value; at least 2",
+        ),
+        (
+            lambda: problem(
+                [experiment(inputs={"u": cc.Signal(T, T)}), experiment(name="second")]
+            ),
+            "experiment 'second' has no input 'u'; add it",
+        ),
+        (
+            lambda: problem(
+                experiment(inputs={"u": cc.Signal(T, T)}), test=[experiment(name="tomorrow")]
+            ),
+            "experiment 'tomorrow' has no input 'u'",
+        ),
+        (
+            lambda: cc.discretize(problem(loss=cc.LeastSquares({"a": 1.0}))),
+            "no sigma for output 'b'; add it",
+        ),
+    ],
+)
+def test_bad_problems_are_refused(make, message):
+    with pytest.raises(cc.InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_networks_that_do_not_fit_are_refused_with_the_sizes_they_need():
+    with pytest.raises(cc.InputError, match=r"2 states, time and 1 inputs need an MLP from 4 to 2"):
+        cc.discretize(
+            problem(
+                experiment(inputs={"u": cc.Signal(T, T)}),
+                dynamics=cc.NeuralODE(cc.MLP((2, 4, 2)), time=True, inputs=("u",)),
+            )
+        )
+
+
+def test_experiments_are_frozen_copies():
+    times = T.copy()
+    e = cc.Experiment(times, times)
+    times[0] = -5.0
+    assert e.times[0] == 0.0
+    assert e.outputs == ("y1",)
+    with pytest.raises(ValueError, match="read-only"):
+        e.values[0] = 1.0
+
+
+def test_experiments_with_different_columns_share_one_table():
+    one = experiment()
+    other = cc.Experiment(T, T[:, None], ("b",), name="other")
+    both = problem([one, other])
+    assert both.outputs == ("a", "b")
+    assert np.isnan(both.experiments[1].values[:, 0]).all()
+    assert both.n_measurements == 15
+
+
+def test_windows_cut_data_weights_and_initial_states():
+    e = experiment(weights=2.0, initial={"a": 0.0})
+    late = e.window(0.5, 1.0, "late")
+    assert (late.samples, late.start, late.name) == (3, 0.5, "late")
+    assert late.initial == {}
+    assert e.window(0.0, 0.5).initial == e.initial
+    assert late.weights.shape == (3, 2)
+
+
+def test_the_network_is_scaled_to_the_data_but_not_a_users_own():
+    data = van_der_pol_data(n=40)
+    ode = cc.Problem(cc.NeuralODE(cc.MLP((2, 4, 2))), data).dynamics
+    low, high = data.values.min(axis=0), data.values.max(axis=0)
+    scaled_low = (low - ode.network.shift) / ode.network.scale
+    scaled_high = (high - ode.network.shift) / ode.network.scale
+    np.testing.assert_allclose(scaled_low, -1.0, atol=0.05)
+    np.testing.assert_allclose(scaled_high, 1.0, atol=0.05)
+    rms = np.sqrt(np.mean(np.gradient(data.values, data.times, axis=0) ** 2, axis=0))
+    np.testing.assert_allclose(ode.network.output_scale, rms, rtol=0.1)
+    own = cc.NeuralODE(cc.MLP((2, 4, 2), output_scale=(1.0, 1.0)))
+    assert cc.Problem(own, data).dynamics == own
+    plain = cc.NeuralODE(cc.MLP((2, 4, 2)))
+    assert cc.Problem(plain, data, normalise=False).dynamics == plain
+
+
+def test_the_loss_does_not_grow_with_the_number_of_data():
+    small, large = decay(n=11), decay(n=101)
+    values = []
+    for each in (small, large):
+        nlp = cc.discretize(each, mesh=4)
+        values.append(nlp.objective(np.zeros(nlp.columns)))
+    assert values[0] == pytest.approx(values[1], rel=0.2)
+
+
+def test_data_of_one_constant_value_do_not_divide_by_zero():
+    data = cc.Experiment(T, np.ones(5), ("a",))
+    still = cc.Problem(cc.NeuralODE(cc.MLP((1, 2, 1))), data)
+    solution = cc.fit(still)
+    assert solution.success
+    np.testing.assert_allclose(solution.states(T)[:, 0], 1.0, atol=1e-3)
