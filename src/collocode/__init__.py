@@ -13,7 +13,12 @@ collocation scheme; `solve` gives it to IPOPT; the `Solution` simulates, predict
 from importlib.metadata import version as _version
 
 from .errors import CollocodeError, FileError, InputError, MissingDependency
+from .export.pyomo_model import load_from_pyomo, to_pyomo
+from .identify.bootstrap import Bootstrap, bootstrap
 from .identify.fit import fit
+from .identify.multistart import Multistart, multistart
+from .identify.sweep import Sweep, sweep
+from .identify.uncertainty import Uncertainty, uncertainty
 from .model.dynamics import Dynamics, NeuralODE, Parameter
 from .model.experiment import Experiment, Initial, fixed, free, weighted
 from .model.loss import L2, LeastSquares
@@ -25,7 +30,9 @@ from .numerics.scheme import Scheme
 from .numerics.schemes import scheme, scheme_names
 from .numerics.signals import Signal
 from .numerics.smoothing import Smoother
+from .results.diagnosis import Diagnosis, diagnose
 from .results.model import TrainedModel, TrainedNetwork
+from .results.residuals import residuals, whiteness
 from .results.score import Score
 from .results.simulate import Simulation, simulate
 from .results.solution import Solution
@@ -43,7 +50,9 @@ __all__ = [
     "L2",
     "MLP",
     "NLP",
+    "Bootstrap",
     "CollocodeError",
+    "Diagnosis",
     "Dynamics",
     "Experiment",
     "FileError",
@@ -52,6 +61,7 @@ __all__ = [
     "LeastSquares",
     "Mesh",
     "MissingDependency",
+    "Multistart",
     "NeuralODE",
     "Parameter",
     "PathConstraint",
@@ -65,23 +75,34 @@ __all__ = [
     "Solution",
     "SolutionStatus",
     "SolverResult",
+    "Sweep",
     "Termination",
     "TrainedModel",
     "TrainedNetwork",
     "Truth",
+    "Uncertainty",
+    "bootstrap",
+    "diagnose",
     "discretize",
     "fit",
     "fixed",
     "free",
     "from_frame",
     "load",
+    "load_from_pyomo",
     "make_solver",
+    "multistart",
     "read_csv",
+    "residuals",
     "scheme",
     "scheme_names",
     "simulate",
     "solve",
     "solve_with",
     "start_from",
+    "sweep",
+    "to_pyomo",
+    "uncertainty",
     "weighted",
+    "whiteness",
 ]

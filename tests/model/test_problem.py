@@ -49,7 +49,10 @@ def test_networks_are_called_by_name_or_alone():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cc.Parameter("k", 1.0, 2.0, 0.0), r"bounds of parameter 'k' cross \(2 > 0\); swap"),
+        (
+            lambda: cc.Parameter("k", 1.0, 2.0, 0.0),
+            r"bounds of parameter 'k' cross \(2 > 0\); swap",
+        ),
         (lambda: cc.Parameter("k", 1.0, NAN), "a bound of parameter 'k' is NaN; use -inf"),
         (lambda: cc.Parameter("k", NAN), "'k' starts at nan; give a finite guess"),
         (lambda: cc.Parameter("k", 3.0, 0.0, 2.0), r"starts at 3, outside its bounds \[0, 2\]"),
@@ -81,12 +84,18 @@ def test_bad_pieces_are_refused(make, message):
         (lambda: cc.Experiment([0.0, NAN], [1.0, 2.0]), "time in row 2 is nan; drop or repair"),
         (lambda: cc.Experiment([0.0, np.inf], [1.0, 2.0]), "time in row 2 is inf"),
         (lambda: cc.Experiment([0.0, 2.0, 1.0], [1.0] * 3), r"not sorted: 1 \(row 3\) follows 2"),
-        (lambda: cc.Experiment([0.0, 1.0, 1.0], [1.0] * 3), r"time 1 occurs twice \(rows 2 and 3\)"),
+        (
+            lambda: cc.Experiment([0.0, 1.0, 1.0], [1.0] * 3),
+            r"time 1 occurs twice \(rows 2 and 3\)",
+        ),
         (lambda: cc.Experiment([[0.0, 1.0]], [1.0, 2.0]), "times must be a row of numbers"),
         (lambda: cc.Experiment([0.0, 1.0], [1.0, 2.0, 3.0]), r"2 times do not fit values of shape"),
         (lambda: cc.Experiment([0.0, 1.0], np.ones((2, 1, 1))), "give one row a time"),
         (lambda: cc.Experiment(["x", 1.0], [1.0, 2.0]), "times cannot be read as numbers"),
-        (lambda: cc.Experiment([0.0, 1.0], [[1.0], [2.0, 3.0]]), "values cannot be read as numbers"),
+        (
+            lambda: cc.Experiment([0.0, 1.0], [[1.0], [2.0, 3.0]]),
+            "values cannot be read as numbers",
+        ),
         (lambda: experiment(outputs=("a",)), "2 columns need as many different names"),
         (lambda: experiment(outputs=("a", "a")), "different names"),
         (lambda: experiment([[1.0, np.inf]] * 5), "'b' is infinite at t = 0; use NaN for missing"),
@@ -108,7 +117,10 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
     [
         (lambda: problem([]), "has no experiments; add data"),
         (lambda: problem(states=("a", "a")), "state names must differ"),
-        (lambda: problem(states=("a", "c")), "measured column 'b' is no state .*; rename it, leave"),
+        (
+            lambda: problem(states=("a", "c")),
+            "measured column 'b' is no state .*; rename it, leave",
+        ),
         (lambda: problem([experiment(), experiment()]), "two experiments are called 'experiment'"),
         (lambda: problem(bounds={"c": (0.0, 1.0)}), "bounds names 'c', which is no state"),
         (lambda: problem(bounds={"a": (1.0, 0.0)}), r"bounds of state 'a' cross \(1 > 0\)"),
@@ -127,9 +139,7 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
             "has 1 times with a finite value; at least 2",
         ),
         (
-            lambda: problem(
-                [experiment(inputs={"u": cc.Signal(T, T)}), experiment(name="second")]
-            ),
+            lambda: problem([experiment(inputs={"u": cc.Signal(T, T)}), experiment(name="second")]),
             "experiment 'second' has no input 'u'; add it",
         ),
         (

@@ -190,6 +190,12 @@ def test_a_scheme_checks_itself(nodes, d, b, message):
         Scheme("mine", 1, np.array(nodes), d, b, (0, 1))
 
 
+@pytest.mark.parametrize("dense", [(), (0, 2), (-1, 0)])
+def test_the_interpolant_uses_nodes_that_exist(dense):
+    with pytest.raises(InputError, match="dense must name nodes 0 to 1"):
+        Scheme("mine", 1, np.array([0.0, 1.0]), *ONE, dense)
+
+
 def test_a_scheme_of_ones_own_gets_its_order_derived():
     # the midpoint rule as two rows: X1 = X0 + h/2 f(X1), X2 = X0 + h f(X1)
     D = np.array([[-2.0, 2.0, 0.0], [-1.0, 0.0, 1.0]])

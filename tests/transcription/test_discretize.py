@@ -61,11 +61,16 @@ def test_the_scaled_view_is_the_same_problem_exactly(case):
     assert view.objective(x / s) == nlp.objective(x)
     np.testing.assert_array_equal(view.constraints(x / s), r * nlp.constraints(x))
     np.testing.assert_array_equal(view.start * s, nlp.start)
-    gradients = (np.asarray(n.gradient(z, p)[1]).ravel() for n, z in ((view.functions, x / s), (nlp.functions, x)))
+    gradients = (
+        np.asarray(n.gradient(z, p)[1]).ravel()
+        for n, z in ((view.functions, x / s), (nlp.functions, x))
+    )
     ours, original = gradients
     np.testing.assert_array_equal(ours, s * original)
     ours = np.asarray(view.functions.jacobian(x / s, p)[1])
-    np.testing.assert_array_equal(ours, r[:, None] * np.asarray(nlp.functions.jacobian(x, p)[1]) * s)
+    np.testing.assert_array_equal(
+        ours, r[:, None] * np.asarray(nlp.functions.jacobian(x, p)[1]) * s
+    )
     ours = np.asarray(view.functions.hessian(x / s, p, 0.7, lam / r))
     original = np.asarray(nlp.functions.hessian(x, p, 0.7, lam))
     np.testing.assert_allclose(ours, s[:, None] * original * s, rtol=1e-12, atol=1e-300)
@@ -128,7 +133,9 @@ def test_meshes_by_number_value_sequence_and_name():
         cc.discretize(problem, mesh=[a])
     with pytest.raises(cc.InputError, match="no mesh is given for experiment 'two'"):
         cc.discretize(problem, mesh={"one": a})
-    with pytest.raises(cc.InputError, match=r"mesh \[0, 5\] does not cover .* 'one', \[0, 7\]; extend"):
+    with pytest.raises(
+        cc.InputError, match=r"mesh \[0, 5\] does not cover .* 'one', \[0, 7\]; extend"
+    ):
         cc.discretize(problem, mesh=b)
     with pytest.raises(cc.InputError, match="number of elements must be a positive integer, not 0"):
         cc.discretize(problem, mesh=0)
@@ -188,7 +195,7 @@ def test_the_default_start_is_inside_the_bounds():
 
 def three_runs():
     return [
-        van_der_pol_data(n=20, end=5.0, sigma=0.05, seed=s, initial=i, name=f"run {s}")
+        van_der_pol_data(n=20, end=5.0, sigma=0.05, seed=s, begin=i, name=f"run {s}")
         for s, i in ((1, (0.0, 1.0)), (2, (2.0, 0.0)), (3, (-1.0, 0.5)))
     ]
 
@@ -200,7 +207,9 @@ def test_the_order_of_experiments_does_not_matter():
     assert one.parameters["mu"] == pytest.approx(other.parameters["mu"], rel=1e-8)
     assert one.result.objective == pytest.approx(other.result.objective, rel=1e-9)
     for name in ("run 1", "run 2", "run 3"):
-        np.testing.assert_allclose(one.states([1.0, 4.0], name), other.states([1.0, 4.0], name), atol=1e-8)
+        np.testing.assert_allclose(
+            one.states([1.0, 4.0], name), other.states([1.0, 4.0], name), atol=1e-8
+        )
 
 
 def test_a_row_without_any_value_changes_nothing():
@@ -253,9 +262,7 @@ def test_weights_of_zero_and_missing_values_are_the_same():
     zero = replace(data, weights=np.where(mask, 0.0, 1.0))
     missing = replace(data, values=np.where(mask, np.nan, data.values))
     loss = cc.LeastSquares(0.1)
-    one, other = (
-        cc.discretize(van_der_pol_grey(d, loss=loss), mesh=10) for d in (zero, missing)
-    )
+    one, other = (cc.discretize(van_der_pol_grey(d, loss=loss), mesh=10) for d in (zero, missing))
     x = np.random.default_rng(1).normal(size=one.columns)
     assert one.objective(x) == pytest.approx(other.objective(x), rel=1e-13)
 

@@ -2,6 +2,7 @@
 
 import casadi as ca
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,3 +97,18 @@ def test_gradient_and_jacobian_carry_the_values_too(case):
     assert float(nlp.functions.gradient(x, nlp.p)[0]) == nlp.objective(x)
     g = np.asarray(nlp.functions.jacobian(x, nlp.p)[0]).ravel()
     np.testing.assert_array_equal(g, nlp.constraints(x))
+
+
+@settings(max_examples=15)
+@given(cases(), st.integers(0, 100))
+def test_predictions_are_what_the_misfit_compares(case, seed):
+    nlp = case.nlp().with_parameters(regularisation=0.0, prior_weight=0.0)
+    x = point(nlp, seed)
+    values, jacobian = nlp.predictions(x)
+    misfit = nlp.parameters["weights"] * (values - nlp.parameters["measurements"]) ** 2
+    assert misfit.sum() == pytest.approx(nlp.objective(x), rel=1e-10)
+    direction, h = np.random.default_rng(seed + 1).normal(size=nlp.columns), 1e-6
+    above, below = (nlp.predictions(x + s * h * direction)[0].ravel() for s in (1.0, -1.0))
+    expected = (above - below) / (2.0 * h)
+    size = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(jacobian @ direction, expected, atol=1e-5 * size)

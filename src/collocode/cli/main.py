@@ -38,22 +38,29 @@ def _main(
     """Identify models with unknown parts by direct collocation."""
 
 
+Model = Annotated[
+    Path | None, typer.Argument(metavar="MODEL", help="Python file that defines problem(...).")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A keyword parameter of problem(); MODEL --help lists them.",
+    ),
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="An IPOPT option, say ipopt.tol=1e-8."),
+]
+
+
 # --help is an ordinary flag here, so that it sees MODEL and can show the model's own settings
 @app.command(context_settings={"help_option_names": []})
 def solve(
     context: typer.Context,
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", help="Python file that defines problem(...)."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A keyword parameter of problem(); MODEL --help lists them.",
-        ),
-    ] = None,
+    model: Model = None,
+    settings: Settings = None,
     scheme: Annotated[
         str, typer.Option(help="Discretization scheme; see `collocode schemes`.")
     ] = "radau",
@@ -69,10 +76,7 @@ def solve(
     ] = "gradient_matching",
     seed: Annotated[int, typer.Option(help="Of the random first weights.")] = 0,
     interface: Annotated[str, typer.Option(help="casadi, cyipopt or pyomo.")] = "casadi",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="An IPOPT option, say ipopt.tol=1e-8."),
-    ] = None,
+    option: Options = None,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same iterates on every platform; slower.")
     ] = False,

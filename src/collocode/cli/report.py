@@ -35,17 +35,7 @@ def make_report(
         "collocode": collocode.__version__,
         "model": {"file": str(model), "settings": settings, "source": nlp.problem.source},
         "command": command,
-        "problem": {
-            "name": solution.name,
-            "states": solution.model.states,
-            "outputs": solution.model.outputs,
-            "inputs": solution.model.inputs,
-            "experiments": [experiment_entry(part.experiment) for part in solution.trajectories],
-            "test": [experiment_entry(experiment) for experiment in solution.test],
-            "measurements": nlp.problem.n_measurements,
-            "weights": len(solution.model.theta),
-            "parameters": len(solution.model.parameter_names),
-        },
+        "problem": problem_entry(solution),
         "nlp": {
             "variables": nlp.columns,
             "constraints": nlp.rows,
@@ -80,6 +70,22 @@ def make_report(
     }
     answer: dict[str, Any] = plain(report)
     return answer
+
+
+def problem_entry(solution: Solution) -> dict[str, Any]:
+    """Return what the report says of the problem."""
+    assert solution.nlp is not None
+    return {
+        "name": solution.name,
+        "states": solution.model.states,
+        "outputs": solution.model.outputs,
+        "inputs": solution.model.inputs,
+        "experiments": [experiment_entry(part.experiment) for part in solution.trajectories],
+        "test": [experiment_entry(experiment) for experiment in solution.test],
+        "measurements": solution.nlp.problem.n_measurements,
+        "weights": len(solution.model.theta),
+        "parameters": len(solution.model.parameter_names),
+    }
 
 
 def experiment_entry(experiment: Any) -> dict[str, Any]:

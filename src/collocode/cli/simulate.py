@@ -170,7 +170,8 @@ def _print(
             (solution.name, "bold"),
             f"  simulated as {conditions.name!r} at {len(t)} times, t = {t.iloc[0]:g} … "
             f"{t.iloc[-1]:g}",
-        )
+        ),
+        soft_wrap=True,
     )
     table = plain_table("", "first", "last", "smallest", "largest", right=1)
     for name in frame.columns[1:]:

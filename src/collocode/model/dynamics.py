@@ -76,9 +76,13 @@ class DynamicsLike(Protocol):
     """What a `Problem` asks of its dynamics."""
 
     @property
-    def networks(self) -> Mapping[str, MLP]: ...
+    def networks(self) -> Mapping[str, MLP]:
+        """Networks by name."""
+
     @property
-    def parameters(self) -> Sequence[Parameter]: ...
+    def parameters(self) -> Sequence[Parameter]:
+        """Physical parameters."""
+
     def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
         """Return the state derivatives, one a state."""
 

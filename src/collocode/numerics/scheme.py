@@ -75,6 +75,8 @@ class Scheme:
                     f"scheme {self.name!r}: {label} has shape {matrix.shape}, "
                     f"but {m + 1} nodes need {(m, m + 1)}"
                 )
+        if not self.dense or any(j not in range(m + 1) for j in self.dense):
+            raise InputError(f"scheme {self.name!r}: dense must name nodes 0 to {m}")
         size = max(1.0, float(np.abs(self.D).max()))
         if np.abs(self.D.sum(axis=1)).max() > _TOLERANCE * size:
             raise InputError(

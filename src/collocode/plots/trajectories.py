@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -101,11 +102,15 @@ def simulation(
 
 
 def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
-    experiment = curves.experiment
+    experiment, measured = curves.experiment, False
     if name in experiment.outputs:
         values = experiment.values[:, experiment.outputs.index(name)]
         if np.isfinite(values).any():
             ax.plot(experiment.times, values, label="data", **style.DATA)
+            measured = True
+    if not measured:
+        place: dict[str, Any] = {"ha": "right", "va": "top", "transform": ax.transAxes}
+        ax.text(0.99, 0.97, "not measured", color=style.MUTED, fontsize=8.5, **place)
     for label, table, look in (
         ("collocated", curves.collocated, style.COLLOCATED),
         ("simulated", curves.simulated, style.SIMULATED),

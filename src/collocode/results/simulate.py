@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import solve_ivp
+from scipy.integrate import BDF, DOP853, LSODA, RK23, RK45, Radau
 
 from ..errors import InputError
 from ..numerics.signals import Signal
@@ -17,6 +17,7 @@ from .model import TrainedModel
 
 Array = NDArray[np.float64]
 _MOST_EVALUATIONS = 2_000_000
+METHODS = {solver.__name__: solver for solver in (LSODA, RK45, RK23, DOP853, Radau, BDF)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,8 @@ def integrate(
         )
     if not np.isfinite(x).all():
         raise InputError(f"the initial state {x} is not finite.")
+    if method not in METHODS:
+        raise InputError(f"unknown integrator {method!r}; choose from {', '.join(METHODS)}.")
     found = np.full((len(t), len(x)), np.nan)
     found[0] = x
     inner = np.unique(np.asarray(jumps, dtype=float))
@@ -121,17 +124,21 @@ def _solve(
     rtol: float,
     atol: float,
 ) -> Array:
+    """(reached, states) at the report times, as far as the integrator comes."""
+    found, done = [np.empty((0, len(x)))], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
-            answer = solve_ivp(
-                rhs, (left, right), x, method=method, t_eval=np.unique(report), rtol=rtol, atol=atol
-            )
+            solver = METHODS[method](rhs, left, x, right, rtol=rtol, atol=atol)
+            while solver.status == "running":
+                solver.step()
+                upto = int(np.searchsorted(report, solver.t, side="right"))
+                if upto > done and solver.status != "failed":
+                    found.append(np.atleast_2d(solver.dense_output()(report[done:upto]).T))
+                    done = upto
         except (_Runaway, ValueError, FloatingPointError):
-            return np.empty((0, len(x)))
-    values = np.asarray(answer.y, dtype=float).T
-    # the last report time may equal the segment's end and so occur twice
-    return values if len(np.unique(report)) == len(report) else np.vstack([values, values[-1:]])
+            pass  # what was reached before stands
+    return np.vstack(found)
 
 
 class _Runaway(Exception):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CollocodeError, FileError
+from ..errors import FileError
 from ..model.experiment import Experiment, Initial
 from ..model.network import MLP
 from ..numerics.mesh import Mesh
@@ -94,17 +94,7 @@ def load(path: str | Path) -> Solution:
         return _solution(header, arrays)
     except FileError:
         raise
-    except (
-        CollocodeError,
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, JSON, memory, ...
         reason = " ".join(str(error).split())[:200]
         raise FileError(f"{source} is not a solution saved by collocode ({reason}).") from error
 
@@ -121,31 +111,41 @@ def _solution(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Solution:
     scheme = Scheme(
         str(header["scheme"]["name"]),
         int(header["scheme"]["degree"]),
-        arrays["scheme.nodes"],
-        arrays["scheme.D"],
-        arrays["scheme.B"],
+        _floats(arrays, "scheme.nodes"),
+        _floats(arrays, "scheme.D"),
+        _floats(arrays, "scheme.B"),
         tuple(int(j) for j in header["scheme"]["dense"]),
     )
     model = _model(header["model"], arrays)
     trajectories = []
     for number, entry in enumerate(header["trajectories"]):
         prefix = f"trajectory{number}"
-        mesh, states = Mesh(arrays[f"{prefix}.mesh"]), arrays[f"{prefix}.states"]
-        if states.shape != (mesh.elements * scheme.intervals + 1, len(model.states)):
+        mesh, m = Mesh(arrays[f"{prefix}.mesh"]), scheme.intervals
+        states = _floats(arrays, f"{prefix}.states")
+        if states.shape != (mesh.elements * m + 1, len(model.states)):
             raise ValueError("the states do not fit the mesh")
         trajectories.append(
             Trajectory(
                 _experiment(entry, prefix, arrays),
                 mesh,
-                arrays[f"{prefix}.nodes"],
+                _floats(arrays, f"{prefix}.nodes", (len(states),)),
                 states,
-                arrays[f"{prefix}.multipliers"],
-                arrays[f"{prefix}.parameters"],
+                _floats(arrays, f"{prefix}.multipliers", (mesh.elements, m, len(model.states))),
+                _floats(arrays, f"{prefix}.parameters", model.parameters.shape),
             )
         )
+    if not trajectories:
+        raise ValueError("there is no experiment")
     test = tuple(_experiment(e, f"test{n}", arrays) for n, e in enumerate(header["test"]))
     result = _result(header["result"], arrays)
     return Solution(str(header["name"]), result, model, scheme, tuple(trajectories), test)
+
+
+def _floats(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
+    array = np.asarray(arrays[name])
+    if array.dtype != np.float64 or (shape is not None and array.shape != shape):
+        raise ValueError(f"{name} does not fit")
+    return array
 
 
 def _result_header(result: SolverResult, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -180,23 +180,23 @@ def _result_header(result: SolverResult, arrays: dict[str, Any]) -> dict[str, An
 
 def _result(entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> SolverResult:
     return SolverResult(
-        x=arrays["result.x"],
-        lam_g=arrays["result.lam_g"],
-        lam_x=arrays["result.lam_x"],
+        x=_floats(arrays, "result.x"),
+        lam_g=_floats(arrays, "result.lam_g"),
+        lam_x=_floats(arrays, "result.lam_x"),
         termination=Termination[entry["termination"]],
         status=SolutionStatus[entry["status"]],
-        history={k: arrays[f"history.{k}"] for k in entry["history"]},
+        history={str(k): _floats(arrays, f"history.{k}") for k in entry["history"]},
+        timings={str(k): float(v) for k, v in entry["timings"].items()},
+        options=dict(entry["options"]),
         **{
             k: entry[k]
             for k in (
                 "objective",
                 "violation",
                 "message",
-                "timings",
                 "interface",
                 "solver",
                 "linear_solver",
-                "options",
             )
         },
     )
@@ -227,9 +227,9 @@ def _model(entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> TrainedModel:
         names[3],
         Tape.from_arrays(arrays, "rhs"),
         Tape.from_arrays(arrays, "outputs"),
-        arrays["model.parameters"],
+        _floats(arrays, "model.parameters", (len(names[3]),)),
         networks,
-        arrays["model.theta"],
+        _floats(arrays, "model.theta", (sum(n.n_weights for n in networks.values()),)),
     )
     states, inputs, outputs, parameters = (len(n) for n in names)
     sizes = (1, states, inputs, parameters, len(model.theta))
@@ -267,7 +267,7 @@ def _experiment(entry: Mapping[str, Any], prefix: str, arrays: Mapping[str, Any]
         tuple(entry["outputs"]),
         arrays.get(f"{prefix}.weights"),
         {k: _signal(arrays[f"{prefix}.input.{k}"], kind) for k, kind in entry["inputs"].items()},
-        {k: Initial(*v) for k, v in entry["initial"].items()},
+        {k: Initial(float(v), float(std)) for k, (v, std) in entry["initial"].items()},
         str(entry["name"]),
         entry["start"],
         entry["end"],

@@ -61,6 +61,7 @@ class CasadiIpopt:
             "no_nlp_grad": True,
             "print_time": False,
             "error_on_fail": False,
+            "show_eval_warnings": False,
             "iteration_callback": self._callback,
             "ipopt": ipopt_options(self._options, self._log_path, warm),
         }

@@ -50,7 +50,7 @@ def termination_of(status: str) -> Termination:
 def bound_violation(nlp: NLP, x: Array) -> float:
     """Largest violation of a row or a variable bound at ``x``."""
     bounds = np.maximum(nlp.lower - x, x - nlp.upper).max(initial=0.0)
-    return float(max(bounds, nlp.violation(x).max(initial=0.0)))
+    return float(np.maximum(bounds, nlp.violation(x).max(initial=0.0)))  # NaN stays NaN
 
 
 def result(

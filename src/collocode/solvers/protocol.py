@@ -90,7 +90,7 @@ class Watch:
     def look(self, x: Array, f: float, g: Array, dual: float = float("nan")) -> bool:
         """Take note of an iterate; return whether to go on."""
         nlp = self._nlp
-        violation = max(
+        violation = np.maximum(  # unlike Python's max, it lets no NaN slip through
             np.maximum(nlp.row_lower - g, g - nlp.row_upper).max(initial=0.0),
             np.maximum(nlp.lower - x, x - nlp.upper).max(initial=0.0),
         )

@@ -7,6 +7,8 @@ name                  states                               weights and parameter
 ``smoothing``         smoothing spline (GCV)               the same
 ``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
 ``simulate``          simulated with the start's weights   the same
+``horizon``           fits of growing windows, from the    fitted
+                      gradient-matching start
 a `Solution`          its interpolated states              its own
 an array              as given                             as given
 ===================== ==================================== ===================================
@@ -26,10 +28,11 @@ from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
 from .gradient_matching import match_gradients
+from .horizon import grow_horizon
 
 Array = NDArray[np.float64]
 Start = str | Solution | NDArray[np.float64]
-STRATEGIES = ("gradient_matching", "smoothing", "interpolate", "simulate")
+STRATEGIES = ("gradient_matching", "horizon", "smoothing", "interpolate", "simulate")
 
 
 def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -> NLP:
@@ -56,10 +59,12 @@ def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -
         raise InputError(f"unknown start strategy {strategy!r}; {hint}")
     x = nlp.start.copy()
     x[nlp.layout.weights] = initial_weights(nlp.problem, seed)
-    if strategy in ("smoothing", "gradient_matching"):
+    if strategy in ("smoothing", "gradient_matching", "horizon"):
         smooth_states(nlp, x)
-    if strategy == "gradient_matching":
+    if strategy in ("gradient_matching", "horizon"):
         match_gradients(nlp, x)
+    if strategy == "horizon":
+        x = grow_horizon(nlp, np.clip(x, nlp.lower, nlp.upper))
     if strategy == "simulate":
         _simulate_states(nlp, x)
     return _inside(nlp, x)

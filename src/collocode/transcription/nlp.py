@@ -14,9 +14,10 @@ from scipy import sparse
 from ..errors import InputError
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
-from .assembly import Functions
+from .assembly import Functions, assemble
 from .layout import Layout
 from .term import MappedTerm
+from .terms import prediction_term
 
 Array = NDArray[np.float64]
 
@@ -120,6 +121,24 @@ class NLP:
         """(rows,) values of g."""
         return np.asarray(self.functions.constraints(x, self.p), dtype=float).ravel()
 
+    def predictions(self, x: ArrayLike) -> tuple[Array, sparse.csc_matrix]:
+        """Return model outputs at the measured samples and their Jacobian.
+
+        Returns
+        -------
+        (samples, outputs) values h(x_h(t_i)), experiment after experiment, and the
+        (samples * outputs, columns) sparse Jacobian.
+        """
+        functions: Functions = self.cache("predictions", self._prediction_functions)
+        value, jacobian = functions.jacobian(x, self.p)
+        outputs = len(self.problem.outputs)
+        return np.asarray(value, dtype=float).reshape(-1, outputs), jacobian.sparse()
+
+    def _prediction_functions(self) -> Functions:
+        term = prediction_term(self.problem, self.layout, self.scheme, self.parameters)
+        rows = term.points * len(self.problem.outputs)
+        return assemble([term], sparse.csr_matrix((rows, self.columns)), len(self.p))
+
     def violation(self, x: ArrayLike) -> Array:
         """(rows,) by how much each row's bounds are violated."""
         g = self.constraints(x)
@@ -145,4 +164,4 @@ class NLP:
         ]
         free = self.lower < self.upper  # a fixed variable's stationarity is its bound's business
         parts = (stationarity[free], bounds, self.violation(x), gaps[0][free], gaps[1])
-        return float(max((np.abs(v).max(initial=0.0) for v in parts), default=0.0))
+        return float(np.max([np.abs(v).max(initial=0.0) for v in parts]))

@@ -156,32 +156,52 @@ def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[
 
 def _misfit(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
     """Σ w (h(x_h(t_i)) − y_i)², with x_h the scheme's interpolant."""
-    s = Symbols.of(problem)
-    ny, nx, nodes = len(problem.outputs), len(problem.states), scheme.intervals + 1
-    states = ca.SX.sym("X", nx, nodes)
-    basis, y, weight = ca.SX.sym("l", nodes), ca.SX.sym("y", ny), ca.SX.sym("w", ny)
-    output = ca.substitute(observed(problem, s), s.x, ca.mtimes(states, basis))
-    value = ca.dot(weight, (output - y) ** 2)
-    own, times, rows = [], [], []
-    for number, (experiment, part) in enumerate(
-        zip(problem.experiments, layout.experiments, strict=True)
-    ):
-        t = experiment.times[measured(experiment)]
-        element, tau = part.mesh.locate(t)
-        columns = part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx)
-        own.append(_own_columns(problem, layout, number, columns))
-        times.append(t)
-        rows.append(scheme.interpolation(tau))
-    constants = [np.vstack(rows), np.concatenate(times)[:, None]]
-    symbols = ca.vertcat(basis, s.t, y, weight, s.u)
-    data = _data_function(blocks, constants, ["measurements", "weights", "sample_inputs"])
+    sampled = _Samples(problem, layout, scheme)
+    y, weight = (ca.SX.sym(name, len(problem.outputs)) for name in ("y", "w"))
+    value = ca.dot(weight, (sampled.outputs - y) ** 2)
+    data = _data_function(blocks, sampled.constants, ["measurements", "weights", "sample_inputs"])
+    symbols = ca.vertcat(sampled.data, y, weight, sampled.inputs)
+    return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
+
+
+def prediction_term(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
+    """h(x_h(t_i)), one row an output and sample: what the measurements are compared with."""
+    sampled = _Samples(problem, layout, scheme)
+    data = _data_function(blocks, sampled.constants, ["sample_inputs"])
+    symbols = ca.vertcat(sampled.data, sampled.inputs)
+    rows = len(sampled.constants[0]) * len(problem.outputs)
     return MappedTerm.build(
-        "misfit",
-        value,
-        (ca.vertcat(ca.vec(states), s.p), np.vstack(own)),
-        (s.theta, layout.weights),
+        "prediction",
+        sampled.outputs,
+        sampled.own,
+        sampled.shared,
         (symbols, data),
+        sparse.identity(rows, format="csc"),
     )
+
+
+class _Samples:
+    """The outputs at the measurement times as an expression of the element's nodes."""
+
+    def __init__(self, problem: Problem, layout: Layout, scheme: Scheme) -> None:
+        s = Symbols.of(problem)
+        nx, nodes = len(problem.states), scheme.intervals + 1
+        states, basis = ca.SX.sym("X", nx, nodes), ca.SX.sym("l", nodes)
+        own, times, rows = [], [], []
+        for number, (experiment, part) in enumerate(
+            zip(problem.experiments, layout.experiments, strict=True)
+        ):
+            t = experiment.times[measured(experiment)]
+            element, tau = part.mesh.locate(t)
+            columns = part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx)
+            own.append(_own_columns(problem, layout, number, columns))
+            times.append(t)
+            rows.append(scheme.interpolation(tau))
+        self.outputs = ca.substitute(observed(problem, s), s.x, ca.mtimes(states, basis))
+        self.own = (ca.vertcat(ca.vec(states), s.p), np.vstack(own))
+        self.shared = (s.theta, layout.weights)
+        self.data, self.inputs = ca.vertcat(basis, s.t), s.u
+        self.constants = [np.vstack(rows), np.concatenate(times)[:, None]]
 
 
 def _ridge(layout: Layout, blocks: Blocks) -> MappedTerm | None:

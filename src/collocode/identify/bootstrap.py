@@ -1,0 +1,74 @@
+"""Bootstrap: intervals by refitting resampled data, the check on the linearised ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..results.solution import Solution
+from ..solvers.solve import make_solver, solve_with
+from .uncertainty import uncertainty
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """Refits of resampled data.
+
+    Attributes
+    ----------
+    samples : one row a converged refit, one column a physical parameter.
+    failed : number of refits that did not converge.
+    """
+
+    samples: pd.DataFrame
+    failed: int
+
+    def intervals(self, level: float = 0.95) -> pd.DataFrame:
+        """Percentile intervals: ``estimate`` (median), ``std``, ``lower``, ``upper``."""
+        tail = 0.5 * (1.0 - level)
+        return pd.DataFrame(
+            {
+                "estimate": self.samples.median(),
+                "std": self.samples.std(ddof=1),
+                "lower": self.samples.quantile(tail),
+                "upper": self.samples.quantile(1.0 - tail),
+            }
+        )
+
+
+def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap:
+    """Parametric bootstrap: fit data made of the fitted outputs plus normal noise.
+
+    Parameters
+    ----------
+    solution : an optimum; its noise level is that of `uncertainty`.
+    refits : number of resampled data sets; the NLP and its solver are built once.
+    seed : of the noise.
+
+    Raises
+    ------
+    InputError
+        As `uncertainty`, or fewer than two refits.
+    """
+    if refits < 2:
+        raise InputError(f"a bootstrap needs at least 2 refits, not {refits}.")
+    noise = np.array(list(uncertainty(solution).noise.values()))
+    assert solution.nlp is not None
+    nlp = solution.nlp.with_start(solution.result.x)
+    fitted, _ = nlp.predictions(solution.result.x)
+    solver, rng = make_solver(nlp), np.random.default_rng(seed)
+    rows, failed = [], 0
+    for _ in range(refits):
+        data = fitted + noise * rng.standard_normal(fitted.shape)
+        again = solve_with(solver, nlp.with_parameters(measurements=data))
+        if again.success:
+            rows.append(again.parameters)
+        else:
+            failed += 1
+    return Bootstrap(pd.DataFrame(rows), failed)

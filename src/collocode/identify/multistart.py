@@ -1,0 +1,92 @@
+"""Multistart: the same problem from many random weights, one solver for all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..errors import InputError
+from ..model.problem import Problem
+from ..numerics.scheme import Scheme
+from ..results.solution import Solution
+from ..solvers.solve import make_solver, solve_with
+from ..starts.strategies import start_from
+from ..transcription.discretize import MeshLike, discretize
+
+
+@dataclass(frozen=True, eq=False)
+class Multistart:
+    """Solutions from several seeds, best first among the converged ones.
+
+    Attributes
+    ----------
+    solutions, seeds : in the order of the runs.
+    table : one row a seed: objective, simulated error, status, iterations, seconds.
+    """
+
+    solutions: tuple[Solution, ...]
+    seeds: tuple[int, ...]
+    table: pd.DataFrame
+
+    @property
+    def best(self) -> Solution:
+        """The converged solution of lowest objective (of lowest violation if none converged)."""
+        converged = [s for s in self.solutions if s.success]
+        if converged:
+            return min(converged, key=lambda s: s.result.objective)
+        return min(self.solutions, key=lambda s: s.result.violation)
+
+
+def multistart(
+    problem: Problem,
+    seeds: int | Sequence[int] = 10,
+    scheme: Scheme | str = "radau",
+    degree: int | None = None,
+    mesh: MeshLike = None,
+    start: str = "gradient_matching",
+    interface: str = "casadi",
+    options: Mapping[str, Any] | None = None,
+    on_run: Callable[[int, Solution], Any] | None = None,
+) -> Multistart:
+    """Solve from several seeds of the random weights.
+
+    Parameters
+    ----------
+    problem, scheme, degree, mesh, start, interface, options : as for `fit`.
+    seeds : how many (0, 1, ...), or which.
+    on_run : called with the seed and its solution after every run.
+
+    Raises
+    ------
+    InputError
+        No seeds.
+    """
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
+    if not chosen:
+        raise InputError("multistart needs at least one seed.")
+    nlp = discretize(problem, scheme, degree, mesh)
+    solver = make_solver(nlp, interface, options)
+    solutions, rows = [], []
+    for seed in chosen:
+        began = time.perf_counter()
+        solution = solve_with(solver, start_from(nlp, start, seed))
+        seconds = time.perf_counter() - began
+        scores = [s.simulated for s in solution.score() if s.role == "train"]
+        rows.append(
+            {
+                "seed": seed,
+                "objective": solution.result.objective,
+                "simulated": float(sum(scores) / len(scores)),
+                "status": solution.status,
+                "iterations": solution.result.iterations,
+                "seconds": seconds,
+            }
+        )
+        solutions.append(solution)
+        if on_run is not None:
+            on_run(seed, solution)
+    return Multistart(tuple(solutions), chosen, pd.DataFrame(rows).set_index("seed"))

@@ -1,0 +1,88 @@
+"""Residuals, and whether they are white or the model misses something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from .solution import Solution
+
+Array = NDArray[np.float64]
+
+
+def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
+    """Return data minus model as a long table.
+
+    Parameters
+    ----------
+    simulated : compare with the simulated model; else with the collocated states.
+
+    Returns
+    -------
+    Table with columns ``experiment``, ``output``, ``time``, ``measured``, ``model``, ``residual``.
+    """
+    frames = []
+    for number, part in enumerate(solution.trajectories):
+        t, y = part.experiment.times, part.experiment.values
+        model = (solution.predict if simulated else solution.fitted)(t, number)
+        for j, name in enumerate(solution.model.outputs):
+            known = np.isfinite(y[:, j])
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "experiment": part.experiment.name,
+                        "output": name,
+                        "time": t[known],
+                        "measured": y[known, j],
+                        "model": model[known, j],
+                        "residual": y[known, j] - model[known, j],
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
+    r"""Test by output whether the residuals are white noise.
+
+    The Ljung-Box statistic :math:`Q=n(n+2)\sum_{k\le m}\hat\rho_k^2/(n-k)` is compared with
+    chi-squared of m degrees of freedom (Biometrika 65, 1978); a small ``p_value`` says that the
+    model misses something that repeats in time.
+
+    Returns
+    -------
+    Table by experiment and output: ``samples``, ``rms``, ``bias``, ``lag_one`` autocorrelation,
+    ``p_value``, ``white`` (p above 0.05).
+    """
+    rows = []
+    for (experiment, output), group in residuals(solution).groupby(
+        ["experiment", "output"], sort=False
+    ):
+        r = group["residual"].to_numpy()
+        n = len(r)
+        used = max(1, min(lags, n // 4))
+        rho = _autocorrelation(r, used)
+        Q = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, used + 1))))
+        p = float(stats.chi2.sf(Q, used)) if np.isfinite(Q) else float("nan")
+        rows.append(
+            (
+                experiment,
+                output,
+                n,
+                float(np.sqrt(np.mean(r**2))),
+                float(r.mean()),
+                rho[0],
+                p,
+                p > 0.05,
+            )
+        )
+    columns = ["experiment", "output", "samples", "rms", "bias", "lag_one", "p_value", "white"]
+    return pd.DataFrame(rows, columns=columns).set_index(["experiment", "output"])
+
+
+def _autocorrelation(r: Array, lags: int) -> Array:
+    centred = r - r.mean()
+    power = float(centred @ centred) or 1.0
+    return np.array([centred[k:] @ centred[:-k] / power for k in range(1, lags + 1)])

@@ -1,0 +1,96 @@
+"""Horizon growing: fit the beginning first, then more and more of every experiment.
+
+Fits of long or oscillating records from a poor start collapse to the mean; a short window has no
+room for that.  Each stage starts from the last one, continued by simulation.  It needs no measured
+slopes, so it also serves where states are not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.experiment import Experiment
+from ..numerics.mesh import Mesh
+from ..results.simulate import simulate
+from ..results.solution import Solution
+from ..solvers.solve import solve
+from ..transcription.discretize import discretize
+from ..transcription.nlp import NLP
+
+Array = NDArray[np.float64]
+FRACTIONS = (0.1, 0.25, 0.5)
+
+
+def grow_horizon(nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTIONS) -> Array:
+    """Return a start for ``nlp`` that fits the first ``fractions`` of every experiment in turn.
+
+    Parameters
+    ----------
+    nlp : the whole problem.
+    start : (columns,) where the first, shortest fit begins.
+    """
+    x = start.copy()
+    for fraction in fractions:
+        part = _shortened(nlp, fraction)
+        if part is None:
+            continue
+        _copy(nlp, x, part, part.start)
+        solution = solve(part, options={"max_iter": 200})
+        if np.isfinite(solution.result.x).all():
+            _continue(nlp, x, part, solution)
+    return x
+
+
+def _shortened(nlp: NLP, fraction: float) -> NLP | None:
+    """The problem on the first elements of every experiment; None if too few data are left."""
+    experiments: list[Experiment] = []
+    meshes: dict[str, Mesh] = {}
+    for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):
+        elements = max(2, int(np.ceil(fraction * part.mesh.elements)))
+        end = float(part.mesh.points[min(elements, part.mesh.elements)])
+        inside = experiment.times <= end
+        if int(np.isfinite(experiment.values[inside]).any(axis=1).sum()) < 2:
+            return None
+        cut = experiment.window(float(experiment.times[0]), end)
+        experiments.append(replace(cut, start=experiment.start, end=end))
+        meshes[experiment.name] = Mesh(part.mesh.points[: elements + 1])
+    measured = np.vstack([e.values for e in experiments])
+    if not np.isfinite(measured).any(axis=0).all():
+        return None
+    problem = replace(nlp.problem, experiments=tuple(experiments), test=())
+    return discretize(problem, nlp.scheme, mesh=meshes)
+
+
+def _copy(nlp: NLP, x: Array, part: NLP, target: Array) -> None:
+    """Put what ``x`` says of the shortened problem into its start."""
+    for whole, short in zip(nlp.layout.experiments, part.layout.experiments, strict=True):
+        target[short.states] = x[whole.states[: len(short.times)]]
+        target[short.parameters] = x[whole.parameters]
+    target[part.layout.shared] = x[nlp.layout.shared]
+    target[part.layout.weights] = x[nlp.layout.weights]
+    np.clip(target, part.lower, part.upper, out=target)
+
+
+def _continue(nlp: NLP, x: Array, part: NLP, solution: Solution) -> None:
+    """Put the shortened solution into ``x`` and go on by simulation as far as that is finite."""
+    found = solution.result.x
+    x[nlp.layout.shared] = found[part.layout.shared]
+    x[nlp.layout.weights] = found[part.layout.weights]
+    for number, (whole, short) in enumerate(
+        zip(nlp.layout.experiments, part.layout.experiments, strict=True)
+    ):
+        done = len(short.times)
+        x[whole.states[:done]] = found[short.states]
+        x[whole.parameters] = found[short.parameters]
+        if done == len(whole.times):
+            continue
+        model = solution.model.with_parameters(solution.trajectories[number].parameters)
+        inputs = nlp.problem.experiments[number].inputs
+        run = simulate(model, found[short.states[-1]], whole.times[done - 1 :], inputs, rtol=1e-6)
+        size = 10.0 * nlp.problem.state_scale
+        good = np.isfinite(run.states).all(axis=1) & (np.abs(run.states) < size).all(axis=1)
+        good &= np.cumprod(good).astype(bool)  # nothing behind the first runaway
+        x[whole.states[done - 1 :][good]] = run.states[good]

@@ -1,0 +1,133 @@
+"""Every Python block and every ``$ collocode`` command of README and pages does what is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
+
+# a page that is about an optional package is tested where the package is installed
+NEEDS = {"solving/interfaces.md": ("pyomo",)}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def python_pages() -> list[Path]:
+    return [page for page in pages() if any(b.language == "python" for b in blocks_of(page))]
+
+
+def commands() -> list[Any]:
+    """One case a console block."""
+    return [
+        pytest.param(block, id=f"{block.where}")
+        for page in pages()
+        for block in blocks_of(page)
+        if block.language == "console" and not block.not_run and "$ collocode" in block.text
+    ]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that sees the repository's models and examples."""
+    for folder in ("models", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", python_pages(), ids=name_of)
+def test_python_blocks(page: Path, workplace: Path) -> None:
+    for package in NEEDS.get(str(page.relative_to(ROOT)).removeprefix("docs/"), ()):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    namespace: dict[str, Any] = {"__name__": "page"}
+    printed: str | None = None
+    for block in blocks_of(page):
+        if block.language == "python" and not block.not_run and "--8<--" not in block.text:
+            printed = run_python(block, namespace)
+            continue
+        if block.language == "text" and block.follows and printed is not None:
+            assert not difference(block.text, printed, block.tolerance), (
+                f"{block.where}: {difference(block.text, printed, block.tolerance)}\n\n{printed}"
+            )
+        printed = None
+
+
+def run_python(block: Block, namespace: dict[str, Any]) -> str:
+    output = io.StringIO()
+    # the line numbers of a traceback are those of the page
+    code = compile("\n" * block.line + block.text, name_of(block.page), "exec")
+    with contextlib.redirect_stdout(output):
+        exec(code, namespace)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("block", commands())
+def test_console_blocks(block: Block, workplace: Path) -> None:
+    for command, shown, status in split_commands(block.text):
+        words = shlex.split(command, comments=True)
+        if words[0] != "collocode":
+            continue
+        run = subprocess.run(
+            [sys.executable, "-m", "collocode.cli", *words[1:]],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+        )
+        printed = run.stdout + run.stderr
+        assert run.returncode == status, f"{block.where}: {command} -> {run.returncode}\n{printed}"
+        if shown.strip():
+            wrong = difference(shown, printed, block.tolerance)
+            assert not wrong, f"{block.where}: {command}: {wrong}\n\n{printed}"
+
+
+def split_commands(text: str) -> list[tuple[str, str, int]]:
+    """(command, shown output, exit status) of a console block.
+
+    Output that begins with ``error:`` belongs to exit status 2, one with ``warning: not solved`` to 1.
+    """
+    found: list[tuple[str, str, int]] = []
+    for part in ("\n" + text.replace("\\\n", " ")).split("\n$ ")[1:]:
+        command, _, shown = part.partition("\n")
+        failed = 2 if "error: " in shown else 1 if "warning: not solved" in shown else 0
+        found.append((command, shown, failed))
+    return found
+
+
+def test_marked_blocks_give_a_reason() -> None:
+    for page in pages():
+        for block in blocks_of(page):
+            assert "not run:" not in block.text, f"{block.where}: the mark belongs before the block"
+            if block.language == "python" and block.not_run:
+                assert len(block.not_run) > 3, f"{block.where}: say why it is not run"
+
+
+@pytest.mark.parametrize(
+    ("shown", "real", "same"),
+    [
+        ("a 1.00e-3 b", "a 1.02e-03 b", True),
+        ("a 1.00e-3 b", "a 1.20e-03 b", False),
+        ("total ... s", "total 0.3 times 4 s", True),
+        ("total ... s", "total 0.3", False),
+        ("y1 = 2", "y2 = 2", False),
+        ("one", "one two", False),
+        ("gap 0.0", "gap 0.04", True),
+        ("(order 5), x", "(order 5), x", True),
+    ],
+)
+def test_comparison(shown: str, real: str, same: bool) -> None:
+    assert (not difference(shown, real)) is same

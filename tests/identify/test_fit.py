@@ -1,0 +1,194 @@
+"""`fit` against known answers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
+
+
+def test_mu_of_van_der_pol_within_two_percent():
+    for seed in range(3):
+        data = van_der_pol_data(n=200, end=15.0, sigma=0.1, seed=seed)
+        solution = cc.fit(van_der_pol_grey(data))
+        assert solution.success
+        assert solution.parameters["mu"] == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize(("scheme", "degree"), [("radau", 5), ("gauss", 4), ("lobatto", 6)])
+def test_exact_data_give_exact_parameters(scheme, degree):
+    assert cc.fit(decay(), scheme, degree).parameters["k"] == pytest.approx(0.7, abs=1e-6)
+    found = cc.fit(driven(), scheme, degree).parameters
+    assert found["a"] == pytest.approx(1.3, abs=1e-6)
+    assert found["b"] == pytest.approx(0.8, abs=1e-6)
+    mu = cc.fit(van_der_pol_grey(van_der_pol_data()), scheme, degree, mesh=40).parameters["mu"]
+    assert mu == pytest.approx(1.0, abs=1e-6)
+
+
+def test_global_grids_identify_too():
+    for name in ("chebyshev", "legendre_radau", "legendre_gauss"):
+        assert cc.fit(decay(), name, 14).parameters["k"] == pytest.approx(0.7, abs=1e-6)
+
+
+def test_several_experiments_share_some_parameters_and_own_others():
+    """ċ = −k c + g, g an experiment's own; lengths and grids differ."""
+    t1, t2 = np.linspace(0.0, 2.0, 21), np.sort(np.random.default_rng(0).uniform(0.0, 3.0, 30))
+
+    def exact(t, g, c0, k=0.7):
+        return g / k + (c0 - g / k) * np.exp(-k * (t - t[0]))
+
+    runs = [
+        cc.Experiment(t1, exact(t1, 0.3, 1.0), ("c",), name="one"),
+        cc.Experiment(t2, exact(t2, -0.2, 2.0), ("c",), name="two"),
+    ]
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c + p.g],
+        parameters=[cc.Parameter("g", 0.0, per_experiment=True), cc.Parameter("k", 1.0)],
+    )
+    solution = cc.fit(cc.Problem(dynamics, runs), "radau", 4)
+    found = solution.parameters
+    assert found["k"] == pytest.approx(0.7, abs=1e-5)
+    assert found["g[one]"] == pytest.approx(0.3, abs=1e-5)
+    assert found["g[two]"] == pytest.approx(-0.2, abs=1e-5)
+    assert solution.gap("one") < 1e-5
+    assert solution.gap("two") < 1e-5
+
+
+def constant(initial, n=11):
+    """ẋ = 0: the only unknown is the initial state, and the fit has a closed form."""
+    t = np.linspace(0.0, 1.0, n)
+    y = 2.0 + 0.1 * np.random.default_rng(0).normal(size=n)
+    data = cc.Experiment(t, y, ("x",), initial={"x": initial} if initial else {})
+    return cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]), data, loss=cc.LeastSquares(0.5)
+    )
+
+
+def test_initial_states_free_weighted_and_fixed():
+    y = constant(None).experiments[0].values[:, 0]
+
+    def first(initial):
+        return cc.fit(constant(initial), mesh=3).trajectories[0].states[0, 0]
+
+    assert first(cc.free()) == pytest.approx(y.mean(), abs=1e-6)
+    assert first(cc.fixed(1.0)) == 1.0
+    # minimise Σ (x − y_i)²/σ² + (x − v)²/s²
+    sigma, std, value = 0.5, 0.1, 1.0
+    expected = (y.sum() / sigma**2 + value / std**2) / (len(y) / sigma**2 + 1.0 / std**2)
+    assert first(cc.weighted(value, std)) == pytest.approx(expected, abs=1e-6)
+    assert value < expected < y.mean()
+    assert first(cc.weighted(value, 1e-4)) == pytest.approx(value, abs=1e-4)
+    assert first(cc.weighted(value, 1e4)) == pytest.approx(y.mean(), abs=1e-4)
+
+
+def test_weights_and_sigmas_weigh():
+    t = np.linspace(0.0, 1.0, 4)
+    y = np.array([1.0, 2.0, 3.0, 4.0])
+    w = np.array([1.0, 0.0, 2.0, 1.0])
+    still = cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x])
+    data = cc.Experiment(t, y, ("x",), weights=w[:, None])
+    solution = cc.fit(cc.Problem(still, data), mesh=3)
+    assert solution.trajectories[0].states[0, 0] == pytest.approx(
+        np.average(y, weights=w), abs=1e-6
+    )
+    two = cc.Experiment(t, np.column_stack([y, y + 1.0]), ("a", "b"))
+    joined = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]),
+        two,
+        ("x",),
+        observe=lambda x, u, p: [x.x, x.x],
+        loss=cc.LeastSquares({"a": 1.0, "b": 2.0}),
+    )
+    expected = (y.mean() / 1.0 + (y + 1.0).mean() / 4.0) / (1.0 + 0.25)
+    assert cc.fit(joined, mesh=3).trajectories[0].states[0, 0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_active_bound_on_a_parameter_holds():
+    problem = decay(k=0.7)
+    capped = replace(
+        problem,
+        dynamics=cc.Dynamics(
+            problem.dynamics.function, parameters=[cc.Parameter("k", 0.3, 0.0, 0.5)]
+        ),
+    )
+    assert cc.fit(capped).parameters["k"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_an_unmeasured_state_is_found_through_the_physics():
+    data = van_der_pol_data(n=100, end=10.0)
+    problem = van_der_pol_grey(data.select(["y1"]), states=("y1", "y2"))
+    solution = cc.fit(problem, "radau", 4, mesh=50)
+    assert solution.parameters["mu"] == pytest.approx(1.0, abs=1e-4)
+    np.testing.assert_allclose(solution.states(data.times)[:, 1], data.values[:, 1], atol=1e-3)
+
+
+def test_missing_values_leave_the_answer():
+    data = van_der_pol_data(n=100)
+    holes = np.random.default_rng(1).uniform(size=data.values.shape) < 0.4
+    patchy = replace(data, values=np.where(holes, np.nan, data.values))
+    assert cc.fit(van_der_pol_grey(patchy), "radau", 4).parameters["mu"] == pytest.approx(
+        1.0, abs=1e-5
+    )
+
+
+def test_measurements_may_start_after_the_window_does():
+    t = np.linspace(0.5, 2.0, 16)
+    data = cc.Experiment(t, np.exp(-0.7 * t), ("c",), start=0.0, initial={"c": 1.0})
+    solution = cc.fit(replace(decay(), experiments=data))
+    assert solution.parameters["k"] == pytest.approx(0.7, abs=1e-5)
+    assert solution.states([0.0])[0, 0] == 1.0
+
+
+def test_an_energy_invariant_improves_a_network():
+    """A path constraint with equal bounds is an invariant of the collocated states."""
+    t = np.linspace(0.0, 6.0, 40)
+    noise = 0.05 * np.random.default_rng(0).normal(size=(40, 2))
+    data = cc.Experiment(t, np.column_stack([np.cos(t), -np.sin(t)]) + noise, ("q", "v"))
+    energy = cc.PathConstraint("energy", lambda t, x, u, p, nn: x.q**2 + x.v**2, 1.0, 1.0)
+    problem = cc.Problem(
+        cc.NeuralODE(cc.MLP((2, 4, 2))), data, constraints=[replace(energy, lower=0.99, upper=1.01)]
+    )
+    solution = cc.fit(problem, mesh=12)
+    assert solution.success
+    sizes = (solution.trajectories[0].states ** 2).sum(axis=1)
+    assert np.abs(sizes - 1.0).max() < 0.011
+
+
+def test_a_network_learns_van_der_pol():
+    data = van_der_pol_data(n=150, end=10.0, sigma=0.05)
+    solution = cc.fit(van_der_pol_neural(data, sizes=(2, 16, 2)))
+    assert solution.success
+    truth = van_der_pol_data(n=150, end=10.0).values
+    assert np.mean((solution.predict(data.times) - truth) ** 2) < 5e-3
+    assert solution.gap() < 0.1
+
+
+def test_inputs_and_time_feed_a_network():
+    t = np.linspace(0.0, 6.0, 80)
+    u = cc.Signal(t, np.sin(2.0 * t), "spline")
+    # ẋ = −x + u has the solution below
+    x = (np.sin(2 * t) - 2 * np.cos(2 * t)) / 5 + 0.9 * np.exp(-t)
+    data = cc.Experiment(t, x, ("x",), inputs={"u": u})
+    network = cc.NeuralODE(cc.MLP((3, 6, 1)), time=True, inputs=("u",))
+    solution = cc.fit(cc.Problem(network, data))
+    assert solution.success
+    assert np.sqrt(np.mean((solution.predict(t)[:, 0] - x) ** 2)) < 0.02
+
+
+@pytest.mark.slow
+def test_many_seeds_of_the_main_problem():
+    data = van_der_pol_data(n=200, end=15.0, sigma=0.1)
+    clean = van_der_pol_data(n=200, end=15.0).values
+    problem = van_der_pol_neural(data, sizes=(2, 32, 2))
+    good = 0
+    for seed in range(10):
+        run = cc.fit(problem, seed=seed)
+        good += run.success and np.mean((run.predict(data.times) - clean) ** 2) <= 2e-3
+    assert good >= 9
+
+
+def test_the_timings_of_all_stages_are_told():
+    timings = cc.fit(decay()).result.timings
+    assert {"build", "start", "solve", "derivatives"} <= set(timings)

@@ -1,0 +1,217 @@
+"""Figures hold what the solution says: axes, labels, and lines equal to its values."""
+
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode import plots
+from collocode.plots import curves
+from models import damped_oscillator, harmonic_oscillator, van_der_pol_mu
+
+
+@pytest.fixture(scope="module")
+def two_releases():
+    return cc.fit(damped_oscillator.problem(), mesh=8)
+
+
+@pytest.fixture(scope="module")
+def one_window():
+    return cc.fit(van_der_pol_mu.problem(), mesh=40)
+
+
+@pytest.fixture(scope="module")
+def decay():
+    """One state, measured with gaps; a second experiment on another window; no truth, no test."""
+    t = np.linspace(0.0, 2.0, 21)
+    values = np.exp(-0.7 * t)
+    values[5:9] = np.nan
+    data = [
+        cc.Experiment(t, values, outputs=("c",), name="first"),
+        cc.Experiment(t[:11] + 1.0, 2.0 * np.exp(-0.7 * t[:11]), outputs=("c",), name="second"),
+    ]
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    return cc.fit(cc.Problem(dynamics, data, name="decay"), mesh=4)
+
+
+def lines(ax, label):
+    return [line for line in ax.lines if line.get_label() == label]
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_trajectories_have_a_row_a_state_and_a_column_an_experiment(two_releases):
+    figure = plots.trajectories(two_releases)
+    assert len(figure.axes) == 6
+    assert [ax.get_ylabel() for ax in figure.axes] == ["x", "", "", "v", "", ""]
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == ["t"] * 3
+    assert legend_texts(figure) == ["data", "collocated", "simulated", "truth"]
+    names = [ax.texts[0].get_text() for ax in figure.axes[:3]]
+    assert names == ["pulled (train)", "pushed (train)", "unseen (test)"]
+
+
+def test_trajectory_lines_are_the_solutions_values(two_releases):
+    ax = plots.trajectories(two_releases).axes[4]  # v of the second experiment
+    (data,) = lines(ax, "data")
+    np.testing.assert_array_equal(
+        data.get_ydata(), two_releases.trajectories[1].experiment.values[:, 1]
+    )
+    (collocated,) = lines(ax, "collocated")
+    times = collocated.get_xdata()
+    np.testing.assert_array_equal(collocated.get_ydata(), two_releases.states(times, 1)[:, 1])
+    (simulated,) = lines(ax, "simulated")
+    run = two_releases.simulate("pushed", times=times)
+    np.testing.assert_array_equal(simulated.get_ydata(), run.states[:, 1])
+
+
+def test_a_following_test_window_shares_the_axis(one_window):
+    figure = plots.trajectories(one_window)
+    assert len(figure.axes) == 2
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["train", "test"]
+    assert len(lines(ax, "simulated")) == 2
+    assert len(lines(ax, "collocated")) == 1
+    assert lines(ax, "simulated")[1].get_xdata()[0] == pytest.approx(15.0)
+
+
+def test_partial_measurements_and_no_truth(decay):
+    figure = plots.trajectories(decay, time_label="t [h]")
+    assert len(figure.axes) == 2
+    assert figure.axes[0].get_xlabel() == "t [h]"
+    (data,) = lines(figure.axes[0], "data")
+    assert np.isnan(np.asarray(data.get_ydata(), dtype=float)).sum() == 4
+    assert "truth" not in legend_texts(figure)
+
+
+def test_experiments_and_states_can_be_chosen_and_are_limited(two_releases):
+    figure = plots.trajectories(two_releases, experiments=["unseen"], states=["v"])
+    assert len(figure.axes) == 1
+    figure = plots.trajectories(two_releases, limit=2)
+    assert len(figure.axes) == 4
+    assert "the first 2 of 3 experiments" in figure.get_suptitle()
+    with pytest.raises(cc.InputError, match="no experiment 'unsen'"):
+        plots.trajectories(two_releases, experiments=["unsen"])
+    with pytest.raises(cc.InputError, match="no state or output 'w'"):
+        plots.trajectories(two_releases, states=["w"])
+
+
+def test_a_simulation_that_runs_away_does_not_flatten_the_data():
+    wild = cc.fit(harmonic_oscillator.problem(regularisation=1e-6))
+    ax = plots.trajectories(wild).axes[0]
+    spread = max(np.abs(line.get_ydata()).max() for line in lines(ax, "simulated"))
+    assert spread > 10.0  # it does run away
+    assert max(np.abs(ax.get_ylim())) < 3.0
+
+
+def test_outputs_that_are_no_states_have_a_row():
+    t = np.linspace(0.0, 2.0, 21)
+    data = cc.Experiment(t, 3.0 * np.exp(-0.7 * t), outputs=("y",), initial={"c": 1.0})
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [-0.7 * x.c], parameters=[cc.Parameter("a", 1.0)]),
+        [data],
+        states=("c",),
+        observe=lambda x, u, p: [p.a * x.c],
+    )
+    solution = cc.fit(problem, start="interpolate")
+    figure = plots.trajectories(solution)
+    assert [ax.get_ylabel() for ax in figure.axes] == ["c", "y"]
+    assert not lines(figure.axes[0], "data")
+    (simulated,) = lines(figure.axes[1], "simulated")
+    np.testing.assert_allclose(
+        simulated.get_ydata(), 3.0 * np.exp(-0.7 * simulated.get_xdata()), atol=1e-5
+    )
+
+
+def test_phase_portrait_shows_both_fields_and_the_error(two_releases):
+    figure = plots.phase_portrait(two_releases)
+    assert len(figure.axes) == 3  # fields, error, colour bar
+    assert figure.axes[0].get_xlabel() == "x"
+    assert figure.axes[0].get_ylabel() == "v"
+    assert legend_texts(figure) == ["true field", "learnt field", "data", "simulated"]
+    assert len(lines(figure.axes[0], "simulated")) == 2
+    (mesh,) = (c for c in figure.axes[1].collections if c.get_array() is not None)
+    assert float(np.median(np.asarray(mesh.get_array()))) < 0.05
+
+
+def test_phase_portrait_without_truth_has_one_panel(two_releases, tmp_path):
+    two_releases.save(tmp_path / "fit.npz")
+    figure = plots.phase_portrait(cc.load(tmp_path / "fit.npz"), states=["v", "x"])
+    assert len(figure.axes) == 1
+    assert figure.axes[0].get_xlabel() == "v"
+    assert "true field" not in legend_texts(figure)
+
+
+def test_phase_portrait_needs_two_states(decay, two_releases):
+    with pytest.raises(cc.InputError, match="needs two states"):
+        plots.phase_portrait(decay)
+    with pytest.raises(cc.InputError, match="two different states"):
+        plots.phase_portrait(two_releases, states=["x", "x"])
+    with pytest.raises(cc.InputError, match="no state 'z'"):
+        plots.phase_portrait(two_releases, states=["x", "z"])
+
+
+def test_phase_portrait_of_three_states_says_what_is_held():
+    t = np.linspace(0.0, 3.0, 31)
+    values = np.column_stack([np.exp(-t), np.exp(-2.0 * t), np.exp(-0.5 * t)])
+    problem = cc.Problem(
+        cc.Dynamics(
+            lambda t, x, u, p, nn: [-p.k * x.a, -2.0 * x.b, -0.5 * x.c],
+            parameters=[cc.Parameter("k", 2.0)],
+        ),
+        [cc.Experiment(t, values, outputs=("a", "b", "c"))],
+    )
+    figure = plots.phase_portrait(cc.fit(problem), states=["a", "c"])
+    assert "b held at the middle" in figure.get_suptitle()
+
+
+def test_convergence_shows_the_history(one_window):
+    figure = plots.convergence(one_window)
+    upper, lower = figure.axes
+    history = one_window.result.history
+    np.testing.assert_array_equal(lines(upper, "objective")[0].get_ydata(), history["objective"])
+    primal = lines(lower, "primal infeasibility")[0].get_ydata()
+    shown = np.isfinite(primal)
+    np.testing.assert_array_equal(primal[shown], history["primal"][shown])
+    assert lower.get_yscale() == "log"
+    assert lower.get_xlabel() == "iteration"
+    assert "converged" in figure.get_suptitle()
+
+
+def test_save_all_writes_png_files(decay, two_releases, tmp_path):
+    written = plots.save_all(two_releases, tmp_path / "new" / "folder")
+    assert [p.name for p in written] == [
+        "trajectories.png",
+        "convergence.png",
+        "phase_portrait.png",
+    ]
+    for path in written:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size > 10_000
+    assert len(plots.save_all(decay, tmp_path)) == 2
+    assert not list(tmp_path.glob(".collocode*"))
+
+
+def test_an_unwritable_place_is_one_sentence(decay, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(cc.FileError, match="cannot make the folder"):
+        plots.save_all(decay, tmp_path / "file")
+    with pytest.raises(cc.FileError, match="cannot write"):
+        plots.save_figure(plots.convergence(decay), tmp_path / "nowhere" / "a.png")
+
+
+def test_no_global_state_is_touched(decay):
+    before = dict(matplotlib.rcParams)
+    plots.convergence(decay)
+    assert dict(matplotlib.rcParams) == before
+    assert (
+        "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    )
+
+
+def test_curves_name_every_quantity(two_releases):
+    assert curves.quantities(two_releases) == ("x", "v")
+    assert [c.role for c in curves.curves_of(two_releases)] == ["train", "train", "test"]

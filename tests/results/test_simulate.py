@@ -1,0 +1,101 @@
+"""Simulation against analytic solutions, and honest breakdowns."""
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode.results.simulate import integrate
+from tests.problems import LOGISTIC, decay, driven, driven_exact, van_der_pol_neural
+
+
+@pytest.fixture(scope="module")
+def fitted_decay():
+    return cc.fit(decay())
+
+
+def test_against_the_exponential(fitted_decay):
+    t = np.linspace(0.0, 5.0, 33)
+    run = cc.simulate(fitted_decay.model, [2.0], t)
+    assert run.complete
+    np.testing.assert_allclose(run.states[:, 0], 2.0 * np.exp(-0.7 * t), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["LSODA", "DOP853", "Radau"])
+def test_integrators_agree(method):
+    t = np.linspace(0.0, 3.0, 9)
+    run = integrate(lambda t, x: LOGISTIC.rhs(t, x), LOGISTIC.exact(t[:1])[0], t, method=method)
+    np.testing.assert_allclose(run.states, LOGISTIC.exact(t), rtol=1e-6)
+
+
+def test_the_integration_restarts_where_an_input_jumps():
+    solution = cc.fit(driven())
+    u = solution.trajectories[0].experiment.inputs["u"]
+    model = solution.model.with_parameters(np.array([1.3, 0.8]))
+    t = np.array([0.0, 0.5, 0.7, 1.6, 1.9, 2.5, 3.0])  # some report times are jumps
+    run = cc.simulate(model, [0.2], t, {"u": u}, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(run.states[:, 0], driven_exact(t, u, 1.3, 0.8), atol=1e-8)
+    with pytest.raises(cc.InputError, match="the simulation needs input 'u'; pass it in inputs="):
+        cc.simulate(model, [0.2], t)
+
+
+def test_every_jump_starts_the_integrator_anew():
+    starts = []
+
+    def rhs(t, x):
+        starts.append(t)
+        return [0.0]
+
+    integrate(rhs, [1.0], [0.0, 1.0], jumps=[-1.0, 0.25, 0.5, 0.5, 1.0, 2.0])
+    for edge in (0.0, 0.25, 0.5):
+        assert edge in starts
+    assert max(starts) <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("method", ["LSODA", "RK45"])
+def test_a_blow_up_in_finite_time_is_reported_not_raised(method):
+    t = np.linspace(0.0, 2.0, 21)  # ẋ = x², x(0) = 1 ends at t = 1
+    run = integrate(lambda t, x: x**2, [1.0], t, method=method)
+    assert not run.complete
+    assert "broke down after t = " in run.message
+    before = t < 0.85
+    np.testing.assert_allclose(run.states[before, 0], 1.0 / (1.0 - t[before]), rtol=1e-5)
+    assert np.isnan(run.states[t > 1.25]).all()
+    assert float(run.message.split("=")[1]) == pytest.approx(1.0, abs=0.16)
+
+
+def test_a_right_hand_side_of_nan_is_a_breakdown_too():
+    run = integrate(lambda t, x: np.where(t > 0.5, np.nan, -x), [1.0], np.linspace(0.0, 1.0, 11))
+    assert not run.complete
+    assert np.isfinite(run.states[0]).all()
+    assert np.isnan(run.states[-1]).all()
+
+
+def test_one_time_is_the_initial_state(fitted_decay):
+    np.testing.assert_array_equal(cc.simulate(fitted_decay.model, [3.0], [1.0]).states, [[3.0]])
+
+
+def test_an_unknown_integrator_is_refused(fitted_decay):
+    with pytest.raises(cc.InputError, match="unknown integrator 'euler'; choose from LSODA"):
+        cc.simulate(fitted_decay.model, [1.0], [0.0, 1.0], method="euler")
+
+
+@pytest.mark.parametrize(
+    ("initial", "times", "message"),
+    [
+        ([1.0, 2.0], [0.0, 1.0], "initial state has 2 entries, but the model has 1 states"),
+        ([np.nan], [0.0, 1.0], "is not finite"),
+        ([1.0], [1.0, 0.0], "increase strictly"),
+        ([1.0], [0.0, np.nan], "finite"),
+        ([1.0], [], "increase strictly"),
+    ],
+)
+def test_bad_simulations_are_refused(fitted_decay, initial, times, message):
+    with pytest.raises(cc.InputError, match=message):
+        cc.simulate(fitted_decay.model, initial, times)
+
+
+def test_collocation_and_simulation_agree_where_the_mesh_is_fine():
+    solution = cc.fit(van_der_pol_neural(), mesh=60, options={"max_iter": 100})
+    assert solution.gap() < 1e-4
+    coarse = cc.fit(van_der_pol_neural(), "explicit_euler", mesh=60, options={"max_iter": 100})
+    assert coarse.gap() > 1e-2  # and the gap tells where it is not
