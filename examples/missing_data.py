@@ -23,7 +23,7 @@ problem = cc.Problem(
     ),
     [
         cc.Experiment(t1, first, outputs=("x", "v"), name="both"),
-        cc.Experiment(t2, second, outputs=("x",), name="position only"),
+        cc.Experiment(t2, second, outputs=("x",), name="position only", start=0.0),
     ],
     states=("x", "v"),
 )

@@ -10,9 +10,7 @@ clean = np.exp(-0.7 * t)
 
 
 def problem(values):
-    decay = cc.Dynamics(
-        lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)]
-    )
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
     return cc.Problem(decay, cc.Experiment(t, values, outputs=("c",)), loss=cc.LeastSquares(0.02))
 
 

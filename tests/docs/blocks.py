@@ -86,7 +86,9 @@ def difference(shown: str, real: str, tolerance: float = USUAL_TOLERANCE) -> str
         step = {j + 1 for j in reached if j < len(got) and _same(token, got[j], tolerance)}
         if not step:
             near = " ".join(got[max(0, min(reached) - 3) : min(reached) + 8])
-            return f"{' '.join(expected[max(0, i - 3) : i + 1])!r} is shown, but printed is {near!r}"
+            return (
+                f"{' '.join(expected[max(0, i - 3) : i + 1])!r} is shown, but printed is {near!r}"
+            )
         reached = step
     if len(got) not in reached:
         return f"{' '.join(got[max(reached) :][:12])!r} is printed, but not shown"
@@ -102,7 +104,9 @@ def _tokens(text: str) -> list[str]:
         position = 0
         for match in _NUMBER.finditer(word):
             # a digit inside a name, such as y1, belongs to the name
-            if match.start() and (word[match.start() - 1].isalnum() or word[match.start() - 1] == "_"):
+            if match.start() and (
+                word[match.start() - 1].isalnum() or word[match.start() - 1] == "_"
+            ):
                 continue
             tokens += [word[position : match.start()], match.group()]
             position = match.end()
