@@ -122,6 +122,6 @@ def test_a_breakdown_is_not_a_success(tmp_path):
 
 def test_the_last_state_continues_into_the_test_window(tmp_path):
     cc.fit(harmonic_oscillator.problem()).save(tmp_path / "fit.npz")
-    answer = simulate(tmp_path / "fit.npz", "--experiment", "harmonic_oscillator_test.csv")
+    answer = simulate(tmp_path / "fit.npz", "--experiment", "harmonic_oscillator_test")
     assert answer.exit_code == 0
     assert "t = 10 … 20" in answer.stdout

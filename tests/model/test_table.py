@@ -17,7 +17,7 @@ def test_a_plain_table(tmp_path):
     [e] = cc.read_csv(write(tmp_path, "t,a,b\n0,1,2\n1,,NaN\n2, 5 ,6\n"))
     assert e.outputs == ("a", "b")
     np.testing.assert_array_equal(e.values, [[1, 2], [np.nan, np.nan], [5, 6]])
-    assert e.name == "data.csv"
+    assert e.name == "data"
 
 
 def test_columns_by_role(tmp_path):
@@ -95,7 +95,7 @@ def test_bad_files_are_refused(tmp_path, content, message):
 
 def test_a_missing_file_is_named(tmp_path):
     for path in (tmp_path / "nothing.csv", tmp_path):
-        with pytest.raises(cc.FileError, match="there is no data file .*; check the path"):
+        with pytest.raises(cc.FileError, match=r"there is no data file .*; check the path"):
             cc.read_csv(path)
 
 

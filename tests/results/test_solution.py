@@ -22,7 +22,7 @@ def test_states_are_the_nodes_at_the_nodes(name, degree):
     ends = part.times[:: solution.scheme.intervals]
     np.testing.assert_array_equal(solution.states(ends), part.states[:: solution.scheme.intervals])
     np.testing.assert_allclose(solution.states(part.times), part.states, rtol=1e-12)
-    with pytest.raises(cc.InputError, match="time 2.5 lies outside the mesh"):
+    with pytest.raises(cc.InputError, match=r"time 2.5 lies outside the mesh"):
         solution.states([2.5])
 
 

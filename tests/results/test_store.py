@@ -128,7 +128,7 @@ def test_loading_never_unpickles(saved, tmp_path, victim):
     arrays = arrays_of(saved)
     arrays[victim] = np.array([Malicious(trap)], dtype=object)
     np.savez(tmp_path / "evil.npz", allow_pickle=True, **arrays)
-    with pytest.raises(cc.FileError, match="evil.npz"):
+    with pytest.raises(cc.FileError, match=r"evil.npz"):
         cc.load(tmp_path / "evil.npz")
     assert not trap.exists()
 
@@ -159,7 +159,7 @@ def test_foreign_files_are_refused(tmp_path, content, message):
 
 def test_missing_files_and_folders_are_named(tmp_path):
     for path in (tmp_path / "none.npz", tmp_path):
-        with pytest.raises(cc.FileError, match="there is no file .*; check the path"):
+        with pytest.raises(cc.FileError, match=r"there is no file .*; check the path"):
             cc.load(path)
 
 

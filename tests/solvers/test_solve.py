@@ -329,7 +329,7 @@ def test_bad_options_are_refused_by_name(options, message):
 
 def test_a_linear_solver_whose_library_is_absent_is_named():
     nlp = cc.discretize(decay(), mesh=2)
-    with pytest.raises(cc.MissingDependency, match="linear solver 'ma27' needs .* or use 'mumps'"):
+    with pytest.raises(cc.MissingDependency, match=r"linear solver 'ma27' needs .* or use 'mumps'"):
         cc.solve(nlp, options={"linear_solver": "ma27"})
 
 
@@ -371,7 +371,9 @@ def test_relu_is_refused_with_a_reason():
     problem = van_der_pol_neural()
     kinked = replace(problem, dynamics=cc.NeuralODE(cc.MLP((2, 4, 2), "relu")))
     nlp = cc.discretize(kinked, mesh=4)
-    with pytest.raises(cc.InputError, match="network 'nn' uses relu, whose kinks .* choose one of"):
+    with pytest.raises(
+        cc.InputError, match=r"network 'nn' uses relu, whose kinks .* choose one of"
+    ):
         cc.solve(nlp)
     linear = replace(problem, dynamics=cc.NeuralODE(cc.MLP((2, 2), "relu")))
     cc.make_solver(cc.discretize(linear, mesh=4))  # without a hidden layer there is no kink

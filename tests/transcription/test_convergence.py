@@ -4,8 +4,9 @@ Initial states are fixed and nothing is unknown, so the rows determine the state
 on g and J solves them to rounding.  (IPOPT gives the same point: the last test but one.)
 """
 
+import itertools
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def errors(known, name, degree, elements):
     return final, at_nodes.max(), np.abs(dense - known.exact(between)).max()
 
 
-@lru_cache(maxsize=None)
+@cache
 def ladder(known, name, degree):
     found = {}
     for elements in LADDER:
@@ -70,8 +71,7 @@ def test_orders_above_ten_are_approached_before_rounding_hides_them(method):
     found = ladder(LONG, method.name, method.degree)
     good = [e for e in found if found[e][0] > ROUNDING / 20.0]
     slopes = [
-        np.log(found[a][0] / found[b][0]) / np.log(b / a)
-        for a, b in zip(good[1:-1], good[2:], strict=True)
+        np.log(found[a][0] / found[b][0]) / np.log(b / a) for a, b in itertools.pairwise(good[1:])
     ]
     assert max(slopes) > method.stage + 1.0  # superconvergence: faster than stages are
     assert slopes[-1] > method.order - 2.0

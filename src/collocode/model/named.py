@@ -62,6 +62,7 @@ class Networks:
         return lambda *inputs: self._evaluate(name, inputs)
 
     def __call__(self, *inputs: Any) -> Any:
+        """Evaluate the only network."""
         if len(self._networks) != 1:
             raise InputError(
                 "nn(...) needs exactly one network; with several, call nn.<name>(...)."

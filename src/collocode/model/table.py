@@ -85,7 +85,7 @@ def from_frame(
         raise InputError(f"{source} has no measured column beside {', '.join(sorted(roles))}.")
     numeric = {name: _numeric(frame[name], name, source) for name in [time, *kinds, *names]}
     groups = (
-        {source: np.arange(len(frame))}
+        {Path(source).stem: np.arange(len(frame))}
         if experiment is None
         else {
             str(k): np.asarray(v) for k, v in frame.groupby(experiment, sort=False).indices.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import difflib
 import io
 import math
@@ -90,6 +91,12 @@ def typed(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in converted.items():
             if _complaint({name: value}):
                 raise refused_option(name, value)
+    if converted.get("linear_solver") == "ma97":  # the others say so; this one crashes the process
+        library = str(converted.get("hsllib", "libhsl.so"))
+        try:
+            ctypes.CDLL(library)
+        except OSError as error:
+            raise _needs_library("ma97", library) from error
     return converted
 
 
@@ -170,8 +177,12 @@ def unavailable_solver(options: Mapping[str, Any], log: str) -> Exception:
     missing = re.search(r"(\S+): cannot open shared object", log)
     if missing is None:
         return refused_option("linear_solver", name)
-    option = "pardisolib" if name.startswith("pardiso") else "hsllib"
+    return _needs_library(name, missing.group(1))
+
+
+def _needs_library(solver: str, library: str) -> MissingDependency:
+    option = "pardisolib" if solver.startswith("pardiso") else "hsllib"
     return MissingDependency(
-        f"linear solver {name!r} needs {missing.group(1)}, which is not installed; give its path by "
-        f"the option {option!r}, or use 'mumps' or 'spral'."
+        f"linear solver {solver!r} needs {library}, which is not installed; give its path by the "
+        f"option {option!r}, or use 'mumps' or 'spral'."
     )
