@@ -24,6 +24,7 @@ import pandas as pd
 import collocode as cc
 
 DATA = Path(__file__).parent / "data"
+DEFAULTS = {"mesh": 40}  # a sample a year does not resolve the bends of a cycle of ten years
 YEAR, THOUSAND = "1/year", "1/(year thousand)"
 
 
@@ -31,7 +32,7 @@ def problem(
     data: str = str(DATA / "hudson_bay_lynx_hare.csv"),
     hybrid: bool = False,
     hidden: int = 4,
-    regularisation: float = 1e-3,
+    regularisation: float = 3e-3,
 ) -> cc.Problem:
     """Estimate the rates.
 

@@ -7,9 +7,9 @@ import tempfile
 import numpy as np
 import pytest
 
-from collocode.errors import InputError, MissingDependency
+from collocode.errors import FileError, InputError, MissingDependency
+from collocode.export.sol import read_sol
 from collocode.results.status import SolutionStatus, Termination
-from collocode.solvers import nl_file
 from collocode.solvers.solve import make_solver, solve
 from collocode.transcription.discretize import discretize
 from tests.interface_problems import PROBLEMS, TIGHT, Solved, available, black_box, grey_box
@@ -208,11 +208,11 @@ def test_sol_files_with_and_without_suffixes(tmp_path):
     path.write_text(
         "Solver 1: Maximum CPU time exceeded\n\nOptions\n3\n1\n1\n0\n1\n1\n2\n2\n0.5\n1\n2\n" + ends
     )
-    sol = nl_file.read_sol(path)
+    sol = read_sol(path)
     assert (sol.code, sol.dual.tolist(), sol.x.tolist()) == (400, [0.5], [1.0, 2.0])
     assert sol.suffixes == {"rank": {1: 2.0}}
     path.write_text("Solver\n\nOptions\n5\n1\n3\n0\n1\n1\n2\n2\n1e-9\n0.5\n1\n2\nobjno 0 0\n")
-    assert nl_file.read_sol(path).x.tolist() == [1.0, 2.0]
+    assert read_sol(path).x.tolist() == [1.0, 2.0]
     path.write_text("Solver\n\nOptions\n3\n1\n")
-    with pytest.raises(ValueError, match=r"no \.sol file"):
-        nl_file.read_sol(path)
+    with pytest.raises(FileError, match=r"no \.sol file"):
+        read_sol(path)

@@ -13,14 +13,16 @@ TARGET = Path(__file__).parents[1] / "img" / "layout.svg"
 
 
 def elements(ax) -> None:
-    scheme, mesh = cc.scheme("radau", 3), cc.Mesh([0.0, 1.0, 1.7, 2.9])
+    scheme, mesh = cc.scheme("radau", 3), cc.Mesh([0.0, 0.8, 2.15, 2.9])
     curve = lambda t: np.sin(1.6 * t) + 0.25 * t  # noqa: E731
     for e, (start, h) in enumerate(zip(mesh.points, mesh.steps, strict=False)):
         t = np.linspace(start, start + h, 60)
         ax.plot(t, curve(t), color=BLUE, linewidth=2)
         nodes = start + h * scheme.nodes
         for k in (1, 2, 3):
-            ax.plot([nodes[k]] * 2, [-1.35, curve(nodes[k])], color="#d9d9d9", linewidth=1, zorder=0)
+            ax.plot(
+                [nodes[k]] * 2, [-1.35, curve(nodes[k])], color="#d9d9d9", linewidth=1, zorder=0
+            )
             slope = (curve(nodes[k] + 1e-4) - curve(nodes[k] - 1e-4)) / 2e-4
             d = 0.09 / np.hypot(1, slope)
             ax.plot(
@@ -31,26 +33,29 @@ def elements(ax) -> None:
                 zorder=3,
             )
             ax.plot(nodes[k], curve(nodes[k]), "o", color=ORANGE, markersize=6, zorder=4)
-            ax.annotate(
-                rf"$X_{{{e},{k}}}$", (nodes[k], curve(nodes[k])), (-6, 9), textcoords="offset points"
-            )
+            if e == 1:
+                place = (nodes[k], curve(nodes[k]))
+                ax.annotate(f"$X_{{1,{k}}}$", place, (5, 7), textcoords="offset points")
         ax.annotate(f"element {e}", (start + h / 2, -1.62), ha="center", color=MUTED)
     ax.plot(0, curve(0), "o", color=ORANGE, markersize=6, zorder=4)
-    ax.annotate("$X_{0,0}$", (0, curve(0)), (8, -13), textcoords="offset points")
     for point in mesh.points:
         ax.axvline(point, color=INK, linewidth=1.2, zorder=0)
     rng = np.random.default_rng(4)
-    times = np.array([0.22, 0.5, 0.86, 1.2, 1.42, 1.62, 2.05, 2.3, 2.6])
-    ax.plot(times, curve(times) + 0.12 * rng.standard_normal(9), "x", color=MUTED, markersize=6)
+    times = np.array([0.1, 0.38, 0.62, 0.99, 1.4, 1.62, 2.02, 2.3, 2.52, 2.75])
+    data = curve(times) + 0.12 * rng.standard_normal(len(times))
+    ax.plot(times, data, "x", color=MUTED, markersize=6)
+    line = {"arrowstyle": "-", "linewidth": 1, "shrinkB": 5}
     ax.annotate(
-        "data, wherever\nthey were taken", (1.18, 1.05), (1.05, -0.25), color=MUTED,
-        arrowprops={"arrowstyle": "-", "color": MUTED, "shrinkB": 4},
+        "data, wherever\nthey were taken", (times[4], data[4]), (1.0, -0.45), color=MUTED,
+        arrowprops={**line, "color": MUTED},
     )  # fmt: skip
+    stage = mesh.points[1] + mesh.steps[1] * scheme.nodes[2]
     ax.annotate(
-        r"here  $\dot x_h = f$", (2.06, 0.38), (2.05, 1.15), color=ORANGE,
-        arrowprops={"arrowstyle": "-", "color": ORANGE, "shrinkB": 7},
+        r"here  $\dot x_h = f(x_h)$", (stage, curve(stage)), (2.2, 1.45), color=ORANGE,
+        arrowprops={**line, "color": ORANGE},
     )  # fmt: skip
-    ax.annotate("$X_{0,3}=X_{1,0}$: shared", (1.0, 1.63), ha="center", color=INK, fontsize=9)
+    ax.annotate("$X_{0,3}=X_{1,0}$, shared", (0.8, curve(0.8)), (-8, 12), ha="right",
+                textcoords="offset points")  # fmt: skip
     ax.set_xlim(-0.06, 2.96)
     ax.set_ylim(-1.75, 1.85)
     ax.set_yticks([])
@@ -79,6 +84,7 @@ def pattern(ax) -> None:
                 color=BLUE, annotation_clip=False)  # fmt: skip
     ax.annotate("weights", ((first + nlp.columns) / 2, nlp.rows + 2.6), ha="center",
                 color=GREEN, annotation_clip=False)  # fmt: skip
+    ax.spines.bottom.set_visible(False)
     ax.set_title("Jacobian of the collocation rows", loc="left", color=INK)
 
 

@@ -13,17 +13,19 @@ collocation scheme; `solve` gives it to IPOPT; the `Solution` simulates, predict
 from importlib.metadata import version as _version
 
 from .errors import CollocodeError, FileError, InputError, MissingDependency
-from .export.pyomo_model import load_from_pyomo, to_pyomo
+from .export.pyomo_model import to_pyomo
+from .export.pyomo_values import load_from_pyomo
 from .identify.bootstrap import Bootstrap, bootstrap
 from .identify.fit import fit
 from .identify.multistart import Multistart, multistart
 from .identify.sweep import Sweep, sweep
 from .identify.uncertainty import Uncertainty, uncertainty
+from .model.constraints import PathConstraint, PointConstraint
 from .model.dynamics import Dynamics, NeuralODE, Parameter
 from .model.experiment import Experiment, Initial, fixed, free, weighted
 from .model.loss import L2, LeastSquares
 from .model.network import MLP
-from .model.problem import PathConstraint, Problem, Truth
+from .model.problem import Problem, Truth
 from .model.table import from_frame, read_csv
 from .numerics.mesh import Mesh
 from .numerics.scheme import Scheme
@@ -65,6 +67,7 @@ __all__ = [
     "NeuralODE",
     "Parameter",
     "PathConstraint",
+    "PointConstraint",
     "Problem",
     "Progress",
     "Scheme",

@@ -147,6 +147,8 @@ def test_a_warm_start_needs_a_few_iterations(neural_nlp, neural):
     again = cc.solve(neural_nlp, warm=neural)
     assert again.success
     assert again.result.iterations <= 3
+    # multipliers of the wrong sign or scale would show at once, as dual infeasibility
+    assert again.result.history["dual"][0] < 1e-5
     np.testing.assert_allclose(again.result.x, neural.result.x, atol=1e-5)
 
 

@@ -62,19 +62,26 @@ def solve(
     model: Model = None,
     settings: Settings = None,
     scheme: Annotated[
-        str, typer.Option(help="Discretization scheme; see `collocode schemes`.")
-    ] = "radau",
+        str | None,
+        typer.Option(help="Discretization scheme; the model's, or radau. See `collocode schemes`."),
+    ] = None,
     degree: Annotated[
         int | None, typer.Option(help="Stages of an element; the scheme's usual number if absent.")
     ] = None,
     elements: Annotated[
         int | None,
-        typer.Option(help="Elements of every experiment; about one stage a measurement if absent."),
+        typer.Option(
+            help="Elements of every experiment; the model's mesh, or about one stage a measurement."
+        ),
     ] = None,
     start: Annotated[
-        str, typer.Option(help="gradient_matching, smoothing, interpolate or simulate.")
-    ] = "gradient_matching",
-    seed: Annotated[int, typer.Option(help="Of the random first weights.")] = 0,
+        str | None,
+        typer.Option(
+            help="gradient_matching, horizon, smoothing, interpolate or simulate; the model's, or "
+            "the first."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the random first weights.")] = None,
     interface: Annotated[str, typer.Option(help="casadi, cyipopt or pyomo.")] = "casadi",
     option: Options = None,
     deterministic: Annotated[

@@ -1,4 +1,9 @@
-"""Model files: Python files that define ``problem(...)`` with keyword parameters."""
+"""Model files: Python files that define ``problem(...)`` with keyword parameters.
+
+A model that wants another mesh, scheme or start than the usual one says so beside ``problem`` in
+``DEFAULTS``, keywords of `fit` such as ``{"scheme": "gauss", "mesh": 40, "start": "horizon"}``;
+options of the command line go before them, and from Python it is ``fit(problem(), **DEFAULTS)``.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,15 @@ import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import CollocodeError, FileError, InputError
 from ..model.problem import Problem
 from .settings import Setting, settings_of
+
+DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class ModelFile:
     summary : first line of its docstring.
     function : its ``problem``.
     settings : what ``--set`` reaches.
+    defaults : its ``DEFAULTS``, keywords of `fit`.
     """
 
     path: Path
     summary: str
     function: Callable[..., Any]
     settings: tuple[Setting, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def problem(self, values: Mapping[str, Any]) -> Problem:
         """Call ``problem(**values)``.
@@ -83,7 +92,20 @@ def load_model(path: Path) -> ModelFile:
             "cc.Problem(...)`."
         )
     lines = (module.__doc__ or "").strip().splitlines()
-    return ModelFile(path, lines[0] if lines else "", function, tuple(settings_of(function)))
+    settings = tuple(settings_of(function))
+    return ModelFile(path, lines[0] if lines else "", function, settings, _defaults(path, module))
+
+
+def _defaults(path: Path, module: types.ModuleType) -> dict[str, Any]:
+    given = getattr(module, "DEFAULTS", {})
+    if not isinstance(given, Mapping):
+        raise InputError(f"{path}: DEFAULTS is no mapping; write DEFAULTS = {{'mesh': 40}}.")
+    for name in given:
+        if name not in DEFAULTS:
+            near = difflib.get_close_matches(str(name), DEFAULTS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(DEFAULTS)}."
+            raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
+    return dict(given)
 
 
 def _source(path: Path) -> str:

@@ -29,16 +29,41 @@ from .terminal import INTERRUPTED, SOLVED, UNSOLVED, messages, output, plain_tab
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line chose beside the model."""
+    """What the command line chose beside the model; None leaves it to the model's DEFAULTS."""
 
-    scheme: str
+    scheme: str | None
     degree: int | None
     elements: int | None
-    start: str
-    seed: int
+    start: str | None
+    seed: int | None
     interface: str
     options: tuple[str, ...]
     deterministic: bool
+
+    def over(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keywords of `fit`: these choices, then the model's defaults.
+
+        A scheme that was chosen here does not take over the degree of the model's scheme.
+        """
+        given = {
+            "scheme": self.scheme,
+            "degree": self.degree,
+            "mesh": self.elements,
+            "start": self.start,
+            "seed": self.seed,
+        }
+        chosen = {key: value for key, value in given.items() if value is not None}
+        own = dict(defaults)
+        if "scheme" in chosen and chosen["scheme"] != own.get("scheme"):
+            own.pop("degree", None)
+        options = {**own.pop("options", {}), **parse_options(self.options)}
+        merged = {"scheme": "radau", "start": "gradient_matching", "seed": 0, **own, **chosen}
+        return {
+            **merged,
+            "interface": self.interface,
+            "options": options,
+            "deterministic": self.deterministic,
+        }
 
 
 def run_solve(
@@ -47,22 +72,17 @@ def run_solve(
     """Solve a model, show and write the results; return the exit status."""
     model = load_model(path)
     values = parse_settings(given, model.settings)
-    options = parse_options(choices.options)
+    how = choices.over(model.defaults)
     problem = model.problem(values)
     folder = None
     if out is not None:
         folder = Folder(out)
         folder.check(planned_files(problem, with_plots))
-    solution = _fit(problem, choices, options)
+    solution = _fit(problem, how)
     scores = solution.score()
     settings = {s.name: values.get(s.name, s.default) for s in model.settings}
-    warnings = warnings_of(solution, scores, choices.start, settings)
-    command = {
-        "start": choices.start,
-        "seed": choices.seed,
-        "deterministic": choices.deterministic,
-        "options": options,
-    }
+    warnings = warnings_of(solution, scores, how["start"], settings)
+    command = {key: how[key] for key in ("start", "seed", "deterministic", "options")}
     report = make_report(solution, scores, warnings, path, settings, command)
     print_summary(output(), report)
     for warning in warnings:
@@ -75,21 +95,10 @@ def run_solve(
     return SOLVED if solution.success else UNSOLVED
 
 
-def _fit(problem: Problem, choices: Choices, options: Mapping[str, Any]) -> Solution:
+def _fit(problem: Problem, how: Mapping[str, Any]) -> Solution:
     began = time.perf_counter()
     with live_progress(messages()) as show:
-        solution = fit(
-            problem,
-            choices.scheme,
-            choices.degree,
-            choices.elements,
-            choices.start,
-            choices.seed,
-            choices.interface,
-            options,
-            choices.deterministic,
-            show,
-        )
+        solution = fit(problem, **how, on_iteration=show)
     result = solution.result.with_timings(total=time.perf_counter() - began)
     return replace(solution, result=result)
 

@@ -3,7 +3,8 @@ r"""An NLP as a Pyomo model that a reader recognises.
 Variables carry the problem's names: ``model.y1[experiment, element, node]`` for states,
 ``model.mu`` and ``model.k[experiment]`` for parameters, ``model.nn_W1[i, j]`` and
 ``model.nn_b1[i]`` for weights.  Equations are ``model.collocation[experiment, element, node, state]``
-and one Constraint by path constraint, ``model.<name>[experiment, element, node]``.  The Expressions
+and one Constraint by path constraint, ``model.<name>[experiment, element, node]``, or point
+constraint, ``model.<name>[k]``.  The Expressions
 ``model.misfit``, ``model.ridge`` and ``model.prior`` are the parts of ``model.objective``.  Characters
 that Python names cannot have become underscores; a name that Pyomo uses itself gets one appended.
 
@@ -13,12 +14,11 @@ Multipliers: Pyomo's ``dual`` is :math:`-\lambda` of the NLP's one rule :math:`L
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -30,6 +30,7 @@ from ..transcription.tape import Tape
 from ..transcription.term import MappedTerm
 from .operations import pyomo_environ, pyomo_tape_operations
 from .replay import Program
+from .rewrite import rewritten, with_exp
 
 Array = NDArray[np.float64]
 
@@ -50,7 +51,12 @@ class PyomoExport:
     constraints: list[Any]
 
 
-def to_pyomo(nlp: NLP, values: str | Solution = "start", multipliers: bool = True) -> PyomoExport:
+def to_pyomo(
+    nlp: NLP,
+    values: str | Solution = "start",
+    multipliers: bool = True,
+    rewrite: Iterable[str] = (),
+) -> PyomoExport:
     """Write an NLP, with its current data, as a Pyomo model.
 
     Parameters
@@ -59,6 +65,8 @@ def to_pyomo(nlp: NLP, values: str | Solution = "start", multipliers: bool = Tru
     values : ``"start"``, or a `Solution` whose point the variables take.
     multipliers : whether to declare the suffixes ``dual``, ``ipopt_zL_out`` and ``ipopt_zU_out``
         that bring multipliers back; some solver plugins refuse suffixes that they cannot fill.
+    rewrite : functions to be written with exp instead, for readers that lack them; see
+        `collocode.export.rewrite`.
 
     Raises
     ------
@@ -78,60 +86,12 @@ def to_pyomo(nlp: NLP, values: str | Solution = "start", multipliers: bool = Tru
     with PauseGC():  # a million small objects, none of them garbage
         model = pyo.ConcreteModel(name=nlp.problem.name)
         variables = _variables(pyo, model, nlp, point)
-        bodies = _bodies(pyo, model, nlp, variables)
+        bodies = _bodies(pyo, model, nlp, variables, rewritten(rewrite))
         constraints = _constraints(pyo, model, nlp, bodies)
         _scaling(pyo, model, nlp, variables, constraints)
         for name in ("dual", "ipopt_zL_out", "ipopt_zU_out") if multipliers else ():
             model.add_component(name, pyo.Suffix(direction=pyo.Suffix.IMPORT))
     return PyomoExport(model, variables, constraints)
-
-
-def load_from_pyomo(nlp: NLP, export: PyomoExport) -> tuple[Array, Array, Array]:
-    """Read point and multipliers of a solved model in the NLP's sign.
-
-    Returns
-    -------
-    x, lam_g, lam_x : (columns,), (rows,), (columns,).  Where the solver gave no bound multipliers
-        they come from stationarity, at the bounds that hold with equality.
-
-    Raises
-    ------
-    InputError
-        A variable without a value, or a model without ``dual`` values.
-    """
-    model = export.model
-    x = np.array([v.value for v in export.variables], dtype=float)
-    if not np.isfinite(x).all():
-        culprit = nlp.layout.column_names[int(np.flatnonzero(~np.isfinite(x))[0])]
-        raise InputError(f"the Pyomo model has no value for {culprit}; solve it first.")
-    dual = model.component("dual")
-    if not dual:
-        raise InputError(
-            "the Pyomo model has no dual values; export it with multipliers=True and solve it."
-        )
-    lam_g = np.array([0.0 if c is None else -dual.get(c, 0.0) for c in export.constraints])
-    outs = [model.component(f"ipopt_z{side}_out") for side in "LU"]
-    given = None
-    if any(outs):
-        given = -np.array([sum((s or {}).get(v, 0.0) for s in outs) for v in export.variables])
-    return x, lam_g, bound_multipliers(nlp, x, lam_g, given)
-
-
-def bound_multipliers(nlp: NLP, x: Array, lam_g: Array, given: Array | None) -> Array:
-    """(columns,) the given bound multipliers, and by stationarity those that a solver leaves out.
-
-    Stationarity serves fixed variables always, and active bounds if ``given`` is None.
-    """
-    gradient = np.asarray(nlp.functions.gradient(x, nlp.p)[1], dtype=float).ravel()
-    jacobian = nlp.functions.jacobian(x, nlp.p)[1]
-    stationary = -(gradient + np.asarray(ca.mtimes(jacobian.T, lam_g)).ravel())
-    fixed = nlp.lower == nlp.upper
-    if given is not None:
-        return np.where(fixed, stationary, given)
-    near = 1e-6 * np.maximum(1.0, np.abs(x))
-    at_lower = (x - nlp.lower <= near) & (stationary < 0.0)
-    at_upper = (nlp.upper - x <= near) & (stationary > 0.0)
-    return np.where(fixed | at_lower | at_upper, stationary, 0.0)
 
 
 def _variables(pyo: Any, model: Any, nlp: NLP, point: Array) -> list[Any]:
@@ -177,7 +137,9 @@ def _variables(pyo: Any, model: Any, nlp: NLP, point: Array) -> list[Any]:
     return found
 
 
-def _bodies(pyo: Any, model: Any, nlp: NLP, variables: list[Any]) -> list[list[Any]]:
+def _bodies(
+    pyo: Any, model: Any, nlp: NLP, variables: list[Any], rewrite: frozenset[str]
+) -> list[list[Any]]:
     """Return the summands of every row; add the objective's terms on the way."""
     linear = sparse.csr_matrix(nlp.linear)
     rows: list[list[Any]] = [
@@ -186,7 +148,7 @@ def _bodies(pyo: Any, model: Any, nlp: NLP, variables: list[Any]) -> list[list[A
     ]
     objective: list[Any] = []
     for term in nlp.terms:
-        values = _term_values(pyo, model, nlp, term, variables)
+        values = _term_values(pyo, model, nlp, term, variables, rewrite)
         if term.scatter is None:
             # the Expression is for the reader: inside the objective it would be a defined variable
             # of all unknowns in the .nl file, which makes a solve three times slower
@@ -204,10 +166,16 @@ def _bodies(pyo: Any, model: Any, nlp: NLP, variables: list[Any]) -> list[list[A
 
 
 def _term_values(
-    pyo: Any, model: Any, nlp: NLP, term: MappedTerm, variables: list[Any]
+    pyo: Any,
+    model: Any,
+    nlp: NLP,
+    term: MappedTerm,
+    variables: list[Any],
+    rewrite: frozenset[str],
 ) -> list[list[Any]]:
     """Evaluate a term at all its points; shared intermediate results get names."""
-    program = Program(Tape.of(term.function), pyomo_tape_operations(), f"term {term.name!r}")
+    operations = {**pyomo_tape_operations(), **with_exp(rewrite)}
+    program = Program(Tape.of(term.function), operations, f"term {term.name!r}", rewrite)
     named: Any = None
     if program.names:
         named = pyo.Expression(range(term.points), range(program.names))
@@ -256,6 +224,8 @@ def _constraints(pyo: Any, model: Any, nlp: NLP, bodies: list[list[Any]]) -> lis
             places = [(e.name, *divmod(node, e.rows.shape[1])) for node in range(len(e.times))]
             entries += list(zip(places, e.path_rows[number].tolist(), strict=True))
         add(name, entries)
+    for name, rows in layout.point_rows.items():
+        add(name, list(enumerate(rows.tolist())))
     return found
 
 

@@ -8,7 +8,7 @@ named Expressions, which ``.nl`` files carry as defined variables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ..transcription.tape import ARITY, NAMES, Tape
@@ -26,6 +26,7 @@ class Program:
     tape : the tape, of one output vector.
     operations : arithmetic by operation name.
     where : the term's name, for messages.
+    doubled : operations whose operand will stand twice in what they become.
 
     Raises
     ------
@@ -33,7 +34,13 @@ class Program:
         An operation that the arithmetic lacks.
     """
 
-    def __init__(self, tape: Tape, operations: Mapping[str, Callable[..., Any]], where: str):
+    def __init__(
+        self,
+        tape: Tape,
+        operations: Mapping[str, Callable[..., Any]],
+        where: str,
+        doubled: Collection[str] = (),
+    ) -> None:
         self._outputs: list[int | None] = [None] * tape.outputs[0]
         self._steps: list[tuple[Any, int, int, Any]] = []  # operation or leaf, operands, constant
         self._sizes: list[float] = []
@@ -54,9 +61,10 @@ class Program:
                 register[target] = self._append((name, a, b, constant), 0.0)
             else:
                 read = [register[r] for r in (a, b)[: ARITY[name]]]
+                times = 2 if name in doubled else 1
                 for r in read:
-                    self._uses[r] += 1
-                size = 1.0 + sum(self._sizes[r] for r in read)
+                    self._uses[r] += times
+                size = 1.0 + times * sum(self._sizes[r] for r in read)
                 step = (operations[name], read[0], read[1] if len(read) == 2 else -1, None)
                 register[target] = self._append(step, size)
         tree = sum(self._sizes[o] for o in self._outputs if o is not None)

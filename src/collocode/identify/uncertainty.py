@@ -243,7 +243,11 @@ def _project(nlp: NLP, x: Array, Z: Array, free: Array) -> tuple[Array, Array]:
     states = np.concatenate([part.states[1:].ravel() for part in nlp.layout.experiments])
     active = [Z[states[held[states]]]]
     path = np.concatenate(
-        [np.empty(0, int), *(part.path_rows.ravel() for part in nlp.layout.experiments)]
+        [
+            np.empty(0, int),
+            *(part.path_rows.ravel() for part in nlp.layout.experiments),
+            *nlp.layout.point_rows.values(),
+        ]
     ).astype(int)
     if len(path):
         g, jacobian = nlp.functions.jacobian(x, nlp.p)

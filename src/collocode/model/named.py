@@ -69,6 +69,17 @@ class Networks:
             )
         return self._evaluate(next(iter(self._networks)), inputs)
 
+    def derivative(self, *inputs: Any, name: str | None = None) -> Any:
+        """Jacobian (outputs, inputs) of a network at a point; the name may be left out if alone."""
+        if name is None and len(self._networks) != 1:
+            raise InputError("nn.derivative(...) needs name= when there are several networks.")
+        label = next(iter(self._networks)) if name is None else name
+        value = stack(
+            [getattr(self, label)(*(z := ca.vertsplit(ca.SX.sym("z", stack(inputs).numel()))))]
+        )
+        variables = ca.vertcat(*z)
+        return ca.substitute(ca.jacobian(value, variables), variables, stack(inputs))
+
     def _evaluate(self, name: str, inputs: Sequence[Any]) -> Any:
         network, column = self._networks[name], stack(inputs)
         if column.numel() != network.inputs:

@@ -12,32 +12,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..numerics.smoothing import Smoother
+from .constraints import PathConstraint, PointConstraint
 from .dynamics import DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, free
 from .loss import L2, LeastSquares
 
 Array = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class PathConstraint:
-    """Bounds on a function of the trajectory, held at every collocation point.
-
-    Parameters
-    ----------
-    name : for messages and exported files.
-    function : ``c(t, x, u, p, nn)``, one scalar.
-    lower, upper : its bounds; equal ones make an invariant.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    lower: float = -np.inf
-    upper: float = np.inf
-
-    def __post_init__(self) -> None:
-        check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +56,7 @@ class Problem:
     observe : ``h(x, u, p)``, one value an output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
     loss, regularisation : see `LeastSquares` and `L2`.
-    constraints : path constraints.
+    constraints : `PathConstraint` along the trajectories, `PointConstraint` at given points.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.
@@ -95,7 +76,7 @@ class Problem:
     bounds: Bounds = field(default_factory=dict)
     loss: LeastSquares = LeastSquares()
     regularisation: L2 = L2()
-    constraints: Sequence[PathConstraint] = ()
+    constraints: Sequence[PathConstraint | PointConstraint] = ()
     normalise: bool = True
     scaling: Mapping[str, float] = field(default_factory=dict)
     test: Sequence[Experiment] = ()
@@ -176,6 +157,16 @@ class Problem:
     def inputs(self) -> tuple[str, ...]:
         """Names of the exogenous inputs, in the order of the first experiment."""
         return tuple(self.experiments[0].inputs)
+
+    @property
+    def path_constraints(self) -> tuple[PathConstraint, ...]:
+        """The constraints that hold along the trajectories."""
+        return tuple(c for c in self.constraints if isinstance(c, PathConstraint))
+
+    @property
+    def point_constraints(self) -> tuple[PointConstraint, ...]:
+        """The constraints that hold at given points."""
+        return tuple(c for c in self.constraints if isinstance(c, PointConstraint))
 
     @property
     def n_measurements(self) -> int:

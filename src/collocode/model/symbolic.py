@@ -10,8 +10,9 @@ from typing import Any
 import casadi as ca
 
 from ..errors import CollocodeError, InputError
+from .constraints import PathConstraint, PointConstraint
 from .named import Named, Networks, stack
-from .problem import PathConstraint, Problem
+from .problem import Problem
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,15 @@ def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.
     return _column(where, _called(where, constraint.function, *_arguments(problem, s)), 1, s)
 
 
+def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z: ca.SX) -> ca.SX:
+    """Return the values of a point constraint as an SX column; ``z`` is the point."""
+    where = f"point constraint {constraint.name!r}"
+    _, _, _, p, nn = _arguments(problem, s)
+    value = _called(where, constraint.function, z, p, nn)
+    known = Symbols(s.t, ca.vertcat(s.x, z), s.u, s.p, s.theta)
+    return _column(where, value, None, known)
+
+
 def rhs_function(problem: Problem) -> ca.Function:
     """Return f as a CasADi Function (t, x, u, p, theta) -> dx."""
     s = Symbols.of(problem)
@@ -124,14 +134,14 @@ def _called(what: str, function: Any, *arguments: Any) -> Any:
         ) from error
 
 
-def _column(what: str, value: Any, length: int, s: Symbols) -> ca.SX:
+def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     try:
         column = ca.SX(stack(value))
     except (TypeError, NotImplementedError, ValueError) as error:
         raise InputError(
             f"{what} returned {type(value).__name__}, not numbers; return a list."
         ) from error
-    if column.shape != (length, 1):
+    if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
     known = {str(v) for part in s.tuple() for v in ca.vertsplit(part)}
     strange = [str(v) for v in ca.symvar(column) if str(v) not in known]

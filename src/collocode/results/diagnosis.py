@@ -97,6 +97,9 @@ def ranked_violations(nlp: NLP, x: Array, most: int = 10, threshold: float = 1e-
             label, row = nlp.layout.path_names[c], part.path_rows[c, node]
             element = min(node // m, elements - 1)
             places.append((label, part.name, element, node % m, "", part.times[node], size[row]))
+    for name, rows in nlp.layout.point_rows.items():
+        for k in np.flatnonzero(size[rows] > threshold):
+            places.append((name, "", -1, int(k), "", np.nan, size[rows[k]]))
     columns = ["equation", "experiment", "element", "stage", "state", "time", "residual"]
     table = pd.DataFrame(places, columns=columns)
     return table.sort_values("residual", ascending=False).head(most).reset_index(drop=True)

@@ -9,17 +9,11 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import MissingDependency
-
-Array = NDArray[np.float64]
 
 _NUMBER = r"[+-]?\d[\d.eE+-]*"
 # Ipopt's table: iter, objective, inf_pr, inf_du, lg(mu), ||d||, lg(rg), alpha_du, alpha_pr
@@ -27,24 +21,6 @@ _ITERATION = re.compile(
     rf"^\s*(\d+)r?\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+{_NUMBER}\s+(\S+)"
     rf"\s+{_NUMBER}\s+({_NUMBER})[a-zA-Z]?\s"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Sol:
-    """A ``.sol`` file.
-
-    Attributes
-    ----------
-    message, code : the solver's words, and AMPL's ``solve_result_num`` (-1 if absent).
-    x, dual : (variables,), (constraints,); empty if the solver gave none.
-    suffixes : values by suffix name, by variable number.
-    """
-
-    message: str
-    code: int
-    x: Array
-    dual: Array
-    suffixes: dict[str, dict[int, float]]
 
 
 def find_solver(name: str) -> str:
@@ -129,56 +105,6 @@ def iteration(line: str) -> dict[str, float] | None:
         "step": float(step),
         "regularisation": 0.0 if regularisation == "-" else 10.0 ** float(regularisation),
     }
-
-
-def read_sol(path: Path) -> Sol:
-    """Read a ``.sol`` file.
-
-    Raises
-    ------
-    ValueError
-        If it is not one.
-    """
-    try:
-        return _parse(path.read_text(errors="replace"))
-    except (StopIteration, IndexError) as error:
-        raise ValueError(f"{path} is no .sol file, or not all of one") from error
-
-
-def _parse(text: str) -> Sol:
-    lines = iter(text.splitlines())
-    message = []
-    for line in lines:
-        if line.strip() == "Options":
-            break
-        message.append(line.strip())
-    options = int(next(lines))
-    tolerance_follows = options > 4  # and then the number counts two lines too many
-    options -= 2 * tolerance_follows
-    numbers = [int(next(lines)) for _ in range(options + 4)]
-    if tolerance_follows:
-        next(lines)
-    _, duals, _, values = numbers[options:]
-    dual = np.array([float(next(lines)) for _ in range(duals)])
-    x = np.array([float(next(lines)) for _ in range(values)])
-    code, suffixes = -1, {}
-    for line in lines:
-        words = line.split()
-        if words[:1] == ["objno"]:
-            code = int(words[2])
-        elif words[:1] == ["suffix"]:
-            name, entries = _suffix(words, lines)
-            suffixes[name] = entries
-    return Sol(" ".join(m for m in message if m), code, x, dual, suffixes)
-
-
-def _suffix(words: list[str], lines: Iterator[str]) -> tuple[str, dict[int, float]]:
-    """``suffix kind count ...``, then the name, then ``number value`` a line."""
-    name, entries = next(lines).strip(), {}
-    for _ in range(int(words[2])):
-        number, value = next(lines).split()
-        entries[int(number)] = float(value)
-    return name, entries
 
 
 def arguments(options: Mapping[str, Any]) -> list[str]:

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import FileError, InputError
 from ..export.operations import pyomo_environ
-from ..export.pyomo_model import PyomoExport, bound_multipliers, to_pyomo
+from ..export.pyomo_model import PyomoExport, to_pyomo
+from ..export.pyomo_values import bound_multipliers
+from ..export.sol import Sol, read_sol
 from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 from . import nl_file
@@ -153,8 +155,8 @@ class PyomoNl:
         if not path.is_file():
             raise _refusal(output, options, self._solver)
         try:
-            sol = nl_file.read_sol(path)
-        except ValueError as error:
+            sol = read_sol(path)
+        except FileError as error:
             raise _refusal(output, options, self._solver) from error
         columns = _positions(export.variables, order.variables)
         rows = _positions(export.constraints, order.constraints)
@@ -221,7 +223,7 @@ def _warm_suffixes(nlp: NLP, export: PyomoExport, warm: WarmStart) -> None:
         model.add_component(f"ipopt_z{name}_in", suffix)
 
 
-def _status(sol: nl_file.Sol) -> str:
+def _status(sol: Sol) -> str:
     """Return IPOPT's name of how a ``.sol`` file says the solve ended."""
     if 0 <= sol.code < 200:
         return _STATUS_BY_CODE[sol.code // 100]

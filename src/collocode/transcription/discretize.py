@@ -141,9 +141,16 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
 def _row_bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     lower, upper = np.zeros(layout.rows), np.zeros(layout.rows)
     for part in layout.experiments:
-        for number, constraint in enumerate(problem.constraints):
-            lower[part.path_rows[number]] = constraint.lower
-            upper[part.path_rows[number]] = constraint.upper
+        for number, constraint in enumerate(problem.path_constraints):
+            rows = part.path_rows[number]
+            if constraint.lower == constraint.upper:
+                # an invariant at every node would leave the collocation rows no freedom
+                lower[rows], upper[rows] = -np.inf, np.inf
+                rows = rows[:: part.rows.shape[1]]
+            lower[rows], upper[rows] = constraint.lower, constraint.upper
+    for point in problem.point_constraints:
+        lower[layout.point_rows[point.name]] = point.lower
+        upper[layout.point_rows[point.name]] = point.upper
     return lower, upper
 
 

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.problem import Problem
+from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 
@@ -59,6 +61,7 @@ class Layout:
     shared_names: tuple[str, ...]
     weight_names: tuple[str, ...]
     path_names: tuple[str, ...]
+    point_rows: Mapping[str, Index]
     experiments: tuple[ExperimentLayout, ...]
     shared: Index
     weights: Index
@@ -72,7 +75,7 @@ class Layout:
         own = tuple(q.name for q in parameters if q.per_experiment)
         shared = tuple(q.name for q in parameters if not q.per_experiment)
         weights = weight_names(problem)
-        nx, m, n_path = len(problem.states), scheme.intervals, len(problem.constraints)
+        nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
         column = row = 0
         parts = []
         for experiment, mesh in zip(problem.experiments, meshes, strict=True):
@@ -92,6 +95,10 @@ class Layout:
             parts.append(
                 ExperimentLayout(experiment.name, mesh, times, states, mine, rows, path_rows)
             )
+        point_rows = {}
+        for name, values in _point_values(problem).items():
+            point_rows[name] = row + np.arange(values)
+            row += values
         shared_columns = column + np.arange(len(shared))
         weight_columns = column + len(shared) + np.arange(len(weights))
         return cls(
@@ -99,7 +106,8 @@ class Layout:
             own,
             shared,
             weights,
-            tuple(c.name for c in problem.constraints),
+            tuple(c.name for c in problem.path_constraints),
+            point_rows,
             tuple(parts),
             shared_columns,
             weight_columns,
@@ -136,6 +144,8 @@ class Layout:
                 for name in self.path_names
                 for node in range(len(e.times))
             ]
+        for name, rows in self.point_rows.items():
+            names += [f"point.{name}[{k}]" for k in range(len(rows))]
         return names
 
     def parameter_columns(self, experiment: int, names: Sequence[str]) -> Index:
@@ -143,6 +153,16 @@ class Layout:
         own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
         return np.array([known[name] for name in names], dtype=int)
+
+
+def _point_values(problem: Problem) -> dict[str, int]:
+    """Number of rows of every point constraint."""
+    sizes, s = {}, Symbols.of(problem)
+    for constraint in problem.point_constraints:
+        z = ca.SX.sym("z", constraint.points.shape[1])
+        values = constrained_at(problem, constraint, s, z).numel()
+        sizes[constraint.name] = values * len(constraint.points)
+    return sizes
 
 
 def weight_names(problem: Problem) -> tuple[str, ...]:

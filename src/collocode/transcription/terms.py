@@ -11,7 +11,7 @@ from scipy import sparse
 
 from ..model.experiment import Experiment
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained, derivatives, observed
+from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
 from ..numerics.scheme import Scheme
 from .layout import ExperimentLayout, Layout
 from .term import MappedTerm
@@ -28,6 +28,7 @@ def build_terms(
     terms = [
         _collocation(problem, layout, scheme, blocks),
         *_path_constraints(problem, layout, blocks),
+        *_point_constraints(problem, layout, blocks),
         _misfit(problem, layout, scheme, blocks),
         _ridge(layout, blocks),
         _prior(layout, blocks),
@@ -130,7 +131,7 @@ def _collocation(problem: Problem, layout: Layout, scheme: Scheme, blocks: Block
 
 def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[MappedTerm]:
     terms = []
-    for number, constraint in enumerate(problem.constraints):
+    for number, constraint in enumerate(problem.path_constraints):
         s = Symbols.of(problem)
         own = [
             _own_columns(problem, layout, e, part.states)
@@ -148,6 +149,29 @@ def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[
                 (ca.vertcat(s.x, s.p), np.vstack(own)),
                 (s.theta, layout.weights),
                 (ca.vertcat(s.t, s.u), _data_function(blocks, [times[:, None]], ["node_inputs"])),
+                scatter,
+            )
+        )
+    return terms
+
+
+def _point_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[MappedTerm]:
+    terms = []
+    for constraint in problem.point_constraints:
+        s, z = Symbols.of(problem), ca.SX.sym("z", constraint.points.shape[1])
+        names = [q.name for q in problem.dynamics.parameters]
+        parameters = layout.parameter_columns(0, names)
+        count, rows = len(constraint.points), layout.point_rows[constraint.name]
+        scatter = _sparse(
+            [(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))
+        )
+        terms.append(
+            MappedTerm.build(
+                f"point.{constraint.name}",
+                constrained_at(problem, constraint, s, z),
+                (s.p, np.tile(parameters, (count, 1))),
+                (s.theta, layout.weights),
+                (z, _data_function(blocks, [constraint.points], [])),
                 scatter,
             )
         )

@@ -1,0 +1,167 @@
+r"""An NLP as an AMPL ``.nl`` file, through Pyomo's writer.
+
+Beside ``model.nl`` stand ``model.col`` and ``model.row``, one name a line in the order of the file:
+``y1[run 3;12.1]`` is state y1 of experiment "run 3" in element 12 at node 1, and
+``collocation.y1[run 3;12.2]`` the equation of stage 2.  Order and names depend on the problem only.
+Numbers have the digits that identify a double (17 where needed).
+
+What an ``.nl`` file does not carry: the data apart from the equations (they are constants in it),
+fixed variables (likewise), and rows without unknowns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..results.solution import Solution
+from ..transcription.nlp import NLP
+from .files import replacing
+from .operations import pyomo_environ
+from .pyomo_model import PyomoExport, to_pyomo
+from .pyomo_values import bound_multipliers
+from .sol import read_sol
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class NlFile:
+    """A written ``.nl`` file and its order.
+
+    Attributes
+    ----------
+    path : the file; its ``.row`` and ``.col`` lie beside it.
+    columns : the NLP's column of every variable in the file.
+    rows : the NLP's row of every constraint in the file.
+    """
+
+    path: Path
+    columns: Index
+    rows: Index
+
+
+def write_nl(
+    nlp: NLP,
+    path: str | Path,
+    values: str | Solution = "start",
+    multipliers: bool | None = None,
+    scaling: bool = False,
+    rewrite: Iterable[str] = (),
+) -> NlFile:
+    """Write an NLP, with its current data, as an ``.nl`` file with ``.row`` and ``.col``.
+
+    Parameters
+    ----------
+    nlp : the NLP.
+    path : the file; ``.nl`` is appended if it has no such ending.
+    values : ``"start"``, or a `Solution` whose point and multipliers the file starts from.
+    multipliers : whether to write multipliers (the dual start, and the suffixes ``ipopt_zL_in`` and
+        ``ipopt_zU_in``); default: if ``values`` is a Solution.
+    scaling : whether to write the scales that our own solvers use as the suffix ``scaling_factor``.
+    rewrite : functions to write with exp, e.g. ``("tanh",)`` or `collocode.export.rewrite.EXP_ONLY`.
+
+    Raises
+    ------
+    InputError
+        An operation that ``.nl`` files lack, named; multipliers without a solution.
+    FileError
+        The folder cannot be written.
+    MissingDependency
+        Pyomo is not installed.
+    """
+    solved = isinstance(values, Solution)
+    if multipliers and not solved:
+        raise InputError("multipliers come from a Solution; give it as values=solution.")
+    target = Path(path)
+    target = target if target.suffix == ".nl" else target.with_name(target.name + ".nl")
+    export = to_pyomo(nlp, values, multipliers=False, rewrite=rewrite)
+    if not scaling:
+        export.model.del_component("scaling_factor")
+    if isinstance(values, Solution) and multipliers is not False:
+        add_multipliers(export, values.result.lam_g, values.result.lam_x)
+    with replacing(*(target.with_suffix(end) for end in (".nl", ".row", ".col"))) as paths:
+        order = _write(export, paths[0])
+        columns = _positions(export.variables, order.variables)
+        rows = _positions(export.constraints, order.constraints)
+        names = nlp.layout.row_names
+        _write_names(paths[1], [*(names[i] for i in rows), "objective"])
+        names = nlp.layout.column_names
+        _write_names(paths[2], [names[j] for j in columns])
+    return NlFile(target, np.array(columns, dtype=int), np.array(rows, dtype=int))
+
+
+def load_sol(nlp: NLP, file: NlFile, path: str | Path | None = None) -> tuple[Array, Array, Array]:
+    """Read the ``.sol`` file that a solver wrote for ``file``, in the NLP's sign.
+
+    Parameters
+    ----------
+    path : the ``.sol`` file; default: beside the ``.nl`` file.
+
+    Returns
+    -------
+    x, lam_g, lam_x : (columns,), (rows,), (columns,); zeros where the solver gave no multipliers.
+
+    Raises
+    ------
+    FileError
+        Missing or corrupt, or of another model.
+    """
+    source = file.path.with_suffix(".sol") if path is None else Path(path)
+    sol = read_sol(source, len(file.columns), len(file.rows))
+    x = np.where(nlp.lower == nlp.upper, nlp.lower, nlp.start)
+    lam_g, given = np.zeros(nlp.rows), None
+    x[file.columns] = sol.x
+    if len(sol.dual):
+        lam_g[file.rows] = -sol.dual
+    found = [sol.suffixes[n] for n in ("ipopt_zL_out", "ipopt_zU_out") if n in sol.suffixes]
+    if found:
+        given = np.zeros(nlp.columns)
+        for entries in found:
+            for number, value in entries.items():
+                given[file.columns[number]] -= value
+    return x, lam_g, bound_multipliers(nlp, x, lam_g, given)
+
+
+def add_multipliers(export: PyomoExport, lam_g: Array, lam_x: Array) -> None:
+    """Add multipliers of the NLP's sign to a model, as suffixes for a solver to start from."""
+    pyo = pyomo_environ()
+    suffixes = {
+        name: pyo.Suffix(direction=pyo.Suffix.EXPORT, datatype=pyo.Suffix.FLOAT)
+        for name in ("dual", "ipopt_zL_in", "ipopt_zU_in")
+    }
+    for constraint, value in zip(export.constraints, lam_g.tolist(), strict=True):
+        if constraint is not None:
+            suffixes["dual"][constraint] = -value
+    lower, upper = np.maximum(0.0, -lam_x), -np.maximum(0.0, lam_x)
+    for name, values in (("ipopt_zL_in", lower), ("ipopt_zU_in", upper)):
+        for variable, value in zip(export.variables, values.tolist(), strict=True):
+            if value and not variable.fixed:
+                suffixes[name][variable] = value
+    for name, suffix in suffixes.items():
+        export.model.add_component(name, suffix)
+
+
+def _write(export: PyomoExport, path: Path) -> Any:
+    from pyomo.repn.plugins.nl_writer import NLWriter
+
+    with path.open("w", newline="") as stream:
+        return NLWriter().write(export.model, stream, scale_model=False, linear_presolve=False)
+
+
+def _positions(ours: list[Any], theirs: list[Any]) -> list[int]:
+    """Return the number in ``ours`` of each of ``theirs``."""
+    number = {id(component): j for j, component in enumerate(ours) if component is not None}
+    return [number[id(component)] for component in theirs]
+
+
+def _write_names(path: Path, names: list[str]) -> None:
+    plain = (" ".join(name.split()) for name in names)  # a name with a line break would be two
+    path.write_text("".join(f"{name}\n" for name in plain), encoding="utf-8")
