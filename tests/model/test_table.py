@@ -103,3 +103,29 @@ def test_an_output_without_any_value_is_found_when_the_problem_is_made(tmp_path)
     data = cc.read_csv(write(tmp_path, "t,a,b\n0,1,\n1,2,\n"))
     with pytest.raises(cc.InputError, match="output 'b' has no finite value"):
         cc.Problem(cc.NeuralODE(cc.MLP((2, 2))), data)
+
+
+def test_a_long_table_is_one_row_a_measurement(tmp_path):
+    path = write(
+        tmp_path, "run,t,what,value\nA,1,a,3\nA,0,a,1\nA,0,b,2\nB,0,b,5\nB,2,b,6\nB,2,u,7\n"
+    )
+    first, second = cc.read_csv(
+        path, time="t", experiment="run", variable="what", outputs=["a", "b"]
+    )
+    np.testing.assert_array_equal(first.values, [[1, 2], [3, np.nan]])
+    np.testing.assert_array_equal(second.values, [[np.nan, 5], [np.nan, 6]])
+    assert (first.name, second.name) == ("A", "B")
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("t,what,value\n0,a,1\n0,a,2\n1,a,3\n", "'a' was measured twice at time 0"),
+        ("t,what,value\n,a,1\n1,a,2\n", "line 2: the time is missing"),
+        ("t,which,value\n0,a,1\n1,a,2\n", "no column 'what'"),
+        ("t,what,value\n0,a,x\n1,a,2\n", "line 2, column 'value': 'x' is not a number"),
+    ],
+)
+def test_bad_long_tables(tmp_path, text, phrase):
+    with pytest.raises(cc.InputError, match=phrase):
+        cc.read_csv(write(tmp_path, text), time="t", variable="what")

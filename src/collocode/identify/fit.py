@@ -51,6 +51,7 @@ def fit(
     >>> round(fit(Problem(decay, data)).parameters["k"], 6)
     0.7
     """
+    first = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
     began = time.perf_counter()
     nlp = start_from(nlp, start, seed)
@@ -58,4 +59,5 @@ def fit(
     solution = solve(
         nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
     )
-    return replace(solution, result=solution.result.with_timings(start=seconds))
+    timings = {"start": seconds, "total": time.perf_counter() - first}
+    return replace(solution, result=solution.result.with_timings(**timings))

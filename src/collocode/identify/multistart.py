@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,8 @@ from ..errors import InputError
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
+from ..results.status import Termination
+from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
@@ -35,10 +37,16 @@ class Multistart:
     @property
     def best(self) -> Solution:
         """The converged solution of lowest objective (of lowest violation if none converged)."""
-        converged = [s for s in self.solutions if s.success]
+        return self.solutions[self.seeds.index(self.best_seed)]
+
+    @property
+    def best_seed(self) -> int:
+        """The seed of the best solution."""
+        runs = list(zip(self.seeds, self.solutions, strict=True))
+        converged = [(seed, s) for seed, s in runs if s.success]
         if converged:
-            return min(converged, key=lambda s: s.result.objective)
-        return min(self.solutions, key=lambda s: s.result.violation)
+            return min(converged, key=lambda run: run[1].result.objective)[0]
+        return min(runs, key=lambda run: run[1].result.violation)[0]
 
 
 def multistart(
@@ -50,15 +58,22 @@ def multistart(
     start: str = "gradient_matching",
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
+    deterministic: bool = False,
     on_run: Callable[[int, Solution], Any] | None = None,
+    on_iteration: OnIteration | None = None,
 ) -> Multistart:
     """Solve from several seeds of the random weights.
 
     Parameters
     ----------
-    problem, scheme, degree, mesh, start, interface, options : as for `fit`.
+    problem, scheme, degree, mesh, start, interface, options, deterministic, on_iteration : as for
+        `fit`.
     seeds : how many (0, 1, ...), or which.
     on_run : called with the seed and its solution after every run.
+
+    Returns
+    -------
+    All runs; after Ctrl-C those up to and with the interrupted one.
 
     Raises
     ------
@@ -69,12 +84,16 @@ def multistart(
     if not chosen:
         raise InputError("multistart needs at least one seed.")
     nlp = discretize(problem, scheme, degree, mesh)
-    solver = make_solver(nlp, interface, options)
+    solver = make_solver(nlp, interface, options, deterministic)
     solutions, rows = [], []
     for seed in chosen:
         began = time.perf_counter()
-        solution = solve_with(solver, start_from(nlp, start, seed))
+        here = start_from(nlp, start, seed)
+        started = time.perf_counter()
+        solution = solve_with(solver, here, on_iteration=on_iteration)
         seconds = time.perf_counter() - began
+        result = solution.result.with_timings(start=started - began, total=seconds)
+        solution = replace(solution, result=result)
         scores = [s.simulated for s in solution.score() if s.role == "train"]
         rows.append(
             {
@@ -89,4 +108,7 @@ def multistart(
         solutions.append(solution)
         if on_run is not None:
             on_run(seed, solution)
-    return Multistart(tuple(solutions), chosen, pd.DataFrame(rows).set_index("seed"))
+        if solution.result.termination is Termination.INTERRUPTED:
+            break
+    table = pd.DataFrame(rows).set_index("seed")
+    return Multistart(tuple(solutions), chosen[: len(rows)], table)

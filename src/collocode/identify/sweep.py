@@ -8,11 +8,8 @@ sweep over the regularisation keeps one NLP and one solver and starts every λ f
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,19 +18,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 from ..model.loss import L2
 from ..model.problem import Problem
 from ..results.simulate import simulate
 from ..results.solution import Solution
-from ..results.status import SolutionStatus
+from ..results.status import SolutionStatus, Termination
 from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
+from .checkpoint import Checkpoint
 from .fit import fit
 
 Array = NDArray[np.float64]
 Factory = Callable[..., Problem]
+Run = tuple[Any, Solution, Problem, float]  # value, fit to a part, whole problem, seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,8 @@ class Sweep:
     Attributes
     ----------
     name : what was swept.
-    table : by value: ``validation`` and ``training`` error, ``status``, ``iterations``, ``seconds``.
+    table : by value: ``validation`` and ``training`` error (mean squares of simulated residuals, each
+        output in units of its spread), ``status``, ``converged``, ``iterations``, ``seconds``.
     best : the value of lowest validation error among the converged fits.
     solution : the fit with the best value to all data.
     """
@@ -61,6 +61,7 @@ def sweep(
     holdout: float | Sequence[str] = 0.25,
     checkpoint: str | Path | None = None,
     on_value: Callable[[Any, Mapping[str, Any]], Any] | None = None,
+    conditions: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Sweep:
     """Fit for every value, validate on held-out data, refit with the best.
@@ -73,42 +74,49 @@ def sweep(
     holdout : last share of every experiment's duration, or names of experiments.
     checkpoint : a JSON file; values that it already has are not fitted again.
     on_value : called with the value and its row after every fit.
+    conditions : what else must agree with the checkpoint, such as other settings of the problem.
     settings : as for `fit` (scheme, degree, mesh, start, seed, options, ...).
 
     Raises
     ------
     InputError
         Nothing to sweep, nothing to hold out, or no value converged.
+    KeyboardInterrupt
+        Ctrl-C; the checkpoint keeps every finished value.
     """
     if not len(values):
         raise InputError(f"the sweep over {name!r} has no values.")
     make = _factory(problem, name)
     if name == "regularisation":
         values = sorted((float(v) for v in values), reverse=True)
-    done = _read(checkpoint, name)
+    values = list(values)
+    place = None if checkpoint is None else Path(checkpoint)
+    kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
+    done = kept.read()
     runs = _regularisation_runs if name == "regularisation" else _single_runs
     pending = [v for v in values if str(v) not in done]
-    for value, solution, held, seconds in runs(make, name, pending, holdout, settings):
-        row = {
-            "validation": validation_error(solution, held),
-            "training": training_error(solution),
+    for value, solution, whole, seconds in runs(make, pending, holdout, settings):
+        if solution.result.termination is Termination.INTERRUPTED:
+            raise KeyboardInterrupt
+        done[str(value)] = row = {
+            "validation": validation_error(solution, whole),
+            "training": training_error(solution, whole),
             "status": solution.status,
             "converged": solution.result.status is SolutionStatus.OPTIMAL,
             "iterations": solution.result.iterations,
             "seconds": seconds,
         }
-        done[str(value)] = row
-        _write(checkpoint, name, done)
+        kept.write(done)
         if on_value is not None:
             on_value(value, row)
     table = pd.DataFrame([done[str(v)] for v in values], index=pd.Index(values, name=name))
-    usable = table[table["converged"].astype(bool) & np.isfinite(table["validation"])]
-    if usable.empty:
+    usable = table["converged"].to_numpy(dtype=bool) & np.isfinite(table["validation"].to_numpy())
+    if not usable.any():
         raise InputError(
             f"no value of {name!r} gave a converged fit with a finite validation error; "
             "try start='horizon' or other values."
         )
-    best = usable["validation"].idxmin()
+    best = values[int(np.argmin(np.where(usable, table["validation"], np.inf)))]
     return Sweep(name, table, best, fit(make(best), **settings))
 
 
@@ -136,30 +144,34 @@ def split(problem: Problem, holdout: float | Sequence[str]) -> tuple[Problem, Pr
 
 def validation_error(solution: Solution, whole: Problem) -> float:
     """Mean squared simulated residual of the data the fit has not seen, in units of spread."""
+    return _error(solution, whole, seen=False)
+
+
+def training_error(solution: Solution, whole: Problem) -> float:
+    """Mean squared simulated residual of the data that were fitted, in the same units."""
+    return _error(solution, whole, seen=True)
+
+
+def _error(solution: Solution, whole: Problem, seen: bool) -> float:
     total, count = 0.0, 0
     spread = np.array([whole.spread[n] or 1.0 for n in whole.outputs])
     fitted = {part.experiment.name: part for part in solution.trajectories}
     for e in whole.experiments:
         part = fitted.get(e.name)
-        unseen = e.times > part.experiment.times[-1] if part else np.ones(e.samples, dtype=bool)
-        if not unseen.any():
+        known = e.times <= (part.experiment.times[-1] if part else -np.inf)
+        wanted = known if seen else ~known
+        if not wanted.any():
             continue
         model = solution.model if part is None else solution.model.with_parameters(part.parameters)
         initial = part.states[0] if part is not None else _first_state(whole, e.name)
         run = simulate(model, initial, e.times, e.inputs)
         u = [e.inputs[n](e.times) for n in model.inputs]
         outputs = model.observe(run.states, np.column_stack(u) if u else None)
-        r = ((outputs - e.values) / spread)[unseen]
-        known = np.isfinite(e.values[unseen])
-        total += float(np.sum(np.where(np.isfinite(r[known]), r[known], np.inf) ** 2))
-        count += int(known.sum())
+        r = ((outputs - e.values) / spread)[wanted]
+        measured = np.isfinite(e.values[wanted])
+        total += float(np.sum(np.where(np.isfinite(r[measured]), r[measured], np.inf) ** 2))
+        count += int(measured.sum())
     return total / count if count else float("nan")
-
-
-def training_error(solution: Solution) -> float:
-    """Mean squared simulated residual of the fitted data, in the data's units."""
-    scores = [s.simulated for s in solution.score() if s.role == "train"]
-    return float(np.mean(scores))
 
 
 def _first_state(problem: Problem, name: str) -> Array:
@@ -192,64 +204,46 @@ def _factory(problem: Problem | Factory, name: str) -> Callable[[Any], Problem]:
     return lambda value: make(**{name: value})
 
 
+def _conditions(
+    holdout: Any, settings: Mapping[str, Any], more: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    own = {k: v for k, v in settings.items() if k != "on_iteration"}
+    return {"holdout": holdout, **own, **(more or {})}
+
+
 def _regularisation_runs(
     make: Callable[[Any], Problem],
-    name: str,
     values: Sequence[Any],
-    holdout: Any,
+    holdout: float | Sequence[str],
     settings: Mapping[str, Any],
-) -> Any:
+) -> Iterator[Run]:
     if not len(values):
         return
     own = dict(settings)
     start, seed = own.pop("start", "gradient_matching"), own.pop("seed", 0)
-    interface, options = own.pop("interface", "casadi"), own.pop("options", None)
+    look = own.pop("on_iteration", None)
+    names = ("interface", "options", "deterministic")
+    solving = {key: own.pop(key) for key in names if key in own}
     training, whole = split(make(values[0]), holdout)
     nlp = discretize(training, **own)
-    solver, last = make_solver(nlp, interface, options), None
+    solver, last = make_solver(nlp, **solving), None
     for value in values:
         began = time.perf_counter()
         # from the last optimum while that was one; its multipliers are of another λ and stay out
         here = nlp.with_parameters(regularisation=[value])
         here = here.with_start(last.result.x) if last is not None else start_from(here, start, seed)
-        solution = solve_with(solver, here)
+        solution = solve_with(solver, here, on_iteration=look)
         last = solution if solution.success else None
         yield value, solution, whole, time.perf_counter() - began
 
 
 def _single_runs(
     make: Callable[[Any], Problem],
-    name: str,
     values: Sequence[Any],
-    holdout: Any,
+    holdout: float | Sequence[str],
     settings: Mapping[str, Any],
-) -> Any:
+) -> Iterator[Run]:
     for value in values:
         began = time.perf_counter()
         training, whole = split(make(value), holdout)
         yield value, fit(training, **settings), whole, time.perf_counter() - began
-
-
-def _read(checkpoint: str | Path | None, name: str) -> dict[str, dict[str, Any]]:
-    if checkpoint is None or not Path(checkpoint).is_file():
-        return {}
-    try:
-        content = json.loads(Path(checkpoint).read_text())
-        if content["swept"] != name:
-            raise FileError(
-                f"{checkpoint} belongs to a sweep over {content['swept']!r}; name another."
-            )
-        rows: dict[str, dict[str, Any]] = content["rows"]
-        return rows
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{checkpoint} is not a checkpoint of a sweep; delete it.") from error
-
-
-def _write(checkpoint: str | Path | None, name: str, rows: Mapping[str, Any]) -> None:
-    if checkpoint is None:
-        return
-    target = Path(checkpoint)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".json")
-    with os.fdopen(handle, "w") as stream:
-        json.dump({"swept": name, "rows": rows}, stream, indent=1)
-    os.replace(temporary, target)

@@ -58,9 +58,11 @@ def from_frame(
     inputs: Mapping[str, str] | Iterable[str] = (),
     experiment: str | None = None,
     initial: Mapping[str, Initial | float] | None = None,
+    variable: str | None = None,
+    value: str = "value",
     source: str = "data frame",
 ) -> list[Experiment]:
-    """Turn a table (one row a time) into experiments.
+    """Turn a table into experiments: one row a time, or (with ``variable``) one row a measurement.
 
     Parameters
     ----------
@@ -70,10 +72,22 @@ def from_frame(
     inputs : input columns, or a mapping from them to ``"zoh"``, ``"linear"`` or ``"spline"``.
     experiment : the column that tells the experiments apart; None means a single one.
     initial : what is known of the initial states, the same for every experiment.
+    variable, value : in a long table, the column that names what was measured, and the numbers';
+        inputs are then named among the variables too.
     source : what messages call the table.
+
+    Examples
+    --------
+    >>> long = pd.DataFrame({"t": [0, 0, 1], "what": ["a", "b", "a"], "value": [1.0, 2.0, 3.0]})
+    >>> from_frame(long, variable="what")[0].values
+    array([[ 1.,  2.],
+           [ 3., nan]])
     """
     columns = [str(c) for c in frame.columns]
     frame = frame.set_axis(columns, axis=1)
+    if variable is not None:
+        frame = _widened(frame, time or columns[0], variable, value, experiment, source)
+        columns = [str(c) for c in frame.columns]
     time = columns[0] if time is None else time
     kinds = dict(inputs) if isinstance(inputs, Mapping) else {name: "linear" for name in inputs}
     roles = {time, *kinds} | ({experiment} if experiment else set())
@@ -105,6 +119,34 @@ def from_frame(
         )
         for label, rows in groups.items()
     ]
+
+
+def _widened(
+    frame: pd.DataFrame, time: str, variable: str, value: str, experiment: str | None, source: str
+) -> pd.DataFrame:
+    """Turn one row a measurement into one row a time, in the order of time."""
+    keys = [time] if experiment is None else [experiment, time]
+    for name in [*keys, variable, value]:
+        if name not in frame.columns:
+            known = ", ".join(frame.columns)
+            raise InputError(f"{source} has no column {name!r}; it has: {known}.")
+    numbers = frame.assign(**{name: _numeric(frame[name], name, source) for name in (time, value)})
+    repeated = numbers.duplicated([*keys, variable])
+    if repeated.any():
+        row = int(np.flatnonzero(repeated)[0])
+        what, when = numbers[variable].iloc[row], numbers[time].iloc[row]
+        raise InputError(
+            f"{source}, line {row + 2}: {what!r} was measured twice at time {when:g}; "
+            "merge the rows or name an experiment column."
+        )
+    if numbers[time].isna().any():
+        row = int(np.flatnonzero(numbers[time].isna())[0])
+        raise InputError(f"{source}, line {row + 2}: the time is missing; drop or repair that row.")
+    wide = numbers.pivot(index=keys, columns=variable, values=value)
+    wanted = list(dict.fromkeys(numbers[variable].astype(str)))
+    wide.columns = [str(c) for c in wide.columns]
+    roles = [time] if experiment is None else [time, experiment]
+    return wide[wanted].reset_index()[[*roles, *wanted]]
 
 
 def _numeric(column: pd.Series, name: str, source: str) -> np.ndarray:

@@ -7,6 +7,7 @@ experiment, element, stage, state and time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import casadi as ca
 import numpy as np
@@ -20,6 +21,28 @@ from .solution import Solution
 from .status import SolutionStatus, Termination
 
 Array = NDArray[np.float64]
+MANY_ITERATIONS = 500  # whoever is infeasible after as many starts in the wrong place
+
+
+class Advice(Enum):
+    """What to try next; the value says it for Python, the command line in its own words."""
+
+    NOTHING = "The solve converged; nothing to repair."
+    KEEP_DEFINED = (
+        "Keep the states away from where the right-hand side is not defined: "
+        "give bounds (bounds=) or another start."
+    )
+    MORE_ITERATIONS = "Raise max_iter; a stronger regularisation saves iterations."
+    OTHER_START = (
+        "Try start='horizon' or another seed; a stronger regularisation helps networks most."
+    )
+    RELAX = "Relax the constraint {constraint!r}: the data contradict it."
+    CHECK_BOUNDS = (
+        "Check bounds and fixed initial states; then try start='horizon' or a finer mesh."
+    )
+    LOOSEN = "Loosen tol if the point is good enough: rounding errors let it go no further."
+    GO_ON = "Go on from here: pass this solution as the start."
+    MORE_TIME = "Allow more time (max_wall_time), or go on from this solution as the start."
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +55,24 @@ class Diagnosis:
         ``time``, ``residual`` (violation in the units of the scaled row).
     not_finite : points at which a function is NaN or infinite: ``term``, ``experiment``, ``time``.
     at_bounds : names of variables at a bound with a multiplier.
-    remedy : one sentence.
+    advice : what to try next.
     """
 
     violated: pd.DataFrame
     not_finite: pd.DataFrame
     at_bounds: tuple[str, ...]
-    remedy: str
+    advice: Advice
+
+    @property
+    def remedy(self) -> str:
+        """The advice as one sentence."""
+        return self.advice.value.format(constraint=self.contradicted)
+
+    @property
+    def contradicted(self) -> str:
+        """Name of the path or point constraint that is violated most, if any is."""
+        names = self.violated["equation"]
+        return str(next((name for name in names if name != "collocation"), ""))
 
     def __str__(self) -> str:
         """Return the diagnosis as text."""
@@ -78,7 +112,7 @@ def diagnose(solution: Solution, most: int = 10, threshold: float = 1e-6) -> Dia
     violated = ranked_violations(nlp, x, most, threshold)
     active = np.abs(solution.result.lam_x) > 1e-6
     names = tuple(name for name, on in zip(nlp.layout.column_names, active, strict=True) if on)
-    return Diagnosis(violated, broken, names, _remedy(solution, broken, violated))
+    return Diagnosis(violated, broken, names, _advice(solution, broken, violated))
 
 
 def ranked_violations(nlp: NLP, x: Array, most: int = 10, threshold: float = 1e-6) -> pd.DataFrame:
@@ -138,25 +172,21 @@ def _place(nlp: NLP, term: MappedTerm, point: int) -> tuple[str, float]:
     return "", float("nan")
 
 
-def _remedy(solution: Solution, broken: pd.DataFrame, violated: pd.DataFrame) -> str:
+def _advice(solution: Solution, broken: pd.DataFrame, violated: pd.DataFrame) -> Advice:
     result = solution.result
     if len(broken):
-        return (
-            "Keep the states away from where the right-hand side is not defined: "
-            "give bounds (bounds=) or another start."
-        )
+        return Advice.KEEP_DEFINED
     if result.termination is Termination.CONVERGED:
-        return "The solve converged; nothing to repair."
+        return Advice.NOTHING
     if result.termination is Termination.ITERATION_LIMIT:
-        if result.status is SolutionStatus.FEASIBLE:
-            return "Raise max_iter, or strengthen the regularisation: the optimum is flat."
-        return "Try start='horizon', then more iterations (ipopt.max_iter)."
+        going = result.status is SolutionStatus.FEASIBLE or result.iterations < MANY_ITERATIONS
+        return Advice.MORE_ITERATIONS if going else Advice.OTHER_START
     if result.termination is Termination.INFEASIBLE:
-        if len(violated) and (violated["equation"] != "collocation").any():
-            return f"Relax the constraint {violated['equation'].iloc[0]!r}: the data contradict it."
-        return "Check bounds and fixed initial states; then try start='horizon' or a finer mesh."
-    if result.termination is Termination.INTERRUPTED:
-        return "Go on from here: pass this solution as the start."
-    if result.termination is Termination.TIME_LIMIT:
-        return "Allow more time (ipopt.max_wall_time), or go on from this solution as the start."
-    return "Try start='horizon' or another seed; a stronger regularisation helps most."
+        contradicted = (violated["equation"] != "collocation").any()
+        return Advice.RELAX if contradicted else Advice.CHECK_BOUNDS
+    others = {
+        Termination.ACCEPTABLE: Advice.LOOSEN,
+        Termination.INTERRUPTED: Advice.GO_ON,
+        Termination.TIME_LIMIT: Advice.MORE_TIME,
+    }
+    return others.get(result.termination, Advice.OTHER_START)
