@@ -20,6 +20,7 @@ class Folder:
     ----------
     path : where; it is made if need be.
     manifest : name of the JSON file whose ``files`` entry lists what belongs to the run.
+    also : names that belong to the run though no manifest lists them yet, as a checkpoint does.
 
     Raises
     ------
@@ -27,8 +28,8 @@ class Folder:
         The folder cannot be made or written.
     """
 
-    def __init__(self, path: Path, manifest: str = "report.json") -> None:
-        self.path, self.manifest = path, manifest
+    def __init__(self, path: Path, manifest: str = "report.json", also: Iterable[str] = ()) -> None:
+        self.path, self.manifest, self._also = path, manifest, frozenset(also)
         try:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
@@ -43,10 +44,10 @@ class Folder:
         try:
             written = json.loads((self.path / self.manifest).read_text(encoding="utf-8"))
             if not str(written["format"]).startswith("collocode"):
-                return set()
-            return {self.manifest, *(str(name) for name in written["files"])}
+                return {*self._also}
+            return {self.manifest, *self._also, *(str(name) for name in written["files"])}
         except (OSError, ValueError, KeyError, TypeError):
-            return set()
+            return {*self._also}
 
     def check(self, names: Iterable[str]) -> None:
         """Refuse to replace files that no earlier run wrote.

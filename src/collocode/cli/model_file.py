@@ -105,6 +105,8 @@ def _defaults(path: Path, module: types.ModuleType) -> dict[str, Any]:
             near = difflib.get_close_matches(str(name), DEFAULTS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(DEFAULTS)}."
             raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
+    if not isinstance(given.get("options", {}), Mapping):
+        raise InputError(f"{path}: options in DEFAULTS is no mapping; write {{'max_iter': 900}}.")
     return dict(given)
 
 

@@ -1,4 +1,4 @@
-"""A fit as a report: what `report.json` holds, and what warnings it deserves."""
+"""A fit as a report: what `report.json` holds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import collocode
 
 from ..results.score import Score
 from ..results.solution import Solution
-from ..results.status import Termination
 from ..results.store import plain
-from ..starts.strategies import STRATEGIES
+from .findings import Findings, pooled_residuals
 
 FORMAT = "collocode report 1"
-LARGE_GAP = 0.05
 
 
 def make_report(
     solution: Solution,
     scores: list[Score],
+    findings: Findings,
     warnings: list[str],
     model: Path,
     settings: Mapping[str, Any],
@@ -65,7 +64,7 @@ def make_report(
         },
         "seconds": result.timings,
         "scores": [score.as_dict() for score in scores],
-        "parameters": parameter_rows(solution),
+        **findings_entry(solution, findings),
         "warnings": warnings,
     }
     answer: dict[str, Any] = plain(report)
@@ -97,81 +96,45 @@ def experiment_entry(experiment: Any) -> dict[str, Any]:
     }
 
 
-def parameter_rows(solution: Solution) -> list[dict[str, Any]]:
-    """Return name, value, unit and bounds of every estimated parameter."""
+def findings_entry(solution: Solution, findings: Findings) -> dict[str, Any]:
+    """Return what the report says of parameters, noise, residuals and failure."""
+    diagnosis = findings.diagnosis
+    entry: dict[str, Any] = {
+        "parameters": parameter_rows(solution, findings),
+        "noise": findings.trust.noise if findings.trust else {},
+        "no_intervals": findings.no_trust,
+        "residuals": findings.residuals.reset_index().to_dict("records"),
+        "whiteness": pooled_residuals(findings.residuals),
+        "diagnosis": None,
+    }
+    if diagnosis is not None:
+        entry["diagnosis"] = {
+            "violated": diagnosis.violated.to_dict("records"),
+            "not_finite": diagnosis.not_finite.to_dict("records"),
+            "at_bounds": diagnosis.at_bounds,
+            "remedy": diagnosis.remedy,
+        }
+    return entry
+
+
+def parameter_rows(solution: Solution, findings: Findings | None = None) -> list[dict[str, Any]]:
+    """Return name, value, unit, bounds and 95 % interval of every physical parameter."""
     assert solution.nlp is not None
     known = {p.name: p for p in solution.nlp.problem.dynamics.parameters}
+    intervals = None if findings is None else findings.intervals(solution)
     rows = []
     for label, value in solution.parameters.items():
         parameter = known.get(label) or known[label.split("[", 1)[0]]
-        rows.append(
-            {
-                "name": label,
-                "value": value,
-                "unit": parameter.unit,
-                "lower": parameter.lower,
-                "upper": parameter.upper,
-            }
-        )
+        row = {
+            "name": label,
+            "value": value,
+            "unit": parameter.unit,
+            "lower": parameter.lower,
+            "upper": parameter.upper,
+        }
+        if intervals is not None:
+            found = intervals.loc[label]
+            row |= {"std": found["std"], "lower_95": found["lower"], "upper_95": found["upper"]}
+            row["note"] = "fixed" if parameter.lower == parameter.upper else found["note"]
+        rows.append(row)
     return rows
-
-
-def warnings_of(
-    solution: Solution, scores: list[Score], start: str, settings: Mapping[str, Any]
-) -> list[str]:
-    """Return what a reader of the summary must not overlook, each with one remedy."""
-    found = []
-    if not solution.success:
-        found.append(_status_warning(solution, start))
-    gaps = {score.experiment: score.gap for score in scores if score.role == "train"}
-    worst = max(gaps, key=lambda name: gaps[name])
-    if gaps[worst] > LARGE_GAP:
-        found.append(
-            f"the learnt model does not reproduce its collocated trajectory of {worst!r} (gap "
-            f"{gaps[worst]:.2g} of its size); {_gap_remedy(solution, settings)}"
-        )
-    at_bound = [
-        row["name"]
-        for row in parameter_rows(solution)
-        if min(row["value"] - row["lower"], row["upper"] - row["value"])
-        <= 1e-6 * max(1.0, abs(row["value"]))
-        and row["lower"] < row["upper"]
-    ]
-    if at_bound:
-        found.append(
-            f"{', '.join(at_bound)} ended at a bound; widen it unless the bound is a physical one."
-        )
-    return found
-
-
-def _gap_remedy(solution: Solution, settings: Mapping[str, Any]) -> str:
-    strength = settings.get("regularisation")
-    if isinstance(strength, float) and strength > 0.0:
-        return f"try --set regularisation={10.0 * strength:g}."
-    elements = max(part.mesh.elements for part in solution.trajectories)
-    return f"try --elements {2 * elements}."
-
-
-def _status_warning(solution: Solution, start: str) -> str:
-    result = solution.result
-    other = f"try --start {next_start(start)}."
-    remedies = {
-        Termination.ITERATION_LIMIT: "raise it by --option max_iter=2000.",
-        Termination.TIME_LIMIT: "give it more time, or fewer --elements.",
-        Termination.INTERRUPTED: "run it again to the end; this is the best iterate so far.",
-        Termination.ACCEPTABLE: "loosen it by --option tol=1e-6 if that is enough.",
-        Termination.INFEASIBLE: f"check bounds and constraints of the model, or {other}",
-        Termination.EVALUATION_ERROR: "keep the states where f is defined by bounds=, or " + other,
-    }
-    remedy = remedies.get(result.termination, other)
-    return (
-        f"not solved: {result.termination.value}, the point is {result.status.value} (largest "
-        f"violation {result.violation:.1e}; {result.message}); {remedy}"
-    )
-
-
-def next_start(start: str) -> str:
-    """Return the start strategy to try after ``start``."""
-    if start not in STRATEGIES:
-        return STRATEGIES[0]
-    return STRATEGIES[(STRATEGIES.index(start) + 1) % len(STRATEGIES)]

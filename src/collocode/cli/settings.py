@@ -46,8 +46,8 @@ class Setting:
         name = self.kind.__name__ if self.kind else "object"
         return f"{name} or none" if self.optional else name
 
-    def convert(self, text: str) -> Any:
-        """Turn a text from the command line into a value.
+    def convert(self, text: str, flag: str = "--set") -> Any:
+        """Turn a text from the command line, behind ``flag``, into a value.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Setting:
         """
         if self.kind is None:
             raise InputError(
-                f"--set cannot give {self.name!r}, which is no number, text or truth value; "
+                f"{flag} cannot give {self.name!r}, which is no number, text or truth value; "
                 "call problem() from Python instead."
             )
         if self.optional and text.lower() == "none":
@@ -65,7 +65,7 @@ class Setting:
             return _truth(text) if self.kind is bool else self.kind(text)
         except ValueError:
             wanted = {bool: "true or false", int: "an integer", float: "a number"}[self.kind]
-            raise InputError(f"--set {self.name}={text}: {text!r} is not {wanted}.") from None
+            raise InputError(f"{flag} {self.name}={text}: {text!r} is not {wanted}.") from None
 
 
 def settings_of(function: Callable[..., Any]) -> list[Setting]:
@@ -84,8 +84,12 @@ def settings_of(function: Callable[..., Any]) -> list[Setting]:
     return found
 
 
-def parse_settings(given: Sequence[str], settings: Sequence[Setting]) -> dict[str, Any]:
+def parse_settings(
+    given: Sequence[str], settings: Sequence[Setting], later: Sequence[str] = ()
+) -> dict[str, Any]:
     """Turn ``name=value`` texts into keyword arguments; of two for one name the later counts.
+
+    Required settings that are named in ``later`` may be left out.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def parse_settings(given: Sequence[str], settings: Sequence[Setting]) -> dict[st
             )
         values[name] = known[name].convert(text)
     for setting in settings:
-        if setting.required and setting.name not in values:
+        if setting.required and setting.name not in (*values, *later):
             raise InputError(f"the model needs --set {setting.name}=<{setting.kind_name}>.")
     return values
 

@@ -12,7 +12,6 @@ not depend on the number of points, and J and H have the exact sparsity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -99,54 +98,61 @@ class MappedTerm:
         return ca.Function("phi", [self.own, self.shared, self.data], [self.value])
 
     @cached_property
-    def first_derivatives(self) -> tuple[ca.Function, Pattern, Pattern]:
-        """Jacobian nonzeros at one point, those by own and those by shared unknowns apart."""
+    def first_derivatives(self) -> Derivatives:
+        """Jacobian nonzeros at one point: by own and by shared unknowns."""
         unknowns = ca.vertcat(self.own, self.shared)
         jacobian = ca.jacobian(self.value, unknowns)
-        own, shared = Pattern.split(jacobian.sparsity(), self.own.numel(), triangle=False)
-        function = ca.Function(
-            "dphi",
-            [self.own, self.shared, self.data],
-            [_nonzeros(jacobian, own), _nonzeros(jacobian, shared)],
-        )
-        return function, own, shared
+        rows, columns = _triplet(jacobian)
+        by_own = columns < self.own.numel()
+        patterns = [Pattern.of(rows, columns, mask) for mask in (by_own, ~by_own)]
+        arguments = [self.own, self.shared, self.data]
+        outputs = [_nonzeros(jacobian, pattern) for pattern in patterns]
+        return ca.Function("dphi", arguments, outputs), *patterns
 
     @cached_property
-    def second_derivatives(self) -> tuple[ca.Function, Pattern, Pattern]:
-        r"""Upper-triangle nonzeros of the Hessian of :math:`\mu^T\phi`: own rows, and shared-shared."""
+    def second_derivatives(self) -> Derivatives:
+        r"""Upper-triangle nonzeros of the Hessian of :math:`\mu^T\phi` at one point.
+
+        Own-own, own-shared and shared-shared ones apart.
+        """
         unknowns = ca.vertcat(self.own, self.shared)
         multiplier = ca.SX.sym("mu", self.value.numel())
         hessian = ca.triu(ca.hessian(ca.dot(multiplier, self.value), unknowns)[0])
-        own, shared = Pattern.split(hessian.sparsity(), self.own.numel(), triangle=True)
-        function = ca.Function(
-            "d2phi",
-            [self.own, self.shared, self.data, multiplier],
-            [_nonzeros(hessian, own), _nonzeros(hessian, shared)],
-        )
-        return function, own, shared
+        rows, columns = _triplet(hessian)
+        own = self.own.numel()
+        masks = (columns < own, (rows < own) & (columns >= own), rows >= own)
+        patterns = [Pattern.of(rows, columns, mask) for mask in masks]
+        arguments = [self.own, self.shared, self.data, multiplier]
+        outputs = [_nonzeros(hessian, pattern) for pattern in patterns]
+        return ca.Function("d2phi", arguments, outputs), *patterns
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Row, column and position of some nonzeros of a local matrix."""
+    """Row, column and position of some nonzeros of a local matrix, in row-major order."""
 
     rows: Index
     columns: Index
-    positions: Sequence[int]
+    positions: Index
 
     @classmethod
-    def split(cls, pattern: ca.Sparsity, own: int, triangle: bool) -> tuple[Pattern, Pattern]:
-        """Part a pattern: nonzeros that touch an own unknown, and those that touch only shared ones."""
-        rows, columns = (np.array(part, dtype=int) for part in pattern.get_triplet())
-        touches = (rows < own) if triangle else (columns < own)
-        return tuple(  # type: ignore[return-value]
-            cls(rows[mask], columns[mask], np.flatnonzero(mask).tolist())
-            for mask in (touches, ~touches)
-        )
+    def of(cls, rows: Index, columns: Index, mask: NDArray[np.bool_]) -> Pattern:
+        """Take the nonzeros that ``mask`` picks."""
+        where = np.flatnonzero(mask)
+        where = where[np.lexsort((columns[where], rows[where]))]
+        return cls(rows[where], columns[where], where)
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
+Derivatives = tuple[ca.Function, *tuple[Pattern, ...]]
+
+
+def _triplet(matrix: ca.SX) -> tuple[Index, Index]:
+    rows, columns = matrix.sparsity().get_triplet()
+    return np.array(rows, dtype=int), np.array(columns, dtype=int)
+
+
 def _nonzeros(matrix: ca.SX, pattern: Pattern) -> ca.SX:
-    return matrix.nz[list(pattern.positions)] if len(pattern) else ca.SX(0, 1)
+    return matrix.nz[pattern.positions.tolist()] if len(pattern) else ca.SX(0, 1)

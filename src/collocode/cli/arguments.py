@@ -1,0 +1,55 @@
+"""Arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    Path | None, typer.Argument(metavar="MODEL", help="Python file that defines problem(...).")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A keyword parameter of problem(); MODEL --help lists them.",
+    ),
+]
+Scheme = Annotated[
+    str | None,
+    typer.Option(help="Discretization scheme; the model's, or radau. See `collocode schemes`."),
+]
+Degree = Annotated[
+    int | None, typer.Option(help="Stages of an element; the scheme's usual number if absent.")
+]
+Elements = Annotated[
+    int | None,
+    typer.Option(
+        help="Elements of every experiment; the model's mesh, or about one stage a measurement."
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        help="gradient_matching; horizon (fits growing windows: for long, oscillating or partly "
+        "measured records); smoothing, interpolate or simulate. The model's, or the first."
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="Of the random first weights.")]
+Interface = Annotated[str, typer.Option(help="casadi, cyipopt or pyomo.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="An IPOPT option, say ipopt.tol=1e-8."),
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="The same iterates on every platform; slower.")
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder for JSON, CSV, NPZ and PNG files.")
+]
+NoPlots = Annotated[bool, typer.Option("--no-plots", help="No PNG files.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Help = Annotated[bool, typer.Option("--help", help="Show this text and the settings of MODEL.")]

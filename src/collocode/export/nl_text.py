@@ -1,0 +1,279 @@
+r"""Parsing the text form of AMPL's ``.nl`` files (D. M. Gay, *Writing .nl files*, 2005).
+
+Only data come out: numbers, and expressions as slices of lines.  Nothing is evaluated, no function
+is imported, recursion does not follow the file's nesting, and every count that the file claims is
+checked against the lines that it has, so memory stays proportional to its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError
+from .files import read_bytes
+
+Array = NDArray[np.float64]
+LARGEST = 2**30  # bytes
+# operation number -> number of operands; those of `N_ARY` tell theirs on the next line
+ARITY = {
+    0: 2, 1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 13: 1, 14: 1, 15: 1, 16: 1, 20: 2, 21: 2, 22: 2,
+    23: 2, 24: 2, 28: 2, 29: 2, 30: 2, 34: 1, 35: 3, 37: 1, 38: 1, 39: 1, 40: 1, 41: 1, 42: 1,
+    43: 1, 44: 1, 45: 1, 46: 1, 47: 1, 48: 2, 49: 1, 50: 1, 51: 1, 52: 1, 53: 1, 75: 2, 76: 1,
+    77: 2,
+}  # fmt: skip
+N_ARY = {11, 12, 54}
+OPERANDS = {f"o{number}": count for number, count in ARITY.items()}
+VARIADIC = {f"o{number}" for number in N_ARY}
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A defined variable: linear terms (variable, factor) and where its expression begins."""
+
+    linear: list[tuple[int, float]]
+    start: int
+
+
+@dataclass(eq=False)
+class NlText:
+    """The segments of an ``.nl`` file; expressions are positions in ``lines``."""
+
+    path: Path
+    lines: list[str]
+    options: tuple[int, ...] = (1, 1, 0)
+    variables: int = 0
+    constraints: int = 0
+    maximise: bool = False
+    objective: int | None = None
+    bodies: dict[int, int] = field(default_factory=dict)
+    defined: dict[int, Defined] = field(default_factory=dict)
+    linear: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    gradient: list[tuple[int, float]] = field(default_factory=list)
+    bounds: tuple[Array, Array] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
+    row_bounds: tuple[Array, Array] = field(default_factory=lambda: (np.zeros(0), np.zeros(0)))
+    start: dict[int, float] = field(default_factory=dict)
+    dual: dict[int, float] = field(default_factory=dict)
+    suffixes: dict[tuple[str, int], dict[int, float]] = field(default_factory=dict)
+
+
+def parse(path: str | Path) -> NlText:
+    """Read an ``.nl`` file of the text form.
+
+    Raises
+    ------
+    FileError
+        Missing, no ``.nl`` file or not all of one; or with parts that a continuous solver cannot
+        take: discrete variables, logical constraints, complementarity, imported functions.
+    """
+    source = Path(path)
+    content = read_bytes(source, LARGEST, "an .nl file")
+    if content[:1] == b"b":
+        raise FileError(f"{source} is a binary .nl file; write it as text (AMPL: option gname).")
+    if content[:1] != b"g":
+        raise FileError(f"{source} is no .nl file: its first letter is not g.")
+    lines = [line.partition("#")[0].strip() for line in content.decode("latin-1").split("\n")]
+    parser = _Parser(NlText(source, lines))
+    try:
+        return parser.run()
+    except (IndexError, ValueError, OverflowError) as error:
+        line = min(parser.at, len(parser.nl.lines))
+        raise FileError(
+            f"{source} is no .nl file, or not all of one; see line {line} ({error})."
+        ) from error
+
+
+class _Parser:
+    """Reads segment after segment; ``at`` is the next line."""
+
+    def __init__(self, nl: NlText) -> None:
+        self.nl, self.at = nl, 0
+
+    def run(self) -> NlText:
+        self._header()
+        readers = {
+            "C": self._constraint, "O": self._objective, "V": self._defined, "J": self._jacobian,
+            "G": self._gradient, "b": self._bounds, "r": self._row_bounds, "x": self._start,
+            "d": self._dual, "k": self._counts, "K": self._counts, "S": self._suffix,
+        }  # fmt: skip
+        refused = {"F": "imported functions", "L": "logical constraints"}
+        lines, seen = self.nl.lines, set()
+        while self.at < len(lines):
+            line = self._line()
+            if not line:
+                continue
+            kind = line[0]
+            if kind in refused:
+                raise FileError(f"{self.nl.path} has {refused[kind]}, which are not supported.")
+            if kind not in readers:
+                raise ValueError(f"unknown segment {line[:20]!r}")
+            seen.add(kind)
+            readers[kind](line[1:].split())
+        if "b" not in seen or (self.nl.constraints and "r" not in seen):
+            raise ValueError("the bounds are missing")
+        if len(self.nl.bodies) != self.nl.constraints:
+            raise ValueError("a constraint is missing")
+        return self.nl
+
+    def _line(self) -> str:
+        self.at += 1
+        return self.nl.lines[self.at - 1]
+
+    def _integers(self) -> list[int]:
+        return [int(word) for word in self._line().split()]
+
+    def _header(self) -> None:
+        nl = self.nl
+        nl.options = tuple(int(word) for word in self._line()[1:].split()[1:4]) or nl.options
+        sizes = self._integers()
+        nl.variables, nl.constraints, objectives = sizes[:3]
+        if nl.variables < 1 or nl.constraints < 0 or objectives < 0:
+            raise ValueError("impossible sizes")
+        if nl.variables + nl.constraints > len(nl.lines):
+            raise ValueError("it claims more variables and constraints than it has lines")
+        complementarities = sum(self._integers()[2:4])
+        self._line()
+        self._line()
+        functions = self._integers()[1:2]
+        discrete = sum(self._integers()[:5])
+        self._line()
+        self._line()
+        self._line()
+        logical = sizes[5:6]
+        for count, what in (
+            (discrete, "discrete variables"),
+            (complementarities, "complementarity conditions"),
+            (sum(functions), "imported functions"),
+            (sum(logical), "logical constraints"),
+        ):
+            if count:
+                raise FileError(f"{nl.path} has {what}, which are not supported.")
+
+    # ---- expressions --------------------------------------------------------------------------
+
+    def _expression(self) -> int:
+        """Check one expression, step over it, and return where it begins."""
+        start, need, lines = self.at, 1, self.nl.lines
+        at, total = start, self.nl.variables
+        while need:
+            token = lines[at]
+            at += 1
+            kind = token[:1]
+            if kind == "v":
+                number = int(token[1:])
+                if not 0 <= number < total and number not in self.nl.defined:
+                    self.at = at
+                    raise ValueError(f"{token[:20]} is not defined")
+                need -= 1
+            elif kind == "n" or kind in ("s", "l"):
+                float(token[1:])
+                need -= 1
+            elif token in OPERANDS:
+                need += OPERANDS[token] - 1
+            elif token in VARIADIC:
+                count = int(lines[at])
+                at += 1
+                if not 1 <= count <= len(lines) - at:
+                    raise ValueError("more operands than lines")
+                need += count - 1
+            else:
+                self.at = at
+                raise FileError(
+                    f"{self.nl.path} has {token[:20]!r} in line {at}, which is no operation that "
+                    "is supported."
+                )
+        self.at = at
+        return start
+
+    def _constraint(self, words: list[str]) -> None:
+        number = self._numbered(words[0], self.nl.constraints)
+        self.nl.bodies[number] = self._expression()
+
+    def _objective(self, words: list[str]) -> None:
+        number, sense = int(words[0]), int(words[1])
+        start = self._expression()
+        if number == 0:
+            self.nl.objective, self.nl.maximise = start, bool(sense)
+
+    def _defined(self, words: list[str]) -> None:
+        number, terms = int(words[0]), int(words[1])
+        if number < self.nl.variables or number in self.nl.defined:
+            raise ValueError(f"V{number} is defined twice")
+        linear = self._pairs(terms, self.nl.variables)
+        self.nl.defined[number] = Defined(linear, self._expression())
+
+    # ---- linear parts, bounds, values -----------------------------------------------------------
+
+    def _numbered(self, word: str, limit: int) -> int:
+        number = int(word)
+        if not 0 <= number < limit:
+            raise ValueError(f"there is no number {number}")
+        return number
+
+    def _pairs(self, count: int, limit: int) -> list[tuple[int, float]]:
+        """Read ``number value`` a line."""
+        if not 0 <= count <= len(self.nl.lines) - self.at:
+            raise ValueError("more entries than lines")
+        pairs = []
+        for line in self.nl.lines[self.at : self.at + count]:
+            number, value = line.split()
+            pairs.append((int(number), float(value)))
+        self.at += count
+        if any(not 0 <= number < limit for number, _ in pairs):
+            raise ValueError("an entry belongs to nothing")
+        return pairs
+
+    def _jacobian(self, words: list[str]) -> None:
+        row = self._numbered(words[0], self.nl.constraints)
+        self.nl.linear[row] = self._pairs(int(words[1]), self.nl.variables)
+
+    def _gradient(self, words: list[str]) -> None:
+        terms = self._pairs(int(words[1]), self.nl.variables)
+        if int(words[0]) == 0:
+            self.nl.gradient = terms
+
+    def _start(self, words: list[str]) -> None:
+        self.nl.start = dict(self._pairs(int(words[0]), self.nl.variables))
+
+    def _dual(self, words: list[str]) -> None:
+        self.nl.dual = dict(self._pairs(int(words[0]), max(1, self.nl.constraints)))
+
+    def _counts(self, words: list[str]) -> None:
+        self.at += self._numbered(words[0], self.nl.variables + 1)
+
+    def _suffix(self, words: list[str]) -> None:
+        kind, count, name = int(words[0]) & 3, int(words[1]), words[2]
+        limit = (self.nl.variables, self.nl.constraints, 1 << 20, 1)[kind]
+        self.nl.suffixes[name, kind] = dict(self._pairs(count, limit))
+
+    def _bounds(self, words: list[str]) -> None:
+        self.nl.bounds = self._intervals(self.nl.variables)
+
+    def _row_bounds(self, words: list[str]) -> None:
+        self.nl.row_bounds = self._intervals(self.nl.constraints)
+
+    def _intervals(self, count: int) -> tuple[Array, Array]:
+        lower, upper = np.full(count, -np.inf), np.full(count, np.inf)
+        for j in range(count):
+            words = self._line().split()
+            kind, values = words[0], [float(word) for word in words[1:3]]
+            if kind == "5":
+                raise FileError(
+                    f"{self.nl.path} has complementarity conditions, which are not supported."
+                )
+            if kind == "0":
+                lower[j], upper[j] = values
+            elif kind == "1":
+                upper[j] = values[0]
+            elif kind == "2":
+                lower[j] = values[0]
+            elif kind == "4":
+                lower[j] = upper[j] = values[0]
+            elif kind != "3":
+                raise ValueError(f"{kind!r} is no kind of bound")
+            if not lower[j] <= upper[j]:
+                raise ValueError("the bounds cross")
+        return lower, upper

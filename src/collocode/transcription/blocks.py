@@ -1,0 +1,180 @@
+"""Sparse matrices put together from mapped values: entries picked by index, and a dense border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .term import MappedTerm, Pattern
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+_MOST_RUNS = 2000  # of consecutive rows; more are collected entry by entry
+
+
+def border_start(terms: Sequence[MappedTerm], columns: int) -> int:
+    """First of the trailing columns that some term shares over its points."""
+    shared = [t.shared_columns for t in terms if len(t.shared_columns)]
+    longest = max(shared, key=len, default=np.empty(0, dtype=int))
+    trailing = len(longest) and (longest == np.arange(columns - len(longest), columns)).all()
+    return columns - len(longest) if trailing else columns
+
+
+class Blocks:
+    """A matrix with a dense border of shared columns on its right.
+
+    The border of a chain of elements is the bulk of J and H, and in the order of the points it is
+    one mapped sparse matrix, transposed: CasADi lays it out without an index list.  All else is
+    collected entry by entry.
+    """
+
+    def __init__(self, shape: tuple[int, int], start: int) -> None:
+        self.shape, self.start = shape, start
+        self.rest = Collector(shape)
+        self.borders: list[ca.MX] = []
+
+    def add(self, *arguments: Any) -> None:
+        """Collect entries; see `Collector.add`."""
+        self.rest.add(*arguments)
+
+    def add_constant(self, rows: Index, columns: Index, data: Array) -> None:
+        """Collect constant entries."""
+        self.rest.add_constant(rows, columns, data)
+
+    def add_border(
+        self, values: ca.MX, pattern: Pattern, targets: Index, shared: Index, term: MappedTerm
+    ) -> bool:
+        """Add nonzeros (pattern, points) by shared columns in rows ``targets``, if they line up.
+
+        They do if the term shares just the border's columns and the rows (points, local rows)
+        increase from point to point.
+        """
+        height, width = self.shape
+        used = np.unique(pattern.rows)
+        if not len(used) or len(shared) != width - self.start or shared[0] != self.start:
+            return False
+        rows = targets[:, used].ravel()
+        runs = np.flatnonzero(np.diff(rows) != 1)
+        if (np.diff(rows) <= 0).any() or len(runs) > _MOST_RUNS:
+            return False
+        own = term.own.numel()
+        local = ca.Sparsity.triplet(
+            len(shared),
+            len(used),
+            (pattern.columns - own).tolist(),
+            np.searchsorted(used, pattern.rows).tolist(),
+        )
+        mapped = ca.MX(ca.repmat(local, 1, term.points), ca.vec(values))
+        parts, done, last = [], 0, -1
+        for end in [*(runs + 1).tolist(), len(rows)]:
+            parts += [ca.MX(len(shared), int(rows[done]) - last - 1), mapped[:, done:end]]
+            done, last = end, int(rows[end - 1])
+        parts.append(ca.MX(len(shared), height - last - 1))
+        self.borders.append(ca.horzcat(*parts).T)
+        return True
+
+    def matrix(self) -> ca.MX:
+        """Return the whole matrix."""
+        rest = self.rest.matrix()
+        if not self.borders:
+            return rest
+        border = self.borders[0]
+        for more in self.borders[1:]:
+            border += more
+        left, right = ca.horzsplit(rest, [0, self.start, self.shape[1]])
+        return ca.horzcat(left, right + border if right.nnz() else border)
+
+
+class Collector:
+    """Collects (row, column, factor x source value) and turns them into one sparse MX."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self.values: list[ca.MX] = []
+        self.length = 0
+        self.rows: list[Index] = []
+        self.columns: list[Index] = []
+        self.sources: list[Index] = []
+        self.factors: list[Array | None] = []
+
+    def add(
+        self,
+        values: ca.MX,
+        entries: tuple[Index, Index],
+        sources: Index | int,
+        factors: Array | None = None,
+    ) -> None:
+        """Add values; entry j takes ``values[sources[j]]``, or ``values[j]`` if sources is 0."""
+        rows, columns = entries
+        if not len(rows):
+            return
+        where = np.arange(len(rows)) if isinstance(sources, int) else sources
+        self.rows.append(rows)
+        self.columns.append(columns)
+        self.sources.append(where + self.length)
+        self.factors.append(factors)
+        self.values.append(values)
+        self.length += values.numel()
+
+    def add_constant(self, rows: Index, columns: Index, data: Array) -> None:
+        """Add constant entries."""
+        self.add(ca.MX(ca.DM(data.tolist())), (rows, columns), 0)
+
+    def matrix(self) -> ca.MX:
+        """Return the matrix, its nonzeros gathered and, where needed, summed."""
+        if not self.rows:
+            return ca.MX(ca.Sparsity(*self.shape))
+        rows, columns = np.concatenate(self.rows), np.concatenate(self.columns)
+        sources = np.concatenate(self.sources)
+        plain = all(part is None for part in self.factors)
+        factors = (
+            None
+            if plain
+            else np.concatenate(
+                [
+                    np.ones(len(r)) if f is None else f
+                    for r, f in zip(self.rows, self.factors, strict=True)
+                ]
+            )
+        )
+        values = ca.vertcat(*self.values)
+        entries = sparse.coo_matrix((np.arange(len(rows)), (rows, columns)), shape=self.shape)
+        entries.has_canonical_format = True  # keep contributions to one entry apart
+        compressed = entries.tocsc()
+        compressed.sort_indices()
+        order, rows, starts = compressed.data, compressed.indices, compressed.indptr
+        first = np.append(True, rows[1:] != rows[:-1])
+        first[starts[:-1][starts[:-1] < len(rows)]] = True
+        lead = order[first]
+        count = np.concatenate([[0], np.cumsum(first)])
+        pattern = ca.Sparsity(*self.shape, count[starts].tolist(), rows[first].tolist())
+        gather = sources[lead]
+        if len(lead) < len(order):  # several contributions to one entry: sum these, few, apart
+            entry = count[1:] - 1
+            several = np.flatnonzero(np.bincount(entry) > 1)
+            chosen = np.isin(entry, several)
+            used, place = np.unique(sources[order[chosen]], return_inverse=True)
+            which = np.searchsorted(several, entry[chosen])
+            weights = np.ones(len(which)) if factors is None else factors[order[chosen]]
+            sums = sparse.csc_matrix((weights, (which, place)), shape=(len(several), len(used)))
+            gather[several] = self.length + np.arange(len(several))
+            values = ca.vertcat(values, ca.mtimes(to_dm(sums), values[used.tolist()]))
+            if factors is not None:
+                factors[lead[several]] = 1.0
+        nonzeros = ca.vec(values[gather.tolist()])  # a gather from one value is a row
+        if factors is not None and (factors[lead] != 1.0).any():
+            nonzeros = ca.DM(factors[lead].tolist()) * nonzeros
+        return ca.MX(pattern, nonzeros)
+
+
+def to_dm(matrix: sparse.spmatrix) -> ca.DM:
+    """Convert a SciPy matrix; lists cross into CasADi ten times faster than arrays do."""
+    csc = sparse.csc_matrix(matrix)
+    csc.sum_duplicates()
+    pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())
+    return ca.DM(pattern, csc.data.tolist())
