@@ -3,14 +3,13 @@
     c' = (c_f - c) q/V - r(c, T),   T' = (T_f - T) q/V + h r(c, T) + a (T_c - T)
 
 The balances are known, with q/V = 1 /min, feed c_f = 1 mol/l at T_f = 350 K, heat of reaction
-h = 209.2 K l/mol and cooling a = 7 /min by a coolant whose temperature T_c(t) (K) is stepped.  The
+h = 150 K l/mol and cooling a = 10 /min by a coolant whose temperature T_c(t) (K) is stepped.  The
 rate r (mol/l/min) is a network of c (mol/l) and T (K); the true one is k0 exp(-E/(R T)) c with
 k0 = 7.2e10 /min, E/R = 8750 K.  Two runs of 20 min share it, T every 0.1 min (noise 0.3 K), c every
 0.5 min (noise 0.01 mol/l) and during 7 min of one run not at all.  A third run is predicted.  Within
 the measured range of c and T the rate is found within 5 % of its rms value.
 
-Source: D. E. Seborg, T. F. Edgar, D. A. Mellichamp, *Process Dynamics and Control*, with a larger
-jacket; the data are made by ``models/data/make_cstr.py``.
+Source: D. E. Seborg, T. F. Edgar, D. A. Mellichamp, *Process Dynamics and Control*, milder; the data are made by ``models/data/make_cstr.py``.
 """
 
 from pathlib import Path
@@ -21,8 +20,8 @@ import collocode as cc
 
 DATA = Path(__file__).parent / "data"
 DEFAULTS = {"mesh": 80}  # four elements a minute; jumps of the coolant become mesh points
-FEED_C, FEED_T, HEAT, COOLING = 1.0, 350.0, 209.2, 7.0
-INITIAL = {"up": (0.9, 330.0), "down": (0.15, 380.0), "unseen": (0.6, 340.0)}
+FEED_C, FEED_T, HEAT, COOLING = 1.0, 350.0, 150.0, 10.0
+INITIAL = {"up": (0.9, 330.0), "down": (0.3, 365.0), "unseen": (0.6, 340.0)}
 
 
 def true_rate(c, T):
@@ -55,8 +54,8 @@ def problem(
     return cc.Problem(
         cc.Dynamics(
             balances,
-            # c lies in 0 ... 1 mol/l, T in 320 ... 380 K, the rate in 0 ... 1 mol/l/min
-            networks={"rate": cc.MLP((2, hidden, 1)).normalised([0.5, 350.0], [0.5, 30.0], [1.0])},
+            # c lies in 0 ... 1 mol/l, T in 330 ... 365 K, the rate in 0 ... 1 mol/l/min
+            networks={"rate": cc.MLP((2, hidden, 1)).normalised([0.6, 347.0], [0.3, 18.0], [1.0])},
         ),
         cc.read_csv(data, **columns),
         loss=cc.LeastSquares({"c": 0.01, "T": 0.3}),
@@ -70,5 +69,5 @@ def problem(
             INITIAL,
         ),
         name="Stirred tank",
-        source="Seborg, Edgar and Mellichamp, with a larger jacket; simulated data",
+        source="Seborg, Edgar and Mellichamp, milder; simulated data",
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import collocode
 from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
 
 # a page that is about an optional package is tested where the package is installed
@@ -114,6 +115,12 @@ def test_marked_blocks_give_a_reason() -> None:
             assert "not run:" not in block.text, f"{block.where}: the mark belongs before the block"
             if block.language == "python" and block.not_run:
                 assert len(block.not_run) > 3, f"{block.where}: say why it is not run"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs" / "api").glob("*.md"))
+    missing = [n for n in collocode.__all__ if f"::: collocode.{n}\n" not in text]
+    assert not missing, f"add to docs/api: {', '.join(missing)}"
 
 
 @pytest.mark.parametrize(

@@ -98,19 +98,19 @@ class MappedTerm:
         return ca.Function("phi", [self.own, self.shared, self.data], [self.value])
 
     @cached_property
-    def first_derivatives(self) -> Derivatives:
+    def first_derivatives(self) -> tuple[ca.Function, Pattern, Pattern]:
         """Jacobian nonzeros at one point: by own and by shared unknowns."""
         unknowns = ca.vertcat(self.own, self.shared)
         jacobian = ca.jacobian(self.value, unknowns)
         rows, columns = _triplet(jacobian)
         by_own = columns < self.own.numel()
-        patterns = [Pattern.of(rows, columns, mask) for mask in (by_own, ~by_own)]
+        own, shared = (Pattern.of(rows, columns, mask) for mask in (by_own, ~by_own))
         arguments = [self.own, self.shared, self.data]
-        outputs = [_nonzeros(jacobian, pattern) for pattern in patterns]
-        return ca.Function("dphi", arguments, outputs), *patterns
+        outputs = [_nonzeros(jacobian, pattern) for pattern in (own, shared)]
+        return ca.Function("dphi", arguments, outputs), own, shared
 
     @cached_property
-    def second_derivatives(self) -> Derivatives:
+    def second_derivatives(self) -> tuple[ca.Function, Pattern, Pattern, Pattern]:
         r"""Upper-triangle nonzeros of the Hessian of :math:`\mu^T\phi` at one point.
 
         Own-own, own-shared and shared-shared ones apart.
@@ -119,12 +119,12 @@ class MappedTerm:
         multiplier = ca.SX.sym("mu", self.value.numel())
         hessian = ca.triu(ca.hessian(ca.dot(multiplier, self.value), unknowns)[0])
         rows, columns = _triplet(hessian)
-        own = self.own.numel()
-        masks = (columns < own, (rows < own) & (columns >= own), rows >= own)
-        patterns = [Pattern.of(rows, columns, mask) for mask in masks]
+        count = self.own.numel()
+        masks = (columns < count, (rows < count) & (columns >= count), rows >= count)
+        own, mixed, shared = (Pattern.of(rows, columns, mask) for mask in masks)
         arguments = [self.own, self.shared, self.data, multiplier]
-        outputs = [_nonzeros(hessian, pattern) for pattern in patterns]
-        return ca.Function("d2phi", arguments, outputs), *patterns
+        outputs = [_nonzeros(hessian, pattern) for pattern in (own, mixed, shared)]
+        return ca.Function("d2phi", arguments, outputs), own, mixed, shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +144,6 @@ class Pattern:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-Derivatives = tuple[ca.Function, *tuple[Pattern, ...]]
 
 
 def _triplet(matrix: ca.SX) -> tuple[Index, Index]:
