@@ -18,6 +18,7 @@ from .export.pyomo_values import load_from_pyomo
 from .identify.bootstrap import Bootstrap, bootstrap
 from .identify.fit import fit
 from .identify.multistart import Multistart, multistart
+from .identify.split import split
 from .identify.sweep import Sweep, sweep
 from .identify.uncertainty import Uncertainty, uncertainty
 from .model.constraints import PathConstraint, PointConstraint
@@ -102,6 +103,7 @@ __all__ = [
     "simulate",
     "solve",
     "solve_with",
+    "split",
     "start_from",
     "sweep",
     "to_pyomo",

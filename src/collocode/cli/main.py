@@ -7,6 +7,22 @@ from typing import Annotated
 
 import typer
 
+from .arguments import (
+    Debug,
+    Degree,
+    Deterministic,
+    Elements,
+    Help,
+    Interface,
+    Model,
+    NoPlots,
+    Options,
+    Out,
+    Scheme,
+    Seed,
+    Settings,
+    Start,
+)
 from .terminal import guarded, output
 
 app = typer.Typer(
@@ -17,8 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def _version(asked: bool) -> None:
@@ -38,82 +52,135 @@ def _main(
     """Identify models with unknown parts by direct collocation."""
 
 
-Model = Annotated[
-    Path | None, typer.Argument(metavar="MODEL", help="Python file that defines problem(...).")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A keyword parameter of problem(); MODEL --help lists them.",
-    ),
-]
-Options = Annotated[
-    list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="An IPOPT option, say ipopt.tol=1e-8."),
-]
-
-
 # --help is an ordinary flag here, so that it sees MODEL and can show the model's own settings
-@app.command(context_settings={"help_option_names": []})
+OWN_HELP: dict[str, list[str]] = {"help_option_names": []}
+
+
+def _ready(context: typer.Context, model: Path | None, show_help: bool) -> Path:
+    """Return the model's path; show the help, with what is the model's own, if that is wanted."""
+    if show_help:
+        typer.echo(context.get_help())
+        if model is not None:
+            from .settings_help import print_settings
+
+            print_settings(output(), model)
+        raise typer.Exit
+    if model is None:
+        raise typer.BadParameter("give a model file.", context, param_hint="MODEL")
+    return model
+
+
+@app.command(context_settings=OWN_HELP)
 def solve(
     context: typer.Context,
     model: Model = None,
     settings: Settings = None,
-    scheme: Annotated[
-        str | None,
-        typer.Option(help="Discretization scheme; the model's, or radau. See `collocode schemes`."),
-    ] = None,
-    degree: Annotated[
-        int | None, typer.Option(help="Stages of an element; the scheme's usual number if absent.")
-    ] = None,
-    elements: Annotated[
-        int | None,
-        typer.Option(
-            help="Elements of every experiment; the model's mesh, or about one stage a measurement."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            help="gradient_matching, horizon, smoothing, interpolate or simulate; the model's, or "
-            "the first."
-        ),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the random first weights.")] = None,
-    interface: Annotated[str, typer.Option(help="casadi, cyipopt or pyomo.")] = "casadi",
+    scheme: Scheme = None,
+    degree: Degree = None,
+    elements: Elements = None,
+    start: Start = None,
+    seed: Seed = None,
+    interface: Interface = "casadi",
     option: Options = None,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="The same iterates on every platform; slower.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for JSON, CSV, NPZ and PNG files.")
-    ] = None,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="No PNG files.")] = False,
+    deterministic: Deterministic = False,
+    out: Out = None,
+    no_plots: NoPlots = False,
     debug: Debug = False,
-    show_help: Annotated[
-        bool, typer.Option("--help", help="Show this text and the settings of MODEL.")
-    ] = False,
+    show_help: Help = False,
 ) -> None:
     """Fit MODEL and report. Exit status 0 only if it was solved."""
-    if show_help:
-        typer.echo(context.get_help())
     with guarded(debug):
-        from .solve import Choices, print_settings, run_solve
+        path = _ready(context, model, show_help)
+        from .choices import Choices
+        from .solve import run_solve
 
-        if show_help:
-            if model is not None:
-                print_settings(output(), model)
-            raise typer.Exit
-        if model is None:
-            raise typer.BadParameter("give a model file.", context, param_hint="MODEL")
-        choices = Choices(
-            *(scheme, degree, elements, start, seed, interface),
-            options=tuple(option or ()),
-            deterministic=deterministic,
-        )
-        status = run_solve(model, settings or [], choices, out, not no_plots)
+        more = (interface, tuple(option or ()), deterministic)
+        choices = Choices(scheme, degree, elements, start, seed, *more)
+        status = run_solve(path, settings or [], choices, out, not no_plots)
+    raise typer.Exit(status)
+
+
+@app.command(context_settings=OWN_HELP)
+def sweep(
+    context: typer.Context,
+    model: Model = None,
+    over: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="A setting of the model, and first:last:count (logarithmic) or a,b,c.",
+        ),
+    ] = "regularisation=1e-2:1e-7:11",
+    holdout: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE|NAMES",
+            help="Last share of every experiment's time, or names of experiments: NAME,NAME.",
+        ),
+    ] = "0.25",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
+    ] = False,
+    settings: Settings = None,
+    scheme: Scheme = None,
+    degree: Degree = None,
+    elements: Elements = None,
+    start: Start = None,
+    seed: Seed = None,
+    interface: Interface = "casadi",
+    option: Options = None,
+    deterministic: Deterministic = False,
+    out: Out = None,
+    no_plots: NoPlots = False,
+    debug: Debug = False,
+    show_help: Help = False,
+) -> None:
+    """Choose a setting of MODEL by validation, then fit with the best value.
+
+    Every value is fitted to a part of the data and judged by simulation on the rest. Ctrl-C keeps
+    the finished values in --out; --resume goes on from there.
+    """
+    with guarded(debug):
+        path = _ready(context, model, show_help)
+        from .choices import Choices
+        from .sweep import run_sweep
+
+        more = (interface, tuple(option or ()), deterministic)
+        choices = Choices(scheme, degree, elements, start, seed, *more)
+        what = (over, holdout, out, resume, not no_plots)
+        status = run_sweep(path, settings or [], choices, *what)
+    raise typer.Exit(status)
+
+
+@app.command(context_settings=OWN_HELP)
+def multistart(
+    context: typer.Context,
+    model: Model = None,
+    seeds: Annotated[
+        str, typer.Option(metavar="COUNT|SEEDS", help="How many (0, 1, ...), or which: 3,7,11.")
+    ] = "10",
+    settings: Settings = None,
+    scheme: Scheme = None,
+    degree: Degree = None,
+    elements: Elements = None,
+    start: Start = None,
+    interface: Interface = "casadi",
+    option: Options = None,
+    deterministic: Deterministic = False,
+    out: Out = None,
+    no_plots: NoPlots = False,
+    debug: Debug = False,
+    show_help: Help = False,
+) -> None:
+    """Fit MODEL from several random weights and report the best."""
+    with guarded(debug):
+        path = _ready(context, model, show_help)
+        from .choices import Choices
+        from .multistart import run_multistart
+
+        more = (interface, tuple(option or ()), deterministic)
+        choices = Choices(scheme, degree, elements, start, None, *more)
+        status = run_multistart(path, settings or [], choices, seeds, out, not no_plots)
     raise typer.Exit(status)
 
 

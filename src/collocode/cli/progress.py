@@ -1,13 +1,15 @@
-"""Progress of a solve: one live line on a terminal, nothing otherwise."""
+"""Progress of a solve or of many: a live line or bar on a terminal, nothing otherwise."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from ..solvers.protocol import OnIteration, Progress
@@ -48,3 +50,56 @@ def progress_line(progress: Progress, seconds: float) -> Text:
     if progress.dual == progress.dual:
         parts += [("  dual ", "dim"), f"{progress.dual:.1e}"]
     return Text.assemble(*parts, ("  ", ""), (f"{seconds:.1f} s  Ctrl-C stops", "dim"))
+
+
+class Bar:
+    """Progress through a list of fits; nothing of it shows where nobody looks.
+
+    Attributes
+    ----------
+    look : what the solver calls after every iteration, or None.
+    """
+
+    def __init__(self, live: RichProgress | None, task: TaskID, labels: Sequence[str]) -> None:
+        self._live, self._task, self._labels = live, task, list(labels)
+        self._done, self._shown = 0, 0.0
+        self.look: OnIteration | None = None if live is None else self._look
+
+    def advance(self) -> None:
+        """Note that one fit is done."""
+        self._done += 1
+        if self._live is not None:
+            self._live.update(self._task, advance=1, now=self._label(), inner="")
+
+    def _look(self, progress: Progress) -> None:
+        now = time.perf_counter()
+        if self._live is not None and now - self._shown > _EVERY:
+            self._shown = now
+            inner = f"iteration {progress.iteration}, objective {progress.objective:.2e}"
+            self._live.update(self._task, now=self._label(), inner=inner, refresh=True)
+
+    def _label(self) -> str:
+        return self._labels[self._done] if self._done < len(self._labels) else "best, all data"
+
+
+@contextmanager
+def counted_progress(
+    console: Console, what: str, labels: Sequence[str], done: Sequence[str] = ()
+) -> Iterator[Bar]:
+    """Yield a bar over the fits called ``labels``; those in ``done`` are done already."""
+    pending = [label for label in labels if label not in done]
+    if not console.is_terminal:
+        yield Bar(None, TaskID(0), pending)
+        return
+    columns = (
+        TextColumn("{task.description} [bold]{task.fields[now]}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[inner]}"),
+    )
+    with RichProgress(*columns, console=console, transient=True) as live:
+        count = len(labels) - len(pending)
+        first = pending[0] if pending else "best, all data"
+        task = live.add_task(what, total=len(labels), completed=count, now=first, inner="")
+        yield Bar(live, task, pending)

@@ -14,6 +14,7 @@ from ..identify.uncertainty import Uncertainty
 from ..model.problem import Problem
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..results.store import plain
 from .advice import warnings_of
 from .choices import Task
 from .findings import Findings, examine
@@ -75,7 +76,7 @@ def present(
     warnings = warnings_of(solution, scores, findings, str(task.how["start"]), settings)
     report = make_report(
         solution, scores, findings, warnings, task.model.path, settings, command
-    ) | dict(extra or {})
+    ) | plain(dict(extra or {}))
     print_summary(output(), report)
     for warning in warnings:
         say_warning(warning)

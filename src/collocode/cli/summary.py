@@ -1,13 +1,15 @@
-"""A report as tables on the terminal."""
+"""A report, a sweep or a multistart as tables on the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from .findings_tables import print_diagnosis, print_parameters, print_residuals
 from .terminal import number, plain_table
 
 
@@ -31,8 +33,12 @@ def print_summary(console: Console, report: Mapping[str, Any]) -> None:
         facts.add_row(Text(label, "dim"), Text(text))
     console.print(facts)
     _print_scores(console, report["scores"])
+    if report["diagnosis"] is not None:
+        print_diagnosis(console, report["diagnosis"])
+    if report["whiteness"]:
+        print_residuals(console, report["whiteness"])
     if report["parameters"]:
-        _print_parameters(console, report["parameters"])
+        print_parameters(console, report["parameters"], report["no_intervals"])
     console.print()
 
 
@@ -97,16 +103,56 @@ def _print_scores(console: Console, scores: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _print_parameters(console: Console, parameters: list[dict[str, Any]]) -> None:
-    table = plain_table("parameter", "estimate", "unit", "bounds", title="Estimated parameters")
-    for row in parameters:
-        lower, upper = row["lower"], row["upper"]
-        bounds = f"{_bound(lower, '-inf')} … {_bound(upper, 'inf')}"
-        bounds = "" if lower is None and upper is None else bounds
-        table.add_row(Text(row["name"]), f"{row['value']:.6g}", Text(row["unit"]), bounds)
+def print_sweep(console: Console, name: str, table: pd.DataFrame, best: Any, held: str) -> None:
+    """Print a sweep by value; the chosen one is marked."""
+    shown = plain_table(
+        *(name, "held-out\nerror", "training\nerror", "iterations", "seconds", "status", ""),
+        title=f"Sweep over {name}; held out: {held}",
+    )
+    for column in shown.columns[:5]:
+        column.justify = "right"
+    for value, row in table.iterrows():
+        chosen = best is not None and value == best
+        shown.add_row(
+            _value(value),
+            number(row["validation"]),
+            number(row["training"]),
+            str(row["iterations"]),
+            f"{row['seconds']:.2f}",
+            Text(row["status"], "" if row["converged"] else "red"),
+            "chosen" if chosen else "",
+            style="bold green" if chosen else "",
+        )
     console.print()
-    console.print(table)
+    console.print(shown)
+    note = "Errors are mean squares of simulated residuals, in units of each output's spread."
+    console.print(Text(note, "dim"))
+    console.print()
 
 
-def _bound(value: float | None, without: str) -> str:
-    return without if value is None else f"{value:g}"
+def print_multistart(console: Console, table: pd.DataFrame, best: int) -> None:
+    """Print the runs of a multistart; the best one is marked."""
+    shown = plain_table(
+        *("seed", "objective", "simulated\nvs data", "iterations", "seconds", "status", ""),
+        title=f"Multistart from {counted(len(table), 'seed')}",
+    )
+    for column in shown.columns[:5]:
+        column.justify = "right"
+    for seed, row in table.iterrows():
+        shown.add_row(
+            str(seed),
+            number(row["objective"], 5),
+            number(row["simulated"]),
+            str(row["iterations"]),
+            f"{row['seconds']:.2f}",
+            Text(row["status"], "" if row["status"].startswith("converged (") else "red"),
+            "best" if seed == best else "",
+            style="bold green" if seed == best else "",
+        )
+    console.print()
+    console.print(shown)
+    console.print()
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -29,6 +29,7 @@ from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
 from .checkpoint import Checkpoint
 from .fit import fit
+from .split import split
 
 Array = NDArray[np.float64]
 Factory = Callable[..., Problem]
@@ -120,28 +121,6 @@ def sweep(
     return Sweep(name, table, best, fit(make(best), **settings))
 
 
-def split(problem: Problem, holdout: float | Sequence[str]) -> tuple[Problem, Problem]:
-    """Return the problem on the training part, and the whole, from which the rest is judged."""
-    if isinstance(holdout, int | float):
-        if not 0.0 < holdout < 1.0:
-            raise InputError(f"the held-out share lies between 0 and 1, not at {holdout}.")
-        experiments = []
-        for e in problem.experiments:
-            cut = e.times[0] + (1.0 - holdout) * (e.times[-1] - e.times[0])
-            experiments.append(e.window(float(e.times[0]), float(cut)))
-    else:
-        names = [e.name for e in problem.experiments]
-        unknown = [n for n in holdout if n not in names]
-        if unknown:
-            raise InputError(
-                f"there is no experiment {unknown[0]!r}; there are: {', '.join(names)}."
-            )
-        experiments = [e for e in problem.experiments if e.name not in holdout]
-        if not experiments or len(experiments) == len(names):
-            raise InputError("hold out at least one experiment and keep at least one.")
-    return replace(problem, experiments=tuple(experiments), test=()), problem
-
-
 def validation_error(solution: Solution, whole: Problem) -> float:
     """Mean squared simulated residual of the data the fit has not seen, in units of spread."""
     return _error(solution, whole, seen=False)
@@ -172,6 +151,11 @@ def _error(solution: Solution, whole: Problem, seen: bool) -> float:
         total += float(np.sum(np.where(np.isfinite(r[measured]), r[measured], np.inf) ** 2))
         count += int(measured.sum())
     return total / count if count else float("nan")
+
+
+def _parts(problem: Problem, holdout: float | Sequence[str]) -> tuple[Problem, Problem]:
+    """Return the problem on the training part, and the whole, from which the rest is judged."""
+    return replace(split(problem, holdout), test=()), problem
 
 
 def _first_state(problem: Problem, name: str) -> Array:
@@ -224,7 +208,7 @@ def _regularisation_runs(
     look = own.pop("on_iteration", None)
     names = ("interface", "options", "deterministic")
     solving = {key: own.pop(key) for key in names if key in own}
-    training, whole = split(make(values[0]), holdout)
+    training, whole = _parts(make(values[0]), holdout)
     nlp = discretize(training, **own)
     solver, last = make_solver(nlp, **solving), None
     for value in values:
@@ -245,5 +229,5 @@ def _single_runs(
 ) -> Iterator[Run]:
     for value in values:
         began = time.perf_counter()
-        training, whole = split(make(value), holdout)
+        training, whole = _parts(make(value), holdout)
         yield value, fit(training, **settings), whole, time.perf_counter() - began

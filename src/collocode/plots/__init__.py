@@ -1,6 +1,6 @@
-"""Figures of a solution: trajectories, phase portrait, convergence.
+"""Figures of a solution: trajectories, phase portrait, convergence; and of a sweep.
 
-Every function takes a `Solution`, returns a `matplotlib.figure.Figure` and touches no pyplot state,
+Every function takes a `Solution` (`sweep_curve` a `Sweep`), returns a `matplotlib.figure.Figure` and touches no pyplot state,
 so it works in scripts, notebooks, threads and without a display.
 
 >>> from collocode.plots import trajectories
@@ -10,6 +10,7 @@ so it works in scripts, notebooks, threads and without a display.
 from .convergence import convergence
 from .files import drawings, save_all, save_figure
 from .phase import phase_portrait
+from .sweep import sweep_curve
 from .trajectories import simulation, trajectories
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "save_all",
     "save_figure",
     "simulation",
+    "sweep_curve",
     "trajectories",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..identify.uncertainty import Uncertainty
 from ..model.experiment import Experiment
 from ..results.score import test_initial, true_states
 from ..results.simulate import simulate
@@ -26,6 +27,7 @@ class Curves:
     ----------
     experiment, role : what was measured; ``train`` or ``test``.
     times, collocated, simulated, truth : (POINTS,) and (POINTS, quantities); None if not known.
+    band : (POINTS, states) lower and upper confidence limits of the collocated states, if asked for.
     """
 
     experiment: Experiment
@@ -34,6 +36,7 @@ class Curves:
     collocated: Array | None
     simulated: Array | None
     truth: Array | None
+    band: tuple[Array, Array] | None = None
 
 
 def quantities(solution: Solution) -> tuple[str, ...]:
@@ -41,13 +44,14 @@ def quantities(solution: Solution) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs)))
 
 
-def curves_of(solution: Solution) -> list[Curves]:
-    """Curves of every experiment, trained ones first."""
-    trained = [train_curves(solution, number) for number in range(len(solution.trajectories))]
+def curves_of(solution: Solution, trust: Uncertainty | None = None) -> list[Curves]:
+    """Curves of every experiment, trained ones first; with bands if the covariance is given."""
+    count = len(solution.trajectories)
+    trained = [train_curves(solution, number, trust) for number in range(count)]
     return trained + [test_curves(solution, experiment) for experiment in solution.test]
 
 
-def train_curves(solution: Solution, number: int) -> Curves:
+def train_curves(solution: Solution, number: int, trust: Uncertainty | None = None) -> Curves:
     """Curves of a fitted experiment."""
     part = solution.trajectories[number]
     times = np.linspace(part.times[0], part.times[-1], POINTS)
@@ -61,6 +65,7 @@ def train_curves(solution: Solution, number: int) -> Curves:
         ),
         _with_outputs(solution, part.experiment, part.parameters, times, run.states),
         _truth(solution, part.experiment, times),
+        None if trust is None else trust.band(times, number),
     )
 
 
@@ -78,13 +83,13 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     return Curves(experiment, "test", times, None, simulated, truth)
 
 
-def columns_of(solution: Solution) -> list[list[Curves]]:
+def columns_of(solution: Solution, trust: Uncertainty | None = None) -> list[list[Curves]]:
     """Group curves that belong side by side on one time axis.
 
     The test windows that follow a single fitted experiment continue its axis; every other
     experiment has an axis of its own.
     """
-    every = curves_of(solution)
+    every = curves_of(solution, trust)
     trained = [c for c in every if c.role == "train"]
     tested = [c for c in every if c.role == "test"]
     if len(trained) > 1:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ..errors import FileError
+from ..identify.uncertainty import Uncertainty
 from ..results.solution import Solution
 from .convergence import convergence
 from .phase import phase_portrait
@@ -19,12 +21,15 @@ from .trajectories import trajectories
 Drawing = Callable[[Solution], Figure]
 
 
-def drawings(solution: Solution) -> dict[str, Drawing]:
+def drawings(solution: Solution, trust: Uncertainty | None = None) -> dict[str, Drawing]:
     """Return the figures that make sense for a solution, by file name.
 
-    A phase portrait needs two states.
+    A phase portrait needs two states; the trajectories have bands if ``trust`` is given.
     """
-    found: dict[str, Drawing] = {"trajectories.png": trajectories, "convergence.png": convergence}
+    found: dict[str, Drawing] = {
+        "trajectories.png": partial(trajectories, trust=trust),
+        "convergence.png": convergence,
+    }
     if len(solution.model.states) > 1:
         found["phase_portrait.png"] = phase_portrait
     return found

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..identify.uncertainty import Uncertainty
 from ..results.simulate import Simulation
 from ..results.solution import Solution
 from . import style
@@ -17,6 +18,7 @@ from .curves import Curves, columns_of, pick, quantities
 
 Array = NDArray[np.float64]
 MOST_ROWS = 8
+BAND = "95 % band"
 
 
 @style.styled
@@ -26,6 +28,7 @@ def trajectories(
     states: Sequence[str] | None = None,
     limit: int = 4,
     time_label: str = "t",
+    trust: Uncertainty | None = None,
 ) -> Figure:
     """Draw data, collocated and simulated trajectories; a row a state, a column an experiment.
 
@@ -38,13 +41,14 @@ def trajectories(
     states : names of states or outputs; None draws all (the first eight).
     limit : most columns; the heading tells how many were left out.
     time_label : of the time axis, with its unit.
+    trust : from `uncertainty`; shades the 95 % confidence band of the fitted states.
 
     Raises
     ------
     InputError
         An experiment or a state that does not exist.
     """
-    every = columns_of(solution)
+    every = columns_of(solution, trust)
     names = [c.experiment.name for column in every for c in column]
     chosen = pick(experiments, names, "experiment")
     columns = [column for column in every if any(c.experiment.name in chosen for c in column)]
@@ -118,6 +122,9 @@ def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
     ):
         if table is not None and np.isfinite(table[:, quantity]).any():
             ax.plot(curves.times, table[:, quantity], label=label, **look)
+    if curves.band is not None and quantity < curves.band[0].shape[1]:
+        low, high = (limit[:, quantity] for limit in curves.band)
+        ax.fill_between(curves.times, low, high, label=BAND, **style.BAND)
 
 
 def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
@@ -140,11 +147,14 @@ def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
 
 
 def _robust_limits(row: Sequence[Axes]) -> None:
-    """Let a simulation that runs away leave the panel instead of flattening everything else."""
+    """Let a simulation or a band that runs away leave the panel instead of flattening all else."""
     kept, wild = [np.empty(0)], [np.empty(0)]
     for ax in row:
         for line in ax.lines:
             (wild if line.get_label() == "simulated" else kept).append(np.asarray(line.get_ydata()))
+        for shade in ax.collections:
+            if shade.get_label() == BAND:
+                wild += [np.asarray(path.vertices)[:, 1] for path in shade.get_paths()]
     values, others = np.concatenate(kept), np.concatenate(wild)
     values, others = values[np.isfinite(values)], others[np.isfinite(others)]
     if not len(values) or not len(others):

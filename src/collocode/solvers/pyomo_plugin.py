@@ -61,9 +61,7 @@ def register() -> type:
         from pyomo.contrib.solver.common.factory import SolverFactory
         from pyomo.contrib.solver.common.solution_loader import SolutionLoader  # noqa: F401
     except ImportError as error:
-        raise MissingDependency(
-            "this Pyomo is too old; run: pip install 'pyomo>=6.10'."
-        ) from error
+        raise MissingDependency("this Pyomo is too old; run: pip install 'pyomo>=6.10'.") from error
 
     class CollocodeIpopt(SolverBase):  # type: ignore[misc]
         """IPOPT from the casadi wheel, for any continuous Pyomo model."""
@@ -110,7 +108,7 @@ def _solve(model: Any, config: Any) -> Any:
     began = time.perf_counter()
     results = pyomo_results.Results()
     results.solver_name, results.solver_version = NAME, ipopt_version()
-    results.timing_info.start_timestamp = datetime.datetime.now(datetime.timezone.utc)
+    results.timing_info.start_timestamp = datetime.datetime.now(datetime.UTC)
     condition, worth = _run(model, config, results)
     results.termination_condition = pyomo_results.TerminationCondition[condition]
     results.solution_status = pyomo_results.SolutionStatus[worth]

@@ -1,0 +1,99 @@
+"""Validation and training error of a sweep against the value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..identify.sweep import Sweep
+from . import style
+
+Array = NDArray[np.float64]
+WIDE = 20.0  # a range wider than this factor gets a logarithmic axis
+
+
+@style.styled
+def sweep_curve(sweep: Sweep) -> Figure:
+    """Draw the held-out and the training error by value, and mark the choice.
+
+    Values whose fit did not converge have a hollow mark; where the simulation broke down, a triangle
+    at the upper edge stands for an infinite error.
+    """
+    table = sweep.table
+    figure = style.new_figure(7.2, 4.2)
+    ax = figure.subplots()
+    x = _axis(ax, list(table.index))
+    solved = table["converged"].to_numpy(dtype=bool)
+    errors = {key: table[key].to_numpy(dtype=float) for key in ("training", "validation")}
+    top = _limits(ax, list(errors.values()))
+    looks: dict[str, dict[str, Any]] = {
+        "training": {"color": style.BLUE, "linewidth": 1.8, "marker": "s", "markersize": 4},
+        "validation": {"color": style.ORANGE, "linewidth": 2.2, "marker": "o", "markersize": 5},
+    }
+    labels = {"training": "training data", "validation": "held-out data"}
+    for key, look in looks.items():
+        y, quiet = errors[key], {**look, "linestyle": "none"}
+        shown = np.where(np.isfinite(y) & (y > 0.0), y, np.nan)
+        order = np.argsort(x)
+        ax.plot(x[order], shown[order], label=labels[key], **look)
+        ax.plot(x[~solved], shown[~solved], **{**quiet, "markerfacecolor": "white"}, zorder=4)
+        lost = np.isinf(y)
+        ax.plot(x[lost], np.full(lost.sum(), top), **{**quiet, "marker": "^"}, clip_on=False)
+    _mark(ax, sweep, x, errors["validation"])
+    ax.set_xlabel(sweep.name)
+    ax.set_ylabel("mean squared residual / spread²")
+    style.heading(figure, sweep.solution.name, f"sweep over {sweep.name}")
+    style.legend_below(figure, [ax])
+    return figure
+
+
+def _axis(ax: Axes, values: list[Any]) -> Array:
+    """Return where the values lie on the x-axis, and set it up."""
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if not numeric:
+        ax.set_xticks(range(len(values)), [str(v) for v in values])
+        return np.arange(len(values), dtype=float)
+    x = np.array(values, dtype=float)
+    if x.min() > 0.0 and x.max() > WIDE * x.min():
+        ax.set_xscale("log")
+    elif len(x) <= 12:
+        ax.set_xticks(np.sort(x), [f"{v:g}" for v in np.sort(x)])
+    return x
+
+
+def _limits(ax: Axes, errors: list[Array]) -> float:
+    """Set the y-axis and return its upper edge."""
+    known = np.concatenate(errors)
+    known = known[np.isfinite(known) & (known > 0.0)]
+    if not len(known):
+        return 1.0
+    low, high = known.min(), known.max()
+    if high > 3.0 * low:
+        ax.set_yscale("log")
+        ax.set_ylim(low / 1.4, high * 1.6)
+    else:
+        ax.set_ylim(max(0.0, low - 0.3 * (high - low or high)), high + 0.3 * (high - low or high))
+    return float(ax.get_ylim()[1])
+
+
+def _mark(ax: Axes, sweep: Sweep, x: Array, errors: Array) -> None:
+    """Ring the chosen value, with a line down to the axis."""
+    chosen = list(sweep.table.index).index(sweep.best)
+    ax.axvline(x[chosen], color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
+    ring = {"marker": "o", "markersize": 12, "markerfacecolor": "none", "linestyle": "none"}
+    ax.plot(x[chosen], errors[chosen], color=style.INK, markeredgewidth=1.4, zorder=5, **ring)  # type: ignore[arg-type]
+    text = f"{sweep.best:g}" if isinstance(sweep.best, int | float) else str(sweep.best)
+    ax.annotate(
+        f"chosen: {text}",
+        (x[chosen], 1.0),
+        (0, 4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        color=style.INK,
+        fontsize=9,
+    )
