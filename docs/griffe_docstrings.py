@@ -56,8 +56,14 @@ def _section(part: str) -> str:
     if head.group(1) in ("Returns", "Yields"):
         lines = [f"    {line}".rstrip() for line in body.strip("\n").split("\n")]
         return head.group(0) + ":\n" + "\n".join(lines) + "\n\n" + rest
-    body = re.sub(r"(?m)^(\w+(?:, \w+)*) : (.*)$", r"\1\n    \2", body)
+    body = re.sub(r"(?m)^(\w+(?:, \w+)*) : (.*(?:\n(?:    .*)?)*)", _entries, body)
     return head.group(0) + body + rest
+
+
+def _entries(match: re.Match[str]) -> str:
+    """One entry for each name, so that each gets its own type and default."""
+    text = match.group(2).rstrip()
+    return "".join(f"{name}\n    {text}\n" for name in match.group(1).split(", ")) + "\n"
 
 
 def _link(word: str, name: str) -> str:

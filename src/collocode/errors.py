@@ -5,6 +5,10 @@ user as it stands.  A solve that stops early is *not* an error: it returns its b
 honest status (see `collocode.results.status`).
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class CollocodeError(Exception):
     """Base class of everything this toolkit raises on purpose."""
@@ -20,3 +24,17 @@ class MissingDependency(CollocodeError, ImportError):
 
 class FileError(CollocodeError, OSError):
     """A file is missing, unreadable or not what it claims to be."""
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return names for a message, cut where a reader would stop.
+
+    Examples
+    --------
+    >>> listed(["a", "b"]), listed([]), listed("abcdefghijk", most=3)
+    ('a, b', 'none', 'a, b, c and 8 more')
+    """
+    known = [str(name) for name in names]
+    if len(known) <= most:
+        return ", ".join(known) or "none"
+    return f"{', '.join(known[:most])} and {len(known) - most} more"

@@ -21,7 +21,7 @@ def shown_outputs() -> dict[str, tuple[str, float]]:
     found: dict[str, tuple[str, float]] = {}
     script = ""
     for block in blocks_of(ROOT / "docs" / "examples.md"):
-        included = re.search(r'--8<-- "examples/(\w+\.py)"', block.text)
+        included = re.search(r"--8<--\nexamples/(\w+\.py)", block.text)
         if included:
             script = included.group(1)
         elif block.language == "text" and block.follows and script:

@@ -49,7 +49,7 @@ def interval_text(low: float, high: float) -> str:
     >>> interval_text(0.983621, 1.010593), interval_text(0.01704, 0.03035)
     ('0.984 … 1.011', '0.0170 … 0.0303')
     >>> interval_text(1.2e-7, 3.4e-7), interval_text(98123.0, 101234.0)
-    ('1.20e-07 … 3.40e-07', '98120 … 101230')
+    ('1.2e-07 … 3.4e-07', '98100 … 101200')
     """
     half, size = 0.5 * (high - low), max(abs(low), abs(high))
     if not half > 0.0 or not math.isfinite(half):
@@ -70,7 +70,7 @@ def print_residuals(console: Console, rows: Sequence[Mapping[str, Any]]) -> None
     """Print by output what simulation leaves of the data, and whether that is white noise."""
     table = plain_table(
         *("output", "samples", "rms", "bias", "lag one", "p-value", ""),
-        title="Residuals of the simulation (p-value: Ljung-Box test of whiteness)",
+        title="Residuals of the simulation, Ljung-Box test",
     )
     for column in table.columns[1:6]:
         column.justify = "right"
@@ -128,7 +128,7 @@ def print_diagnosis(console: Console, diagnosis: Mapping[str, Any]) -> None:
             str(row["element"]) if in_time else "–",
             str(row["stage"]),
             Text(row["state"]),
-            f"{row['time']:.4g}" if in_time else "–",
+            f"{row['time']:.6g}" if in_time else "–",
             number(row["residual"], 2),
         )
     console.print()

@@ -119,7 +119,7 @@ def print_sweep(console: Console, name: str, table: pd.DataFrame, best: Any, hel
             number(row["training"]),
             str(row["iterations"]),
             f"{row['seconds']:.2f}",
-            Text(row["status"], "" if row["converged"] else "red"),
+            _status(row["status"]),
             "chosen" if chosen else "",
             style="bold green" if chosen else "",
         )
@@ -145,13 +145,21 @@ def print_multistart(console: Console, table: pd.DataFrame, best: int) -> None:
             number(row["simulated"]),
             str(row["iterations"]),
             f"{row['seconds']:.2f}",
-            Text(row["status"], "" if row["status"].startswith("converged (") else "red"),
+            _status(row["status"]),
             "best" if seed == best else "",
             style="bold green" if seed == best else "",
         )
     console.print()
     console.print(shown)
     console.print()
+
+
+def _status(status: str) -> Text:
+    """Return a status in a word or two; what converged in any way is not red."""
+    reason = status.split(" (", 1)[0]
+    if reason.startswith("converged"):
+        return Text("acceptable only" if reason != "converged" else reason)
+    return Text(reason, "red")
 
 
 def _value(value: Any) -> str:

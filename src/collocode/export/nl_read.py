@@ -18,6 +18,7 @@ from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
 
 Array = NDArray[np.float64]
+Expression = tuple[int | None, int, float]  # row (None: objective), beginning, factor
 _RARE = 4  # so many expressions of one shape get a mapped term of their own
 _GROWTH = 20  # canonical forms may be so many times longer than the file
 
@@ -138,10 +139,10 @@ def _functions(nl: NlText) -> Functions:
     rows, columns, data = zip(*entries, strict=True) if entries else ((), (), ())
     linear = sparse.csr_matrix((data, (rows, columns)), shape=(nl.constraints, nl.variables))
     sign = -1.0 if nl.maximise else 1.0
-    objective = []
+    objective: list[Expression] = []
     if nl.objective is not None:
         objective = [(None, at, sign * v) for at, v in summands(nl, nl.objective)]
-    bodies = [(i, at, 1.0) for i, at in nl.bodies.items() if not _is_zero(nl, at)]
+    bodies: list[Expression] = [(i, at, 1.0) for i, at in nl.bodies.items() if not _is_zero(nl, at)]
     terms = [*_terms(nl, objective), *_terms(nl, bodies)]
     if nl.gradient:
         terms.append(_linear_term(nl, sign))
@@ -153,7 +154,7 @@ def _is_zero(nl: NlText, at: int) -> bool:
     return nl.lines[at][0] == "n" and float(nl.lines[at][1:]) == 0.0
 
 
-def _terms(nl: NlText, expressions: list[tuple[int | None, int, float]]) -> list[MappedTerm]:
+def _terms(nl: NlText, expressions: list[Expression]) -> list[MappedTerm]:
     """Group expressions (row, beginning, factor) by shape; rare shapes become one term."""
     groups: dict[tuple[Any, ...], list[tuple[int, Shape]]] = {}
     budget = _GROWTH * len(nl.lines)
@@ -206,7 +207,7 @@ def _mapped(
     )
 
 
-def _bundled(nl: NlText, expressions: list[tuple[int | None, int, float]]) -> MappedTerm:
+def _bundled(nl: NlText, expressions: list[Expression]) -> MappedTerm:
     """Return one term for all expressions, with defined variables shared among them."""
     shape = Shape(nl)
     for _, at, factor in expressions:

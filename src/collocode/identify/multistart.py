@@ -19,6 +19,8 @@ from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
 
+_EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
+
 
 @dataclass(frozen=True, eq=False)
 class Multistart:
@@ -41,11 +43,13 @@ class Multistart:
 
     @property
     def best_seed(self) -> int:
-        """The seed of the best solution."""
+        """The seed of the best solution; of equal optima the first."""
         runs = list(zip(self.seeds, self.solutions, strict=True))
         converged = [(seed, s) for seed, s in runs if s.success]
         if converged:
-            return min(converged, key=lambda run: run[1].result.objective)[0]
+            least = min(s.result.objective for _, s in converged)
+            slack = _EQUAL * max(abs(least), 1e-300)
+            return next(seed for seed, s in converged if s.result.objective <= least + slack)
         return min(runs, key=lambda run: run[1].result.violation)[0]
 
 

@@ -26,7 +26,8 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
 
     Examples
     --------
-    >>> from collocode import Experiment, NeuralODE, MLP
+    >>> import numpy as np
+    >>> from collocode import MLP, Experiment, NeuralODE
     >>> t = np.linspace(0.0, 10.0, 101)
     >>> whole = Problem(NeuralODE(MLP((1, 4, 1))), Experiment(t, np.exp(-t), ("c",), name="run"))
     >>> parts = split(whole, 0.2)

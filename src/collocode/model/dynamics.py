@@ -92,7 +92,12 @@ class DynamicsLike(Protocol):
 
 @dataclass(frozen=True)
 class Dynamics:
-    """User-written dynamics; see the module docstring.
+    r"""User-written dynamics :math:`\dot x = f(t, x, u, p, \mathrm{NN}_\theta)`, known or in part.
+
+    The function is called once, with symbols: ``x``, ``u`` and ``p`` hold states, inputs and
+    parameters by name (``x.prey``, ``x["prey"]``, ``x[0]``), ``nn`` the networks
+    (``nn.growth(x.prey)``; with a single one, ``nn(x)``).  It may use arithmetic, NumPy and CasADi
+    functions, and no ``if`` on a state.
 
     Parameters
     ----------

@@ -19,7 +19,9 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """Weighted least squares.
+    r"""Weighted least squares :math:`\frac1M\sum_i w_i\,((h_i(x(t_i)) - y_i)/\sigma_i)^2`.
+
+    The sum runs over the `M` finite measurements; the :math:`w_i` are the experiments' weights.
 
     Parameters
     ----------

@@ -45,7 +45,10 @@ SMOOTH = frozenset(ACTIVATIONS) - {"relu"}
 
 @dataclass(frozen=True)
 class MLP:
-    """A fully connected network with one activation and a linear read-out.
+    r"""A fully connected network with one activation and a linear read-out.
+
+    .. math:: a_0 = (z - m)/s,\quad a_l = \varphi(W_l a_{l-1} + b_l),\quad
+              N(z) = r\,(W_L a_{L-1} + b_L)
 
     Parameters
     ----------

@@ -148,6 +148,14 @@ class Problem:
                     "at least 2 are needed."
                 )
 
+    def __repr__(self) -> str:
+        weights = sum(n.n_weights for n in self.dynamics.networks.values())
+        return (
+            f"Problem({self.name!r}, states={self.states}, experiments={len(self.experiments)}, "
+            f"measurements={self.n_measurements}, parameters={len(self.dynamics.parameters)}, "
+            f"weights={weights})"
+        )
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the measured outputs."""

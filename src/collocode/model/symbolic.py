@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,4 +148,19 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
     if strange:
         raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")
-    return ca.densify(column)
+    column = ca.densify(column)
+    if _has_nan(column):
+        raise InputError(
+            f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
+            "numpy, and check constants."
+        )
+    return column
+
+
+def _has_nan(column: ca.SX) -> bool:
+    function = ca.Function("constants", ca.symvar(column), [column])
+    constant = int(ca.OP_CONST)
+    return any(
+        function.instruction_id(k) == constant and math.isnan(function.instruction_constant(k))
+        for k in range(function.n_instructions())
+    )

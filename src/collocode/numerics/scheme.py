@@ -39,7 +39,9 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    r"""One discretization scheme; see the module docstring for the rows that it stands for.
+    r"""One discretization scheme: the nodes and matrices of the rows of an element.
+
+    .. math:: \sum_{j} D_{kj} X_j - h \sum_j B_{kj}\, f(t+\tau_j h, X_j) = 0,\qquad k=1,\dots,m
 
     Parameters
     ----------

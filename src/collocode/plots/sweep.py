@@ -42,7 +42,8 @@ def sweep_curve(sweep: Sweep) -> Figure:
         ax.plot(x[order], shown[order], label=labels[key], **look)
         ax.plot(x[~solved], shown[~solved], **{**quiet, "markerfacecolor": "white"}, zorder=4)
         lost = np.isinf(y)
-        ax.plot(x[lost], np.full(lost.sum(), top), **{**quiet, "marker": "^"}, clip_on=False)
+        if lost.any():
+            ax.plot(x[lost], np.full(lost.sum(), top), **{**quiet, "marker": "^"}, clip_on=False)
     _mark(ax, sweep, x, errors["validation"])
     ax.set_xlabel(sweep.name)
     ax.set_ylabel("mean squared residual / spread²")
@@ -58,11 +59,21 @@ def _axis(ax: Axes, values: list[Any]) -> Array:
         ax.set_xticks(range(len(values)), [str(v) for v in values])
         return np.arange(len(values), dtype=float)
     x = np.array(values, dtype=float)
-    if x.min() > 0.0 and x.max() > WIDE * x.min():
+    ticks = np.sort(x)
+    if x.min() > 0.0 and (_geometric(ticks) or x.max() > WIDE * x.min()):
         ax.set_xscale("log")
-    elif len(x) <= 12:
-        ax.set_xticks(np.sort(x), [f"{v:g}" for v in np.sort(x)])
+    if len(x) <= 12 and x.max() <= 100.0 * max(x.min(), 1e-300):
+        ax.set_xticks(ticks, [f"{v:g}" for v in ticks])
+        ax.minorticks_off()
     return x
+
+
+def _geometric(ticks: Array) -> bool:
+    """Whether positive values grow by about the same factor from one to the next."""
+    if len(ticks) < 3:
+        return False
+    factors = ticks[1:] / ticks[:-1]
+    return bool(factors.max() <= 1.35 * factors.min())
 
 
 def _limits(ax: Axes, errors: list[Array]) -> float:

@@ -69,6 +69,12 @@ class TrainedModel:
     networks: Mapping[str, MLP]
     theta: Array
 
+    def __repr__(self) -> str:
+        return (
+            f"TrainedModel(states={self.states}, inputs={self.inputs}, "
+            f"parameters={self.parameter_names}, weights={len(self.theta)})"
+        )
+
     @cached_property
     def function(self) -> ca.Function:
         """f as a CasADi Function (t, x, u, p, theta) -> dx."""
@@ -104,6 +110,8 @@ class TrainedModel:
         """Return a network as a callable; the name may be left out if there is one only."""
         if name is None and len(self.networks) == 1:
             name = next(iter(self.networks))
+        if name is None and not self.networks:
+            raise InputError("this model has no networks, only physical parameters.")
         if name not in self.networks:
             known = ", ".join(self.networks) or "none"
             raise InputError(f"there is no network {name!r}; there are: {known}.")

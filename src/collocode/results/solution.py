@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, listed
 from ..model.experiment import Experiment
 from ..model.problem import Truth
 from ..model.symbolic import output_function, rhs_function
@@ -46,6 +46,9 @@ class Trajectory:
     states: Array
     multipliers: Array
     parameters: Array
+
+    def __repr__(self) -> str:
+        return f"Trajectory({self.experiment.name!r}, {self.mesh}, nodes={len(self.times)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +130,13 @@ class Solution:
     def status(self) -> str:
         """Termination and worth of the point, in words."""
         return f"{self.result.termination.value} ({self.result.status.value})"
+
+    def __repr__(self) -> str:
+        return (
+            f"Solution({self.name!r}, {self.status}, objective={self.result.objective:.6g}, "
+            f"iterations={self.result.iterations}, experiments={len(self.trajectories)}, "
+            f"parameters={len(self.model.parameter_names)}, weights={len(self.model.theta)})"
+        )
 
     # ---- what was learnt ---------------------------------------------------------------------
 
@@ -231,7 +241,7 @@ class Solution:
         if isinstance(experiment, str):
             if experiment not in names:
                 raise InputError(
-                    f"there is no experiment {experiment!r}; there are: {', '.join(names)}."
+                    f"there is no experiment {experiment!r}; there are: {listed(names)}."
                 )
             return names.index(experiment)
         if not -len(names) <= experiment < len(names):
@@ -250,7 +260,13 @@ class Solution:
         return pd.DataFrame(columns)
 
     def save(self, path: Any) -> None:
-        """Write the solution to an ``.npz`` file of plain numbers and text."""
+        """Write the solution to an ``.npz`` file of plain numbers and text, for `load`.
+
+        Raises
+        ------
+        FileError
+            The folder is missing or cannot be written.
+        """
         from .store import save
 
         save(self, path)

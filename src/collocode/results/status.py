@@ -70,6 +70,13 @@ class SolverResult:
     linear_solver: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return (
+            f"SolverResult({self.termination.value} ({self.status.value}), "
+            f"objective={self.objective:.6g}, violation={self.violation:.1e}, "
+            f"iterations={self.iterations}, {self.solver} through {self.interface})"
+        )
+
     @property
     def iterations(self) -> int:
         """Number of iterations."""

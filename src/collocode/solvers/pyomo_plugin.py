@@ -63,7 +63,7 @@ def register() -> type:
     except ImportError as error:
         raise MissingDependency("this Pyomo is too old; run: pip install 'pyomo>=6.10'.") from error
 
-    class CollocodeIpopt(SolverBase):  # type: ignore[misc]
+    class CollocodeIpopt(SolverBase):
         """IPOPT from the casadi wheel, for any continuous Pyomo model."""
 
         name = NAME
@@ -211,12 +211,12 @@ def _loader(model: Any, order: Any, sol: Sol) -> Any:
     }
     costs = ComponentMap((v, sum(b.get(v, 0.0) for b in bounds.values())) for v in order.variables)
 
-    def chosen(all_of_them: Mapping[Any, float], wanted: Any) -> Mapping[Any, float]:
+    def chosen(all_of_them: Any, wanted: Any) -> Any:
         if wanted is None:
             return all_of_them
         return type(all_of_them)((key, all_of_them[key]) for key in wanted)
 
-    class Loader(SolutionLoader):  # type: ignore[misc]
+    class Loader(SolutionLoader):
         _pyomo_model = model
 
         def get_number_of_solutions(self) -> int:

@@ -41,7 +41,9 @@ def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -
     Parameters
     ----------
     nlp : from `discretize`.
-    strategy : one of the names above, a `Solution` of a like problem, or (columns,) values.
+    strategy : ``gradient_matching`` (smoothed data, weights and parameters fitted to their slopes),
+        ``horizon`` (fits of growing windows), ``smoothing``, ``interpolate``, ``simulate``, a
+        `Solution` of a like problem, or (columns,) values.
     seed : of the random weights.
 
     Raises

@@ -64,6 +64,13 @@ class NLP:
             self._cache[key] = make()
         return self._cache[key]
 
+    def __repr__(self) -> str:
+        elements = sum(part.mesh.elements for part in self.layout.experiments)
+        return (
+            f"NLP({self.problem.name!r}, {self.scheme}, elements={elements}, "
+            f"variables={self.columns}, constraints={self.rows})"
+        )
+
     @property
     def columns(self) -> int:
         """Number of variables."""

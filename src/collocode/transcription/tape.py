@@ -58,6 +58,9 @@ class Tape:
     operands: NDArray[np.int32]
     constants: NDArray[np.float64]
 
+    def __repr__(self) -> str:
+        return f"Tape(inputs={self.inputs}, outputs={self.outputs}, operations={len(self.code)})"
+
     @classmethod
     def of(cls, function: ca.Function) -> Tape:
         """Record a CasADi function; an MX function is expanded first.

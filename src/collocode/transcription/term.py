@@ -81,6 +81,9 @@ class MappedTerm:
             scattered,
         )
 
+    def __repr__(self) -> str:
+        return f"MappedTerm({self.name!r}, points={self.points}, values={self.value.numel()})"
+
     @property
     def points(self) -> int:
         """Number K of points."""

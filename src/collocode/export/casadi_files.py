@@ -1,0 +1,94 @@
+r"""NLPs and trained models as CasADi Functions, in files and as C code.
+
+The functions of an NLP, all of (x, p): ``nlp`` -> (f, g), as ``casadi.nlpsol`` takes it;
+``nlp_grad_f``, ``nlp_jac_g`` and ``nlp_hess_l`` (upper triangle; also of lam_f, lam_g), which
+``nlpsol`` takes as options; and ``nlp_data`` () -> (x0, p, lbx, ubx, lbg, ubg).
+A trained right-hand side is ``rhs`` (t, x, u) -> dx with weights and parameters put in.
+
+Reading a ``.casadi`` file is CasADi's business: it may load libraries that the file names, and
+crash on a corrupt one.  Read those only that you trust; a saved fit (``.npz``) is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import casadi as ca
+
+from ..errors import FileError
+from ..transcription.nlp import NLP
+from .files import read_bytes, replacing
+
+LARGEST = 2**31  # bytes
+_C_OPTIONS = {"with_header": False, "verbose": False, "casadi_int": "long long int"}
+
+
+def nlp_functions(nlp: NLP) -> dict[str, ca.Function]:
+    """Return the functions of an NLP by name; see the module docstring."""
+    x, p = ca.MX.sym("x", nlp.columns), ca.MX.sym("p", len(nlp.p))
+    f = nlp.functions
+    both = [f.objective(x, p), f.constraints(x, p)]
+    bounds = (nlp.lower, nlp.upper, nlp.row_lower, nlp.row_upper)
+    data = [ca.MX(ca.DM(v.tolist())) for v in (nlp.start, nlp.p, *bounds)]
+    names = ["x0", "p", "lbx", "ubx", "lbg", "ubg"]
+    return {
+        "nlp": ca.Function("nlp", [x, p], both, ["x", "p"], ["f", "g"]),
+        "nlp_grad_f": f.gradient,
+        "nlp_jac_g": f.jacobian,
+        "nlp_hess_l": f.hessian,
+        "nlp_data": ca.Function("nlp_data", [], data, [], names),
+    }
+
+
+def save_functions(functions: Mapping[str, ca.Function], path: str | Path) -> None:
+    """Write functions into one file; ``casadi.FileDeserializer(path).unpack()`` reads them too.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written.
+    """
+    with replacing(Path(path)) as (aside,):
+        serializer = ca.FileSerializer(str(aside))
+        serializer.pack(list(functions.values()))
+        del serializer  # closes the file
+
+
+def load_functions(path: str | Path) -> dict[str, ca.Function]:
+    """Read what `save_functions` wrote, by name; only from a source that you trust.
+
+    Raises
+    ------
+    FileError
+        Missing, or not such a file as far as CasADi notices.
+    """
+    source = Path(path)
+    if not read_bytes(source, LARGEST, "CasADi functions"):
+        raise FileError(f"{source} is empty.")
+    try:
+        found = ca.FileDeserializer(str(source)).unpack()
+    except Exception as error:  # CasADi raises what its C++ code happened to throw
+        raise FileError(f"{source} holds no CasADi functions that can be read.") from error
+    functions = found if isinstance(found, list) else [found]
+    if not all(isinstance(f, ca.Function) for f in functions):
+        raise FileError(f"{source} holds something else than CasADi functions.")
+    return {f.name(): f for f in functions}
+
+
+def write_c(functions: Sequence[ca.Function] | Mapping[str, ca.Function], path: str | Path) -> None:
+    """Write functions as one C file without dependencies, callable through ``casadi.external``.
+
+    Compile it by ``cc -O2 -fPIC -shared model.c -o model.so -lm``.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written.
+    """
+    target = Path(path)
+    generator = ca.CodeGenerator(target.name, _C_OPTIONS)
+    for function in functions.values() if isinstance(functions, Mapping) else functions:
+        generator.add(function)
+    with replacing(target) as (aside,):
+        aside.write_text(generator.dump(), encoding="utf-8")

@@ -1,0 +1,114 @@
+r"""The trained ODE as a Modelica model (text, Modelica 3.4), from its tape.
+
+States, inputs and parameters keep their names where Modelica allows them; shared results of the
+right-hand side are protected variables.  An FMU follows from any Modelica tool
+(``buildModelFMU`` of OpenModelica); we make none ourselves, because that takes a compiler for every
+platform, and the Python packages that need none (PythonFMU) put a Python interpreter into the FMU.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..results.model import TrainedModel
+from ..results.solution import Solution
+from ..transcription.tape import ARITY, NAMES, Tape
+from .files import replacing
+
+_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+              "tanh", "atan2", "floor", "ceil", "sign")  # fmt: skip
+_FORMS: dict[str, Callable[..., str]] = {
+    "add": "({} + {})".format, "sub": "({} - {})".format, "mul": "({} * {})".format,
+    "div": "({} / {})".format, "pow": "({} ^ {})".format, "constpow": "({} ^ {})".format,
+    "assign": "{}".format, "neg": "(-{})".format, "sq": "({0} ^ 2)".format,
+    "twice": "(2 * {})".format, "inv": "(1 / {})".format, "fabs": "abs({})".format,
+    "fmin": "min({}, {})".format, "fmax": "max({}, {})".format, "fmod": "rem({}, {})".format,
+    "hypot": "sqrt({} ^ 2 + {} ^ 2)".format, "log1p": "log(1 + {})".format,
+    "expm1": "(exp({}) - 1)".format, "asinh": "log({0} + sqrt({0} ^ 2 + 1))".format,
+    "acosh": "log({0} + sqrt({0} ^ 2 - 1))".format,
+    "atanh": "(0.5 * log((1 + {0}) / (1 - {0})))".format,
+    **{name: f"{name}({{}})".format for name in _FUNCTIONS if name != "atan2"},
+    "atan2": "atan2({}, {})".format,
+}  # fmt: skip
+_KEYWORDS = frozenset(
+    ["der", "time", "model", "end", "parameter", "Real", "input", "output", "protected", "equation", "if", "then", "else", "and", "or", "not", "for", "loop", "in", "each", "when", "initial", "algorithm", "function"]
+)
+
+
+def modelica_text(solution: Solution, name: str = "") -> str:
+    """Return the trained model as Modelica text; initial states are the first experiment's.
+
+    Raises
+    ------
+    InputError
+        An operation that Modelica lacks.
+    """
+    model = solution.model
+    used: set[str] = set()
+    states, inputs, parameters = (
+        [_identifier(n, used) for n in names]
+        for names in (model.states, model.inputs, model.parameter_names)
+    )
+    lines, derivatives = _equations(model, states, inputs, parameters)
+    start = solution.trajectories[0].states[0].tolist()
+    text = [f"model {_identifier(name or solution.name or 'Trained', set())}"]
+    values = zip(parameters, model.parameters.tolist(), strict=True)
+    text += [f"  parameter Real {n} = {_number(v)};" for n, v in values]
+    text += [f"  input Real {n};" for n in inputs]
+    text += [
+        f"  Real {n}(start = {_number(v)}, fixed = true);"
+        for n, v in zip(states, start, strict=True)
+    ]
+    text += ["protected", f"  Real v_[{len(lines)}];"] if lines else []
+    text += ["equation", *(f"  v_[{k}] = {line};" for k, line in enumerate(lines, start=1))]
+    text += [f"  der({n}) = {d};" for n, d in zip(states, derivatives, strict=True)]
+    return "\n".join([*text, f"end {text[0].split()[1]};", ""])
+
+
+def write_modelica(solution: Solution, path: str | Path, name: str = "") -> None:
+    """Write `modelica_text` to a file."""
+    text = modelica_text(solution, name or Path(path).stem)
+    with replacing(Path(path)) as (aside,):
+        aside.write_text(text, encoding="utf-8")
+
+
+def _equations(
+    model: TrainedModel, states: list[str], inputs: list[str], parameters: list[str]
+) -> tuple[list[str], list[str]]:
+    """Return the right sides of ``v_[1]``, ``v_[2]``, ... and those of the derivatives."""
+    tape = Tape.of(model.function)
+    absent = {NAMES[c] for c in tape.code.tolist()} - {*_FORMS, "const", "input", "output"}
+    if absent:
+        raise InputError(f"Modelica has no {', '.join(sorted(absent))}; rewrite it smoothly.")
+    lines: list[str] = []
+
+    def recorded(form: Callable[..., str]) -> Callable[..., str]:
+        def apply(*operands: Any) -> str:
+            texts = [v if isinstance(v, str) else _number(v) for v in operands]
+            lines.append(form(*texts))
+            return f"v_[{len(lines)}]"
+
+        return apply
+
+    operations = {name: recorded(form) for name, form in _FORMS.items() if name in ARITY}
+    theta = [_number(v) for v in model.theta.tolist()]
+    arguments: list[Iterable[str]] = [["time"], states, inputs, parameters, theta]
+    results = tape.replay([list(a) for a in arguments], operations)[0]
+    return lines, [v if isinstance(v, str) else _number(v) for v in results]
+
+
+def _number(value: float) -> str:
+    return f"({value!r})" if value < 0 else repr(value)
+
+
+def _identifier(name: str, used: set[str]) -> str:
+    safe = re.sub(r"\W", "_", name, flags=re.ASCII)
+    safe = f"n{safe}" if not safe[:1].isalpha() or safe in _KEYWORDS else safe
+    while safe in used:
+        safe += "_"
+    used.add(safe)
+    return safe

@@ -1,0 +1,191 @@
+r"""Trained networks as ONNX files, and back.
+
+Written: opset 17, one input ``z`` of shape (N, inputs), one output ``y`` of shape (N, outputs), and
+the operators Sub, Mul, Gemm, Tanh, Sigmoid, Relu, Abs, Neg, Exp, Log, Add.  A softplus is written
+as max(a, 0) + log(1 + exp(−|a|)), because onnxruntime has the operator in single precision only.
+Numbers are float64, or float32 on request.
+
+Read: chains of layers (Gemm, or MatMul and Add) with one activation, as PyTorch, Keras and this
+module write them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, MissingDependency
+from ..results.model import TrainedNetwork
+from .files import replacing
+
+Array = NDArray[np.float64]
+OPSET, IR_VERSION = 17, 8
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """What was written.
+
+    Attributes
+    ----------
+    path, opset, dtype : the file, its operator set and its number type.
+    error : largest difference from the network itself at 1000 random inputs, by onnxruntime where
+        it is installed and else by ONNX's own reference evaluator.
+    """
+
+    path: Path
+    opset: int
+    dtype: str
+    error: float
+
+
+def onnx_package() -> Any:
+    """Return ``onnx``.
+
+    Raises
+    ------
+    MissingDependency
+        If it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingDependency(
+            "ONNX is not installed; run: pip install 'collocode[exchange]'."
+        ) from error
+    return onnx
+
+
+def write_onnx(network: TrainedNetwork, path: str | Path, dtype: str = "float64") -> OnnxFile:
+    """Write a trained network as an ONNX file.
+
+    Parameters
+    ----------
+    network : as ``solution.network()`` returns it.
+    dtype : ``float64`` or ``float32``.
+
+    Raises
+    ------
+    InputError
+        Another dtype.
+    FileError
+        The folder cannot be written.
+    MissingDependency
+        ``onnx`` is not installed.
+    """
+    if dtype not in ("float64", "float32"):
+        raise InputError(f"dtype must be 'float64' or 'float32', not {dtype!r}.")
+    onnx = onnx_package()
+    target = Path(path)
+    graph = _Graph(onnx, dtype)
+    _build(graph, network)
+    model = graph.model(network)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString(deterministic=True)
+    with replacing(target) as (aside,):
+        aside.write_bytes(content)
+    z = np.random.default_rng(0).normal(size=(1000, network.network.inputs))
+    if network.network.shift:
+        z += np.array(network.network.shift)
+    difference = evaluate(content, z) - network(z.astype(dtype).astype(float))
+    return OnnxFile(target, OPSET, dtype, float(np.abs(difference).max()))
+
+
+def evaluate(model: bytes, z: Array) -> Array:
+    """Evaluate a serialized model at one input a row."""
+    onnx = onnx_package()
+    proto: Any = onnx.load_model_from_string(model)
+    entry = proto.graph.input[0]
+    kind = onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
+    if importlib.util.find_spec("onnxruntime") is None:
+        from onnx.reference import ReferenceEvaluator
+
+        run: Any = ReferenceEvaluator(proto).run
+    else:
+        import onnxruntime
+
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = 1
+        run = onnxruntime.InferenceSession(model, settings, ["CPUExecutionProvider"]).run
+    return np.asarray(run(None, {str(entry.name): z.astype(kind)})[0], dtype=np.float64)
+
+
+class _Graph:
+    """Nodes and constants, appended one after the other."""
+
+    def __init__(self, onnx: Any, dtype: str) -> None:
+        self._onnx, self._dtype = onnx, np.dtype(dtype)
+        self._kind = onnx.helper.np_dtype_to_tensor_dtype(self._dtype)
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def constant(self, name: str, values: Any) -> str:
+        """Add a constant; return its name."""
+        array = np.asarray(values, dtype=float).astype(self._dtype)
+        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node; return the name of its output."""
+        output = f"{operator.lower()}{len(self._nodes)}"
+        made = self._onnx.helper.make_node(operator, list(inputs), [output], output, **attributes)
+        self._nodes.append(made)
+        return output
+
+    def model(self, network: TrainedNetwork) -> Any:
+        """Return the model; the last node's output is ``y``."""
+        helper = self._onnx.helper
+        self._nodes[-1].output[0] = "y"
+        sizes = network.network.sizes
+        made = helper.make_model(
+            helper.make_graph(
+                self._nodes,
+                "network",
+                [helper.make_tensor_value_info("z", self._kind, ["N", sizes[0]])],
+                [helper.make_tensor_value_info("y", self._kind, ["N", sizes[-1]])],
+                self._constants,
+            ),
+            producer_name="collocode",
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+        )
+        note = {"sizes": list(sizes), "activation": network.network.activation}
+        helper.set_model_props(made, {"collocode": json.dumps(note)})
+        return made
+
+
+def _build(graph: _Graph, trained: TrainedNetwork) -> None:
+    network = trained.network
+    a = "z"
+    if network.shift:
+        a = graph.node("Sub", a, graph.constant("shift", network.shift))
+    if network.scale:
+        a = graph.node("Mul", a, graph.constant("scale", 1.0 / np.array(network.scale)))
+    layers = network.matrices(trained.weights)
+    for number, (W, b) in enumerate(layers, start=1):
+        names = graph.constant(f"W{number}", W), graph.constant(f"b{number}", b)
+        a = graph.node("Gemm", a, *names, transB=1)
+        if number < len(layers):
+            a = _activation(graph, network.activation, a)
+    if network.output_scale:
+        graph.node("Mul", a, graph.constant("output_scale", network.output_scale))
+
+
+def _activation(graph: _Graph, name: str, a: str) -> str:
+    simple = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "linear": "Identity"}
+    if name in simple:
+        return graph.node(simple[name], a)
+    if name == "swish":
+        return graph.node("Mul", a, graph.node("Sigmoid", a))
+    one = "one"
+    if not any(c.name == one for c in graph._constants):
+        graph.constant(one, 1.0)
+    decay = graph.node("Exp", graph.node("Neg", graph.node("Abs", a)))
+    tail = graph.node("Log", graph.node("Add", decay, one))
+    return graph.node("Add", graph.node("Relu", a), tail)
