@@ -3,9 +3,9 @@
 The truth is y1' = -k1 y1 + k3 y2 y3, y2' = k1 y1 - k3 y2 y3 - k2 y2^2, y3' = k2 y2^2 with k1 = 0.04,
 k2 = 3e7, k3 = 1e4 and y(0) = (1, 0, 0), integrated by SciPy's Radau at a relative tolerance of 1e-10.
 For training 46 samples, evenly spaced in log t, 1e-4 ... 1e5; for testing the start (0.5, 0, 0.5) at
-the same times.  The measured values are y1, 1e4 y2 and y3, each multiplied by exp(0.03 n) with
-standard normal n from ``numpy.random.default_rng(7)``.  Run it from anywhere; it writes the files
-beside itself, always the same bytes.
+the same times.  The measured values are y1, 1e4 y2 and y3, with independent normal noise of standard
+deviation 0.01 from ``numpy.random.default_rng(7)``.  A first row without values marks t = 0, where
+the reaction starts.  Run it from anywhere; it writes the files beside itself, always the same bytes.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 K1, K2, K3 = 0.04, 3.0e7, 1.0e4
-FIRST, LAST, SAMPLES, SIGMA, SEED = 1e-4, 1e5, 46, 0.03, 7
+FIRST, LAST, SAMPLES, SIGMA, SEED = 1e-4, 1e5, 46, 0.01, 7
 FILES = {"robertson.csv": (1.0, 0.0, 0.0), "robertson_test.csv": (0.5, 0.0, 0.5)}
 
 
@@ -30,12 +30,14 @@ def main() -> None:
         path = solve_ivp(
             robertson, (0.0, LAST), initial, "Radau", times, rtol=1e-10, atol=1e-16, max_step=LAST / 50
         )
-        factors = np.exp(SIGMA * rng.standard_normal((SAMPLES, 3)))
-        table = np.column_stack([times, path.y.T * [1.0, 1e4, 1.0] * factors])
+        table = path.y.T * [1.0, 1e4, 1.0] + SIGMA * rng.standard_normal((SAMPLES, 3))
+        lines = ["t,y1,y2_e4,y3", "0,,,"]
+        lines += [
+            ",".join(f"{v:.7g}" for v in (t, *row)) for t, row in zip(times, table, strict=True)
+        ]
         target = Path(__file__).with_name(name)
-        header = "t,y1,y2_e4,y3"
-        np.savetxt(target, table, fmt="%.7g", delimiter=",", header=header, comments="")
-        print(f"wrote {target.name} ({SAMPLES} rows)")
+        target.write_text("\n".join(lines) + "\n")
+        print(f"wrote {target.name} ({len(lines) - 1} rows)")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_the_network_is_a_plain_callable(neural):
         neural.network("g")
     with pytest.raises(cc.InputError, match="the network has 2 inputs"):
         neural.network()([1.0, 2.0, 3.0])
-    with pytest.raises(cc.InputError, match="no network None; there are: none"):
+    with pytest.raises(cc.InputError, match="has no networks"):
         cc.fit(decay()).network()
 
 

@@ -10,6 +10,13 @@ import typer
 Model = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="Python file that defines problem(...).")
 ]
+NlOptions = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME=VALUE]...", help="IPOPT options, if MODEL is an .nl file."),
+]
+Ampl = Annotated[
+    bool, typer.Option("-AMPL", help="MODEL is the stub of an .nl file; behave as AMPL expects.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

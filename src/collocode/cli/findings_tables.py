@@ -12,6 +12,7 @@ from rich.text import Text
 from .terminal import number, plain_table
 
 SHOWN_RESIDUALS = 6
+WHITE = 0.05  # p-values above it speak of white noise
 
 
 def print_parameters(
@@ -88,27 +89,35 @@ def print_residuals(console: Console, rows: Sequence[Mapping[str, Any]]) -> None
         )
     console.print()
     console.print(table)
+    if any(row["p_value"] is not None and row["p_value"] <= WHITE for row in rows):
+        note = "Residuals that are not white: the model misses something that lasts in time."
+        console.print(Text(note, "dim"))
 
 
 def _verdict(row: Mapping[str, Any]) -> Text:
     if row["p_value"] is None:
         return Text("")
-    if row["p_value"] > 0.05:
+    if row["p_value"] > WHITE:
         return Text("white", "green")
     where = f" in {row['experiment']!r}" if row["experiment"] else ""
-    return Text(f"not white{where}: the model misses something", "yellow")
+    return Text(f"not white{where}", "yellow")
+
+
+def _time(time: float) -> str:
+    return f"{time:.4g}" if abs(time) < 1e3 else f"{time:.6g}"
 
 
 def print_diagnosis(console: Console, diagnosis: Mapping[str, Any]) -> None:
     """Print where functions are not finite and which equations are violated most."""
-    broken, violated = diagnosis["not_finite"], diagnosis["violated"]
+    broken = diagnosis["not_finite"]
+    violated = [row for row in diagnosis["violated"] if row["residual"] is not None]
     if broken:
         first = broken[0]
-        at_least = "at least " if len(broken) >= 10 else ""
+        more = " or more" if len(broken) >= 10 else ""
         console.print()
         console.print(
             Text(
-                f"Not finite at {at_least}{len(broken)} points, first: {first['term']} of "
+                f"Not finite at {len(broken)} points{more}, first: {first['term']} of "
                 f"{first['experiment']!r} at t = {first['time']:g}",
                 "red",
             ),
@@ -128,7 +137,7 @@ def print_diagnosis(console: Console, diagnosis: Mapping[str, Any]) -> None:
             str(row["element"]) if in_time else "–",
             str(row["stage"]),
             Text(row["state"]),
-            f"{row['time']:.6g}" if in_time else "–",
+            _time(row["time"]) if in_time else "–",
             number(row["residual"], 2),
         )
     console.print()

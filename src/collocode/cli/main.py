@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .arguments import (
+    Ampl,
     Debug,
     Degree,
     Deterministic,
@@ -15,6 +16,7 @@ from .arguments import (
     Help,
     Interface,
     Model,
+    NlOptions,
     NoPlots,
     Options,
     Out,
@@ -87,10 +89,22 @@ def solve(
     no_plots: NoPlots = False,
     debug: Debug = False,
     show_help: Help = False,
+    words: NlOptions = None,
+    ampl: Ampl = False,
 ) -> None:
-    """Fit MODEL and report. Exit status 0 only if it was solved."""
+    """Fit MODEL and report. Exit status 0 only if it was solved.
+
+    MODEL may also be an AMPL .nl file: it is solved by IPOPT, and its .sol file written.
+    """
     with guarded(debug):
         path = _ready(context, model, show_help)
+        if ampl or path.suffix == ".nl":
+            from .ampl import run_nl
+
+            given = [*(option or ()), *(words or ())]
+            raise typer.Exit(run_nl(path, given, deterministic, ampl, out))
+        if words:
+            raise typer.BadParameter(f"unexpected {words[0]!r}; give options by --option.", context)
         from .choices import Choices
         from .solve import run_solve
 
@@ -181,6 +195,56 @@ def multistart(
         more = (interface, tuple(option or ()), deterministic)
         choices = Choices(scheme, degree, elements, start, None, *more)
         status = run_multistart(path, settings or [], choices, seeds, out, not no_plots)
+    raise typer.Exit(status)
+
+
+@app.command(context_settings=OWN_HELP)
+def export(
+    context: typer.Context,
+    model: Model = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of the NLP: .nl, .gms, .bar, .lp, .casadi, .c. Of the trained model (MODEL is "
+            "solved, or a saved fit): .onnx, .npz, .mo, and of a saved fit .casadi and .c.",
+        ),
+    ] = None,
+    solve_first: Annotated[
+        bool, typer.Option("--solve", help="Solve, and write point and multipliers too.")
+    ] = False,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Write tanh and its like with exp (SCIP, BARON).")
+    ] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Write scaling_factor suffixes (.nl).")
+    ] = False,
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which network, if there are several.")
+    ] = None,
+    settings: Settings = None,
+    scheme: Scheme = None,
+    degree: Degree = None,
+    elements: Elements = None,
+    start: Start = None,
+    seed: Seed = None,
+    option: Options = None,
+    debug: Debug = False,
+    show_help: Help = False,
+) -> None:
+    """Write MODEL, or a saved fit, for other tools."""
+    with guarded(debug):
+        path = _ready(context, model, show_help)
+        if to is None:
+            raise typer.BadParameter("give a file, say --to model.nl.", context, param_hint="--to")
+        from .choices import Choices
+        from .export import Form, run_export
+
+        choices = Choices(
+            scheme, degree, elements, start, seed, "casadi", tuple(option or ()), False
+        )
+        form = Form(rewrite, scaling, network)
+        status = run_export(path, to, settings or [], choices, form, solve_first)
     raise typer.Exit(status)
 
 

@@ -63,9 +63,13 @@ def _facts(report: Mapping[str, Any]) -> dict[str, str]:
         "scheme": f"{scheme['name']}, degree {scheme['degree']} (order {scheme['order']}), {meshes}",
         "solver": f"{solver['name']} through {solver['interface']}{linear}",
         "time": _times(report["seconds"]),
-        "objective": f"{report['result']['objective']:.6g}, largest violation "
-        f"{report['result']['violation']:.1e}",
+        "objective": f"{_or_nan(report['result']['objective'], '.6g')}, largest violation "
+        f"{_or_nan(report['result']['violation'], '.1e')}",
     }
+
+
+def _or_nan(value: float | None, form: str) -> str:
+    return "not finite" if value is None else format(value, form)
 
 
 def _times(seconds: Mapping[str, float]) -> str:
@@ -107,7 +111,7 @@ def print_sweep(console: Console, name: str, table: pd.DataFrame, best: Any, hel
     """Print a sweep by value; the chosen one is marked."""
     shown = plain_table(
         *(name, "held-out\nerror", "training\nerror", "iterations", "seconds", "status", ""),
-        title=f"Sweep over {name}; held out: {held}",
+        title=f"Sweep over {name}",
     )
     for column in shown.columns[:5]:
         column.justify = "right"
@@ -125,7 +129,7 @@ def print_sweep(console: Console, name: str, table: pd.DataFrame, best: Any, hel
         )
     console.print()
     console.print(shown)
-    note = "Errors are mean squares of simulated residuals, in units of each output's spread."
+    note = f"Held out: {held}. Errors are mean squares of simulated residuals, in units of spread²."
     console.print(Text(note, "dim"))
     console.print()
 

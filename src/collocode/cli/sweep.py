@@ -116,8 +116,9 @@ def _present(task: Task, found: Sweep, held: Held, folder: Folder | None, with_p
 
 def _texts(name: str, values: Sequence[Any]) -> list[str]:
     """Return the values as the checkpoint names them, in the order in which they are fitted."""
-    ordered = sorted(values, reverse=True) if name == "regularisation" else values
-    return [str(value) for value in ordered]
+    if name == "regularisation":
+        return [str(value) for value in sorted((float(v) for v in values), reverse=True)]
+    return [str(value) for value in values]
 
 
 def _table(name: str, values: Sequence[Any], done: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ crash on a corrupt one.  Read those only that you trust; a saved fit (``.npz``) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -90,5 +91,7 @@ def write_c(functions: Sequence[ca.Function] | Mapping[str, ca.Function], path: 
     generator = ca.CodeGenerator(target.name, _C_OPTIONS)
     for function in functions.values() if isinstance(functions, Mapping) else functions:
         generator.add(function)
+    # CasADi adds an offset to a null pointer where a mapped argument is empty; GCC 14 refuses that
+    code = re.sub(r"\b0\+ ?i\*0\b", "0", generator.dump())
     with replacing(target) as (aside,):
-        aside.write_text(generator.dump(), encoding="utf-8")
+        aside.write_text(code, encoding="utf-8")

@@ -35,7 +35,32 @@ _FORMS: dict[str, Callable[..., str]] = {
     "atan2": "atan2({}, {})".format,
 }  # fmt: skip
 _KEYWORDS = frozenset(
-    ["der", "time", "model", "end", "parameter", "Real", "input", "output", "protected", "equation", "if", "then", "else", "and", "or", "not", "for", "loop", "in", "each", "when", "initial", "algorithm", "function"]
+    [
+        "der",
+        "time",
+        "model",
+        "end",
+        "parameter",
+        "Real",
+        "input",
+        "output",
+        "protected",
+        "equation",
+        "if",
+        "then",
+        "else",
+        "and",
+        "or",
+        "not",
+        "for",
+        "loop",
+        "in",
+        "each",
+        "when",
+        "initial",
+        "algorithm",
+        "function",
+    ]
 )
 
 

@@ -89,7 +89,7 @@ def sweep(
         raise InputError(f"the sweep over {name!r} has no values.")
     make = _factory(problem, name)
     if name == "regularisation":
-        values = sorted((float(v) for v in values), reverse=True)
+        values = sorted((L2(float(v)).strength for v in values), reverse=True)
     values = list(values)
     place = None if checkpoint is None else Path(checkpoint)
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
