@@ -8,7 +8,7 @@ from a start a decade or more off.  The run begins with pure A, 1 mol/l, at t = 
 1e4 y2 and y3 (mol/l) are spaced evenly in log t from 1e-4 to 1e5 s (noise 0.01 mol/l).  Another run,
 from half A and half C, is predicted.
 
-Times scales from microseconds to days make explicit integrators crawl (``benchmarks/robertson.py``).
+Time scales from microseconds to days make explicit integrators crawl (``benchmarks/robertson.py``).
 Here the mesh is graded in log t by ``DEFAULTS``, and a stiffly accurate scheme steps over what has
 died out.
 

@@ -38,7 +38,7 @@ from .results.model import TrainedModel, TrainedNetwork
 from .results.residuals import residuals, whiteness
 from .results.score import Score
 from .results.simulate import Simulation, simulate
-from .results.solution import Solution
+from .results.solution import Solution, Trajectory
 from .results.status import SolutionStatus, SolverResult, Termination
 from .results.store import load
 from .solvers.protocol import Progress
@@ -71,6 +71,7 @@ __all__ = [
     "PointConstraint",
     "Problem",
     "Progress",
+    "PyomoExport",
     "Scheme",
     "Score",
     "Signal",
@@ -83,6 +84,7 @@ __all__ = [
     "Termination",
     "TrainedModel",
     "TrainedNetwork",
+    "Trajectory",
     "Truth",
     "Uncertainty",
     "bootstrap",

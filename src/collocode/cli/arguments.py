@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .terminal import output
+
 Model = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="Python file that defines problem(...).")
 ]
@@ -60,3 +62,17 @@ Out = Annotated[
 NoPlots = Annotated[bool, typer.Option("--no-plots", help="No PNG files.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Help = Annotated[bool, typer.Option("--help", help="Show this text and the settings of MODEL.")]
+
+
+def ready(context: typer.Context, model: Path | None, show_help: bool) -> Path:
+    """Return the model's path; show the help, with what is the model's own, if that is wanted."""
+    if show_help:
+        typer.echo(context.get_help())
+        if model is not None:
+            from .settings_help import print_settings
+
+            print_settings(output(), model)
+        raise typer.Exit
+    if model is None:
+        raise typer.BadParameter("give a model file.", context, param_hint="MODEL")
+    return model

@@ -24,7 +24,9 @@ from .arguments import (
     Seed,
     Settings,
     Start,
+    ready,
 )
+from .searches import multistart, sweep
 from .terminal import guarded, output
 
 app = typer.Typer(
@@ -54,22 +56,8 @@ def _main(
     """Identify models with unknown parts by direct collocation."""
 
 
-# --help is an ordinary flag here, so that it sees MODEL and can show the model's own settings
+# --help is an ordinary flag of these, so that it sees MODEL and can show the model's own settings
 OWN_HELP: dict[str, list[str]] = {"help_option_names": []}
-
-
-def _ready(context: typer.Context, model: Path | None, show_help: bool) -> Path:
-    """Return the model's path; show the help, with what is the model's own, if that is wanted."""
-    if show_help:
-        typer.echo(context.get_help())
-        if model is not None:
-            from .settings_help import print_settings
-
-            print_settings(output(), model)
-        raise typer.Exit
-    if model is None:
-        raise typer.BadParameter("give a model file.", context, param_hint="MODEL")
-    return model
 
 
 @app.command(context_settings=OWN_HELP)
@@ -97,7 +85,7 @@ def solve(
     MODEL may also be an AMPL .nl file: it is solved by IPOPT, and its .sol file written.
     """
     with guarded(debug):
-        path = _ready(context, model, show_help)
+        path = ready(context, model, show_help)
         if ampl or path.suffix == ".nl":
             from .ampl import run_nl
 
@@ -114,88 +102,8 @@ def solve(
     raise typer.Exit(status)
 
 
-@app.command(context_settings=OWN_HELP)
-def sweep(
-    context: typer.Context,
-    model: Model = None,
-    over: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME=VALUES",
-            help="A setting of the model, and first:last:count (logarithmic) or a,b,c.",
-        ),
-    ] = "regularisation=1e-2:1e-7:11",
-    holdout: Annotated[
-        str,
-        typer.Option(
-            metavar="SHARE|NAMES",
-            help="Last share of every experiment's time, or names of experiments: NAME,NAME.",
-        ),
-    ] = "0.25",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
-    ] = False,
-    settings: Settings = None,
-    scheme: Scheme = None,
-    degree: Degree = None,
-    elements: Elements = None,
-    start: Start = None,
-    seed: Seed = None,
-    interface: Interface = "casadi",
-    option: Options = None,
-    deterministic: Deterministic = False,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
-    """Choose a setting of MODEL by validation, then fit with the best value.
-
-    Every value is fitted to a part of the data and judged by simulation on the rest. Ctrl-C keeps
-    the finished values in --out; --resume goes on from there.
-    """
-    with guarded(debug):
-        path = _ready(context, model, show_help)
-        from .choices import Choices
-        from .sweep import run_sweep
-
-        more = (interface, tuple(option or ()), deterministic)
-        choices = Choices(scheme, degree, elements, start, seed, *more)
-        what = (over, holdout, out, resume, not no_plots)
-        status = run_sweep(path, settings or [], choices, *what)
-    raise typer.Exit(status)
-
-
-@app.command(context_settings=OWN_HELP)
-def multistart(
-    context: typer.Context,
-    model: Model = None,
-    seeds: Annotated[
-        str, typer.Option(metavar="COUNT|SEEDS", help="How many (0, 1, ...), or which: 3,7,11.")
-    ] = "10",
-    settings: Settings = None,
-    scheme: Scheme = None,
-    degree: Degree = None,
-    elements: Elements = None,
-    start: Start = None,
-    interface: Interface = "casadi",
-    option: Options = None,
-    deterministic: Deterministic = False,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
-    """Fit MODEL from several random weights and report the best."""
-    with guarded(debug):
-        path = _ready(context, model, show_help)
-        from .choices import Choices
-        from .multistart import run_multistart
-
-        more = (interface, tuple(option or ()), deterministic)
-        choices = Choices(scheme, degree, elements, start, None, *more)
-        status = run_multistart(path, settings or [], choices, seeds, out, not no_plots)
-    raise typer.Exit(status)
+app.command(context_settings=OWN_HELP)(sweep)
+app.command(context_settings=OWN_HELP)(multistart)
 
 
 @app.command(context_settings=OWN_HELP)
@@ -234,7 +142,7 @@ def export(
 ) -> None:
     """Write MODEL, or a saved fit, for other tools."""
     with guarded(debug):
-        path = _ready(context, model, show_help)
+        path = ready(context, model, show_help)
         if to is None:
             raise typer.BadParameter("give a file, say --to model.nl.", context, param_hint="--to")
         from .choices import Choices

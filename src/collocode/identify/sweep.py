@@ -23,7 +23,7 @@ from ..model.loss import L2
 from ..model.problem import Problem
 from ..results.simulate import simulate
 from ..results.solution import Solution
-from ..results.status import SolutionStatus, Termination
+from ..results.status import Termination
 from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
@@ -32,6 +32,7 @@ from .fit import fit
 from .split import split
 
 Array = NDArray[np.float64]
+_CONVERGED = (Termination.CONVERGED, Termination.ACCEPTABLE)
 Factory = Callable[..., Problem]
 Run = tuple[Any, Solution, Problem, float]  # value, fit to a part, whole problem, seconds
 
@@ -103,7 +104,7 @@ def sweep(
             "validation": validation_error(solution, whole),
             "training": training_error(solution, whole),
             "status": solution.status,
-            "converged": solution.result.status is SolutionStatus.OPTIMAL,
+            "converged": solution.result.termination in _CONVERGED,
             "iterations": solution.result.iterations,
             "seconds": seconds,
         }

@@ -166,11 +166,13 @@ def uncertainty(solution: Solution) -> Uncertainty:
     x = solution.result.x
     free, dependent, bound = _parts(nlp, x)
     Z = _sensitivity(nlp, x, free, dependent)
-    Z, coordinates = _project(nlp, x, Z, free)
     predicted, J = nlp.predictions(x)
     W = nlp.parameters["weights"].ravel()
-    JZ = np.asarray(J @ Z)
     prior = _prior_curvature(nlp)
+    residual = (predicted - nlp.parameters["measurements"]).ravel()
+    scatter = float(W @ residual**2) / max(1, int((W > 0.0).sum()) - len(free))
+    Z, coordinates = _project(nlp, x, Z, free, _spread(Z, np.asarray(J @ Z), W, prior, scatter))
+    JZ = np.asarray(J @ Z)
     R = Z.T @ (prior[:, None] * Z)
     H = JZ.T @ (W[:, None] * JZ) + R
     values, vectors, singular = _spectrum(H)
@@ -232,13 +234,23 @@ def _sensitivity(nlp: NLP, x: Array, free: Array, dependent: Array) -> Array:
     return Z
 
 
-def _project(nlp: NLP, x: Array, Z: Array, free: Array) -> tuple[Array, Array]:
+def _spread(Z: Array, JZ: Array, W: Array, prior: Array, scatter: float) -> Array:
+    """(columns,) standard deviations of all variables if no bound were active."""
+    H = JZ.T @ (W[:, None] * JZ) + Z.T @ (prior[:, None] * Z)
+    values, vectors, singular = _spectrum(H)
+    root = Z @ (vectors[:, ~singular] / np.sqrt(values[~singular]))
+    return np.asarray(np.sqrt(scatter * (root**2).sum(axis=1)))
+
+
+def _project(nlp: NLP, x: Array, Z: Array, free: Array, spread: Array) -> tuple[Array, Array]:
     """Drop directions that active path constraints and state bounds forbid.
 
+    A state that lies close to its bound, but closer to its value (its ``spread`` is smaller than
+    the slack), as a concentration does before the reaction sets in, is not held by the bound.
     Returns Z in coordinates of the allowed directions, and those directions (free, allowed).
     """
-    slack = _ACTIVE * nlp.column_scale
-    held = (x - nlp.lower <= slack) | (nlp.upper - x <= slack)
+    distance = np.minimum(x - nlp.lower, nlp.upper - x)
+    held = distance <= np.minimum(_ACTIVE * nlp.column_scale, spread)
     held[free] = False
     states = np.concatenate([part.states[1:].ravel() for part in nlp.layout.experiments])
     active = [Z[states[held[states]]]]

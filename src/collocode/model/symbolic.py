@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,8 +130,9 @@ def _called(what: str, function: Any, *arguments: Any) -> Any:
     except CollocodeError:
         raise
     except Exception as error:
+        reason = re.sub(r"^\S+\.[ch]pp:\d+: ", "", str(error))  # CasADi's own source line
         raise InputError(
-            f"{what} failed on CasADi symbols ({type(error).__name__}: {error}); "
+            f"{what} failed on CasADi symbols ({type(error).__name__}: {reason}); "
             "use arithmetic, casadi or numpy functions, and no if on a state."
         ) from error
 

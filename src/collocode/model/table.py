@@ -156,10 +156,17 @@ def _numeric(column: pd.Series, name: str, source: str) -> np.ndarray:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
-            f"{source}, line {row + 2}, column {name!r}: {str(column.iloc[row])!r} is not a number; "
+            f"{source}, {_row_name(column, row)}, column {name!r}: {str(column.iloc[row])!r} is not a number; "
             "repair the cell or leave it empty."
         )
     return numbers
+
+
+def _row_name(column: pd.Series, row: int) -> str:
+    """Where a reader finds a row: the line of a file, the index of a data frame."""
+    if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
+        return f"line {row + 2}"
+    return f"row {column.index[row]!r}"
 
 
 def _signal(times: np.ndarray, values: np.ndarray, kind: str, where: str) -> Signal:

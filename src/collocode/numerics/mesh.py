@@ -100,7 +100,7 @@ class Mesh:
         if outside.any():
             raise InputError(
                 f"time {t[outside][0]:g} lies outside the mesh [{self.start:g}, {self.end:g}]; "
-                "extend the mesh or drop that time."
+                "extend the mesh (or the start and end of the Experiment) or drop that time."
             )
         element = np.clip(np.searchsorted(self.points, t, side="left") - 1, 0, self.elements - 1)
         local = (t - self.points[element]) / self.steps[element]

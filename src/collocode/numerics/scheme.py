@@ -107,8 +107,13 @@ class Scheme:
         picked = list(self.stages)
         return full[np.ix_(picked, picked)], full[-1, picked], self.nodes[picked]
 
-    @cached_property
+    @property
     def stage_order(self) -> int:
+        """Order of the stage values; at most that of the method (Euler's only stage is exact)."""
+        return min(self._stage_condition, self.order)
+
+    @cached_property
+    def _stage_condition(self) -> int:
         r"""Largest q with C(q): :math:`\sum_j a_{ij} P_k(c_j)=\int_0^{c_i} P_k` for k < q."""
         a, _, c = self.butcher
         return _first_failure(
@@ -124,7 +129,7 @@ class Scheme:
             lambda k: (b * eval_sh_legendre(k, c)) @ a - b * ((k == 0) - _legendre_primitive(k, c)),
             len(c) + 1,
         )
-        q = self.stage_order
+        q = self._stage_condition
         return min(p, q + r + 1, 2 * q + 2)
 
     @property

@@ -62,7 +62,7 @@ def _axis(ax: Axes, values: list[Any]) -> Array:
     ticks = np.sort(x)
     if x.min() > 0.0 and (_geometric(ticks) or x.max() > WIDE * x.min()):
         ax.set_xscale("log")
-    if len(x) <= 12 and x.max() <= 100.0 * max(x.min(), 1e-300):
+    if len(x) <= 12 and (ax.get_xscale() == "linear" or x.max() <= 100.0 * x.min()):
         ax.set_xticks(ticks, [f"{v:g}" for v in ticks])
         ax.minorticks_off()
     return x

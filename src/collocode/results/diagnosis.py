@@ -110,7 +110,7 @@ def diagnose(solution: Solution, most: int = 10, threshold: float = 1e-6) -> Dia
     x = solution.result.x
     broken = not_finite_points(nlp, x)
     violated = ranked_violations(nlp, x, most, threshold)
-    active = np.abs(solution.result.lam_x) > 1e-6
+    active = (np.abs(solution.result.lam_x) > 1e-6) & (nlp.lower < nlp.upper)
     names = tuple(name for name, on in zip(nlp.layout.column_names, active, strict=True) if on)
     return Diagnosis(violated, broken, names, _advice(solution, broken, violated))
 

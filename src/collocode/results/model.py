@@ -39,12 +39,18 @@ class TrainedNetwork:
     def __call__(self, z: ArrayLike) -> Array:
         """Evaluate at one input (inputs,) or at one a row (samples, inputs)."""
         points = np.asarray(z, dtype=float)
+        if points.ndim == 0 and self.network.inputs == 1:
+            points = points[None]
         if points.shape[-1:] != (self.network.inputs,) or points.ndim > 2:
             raise InputError(
                 f"the network has {self.network.inputs} inputs; give (inputs,) or (samples, inputs), "
                 f"not {points.shape}."
             )
         return np.asarray(self.network(points.T, self.weights), dtype=float).T
+
+    def matrices(self) -> list[tuple[Array, Array]]:
+        """Return the layers as [(W, b), ...], W of shape (outputs, inputs) of the layer."""
+        return self.network.matrices(self.weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +61,7 @@ class TrainedModel:
     ----------
     states, inputs, outputs, parameter_names : names, in the order of the vectors.
     tape, output_tape : f and h, functions of (t, x, u, p, theta).
-    parameters : (parameters,) values; `for_experiment` exchanges them.
+    parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     """
 

@@ -73,7 +73,7 @@ def result(
     if not np.isfinite(x).all():
         x = nlp.start
     objective, violation = nlp.objective(x), bound_violation(nlp, x)
-    if solved:
+    if termination is Termination.CONVERGED:
         worth = SolutionStatus.OPTIMAL
     elif not np.isfinite(objective + violation):
         worth = SolutionStatus.NONE
