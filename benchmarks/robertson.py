@@ -1,6 +1,6 @@
 """Robertson's stiff reactions: collocation against least squares over an integrator.
 
-    python benchmarks/robertson.py
+    OMP_NUM_THREADS=1 python benchmarks/robertson.py
     python benchmarks/robertson.py --cap 120 --repeats 5
 
 Everyone estimates the three rate constants of ``models/robertson.py`` from the same data, by their
@@ -12,25 +12,20 @@ the end of the record: its time for one simulation is shown as far as the cap al
 from __future__ import annotations
 
 import argparse
-import os
-import sys
+import runpy
 import time
 from pathlib import Path
 from statistics import median
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import least_squares
 
 import collocode as cc
-from models import robertson
 
+MODEL = runpy.run_path(str(Path(__file__).parents[1] / "models" / "robertson.py"))
 RTOL, ATOL = 1e-6, 1e-9
-TRUE = np.log10([robertson.K1, robertson.K2, robertson.K3])
+TRUE = np.log10([MODEL["K1"], MODEL["K2"], MODEL["K3"]])
 
 
 class OutOfTime(Exception):
@@ -54,7 +49,7 @@ class Reactions:
 def collocation(problem: cc.Problem) -> tuple[float, np.ndarray, str]:
     """Seconds, estimates and work of `fit`."""
     began = time.perf_counter()
-    solution = cc.fit(problem, **robertson.DEFAULTS)
+    solution = cc.fit(problem, **MODEL["DEFAULTS"])
     seconds = time.perf_counter() - began
     return (
         seconds,
@@ -120,7 +115,7 @@ def main() -> None:
     parser.add_argument("--cap", type=float, default=20.0, help="seconds for one run")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    problem = robertson.problem(test="")
+    problem = MODEL["problem"](test="")
     print(
         "lg k of the truth:",
         TRUE.round(3),

@@ -48,7 +48,14 @@ def run(initial, times, coolants, grid):
     for (left, right), coolant in zip(itertools.pairwise(edges), coolants, strict=True):
         inside = grid[(grid >= left - 1e-9) & (grid < right - 1e-9)]
         path = solve_ivp(
-            tank, (left, right), y, "DOP853", [*inside, right], args=(coolant,), rtol=1e-11, atol=1e-11
+            tank,
+            (left, right),
+            y,
+            "DOP853",
+            [*inside, right],
+            args=(coolant,),
+            rtol=1e-11,
+            atol=1e-11,
         )
         found.append(path.y.T[:-1])
         y = path.y[:, -1]

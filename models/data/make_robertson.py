@@ -28,7 +28,14 @@ def main() -> None:
     times = np.geomspace(FIRST, LAST, SAMPLES)
     for name, initial in FILES.items():
         path = solve_ivp(
-            robertson, (0.0, LAST), initial, "Radau", times, rtol=1e-10, atol=1e-16, max_step=LAST / 50
+            robertson,
+            (0.0, LAST),
+            initial,
+            "Radau",
+            times,
+            rtol=1e-10,
+            atol=1e-16,
+            max_step=LAST / 50,
         )
         table = path.y.T * [1.0, 1e4, 1.0] + SIGMA * rng.standard_normal((SAMPLES, 3))
         lines = ["t,y1,y2_e4,y3", "0,,,"]

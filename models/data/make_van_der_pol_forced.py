@@ -38,7 +38,9 @@ def main() -> None:
             def oscillator(t, y, u=u):
                 return [y[1], (1.0 - y[0] ** 2) * y[1] - y[0] + u(t)]
 
-            path = solve_ivp(oscillator, (0.0, end), initial, "DOP853", times, rtol=1e-11, atol=1e-11)
+            path = solve_ivp(
+                oscillator, (0.0, end), initial, "DOP853", times, rtol=1e-11, atol=1e-11
+            )
             noisy = path.y.T + SIGMA * rng.standard_normal((len(times), 2))
             table = np.column_stack([times, u(times), noisy])
             lines += [f"{label}," + ",".join(f"{v:.8g}" for v in row) for row in table]

@@ -82,7 +82,9 @@ def test_what_did_not_converge_is_hollow_and_what_broke_down_is_at_the_top(decay
     sweep = made(
         [1, 2, 3], [np.inf, 1.0, 2.0], [1.0, 1.0, 0.5], [True, True, False], solution=decay
     )
-    (ax,) = plots.sweep_curve(sweep).axes
+    figure = plots.sweep_curve(sweep)
+    assert "hollow: not converged, triangle: infinite" in figure.get_suptitle()
+    (ax,) = figure.axes
     (triangle,) = (line for line in ax.lines if line.get_marker() == "^")
     assert triangle.get_ydata()[0] == ax.get_ylim()[1]
     assert triangle.get_xdata()[0] == 1

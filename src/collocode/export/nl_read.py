@@ -192,7 +192,8 @@ def _mapped(
         float(v) if fixed else next(symbols) for v, fixed in zip(constants[0], equal, strict=True)
     ]
     value = ca.SX(build(key, ca.vertsplit(variables) if variables.numel() else [], numbers)[0])
-    own, shared = np.flatnonzero(~same).tolist(), np.flatnonzero(same).tolist()
+    own = np.flatnonzero(~same).tolist()
+    shared = sorted(np.flatnonzero(same).tolist(), key=lambda s: int(columns[0, s]))
     scatter = None
     if rows[0] is not None:
         entries = (np.ones(len(rows)), (np.array(rows), np.arange(len(rows))))

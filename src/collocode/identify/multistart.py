@@ -98,17 +98,7 @@ def multistart(
         seconds = time.perf_counter() - began
         result = solution.result.with_timings(start=started - began, total=seconds)
         solution = replace(solution, result=result)
-        scores = [s.simulated for s in solution.score() if s.role == "train"]
-        rows.append(
-            {
-                "seed": seed,
-                "objective": solution.result.objective,
-                "simulated": float(sum(scores) / len(scores)),
-                "status": solution.status,
-                "iterations": solution.result.iterations,
-                "seconds": seconds,
-            }
-        )
+        rows.append({"seed": seed, **_row(solution, seconds)})
         solutions.append(solution)
         if on_run is not None:
             on_run(seed, solution)
@@ -116,3 +106,14 @@ def multistart(
             break
     table = pd.DataFrame(rows).set_index("seed")
     return Multistart(tuple(solutions), chosen[: len(rows)], table)
+
+
+def _row(solution: Solution, seconds: float) -> dict[str, Any]:
+    scores = [s.simulated for s in solution.score() if s.role == "train"]
+    return {
+        "objective": solution.result.objective,
+        "simulated": float(sum(scores) / len(scores)),
+        "status": solution.status,
+        "iterations": solution.result.iterations,
+        "seconds": seconds,
+    }

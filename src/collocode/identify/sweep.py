@@ -27,7 +27,7 @@ from ..results.status import Termination
 from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, Row
 from .fit import fit
 from .split import split
 
@@ -100,14 +100,7 @@ def sweep(
     for value, solution, whole, seconds in runs(make, pending, holdout, settings):
         if solution.result.termination is Termination.INTERRUPTED:
             raise KeyboardInterrupt
-        done[str(value)] = row = {
-            "validation": validation_error(solution, whole),
-            "training": training_error(solution, whole),
-            "status": solution.status,
-            "converged": solution.result.termination in _CONVERGED,
-            "iterations": solution.result.iterations,
-            "seconds": seconds,
-        }
+        done[str(value)] = row = _row(solution, whole, seconds)
         kept.write(done)
         if on_value is not None:
             on_value(value, row)
@@ -120,6 +113,17 @@ def sweep(
         )
     best = values[int(np.argmin(np.where(usable, table["validation"], np.inf)))]
     return Sweep(name, table, best, fit(make(best), **settings))
+
+
+def _row(solution: Solution, whole: Problem, seconds: float) -> Row:
+    return {
+        "validation": validation_error(solution, whole),
+        "training": training_error(solution, whole),
+        "status": solution.status,
+        "converged": solution.result.termination in _CONVERGED,
+        "iterations": solution.result.iterations,
+        "seconds": seconds,
+    }
 
 
 def validation_error(solution: Solution, whole: Problem) -> float:

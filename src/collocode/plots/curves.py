@@ -54,7 +54,7 @@ def curves_of(solution: Solution, trust: Uncertainty | None = None) -> list[Curv
 def train_curves(solution: Solution, number: int, trust: Uncertainty | None = None) -> Curves:
     """Curves of a fitted experiment."""
     part = solution.trajectories[number]
-    times = np.linspace(part.times[0], part.times[-1], POINTS)
+    times = _grid(part.experiment, part.times[0], part.times[-1])
     run = solution.simulate(number, times=times)
     return Curves(
         part.experiment,
@@ -73,7 +73,7 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     """Curves of an experiment that was not fitted."""
     assert experiment.start is not None
     assert experiment.end is not None
-    times = np.linspace(experiment.start, experiment.end, POINTS)
+    times = _grid(experiment, experiment.start, experiment.end)
     initial, simulated = test_initial(solution, experiment), None
     if initial is not None:
         run = simulate(solution.model, initial, times, experiment.inputs)
@@ -81,6 +81,22 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
         simulated = _with_outputs(solution, experiment, parameters, times, run.states)
     truth = _truth(solution, experiment, times)
     return Curves(experiment, "test", times, None, simulated, truth)
+
+
+def logarithmic(experiment: Experiment) -> bool:
+    """Whether the samples are spread over decades of time, so that a linear axis hides most."""
+    t = experiment.times[experiment.times > 0.0]
+    return len(t) > 2 and experiment.times[0] >= 0.0 and bool(np.median(t) < 0.02 * t[-1])
+
+
+def _grid(experiment: Experiment, start: float, end: float) -> Array:
+    """(POINTS,) times to draw at, spaced as the samples are."""
+    if not logarithmic(experiment):
+        return np.linspace(start, end, POINTS)
+    first = float(experiment.times[experiment.times > 0.0][0])
+    if start > 0.0:
+        return np.geomspace(start, end, POINTS)
+    return np.append(start, np.geomspace(first, end, POINTS - 1))
 
 
 def columns_of(solution: Solution, trust: Uncertainty | None = None) -> list[list[Curves]]:

@@ -47,7 +47,10 @@ def sweep_curve(sweep: Sweep) -> Figure:
     _mark(ax, sweep, x, errors["validation"])
     ax.set_xlabel(sweep.name)
     ax.set_ylabel("mean squared residual / spread²")
-    style.heading(figure, sweep.solution.name, f"sweep over {sweep.name}")
+    notes = [f"sweep over {sweep.name}"]
+    notes += [] if solved.all() else ["hollow: not converged"]
+    notes += ["triangle: infinite"] if any(np.isinf(y).any() for y in errors.values()) else []
+    style.heading(figure, sweep.solution.name, ", ".join(notes))
     style.legend_below(figure, [ax])
     return figure
 

@@ -14,7 +14,7 @@ from ..identify.uncertainty import Uncertainty
 from ..results.simulate import Simulation
 from ..results.solution import Solution
 from . import style
-from .curves import Curves, columns_of, pick, quantities
+from .curves import Curves, columns_of, logarithmic, pick, quantities
 
 Array = NDArray[np.float64]
 MOST_ROWS = 8
@@ -69,6 +69,8 @@ def trajectories(
             _windows(axes[i, j], column, i == 0)
             axes[i, j].margins(x=0.01)
         axes[-1, j].set_xlabel(time_label)
+        if all(logarithmic(curves.experiment) for curves in column):
+            axes[-1, j].set_xscale("log", nonpositive="mask")
     for i, name in enumerate(rows):
         axes[i, 0].set_ylabel(name)
         _robust_limits(axes[i])
@@ -130,7 +132,9 @@ def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
 def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
     """Shade test windows, and name every window above the top panel."""
     for curves in column:
-        start, end = curves.times[0], curves.times[-1]
+        # the first time above zero, which a logarithmic axis does not have
+        begin = 1 if logarithmic(curves.experiment) and curves.times[0] <= 0.0 else 0
+        start, end = curves.times[begin], curves.times[-1]
         if curves.role == "test":
             ax.axvspan(start, end, color="#f4f1ea", linewidth=0, zorder=0)
         if top:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 
@@ -32,7 +33,12 @@ def levenberg_marquardt(
     >>> levenberg_marquardt(line, np.zeros(2), 10).round(3)
     array([3., 2.])
     """
-    z = start.copy()
+    with ThreadpoolController().limit(limits=1, user_api="blas"):
+        # at these sizes a second BLAS thread costs more than it brings, many times so on a busy machine
+        return _iterate(residual, start.copy(), steps)
+
+
+def _iterate(residual: Callable[[Array], tuple[Array, Array]], z: Array, steps: int) -> Array:
     r, J = residual(z)
     if not (np.isfinite(r).all() and np.isfinite(J).all()):
         return z

@@ -155,4 +155,6 @@ def _triplet(matrix: ca.SX) -> tuple[Index, Index]:
 
 
 def _nonzeros(matrix: ca.SX, pattern: Pattern) -> ca.SX:
-    return matrix.nz[pattern.positions.tolist()] if len(pattern) else ca.SX(0, 1)
+    if not len(pattern):
+        return ca.SX(0, 1)
+    return ca.vec(matrix.nz[pattern.positions.tolist()])  # nz of a row is a row

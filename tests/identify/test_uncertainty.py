@@ -1,0 +1,258 @@
+"""Covariances against closed forms, coverage by simulation, and what must not get an interval."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from tests.problems import decay
+
+T = np.linspace(0.0, 2.0, 21)
+
+
+def line(y, t=T, **options):
+    """ẋ = k: ordinary least squares of a straight line."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.k + 0.0 * x.x], parameters=[cc.Parameter("k", 1.0)]
+    )
+    return cc.Problem(dynamics, cc.Experiment(t, y, ("x",), name="run"), **options)
+
+
+def noisy_decay(seed, sigma=0.05, **options):
+    """The decay of `tests.problems` with noise; k = 0.7, c(0) = 1."""
+    problem = decay(**options)
+    data = problem.experiments[0]
+    noise = sigma * np.random.default_rng(seed).standard_normal(data.values.shape)
+    return replace(problem, experiments=(replace(data, values=data.values + noise),))
+
+
+def refits(sets, sigma=0.05):
+    """Solutions of decays that differ in their noise; one NLP and one solver for all."""
+    nlp = cc.start_from(cc.discretize(noisy_decay(0)), "gradient_matching")
+    solver, rng = cc.make_solver(nlp), np.random.default_rng(1)
+    clean = np.exp(-0.7 * T)[:, None]
+    for _ in range(sets):
+        data = clean + sigma * rng.standard_normal(clean.shape)
+        yield cc.solve_with(solver, nlp.with_parameters(measurements=data))
+
+
+# ---- closed forms --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [cc.LeastSquares(), cc.LeastSquares(0.3)])
+def test_covariance_of_a_straight_line_is_that_of_ordinary_least_squares(loss):
+    y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
+    trust = cc.uncertainty(cc.fit(line(y, loss=loss)))
+    A = np.column_stack([np.ones_like(T), T])
+    found, (rss,), *_ = np.linalg.lstsq(A, y, rcond=None)
+    expected = rss / (21 - 2) * np.linalg.inv(A.T @ A)
+    k = trust.names.index("k")
+    order = [1 - k, k]  # x(0), then k
+    assert trust.values[order] == pytest.approx(found, rel=1e-6)
+    np.testing.assert_allclose(trust.covariance[np.ix_(order, order)], expected, rtol=1e-6)
+    assert trust.freedom == pytest.approx(19.0, abs=1e-6)
+    assert trust.noise["x"] == pytest.approx(np.sqrt(rss / 19.0))
+    # pointwise band of a regression line: half = t √(aᵀ C a)
+    from scipy.stats import t as student
+
+    low, high = trust.band(T)
+    half = student.ppf(0.975, 19) * np.sqrt(np.einsum("ij,jk,ik->i", A, expected, A))
+    np.testing.assert_allclose(0.5 * (high - low)[:, 0], half, rtol=1e-5)
+    low, high = trust.band(T, noise=True)
+    half = student.ppf(0.975, 19) * np.sqrt(np.einsum("ij,jk,ik->i", A, expected, A) + rss / 19.0)
+    np.testing.assert_allclose(0.5 * (high - low)[:, 0], half, rtol=1e-5)
+
+
+def test_a_prior_of_the_initial_state_adds_its_information():
+    y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
+    free = cc.uncertainty(cc.fit(line(y, loss=cc.LeastSquares(0.1))))
+    problem = line(y, loss=cc.LeastSquares(0.1))
+    data = replace(problem.experiments[0], initial={"x": cc.weighted(0.5, 0.01)})
+    known = cc.uncertainty(cc.fit(replace(problem, experiments=(data,))))
+    assert known.intervals().loc["k", "std"] < 0.7 * free.intervals().loc["k", "std"]
+
+
+def test_samples_that_are_missing_or_of_weight_zero_are_no_information():
+    y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
+    gaps, weights = y.copy(), np.ones(21)
+    gaps[5:9], weights[5:9] = np.nan, 0.0
+    with_gaps = cc.uncertainty(cc.fit(line(gaps)))
+    problem = line(y)
+    weighted = replace(problem.experiments[0], weights=weights[:, None])
+    with_weights = cc.uncertainty(cc.fit(replace(problem, experiments=(weighted,))))
+    assert with_gaps.freedom == pytest.approx(15.0, abs=1e-6)
+    assert with_weights.freedom == pytest.approx(15.0, abs=1e-6)
+    np.testing.assert_allclose(with_gaps.covariance, with_weights.covariance, rtol=1e-4)
+
+
+def test_units_of_a_state_do_not_matter():
+    small, large = (
+        cc.uncertainty(cc.fit(line(scale * (0.5 + 2.0 * T + 0.1 * np.sin(9.0 * T)))))
+        for scale in (1.0, 1e6)
+    )
+    np.testing.assert_allclose(large.covariance, 1e12 * small.covariance, rtol=1e-4)
+
+
+# ---- coverage ------------------------------------------------------------------------------------
+
+
+def inside(sets):
+    hits = []
+    for solution in refits(sets):
+        assert solution.success
+        row = cc.uncertainty(solution).intervals().loc["k"]
+        hits.append(row["lower"] < 0.7 < row["upper"])
+    return np.mean(hits)
+
+
+def test_the_true_parameter_is_mostly_inside():
+    assert 0.85 <= inside(40) <= 1.0
+
+
+@pytest.mark.slow
+def test_the_true_parameter_is_inside_in_90_to_99_percent_of_200_data_sets():
+    assert 0.90 <= inside(200) <= 0.99
+
+
+def test_bands_contain_the_truth_about_as_often_as_they_promise():
+    times = np.array([0.0, 0.7, 1.3, 2.0])
+    hits, wide = [], []
+    for solution in refits(60):
+        trust = cc.uncertainty(solution)
+        low, high = trust.band(times, level=0.8)
+        hits.append((low[:, 0] < np.exp(-0.7 * times)) & (np.exp(-0.7 * times) < high[:, 0]))
+        low, high = trust.band(times, level=0.8, noise=True)
+        wide.append(high - low)
+    assert 0.68 <= np.mean(hits) <= 0.92
+    assert np.mean(wide) > 2.0 * 1.28 * 0.045  # not narrower than the noise itself
+
+
+def test_the_linearised_interval_agrees_with_the_bootstrap():
+    solution = cc.fit(noisy_decay(3))
+    linear = cc.uncertainty(solution).intervals().loc["k"]
+    again = cc.bootstrap(solution, refits=150, seed=1)
+    assert again.failed == 0
+    resampled = again.intervals().loc["k"]
+    assert resampled["std"] == pytest.approx(linear["std"], rel=0.2)
+    assert resampled["estimate"] == pytest.approx(linear["estimate"], abs=0.5 * linear["std"])
+    width = linear["upper"] - linear["lower"]
+    assert resampled["upper"] - resampled["lower"] == pytest.approx(width, rel=0.25)
+
+
+# ---- what has no interval ------------------------------------------------------------------------
+
+
+def test_a_product_of_parameters_is_named_as_not_identifiable():
+    problem = noisy_decay(0)
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * p.q * x.c + p.m],
+        parameters=[
+            cc.Parameter("k", 1.0, 0.0, 10.0),
+            cc.Parameter("q", 1.0, 0.0, 10.0),
+            cc.Parameter("m", 0.1),
+        ],
+    )
+    trust = cc.uncertainty(cc.fit(replace(problem, dynamics=dynamics)))
+    assert set(trust.not_identifiable) == {"k", "q"}
+    table = trust.intervals()
+    assert np.isinf(table.loc[["k", "q"], "std"]).all()
+    assert (table.loc[["k", "q"], "note"] == "not identifiable").all()
+    assert np.isfinite(table.loc["m", "std"])
+    # what the data do tell, the product, keeps its band
+    low, high = trust.band(T)
+    assert (high - low).max() < 0.5
+
+
+def test_a_parameter_at_its_bound_gets_no_variance_and_lends_none():
+    problem = noisy_decay(0)
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c + p.m],
+        parameters=[cc.Parameter("k", 1.0, 0.0, 10.0), cc.Parameter("m", 0.2, 0.2, 1.0)],
+    )
+    solution = cc.fit(replace(problem, dynamics=dynamics))
+    assert solution.parameters["m"] == pytest.approx(0.2, abs=1e-5)
+    trust = cc.uncertainty(solution)
+    assert trust.at_bound == ("m",)
+    row = trust.intervals().loc["m"]
+    assert row["note"] == "at its bound"
+    assert np.isnan(row["lower"])
+    # the same as with the parameter known
+    known = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c + 0.2], parameters=[cc.Parameter("k", 1.0, 0.0, 10.0)]
+    )
+    alone = cc.uncertainty(cc.fit(replace(problem, dynamics=known)))
+    assert trust.intervals().loc["k", "std"] == pytest.approx(
+        alone.intervals().loc["k", "std"], rel=1e-3
+    )
+
+
+def test_an_active_state_bound_is_projected_out():
+    y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
+    trust = cc.uncertainty(cc.fit(line(y, bounds={"x": (-10.0, 4.0)})))
+    low, high = trust.band([0.0, 2.0])
+    assert (high - low)[1, 0] < 1e-4  # x(2) is held at 4
+    assert (high - low)[0, 0] > 1e-2
+    free = cc.uncertainty(cc.fit(line(y)))
+    assert trust.intervals().loc["k", "std"] < free.intervals().loc["k", "std"]
+
+
+def test_a_state_that_is_small_is_not_at_its_bound():
+    """B in A → B starts at its bound 0 and stays below 1e-6 for the first element."""
+    rng = np.random.default_rng(0)
+    clean = np.column_stack([np.exp(-0.7 * T), 1.0 - np.exp(-0.7 * T)])
+    data = cc.Experiment(
+        T, clean + 0.02 * rng.standard_normal(clean.shape), ("a", "b"), initial={"a": 1.0, "b": 0.0}
+    )
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.a, p.k * x.a], parameters=[cc.Parameter("k", 1.0)]
+    )
+    mesh = cc.Mesh(np.append([0.0, 1e-7], T[1:]))
+    stds = [
+        cc.uncertainty(cc.fit(cc.Problem(dynamics, data, bounds=bounds), mesh=mesh))
+        .intervals()
+        .loc["k", "std"]
+        for bounds in ({}, {"b": (0.0, 2.0)})
+    ]
+    assert stds[1] == pytest.approx(stds[0], rel=1e-3)
+
+
+def test_parameters_of_an_experiment_have_intervals_of_their_own():
+    rng = np.random.default_rng(0)
+    runs = [
+        cc.Experiment(T, np.exp(-k * T) + 0.02 * rng.standard_normal(21), ("c",), name=name)
+        for k, name in ((0.7, "cold"), (1.4, "warm"))
+    ]
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c],
+        parameters=[cc.Parameter("k", 1.0, per_experiment=True)],
+    )
+    table = cc.uncertainty(cc.fit(cc.Problem(dynamics, runs))).intervals()
+    assert list(table.index) == ["k[cold]", "k[warm]"]
+    assert table.loc["k[cold]", "lower"] < 0.7 < table.loc["k[cold]", "upper"]
+    assert table.loc["k[warm]", "lower"] < 1.4 < table.loc["k[warm]", "upper"]
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+def test_bad_input():
+    solution = cc.fit(noisy_decay(0))
+    trust = cc.uncertainty(solution)
+    with pytest.raises(cc.InputError, match="confidence level"):
+        trust.intervals(level=95.0)
+    with pytest.raises(cc.InputError, match="'z'"):
+        trust.intervals(names=["z"])
+    with pytest.raises(cc.InputError, match="at least 2 refits"):
+        cc.bootstrap(solution, refits=1)
+    with pytest.raises(cc.InputError, match="only an optimum"):
+        cc.uncertainty(cc.fit(noisy_decay(0), options={"max_iter": 1}))
+    with pytest.raises(cc.InputError, match="outside the mesh"):
+        trust.band([3.0])
+
+
+def test_a_loaded_solution_has_no_covariance(tmp_path):
+    solution = cc.fit(noisy_decay(0))
+    solution.save(tmp_path / "fit.npz")
+    with pytest.raises(cc.InputError, match="no NLP"):
+        cc.uncertainty(cc.load(tmp_path / "fit.npz"))
