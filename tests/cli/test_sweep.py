@@ -223,6 +223,12 @@ def test_bad_input(arguments, phrases, models):
         assert phrase in answer.stderr
 
 
+def test_nothing_to_regularise(models):
+    answer = sweep(models / "decay.py")
+    assert answer.exit_code == 2
+    assert "the model has no network to regularise" in answer.stderr
+
+
 def test_foreign_files_are_left_alone(models, tmp_path):
     for text in ("mine", "[1]", '{"rows": 3}'):
         (tmp_path / "sweep.json").write_text(text)

@@ -19,15 +19,10 @@ pytest.importorskip("pyomo.environ")
 pytest.importorskip("pounce")
 ROOT = Path(__file__).parents[2]
 MODELS = sorted(p.stem for p in (ROOT / "models").glob("*.py") if p.stem != "__init__")
-FAST = ("van_der_pol_mu", "harmonic_oscillator", "damped_oscillator", "van_der_pol")
 TIGHT = {"tol": 1e-9}
 
 
-def case(name):
-    return pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
-
-
-@pytest.mark.parametrize("name", [case(name) for name in MODELS])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_same_optimum_from_two_readers(name, tmp_path):
     module = importlib.import_module(f"models.{name}")
     defaults = dict(getattr(module, "DEFAULTS", {}))

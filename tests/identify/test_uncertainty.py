@@ -192,9 +192,10 @@ def test_an_active_state_bound_is_projected_out():
     trust = cc.uncertainty(cc.fit(line(y, bounds={"x": (-10.0, 4.0)})))
     low, high = trust.band([0.0, 2.0])
     assert (high - low)[1, 0] < 1e-4  # x(2) is held at 4
-    assert (high - low)[0, 0] > 1e-2
-    free = cc.uncertainty(cc.fit(line(y)))
-    assert trust.intervals().loc["k", "std"] < free.intervals().loc["k", "std"]
+    # what is left is a line through (2, 4): var k = σ² / Σ (2 − t)²
+    rest = trust.noise["x"] ** 2 / np.sum((2.0 - T) ** 2)
+    assert trust.intervals().loc["k", "std"] ** 2 == pytest.approx(rest, rel=1e-4)
+    assert trust.freedom == pytest.approx(20.0, abs=1e-3)
 
 
 def test_a_state_that_is_small_is_not_at_its_bound():

@@ -44,6 +44,8 @@ def run_sweep(
     task = task_of(path, given, choices, [name])
     own = {name: values[0]} if name in task.settings else {}
     problem = task.problem(**own)
+    if name == "regularisation" and not problem.dynamics.networks:
+        raise InputError("the model has no network to regularise; name a setting by --over.")
     held = parse_holdout(holdout, problem)
     folder = None
     if out is not None:

@@ -66,7 +66,8 @@ def solve_nl(
         An option that IPOPT does not know.
     """
     nlp = model if isinstance(model, NlModel) else read_nl(model)
-    chosen = merge(options, deterministic)
+    foreign = {"mumps_scaling": 77, **(options or {})}  # MUMPS's own: nobody has scaled this file
+    chosen = merge(foreign, deterministic)
     if chosen.get("nlp_scaling_method") == "user-scaling":
         chosen["nlp_scaling_method"] = "none"
         nlp = _scaled(nlp)

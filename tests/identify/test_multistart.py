@@ -1,0 +1,69 @@
+"""Multistart: seeds, the summary, and the best of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from tests.problems import decay, van_der_pol_neural
+
+
+@pytest.fixture(scope="module")
+def runs():
+    problem = replace(van_der_pol_neural(sizes=(2, 4, 2)), regularisation=cc.L2(1e-4))
+    return problem, cc.multistart(problem, 4)
+
+
+def test_the_table_has_a_row_a_seed(runs):
+    _, found = runs
+    assert found.seeds == (0, 1, 2, 3)
+    assert list(found.table.index) == [0, 1, 2, 3]
+    for seed, solution in zip(found.seeds, found.solutions, strict=True):
+        row = found.table.loc[seed]
+        assert row["objective"] == solution.result.objective
+        assert row["status"] == solution.status
+        assert row["simulated"] >= 0.0
+        assert row["seconds"] > 0.0
+
+
+def test_the_best_is_the_converged_one_of_lowest_objective(runs):
+    _, found = runs
+    least = min(s.result.objective for s in found.solutions if s.success)
+    assert found.best.success
+    assert found.best.result.objective == pytest.approx(least, rel=1e-5)
+    assert found.solutions[found.seeds.index(found.best_seed)] is found.best
+
+
+def test_a_seed_gives_what_fit_gives_with_it(runs):
+    problem, found = runs
+    alone = cc.fit(problem, seed=2)
+    assert alone.result.objective == pytest.approx(found.solutions[2].result.objective, rel=1e-5)
+
+
+def test_chosen_seeds_and_a_look_at_every_run():
+    seen = []
+    found = cc.multistart(decay(), [7, 3], on_run=lambda seed, s: seen.append((seed, s.success)))
+    assert found.seeds == (7, 3)
+    assert seen == [(7, True), (3, True)]
+    assert found.best_seed == 7  # of equal optima the first
+
+
+def test_without_any_converged_run_the_least_violated_is_best():
+    found = cc.multistart(van_der_pol_neural(), 2, options={"max_iter": 2})
+    assert not found.best.success
+    assert found.best.result.violation == min(s.result.violation for s in found.solutions)
+    assert np.isfinite(found.best.result.x).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "phrase"),
+    [
+        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": []}, "at least one seed"),
+        ({"start": "gradient_match"}, "did you mean 'gradient_matching'"),
+    ],
+)
+def test_bad_input(options, phrase):
+    with pytest.raises(cc.InputError, match=phrase):
+        cc.multistart(decay(), **options)
