@@ -30,8 +30,8 @@ $(VENV)/.core: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	@echo "== install: Pyomo with its solver, test and documentation tools into $(VENV)"
-	@$(PIP) install --editable '.[pyomo,test,docs]'
+	@echo "== install: Pyomo with its solver, ONNX, test and documentation tools into $(VENV)"
+	@$(PIP) install --editable '.[pyomo,exchange,test,docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core

@@ -13,8 +13,17 @@ collocation scheme; `solve` gives it to IPOPT; the `Solution` simulates, predict
 from importlib.metadata import version as _version
 
 from .errors import CollocodeError, FileError, InputError, MissingDependency
+from .export.casadi_files import load_functions, nlp_functions, save_functions, write_c
+from .export.jax_function import jax_network, jax_rhs
+from .export.modelica import modelica_text, write_modelica
+from .export.nl import NlFile, load_sol, write_nl
+from .export.nl_read import NlModel, read_nl
+from .export.onnx import OnnxFile, write_onnx
+from .export.onnx_read import read_onnx
+from .export.pyomo_files import write_pyomo
 from .export.pyomo_model import to_pyomo
 from .export.pyomo_values import load_from_pyomo
+from .export.weights import load_weights, save_weights
 from .identify.bootstrap import Bootstrap, bootstrap
 from .identify.fit import fit
 from .identify.multistart import Multistart, multistart
@@ -41,6 +50,7 @@ from .results.simulate import Simulation, simulate
 from .results.solution import Solution, Trajectory
 from .results.status import SolutionStatus, SolverResult, Termination
 from .results.store import load
+from .solvers.nl_solve import solve_nl, write_solution
 from .solvers.protocol import Progress
 from .solvers.solve import make_solver, solve, solve_with
 from .starts.strategies import start_from
@@ -66,6 +76,9 @@ __all__ = [
     "MissingDependency",
     "Multistart",
     "NeuralODE",
+    "NlFile",
+    "NlModel",
+    "OnnxFile",
     "Parameter",
     "PathConstraint",
     "PointConstraint",
@@ -94,16 +107,28 @@ __all__ = [
     "fixed",
     "free",
     "from_frame",
+    "jax_network",
+    "jax_rhs",
     "load",
     "load_from_pyomo",
+    "load_functions",
+    "load_sol",
+    "load_weights",
     "make_solver",
+    "modelica_text",
     "multistart",
+    "nlp_functions",
     "read_csv",
+    "read_nl",
+    "read_onnx",
     "residuals",
+    "save_functions",
+    "save_weights",
     "scheme",
     "scheme_names",
     "simulate",
     "solve",
+    "solve_nl",
     "solve_with",
     "split",
     "start_from",
@@ -112,4 +137,10 @@ __all__ = [
     "uncertainty",
     "weighted",
     "whiteness",
+    "write_c",
+    "write_modelica",
+    "write_nl",
+    "write_onnx",
+    "write_pyomo",
+    "write_solution",
 ]

@@ -18,7 +18,7 @@ import collocode
 from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
 
 # a page that is about an optional package is tested where the package is installed
-NEEDS = {"solving/interfaces.md": ("pyomo",)}
+NEEDS = {"solving/interfaces.md": ("pyomo",), "exchange.md": ("pyomo", "onnx")}
 
 
 def name_of(page: Path) -> str:

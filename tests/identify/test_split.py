@@ -52,3 +52,18 @@ def test_a_split_by_experiment():
 def test_bad_splits(holdout, phrase):
     with pytest.raises(cc.InputError, match=phrase):
         cc.split(decays("A", "B"), holdout)
+
+
+def test_every_held_out_end_goes_on_from_its_own_experiment():
+    """Both parts end at the same time; states and parameters of their own must not be mixed up."""
+    runs = [
+        cc.Experiment(T, c0 * np.exp(-k * T), outputs=("c",), name=name)
+        for name, k, c0 in (("A", 0.2, 1.0), ("AB", 0.9, 5.0))
+    ]
+    rhs = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c],
+        parameters=[cc.Parameter("k", 0.5, 0.0, 5.0, per_experiment=True)],
+    )
+    scores = cc.fit(cc.split(cc.Problem(rhs, runs), 0.3)).score()
+    assert [score.experiment for score in scores] == ["A", "AB", "A, held out", "AB, held out"]
+    assert all(score.simulated < 1e-8 for score in scores)

@@ -155,7 +155,7 @@ def test_a_held_out_experiment_needs_a_known_start():
     """Where a state is never measured, its initial value must be given."""
     t = np.linspace(0.0, 3.0, 31)
     runs = [
-        cc.Experiment(t, a * np.cos(t), ("x",), name=name) for a, name in ((1.0, "p"), (2.0, "q"))
+        cc.Experiment(t, a * np.cos(t), ("x",), name=name) for a, name in ((1.0, "p"), (0.7, "q"))
     ]
     dynamics = cc.Dynamics(
         lambda t, x, u, p, nn: [x.v, nn(x.x)], networks={"force": cc.MLP((1, 2, 1))}

@@ -229,3 +229,10 @@ def test_data_of_one_constant_value_do_not_divide_by_zero():
     solution = cc.fit(still)
     assert solution.success
     np.testing.assert_allclose(solution.states(T)[:, 0], 1.0, atol=1e-3)
+
+
+def test_a_neural_ode_with_an_input_that_no_experiment_has():
+    run = experiment(inputs={"u": cc.Signal(T, T)})
+    wrong = problem([run], dynamics=cc.NeuralODE(cc.MLP((3, 4, 2)), inputs=("v",)))
+    with pytest.raises(cc.InputError, match="no input 'v'; there are: u"):
+        cc.discretize(wrong)

@@ -129,3 +129,10 @@ def test_a_long_table_is_one_row_a_measurement(tmp_path):
 def test_bad_long_tables(tmp_path, text, phrase):
     with pytest.raises(cc.InputError, match=phrase):
         cc.read_csv(write(tmp_path, text), time="t", variable="what")
+
+
+def test_a_single_column_may_be_given_as_a_text():
+    frame = pd.DataFrame({"t": [0.0, 1.0], "Tc": [1.0, 2.0], "level": [3.0, 4.0]})
+    (run,) = cc.from_frame(frame, outputs="level", inputs="Tc")
+    assert run.outputs == ("level",)
+    assert list(run.inputs) == ["Tc"]

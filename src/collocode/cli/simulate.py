@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..errors import InputError
 from ..model.experiment import Experiment
-from ..results.score import test_initial
+from ..results.score import test_initial, test_model
 from ..results.simulate import Simulation, simulate
 from ..results.solution import Solution
 from ..results.store import load
@@ -75,7 +75,9 @@ def _conditions(solution: Solution, name: str | None) -> tuple[Experiment, Array
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(f"the fit has no experiment {name!r}; {hint}it has: {', '.join(known)}.")
-    return tested[name], solution.model.parameters, test_initial(solution, tested[name])
+    experiment = tested[name]
+    parameters = test_model(solution, experiment).parameters
+    return experiment, parameters, test_initial(solution, experiment)
 
 
 def _start(experiment: Experiment) -> float:

@@ -18,6 +18,7 @@ from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
 
 Array = NDArray[np.float64]
+Instance = tuple[NDArray[np.intp], Array]  # variables and constants of one expression
 Expression = tuple[int | None, int, float]  # row (None: objective), beginning, factor
 _RARE = 4  # so many expressions of one shape get a mapped term of their own
 _GROWTH = 20  # canonical forms may be so many times longer than the file
@@ -156,14 +157,15 @@ def _is_zero(nl: NlText, at: int) -> bool:
 
 def _terms(nl: NlText, expressions: list[Expression]) -> list[MappedTerm]:
     """Group expressions (row, beginning, factor) by shape; rare shapes become one term."""
-    groups: dict[tuple[Any, ...], list[tuple[int, Shape]]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[int, Instance]]] = {}
     budget = _GROWTH * len(nl.lines)
     for number, (_, at, factor) in enumerate(expressions):
         shape = Shape(nl)
         shape.add(at, factor)
-        key, shape.key = tuple(shape.key), []  # one copy a group is enough
+        key = tuple(shape.key)
         budget -= len(key)
-        groups.setdefault(key, []).append((number, shape))
+        instance = np.array(list(shape.columns), dtype=int), np.array(shape.constants)
+        groups.setdefault(key, []).append((number, instance))
         if budget < 0:  # defined variables that everything uses
             groups.clear()
             break
@@ -178,11 +180,11 @@ def _terms(nl: NlText, expressions: list[Expression]) -> list[MappedTerm]:
 
 
 def _mapped(
-    nl: NlText, key: tuple[Any, ...], shapes: list[Shape], rows: list[int | None]
+    nl: NlText, key: tuple[Any, ...], shapes: list[Instance], rows: list[int | None]
 ) -> MappedTerm:
     """Return the term of expressions of one shape; constants that all share are put in."""
-    columns = np.array([list(s.columns) for s in shapes], dtype=int).reshape(len(shapes), -1)
-    constants = np.array([s.constants for s in shapes]).reshape(len(shapes), -1)
+    columns = np.array([c for c, _ in shapes]).reshape(len(shapes), -1)
+    constants = np.array([v for _, v in shapes]).reshape(len(shapes), -1)
     variables = ca.SX.sym("v", columns.shape[1])
     same = (columns == columns[0]).all(axis=0) & (len(shapes) > 1)
     equal = (constants == constants[0]).all(axis=0)

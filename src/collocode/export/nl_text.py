@@ -8,6 +8,7 @@ checked against the lines that it has, so memory stays proportional to its size.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,9 @@ def parse(path: str | Path) -> NlText:
         raise FileError(f"{source} is a binary .nl file; write it as text (AMPL: option gname).")
     if content[:1] != b"g":
         raise FileError(f"{source} is no .nl file: its first letter is not g.")
-    lines = [line.partition("#")[0].strip() for line in content.decode("latin-1").split("\n")]
+    known: dict[str, str] = {}  # most lines are operations and variables: one copy of each will do
+    stripped = (line.partition(b"#")[0].strip().decode("latin-1") for line in BytesIO(content))
+    lines = [known.setdefault(line, line) for line in stripped]
     parser = _Parser(NlText(source, lines))
     try:
         return parser.run()

@@ -39,8 +39,9 @@ def load_from_pyomo(nlp: NLP, export: PyomoExport) -> tuple[Array, Array, Array]
     lam_g = np.array([0.0 if c is None else -dual.get(c, 0.0) for c in export.constraints])
     outs = [model.component(f"ipopt_z{side}_out") for side in "LU"]
     given = None
-    if any(outs):
-        given = -np.array([sum((s or {}).get(v, 0.0) for s in outs) for v in export.variables])
+    filled = [s for s in outs if s]
+    if filled:
+        given = -np.array([sum(s.get(v, 0.0) for s in filled) for v in export.variables])
     return x, lam_g, bound_multipliers(nlp, x, lam_g, given)
 
 

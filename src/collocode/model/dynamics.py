@@ -172,7 +172,8 @@ class NeuralODE:
             return self
         states = [name for name in ranges if name.startswith("x:")]
         order = [*(["t"] if self.time else []), *states, *(f"u:{name}" for name in self.inputs)]
-        if len(order) != self.network.inputs or len(states) != self.network.outputs:
+        fits = len(order) == self.network.inputs and len(states) == self.network.outputs
+        if not fits or not all(name in ranges for name in order):
             return self  # rhs() will say what does not fit
         low, high = np.array([ranges[name] for name in order]).T
         slopes = [ranges[name.replace("x:", "slope:")][1] for name in states]

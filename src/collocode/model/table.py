@@ -89,6 +89,8 @@ def from_frame(
         frame = _widened(frame, time or columns[0], variable, value, experiment, source)
         columns = [str(c) for c in frame.columns]
     time = columns[0] if time is None else time
+    outputs = [outputs] if isinstance(outputs, str) else outputs
+    inputs = [inputs] if isinstance(inputs, str) else inputs
     kinds = dict(inputs) if isinstance(inputs, Mapping) else {name: "linear" for name in inputs}
     roles = {time, *kinds} | ({experiment} if experiment else set())
     names = [c for c in columns if c not in roles] if outputs is None else list(outputs)

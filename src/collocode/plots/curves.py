@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..identify.uncertainty import Uncertainty
 from ..model.experiment import Experiment
-from ..results.score import test_initial, true_states
+from ..results.score import test_initial, test_model, true_states
 from ..results.simulate import simulate
 from ..results.solution import Solution
 
@@ -76,9 +76,9 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     times = _grid(experiment, experiment.start, experiment.end)
     initial, simulated = test_initial(solution, experiment), None
     if initial is not None:
-        run = simulate(solution.model, initial, times, experiment.inputs)
-        parameters = solution.model.parameters
-        simulated = _with_outputs(solution, experiment, parameters, times, run.states)
+        model = test_model(solution, experiment)
+        run = simulate(model, initial, times, experiment.inputs)
+        simulated = _with_outputs(solution, experiment, model.parameters, times, run.states)
     truth = _truth(solution, experiment, times)
     return Curves(experiment, "test", times, None, simulated, truth)
 

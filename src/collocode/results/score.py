@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..model.experiment import Experiment, Initial
 from ..model.problem import Truth
+from .model import TrainedModel
 from .simulate import integrate, simulate
-from .solution import Solution
+from .solution import Solution, Trajectory
 
 Array = NDArray[np.float64]
 NAN = float("nan")
@@ -90,7 +91,8 @@ def _test(solution: Solution, experiment: Experiment) -> Score:
         return Score(experiment.name, "test")
     assert experiment.start is not None
     times = np.unique(np.append(experiment.start, experiment.times))
-    run = simulate(solution.model, initial, times, experiment.inputs)
+    model = test_model(solution, experiment)
+    run = simulate(model, initial, times, experiment.inputs)
     states = run.states[np.isin(times, experiment.times)]
     u = _inputs_at(solution, experiment, experiment.times)
     truth = true_states(solution, experiment, experiment.times)
@@ -99,7 +101,7 @@ def _test(solution: Solution, experiment: Experiment) -> Score:
         experiment.name,
         "test",
         NAN,
-        mse(solution.model.observe(states, u), experiment.values),
+        mse(model.observe(states, u), experiment.values),
         against_truth,
         against_truth if _uses_truth(solution, experiment) else NAN,
     )
@@ -114,10 +116,27 @@ def test_initial(solution: Solution, experiment: Experiment) -> Array | None:
     truth = true_states(solution, experiment, np.array([experiment.start, experiment.start + 1e-9]))
     if truth is not None:
         return truth[0]
-    for part in solution.trajectories:
-        if np.isclose(part.times[-1], experiment.start):
-            return part.states[-1]
-    return None
+    part = predecessor(solution, experiment)
+    return None if part is None else part.states[-1]
+
+
+def test_model(solution: Solution, experiment: Experiment) -> TrainedModel:
+    """Return the model with the parameters of the fitted experiment that a test window follows."""
+    part = predecessor(solution, experiment)
+    return solution.model if part is None else solution.model.with_parameters(part.parameters)
+
+
+def predecessor(solution: Solution, experiment: Experiment) -> Trajectory | None:
+    """Return the fitted experiment that a test window goes on from: it ends where this one starts.
+
+    Of several the one whose name begins the window's, as `split` names it; None if that does not tell.
+    """
+    assert experiment.start is not None
+    ending = [p for p in solution.trajectories if np.isclose(p.times[-1], experiment.start)]
+    named = [p for p in ending if experiment.name.startswith(p.experiment.name)]
+    if len(ending) == 1:
+        return ending[0]
+    return max(named, key=lambda p: len(p.experiment.name)) if named else None
 
 
 def _uses_truth(solution: Solution, experiment: Experiment) -> bool:

@@ -49,7 +49,7 @@ def solve_nl(
     Parameters
     ----------
     options : IPOPT options.  With ``nlp_scaling_method="user-scaling"`` the suffix
-        ``scaling_factor`` of variables and constraints is obeyed; with
+        ``scaling_factor`` is obeyed; with
         ``warm_start_init_point="yes"`` the file's multipliers are.
     deterministic, on_iteration : as for `collocode.solve`.
 
@@ -70,6 +70,9 @@ def solve_nl(
     chosen = merge(foreign, deterministic)
     if chosen.get("nlp_scaling_method") == "user-scaling":
         chosen["nlp_scaling_method"] = "none"
+        objective = nlp.suffixes.get(("scaling_factor", 2), {}).get(0)
+        if objective is not None:
+            chosen.setdefault("obj_scaling_factor", abs(objective))
         nlp = _scaled(nlp)
     warm = None
     if chosen.get("warm_start_init_point") == "yes":

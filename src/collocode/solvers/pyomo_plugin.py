@@ -5,7 +5,7 @@ process.  It is registered with both of Pyomo's factories, the new one
 (``pyomo.contrib.solver.common.factory``) and ``pyomo.environ.SolverFactory``; both understand
 ``tee``, ``time_limit`` (``timelimit``), ``load_solutions``,
 ``raise_exception_on_nonoptimal_result``, ``symbolic_solver_labels`` and ``solver_options``
-(``options``).  Duals have Pyomo's sign.
+(``options``).  Duals have Pyomo's sign.  A suffix ``scaling_factor`` is obeyed.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ def _run(model: Any, config: Any, results: Any) -> tuple[str, str]:
         options["max_wall_time"] = config.time_limit
     if config.tee:
         options.setdefault("print_level", 5)
+    if any(name == "scaling_factor" for name, _ in nlp.suffixes):
+        options.setdefault("nlp_scaling_method", "user-scaling")
     with _teed(config.tee):
         answer = solve_nl(nlp, options)
     results.extra_info.iteration_count = answer.iterations
@@ -168,6 +170,7 @@ def _read_back(model: Any, labels: bool) -> tuple[NlModel | None, Any]:
                 columns if labels else None,
                 symbolic_solver_labels=labels,
                 linear_presolve=False,
+                scale_model=False,
             )
         if not order.variables:
             return None, order

@@ -16,6 +16,7 @@ from ..model.experiment import Experiment
 from ..numerics.mesh import Mesh
 from ..results.simulate import simulate
 from ..results.solution import Solution
+from ..results.status import Termination
 from ..solvers.solve import solve
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
@@ -41,6 +42,8 @@ def grow_horizon(nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTION
         solution = solve(part, options={"max_iter": 200})
         if np.isfinite(solution.result.x).all():
             _continue(nlp, x, part, solution)
+        if solution.result.termination is Termination.INTERRUPTED:
+            break  # what the windows so far have brought is the start
     return x
 
 
