@@ -21,7 +21,7 @@ from .export.nl_read import NlModel, read_nl
 from .export.onnx import OnnxFile, write_onnx
 from .export.onnx_read import read_onnx
 from .export.pyomo_files import write_pyomo
-from .export.pyomo_model import to_pyomo
+from .export.pyomo_model import PyomoExport, to_pyomo
 from .export.pyomo_values import load_from_pyomo
 from .export.weights import load_weights, save_weights
 from .identify.bootstrap import Bootstrap, bootstrap

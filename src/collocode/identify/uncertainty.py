@@ -44,7 +44,7 @@ class Uncertainty:
     ----------
     names : degrees of freedom, ``mu`` or ``y1[run;0.0]`` or ``nn.W1[0,0]``.
     values, covariance : (d,) and (d, d), in the data's units.
-    noise : standard deviation of the measurement noise by output, estimated or given.
+    noise : standard deviation of the measurement noise by output, estimated from the residuals.
     freedom : residual degrees of freedom, samples minus effective parameters.
     not_identifiable : names that lie in a direction without curvature.
     at_bound : names held by an active bound (no variance is attributed to them).
@@ -297,7 +297,7 @@ def _spectrum(H: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
 
 
 def _noise(nlp: NLP, predicted: Array, W: Array, effective: float) -> dict[str, float]:
-    """Noise by output: the given sigma, or the residuals' spread with lost freedom made good."""
+    """Noise by output, from the residuals, lost freedom made good."""
     problem = nlp.problem
     residual = predicted - nlp.parameters["measurements"]
     used = W.reshape(residual.shape) > 0.0
