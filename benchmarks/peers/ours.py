@@ -2,7 +2,7 @@
 
 The same task as the other peers (two-state Radau IIA collocation, [2, 32, 2] tanh network, unknown
 initial state, L2 penalty): network scaled to the data's ranges, start by smoothing spline and
-gradient matching, IPOPT at tol 1e-8 as by default; five stages on N/8 elements.
+gradient matching, IPOPT at tol 1e-8 as by default; seven stages on N/12 elements.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def run(
         cc.Experiment(data.t, data.y, outputs=("y1", "y2")),
         regularisation=cc.L2(strength),
     )
-    # five stages an element need fewer points for the same gap to simulation (1e-3) than three
-    nlp = cc.discretize(problem, "radau", 5, mesh=len(data.t) // 8)
+    # seven stages an element need fewer points for a gap to simulation of 1e-3 than three
+    nlp = cc.discretize(problem, "radau", 7, mesh=len(data.t) // 12)
     solver = make_solver(nlp, options={"tol": tol})
     build = watch.split()
     if build_only:

@@ -56,7 +56,7 @@ class Blocks:
         """
         height, width = self.shape
         used = np.unique(pattern.rows)
-        if not len(used) or len(shared) != width - self.start or shared[0] != self.start:
+        if not len(used) or not np.array_equal(shared, np.arange(self.start, width)):
             return False
         rows = targets[:, used].ravel()
         runs = np.flatnonzero(np.diff(rows) != 1)
