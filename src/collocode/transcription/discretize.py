@@ -173,9 +173,6 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
         zip(problem.experiments, layout.experiments, strict=True)
     ):
         for i, state in enumerate(problem.states):
-            known_initial = problem.initial_of(experiment, state).value
-            if np.isfinite(known_initial):
-                start[part.states[:, i]] = known_initial
             if problem.observe is None and state in problem.outputs:
                 values = experiment.values[:, problem.outputs.index(state)]
                 known = np.isfinite(values)
