@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..model.network import MLP
+from ..model.symbolic import output_function, rhs_function
+from ..transcription.nlp import NLP
 from ..transcription.tape import Tape
 
 Array = NDArray[np.float64]
@@ -74,6 +76,26 @@ class TrainedModel:
     parameters: Array
     networks: Mapping[str, MLP]
     theta: Array
+
+    @classmethod
+    def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
+        """Read the model that an NLP's variables ``x`` stand for, as ``experiment`` sees it."""
+        problem = nlp.problem
+        names = tuple(q.name for q in problem.dynamics.parameters)
+        tapes = nlp.cache(
+            "tapes", lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem)))
+        )
+        return cls(
+            problem.states,
+            problem.inputs,
+            problem.outputs,
+            names,
+            tapes[0],
+            tapes[1],
+            x[nlp.layout.parameter_columns(experiment, names)],
+            dict(problem.dynamics.networks),
+            x[nlp.layout.weights],
+        )
 
     def __repr__(self) -> str:
         return (

@@ -13,11 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, listed
 from ..model.experiment import Experiment
 from ..model.problem import Truth
-from ..model.symbolic import output_function, rhs_function
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
-from ..transcription.tape import Tape
 from .model import TrainedModel, TrainedNetwork
 from .simulate import Simulation, simulate
 from .status import SolverResult
@@ -81,9 +79,6 @@ class Solution:
         """Read a solver's point by the NLP's layout."""
         problem, layout, x = nlp.problem, nlp.layout, result.x
         names = [q.name for q in problem.dynamics.parameters]
-        tapes = nlp.cache(
-            "tapes", lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem)))
-        )
         trajectories = tuple(
             Trajectory(
                 experiment,
@@ -97,17 +92,7 @@ class Solution:
                 zip(problem.experiments, layout.experiments, strict=True)
             )
         )
-        model = TrainedModel(
-            problem.states,
-            problem.inputs,
-            problem.outputs,
-            tuple(names),
-            tapes[0],
-            tapes[1],
-            trajectories[0].parameters,
-            dict(problem.dynamics.networks),
-            x[layout.weights],
-        )
+        model = TrainedModel.of(nlp, x)
         return cls(
             problem.name,
             result,

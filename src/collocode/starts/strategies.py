@@ -84,25 +84,9 @@ def smooth_states(nlp: NLP, x: Array) -> None:
 
 def _simulate_states(nlp: NLP, x: Array) -> None:
     """Replace the states by a simulation, as far as that goes."""
-    from ..model.symbolic import output_function, rhs_function
-    from ..transcription.tape import Tape
-
-    problem, layout = nlp.problem, nlp.layout
-    names = [q.name for q in problem.dynamics.parameters]
-    for number, (experiment, part) in enumerate(
-        zip(problem.experiments, layout.experiments, strict=True)
-    ):
-        model = TrainedModel(
-            problem.states,
-            problem.inputs,
-            problem.outputs,
-            tuple(names),
-            Tape.of(rhs_function(problem)),
-            Tape.of(output_function(problem)),
-            x[layout.parameter_columns(number, names)],
-            problem.dynamics.networks,
-            x[layout.weights],
-        )
+    experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
+    for number, (experiment, part) in enumerate(experiments):
+        model = TrainedModel.of(nlp, x, number)
         run = simulate(model, x[part.states[0]], part.times, experiment.inputs, rtol=1e-6)
         good = np.isfinite(run.states).all(axis=1)
         x[part.states[good]] = run.states[good]
