@@ -19,7 +19,7 @@ def answer():
 def test_the_default_interface_works(answer):
     assert answer.exit_code == 0
     assert "The default interface works." in answer.stdout
-    assert re.search(r"casadi +yes +IPOPT 3\.\d+\.\d+, mumps", answer.stdout)
+    assert re.search(r"casadi(, cyipopt)? +yes +IPOPT 3\.\d+\.\d+, mumps", answer.stdout)
 
 
 def test_packages_and_linear_solvers_are_listed(answer):

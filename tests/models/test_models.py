@@ -72,3 +72,12 @@ def test_scripts_make_the_data_that_are_stored(script, tmp_path, capsys):
                     assert np.isclose(float(x), float(y), rtol=1e-7, atol=1e-8)
                 except ValueError:
                     assert x == y
+
+
+def test_nine_of_ten_seeds_of_van_der_pol_learn_the_field():
+    runs = cc.multistart(van_der_pol.problem(), seeds=10)
+    good = 0
+    for solution in runs.solutions:
+        train, test = solution.score()
+        good += solution.success and train.truth <= 2e-3 and test.truth <= 5e-3
+    assert good >= 9, runs.table

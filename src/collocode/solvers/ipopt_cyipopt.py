@@ -20,7 +20,7 @@ from ..transcription.assembly import Functions
 from ..transcription.nlp import NLP
 from ..transcription.scaling import scaled
 from .interrupt import Interrupt
-from .ipopt_log import log_file, read_linear_solver, read_log, read_timings
+from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
 from .outcome import STATUS_BY_NUMBER, result
 from .protocol import OnIteration, WarmStart, Watch
@@ -93,7 +93,7 @@ class CyIpopt:
             if status == "Invalid_Option":
                 raise unavailable_solver(self._options, read_log(log))
             timings = {"solve": seconds, "derivatives": callbacks.seconds, **read_timings(log)}
-            linear_solver = read_linear_solver(log)
+            name, linear_solver = read_version(log), read_linear_solver(log)
         return result(
             nlp,
             (x, info["mult_g"], info["mult_x_U"] - info["mult_x_L"]),
@@ -102,7 +102,7 @@ class CyIpopt:
             history={k: np.array(v, dtype=float) for k, v in callbacks.history.items()},
             timings=timings,
             interface=self.name,
-            solver="IPOPT",
+            solver=name,
             linear_solver=linear_solver,
             options=self._options,
         )
