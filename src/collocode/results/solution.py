@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -255,8 +255,3 @@ class Solution:
         from .store import save
 
         save(self, path)
-
-
-def experiments_of(solution: Solution) -> Sequence[Experiment]:
-    """Return the fitted experiments."""
-    return [part.experiment for part in solution.trajectories]

@@ -17,14 +17,14 @@ import casadi as ca
 
 from ..errors import InputError, MissingDependency
 
-# METIS with no permuting scaling factorises these arrow-shaped systems 2.7 times faster than MUMPS's
-# own choice (Van der Pol, 200 samples: 0.36 s against 0.96 s for the same 26 iterations)
+# METIS with no scaling inside MUMPS factorises these arrow-shaped systems several times faster than
+# MUMPS's own choice, for the same iterates; docs/figures/measure_linear_solvers.py prints by how much
 DEFAULTS: dict[str, Any] = {
     "tol": 1e-8,
     "max_iter": 500,
     "mumps_pivot_order": 5,
     "mumps_permuting_scaling": 0,
-    "mumps_scaling": 0,  # variables and rows come scaled; MUMPS's own costs a quarter more
+    "mumps_scaling": 0,  # variables and rows come scaled
 }
 WARM: dict[str, Any] = {
     "warm_start_init_point": "yes",

@@ -4,7 +4,7 @@ r"""Gradient matching: fit f to the slopes of the smoothed data, without integra
           {s}\Bigr\|^2 + \lambda\lVert\theta\rVert^2
 
 with the smoothing spline :math:`\hat x` (Varah, SIAM J. Sci. Stat. Comput. 3, 1982).  A handful of
-Levenberg-Marquardt steps puts IPOPT where it needs few inertia corrections.
+steps of SciPy's trust-region least squares puts IPOPT where it needs few inertia corrections.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from __future__ import annotations
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from threadpoolctl import ThreadpoolController
 
 from ..model.symbolic import Symbols, derivatives
 from ..transcription.nlp import NLP
-from .levenberg_marquardt import levenberg_marquardt
 
 Array = NDArray[np.float64]
 _MOST_POINTS = 1000
@@ -40,29 +41,40 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     scale[scale == 0.0] = 1.0
     s = Symbols.of(problem)
     f = derivatives(problem, s)
-    unknowns = ca.vertcat(s.p, s.theta)
-    function = ca.Function(
-        "slopes", [s.t, s.x, s.u, s.p, s.theta], [f, ca.densify(ca.jacobian(f, unknowns))]
-    ).map(len(t))
+    arguments = [s.t, s.x, s.u, s.p, s.theta]
+    slope = ca.Function("slope", arguments, [f]).map(len(t))
+    by_unknowns = ca.densify(ca.jacobian(f, ca.vertcat(s.p, s.theta)))
+    slope_jacobian = ca.Function("slope_jacobian", arguments, [by_unknowns]).map(len(t))
     free = np.concatenate([columns, layout.weights]).astype(int)
+    fixed = nlp.lower[free] == nlp.upper[free]
     ridge = np.zeros(len(free))
     ridge[len(columns) :] = np.sqrt(problem.regularisation.strength)
     place = np.searchsorted(columns, own)  # (points, parameters) position among the unknowns
     nx, root = len(problem.states), np.sqrt(slopes.size)
 
-    def residual(z: Array) -> tuple[Array, Array]:
-        values = z[: len(columns)]
-        value, jacobian = function(t, states.T, u.T, values[place].T, z[len(columns) :])
-        r = (np.asarray(value).T - slopes) / scale
-        local = np.asarray(jacobian).reshape(nx, len(t), -1).transpose(1, 0, 2) / scale[:, None]
+    def point(z: Array) -> tuple[Array, ...]:
+        return t, states.T, u.T, z[: len(columns)][place].T, z[len(columns) :]
+
+    def residual(z: Array) -> Array:
+        r = (np.asarray(slope(*point(z))).T - slopes) / scale
+        return np.append(r.ravel() / root, ridge * z)
+
+    def jacobian(z: Array) -> Array:
+        local = np.asarray(slope_jacobian(*point(z))).reshape(nx, len(t), -1).transpose(1, 0, 2)
+        local = local / scale[:, None]
         J = np.zeros((len(t), nx, len(free)))
         J[:, :, len(columns) :] = local[:, :, len(names) :]
         for j in range(len(names)):
             J[np.arange(len(t)), :, place[:, j]] = local[:, :, j]
-        J = J.reshape(-1, len(free)) / root
-        return np.append(r.ravel() / root, ridge * z), np.vstack([J, np.diag(ridge)])
+        J[:, :, fixed] = 0.0  # a step of least norm leaves these where they are
+        return np.vstack([J.reshape(-1, len(free)) / root, np.diag(ridge)])
 
-    found = levenberg_marquardt(residual, x[free], steps)
+    try:
+        # a second BLAS thread stalls on a busy machine and brings nothing at these sizes
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
+            found = least_squares(residual, x[free], jacobian, max_nfev=steps + 1).x
+    except (ValueError, np.linalg.LinAlgError):  # not finite where the data are: keep the start
+        return False
     x[free] = np.clip(found, nlp.lower[free], nlp.upper[free])
     return True
 
