@@ -30,8 +30,8 @@ $(VENV)/.core: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	@echo "== install: Pyomo with its solver, ONNX, test and documentation tools into $(VENV)"
-	@$(PIP) install --editable '.[pyomo,exchange,test,docs]'
+	@echo "== install: optional parts, test and documentation tools into $(VENV)"
+	@$(PIP) install --editable '.[pyomo,exchange,cluster,learn,relu,test,docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core
