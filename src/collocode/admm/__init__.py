@@ -1,0 +1,1 @@
+"""Consensus ADMM over batches of data: one NLP a batch, one network for all."""

@@ -1,0 +1,295 @@
+"""Batches: a problem cut by experiments, or along time into windows of whole elements.
+
+Windows follow the mesh of the whole problem, so their NLPs are parts of its NLP: the same
+elements, the same rows, the same measurements.  What two windows of one experiment have in common
+beyond the network is the state where they meet, and the experiment's own parameters; with
+``boundary="shared"`` these are consensus entries too, and the sum of the batches *is* the whole
+problem.  With ``boundary="free"`` the states where windows meet are left to each window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.experiment import Experiment
+from ..model.loss import L2, LeastSquares
+from ..model.problem import Problem
+from ..numerics.mesh import Mesh
+
+Array = NDArray[np.float64]
+BOUNDARIES = ("shared", "free")
+FIRST, LAST = 0, -1
+
+
+@dataclass(frozen=True)
+class Link:
+    """States of a batch's experiment, at its ``FIRST`` or ``LAST`` node, that are consensus entries."""
+
+    experiment: int
+    node: int
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A part of the data with all that is needed to write its NLP; it can be pickled.
+
+    Attributes
+    ----------
+    name : for reports.
+    problem : the part, without regularisation (that is the consensus step's), truth and tests.
+    meshes : one an experiment.
+    share : its part of all measurements, by which its mean squared misfit counts.
+    links : states shared with neighbours.
+    own : experiments (by number) whose own parameters are shared between windows, and their keys.
+    places : per experiment, the whole problem's experiment and its first element in this batch.
+    """
+
+    name: str
+    problem: Problem
+    meshes: tuple[Mesh, ...]
+    share: float
+    links: tuple[Link, ...] = ()
+    own: tuple[tuple[int, str], ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    experiment: Experiment
+    mesh: Mesh
+    origin: int
+    first: int = 0
+    number: int = 0
+    of: int = 1
+
+
+def cut(
+    problem: Problem,
+    meshes: Sequence[Mesh],
+    batches: int | Sequence[Sequence[str]] = 2,
+    overlap: float = 0.0,
+    boundary: str = "shared",
+) -> tuple[Batch, ...]:
+    """Cut a problem into batches.
+
+    Parameters
+    ----------
+    problem : whose experiments are distributed, or cut into windows where there are fewer of them
+        than batches.
+    meshes : of the whole problem, one an experiment.
+    batches : how many, or names of experiments, one group a batch.
+    overlap : part of a window by which it reaches into both neighbours; measurements that several
+        windows see count in equal parts.  Only for free boundaries.
+    boundary : ``shared`` (neighbours agree on the state where they meet) or ``free``.
+
+    Raises
+    ------
+    InputError
+        More batches than elements or measurements allow, unknown or repeated experiments, an
+        overlap that is negative or of shared boundaries, an unknown boundary.
+    """
+    if boundary not in BOUNDARIES:
+        raise InputError(f"unknown boundary {boundary!r}; choose from {', '.join(BOUNDARIES)}.")
+    if not 0.0 <= overlap <= 1.0:
+        raise InputError(f"the overlap is a part of a window, from 0 to 1, not {overlap}.")
+    if overlap and boundary == "shared":
+        raise InputError("windows either overlap or share their boundary; add boundary='free'.")
+    if not isinstance(batches, int):
+        groups = _named_groups(problem, meshes, batches)
+    elif batches < 1:
+        raise InputError(f"the number of batches must be at least 1, not {batches}.")
+    elif batches <= len(problem.experiments):
+        groups = _balanced_groups(problem, meshes, batches)
+    else:
+        windows = _windows(problem, meshes, batches, overlap)
+        groups = [[window] for window in windows]
+    counts = _multiplicity(problem, groups)
+    return tuple(_batch(problem, group, counts, boundary) for group in groups)
+
+
+def measurements(experiment: Experiment) -> int:
+    """Number of finite measurements that count."""
+    finite = np.isfinite(experiment.values)
+    if experiment.weights is not None:
+        finite &= experiment.weights > 0.0
+    return int(finite.sum())
+
+
+def _named_groups(
+    problem: Problem, meshes: Sequence[Mesh], names: Sequence[Sequence[str]]
+) -> list[list[_Window]]:
+    known = {e.name: k for k, e in enumerate(problem.experiments)}
+    flat = [name for group in names for name in group]
+    for name in flat:
+        if name not in known:
+            raise InputError(f"there is no experiment {name!r}; there are: {', '.join(known)}.")
+    absent = [name for name in known if flat.count(name) != 1]
+    if absent or not all(names):
+        culprit = f"{absent[0]!r} is in {flat.count(absent[0])}" if absent else "one is empty"
+        raise InputError(f"every experiment belongs to exactly one batch, but {culprit}.")
+    return [
+        [_Window(problem.experiments[known[n]], meshes[known[n]], known[n]) for n in group]
+        for group in names
+    ]
+
+
+def _balanced_groups(problem: Problem, meshes: Sequence[Mesh], number: int) -> list[list[_Window]]:
+    """Experiments, largest first, each to the batch that has the fewest measurements so far."""
+    sizes = [measurements(e) for e in problem.experiments]
+    groups: list[list[int]] = [[] for _ in range(number)]
+    for k in sorted(range(len(sizes)), key=lambda k: -sizes[k]):
+        least = min(groups, key=lambda group: sum(sizes[j] for j in group))
+        least.append(k)
+    return [
+        [_Window(problem.experiments[k], meshes[k], k) for k in sorted(group)] for group in groups
+    ]
+
+
+def _windows(
+    problem: Problem, meshes: Sequence[Mesh], number: int, overlap: float
+) -> list[_Window]:
+    """Windows of about equal numbers of measurements, at least one an experiment."""
+    sizes = np.array([measurements(e) for e in problem.experiments], dtype=float)
+    pieces = np.ones(len(sizes), dtype=int)
+    for _ in range(number - len(sizes)):
+        pieces[np.argmax(sizes / pieces)] += 1
+    windows: list[_Window] = []
+    for origin, (experiment, mesh) in enumerate(zip(problem.experiments, meshes, strict=True)):
+        edges = _edges(experiment, mesh, int(pieces[origin]))
+        for k in range(len(edges) - 1):
+            windows.append(_window(experiment, mesh, edges, k, overlap, origin))
+    return windows
+
+
+def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> NDArray[np.intp]:
+    """Numbers of the mesh points between which equally many measurements lie."""
+    if pieces > mesh.elements:
+        raise InputError(
+            f"experiment {experiment.name!r} has {mesh.elements} elements, too few for {pieces} "
+            "windows; ask for fewer batches or a finer mesh."
+        )
+    counts = np.isfinite(experiment.values).sum(axis=1)
+    before = np.array([counts[experiment.times <= t].sum() for t in mesh.points], dtype=float)
+    wanted = before[-1] * np.arange(1, pieces) / pieces
+    inner = np.array([int(np.argmin(np.abs(before - w))) for w in wanted], dtype=int)
+    edges = np.concatenate([[0], inner, [mesh.elements]])
+    if (np.diff(edges) < 1).any():
+        raise InputError(
+            f"the measurements of experiment {experiment.name!r} are too unevenly spread for "
+            f"{pieces} windows; ask for fewer batches."
+        )
+    return edges.astype(int)
+
+
+def _window(
+    experiment: Experiment,
+    mesh: Mesh,
+    edges: NDArray[np.intp],
+    k: int,
+    overlap: float,
+    origin: int,
+) -> _Window:
+    pieces, first, last = len(edges) - 1, int(edges[k]), int(edges[k + 1])
+    reach = round(overlap * (last - first))
+    first, last = max(0, first - reach), min(mesh.elements, last + reach)
+    start, end = float(mesh.points[first]), float(mesh.points[last])
+    name = experiment.name if pieces == 1 else f"{experiment.name}, window {k + 1}"
+    # a measurement on a mesh point belongs to the element, and the window, that ends there
+    keep = (experiment.times > start) & (experiment.times <= end)
+    keep |= (experiment.times == start) & (first == 0)
+    if np.isfinite(experiment.values[keep]).any(axis=1).sum() < 2:
+        raise InputError(
+            f"{name} ([{start:g}, {end:g}]) has fewer than 2 times with a finite value; ask for "
+            "fewer batches."
+        )
+    part = replace(
+        experiment,
+        times=experiment.times[keep],
+        values=experiment.values[keep],
+        weights=None if experiment.weights is None else experiment.weights[keep],
+        initial=experiment.initial if first == 0 else {},
+        name=name,
+        start=start,
+        end=end,
+    )
+    return _Window(part, Mesh(mesh.points[first : last + 1]), origin, first, k, pieces)
+
+
+def _multiplicity(problem: Problem, groups: Sequence[Sequence[_Window]]) -> list[Array]:
+    """How many windows see each time of each experiment."""
+    counts = [np.zeros(e.samples) for e in problem.experiments]
+    for window in (w for group in groups for w in group):
+        times = problem.experiments[window.origin].times
+        counts[window.origin] += np.isin(times, window.experiment.times)
+    return counts
+
+
+def _batch(
+    problem: Problem, group: Sequence[_Window], counts: Sequence[Array], boundary: str
+) -> Batch:
+    name = group[0].experiment.name if len(group) == 1 else _joined(group)
+    experiments = [_weighted(problem, w, counts[w.origin]) for w in group]
+    sigma = {n: problem.loss.sigma_of(n, problem.spread[n]) for n in problem.outputs}
+    scaling = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
+    part = replace(
+        problem,
+        experiments=_with_measured_columns(problem, experiments, name),
+        loss=LeastSquares(sigma),
+        regularisation=L2(0.0),
+        scaling=scaling,
+        normalise=False,  # the whole problem's networks are normalised already
+        test=(),
+        truth=None,
+        name=f"{problem.name}: {name}",
+    )
+    share = part.n_measurements / problem.n_measurements
+    links, own = [], []
+    has_own = any(q.per_experiment for q in problem.dynamics.parameters)
+    for number, w in enumerate(group):
+        label = problem.experiments[w.origin].name
+        if boundary == "shared" and w.number > 0:
+            links.append(Link(number, FIRST, f"{label};{w.number}"))
+        if boundary == "shared" and w.number + 1 < w.of:
+            links.append(Link(number, LAST, f"{label};{w.number + 1}"))
+        if has_own and w.of > 1:
+            own.append((number, label))
+    meshes, places = tuple(w.mesh for w in group), tuple((w.origin, w.first) for w in group)
+    return Batch(name, part, meshes, share, tuple(links), tuple(own), places)
+
+
+def _joined(group: Sequence[_Window]) -> str:
+    names = [w.experiment.name for w in group]
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _weighted(problem: Problem, window: _Window, counts: Array) -> Experiment:
+    """Let measurements that several windows see count in equal parts."""
+    whole, part = problem.experiments[window.origin], window.experiment
+    seen = counts[np.isin(whole.times, part.times)]
+    if (seen == 1.0).all():
+        return part
+    weights = np.ones_like(part.values) if part.weights is None else part.weights
+    return replace(part, weights=weights / seen[:, None])
+
+
+def _with_measured_columns(
+    problem: Problem, experiments: Sequence[Experiment], name: str
+) -> tuple[Experiment, ...]:
+    """Leave out columns that nothing in this batch measured."""
+    table = np.vstack([e.values for e in experiments])
+    kept = [n for j, n in enumerate(problem.outputs) if np.isfinite(table[:, j]).any()]
+    if len(kept) == len(problem.outputs):
+        return tuple(experiments)
+    if problem.observe is not None or not kept:
+        absent = next(n for n in problem.outputs if n not in kept)
+        raise InputError(
+            f"batch {name!r} has no finite value of output {absent!r}; group it with others or ask "
+            "for fewer batches."
+        )
+    return tuple(e.select(kept) for e in experiments)

@@ -1,0 +1,183 @@
+r"""One batch as an NLP: built once, solved whenever consensus, duals or ρ have changed.
+
+.. math:: \min_{x_b, v_b}\; f_b(x_b, v_b) + \tfrac\rho2\lVert v_b - (z_{G_b} - w_b)\rVert^2
+          \quad\text{s.t. collocation, bounds}
+
+The proximal term is the quadratic prior that every NLP carries on its first and last states,
+parameters and weights; centre and weight are NLP parameters, so nothing is ever rebuilt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.problem import Problem
+from ..model.symbolic import depends_on_time
+from ..numerics.mesh import Mesh
+from ..results.model import TrainedModel
+from ..results.simulate import simulate
+from ..results.status import SolverResult, Termination
+from ..solvers.protocol import Solver, WarmStart
+from ..starts.strategies import start_from
+from ..transcription.discretize import discretize
+from ..transcription.nlp import NLP
+from ..transcription.terms import measured, prior_columns
+from .batches import Batch
+from .entries import copied_columns
+from .task import Answer, Point, Settings, Task
+
+Array = NDArray[np.float64]
+_SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
+
+
+class Subproblem:
+    """A batch's NLP with its solver.
+
+    Parameters
+    ----------
+    batch, settings : what to solve and how.
+    like : an NLP of equal structure to share functions with; see `structure`.
+    """
+
+    def __init__(self, batch: Batch, settings: Settings, like: NLP | None = None) -> None:
+        self.batch, self.settings = batch, settings
+        problem, meshes = from_zero(batch)
+        nlp = discretize(problem, settings.scheme, mesh=list(meshes), like=like)
+        priors = prior_columns(nlp.layout)
+        self.columns, self._scale = copied_columns(batch, nlp)
+        place = {int(column): k for k, column in enumerate(priors)}
+        self._positions = np.array([place[int(c)] for c in self.columns], dtype=int)
+        self.nlp = nlp.with_parameters(
+            weights=nlp.parameters["weights"] * batch.share,
+            prior_weight=nlp.parameters["prior_weight"] * batch.share,
+        )
+
+    def solve(self, solver: Solver, task: Task, keep: Point | None) -> Answer:
+        """Solve a task from a kept point; a failure is retried from elsewhere, then reported."""
+        began = time.perf_counter()
+        nlp, rescue, result, iterations = self._towards(task), "kept", None, 0
+        for name, start, warm in self._starts(nlp, task, keep):
+            result = solver.solve(nlp.with_start(start), warm)
+            iterations += result.iterations
+            if result.termination in _SOLVED or result.termination is Termination.INTERRUPTED:
+                rescue = name
+                break
+        assert result is not None
+        point = _point(result)
+        if rescue == "kept" and keep is not None:
+            point = keep
+        elif rescue == "kept" and not np.isfinite(point.x).all():
+            point = Point(nlp.start, np.zeros(nlp.rows), np.zeros(nlp.columns))
+        values = point.x[self.columns] / self._scale
+        prox = 0.5 * task.rho * float(np.sum((values - task.target) ** 2))
+        simulated, squares = (
+            self._simulated(task, point) if task.measure else (float("nan"), (0.0, 0))
+        )
+        return Answer(
+            task.batch,
+            task.iteration,
+            values,
+            nlp.objective(point.x) - prox,
+            simulated,
+            squares,
+            point,
+            result.message,
+            rescue,
+            iterations,
+            time.perf_counter() - began,
+            0.0,
+        )
+
+    def measure(self, task: Task, keep: Point | None) -> Answer:
+        """Simulate the consensus on this batch's data, without a solve."""
+        start = start_from(self.nlp, "smoothing", self.settings.seed).start
+        point = keep or Point(start, np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
+        values = point.x[self.columns] / self._scale
+        loss, squares = self._simulated(task, point)
+        return Answer(task.batch, task.iteration, values, float("nan"), loss, squares, point)
+
+    def _towards(self, task: Task) -> NLP:
+        mean, weight = (self.nlp.parameters[k].copy() for k in ("prior_mean", "prior_weight"))
+        mean[self._positions] = task.target * self._scale
+        weight[self._positions] = 0.5 * task.rho / self._scale**2
+        return self.nlp.with_parameters(prior_mean=mean, prior_weight=weight)
+
+    def _starts(
+        self, nlp: NLP, task: Task, keep: Point | None
+    ) -> Iterator[tuple[str, Array, WarmStart | None]]:
+        """Starting points in the order in which they are tried, each with what it is called."""
+        if keep is not None:
+            yield "", keep.x, WarmStart(keep.lam_g, keep.lam_x)
+            yield "consensus", self._with_consensus(keep.x, task), None
+        else:
+            smooth = start_from(self.nlp, "smoothing", self.settings.seed).start
+            yield "", self._with_consensus(smooth, task), None
+        yield "start", start_from(self.nlp, self.settings.start, self.settings.seed).start, None
+
+    def _with_consensus(self, x: Array, task: Task) -> Array:
+        x = x.copy()
+        x[self.columns] = task.consensus * self._scale
+        return np.clip(x, self.nlp.lower, self.nlp.upper)
+
+    def _simulated(self, task: Task, point: Point) -> tuple[float, tuple[float, int]]:
+        """Misfit of the consensus, simulated from this batch's own initial states."""
+        nlp, problem = self.nlp, self.nlp.problem
+        x = point.x.copy()
+        x[self.columns] = task.consensus * self._scale
+        rows, loss, squares, count = 0, 0.0, 0.0, 0
+        for number, (experiment, part) in enumerate(
+            zip(problem.experiments, nlp.layout.experiments, strict=True)
+        ):
+            keep = measured(experiment)
+            t = experiment.times[keep]
+            model = TrainedModel.of(nlp, x, number)
+            times = t if t[0] == part.times[0] else np.append(part.times[0], t)
+            run = simulate(model, point.x[part.states[0]], times, experiment.inputs, rtol=1e-6)
+            factors = nlp.parameters["weights"][rows : rows + len(t)]
+            rows += len(t)
+            if not run.complete:
+                return float("inf"), (float("inf"), 1)
+            u = [experiment.inputs[name](t) for name in problem.inputs]
+            predicted = model.observe(run.states[-len(t) :], np.column_stack(u) if u else None)
+            errors = np.nan_to_num(predicted - experiment.values[keep]) ** 2
+            finite = np.isfinite(experiment.values[keep])
+            loss += float(np.sum(factors * errors))
+            squares += float(np.sum(errors[finite]))
+            count += int(finite.sum())
+        return loss, (squares, count)
+
+
+def structure(batch: Batch, settings: Settings) -> tuple[object, ...]:
+    """What two batches must have in common to share functions and solver."""
+    problem, meshes = from_zero(batch)
+    key: list[object] = [problem.outputs, settings.scheme.name, settings.scheme.degree]
+    for experiment, mesh in zip(problem.experiments, meshes, strict=True):
+        times = experiment.times[measured(experiment)]
+        key += [tuple(mesh.points.tolist()), tuple(times.tolist())]
+    return tuple(key)
+
+
+def from_zero(batch: Batch) -> tuple[Problem, tuple[Mesh, ...]]:
+    """Count time from the start of every experiment, where the model does not ask what time it is.
+
+    Windows of equal length and sampling then have equal numbers, to the last bit.
+    """
+    problem = batch.problem
+    if problem.inputs or depends_on_time(problem):
+        return problem, batch.meshes
+    experiments, meshes = [], []
+    for experiment, mesh in zip(problem.experiments, batch.meshes, strict=True):
+        first, digits = mesh.start, 12 - int(np.floor(np.log10(mesh.end - mesh.start)))
+        points, times = (np.round(row - first, digits) for row in (mesh.points, experiment.times))
+        meshes.append(Mesh(points))
+        experiments.append(replace(experiment, times=times, start=points[0], end=points[-1]))
+    return replace(problem, experiments=tuple(experiments)), tuple(meshes)
+
+
+def _point(result: SolverResult) -> Point:
+    return Point(result.x, result.lam_g, result.lam_x)

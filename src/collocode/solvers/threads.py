@@ -1,0 +1,44 @@
+"""One thread for linear algebra: the same numbers everywhere, and no threads that wait.
+
+The systems of a factorisation are too small to gain from a second BLAS thread, worker processes
+are many already, and a sum in another order is another number.  CasADi's wheel brings an OpenBLAS
+of its own beside NumPy's and SciPy's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import casadi
+import threadpoolctl
+
+
+class _CasadiOpenBLAS(threadpoolctl.OpenBLASController):
+    """The OpenBLAS of the CasADi wheel, whose name threadpoolctl does not know."""
+
+    internal_api = "casadi-openblas"
+    filename_prefixes = ("libcasadi-tp-openblas",)
+
+
+threadpoolctl.register(_CasadiOpenBLAS)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit every BLAS of this process to one thread, for the time of the context."""
+    _load_casadi_blas()
+    with threadpoolctl.ThreadpoolController().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _load_casadi_blas() -> None:
+    """Load what CasADi would load with its first solver; only what is loaded can be limited."""
+    for path in sorted(Path(casadi.__file__).parent.glob("libcasadi-tp-openblas.*")):
+        with suppress(OSError):
+            ctypes.CDLL(str(path))
+            return
