@@ -1,0 +1,45 @@
+"""Layered networks: residual networks as discretized control problems, batched over samples.
+
+`LayeredNetwork` describes one, `Objective` is its loss on `Samples` with an exact gradient, `train`
+minimises it by any of the trainers; `bisect` and `insert` make it deeper.  Reached as
+``collocode.reduced``; ``import collocode`` does not load it.
+"""
+
+from .activations import Activation as Activation
+from .activations import activation as activation
+from .activations import activation_names as activation_names
+from .adam import Adam as Adam
+from .blocks import HamiltonianBlock as HamiltonianBlock
+from .blocks import ResidualBlock as ResidualBlock
+from .blocks import RungeKuttaBlock as RungeKuttaBlock
+from .blocks import block as block
+from .datasets import dataset as dataset
+from .datasets import donut1d as donut1d
+from .datasets import donut2d as donut2d
+from .datasets import spiral2d as spiral2d
+from .datasets import squares2d as squares2d
+from .descent import SteepestDescent as SteepestDescent
+from .forward import forward as forward
+from .forward import predict as predict
+from .gauss_newton import GaussNewton as GaussNewton
+from .losses import LogisticLoss as LogisticLoss
+from .losses import SoftmaxLoss as SoftmaxLoss
+from .losses import SquaredLoss as SquaredLoss
+from .losses import accuracy as accuracy
+from .losses import loss_named as loss_named
+from .losses import relative_error as relative_error
+from .network import LayeredNetwork as LayeredNetwork
+from .nlp import layered_nlp as layered_nlp
+from .objective import Objective as Objective
+from .objective import Regularisation as Regularisation
+from .quasi_newton import LBFGS as LBFGS
+from .refinement import bisect as bisect
+from .refinement import insert as insert
+from .run import Limits as Limits
+from .samples import Samples as Samples
+from .simultaneous import Simultaneous as Simultaneous
+from .train import train as train
+from .training import Step as Step
+from .training import Training as Training
+from .training import TrainingStatus as TrainingStatus
+from .training import load_training as load_training

@@ -1,0 +1,257 @@
+r"""Blocks: what one layer does to the state, in both directions.
+
+A block is one step :math:`x_{n+1}=\Phi(x_n;K,b,h)` of an integrator in depth.  It is written once
+over an `Arithmetic`: rows of NumPy samples or one CasADi column.  Its `pullback` takes cotangents back
+through the step and returns *factors*, pairs whose products are the derivatives by (K, b): summed
+over samples they are the gradient, unsummed a Jacobian.
+
+===================  ==============================================================  ==========
+`ResidualBlock`      x + h φ(K x + b): a ResNet layer, explicit Euler, DG(0)         one stage
+`HamiltonianBlock`   Z⁻ = h φ(Kᵀ Y + b), Y⁺ = h φ(K Z + b): symplectic Euler         one stage
+`RungeKuttaBlock`    the classical method of order four on x' = φ(K(t) x + b(t))     three
+===================  ==============================================================  ==========
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .activations import Activation, activation
+from .arithmetic import ROWS, Arithmetic, Factor
+
+Array = NDArray[np.float64]
+
+
+# stage of the weights, where the slope before is followed to, weight in sixths
+_RK4 = ((0, 0.0, 1.0), (1, 0.5, 2.0), (1, 0.5, 2.0), (2, 1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Block(ABC):
+    """One layer; see the module for the kinds.
+
+    Parameters
+    ----------
+    activation : one of `activation_names`.
+
+    Raises
+    ------
+    InputError
+        Unknown activation.
+    """
+
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        activation(self.activation)
+
+    @property
+    def phi(self) -> Activation:
+        """The activation with its derivatives."""
+        return activation(self.activation)
+
+    @property
+    def stages(self) -> tuple[float, ...]:
+        """Where in the layer, from 0 to 1, weights are needed."""
+        return (0.0,)
+
+    def state_size(self, width: int) -> int:
+        """Length of the state of a network of the given width."""
+        return width
+
+    @abstractmethod
+    def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
+        """Take the states through the layer.
+
+        Parameters
+        ----------
+        x : (S, state_size) states.
+        K, b : (stages, d, d) and (stages, d) weights at the layer's `stages`.
+        h : length of the layer.
+        """
+
+    @abstractmethod
+    def tangent(
+        self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array
+    ) -> Array:
+        """Return the derivative of the step in the direction (dx, dK, db); shapes as for `step`."""
+
+    @abstractmethod
+    def pullback(
+        self, x: Array, K: Array, b: Array, h: float, p: Array
+    ) -> tuple[Array, list[Factor]]:
+        """Take cotangents (..., S, state_size) of the step's result back to its argument.
+
+        Returns
+        -------
+        The cotangents of ``x`` and the factors of the derivatives by the weights.
+        """
+
+
+@dataclass(frozen=True)
+class ResidualBlock(Block):
+    """x + h φ(K x + b); its unit steps are the layers of a ResNet (He et al., CVPR 2016)."""
+
+    def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
+        """Return x + h φ(K x + b)."""
+        return x + h * self.phi(arithmetic.affine(K[0], x, b[0]), arithmetic.ops)
+
+    def tangent(
+        self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array
+    ) -> Array:
+        """Return dx + h φ' (K dx + dK x + db)."""
+        return dx + h * _tangent(self.phi, K[0], x, b[0], dx, dK[0], db[0])[1]
+
+    def pullback(
+        self, x: Array, K: Array, b: Array, h: float, p: Array
+    ) -> tuple[Array, list[Factor]]:
+        """Return p + Kᵀ q with q = h φ' p; see `Block.pullback`."""
+        _, slope = _slope(self.phi, ROWS.affine(K[0], x, b[0]))
+        q = (h * slope) * p
+        return p + q @ K[0], [Factor(0, q, x)]
+
+
+@dataclass(frozen=True)
+class HamiltonianBlock(Block):
+    """Z⁻ = h φ(Kᵀ Y + b), then Y⁺ = h φ(K Z + b); the state is (Y, Z).
+
+    Symplectic Euler for a Hamiltonian, so that signals neither explode nor die with depth
+    (Haber & Ruthotto, Inverse Problems 34, 2018).  Z begins at zero; the read-out sees Y.
+    """
+
+    def state_size(self, width: int) -> int:
+        """Twice the width."""
+        return 2 * width
+
+    def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
+        """Return (Y, Z) after the layer."""
+        y, z = arithmetic.split(x)
+        z = z - h * self.phi(arithmetic.affine(K[0].T, y, b[0]), arithmetic.ops)
+        y = y + h * self.phi(arithmetic.affine(K[0], z, b[0]), arithmetic.ops)
+        return arithmetic.join(y, z)
+
+    def tangent(
+        self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array
+    ) -> Array:
+        """Differentiate both half-steps; see `Block.tangent`."""
+        (y, z), (dy, dz) = ROWS.split(x), ROWS.split(dx)
+        value, change = _tangent(self.phi, K[0].T, y, b[0], dy, dK[0].T, db[0])
+        z, dz = z - h * value, dz - h * change
+        dy = dy + h * _tangent(self.phi, K[0], z, b[0], dz, dK[0], db[0])[1]
+        return np.asarray(ROWS.join(dy, dz))
+
+    def pullback(
+        self, x: Array, K: Array, b: Array, h: float, p: Array
+    ) -> tuple[Array, list[Factor]]:
+        """Take both half-steps back; see `Block.pullback`."""
+        y, z = ROWS.split(x)
+        value, slope_z = _slope(self.phi, ROWS.affine(K[0].T, y, b[0]))
+        z = z - h * value
+        _, slope_y = _slope(self.phi, ROWS.affine(K[0], z, b[0]))
+        py, pz = ROWS.split(p)
+        q_y = (h * slope_y) * py
+        pz = pz + q_y @ K[0]
+        q_z = (-h * slope_z) * pz
+        return (
+            ROWS.join(py + q_z @ K[0].T, pz),
+            [Factor(0, q_y, z), Factor(0, q_z, y, transposed=True)],
+        )
+
+
+@dataclass(frozen=True)
+class RungeKuttaBlock(Block):
+    """The classical Runge-Kutta method on x' = φ(K(t) x + b(t)): a neural ODE in depth."""
+
+    @property
+    def stages(self) -> tuple[float, ...]:
+        """Beginning, middle and end of the layer."""
+        return (0.0, 0.5, 1.0)
+
+    def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
+        """Return x + h (k₁ + 2 k₂ + 2 k₃ + k₄) / 6."""
+
+        def rate(stage: int, at: Any) -> Any:
+            return self.phi(arithmetic.affine(K[stage], at, b[stage]), arithmetic.ops)
+
+        k1 = rate(0, x)
+        k2 = rate(1, x + 0.5 * h * k1)
+        k3 = rate(1, x + 0.5 * h * k2)
+        k4 = rate(2, x + h * k3)
+        return x + (h / 6.0) * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+
+    def tangent(
+        self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array
+    ) -> Array:
+        """Differentiate the four stages; see `Block.tangent`."""
+        rate, change, total = np.zeros_like(x), np.zeros_like(dx), dx.copy()
+        for stage, shift, weight in _RK4:
+            at, towards = x + shift * h * rate, dx + shift * h * change
+            rate, change = _tangent(self.phi, K[stage], at, b[stage], towards, dK[stage], db[stage])
+            total += (h * weight / 6.0) * change
+        return total
+
+    def pullback(
+        self, x: Array, K: Array, b: Array, h: float, p: Array
+    ) -> tuple[Array, list[Factor]]:
+        """Take the four stages back, last first; see `Block.pullback`."""
+        arguments, slopes, rate = [], [], np.zeros_like(x)
+        for stage, shift, _ in _RK4:
+            arguments.append(x + shift * h * rate)
+            rate, slope = _slope(self.phi, ROWS.affine(K[stage], arguments[-1], b[stage]))
+            slopes.append(slope)
+        total, factors = p.copy(), []
+        by_rate = np.zeros_like(p)  # what the stage after this one hands back
+        for (stage, shift, weight), argument, slope in zip(
+            _RK4[::-1], arguments[::-1], slopes[::-1], strict=True
+        ):
+            q = slope * ((h * weight / 6.0) * p + by_rate)
+            factors.append(Factor(stage, q, argument))
+            by_argument = q @ K[stage]
+            total += by_argument
+            by_rate = shift * h * by_argument
+        return total, factors
+
+
+def _slope(phi: Activation, a: Array) -> tuple[Array, Array]:
+    """φ(a) and φ'(a)."""
+    value = np.asarray(phi(a), dtype=float)
+    return value, phi.slope(a, value)
+
+
+def _tangent(
+    phi: Activation, K: Array, x: Array, b: Array, dx: Array, dK: Array, db: Array
+) -> tuple[Array, Array]:
+    """φ(K x + b) and its derivative in the direction (dx, dK, db)."""
+    value, slope = _slope(phi, ROWS.affine(K, x, b))
+    return value, slope * (dx @ K.T + ROWS.affine(dK, x, db))
+
+
+BLOCKS: dict[str, type[Block]] = {
+    "residual": ResidualBlock,
+    "hamiltonian": HamiltonianBlock,
+    "rk4": RungeKuttaBlock,
+}
+
+
+def block(name: str, activation: str = "tanh") -> Block:
+    """Return the block called ``residual``, ``hamiltonian`` or ``rk4``.
+
+    Raises
+    ------
+    InputError
+        Unknown block or activation.
+
+    Examples
+    --------
+    >>> block("residual", "swish")
+    ResidualBlock(activation='swish')
+    """
+    if name not in BLOCKS:
+        raise InputError(f"unknown block {name!r}; choose from {', '.join(BLOCKS)}.")
+    return BLOCKS[name](activation)

@@ -1,0 +1,248 @@
+r"""Losses on the read-out :math:`u_s\in\mathbb R^o` of the samples, as means over them.
+
+==============  ===========================================  =======================================
+`SquaredLoss`   ½ ‖u − y‖²                                   regression, or classes as unit vectors
+`LogisticLoss`  log(1 + eᵘ) − y u                            two classes, one output
+`SoftmaxLoss`   log Σ e^{u_k} − u_y                          several classes, an output each
+==============  ===========================================  =======================================
+
+Targets are put into one (S, outputs) table by `targets`, so that every loss is a function of two
+tables; `root` is a square root of the Hessian by u, the weight of Gauss-Newton's method.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logsumexp, softmax
+
+from ..errors import InputError
+from ..model.network import ACTIVATIONS
+from ..model.operations import CASADI
+from .samples import Samples
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """A convex function of outputs and targets; see the module for the kinds."""
+
+    quadratic = False
+
+    @abstractmethod
+    def targets(self, samples: Samples, outputs: int) -> Array:
+        """(S, outputs) table of targets.
+
+        Raises
+        ------
+        InputError
+            Targets that this loss, or this number of outputs, cannot have.
+        """
+
+    @abstractmethod
+    def each(self, u: Array, targets: Array) -> Array:
+        """(S,) losses."""
+
+    @abstractmethod
+    def slope(self, u: Array, targets: Array) -> Array:
+        """(S, outputs) derivatives of every sample's loss by its outputs."""
+
+    @abstractmethod
+    def root(self, u: Array) -> Array:
+        """(S, outputs, q) matrices V with V Vᵀ the Hessian of every sample's loss."""
+
+    @abstractmethod
+    def symbolic(self, u: ca.SX, target: ca.SX) -> ca.SX:
+        """One sample's loss in CasADi."""
+
+    @abstractmethod
+    def decide(self, u: Array) -> Index:
+        """(S,) classes that the outputs stand for."""
+
+    def value(self, u: Array, targets: Array) -> float:
+        """Mean loss."""
+        return float(np.mean(self.each(u, targets)))
+
+    def gradient(self, u: Array, targets: Array) -> Array:
+        """(S, outputs) derivatives of the mean loss."""
+        return self.slope(u, targets) / len(u)
+
+
+@dataclass(frozen=True)
+class SquaredLoss(Loss):
+    """½ ‖u − y‖²; classes are unit vectors, or 0 and 1 where there is one output."""
+
+    quadratic = True
+
+    def targets(self, samples: Samples, outputs: int) -> Array:
+        """Return the numbers as they are, classes as unit vectors."""
+        if samples.classes:
+            if outputs == 1:
+                return _binary(samples, outputs)
+            return _unit_vectors(samples, outputs)
+        if samples.Y.shape[1] != outputs:
+            raise InputError(
+                f"the network has {outputs} outputs, but the samples {samples.Y.shape[1]} targets."
+            )
+        return np.asarray(samples.Y, dtype=float)
+
+    def each(self, u: Array, targets: Array) -> Array:
+        """½ ‖u − y‖²."""
+        return 0.5 * np.asarray(np.einsum("so,so->s", u - targets, u - targets))
+
+    def slope(self, u: Array, targets: Array) -> Array:
+        """Return u − y."""
+        return u - targets
+
+    def root(self, u: Array) -> Array:
+        """Unit matrices."""
+        return np.broadcast_to(np.eye(u.shape[1]), (*u.shape, u.shape[1]))
+
+    def symbolic(self, u: ca.SX, target: ca.SX) -> ca.SX:
+        """½ ‖u − y‖²."""
+        return 0.5 * ca.sumsqr(u - target)
+
+    def decide(self, u: Array) -> Index:
+        """Return the nearest unit vector, or which side of ½."""
+        return (u[:, 0] > 0.5).astype(np.intp) if u.shape[1] == 1 else u.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class LogisticLoss(Loss):
+    """log(1 + eᵘ) − y u for classes y = 0 and 1: the negative log-likelihood of logistic regression."""
+
+    def targets(self, samples: Samples, outputs: int) -> Array:
+        """(S, 1) zeros and ones."""
+        return _binary(samples, outputs)
+
+    def each(self, u: Array, targets: Array) -> Array:
+        """Return log(1 + eᵘ) − y u without overflow."""
+        return np.asarray((np.logaddexp(0.0, u) - targets * u)[:, 0])
+
+    def slope(self, u: Array, targets: Array) -> Array:
+        """Probability less target."""
+        return np.asarray(expit(u) - targets)
+
+    def root(self, u: Array) -> Array:
+        """√(p (1 − p)) = 1 / (2 cosh(u/2))."""
+        p = expit(u)
+        return np.asarray(np.sqrt(p * (1.0 - p))[:, :, None])
+
+    def symbolic(self, u: ca.SX, target: ca.SX) -> ca.SX:
+        """Softplus of u, less y u."""
+        return ACTIVATIONS["softplus"](u, CASADI) - target * u
+
+    def decide(self, u: Array) -> Index:
+        """Return 1 where u > 0."""
+        return np.asarray((u[:, 0] > 0.0).astype(np.intp))
+
+
+@dataclass(frozen=True)
+class SoftmaxLoss(Loss):
+    """log Σ e^{u_k} − u_y: cross-entropy of the softmax."""
+
+    def targets(self, samples: Samples, outputs: int) -> Array:
+        """(S, outputs) unit vectors."""
+        return _unit_vectors(samples, outputs)
+
+    def each(self, u: Array, targets: Array) -> Array:
+        """Return log Σ e^{u_k} − u_y without overflow."""
+        return np.asarray(logsumexp(u, axis=1) - np.einsum("so,so->s", u, targets))
+
+    def slope(self, u: Array, targets: Array) -> Array:
+        """Probabilities less targets."""
+        return np.asarray(softmax(u, axis=1) - targets)
+
+    def root(self, u: Array) -> Array:
+        """V = diag(√p) − p √pᵀ, for which V Vᵀ = diag(p) − p pᵀ."""
+        p = softmax(u, axis=1)
+        r = np.sqrt(p)
+        return np.asarray(r[:, :, None] * np.eye(u.shape[1]) - p[:, :, None] * r[:, None, :])
+
+    def symbolic(self, u: ca.SX, target: ca.SX) -> ca.SX:
+        """Return log Σ e^{u_k} − u_y."""
+        return ca.logsumexp(u) - ca.dot(u, target)
+
+    def decide(self, u: Array) -> Index:
+        """Return the largest output."""
+        return u.argmax(axis=1)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "squared": SquaredLoss,
+    "logistic": LogisticLoss,
+    "softmax": SoftmaxLoss,
+}
+
+
+def accuracy(decided: Index, classes: Index) -> float:
+    """Share of samples whose class is right.
+
+    Examples
+    --------
+    >>> accuracy(np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]))
+    0.75
+    """
+    return float(np.mean(np.asarray(decided) == np.asarray(classes)))
+
+
+def relative_error(u: Array, targets: Array) -> float:
+    """Mean over samples of ‖u − y‖ / ‖y‖; samples whose target is zero count ‖u‖.
+
+    Examples
+    --------
+    >>> relative_error(np.array([[3.0, 3.0], [0.0, 1.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]))
+    0.1
+    """
+    size = np.linalg.norm(targets, axis=1)
+    error = np.linalg.norm(u - targets, axis=1)
+    return float(np.mean(error / np.where(size > 0.0, size, 1.0)))
+
+
+def metric(loss: Loss, u: Array, samples: Samples) -> float:
+    """Return `accuracy` where the targets are classes, else `relative_error`."""
+    if samples.classes:
+        return accuracy(loss.decide(u), samples.Y)  # type: ignore[arg-type]
+    return relative_error(u, loss.targets(samples, u.shape[1]))
+
+
+def metric_name(samples: Samples) -> str:
+    """``accuracy`` or ``relative error``."""
+    return "accuracy" if samples.classes else "relative error"
+
+
+def _binary(samples: Samples, outputs: int) -> Array:
+    if outputs != 1:
+        raise InputError(f"two classes need one output, not {outputs}; or take SoftmaxLoss.")
+    y = np.asarray(samples.Y)
+    if y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0.0, 1.0)).all():
+        return np.asarray(y, dtype=float)
+    if not samples.classes or samples.classes > 2:
+        found = f"{samples.classes} classes" if samples.classes else "numbers"
+        raise InputError(f"one output tells classes 0 and 1 apart, not {found}; take SoftmaxLoss.")
+    return y.astype(float)[:, None]
+
+
+def _unit_vectors(samples: Samples, outputs: int) -> Array:
+    if not samples.classes:
+        raise InputError("classes must be integers 0, 1, ... in one column; these targets are not.")
+    if samples.classes > outputs:
+        raise InputError(
+            f"there are {samples.classes} classes, but the network has {outputs} outputs; "
+            "give it one for each class."
+        )
+    return np.asarray(np.eye(outputs)[samples.Y])
+
+
+def loss_named(name: str) -> Any:
+    """Return the loss called ``squared``, ``logistic`` or ``softmax``."""
+    if name not in LOSSES:
+        raise InputError(f"unknown loss {name!r}; choose from {', '.join(LOSSES)}.")
+    return LOSSES[name]()
