@@ -1,0 +1,219 @@
+"""Adam for (clipped) ReLU networks: settings, history, and the compiled loop.
+
+All steps between two checks run in one compiled `jax.lax.scan`; it is compiled once for every set of
+shapes and penalties, so that training a second network of the same kind costs a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, MissingDependency
+from . import penalties
+
+Array = NDArray[np.float64]
+CHECKS = 40  # times that the validation error is looked at
+_STRENGTHS = ("l1", "l2", "big_m", "unstable")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained; strengths are of penalties on the scaled squared error.
+
+    Attributes
+    ----------
+    epochs : passes through the data, at most.
+    batch : samples a step; None takes all.
+    rate : first learning rate; it falls to a hundredth along a half cosine.
+    l1, l2 : strength of the sum of absolute or squared weights.
+    dropout : share of hidden units left out of a step, in [0, 1).
+    big_m, unstable : strength of the mean big-M and of the mean instability, see
+        `collocode.relu.penalties`.
+    clip : upper level of all hidden units, None for plain ReLU.
+    validation : share of the samples that choose among the iterates.
+    patience : share of the epochs without a better iterate after which training stops.
+    prune : with ``l1``, weights below this share of their layer's largest become zero at the end.
+    seed : of first weights, validation set, batches and dropout.
+
+    Raises
+    ------
+    InputError
+        A number out of its range, named.
+    """
+
+    epochs: int = 400
+    batch: int | None = 100
+    rate: float = 5e-3
+    l1: float = 0.0
+    l2: float = 0.0
+    dropout: float = 0.0
+    big_m: float = 0.0
+    unstable: float = 0.0
+    clip: float | None = None
+    validation: float = 0.1
+    patience: float = 0.5
+    prune: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            value = getattr(self, name)
+            if not (name == "batch" and value is None) and (int(value) != value or value < 1):
+                raise InputError(f"{name} must be a positive integer, not {value}.")
+        for name in (*_STRENGTHS, "prune"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name} must be zero or positive, not {getattr(self, name)}.")
+        for name in ("dropout", "validation"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise InputError(f"{name} is a share in [0, 1), not {getattr(self, name)}.")
+        for name in ("rate", "patience", "clip"):
+            value = getattr(self, name)
+            if not (name == "clip" and value is None) and not 0.0 < value < np.inf:
+                raise InputError(f"{name} must be positive, not {value}.")
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The course of a training, one entry a check; errors are mean squares in scaled units.
+
+    Attributes
+    ----------
+    epoch, train, validation, penalty : (checks,).  Without a validation set ``validation`` is that
+        of the training set.
+    best : index of the check whose iterate was kept.
+    """
+
+    epoch: Array
+    train: Array
+    validation: Array
+    penalty: Array
+    best: int
+
+
+def descend(
+    x: Any, y: Any, sizes: tuple[int, ...], how: Training, on_check: Any
+) -> tuple[list[tuple[Array, Array]], History]:
+    """Run Adam; return the best iterate by validation error plus penalties."""
+    jax, jnp, _ = learning_packages()
+    rng = np.random.default_rng(how.seed)
+    order = rng.permutation(len(x))
+    held = min(round(how.validation * len(x)), len(x) - 1)
+    train_set, test_set = order[held:], order[:held] if held else order
+    batch = min(how.batch or len(train_set), len(train_set))
+    steps = len(train_set) // batch  # an incomplete last batch waits for the next shuffle
+    epochs = max(1, how.epochs // CHECKS)
+    active = tuple(name for name in _STRENGTHS if getattr(how, name) > 0.0)
+    run, judge, start = _compiled(active, how.clip, how.dropout, how.rate, how.epochs * steps)
+    strengths = {name: np.float32(getattr(how, name)) for name in active}
+    layers = _first(rng, sizes)
+    state, best, kept, rows = start(layers), np.inf, layers, []
+    seen = (jnp.asarray(x[train_set]), jnp.asarray(y[train_set]))
+    unseen = (jnp.asarray(x[test_set]), jnp.asarray(y[test_set]))
+    key, chosen, last = jax.random.PRNGKey(how.seed), 0, 0
+    for epoch in range(epochs, how.epochs + 1, epochs):
+        shuffled = np.stack([rng.permutation(len(train_set)) for _ in range(epochs)])
+        batches = shuffled[:, : steps * batch].reshape(epochs * steps, batch)
+        key, now = jax.random.split(key)
+        layers, state = run(layers, state, *seen, batches.astype(np.int32), now, strengths)
+        found = [float(v) for v in judge(layers, *seen, strengths)]
+        error = float(judge(layers, *unseen, strengths)[0])
+        rows.append((epoch, found[0], error, found[1]))
+        if not np.isfinite(found).all():
+            raise InputError(
+                f"training diverged in epoch {epoch}; take a lower rate than {how.rate:g} or "
+                "weaker penalties."
+            )
+        if error + found[1] < best:
+            best, kept, chosen, last = error + found[1], layers, len(rows) - 1, epoch
+        if on_check is not None:
+            on_check(epoch, error)
+        if epoch - last > how.patience * how.epochs:
+            break
+    epochs_, errors, held_errors, added = np.array(rows, dtype=float).T
+    history = History(epochs_, errors, held_errors, added, chosen)
+    return [(np.asarray(W, float), np.asarray(b, float)) for W, b in kept], history
+
+
+def _first(rng: np.random.Generator, sizes: tuple[int, ...]) -> list[tuple[Any, Any]]:
+    """Return He's first weights, and biases that spread the kinks over the box."""
+    layers: list[tuple[Any, Any]] = []
+    for n, m in pairwise(sizes):
+        W = rng.standard_normal((m, n)) * np.sqrt(2.0 / n)
+        hidden = len(layers) < len(sizes) - 2
+        b = rng.uniform(-0.5, 0.5, m) if hidden else np.zeros(m)
+        layers.append((W.astype(np.float32), b.astype(np.float32)))
+    return layers
+
+
+def learning_packages() -> tuple[Any, Any, Any]:
+    """Return ``jax``, ``jax.numpy`` and ``optax``.
+
+    Raises
+    ------
+    MissingDependency
+        One is not installed.
+    """
+    try:
+        import jax
+        import jax.numpy as jnp
+        import optax
+    except ImportError as error:
+        raise MissingDependency(
+            f"training needs {error.name or 'JAX and optax'}; run: pip install 'collocode[learn]'."
+        ) from error
+    return jax, jnp, optax
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    active: tuple[str, ...], clip: float | None, dropout: float, rate: float, steps: int
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Return (run, judge, start); JAX compiles them once for every set of shapes."""
+    jax, jnp, optax = learning_packages()
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, max(1, steps), 0.01))
+
+    def forward(layers: Any, v: Any, key: Any) -> Any:
+        for W, b in layers[:-1]:
+            v = penalties.activated(jnp, v @ W.T + b, clip)
+            if key is not None:  # inverted dropout: the mean is kept, so evaluation needs no factor
+                key, now = jax.random.split(key)
+                v = v * jax.random.bernoulli(now, 1.0 - dropout, v.shape) / (1.0 - dropout)
+        W, b = layers[-1]
+        return v @ W.T + b
+
+    def penalty(layers: Any, strengths: Any) -> Any:
+        terms = {
+            "l1": lambda: penalties.l1(jnp, layers),
+            "l2": lambda: penalties.l2(jnp, layers),
+            "big_m": lambda: penalties.big_m(jnp, layers, clip),
+            "unstable": lambda: penalties.instability(jnp, layers, clip),
+        }
+        return sum((strengths[name] * terms[name]() for name in active), jnp.float32(0.0))
+
+    def loss(layers: Any, x: Any, y: Any, key: Any, strengths: Any) -> Any:
+        return jnp.mean((forward(layers, x, key) - y) ** 2) + penalty(layers, strengths)
+
+    def run(layers: Any, state: Any, x: Any, y: Any, batches: Any, key: Any, strengths: Any) -> Any:
+        def step(carry: Any, given: Any) -> Any:
+            layers, state = carry
+            rows, now = given
+            gradient = jax.grad(loss)(
+                layers, x[rows], y[rows], now if dropout > 0.0 else None, strengths
+            )
+            updates, state = optimiser.update(gradient, state)
+            return (optax.apply_updates(layers, updates), state), None
+
+        keys = jax.random.split(key, len(batches))
+        return jax.lax.scan(step, (layers, state), (batches, keys))[0]
+
+    def judge(layers: Any, x: Any, y: Any, strengths: Any) -> Any:
+        return jnp.mean((forward(layers, x, None) - y) ** 2), penalty(layers, strengths)
+
+    return jax.jit(run), jax.jit(judge), optimiser.init

@@ -1,0 +1,256 @@
+r"""Ranges of pre-activations: what every encoding of a ReLU network is built from.
+
+.. math:: L_l = W_l^+ \underline v_{l-1} + W_l^- \overline v_{l-1} + b_l \le a_l \le
+          W_l^+ \overline v_{l-1} + W_l^- \underline v_{l-1} + b_l = U_l
+
+Interval arithmetic (above) costs one pass; `collocode.relu.tighten` solves linear programs for
+better ones; sampling gives the ranges that are really reached, from inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .network import ReluNetwork
+
+Array = NDArray[np.float64]
+OFF, UNDECIDED, ON, SATURATED = -1, 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bounds:
+    """Lower and upper bounds of the pre-activations of all layers, the output's last.
+
+    Attributes
+    ----------
+    lower, upper : one array a layer; the last is the output before its scale and shift.
+    kind : where they come from: ``interval``, ``lp``, ``sampled``, ``given``.
+    seconds : time spent on them.
+    complete : False if a time budget ended the tightening early (the bounds are valid all the same).
+    programs : linear programs solved.
+    conditional : True if they hold only where an objective is as good as a known one or constraints
+        on outputs hold; an encoding then enforces them, instead of relying on them.
+
+    Raises
+    ------
+    InputError
+        A lower bound above its upper bound, NaN, shapes that differ.
+    """
+
+    lower: tuple[Array, ...]
+    upper: tuple[Array, ...]
+    kind: str = "given"
+    seconds: float = 0.0
+    complete: bool = True
+    programs: int = 0
+    conditional: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            layers = tuple(np.array(part, dtype=float) for part in getattr(self, name))
+            object.__setattr__(self, name, layers)
+        if [x.shape for x in self.lower] != [x.shape for x in self.upper]:
+            raise InputError("lower and upper bounds have different shapes.")
+        for layer, (low, up) in enumerate(zip(self.lower, self.upper, strict=True)):
+            bad = np.flatnonzero(~(low <= up))
+            if len(bad):
+                unit = int(bad[0])
+                raise InputError(
+                    f"the bounds of {unit_name(layer, unit, len(self.lower))} are "
+                    f"[{low[unit]:g}, {up[unit]:g}]: the lower one must not exceed the upper one."
+                )
+
+    def __repr__(self) -> str:
+        width = [
+            f"{float(np.mean(u - x)):.3g}" for x, u in zip(self.lower, self.upper, strict=True)
+        ]
+        return f"Bounds({self.kind}, mean widths by layer {', '.join(width)})"
+
+    def stable(self, network: ReluNetwork) -> list[Array]:
+        """Return for every hidden layer what these bounds decide about its units.
+
+        Returns
+        -------
+        Integers: -1 always off (v = 0), 1 always on (v = a), 2 always saturated (v = c),
+        0 undecided.
+        """
+        found = []
+        for layer in range(len(self.lower) - 1):
+            low, up, level = self.lower[layer], self.upper[layer], network.level(layer)
+            state = np.full(len(low), UNDECIDED)
+            state[(low >= 0.0) & (up <= level)] = ON
+            state[up <= 0.0] = OFF
+            state[low >= level] = SATURATED
+            found.append(state)
+        return found
+
+    def activations(self, network: ReluNetwork, layer: int) -> tuple[Array, Array]:
+        """Return the range of the unit values v of hidden layer ``layer`` (from 0)."""
+        return (
+            network.activated(self.lower[layer], layer),
+            network.activated(self.upper[layer], layer),
+        )
+
+    def outputs(self, network: ReluNetwork) -> tuple[Array, Array]:
+        """Return lower and upper bounds of the network's outputs in the user's units."""
+        shift, scale = network.output_shift, network.output_scale
+        return shift + scale * self.lower[-1], shift + scale * self.upper[-1]
+
+    def contains(self, other: Bounds, slack: float = 1e-12) -> bool:
+        """Tell whether every range of ``other`` lies within ours, up to ``slack``·(1 + size)."""
+        return all(
+            bool((low <= o_low + slack * (1.0 + abs(o_low))).all())
+            and bool((up >= o_up - slack * (1.0 + abs(o_up))).all())
+            for low, up, o_low, o_up in zip(
+                self.lower, self.upper, other.lower, other.upper, strict=True
+            )
+        )
+
+    def check(self, network: ReluNetwork) -> None:
+        """Refuse bounds of another shape than the network's.
+
+        Raises
+        ------
+        InputError
+            Naming both.
+        """
+        widths = tuple(low.shape for low in self.lower)
+        if widths != tuple((n,) for n in network.sizes[1:]):
+            raise InputError(
+                f"the bounds are for layers of widths {[*(w[0] if w else 0 for w in widths)]}, but "
+                f"the network has {list(network.sizes[1:])}."
+            )
+
+
+def unit_name(layer: int, unit: int, layers: int) -> str:
+    """Return what messages call a unit; layers and units count from 0 as in NumPy.
+
+    Examples
+    --------
+    >>> unit_name(0, 3, layers=2), unit_name(1, 0, layers=2)
+    ('unit 3 of hidden layer 0', 'output 0')
+    """
+    return f"output {unit}" if layer == layers - 1 else f"unit {unit} of hidden layer {layer}"
+
+
+def as_box(network: ReluNetwork, box: ArrayLike) -> Array:
+    """Check a box of inputs; return it as (inputs, 2), lower bounds first.
+
+    Raises
+    ------
+    InputError
+        Another shape, an input that is unbounded or whose bounds are crossed, named.
+    """
+    try:
+        array = np.array(box, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the box is no array of numbers: {error}.") from error
+    if array.shape != (network.inputs, 2):
+        raise InputError(
+            f"the box has shape {array.shape}; give one (lower, upper) pair for each of the "
+            f"{network.inputs} inputs."
+        )
+    for i, (low, up) in enumerate(array):
+        if not (np.isfinite(low) and np.isfinite(up)):
+            raise InputError(
+                f"input {i} is unbounded ([{low:g}, {up:g}]); a MIP encoding needs finite bounds "
+                "of every input: give it a lower and an upper one."
+            )
+        if low > up:
+            raise InputError(f"the bounds of input {i} are crossed: [{low:g}, {up:g}].")
+    return array
+
+
+def core_box(network: ReluNetwork, box: ArrayLike) -> Array:
+    """Return the box of the network's inner inputs, (x - shift)/scale."""
+    shift, scale = network.input_shift[:, None], network.input_scale[:, None]
+    return np.asarray((as_box(network, box) - shift) / scale)
+
+
+def affine_range(W: Array, b: Array, low: Array, up: Array) -> tuple[Array, Array]:
+    """Return the range of W v + b over low <= v <= up, by interval arithmetic."""
+    plus, minus = np.maximum(W, 0.0), np.minimum(W, 0.0)
+    return plus @ low + minus @ up + b, plus @ up + minus @ low + b
+
+
+def interval_bounds(network: ReluNetwork, box: ArrayLike) -> Bounds:
+    """Bound all pre-activations by interval arithmetic.
+
+    Parameters
+    ----------
+    box : (inputs, 2) lower and upper bounds of the inputs.
+
+    Raises
+    ------
+    InputError
+        An unbounded input.
+
+    Examples
+    --------
+    >>> network = ReluNetwork(([[1.0], [-1.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
+    >>> interval_bounds(network, [(-1.0, 3.0)]).outputs(network)
+    (array([0.]), array([4.]))
+    """
+    low, up = core_box(network, box).T
+    lower, upper = [], []
+    for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+        low, up = affine_range(W, b, low, up)
+        lower.append(low)
+        upper.append(up)
+        if layer < len(network.clip):
+            low, up = network.activated(low, layer), network.activated(up, layer)
+    return Bounds(tuple(lower), tuple(upper), "interval")
+
+
+def sampled_range(
+    network: ReluNetwork,
+    box: ArrayLike,
+    samples: int = 10_000,
+    seed: int = 0,
+    constraints: Any = None,
+) -> Bounds:
+    """Return the range that the pre-activations reach at random inputs: bounds from inside.
+
+    Parameters
+    ----------
+    samples : points of the box, see `sample_box`.
+    constraints : linear constraints on the inputs; points that violate them are left out.
+
+    Raises
+    ------
+    InputError
+        An unbounded input; no sample satisfies the constraints.
+    """
+    from .constraints import as_linear
+
+    points = sample_box(as_box(network, box), samples, seed)
+    points = points[as_linear(network, constraints).satisfied(network, points)]
+    if not len(points):
+        raise InputError(
+            f"none of {samples} random inputs satisfies the constraints; give more samples, or "
+            "looser constraints."
+        )
+    reached = network.pre_activations(points)
+    return Bounds(
+        tuple(a.min(axis=0) for a in reached), tuple(a.max(axis=0) for a in reached), "sampled"
+    )
+
+
+def sample_box(box: Array, samples: int, seed: int) -> Array:
+    """Return (samples, inputs) points: uniform, each coordinate at one of its ends now and then."""
+    rng = np.random.default_rng(seed)
+    unit = rng.uniform(-0.1, 1.1, (samples, len(box))).clip(0.0, 1.0)  # extremes sit at faces
+    return box[:, 0] + unit * (box[:, 1] - box[:, 0])
+
+
+def describe(states: Sequence[Array]) -> dict[str, int]:
+    """Count what `Bounds.stable` found: off, on, saturated, undecided."""
+    flat = np.concatenate([np.zeros(0, int), *states])
+    names = {"off": OFF, "on": ON, "saturated": SATURATED, "undecided": UNDECIDED}
+    return {name: int((flat == code).sum()) for name, code in names.items()}

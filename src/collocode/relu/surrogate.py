@@ -1,0 +1,170 @@
+"""A surrogate and the question asked of it: samples of a function, a network, a box, constraints.
+
+It is what a model file of ``collocode relu`` returns, and what the benchmarks are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import qmc
+
+from ..errors import InputError
+from .bounds import as_box
+from .network import ReluNetwork
+from .train import Trained, Training, train
+
+Array = NDArray[np.float64]
+Function = Callable[[Array], ArrayLike]
+SENSES = ("maximize", "minimize")
+_HELD = 0.2  # share of given samples that tests the network
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples to train on and others to test with: x (samples, inputs), y (samples, outputs)."""
+
+    x: Array
+    y: Array
+    x_test: Array
+    y_test: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """What is to be trained, and where its optimum is sought.
+
+    Attributes
+    ----------
+    box : (inputs, 2) lower and upper bounds of the inputs.
+    function : (samples, inputs) -> (samples,) or (samples, outputs), the truth, if it can be called.
+    data : (x, y) samples instead; without ``function`` they are needed, unless there is a network.
+    network : a trained network; None trains one.
+    hidden, training : widths of the hidden layers, and how they are trained.
+    samples : how many points of the function to train on (a Latin hypercube), half as many to test.
+    inputs, outputs : names for tables and figures.
+    sense, objective, constraints : ``maximize`` or ``minimize``, as of `collocode.relu.maximize`.
+    name, source : for headings and reports.
+
+    Raises
+    ------
+    InputError
+        A box that is not bounded, names that do not fit, nothing to train on.
+
+    Examples
+    --------
+    >>> bowl = Surrogate([(-1.0, 1.0)] * 2, lambda x: (x**2).sum(axis=1), samples=100)
+    >>> drawn = bowl.draw()
+    >>> drawn.x.shape, drawn.y.shape, drawn.x_test.shape
+    ((100, 2), (100, 1), (50, 2))
+    """
+
+    box: ArrayLike
+    function: Function | None = None
+    data: tuple[ArrayLike, ArrayLike] | None = None
+    network: ReluNetwork | None = None
+    hidden: Sequence[int] = (16, 16)
+    training: Training = field(default_factory=Training)
+    samples: int = 2000
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ("y",)
+    sense: str = "maximize"
+    objective: Any = 0
+    constraints: Any = None
+    name: str = "Surrogate"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        box = np.asarray(self.box, dtype=float)
+        if box.ndim != 2 or box.shape[1] != 2 or not np.isfinite(box).all():
+            raise InputError(
+                f"the box of a surrogate has shape {box.shape}; give one finite (lower, upper) pair "
+                "an input."
+            )
+        object.__setattr__(self, "box", box)
+        if self.sense not in SENSES:
+            raise InputError(f"sense must be maximize or minimize, not {self.sense!r}.")
+        if self.function is None and self.data is None and self.network is None:
+            raise InputError("a surrogate needs a function, data or a network; give one of them.")
+        names = tuple(self.inputs) or tuple(f"x{i}" for i in range(len(box)))
+        if len(names) != len(box):
+            raise InputError(f"there are {len(names)} names for {len(box)} inputs.")
+        object.__setattr__(self, "inputs", names)
+        if self.network is not None:
+            self._check(self.network)
+
+    def _check(self, network: ReluNetwork) -> None:
+        as_box(network, self.box)
+        if network.outputs != len(self.outputs):
+            raise InputError(
+                f"the network has {network.outputs} outputs, but {len(self.outputs)} are named "
+                f"({', '.join(self.outputs)})."
+            )
+
+    def truth(self, x: ArrayLike) -> Array | None:
+        """Return the function at (samples, inputs) points as (samples, outputs), None without one.
+
+        Raises
+        ------
+        InputError
+            The function returns another shape, or values that are not finite.
+        """
+        return None if self.function is None else self._called(self.function, np.asarray(x, float))
+
+    def _called(self, function: Function, points: Array) -> Array:
+        y = np.asarray(function(points), dtype=float)
+        y = y[:, None] if y.ndim == 1 else y
+        if y.shape != (len(points), len(self.outputs)):
+            raise InputError(
+                f"the function of {self.name} returns shape {y.shape} for {len(points)} points; it "
+                f"must be ({len(points)}, {len(self.outputs)})."
+            )
+        bad = np.flatnonzero(~np.isfinite(y).all(axis=1))
+        if len(bad):
+            raise InputError(f"the function of {self.name} is not finite at {points[bad[0]]}.")
+        return y
+
+    def draw(self, seed: int = 0) -> Samples:
+        """Return samples: those given, the last fifth for the test, or points of the function.
+
+        Raises
+        ------
+        InputError
+            There is neither a function nor data, or they are unfit.
+        """
+        if self.data is not None:
+            x, y = (np.asarray(part, dtype=float) for part in self.data)
+            y = y[:, None] if y.ndim == 1 else y
+            if (
+                x.ndim != 2
+                or x.shape[1] != len(self.inputs)
+                or y.shape != (len(x), len(self.outputs))
+            ):
+                raise InputError(
+                    f"the data of {self.name} have shapes {x.shape} and {y.shape}; they must be "
+                    f"(samples, {len(self.inputs)}) and (samples, {len(self.outputs)})."
+                )
+            order = np.random.default_rng(seed).permutation(len(x))
+            test, seen = np.split(order, [round(_HELD * len(x))])
+            return Samples(x[seen], y[seen], x[test], y[test])
+        if self.function is None:
+            raise InputError(f"{self.name} has neither a function nor data to draw samples from.")
+        box = np.asarray(self.box, dtype=float)
+        cube = qmc.LatinHypercube(len(box), rng=np.random.default_rng(seed)).random(self.samples)
+        rest = np.random.default_rng([seed, 1]).random((max(2, self.samples // 2), len(box)))
+        points = [box[:, 0] + unit * (box[:, 1] - box[:, 0]) for unit in (cube, rest)]
+        values = [self._called(self.function, part) for part in points]
+        return Samples(points[0], values[0], points[1], values[1])
+
+    def train(
+        self, drawn: Samples | None = None, on_check: Callable[[int, float], Any] | None = None
+    ) -> Trained:
+        """Train a network on samples, on those of ``draw(training.seed)`` if None."""
+        samples = self.draw(self.training.seed) if drawn is None else drawn
+        found = train(samples.x, samples.y, self.hidden, self.training, self.box, on_check)
+        self._check(found.network)
+        return found
