@@ -33,6 +33,9 @@ _FORMS: dict[str, Callable[..., str]] = {
     "atanh": "(0.5 * log((1 + {0}) / (1 - {0})))".format,
     **{name: f"{name}({{}})".format for name in _FUNCTIONS if name != "atan2"},
     "atan2": "atan2({}, {})".format,
+    "lt": "(if {} < {} then 1.0 else 0.0)".format,
+    "le": "(if {} <= {} then 1.0 else 0.0)".format,
+    "if_else_zero": "(if {} > 0.5 then {} else 0.0)".format,
 }  # fmt: skip
 _KEYWORDS = frozenset(
     [

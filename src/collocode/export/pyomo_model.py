@@ -129,9 +129,12 @@ def _variables(pyo: Any, model: Any, nlp: NLP, point: Array) -> list[Any]:
         add(name, None, [column])
     groups: dict[str, list[tuple[Any, int]]] = {}
     for label, column in zip(layout.weight_names, layout.weights.tolist(), strict=True):
-        stem, _, numbers = label.rstrip("]").partition("[")
+        stem, _, rest = label.partition("[")  # nn.W1[0,1], or nn.W1[0,1].P2 if it varies in time
+        numbers, _, function = rest.partition("]")
         index = tuple(int(n) for n in numbers.split(","))
-        groups.setdefault(stem, []).append((index if len(index) > 1 else index[0], column))
+        groups.setdefault(stem + function, []).append(
+            (index if len(index) > 1 else index[0], column)
+        )
     for stem, entries in groups.items():
         add(stem, *zip(*entries, strict=True))
     return found

@@ -150,7 +150,7 @@ def _error(solution: Solution, whole: Problem, seen: bool) -> float:
         initial = part.states[0] if part is not None else _first_state(whole, e.name)
         run = simulate(model, initial, e.times, e.inputs)
         u = [e.inputs[n](e.times) for n in model.inputs]
-        outputs = model.observe(run.states, np.column_stack(u) if u else None)
+        outputs = model.observe(run.states, np.column_stack(u) if u else None, e.times)
         r = ((outputs - e.values) / spread)[wanted]
         measured = np.isfinite(e.values[wanted])
         total += float(np.sum(np.where(np.isfinite(r[measured]), r[measured], np.inf) ** 2))

@@ -27,6 +27,7 @@ from scipy.linalg import eigh, qr
 from scipy.sparse.linalg import splu
 
 from ..errors import InputError
+from ..model.varying import penalty_matrix
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.terms import prior_columns
@@ -173,7 +174,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     scatter = float(W @ residual**2) / max(1, int((W > 0.0).sum()) - len(free))
     Z, coordinates = _project(nlp, x, Z, free, _spread(Z, np.asarray(J @ Z), W, prior, scatter))
     JZ = np.asarray(J @ Z)
-    R = Z.T @ (prior[:, None] * Z)
+    R = Z.T @ (prior @ Z)
     H = JZ.T @ (W[:, None] * JZ) + R
     values, vectors, singular = _spectrum(H)
     inverse = vectors[:, ~singular] @ np.diag(1.0 / values[~singular]) @ vectors[:, ~singular].T
@@ -234,9 +235,9 @@ def _sensitivity(nlp: NLP, x: Array, free: Array, dependent: Array) -> Array:
     return Z
 
 
-def _spread(Z: Array, JZ: Array, W: Array, prior: Array, scatter: float) -> Array:
+def _spread(Z: Array, JZ: Array, W: Array, prior: sparse.csr_array, scatter: float) -> Array:
     """(columns,) standard deviations of all variables if no bound were active."""
-    H = JZ.T @ (W[:, None] * JZ) + Z.T @ (prior[:, None] * Z)
+    H = JZ.T @ (W[:, None] * JZ) + Z.T @ (prior @ Z)
     values, vectors, singular = _spectrum(H)
     root = Z @ (vectors[:, ~singular] / np.sqrt(values[~singular]))
     return np.asarray(np.sqrt(scatter * (root**2).sum(axis=1)))
@@ -278,12 +279,15 @@ def _project(nlp: NLP, x: Array, Z: Array, free: Array, spread: Array) -> tuple[
     return Z @ allowed, allowed
 
 
-def _prior_curvature(nlp: NLP) -> Array:
-    """(columns,) coefficients a of the quadratic terms a v² in the objective."""
-    curvature = np.zeros(nlp.columns)
-    curvature[nlp.layout.weights] += nlp.parameters["regularisation"][0]
-    np.add.at(curvature, prior_columns(nlp.layout), nlp.parameters["prior_weight"])
-    return curvature
+def _prior_curvature(nlp: NLP) -> sparse.csr_array:
+    """(columns, columns) matrix A of the quadratic terms vᵀAv of penalty and priors."""
+    columns, weights = prior_columns(nlp.layout), nlp.layout.weights
+    ridge = penalty_matrix(nlp.problem.weight_blocks).tocoo()
+    data = [nlp.parameters["regularisation"][0] * ridge.data, nlp.parameters["prior_weight"]]
+    rows = np.concatenate([weights[ridge.row], columns])
+    others = np.concatenate([weights[ridge.col], columns])
+    shape = (nlp.columns, nlp.columns)
+    return sparse.csr_array((np.concatenate(data), (rows, others)), shape=shape)
 
 
 def _spectrum(H: Array) -> tuple[Array, Array, NDArray[np.bool_]]:

@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .dynamics import check_bounds
+from .dynamics import Parameter, check_bounds
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class PointConstraint:
     function : ``c(z, p, nn)``, a scalar or a list of them; ``z`` is one point, indexed from 0.
     points : (points, entries) or, for one entry, (points,).
     lower, upper : bounds of every value.
+    times : where parameters or weights vary in time, the times at which it holds at every point.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class PointConstraint:
     points: NDArray[np.float64]
     lower: float = -np.inf
     upper: float = np.inf
+    times: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         check_bounds(self.lower, self.upper, f"point constraint {self.name!r}")
@@ -81,3 +84,40 @@ class PointConstraint:
             )
         points.setflags(write=False)
         object.__setattr__(self, "points", points)
+        object.__setattr__(self, "times", tuple(float(t) for t in np.ravel(self.times)))
+
+    def held_at(self, varies: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return points (rows, entries) and times (rows,) for a model that varies in time or not.
+
+        Raises
+        ------
+        InputError
+            If it varies and no times are given.
+        """
+        if not varies:
+            return self.points, np.zeros(len(self.points))
+        if not self.times:
+            raise InputError(
+                f"point constraint {self.name!r} needs times=, because parameters or weights vary "
+                "in time; list the times at which it has to hold."
+            )
+        points, count = self.points, len(self.times)
+        return np.repeat(points, count, axis=0), np.tile(self.times, len(points))
+
+
+def bounds_of(q: Parameter) -> PathConstraint:
+    """Return the bounds of a parameter that varies in time, at every node."""
+    return PathConstraint(f"{q.name}.bounds", partial(_value_of, q.name), q.lower, q.upper)
+
+
+def shared_bounds_of(q: Parameter) -> PointConstraint:
+    """Return the bounds of one that all experiments share, at the probes of its basis."""
+    # a few times and not all nodes: with hundreds of rows IPOPT's barrier outweighs the loss
+    assert q.basis is not None
+    value, times = partial(_value_of, q.name), tuple(q.basis.probes().tolist())
+    return PointConstraint(f"{q.name}.bounds", value, np.zeros((1, 1)), q.lower, q.upper, times)
+
+
+def _value_of(name: str, *arguments: Any) -> Any:
+    """Return a parameter by name; of a module, because a lambda cannot be pickled."""
+    return arguments[-2][name]

@@ -20,15 +20,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import InputError
+from ..numerics.bases import Basis
 from .named import Named, Networks, stack
-from .network import MLP
+from .varying import Block, Network, check_basis
 
 RightHandSide = Callable[[Any, Named, Named, Named, Networks], Any]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A physical parameter to be estimated.
+    r"""A physical parameter to be estimated.
 
     Parameters
     ----------
@@ -37,11 +38,21 @@ class Parameter:
     lower, upper : bounds.
     unit : for reports.
     per_experiment : whether every experiment has a value of its own.
+    basis : makes it a function of time, :math:`p(t)=\sum_j c_j\,\varphi_j(t)`, that starts out
+        constant.  Its coefficients are called ``<name>.<function>``.  The bounds hold for p(t): where
+        they can, through the coefficients (a constant, piecewise constants, splines of degree 1), else
+        as constraints at the basis' `probes` (at every node, if ``per_experiment``).
 
     Raises
     ------
     InputError
         Crossed bounds, or a start that is not finite or outside the bounds.
+
+    Examples
+    --------
+    >>> from collocode.numerics.bases import Legendre
+    >>> Parameter("c", 0.5, lower=0.0, basis=Legendre(2, (0.0, 30.0))).names
+    ('c.P0', 'c.P1', 'c.P2')
     """
 
     name: str
@@ -50,6 +61,7 @@ class Parameter:
     upper: float = np.inf
     unit: str = ""
     per_experiment: bool = False
+    basis: Basis | None = None
 
     def __post_init__(self) -> None:
         check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
@@ -62,6 +74,33 @@ class Parameter:
                 f"parameter {self.name!r} starts at {self.start:g}, outside its bounds "
                 f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
             )
+        if self.basis is not None:
+            check_basis(self.basis, f"parameter {self.name!r}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its coefficients; its own if it does not vary in time."""
+        if self.basis is None:
+            return (self.name,)
+        return tuple(f"{self.name}.{function}" for function in self.basis.names())
+
+    @property
+    def block(self) -> Block:
+        """Its coefficients."""
+        return Block(1, self.basis)
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Coefficients of the start, constant in time."""
+        if self.basis is None:
+            return (self.start,)
+        return tuple((self.start * self.basis.constant()).tolist())
+
+    @property
+    def bounded_by_rows(self) -> bool:
+        """Whether bounds on p(t) are more than bounds on its coefficients."""
+        bounded = np.isfinite(self.lower) or np.isfinite(self.upper)
+        return bool(bounded) and self.basis is not None and not self.basis.bounded_by_coefficients
 
 
 def check_bounds(lower: float, upper: float, what: str) -> None:
@@ -76,7 +115,7 @@ class DynamicsLike(Protocol):
     """What a `Problem` asks of its dynamics."""
 
     @property
-    def networks(self) -> Mapping[str, MLP]:
+    def networks(self) -> Mapping[str, Network]:
         """Networks by name."""
 
     @property
@@ -102,7 +141,7 @@ class Dynamics:
     Parameters
     ----------
     function : ``rhs(t, x, u, p, nn)``; returns a sequence or a mapping from state to derivative.
-    networks : networks by name.
+    networks : networks by name, `MLP` or `TimeVarying`.
     parameters : physical parameters.
 
     Examples
@@ -113,7 +152,7 @@ class Dynamics:
     """
 
     function: RightHandSide
-    networks: Mapping[str, MLP] = field(default_factory=dict)
+    networks: Mapping[str, Network] = field(default_factory=dict)
     parameters: Sequence[Parameter] = ()
 
     def __post_init__(self) -> None:
@@ -137,17 +176,17 @@ class NeuralODE:
 
     Parameters
     ----------
-    network : an `MLP`; inputs = [time] + states [+ inputs], outputs = states.
+    network : an `MLP`, or one that is `TimeVarying`; inputs = [time] + states [+ inputs], outputs = states.
     time : whether t is the first network input.
     inputs : names of the exogenous inputs that follow the states.
     """
 
-    network: MLP
+    network: Network
     time: bool = False
     inputs: tuple[str, ...] = ()
 
     @property
-    def networks(self) -> Mapping[str, MLP]:
+    def networks(self) -> Mapping[str, Network]:
         """The network, under the name ``nn``."""
         return {"nn": self.network}
 
@@ -168,7 +207,8 @@ class NeuralODE:
 
     def normalised(self, ranges: Mapping[str, tuple[float, float]]) -> NeuralODE:
         """Scale states, time and inputs to about [-1, 1] and slopes to the data's own."""
-        if self.network.shift or self.network.scale or self.network.output_scale:
+        mlp = self.network.mlp
+        if mlp.shift or mlp.scale or mlp.output_scale:
             return self
         states = [name for name in ranges if name.startswith("x:")]
         order = [*(["t"] if self.time else []), *states, *(f"u:{name}" for name in self.inputs)]

@@ -8,8 +8,8 @@ from typing import Any
 import casadi as ca
 
 from ..errors import InputError
-from .network import MLP
 from .operations import CASADI
+from .varying import Network
 
 
 class Named:
@@ -48,9 +48,12 @@ class Named:
 
 
 class Networks:
-    """The networks of a right-hand side: ``nn.growth(x.prey, u.food)``; alone, just ``nn(x)``."""
+    """The networks of a right-hand side: ``nn.growth(x.prey, u.food)``; alone, just ``nn(x)``.
 
-    def __init__(self, networks: Mapping[str, MLP], weights: Mapping[str, Any]) -> None:
+    Each is called with its weights at the time of the call.
+    """
+
+    def __init__(self, networks: Mapping[str, Network], weights: Mapping[str, Any]) -> None:
         self._networks, self._weights = dict(networks), dict(weights)
 
     def __getattr__(self, name: str) -> Any:
@@ -86,7 +89,7 @@ class Networks:
             raise InputError(
                 f"network {name!r} has {network.inputs} inputs, but was called with {column.numel()}."
             )
-        value = network(column, self._weights[name], CASADI)
+        value = network.mlp(column, self._weights[name], CASADI)
         return value if network.outputs > 1 else value[0]
 
 

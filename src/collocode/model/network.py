@@ -101,6 +101,16 @@ class MLP:
                 raise InputError(f"{name} must be finite (and scale not zero), not {given}.")
 
     @property
+    def mlp(self) -> MLP:
+        """The network itself; that of a `TimeVarying` one is its network at a time."""
+        return self
+
+    @property
+    def basis(self) -> None:
+        """None: the weights do not vary in time."""
+        return None
+
+    @property
     def inputs(self) -> int:
         """Number of inputs."""
         return self.sizes[0]

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..numerics.bases import Basis
 from ..numerics.smoothing import Smoother
-from .constraints import PathConstraint, PointConstraint
+from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .dynamics import DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, free
 from .loss import L2, LeastSquares
+from .varying import Block, bases_of, weight_blocks
 
 Array = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
@@ -105,6 +107,7 @@ class Problem:
         for state, (lower, upper) in self.bounds.items():
             check_bounds(lower, upper, f"state {state!r}")
         self._check_measured()
+        self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 
@@ -148,6 +151,20 @@ class Problem:
                     "at least 2 are needed."
                 )
 
+    def _check_bases(self) -> None:
+        for basis in self.bases:
+            start, end = basis.interval
+            slack = 1e-9 * (end - start)
+            for experiment in (*self.experiments, *self.test):
+                first, last = experiment.start, experiment.end
+                assert first is not None and last is not None
+                if first < start - slack or last > end + slack:
+                    raise InputError(
+                        f"{basis!r} covers [{start:g}, {end:g}], but experiment "
+                        f"{experiment.name!r} runs over [{first:g}, {last:g}]; "
+                        "give the basis an interval that covers every experiment."
+                    )
+
     def __repr__(self) -> str:
         weights = sum(n.n_weights for n in self.dynamics.networks.values())
         return (
@@ -167,14 +184,48 @@ class Problem:
         return tuple(self.experiments[0].inputs)
 
     @property
+    def parameter_blocks(self) -> tuple[Block, ...]:
+        """The coefficients of every physical parameter."""
+        return tuple(q.block for q in self.dynamics.parameters)
+
+    @property
+    def weight_blocks(self) -> tuple[Block, ...]:
+        """The coefficients of every network's weights."""
+        return weight_blocks(self.dynamics.networks)
+
+    @property
+    def coefficient_names(self) -> tuple[str, ...]:
+        """Names of the parameters; one that varies in time has a name a coefficient."""
+        return tuple(name for q in self.dynamics.parameters for name in q.names)
+
+    @cached_property
+    def bases(self) -> tuple[Basis, ...]:
+        """The different bases of parameters and weights that vary in time."""
+        return tuple(bases_of((*self.parameter_blocks, *self.weight_blocks)))
+
+    @property
+    def varies_in_time(self) -> bool:
+        """Whether any parameter or weight has a basis."""
+        return bool(self.bases)
+
+    @property
+    def breaks(self) -> Array:
+        """Times at which some basis is not smooth."""
+        return np.concatenate([np.empty(0), *(b.breaks for b in self.bases)])
+
+    @cached_property
     def path_constraints(self) -> tuple[PathConstraint, ...]:
-        """The constraints that hold along the trajectories."""
-        return tuple(c for c in self.constraints if isinstance(c, PathConstraint))
+        """What holds along the trajectories; bounds on an experiment's own p(t) are among it."""
+        given = [c for c in self.constraints if isinstance(c, PathConstraint)]
+        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows and q.per_experiment]
+        return (*given, *(bounds_of(q) for q in bounded))
 
     @property
     def point_constraints(self) -> tuple[PointConstraint, ...]:
-        """The constraints that hold at given points."""
-        return tuple(c for c in self.constraints if isinstance(c, PointConstraint))
+        """The constraints that hold at given points; bounds on shared p(t) are among them."""
+        given = [c for c in self.constraints if isinstance(c, PointConstraint)]
+        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows]
+        return (*given, *(shared_bounds_of(q) for q in bounded if not q.per_experiment))
 
     @property
     def n_measurements(self) -> int:

@@ -12,14 +12,19 @@ from typing import Any
 import casadi as ca
 
 from ..errors import CollocodeError, InputError
+from .basis_symbols import basis_symbols
 from .constraints import PathConstraint, PointConstraint
 from .named import Named, Networks, stack
 from .problem import Problem
+from .varying import total, values_at
 
 
 @dataclass(frozen=True)
 class Symbols:
-    """The arguments of the problem's functions as SX columns: t, x, u, p, theta."""
+    """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
+
+    Parameters and weights are values at time t, whether they vary or not.
+    """
 
     t: ca.SX
     x: ca.SX
@@ -30,7 +35,7 @@ class Symbols:
     @classmethod
     def of(cls, problem: Problem) -> Symbols:
         """Make fresh symbols of the problem's sizes."""
-        weights = sum(n.n_weights for n in problem.dynamics.networks.values())
+        weights = sum(n.mlp.n_weights for n in problem.dynamics.networks.values())
         return cls(
             ca.SX.sym("t"),
             ca.SX.sym("x", len(problem.states)),
@@ -47,8 +52,8 @@ class Symbols:
 def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, Networks]:
     weights, start = {}, 0
     for name, network in problem.dynamics.networks.items():
-        weights[name] = s.theta[start : start + network.n_weights]
-        start += network.n_weights
+        weights[name] = s.theta[start : start + network.mlp.n_weights]
+        start += network.mlp.n_weights
     names = [q.name for q in problem.dynamics.parameters]
     return (
         s.t,
@@ -57,6 +62,16 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
         Named("parameter", names, ca.vertsplit(s.p) if names else []),
         Networks(problem.dynamics.networks, weights),
     )
+
+
+def depends_on_time(problem: Problem) -> bool:
+    """Whether time itself occurs in the right-hand side, a path constraint or a weight basis."""
+    if problem.varies_in_time:
+        return True
+    s = Symbols.of(problem)
+    expressions = [derivatives(problem, s)]
+    expressions += [constrained(problem, c, s) for c in problem.path_constraints]
+    return any(bool(ca.depends_on(e, s.t)) for e in expressions)
 
 
 def derivatives(problem: Problem, s: Symbols) -> ca.SX:
@@ -107,18 +122,30 @@ def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z:
 
 
 def rhs_function(problem: Problem) -> ca.Function:
-    """Return f as a CasADi Function (t, x, u, p, theta) -> dx."""
+    """Return f as a CasADi Function (t, x, u, p, theta) -> dx, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return ca.Function(
-        "rhs", list(s.tuple()), [derivatives(problem, s)], ["t", "x", "u", "p", "theta"], ["dx"]
-    )
+    return _of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
 
 
 def output_function(problem: Problem) -> ca.Function:
-    """Return h as a CasADi Function (t, x, u, p, theta) -> y."""
+    """Return h as a CasADi Function (t, x, u, p, theta) -> y, of coefficients p and theta."""
     s = Symbols.of(problem)
+    return _of_coefficients(problem, s, "outputs", observed(problem, s), "y")
+
+
+def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+    p, theta = s.p, s.theta
+    if problem.varies_in_time:
+        known = {b: basis_symbols(b, s.t) for b in problem.bases}
+        p = ca.SX.sym("p", total(problem.parameter_blocks))
+        theta = ca.SX.sym("theta", total(problem.weight_blocks))
+        values = [
+            values_at(blocks, column, known.__getitem__)
+            for blocks, column in ((problem.parameter_blocks, p), (problem.weight_blocks, theta))
+        ]
+        value = ca.substitute(value, ca.vertcat(s.p, s.theta), ca.vertcat(*values))
     return ca.Function(
-        "outputs", list(s.tuple()), [observed(problem, s)], ["t", "x", "u", "p", "theta"], ["y"]
+        name, [s.t, s.x, s.u, p, theta], [value], ["t", "x", "u", "p", "theta"], [label]
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
@@ -62,7 +62,7 @@ class Signal:
     def _spline(self) -> CubicSpline:
         return CubicSpline(self.times, self.values)
 
-    def __call__(self, times: ArrayLike, left: bool | Array = False) -> Array:
+    def __call__(self, times: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
         """Values at ``times``; at a jump the limit from the right, or the left where asked."""
         t = np.atleast_1d(np.asarray(times, dtype=float))
         if self.kind == "zoh":

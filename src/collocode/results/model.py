@@ -7,16 +7,18 @@ without code, pickled, sent to another process, and evaluated at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, listed
 from ..model.network import MLP
 from ..model.symbolic import output_function, rhs_function
+from ..model.varying import Network, bases_of, weight_blocks
+from ..numerics.bases import Basis
 from ..transcription.nlp import NLP
 from ..transcription.tape import Tape
 
@@ -59,12 +61,16 @@ class TrainedNetwork:
 class TrainedModel:
     """The right-hand side and the outputs of a solved problem.
 
+    What varies in time is given by coefficients (see `TimeVarying`); `parameter` and `network` return
+    values at a time.
+
     Attributes
     ----------
     states, inputs, outputs, parameter_names : names, in the order of the vectors.
     tape, output_tape : f and h, functions of (t, x, u, p, theta).
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
+    bases : basis of every parameter that varies in time, by the parameter's name.
     """
 
     states: tuple[str, ...]
@@ -74,14 +80,15 @@ class TrainedModel:
     tape: Tape
     output_tape: Tape
     parameters: Array
-    networks: Mapping[str, MLP]
+    networks: Mapping[str, Network]
     theta: Array
+    bases: Mapping[str, Basis] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
         """Read the model that an NLP's variables ``x`` stand for, as ``experiment`` sees it."""
         problem = nlp.problem
-        names = tuple(q.name for q in problem.dynamics.parameters)
+        names = problem.coefficient_names
         tapes = nlp.cache(
             "tapes", lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem)))
         )
@@ -95,6 +102,7 @@ class TrainedModel:
             x[nlp.layout.parameter_columns(experiment, names)],
             dict(problem.dynamics.networks),
             x[nlp.layout.weights],
+            {q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
         )
 
     def __repr__(self) -> str:
@@ -127,15 +135,71 @@ class TrainedModel:
         )
         return value.T if states.ndim == 2 else value.ravel()
 
-    def observe(self, x: ArrayLike, u: ArrayLike | None = None) -> Array:
-        """(points, outputs) outputs of (points, states) states."""
+    def observe(
+        self, x: ArrayLike, u: ArrayLike | None = None, t: ArrayLike | None = None
+    ) -> Array:
+        """(points, outputs) outputs of (points, states) states.
+
+        Parameters
+        ----------
+        x, u : (points, states) and, if the model has inputs, (points, inputs).
+        t : (points,) times; needed where parameters vary in time.
+        """
         states = np.atleast_2d(np.asarray(x, dtype=float))
         inputs = np.zeros((0, len(states))) if u is None or not self.inputs else np.asarray(u).T
-        value = self._outputs(0.0, states.T, inputs, self.parameters, self.theta)
+        if t is None and self.bases:
+            raise InputError("parameters vary in time, so observe needs the times t=.")
+        times = 0.0 if t is None else np.reshape(self.checked(t), (1, -1))
+        value = self._outputs(times, states.T, inputs, self.parameters, self.theta)
         return np.asarray(value, dtype=float).T
 
-    def network(self, name: str | None = None) -> TrainedNetwork:
-        """Return a network as a callable; the name may be left out if there is one only."""
+    def checked(self, times: ArrayLike) -> Array:
+        """Return times as an array; refuse those that no basis covers."""
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        for basis in self._all_bases if len(t) else ():
+            basis.active([t.min(), t.max()])
+        return t
+
+    @property
+    def breaks(self) -> Array:
+        """Times at which weights or parameters are not smooth."""
+        return np.concatenate([np.empty(0), *(b.breaks for b in self._all_bases)])
+
+    @property
+    def _all_bases(self) -> list[Basis]:
+        return [*self.bases.values(), *bases_of(weight_blocks(self.networks))]
+
+    def parameter(self, name: str, times: ArrayLike) -> Array:
+        """(N,) values p(t) of a physical parameter, one that varies in time or not.
+
+        Raises
+        ------
+        InputError
+            No such parameter, or a time that its basis does not cover.
+        """
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        basis = self.bases.get(name)
+        wanted = [name] if basis is None else [f"{name}.{f}" for f in basis.names()]
+        if wanted[0] not in self.parameter_names:
+            known = dict.fromkeys([*self.bases, *self.parameter_names])
+            raise InputError(f"there is no parameter {name!r}; there are: {listed(known)}.")
+        first = self.parameter_names.index(wanted[0])
+        found = self.parameters[first : first + len(wanted)]
+        return np.full(len(t), found[0]) if basis is None else basis.values(t) @ found
+
+    def network(self, name: str | None = None, t: float | None = None) -> TrainedNetwork:
+        """Return a network as a callable; the name may be left out if there is one only.
+
+        Parameters
+        ----------
+        name : as in the right-hand side.
+        t : the time, for a network whose weights vary.
+
+        Raises
+        ------
+        InputError
+            No such network, or no time for one that varies.
+        """
         if name is None and len(self.networks) == 1:
             name = next(iter(self.networks))
         if name is None and not self.networks:
@@ -146,7 +210,15 @@ class TrainedModel:
         start = 0
         for label, network in self.networks.items():
             if label == name:
-                return TrainedNetwork(network, self.theta[start : start + network.n_weights])
+                weights = self.theta[start : start + network.n_weights]
+                if isinstance(network, MLP):
+                    return TrainedNetwork(network, weights)
+                if t is None:
+                    raise InputError(
+                        f"the weights of network {name!r} vary in time; say at which time you want "
+                        f"it: network({name!r}, t=...)."
+                    )
+                return TrainedNetwork(network.mlp, network.at(t, weights))
             start += network.n_weights
         raise AssertionError("unreachable")
 

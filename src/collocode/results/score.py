@@ -78,7 +78,7 @@ def _train(solution: Solution, number: int) -> Score:
         experiment.name,
         "train",
         mse(collocated, experiment.values),
-        mse(model.observe(run.states, u), experiment.values),
+        mse(model.observe(run.states, u, t), experiment.values),
         simulated,
         from_truth,
         solution.gap(number),
@@ -101,7 +101,7 @@ def _test(solution: Solution, experiment: Experiment) -> Score:
         experiment.name,
         "test",
         NAN,
-        mse(model.observe(states, u), experiment.values),
+        mse(model.observe(states, u, experiment.times), experiment.values),
         against_truth,
         against_truth if _uses_truth(solution, experiment) else NAN,
     )

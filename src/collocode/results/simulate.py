@@ -52,13 +52,15 @@ def simulate(
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
     times : (N,) increasing; where to report.
-    inputs : a `Signal` for every input of the model; the integration restarts at their jumps.
+    inputs : a `Signal` for every input of the model; the integration restarts at their jumps and
+        where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`.
 
     Raises
     ------
     InputError
-        Wrong lengths, times out of order, a missing input.
+        Wrong lengths, times out of order, a missing input, times that the basis of a weight or
+        parameter does not cover.
     """
     signals = dict(inputs or {})
     missing = [name for name in model.inputs if name not in signals]
@@ -66,7 +68,8 @@ def simulate(
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
     u = [signals[name] for name in model.inputs]
     evaluate = _evaluator(model, u)
-    jumps = np.concatenate([np.empty(0), *(s.jumps for s in u)])
+    jumps = np.concatenate([model.breaks, *(s.jumps for s in u)])
+    model.checked(times)
     return integrate(evaluate, initial, times, jumps, len(model.states), method, rtol, atol)
 
 

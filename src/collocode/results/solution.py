@@ -78,7 +78,7 @@ class Solution:
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
         """Read a solver's point by the NLP's layout."""
         problem, layout, x = nlp.problem, nlp.layout, result.x
-        names = [q.name for q in problem.dynamics.parameters]
+        names = problem.coefficient_names
         trajectories = tuple(
             Trajectory(
                 experiment,
@@ -127,7 +127,11 @@ class Solution:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Estimated parameters; an experiment's own are called ``name[experiment]``."""
+        """Estimated parameters; an experiment's own are called ``name[experiment]``.
+
+        Of one that varies in time these are the coefficients, ``name.P0`` and so on; `parameter`
+        returns its values.
+        """
         own = set(self.nlp.layout.own_names) if self.nlp is not None else self._varying()
         found: dict[str, float] = {}
         for j, name in enumerate(self.model.parameter_names):
@@ -144,9 +148,14 @@ class Solution:
             if len(table) > 1 and np.ptp(table[:, j]) > 0.0
         }
 
-    def network(self, name: str | None = None) -> TrainedNetwork:
-        """Return a trained network as a plain callable."""
-        return self.model.network(name)
+    def parameter(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N,) values p(t) of a parameter at ``times``, as an experiment sees it."""
+        part = self.trajectories[self.index(experiment)]
+        return self.model.with_parameters(part.parameters).parameter(name, times)
+
+    def network(self, name: str | None = None, t: float | None = None) -> TrainedNetwork:
+        """Return a trained network as a plain callable; one that varies, at time ``t``."""
+        return self.model.network(name, t)
 
     def states(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, states) collocated states at any times inside the mesh, by the interpolant."""
@@ -197,7 +206,7 @@ class Solution:
     def _observe(self, states: Array, part: Trajectory, times: Array) -> Array:
         u = [part.experiment.inputs[name](times) for name in self.model.inputs]
         model = self.model.with_parameters(part.parameters)
-        return model.observe(states, np.column_stack(u) if u else None)
+        return model.observe(states, np.column_stack(u) if u else None, times)
 
     def gap(self, experiment: int | str = 0) -> float:
         """Largest difference of collocated and simulated states at the nodes, relative to size.

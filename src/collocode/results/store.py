@@ -7,7 +7,6 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..errors import FileError
 from ..model.experiment import Experiment, Initial
-from ..model.network import MLP
+from ..model.varying import describe_network, described_network
+from ..numerics.bases import describe, described
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -211,7 +211,8 @@ def _model_header(model: TrainedModel, arrays: dict[str, Any]) -> dict[str, Any]
         "inputs": model.inputs,
         "outputs": model.outputs,
         "parameter_names": model.parameter_names,
-        "networks": {name: asdict(network) for name, network in model.networks.items()},
+        "networks": {name: describe_network(network) for name, network in model.networks.items()},
+        "bases": {name: describe(basis) for name, basis in model.bases.items()},
     }
 
 
@@ -219,7 +220,8 @@ def _model(entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> TrainedModel:
     names = [
         tuple(str(n) for n in entry[k]) for k in ("states", "inputs", "outputs", "parameter_names")
     ]
-    networks = {str(k): MLP(**v) for k, v in entry["networks"].items()}
+    networks = {str(k): described_network(v) for k, v in entry["networks"].items()}
+    bases = {str(k): described(v) for k, v in entry.get("bases", {}).items()}
     model = TrainedModel(
         names[0],
         names[1],
@@ -230,7 +232,11 @@ def _model(entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> TrainedModel:
         _floats(arrays, "model.parameters", (len(names[3]),)),
         networks,
         _floats(arrays, "model.theta", (sum(n.n_weights for n in networks.values()),)),
+        bases,
     )
+    absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(names[3])
+    if absent:
+        raise ValueError("the bases do not fit the parameters")
     states, inputs, outputs, parameters = (len(n) for n in names)
     sizes = (1, states, inputs, parameters, len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (states,):

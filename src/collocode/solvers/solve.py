@@ -49,9 +49,10 @@ def make_solver(
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
         raise InputError(f"unknown interface {interface!r}; {hint}")
     for name, network in nlp.problem.dynamics.networks.items():
-        if network.activation not in SMOOTH and len(network.sizes) > 2:
+        activation = network.mlp.activation
+        if activation not in SMOOTH and len(network.sizes) > 2:
             raise InputError(
-                f"network {name!r} uses {network.activation}, whose kinks IPOPT's second-order steps "
+                f"network {name!r} uses {activation}, whose kinks IPOPT's second-order steps "
                 f"cannot cross; choose one of {', '.join(sorted(SMOOTH - {'linear'}))}."
             )
     module, attribute = INTERFACES[interface]

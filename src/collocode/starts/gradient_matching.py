@@ -4,22 +4,31 @@ r"""Gradient matching: fit f to the slopes of the smoothed data, without integra
           {s}\Bigr\|^2 + \lambda\lVert\theta\rVert^2
 
 with the smoothing spline :math:`\hat x` (Varah, SIAM J. Sci. Stat. Comput. 3, 1982).  A handful of
-steps of SciPy's trust-region least squares puts IPOPT where it needs few inertia corrections.
+steps of SciPy's trust-region least squares puts IPOPT where it needs few inertia corrections.  For
+weights that vary in time the penalty is their mean square, and the unknowns are coefficients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.optimize import least_squares
 from threadpoolctl import ThreadpoolController
 
 from ..model.symbolic import Symbols, derivatives
+from ..model.varying import penalty_root
 from ..transcription.nlp import NLP
+from ..transcription.unknowns import Place, Unknowns
 
 Array = NDArray[np.float64]
 _MOST_POINTS = 1000
+_MOST_DENSE = 1500  # unknowns; more of them are piecewise functions of time, with a sparse Jacobian
 _STEPS = 8
 
 
@@ -30,62 +39,111 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     -------
     Whether that was possible: every state must be measured, and something be unknown.
     """
-    problem, layout = nlp.problem, nlp.layout
-    names = [q.name for q in problem.dynamics.parameters]
+    problem = nlp.problem
     measured = problem.observe is None and set(problem.states) == set(problem.outputs)
-    columns, points = _points(nlp) if measured else (None, None)
-    if columns is None or points is None or not len(columns) + len(layout.weights):
+    points = _points(nlp) if measured else None
+    if points is None:
         return False
-    t, states, u, slopes, own = points
-    scale = np.sqrt(np.mean(slopes**2, axis=0))
-    scale[scale == 0.0] = 1.0
-    s = Symbols.of(problem)
-    f = derivatives(problem, s)
-    arguments = [s.t, s.x, s.u, s.p, s.theta]
-    slope = ca.Function("slope", arguments, [f]).map(len(t))
-    by_unknowns = ca.densify(ca.jacobian(f, ca.vertcat(s.p, s.theta)))
-    slope_jacobian = ca.Function("slope_jacobian", arguments, [by_unknowns]).map(len(t))
-    free = np.concatenate([columns, layout.weights]).astype(int)
-    fixed = nlp.lower[free] == nlp.upper[free]
-    ridge = np.zeros(len(free))
-    ridge[len(columns) :] = np.sqrt(problem.regularisation.strength)
-    place = np.searchsorted(columns, own)  # (points, parameters) position among the unknowns
-    nx, root = len(problem.states), np.sqrt(slopes.size)
-
-    def point(z: Array) -> tuple[Array, ...]:
-        return t, states.T, u.T, z[: len(columns)][place].T, z[len(columns) :]
-
-    def residual(z: Array) -> Array:
-        r = (np.asarray(slope(*point(z))).T - slopes) / scale
-        return np.append(r.ravel() / root, ridge * z)
-
-    def jacobian(z: Array) -> Array:
-        local = np.asarray(slope_jacobian(*point(z))).reshape(nx, len(t), -1).transpose(1, 0, 2)
-        local = local / scale[:, None]
-        J = np.zeros((len(t), nx, len(free)))
-        J[:, :, len(columns) :] = local[:, :, len(names) :]
-        for j in range(len(names)):
-            J[np.arange(len(t)), :, place[:, j]] = local[:, :, j]
-        J[:, :, fixed] = 0.0  # a step of least norm leaves these where they are
-        return np.vstack([J.reshape(-1, len(free)) / root, np.diag(ridge)])
-
+    fit = _SlopeFit(nlp, points)
+    if not len(fit.free):
+        return False
     try:
         # a second BLAS thread stalls on a busy machine and brings nothing at these sizes
         with ThreadpoolController().limit(limits=1, user_api="blas"):
-            found = least_squares(residual, x[free], jacobian, max_nfev=steps + 1).x
+            found = least_squares(
+                fit.residual,
+                x[fit.free],
+                fit.jacobian,
+                max_nfev=steps + 1,
+                tr_solver="lsmr" if fit.sparse else "exact",
+            ).x
     except (ValueError, np.linalg.LinAlgError):  # not finite where the data are: keep the start
         return False
-    x[free] = np.clip(found, nlp.lower[free], nlp.upper[free])
+    x[fit.free] = np.clip(found, nlp.lower[fit.free], nlp.upper[fit.free])
     return True
 
 
-def _points(nlp: NLP) -> tuple[Array, tuple[Array, Array, Array, Array, Array]] | tuple[None, None]:
-    """Parameter columns in increasing order, and (t, x, u, slope, parameter columns) of points."""
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Where slopes are matched: (points,) times by experiment, (points, ...) tables."""
+
+    places: list[Place]
+    states: Array
+    inputs: Array
+    slopes: Array
+
+
+class _SlopeFit:
+    """Residuals of the slopes and of the penalty as functions of the unknown columns ``free``."""
+
+    def __init__(self, nlp: NLP, points: _Points) -> None:
+        problem, layout = nlp.problem, nlp.layout
+        s = Symbols.of(problem)
+        v = Unknowns.of(problem, layout, s, points.places)
+        f = v.put_into(derivatives(problem, s))
+        t = np.concatenate([p.times for p in points.places])
+        scale = np.sqrt(np.mean(points.slopes**2, axis=0))
+        scale[scale == 0.0] = 1.0
+        self._scale, self._slopes, self._root = scale, points.slopes, np.sqrt(points.slopes.size)
+        self.free = np.unique(np.concatenate([v.own_columns.ravel(), layout.weights]))
+        self.sparse = len(self.free) > _MOST_DENSE
+        self._own = np.searchsorted(self.free, v.own_columns)
+        self._shared = np.searchsorted(self.free, v.shared_columns)
+        self._known = (t, points.states.T, points.inputs.T)
+        self._phi = np.hstack([np.empty((len(t), 0)), *v.constants]).T
+        symbols = [s.t, s.x, s.u, v.own, v.shared, v.data]
+        by_unknowns = ca.densify(ca.jacobian(f, ca.vertcat(v.own, v.shared)))
+        self._slope = ca.Function("slope", symbols, [f]).map(len(t))
+        self._slope_jacobian = ca.Function("slope_jacobian", symbols, [by_unknowns]).map(len(t))
+        held = nlp.lower[self.free] == nlp.upper[self.free]
+        held[np.setdiff1d(np.arange(len(held)), [*self._own.ravel(), *self._shared])] = True
+        self._varies = sparse.diags_array((~held).astype(float))
+        self._penalty = self._ridge(nlp)
+
+    def _ridge(self, nlp: NLP) -> Any:
+        """Square root of the penalty's matrix among the unknowns, dense or sparse."""
+        problem = nlp.problem
+        root = penalty_root(problem.weight_blocks).tocoo()
+        weights = np.searchsorted(self.free, nlp.layout.weights)
+        data = np.sqrt(problem.regularisation.strength) * root.data
+        size = (len(self.free), len(self.free))
+        matrix = sparse.csr_array((data, (weights[root.row], weights[root.col])), shape=size)
+        return matrix if self.sparse else matrix.toarray()
+
+    def _mapped(self, function: Callable[..., Any], z: Array) -> Array:
+        return np.asarray(function(*self._known, z[self._own].T, z[self._shared], self._phi))
+
+    def residual(self, z: Array) -> Array:
+        """Scaled slopes missed, then the penalty."""
+        r = (self._mapped(self._slope, z).T - self._slopes) / self._scale
+        return np.append(r.ravel() / self._root, self._penalty @ z)
+
+    def jacobian(self, z: Array) -> Any:
+        """Derivative of `residual`; a step of least norm leaves what is held where it is."""
+        points, nx = self._slopes.shape
+        local = self._mapped(self._slope_jacobian, z).reshape(nx, points, -1).transpose(1, 0, 2)
+        local = local / self._scale[:, None] / self._root
+        shared = np.broadcast_to(self._shared, (points, len(self._shared)))
+        columns = np.hstack([self._own, shared])
+        if self.sparse:
+            count = columns.shape[1]
+            index = np.repeat(columns, nx, axis=0).ravel()
+            starts = np.arange(0, points * nx * count + 1, count)
+            shape = (points * nx, len(self.free))
+            J = sparse.csr_array((local.ravel(), index, starts), shape=shape) @ self._varies
+            return sparse.vstack([J, self._penalty]).tocsr()
+        J = np.zeros((points, nx, len(self.free)))
+        np.put_along_axis(J, np.broadcast_to(columns[:, None, :], local.shape), local, axis=2)
+        J[:, :, self._varies.diagonal() == 0.0] = 0.0
+        return np.vstack([J.reshape(-1, len(self.free)), self._penalty])
+
+
+def _points(nlp: NLP) -> _Points | None:
+    """Nodes of the experiments that measured every state, thinned to what a start needs."""
     problem, layout = nlp.problem, nlp.layout
-    names = [q.name for q in problem.dynamics.parameters]
     total = sum(len(part.times) for part in layout.experiments)
     stride = -(-total // _MOST_POINTS)
-    rows = []
+    places, rows = [], []
     for number, (experiment, part) in enumerate(
         zip(problem.experiments, layout.experiments, strict=True)
     ):
@@ -94,16 +152,14 @@ def _points(nlp: NLP) -> tuple[Array, tuple[Array, Array, Array, Array, Array]] 
             continue
         t = part.times[::stride]
         u = [experiment.inputs[name](t) for name in problem.inputs]
+        places.append(Place(number, t))
         rows.append(
             (
-                t,
                 np.column_stack([curves[name](t) for name in problem.states]),
                 np.column_stack(u) if u else np.empty((len(t), 0)),
                 np.column_stack([curves[name].derivative(t) for name in problem.states]),
-                np.tile(layout.parameter_columns(number, names), (len(t), 1)),
             )
         )
     if not rows:
-        return None, None
-    times, states, inputs, slopes, own = (np.concatenate(p) for p in zip(*rows, strict=True))
-    return np.unique(own), (times, states, inputs, slopes, own.astype(int))
+        return None
+    return _Points(places, *(np.concatenate(p) for p in zip(*rows, strict=True)))

@@ -80,14 +80,22 @@ def _copy(nlp: NLP, x: Array, part: NLP, target: Array) -> None:
 def _continue(nlp: NLP, x: Array, part: NLP, solution: Solution) -> None:
     """Put the shortened solution into ``x`` and go on by simulation as far as that is finite."""
     found = solution.result.x
-    x[nlp.layout.shared] = found[part.layout.shared]
-    x[nlp.layout.weights] = found[part.layout.weights]
+    used = _used(part)
+    blocks = [
+        (nlp.layout.shared, part.layout.shared),
+        (nlp.layout.weights, part.layout.weights),
+        *(
+            (a.parameters, b.parameters)
+            for a, b in zip(nlp.layout.experiments, part.layout.experiments, strict=True)
+        ),
+    ]
+    for target, source in blocks:
+        x[target[used[source]]] = found[source[used[source]]]
     for number, (whole, short) in enumerate(
         zip(nlp.layout.experiments, part.layout.experiments, strict=True)
     ):
         done = len(short.times)
         x[whole.states[:done]] = found[short.states]
-        x[whole.parameters] = found[short.parameters]
         if done == len(whole.times):
             continue
         model = solution.model.with_parameters(solution.trajectories[number].parameters)
@@ -97,3 +105,12 @@ def _continue(nlp: NLP, x: Array, part: NLP, solution: Solution) -> None:
         good = np.isfinite(run.states).all(axis=1) & (np.abs(run.states) < size).all(axis=1)
         good &= np.cumprod(good).astype(bool)  # nothing behind the first runaway
         x[whole.states[done - 1 :][good]] = run.states[good]
+
+
+def _used(nlp: NLP) -> NDArray[np.bool_]:
+    """(columns,) which of them the data see: no piece of time beyond the window is among them."""
+    used = np.zeros(nlp.columns, dtype=bool)
+    for term in nlp.terms:
+        if term.name in ("collocation", "misfit"):
+            used[term.own_columns.ravel()] = used[term.shared_columns] = True
+    return used

@@ -9,7 +9,8 @@ name                  states                               weights and parameter
 ``simulate``          simulated with the start's weights   the same
 ``horizon``           fits of growing windows, from the    fitted
                       gradient-matching start
-a `Solution`          its interpolated states              its own
+a `Solution`          its interpolated states              its own, taken to the problem's
+                                                           bases in time
 an array              as given                             as given
 ===================== ==================================== ===================================
 """
@@ -22,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model.problem import Problem
+from ..model.varying import prolongation
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
@@ -94,7 +97,7 @@ def _simulate_states(nlp: NLP, x: Array) -> None:
 
 def _from_solution(nlp: NLP, solution: Solution) -> Array:
     problem, layout = nlp.problem, nlp.layout
-    if solution.model.states != problem.states or len(solution.model.theta) != len(layout.weights):
+    if solution.model.states != problem.states or not _like(problem, solution.model):
         raise InputError(
             f"the solution has states {', '.join(solution.model.states)} and "
             f"{len(solution.model.theta)} weights, the problem {', '.join(problem.states)} and "
@@ -102,19 +105,39 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
         )
     x = nlp.start.copy()
     known = {part.experiment.name: part for part in solution.trajectories}
-    x[layout.weights] = solution.model.theta
+    x[layout.weights] = _weights(problem, solution.model)
     for number, part in enumerate(layout.experiments):
         if part.name not in known:
             continue
         mesh = known[part.name].mesh
         times = np.clip(part.times, mesh.start, mesh.end)
         x[part.states] = solution.states(times, part.name)
-        for name, value in zip(
-            solution.model.parameter_names, known[part.name].parameters, strict=True
-        ):
-            if name in (*layout.own_names, *layout.shared_names):
-                x[layout.parameter_columns(number, [name])] = value
+        values = dict(zip(solution.model.parameter_names, known[part.name].parameters, strict=True))
+        for q in problem.dynamics.parameters:
+            basis = solution.model.bases.get(q.name)
+            names = [q.name] if basis is None else [f"{q.name}.{f}" for f in basis.names()]
+            if all(name in values for name in names):
+                matrix = prolongation(basis, q.basis, f"parameter {q.name!r}")
+                found = matrix @ [values[name] for name in names]
+                x[layout.parameter_columns(number, q.names)] = found
     return x
+
+
+def _like(problem: Problem, model: TrainedModel) -> bool:
+    """Whether the networks are of the same sizes, however their weights vary in time."""
+    there = [network.sizes for network in model.networks.values()]
+    return there == [network.sizes for network in problem.dynamics.networks.values()]
+
+
+def _weights(problem: Problem, model: TrainedModel) -> Array:
+    """The solution's weights, taken to the bases in time that the problem has."""
+    parts, start = [np.empty(0)], 0
+    pairs = zip(model.networks.values(), problem.dynamics.networks.items(), strict=True)
+    for old, (name, new) in pairs:
+        table = model.theta[start : start + old.n_weights].reshape(-1, old.mlp.n_weights)
+        start += old.n_weights
+        parts.append((prolongation(old.basis, new.basis, f"network {name!r}") @ table).ravel())
+    return np.concatenate(parts)
 
 
 def _inside(nlp: NLP, x: Array) -> NLP:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
@@ -29,6 +30,7 @@ def discretize(
     scheme: Scheme | str = "radau",
     degree: int | None = None,
     mesh: MeshLike = None,
+    like: NLP | None = None,
 ) -> NLP:
     """Write a problem as one nonlinear program on a mesh.
 
@@ -38,7 +40,10 @@ def discretize(
     scheme : a `Scheme` or its name; ``degree`` counts its stages.
     mesh : number of elements of every experiment, a `Mesh`, one a experiment (sequence, or mapping
         from the experiment's name), or None for about one stage a measurement.  Jumps of the
-        inputs become mesh points unless the mesh was given point by point.
+        inputs and the points of bases in time become mesh points unless the mesh was given point by
+        point.
+    like : an NLP that differs in nothing but parameters, bounds and starts, as of equal batches of
+        data; its functions, and with them its solvers, are used again.
 
     Returns
     -------
@@ -52,12 +57,16 @@ def discretize(
     """
     began = time.perf_counter()
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
-    meshes = _meshes(problem, chosen, mesh)
+    meshes = meshes_of(problem, chosen, mesh)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
     linear = linear_part(layout, chosen)
-    terms = build_terms(problem, layout, chosen, blocks)
-    functions = assemble(terms, linear, sum(np.size(v) for v in blocks.values()))
+    if like is None:
+        terms = build_terms(problem, layout, chosen, blocks)
+        functions = assemble(terms, linear, sum(np.size(v) for v in blocks.values()))
+    else:
+        _check_alike(like, layout, blocks)
+        terms, functions = like.terms, like.functions
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout)
     column_scale, row_scale = _scales(problem, layout)
@@ -77,10 +86,21 @@ def discretize(
         column_scale=column_scale,
         row_scale=row_scale,
         build_seconds=time.perf_counter() - began,
+        **({} if like is None else {"_cache": like._cache}),
     )
 
 
-def _meshes(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
+def _check_alike(like: NLP, layout: Layout, blocks: Mapping[str, Array]) -> None:
+    there = {name: np.shape(block) for name, block in like.parameters.items()}
+    here = {name: np.shape(block) for name, block in blocks.items()}
+    if (like.columns, like.rows) != (layout.columns, layout.rows) or there != here:
+        raise InputError(
+            f"{like} has another structure than the problem to be discretized; leave out like=."
+        )
+
+
+def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
+    """Return one mesh an experiment; see `discretize`."""
     given: list[Mesh | int | None]
     if isinstance(mesh, Mapping):
         absent = [e.name for e in problem.experiments if e.name not in mesh]
@@ -95,10 +115,11 @@ def _meshes(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
             )
     else:
         given = [mesh] * len(problem.experiments)
-    return [_mesh(e, scheme, g) for e, g in zip(problem.experiments, given, strict=True)]
+    pairs = zip(problem.experiments, given, strict=True)
+    return [_mesh(e, scheme, g, problem.breaks) for e, g in pairs]
 
 
-def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None) -> Mesh:
+def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, breaks: Array) -> Mesh:
     start, end = experiment.start, experiment.end
     assert start is not None and end is not None
     if isinstance(given, Mesh):
@@ -113,7 +134,7 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None) -> M
         # about one stage a sample, so that a fit neither misses nor invents detail
         wanted = max(10, round((experiment.samples - 1) / max(1, scheme.intervals)))
         given = 1 if scheme.name in GLOBAL_SCHEMES else wanted
-    return Mesh.uniform(start, end, given).with_points(experiment.jumps)
+    return Mesh.uniform(start, end, given).with_points(np.append(experiment.jumps, breaks))
 
 
 def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
@@ -133,8 +154,9 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
                     )
                 lower[part.states[0, i]] = upper[part.states[0, i]] = initial.value
         for parameter in problem.dynamics.parameters:
-            column = layout.parameter_columns(number, [parameter.name])
-            lower[column], upper[column] = parameter.lower, parameter.upper
+            if not parameter.bounded_by_rows:
+                column = layout.parameter_columns(number, parameter.names)
+                lower[column], upper[column] = parameter.lower, parameter.upper
     return lower, upper
 
 
@@ -160,10 +182,16 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         columns[part.states] = problem.state_scale
         rows[part.rows] = 1.0 / problem.state_scale
         for parameter in problem.dynamics.parameters:
-            if parameter.start != 0.0:
-                size = np.exp2(np.round(np.log2(abs(parameter.start))))
-                columns[layout.parameter_columns(number, [parameter.name])] = size
+            size = np.exp2(np.round(np.log2(abs(parameter.start)))) if parameter.start else 1.0
+            large = _amplitudes(parameter.basis)
+            columns[layout.parameter_columns(number, parameter.names)] = size / large
+    sizes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
+    columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *sizes])
     return columns, rows
+
+
+def _amplitudes(basis: Basis | None) -> Array:
+    return np.ones(1) if basis is None else basis.amplitudes()
 
 
 def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Array:
@@ -181,7 +209,8 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
                         part.times, experiment.times[known], values[known]
                     )
         for parameter in problem.dynamics.parameters:
-            start[layout.parameter_columns(number, [parameter.name])] = parameter.start
+            columns = layout.parameter_columns(number, parameter.names)
+            start[columns] = parameter.coefficients
     start[layout.weights] = initial_weights(problem)
     return np.clip(start, lower, upper)
 

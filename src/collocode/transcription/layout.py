@@ -1,7 +1,8 @@
 """Which column is which unknown, and which row is which equation.
 
 Columns, in order: for every experiment its node states (node by node, state by state) and its own
-parameters; then the shared parameters; then the network weights.  The matrix of a chain of
+parameters; then the shared parameters; then the network weights.  What varies in time has its
+coefficients for columns.  The matrix of a chain of
 elements with a dense border of shared columns is thus visible in the order itself.
 """
 
@@ -33,7 +34,8 @@ class ExperimentLayout:
     name, mesh : the experiment and its elements.
     times : (nodes,) all nodes, element ends included.
     states : (nodes, states) columns.
-    parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones.
+    parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
+        one that varies in time has a column a coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
     path_rows : (constraints, nodes) rows of the path constraints.
     """
@@ -72,8 +74,8 @@ class Layout:
     def of(cls, problem: Problem, meshes: Sequence[Mesh], scheme: Scheme) -> Layout:
         """Lay out the unknowns of ``problem`` on one mesh an experiment."""
         parameters = problem.dynamics.parameters
-        own = tuple(q.name for q in parameters if q.per_experiment)
-        shared = tuple(q.name for q in parameters if not q.per_experiment)
+        own = tuple(name for q in parameters if q.per_experiment for name in q.names)
+        shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
         nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
         column = row = 0
@@ -161,12 +163,15 @@ def _point_values(problem: Problem) -> dict[str, int]:
     for constraint in problem.point_constraints:
         z = ca.SX.sym("z", constraint.points.shape[1])
         values = constrained_at(problem, constraint, s, z).numel()
-        sizes[constraint.name] = values * len(constraint.points)
+        sizes[constraint.name] = values * len(constraint.held_at(problem.varies_in_time)[1])
     return sizes
 
 
 def weight_names(problem: Problem) -> tuple[str, ...]:
-    """Names of all weights, ``network.W1[i,j]``, in the order of the weight vector."""
+    """Names of all weights, ``network.W1[i,j]``, in the order of the weight vector.
+
+    Those of a `TimeVarying` network name the function too: ``network.W1[i,j].P2``.
+    """
     return tuple(
         f"{name}.{weight}"
         for name, network in problem.dynamics.networks.items()

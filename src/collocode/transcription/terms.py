@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import casadi as ca
 import numpy as np
@@ -13,12 +13,14 @@ from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
 from ..numerics.scheme import Scheme
+from .data import Blocks, data_function
 from .layout import ExperimentLayout, Layout
+from .ridge import ridge
 from .term import MappedTerm
+from .unknowns import Place, Unknowns
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Blocks = Mapping[str, Array]
 
 
 def build_terms(
@@ -30,7 +32,7 @@ def build_terms(
         *_path_constraints(problem, layout, blocks),
         *_point_constraints(problem, layout, blocks),
         _misfit(problem, layout, scheme, blocks),
-        _ridge(layout, blocks),
+        *ridge(problem, layout, blocks),
         _prior(layout, blocks),
     ]
     return tuple(term for term in terms if term is not None and term.points)
@@ -79,9 +81,10 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
 
 
 def prior_columns(layout: Layout) -> Index:
-    """Columns that may carry a quadratic prior: initial states, shared parameters, weights."""
-    first = [e.states[0] for e in layout.experiments]
-    return np.concatenate([*first, layout.shared, layout.weights])
+    """Columns that may carry a quadratic prior: first and last states, all parameters, weights."""
+    ends = [e.states[row] for row in (0, -1) for e in layout.experiments]
+    own = [e.parameters for e in layout.experiments]
+    return np.concatenate([*ends, *own, layout.shared, layout.weights])
 
 
 def measured(experiment: Experiment) -> NDArray[np.bool_]:
@@ -105,12 +108,13 @@ def linear_part(layout: Layout, scheme: Scheme) -> sparse.csr_matrix:
 def _collocation(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
     """−h f at every stage, scattered to the rows by B (ones, for most schemes)."""
     s, step = Symbols.of(problem), ca.SX.sym("h")
-    own, times, steps, entries = [], [], [], []
+    states, places, steps, entries = [], [], [], []
     offset, nx = 0, len(problem.states)
     for number, part in enumerate(layout.experiments):
         stage_nodes = part.element_nodes()[:, list(scheme.stages)]
-        own.append(_own_columns(problem, layout, number, part.states[stage_nodes.ravel()]))
-        times.append(part.times[stage_nodes].ravel())
+        states.append(part.states[stage_nodes.ravel()])
+        times = part.times[stage_nodes].ravel()
+        places.append(Place(number, times, _ends_element(part, scheme)))
         steps.append(np.repeat(part.mesh.steps, stage_nodes.shape[1]))
         point = offset + np.arange(stage_nodes.size).reshape(stage_nodes.shape)
         for k, q in np.argwhere(scheme.B[:, list(scheme.stages)] != 0.0):
@@ -118,13 +122,14 @@ def _collocation(problem: Problem, layout: Layout, scheme: Scheme, blocks: Block
             factor = np.full(columns.size, scheme.B[k, scheme.stages[q]])
             entries.append((part.rows[:, k, :].ravel(), columns.ravel(), factor))
         offset += stage_nodes.size
-    constants = [np.concatenate(times)[:, None], np.concatenate(steps)[:, None]]
+    v = Unknowns.of(problem, layout, s, places)
+    constants = [_times(places), np.concatenate(steps)[:, None], *v.constants]
     return MappedTerm.build(
         "collocation",
-        -step * derivatives(problem, s),
-        (ca.vertcat(s.x, s.p), np.vstack(own)),
-        (s.theta, layout.weights),
-        (ca.vertcat(s.t, step, s.u), _data_function(blocks, constants, ["stage_inputs"])),
+        v.put_into(-step * derivatives(problem, s)),
+        (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
+        (v.shared, v.shared_columns),
+        (ca.vertcat(s.t, step, v.data, s.u), data_function(blocks, constants, ["stage_inputs"])),
         _sparse(entries, (layout.rows, offset * nx)),
     )
 
@@ -133,22 +138,21 @@ def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[
     terms = []
     for number, constraint in enumerate(problem.path_constraints):
         s = Symbols.of(problem)
-        own = [
-            _own_columns(problem, layout, e, part.states)
-            for e, part in enumerate(layout.experiments)
-        ]
+        places = [Place(e, part.times) for e, part in enumerate(layout.experiments)]
+        v = Unknowns.of(problem, layout, s, places)
+        states = np.vstack([part.states for part in layout.experiments])
         rows = np.concatenate([part.path_rows[number] for part in layout.experiments])
         scatter = _sparse(
             [(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))
         )
-        times = np.concatenate([part.times for part in layout.experiments])
+        data = data_function(blocks, [_times(places), *v.constants], ["node_inputs"])
         terms.append(
             MappedTerm.build(
                 f"path.{constraint.name}",
-                constrained(problem, constraint, s),
-                (ca.vertcat(s.x, s.p), np.vstack(own)),
-                (s.theta, layout.weights),
-                (ca.vertcat(s.t, s.u), _data_function(blocks, [times[:, None]], ["node_inputs"])),
+                v.put_into(constrained(problem, constraint, s)),
+                (ca.vertcat(s.x, v.own), np.hstack([states, v.own_columns])),
+                (v.shared, v.shared_columns),
+                (ca.vertcat(s.t, v.data, s.u), data),
                 scatter,
             )
         )
@@ -159,19 +163,19 @@ def _point_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list
     terms = []
     for constraint in problem.point_constraints:
         s, z = Symbols.of(problem), ca.SX.sym("z", constraint.points.shape[1])
-        names = [q.name for q in problem.dynamics.parameters]
-        parameters = layout.parameter_columns(0, names)
-        count, rows = len(constraint.points), layout.point_rows[constraint.name]
+        points, times = constraint.held_at(problem.varies_in_time)
+        v = Unknowns.of(problem, layout, s, [Place(0, times)])
+        rows = layout.point_rows[constraint.name]
         scatter = _sparse(
             [(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))
         )
         terms.append(
             MappedTerm.build(
                 f"point.{constraint.name}",
-                constrained_at(problem, constraint, s, z),
-                (s.p, np.tile(parameters, (count, 1))),
-                (s.theta, layout.weights),
-                (z, _data_function(blocks, [constraint.points], [])),
+                v.put_into(constrained_at(problem, constraint, s, z)),
+                (v.own, v.own_columns),
+                (v.shared, v.shared_columns),
+                (ca.vertcat(z, v.data), data_function(blocks, [points, *v.constants], [])),
                 scatter,
             )
         )
@@ -183,7 +187,7 @@ def _misfit(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) ->
     sampled = _Samples(problem, layout, scheme)
     y, weight = (ca.SX.sym(name, len(problem.outputs)) for name in ("y", "w"))
     value = ca.dot(weight, (sampled.outputs - y) ** 2)
-    data = _data_function(blocks, sampled.constants, ["measurements", "weights", "sample_inputs"])
+    data = data_function(blocks, sampled.constants, ["measurements", "weights", "sample_inputs"])
     symbols = ca.vertcat(sampled.data, y, weight, sampled.inputs)
     return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
 
@@ -191,7 +195,7 @@ def _misfit(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) ->
 def prediction_term(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
     """h(x_h(t_i)), one row an output and sample: what the measurements are compared with."""
     sampled = _Samples(problem, layout, scheme)
-    data = _data_function(blocks, sampled.constants, ["sample_inputs"])
+    data = data_function(blocks, sampled.constants, ["sample_inputs"])
     symbols = ca.vertcat(sampled.data, sampled.inputs)
     rows = len(sampled.constants[0]) * len(problem.outputs)
     return MappedTerm.build(
@@ -211,43 +215,28 @@ class _Samples:
         s = Symbols.of(problem)
         nx, nodes = len(problem.states), scheme.intervals + 1
         states, basis = ca.SX.sym("X", nx, nodes), ca.SX.sym("l", nodes)
-        own, times, rows = [], [], []
+        own, places, rows = [], [], []
         for number, (experiment, part) in enumerate(
             zip(problem.experiments, layout.experiments, strict=True)
         ):
             t = experiment.times[measured(experiment)]
             element, tau = part.mesh.locate(t)
-            columns = part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx)
-            own.append(_own_columns(problem, layout, number, columns))
-            times.append(t)
+            own.append(part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx))
+            places.append(Place(number, t))
             rows.append(scheme.interpolation(tau))
-        self.outputs = ca.substitute(observed(problem, s), s.x, ca.mtimes(states, basis))
-        self.own = (ca.vertcat(ca.vec(states), s.p), np.vstack(own))
-        self.shared = (s.theta, layout.weights)
-        self.data, self.inputs = ca.vertcat(basis, s.t), s.u
-        self.constants = [np.vstack(rows), np.concatenate(times)[:, None]]
-
-
-def _ridge(layout: Layout, blocks: Blocks) -> MappedTerm | None:
-    """λ θ² for every weight."""
-    if not len(layout.weights):
-        return None
-    theta, strength = ca.SX.sym("theta"), ca.SX.sym("lambda")
-    p, start = _parameter_symbol(blocks), _offsets(blocks)["regularisation"]
-    data = ca.Function("data", [p], [ca.repmat(p[start], 1, len(layout.weights))])
-    return MappedTerm.build(
-        "ridge",
-        strength * theta**2,
-        (theta, layout.weights[:, None]),
-        (ca.SX(0, 1), np.empty(0, dtype=int)),
-        (strength, data),
-    )
+        v = Unknowns.of(problem, layout, s, places)
+        outputs = v.put_into(observed(problem, s))
+        self.outputs = ca.substitute(outputs, s.x, ca.mtimes(states, basis))
+        self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
+        self.shared = (v.shared, v.shared_columns)
+        self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u
+        self.constants = [np.vstack(rows), _times(places), *v.constants]
 
 
 def _prior(layout: Layout, blocks: Blocks) -> MappedTerm:
     """weight · (v − mean)² for every column that may carry a prior."""
     v, mean, weight = ca.SX.sym("v"), ca.SX.sym("mean"), ca.SX.sym("weight")
-    data = _data_function(blocks, [], ["prior_mean", "prior_weight"])
+    data = data_function(blocks, [], ["prior_mean", "prior_weight"])
     return MappedTerm.build(
         "prior",
         weight * (v - mean) ** 2,
@@ -257,14 +246,14 @@ def _prior(layout: Layout, blocks: Blocks) -> MappedTerm:
     )
 
 
-def _own_columns(problem: Problem, layout: Layout, experiment: int, states: Index) -> Index:
-    """Append every point's parameter columns to its state columns.
+def _times(places: Sequence[Place]) -> Array:
+    """(points, 1) times."""
+    return np.concatenate([p.times for p in places])[:, None]
 
-    Shared parameters are listed per point too: they are few, and the experiments' own may differ.
-    """
-    names = [q.name for q in problem.dynamics.parameters]
-    parameters = layout.parameter_columns(experiment, names)
-    return np.hstack([states, np.broadcast_to(parameters, (len(states), len(parameters)))])
+
+def _ends_element(part: ExperimentLayout, scheme: Scheme) -> NDArray[np.bool_]:
+    """(stages of all elements,) which of them lie at the end of their element."""
+    return np.tile(scheme.nodes[list(scheme.stages)] == 1.0, part.mesh.elements)
 
 
 def _stage_inputs(
@@ -272,37 +261,14 @@ def _stage_inputs(
 ) -> Array:
     stages = list(scheme.stages)
     times = part.times[part.element_nodes()[:, stages]].ravel()
-    ends_element = np.tile(scheme.nodes[stages] == 1.0, part.mesh.elements)
-    return _inputs(problem, experiment, times, ends_element)
+    return _inputs(problem, experiment, times, _ends_element(part, scheme))
 
 
-def _inputs(problem: Problem, experiment: Experiment, times: Array, left: Array | bool) -> Array:
+def _inputs(
+    problem: Problem, experiment: Experiment, times: Array, left: NDArray[np.bool_] | bool
+) -> Array:
     columns = [experiment.inputs[name](times, left) for name in problem.inputs]
     return np.column_stack(columns) if columns else np.empty((len(times), 0))
-
-
-def _data_function(blocks: Blocks, constants: Sequence[Array], names: Sequence[str]) -> ca.Function:
-    """Parameter vector -> (data, points): constant rows, then the rows of the named blocks."""
-    p, offsets = _parameter_symbol(blocks), _offsets(blocks)
-    rows = []
-    for constant in constants:
-        flat = np.ascontiguousarray(constant).ravel().tolist()
-        rows.append(ca.MX(ca.reshape(ca.DM(flat), constant.shape[1], constant.shape[0])))
-    for name in names:
-        block = blocks[name]
-        points, width = (len(block), 1) if block.ndim == 1 else block.shape
-        part = p[offsets[name] : offsets[name] + block.size]
-        rows.append(ca.reshape(part, width, points))
-    return ca.Function("data", [p], [ca.vertcat(*rows)])
-
-
-def _parameter_symbol(blocks: Blocks) -> ca.MX:
-    return ca.MX.sym("p", sum(np.size(v) for v in blocks.values()))
-
-
-def _offsets(blocks: Blocks) -> dict[str, int]:
-    sizes = np.cumsum([0, *(np.size(v) for v in blocks.values())])
-    return dict(zip(blocks, sizes.tolist(), strict=False))
 
 
 def _sparse(
