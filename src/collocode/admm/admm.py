@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.loss import L1, L2
 from ..model.problem import Problem
+from ..model.varying import penalty_matrix
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
 from ..solvers.options import merge
@@ -24,17 +25,17 @@ from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from .batches import Batch, cut
 from .checkpoint import Checkpoint
-from .consensus import Consensus, ADMMRules
+from .consensus import ADMMRules, Consensus
 from .coordinator import Coordinator
 from .entries import Entries
 from .executors import make_executor
 from .finish import assembled, finished
 from .history import Row, table
+from .penalty import consensus_penalty
 from .state import Ending, State
 from .task import Answer, Settings
 
 Array = NDArray[np.float64]
-Penalty = L1 | L2
 POINTS = ("coordinator", "workers")
 _RHO = 0.02
 
@@ -92,7 +93,7 @@ def admm(
     scheduler: str | None = None,
     overlap: float = 0.0,
     boundary: str = "shared",
-    regularisation: Penalty | None = None,
+    regularisation: L1 | L2 | None = None,
     rho: float | None = None,
     rules: ADMMRules | None = None,
     iterations: int = 50,
@@ -155,7 +156,10 @@ def admm(
     whole = start_from(discretize(problem, scheme, degree, mesh), start, seed)
     parts = cut(problem, [e.mesh for e in whole.layout.experiments], batches, overlap, boundary)
     entries = Entries.of(whole, parts)
-    penalty = regularisation if regularisation is not None else problem.regularisation
+    penalty = consensus_penalty(
+        problem.regularisation if regularisation is None else regularisation,
+        penalty_matrix(whole.problem.weight_blocks),
+    )
     settings = Settings(whole.scheme, start, seed, interface, merge(options), solvers)
     file = Checkpoint.of(checkpoint, parts, entries, penalty, settings)
     copies = [entries.copies(batch) for batch in parts]

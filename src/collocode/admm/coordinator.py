@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +13,16 @@ from numpy.typing import NDArray
 from ..errors import CollocodeError
 from ..solvers.interrupt import Interrupt
 from .batches import Batch
-from .consensus import Prox, ADMMRules
+from .consensus import ADMMRules, Prox
 from .entries import Entries
-from .executors import Executor, WorkerError
+from .executors import Executor, Stop, Stopped, WorkerError
 from .history import Row, measured_by
+from .penalty import Penalty
 from .state import Ending, State
 from .task import Answer, Task
 
 Array = NDArray[np.float64]
-_STOPPED = "User_Requested_Stop"
-
-
-class Penalty(Protocol):
-    """A regulariser that the consensus step can handle: its value and proximal operator."""
-
-    def value(self, theta: Array) -> float:
-        """r(θ)."""
-
-    def prox(self, v: Array, step: Array | float) -> Array:
-        """Minimise r(z) + Σ (z - v)²/(2 step)."""
+_RESUME = " The checkpoint holds the last complete iteration; resume goes on from it."
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +58,25 @@ class Coordinator:
         began, troubles = time.perf_counter(), list[str]()
         ending = Ending.ITERATION_LIMIT
         with Interrupt() as interrupt:
+
+            def late() -> bool:
+                return bool(state.history) and time.perf_counter() - began > self.seconds
+
+            def stop() -> bool:
+                return interrupt.requested or late()
+
             while state.iteration < self.iterations:
                 try:
-                    answers, state_then = self._iterate(state, executor)
+                    answers, state = self._iterate(state, executor, stop)
                 except WorkerError as error:
-                    return state, Ending.WORKERS_LOST, [*troubles, str(error)]
-                if interrupt.requested or any(a.status == _STOPPED for a in answers):
-                    return state, Ending.INTERRUPTED, troubles
-                state = state_then
-                troubles += self._saved(state)
+                    hint = _RESUME if self.save is not None and state.history else ""
+                    return state, Ending.WORKERS_LOST, [*troubles, f"{error}{hint}"]
+                except Stopped:
+                    ended = late() and not interrupt.requested
+                    return state, Ending.TIME_LIMIT if ended else Ending.INTERRUPTED, troubles
+                for trouble in (*self._kept(answers), *self._saved(state)):
+                    if trouble not in troubles:
+                        troubles.append(trouble)
                 if self.on_iteration is not None:
                     self.on_iteration(state.history[-1])
                 last = state.history[-1]
@@ -85,7 +86,7 @@ class Coordinator:
                 if all(a.rescue == "kept" for a in answers):
                     ending = Ending.BATCHES_FAILED
                     break
-                if time.perf_counter() - began > self.seconds:
+                if late():
                     ending = Ending.TIME_LIMIT
                     break
             return self._measured(state, executor), ending, troubles
@@ -102,9 +103,11 @@ class Coordinator:
 
         return step
 
-    def _iterate(self, state: State, executor: Executor) -> tuple[list[Answer], State]:
+    def _iterate(
+        self, state: State, executor: Executor, stop: Stop
+    ) -> tuple[list[Answer], State]:
         began, old = time.perf_counter(), state.consensus
-        answers = executor.run(self._tasks(state, solve=True), self.on_answer or _ignore)
+        answers = executor.run(self._tasks(state, solve=True), self.on_answer or _ignore, stop)
         if self.measure:
             state = state.measured(*measured_by(answers, self._penalised(old.z)))
         values, losses = [a.values for a in answers], [a.loss for a in answers]
@@ -154,6 +157,14 @@ class Coordinator:
 
     def _penalised(self, z: Array) -> float:
         return self.penalty.value(z[len(z) - self.weights :])
+
+    def _kept(self, answers: Sequence[Answer]) -> list[str]:
+        """What to report of batches that keep their last points."""
+        return [
+            f"batch {self.batches[a.batch].name!r} keeps its last point ({a.status})."
+            for a in answers
+            if a.rescue == "kept"
+        ]
 
     def _saved(self, state: State) -> Sequence[str]:
         if self.save is None:

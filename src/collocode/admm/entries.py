@@ -77,7 +77,7 @@ class Entries:
         number = {name: k for k, name in enumerate(self.names)}
         states = batch.problem.states
         parameters = batch.problem.dynamics.parameters
-        own = [q.name for q in parameters if q.per_experiment]
+        own = [name for q in parameters if q.per_experiment for name in q.names]
         wanted = [f"{state}[{link.key}]" for link in batch.links for state in states]
         wanted += [f"{name}[{label}]" for _, label in batch.own for name in own]
         every = range(len(self.names) - self.common, len(self.names))

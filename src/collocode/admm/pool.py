@@ -1,42 +1,36 @@
-"""A pool of processes, one batch always in the same one; dead processes are replaced."""
+"""A pool of processes, one batch always in the same one; dead processes are replaced.
+
+Each process waits at its end of a pipe for one task at a time.  It needs nobody to stop it: when
+the other end is closed, or dies, it ends.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 
 import cloudpickle
 
 from .batches import Batch
-from .executors import OnAnswer, WorkerError, answer_of, assigned
-from .task import Answer, Failure, Missing, Settings, Task
+from .executors import Exchange, Stop, Stopped, assigned
+from .parcel import packed, unpacked
+from .processes import undisturbed
+from .task import Failure, Lost, Missing, Settings, Task
 from .worker import Reply, Worker
 
-_LOSSES = 3  # of one process in one iteration, after which something is wrong with the work itself
-
-_worker: Worker | None = None
+_TICK = 0.1  # seconds between two looks at whether to stop
 
 
-def _begin(settings: bytes, keep: bool) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
-    _worker = Worker(cloudpickle.loads(settings), keep)
-
-
-def _solve(task: Task, batch: bytes | None) -> Reply:
-    assert _worker is not None
-    return _worker.run(task, None if batch is None else cloudpickle.loads(batch))
-
-
-class ProcessPool:
+class ProcessPool(Exchange):
     """Worker processes of this machine, started afresh (spawn), one BLAS thread each.
 
-    Models may be written anywhere, lambdas included: they travel by cloudpickle.
+    Attributes
+    ----------
+    traffic : bytes sent and bytes received so far.
     """
 
     name = "process pool"
@@ -44,87 +38,115 @@ class ProcessPool:
     def __init__(
         self, batches: Sequence[Batch], settings: Settings, workers: int, keep: bool = False
     ) -> None:
-        self.workers = workers
-        self._batches, self._keep = batches, keep
-        self._settings = cloudpickle.dumps(settings)
+        super().__init__(batches, settings)
+        self.workers, self.traffic = workers, [0, 0]
+        self._parcel = packed((settings, keep), "the settings")
         self._place = assigned(batches, workers)
-        self._slots = [self._slot() for _ in range(workers)]
-        self._sent: list[set[int]] = [set() for _ in range(workers)]
-
-    def run(self, tasks: Sequence[Task], on_answer: OnAnswer) -> list[Answer]:
-        """See `Executor`."""
-        answers: dict[int, Answer] = {}
-        losses = [0] * self.workers
-        with _one_thread():
-            pending = {self._submit(task): task for task in tasks}
-            while pending:
-                done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    task = pending.pop(future)
-                    reply = self._reply(future, task, losses)
-                    if isinstance(reply, Answer | Failure):
-                        answers[task.batch] = answer_of(reply, self._batches)
-                        on_answer(answers[task.batch])
-                    else:
-                        pending[self._submit(task)] = task
-        return [answers[task.batch] for task in tasks]
+        self._queues: list[deque[Task]] = [deque() for _ in range(workers)]
+        self._busy: dict[int, Task] = {}
+        self._processes = [_Process(self._parcel) for _ in range(workers)]
 
     def close(self) -> None:
-        """Stop the processes."""
-        for slot in self._slots:
-            slot.shutdown(wait=False, cancel_futures=True)
+        """Stop the processes; those that are busy are killed."""
+        for place, process in enumerate(self._processes):
+            process.close(kill=place in self._busy)
+        for process in self._processes:
+            process.join()
 
-    def _slot(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, _begin, (self._settings, self._keep))
-
-    def _submit(self, task: Task) -> Future[Reply]:
+    def _send(self, task: Task, elsewhere: bool = False) -> None:
+        if elsewhere:
+            self._place[task.batch] = (self._place[task.batch] + 1) % self.workers
         place = self._place[task.batch]
-        batch = None
-        if task.batch not in self._sent[place]:
-            batch = cloudpickle.dumps(self._batches[task.batch])
-            self._sent[place].add(task.batch)
+        self._queues[place].append(task)
+        self._feed(place)
+
+    def _feed(self, place: int) -> None:
+        """Hand an idle process its next task, with the data that it lacks."""
+        if place in self._busy or not self._queues[place]:
+            return
+        task = self._busy[place] = self._queues[place].popleft()
+        process, data = self._processes[place], None
+        if task.batch not in process.knows:
+            batch = self._batches[task.batch]
+            data = packed(batch, f"batch {batch.name!r}")
+        # if it is dead, reading will tell
+        with suppress(OSError):
+            self.traffic[0] += process.send((task, data))
+            process.knows.add(task.batch)
+
+    def _receive(self, stop: Stop) -> tuple[Task, Reply | Lost]:
+        while True:
+            if stop():
+                raise Stopped
+            pipes = {self._processes[place].pipe: place for place in self._busy}
+            for pipe in wait(list(pipes), timeout=_TICK):
+                place = pipes[pipe]  # type: ignore[index]
+                return self._reply(place, self._busy.pop(place))
+
+    def _reply(self, place: int, task: Task) -> tuple[Task, Reply | Lost]:
+        process = self._processes[place]
+        reply: Reply | Lost
         try:
-            return self._slots[place].submit(_solve, task, batch)
-        except BrokenProcessPool:  # it died between two tasks
+            data = process.pipe.recv_bytes()
+            self.traffic[1] += len(data)
+            reply = cloudpickle.loads(data)
+        except (EOFError, OSError):
             self._replace(place)
-            return self._submit(task)
-
-    def _reply(self, future: Future[Reply], task: Task, losses: list[int]) -> Reply:
-        place = self._place[task.batch]
-        try:
-            reply = future.result()
-        except BrokenProcessPool:
-            if task.batch in self._sent[place]:  # else a task of the same death was here before
-                losses[place] += 1
-                self._replace(place)
-            if losses[place] > _LOSSES:
-                raise WorkerError(
-                    f"the worker process of batch {self._batches[task.batch].name!r} died "
-                    f"{losses[place]} times in one iteration; is there enough memory?"
-                ) from None
-            return Missing(task.batch)
-        if isinstance(reply, Missing):
-            self._sent[place].discard(task.batch)
-        return reply
+            reply = Lost(task.batch)
+        if isinstance(reply, Missing | Failure):
+            process.knows.discard(task.batch)
+        self._feed(place)
+        return task, reply
 
     def _replace(self, place: int) -> None:
-        self._slots[place].shutdown(wait=False, cancel_futures=True)
-        self._slots[place] = self._slot()
-        self._sent[place].clear()
+        self._processes[place].close(kill=True)
+        self._processes[place].join()
+        self._processes[place] = _Process(self._parcel)
+
+    def _abandon(self) -> None:
+        for queue in self._queues:
+            queue.clear()
+        for place in list(self._busy):
+            self._replace(place)
+            del self._busy[place]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes that start here use one thread for linear algebra: they are many already."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+class _Process:
+    """A worker process, our end of its pipe, and which batches it knows."""
+
+    def __init__(self, parcel: bytes) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.knows: set[int] = set()
+        self.pipe, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, parcel), daemon=True)
+        with undisturbed():
+            self._process.start()
+        there.close()
+
+    def send(self, message: tuple[Task, bytes | None]) -> int:
+        data = cloudpickle.dumps(message)
+        self.pipe.send_bytes(data)
+        return len(data)
+
+    def close(self, kill: bool) -> None:
+        self.pipe.close()
+        if kill:
+            self._process.kill()
+
+    def join(self) -> None:
+        self._process.join(2.0)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+
+def _serve(pipe: Connection, parcel: bytes) -> None:
+    """Solve what comes through the pipe until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
+    settings, keep = unpacked(parcel)
+    worker = Worker(settings, keep)
+    with suppress(EOFError, OSError):
+        while True:
+            task, batch = cloudpickle.loads(pipe.recv_bytes())
+            pipe.send_bytes(cloudpickle.dumps(worker.run(task, batch)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,13 @@ class Subproblem:
         loss, squares = self._simulated(task, point)
         return Answer(task.batch, task.iteration, values, float("nan"), loss, squares, point)
 
+    def standing(self, task: Task) -> Answer:
+        """What the task's own point says, without a solve."""
+        assert task.point is not None
+        values = task.point.x[self.columns] / self._scale
+        loss = self.nlp.objective(task.point.x)  # no proximal term: its weight is zero here
+        return Answer(task.batch, task.iteration, values, loss, point=task.point)
+
     def _towards(self, task: Task) -> NLP:
         mean, weight = (self.nlp.parameters[k].copy() for k in ("prior_mean", "prior_weight"))
         mean[self._positions] = task.target * self._scale
@@ -143,7 +151,8 @@ class Subproblem:
             if not run.complete:
                 return float("inf"), (float("inf"), 1)
             u = [experiment.inputs[name](t) for name in problem.inputs]
-            predicted = model.observe(run.states[-len(t) :], np.column_stack(u) if u else None)
+            inputs = np.column_stack(u) if u else None
+            predicted = model.observe(run.states[-len(t) :], inputs, t)
             errors = np.nan_to_num(predicted - experiment.values[keep]) ** 2
             finite = np.isfinite(experiment.values[keep])
             loss += float(np.sum(factors * errors))
@@ -162,6 +171,7 @@ def structure(batch: Batch, settings: Settings) -> tuple[object, ...]:
     return tuple(key)
 
 
+@lru_cache(maxsize=1)  # for the batch at hand: its structure is asked for, then its NLP
 def from_zero(batch: Batch) -> tuple[Problem, tuple[Mesh, ...]]:
     """Count time from the start of every experiment, where the model does not ask what time it is.
 

@@ -106,6 +106,13 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What an executor says when the worker of a task is gone, and the task with it."""
+
+    batch: int
+
+
+@dataclass(frozen=True)
 class Failure:
     """A worker's reply to a task that raised: the message, and whether the input is to blame."""
 

@@ -18,10 +18,13 @@ from ..solvers.solve import make_solver
 from ..solvers.threads import one_blas_thread
 from ..transcription.nlp import NLP
 from .batches import Batch
+from .parcel import unpacked
 from .subproblem import Subproblem, structure
 from .task import Answer, Failure, Missing, Point, Settings, Task
 
 Reply = Answer | Missing | Failure
+
+_ONE_SOLVE = threading.Lock()  # MUMPS does not run twice in one process, whoever asks
 
 
 class Worker:
@@ -36,28 +39,32 @@ class Worker:
     def __init__(self, settings: Settings, keeps_points: bool = False) -> None:
         self._settings, self._keeps_points = settings, keeps_points
         self._data: dict[int, Batch] = {}
+        self._structures: dict[int, tuple[object, ...]] = {}
         self._subproblems: dict[int, Subproblem] = {}
         self._solvers: OrderedDict[tuple[object, ...], tuple[NLP, Solver]] = OrderedDict()
         self._points: dict[int, tuple[int, Point]] = {}
-        self._lock = threading.Lock()  # MUMPS does not run twice in one process
 
-    def run(self, task: Task, batch: Batch | None = None) -> Reply:
-        """Solve a task; ``batch`` brings the data of a batch that this worker has not seen.
+    def run(self, task: Task, batch: Batch | bytes | None = None) -> Reply:
+        """Solve a task; ``batch`` brings the data, maybe packed, of one that was never seen here.
 
-        Nothing is raised: what goes wrong comes back as a `Failure`.
+        Nothing is raised: what goes wrong comes back as a `Failure`, and what was built for the
+        batch is given up, so that another try begins from its data.
         """
         try:
-            with self._lock, one_blas_thread():
+            with _ONE_SOLVE, one_blas_thread():
                 return self._run(task, batch)
         except Exception as error:
-            message = str(error) if isinstance(error, CollocodeError) else _described(error)
+            self._forget(task.batch)
+            message = str(error) if isinstance(error, CollocodeError) else described(error)
             return Failure(task.batch, message, isinstance(error, CollocodeError))
 
-    def _run(self, task: Task, batch: Batch | None) -> Reply:
+    def _run(self, task: Task, batch: Batch | bytes | None) -> Reply:
         began = time.perf_counter()
-        if batch is None and task.batch not in self._data:
-            return Missing(task.batch)
-        subproblem, solver = self._prepared(task.batch, batch)
+        if task.batch not in self._data:
+            if batch is None:
+                return Missing(task.batch)
+            self._data[task.batch] = unpacked(batch) if isinstance(batch, bytes) else batch
+        subproblem, solver = self._prepared(task.batch)
         built = time.perf_counter() - began
         kept = self._kept(task)
         if not task.solve:
@@ -75,9 +82,11 @@ class Worker:
         iteration, point = self._points.get(task.batch, (-1, None))
         return point if iteration == task.iteration - 1 else None
 
-    def _prepared(self, number: int, batch: Batch | None) -> tuple[Subproblem, Solver]:
-        data = self._data.setdefault(number, batch) if batch is not None else self._data[number]
-        key = structure(data, self._settings)
+    def _prepared(self, number: int) -> tuple[Subproblem, Solver]:
+        data = self._data[number]
+        key = self._structures.get(number)
+        if key is None:
+            key = self._structures[number] = structure(data, self._settings)
         if key in self._solvers:
             self._solvers.move_to_end(key)
             nlp, solver = self._solvers[key]
@@ -88,15 +97,24 @@ class Worker:
         solver = make_solver(subproblem.nlp, self._settings.interface, self._settings.options)
         self._solvers[key] = (subproblem.nlp, solver)
         if len(self._solvers) > self._settings.solvers:
-            self._forget(self._solvers.popitem(last=False)[1][0])
+            self._give_up(next(iter(self._solvers)))
         return subproblem, solver
 
-    def _forget(self, nlp: NLP) -> None:
-        """Drop functions, and the batches' NLPs that hold them; their data stay."""
-        held = [k for k, s in self._subproblems.items() if s.nlp.functions is nlp.functions]
-        for number in held:
-            del self._subproblems[number]
+    def _give_up(self, key: tuple[object, ...]) -> None:
+        """Drop a solver, its functions, and the NLPs that hold them; the batches' data stay."""
+        if self._solvers.pop(key, None) is not None:
+            for number in [k for k in self._subproblems if self._structures[k] == key]:
+                del self._subproblems[number]
+
+    def _forget(self, number: int) -> None:
+        """Drop all that belongs to a batch, the solver that it shares included."""
+        key = self._structures.pop(number, None)
+        for kept in (self._data, self._subproblems, self._points):
+            kept.pop(number, None)  # type: ignore[attr-defined]
+        if key is not None:
+            self._give_up(key)
 
 
-def _described(error: Exception) -> str:
+def described(error: BaseException) -> str:
+    """An exception of unknown origin in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"

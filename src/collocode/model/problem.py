@@ -94,6 +94,10 @@ class Problem:
         states = tuple(self.states) or outputs
         if len(set(states)) != len(states):
             raise InputError(f"state names must differ, not {states}.")
+        if not isinstance(self.regularisation, L2):
+            raise InputError(
+                "a problem is regularised by L2; L1 has kinks and goes to admm(regularisation=...)."
+            )
         names = [e.name for e in experiments]
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:

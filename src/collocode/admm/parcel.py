@@ -1,0 +1,78 @@
+"""Parcels: batches and settings as bytes that another Python process can open.
+
+Models are written anywhere: in scripts, notebooks, files given to the command line, lambdas.  A
+process elsewhere can import what is installed and nothing else, so functions and classes of all
+other modules travel with their code.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from ..errors import InputError
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def packed(value: Any, what: str) -> bytes:
+    """Return ``value`` as bytes; ``what`` names it in messages.
+
+    Raises
+    ------
+    InputError
+        It holds something that cannot be sent, such as an open file.
+    """
+    try:
+        with _code_included():
+            return bytes(cloudpickle.dumps(value))
+    except Exception:  # a module's globals may not travel where the module itself can be imported
+        try:
+            return bytes(cloudpickle.dumps(value))
+        except Exception as error:
+            raise InputError(
+                f"{what} cannot be sent to another process ({' '.join(str(error).split())}); keep "
+                "open files, locks and symbols out of the model, or solve in this process."
+            ) from error
+
+
+def unpacked(parcel: bytes) -> Any:
+    """Open a parcel."""
+    return cloudpickle.loads(parcel)
+
+
+@contextmanager
+def _code_included() -> Iterator[None]:
+    modules = [m for m in list(sys.modules.values()) if not _installed(m)]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _installed(module: ModuleType) -> bool:
+    """Whether every Python with the same packages can import the module."""
+    known = getattr(module, "__dict__", {})  # getattr on the module itself may set off an import
+    name, file = str(known.get("__name__", "")), known.get("__file__")
+    if name.partition(".")[0] in (_PACKAGE, "__main__", "__mp_main__") or file is None:
+        return True
+    if sys.modules.get(name) is not module:
+        return True
+    return any(str(file).startswith(root) for root in _roots())
+
+
+@cache
+def _roots() -> tuple[str, ...]:
+    paths = {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix}
+    return tuple({text for path in paths for text in (str(path), str(Path(path).resolve()))})
