@@ -1,0 +1,91 @@
+r"""Costates :math:`z=\partial J/\partial x(t)` of a solution, from the NLP's multipliers.
+
+With rows :math:`\sum_jD_{kj}X_j-h\sum_jB_{kj}f(X_j)=0` and multipliers λ (L = f + λᵀg), let
+:math:`\mu=B^T\lambda`.
+
+* at a stage of weight :math:`b_j`: :math:`z_{e,j}=-\mu_j/b_j`.  A change of f by ε there moves the
+  rows by :math:`-hB_{\cdot j}\varepsilon` and the objective by
+  :math:`-h\mu_j^T\varepsilon=h\,b_jz_j^T\varepsilon`.  Radau, Gauss and Euler have
+  :math:`\mu_j=\lambda_j`; Lobatto IIIA sums over its rows, and has two values at a mesh point.
+* at the end of an element, from the left:
+  :math:`z_{e+1}=-\bigl(D_m^T\lambda-h f_x(X_m)^T\mu_m\bigr)-\sum_{t_i\in e}\ell_m(\tau_i)\nabla J_i`,
+  the exact sensitivity of the discrete objective to a jump of the state there, for every scheme.
+
+The costate jumps by :math:`\nabla J_i` at a measurement; at a mesh point its left limit is given,
+which contains the measurement taken there.  Stage values inside an element with measurements
+smear that jump over the element; the estimators of this package do not use them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..results.solution import Solution
+from .elements import Elements
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Costates:
+    """Costates of one experiment.
+
+    Attributes
+    ----------
+    times, values : (elements+1,) mesh points and (elements+1, states) left limits there; the first
+        is the sensitivity to the initial state, without its prior.
+    stage_times, stage_values : (elements, stages) and (elements, stages, states).
+    """
+
+    times: Array
+    values: Array
+    stage_times: Array
+    stage_values: Array
+
+
+def costates(solution: Solution) -> tuple[Costates, ...]:
+    r"""Return :math:`\partial J/\partial x(t)` along every trajectory.
+
+    Raises
+    ------
+    InputError
+        A solution without its NLP (one loaded from a file).
+    """
+    if solution.nlp is None:
+        raise InputError("costates need the solution's NLP, which is not saved with it.")
+    e = Elements.of(solution.nlp, solution.result.x)
+    scheme, multipliers = e.nlp.scheme, solution.result.lam_g[e.rows]
+    stages = list(scheme.stages)
+    tau = scheme.nodes[stages]
+    count, nx = len(e), e.states.shape[2]
+    mu = np.einsum("kj,ekx->ejx", scheme.B, multipliers)
+    by_nodes = np.einsum("kj,ekx->ejx", scheme.D, multipliers)
+    _, slope = e.call_nodes(e.functions.jacobian, tau, e.states[:, stages], e.inputs(tau))
+    slope = slope.reshape(count, len(stages), nx, nx)  # transposed already: CasADi writes columns
+    by_nodes[:, stages] -= e.step[:, None, None] * np.einsum("ejab,ejb->eja", slope, mu[:, stages])
+    by_nodes += _misfit_by_nodes(e)
+    at_stages = -mu[:, stages] / scheme.weights[stages][:, None]
+    times = e.times(tau)
+    found = []
+    for part, nodes, values, stage_times in zip(
+        e.nlp.layout.experiments, e.split(by_nodes), e.split(at_stages), e.split(times), strict=True
+    ):
+        at_mesh = np.concatenate([nodes[:1, 0], -nodes[:, -1]])
+        found.append(Costates(part.mesh.points, at_mesh, stage_times, values))
+    return tuple(found)
+
+
+def _misfit_by_nodes(e: Elements) -> Array:
+    """(E, m+1, states) gradient of the misfit inside each element; not of samples at its end."""
+    s = e.samples
+    basis = e.nlp.scheme.interpolation(s.tau)
+    x = np.einsum("ij,ijx->ix", basis, e.states[s.element])
+    _, by_x, _ = e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, s.values, s.weights)
+    inside = np.where(s.tau < 1.0, 1.0, 0.0)[:, None, None]
+    found = np.zeros_like(e.states)
+    np.add.at(found, s.element, inside * basis[:, :, None] * by_x[:, None, :])
+    return found

@@ -1,0 +1,142 @@
+r"""By how much the discrete Lagrangian misses the exact one, element by element.
+
+Put the exact trajectory :math:`\hat x` through :math:`X_{e,0}` into the nodes of element `e`.  The
+rows of the scheme do not vanish there but leave the truncation errors
+:math:`\gamma_e=\sum_jD_{kj}\hat X_j-h\sum_jB_{kj}f(\hat X_j)`, and the measurements, which the NLP
+compares with the interpolant, differ from the exact ones.  So
+
+.. math:: \delta L_e=\sum_{t_i\in e}\bigl(J_i(\hat x(t_i))-J_i(x_h[\hat X](t_i))\bigr)
+          -\lambda_e^T\gamma_e
+
+is what an exact scheme on the same nodes would change in the Lagrangian, and its value and slope
+at the discrete solution are all that an error estimate needs.  Nothing here asks which scheme it
+is: rows, weights and multipliers speak for themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .reconstruction import Reconstruction
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Defect:
+    """Rows (E, m, states) γ and misfit (E,), of the exact solution or of a direction."""
+
+    rows: Array
+    misfit: Array
+
+    def lagrangian(self, multipliers: Array) -> Array:
+        """(E,) misfit − λᵀγ; ``multipliers`` are (E, m, states)."""
+        return np.asarray(self.misfit - np.einsum("ekx,ekx->e", multipliers, self.rows))
+
+
+class Defects:
+    """The defects of a reconstruction, to first order and in full, and along directions."""
+
+    def __init__(self, better: Reconstruction) -> None:
+        self.better, self.elements = better, better.elements
+        e, scheme = self.elements, self.elements.nlp.scheme
+        self._to_nodes = better.at(scheme.nodes)
+        self._stages = list(scheme.stages)
+        self._tau = scheme.nodes[self._stages]
+        self._inputs = e.inputs(self._tau)
+        s = e.samples
+        self._fine, self._coarse = better.at(s.tau), scheme.interpolation(s.tau)
+
+    def linear(self) -> Defect:
+        """Residual of the discrete solution, answered by the linearised equation."""
+        e, change = self.elements, self.better.change
+        x = e.states[:, self._stages]
+        nodes = self._nodes(change)
+        still = np.zeros((len(e), len(self._tau), e.parameter_columns.shape[1]))
+        (f,) = e.call_nodes(e.functions.rhs, self._tau, x, self._inputs)
+        (slope,) = e.call_nodes(
+            *(e.functions.along, self._tau, x, self._inputs),
+            *(nodes[:, self._stages], still, np.zeros_like(e.theta)),
+        )
+        rows = self._rows(e.states + nodes, f + slope)
+        if not len(e.samples.tau):
+            return Defect(rows, np.zeros(len(e)))
+        _, by_x, _ = self._misfit(self._sample(self._coarse, e.states))
+        moved = self._sample(self._fine, change) - self._sample(self._coarse, nodes)
+        return Defect(rows, self._sum(np.einsum("ix,ix->i", by_x, moved)))
+
+    def full(self) -> Defect:
+        """Truncation errors of the exact solution, and what its curvature does to the misfit."""
+        e = self.elements
+        nodes = self._nodes(self.better.states)
+        (f,) = e.call_nodes(e.functions.rhs, self._tau, nodes[:, self._stages], self._inputs)
+        discrete, exact = self._at_samples()
+        change = self._misfit(exact)[0][:, 0] - self._misfit(discrete)[0][:, 0]
+        return Defect(self._rows(nodes, f), self._sum(change))
+
+    def misfit_slope(self) -> Array:
+        """(E, m+1, states) by how much the misfit's gradient by the nodes changes."""
+        e = self.elements
+        discrete, exact = self._at_samples()
+        change = self._misfit(exact)[1] - self._misfit(discrete)[1]
+        found = np.zeros_like(e.states)
+        np.add.at(found, e.samples.element, self._coarse[:, :, None] * change[:, None, :])
+        return found
+
+    def along(self, v: Array, dp: Array, dtheta: Array) -> Defect:
+        """Derivative of `full` by nodes, parameters and weights, along a direction.
+
+        Parameters
+        ----------
+        v, dp, dtheta : (E, m+1, states), (E, parameters) and (weights,).
+        """
+        e = self.elements
+        varied = self.better.variation(v[:, 0], dp, dtheta)
+        nodes, moved = self._nodes(self.better.states), self._nodes(varied)
+        p = np.repeat(dp[:, None, :], len(self._tau), axis=1)
+        (slope,) = e.call_nodes(
+            *(e.functions.along, self._tau, nodes[:, self._stages], self._inputs),
+            *(moved[:, self._stages], p, dtheta),
+        )
+        discrete, exact = self._at_samples()
+        now = self._sample(self._coarse, v)
+        then = now + self._sample(self._fine, varied) - self._sample(self._coarse, moved)
+        total = np.zeros(len(now))
+        for sign, x, change in ((1.0, exact, then), (-1.0, discrete, now)):
+            _, by_x, by_p = self._misfit(x)
+            total += sign * np.einsum("ix,ix->i", by_x, change)
+            total += sign * np.einsum("ip,ip->i", by_p, dp[e.samples.element])
+        return Defect(self._rows(moved, slope), self._sum(total))
+
+    def _nodes(self, fine: Array) -> Array:
+        """(E, m+1, states) values at the scheme's nodes of values at the fine nodes."""
+        return np.einsum("kj,ejx->ekx", self._to_nodes, fine)
+
+    def _rows(self, nodes: Array, f: Array) -> Array:
+        scheme = self.elements.nlp.scheme
+        used = np.einsum("kj,ejx->ekx", scheme.B[:, self._stages], f)
+        linear = np.einsum("kj,ejx->ekx", scheme.D, nodes)
+        return np.asarray(linear - self.elements.step[:, None, None] * used)
+
+    def _at_samples(self) -> tuple[Array, Array]:
+        """(N, states) interpolant at the measurement times, without and with its error."""
+        discrete = self._sample(self._coarse, self.elements.states)
+        nodes = self._nodes(self.better.states)
+        error = self._sample(self._fine, self.better.states) - self._sample(self._coarse, nodes)
+        return discrete, discrete + error
+
+    def _sample(self, matrix: Array, values: Array) -> Array:
+        """(N, states) at the measurement times, by a row of ``matrix`` each."""
+        return np.einsum("ij,ijx->ix", matrix, values[self.elements.samples.element])
+
+    def _misfit(self, x: Array) -> list[Array]:
+        e, s = self.elements, self.elements.samples
+        return e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, s.values, s.weights)
+
+    def _sum(self, values: Array) -> Array:
+        """(E,) sums of values at the measurement times."""
+        found = np.bincount(self.elements.samples.element, values, minlength=len(self.elements))
+        return np.asarray(found, dtype=float)

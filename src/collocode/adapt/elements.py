@@ -1,0 +1,210 @@
+"""All elements of a discretized problem in one table, whatever experiment they belong to.
+
+The estimators work on every element at once; this is where the NLP's vectors are cut into arrays
+with one row an element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, listed
+from ..transcription.nlp import NLP
+from ..transcription.terms import measured
+from .points import PointFunctions, point_functions
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The measurements, with the element that each lies in.
+
+    Attributes
+    ----------
+    element, tau : (N,) element and local coordinate.
+    times : (N,); inputs : (N, inputs); values, weights : (N, outputs), as in the NLP's misfit.
+    """
+
+    element: Index
+    tau: Array
+    times: Array
+    inputs: Array
+    values: Array
+    weights: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Elements:
+    """The elements of all experiments, with what the point ``x`` of the NLP has in them.
+
+    Attributes
+    ----------
+    nlp, x : the problem and its point.
+    experiment, start, step : (E,) number of the experiment, first time, length.
+    columns, rows : (E, m+1, states) and (E, m, states) of the NLP.
+    """
+
+    nlp: NLP
+    x: Array
+    experiment: Index
+    start: Array
+    step: Array
+    columns: Index
+    rows: Index
+
+    @classmethod
+    def of(cls, nlp: NLP, x: Array) -> Elements:
+        """Gather the elements of an NLP at one point."""
+        parts = nlp.layout.experiments
+        counts = [part.mesh.elements for part in parts]
+        return cls(
+            nlp,
+            np.asarray(x, dtype=float),
+            np.repeat(np.arange(len(parts)), counts),
+            np.concatenate([part.mesh.points[:-1] for part in parts]),
+            np.concatenate([part.mesh.steps for part in parts]),
+            np.concatenate([part.states[part.element_nodes()] for part in parts]),
+            np.concatenate([part.rows for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @cached_property
+    def states(self) -> Array:
+        """(E, m+1, states) discrete states at the nodes."""
+        return self.x[self.columns]
+
+    @cached_property
+    def parameter_columns(self) -> Index:
+        """(E, parameters) columns of the parameters as each element sees them."""
+        names = self.nlp.problem.coefficient_names
+        count = len(self.nlp.layout.experiments)
+        table = [self.nlp.layout.parameter_columns(i, names) for i in range(count)]
+        return np.array(table, dtype=int).reshape(count, len(names))[self.experiment]
+
+    @cached_property
+    def first(self) -> Index:
+        """(experiments + 1,) number of the first element of every experiment."""
+        counts = [part.mesh.elements for part in self.nlp.layout.experiments]
+        return np.concatenate([[0], np.cumsum(counts)])
+
+    def split(self, values: Array) -> list[Array]:
+        """Cut a table of one row an element into one table an experiment."""
+        return np.split(values, self.first[1:-1])
+
+    def times(self, tau: Array) -> Array:
+        """(E, len(tau)) times of local coordinates."""
+        return self.start[:, None] + self.step[:, None] * tau[None, :]
+
+    def inputs(self, tau: Array) -> Array:
+        """(E, len(tau), inputs) exogenous inputs; at the end of an element, from the left."""
+        problem, times = self.nlp.problem, self.times(tau)
+        left = np.tile(tau == 1.0, (len(self), 1))
+        found = np.empty((*times.shape, len(problem.inputs)))
+        for number, experiment in enumerate(problem.experiments):
+            here = slice(self.first[number], self.first[number + 1])
+            for j, name in enumerate(problem.inputs):
+                signal = experiment.inputs[name]
+                flat = signal(times[here].ravel(), left[here].ravel())
+                found[here, :, j] = flat.reshape(times[here].shape)
+        return found
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The measurements in the order of the NLP's misfit."""
+        elements, taus, times = [], [], []
+        parts = zip(self.nlp.problem.experiments, self.nlp.layout.experiments, strict=True)
+        for number, (experiment, part) in enumerate(parts):
+            t = experiment.times[measured(experiment)]
+            element, tau = part.mesh.locate(t)
+            elements.append(element + self.first[number])
+            taus.append(tau)
+            times.append(t)
+        blocks = self.nlp.parameters
+        return Samples(
+            np.concatenate(elements),
+            np.concatenate(taus),
+            np.concatenate(times),
+            blocks["sample_inputs"],
+            blocks["measurements"],
+            blocks["weights"],
+        )
+
+    @property
+    def theta(self) -> Array:
+        """(weights,) all network weights."""
+        return self.x[self.nlp.layout.weights]
+
+    @property
+    def functions(self) -> PointFunctions:
+        """The model's functions at points."""
+        return point_functions(self.nlp.problem)
+
+    def call(
+        self, function: ca.Function, element: Index, tau: Array, x: Array, u: Array, *more: Array
+    ) -> list[Array]:
+        """Evaluate a point function (t, x, u, p, θ, ...) at N points.
+
+        Parameters
+        ----------
+        element, tau : (N,) where the points are.
+        x, u, more : (N, ...) further arguments; a flat vector in ``more`` serves all points.
+
+        Returns
+        -------
+        One (N, entries) array a result.
+        """
+        times = self.start[element] + self.step[element] * tau
+        if self.nlp.problem.varies_in_time:  # a basis may jump where an element ends
+            times = np.where(tau == 1.0, np.nextafter(times, -np.inf), times)
+        p = self.x[self.parameter_columns[element]]
+        table = [times[:, None], x, u, p, self.theta, *more]
+        given = [v.T if v.ndim == 2 else ca.DM(v.tolist()) for v in table]
+        return [np.asarray(v, dtype=float).T for v in function.call(given)]
+
+    def call_nodes(
+        self, function: ca.Function, tau: Array, x: Array, u: Array, *more: Array
+    ) -> list[Array]:
+        """Evaluate a point function at the same local coordinates of every element.
+
+        Parameters
+        ----------
+        tau : (K,); x, u, more : (E, K, ...), or a flat vector in ``more``.
+
+        Returns
+        -------
+        One (E, K, entries) array a result.
+        """
+        count, nodes = len(self), len(tau)
+        flat = [v.reshape(count * nodes, v.shape[-1]) if v.ndim == 3 else v for v in (x, u, *more)]
+        where = np.repeat(np.arange(count), nodes)
+        found = self.call(function, where, np.tile(tau, count), *flat)
+        return [v.reshape(count, nodes, v.shape[1]) for v in found]
+
+
+def number_of(nlp: NLP, experiment: int | str) -> int:
+    """Number of an experiment given by name or number.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    names = [part.name for part in nlp.layout.experiments]
+    if isinstance(experiment, str):
+        if experiment not in names:
+            raise InputError(
+                f"the goal names experiment {experiment!r}; there are: {listed(names)}."
+            )
+        return names.index(experiment)
+    if not 0 <= experiment < len(names):
+        raise InputError(f"the goal names experiment {experiment}; there are {len(names)}.")
+    return experiment

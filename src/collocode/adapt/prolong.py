@@ -1,0 +1,62 @@
+"""A solution on one mesh as a start on another: states, parameters and all multipliers.
+
+States are interpolated, numbers copied.  Multipliers of bounds and path constraints are weights of
+nodes, so each goes to the new nodes around it and their sum stays the same.  Those of the collocation rows follow from the
+rest: they solve the discrete adjoint equation on the new mesh, whatever the scheme; one triangular
+solve, where interpolation would have to know how each scheme scales its rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results.solution import Solution
+from ..solvers.protocol import WarmStart
+from ..starts.strategies import start_from
+from ..transcription.nlp import NLP
+from .duals import state_weights
+
+Array = NDArray[np.float64]
+
+
+def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:
+    """Return the NLP of the new mesh with its start, and multipliers for a warm start.
+
+    Parameters
+    ----------
+    solution : of the same problem on another mesh, with its NLP.
+    nlp : the same problem on the new mesh.
+    """
+    assert solution.nlp is not None
+    begun = start_from(nlp, solution)
+    lam_x, lam_g = np.zeros(nlp.columns), np.zeros(nlp.rows)
+    old, result = solution.nlp, solution.result
+    held = np.where(old.lower < old.upper, result.lam_x, 0.0)
+    for there, here in zip(old.layout.experiments, nlp.layout.experiments, strict=True):
+        lam_x[here.states] = _moved(there.times, held[there.states], here.times)
+        lam_x[here.parameters] = held[there.parameters]
+        if len(here.path_rows):
+            weights = result.lam_g[there.path_rows].T
+            lam_g[here.path_rows] = _moved(there.times, weights, here.times).T
+    lam_x[nlp.layout.shared] = held[old.layout.shared]
+    lam_x[nlp.layout.weights] = held[old.layout.weights]
+    for name, rows in nlp.layout.point_rows.items():
+        lam_g[rows] = result.lam_g[old.layout.point_rows[name]]
+    idle = ~np.isfinite(nlp.row_lower) & ~np.isfinite(nlp.row_upper)
+    lam_g[idle] = 0.0
+    lam_x[nlp.lower == nlp.upper] = 0.0
+    gradient = np.asarray(nlp.functions.gradient(begun.start, nlp.p)[1], dtype=float).ravel()
+    jacobian = nlp.functions.jacobian(begun.start, nlp.p)[1].sparse()
+    lam_g += state_weights(nlp, begun.start, gradient + lam_x + jacobian.T @ lam_g)
+    return begun, WarmStart(lam_g, lam_x)
+
+
+def _moved(old: Array, values: Array, new: Array) -> Array:
+    """(new nodes, k) weights: each of the (old nodes, k) ones goes to the two nodes around it."""
+    right = np.clip(np.searchsorted(new, old, side="left"), 1, len(new) - 1)
+    share = np.clip((old - new[right - 1]) / (new[right] - new[right - 1]), 0.0, 1.0)[:, None]
+    found = np.zeros((len(new), values.shape[1]))
+    np.add.at(found, right, share * values)
+    np.add.at(found, right - 1, (1.0 - share) * values)
+    return found
