@@ -5,11 +5,12 @@
 variables; `train` makes networks that are cheap to optimize over, `analyse` tells how cheap.
 """
 
-from .analyse import Analysis, BoundFacts, RegionCounts, SurrogateError, analyse
+from .analyse import Analysis, analyse
 from .bounds import Bounds, interval_bounds, sampled_range
 from .embed import Embedded, embed
 from .encodings import ENCODINGS
 from .highs import MipProgress
+from .indicators import BoundFacts, RegionCounts, SurrogateError
 from .network import ReluNetwork
 from .optimise import maximize, minimize
 from .proof import proved_bounds

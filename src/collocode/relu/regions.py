@@ -152,7 +152,7 @@ def planar_regions(
     --------
     >>> corner = ReluNetwork((np.eye(2), [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
     >>> found = planar_regions(corner, [(-1.0, 1.0), (-1.0, 2.0)])
-    >>> len(found), found.areas.sum()
+    >>> len(found), float(found.areas.sum())
     (4, 6.0)
     """
     limits = as_box(network, box)
