@@ -10,8 +10,17 @@ collocation scheme; `solve` gives it to IPOPT; the `Solution` simulates, predict
 `fit` does all of it.
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import Any as _Any
 
+from .adapt.costates import Costates, costates
+from .adapt.estimate import ErrorEstimate, estimate_error
+from .adapt.goals import Integral, Objective, ParameterValue, SimulatedMisfit, StateAt
+from .adapt.refine import refine
+from .adapt.refinement import Cycle, Refinement, RefinementStatus
+from .admm.admm import Agreement, admm
+from .admm.consensus import ADMMRules
 from .errors import CollocodeError, FileError, InputError, MissingDependency
 from .export.casadi_files import load_functions, nlp_functions, save_functions, write_c
 from .export.jax_function import jax_network, jax_rhs
@@ -33,10 +42,23 @@ from .identify.uncertainty import Uncertainty, uncertainty
 from .model.constraints import PathConstraint, PointConstraint
 from .model.dynamics import Dynamics, NeuralODE, Parameter
 from .model.experiment import Experiment, Initial, fixed, free, weighted
-from .model.loss import L2, LeastSquares
+from .model.loss import L1, L2, LeastSquares
 from .model.network import MLP
 from .model.problem import Problem, Truth
 from .model.table import from_frame, read_csv
+from .model.varying import TimeVarying
+from .numerics.bases import (
+    Basis,
+    BSpline,
+    Chebyshev,
+    Constant,
+    Fourier,
+    Legendre,
+    Monomial,
+    PiecewiseConstant,
+    basis,
+    basis_names,
+)
 from .numerics.mesh import Mesh
 from .numerics.scheme import Scheme
 from .numerics.schemes import scheme, scheme_names
@@ -59,50 +81,102 @@ from .transcription.nlp import NLP
 
 __version__ = _version("collocode")
 
+
+_LATER = {  # layered networks: loaded when they are asked for
+    "Growth": "adapt.growth",
+    "GrowthStatus": "adapt.growth",
+    "LayerEstimate": "adapt.layers_estimate",
+    "LayerRefinement": "adapt.layers_refinement",
+    "TopologicalDerivative": "adapt.topological",
+    "estimate_layers": "adapt.layers_estimate",
+    "grow": "adapt.grow",
+    "load_growth": "adapt.growth_store",
+    "refine_layers": "adapt.layers",
+    "save_growth": "adapt.growth_store",
+    "topological_derivative": "adapt.topological",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """Load ``collocode.reduced``, ``collocode.relu`` and what belongs to them when asked for."""
+    if name in ("reduced", "relu"):
+        return _import_module(f"{__name__}.{name}")
+    if name in _LATER:
+        return getattr(_import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
+    "L1",
     "L2",
     "MLP",
     "NLP",
+    "ADMMRules",
+    "Agreement",
+    "BSpline",
+    "Basis",
     "Bootstrap",
+    "Chebyshev",
     "CollocodeError",
+    "Constant",
+    "Costates",
+    "Cycle",
     "Diagnosis",
     "Dynamics",
+    "ErrorEstimate",
     "Experiment",
     "FileError",
+    "Fourier",
     "Initial",
     "InputError",
+    "Integral",
     "LeastSquares",
+    "Legendre",
     "Mesh",
     "MissingDependency",
+    "Monomial",
     "Multistart",
     "NeuralODE",
     "NlFile",
     "NlModel",
+    "Objective",
     "OnnxFile",
     "Parameter",
+    "ParameterValue",
     "PathConstraint",
+    "PiecewiseConstant",
     "PointConstraint",
     "Problem",
     "Progress",
     "PyomoExport",
+    "Refinement",
+    "RefinementStatus",
     "Scheme",
     "Score",
     "Signal",
+    "SimulatedMisfit",
     "Simulation",
     "Smoother",
     "Solution",
     "SolutionStatus",
     "SolverResult",
+    "StateAt",
     "Sweep",
     "Termination",
+    "TimeVarying",
     "TrainedModel",
     "TrainedNetwork",
     "Trajectory",
     "Truth",
     "Uncertainty",
+    "admm",
+    "basis",
+    "basis_names",
     "bootstrap",
+    "costates",
     "diagnose",
     "discretize",
+    "estimate_error",
     "fit",
     "fixed",
     "free",
@@ -121,6 +195,7 @@ __all__ = [
     "read_csv",
     "read_nl",
     "read_onnx",
+    "refine",
     "residuals",
     "save_functions",
     "save_weights",

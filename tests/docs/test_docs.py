@@ -18,7 +18,12 @@ import collocode
 from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
 
 # a page that is about an optional package is tested where the package is installed
-NEEDS = {"solving/interfaces.md": ("pyomo",), "exchange.md": ("pyomo", "onnx")}
+NEEDS = {
+    "solving/interfaces.md": ("pyomo",),
+    "exchange.md": ("pyomo", "onnx"),
+    "growing.md": ("equinox", "sklearn"),
+    "relu.md": ("highspy", "optax", "pyomo"),
+}
 
 
 def name_of(page: Path) -> str:

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from models import damped_oscillator, harmonic_oscillator, van_der_pol, van_der_pol_mu
+from models import (
+    damped_oscillator,
+    drifting_oscillator,
+    harmonic_oscillator,
+    van_der_pol,
+    van_der_pol_mu,
+)
 
 MODELS = Path(__file__).parents[2] / "models"
 # model: largest MSE of the simulation against the truth on train and on test experiments
@@ -16,6 +22,7 @@ ACCURACY = {
     van_der_pol_mu: (1e-3, 1e-3),
     harmonic_oscillator: (5e-4, 1e-3),
     damped_oscillator: (1e-4, 1e-4),
+    drifting_oscillator: (1e-4, 1e-4),
 }
 
 

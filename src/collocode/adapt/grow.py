@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..reduced.train import train
 from ..reduced.training import Step, Training, TrainingStatus
 from .growth import Extension, Growth, GrowthCycle, GrowthStatus
 from .growth_store import load_growth, save_growth
-from .indicators import Indicator, Scores, indicator_of
+from .indicators import Indicator, indicator_of
 from .insertion import Insertion
 
 Array = NDArray[np.float64]
@@ -99,18 +99,185 @@ def grow(
     chosen = indicator_of(indicator)
     _check(problem, max_layers, tolerance, gain, stall, tries)
     earlier = load_growth(resume) if isinstance(resume, str | Path) else resume
-    if earlier is not None and (start is not None or freeze):
-        # TODO-free by construction: a resumed growth has its masks in its cycles
-        raise InputError("give either resume or start and freeze, not both.")
+    if earlier is not None and (start is not None or tuple(freeze)):
+        raise InputError("give either resume or start and freeze: a growth knows what is frozen.")
     objective, theta = _first(problem, start, tuple(freeze), seed)
     chosen.check(objective)
     how = {
         "validation": problem.validation,
         "iterations": iterations,
-        "patience": patience if problem.validation is not None else None,
+        "patience": patience,
         "tolerance": gradient_tolerance,
     }
-    rules = _Rules(chosen, max_layers, tolerance, gain, stall, tries, seconds, seed)
-    return _Loop(rules, trainer, how, problem.name, checkpoint, on_cycle, on_step).run(
-        objective, theta, earlier
-    )
+    rules = _Rules(max_layers, tolerance, gain, stall, tries, seconds, seed)
+    loop = _Loop(problem, chosen, trainer, rules, how, checkpoint, on_cycle, on_step)
+    if earlier is not None:
+        return loop.resume(objective, earlier)
+    return loop.run([], objective, loop.train(objective, theta))
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """When growing ends."""
+
+    max_layers: int
+    tolerance: float
+    gain: float
+    stall: int | None
+    tries: int
+    seconds: float
+    seed: int
+
+    def over(self, cycles: list[GrowthCycle], spent: float) -> GrowthStatus | None:
+        """Return why no layer is to follow; None if one may."""
+        training = cycles[-1].training
+        if training.status is TrainingStatus.INTERRUPTED:
+            return GrowthStatus.INTERRUPTED
+        if training.status is TrainingStatus.FAILED:
+            return GrowthStatus.FAILED
+        if training.status is TrainingStatus.TIME_LIMIT or spent >= self.seconds:
+            return GrowthStatus.TIME_LIMIT
+        if self.stall is not None and self._waited(cycles) >= self.stall:
+            return GrowthStatus.STALLED
+        return GrowthStatus.DEPTH if cycles[-1].layers >= self.max_layers else None
+
+    def _waited(self, cycles: list[GrowthCycle]) -> int:
+        """Count the last depths without the gain."""
+        least, waited = np.inf, 0
+        for cycle in cycles:
+            better = cycle.mark < least - self.gain * abs(least) if np.isfinite(least) else True
+            waited = 0 if better else waited + 1
+            least = min(least, cycle.mark)
+        return waited
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The settings of a growth, and its cycles."""
+
+    problem: LayeredProblem
+    indicator: Indicator
+    trainer: str | Trainer
+    rules: _Rules
+    how: dict[str, Any]
+    checkpoint: str | Path | None
+    on_cycle: OnCycle | None
+    on_step: OnStep | None
+    began: float = field(default_factory=time.perf_counter)
+
+    def resume(self, objective: Objective, earlier: Growth) -> Growth:
+        """Go on from the last cycle of an earlier growth."""
+        *done, last = earlier.cycles
+        first, old = objective.network, earlier.cycles[0].training.network
+        if first.description() != old.description():
+            raise InputError(f"the growth to resume began with {old}, but the problem has {first}.")
+        objective = replace(objective, network=last.training.network, frozen=last.frozen)
+        training = last.training
+        if training.status in (TrainingStatus.INTERRUPTED, TrainingStatus.TIME_LIMIT):
+            training = self.train(objective, None, training)
+        return self.run(done, objective, training)
+
+    def run(self, done: list[GrowthCycle], objective: Objective, training: Training) -> Growth:
+        """Grow from a training at some depth; ``done`` are the shallower ones."""
+        cycles = list(done)
+        while True:
+            cycles.append(GrowthCycle(training, frozen=objective.frozen))
+            self._keep(self._growth(GrowthStatus.INTERRUPTED, cycles))
+            status, extended = self.rules.over(cycles, time.perf_counter() - self.began), None
+            if status is None:
+                cycles[-1], extended, status = self._extend(cycles[-1], objective, len(cycles))
+            if self.on_cycle is not None:
+                self.on_cycle(cycles[-1])
+            if extended is None:
+                assert status is not None
+                growth = self._growth(status, cycles)
+                self._keep(growth)
+                return growth
+            objective = extended.objective
+            training = self.train(objective, extended.theta)
+
+    def train(
+        self, objective: Objective, theta: Array | None, earlier: Training | None = None
+    ) -> Training:
+        """Train at one depth."""
+        left = max(1e-3, self.rules.seconds - (time.perf_counter() - self.began))
+        layers, told = objective.network.layers, self.on_step
+        callback = None if told is None else lambda step: told(step, layers)
+        limits: dict[str, Any] = {
+            "seconds": left + (earlier.seconds if earlier else 0.0),
+            "callback": callback,
+        }
+        return train(objective, self.trainer, theta, resume=earlier, **limits, **self.how)
+
+    def _extend(
+        self, cycle: GrowthCycle, objective: Objective, number: int
+    ) -> tuple[GrowthCycle, Insertion | None, GrowthStatus | None]:
+        """Score, and make the network deeper at the best place that lowers J."""
+        rng = np.random.default_rng([self.rules.seed, number])
+        training = cycle.training
+        scores = self.indicator.score(objective, training, rng)
+        cycle = replace(
+            cycle, values=scores.values, depths=scores.depths, scoring_seconds=scores.seconds
+        )
+        if scores.best <= self.rules.tolerance * abs(training.objective):
+            return cycle, None, GrowthStatus.TOLERANCE
+        began = time.perf_counter()
+        for tried, row in enumerate(scores.ranking[: self.rules.tries], start=1):
+            found = self.indicator.extend(objective, training, scores, row, rng)
+            if found.accepted:
+                spent = time.perf_counter() - began
+                return replace(cycle, extension=Extension.of(found, tried, spent)), found, None
+        return cycle, None, GrowthStatus.REJECTED
+
+    def _growth(self, status: GrowthStatus, cycles: list[GrowthCycle]) -> Growth:
+        last = cycles[-1].training
+        names = (self.indicator.name, last.trainer)
+        return Growth(status, *names, tuple(cycles), self.problem.name)
+
+    def _keep(self, growth: Growth) -> None:
+        if self.checkpoint is not None:
+            save_growth(growth, self.checkpoint)
+
+
+def _first(
+    problem: LayeredProblem, start: ArrayLike | Training | None, freeze: tuple[str, ...], seed: int
+) -> tuple[Objective, Array]:
+    """Objective and weights to begin with; those of a training bring their network along."""
+    network = problem.network
+    if isinstance(start, Training):
+        network, theta = start.network, start.best
+    else:
+        theta = network.initial(seed) if start is None else network.checked(start)
+    if network is not problem.network:
+        problem = problem.with_network(network)
+    frozen = network.mask(*freeze) if freeze else None
+    return replace(problem.objective, frozen=frozen), theta
+
+
+def _check(
+    problem: LayeredProblem,
+    max_layers: int,
+    tolerance: float,
+    gain: float,
+    stall: int | None,
+    tries: int,
+) -> None:
+    if not isinstance(problem, LayeredProblem):
+        raise InputError(
+            f"grow needs a reduced.LayeredProblem, whose layers are residual and of one width, not "
+            f"{type(problem).__name__!r}."
+        )
+    whole = {"max_layers": max_layers, "tries": tries}
+    if stall is not None:
+        whole["stall"] = stall
+    for name, value in whole.items():
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise InputError(f"{name} must be an integer of at least 1, not {value!r}.")
+    for name, number in (("tolerance", tolerance), ("gain", gain)):
+        if not (np.isfinite(number) and number >= 0.0):
+            raise InputError(f"{name} must be 0 or more, not {number!r}.")
+    if problem.network.layers > max_layers:
+        raise InputError(
+            f"the first network has {problem.network.layers} layers already, more than max_layers = "
+            f"{max_layers}; raise it or begin with fewer."
+        )

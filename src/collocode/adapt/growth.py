@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -69,13 +69,15 @@ class GrowthCycle:
     values, depths : (L,) scores and where in [0, T] they are; empty where none were taken.
     scoring_seconds : what they cost.
     extension : how the next network was made; None if it was the last.
+    frozen : (n_weights,) true on weights that were not trained; None if all were.
     """
 
     training: Training
-    values: Array
-    depths: Array
+    values: Array = field(default_factory=lambda: np.empty(0))
+    depths: Array = field(default_factory=lambda: np.empty(0))
     scoring_seconds: float = 0.0
     extension: Extension | None = None
+    frozen: NDArray[np.bool_] | None = None
 
     @property
     def layers(self) -> int:

@@ -73,9 +73,7 @@ class Indicator(Protocol):
     def check(self, objective: Objective) -> None:
         """Refuse a network that it cannot grow."""
 
-    def score(
-        self, objective: Objective, training: Training, rng: np.random.Generator
-    ) -> Scores:
+    def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all places."""
 
     def extend(
@@ -108,9 +106,7 @@ class Topological:
         """Refuse activations and blocks without a derivative."""
         order_of(objective.network)
 
-    def score(
-        self, objective: Objective, training: Training, rng: np.random.Generator
-    ) -> Scores:
+    def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all places; see `Indicator`."""
         how = {"selection": self.selection, "step": self.step, "adjoint": self.adjoint}
         found = topological_derivative(objective, training, **how)  # type: ignore[arg-type]
@@ -132,7 +128,11 @@ class Topological:
             return _nothing(objective, training.theta, position)
         how = {"step": self.step, "both": found.order == 2}
         done = search_insertion(
-            objective, training.theta, position, found.direction(position), **how  # type: ignore[arg-type]
+            objective,
+            training.theta,
+            position,
+            found.direction(position),
+            **how,  # type: ignore[arg-type]
         )
         return replace(done, predicted=found.predicted(done.epsilon, position))
 
@@ -156,9 +156,7 @@ class Sensitivity:
         """Refuse activations that are not zero at zero, and layers that share weights."""
         order_of(objective.network)
 
-    def score(
-        self, objective: Objective, training: Training, rng: np.random.Generator
-    ) -> Scores:
+    def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all places; see `Indicator`."""
         began = time.perf_counter()
         values = sensitivities(objective, training.theta, self.step)
@@ -203,9 +201,7 @@ class RandomPlace:
         """Refuse activations that are not zero at zero, and layers that share weights."""
         order_of(objective.network)
 
-    def score(
-        self, objective: Objective, training: Training, rng: np.random.Generator
-    ) -> Scores:
+    def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Have no opinion; see `Indicator`."""
         points = objective.network.mesh.points
         return Scores(np.full(len(points), np.nan), points, rng.permutation(len(points)), 0.0)
@@ -248,7 +244,8 @@ def insert_random(
     grown, new = deeper(
         objective, theta, position, (small * rows[:, :-1], small * rows[:, -1]), step
     )
-    return replace(done, objective=grown, theta=new, epsilon=small, after=grown.value(new))
+    after = grown.value(new)
+    return replace(done, objective=grown, theta=new, epsilon=small, after=after, accepted=True)
 
 
 def random_rows(rng: np.random.Generator, width: int) -> Array:
@@ -259,7 +256,7 @@ def random_rows(rng: np.random.Generator, width: int) -> Array:
 
 def _nothing(objective: Objective, theta: Array, position: int) -> Insertion:
     value = objective.value(theta)
-    return Insertion(objective, theta, position, 0.0, value, value)
+    return Insertion(objective, theta, position, 0.0, value, value, accepted=False)
 
 
 def _wakes(phi: Activation) -> bool:

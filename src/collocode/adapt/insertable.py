@@ -6,7 +6,7 @@ from ..errors import InputError
 from ..reduced.activations import Activation
 from ..reduced.blocks import HamiltonianBlock
 from ..reduced.network import LayeredNetwork
-from ..reduced.refinement import insert
+from ..reduced.refinement import one_each
 
 
 def order_of(network: LayeredNetwork) -> int:
@@ -24,7 +24,11 @@ def order_of(network: LayeredNetwork) -> int:
             f"{network.block.activation!r} has no eigenproblem a neuron; take 'tanh' or a "
             "ResidualBlock."
         )
-    insert(network, network.initial(), 0)  # refuses layers that share weights
+    if not one_each(network):
+        raise InputError(
+            f"a layer can be inserted where every layer has weights of its own, not with "
+            f"{network.basis!r}; prolong the weights to PiecewiseConstant first."
+        )
     return order
 
 

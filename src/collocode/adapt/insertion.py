@@ -28,6 +28,7 @@ class Insertion:
     before, after : J without and with it.
     predicted : decrease that the derivative promised for ε; nan where nothing was promised.
     evaluations : of the line search.
+    accepted : whether to go on from here.
     """
 
     objective: Objective
@@ -38,6 +39,7 @@ class Insertion:
     after: float
     predicted: float = float("nan")
     evaluations: int = 0
+    accepted: bool = True
 
     @property
     def decrease(self) -> float:
@@ -102,9 +104,8 @@ def search_insertion(
     size = max(np.abs(states[position][:, :width] @ K.T + b).max(), np.finfo(float).tiny)
     epsilon = _search(along, before, _FIRST / float(size), both)
     after = along.value(epsilon) if epsilon else before
-    return Insertion(
-        grown, along.at(epsilon), position, epsilon, before, after, evaluations=along.evaluations
-    )
+    what = (grown, along.at(epsilon), position, epsilon, before, after)
+    return Insertion(*what, evaluations=along.evaluations, accepted=after < before)
 
 
 def _search(along: _Along, before: float, first: float, both: bool) -> float:

@@ -94,6 +94,11 @@ def refine(
     >>> found.status.value, abs(found.estimate.error) <= 1e-8
     ('tolerance reached', True)
     """
+    if not isinstance(problem, Problem):
+        raise InputError(
+            f"refine takes a collocode.Problem, not a {type(problem).__name__}; layered networks have "
+            "collocode.refine_layers."
+        )
     chosen = goal_of(goal)
     if not (np.isfinite(tol) and tol > 0.0):
         raise InputError(f"the tolerance must be positive and finite, not {tol}.")

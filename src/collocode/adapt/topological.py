@@ -34,9 +34,9 @@ from ..reduced.objective import Objective
 from ..reduced.problem import LayeredProblem
 from ..reduced.training import Training, TrainingStatus
 from .insertable import order_of
+from .neurons import SELECTIONS, check_choice, curvatures, selected
 
 Array = NDArray[np.float64]
-SELECTIONS = ("rows", "neuron")
 ADJOINTS = ("auto", "reduced", "multipliers")
 
 
@@ -155,31 +155,29 @@ def topological_derivative(
     (2, (4,), (4, 2, 3))
     """
     began = time.perf_counter()
-    _check_choice("selection", selection, SELECTIONS)
-    _check_choice("adjoint", adjoint, ADJOINTS)
+    check_choice("selection", selection, SELECTIONS)
+    check_choice("adjoint", adjoint, ADJOINTS)
     objective = _objective_of(objective)
     network = objective.network
     order = order_of(network)
     if not (np.isfinite(step) and step > 0.0):
         raise InputError(f"the step of the new layer must be positive, not {step}.")
     theta, multipliers = _weights(objective, at, adjoint)
-    value, gradient = objective.value_and_gradient(theta)
-    if not np.isfinite(value):
+    done = objective.evaluate(theta)
+    if not np.isfinite(done.value):
         raise InputError("J is not finite at these weights; take smaller ones.")
-    places = _places(network, positions)
-    states = forward(network, theta, objective.samples.X)[places]
+    gradient, places = objective.backpropagate(done), _places(network, positions)
     P = (objective.adjoint(theta) if multipliers is None else multipliers)[places]
+    states = done.states[places]
     alpha = objective.regularisation.weights
-    rows, weights = (
-        _first_order(network, states, P, step)
-        if order == 1
-        else _second_order(network, states, P, step, alpha)
-    )
-    scores, weights = _select(order, selection, rows, weights)
+    scored = [_scored(network, order, x, p, step, alpha) for x, p in zip(states, P, strict=True)]
+    chosen = [selected(order, selection, *found) for found in scored]
+    scores = np.array([score for score, _ in chosen])
+    rows, weights = np.stack([r for r, _ in scored]), np.stack([w for _, w in chosen])
     source = "reduced" if multipliers is None else "multipliers"
     norm, seconds = float(np.linalg.norm(gradient)), time.perf_counter() - began
     what = (network, order, selection, float(step), places, scores, rows, weights)
-    return TopologicalDerivative(*what, float(value), norm, source, seconds)
+    return TopologicalDerivative(*what, float(done.value), norm, source, seconds)
 
 
 def sensitivities(objective: Objective, theta: Array, step: float = 1.0) -> Array:
@@ -194,58 +192,21 @@ def sensitivities(objective: Objective, theta: Array, step: float = 1.0) -> Arra
     return np.asarray(step * np.sqrt((by_matrix**2).sum(axis=(1, 2)) + (P.sum(axis=1) ** 2).sum(1)))
 
 
-def _first_order(
-    network: LayeredNetwork, states: Array, P: Array, step: float
+def _scored(
+    network: LayeredNetwork, order: int, x: Array, p: Array, step: float, alpha: float
 ) -> tuple[Array, Array]:
-    """Norms of the rows of -∂J/∂(K, b) of a zero layer, and these rows; any block."""
+    """(d,) scores of the neurons of one place and their (d, d+1) weights."""
+    if order == 2:
+        curvature = network.block.phi.at_zero[2]
+        rows, weights = curvatures(x, p, curvature, alpha)
+        return step * rows, weights
+    # -∂J/∂(K, b) of a layer of zeros, whatever the block does with it
     d, stages = network.width, len(network.block.stages)
     zero = np.zeros((stages, d, d)), np.zeros((stages, d))
-    weights = np.empty((len(P), d, d + 1))
-    for place, (x, p) in enumerate(zip(states, P, strict=True)):
-        _, factors = network.block.pullback(x, *zero, step, p)
-        shares = [factor.gradient() for factor in factors]
-        weights[place, :, :-1] = -np.sum([by_matrix for by_matrix, _ in shares], axis=0)
-        weights[place, :, -1] = -np.sum([by_bias for _, by_bias in shares], axis=0)
-    return np.linalg.norm(weights, axis=-1), weights
-
-
-def _second_order(
-    network: LayeredNetwork, states: Array, P: Array, step: float, alpha: float
-) -> tuple[Array, Array]:
-    """Largest eigenvalues of ½ h (φ''(0) M_r - α I), and unit eigenvectors, of every neuron."""
-    curvature = network.block.phi.at_zero[2]
-    rows, weights = np.empty(P[:, 0].shape), np.empty((*P[:, 0].shape, network.width + 1))
-    for place, (x, p) in enumerate(zip(states, P, strict=True)):
-        extended = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-        M = -curvature * ((p.T[:, :, None] * extended).swapaxes(1, 2) @ extended)
-        values, vectors = np.linalg.eigh(M)
-        rows[place] = 0.5 * step * (values[:, -1] - alpha)
-        weights[place] = _signed(vectors[:, :, -1])
-    return rows, weights
-
-
-def _select(order: int, selection: str, rows: Array, weights: Array) -> tuple[Array, Array]:
-    """Scores of the places, and directions with the neurons left out that do not serve."""
-    if selection == "neuron":
-        kept = rows == rows.max(axis=1, keepdims=True)
-        kept &= kept.cumsum(axis=1) == 1
-    else:
-        kept = rows > 0.0
-    chosen = np.where(kept[:, :, None], weights, 0.0)
-    if order == 1:
-        norms = np.linalg.norm(chosen, axis=(1, 2))
-        return norms, chosen / np.where(norms > 0.0, norms, 1.0)[:, None, None]
-    # where no neuron serves, the least bad one says by how much
-    best = rows.max(axis=1)
-    total = np.where(kept, rows, 0.0).sum(axis=1)
-    return np.where(best > 0.0, total, best), chosen
-
-
-def _signed(vectors: Array) -> Array:
-    """Unit vectors whose largest entry is positive: their sign is free, so this fixes it."""
-    largest = np.abs(vectors).argmax(axis=-1)[..., None]
-    sign = np.sign(np.take_along_axis(vectors, largest, axis=-1))
-    return np.asarray(vectors * np.where(sign == 0.0, 1.0, sign))
+    _, factors = network.block.pullback(x, *zero, step, p)
+    shares = [np.column_stack(factor.gradient()) for factor in factors]
+    weights = -np.sum(shares, axis=0)
+    return np.linalg.norm(weights, axis=1), weights
 
 
 def _objective_of(objective: Objective | LayeredProblem) -> Objective:
@@ -278,7 +239,9 @@ def _weights(
             raise InputError("weights alone have no multipliers; give a training by 'ipopt'.")
         return objective.network.checked(at), None
     if at.network.description() != objective.network.description():
-        raise InputError(f"the training is of {at.network}, but the objective of {objective.network}.")
+        raise InputError(
+            f"the training is of {at.network}, but the objective of {objective.network}."
+        )
     converged = at.status is TrainingStatus.CONVERGED
     if adjoint == "multipliers" and at.adjoint is None:
         raise InputError(f"a training by {at.trainer!r} has no multipliers; train by 'ipopt'.")
@@ -292,8 +255,3 @@ def _weights(
     if adjoint == "multipliers" and not fits:
         raise InputError("the multipliers belong to other samples; take adjoint='reduced'.")
     return at.theta, at.adjoint if fits else None
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"unknown {name} {value!r}; choose from {', '.join(choices)}.")

@@ -51,6 +51,7 @@ class Agreement:
     history : a row an iteration, see `collocode.admm.history.Row`.
     consensus : consensus entries by name.
     batches : names of the batches.
+    polished : whether the whole problem was solved at the end.
     kept_best : whether the consensus is not the last one but the best simulated one.
     troubles : what went wrong without stopping the run.
     executor, workers, seconds : where it ran, and for how long in all.
@@ -61,6 +62,7 @@ class Agreement:
     history: pd.DataFrame
     consensus: dict[str, float]
     batches: tuple[str, ...]
+    polished: bool
     kept_best: bool
     troubles: tuple[str, ...]
     executor: str
@@ -69,8 +71,8 @@ class Agreement:
 
     @property
     def success(self) -> bool:
-        """Whether consensus was reached to the tolerances and the states fit it."""
-        return self.ending is Ending.CONVERGED and self.solution.success
+        """Whether consensus was reached to the tolerances, or the whole was polished."""
+        return self.solution.success and (self.ending is Ending.CONVERGED or self.polished)
 
     def __repr__(self) -> str:
         scaled = self.history["scaled"].iloc[-1] if len(self.history) else float("nan")
@@ -149,7 +151,12 @@ def admm(
     Raises
     ------
     InputError
-        Batches that the data do not allow, arguments out of range, a checkpoint of another run.
+        Batches that the data do not allow, arguments out of range, a batch whose functions fail, a
+        model that cannot be sent to another process.
+    FileError
+        A checkpoint that cannot be written, read, or is of another run.
+    MissingDependency, WorkerError
+        A cluster without its package, one that nobody answers for, or without workers.
     """
     began = time.perf_counter()
     _check(workers, iterations, points, resume, checkpoint)
@@ -159,6 +166,7 @@ def admm(
     penalty = consensus_penalty(
         problem.regularisation if regularisation is None else regularisation,
         penalty_matrix(whole.problem.weight_blocks),
+        entries.scale[len(entries) - len(whole.layout.weights) :],
     )
     settings = Settings(whole.scheme, start, seed, interface, merge(options), solvers)
     file = Checkpoint.of(checkpoint, parts, entries, penalty, settings)
@@ -199,6 +207,7 @@ def admm(
         table(state.history),
         dict(zip(entries.names, (z * entries.scale).tolist(), strict=True)),
         tuple(batch.name for batch in parts),
+        polish,
         kept_best,
         tuple(troubles),
         executor.name,

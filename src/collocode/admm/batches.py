@@ -9,6 +9,7 @@ problem.  With ``boundary="free"`` the states where windows meet are left to eac
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -143,9 +144,11 @@ def _balanced_groups(problem: Problem, meshes: Sequence[Mesh], number: int) -> l
     """Experiments, largest first, each to the batch that has the fewest measurements so far."""
     sizes = [measurements(e) for e in problem.experiments]
     groups: list[list[int]] = [[] for _ in range(number)]
+    loads = [(0, b) for b in range(number)]
     for k in sorted(range(len(sizes)), key=lambda k: -sizes[k]):
-        least = min(groups, key=lambda group: sum(sizes[j] for j in group))
-        least.append(k)
+        load, least = loads[0]
+        groups[least].append(k)
+        heapq.heapreplace(loads, (load + sizes[k], least))
     return [
         [_Window(problem.experiments[k], meshes[k], k) for k in sorted(group)] for group in groups
     ]

@@ -7,18 +7,21 @@ complete one.  Reading it executes nothing.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from ..errors import FileError
+from ..model.experiment import Experiment, Initial
+from ..numerics.mesh import Mesh
 from ..results.store import plain
 from .batches import Batch
 from .entries import Entries
@@ -27,6 +30,9 @@ from .state import State
 from .task import Point, Settings
 
 FORMAT = "collocode admm 1"
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile)
+_POINT = ("x", "lam_g", "lam_x")
+_EMPTY = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,24 @@ class Checkpoint:
         penalty: Any,
         settings: Settings,
     ) -> Checkpoint:
-        """Describe a run."""
+        """Describe a run.
+
+        Raises
+        ------
+        FileError
+            The file's folder does not exist, or must not be written to.
+        """
+        file = None if path is None else Path(path)
+        if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+            raise FileError(
+                f"the checkpoint {file} cannot be written, as there is no folder {file.parent} that "
+                "may be written to; create it or name another."
+            )
         digest = hashlib.sha256()
         for batch in batches:
-            for experiment in batch.problem.experiments:
-                digest.update(np.ascontiguousarray(experiment.times).tobytes())
-                digest.update(np.ascontiguousarray(experiment.values).tobytes())
-            for mesh in batch.meshes:
-                digest.update(mesh.points.tobytes())
+            for experiment, mesh in zip(batch.problem.experiments, batch.meshes, strict=True):
+                for array in _arrays_of(experiment, mesh):
+                    digest.update(np.ascontiguousarray(array).tobytes())
         names = hashlib.sha256("\n".join(entries.names).encode()).hexdigest()
         conditions = {
             "data and mesh": digest.hexdigest()[:16],
@@ -68,7 +84,7 @@ class Checkpoint:
             "regularisation": f"{type(penalty).__name__} {penalty.strength:.17g}",
             "start": f"{settings.start}, seed {settings.seed}",
         }
-        return cls(None if path is None else Path(path), conditions)
+        return cls(file, conditions)
 
     def write(self, state: State) -> None:
         """Write the state.
@@ -83,10 +99,12 @@ class Checkpoint:
         arrays: dict[str, Any] = {"z": c.z}
         if state.best[1] is not None:
             arrays["best"] = state.best[1]
-        for b, (dual, point) in enumerate(zip(c.duals, state.points, strict=True)):
-            arrays[f"dual{b}"] = dual
-            if point is not None:
-                arrays |= {f"{k}{b}": getattr(point, k) for k in ("x", "lam_g", "lam_x")}
+        rows = {"dual": list(c.duals)}
+        for part in _POINT:
+            rows[part] = [_EMPTY if p is None else getattr(p, part) for p in state.points]
+        for part, row in rows.items():  # one array for all batches: a thousand files take a second
+            arrays[part] = np.concatenate(row)
+            arrays[f"{part} lengths"] = np.array([len(v) for v in row])
         header = {
             "format": FORMAT,
             "conditions": self.conditions,
@@ -99,8 +117,10 @@ class Checkpoint:
         try:
             with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".collocode-") as aside:
                 fresh = Path(aside) / self.path.name
+                content = io.BytesIO()
+                np.savez(content, **arrays)
                 with fresh.open("wb") as file:
-                    np.savez(file, **arrays)
+                    file.write(content.getbuffer())
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(fresh, self.path)
@@ -122,7 +142,8 @@ class Checkpoint:
         if not self.path.is_file():
             raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
+            content = io.BytesIO(self.path.read_bytes())
+            with np.load(content, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             header = json.loads(bytes(arrays["header"]).decode())
             if header["format"] != FORMAT:
@@ -131,7 +152,7 @@ class Checkpoint:
             return _state(fresh, arrays, header)
         except FileError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise FileError(
                 f"{self.path} is not a checkpoint of an ADMM run, or it is damaged; delete it."
             ) from error
@@ -147,13 +168,14 @@ class Checkpoint:
 
 def _state(fresh: State, arrays: Mapping[str, Any], header: Mapping[str, Any]) -> State:
     c = fresh.consensus
-    duals = tuple(_like(arrays[f"dual{b}"], dual) for b, dual in enumerate(c.duals))
+    rows = {part: _rows(arrays[part], arrays[f"{part} lengths"]) for part in ("dual", *_POINT)}
+    duals = tuple(_like(found, dual) for found, dual in zip(rows["dual"], c.duals, strict=True))
     points = tuple(
-        Point(arrays[f"x{b}"], arrays[f"lam_g{b}"], arrays[f"lam_x{b}"])
-        if f"x{b}" in arrays
-        else None
-        for b in range(len(duals))
+        Point(*point) if len(point[0]) else None
+        for point in zip(*(rows[part] for part in _POINT), strict=True)
     )
+    if len(points) != len(duals):
+        raise ValueError("points")
     best = float("inf") if header["best"] is None else float(header["best"])
     found = _like(arrays["best"], c.z) if "best" in arrays else None
     rho, floor = (float(v) for v in header["rho"])
@@ -161,6 +183,25 @@ def _state(fresh: State, arrays: Mapping[str, Any], header: Mapping[str, Any]) -
     z = _like(arrays["z"], c.z)
     consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=seen)
     return State(consensus, points, rows_of(header["history"]), (best, found))
+
+
+def _rows(stacked: Any, lengths: Any) -> list[Any]:
+    """Take rows of different lengths apart."""
+    ends = np.cumsum(lengths)
+    if stacked.shape != (ends[-1],):
+        raise ValueError("rows")
+    return np.split(stacked, ends[:-1])
+
+
+def _arrays_of(experiment: Experiment, mesh: Mesh) -> Iterator[Any]:
+    """All numbers on which an experiment's part of the misfit depends."""
+    yield from (experiment.times, experiment.values, mesh.points)
+    if experiment.weights is not None:
+        yield experiment.weights
+    for signal in experiment.inputs.values():
+        yield from (signal.times, signal.values)
+    for known in experiment.initial.values():
+        yield np.array([known.value, known.std] if isinstance(known, Initial) else [known, 0.0])
 
 
 def _like(found: Any, wanted: Any) -> Any:

@@ -79,6 +79,7 @@ class Cluster(Exchange):
         self._backlog: deque[tuple[Task, Reply | Lost]] = deque()
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._seen = self._next = time.monotonic()
+        self._connected = True
         self._link = Link(scheduler, workers, self._done.put)
         try:
             self._gather()
@@ -91,9 +92,7 @@ class Cluster(Exchange):
         """How many were alive at the last look."""
         return len(self._knows)
 
-    def run(
-        self, tasks: Sequence[Task], on_answer: OnAnswer, stop: Stop = never
-    ) -> list[Answer]:
+    def run(self, tasks: Sequence[Task], on_answer: OnAnswer, stop: Stop = never) -> list[Answer]:
         """See `Executor`."""
         self._gather()
         self._place = balanced(self._place, self._sizes, list(self._knows))
@@ -101,14 +100,15 @@ class Cluster(Exchange):
 
     def close(self) -> None:
         """Free the workers' caches and let go of the cluster."""
-        self._link.everywhere(_forget, self._run)
+        for address in self._knows:
+            self._link.leave(address, _forget, self._run)
         self._link.close()
 
     def _gather(self) -> None:
         """Wait until some worker is there."""
         self._seen = time.monotonic()
         self._look()
-        while not self._knows:
+        while not self._knows or not self._connected:
             time.sleep(_TICK)
             self._look()
 
@@ -132,7 +132,7 @@ class Cluster(Exchange):
                 raise Stopped
             if time.monotonic() >= self._next:
                 self._look()
-            if self._backlog and self._knows:
+            if self._backlog and self._knows and self._connected:
                 return self._backlog.popleft()
             try:
                 key = self._done.get(timeout=_TICK)
@@ -144,7 +144,9 @@ class Cluster(Exchange):
 
     def _reply(self, task: Task, place: str, future: Any) -> Reply:
         try:
-            reply: Reply = self._link.result(future) or Missing(task.batch)
+            reply: Reply = self._link.result(future, place) or Missing(task.batch)
+        except WorkerError:
+            raise
         except ImportError as error:
             message = f"{described(error)}; install the same packages for all workers"
             reply = Failure(task.batch, message)
@@ -161,11 +163,14 @@ class Cluster(Exchange):
         self._next = now + _LOOK
         if alive:
             self._seen = now
+        elif now - self._seen > _ALONE and alive is None:
+            raise WorkerError(f"the Dask scheduler at {self._link.address} is gone.")
         elif now - self._seen > _ALONE:
             raise WorkerError(
                 f"the Dask scheduler at {self._link.address} has no workers; start some with "
                 f"`dask worker {self._link.address}`."
             )
+        self._connected = alive is not None
         if alive is None:
             return
         gone = self._knows.keys() - set(alive)
@@ -184,11 +189,10 @@ class Cluster(Exchange):
                 lost = Missing(task.batch) if place in accused else Lost(task.batch)
                 self._backlog.append((task, lost))
                 accused.add(place)
-        if futures:
-            self._link.cancel(futures)
+        self._link.drop(futures)
 
     def _abandon(self) -> None:
-        self._link.cancel([future for _, _, future in self._pending.values()])
+        self._link.drop([future for _, _, future in self._pending.values()])
         self._pending.clear()
         self._backlog.clear()
 

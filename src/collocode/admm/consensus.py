@@ -28,6 +28,7 @@ from ..errors import InputError
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_ABSOLUTE = 0.04  # of the relative tolerance, for one batch
 Prox = Callable[[Array, Array], Array]
 
 
@@ -38,13 +39,16 @@ class ADMMRules:
     Parameters
     ----------
     relaxation : α in (0, 2); 1 means none.
-    absolute, relative : tolerances ε of Boyd's stopping rule.
+    absolute, relative : tolerances ε of Boyd's stopping rule; ``absolute=None`` stands for
+        0.04 ε_rel divided by the number of batches, each of which has that part of the loss.
     balance : ρ changes when one relative residual is more than this factor above the other.
     factor : by how much ρ changes.
     adapt : number of iterations in which ρ is balanced; 0 keeps it.
     growth : a primal residual that grows beyond this factor of what it was at the same ρ means that
         ρ is too small for a nonconvex problem; it is raised, and never lowered again below that.
         Infinity never does.
+    gap : part by which the simulated consensus may fit worse than the batches' own copies when the
+        iteration stops; small residuals alone do not tell that a network works everywhere.
 
     Raises
     ------
@@ -53,25 +57,34 @@ class ADMMRules:
     """
 
     relaxation: float = 1.6
-    absolute: float = 3e-6
+    absolute: float | None = None
     relative: float = 1e-3
     balance: float = 3.0
     factor: float = 2.0
     adapt: int = 30
     growth: float = 1.3
+    gap: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0.0 < self.relaxation < 2.0:
             raise InputError(f"relaxation lies between 0 and 2, not at {self.relaxation}.")
         for name in ("absolute", "relative"):
-            if not getattr(self, name) >= 0.0:
+            if (value := getattr(self, name)) is not None and not value >= 0.0:
                 raise InputError(f"the {name} tolerance must not be negative.")
-        if not self.absolute + self.relative > 0.0:
+        if self.absolute == 0.0 and self.relative == 0.0:
             raise InputError("one of the tolerances, absolute or relative, must be positive.")
         if not (self.balance >= 1.0 and self.factor > 1.0 and self.adapt >= 0):
             raise InputError("balance must be at least 1, factor above 1, adapt not negative.")
         if not self.growth > 1.0:
             raise InputError(f"growth must be above 1, not {self.growth}.")
+        if not self.gap >= 0.0:
+            raise InputError(f"the gap must not be negative, not {self.gap}.")
+
+    def for_batches(self, number: int) -> ADMMRules:
+        """Return the rules with the tolerances of so many batches."""
+        if self.absolute is not None:
+            return self
+        return replace(self, absolute=_ABSOLUTE * self.relative / number)
 
 
 @dataclass(frozen=True)
@@ -181,12 +194,12 @@ class Consensus:
         primal, count = _norm(gaps), self.multiplicity
         dual = self.rho * float(np.sqrt(count @ (self.z - before.z) ** 2))
         stacked = float(np.sqrt(count @ self.z**2))
-        root = np.sqrt(count.sum())
+        root, absolute = np.sqrt(count.sum()), rules.for_batches(len(self.copies)).absolute
         return Residuals(
             primal,
             dual,
-            root * rules.absolute + rules.relative * max(_norm(values), stacked),
-            root * rules.absolute + rules.relative * self.rho * _norm(self.duals),
+            root * absolute + rules.relative * max(_norm(values), stacked),
+            root * absolute + rules.relative * self.rho * _norm(self.duals),
             primal / (np.sqrt(len(self.z)) * max(1.0, float(np.linalg.norm(self.z)))),
         )
 

@@ -24,6 +24,8 @@ from .task import Answer, Task
 Array = NDArray[np.float64]
 _RESUME = " The checkpoint holds the last complete iteration; resume goes on from it."
 
+_TINY = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Coordinator:
@@ -79,8 +81,7 @@ class Coordinator:
                         troubles.append(trouble)
                 if self.on_iteration is not None:
                     self.on_iteration(state.history[-1])
-                last = state.history[-1]
-                if last.primal <= last.primal_limit and last.dual <= last.dual_limit:
+                if self._agreed(state):
                     ending = Ending.CONVERGED
                     break
                 if all(a.rescue == "kept" for a in answers):
@@ -90,6 +91,16 @@ class Coordinator:
                     ending = Ending.TIME_LIMIT
                     break
             return self._measured(state, executor), ending, troubles
+
+    def _agreed(self, state: State) -> bool:
+        """Whether the residuals are small and the consensus also fits where it is simulated."""
+        last = state.history[-1]
+        if last.primal > last.primal_limit or last.dual > last.dual_limit:
+            return False
+        if not self.measure or state.iteration < 2:
+            return True
+        simulated = state.history[-2].simulated  # of the consensus that this iteration began with
+        return bool(simulated <= (1.0 + self.rules.gap) * last.objective + _TINY)
 
     def prox(self) -> Prox:
         """Proximal operator of regulariser and bounds, entry by entry."""
@@ -103,9 +114,7 @@ class Coordinator:
 
         return step
 
-    def _iterate(
-        self, state: State, executor: Executor, stop: Stop
-    ) -> tuple[list[Answer], State]:
+    def _iterate(self, state: State, executor: Executor, stop: Stop) -> tuple[list[Answer], State]:
         began, old = time.perf_counter(), state.consensus
         answers = executor.run(self._tasks(state, solve=True), self.on_answer or _ignore, stop)
         if self.measure:

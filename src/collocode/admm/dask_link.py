@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -15,6 +16,8 @@ from .executors import WorkerError
 from .processes import undisturbed
 
 LOCAL = "local"
+_SOON = 1.0  # seconds after which to ask whether the worker that has a result is still there
+_OVER = ("closing", "closed")  # what a client is that has failed to connect again
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _REACH, _PATIENCE = 8.0, 20.0  # seconds to wait for a first sign of life, and for any other answer
 
@@ -77,7 +80,7 @@ class Link:
                 f"no Dask scheduler answers at {scheduler!r}; give the address that `dask "
                 "scheduler` prints, such as tcp://host:8786."
             ) from error
-        self._open.callback(client.close, timeout=_REACH)
+        self._open.callback(_closed, client)
         return client
 
     def close(self) -> None:
@@ -92,8 +95,8 @@ class Link:
         WorkerError
             The scheduler has not come back, or does not answer.
         """
-        if self._client.status in ("closing", "closed"):
-            raise WorkerError(f"the Dask scheduler at {self.address} is gone.")
+        if self._client.status in _OVER:
+            raise self._gone()
         if self._client.status != "running":
             return None
         try:
@@ -105,45 +108,80 @@ class Link:
         return tuple(sorted(known))
 
     def submit(self, key: str, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Have ``function(*arguments)`` called by a worker, and by no other; return a future."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph")
-            future = self._client.submit(
-                function, *arguments, key=key, workers=[worker], allow_other_workers=False
-            )
+        """Have ``function(*arguments)`` called by a worker, and by no other; return a future.
+
+        Raises
+        ------
+        WorkerError
+            The connection has been given up.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph")
+                future = self._client.submit(
+                    function, *arguments, key=key, workers=[worker], allow_other_workers=False
+                )
+        except Exception as error:
+            if self._client.status in _OVER:
+                raise self._gone() from error
+            raise
         future.add_done_callback(lambda ended: self._on_done(ended.key))
         return future
 
-    def result(self, future: Any) -> Any:
-        """What the function returned; None if the result was lost.
+    def result(self, future: Any, worker: str) -> Any:
+        """What the function returned at ``worker``; None if that was lost.
 
         Raises
         ------
         Exception
             What the cluster raised, as when a worker lacks a package.
+        WorkerError
+            The scheduler is gone.
         """
-        failed = future.status == "error"
-        try:
-            return future.result(timeout=_REACH)
-        except (CancelledError, OSError, self._distributed.KilledWorker):
-            if failed and not isinstance(future.exception(), self._distributed.KilledWorker):
-                raise
-            return None
+        if future.status == "error" and not isinstance(
+            future.exception(timeout=_PATIENCE), self._distributed.KilledWorker
+        ):
+            raise future.exception()
+        end = time.monotonic() + _PATIENCE
+        while future.status == "finished" and time.monotonic() < end:
+            try:
+                return future.result(timeout=_SOON)
+            except (CancelledError, OSError):  # it is on its way, or went with the worker
+                if worker not in (self.workers() or ()):
+                    break
+        return None
 
-    def cancel(self, futures: list[Any]) -> None:
-        """Drop tasks; those that run already run to their end."""
-        with suppress(Exception):
-            self._client.cancel(futures, force=True)
+    def _gone(self) -> WorkerError:
+        return WorkerError(f"the Dask scheduler at {self.address} is gone.")
 
-    def everywhere(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Have a short function called by every worker, some time soon."""
+    def drop(self, futures: Iterable[Any]) -> None:
+        """Give up tasks; those that run already run to their end."""
         with suppress(Exception):
-            self._client.run(function, *arguments, wait=False, on_error="ignore")
+            for future in futures:
+                future.release()
+
+    def leave(self, worker: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have a worker call a function some time after we are gone."""
+        with suppress(Exception):
+            self._distributed.fire_and_forget(
+                self._client.submit(function, *arguments, workers=[worker], pure=False)
+            )
+
+
+def _closed(client: Any) -> None:
+    with suppress(Exception):  # a scheduler that hangs does not say good-bye
+        client.close(timeout=_REACH)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what Dask uses to get out of its own loops."""
+    return not (record.exc_info and getattr(record.exc_info[0], "__name__", "") == "AllExit")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's loggers from the terminal: what matters is said in our own errors."""
+    logging.getLogger("asyncio").addFilter(_worth_a_line)  # for good: it speaks afterwards
     names = [n for n in logging.root.manager.loggerDict if n.split(".")[0] == "distributed"]
     loggers = [logging.getLogger(name) for name in {"distributed", *names}]
     before = [logger.level for logger in loggers]

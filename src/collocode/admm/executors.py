@@ -23,7 +23,7 @@ from .worker import Reply, Worker, described
 OnAnswer = Callable[[Answer], object]
 Stop = Callable[[], bool]
 
-_LOSSES = 3  # of a batch's workers in one iteration, after which something is wrong with the batch
+_LOSSES = 2  # of a batch's workers in one iteration, after which something is wrong with the batch
 _STOPPED = "User_Requested_Stop"
 
 
@@ -44,7 +44,10 @@ class Executor(Protocol):
     """What the coordinator asks for."""
 
     name: str
-    workers: int
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
 
     def run(self, tasks: Sequence[Task], on_answer: OnAnswer, stop: Stop = never) -> list[Answer]:
         """Solve all tasks; return the answers in their order.

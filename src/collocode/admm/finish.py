@@ -61,9 +61,12 @@ def finished(
 ) -> Solution:
     """Fit the states to the consensus in ``x``, or with ``polish`` everything."""
     nlp = whole.with_start(x)
-    if not polish:
-        fixed = np.concatenate([nlp.layout.shared, nlp.layout.weights])
-        lower, upper = nlp.lower.copy(), nlp.upper.copy()
-        lower[fixed] = upper[fixed] = x[fixed]
-        nlp = replace(nlp, lower=lower, upper=upper)
-    return solve(nlp, interface, options, on_iteration=on_iteration)
+    if polish:
+        return solve(nlp, interface, options, on_iteration=on_iteration)
+    fixed = np.concatenate([nlp.layout.shared, nlp.layout.weights])
+    lower, upper = nlp.lower.copy(), nlp.upper.copy()
+    lower[fixed] = upper[fixed] = x[fixed]
+    held = replace(nlp, lower=lower, upper=upper)
+    solution = solve(held, interface, options, on_iteration=on_iteration)
+    # the bounds were a means: what a consensus is worth (intervals, bands) is asked of the whole
+    return replace(solution, nlp=nlp)

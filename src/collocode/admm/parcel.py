@@ -64,12 +64,20 @@ def _code_included() -> Iterator[None]:
 def _installed(module: ModuleType) -> bool:
     """Whether every Python with the same packages can import the module."""
     known = getattr(module, "__dict__", {})  # getattr on the module itself may set off an import
-    name, file = str(known.get("__name__", "")), known.get("__file__")
-    if name.partition(".")[0] in (_PACKAGE, "__main__", "__mp_main__") or file is None:
+    name, file = str(known.get("__name__")), known.get("__file__")
+    if file is None or sys.modules.get(name) is not module:
         return True
-    if sys.modules.get(name) is not module:
-        return True
-    return any(str(file).startswith(root) for root in _roots())
+    return _is_ours(name) or _in_environment(str(file))
+
+
+@cache  # a thousand modules are looked at for every parcel
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in (_PACKAGE, "__main__", "__mp_main__")
+
+
+@cache
+def _in_environment(file: str) -> bool:
+    return any(file.startswith(root) for root in _roots())
 
 
 @cache

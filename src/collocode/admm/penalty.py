@@ -52,9 +52,37 @@ class IntegralL2:
         return np.asarray(spsolve(sparse.csc_matrix(system), v))
 
 
-def consensus_penalty(given: L1 | L2, matrix: sparse.csr_matrix) -> Penalty:
-    """Return the regulariser of the weight vector; ``matrix`` is M, the identity for plain weights."""
-    identity = sparse.identity(matrix.shape[0])
-    if isinstance(given, L1) or not matrix.shape[0] or abs(matrix - identity).max() == 0.0:
+@dataclass(frozen=True, eq=False)
+class ScaledL1:
+    """λ Σ |s z| for entries that are in units s."""
+
+    strength: float
+    scale: Array
+
+    def value(self, theta: Array) -> float:
+        """Value of the penalty."""
+        return float(self.strength * np.abs(self.scale * theta).sum())
+
+    def prox(self, v: Array, step: Array | float) -> Array:
+        """Soft threshold."""
+        return np.asarray(
+            np.sign(v) * np.maximum(np.abs(v) - self.strength * self.scale * step, 0.0)
+        )
+
+
+def consensus_penalty(given: L1 | L2, matrix: sparse.csr_matrix, scale: Array) -> Penalty:
+    """Return the regulariser of the consensus' weights.
+
+    Parameters
+    ----------
+    given : in the weights' own units.
+    matrix : M, the identity for plain weights.
+    scale : (weights,) units of the consensus entries.
+    """
+    units = sparse.diags(scale)
+    scaled = sparse.csr_matrix(units @ matrix @ units)
+    if not matrix.shape[0] or abs(scaled - sparse.identity(len(scale))).max() == 0.0:
         return given
-    return IntegralL2(given.strength, matrix)
+    if isinstance(given, L1):
+        return ScaledL1(given.strength, scale)
+    return IntegralL2(given.strength, scaled)

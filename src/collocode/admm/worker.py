@@ -110,7 +110,7 @@ class Worker:
         """Drop all that belongs to a batch, the solver that it shares included."""
         key = self._structures.pop(number, None)
         for kept in (self._data, self._subproblems, self._points):
-            kept.pop(number, None)  # type: ignore[attr-defined]
+            kept.pop(number, None)
         if key is not None:
             self._give_up(key)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,15 +64,24 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Help = Annotated[bool, typer.Option("--help", help="Show this text and the settings of MODEL.")]
 
 
-def ready(context: typer.Context, model: Path | None, show_help: bool) -> Path:
+def ready(
+    context: typer.Context, model: Path | None, show_help: bool, wanted: str = "problem"
+) -> Path:
     """Return the model's path; show the help, with what is the model's own, if that is wanted."""
     if show_help:
         typer.echo(context.get_help())
         if model is not None:
             from .settings_help import print_settings
 
-            print_settings(output(), model)
+            print_settings(output(), model, wanted)
         raise typer.Exit
     if model is None:
         raise typer.BadParameter("give a model file.", context, param_hint="MODEL")
     return model
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """Options that stand on the command line, by the names of the function's arguments."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    said = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    return {name: context.params[name] for name in said}

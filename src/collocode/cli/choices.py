@@ -73,7 +73,7 @@ class Task:
 
     def problem(self, **more: Any) -> Problem:
         """Return the model's problem, with some settings replaced."""
-        return self.model.problem({**self.values, **more})
+        return self.model.identification({**self.values, **more})
 
     def command(self, name: str, **more: Any) -> dict[str, Any]:
         """Return what the report says of the command."""

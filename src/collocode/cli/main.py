@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .admm import admm
 from .arguments import (
     Ampl,
     Debug,
@@ -26,8 +27,12 @@ from .arguments import (
     Start,
     ready,
 )
+from .grow import grow
+from .refine import refine
+from .relu import relu
 from .searches import multistart, sweep
 from .terminal import guarded, output
+from .train import train
 
 app = typer.Typer(
     name="collocode",
@@ -104,6 +109,11 @@ def solve(
 
 app.command(context_settings=OWN_HELP)(sweep)
 app.command(context_settings=OWN_HELP)(multistart)
+app.command(context_settings=OWN_HELP)(refine)
+app.command(context_settings=OWN_HELP)(admm)
+app.command(context_settings=OWN_HELP)(relu)
+app.command(context_settings=OWN_HELP)(grow)
+app.command(context_settings=OWN_HELP)(train)
 
 
 @app.command(context_settings=OWN_HELP)

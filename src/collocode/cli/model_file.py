@@ -1,8 +1,13 @@
 """Model files: Python files that define ``problem(...)`` with keyword parameters.
 
+It returns a `collocode.Problem` or a `collocode.reduced.LayeredProblem`.
+
+For ``collocode relu`` they define ``surrogate(...)``, which returns a `collocode.relu.Surrogate`.
+
 A model that wants another mesh, scheme or start than the usual one says so beside ``problem`` in
 ``DEFAULTS``, keywords of `fit` such as ``{"scheme": "gauss", "mesh": 40, "start": "horizon"}``;
 options of the command line go before them, and from Python it is ``fit(problem(), **DEFAULTS)``.
+For a layered network they are keywords of `collocode.reduced.train`, and ``trainer``.
 """
 
 from __future__ import annotations
@@ -15,13 +20,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CollocodeError, FileError, InputError
 from ..model.problem import Problem
 from .settings import Setting, settings_of
 
+if TYPE_CHECKING:
+    from ..reduced import LayeredProblem
+    from ..relu import Surrogate
+
 DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
+LAYERED_DEFAULTS = ("trainer", "iterations", "tolerance", "patience", "seed")
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,9 @@ class ModelFile:
     ----------
     path : the file, as it was given.
     summary : first line of its docstring.
-    function : its ``problem``.
+    function : its ``problem``, or its ``surrogate``.
     settings : what ``--set`` reaches.
-    defaults : its ``DEFAULTS``, keywords of `fit`.
+    defaults : its ``DEFAULTS``, keywords of `fit` or of `train`.
     """
 
     path: Path
@@ -43,35 +53,90 @@ class ModelFile:
     settings: tuple[Setting, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def problem(self, values: Mapping[str, Any]) -> Problem:
+    def problem(self, values: Mapping[str, Any]) -> Problem | LayeredProblem:
         """Call ``problem(**values)``.
 
         Raises
         ------
         InputError
-            It raises, with the place and the message, or it returns something else.
+            It raises, with the place and the message, or it returns something else, or its DEFAULTS
+            are those of the other kind.
         """
-        with _explained(self.path, "problem()"), _beside(self.path):
-            made = self.function(**values)
-        if not isinstance(made, Problem):
+        made = self._call("problem", values)
+        layered = is_layered(made)
+        if not layered and not isinstance(made, Problem):
             raise InputError(
                 f"{self.path}: problem() returned {_described(type(made).__name__)}, not a "
                 "collocode.Problem; end it with `return cc.Problem(...)`."
             )
+        _check_defaults(self.path, self.defaults, LAYERED_DEFAULTS if layered else DEFAULTS)
         return made
 
+    def identification(self, values: Mapping[str, Any]) -> Problem:
+        """Call ``problem(**values)`` for a command that fits dynamics.
 
-def load_model(path: Path) -> ModelFile:
-    """Run a model file and find its ``problem``.
+        Raises
+        ------
+        InputError
+            As `problem`, or it returns a layered network.
+        """
+        made = self.problem(values)
+        if isinstance(made, Problem):
+            return made
+        raise InputError(
+            f"{self.path} is a layered network; use collocode train, refine or grow for it."
+        )
+
+    def layered(self, values: Mapping[str, Any]) -> LayeredProblem:
+        """Call ``problem(**values)`` for a command that trains layers.
+
+        Raises
+        ------
+        InputError
+            As `problem`, or it returns a `collocode.Problem`.
+        """
+        made = self.problem(values)
+        if not isinstance(made, Problem):
+            return made
+        raise InputError(
+            f"{self.path} is no layered network but dynamics to be identified; use collocode solve, "
+            "sweep, multistart, refine or admm for it."
+        )
+
+    def surrogate(self, values: Mapping[str, Any]) -> Surrogate:
+        """Call ``surrogate(**values)``.
+
+        Raises
+        ------
+        InputError
+            As `problem`.
+        """
+        from ..relu import Surrogate
+
+        made = self._call("surrogate", values)
+        if not isinstance(made, Surrogate):
+            raise InputError(
+                f"{self.path}: surrogate() returned {_described(type(made).__name__)}, not a "
+                "collocode.relu.Surrogate; end it with `return relu.Surrogate(...)`."
+            )
+        return made
+
+    def _call(self, name: str, values: Mapping[str, Any]) -> Any:
+        with _explained(self.path, f"{name}()"), _beside(self.path):
+            return self.function(**values)
+
+
+def load_model(path: Path, wanted: str = "problem") -> ModelFile:
+    """Run a model file and find its ``problem``, or what else is ``wanted``.
 
     Raises
     ------
     FileError
         No such file, or no Python file.
     InputError
-        It cannot be compiled or run, or has no function ``problem``.
+        It cannot be compiled or run, or has no function of that name.
     """
-    source = _source(path)
+    source = _source(path, wanted)
     module = types.ModuleType(f"collocode_model_{path.stem}")
     module.__file__ = str(path.resolve())
     try:
@@ -83,13 +148,14 @@ def load_model(path: Path) -> ModelFile:
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     with _explained(path, "the file"), _beside(path):
         exec(code, module.__dict__)
-    function = getattr(module, "problem", None)
+    function = getattr(module, wanted, None)
     if not callable(function):
-        near = difflib.get_close_matches("problem", dir(module), n=1)
+        near = difflib.get_close_matches(wanted, dir(module), n=1)
         hint = f" (there is {near[0]!r})" if near else ""
+        made = {"problem": "cc.Problem", "surrogate": "relu.Surrogate"}[wanted]
         raise InputError(
-            f"{path} defines no function problem(){hint}; add `def problem(...): return "
-            "cc.Problem(...)`."
+            f"{path} defines no function {wanted}(){hint}; add `def {wanted}(...): return "
+            f"{made}(...)`."
         )
     lines = (module.__doc__ or "").strip().splitlines()
     settings = tuple(settings_of(function))
@@ -100,22 +166,32 @@ def _defaults(path: Path, module: types.ModuleType) -> dict[str, Any]:
     given = getattr(module, "DEFAULTS", {})
     if not isinstance(given, Mapping):
         raise InputError(f"{path}: DEFAULTS is no mapping; write DEFAULTS = {{'mesh': 40}}.")
-    for name in given:
-        if name not in DEFAULTS:
-            near = difflib.get_close_matches(str(name), DEFAULTS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(DEFAULTS)}."
-            raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
+    _check_defaults(path, given, tuple(dict.fromkeys(DEFAULTS + LAYERED_DEFAULTS)))
     if not isinstance(given.get("options", {}), Mapping):
         raise InputError(f"{path}: options in DEFAULTS is no mapping; write {{'max_iter': 900}}.")
     return dict(given)
 
 
-def _source(path: Path) -> str:
+def _check_defaults(path: Path, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+            raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
+
+
+def is_layered(made: Any) -> bool:
+    """Whether a model's problem is a layered network; loads nothing for those that are not."""
+    layered = sys.modules.get("collocode.reduced.problem")  # whoever made one has loaded it
+    return layered is not None and isinstance(made, layered.LayeredProblem)
+
+
+def _source(path: Path, wanted: str) -> str:
     if not path.exists():
         raise FileError(f"there is no model file {str(path)!r}; check the path.")
     if path.is_dir() or path.suffix != ".py":
         what = "a folder" if path.is_dir() else "not a Python file (.py)"
-        raise FileError(f"{path} is {what}; give a Python file that defines problem().")
+        raise FileError(f"{path} is {what}; give a Python file that defines {wanted}().")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -14,7 +14,8 @@ from rich.text import Text
 from ..adapt.goals import Objective
 from ..adapt.refine import refine
 from ..adapt.refinement import Refinement, RefinementStatus
-from .choices import Choices, task_of
+from ..model.problem import Problem
+from .choices import Task
 from .folder import Writer
 from .progress import live_progress
 from .results import open_folder, present
@@ -48,16 +49,9 @@ class Wanted:
 
 
 def run_refine(
-    path: Path,
-    given: list[str],
-    choices: Choices,
-    wanted: Wanted,
-    out: Path | None,
-    with_plots: bool,
+    task: Task, problem: Problem, wanted: Wanted, out: Path | None, with_plots: bool
 ) -> int:
-    """Refine a model, show and write the results; return the exit status."""
-    task = task_of(path, given, choices)
-    problem = task.problem()
+    """Refine a model's problem, show and write the results; return the exit status."""
     more = [*FILES, *(FIGURES if with_plots else ())]
     folder = open_folder(out, problem, with_plots, more)
     with live_progress(messages()) as show:

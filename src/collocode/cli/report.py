@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import collocode
 
 from ..results.score import Score
@@ -120,17 +122,18 @@ def findings_entry(solution: Solution, findings: Findings) -> dict[str, Any]:
 def parameter_rows(solution: Solution, findings: Findings | None = None) -> list[dict[str, Any]]:
     """Return name, value, unit, bounds and 95 % interval of every physical parameter."""
     assert solution.nlp is not None
-    known = {p.name: p for p in solution.nlp.problem.dynamics.parameters}
+    known = {n: p for p in solution.nlp.problem.dynamics.parameters for n in p.names}
     intervals = None if findings is None else findings.intervals(solution)
     rows = []
     for label, value in solution.parameters.items():
         parameter = known.get(label) or known[label.split("[", 1)[0]]
+        free = parameter.bounded_by_rows  # the bounds are those of p(t), not of a coefficient
         row = {
             "name": label,
             "value": value,
             "unit": parameter.unit,
-            "lower": parameter.lower,
-            "upper": parameter.upper,
+            "lower": -np.inf if free else parameter.lower,
+            "upper": np.inf if free else parameter.upper,
         }
         if intervals is not None:
             found = intervals.loc[label]

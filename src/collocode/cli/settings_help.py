@@ -14,9 +14,9 @@ from .model_file import ModelFile, load_model
 from .terminal import plain_table
 
 
-def print_settings(console: Console, path: Path) -> None:
+def print_settings(console: Console, path: Path, wanted: str = "problem") -> None:
     """Print what ``--set`` reaches in a model, and which options the model has set itself."""
-    model = load_model(path)
+    model = load_model(path, wanted)
     console.print(Text(model.summary, "bold"))
     console.print()
     console.print(settings_table(model))

@@ -157,7 +157,8 @@ def _frame(
     inputs = [conditions.inputs[name](run.times) for name in model.inputs]
     columns: dict[str, Array] = {"time": run.times}
     columns.update({name: run.states[:, i] for i, name in enumerate(model.states)})
-    observed = model.observe(run.states, np.column_stack(inputs) if inputs else None)
+    u = np.column_stack(inputs) if inputs else None
+    observed = model.observe(run.states, u, run.times)
     for j, name in enumerate(model.outputs):
         columns.setdefault(name, observed[:, j])
     return pd.DataFrame(columns)

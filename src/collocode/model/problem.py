@@ -231,7 +231,7 @@ class Problem:
         bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows]
         return (*given, *(shared_bounds_of(q) for q in bounded if not q.per_experiment))
 
-    @property
+    @cached_property
     def n_measurements(self) -> int:
         """Number of finite measurements that count (weight above zero)."""
         return sum(

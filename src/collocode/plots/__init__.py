@@ -1,4 +1,4 @@
-"""Figures of a solution: trajectories, phase portrait, convergence; and of a sweep.
+"""Figures of a solution (trajectories, phase portrait, convergence), of sweeps and refinements.
 
 Every function takes a `Solution` (`sweep_curve` a `Sweep`), returns a `matplotlib.figure.Figure` and touches no pyplot state,
 so it works in scripts, notebooks, threads and without a display.
@@ -7,19 +7,36 @@ so it works in scripts, notebooks, threads and without a display.
 >>> trajectories(solution).savefig("fit.png")  # doctest: +SKIP
 """
 
+from .admm import agreement_history
 from .convergence import convergence
 from .files import drawings, save_all, save_figure
+from .growth import growth_history, growth_scores
+from .layers import decision_regions, layer_history, layer_mesh
 from .phase import phase_portrait
+from .refinement import mesh_density, refinement_history
+from .relu import relu_regions, training_curve
 from .sweep import sweep_curve
+from .training import learning_curves
 from .trajectories import simulation, trajectories
 
 __all__ = [
+    "agreement_history",
     "convergence",
+    "decision_regions",
     "drawings",
+    "growth_history",
+    "growth_scores",
+    "layer_history",
+    "layer_mesh",
+    "learning_curves",
+    "mesh_density",
     "phase_portrait",
+    "refinement_history",
+    "relu_regions",
     "save_all",
     "save_figure",
     "simulation",
     "sweep_curve",
+    "training_curve",
     "trajectories",
 ]

@@ -139,7 +139,7 @@ def _with_outputs(
         return states
     inputs = [experiment.inputs[name](times) for name in solution.model.inputs]
     observed = solution.model.with_parameters(parameters).observe(
-        states, np.column_stack(inputs) if inputs else None
+        states, np.column_stack(inputs) if inputs else None, times
     )
     return np.hstack([states, observed[:, extra]])
 

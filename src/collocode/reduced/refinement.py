@@ -42,7 +42,7 @@ def bisect(
     weights = network.checked(theta)
     mesh = network.mesh.bisect(layers)
     old = network.time_basis
-    new = PiecewiseConstant(mesh) if _one_each(network) else old  # type: ignore[arg-type]
+    new = PiecewiseConstant(mesh) if one_each(network) else old  # type: ignore[arg-type]
     opening, coefficients, readout = network.split(weights)
     finer = coefficients if new is old else old.prolong(new) @ coefficients
     return (
@@ -81,7 +81,7 @@ def insert(
         raise InputError(f"a layer can be inserted at 0 ... {network.layers}, not at {position}.")
     if not (np.isfinite(step) and step > 0.0):
         raise InputError(f"the step of a layer must be positive, not {step}.")
-    if not _one_each(network):
+    if not one_each(network):
         raise InputError(
             f"a layer can be inserted where every layer has weights of its own, not with "
             f"{network.basis!r}; prolong the weights to PiecewiseConstant first."
@@ -99,7 +99,7 @@ def insert(
     return deeper, np.concatenate([opening, coefficients.ravel(), readout])
 
 
-def _one_each(network: LayeredNetwork) -> bool:
+def one_each(network: LayeredNetwork) -> bool:
     """Whether every layer has weights of its own."""
     basis, points = network.time_basis, network.mesh.points
     return (

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from .adam import Adam
+from .continuous import ContinuousObjective
 from .descent import SteepestDescent
 from .gauss_newton import GaussNewton
 from .network import LayeredNetwork
@@ -88,6 +89,13 @@ def train(
     True
     """
     method, network = _trainer(trainer), objective.network
+    if isinstance(objective, ContinuousObjective) and isinstance(
+        method, GaussNewton | Simultaneous
+    ):
+        raise InputError(
+            f"{method.name} works on layers, not in continuous depth; choose lbfgs, adam, armijo or "
+            "barzilai-borwein."
+        )
     earlier = _earlier(resume, start, network)
     theta = network.initial(seed) if start is None else network.checked(start)
     limits = Limits(iterations, seconds, tolerance, patience, every)

@@ -14,7 +14,7 @@ from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 from ..transcription.scaling import scaled
 from .interrupt import Interrupt
-from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
+from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
 from .outcome import history_of, result
 from .protocol import OnIteration, WarmStart, Watch
@@ -63,7 +63,11 @@ class CasadiIpopt:
             "error_on_fail": False,
             "show_eval_warnings": False,
             "iteration_callback": self._callback,
-            "ipopt": ipopt_options(self._options, self._log_path, warm),
+            # both solvers write to one log, which `solve` empties: it would grow without end
+            "ipopt": {
+                "file_append": "yes",
+                **ipopt_options(self._options, self._log_path, warm),
+            },
         }
         self._solvers[warm] = ca.nlpsol("solver", "ipopt", program, options)
         return self._solvers[warm]
@@ -85,6 +89,7 @@ class CasadiIpopt:
         if warm is not None:
             arguments["lam_g0"] = warm.lam_g / nlp.row_scale
             arguments["lam_x0"] = warm.lam_x * nlp.column_scale
+        empty(self._log_path)
         began = time.perf_counter()
         with Interrupt() as interrupt:
             watch = self._callback.watch = Watch(view, interrupt, on_iteration)

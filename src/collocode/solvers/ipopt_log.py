@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,12 @@ def read_version(path: Path) -> str:
     """Return IPOPT's name with its version as it logged it: ``IPOPT 3.14.19``."""
     match = re.search(r"This is Ipopt version ([\w.]*\w)", read_log(path))
     return f"IPOPT {match.group(1)}" if match else "IPOPT"
+
+
+def empty(path: Path) -> None:
+    """Forget what earlier solves wrote."""
+    if path.is_file():
+        os.truncate(path, 0)
 
 
 def read_log(path: Path) -> str:

@@ -30,12 +30,16 @@ threadpoolctl.register(_CasadiOpenBLAS)
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Limit every BLAS of this process to one thread, for the time of the context."""
-    _load_casadi_blas()
-    with threadpoolctl.ThreadpoolController().limit(limits=1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
 
 
-@cache
+@cache  # looking for libraries takes 5 ms, and all of them are loaded with the package
+def _controller() -> threadpoolctl.ThreadpoolController:
+    _load_casadi_blas()
+    return threadpoolctl.ThreadpoolController()
+
+
 def _load_casadi_blas() -> None:
     """Load what CasADi would load with its first solver; only what is loaded can be limited."""
     for path in sorted(Path(casadi.__file__).parent.glob("libcasadi-tp-openblas.*")):

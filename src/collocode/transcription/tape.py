@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import casadi as ca
@@ -57,6 +57,7 @@ class Tape:
     target: NDArray[np.int32]
     operands: NDArray[np.int32]
     constants: NDArray[np.float64]
+    _built: dict[str, ca.Function] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"Tape(inputs={self.inputs}, outputs={self.outputs}, operations={len(self.code)})"
@@ -146,13 +147,16 @@ class Tape:
         )
 
     def function(self, name: str, arguments: Sequence[str], results: Sequence[str]) -> ca.Function:
-        """Rebuild the CasADi function."""
+        """Rebuild the CasADi function, once for every name."""
+        if name in self._built:
+            return self._built[name]
         symbols = [ca.SX.sym(label, n) for label, n in zip(arguments, self.inputs, strict=True)]
         columns = [ca.vertsplit(s) if s.numel() else [] for s in symbols]
         values = [
             ca.vertcat(*v) if v else ca.SX(0, 1) for v in self.replay(columns, CASADI_OPERATIONS)
         ]
-        return ca.Function(name, symbols, values, list(arguments), list(results))
+        self._built[name] = ca.Function(name, symbols, values, list(arguments), list(results))
+        return self._built[name]
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Return the tape as named arrays, for a file."""

@@ -1,0 +1,31 @@
+"""Where does a network want another layer, and what does that layer bring?"""
+
+import collocode as cc
+from collocode import reduced
+
+samples, validation = reduced.spiral2d(400)
+first = reduced.LayeredNetwork(
+    inputs=2,
+    outputs=1,
+    width=4,
+    mesh=cc.Mesh.uniform(0, 1, 1),
+    block=reduced.ResidualBlock("silu_tanh"),
+    lift="pad",
+)
+problem = reduced.LayeredProblem(
+    first,
+    samples,
+    reduced.LogisticLoss(),
+    reduced.Regularisation(1e-4, 1e-4),
+    validation=validation,
+    name="Spiral",
+)
+
+growth = cc.grow(problem, "topological", max_layers=5, iterations=60)
+for cycle in growth.cycles[:-1]:
+    new = cycle.extension
+    print(
+        f"{cycle.layers} layers: accuracy {cycle.training.history['training'].max():.2f},", end=" "
+    )
+    print(f"one more lowers the objective: {new.after < new.before}")
+print(f"{growth.status.value}; {growth.best.history['validation'].max():.2f} on validation")

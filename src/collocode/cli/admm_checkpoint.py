@@ -1,0 +1,72 @@
+"""The checkpoint of ``collocode admm`` in its result folder.
+
+A run that was stopped leaves one that only ``--resume`` may replace; that of a run which ended carries
+a mark and makes way for the next run.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..admm.checkpoint import FORMAT
+from ..admm.state import Ending
+from ..errors import FileError, InputError
+from .summary import counted
+
+CHECKPOINT = "checkpoint.npz"
+
+
+def checkpoint_in(out: Path | None, resume: bool) -> Path | None:
+    """Return the checkpoint's path; a finished one makes way, an unfinished one wants --resume."""
+    if out is None:
+        if resume:
+            raise InputError("--resume goes on from a checkpoint; give its folder by --out.")
+        return None
+    path = out / CHECKPOINT
+    if resume or not path.exists():
+        return path
+    ended, count = _content(path)
+    if not ended:
+        raise InputError(
+            f"{path} holds {counted(count, 'iteration')} of a run that did not end; add --resume to "
+            "go on, or remove the file to begin anew."
+        )
+    path.unlink()
+    return path
+
+
+def _content(path: Path) -> tuple[bool, int]:
+    """Whether a checkpoint's run has ended, and the number of its iterations."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            header = json.loads(bytes(stored["header"]).decode())
+            if header["format"] != FORMAT:
+                raise ValueError(header["format"])
+            return "ended" in stored.files, len(header["history"]["iteration"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise FileError(
+            f"{path} is not a checkpoint of an ADMM run; choose another --out."
+        ) from error
+
+
+def finish_checkpoint(source: Path, ending: Ending, target: Path) -> None:
+    """Copy the checkpoint, with a mark if its run has ended."""
+    with np.load(source, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "ended"}
+    if ending not in (Ending.INTERRUPTED, Ending.WORKERS_LOST):
+        arrays["ended"] = np.array(ending.value)
+    with target.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def kept_in(checkpoint: Path | None) -> str:
+    """Return what is kept, and how to go on from there."""
+    if checkpoint is None or not checkpoint.exists():
+        return "no iteration is kept; with --out a run can be resumed"
+    _, count = _content(checkpoint)
+    verb = "is" if count == 1 else "are"
+    return f"{counted(count, 'iteration')} {verb} kept in {checkpoint}, --resume goes on"

@@ -1,0 +1,159 @@
+"""A small problem in four batches, one of which goes wrong when it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+import collocode as cc
+from collocode.admm.batches import Batch, cut
+from collocode.admm.checkpoint import Checkpoint
+from collocode.admm.consensus import ADMMRules, Consensus
+from collocode.admm.coordinator import Coordinator
+from collocode.admm.entries import Entries
+from collocode.admm.executors import Executor
+from collocode.admm.state import Ending, State
+from collocode.admm.task import Settings, Task
+from collocode.solvers.options import merge
+from collocode.starts.strategies import start_from
+
+BATCHES, TRAPPED = 4, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Trap(cc.Signal):
+    """An input that raises, or kills its process, if a file in ``folder`` asks for it."""
+
+    folder: str = ""
+
+    def __call__(self, times: Any, left: Any = False) -> Any:
+        here = Path(self.folder)
+        if self._sprung(here / "raise once"):
+            raise RuntimeError("the sensor is on fire")
+        if (here / "raise").exists() and np.ndim(times) == 0:  # in simulations
+            raise RuntimeError("the sensor has burnt down")
+        if (here / "misuse").exists():
+            raise cc.InputError("the sensor was never connected")
+        if self._sprung(here / "die once") or (here / "die").exists():
+            worker = multiprocessing.parent_process() is not None or "MAY_DIE" in os.environ
+            assert worker, "that would be the end of the tests"
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(times, left)
+
+    @staticmethod
+    def _sprung(file: Path) -> bool:
+        """Whether the file was there; it is gone now, so that this happens once."""
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+            return True
+        return False
+
+
+def oscillators(folder: str = "", samples: int = 21, number: int = BATCHES) -> cc.Problem:
+    """ẍ = N(x, ẋ) - x + u from noisy runs of the damped oscillator; the third has a `Trap`."""
+    rng, t = np.random.default_rng(1), np.linspace(0.0, 3.0, samples)
+    experiments = []
+    for k in range(number):
+        a, b = rng.uniform(0.5, 1.5, 2)
+        x = np.exp(-0.3 * t) * (a * np.cos(t) + b * np.sin(t))
+        v = np.gradient(x, t)
+        noise = 0.01 * rng.standard_normal((samples, 2))
+        signal_ = Trap([0.0, 3.0], [0.0, 0.0], folder=folder if k == TRAPPED else "/nowhere")
+        experiments.append(
+            cc.Experiment(
+                t,
+                np.column_stack([x, v]) + noise,
+                ("x", "v"),
+                inputs={"u": signal_},
+                name=f"run {k}",
+            )
+        )
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: ca.vertcat(x.v, nn(x.x, x.v) - p.k * x.x + u.u),
+        networks={"nn": cc.MLP((2, 3, 1))},
+        parameters=[cc.Parameter("k", 0.8)],
+    )
+    return cc.Problem(dynamics, experiments, regularisation=cc.L2(1e-4))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """All that a run needs but its executor, as `admm` prepares it."""
+
+    batches: tuple[Batch, ...]
+    entries: Entries
+    settings: Settings
+    first: State
+    penalty: Any
+    weights: int
+
+    @classmethod
+    def of(cls, problem: cc.Problem, number: int = BATCHES, solvers: int = 32) -> Case:
+        whole = start_from(cc.discretize(problem, mesh=8), "gradient_matching", 0)
+        batches = cut(problem, [e.mesh for e in whole.layout.experiments], number)
+        entries = Entries.of(whole, batches)
+        settings = Settings(whole.scheme, options=merge(None), solvers=solvers)
+        columns = np.concatenate([whole.layout.shared, whole.layout.weights])
+        z = whole.start[columns] / entries.scale[-len(columns) :]
+        z = np.concatenate([np.zeros(len(entries) - len(z)), z])
+        consensus = Consensus.start(z, [entries.copies(b) for b in batches], 0.02 / number)
+        return cls(
+            batches,
+            entries,
+            settings,
+            State(consensus, (None,) * number),
+            problem.regularisation,
+            len(whole.layout.weights),
+        )
+
+    def checkpoint(self, path: Path) -> Checkpoint:
+        return Checkpoint.of(path, self.batches, self.entries, self.penalty, self.settings)
+
+    def tasks(self, *numbers: int) -> list[Task]:
+        """The tasks of the first iteration, of all batches or of some."""
+        c = self.first.consensus
+        return [
+            Task(b, 0, c.target(b), c.z[c.copies[b]], c.rho, measure=False)
+            for b in numbers or range(len(self.batches))
+        ]
+
+    def run(
+        self,
+        executor: Executor,
+        iterations: int = 4,
+        state: State | None = None,
+        **more: Any,
+    ) -> tuple[State, Ending, list[str]]:
+        rules = ADMMRules(absolute=1e-12, relative=0.0)
+        coordinator = Coordinator(
+            self.batches, self.entries, self.penalty, self.weights, rules, iterations, **more
+        )
+        return coordinator.run(self.first if state is None else state, executor)
+
+
+def at(iteration: int, do: Callable[[], Any]) -> Callable[[Any], None]:
+    """Return an ``on_iteration`` that does something after one of the iterations."""
+
+    def look(row: Any) -> None:
+        if row.iteration == iteration:
+            do()
+
+    return look
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

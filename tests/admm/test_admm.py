@@ -1,0 +1,210 @@
+"""`admm` from end to end on small problems: what it returns, how it ends, what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode.admm.state import Ending
+from tests.admm.problems import offsets, pushed, waves
+from tests.problems import van_der_pol_data, van_der_pol_neural
+
+QUICK = {"mesh": 40, "iterations": 25}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    data = van_der_pol_data(n=180, end=28.0, sigma=0.05, name="run")  # two periods a window
+    return van_der_pol_neural(data, sizes=(2, 6, 2), regularisation=cc.L2(1e-4))
+
+
+@pytest.fixture(scope="module")
+def found(problem):
+    seen = {"rows": [], "answers": [], "last": []}
+    agreement = cc.admm(
+        problem,
+        2,
+        mesh=40,
+        on_iteration=seen["rows"].append,
+        on_answer=seen["answers"].append,
+        on_finish=seen["last"].append,
+    )
+    return agreement, seen
+
+
+def test_a_consensus_network_fits_as_well_as_one_trained_on_all_data(found, problem):
+    agreement, _ = found
+    single = cc.fit(problem, mesh=40)
+    assert agreement.success, agreement
+    assert agreement.ending is Ending.CONVERGED
+    (ours,), (theirs,) = agreement.solution.score(), single.score()
+    assert ours.simulated <= 1.3 * theirs.simulated
+    assert agreement.solution.result.objective <= 1.1 * single.result.objective
+
+
+def test_what_it_returns(found, problem):
+    agreement, seen = found
+    h = agreement.history
+    assert list(h.index) == list(range(1, len(h) + 1))
+    assert len(seen["rows"]) == len(h)
+    assert len(seen["answers"]) == 2 * len(h)
+    assert [a.batch for a in seen["answers"][:2]] == [0, 1]
+    assert seen["last"]
+    last = h.iloc[-1]
+    assert last["primal"] <= last["primal_limit"]
+    assert last["dual"] <= last["dual_limit"]
+    assert np.isfinite(h["mse"]).any()
+    assert np.isfinite(last["mse"])  # the last consensus is measured too
+    assert (h[["seconds", "batch_seconds", "build_seconds"]] >= 0.0).all(axis=None)
+    assert h["build_seconds"].iloc[0] > 5.0 * h["build_seconds"].iloc[-1]  # built once
+    weights = [v for k, v in agreement.consensus.items() if k.startswith("nn.")]
+    np.testing.assert_allclose(agreement.solution.model.theta, weights)
+    assert set(agreement.consensus) >= {"y1[run;1]", "y2[run;1]", "nn.W1[0,0]"}
+    assert agreement.batches == ("run, window 1", "run, window 2")
+    assert (agreement.executor, agreement.workers) == ("in-process", 1)
+    assert agreement.troubles == ()
+    assert not agreement.kept_best
+    assert "converged after" in repr(agreement)
+    assert "batches=2" in repr(agreement)
+    assert agreement.solution.result.timings["total"] == agreement.seconds
+
+
+def test_objectives_meet(found):
+    """At agreement the batches' own loss, the Lagrangian and the simulation say the same."""
+    last = found[0].history.iloc[-1]
+    assert last["lagrangian"] == pytest.approx(last["objective"], rel=0.05)
+    assert last["simulated"] == pytest.approx(last["objective"], rel=0.2)
+
+
+def test_the_residuals_fall_as_they_did(found):
+    """A band around the iteration's course: a regression shows here before it shows in a result."""
+    h = found[0].history
+    assert 10 <= len(h) <= 50
+    assert h["primal"].iloc[-1] < 0.2 * h["primal"].iloc[:2].max()
+    assert (h["steps"].iloc[3:] <= 30).all()  # warm-started solves
+
+
+def test_the_same_seed_gives_the_same_iterates(problem):
+    runs = [cc.admm(problem, 2, mesh=40, iterations=3, seed=s) for s in (4, 4, 5)]
+    same = ["primal", "dual", "rho", "objective", "simulated", "steps"]
+    for name in same:
+        np.testing.assert_array_equal(runs[0].history[name], runs[1].history[name])
+    assert runs[0].consensus == runs[1].consensus
+    assert runs[0].consensus != runs[2].consensus
+
+
+def test_processes_give_the_same_iterates(problem):
+    here = cc.admm(problem, 2, mesh=40, iterations=2)
+    there = cc.admm(problem, 2, mesh=40, iterations=2, workers=2)
+    assert (there.executor, there.workers) == ("process pool", 2)
+    for name in ("primal", "dual", "rho", "objective", "simulated"):
+        np.testing.assert_allclose(here.history[name], there.history[name], rtol=1e-9)
+
+
+def test_points_that_stay_with_the_workers_give_the_same_iterates(problem):
+    here = cc.admm(problem, 2, mesh=40, iterations=4)
+    there = cc.admm(problem, 2, mesh=40, iterations=4, points="workers")
+    np.testing.assert_array_equal(here.history["primal"], there.history["primal"])
+
+
+def test_lasso_leaves_fewer_weights(problem):
+    dense = cc.admm(problem, 2, **QUICK)
+    sparse = cc.admm(problem, 2, **QUICK, regularisation=cc.L1(2e-3))
+    assert (sparse.solution.model.theta == 0.0).sum() >= 4
+    assert (dense.solution.model.theta == 0.0).sum() == 0
+    assert sparse.solution.score()[0].gap < 0.1
+
+
+def test_an_iteration_limit_is_no_success(problem):
+    agreement = cc.admm(problem, 3, mesh=40, iterations=2)
+    assert agreement.ending is Ending.ITERATION_LIMIT
+    assert not agreement.success
+    assert agreement.solution.success  # the states fit the consensus nevertheless
+    assert len(agreement.history) == 2
+
+
+def test_a_time_limit_ends_it(problem):
+    agreement = cc.admm(problem, 2, mesh=40, time_limit=1e-3)
+    assert agreement.ending is Ending.TIME_LIMIT
+    assert len(agreement.history) == 1
+
+
+def test_without_convergence_the_best_simulated_consensus_is_kept(problem):
+    """A penalty that is far too small lets the iterates run away from a good consensus."""
+    rules = cc.ADMMRules(adapt=0, growth=np.inf)
+    agreement = cc.admm(problem, 4, mesh=40, iterations=8, rho=1e-5, rules=rules)
+    simulated = agreement.history["simulated"]
+    assert agreement.ending is Ending.ITERATION_LIMIT
+    assert agreement.kept_best == (simulated.idxmin() < len(simulated))
+    if not agreement.kept_best:
+        pytest.fail("this run is meant to get worse")
+
+
+def test_a_run_goes_on_from_its_checkpoint(problem, tmp_path):
+    file = tmp_path / "run.npz"
+    whole = cc.admm(problem, 2, mesh=40, iterations=6)
+    cc.admm(problem, 2, mesh=40, iterations=3, checkpoint=file)
+    rest = cc.admm(problem, 2, mesh=40, iterations=6, checkpoint=file, resume=True)
+    np.testing.assert_allclose(rest.history["primal"], whole.history["primal"], rtol=1e-12)
+    assert rest.consensus == whole.consensus
+
+
+def test_inputs_in_windows(tmp_path):
+    agreement = cc.admm(pushed(), 3, mesh=9, iterations=40, measure=True)
+    single = cc.fit(pushed(), mesh=9)
+    assert agreement.solution.parameters["a"] == pytest.approx(single.parameters["a"], rel=0.02)
+    assert np.isfinite(agreement.history["mse"]).all()
+
+
+def test_time_dependent_networks_in_windows():
+    """Windows keep the clock where the model asks what time it is."""
+    t = np.linspace(0.0, 6.0, 61)
+    data = cc.Experiment(t, np.sin(t) + 0.5, ("x",), name="run")
+    timed = cc.Problem(cc.NeuralODE(cc.MLP((2, 5, 1)), time=True), data, regularisation=cc.L2(1e-5))
+    agreement = cc.admm(timed, 2, mesh=12, iterations=30)
+    assert agreement.solution.score()[0].simulated < 1e-3
+
+
+def test_experiments_as_batches():
+    agreement = cc.admm(offsets(), 3, mesh=6, rules=cc.ADMMRules(absolute=1e-7, relative=1e-5))
+    assert agreement.success
+    assert sorted(agreement.batches) == ["run 1", "run 2", "run 3"]
+    assert list(agreement.consensus) == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        ({"workers": 0}, "at least 1"),
+        ({"iterations": 0}, "at least 1"),
+        ({"points": "nowhere"}, "coordinator or the workers, not with 'nowhere'"),
+        ({"resume": True}, "name its file by checkpoint="),
+        ({"rho": -1.0}, "rho must be positive and finite, not -1.0"),
+        ({"batches": 99}, "too few for 99 windows"),
+        ({"start": "guess"}, "unknown start strategy 'guess'"),
+        ({"interface": "nobody"}, "unknown interface 'nobody'"),
+        ({"options": {"maxiter": 3}}, "no option 'maxiter'; did you mean 'max_iter'"),
+    ],
+)
+def test_bad_arguments(arguments, phrase):
+    with pytest.raises(cc.InputError, match=phrase):
+        cc.admm(waves(), **{"mesh": 12, "iterations": 1, **arguments})
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    file = tmp_path / "run.npz"
+    cc.admm(waves(), 2, mesh=12, iterations=1, checkpoint=file)
+    with pytest.raises(cc.FileError, match="was made with other"):
+        cc.admm(waves(), 3, mesh=12, iterations=2, checkpoint=file, resume=True)
+    other = replace(waves(), regularisation=cc.L2(0.5))
+    with pytest.raises(cc.FileError, match="regularisation"):
+        cc.admm(other, 2, mesh=12, iterations=2, checkpoint=file, resume=True)
+
+
+def test_parameters_of_a_consensus_have_the_intervals_of_a_fit():
+    """That they were held while the states were fitted is no bound of the problem."""
+    ours = cc.uncertainty(cc.admm(pushed(), 2, mesh=12).solution).intervals()
+    theirs = cc.uncertainty(cc.fit(pushed(), mesh=12)).intervals()
+    np.testing.assert_allclose(ours["std"], theirs["std"], rtol=0.02)
+    assert (ours["note"] == "").all()

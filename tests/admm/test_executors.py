@@ -1,0 +1,137 @@
+"""What all executors share: order of answers, second tries, points that stand, errors by name."""
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode.admm.executors import InProcess, Stopped, WorkerError, assigned, make_executor
+from collocode.admm.state import Ending
+from collocode.admm.task import Answer, Failure, Lost, Missing
+
+from .faulty import TRAPPED, at
+
+
+class Scripted(InProcess):
+    """Replies as its script says, then as usual."""
+
+    def __init__(self, case, script):
+        super().__init__(case.batches, case.settings)
+        self.script, self.sent = list(script), []
+
+    def _send(self, task, elsewhere=False):
+        self.sent.append((task.batch, elsewhere))
+        super()._send(task, elsewhere)
+
+    def _receive(self, stop):
+        task, reply = super()._receive(stop)
+        if self.script and self.script[0].batch == task.batch:
+            return task, self.script.pop(0)
+        return task, reply
+
+
+def test_answers_come_in_the_order_of_the_tasks(case):
+    seen = []
+    answers = InProcess(case.batches, case.settings).run(
+        case.tasks(3, 0, 2), lambda a: seen.append(a.batch)
+    )
+    assert [a.batch for a in answers] == [3, 0, 2]
+    assert seen == [3, 0, 2]
+
+
+def test_what_is_missing_or_lost_is_sent_again(case):
+    executor = Scripted(case, [Missing(0), Lost(1)])
+    answers = executor.run(case.tasks(0, 1), lambda a: None)
+    assert all(isinstance(a, Answer) for a in answers)
+    assert sorted(executor.sent) == [(0, False), (0, False), (1, False), (1, False)]
+
+
+def test_a_failure_is_tried_elsewhere_once(case):
+    executor = Scripted(case, [Failure(0, "ValueError: no")])
+    (answer,) = executor.run(case.tasks(0), lambda a: None)
+    assert answer.rescue == ""
+    assert executor.sent == [(0, False), (0, True)]
+
+
+def test_a_batch_without_a_point_that_fails_twice_ends_the_run(case):
+    executor = Scripted(case, [Failure(0, "ValueError: no."), Failure(0, "ValueError: no.")])
+    with pytest.raises(WorkerError, match=r"batch 'run 0' could not be solved \(ValueError: no\)"):
+        executor.run(case.tasks(0), lambda a: None)
+
+
+def test_a_batch_that_kills_its_workers_is_given_up(case):
+    executor = Scripted(case, [Lost(0)] * 3)
+    with pytest.raises(WorkerError, match=r"died 3 times in one iteration; is there enough memory"):
+        executor.run(case.tasks(0), lambda a: None)
+    assert len(executor.sent) == 3
+
+
+def test_a_batch_with_a_point_keeps_it(case):
+    executor = Scripted(case, [])
+    (first,) = executor.run(case.tasks(0), lambda a: None)
+    executor.script = [Failure(0, "ValueError: no")] * 2
+    (kept,) = executor.run(case.tasks(0), lambda a: None)
+    assert kept.rescue == "kept"
+    assert kept.status == "ValueError: no"
+    np.testing.assert_array_equal(kept.values, first.values)
+    assert kept.loss == first.loss
+    assert np.isnan(kept.simulated)
+
+
+def test_a_stop_leaves_nothing_behind(case):
+    executor = InProcess(case.batches, case.settings)
+    with pytest.raises(Stopped):
+        executor.run(case.tasks(0, 1), lambda a: None, lambda: True)
+    assert len(executor.run(case.tasks(1), lambda a: None)) == 1
+
+
+def test_one_exception_leaves_no_trace(case, undisturbed, told):
+    state, ending, troubles = case.run(
+        InProcess(case.batches, case.settings), on_iteration=at(2, lambda: told("raise once"))
+    )
+    assert ending is Ending.ITERATION_LIMIT
+    assert troubles == []
+    np.testing.assert_array_equal(state.consensus.z, undisturbed.consensus.z)
+
+
+def test_a_batch_that_goes_on_raising_keeps_its_point_and_is_reported(case, undisturbed, told):
+    executor = InProcess(case.batches, case.settings)
+    states = []
+    state, ending, troubles = case.run(
+        executor, save=states.append, on_iteration=at(2, lambda: told("raise"))
+    )
+    assert ending is Ending.ITERATION_LIMIT
+    assert troubles == [
+        "batch 'run 2' keeps its last point (RuntimeError: the sensor has burnt down)."
+    ]
+    assert state.history[-1].rescued == "run 2: kept"
+    np.testing.assert_array_equal(state.points[TRAPPED].x, states[1].points[TRAPPED].x)
+    assert not np.array_equal(state.points[0].x, states[1].points[0].x)
+    # after a restart nobody remembers the answer: the point itself tells
+    again, _, noted = case.run(
+        InProcess(case.batches, case.settings), state=states[2], iterations=4
+    )
+    assert noted != []
+    np.testing.assert_allclose(again.consensus.z, state.consensus.z, rtol=1e-13, atol=1e-15)
+
+
+def test_the_users_error_stops_the_run_and_names_the_batch(case, told):
+    executor = InProcess(case.batches, case.settings)
+    told("misuse")
+    with pytest.raises(cc.InputError, match=r"batch 'run 2': the sensor was never connected\."):
+        case.run(executor)
+
+
+def test_batches_are_dealt_by_size():
+    class Sized:
+        def __init__(self, n):
+            self.problem = type("P", (), {"n_measurements": n})
+
+    assert assigned([Sized(n) for n in (1, 5, 3, 3)], 2) == [0, 0, 1, 1]
+    assert sorted(assigned([Sized(4)] * 6, 3)) == [0, 0, 1, 1, 2, 2]
+
+
+def test_one_worker_or_one_batch_needs_no_processes(case):
+    for batches, workers in ((case.batches, 1), (case.batches[:1], 4)):
+        executor = make_executor(batches, case.settings, workers, None, False)
+        assert isinstance(executor, InProcess)
+        assert executor.workers == 1
