@@ -36,7 +36,7 @@ $(VENV)/.dev: $(VENV)/.core
 
 $(VENV)/.bench: $(VENV)/.core
 	@echo "== bench: the systems that the benchmarks compare with into $(VENV)"
-	@$(PIP) install --editable '.[pyomo,bench]'
+	@$(PIP) install --editable '.[pyomo,bench,cluster,learn,relu,test]'
 	@touch $@
 
 venv: $(VENV)/.core ## what the main job needs: the package and its core dependencies
@@ -79,13 +79,13 @@ docs: $(VENV)/.dev ## build the documentation into site/, warnings are errors
 	@echo "== docs: mkdocs"
 	@$(BIN)/mkdocs build --quiet --strict
 
-pytest: $(VENV)/.dev ## tests and doctests, without the slow ones; PYTEST_ARGS is passed on
+pytest: $(VENV)/.dev ## tests and doctests, a process a core, without the slow ones; PYTEST_ARGS is passed on
 	@echo "== pytest: tests and doctests"
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev ## the tests marked slow
 	@echo "== pytest: slow tests"
-	@$(BIN)/pytest -m slow $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m slow $(PYTEST_ARGS)
 
 bench: $(VENV)/.bench ## every benchmark in benchmarks/, one after the other
 	@for script in benchmarks/[!_]*.py; do \

@@ -180,7 +180,7 @@ def test_defaults_of_a_model_are_used_overridden_and_shown(tmp_path):
     [
         ("3", "DEFAULTS is no mapping"),
         ("{'meshes': 3}", "DEFAULTS has 'meshes', which does not exist; did you mean 'mesh'?"),
-        ("{'tol': 3}", "choose from scheme, degree, mesh, start, seed, options."),
+        ("{'tol': 3}", "choose from scheme, degree, mesh, start, seed, options,"),
         ("{'options': 3}", "options in DEFAULTS is no mapping"),
         ("{'mesh': -1}", "positive"),
         ("{'scheme': 'radua'}", "did you mean 'radau'?"),

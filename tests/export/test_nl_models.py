@@ -18,8 +18,13 @@ from tests.export.compare import assert_same
 pytest.importorskip("pyomo.environ")
 pytest.importorskip("pounce")
 ROOT = Path(__file__).parents[2]
-MODELS = sorted(p.stem for p in (ROOT / "models").glob("*.py") if p.stem != "__init__")
+MODELS = sorted(  # layered networks are trained on samples; they are no NLP of this kind
+    p.stem
+    for p in (ROOT / "models").glob("*.py")
+    if p.stem != "__init__" and "LayeredProblem" not in p.read_text(encoding="utf-8")
+)
 TIGHT = {"tol": 1e-9}
+SEVERAL = {"van_der_pol_stiff"}  # optima: a parameter of a relaxation oscillation, on a coarse mesh
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -30,7 +35,7 @@ def test_the_same_optimum_from_two_readers(name, tmp_path):
     reference = cc.fit(module.problem(), options=options, **defaults)
     nlp = reference.nlp
     # networks have many local optima: the readers start in the basin of ours, without multipliers
-    values = reference if len(nlp.layout.weights) else "start"
+    values = reference if len(nlp.layout.weights) or name in SEVERAL else "start"
     file = write_nl(nlp, tmp_path / "m.nl", values, multipliers=False)
     assert_same(nlp, file, read_nl(file.path), *_point(nlp), tolerance=1e-9)
     ours = solve_nl(file.path, options)

@@ -54,7 +54,7 @@ def decision_regions(refinement: LayerRefinement) -> Figure:
     shown = _chosen(len(refinement.cycles))
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
-    figure = style.new_figure(2.6 * columns + 0.3, 2.75 * rows + 0.55)
+    figure = style.new_figure(2.6 * columns + 0.3, 2.5 * rows + 0.5)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     part = "validation" if refinement.problem.validation is not None else "training"
     samples = refinement.problem.parts[part]
