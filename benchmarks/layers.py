@@ -1,6 +1,6 @@
 """Layers where they pay, against fixed depths: accuracy, layers and training cost.
 
-    OMP_NUM_THREADS=1 python benchmarks/layers.py           # eight seeds: six minutes on one core
+    OMP_NUM_THREADS=1 python benchmarks/layers.py           # eight seeds: five minutes on one core
     python benchmarks/layers.py --quick                     # half a minute: 300 samples, two seeds
     python benchmarks/layers.py --trainer barzilai-borwein
 
@@ -119,9 +119,9 @@ def longest(rng: np.random.Generator, steps: np.ndarray) -> int:
 
 
 METHODS: dict[str, tuple[Callable, dict]] = {
-    "refined, freedom": (refined, {}),
-    "refined, freedom, one a cycle": (refined, {"rule": "fixed"}),
-    "refined, error": (refined, {"indicator": "error"}),
+    "refined, error": (refined, {}),
+    "refined, freedom": (refined, {"indicator": "freedom"}),
+    "refined, freedom, one a cycle": (refined, {"indicator": "freedom", "rule": "fixed"}),
     "uniform doubling": (refined, {"rule": "uniform"}),
     "control: at random": (blind, {"pick": at_random}),
     "control: the longest": (blind, {"pick": longest}),

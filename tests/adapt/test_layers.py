@@ -21,6 +21,7 @@ from collocode.reduced import (
     Regularisation,
     Samples,
     SquaredLoss,
+    donut2d,
     load_training,
     predict,
     squares2d,
@@ -92,8 +93,10 @@ def test_table(found: Any) -> None:
     table = found.table()
     assert list(table["layers"]) == [cycle.layers for cycle in found.cycles]
     assert table["seconds"].sum() == pytest.approx(found.seconds)
-    assert np.isfinite(table["effectivity"]).all()
-    assert found.table(effectivity=False)["effectivity"].isna().all()
+    assert np.isfinite(table["flow"]).all()
+    assert found.table(flow=False)["flow"].isna().all()
+    assert found.reference is None  # 50 iterations leave no weights optimal
+    assert table["effectivity"].isna().all()
     assert table["work"].sum() == found.work
     assert "layer budget used up; layers 1 2" in repr(found)
 
@@ -117,9 +120,23 @@ def test_tolerance_is_reached_and_true() -> None:
     assert done.success
     assert done.indicator == "error"
     assert abs(done.estimate.error) <= 1e-5 < abs(done.cycles[0].estimate.error)
-    table = done.table()
-    assert table["effectivity"].between(0.5, 2.0).all()
-    assert table["effectivity"].iloc[-1] == pytest.approx(1.0, abs=0.1)
+    index = done.table()["effectivity"]
+    assert np.isnan(index.iloc[-1])  # the reference itself
+    assert index.iloc[:-1].between(0.5, 2.0).all()
+    assert index.iloc[-2] == pytest.approx(1.0, abs=0.1)
+    assert done.table()["flow"].iloc[-1] == pytest.approx(done.estimate.corrected, abs=1e-7)
+
+
+def test_a_small_estimate_alone_is_not_believed() -> None:
+    """One network, or weights that are not optimal: the tolerance does not count as reached."""
+    one = refine_layers(convex(), tol=1.0, max_cycles=1, iterations=300)
+    assert one.status is Status.CYCLES
+    rough = refine_layers(convex(), tol=1.0, max_cycles=3, iterations=2)
+    assert not rough.estimate.stationary
+    assert rough.status is Status.CYCLES
+    two = refine_layers(convex(), tol=1.0, max_cycles=3, iterations=300)
+    assert two.status is Status.REACHED
+    assert len(two.cycles) == 2
 
 
 @pytest.mark.parametrize(
@@ -217,3 +234,16 @@ def test_each_verb_names_the_other() -> None:
     with pytest.raises(cc.InputError, match=r"for dynamics there is collocode\.refine"):
         refine_layers(small()[0])  # type: ignore[arg-type]
     assert cc.refine_layers is refine_layers
+
+
+def test_effectivity_of_a_trained_classifier() -> None:
+    """Against the optimum of finer networks that were trained again, from a coarse one on."""
+    samples, validation = donut2d(n=150)
+    network = LayeredNetwork(2, 1, 3, cc.Mesh.uniform(0.0, 2.0, 8), lift="pad")
+    penalties = Regularisation(0.02, 0.02)
+    problem = LayeredProblem(network, samples, LogisticLoss(), penalties, validation)
+    done = refine_layers(problem, max_layers=40, iterations=2000, stall=None, rule="uniform")
+    table = done.table()
+    assert all(cycle.estimate.stationary for cycle in done.cycles)
+    assert table["effectivity"].iloc[:-1].between(0.5, 2.0).all(), table["effectivity"]
+    assert table["validation"].iloc[-1] > 0.85

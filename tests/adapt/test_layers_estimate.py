@@ -203,7 +203,7 @@ def test_bad_requests() -> None:
         )
     with pytest.raises(cc.InputError, match="another network or other samples"):
         estimate_layers(objective, theta, np.zeros((2, 2, 2)))
-    with pytest.raises(cc.InputError, match="unknown indicator 'curvature'; choose from freedom"):
+    with pytest.raises(cc.InputError, match="unknown indicator 'curvature'; choose from error"):
         estimate_layers(objective, theta).indicators("curvature")
     linear = replace(
         objective, network=replace(objective.network, block=block("residual", "linear"))

@@ -53,7 +53,7 @@ def refine_layers(
     rule: str = "dorfler",
     theta: float = 0.5,
     number: int = 1,
-    indicator: str | None = None,
+    indicator: str = "error",
     stall: int | None = 3,
     gain: float = 0.02,
     iterations: int = 100,
@@ -74,11 +74,12 @@ def refine_layers(
     problem : network to begin with, samples, loss, validation.
     trainer : as for `collocode.reduced.train`.
     tol : bound of the estimated discretization error of the objective; None leaves it to validation.
+        It counts as reached if the weights are optimal and the network before, corrected by its
+        estimate, agrees: so train long enough (``iterations``, ``tolerance``).
     max_layers, max_cycles, seconds : budget.
     rule, theta, number : as for `collocode.adapt.marking.mark`.
-    indicator : what is marked: ``freedom``, layers whose halves want weights of their own; ``error``,
-        layers that the discretization error comes from.  None takes the error if there is a ``tol``
-        or if a basis ties the layers' weights together, else the freedom.
+    indicator : what is marked: ``error``, layers that the discretization error comes from; ``freedom``,
+        layers whose halves want weights of their own.
     stall : cycles without a better validation score after which it stops; None goes on.
     gain : share of the validation error (one less accuracy) that a better score has to take away.
     iterations, tolerance, patience : limits of every cycle's training; see `collocode.reduced.Limits`.
@@ -117,8 +118,8 @@ def refine_layers(
         )
     problem, weights = _first(problem, start, seed)
     loop = _Loop(problem, _method(trainer), tol, max_layers, max_cycles, rule, theta, number)
-    kind = _indicator(problem.network, indicator, tol)
-    loop = replace(loop, indicator=kind, stall=stall, gain=gain, seconds=seconds)
+    _check_indicator(problem.network, indicator)
+    loop = replace(loop, indicator=indicator, stall=stall, gain=gain, seconds=seconds)
     loop = replace(loop, on_cycle=on_cycle, callback=callback, checkpoint=checkpoint)
     limits = {"iterations": iterations, "tolerance": tolerance, "patience": patience}
     loop = replace(loop, limits=limits)
@@ -148,19 +149,14 @@ def _method(trainer: str | Trainer) -> str | Trainer:
     return replace(named, warm=True) if isinstance(named, Simultaneous) else trainer
 
 
-def _indicator(network: LayeredNetwork, kind: str | None, tol: float | None) -> str:
-    """Return what is marked."""
-    free = one_each(network)
-    if kind is None:
-        return "freedom" if free and tol is None else "error"
+def _check_indicator(network: LayeredNetwork, kind: str) -> None:
     if kind not in INDICATORS:
         raise InputError(f"unknown indicator {kind!r}; choose from {', '.join(INDICATORS)}.")
-    if kind == "freedom" and not free:
+    if kind == "freedom" and not one_each(network):
         raise InputError(
             f"with the basis {network.time_basis!r} a bisected layer gets no weights of its own, so "
             "there is no freedom to estimate; take indicator='error'."
         )
-    return kind
 
 
 @dataclass(frozen=True)
@@ -175,7 +171,7 @@ class _Loop:
     rule: str
     theta: float
     number: int
-    indicator: str = "freedom"
+    indicator: str = "error"
     stall: int | None = None
     gain: float = 0.0
     seconds: float = float("inf")
@@ -268,7 +264,7 @@ class _Loop:
         ends = [
             (trained is TrainingStatus.INTERRUPTED, Status.INTERRUPTED),
             (trained is TrainingStatus.FAILED, Status.FAILED),
-            (self._reached(e), Status.REACHED),
+            (self._reached(cycles), Status.REACHED),
             (trained is TrainingStatus.TIME_LIMIT or spent >= self.seconds, Status.TIME),
             (stalled(cycles, self.stall, self.gain), Status.STALLED),
             (len(cycles) >= self.max_cycles, Status.CYCLES),
@@ -279,10 +275,15 @@ class _Loop:
         marked = self._marked(e)
         return (marked, None) if len(marked) else (nothing, Status.BUDGET)
 
-    def _reached(self, e: LayerEstimate) -> bool:
-        if self.tol is None:
+    def _reached(self, cycles: list[LayerCycle]) -> bool:
+        """Whether the estimate is small, and the network before agrees: else it may be so by luck."""
+        e = cycles[-1].estimate
+        if self.tol is None or len(cycles) < 2 or not e.stationary:
             return False
-        return abs(e.error) <= self.tol and e.magnitude <= _CANCELLING * self.tol
+        before = cycles[-2].estimate
+        small = abs(e.error) <= self.tol and e.magnitude <= _CANCELLING * self.tol
+        agree = before.stationary and abs(e.corrected - before.corrected) <= self.tol
+        return small and agree
 
     def _marked(self, e: LayerEstimate) -> Index:
         """Layers to bisect, the largest indicators first if the budget is short."""

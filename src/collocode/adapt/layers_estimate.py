@@ -13,8 +13,13 @@ adjoint equation, are the same number, and for weights constant on the layer
 states and multipliers are all that is needed.  The other blocks, and weights that vary inside a layer,
 take :math:`\tau_n` from two half-steps, :math:`\tau_n=\frac{2^p}{2^p-1}(\Phi_{h/2}\Phi_{h/2}-\Phi_h)(x_n)`.
 
-The control part :math:`\tfrac12\rho_u` is zero where ∇J = 0 and every layer has weights of its own.  So
-the η do not see what a finer mesh is often wanted for: halves whose weights may *differ*.  A residual of
+What they estimate depends on the weights.  Optimal ones make the control part
+:math:`\tfrac12\rho_u` zero, if every layer has its own, and Σ η estimates min J over fine layers less
+min J_h, to third order in the differences of states, adjoints *and weights*.  Weights that stay as they
+are: J of their flow less J_h, to first order only.  Trained weights make use of long steps, so that the
+flow with the same weights can be far away though the estimate of min J is good.
+
+The η do not see what a finer mesh is often wanted for: halves whose weights may *differ*.  A residual of
 their own tells that: with :math:`d_n` the derivative of J as the first half of layer n gets the weights
 :math:`(K_n,b_n)+\delta` and the second :math:`(K_n,b_n)-\delta`, for all layers at once
 
@@ -46,7 +51,7 @@ from ..reduced.refinement import bisect, one_each
 from .layers_freedom import Halves, freedom_of
 
 Array = NDArray[np.float64]
-INDICATORS = ("freedom", "error")
+INDICATORS = ("error", "freedom")
 _ORDERS = {ResidualBlock: 1, HamiltonianBlock: 1, RungeKuttaBlock: 4}
 
 
@@ -58,7 +63,7 @@ class LayerEstimate:
     ----------
     value : J of the network.
     mesh : (N+1,) layer boundaries.
-    error_parts : (N,) η, signed; their sum estimates J of the flow with these weights, less J.
+    error_parts : (N,) η, signed; their sum estimates the error, exact less discrete.
     freedom : (N,) γ, squared slope of J by weights that differ in a layer's halves; zero where a basis
         ties the layers' weights together.
     gradient_norm : ‖∇J‖₂.  While it is not small, the weights are not optimal, and re-training alone
@@ -83,7 +88,7 @@ class LayerEstimate:
 
     @property
     def error(self) -> float:
-        """Sum of the η: J of the continuous flow with these weights, less J."""
+        """Sum of the η, exact less discrete value: of min J, if the weights are optimal."""
         return float(self.error_parts.sum())
 
     @property
@@ -115,7 +120,7 @@ class LayerEstimate:
         raise InputError(f"unknown indicator {kind!r}; choose from {', '.join(INDICATORS)}.")
 
     def effectivity(self, reference: float) -> float:
-        """Estimate over error, given J of the flow; see `flow_value`."""
+        """Estimate over error, given the exact value, of fine layers."""
         gap = reference - self.value
         return self.error / gap if gap else float("nan")
 

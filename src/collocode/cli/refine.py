@@ -73,8 +73,8 @@ def refine(
     indicator: Annotated[
         str | None,
         typer.Option(
-            help="freedom (layers whose halves want weights of their own) or error (layers that the "
-            "discretization error comes from); freedom without --tol, error with it.",
+            help="error (layers that the discretization error comes from; the default) or freedom "
+            "(layers whose halves want weights of their own).",
             rich_help_panel=LAYERS,
         ),
     ] = None,

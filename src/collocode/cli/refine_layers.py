@@ -130,7 +130,7 @@ def run_refine_layers(
     tables = [(run, run.table(), name) for run, name in runs]
     for run, table, name in tables:
         print_layers(output(), run, table, f"{problem.name}, layers refined ({name})")
-    warnings = warnings_of(found, tables[0][1])
+    warnings = warnings_of(found)
     for warning in warnings:
         say_warning(warning)
     if folder is not None:

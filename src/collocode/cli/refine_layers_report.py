@@ -14,13 +14,12 @@ import collocode
 from ..results.store import plain
 from .choices import Task
 from .summary import counted
-from .terminal import number, plain_table
+from .terminal import plain_table
 
 if TYPE_CHECKING:
     from ..adapt.layers_refinement import LayerRefinement
 
 _SHORTEST = 16  # characters that a layer mesh needs
-_USABLE = (0.5, 2.0)  # effectivities at which an estimate can be taken at its word
 
 
 def ruler(mesh: Any, length: int = 32) -> str:
@@ -39,10 +38,10 @@ def ruler(mesh: Any, length: int = 32) -> str:
 def print_layers(console: Console, run: LayerRefinement, table: pd.DataFrame, title: str) -> None:
     """Print a row a network, and how it ended; the layer mesh where there is room for it."""
     parts = [name for name in ("training", "validation", "test") if name in table]
-    length = min(32, console.width - 56 - 11 * len(parts))
+    length = min(32, console.width - 58 - 10 * len(parts))
     drawn = length >= _SHORTEST
     shown = plain_table(
-        *("layers", "objective", "estimated\nerror", "effec-\ntivity"),
+        *("layers", "objective", "estimated\nerror", "effec-\ntivity", "as a\nflow"),
         *(f"{run.metric}\n{part}" if part == parts[0] else f"\n{part}" for part in parts),
         *("evalu-\nations", "seconds", *(["  layer mesh"] if drawn else [])),
         title=title,
@@ -54,7 +53,10 @@ def print_layers(console: Console, run: LayerRefinement, table: pd.DataFrame, ti
         values = table.iloc[row]
         shown.add_row(
             *(str(cycle.layers), f"{values['objective']:.4g}", f"{values['estimate']:.1e}"),
-            number(values["effectivity"], 2),
+            *(
+                "" if pd.isna(values["effectivity"]) else f"{values['effectivity']:.2f}",
+                f"{values['flow']:.3g}",
+            ),
             *(f"{values[part]:.4f}" for part in parts),
             *(f"{values['evaluations']:.0f}", f"{values['seconds']:.2f}"),
             *(["  " + ruler(cycle.estimate.mesh, length)] if drawn else []),
@@ -71,25 +73,20 @@ def print_layers(console: Console, run: LayerRefinement, table: pd.DataFrame, ti
     console.print(Text(text, "green" if run.success else "red"), soft_wrap=True)
 
 
-def warnings_of(found: LayerRefinement, table: pd.DataFrame) -> list[str]:
-    """Say what the numbers do not: a tolerance missed, weights not optimal, steps too long."""
-    e, last, said = found.estimate, table.iloc[-1], []
+def warnings_of(found: LayerRefinement) -> list[str]:
+    """Say what the numbers do not: a tolerance missed, weights not optimal."""
+    e, said = found.estimate, []
     if found.tol is not None and not found.success:
         said.append(
             f"the tolerance {found.tol:g} was not reached ({found.status.value}): the estimated error "
-            f"is {abs(e.error):.1e}, Σ|η| {e.magnitude:.1e}; raise --max-elements, --max-cycles or "
-            "--stall, or the model's penalty on the weights."
+            f"is {abs(e.error):.1e}, Σ|η| {e.magnitude:.1e}; raise --iterations, --max-elements, "
+            "--max-cycles or --stall, or the model's penalty on the weights."
         )
     if not e.stationary:
         said.append(
             f"the last weights are not optimal (gradient {e.gradient_norm:.1e}, wanted "
-            f"{e.tolerance:.0e}), which the estimate does not count; --iterations trains longer."
-        )
-    low, high = _USABLE
-    if not low <= last["effectivity"] <= high:
-        said.append(
-            "the steps are too long for the estimated error to be taken as a number: effectivity "
-            f"{last['effectivity']:.2g} against the flow with the same weights."
+            f"{e.tolerance:.0e}), so the estimate shows where to refine and not how far the optimum "
+            "is; --iterations trains longer."
         )
     return said
 
