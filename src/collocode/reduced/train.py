@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..solvers.threads import one_blas_thread
 from .adam import Adam
 from .continuous import ContinuousObjective
 from .descent import SteepestDescent
@@ -104,7 +105,7 @@ def train(
     if earlier is not None:
         theta = earlier.theta
         memory = earlier.memory if earlier.trainer == method.name else {}
-    with run.interrupt:
+    with run.interrupt, one_blas_thread():  # a second thread waits more than it works here
         try:
             method.run(run, theta.copy(), memory)
         except Stop as stop:
