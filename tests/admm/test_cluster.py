@@ -162,7 +162,7 @@ def test_a_lost_scheduler_ends_the_run_and_it_can_be_resumed(
         "The checkpoint holds the last complete iteration; resume goes on from it."
     )
     cluster.close()
-    assert time.monotonic() - began < 20.0
+    assert time.monotonic() - began < 120.0  # it does not hang
     assert capfd.readouterr() == ("", "")
 
     again = case.run(InProcess(case.batches, case.settings), state=file.read(case.first))[0]
@@ -182,7 +182,7 @@ def test_a_wrong_address_is_named(case, impatient):
     began = time.monotonic()
     with pytest.raises(WorkerError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
         Cluster(case.batches, case.settings, scheduler="tcp://127.0.0.1:1")
-    assert time.monotonic() - began < 8.0
+    assert time.monotonic() - began < 60.0  # it does not hang
     with pytest.raises(cc.InputError, match="not 'nowhere'"):
         Cluster(case.batches, case.settings, scheduler="nowhere")
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -37,17 +36,14 @@ def test_workers_do_not_grow_with_the_number_of_batches():
     assert max(b - a for a, b in zip(few, many, strict=True)) < 9.0
 
 
-def test_a_batch_like_another_is_cheap(case):
+def test_a_batch_like_another_is_small(case):
     first = Subproblem(case.batches[0], case.settings)
     Subproblem(case.batches[1], case.settings, like=first.nlp)
     tracemalloc.start()
-    began = time.process_time()
     more = [Subproblem(b, case.settings, like=first.nlp) for b in case.batches * 5]
-    seconds = (time.process_time() - began) / len(more)
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size / len(more) < 100e3
-    assert seconds < 0.05  # 1 to 5 ms, several times that while memory is traced
 
 
 def test_a_solver_that_is_used_again_leaves_no_trail(case):
