@@ -193,6 +193,7 @@ def test_without_distributed_the_extra_is_named(case, monkeypatch):
         Cluster(case.batches, case.settings)
 
 
+@pytest.mark.slow  # the start of a LocalCluster depends on what else the machine does
 def test_a_cluster_of_our_own(case, undisturbed, capfd):
     executor = Cluster(case.batches, case.settings, 2, "local")
     level = logging.getLogger("distributed").level
