@@ -23,8 +23,7 @@ from .task import Answer, Task
 
 Array = NDArray[np.float64]
 _RESUME = " The checkpoint holds the last complete iteration; resume goes on from it."
-
-_TINY = 1e-12
+_TINY = 1e-12  # objectives below it are zero: a fit without noise and penalty
 
 
 @dataclass(frozen=True, eq=False)

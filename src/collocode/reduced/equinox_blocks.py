@@ -15,6 +15,7 @@ or a small residual convolution network.  Import needs ``collocode[learn]``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -55,9 +56,9 @@ class Block(eqx.Module):
     activation: str = eqx.field(static=True)
     name = "block"
 
+    @abstractmethod
     def features(self, x: jax.Array) -> jax.Array:
         """(S, T, F) what the linear map is applied to."""
-        raise NotImplementedError
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the stream behind the block."""

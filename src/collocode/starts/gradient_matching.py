@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import least_squares
-from threadpoolctl import ThreadpoolController
 
 from ..model.symbolic import Symbols, derivatives
 from ..model.varying import penalty_root
+from ..solvers.threads import one_blas_thread
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Place, Unknowns
 
@@ -49,7 +49,7 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
         return False
     try:
         # a second BLAS thread stalls on a busy machine and brings nothing at these sizes
-        with ThreadpoolController().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             found = least_squares(
                 fit.residual,
                 x[fit.free],
