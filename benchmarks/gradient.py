@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from collocode import Mesh
-from collocode.reduced import LayeredNetwork, LogisticLoss, Objective, Samples
+from collocode.layered import LayeredNetwork, LogisticLoss, Objective, Samples
 
 for count in (1000, 3000, 10_000, 30_000):
     rng = np.random.default_rng(0)

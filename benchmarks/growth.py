@@ -36,11 +36,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 import collocode as cc
-from collocode import reduced
-from collocode.adapt.grow import grow
-from collocode.adapt.growth import Growth
-from collocode.adapt.indicators import RandomPlace, Topological, random_rows
-from collocode.adapt.insertion import Insertion, deeper
+from collocode import layered
+from collocode.layered.growth.grow import grow
+from collocode.layered.growth.growth import Growth
+from collocode.layered.growth.indicators import RandomPlace, Topological, random_rows
+from collocode.layered.growth.insertion import Insertion, deeper
 from models import diabetes, digits, heat_conduction
 
 LAYERS = 6
@@ -63,24 +63,24 @@ class SamePlaceRandomRows(Topological):
         return replace(best, objective=grown, theta=theta, after=after, predicted=float("nan"))
 
 
-def spiral(seed: int, activation: str) -> reduced.LayeredProblem:
-    samples, validation = reduced.spiral2d(400, seed)
-    network = reduced.LayeredNetwork(
+def spiral(seed: int, activation: str) -> layered.LayeredProblem:
+    samples, validation = layered.spiral2d(400, seed)
+    network = layered.LayeredNetwork(
         2,
         1,
         4,
         cc.Mesh.uniform(0, 1, 1),
-        block=reduced.ResidualBlock(activation),
+        block=layered.ResidualBlock(activation),
         lift="pad",
     )
-    ridge = reduced.Regularisation(1e-4, 1e-4)
-    test = reduced.spiral2d(1000, seed + 1000)[1]
-    return reduced.LayeredProblem(
-        network, samples, reduced.LogisticLoss(), ridge, validation, test, "Spiral"
+    ridge = layered.Regularisation(1e-4, 1e-4)
+    test = layered.spiral2d(1000, seed + 1000)[1]
+    return layered.LayeredProblem(
+        network, samples, layered.LogisticLoss(), ridge, validation, test, "Spiral"
     )
 
 
-Maker = Callable[[int, str], reduced.LayeredProblem]
+Maker = Callable[[int, str], layered.LayeredProblem]
 PROBLEMS: dict[str, tuple[Maker, int]] = {  # with the iterations at every depth
     "heat conduction": (lambda s, a: heat_conduction.problem(seed=s, activation=a), 120),
     "diabetes": (lambda s, a: diabetes.problem(seed=s, activation=a), 40),
@@ -109,7 +109,7 @@ class Result:
     curve: np.ndarray
 
 
-def run(problem: reduced.LayeredProblem, method: object, iterations: int, seed: int) -> Result:
+def run(problem: layered.LayeredProblem, method: object, iterations: int, seed: int) -> Result:
     if method is not None:
         limits = {"max_layers": LAYERS, "iterations": iterations}
         never = {"stall": None, "tolerance": 0.0, "gradient_tolerance": 0.0}
@@ -121,7 +121,7 @@ def run(problem: reduced.LayeredProblem, method: object, iterations: int, seed: 
         network = replace(problem.network, mesh=cc.Mesh.uniform(0, LAYERS, LAYERS), basis=None)
         how = {"validation": problem.validation, "iterations": iterations * LAYERS, "seed": seed}
         objective = problem.with_network(network).objective
-        last = reduced.train(objective, **how, tolerance=0.0)
+        last = layered.train(objective, **how, tolerance=0.0)
         theta, history = last.best, last.history
         share = early = float("nan")
     error = problem.with_network(network).objective.score(theta, problem.test)
@@ -212,13 +212,13 @@ def draw(found: dict[str, dict[str, list[Result]]], path: Path) -> None:
 
 def blocks(seeds: int) -> None:
     """Digits by tokens of 2 x 2 pixels: 20 epochs, one block more or none, 20 epochs."""
-    from collocode.adapt.grow_blocks import train_stream
-    from collocode.adapt.topological_blocks import block_scores, insert_block, put_block
-    from collocode.reduced.equinox_blocks import stream_network
+    from collocode.layered.equinox_blocks import stream_network
+    from collocode.layered.growth.grow_blocks import train_stream
+    from collocode.layered.growth.topological_blocks import block_scores, insert_block, put_block
 
     rows: dict[str, list[tuple[float, float]]] = {}
     for seed in range(seeds):
-        samples, validation = reduced.dataset("digits", seed=seed)
+        samples, validation = layered.dataset("digits", seed=seed)
         first = stream_network(8, 10, 12, ("attention", "token"), patch=2, seed=seed)
         first, _ = train_stream(first, samples, validation, seed=seed)
         kinds = ("token", "attention", "convolution")

@@ -26,8 +26,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import collocode as cc
-from collocode.adapt.layers_refinement import best_of, stalled
-from collocode.reduced import LayeredProblem, Training, bisect, train
+from collocode.layered import LayeredProblem, Training, bisect, train
+from collocode.layered.refinement.result import best_of, stalled
 from collocode.solvers.threads import one_blas_thread
 from models import donut2d, spiral2d, squares2d
 

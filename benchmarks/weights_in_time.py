@@ -33,9 +33,9 @@ import _weights_tables as tables
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
+from collocode.layered.continuous import gradient_gap
 from collocode.numerics.bases import basis
-from collocode.reduced.continuous import gradient_gap
 from models import convection_diffusion_reaction as own
 
 LAYERS = 12
@@ -53,8 +53,8 @@ class Study:
     """A data set with the settings that were chosen for it."""
 
     name: str
-    parts: tuple[reduced.Samples, reduced.Samples, reduced.Samples]
-    penalty: reduced.Regularisation
+    parts: tuple[layered.Samples, layered.Samples, layered.Samples]
+    penalty: layered.Regularisation
     iterations: int
     rounds: int  # of L-BFGS
     epochs: int = 0  # of Adam; 0 leaves it out
@@ -64,32 +64,32 @@ class Study:
     small: int = 0  # a width at which all weights together are fewer than 2000
     stored: tuple[str, ...] = ()  # errors that the public code's stored runs state
 
-    def objective(self, kind: str, order: int, width: int | None = None) -> reduced.Objective:
+    def objective(self, kind: str, order: int, width: int | None = None) -> layered.Objective:
         mesh = cc.Mesh.uniform(0.0, self.depth, LAYERS)
         time_basis = basis(kind, order, (0.0, self.depth), points=mesh)
         train = self.parts[0]
-        network = reduced.LayeredNetwork(
+        network = layered.LayeredNetwork(
             train.inputs, train.Y.shape[1], width or self.width, mesh, time_basis, lift="opening"
         )
-        return reduced.Objective(network, train, regularisation=self.penalty)
+        return layered.Objective(network, train, regularisation=self.penalty)
 
 
 def cdr(path: Path) -> Study:
-    samples = reduced.read_samples(path, "Y", "C", transpose=True)
-    parts = reduced.split_samples(samples, 400, 200, 200, seed=None)
-    penalty = reduced.Regularisation(1e-3, 1e-5, 1e-3)
+    samples = layered.read_samples(path, "Y", "C", transpose=True)
+    parts = layered.split_samples(samples, 400, 200, 200, seed=None)
+    penalty = layered.Regularisation(1e-3, 1e-5, 1e-3)
     stored = ("free .0216", "Legendre .0131", "monomial .0215")
     return Study("CDR", parts, penalty, 40, 600, 1500, small=9, stored=stored)
 
 
 def elm(path: Path) -> Study:
-    arrays = reduced.read_arrays(path)
+    arrays = layered.read_arrays(path)
     rows = (arrays[f"id{part}"] for part in ("train", "val", "test"))
-    parts = reduced.split_samples(reduced.read_samples(path, "xall", "yall"), *rows, first=1)
-    ranges = reduced.Scaling(*arrays["paramrange"].T)
-    penalty = reduced.Regularisation(1e-6, 1e-5, 1e-6)
+    parts = layered.split_samples(layered.read_samples(path, "xall", "yall"), *rows, first=1)
+    ranges = layered.Scaling(*arrays["paramrange"].T)
+    penalty = layered.Regularisation(1e-6, 1e-5, 1e-6)
     stored = ("free .2725", "Legendre .249", "monomial .273")
-    return Study("ELM", reduced.scale_parts(parts, ranges)[0], penalty, 20, 400, stored=stored)
+    return Study("ELM", layered.scale_parts(parts, ranges)[0], penalty, 20, 400, stored=stored)
 
 
 def generated() -> Study:
@@ -107,7 +107,7 @@ def affine(study: Study) -> dict[str, float]:
 
 def errors(outputs: list[np.ndarray], study: Study) -> dict[str, float]:
     found = {
-        part: reduced.relative_error(u, samples.Y)
+        part: layered.relative_error(u, samples.Y)
         for part, u, samples in zip(
             ("train", "validation", "test"), outputs, study.parts, strict=True
         )
@@ -123,12 +123,12 @@ def measured(
     how = dict(how)
     objective = study.objective(*kind, how.pop("width", None))
     if how.pop("continuous", False):
-        objective = reduced.ContinuousObjective.of(objective, rtol=1e-4, atol=1e-6)
+        objective = layered.ContinuousObjective.of(objective, rtol=1e-4, atol=1e-6)
         objective.gradient(objective.network.initial(seed))  # compiled before the clock starts
         objective = replace(objective, work=type(objective.work)())
     clock: list[float] = []
     began = time.process_time()
-    done = reduced.train(
+    done = layered.train(
         objective,
         trainer,
         validation=study.parts[1],
@@ -145,7 +145,7 @@ def measured(
     if work is not None:
         passes = work.forward + work.backward
     coefficients = network.slices["coefficients"]
-    lost = done.status is reduced.TrainingStatus.FAILED or not np.isfinite(found["test"])
+    lost = done.status is layered.TrainingStatus.FAILED or not np.isfinite(found["test"])
     row = {
         "data": study.name,
         "trainer": done.trainer if work is None else f"{done.trainer}, OTD",
@@ -179,7 +179,7 @@ def plan(study: Study, quick: bool) -> list[tuple[str, tuple[str, int], object, 
     runs += [(label, kind, "lbfgs", rounds) for label, kind in FIRST_ORDER.items()]
     if study.epochs:
         epochs = {"iterations": max(10, int(share * study.epochs)), "every": 5}
-        adam = reduced.Adam(study.rate)
+        adam = layered.Adam(study.rate)
         runs += [(label, kind, adam, epochs) for label, kind in FIRST_ORDER.items()]
         batches = {"iterations": max(3, int(share * study.epochs / 5))}
         runs.append(("Legendre 3, batches of 50", legendre, replace(adam, batch=50), batches))

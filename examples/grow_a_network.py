@@ -1,22 +1,22 @@
 """Where does a network want another layer, and what does that layer bring?"""
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
-samples, validation = reduced.spiral2d(400)
-first = reduced.LayeredNetwork(
+samples, validation = layered.spiral2d(400)
+first = layered.LayeredNetwork(
     inputs=2,
     outputs=1,
     width=4,
     mesh=cc.Mesh.uniform(0, 1, 1),
-    block=reduced.ResidualBlock("silu_tanh"),
+    block=layered.ResidualBlock("silu_tanh"),
     lift="pad",
 )
-problem = reduced.LayeredProblem(
+problem = layered.LayeredProblem(
     first,
     samples,
-    reduced.LogisticLoss(),
-    reduced.Regularisation(1e-4, 1e-4),
+    layered.LogisticLoss(),
+    layered.Regularisation(1e-4, 1e-4),
     validation=validation,
     name="Spiral",
 )

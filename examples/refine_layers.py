@@ -1,15 +1,15 @@
 """Where does the next layer pay? Train, estimate, bisect, train on."""
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
-samples, validation = reduced.spiral2d(n=500, seed=0)
-network = reduced.LayeredNetwork(inputs=2, outputs=1, width=2, mesh=cc.Mesh.uniform(0, 5, 2))
-problem = reduced.LayeredProblem(
+samples, validation = layered.spiral2d(n=500, seed=0)
+network = layered.LayeredNetwork(inputs=2, outputs=1, width=2, mesh=cc.Mesh.uniform(0, 5, 2))
+problem = layered.LayeredProblem(
     network,
     samples,
-    reduced.LogisticLoss(),
-    reduced.Regularisation(1e-3, 1e-3),
+    layered.LogisticLoss(),
+    layered.Regularisation(1e-3, 1e-3),
     validation=validation,
 )
 
@@ -19,6 +19,6 @@ for name, run in (("adaptive", found), ("uniform", found.uniform)):
     print(f"{name}: begins with {run.cycles[0].layers} layers, at most {run.cycles[-1].layers}")
 
 # the estimate alone, for a network that was trained otherwise
-trained = reduced.train(problem.objective, "lbfgs", validation=validation, iterations=100)
+trained = layered.train(problem.objective, "lbfgs", validation=validation, iterations=100)
 estimate = cc.estimate_layers(problem.objective, trained.theta)
 print(f"{len(estimate.error_parts)} indicators of error, {len(estimate.freedom)} of freedom")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from collocode import reduced
+from collocode import layered
 from models import convection_diffusion_reaction as model
 
 for basis, order in [("constant", 0), ("legendre", 1), ("legendre", 3), ("layers", 0)]:
     problem = model.problem(basis=basis, order=order)
-    done = reduced.train(
+    done = layered.train(
         problem.objective, "gauss-newton", validation=problem.validation, iterations=25, seed=0
     )
     error = problem.objective.score(done.best, problem.test)

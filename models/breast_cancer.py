@@ -13,7 +13,7 @@ scikit-learn.
 """
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DEFAULTS = {"iterations": 60}
 
@@ -25,7 +25,7 @@ def problem(
     activation: str = "tanh",
     penalty: float = 1e-2,
     data_seed: int = 0,
-) -> reduced.LayeredProblem:
+) -> layered.LayeredProblem:
     """Tell malignant from benign.
 
     layers: of the first network
@@ -35,21 +35,21 @@ def problem(
     penalty: of the weights' squares, integrated over depth, of opening and read-out
     data_seed: of the split
     """
-    training, rest = reduced.dataset("breast_cancer", data_seed)
+    training, rest = layered.dataset("breast_cancer", data_seed)
     validation, test = rest.split(len(rest) // 2, seed=data_seed)
-    network = reduced.LayeredNetwork(
+    network = layered.LayeredNetwork(
         inputs=training.inputs,
         outputs=1,
         width=width,
         mesh=cc.Mesh.uniform(0.0, depth, layers),
-        block=reduced.ResidualBlock(activation),
+        block=layered.ResidualBlock(activation),
         lift="opening",
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network,
         training,
-        reduced.LogisticLoss(),
-        reduced.Regularisation(penalty, penalty, penalty),
+        layered.LogisticLoss(),
+        layered.Regularisation(penalty, penalty, penalty),
         validation=validation,
         test=test,
         name="Breast cancer",

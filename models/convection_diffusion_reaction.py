@@ -13,7 +13,7 @@ that are polynomials in time and Gauss-Newton with the read-out eliminated, is t
 from pathlib import Path
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DATA = Path(__file__).parent / "data"
 FEATURES, TARGETS = "log_D:c_in", "c1:c12"
@@ -31,7 +31,7 @@ def problem(
     order: int = 3,
     block: str = "residual",
     regularisation: float = 1e-6,
-) -> reduced.LayeredProblem:
+) -> layered.LayeredProblem:
     """Learn the map from parameters to concentrations.
 
     data: CSV with the columns log_D ... c_in and c1 ... c12
@@ -44,26 +44,26 @@ def problem(
     block: residual, hamiltonian or rk4
     regularisation: strength of the L2 penalty on weights and opening
     """
-    samples = reduced.read_samples(data, FEATURES, TARGETS)
+    samples = layered.read_samples(data, FEATURES, TARGETS)
     train, validation = samples.split(300, seed=0)
-    unseen = reduced.read_samples(test, FEATURES, TARGETS)
-    (train, validation, unseen), _, _ = reduced.scale_parts(
+    unseen = layered.read_samples(test, FEATURES, TARGETS)
+    (train, validation, unseen), _, _ = layered.scale_parts(
         (train, validation, unseen), targets=False
     )
     mesh = cc.Mesh.uniform(0.0, depth, layers)
-    network = reduced.LayeredNetwork(
+    network = layered.LayeredNetwork(
         inputs=train.inputs,
         outputs=train.Y.shape[1],
         width=width,
         mesh=mesh,
-        basis=reduced.weight_basis(basis, order, mesh),
-        block=reduced.block(block),
+        basis=layered.weight_basis(basis, order, mesh),
+        block=layered.block(block),
         lift="opening",
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network,
         train,
-        regularisation=reduced.Regularisation(regularisation, 1e-6, regularisation),
+        regularisation=layered.Regularisation(regularisation, 1e-6, regularisation),
         validation=validation,
         test=unseen,
         name="Convection, diffusion, reaction",

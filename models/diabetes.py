@@ -7,14 +7,14 @@ Source: Efron, Hastie, Johnstone & Tibshirani, Ann. Statist. 32 (2004), as in sc
 """
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DEFAULTS = {"iterations": 40}
 
 
 def problem(
     layers: int = 1, activation: str = "silu_tanh", penalty: float = 1e-3, seed: int = 0
-) -> reduced.LayeredProblem:
+) -> layered.LayeredProblem:
     """Grow from few layers.
 
     layers: of the first network.
@@ -22,20 +22,20 @@ def problem(
     penalty: of the weights' squares.
     seed: of the split.
     """
-    train, rest = reduced.dataset("diabetes", seed=seed)
+    train, rest = layered.dataset("diabetes", seed=seed)
     validation, test = rest.split(len(rest) // 2, seed=seed)
-    network = reduced.LayeredNetwork(
+    network = layered.LayeredNetwork(
         train.inputs,
         1,
         train.inputs,
         cc.Mesh.uniform(0, layers, layers),
-        block=reduced.ResidualBlock(activation),
+        block=layered.ResidualBlock(activation),
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network,
         train,
-        reduced.SquaredLoss(),
-        reduced.Regularisation(penalty, penalty, penalty),
+        layered.SquaredLoss(),
+        layered.Regularisation(penalty, penalty, penalty),
         validation=validation,
         test=test,
         name="Diabetes",

@@ -7,7 +7,7 @@ Source: Alpaydin & Kaynak, optical recognition of handwritten digits (UCI, 1998)
 """
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DEFAULTS = {"iterations": 40}
 
@@ -18,7 +18,7 @@ def problem(
     activation: str = "silu_tanh",
     penalty: float = 1e-4,
     seed: int = 0,
-) -> reduced.LayeredProblem:
+) -> layered.LayeredProblem:
     """Grow from few layers.
 
     width: features behind the opening layer.
@@ -27,21 +27,21 @@ def problem(
     penalty: of the weights' squares.
     seed: of the split.
     """
-    train, rest = reduced.dataset("digits", seed=seed)
+    train, rest = layered.dataset("digits", seed=seed)
     validation, test = rest.split(len(rest) // 2, seed=seed)
-    network = reduced.LayeredNetwork(
+    network = layered.LayeredNetwork(
         train.inputs,
         10,
         width,
         cc.Mesh.uniform(0, layers, layers),
-        block=reduced.ResidualBlock(activation),
+        block=layered.ResidualBlock(activation),
         lift="opening",
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network,
         train,
-        reduced.SoftmaxLoss(),
-        reduced.Regularisation(penalty, penalty, penalty),
+        layered.SoftmaxLoss(),
+        layered.Regularisation(penalty, penalty, penalty),
         validation=validation,
         test=test,
         name="Digits",

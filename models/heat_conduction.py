@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DATA = Path(__file__).parent / "data"
 FEATURES = 8
@@ -29,7 +29,7 @@ def problem(
     activation: str = "silu_tanh",
     penalty: float = 1e-5,
     seed: int = 0,
-) -> reduced.LayeredProblem:
+) -> layered.LayeredProblem:
     """Grow from few layers.
 
     samples: rows to train with, of 400; the rest validates.
@@ -45,22 +45,22 @@ def problem(
     )
     scale = rows[:, FEATURES:].std()
     every, test = (
-        reduced.Samples(table[:, :FEATURES], table[:, FEATURES:] / scale) for table in (rows, tests)
+        layered.Samples(table[:, :FEATURES], table[:, FEATURES:] / scale) for table in (rows, tests)
     )
     train, validation = every.split(samples, seed=seed)
-    network = reduced.LayeredNetwork(
+    network = layered.LayeredNetwork(
         FEATURES,
         every.Y.shape[1],
         width,
         cc.Mesh.uniform(0, layers, layers),
-        block=reduced.ResidualBlock(activation),
+        block=layered.ResidualBlock(activation),
         lift="none" if width == FEATURES else "pad",
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network,
         train,
-        reduced.SquaredLoss(),
-        reduced.Regularisation(penalty, penalty, penalty),
+        layered.SquaredLoss(),
+        layered.Regularisation(penalty, penalty, penalty),
         validation=validation,
         test=test,
         name="Heat conduction",

@@ -12,7 +12,7 @@ J. Comput. Dyn. 6 (2019) 171.
 """
 
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 
 def problem(
@@ -24,7 +24,7 @@ def problem(
     activation: str = "tanh",
     penalty: float = 1e-4,
     data_seed: int = 0,
-) -> reduced.LayeredProblem:
+) -> layered.LayeredProblem:
     """Tell two classes apart.
 
     samples: points of either part, training and validation
@@ -36,20 +36,20 @@ def problem(
     penalty: of the weights' squares, integrated over depth, and of the read-out's
     data_seed: of the points
     """
-    training, validation = reduced.spiral2d(samples, data_seed)
-    network = reduced.LayeredNetwork(
+    training, validation = layered.spiral2d(samples, data_seed)
+    network = layered.LayeredNetwork(
         inputs=2,
         outputs=1,
         width=width,
         mesh=cc.Mesh.uniform(0.0, depth, layers),
-        block=reduced.block(block, activation),
+        block=layered.block(block, activation),
         lift="none" if width == 2 else "pad",
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network,
         training,
-        reduced.LogisticLoss(),
-        reduced.Regularisation(penalty, penalty, penalty),
+        layered.LogisticLoss(),
+        layered.Regularisation(penalty, penalty, penalty),
         validation=validation,
         name="Spiral",
         source="Benning et al., J. Comput. Dyn. 6 (2019) 171",

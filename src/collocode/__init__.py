@@ -83,23 +83,23 @@ __version__ = _version("collocode")
 
 
 _LATER = {  # layered networks: loaded when they are asked for
-    "Growth": "adapt.growth",
-    "GrowthStatus": "adapt.growth",
-    "LayerEstimate": "adapt.layers_estimate",
-    "LayerRefinement": "adapt.layers_refinement",
-    "TopologicalDerivative": "adapt.topological",
-    "estimate_layers": "adapt.layers_estimate",
-    "grow": "adapt.grow",
-    "load_growth": "adapt.growth_store",
-    "refine_layers": "adapt.layers",
-    "save_growth": "adapt.growth_store",
-    "topological_derivative": "adapt.topological",
+    "Growth": "layered.growth.growth",
+    "GrowthStatus": "layered.growth.growth",
+    "LayerEstimate": "layered.refinement.estimate",
+    "LayerRefinement": "layered.refinement.result",
+    "TopologicalDerivative": "layered.growth.topological",
+    "estimate_layers": "layered.refinement.estimate",
+    "grow": "layered.growth.grow",
+    "load_growth": "layered.growth.store",
+    "refine_layers": "layered.refinement.refine_layers",
+    "save_growth": "layered.growth.store",
+    "topological_derivative": "layered.growth.topological",
 }
 
 
 def __getattr__(name: str) -> _Any:
-    """Load ``collocode.reduced``, ``collocode.relu`` and what belongs to them when asked for."""
-    if name in ("reduced", "relu"):
+    """Load ``collocode.layered``, ``collocode.relu`` and what belongs to them when asked for."""
+    if name in ("layered", "relu"):
         return _import_module(f"{__name__}.{name}")
     if name in _LATER:
         return getattr(_import_module(f"{__name__}.{_LATER[name]}"), name)

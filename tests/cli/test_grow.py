@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from collocode.adapt.growth_store import load_growth
 from collocode.cli.main import app
-from collocode.reduced import load_training
+from collocode.layered import load_training
+from collocode.layered.growth.store import load_growth
 from tests.cli.small_models import DECAY
 
 MODEL = '''"""Curve: how deep?"""
 import numpy as np
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DEFAULTS = {"iterations": 15}
 
@@ -26,12 +26,12 @@ def problem(activation: str = "silu_tanh", layers: int = 1):
     activation: of the layers
     """
     X = np.random.default_rng(0).uniform(-1.0, 1.0, (90, 2))
-    samples = reduced.Samples(X, np.sin(3.0 * X[:, :1]) * X[:, 1:])
+    samples = layered.Samples(X, np.sin(3.0 * X[:, :1]) * X[:, 1:])
     train, validation, test = samples.split(40, 25)
-    network = reduced.LayeredNetwork(
-        2, 1, 3, cc.Mesh.uniform(0, layers, layers), None, reduced.ResidualBlock(activation), "pad"
+    network = layered.LayeredNetwork(
+        2, 1, 3, cc.Mesh.uniform(0, layers, layers), None, layered.ResidualBlock(activation), "pad"
     )
-    return reduced.LayeredProblem(
+    return layered.LayeredProblem(
         network, train, validation=validation, test=test, name="Curve", source="made up"
     )
 '''

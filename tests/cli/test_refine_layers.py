@@ -12,13 +12,13 @@ from collocode.cli.main import app
 from collocode.cli.model_file import load_model
 from collocode.cli.refine_layers_report import ruler
 from collocode.errors import InputError
-from collocode.reduced import load_training
+from collocode.layered import load_training
 from tests.cli.small_models import DECAY
 
 SQUARES = '''
 """Squares: a small layered network."""
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DEFAULTS = {"iterations": 25, "seed": 1}
 
@@ -27,11 +27,11 @@ def problem(layers: int = 1, penalty: float = 1e-3, width: int = 2):
 
     layers: of the first network
     """
-    training, validation = reduced.squares2d(100)
-    network = reduced.LayeredNetwork(2, 1, width, cc.Mesh.uniform(0, 4, layers),
+    training, validation = layered.squares2d(100)
+    network = layered.LayeredNetwork(2, 1, width, cc.Mesh.uniform(0, 4, layers),
                                      lift="none" if width == 2 else "pad")
-    return reduced.LayeredProblem(network, training, reduced.LogisticLoss(),
-                                  reduced.Regularisation(penalty, penalty, penalty),
+    return layered.LayeredProblem(network, training, layered.LogisticLoss(),
+                                  layered.Regularisation(penalty, penalty, penalty),
                                   validation=validation, name="Squares", source="nowhere")
 '''
 

@@ -8,14 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from collocode.cli.main import app
-from collocode.reduced import Step, load_training
+from collocode.layered import Step, load_training
 from tests.cli.small_models import DECAY
 
 MODEL = '''
 """A bump learnt by a small network."""
 import numpy as np
 import collocode as cc
-from collocode import reduced
+from collocode import layered
 
 DEFAULTS = {"trainer": "lbfgs", "iterations": 30}
 
@@ -23,12 +23,12 @@ def problem(layers: int = 4, classes: bool = False, held: bool = True):
     """Learn it."""
     X = np.random.default_rng(0).uniform(-1.0, 1.0, (60, 2))
     Y = (X[:, 0] > X[:, 1]).astype(int) if classes else 1.0 + X[:, :1] * X[:, 1:]
-    samples = reduced.Samples(X, Y)
-    train, validation, test = reduced.split_samples(samples, 30, 15, 15)
-    network = reduced.LayeredNetwork(2, 1, 3, cc.Mesh.uniform(0, 2, layers), lift="pad")
-    loss = reduced.LogisticLoss() if classes else reduced.SquaredLoss()
+    samples = layered.Samples(X, Y)
+    train, validation, test = layered.split_samples(samples, 30, 15, 15)
+    network = layered.LayeredNetwork(2, 1, 3, cc.Mesh.uniform(0, 2, layers), lift="pad")
+    loss = layered.LogisticLoss() if classes else layered.SquaredLoss()
     parts = {"validation": validation, "test": test} if held else {}
-    return reduced.LayeredProblem(network, train, loss, reduced.Regularisation(1e-5, 1e-5),
+    return layered.LayeredProblem(network, train, loss, layered.Regularisation(1e-5, 1e-5),
                                   name="Bump", **parts)
 '''
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_bvp
 
-from collocode.reduced import train
-from collocode.reduced.baseline import affine_errors
+from collocode.layered import train
+from collocode.layered.baseline import affine_errors
 from models import convection_diffusion_reaction as model
 
 SCRIPT = Path(__file__).parents[2] / "models" / "data" / "make_convection_diffusion_reaction.py"

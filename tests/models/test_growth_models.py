@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from collocode.adapt.grow import grow
+from collocode.layered.growth.grow import grow
 from models import diabetes, digits, heat_conduction
 
 

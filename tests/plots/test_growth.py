@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.adapt.grow import grow
+from collocode.layered import LayeredNetwork, LayeredProblem, LogisticLoss, ResidualBlock, spiral2d
+from collocode.layered.growth.grow import grow
 from collocode.plots import growth_history, growth_scores
-from collocode.reduced import LayeredNetwork, LayeredProblem, LogisticLoss, ResidualBlock, spiral2d
 
 
 def made(indicator="topological", validation=True, **how):

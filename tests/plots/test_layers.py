@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.plots import decision_regions, layer_history, layer_mesh
-from collocode.plots.layers import has_regions
-from collocode.reduced import (
+from collocode.layered import (
     LayeredNetwork,
     LayeredProblem,
     LogisticLoss,
@@ -15,6 +13,8 @@ from collocode.reduced import (
     donut1d,
     squares2d,
 )
+from collocode.plots import decision_regions, layer_history, layer_mesh
+from collocode.plots.layers import has_regions
 
 
 def refined(samples, loss, outputs, validation=None, **how):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from collocode import Mesh
+from collocode.layered import LayeredNetwork, LogisticLoss, Objective, Samples, donut2d, train
 from collocode.plots import learning_curves
-from collocode.reduced import LayeredNetwork, LogisticLoss, Objective, Samples, donut2d, train
 
 
 def labels(figure):

@@ -17,14 +17,20 @@ from rich.text import Text
 
 import collocode
 
-from ..adapt.grow import grow
-from ..adapt.grow_dwr import Residuals
-from ..adapt.growth import Growth, GrowthCycle, GrowthStatus
-from ..adapt.growth_store import load_growth, save_growth
-from ..adapt.indicators import Indicator, RandomPlace, Sensitivity, Topological, indicator_of
 from ..errors import InputError
-from ..reduced.problem import LayeredProblem
-from ..reduced.training import Step
+from ..layered.growth.grow import grow
+from ..layered.growth.grow_dwr import Residuals
+from ..layered.growth.growth import Growth, GrowthCycle, GrowthStatus
+from ..layered.growth.indicators import (
+    Indicator,
+    RandomPlace,
+    Sensitivity,
+    Topological,
+    indicator_of,
+)
+from ..layered.growth.store import load_growth, save_growth
+from ..layered.problem import LayeredProblem
+from ..layered.trainers.training import Step
 from ..results.store import plain
 from .folder import Folder, Writer
 from .model_file import load_model

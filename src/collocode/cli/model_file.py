@@ -1,13 +1,13 @@
 """Model files: Python files that define ``problem(...)`` with keyword parameters.
 
-It returns a `collocode.Problem` or a `collocode.reduced.LayeredProblem`.
+It returns a `collocode.Problem` or a `collocode.layered.LayeredProblem`.
 
 For ``collocode relu`` they define ``surrogate(...)``, which returns a `collocode.relu.Surrogate`.
 
 A model that wants another mesh, scheme or start than the usual one says so beside ``problem`` in
 ``DEFAULTS``, keywords of `fit` such as ``{"scheme": "gauss", "mesh": 40, "start": "horizon"}``;
 options of the command line go before them, and from Python it is ``fit(problem(), **DEFAULTS)``.
-For a layered network they are keywords of `collocode.reduced.train`, and ``trainer``.
+For a layered network they are keywords of `collocode.layered.trainers.train`, and ``trainer``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..model.problem import Problem
 from .settings import Setting, settings_of
 
 if TYPE_CHECKING:
-    from ..reduced import LayeredProblem
+    from ..layered import LayeredProblem
     from ..relu import Surrogate
 
 DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
@@ -182,7 +182,7 @@ def _check_defaults(path: Path, given: Mapping[str, Any], known: tuple[str, ...]
 
 def is_layered(made: Any) -> bool:
     """Whether a model's problem is a layered network; loads nothing for those that are not."""
-    layered = sys.modules.get("collocode.reduced.problem")  # whoever made one has loaded it
+    layered = sys.modules.get("collocode.layered.problem")  # whoever made one has loaded it
     return layered is not None and isinstance(made, layered.LayeredProblem)
 
 

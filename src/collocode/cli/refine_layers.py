@@ -31,8 +31,8 @@ from .terminal import (
 )
 
 if TYPE_CHECKING:  # the layered networks are loaded where there is one
-    from ..adapt.layers_refinement import LayerCycle, LayerRefinement
-    from ..reduced import LayeredProblem, Step
+    from ..layered import LayeredProblem, Step
+    from ..layered.refinement.result import LayerCycle, LayerRefinement
 
 CHECKPOINT = "last.npz"
 FILES = ("report.json", "refinement.csv", "indicators.csv", "network.npz", CHECKPOINT)
@@ -105,7 +105,7 @@ def _solver(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if trainer != "ipopt":
         raise InputError(f"--{named[0]} is for IPOPT; add --trainer ipopt or leave it out.")
-    from ..reduced import Simultaneous
+    from ..layered import Simultaneous
 
     options = {
         k.removeprefix("ipopt."): v for k, v in parse_options(given.get("option", [])).items()
@@ -117,8 +117,8 @@ def run_refine_layers(
     task: Task, problem: LayeredProblem, wanted: LayersWanted, out: Path | None, with_plots: bool
 ) -> int:
     """Refine a layered network, show and write the results; return the exit status."""
-    from ..adapt.layers import refine_layers
-    from ..adapt.layers_refinement import LayerRefinementStatus
+    from ..layered.refinement.refine_layers import refine_layers
+    from ..layered.refinement.result import LayerRefinementStatus
 
     folder = _open(out, with_plots)
     checkpoint = None if folder is None else folder.path / CHECKPOINT

@@ -17,7 +17,7 @@ from .summary import counted
 from .terminal import plain_table
 
 if TYPE_CHECKING:
-    from ..adapt.layers_refinement import LayerRefinement
+    from ..layered.refinement.result import LayerRefinement
 
 _SHORTEST = 16  # characters that a layer mesh needs
 

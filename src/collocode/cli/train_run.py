@@ -18,12 +18,12 @@ from rich.text import Text
 import collocode
 
 from ..errors import InputError
+from ..layered import Adam, LayeredProblem, Objective, Step, Training, TrainingStatus, train
+from ..layered.baseline import affine_errors
+from ..layered.continuous import ContinuousObjective
+from ..layered.trainers.run import Trainer
+from ..layered.weight_basis import weight_basis
 from ..numerics.bases import Basis
-from ..reduced import Adam, LayeredProblem, Objective, Step, Training, TrainingStatus, train
-from ..reduced.baseline import affine_errors
-from ..reduced.continuous import ContinuousObjective
-from ..reduced.run import Trainer
-from ..reduced.weight_basis import weight_basis
 from ..results.store import plain
 from .folder import Folder, Writer
 from .model_file import load_model
@@ -39,7 +39,7 @@ _USUAL = {"trainer": "lbfgs", "iterations": 500, "patience": None, "tolerance": 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the command line asks of the training; see `collocode.reduced.train`."""
+    """What the command line asks of the training; see `collocode.layered.trainers.train`."""
 
     basis: str | None = None
     order: int | None = None

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..adapt.growth import Growth
+from ..layered.growth.growth import Growth
 from . import style
 
 Array = NDArray[np.float64]

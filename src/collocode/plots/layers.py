@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ..adapt.layers_refinement import LayerCycle, LayerRefinement
 from ..errors import InputError
-from ..reduced.forward import predict
-from ..reduced.samples import Samples
+from ..layered.forward import predict
+from ..layered.refinement.result import LayerCycle, LayerRefinement
+from ..layered.samples import Samples
 from . import style
 
 Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ..reduced.training import Training
+from ..layered.trainers.training import Training
 from . import style
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ def learning_curves(training: Training, name: str = "Layered network") -> Figure
 
     Parameters
     ----------
-    training : from `collocode.reduced.train`.
+    training : from `collocode.layered.trainers.train`.
     name : for the title.
     """
     history = training.history

@@ -1,0 +1,54 @@
+"""Layered networks: residual networks as discretized control problems, batched over samples.
+
+`LayeredNetwork` describes one, `Objective` is its loss on `Samples` with an exact gradient, `train`
+minimises it by any of the trainers; `bisect` and `insert` make it deeper.  Reached as
+``collocode.layered``; ``import collocode`` does not load it.
+"""
+
+from .activations import Activation as Activation
+from .activations import activation as activation
+from .activations import activation_names as activation_names
+from .blocks import HamiltonianBlock as HamiltonianBlock
+from .blocks import ResidualBlock as ResidualBlock
+from .blocks import RungeKuttaBlock as RungeKuttaBlock
+from .blocks import block as block
+from .continuous import ContinuousObjective as ContinuousObjective
+from .continuous import gradient_gap as gradient_gap
+from .datasets import dataset as dataset
+from .datasets import donut1d as donut1d
+from .datasets import donut2d as donut2d
+from .datasets import spiral2d as spiral2d
+from .datasets import squares2d as squares2d
+from .depth import bisect as bisect
+from .depth import insert as insert
+from .forward import forward as forward
+from .forward import predict as predict
+from .losses import LogisticLoss as LogisticLoss
+from .losses import SoftmaxLoss as SoftmaxLoss
+from .losses import SquaredLoss as SquaredLoss
+from .losses import accuracy as accuracy
+from .losses import loss_named as loss_named
+from .losses import relative_error as relative_error
+from .network import LayeredNetwork as LayeredNetwork
+from .objective import Objective as Objective
+from .objective import Regularisation as Regularisation
+from .parts import Scaling as Scaling
+from .parts import scale_parts as scale_parts
+from .parts import split_samples as split_samples
+from .problem import LayeredProblem as LayeredProblem
+from .program import layered_nlp as layered_nlp
+from .samples import Samples as Samples
+from .tables import read_arrays as read_arrays
+from .tables import read_samples as read_samples
+from .trainers.adam import Adam as Adam
+from .trainers.descent import SteepestDescent as SteepestDescent
+from .trainers.gauss_newton import GaussNewton as GaussNewton
+from .trainers.quasi_newton import LBFGS as LBFGS
+from .trainers.run import Limits as Limits
+from .trainers.simultaneous import Simultaneous as Simultaneous
+from .trainers.train import train as train
+from .trainers.training import Step as Step
+from .trainers.training import Training as Training
+from .trainers.training import TrainingStatus as TrainingStatus
+from .trainers.training import load_training as load_training
+from .weight_basis import weight_basis as weight_basis

@@ -1,0 +1,283 @@
+r"""`grow`: train, score every place, make the network deeper at the best one, train on.
+
+Training goes on from the last weights; what counts in the end is the depth and the iterate of least
+validation loss.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import InputError
+from ..objective import Objective
+from ..problem import LayeredProblem
+from ..trainers.run import Trainer
+from ..trainers.train import train
+from ..trainers.training import Step, Training, TrainingStatus
+from .growth import Extension, Growth, GrowthCycle, GrowthStatus
+from .indicators import Indicator, indicator_of
+from .insertion import Insertion
+from .store import load_growth, save_growth
+
+Array = NDArray[np.float64]
+OnCycle = Callable[[GrowthCycle], Any]
+OnStep = Callable[[Step, int], Any]
+
+
+def grow(
+    problem: LayeredProblem,
+    indicator: str | Indicator = "topological",
+    *,
+    max_layers: int = 12,
+    trainer: str | Trainer = "lbfgs",
+    iterations: int = 100,
+    patience: int | None = None,
+    gradient_tolerance: float = 1e-6,
+    tolerance: float = 1e-6,
+    gain: float = 1e-3,
+    stall: int | None = 2,
+    tries: int = 3,
+    seconds: float = float("inf"),
+    start: ArrayLike | Training | None = None,
+    freeze: Iterable[str] = (),
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    resume: Growth | str | Path | None = None,
+    on_cycle: OnCycle | None = None,
+    on_step: OnStep | None = None,
+) -> Growth:
+    """Grow a layered network from the problem's first one.
+
+    Parameters
+    ----------
+    problem : what is trained on what; its network is the first.
+    indicator : ``topological``, ``sensitivity``, ``dwr``, ``random``, or one of the classes in
+        `collocode.layered.growth.indicators` with settings.
+    max_layers : depth limit.
+    trainer, seed : as for `collocode.layered.trainers.train`.
+    iterations, patience, gradient_tolerance : limits of each depth's training.
+    tolerance : of the best score, relative to J; below it growing ends.
+    gain, stall : growing ends after ``stall`` depths (None: never) in a row that did not lower the
+        least validation loss by the share ``gain``.
+    tries : places tried, from the best on, before an insertion counts as rejected.
+    seconds : limit of the whole.
+    start : first weights, or a training that has them (its best ones): transfer to other data.
+    freeze : parts of the *first* network that stay as they are: ``opening``, ``coefficients``,
+        ``readout``.  New layers are free.
+    checkpoint : file that is written after every depth.
+    resume : an earlier growth, or its file, to go on from (instead of ``start``).
+    on_cycle, on_step : called after every depth, and with every `Step` and the number of layers.
+
+    Returns
+    -------
+    A `Growth`, whatever happened; Ctrl-C ends it after the iteration.
+
+    Raises
+    ------
+    InputError
+        A network that the indicator cannot grow, limits that make no sense, an earlier growth of
+        something else.
+
+    Examples
+    --------
+    >>> from collocode import Mesh
+    >>> from collocode.layered import LayeredNetwork, LogisticLoss, ResidualBlock, spiral2d
+    >>> samples, validation = spiral2d(200)
+    >>> first = LayeredNetwork(2, 1, 3, Mesh.uniform(0, 1, 1), None, ResidualBlock("tanh"), "pad")
+    >>> problem = LayeredProblem(first, samples, LogisticLoss(), validation=validation)
+    >>> growth = grow(problem, max_layers=3, iterations=20)
+    >>> [cycle.layers for cycle in growth.cycles], growth.status.value
+    ([1, 2, 3], 'depth limit')
+    """
+    chosen = indicator_of(indicator)
+    _check(problem, max_layers, tolerance, gain, stall, tries)
+    earlier = load_growth(resume) if isinstance(resume, str | Path) else resume
+    if earlier is not None and (start is not None or tuple(freeze)):
+        raise InputError("give either resume or start and freeze: a growth knows what is frozen.")
+    objective, theta = _first(problem, start, tuple(freeze), seed)
+    chosen.check(objective)
+    how = {
+        "validation": problem.validation,
+        "iterations": iterations,
+        "patience": patience,
+        "tolerance": gradient_tolerance,
+    }
+    rules = _Rules(max_layers, tolerance, gain, stall, tries, seconds, seed)
+    loop = _Loop(problem, chosen, trainer, rules, how, checkpoint, on_cycle, on_step)
+    if earlier is not None:
+        return loop.resume(objective, earlier)
+    return loop.run([], objective, loop.train(objective, theta))
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """When growing ends."""
+
+    max_layers: int
+    tolerance: float
+    gain: float
+    stall: int | None
+    tries: int
+    seconds: float
+    seed: int
+
+    def over(self, cycles: list[GrowthCycle], spent: float) -> GrowthStatus | None:
+        """Return why no layer is to follow; None if one may."""
+        training = cycles[-1].training
+        if training.status is TrainingStatus.INTERRUPTED:
+            return GrowthStatus.INTERRUPTED
+        if training.status is TrainingStatus.FAILED:
+            return GrowthStatus.FAILED
+        if training.status is TrainingStatus.TIME_LIMIT or spent >= self.seconds:
+            return GrowthStatus.TIME_LIMIT
+        if self.stall is not None and self._waited(cycles) >= self.stall:
+            return GrowthStatus.STALLED
+        return GrowthStatus.DEPTH if cycles[-1].layers >= self.max_layers else None
+
+    def _waited(self, cycles: list[GrowthCycle]) -> int:
+        """Count the last depths without the gain."""
+        least, waited = np.inf, 0
+        for cycle in cycles:
+            better = cycle.mark < least - self.gain * abs(least) if np.isfinite(least) else True
+            waited = 0 if better else waited + 1
+            least = min(least, cycle.mark)
+        return waited
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The settings of a growth, and its cycles."""
+
+    problem: LayeredProblem
+    indicator: Indicator
+    trainer: str | Trainer
+    rules: _Rules
+    how: dict[str, Any]
+    checkpoint: str | Path | None
+    on_cycle: OnCycle | None
+    on_step: OnStep | None
+    began: float = field(default_factory=time.perf_counter)
+
+    def resume(self, objective: Objective, earlier: Growth) -> Growth:
+        """Go on from the last cycle of an earlier growth."""
+        *done, last = earlier.cycles
+        first, old = objective.network, earlier.cycles[0].training.network
+        if first.description() != old.description():
+            raise InputError(f"the growth to resume began with {old}, but the problem has {first}.")
+        objective = replace(objective, network=last.training.network, frozen=last.frozen)
+        training = last.training
+        if training.status in (TrainingStatus.INTERRUPTED, TrainingStatus.TIME_LIMIT):
+            training = self.train(objective, None, training)
+        return self.run(done, objective, training)
+
+    def run(self, done: list[GrowthCycle], objective: Objective, training: Training) -> Growth:
+        """Grow from a training at some depth; ``done`` are the shallower ones."""
+        cycles = list(done)
+        while True:
+            cycles.append(GrowthCycle(training, frozen=objective.frozen))
+            self._keep(self._growth(GrowthStatus.INTERRUPTED, cycles))
+            status, extended = self.rules.over(cycles, time.perf_counter() - self.began), None
+            if status is None:
+                cycles[-1], extended, status = self._extend(cycles[-1], objective, len(cycles))
+            if self.on_cycle is not None:
+                self.on_cycle(cycles[-1])
+            if extended is None:
+                assert status is not None
+                growth = self._growth(status, cycles)
+                self._keep(growth)
+                return growth
+            objective = extended.objective
+            training = self.train(objective, extended.theta)
+
+    def train(
+        self, objective: Objective, theta: Array | None, earlier: Training | None = None
+    ) -> Training:
+        """Train at one depth."""
+        left = max(1e-3, self.rules.seconds - (time.perf_counter() - self.began))
+        layers, told = objective.network.layers, self.on_step
+        callback = None if told is None else lambda step: told(step, layers)
+        limits: dict[str, Any] = {
+            "seconds": left + (earlier.seconds if earlier else 0.0),
+            "callback": callback,
+        }
+        return train(objective, self.trainer, theta, resume=earlier, **limits, **self.how)
+
+    def _extend(
+        self, cycle: GrowthCycle, objective: Objective, number: int
+    ) -> tuple[GrowthCycle, Insertion | None, GrowthStatus | None]:
+        """Score, and make the network deeper at the best place that lowers J."""
+        rng = np.random.default_rng([self.rules.seed, number])
+        training = cycle.training
+        scores = self.indicator.score(objective, training, rng)
+        cycle = replace(
+            cycle, values=scores.values, depths=scores.depths, scoring_seconds=scores.seconds
+        )
+        if scores.best <= self.rules.tolerance * abs(training.objective):
+            return cycle, None, GrowthStatus.TOLERANCE
+        began = time.perf_counter()
+        for tried, row in enumerate(scores.ranking[: self.rules.tries], start=1):
+            found = self.indicator.extend(objective, training, scores, row, rng)
+            if found.accepted:
+                spent = time.perf_counter() - began
+                return replace(cycle, extension=Extension.of(found, tried, spent)), found, None
+        return cycle, None, GrowthStatus.REJECTED
+
+    def _growth(self, status: GrowthStatus, cycles: list[GrowthCycle]) -> Growth:
+        last = cycles[-1].training
+        names = (self.indicator.name, last.trainer)
+        return Growth(status, *names, tuple(cycles), self.problem.name)
+
+    def _keep(self, growth: Growth) -> None:
+        if self.checkpoint is not None:
+            save_growth(growth, self.checkpoint)
+
+
+def _first(
+    problem: LayeredProblem, start: ArrayLike | Training | None, freeze: tuple[str, ...], seed: int
+) -> tuple[Objective, Array]:
+    """Objective and weights to begin with; those of a training bring their network along."""
+    network = problem.network
+    if isinstance(start, Training):
+        network, theta = start.network, start.best
+    else:
+        theta = network.initial(seed) if start is None else network.checked(start)
+    if network is not problem.network:
+        problem = problem.with_network(network)
+    frozen = network.mask(*freeze) if freeze else None
+    return replace(problem.objective, frozen=frozen), theta
+
+
+def _check(
+    problem: LayeredProblem,
+    max_layers: int,
+    tolerance: float,
+    gain: float,
+    stall: int | None,
+    tries: int,
+) -> None:
+    if not isinstance(problem, LayeredProblem):
+        raise InputError(
+            f"grow needs a layered.LayeredProblem, whose layers are residual and of one width, not "
+            f"{type(problem).__name__!r}."
+        )
+    whole = {"max_layers": max_layers, "tries": tries}
+    if stall is not None:
+        whole["stall"] = stall
+    for name, value in whole.items():
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise InputError(f"{name} must be an integer of at least 1, not {value!r}.")
+    for name, number in (("tolerance", tolerance), ("gain", gain)):
+        if not (np.isfinite(number) and number >= 0.0):
+            raise InputError(f"{name} must be 0 or more, not {number!r}.")
+    if problem.network.layers > max_layers:
+        raise InputError(
+            f"the first network has {problem.network.layers} layers already, more than max_layers = "
+            f"{max_layers}; raise it or begin with fewer."
+        )

@@ -1,0 +1,229 @@
+"""What growing a network returns: its cycles, the best network, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..network import LayeredNetwork
+from ..trainers.training import Training
+from .insertion import Insertion
+
+Array = NDArray[np.float64]
+
+
+class GrowthStatus(Enum):
+    """Why a growth stopped."""
+
+    STALLED = "validation no longer improves"
+    TOLERANCE = "no place scores above the tolerance"
+    DEPTH = "depth limit"
+    REJECTED = "no insertion lowers the objective"
+    TIME_LIMIT = "time limit"
+    INTERRUPTED = "interrupted"
+    FAILED = "training failed"
+
+
+GOOD = (GrowthStatus.STALLED, GrowthStatus.TOLERANCE, GrowthStatus.DEPTH, GrowthStatus.REJECTED)
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """How a network was made deeper; numbers of an `Insertion`, without its weights.
+
+    Attributes
+    ----------
+    position : number of the new layer (of its left half, where a layer was bisected).
+    epsilon, before, after, predicted, evaluations : as in `Insertion`.
+    tried : how many places were tried for it.
+    seconds : wall time of the line searches.
+    """
+
+    position: int
+    epsilon: float
+    before: float
+    after: float
+    predicted: float
+    evaluations: int
+    tried: int
+    seconds: float
+
+    @staticmethod
+    def of(done: Insertion, tried: int, seconds: float) -> Extension:
+        """Return the record of an insertion."""
+        found = (done.position, done.epsilon, done.before, done.after, done.predicted)
+        return Extension(*found, done.evaluations, tried, seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class GrowthCycle:
+    """One depth: its training, what the indicator said of it, and what was done then.
+
+    Attributes
+    ----------
+    training : at this depth.
+    values, depths : (L,) scores and where in [0, T] they are; empty where none were taken.
+    scoring_seconds : what they cost.
+    extension : how the next network was made; None if it was the last.
+    frozen : (n_weights,) true on weights that were not trained; None if all were.
+    """
+
+    training: Training
+    values: Array = field(default_factory=lambda: np.empty(0))
+    depths: Array = field(default_factory=lambda: np.empty(0))
+    scoring_seconds: float = 0.0
+    extension: Extension | None = None
+    frozen: NDArray[np.bool_] | None = None
+
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return self.training.network.layers
+
+    @property
+    def mark(self) -> float:
+        """Least validation loss; without validation the least objective."""
+        return best_mark(self.training)
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """The outcome of `grow`.
+
+    Attributes
+    ----------
+    status : why it stopped.
+    indicator, trainer : names of both.
+    cycles : all depths, the first one first.
+    name : of the problem.
+    """
+
+    status: GrowthStatus
+    indicator: str
+    trainer: str
+    cycles: tuple[GrowthCycle, ...]
+    name: str = "layered network"
+
+    @property
+    def success(self) -> bool:
+        """Whether it ended by a rule of its own, not by a limit of time, Ctrl-C or a failure."""
+        return self.status in GOOD
+
+    @property
+    def best_cycle(self) -> int:
+        """Cycle of least validation loss; of least objective without validation."""
+        marks = [cycle.mark for cycle in self.cycles]
+        return int(np.argmin(np.where(np.isfinite(marks), marks, np.inf)))
+
+    @property
+    def best(self) -> Training:
+        """Training at the best depth; its ``best`` are the weights to use."""
+        return self.cycles[self.best_cycle].training
+
+    @property
+    def last(self) -> Training:
+        """Training at the last depth."""
+        return self.cycles[-1].training
+
+    @property
+    def network(self) -> LayeredNetwork:
+        """The best network."""
+        return self.best.network
+
+    @property
+    def theta(self) -> Array:
+        """Weights of the best network."""
+        return self.best.best
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of all trainings."""
+        return sum(cycle.training.iterations for cycle in self.cycles)
+
+    @property
+    def training_seconds(self) -> float:
+        """Wall time of all trainings."""
+        return float(sum(cycle.training.seconds for cycle in self.cycles))
+
+    @property
+    def scoring_seconds(self) -> float:
+        """Wall time of all scores and line searches."""
+        searches = sum(cycle.extension.seconds for cycle in self.cycles if cycle.extension)
+        return float(searches + sum(cycle.scoring_seconds for cycle in self.cycles))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a depth: layers, training, validation, score and what the new layer did."""
+        return pd.DataFrame([_row(n, cycle) for n, cycle in enumerate(self.cycles)])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Histories of all trainings, one after the other: iterations and seconds run on."""
+        parts, iterations, seconds = [], 0, 0.0
+        for number, cycle in enumerate(self.cycles):
+            part = cycle.training.history.assign(cycle=number, layers=cycle.layers)
+            part["iteration"] += iterations
+            part["seconds"] += seconds
+            iterations, seconds = iterations + cycle.training.iterations, seconds
+            seconds += cycle.training.seconds
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """All scores: cycle, depth in [0, T], score."""
+        parts = [
+            pd.DataFrame({"cycle": n, "depth": cycle.depths, "score": cycle.values})
+            for n, cycle in enumerate(self.cycles)
+            if len(cycle.values)
+        ]
+        columns = ["cycle", "depth", "score"]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+    def __str__(self) -> str:
+        """Return one line: why it stopped, depths, the best of them."""
+        first, last = self.cycles[0].layers, self.cycles[-1].layers
+        return (
+            f"{self.indicator}: {self.status.value}; {first} to {last} layers, best with "
+            f"{self.network.layers}: {self.best}"
+        )
+
+    __repr__ = __str__
+
+
+def best_mark(training: Training) -> float:
+    """Least validation loss of a training; least objective where there is none."""
+    for column in ("validation_loss", "objective"):
+        values = training.history[column].to_numpy(dtype=float)
+        if np.isfinite(values).any():
+            return float(np.nanmin(values))
+    return float("inf")
+
+
+def _row(number: int, cycle: GrowthCycle) -> dict[str, float]:
+    training, extension = cycle.training, cycle.extension
+    history = training.history
+    at_best = history[history["iteration"] == training.best_iteration].iloc[-1]
+    known = cycle.values[np.isfinite(cycle.values)]
+    nan = float("nan")
+    return {
+        "cycle": number,
+        "layers": cycle.layers,
+        "weights": training.network.n_weights,
+        "iterations": training.iterations,
+        "objective": training.objective,
+        "training": at_best["training"],
+        "validation": at_best["validation"],
+        "validation_loss": at_best["validation_loss"],
+        "score": known.max() if len(known) else nan,
+        "position": extension.position if extension else nan,
+        "epsilon": extension.epsilon if extension else nan,
+        "predicted": extension.predicted if extension else nan,
+        "decrease": extension.before - extension.after if extension else nan,
+        "seconds": training.seconds,
+        "scoring_seconds": cycle.scoring_seconds + (extension.seconds if extension else 0.0),
+    }

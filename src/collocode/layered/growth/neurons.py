@@ -1,0 +1,91 @@
+r"""The problem a neuron: where ∂J/∂x and the features that a new linear map sees are known.
+
+A map :math:`x\mapsto x+h\,\varphi(\varepsilon W\tilde f)` of features :math:`\tilde f=(f(x),1)` has, in
+the rows w of W, the first-order form :math:`\varepsilon h\varphi'(0)\langle G,W\rangle` or the
+second-order one :math:`\frac{\varepsilon^2h}2\sum_rw_r^T(\varphi''(0)M_r-\alpha I)w_r`; see
+`collocode.layered.growth.topological`.  For layers f is the state; for convolutions it is its patches, for
+attention what the tokens attend to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+
+Array = NDArray[np.float64]
+SELECTIONS = ("rows", "neuron")
+
+
+def extended(features: Array) -> Array:
+    """(n, F+1) features with a column of ones, for the bias."""
+    return np.concatenate([features, np.ones((len(features), 1))], axis=1)
+
+
+def slopes(features: Array, P: Array) -> tuple[Array, Array]:
+    """Norms (d,) of the rows of G = -Pᵀ f̃, and G (d, F+1).
+
+    Parameters
+    ----------
+    features : (n, F) what the map is applied to: samples, or samples times tokens.
+    P : (n, d) ∂J/∂x there.
+    """
+    G = -(P.T @ extended(features))
+    return np.linalg.norm(G, axis=1), G
+
+
+def curvatures(
+    features: Array, P: Array, curvature: float, alpha: float = 0.0
+) -> tuple[Array, Array]:
+    """Largest eigenvalues (d,) of ½ (φ''(0) M_r - α I), and unit eigenvectors (d, F+1).
+
+    Parameters
+    ----------
+    features, P : as for `slopes`.
+    curvature : φ''(0).
+    alpha : of the ridge penalty on the new weights.
+    """
+    f = extended(features)
+    M = np.stack([(f * (-curvature * p)[:, None]).T @ f for p in P.T])
+    values, vectors = np.linalg.eigh(M)
+    return 0.5 * (values[:, -1] - alpha), signed(vectors[:, :, -1])
+
+
+def signed(vectors: Array) -> Array:
+    """Unit vectors whose largest entry is positive: their sign is free, so this fixes it."""
+    largest = np.abs(vectors).argmax(axis=-1)[..., None]
+    sign = np.sign(np.take_along_axis(vectors, largest, axis=-1))
+    return np.asarray(vectors * np.where(sign == 0.0, 1.0, sign))
+
+
+def selected(order: int, selection: str, rows: Array, weights: Array) -> tuple[float, Array]:
+    """Score of a place, and its direction with the neurons left out that do not serve.
+
+    Parameters
+    ----------
+    rows, weights : (d,) and (d, F+1), of `slopes` or `curvatures`.
+
+    Returns
+    -------
+    The decrease of J by ε to the order; where no neuron lowers J, the least increase, negative.
+    """
+    kept = rows > 0.0 if selection == "rows" else np.arange(len(rows)) == rows.argmax()
+    direction = np.where(kept[:, None], weights, 0.0)
+    if order == 1:
+        norm = float(np.linalg.norm(direction))
+        return norm, direction / norm if norm else direction
+    best = float(rows.max())
+    return (float(rows[kept].sum()) if best > 0.0 else best), direction
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of the choices.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if value not in choices:
+        raise InputError(f"unknown {name} {value!r}; choose from {', '.join(choices)}.")

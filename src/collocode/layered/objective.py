@@ -1,0 +1,184 @@
+r"""The training objective, its gradient by the discrete adjoint, and the adjoint itself.
+
+.. math:: J(\theta)=\frac1S\sum_s\ell(Wx_{s,N}+\mu,y_s)
+          +\frac\alpha2\int_0^T\|K\|^2+\|b\|^2dt+\frac\beta2(\|W\|^2+\|\mu\|^2)+\frac\gamma2\|(K_0,b_0)\|^2
+
+With :math:`P_N=\partial J/\partial x_N` and :math:`P_n=(\partial\Phi_n/\partial x_n)^TP_{n+1}` the
+gradient costs about two evaluations, and memory and time are linear in the samples.  The P are what
+the multipliers of the simultaneous problem are, and what refinement and layer insertion read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .forward import Pass, backward, forward, read_out, seeds_of
+from .linearised import pull_outputs
+from .losses import Loss, SquaredLoss, metric
+from .network import LayeredNetwork
+from .samples import Samples
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    r"""Ridge penalties, each with its factor ½.
+
+    Parameters
+    ----------
+    weights : α of :math:`\int\|K\|^2+\|b\|^2\,dt`, taken exactly by the Gram matrix of the basis.
+    readout : β of W and μ.
+    opening : γ of K₀ and b₀.
+
+    Raises
+    ------
+    InputError
+        A factor that is negative or not finite.
+    """
+
+    weights: float = 1e-4
+    readout: float = 1e-4
+    opening: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "readout", "opening"):
+            value = float(getattr(self, name))
+            if not (np.isfinite(value) and value >= 0.0):
+                raise InputError(f"regularisation of the {name} must be 0 or more, not {value}.")
+
+    def times(self, network: LayeredNetwork, theta: Array) -> Array:
+        """Return the penalty's Hessian times a vector (the penalty is ½ θᵀ of it)."""
+        opening, coefficients, readout = network.split(theta)
+        by_time = self.weights * (network.time_basis.gram() @ coefficients)
+        return np.concatenate([self.opening * opening, by_time.ravel(), self.readout * readout])
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Mean loss of a network on samples plus regularisation; a function of the weight vector.
+
+    Parameters
+    ----------
+    network, samples : what is trained on what.
+    loss : `SquaredLoss`, `LogisticLoss` or `SoftmaxLoss`.
+    regularisation : ridge penalties.
+    frozen : (n_weights,) true where weights stay as they are (`LayeredNetwork.mask` makes one); the
+        gradient is zero there.
+
+    Raises
+    ------
+    InputError
+        Features, targets or a mask that do not fit the network.
+
+    Examples
+    --------
+    >>> from collocode import Mesh
+    >>> from collocode.layered import LogisticLoss, donut2d
+    >>> network = LayeredNetwork(inputs=2, outputs=1, width=2, mesh=Mesh.uniform(0, 5, 5))
+    >>> objective = Objective(network, donut2d(100)[0], LogisticLoss())
+    >>> theta = network.initial(seed=0)
+    >>> objective.gradient(theta).shape, objective.adjoint(theta).shape
+    ((33,), (6, 100, 2))
+    """
+
+    network: LayeredNetwork
+    samples: Samples
+    loss: Loss = SquaredLoss()
+    regularisation: Regularisation = Regularisation()
+    frozen: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        network, samples = self.network, self.samples
+        if samples.inputs != network.inputs:
+            raise InputError(
+                f"the samples have {samples.inputs} features, but the network {network.inputs} inputs."
+            )
+        assert len(self.targets) == len(samples)  # refuses targets that do not fit
+        if self.frozen is not None:
+            mask = np.asarray(self.frozen)
+            if mask.dtype != bool or mask.shape != (network.n_weights,):
+                raise InputError(
+                    f"frozen must be a mask of {network.n_weights} booleans, not {mask.dtype} of "
+                    f"shape {mask.shape}; network.mask('readout') makes one."
+                )
+
+    @cached_property
+    def targets(self) -> Array:
+        """(S, outputs) targets as the loss wants them."""
+        return self.loss.targets(self.samples, self.network.outputs)
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """(n_weights,) true where weights are trained."""
+        if self.frozen is None:
+            return np.ones(self.network.n_weights, dtype=bool)
+        return ~self.frozen
+
+    def on(self, samples: Samples) -> Objective:
+        """Return the same objective on other samples."""
+        return replace(self, samples=samples)
+
+    # ---- values ----------------------------------------------------------------------------------
+
+    def evaluate(self, theta: ArrayLike) -> Pass:
+        """Propagate all samples and evaluate J; what `backpropagate` goes back through."""
+        weights = self.network.checked(theta)
+        return self.finish(weights, forward(self.network, weights, self.samples.X))
+
+    def finish(self, theta: Array, states: Array) -> Pass:
+        """Evaluate J where the states are known already."""
+        outputs = read_out(self.network, theta, states[-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = self.loss.value(outputs, self.targets)
+        value = loss + 0.5 * float(theta @ self.regularisation.times(self.network, theta))
+        return Pass(theta, states, outputs, value if np.isfinite(value) else np.inf)
+
+    def value(self, theta: ArrayLike) -> float:
+        """Return J; infinite where the states overflow."""
+        return self.evaluate(theta).value
+
+    def data_loss(self, theta: ArrayLike, samples: Samples | None = None) -> float:
+        """Mean loss without regularisation, on these or on other samples."""
+        objective = self if samples is None else self.on(samples)
+        done = objective.evaluate(theta)
+        return objective.loss.value(done.outputs, objective.targets)
+
+    def score(self, theta: ArrayLike, samples: Samples | None = None) -> float:
+        """Accuracy (classes) or relative error, on these or on other samples."""
+        chosen = self if samples is None else self.on(samples)
+        return metric(self.loss, chosen.evaluate(theta).outputs, chosen.samples)
+
+    # ---- derivatives -----------------------------------------------------------------------------
+
+    def gradient(self, theta: ArrayLike) -> Array:
+        """(n_weights,) gradient of J, exact for the discretized network."""
+        return self.backpropagate(self.evaluate(theta))
+
+    def value_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
+        """Return J and its gradient."""
+        done = self.evaluate(theta)
+        return done.value, self.backpropagate(done)
+
+    def backpropagate(self, done: Pass) -> Array:
+        """(n_weights,) gradient of J where its evaluation is known; not finite where J is not."""
+        penalty = self.regularisation.times(self.network, done.theta)
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = self.loss.gradient(done.outputs, self.targets)
+            gradient = pull_outputs(self.network, done, self.samples.X, slope) + penalty
+        return np.where(self.free, gradient, 0.0)
+
+    def adjoint(self, theta: ArrayLike) -> Array:
+        """(N+1, S, state_size) derivatives P_n = ∂J/∂x_n of every sample's states (1/S included)."""
+        done = self.evaluate(theta)
+        slope = self.loss.gradient(done.outputs, self.targets)
+        P = np.empty_like(done.states)
+        P[-1] = seeds_of(self.network, slope @ self.network.readout(done.theta)[0])
+        for n, p, _ in backward(self.network, done.theta, done.states, P[-1]):
+            P[n] = p
+        return P

@@ -1,0 +1,1 @@
+"""Trainers of layered networks, the record they return, and their limits."""

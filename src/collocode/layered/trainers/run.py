@@ -1,0 +1,280 @@
+"""One training in progress: evaluations counted, history and best iterate kept, an eye on the limits.
+
+A trainer asks a `Run` for values and gradients and reports every iterate; the run raises `Stop` when
+it is over.  So no trainer knows of limits, validation, checkpoints or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...solvers.interrupt import Interrupt
+from ..losses import metric, metric_name
+from ..objective import Objective, Pass
+from ..samples import Samples
+from .training import Step, Training, TrainingStatus, history_table
+
+Array = NDArray[np.float64]
+_CHECKPOINT_SECONDS = 10.0  # between two writings of the file
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a training stops.
+
+    Parameters
+    ----------
+    iterations, seconds : most of either, in all, resumed ones included.
+    tolerance : of ‖∇J‖₂; below it the training has converged.
+    patience : iterations without a lower validation loss after which it stops; None goes on.
+    every : how often the history takes a row, and validation is looked at.
+
+    Raises
+    ------
+    InputError
+        A limit that makes no sense.
+    """
+
+    iterations: int = 500
+    seconds: float = float("inf")
+    tolerance: float = 1e-6
+    patience: int | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        whole = {"iterations": (self.iterations, 0), "every": (self.every, 1)}
+        if self.patience is not None:
+            whole["patience"] = (self.patience, 1)
+        for name, (value, least) in whole.items():
+            if isinstance(value, bool) or int(value) != value or value < least:
+                raise InputError(f"{name} must be an integer of at least {least}, not {value!r}.")
+        for name in ("seconds", "tolerance"):
+            if not getattr(self, name) >= 0.0:
+                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}.")
+
+
+class Stop(Exception):
+    """Ends a trainer."""
+
+    def __init__(self, status: TrainingStatus, message: str = "") -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Trainer(Protocol):
+    """A training method."""
+
+    @property
+    def name(self) -> str:
+        """As the user calls it."""
+
+    def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
+        """Improve ``theta`` until ``run`` raises `Stop`; ``memory`` is that of an earlier run."""
+
+
+class Run:
+    """What a trainer works with; see the module.
+
+    Parameters
+    ----------
+    objective, limits : what is minimised, and how long.
+    trainer : its name, for the record.
+    validation : samples that pick the best iterate.
+    callback : called with every `Step` of the history.
+    checkpoint : path of a file that is kept up to date.
+    earlier : a training that this one continues.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        limits: Limits,
+        trainer: str,
+        validation: Samples | None = None,
+        callback: Callable[[Step], Any] | None = None,
+        checkpoint: str | Path | None = None,
+        earlier: Training | None = None,
+    ) -> None:
+        self.objective, self.limits, self.trainer = objective, limits, trainer
+        self.interrupt = Interrupt()
+        self.adjoint: Array | None = None
+        self._validation = None if validation is None else objective.on(validation)
+        self._callback, self._checkpoint = callback, checkpoint
+        self._began = self._written = time.perf_counter()
+        self._last: Pass | None = None
+        self._memory: Mapping[str, Array] = {}
+        self._steps: list[Step] = []
+        self._resumed = earlier is not None
+        self.evaluations = self.gradients = 0.0
+        self._spent, self.iteration = 0.0, 0
+        self._best: tuple[float, Array | None, int] = (np.inf, None, 0)
+        self._theta: Array | None = None
+        if earlier is not None:
+            self._continue(earlier)
+
+    def _continue(self, earlier: Training) -> None:
+        self._steps = [Step(int(r[0]), *r[1:]) for r in earlier.history.to_numpy().tolist()]
+        self._spent, self.iteration = earlier.seconds, earlier.iterations
+        self.evaluations, self.gradients = earlier.evaluations, earlier.gradients
+        marks = [self._mark(s) for s in self._steps if s.iteration == earlier.best_iteration]
+        self._best = (marks[-1] if marks else np.inf, earlier.best, earlier.best_iteration)
+
+    # ---- what trainers ask -----------------------------------------------------------------------
+
+    def evaluate(self, theta: Array) -> Pass:
+        """Evaluate J; the pass is remembered, so that a gradient at the same point is cheap."""
+        if self._last is None or not np.array_equal(self._last.theta, theta):
+            self._last = self.objective.evaluate(theta)
+            self.evaluations += 1.0
+        return self._last
+
+    def adopt(self, done: Pass) -> Pass:
+        """Take note of an evaluation that the trainer made itself."""
+        self._last = done
+        self.evaluations += 1.0
+        return done
+
+    def value(self, theta: Array) -> float:
+        """Return J."""
+        return self.evaluate(theta).value
+
+    def gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return J and ∇J."""
+        done = self.evaluate(theta)
+        self.gradients += 1.0
+        return done.value, self.objective.backpropagate(done)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, earlier runs included."""
+        return self._spent + time.perf_counter() - self._began
+
+    # ---- what trainers tell ----------------------------------------------------------------------
+
+    def report(
+        self,
+        theta: Array,
+        value: float,
+        gradient_norm: float,
+        memory: Mapping[str, Array] | None = None,
+        status: TrainingStatus | None = None,
+        message: str = "",
+    ) -> None:
+        """Take note of an iterate, the start included.
+
+        Parameters
+        ----------
+        memory : what the trainer needs to go on from here.
+        status, message : given where the trainer has ended by itself.
+
+        Raises
+        ------
+        Stop
+            When it is over.
+        """
+        if not np.isfinite(value):
+            raise Stop(
+                TrainingStatus.FAILED,
+                "the objective is not finite; start from smaller weights or take smaller steps",
+            )
+        self._theta, self._memory = theta.copy(), dict(memory or {})
+        status = status or self._limit(gradient_norm)
+        if self._resumed:  # the history has this iterate already
+            self._resumed = False
+        elif status is not None or self.iteration % self.limits.every == 0:
+            self._record(theta, value, gradient_norm)
+            status = status or self._patience()
+        if status is not None:
+            raise Stop(status, message)
+        self.iteration += 1
+
+    def note(self, step: Step) -> None:
+        """Take note of an iterate of which only numbers are known."""
+        self._steps.append(step)
+        self.iteration = step.iteration
+        if self._callback is not None:
+            self._callback(step)
+
+    def _limit(self, gradient_norm: float) -> TrainingStatus | None:
+        if gradient_norm <= self.limits.tolerance:
+            return TrainingStatus.CONVERGED
+        if self.interrupt.requested:
+            return TrainingStatus.INTERRUPTED
+        if self.iteration >= self.limits.iterations:
+            return TrainingStatus.ITERATION_LIMIT
+        return TrainingStatus.TIME_LIMIT if self.seconds >= self.limits.seconds else None
+
+    def _patience(self) -> TrainingStatus | None:
+        patience = self.limits.patience
+        waited = self.iteration - self._best[2]
+        if patience is None or self._validation is None or waited < patience:
+            return None
+        return TrainingStatus.EARLY_STOPPED
+
+    def _record(self, theta: Array, value: float, gradient_norm: float) -> None:
+        training = metric(self.objective.loss, self._outputs(theta), self.objective.samples)
+        validation = loss = float("nan")
+        if self._validation is not None:
+            done = self._validation.evaluate(theta)
+            loss = self._validation.loss.value(done.outputs, self._validation.targets)
+            validation = metric(self._validation.loss, done.outputs, self._validation.samples)
+        step = Step(
+            self.iteration,
+            self.seconds,
+            self.evaluations,
+            self.gradients,
+            value,
+            gradient_norm,
+            training,
+            validation,
+            loss,
+        )
+        if self._steps and self._steps[-1].iteration == step.iteration:
+            self._steps.pop()  # the same iterate, noted before its metrics were known
+        self._steps.append(step)
+        if self._mark(step) < self._best[0]:
+            self._best = (self._mark(step), theta.copy(), self.iteration)
+        if self._callback is not None:
+            self._callback(step)
+        now = time.perf_counter()
+        if self._checkpoint is not None and now - self._written >= _CHECKPOINT_SECONDS:
+            self._written = now
+            self.training(TrainingStatus.INTERRUPTED, "checkpoint").save(self._checkpoint)
+
+    def _mark(self, step: Step) -> float:
+        """Return what the best iterate has least of."""
+        return step.objective if self._validation is None else step.validation_loss
+
+    def _outputs(self, theta: Array) -> Array:
+        if self._last is None or not np.array_equal(self._last.theta, theta):
+            return self.objective.evaluate(theta).outputs  # a look, which is not counted
+        return self._last.outputs
+
+    # ---- the outcome -----------------------------------------------------------------------------
+
+    def training(self, status: TrainingStatus, message: str = "") -> Training:
+        """Return what there is so far."""
+        if self._theta is None:
+            raise InputError(f"the training cannot begin: {message}.")
+        best = self._best[1]
+        return Training(
+            network=self.objective.network,
+            theta=self._theta,
+            best=self._theta if best is None else best,
+            best_iteration=self._best[2],
+            history=history_table(self._steps),
+            status=status,
+            message=message,
+            trainer=self.trainer,
+            metric=metric_name(self.objective.samples),
+            memory=self._memory,
+            adjoint=self.adjoint,
+        )

@@ -1,0 +1,116 @@
+"""Training by the simultaneous NLP with IPOPT; its multipliers are the adjoint."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...results.status import SolverResult, Termination
+from ...solvers import solve
+from ...solvers.options import merge
+from ...solvers.protocol import Progress, WarmStart
+from ..program import LayeredNLP, layered_nlp
+from .run import Run
+from .training import Step, TrainingStatus
+
+Array = NDArray[np.float64]
+_INTERFACES = ("casadi", "cyipopt")
+_STATUSES = {
+    Termination.CONVERGED: TrainingStatus.CONVERGED,
+    Termination.ACCEPTABLE: TrainingStatus.STALLED,
+    Termination.STALLED: TrainingStatus.STALLED,
+    Termination.ITERATION_LIMIT: TrainingStatus.ITERATION_LIMIT,
+    Termination.TIME_LIMIT: TrainingStatus.TIME_LIMIT,
+    Termination.INTERRUPTED: TrainingStatus.INTERRUPTED,
+}
+
+
+@dataclass(frozen=True)
+class Simultaneous:
+    """All states and weights at once by IPOPT, with exact second derivatives.
+
+    Validation is looked at when it is over, so there is no early stopping; the history has IPOPT's
+    objective and dual infeasibility, and in its last row J and ∇J of the weights found.
+
+    Parameters
+    ----------
+    options : IPOPT options, such as ``{"linear_solver": "spral"}``.
+    interface : ``casadi`` or ``cyipopt``.
+    warm : start the multipliers from the adjoint of the start; pays after a refinement.
+
+    Raises
+    ------
+    InputError
+        Unknown interface.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    interface: str = "casadi"
+    warm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.interface not in _INTERFACES:
+            raise InputError(
+                f"unknown interface {self.interface!r}; choose from {', '.join(_INTERFACES)}."
+            )
+
+    @property
+    def name(self) -> str:
+        """``ipopt``."""
+        return "ipopt"
+
+    def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
+        """Solve; see `Trainer`."""
+        value, gradient = run.gradient(theta)
+        run.report(theta, value, float(np.linalg.norm(gradient)))
+        nlp = layered_nlp(run.objective, theta)
+        first = run.iteration - 1
+
+        def progress(at: Progress) -> None:
+            if at.iteration:
+                run.evaluations += 1.0
+                run.gradients += 1.0
+                run.note(
+                    Step(
+                        first + at.iteration,
+                        run.seconds,
+                        run.evaluations,
+                        run.gradients,
+                        at.objective,
+                        at.dual,
+                    )
+                )
+
+        result = self._solve(run, nlp, theta, first, progress)
+        run.adjoint = nlp.adjoint(result.lam_g)
+        theta = nlp.theta(result.x)
+        value, gradient = run.gradient(theta)
+        run.iteration = first + result.iterations
+        status = _STATUSES.get(result.termination, TrainingStatus.FAILED)
+        message = "" if status is TrainingStatus.CONVERGED else result.message
+        run.report(theta, value, float(np.linalg.norm(gradient)), status=status, message=message)
+
+    def _solve(
+        self, run: Run, nlp: LayeredNLP, theta: Array, first: int, progress: Any
+    ) -> SolverResult:
+        limits: dict[str, Any] = {
+            "tol": max(run.limits.tolerance, 1e-12),
+            "max_iter": max(0, run.limits.iterations - first),
+        }
+        if np.isfinite(run.limits.seconds):
+            limits["max_wall_time"] = max(1e-3, run.limits.seconds - run.seconds)
+        module, attribute = solve.INTERFACES[self.interface]
+        adapter = getattr(importlib.import_module(f"{solve.__package__}.{module}"), attribute)
+        solver = adapter(nlp, merge({**limits, **self.options}))
+        warm = None
+        if self.warm:
+            P = run.objective.adjoint(theta)
+            warm = WarmStart(nlp.multipliers(P), np.zeros(nlp.columns))
+        answer: SolverResult = solver.solve(nlp, warm, progress)
+        return answer

@@ -1,0 +1,140 @@
+"""`train`: one verb for all trainers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import InputError
+from ...solvers.threads import one_blas_thread
+from ..continuous import ContinuousObjective
+from ..network import LayeredNetwork
+from ..objective import Objective
+from ..samples import Samples
+from .adam import Adam
+from .descent import SteepestDescent
+from .gauss_newton import GaussNewton
+from .quasi_newton import LBFGS
+from .run import Limits, Run, Stop, Trainer
+from .simultaneous import Simultaneous
+from .training import Step, Training, load_training
+
+Array = NDArray[np.float64]
+
+TRAINERS: dict[str, Trainer] = {
+    "armijo": SteepestDescent("armijo"),
+    "barzilai-borwein": SteepestDescent("barzilai-borwein"),
+    "lbfgs": LBFGS(),
+    "adam": Adam(),
+    "gauss-newton": GaussNewton(),
+    "ipopt": Simultaneous(),
+}
+
+
+def train(
+    objective: Objective,
+    trainer: str | Trainer = "lbfgs",
+    start: ArrayLike | None = None,
+    *,
+    validation: Samples | None = None,
+    iterations: int = 500,
+    seconds: float = float("inf"),
+    tolerance: float = 1e-6,
+    patience: int | None = None,
+    every: int = 1,
+    seed: int = 0,
+    callback: Callable[[Step], Any] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: Training | str | Path | None = None,
+) -> Training:
+    """Train a layered network.
+
+    Parameters
+    ----------
+    objective : what is minimised.
+    trainer : ``armijo``, ``barzilai-borwein``, ``lbfgs``, ``adam``, ``gauss-newton``, ``ipopt``, or
+        one of the classes `SteepestDescent`, `LBFGS`, `Adam`, `GaussNewton`, `Simultaneous` with
+        settings of one's own.
+    start : (n_weights,) weights; None draws them with ``seed``.
+    validation : samples that tell the best iterate and when to stop early.
+    iterations, seconds, tolerance, patience, every : limits; see `Limits`.
+    callback : called with every `Step`.
+    checkpoint : file that is kept up to date and written at the end.
+    resume : an earlier training, or its file, to go on from (instead of ``start``).
+
+    Returns
+    -------
+    A `Training`, whatever happened: its status tells.  Ctrl-C ends it after the iteration.
+
+    Raises
+    ------
+    InputError
+        Unknown trainer, weights or a file of another network, a start at which J is infinite.
+    MissingDependency
+        ``adam`` without optax.
+
+    Examples
+    --------
+    >>> from collocode import Mesh
+    >>> from collocode.layered import LayeredNetwork, LogisticLoss, squares2d
+    >>> samples, validation = squares2d(n=200)
+    >>> network = LayeredNetwork(2, 1, 3, Mesh.uniform(0, 5, 5), lift="pad")
+    >>> training = train(Objective(network, samples, LogisticLoss()), iterations=60,
+    ...                  validation=validation)
+    >>> bool(training.history["training"].iloc[-1] > 0.8)
+    True
+    """
+    method, network = _trainer(trainer), objective.network
+    if isinstance(objective, ContinuousObjective) and isinstance(
+        method, GaussNewton | Simultaneous
+    ):
+        raise InputError(
+            f"{method.name} works on layers, not in continuous depth; choose lbfgs, adam, armijo or "
+            "barzilai-borwein."
+        )
+    earlier = _earlier(resume, start, network)
+    theta = network.initial(seed) if start is None else network.checked(start)
+    limits = Limits(iterations, seconds, tolerance, patience, every)
+    run = Run(objective, limits, method.name, validation, callback, checkpoint, earlier)
+    memory: Mapping[str, Array] = {}
+    if earlier is not None:
+        theta = earlier.theta
+        memory = earlier.memory if earlier.trainer == method.name else {}
+    with run.interrupt, one_blas_thread():  # a second thread waits more than it works here
+        try:
+            method.run(run, theta.copy(), memory)
+        except Stop as stop:
+            done = run.training(stop.status, stop.message)
+    if checkpoint is not None:
+        done.save(checkpoint)
+    return done
+
+
+def _earlier(
+    resume: Training | str | Path | None, start: ArrayLike | None, network: LayeredNetwork
+) -> Training | None:
+    """Return the training to go on from, if it is one of this network."""
+    earlier = load_training(resume) if isinstance(resume, str | Path) else resume
+    if earlier is not None and start is not None:
+        raise InputError("give either start or resume, not both.")
+    if earlier is not None and earlier.network.description() != network.description():
+        raise InputError(
+            f"the training to resume is of {earlier.network}, but the objective of {network}."
+        )
+    return earlier
+
+
+def _trainer(trainer: str | Trainer) -> Trainer:
+    if not isinstance(trainer, str):
+        return trainer
+    key = trainer.lower().replace("_", "-")
+    if key not in TRAINERS:
+        near = difflib.get_close_matches(key, TRAINERS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(TRAINERS)}."
+        raise InputError(f"unknown trainer {trainer!r}; {hint}")
+    return TRAINERS[key]

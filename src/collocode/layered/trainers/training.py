@@ -1,0 +1,237 @@
+"""What a training gives back, and its file: an ``.npz`` of arrays and one JSON text, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import FileError
+from ..forward import predict
+from ..network import LayeredNetwork, network_of
+
+Array = NDArray[np.float64]
+FORMAT = "collocode training 1"
+_LARGEST = 2**31  # bytes a file may unpack to
+
+
+class TrainingStatus(Enum):
+    """Why a training stopped."""
+
+    CONVERGED = "converged"
+    ITERATION_LIMIT = "iteration limit"
+    TIME_LIMIT = "time limit"
+    EARLY_STOPPED = "stopped early: validation no longer improves"
+    STALLED = "no further progress"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of the history.
+
+    Attributes
+    ----------
+    iteration, seconds : number, and wall time since the start (of the first run, if resumed).
+    evaluations, gradients : passes over all samples so far, forward and backward.
+    objective, gradient_norm : J and ‖∇J‖₂.
+    training, validation : accuracy or relative error on either part.
+    validation_loss : mean loss on the validation part, without regularisation.
+    """
+
+    iteration: int
+    seconds: float
+    evaluations: float
+    gradients: float
+    objective: float
+    gradient_norm: float
+    training: float = float("nan")
+    validation: float = float("nan")
+    validation_loss: float = float("nan")
+
+
+COLUMNS = tuple(Step.__dataclass_fields__)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A trained network, with the story of its training.
+
+    Attributes
+    ----------
+    network : the description.
+    theta : (n_weights,) weights of the last iterate.
+    best : (n_weights,) weights of least validation loss; of least objective without validation.
+    best_iteration : when these were found.
+    history : table with the columns of `Step`.
+    status, message : why it stopped, and more words where there are any.
+    trainer : name of the method.
+    metric : what the columns ``training`` and ``validation`` are.
+    memory : what the trainer needs to go on (moments, damping, ...).
+    adjoint : (N+1, S, state_size) ∂J/∂x_n from the multipliers, where the trainer has them (IPOPT).
+    """
+
+    network: LayeredNetwork
+    theta: Array
+    best: Array
+    best_iteration: int
+    history: pd.DataFrame
+    status: TrainingStatus
+    message: str = ""
+    trainer: str = ""
+    metric: str = ""
+    memory: Mapping[str, Array] = field(default_factory=dict)
+    adjoint: Array | None = None
+
+    def __str__(self) -> str:
+        """Return one line: trainer, status, iterations, objective, metrics, cost."""
+        last = self._last
+        words = [f"{self.trainer}: {self.status.value} after {self.iterations} iterations"]
+        words.append(f"objective {last['objective']:.4g}")
+        if np.isfinite(last["training"]):
+            words.append(f"{self.metric} {last['training']:.4g}")
+        if np.isfinite(last["validation"]):
+            words.append(f"validation {last['validation']:.4g}")
+        cost = f"{self.evaluations:.0f} evaluations, {self.seconds:.2f} s"
+        return ", ".join([*words, cost]) + (f" ({self.message})" if self.message else "")
+
+    __repr__ = __str__
+
+    @property
+    def _last(self) -> Mapping[str, float]:
+        last: dict[str, float] = {name: float("nan") for name in COLUMNS}
+        if len(self.history):
+            last.update(self.history.iloc[-1].to_dict())
+        return last
+
+    @property
+    def iterations(self) -> int:
+        """Number of iterations."""
+        return int(self.history["iteration"].iloc[-1]) if len(self.history) else 0
+
+    @property
+    def objective(self) -> float:
+        """Value of J at ``theta``."""
+        return self._last["objective"]
+
+    @property
+    def evaluations(self) -> float:
+        """Forward passes over all samples; a minibatch counts by its share."""
+        return self._last["evaluations"]
+
+    @property
+    def gradients(self) -> float:
+        """Backward passes; a Jacobian of q rows a sample counts as q."""
+        return self._last["gradients"]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time."""
+        return self._last["seconds"]
+
+    @property
+    def success(self) -> bool:
+        """Whether it ended by its own criterion: gradient or validation."""
+        return self.status in (TrainingStatus.CONVERGED, TrainingStatus.EARLY_STOPPED)
+
+    def predict(self, X: ArrayLike, best: bool = True) -> Array:
+        """(S, outputs) read-outs of the best weights, or of the last ones."""
+        return predict(self.network, self.best if best else self.theta, X)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the training to an ``.npz`` file, in one step; return its path.
+
+        Raises
+        ------
+        FileError
+            The folder is missing or cannot be written.
+        """
+        target = Path(path)
+        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        header = {
+            "format": FORMAT,
+            "network": self.network.description(),
+            "best_iteration": self.best_iteration,
+            "status": self.status.name,
+            "message": self.message,
+            "trainer": self.trainer,
+            "metric": self.metric,
+        }
+        arrays = {
+            "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
+            "theta": self.theta,
+            "best": self.best,
+            "history": self.history[list(COLUMNS)].to_numpy(dtype=float),
+            **{f"memory.{name}": np.asarray(value) for name, value in self.memory.items()},
+        }
+        if self.adjoint is not None:
+            arrays["adjoint"] = self.adjoint
+        try:
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
+                np.savez_compressed(Path(aside) / target.name, **arrays)
+                os.replace(Path(aside) / target.name, target)
+        except OSError as error:
+            raise FileError(
+                f"cannot write {target} ({error.strerror or error}); check the folder."
+            ) from error
+        return target
+
+
+def load_training(path: str | Path) -> Training:
+    """Read what `Training.save` wrote; nothing is executed.
+
+    Raises
+    ------
+    FileError
+        Missing, corrupt or foreign file.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise FileError(f"there is no file {str(source)!r}; check the path.")
+    try:
+        return _read(source)
+    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, JSON, memory, ...
+        reason = " ".join(str(error).split())[:200]
+        raise FileError(f"{source} is not a training saved by collocode ({reason}).") from error
+
+
+def _read(source: Path) -> Training:
+    with zipfile.ZipFile(source) as archive:
+        if sum(info.file_size for info in archive.infolist()) > _LARGEST:
+            raise ValueError("it would unpack to more than 2 GiB")
+    with np.load(source, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    header = json.loads(bytes(arrays["header"]))
+    if header["format"] != FORMAT:
+        raise ValueError(f"its format is {header['format']!r}")
+    network = network_of(header["network"])
+    history = np.atleast_2d(np.asarray(arrays["history"], dtype=float))
+    prefix = "memory."
+    return Training(
+        network=network,
+        theta=network.checked(arrays["theta"]),
+        best=network.checked(arrays["best"]),
+        best_iteration=int(header["best_iteration"]),
+        history=history_table([Step(int(row[0]), *map(float, row[1:])) for row in history]),
+        status=TrainingStatus[header["status"]],
+        message=str(header["message"]),
+        trainer=str(header["trainer"]),
+        metric=str(header["metric"]),
+        memory={k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)},
+        adjoint=arrays.get("adjoint"),
+    )
+
+
+def history_table(steps: list[Step]) -> pd.DataFrame:
+    """Return steps as a table."""
+    return pd.DataFrame([asdict(step) for step in steps], columns=list(COLUMNS))
