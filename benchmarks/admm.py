@@ -1,8 +1,8 @@
 """Consensus ADMM against one NLP: how good, in how many iterations, and when is it faster?
 
-    OMP_NUM_THREADS=1 python benchmarks/admm.py             # all four questions, some minutes
-    OMP_NUM_THREADS=1 python benchmarks/admm.py --quick     # small sizes, nothing is written
-    OMP_NUM_THREADS=1 python benchmarks/admm.py --only curve,batches
+    OMP_NUM_THREADS=1 python benchmarks/coordination.py             # all four questions, some minutes
+    OMP_NUM_THREADS=1 python benchmarks/coordination.py --quick     # small sizes, nothing is written
+    OMP_NUM_THREADS=1 python benchmarks/coordination.py --only curve,batches
 
 Van der Pol oscillator, 10 samples a time unit, sigma = 0.1, [2, 32, 2] tanh, lambda = 1e-4, Radau with
 three stages, one element for three samples.  Like is compared with like: the same data, lambda, mesh

@@ -69,7 +69,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.memory, self.traffic, self.pool = 0.0, [0, 0], None
-        module = importlib.import_module("collocode.admm.admm")
+        module = importlib.import_module("collocode.coordination.admm")
         make = module.make_executor
 
         def noted(*arguments):

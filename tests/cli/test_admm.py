@@ -16,11 +16,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import collocode as cc
-from collocode.admm.history import Row
-from collocode.admm.task import Answer
 from collocode.cli.admm_live import line_of, table_of, watching
 from collocode.cli.admm_run import parse_batches
 from collocode.cli.main import app
+from collocode.coordination.history import Row
+from collocode.coordination.task import Answer
 from tests.cli.small_models import DECAY, NETWORK
 
 WAVE = '''

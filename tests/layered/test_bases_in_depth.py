@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.layered.cases import BASES, BLOCKS, SPAN, difference, small
 
 from collocode import Chebyshev, Legendre, Mesh, Monomial
 from collocode.errors import InputError
 from collocode.layered import LayeredNetwork, Objective, forward, layered_nlp, predict, train
 from collocode.numerics.bases import BSpline, Constant, Fourier, PiecewiseConstant
+from tests.layered.cases import BASES, BLOCKS, SPAN, difference, small
 
 
 def converted(

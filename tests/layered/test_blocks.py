@@ -6,13 +6,13 @@ import casadi as ca
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
-from tests.layered.cases import BLOCKS, difference
 
 from collocode import InputError
 from collocode.layered import ResidualBlock, RungeKuttaBlock, activation, activation_names, block
 from collocode.layered.arithmetic import COLUMN
 from collocode.model.network import ACTIVATIONS
 from collocode.model.operations import CASADI, jax_operations
+from tests.layered.cases import BLOCKS, difference
 
 POINTS = np.concatenate([np.linspace(-6.0, 6.0, 40), [-300.0, 300.0]])
 

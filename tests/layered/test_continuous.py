@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.layered.cases import difference, small
 
 from collocode import Mesh
 from collocode.errors import InputError, MissingDependency
@@ -19,6 +18,7 @@ from collocode.layered import (
     train,
 )
 from collocode.layered.continuous import on_fine_layers
+from tests.layered.cases import difference, small
 
 pytest.importorskip("diffrax")
 TIGHT = {"rtol": 1e-9, "atol": 1e-11}

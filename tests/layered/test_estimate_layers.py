@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.layered.cases import BLOCKS, difference, small
 
 import collocode as cc
 from collocode.layered import (
@@ -28,6 +27,7 @@ from collocode.layered import (
 from collocode.layered.losses import Loss
 from collocode.layered.refinement.estimate import estimate_layers, flow_value
 from collocode.layered.refinement.freedom import Halves
+from tests.layered.cases import BLOCKS, difference, small
 
 Array = NDArray[np.float64]
 DEPTHS = (8, 16, 32, 64)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.layered.cases import BASES, BLOCKS, LIFTS, MESH, SPAN, small
 
 from collocode import InputError, Mesh
 from collocode.layered import LayeredNetwork, bisect, forward, insert, predict
 from collocode.layered.blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from collocode.layered.network import network_of
 from collocode.numerics.bases import Legendre, Monomial, PiecewiseConstant
+from tests.layered.cases import BASES, BLOCKS, LIFTS, MESH, SPAN, small
 
 
 @pytest.mark.parametrize("basis", BASES)

@@ -7,7 +7,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 from collocode import InputError, Mesh
 from collocode.layered import (
@@ -27,6 +26,7 @@ from collocode.layered.curvature import (
     penalty_matrix,
 )
 from collocode.layered.linearised import push, state_rows
+from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 
 @pytest.mark.parametrize("kind", BLOCKS)

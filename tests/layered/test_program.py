@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 from collocode import InputError
 from collocode.layered import Objective, Simultaneous, layered_nlp, train
+from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 
 def dense(matrix: object) -> np.ndarray:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.layered.cases import small
 
 import collocode as cc
 from collocode.layered import (
@@ -27,6 +26,7 @@ from collocode.layered import (
 )
 from collocode.layered.refinement.refine_layers import refine_layers
 from collocode.layered.refinement.result import LayerRefinementStatus as Status
+from tests.layered.cases import small
 
 
 def squares(layers: int = 1, penalty: float = 1e-3, **more: Any) -> LayeredProblem:

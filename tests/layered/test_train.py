@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.layered.cases import small
 
 from collocode import FileError, InputError, Mesh, MissingDependency
 from collocode.layered import (
@@ -28,6 +27,7 @@ from collocode.layered import (
     load_training,
     train,
 )
+from tests.layered.cases import small
 
 TRAINERS = ["armijo", "barzilai-borwein", "lbfgs", "adam", "gauss-newton", "ipopt"]
 

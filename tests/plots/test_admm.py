@@ -7,9 +7,9 @@ import pytest
 
 import collocode as cc
 from collocode import plots
-from collocode.admm.history import table
-from collocode.admm.state import Ending
-from tests.admm.problems import waves
+from collocode.coordination.history import table
+from collocode.coordination.state import Ending
+from tests.coordination.problems import waves
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..admm.checkpoint import FORMAT
-from ..admm.state import Ending
+from ..coordination.checkpoint import FORMAT
+from ..coordination.state import Ending
 from ..errors import FileError, InputError
 from .summary import counted
 

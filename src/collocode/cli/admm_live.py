@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..admm.history import Row, measured_by
-from ..admm.task import Answer
+from ..coordination.history import Row, measured_by
+from ..coordination.task import Answer
 from ..solvers.protocol import OnIteration, Progress
 from .progress import progress_line
 from .summary import counted

@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from ..admm.admm import Agreement, admm
-from ..admm.consensus import ADMMRules
-from ..admm.history import rows_of
-from ..admm.state import Ending
+from ..coordination.admm import Agreement, admm
+from ..coordination.consensus import ADMMRules
+from ..coordination.history import rows_of
+from ..coordination.state import Ending
 from ..errors import InputError
 from ..model.loss import L1
 from ..results.store import plain
@@ -33,7 +33,7 @@ GAP = 0.25  # between simulated and collocated objective, that is worth a warnin
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the command line asks of the iteration; see `collocode.admm`."""
+    """What the command line asks of the iteration; see `collocode.coordination`."""
 
     batches: str
     workers: int
@@ -51,7 +51,7 @@ class Wanted:
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """Keywords of `collocode.admm`, those of the solver left out."""
+        """Keywords of `collocode.coordination`, those of the solver left out."""
         rules = None
         if self.tolerance is not None:
             rules = ADMMRules(relative=self.tolerance)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from ..admm.admm import Agreement
+from ..coordination.admm import Agreement
 from . import style
 
 Array = NDArray[np.float64]

@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import Lasso
 
 import collocode as cc
-from collocode.admm.batches import cut
-from tests.admm.problems import EXACT, TIGHT, offsets, pushed, waves
+from collocode.coordination.batches import cut
+from tests.coordination.problems import EXACT, TIGHT, offsets, pushed, waves
 
 
 def agreed(problem, batches, mesh, **more):

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collocode as cc
-from collocode.admm.batches import FIRST, LAST, cut, measurements
-from collocode.admm.subproblem import Subproblem, from_zero, structure
-from collocode.admm.task import Settings
-from tests.admm.problems import offsets, pushed, restricted, waves
+from collocode.coordination.batches import FIRST, LAST, cut, measurements
+from collocode.coordination.subproblem import Subproblem, from_zero, structure
+from collocode.coordination.task import Settings
+from tests.coordination.problems import offsets, pushed, restricted, waves
 
 
 def meshes_of(nlp):

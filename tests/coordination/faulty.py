@@ -16,14 +16,14 @@ import casadi as ca
 import numpy as np
 
 import collocode as cc
-from collocode.admm.batches import Batch, cut
-from collocode.admm.checkpoint import Checkpoint
-from collocode.admm.consensus import ADMMRules, Consensus
-from collocode.admm.coordinator import Coordinator
-from collocode.admm.entries import Entries
-from collocode.admm.executors import Executor
-from collocode.admm.state import Ending, State
-from collocode.admm.task import Settings, Task
+from collocode.coordination.batches import Batch, cut
+from collocode.coordination.checkpoint import Checkpoint
+from collocode.coordination.consensus import ADMMRules, Consensus
+from collocode.coordination.coordinator import Coordinator
+from collocode.coordination.entries import Entries
+from collocode.coordination.executors import Executor
+from collocode.coordination.state import Ending, State
+from collocode.coordination.task import Settings, Task
 from collocode.solvers.options import merge
 from collocode.starts.strategies import start_from
 

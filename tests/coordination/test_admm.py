@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.admm.state import Ending
-from tests.admm.problems import offsets, pushed, waves
+from collocode.coordination.state import Ending
+from tests.coordination.problems import offsets, pushed, waves
 from tests.problems import van_der_pol_data, van_der_pol_neural
 
 QUICK = {"mesh": 40, "iterations": 25}

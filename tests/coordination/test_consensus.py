@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Lasso
 
 import collocode as cc
-from collocode.admm.consensus import Consensus, Residuals
+from collocode.coordination.consensus import Consensus, Residuals
 
 
 def plain(v, step):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.admm.batches import cut
-from collocode.admm.subproblem import Subproblem, from_zero, structure
+from collocode.coordination.batches import cut
+from collocode.coordination.subproblem import Subproblem, from_zero, structure
 from collocode.results.status import SolverResult, Termination
 from collocode.solvers.solve import make_solver
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.admm.cluster import Cluster, balanced
-from collocode.admm.executors import InProcess, WorkerError
-from collocode.admm.state import Ending
+from collocode.coordination.cluster import Cluster, balanced
+from collocode.coordination.executors import InProcess, WorkerError
+from collocode.coordination.state import Ending
 
 from .faulty import at, until
 
@@ -63,11 +63,11 @@ def dask(tmp_path_factory):
 @pytest.fixture
 def impatient(monkeypatch):
     """Wait for a few seconds where the product waits for ten or twenty."""
-    link = importlib.import_module("collocode.admm.dask_link")
+    link = importlib.import_module("collocode.coordination.dask_link")
     assert link._REACH <= 10.0
     monkeypatch.setattr(link, "_REACH", 2.0)
     monkeypatch.setattr(link, "_PATIENCE", 4.0)
-    monkeypatch.setattr(importlib.import_module("collocode.admm.cluster"), "_ALONE", 1.0)
+    monkeypatch.setattr(importlib.import_module("collocode.coordination.cluster"), "_ALONE", 1.0)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import collocode as cc
-from collocode.admm.executors import InProcess
-from collocode.admm.history import table
-from collocode.admm.state import Ending
+from collocode.coordination.executors import InProcess
+from collocode.coordination.history import table
+from collocode.coordination.state import Ending
 
 from .faulty import Case, oscillators
 
@@ -168,7 +168,7 @@ def test_no_step_of_writing_harms_the_last_checkpoint(file, midway, monkeypatch,
 SCRIPT = """
 import os, signal, sys
 import collocode as cc
-from tests.admm.faulty import oscillators
+from tests.coordination.faulty import oscillators
 
 def die(row):
     if row.iteration == 3:

@@ -8,7 +8,7 @@ import types
 import pytest
 
 import collocode as cc
-from collocode.admm.parcel import packed, unpacked
+from collocode.coordination.parcel import packed, unpacked
 
 
 def test_a_function_of_a_file_that_nobody_else_has_brings_its_code():

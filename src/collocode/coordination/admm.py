@@ -48,7 +48,7 @@ class Agreement:
     ----------
     solution : the whole problem's solution with the consensus network (polished, if asked for).
     ending : why the iteration stopped.
-    history : a row an iteration, see `collocode.admm.history.Row`.
+    history : a row an iteration, see `collocode.coordination.history.Row`.
     consensus : consensus entries by name.
     batches : names of the batches.
     polished : whether the whole problem was solved at the end.
@@ -126,7 +126,7 @@ def admm(
     workers : processes of this machine; 1 solves the batches here, one after the other.
     scheduler : address of a Dask scheduler, ``tcp://host:port``, or ``local`` for a cluster of
         ``workers`` processes on this machine; needs ``collocode[cluster]``.
-    overlap, boundary : how windows of one experiment meet, see `collocode.admm.batches.cut`.
+    overlap, boundary : how windows of one experiment meet, see `collocode.coordination.batches.cut`.
     regularisation : `L1` or `L2` of the consensus weights; None takes the problem's.
     rho : first penalty, in units of the loss; None takes 0.02 divided by the number of batches,
         each of which has that part of the loss.

@@ -18,7 +18,7 @@ def undisturbed() -> Iterator[None]:
 
     A signal that is blocked here is blocked in the children too, from their first instruction on.
     A spawned process would import the caller's script, and begin what that begins; models bring
-    their code along instead, see `collocode.admm.parcel`.
+    their code along instead, see `collocode.coordination.parcel`.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     main = sys.modules["__main__"]

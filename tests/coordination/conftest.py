@@ -2,7 +2,7 @@
 
 import pytest
 
-from collocode.admm.executors import InProcess
+from collocode.coordination.executors import InProcess
 
 from .faulty import Case, oscillators
 

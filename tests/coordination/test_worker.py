@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from collocode.admm.parcel import packed
-from collocode.admm.task import Answer, Failure, Missing
-from collocode.admm.worker import Worker
+from collocode.coordination.parcel import packed
+from collocode.coordination.task import Answer, Failure, Missing
+from collocode.coordination.worker import Worker
 
 from .faulty import TRAPPED
 

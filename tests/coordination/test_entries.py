@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.admm.batches import cut
-from collocode.admm.entries import Entries, copied_columns
-from collocode.admm.subproblem import Subproblem
-from collocode.admm.task import Settings
-from tests.admm.problems import offsets, pushed, restricted, waves
+from collocode.coordination.batches import cut
+from collocode.coordination.entries import Entries, copied_columns
+from collocode.coordination.subproblem import Subproblem
+from collocode.coordination.task import Settings
+from tests.coordination.problems import offsets, pushed, restricted, waves
 
 
 def made(problem, batches, boundary="shared", mesh=8):

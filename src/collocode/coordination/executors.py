@@ -213,7 +213,7 @@ def assigned(batches: Sequence[Batch], workers: int) -> list[int]:
 def make_executor(
     batches: Sequence[Batch], settings: Settings, workers: int, scheduler: str | None, keep: bool
 ) -> Executor:
-    """Return the executor that was asked for; see `collocode.admm`.
+    """Return the executor that was asked for; see `collocode.coordination`.
 
     Raises
     ------

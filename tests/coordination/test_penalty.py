@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 import collocode as cc
-from collocode.admm.penalty import consensus_penalty
+from collocode.coordination.penalty import consensus_penalty
 from collocode.model.varying import Block, penalty_matrix
 
 PLAIN = penalty_matrix([Block(4, None)])

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collocode.admm.executors import Stopped
-from collocode.admm.pool import ProcessPool
-from collocode.admm.state import Ending
+from collocode.coordination.executors import Stopped
+from collocode.coordination.pool import ProcessPool
+from collocode.coordination.state import Ending
 
 from .faulty import at, until
 
@@ -111,7 +111,7 @@ SCRIPT = """
 import sys, multiprocessing
 from pathlib import Path
 import collocode as cc
-from tests.admm.faulty import oscillators
+from tests.coordination.faulty import oscillators
 
 def note(row):
     Path(sys.argv[1]).write_text(" ".join(str(p.pid) for p in multiprocessing.active_children()))

@@ -5,9 +5,9 @@ import os
 import tracemalloc
 from pathlib import Path
 
-from collocode.admm.pool import ProcessPool
-from collocode.admm.subproblem import Subproblem
-from collocode.admm.worker import Worker
+from collocode.coordination.pool import ProcessPool
+from collocode.coordination.subproblem import Subproblem
+from collocode.coordination.worker import Worker
 
 from .faulty import Case, oscillators
 

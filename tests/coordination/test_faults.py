@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.admm.executors import InProcess
-from collocode.admm.state import Ending
+from collocode.coordination.executors import InProcess
+from collocode.coordination.state import Ending
 
 from .faulty import Case, oscillators
 

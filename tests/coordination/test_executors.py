@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.admm.executors import InProcess, Stopped, WorkerError, assigned, make_executor
-from collocode.admm.state import Ending
-from collocode.admm.task import Answer, Failure, Lost, Missing
+from collocode.coordination.executors import (
+    InProcess,
+    Stopped,
+    WorkerError,
+    assigned,
+    make_executor,
+)
+from collocode.coordination.state import Ending
+from collocode.coordination.task import Answer, Failure, Lost, Missing
 
 from .faulty import TRAPPED, at
 
