@@ -21,7 +21,7 @@ from ..results.store import plain
 from .admm_checkpoint import CHECKPOINT, checkpoint_in, finish_checkpoint, kept_in
 from .admm_live import table_of, watching
 from .choices import Choices, Task, task_of
-from .folder import Folder, Writer
+from ..reports.folder import Folder, Writer
 from .results import open_folder, present
 from .summary import counted
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, messages, output, say_error, say_warning

@@ -32,7 +32,7 @@ from ..layered.growth.store import load_growth, save_growth
 from ..layered.problem import LayeredProblem
 from ..layered.trainers.training import Step
 from ..results.store import plain
-from .folder import Folder, Writer
+from ..reports.folder import Folder, Writer
 from .model_file import load_model
 from .settings import parse_settings
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, messages, output, plain_table

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..identify.multistart import multistart
 from .choices import Choices, task_of
-from .folder import Writer
+from ..reports.folder import Writer
 from .progress import counted_progress
 from .results import open_folder, present
 from .summary import print_multistart

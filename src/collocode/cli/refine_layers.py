@@ -18,7 +18,7 @@ from rich.text import Text
 
 from ..errors import InputError
 from .choices import Task
-from .folder import Folder, Writer
+from ..reports.folder import Folder, Writer
 from .refine_layers_report import make_layers_report, print_layers, warnings_of
 from .settings import parse_options
 from .terminal import (

@@ -16,7 +16,7 @@ from ..adapt.refine import refine
 from ..adapt.refinement import Refinement, RefinementStatus
 from ..model.problem import Problem
 from .choices import Task
-from .folder import Writer
+from ..reports.folder import Writer
 from .progress import live_progress
 from .results import open_folder, present
 from .summary import counted

@@ -25,7 +25,7 @@ from ..relu import (
 )
 from ..relu.indicators import SurrogateError, count_regions, surrogate_error
 from ..results.status import Termination
-from .folder import Folder, Writer
+from ..reports.folder import Folder, Writer
 from .model_file import load_model
 from .relu_progress import live_relu
 from .relu_report import make_report, print_report

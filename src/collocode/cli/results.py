@@ -18,7 +18,7 @@ from ..results.store import plain
 from .advice import warnings_of
 from .choices import Task
 from .findings import Findings, examine
-from .folder import Folder, Writer, unique_stems
+from ..reports.folder import Folder, Writer, unique_stems
 from .report import make_report, parameter_rows
 from .summary import print_summary
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, output, say_warning

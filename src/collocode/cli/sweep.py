@@ -14,7 +14,7 @@ from ..errors import FileError, InputError
 from ..identify.sweep import Sweep, sweep
 from ..model.problem import Problem
 from .choices import Choices, Task, task_of
-from .folder import Folder, Writer
+from ..reports.folder import Folder, Writer
 from .model_file import load_model
 from .over import held_text, parse_holdout, parse_over
 from .progress import Bar, counted_progress

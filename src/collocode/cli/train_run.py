@@ -25,7 +25,7 @@ from ..layered.trainers.run import Trainer
 from ..layered.weight_basis import weight_basis
 from ..numerics.bases import Basis
 from ..results.store import plain
-from .folder import Folder, Writer
+from ..reports.folder import Folder, Writer
 from .model_file import load_model
 from .settings import parse_settings
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, messages, output, plain_table, say_warning

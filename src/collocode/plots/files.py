@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -35,6 +36,14 @@ def drawings(solution: Solution, trust: Uncertainty | None = None) -> dict[str, 
     return found
 
 
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    with mpl.rc_context({"savefig.dpi": 160}):
+        figure.savefig(stream, format="png", metadata={"Software": "collocode"})
+    return stream.getvalue()
+
+
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, in one step, so that a crash never leaves half a file.
 
@@ -45,12 +54,9 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """
     target = Path(path)
     try:
-        with (
-            tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside,
-            mpl.rc_context({"savefig.dpi": 160}),
-        ):
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
             drawn = Path(aside) / target.name
-            figure.savefig(drawn, format="png", metadata={"Software": "collocode"})
+            drawn.write_bytes(png(figure))
             os.replace(drawn, target)
     except OSError as error:
         raise FileError(

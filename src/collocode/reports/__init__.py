@@ -1,0 +1,21 @@
+"""What came out, as a value: findings, tables, pages; for Python and for the command line alike.
+
+`collocode.report` takes any result of this package.  A `Report` prints itself, and says the same as
+plain values, JSON, Markdown, one HTML page, or a folder of files.
+"""
+
+from .record import Asked, Column, Facts, Finding, Heading, Report, Severity, Table, Words
+from .report import report
+
+__all__ = [
+    "Asked",
+    "Column",
+    "Facts",
+    "Finding",
+    "Heading",
+    "Report",
+    "Severity",
+    "Table",
+    "Words",
+    "report",
+]
