@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from .arguments import (
-    Debug,
-    Degree,
-    Deterministic,
-    Elements,
-    Help,
-    Interface,
-    Model,
-    NoPlots,
-    Options,
-    Out,
-    Scheme,
-    Seed,
-    Settings,
-    Start,
-    ready,
-)
-from .terminal import guarded
+import collocode as cc
+
+from ..errors import FileError, InputError
+from ..reports.words import counted
+from .options import FILES, FIT, SOLVER, verb
+from .run import Run, Task
+from .terminal import INTERRUPTED, messages, say_error
+
+CHECKPOINT = "checkpoint.npz"
 
 
+@verb("resume", *FIT, *SOLVER, *FILES)
 def admm(
-    context: typer.Context,
-    model: Model = None,
+    run: Run,
     batches: Annotated[
         str,
         typer.Option(
@@ -75,49 +71,130 @@ def admm(
             "entries travel)."
         ),
     ] = "coordinator",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
-    ] = False,
-    settings: Settings = None,
-    scheme: Scheme = None,
-    degree: Degree = None,
-    elements: Elements = None,
-    start: Start = None,
-    seed: Seed = None,
-    interface: Interface = "casadi",
-    option: Options = None,
-    deterministic: Deterministic = False,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
+) -> int:
     """Fit MODEL batch by batch, until all batches agree on one network (consensus ADMM).
 
     Every iteration is kept in --out; Ctrl-C reports the consensus so far, --resume goes on from
     there. Exit status 0 only if the batches agree to the tolerance, or --polish solved the whole.
     """
-    with guarded(debug):
-        path = ready(context, model, show_help)
-        from .admm_run import Wanted, run_admm
-        from .choices import Choices
+    from .admm_live import watching
 
-        more = (interface, tuple(option or ()), deterministic)
-        choices = Choices(scheme, degree, elements, start, seed, *more)
-        wanted = Wanted(
-            batches,
-            workers,
-            scheduler,
-            boundary,
-            overlap,
-            rho,
-            iterations,
-            time_limit,
-            tolerance,
-            l1,
-            polish,
-            points,
-            resume,
+    task = run.task()
+    problem, groups = task.problem(), parse_batches(batches)
+    if l1 is not None and not problem.dynamics.networks:
+        raise InputError(
+            "the model has no network, so --l1 has no weights to act on; leave it out."
         )
-        status = run_admm(path, settings or [], choices, wanted, out, not no_plots)
-    raise typer.Exit(status)
+    if time_limit is not None and not time_limit > 0.0:
+        raise InputError(f"--time-limit must be positive, not {time_limit:g}.")
+    how = {
+        "workers": workers,
+        "scheduler": scheduler,
+        "boundary": boundary,
+        "overlap": overlap,
+        "regularisation": None if l1 is None else cc.L1(l1),
+        "rho": rho,
+        "rules": None if tolerance is None else cc.ADMMRules(relative=tolerance),
+        "iterations": iterations,
+        "time_limit": np.inf if time_limit is None else time_limit,
+        "polish": polish,
+        "points": points,
+        "resume": run.values["resume"],
+    }
+    folder = run.folder(["history.csv", "admm.png"], [CHECKPOINT], problem)
+    checkpoint = run.checkpoint(CHECKPOINT, _look)
+    try:
+        with watching(messages(), groups if isinstance(groups, int) else len(groups)) as watch:
+            found = cc.admm(
+                problem,
+                groups,
+                **_how(task),
+                **how,
+                checkpoint=checkpoint,
+                on_iteration=watch.iterated,
+                on_answer=watch.answered,
+                on_finish=watch.finishing(),
+            )
+    except KeyboardInterrupt:
+        say_error(f"interrupted; {kept_in(checkpoint)}.")
+        return INTERRUPTED
+    more = {"kept": kept_in(checkpoint), "go_on": "with --out a run can be resumed"}
+    if checkpoint is not None:
+        more["go_on"] = f"--resume goes on from {checkpoint}"
+    asked = run.asked_of_fit(task, {"batches": batches, "polish": polish}, more=more)
+    files = {}
+    if checkpoint is not None and checkpoint.exists():
+        files[CHECKPOINT] = partial(_finish, checkpoint, found.ending)
+    return run.finish(cc.report(found, asked=asked), folder, files)
+
+
+def _how(task: Task) -> dict[str, Any]:
+    """Return the keywords of `fit` as `admm` takes them."""
+    from ..solvers.options import DETERMINISTIC
+
+    how = dict(task.how)
+    if how.pop("deterministic"):
+        how["options"] = {**DETERMINISTIC, **how["options"]}
+    return how
+
+
+def parse_batches(text: str) -> int | list[list[str]]:
+    """Return a count, or groups of names.
+
+    Examples
+    --------
+    >>> parse_batches("4"), parse_batches("one, two; three")
+    (4, [['one', 'two'], ['three']])
+    """
+    if text.strip().lstrip("+-").isdigit():
+        return int(text)
+    groups = [[n.strip() for n in group.split(",")] for group in text.split(";")]
+    if not all(name for group in groups for name in group):
+        raise InputError(
+            f"--batches takes a count, say 4, or names of experiments, say 'one,two;three', not "
+            f"{text!r}."
+        )
+    return groups
+
+
+# ---- the checkpoint: that of a run which ended carries a mark ---------------------------------------
+
+
+def _content(path: Path) -> tuple[bool, int]:
+    """Whether a checkpoint's run has ended, and the number of its iterations."""
+    from ..coordination.checkpoint import FORMAT
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            header = json.loads(bytes(stored["header"]).decode())
+            if header["format"] != FORMAT:
+                raise ValueError(header["format"])
+            return "ended" in stored.files, len(header["history"]["iteration"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise FileError(
+            f"{path} is not a checkpoint of an ADMM run; choose another --out."
+        ) from error
+
+
+def _finish(source: Path, ending: Any, target: Path) -> None:
+    """Copy the checkpoint, with a mark if its run has ended."""
+    with np.load(source, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "ended"}
+    if ending.name not in ("INTERRUPTED", "WORKERS_LOST"):
+        arrays["ended"] = np.array(ending.value)
+    with target.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def kept_in(checkpoint: Path | None) -> str:
+    """Return what is kept, and how to go on from there."""
+    if checkpoint is None or not checkpoint.exists():
+        return "no iteration is kept; with --out a run can be resumed"
+    _, count = _content(checkpoint)
+    verb = "is" if count == 1 else "are"
+    return f"{counted(count, 'iteration')} {verb} kept in {checkpoint}, --resume goes on"
+
+
+def _look(path: Path) -> tuple[bool, str]:
+    ended, count = _content(path)
+    return ended, f"{counted(count, 'iteration')} of a run"

@@ -16,7 +16,9 @@ def as_markdown(report: Report, images: bool = False) -> str:
     """Return a report as Markdown; ``images`` refers to PNG files beside it."""
     parts = [f"# {report.title}", f"**{report.status}**"]
     if report.findings:
-        parts.append("\n".join(f"- **{_NAMES[f.severity]}:** {_marked(f)}" for f in report.findings))
+        parts.append(
+            "\n".join(f"- **{_NAMES[f.severity]}:** {_marked(f)}" for f in report.findings)
+        )
     for item in report.body:
         if isinstance(item, Heading):
             parts.append(f"## {item.text}")

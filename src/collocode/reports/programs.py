@@ -20,7 +20,9 @@ def report_program(result: SolverResult, asked: Asked) -> Report:
     """Return the report of a solver's result; ``asked.problem`` is the program, such as an `NlModel`."""
     model, status = asked.problem, f"{result.termination.value} ({result.status.value})"
     name = str(getattr(getattr(model, "path", None), "stem", "")) or "nonlinear program"
-    facts = {} if model is None else {"program": f"{model.columns} variables, {model.rows} constraints"}
+    facts = (
+        {} if model is None else {"program": f"{model.columns} variables, {model.rows} constraints"}
+    )
     facts["solver"] = ", linear solver ".join(p for p in (result.solver, result.linear_solver) if p)
     facts["objective"] = f"{result.objective:.10g}, violation {result.violation:.1e}"
     body: list[Any] = [
@@ -60,7 +62,11 @@ def report_program(result: SolverResult, asked: Asked) -> Report:
                 "options": result.options,
             },
             "seconds": result.timings,
-            **({} if model is None else {"nlp": {"variables": model.columns, "constraints": model.rows}}),
+            **(
+                {}
+                if model is None
+                else {"nlp": {"variables": model.columns, "constraints": model.rows}}
+            ),
         },
         model=asked.model,
         command=asked.command,
@@ -105,7 +111,9 @@ def report_simulation(run: Simulation, asked: Asked) -> Report:
         frame = pd.DataFrame({"time": run.times, **dict(zip(names, run.states.T, strict=True))})
     title = "Simulation" if solution is None else solution.name
     name, t = asked.more.get("experiment", ""), run.times
-    text = f"  simulated{f' as {name!r}' if name else ''} at {len(t)} times, t = {t[0]:g} … {t[-1]:g}"
+    text = (
+        f"  simulated{f' as {name!r}' if name else ''} at {len(t)} times, t = {t[0]:g} … {t[-1]:g}"
+    )
     rows = [
         {
             "name": str(column),

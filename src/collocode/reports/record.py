@@ -331,14 +331,14 @@ class Report:
 
         return framed(self)
 
-    def written(self) -> dict[str, Writer]:
+    def written(self, stem: str = "report") -> dict[str, Writer]:
         """Return the writers of all files by name: report, tables, data and figures."""
         files = dict(self.files)
         for name, data in self.images.items() if self.figures else ():
             files[name] = _bytes(data)
-        names = [*files, *REPORTS]
-        texts = (self.to_json(names), self.to_markdown(images=True), self.to_html())
-        return files | {n: _bytes(t.encode()) for n, t in zip(REPORTS, texts, strict=True)}
+        own = report_names(stem)
+        texts = (self.to_json([*files, *own]), self.to_markdown(images=True), self.to_html())
+        return files | {n: _bytes(t.encode()) for n, t in zip(own, texts, strict=True)}
 
     def write(self, folder: str | Path, plots: bool = True) -> list[Path]:
         """Write report, tables, data and figures into a folder, which is made if need be.
@@ -358,7 +358,9 @@ class Report:
         return Folder(Path(folder)).write(report.written())
 
 
-REPORTS = ("report.json", "report.md", "report.html")
+def report_names(stem: str = "report") -> list[str]:
+    """Return the names of a report's own files."""
+    return [f"{stem}.{ending}" for ending in ("json", "md", "html")]
 
 
 def _bytes(data: bytes) -> Writer:

@@ -11,6 +11,16 @@ from .record import Asked, Report
 # what describes a class, by the class's name: the modules of those that are not used stay unloaded
 _HOMES = {
     "Solution": "solution.report_solution",
+    "Sweep": "searches.report_sweep",
+    "Multistart": "searches.report_multistart",
+    "Refinement": "searches.report_refinement",
+    "Agreement": "searches.report_admm",
+    "Training": "layers.report_training",
+    "LayerRefinement": "layers.report_layers",
+    "Growth": "layers.report_growth",
+    "OptimumResult": "relu.report_optimum",
+    "SolverResult": "programs.report_program",
+    "Simulation": "programs.report_simulation",
 }
 
 

@@ -15,7 +15,20 @@ from ..coordination.admm import Agreement
 from ..coordination.state import Ending
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
-from .record import Asked, Column, Figure, Finding, Heading, Report, Row, Severity, Span, Table, Words, drawn
+from .record import (
+    Asked,
+    Column,
+    Figure,
+    Finding,
+    Heading,
+    Report,
+    Row,
+    Severity,
+    Span,
+    Table,
+    Words,
+    drawn,
+)
 from .solution import report_solution
 from .words import counted
 
@@ -70,7 +83,9 @@ def sweep_table(name: str, table: pd.DataFrame, best: Any, held: Any = None) -> 
             Column(key="iterations", heading="iterations", form="d"),
             Column(key="seconds", heading="seconds", form=".2f", drop=1),
             Column(key="status", heading="status", show=_status, left=True),
-            Column(key="chosen", show=lambda row: "chosen" if row["value"] == best else "", left=True),
+            Column(
+                key="chosen", show=lambda row: "chosen" if row["value"] == best else "", left=True
+            ),
         ],
         rows=rows,
         note=note if held is None else f"Held out: {held_text(held)}. {note}",
@@ -202,7 +217,9 @@ def _cycles(run: Refinement, rule: str, name: str) -> list[Table | Words | Headi
         Column(key="effectivity", heading="effectivity", form=".2f"),
         Column(key="iterations", heading="iterations", form="d", drop=1),
         Column(key="seconds", heading="seconds", form=".2f", drop=2),
-        Column(key="solved", show=lambda row: "" if row["solved"] else ("not solved", "bad"), left=True),
+        Column(
+            key="solved", show=lambda row: "" if row["solved"] else ("not solved", "bad"), left=True
+        ),
     ]
     lost = sum(not row["solved"] for row in rows)
     note = f"{run.status.value}; {counted(len(rows), 'mesh', 'meshes')} in {run.seconds:.2f} s"
@@ -253,7 +270,10 @@ def _refinement_findings(found: Refinement, asked: Asked) -> list[Finding]:
 
 def report_admm(found: Agreement, asked: Asked) -> Report:
     """Return the report of a consensus iteration, and of the fit to its consensus."""
-    fit, rows = report_solution(found.solution, asked), found.history.reset_index().to_dict("records")
+    fit, rows = (
+        report_solution(found.solution, asked),
+        found.history.reset_index().to_dict("records"),
+    )
     agreed = found.ending is Ending.CONVERGED or found.success
     what = "Polished: everything fitted" if found.polished else "States fitted to the consensus"
     body: list[Table | Words | Heading] = [admm_table(rows, "Consensus ADMM")] if rows else []
@@ -349,7 +369,9 @@ def _admm_findings(found: Agreement, asked: Asked) -> list[Finding]:
         findings.append(asked.finding("stopped", ending.value, kept))
     elif ending is Ending.BATCHES_FAILED:
         remedy = "try a larger <rho>, fewer <batches> or another <start>"
-        findings.append(asked.finding("batches-failed", "every batch failed", remedy, Severity.ERROR))
+        findings.append(
+            asked.finding("batches-failed", "every batch failed", remedy, Severity.ERROR)
+        )
     if ending is Ending.CONVERGED and not found.polished:
         findings += _admm_gap(found, asked)
     if found.kept_best:

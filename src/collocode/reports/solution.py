@@ -32,7 +32,17 @@ from .words import counted, formatted, times_text
 
 LARGE_GAP = 0.05
 MOST_NUMBERS = 2e7  # of the dense sensitivities; 160 MB
-PARAMETER_COLUMNS = ("name", "value", "unit", "lower", "upper", "std", "lower_95", "upper_95", "note")
+PARAMETER_COLUMNS = (
+    "name",
+    "value",
+    "unit",
+    "lower",
+    "upper",
+    "std",
+    "lower_95",
+    "upper_95",
+    "note",
+)
 
 
 def report_solution(solution: Solution, asked: Asked) -> Report:
@@ -285,7 +295,9 @@ def _findings(evidence: Evidence, asked: Asked) -> list[Finding]:
     if not solution.success:
         return [_not_solved(solution, evidence.diagnosis, asked)]
     found = []
-    gaps = {score["experiment"]: score["gap"] for score in evidence.scores if score["role"] == "train"}
+    gaps = {
+        score["experiment"]: score["gap"] for score in evidence.scores if score["role"] == "train"
+    }
     worst = max(gaps, key=lambda name: gaps[name] or 0.0)
     if gaps[worst] is None or gaps[worst] > LARGE_GAP:
         text = (
@@ -295,7 +307,10 @@ def _findings(evidence: Evidence, asked: Asked) -> list[Finding]:
         found.append(asked.finding("large-gap", text, _gap_remedy(evidence, asked)))
     bounded = [row["name"] for row in evidence.parameters if _at_bound(row)]
     if bounded:
-        text, remedy = f"{', '.join(bounded)} ended at a bound", "widen it unless the bound is a physical one"
+        text, remedy = (
+            f"{', '.join(bounded)} ended at a bound",
+            "widen it unless the bound is a physical one",
+        )
         found.append(asked.finding("at-bound", text, remedy))
     trust = evidence.trusted[0]
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
@@ -320,7 +335,12 @@ def _gap_remedy(evidence: Evidence, asked: Asked) -> str:
     if isinstance(strength, float) and strength > 0.0:
         return f"try <set.regularisation={10.0 * strength:g}>"
     own = evidence.problem.regularisation if evidence.problem else None
-    if not asked.shell and own is not None and own.strength > 0.0 and len(evidence.solution.model.theta):
+    if (
+        not asked.shell
+        and own is not None
+        and own.strength > 0.0
+        and len(evidence.solution.model.theta)
+    ):
         return f"try regularisation=cc.{type(own).__name__}({10.0 * own.strength:g})"
     elements = max(part.mesh.elements for part in evidence.solution.trajectories)
     return f"try <mesh|elements={2 * elements}>"

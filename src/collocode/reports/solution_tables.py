@@ -54,14 +54,16 @@ def parameter_rows(solution: Solution, trust: Uncertainty | None) -> list[dict[s
     rows = []
     for label, value in solution.parameters.items():
         parameter = known.get(label) or known.get(label.split("[", 1)[0])
+        lower, upper = -np.inf, np.inf
         # the bounds of a parameter that varies in time are those of p(t), not of a coefficient
-        free = parameter is None or parameter.bounded_by_rows
+        if parameter is not None and not parameter.bounded_by_rows:
+            lower, upper = parameter.lower, parameter.upper
         row = {
             "name": label,
             "value": value,
             "unit": "" if parameter is None else parameter.unit,
-            "lower": -np.inf if free else parameter.lower,
-            "upper": np.inf if free else parameter.upper,
+            "lower": lower,
+            "upper": upper,
             "std": np.nan,
             "lower_95": np.nan,
             "upper_95": np.nan,

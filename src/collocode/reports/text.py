@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from .record import Column, Facts, Finding, Heading, Report, Severity, Span, Table, Words
+from .record import Column, Facts, Finding, Heading, Report, Severity, Span, Table
 
 Line = tuple[Span, ...]
 WIDTH = 80
