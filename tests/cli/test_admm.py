@@ -132,7 +132,7 @@ def test_polish_solves_the_whole(models, tmp_path):
     assert "Polished: everything fitted, all data at once" in answer.stdout
     assert "no agreement" not in answer.stderr
     solved = CliRunner().invoke(app, ["solve", str(models / "decay.py")])
-    pattern = r"objective (\S+),"
+    pattern = r"objective +(\S+),"
     assert re.search(pattern, answer.stdout)[1] == re.search(pattern, solved.stdout)[1]
 
 

@@ -31,9 +31,10 @@ class Shown:
     def show(self, what: Callable[[], RenderableType], at_once: bool = False) -> None:
         """Show what ``what`` returns, if it is time to."""
         now = time.perf_counter()
-        if at_once or now - self._last > _EVERY:
-            self._last = now
-            self._live.update(what(), refresh=True)
+        if not at_once and now - self._last <= _EVERY:
+            return
+        self._last = self._last if at_once else now
+        self._live.update(what(), refresh=True)
 
     def line(self, text: str, at_once: bool = False) -> None:
         """Show a quiet line that says how long it has taken and how to stop it."""
