@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileError
+from ...results.status import Termination
 from ..trainers.training import load_training
-from .growth import Extension, Growth, GrowthCycle, GrowthStatus
+from .growth import Extension, Growth, GrowthCycle
 
-FORMAT = "collocode growth 1"
+FORMAT = "collocode growth 2"
 _TEXT = "growth.json"
 _LARGEST = 2**31  # bytes a file may unpack to
 
@@ -33,7 +34,8 @@ def save_growth(growth: Growth, path: str | Path) -> Path:
     target = target if target.suffix == ".zip" else target.with_name(target.name + ".zip")
     text = {
         "format": FORMAT,
-        "status": growth.status.name,
+        "termination": growth.termination.name,
+        "message": growth.message,
         "indicator": growth.indicator,
         "trainer": growth.trainer,
         "name": growth.name,
@@ -87,8 +89,9 @@ def _read(source: Path) -> Growth:
             cycles.append(_cycle(part, entry))
     if not cycles:
         raise ValueError("it has no cycles")
-    names = (str(text["indicator"]), str(text["trainer"]))
-    return Growth(GrowthStatus[text["status"]], *names, tuple(cycles), str(text["name"]))
+    words = {key: str(text[key]) for key in ("message", "indicator", "trainer", "name")}
+    ended = Termination[text["termination"]]
+    return Growth(termination=ended, cycles=tuple(cycles), **words)
 
 
 def _part(number: int) -> str:
@@ -115,4 +118,11 @@ def _cycle(part: Path, entry: dict[str, Any]) -> GrowthCycle:
     if values.shape != depths.shape:
         raise ValueError("scores and depths differ in number")
     extension = Extension(**entry["extension"]) if entry["extension"] else None
-    return GrowthCycle(training, values, depths, float(entry["scoring_seconds"]), extension, frozen)
+    return GrowthCycle(
+        training=training,
+        values=values,
+        depths=depths,
+        scoring_seconds=float(entry["scoring_seconds"]),
+        extension=extension,
+        frozen=frozen,
+    )
