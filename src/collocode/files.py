@@ -6,9 +6,8 @@ the old file or the new one, never a half.
 
 An *archive* is a tree of mappings, lists, numbers, text and arrays in one ``.npz``.  Each array is a
 member under its path in the tree (``np.load(file)["scheme.nodes"]``); all else is JSON text in the
-member ``header``, with the name and the version of a `Schema`.  Where there are no arrays the header
-alone will do, as a ``.json`` file.  What is in the tree is its owner's business: a fit, a training,
-a network, the state of a run.
+member ``header``, with the name and the version of a `Schema`.  Without arrays the header alone will
+do, as a ``.json`` file.  What is in the tree is its owner's business.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .errors import FileError
@@ -42,7 +42,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the other methods unpac
 def replacing(*targets: Path) -> Iterator[list[Path]]:
     """Yield paths to write to; on leaving without an error they take the places of ``targets``.
 
-    The targets share one folder, in which a hidden folder lives meanwhile.
+    The targets share one folder, in which a hidden one lives meanwhile.
 
     Raises
     ------
@@ -86,7 +86,13 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def refusing(path: str | Path, what: str) -> Iterator[Path]:
-    """Turn whatever a missing, hostile or damaged file sets off into a `FileError` that names it."""
+    """Turn whatever a missing, hostile or damaged file sets off into one sentence that names it.
+
+    Raises
+    ------
+    FileError
+        Missing, unreadable, too large, foreign, cut off or corrupt.
+    """
     source = Path(path)
     if not source.is_file():
         raise FileError(f"there is no file {str(source)!r}; check the path.")
@@ -94,17 +100,20 @@ def refusing(path: str | Path, what: str) -> Iterator[Path]:
         yield source
     except FileError:
         raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise FileError(f"{source} cannot be read ({reason}); check its permissions.") from error
     except Exception as error:  # zip, zlib, NumPy, JSON, recursion, memory, missing entries, ...
         words = " ".join(str(error).split())[:200] or type(error).__name__
         reason = f"{words} is missing" if isinstance(error, KeyError) else words
         raise FileError(
-            f"{source} cannot be read as {what}, it is another file or damaged ({reason}); name "
-            "another or save it again."
+            f"{source} is not {what}, or it is damaged ({reason}); name another file or make it "
+            "anew."
         ) from error
 
 
 def read_bytes(path: str | Path, largest: int, what: str) -> bytes:
-    """Return a file's content, if it is a file of at most ``largest`` bytes."""
+    """Return a file's content, if it is a file of at most ``largest`` bytes; see `refusing`."""
     with refusing(path, what) as source, source.open("rb") as stream:
         content = stream.read(largest + 1)
         if len(content) > largest:
@@ -112,21 +121,12 @@ def read_bytes(path: str | Path, largest: int, what: str) -> bytes:
     return content
 
 
-def read_arrays(
+def read_npz(
     path: str | Path, largest: int, what: str, skip: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an ``.npz`` that anybody may have written.
+    """Return the arrays of an ``.npz`` that anybody may have written, at most ``largest`` bytes.
 
-    Parameters
-    ----------
-    path, what : the file, and what it should hold, for messages.
-    largest : bytes that all arrays may take.
-    skip : leave out what is neither numbers nor text, instead of refusing the file.
-
-    Raises
-    ------
-    FileError
-        Missing, corrupt, cut off, too large, or with members that are no arrays of data.
+    A member that is neither numbers nor text is left out if ``skip`` says so, else refused.
     """
     found = {}
     with refusing(path, what) as source, zipfile.ZipFile(source) as archive:
@@ -147,11 +147,9 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any] | No
     if info.compress_type not in _METHODS:
         raise ValueError(f"{info.filename!r} is packed by an unusual method")
     with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+        old = npy.read_magic(stream) == (1, 0)
+        read_header = npy.read_array_header_1_0 if old else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
         if dtype.kind not in _PLAIN:
             return None
         size = math.prod(shape) * dtype.itemsize
@@ -159,12 +157,6 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any] | No
             raise ValueError(f"the array {info.filename!r} is corrupt")
         content = bytearray(stream.read())
     return np.ndarray(shape, dtype, content, order="F" if fortran else "C")
-
-
-def suffixed(path: str | Path, suffix: str) -> Path:
-    """Return the path with a suffix added where it has another."""
-    target = Path(path)
-    return target if target.suffix == suffix else target.with_name(target.name + suffix)
 
 
 @dataclass(frozen=True)
@@ -179,14 +171,6 @@ class Schema:
     largest : bytes that an archive may unpack to.
     compress : whether arrays are deflated.
     suffix : of the file; ``.json`` for trees without arrays.
-
-    Examples
-    --------
-    >>> place = Path(tempfile.mkdtemp()) / "points.npz"
-    >>> points = Schema("points", 1, "a set of points")
-    >>> _ = points.write(place, {"name": "corner", "x": np.array([0.0, 1.0])})
-    >>> points.read(place, lambda tree: (tree["name"], tree["x"].sum()))
-    ('corner', np.float64(1.0))
     """
 
     name: str
@@ -196,15 +180,15 @@ class Schema:
     compress: bool = True
     suffix: str = ".npz"
 
-    def write(self, path: str | Path, tree: Mapping[str, Any]) -> Path:
-        """Write an archive in one step; return its path, which has the suffix.
+    def place(self, path: str | Path) -> Path:
+        """Return the path with the suffix added where it has another."""
+        target = Path(path)
+        right = target.suffix == self.suffix
+        return target if right else target.with_name(target.name + self.suffix)
 
-        Raises
-        ------
-        FileError
-            The folder is missing or full, or cannot be written; an earlier file stays.
-        """
-        target = suffixed(path, self.suffix)
+    def write(self, path: str | Path, tree: Mapping[str, Any]) -> Path:
+        """Write an archive in one step, see `replacing`; return its path, which has the suffix."""
+        target = self.place(path)
         arrays: dict[str, NDArray[Any]] = {}
         content = _taken_apart(tree, "", arrays)
         header = {"schema": f"collocode {self.name}", "version": self.version, "content": content}
@@ -218,25 +202,26 @@ class Schema:
         with zipfile.ZipFile(packed, "w", _METHODS[self.compress]) as archive:
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                    np.lib.format.write_array(stream, array, allow_pickle=False)
+                    npy.write_array(stream, array, allow_pickle=False)
         with replacing(target) as (aside,):
             aside.write_bytes(packed.getbuffer())
         return target
 
     def read(self, path: str | Path, build: Callable[[Tree], T]) -> T:
-        """Return what ``build`` makes of an archive's tree; whatever fails in it is the file's fault.
+        """Return what ``build`` makes of an archive's tree; what fails in it is the file's fault.
 
         Raises
         ------
         FileError
-            Missing, corrupt, cut off, too large, foreign, of another kind or version.
+            As in `refusing`, or an archive of another kind or version.
         """
         arrays: dict[str, NDArray[Any]] = {}
-        with refusing(path, self.noun) as source:
+        place = self.place(path)
+        with refusing(place if place.is_file() else path, self.noun) as source:
             if self.suffix == ".json":
                 text = read_bytes(source, self.largest, self.noun)
             else:
-                arrays = read_arrays(source, self.largest, self.noun)
+                arrays = read_npz(source, self.largest, self.noun)
                 text = arrays["header"].tobytes()
             header = json.loads(text)
             self._check(source, header["schema"], header["version"])
@@ -250,14 +235,11 @@ class Schema:
                 "file."
             )
         if version != self.version:
-            remedy = "update collocode" if version > self.version else "save it again"
+            remedy = "update collocode" if version > self.version else "make it anew"
             raise FileError(
                 f"{source} is {self.noun} in version {version} of its format and this collocode "
                 f"reads version {self.version}; {remedy}."
             )
-
-
-# ---- trees --------------------------------------------------------------------------------------
 
 
 def _taken_apart(value: Any, place: str, arrays: dict[str, NDArray[Any]]) -> Any:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CollocodeError, FileError
+from ..files import read_bytes
 from ..model.network import MLP
 from ..results.model import TrainedNetwork
-from .files import read_bytes
 from .onnx import onnx_package
 
 Array = NDArray[np.float64]

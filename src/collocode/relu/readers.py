@@ -6,7 +6,6 @@ chain of linear layers with ReLU between them is refused by name.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FileError, InputError
-from ..export.files import replacing
+from ..errors import InputError
 from ..export.onnx_read import read_onnx
+from ..files import Schema
 from ..model.network import MLP
 from .network import ReluNetwork
 
 Array = NDArray[np.float64]
-FORMAT = "collocode relu network 1"
-LARGEST = 2**28  # bytes that all arrays of a file may take
+RELU_NETWORK = Schema("relu network", 1, "a ReLU network", largest=2**28)
 _AFFINE = ("input_shift", "input_scale", "output_shift", "output_scale")
 
 
@@ -159,40 +157,19 @@ def _scaler(step: Any) -> tuple[Array, Array]:
 
 def save(network: ReluNetwork, path: str | Path) -> None:
     """See `ReluNetwork.save`."""
-    arrays: dict[str, Any] = {"format": np.frombuffer(FORMAT.encode(), np.uint8)}
-    for i, (W, b) in enumerate(zip(network.weights, network.biases, strict=True), 1):
-        arrays[f"W{i}"], arrays[f"b{i}"] = W, b
-    for i, level in enumerate(network.clip, 1):
-        if level is not None:
-            arrays[f"clip{i}"] = level
-    arrays.update({name: getattr(network, name) for name in _AFFINE})
-    target = Path(path)
-    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-    with replacing(target) as (aside,):
-        np.savez(aside, **arrays)
+    affine = {name: getattr(network, name) for name in _AFFINE}
+    tree = {"weights": network.weights, "biases": network.biases, "clip": network.clip, **affine}
+    RELU_NETWORK.write(path, tree)
 
 
 def load(path: str | Path) -> ReluNetwork:
     """See `ReluNetwork.load`."""
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no file {str(source)!r}; check the path.")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            if sum(info.file_size for info in archive.infolist()) > LARGEST:
-                raise FileError(f"{source} would unpack to more than 256 MiB; it is refused.")
-        with np.load(source, allow_pickle=False) as stored:
-            if bytes(stored["format"]) != FORMAT.encode():
-                raise FileError(f"{source} is not of the format {FORMAT!r}.")
-            layers = sum(name.startswith("W") for name in stored.files)
-            return ReluNetwork(
-                tuple(stored[f"W{i}"] for i in range(1, layers + 1)),
-                tuple(stored[f"b{i}"] for i in range(1, layers + 1)),
-                tuple(stored.get(f"clip{i}") for i in range(1, layers)),
-                **{name: stored[name] for name in _AFFINE},
-            )
-    except FileError:
-        raise
-    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, memory, ...
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{source} holds no ReLU network ({reason}).") from error
+    return RELU_NETWORK.read(
+        path,
+        lambda tree: ReluNetwork(
+            weights=tuple(tree["weights"]),
+            biases=tuple(tree["biases"]),
+            clip=tuple(tree["clip"]),
+            **{name: tree[name] for name in _AFFINE},
+        ),
+    )
