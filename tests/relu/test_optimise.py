@@ -1,5 +1,7 @@
 import builtins
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -173,6 +175,18 @@ def test_ctrl_c_returns_the_best_point():
     assert found.termination is Termination.INTERRUPTED
     assert found.seconds < 15.0
     assert network(found.x)[0] == found.value <= found.bound
+
+
+def test_nothing_is_printed():
+    """In a process of its own, as HiGHS shows its banner once: for the first callback."""
+    program = (
+        "from collocode.relu import maximize\n"
+        "from tests.relu.nets import random_network\n"
+        "box = [(-1.0, 1.0)] * 2\n"
+        "maximize(random_network(0, (2, 3, 1)), box, bounds='lp', on_progress=lambda line: None)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert run.stdout == run.stderr == b""
 
 
 def test_splitting_leaves_little_to_search():

@@ -49,6 +49,5 @@ from .trainers.simultaneous import Simultaneous as Simultaneous
 from .trainers.train import train as train
 from .trainers.training import Step as Step
 from .trainers.training import Training as Training
-from .trainers.training import TrainingStatus as TrainingStatus
 from .trainers.training import load_training as load_training
 from .weight_basis import weight_basis as weight_basis

@@ -46,6 +46,19 @@ def highspy_package() -> Any:
     return highspy
 
 
+def _silent(highspy: Any) -> Any:
+    """Return an instance that prints nothing, not even the banner of its first callback."""
+
+    class Silent(highspy.Highs):
+        def enableCallbacks(self) -> None:  # called by the constructor, before any option
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()
+
+    highs = Silent()
+    highs.setOptionValue("output_flag", False)  # for releases whose constructor calls nothing
+    return highs
+
+
 def load(arrays: Arrays, cost: Array, integer: bool, options: Mapping[str, Any]) -> Any:
     """Return a Highs instance that holds: minimise cost·u over a program.
 
@@ -55,8 +68,7 @@ def load(arrays: Arrays, cost: Array, integer: bool, options: Mapping[str, Any])
         An option or a value that HiGHS refuses, named.
     """
     highspy = highspy_package()
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
+    highs = _silent(highspy)
     for name, value in options.items():
         if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise InputError(f"HiGHS refuses the option {name}={value!r}; see its list of options.")
