@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..files import Schema
 from ..model.experiment import Experiment, Initial
 from ..model.varying import describe_network, described_network
-from ..numerics.bases import describe, described
+from ..numerics.bases import basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -149,7 +149,7 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "rhs": model.tape.arrays(),
         "observe": model.output_tape.arrays(),
         "networks": {name: describe_network(network) for name, network in model.networks.items()},
-        "bases": {name: describe(basis) for name, basis in model.bases.items()},
+        "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
     }
 
 
@@ -159,7 +159,7 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         for key in ("states", "inputs", "outputs", "parameter_names")
     )
     networks = {str(k): described_network(v) for k, v in tree["networks"].items()}
-    bases = {str(k): described(v) for k, v in tree["bases"].items()}
+    bases = {str(k): basis_from_dict(v) for k, v in tree["bases"].items()}
     model = TrainedModel(
         states,
         inputs,
