@@ -21,4 +21,4 @@ for name, run in (("adaptive", found), ("uniform", found.uniform)):
 # the estimate alone, for a network that was trained otherwise
 trained = layered.train(problem.objective, "lbfgs", validation=validation, iterations=100)
 estimate = cc.estimate_layers(problem.objective, trained.theta)
-print(f"{len(estimate.error_parts)} indicators of error, {len(estimate.freedom)} of freedom")
+print(f"{len(estimate.indicators)} indicators of error, {len(estimate.freedom)} of freedom")

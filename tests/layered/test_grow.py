@@ -184,20 +184,20 @@ def same(first, second):
 def test_a_file_keeps_everything(tmp_path):
     growth = grow(problem(), max_layers=3, iterations=8, freeze=("readout",))
     path = save_growth(growth, tmp_path / "run")
-    assert path.name == "run.zip"
+    assert path.name == "run.npz"
     back = load_growth(path)
     same(growth, back)
     assert back.termination is growth.termination
     left, right = (g.table().drop(columns="seconds") for g in (growth, back))
     assert left.equals(right)
     np.testing.assert_array_equal(back.cycles[2].frozen, growth.cycles[2].frozen)
-    assert [p.name for p in tmp_path.iterdir()] == ["run.zip"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
 
 
 @pytest.mark.parametrize("indicator", ["topological", "random"])
 def test_a_resumed_growth_is_the_growth_that_was_not_stopped(tmp_path, indicator):
     whole = grow(problem(), indicator, max_layers=4, iterations=12, stall=None)
-    path = tmp_path / "run.zip"
+    path = tmp_path / "run.npz"
     how = {"iterations": 12, "stall": None}
     grow(problem(), indicator, max_layers=2, checkpoint=path, **how)
     resumed = grow(problem(), indicator, max_layers=4, resume=path, checkpoint=path, **how)
@@ -210,7 +210,7 @@ def test_ctrl_c_gives_what_there_is_and_can_be_resumed(tmp_path):
         if layers == 2 and step.iteration == 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    path = tmp_path / "run.zip"
+    path = tmp_path / "run.npz"
     stopped = grow(problem(), max_layers=3, iterations=12, checkpoint=path, on_step=press)
     assert stopped.termination is cc.Termination.INTERRUPTED
     assert stopped.last.iterations in (5, 6)
@@ -221,7 +221,7 @@ def test_ctrl_c_gives_what_there_is_and_can_be_resumed(tmp_path):
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "foreign"])
 def test_broken_files_are_refused(tmp_path, damage):
-    path = save_growth(grow(problem(), max_layers=1, iterations=3), tmp_path / "run.zip")
+    path = save_growth(grow(problem(), max_layers=1, iterations=3), tmp_path / "run.npz")
     data = path.read_bytes()
     path.write_bytes({"empty": b"", "text": b"hello", "cut": data[:-200], "foreign": data}[damage])
     if damage == "foreign":
@@ -229,10 +229,10 @@ def test_broken_files_are_refused(tmp_path, damage):
 
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("growth.json", '{"format": "something else"}')
-    with pytest.raises(FileError, match="not a growth saved by collocode"):
+    with pytest.raises(FileError, match="not a growth, or it is damaged"):
         load_growth(path)
     with pytest.raises(FileError, match="no file"):
-        load_growth(tmp_path / "none.zip")
+        load_growth(tmp_path / "none.npz")
 
 
 # ---- transfer --------------------------------------------------------------------------------------

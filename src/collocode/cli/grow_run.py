@@ -18,6 +18,7 @@ from rich.text import Text
 import collocode
 
 from ..errors import InputError
+from ..files import plain
 from ..layered.growth.grow import grow
 from ..layered.growth.grow_dwr import Residuals
 from ..layered.growth.growth import Growth, GrowthCycle
@@ -32,13 +33,12 @@ from ..layered.growth.store import load_growth, save_growth
 from ..layered.problem import LayeredProblem
 from ..layered.trainers.training import Step
 from ..results.status import Termination
-from ..results.store import plain
 from .folder import Folder, Writer
 from .model_file import load_model
 from .settings import parse_settings
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, messages, output, plain_table
 
-CHECKPOINT = "growth.zip"
+CHECKPOINT = "growth.npz"
 FILES = ("report.json", CHECKPOINT, "network.npz", "cycles.csv", "scores.csv", "history.csv")
 FIGURES = ("scores.png", "history.png")
 _EVERY = 0.08  # seconds between two refreshments
@@ -103,7 +103,7 @@ def run_grow(
     earlier = None
     if wanted.resume:
         if folder is None or not (folder.path / CHECKPOINT).exists():
-            raise InputError("--resume needs the --out of an earlier run, with its growth.zip.")
+            raise InputError("--resume needs the --out of an earlier run, with its growth.npz.")
         earlier = load_growth(folder.path / CHECKPOINT)
     began = time.perf_counter()
     with _watching(messages()) as (on_cycle, on_step):

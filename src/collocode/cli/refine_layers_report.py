@@ -11,7 +11,7 @@ from rich.text import Text
 
 import collocode
 
-from ..results.store import plain
+from ..files import plain
 from .choices import Task
 from .summary import counted
 from .terminal import plain_table
