@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +11,7 @@ import typer
 
 import collocode as cc
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 from ..reports.words import counted
 from .options import FILES, FIT, SOLVER, verb
 from .run import Run, Task
@@ -162,28 +160,20 @@ def parse_batches(text: str) -> int | list[list[str]]:
 
 def _content(path: Path) -> tuple[bool, int]:
     """Whether a checkpoint's run has ended, and the number of its iterations."""
-    from ..coordination.checkpoint import FORMAT
+    from ..coordination.checkpoint import ADMM
 
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            header = json.loads(bytes(stored["header"]).decode())
-            if header["format"] != FORMAT:
-                raise ValueError(header["format"])
-            return "ended" in stored.files, len(header["history"]["iteration"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise FileError(
-            f"{path} is not a checkpoint of an ADMM run; choose another --out."
-        ) from error
+    return ADMM.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
 
 
 def _finish(source: Path, ending: Any, target: Path) -> None:
     """Copy the checkpoint, with a mark if its run has ended."""
-    with np.load(source, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "ended"}
+    from ..coordination.checkpoint import ADMM
+
+    tree = ADMM.read(source, dict)
+    tree.pop("ended", None)
     if ending.name not in ("INTERRUPTED", "WORKERS_LOST"):
-        arrays["ended"] = np.array(ending.value)
-    with target.open("wb") as file:
-        np.savez(file, **arrays)
+        tree["ended"] = ending.value
+    ADMM.write(target, tree)
 
 
 def kept_in(checkpoint: Path | None) -> str:

@@ -18,7 +18,7 @@ from .progress import live_view
 from .run import Run
 from .terminal import messages
 
-CHECKPOINT = "growth.zip"
+CHECKPOINT = "growth.npz"
 NAMES = ("network.npz", "cycles.csv", "scores.csv", "history.csv", "scores.png", "history.png")
 
 
@@ -81,7 +81,7 @@ def grow(
     }
     resume = run.values["resume"]
     if resume and (run.out is None or not (run.out / CHECKPOINT).exists()):
-        raise InputError("--resume needs the --out of an earlier run, with its growth.zip.")
+        raise InputError("--resume needs the --out of an earlier run, with its growth.npz.")
     # an earlier growth belongs to this run only if it goes on from there
     run.folder([*NAMES, CHECKPOINT], [CHECKPOINT] if resume else [])
     folder = run.folder(NAMES, [CHECKPOINT])

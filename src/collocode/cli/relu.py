@@ -200,8 +200,8 @@ def _box(text: str) -> np.ndarray:
     return np.array(pairs)
 
 
-def _training(base: cc.relu.Training, given: Sequence[str]) -> cc.relu.Training:
-    known = {setting.name: setting for setting in settings_of(cc.relu.Training)}
+def _training(base: cc.relu.TrainingSettings, given: Sequence[str]) -> cc.relu.TrainingSettings:
+    known = {setting.name: setting for setting in settings_of(cc.relu.TrainingSettings)}
     changes = {}
     for name, text in split_pairs(given, "--train"):
         if name not in known:

@@ -226,7 +226,9 @@ class Run:
         show_report(report)
         if folder is not None:
             whole = report if self.plots else report.without_figures()
-            written = folder.write(whole.around(files=files or {}).written(Path(folder.manifest).stem))
+            written = folder.write(
+                whole.around(files=files or {}).written(Path(folder.manifest).stem)
+            )
             output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
         if report.interrupted:
             return INTERRUPTED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,7 +15,7 @@ import typer
 
 import collocode as cc
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 from ..reports.words import counted
 from .model_file import load_model
 from .options import FILES, FIT, SOLVER, verb
@@ -126,31 +125,25 @@ def _texts(name: str, values: Sequence[Any]) -> list[str]:
 
 
 def _look(path: Path) -> tuple[bool, str]:
-    content = _content(path)
+    from ..identify.checkpoint import SWEEP
+
+    content = SWEEP.read(path, dict)
     return bool(content.get("finished")), f"{counted(len(content['rows']), 'value')} of a sweep"
 
 
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content["rows"], dict):
-            raise TypeError
-        return content
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path} is not a checkpoint of a sweep; choose another --out.") from error
-
-
 def _rows(path: Path | None) -> Done:
+    from ..identify.checkpoint import SWEEP
+
     if path is None or not path.exists():
         return {}
-    rows: Done = _content(path)["rows"]
-    return rows
+    return SWEEP.read(path, lambda tree: dict(tree["rows"]))
 
 
 def _finish(source: Path, target: Path) -> None:
     """Copy the checkpoint with a mark that its sweep has ended."""
-    text = json.dumps({**_content(source), "finished": True}, indent=1)
-    target.write_text(text + "\n", encoding="utf-8")
+    from ..identify.checkpoint import SWEEP
+
+    SWEEP.write(target, {**SWEEP.read(source, dict), "finished": True})
 
 
 def _interrupted(done: int, every: int, checkpoint: Path | None) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ..errors import FileError
+from ..files import replacing
 from ..identify.uncertainty import Uncertainty
 from ..results.solution import Solution
 from .convergence import convergence
@@ -53,15 +52,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The folder is missing or cannot be written.
     """
     target = Path(path)
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
-            drawn = Path(aside) / target.name
-            drawn.write_bytes(png(figure))
-            os.replace(drawn, target)
-    except OSError as error:
-        raise FileError(
-            f"cannot write {target} ({error.strerror or error}); check the folder."
-        ) from error
+    with replacing(target) as (drawn,):
+        drawn.write_bytes(png(figure))
     return target
 
 

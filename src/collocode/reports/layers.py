@@ -11,10 +11,10 @@ import pandas as pd
 
 from ..layered.baseline import affine_errors
 from ..layered.continuous import ContinuousObjective
-from ..layered.growth.growth import Growth, GrowthStatus
+from ..layered.growth.growth import Growth
 from ..layered.growth.store import save_growth
 from ..layered.problem import LayeredProblem
-from ..layered.refinement.result import LayerRefinement, LayerRefinementStatus
+from ..layered.refinement.result import LayerRefinement
 from ..layered.trainers.training import Training
 from ..results.status import Termination
 from .folder import Writer
@@ -167,8 +167,8 @@ def report_layers(found: LayerRefinement, asked: Asked) -> Report:
         kind="layers",
         title=found.problem.name,
         success=found.success,
-        status=found.status.value,
-        interrupted=found.status is LayerRefinementStatus.INTERRUPTED,
+        status=found.status,
+        interrupted=found.termination is Termination.INTERRUPTED,
         body=tuple(body),
         findings=tuple(_layer_findings(found, asked)),
         result={
@@ -178,7 +178,7 @@ def report_layers(found: LayerRefinement, asked: Asked) -> Report:
             "scores": best.scores,
             "estimate": e.error,
             "magnitude": e.magnitude,
-            "gradient_norm": e.gradient_norm,
+            "gradient_norm": e.stationarity,
             "stationary": e.stationary,
             "seconds": found.seconds,
         },
@@ -227,8 +227,8 @@ def _networks(
     best = run.best
     judged = "validation" if "validation" in best.scores else "training"
     text = (
-        f"{run.status.value}; chosen: {counted(best.layers, 'layer')}, {best.network.n_weights} weights, "
-        f"{judged} {run.metric} {best.judged:.4f}; {run.seconds:.2f} s in all"
+        f"{run.status}; chosen: {counted(best.layers, 'layer')}, {best.network.n_weights} weights, "
+        f"{judged} {run.metric} {best.score:.4f}; {run.seconds:.2f} s in all"
     )
     return [
         Table(name=name, title=title, columns=columns, rows=rows, strong=run.chosen),
@@ -238,10 +238,10 @@ def _networks(
 
 def _layer_findings(found: LayerRefinement, asked: Asked) -> list[Finding]:
     """Say what the numbers do not: a tolerance missed, weights not optimal."""
-    e, said = found.estimate, []
+    e, said = found.cycles[-1].estimate, []
     if found.tol is not None and not found.success:
         text = (
-            f"the tolerance {found.tol:g} was not reached ({found.status.value}): the estimated error "
+            f"the tolerance {found.tol:g} was not reached ({found.status}): the estimated error "
             f"is {abs(e.error):.1e}, Σ|η| {e.magnitude:.1e}"
         )
         remedy = (
@@ -251,7 +251,7 @@ def _layer_findings(found: LayerRefinement, asked: Asked) -> list[Finding]:
         said.append(asked.finding("tolerance-missed", text, remedy))
     if not e.stationary:
         text = (
-            f"the last weights are not optimal (gradient {e.gradient_norm:.1e}, wanted "
+            f"the last weights are not optimal (gradient {e.stationarity:.1e}, wanted "
             f"{e.tolerance:.0e}), so the estimate shows where to refine and not how far the optimum is"
         )
         said.append(asked.finding("not-stationary", text, "<iterations> trains longer"))
@@ -300,7 +300,7 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
     best, spent = growth.best, growth.training_seconds
     share = f", {100 * growth.scoring_seconds / spent:.1f} % of it for scores" if spent else ""
     text = (
-        f"{growth.status.value}; best with {counted(growth.network.layers, 'layer')}; training "
+        f"{growth.status}; best with {counted(growth.network.layers, 'layer')}; training "
         f"{spent:.2f} s{share}"
     )
     body: list[Table | Words] = [
@@ -316,8 +316,8 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
         kind="growth",
         title=growth.name,
         success=growth.success,
-        status=growth.status.value,
-        interrupted=growth.status is GrowthStatus.INTERRUPTED,
+        status=growth.status,
+        interrupted=growth.termination is Termination.INTERRUPTED,
         body=tuple(body),
         result={
             "layers": growth.network.layers,
@@ -345,9 +345,9 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
             ),
         ),
         files={
-            "growth.zip": partial(save_growth, growth),
+            "growth.npz": partial(save_growth, growth),
             "network.npz": best.save,
-            "cycles.csv": partial(growth.table.to_csv, index=False),
+            "cycles.csv": partial(growth.table().to_csv, index=False),
             "scores.csv": partial(growth.scores.to_csv, index=False),
             "history.csv": partial(growth.history.to_csv, index=False),
         },
@@ -382,6 +382,6 @@ def _depths(growth: Growth) -> Table:
             Column(key="decrease", heading="decrease", show=of_insertion("decrease")),
             Column(key="seconds", heading="seconds", form=".2f", drop=1),
         ],
-        rows=growth.table.to_dict("records"),
+        rows=growth.table().to_dict("records"),
         strong=growth.best_cycle,
     )

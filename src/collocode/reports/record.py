@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..results.store import plain
+from ..files import plain
 from .folder import Folder, Writer
 from .words import formatted, spoken
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..relu import OptimumResult, ReluNetwork, Samples, Surrogate, Trained
-from ..relu.indicators import RegionCounts, SurrogateError, count_regions, surrogate_error
+from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, TrainingResult
+from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
 from ..results.status import Termination
 from .folder import Writer
 from .record import (
@@ -97,8 +97,8 @@ class _Run:
         return problem
 
     @property
-    def trained(self) -> Trained | None:
-        known: Trained | None = self.asked.more.get("trained")
+    def trained(self) -> TrainingResult | None:
+        known: TrainingResult | None = self.asked.more.get("trained")
         return known
 
     @property
@@ -112,8 +112,8 @@ class _Run:
         return "ReLU network" if self.surrogate is None else self.surrogate.name
 
     @cached_property
-    def samples(self) -> Samples | None:
-        known: Samples | None = self.asked.more.get("samples")
+    def samples(self) -> SurrogateSamples | None:
+        known: SurrogateSamples | None = self.asked.more.get("samples")
         asked = self.surrogate
         if known is not None or asked is None or (asked.function is None and asked.data is None):
             return known
@@ -208,7 +208,7 @@ def _better_sample(run: _Run, asked: Asked) -> list[Finding]:
 
 
 def _facts(run: _Run) -> dict[str, str]:
-    found, record, regions = run.found, run.found.record, run.regions
+    found, record, regions = run.found, run.found.summary, run.regions
     facts = {} if run.network is None else {"network": _network(run.network)}
     if run.trained is not None:
         epochs = int(run.trained.history.epoch[-1])
@@ -244,7 +244,7 @@ def _facts(run: _Run) -> dict[str, str]:
 
 
 def _stable(found: OptimumResult) -> float:
-    units = found.record.units
+    units = found.summary.units
     return 1.0 - units["undecided"] / max(1, sum(units.values()))
 
 
@@ -265,7 +265,7 @@ def _nodes(count: int) -> str:
 
 
 def _details(run: _Run) -> dict[str, Any]:
-    found, network, record = run.found, run.network, run.found.record
+    found, network, record = run.found, run.network, run.found.summary
     big_m = np.array(record.big_m or (0.0,))
     details: dict[str, Any] = {
         "bounds": {
@@ -293,7 +293,7 @@ def _details(run: _Run) -> dict[str, Any]:
     if run.trained is not None:
         history = run.trained.history
         details["training"] = {
-            **vars(run.trained.training),
+            **vars(run.trained.settings),
             "epochs_run": int(history.epoch[-1]),
             "validation": float(history.validation[history.best]),
             "seconds": run.trained.seconds,

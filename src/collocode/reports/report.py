@@ -13,7 +13,7 @@ _HOMES = {
     "Solution": "solution.report_solution",
     "Sweep": "searches.report_sweep",
     "Multistart": "searches.report_multistart",
-    "Refinement": "searches.report_refinement",
+    "MeshRefinement": "searches.report_refinement",
     "Agreement": "searches.report_admm",
     "Training": "layers.report_training",
     "LayerRefinement": "layers.report_layers",
@@ -29,7 +29,7 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
 
     Parameters
     ----------
-    result : a `Solution`, `Sweep`, `Multistart`, `Refinement`, `Agreement`, `LayerRefinement`,
+    result : a `Solution`, `Sweep`, `Multistart`, `MeshRefinement`, `Agreement`, `LayerRefinement`,
         `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network, or
         `SolverResult` of an ``.nl`` file.
     problem : what the result does not keep: the `LayeredProblem` of a training or a growth, the

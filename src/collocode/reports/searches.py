@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..adapt.goals import Objective
-from ..adapt.refinement import Refinement, RefinementStatus
+from ..adapt.goals import ObjectiveValue
+from ..adapt.refinement import MeshRefinement
 from ..coordination.admm import Agreement
 from ..coordination.state import Ending
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
+from ..results.status import Termination
 from .record import (
     Asked,
     Column,
@@ -158,11 +159,11 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
 # ---- refinement ----------------------------------------------------------------------------------
 
 
-def report_refinement(found: Refinement, asked: Asked) -> Report:
+def report_refinement(found: MeshRefinement, asked: Asked) -> Report:
     """Return the report of a refinement, and of the fit on the last mesh."""
     e, fit = found.estimate, report_solution(found.solution, asked)
     runs = [(found, found.rule), *([(found.uniform, "uniform")] if found.uniform else [])]
-    whole = pd.concat([run.table.reset_index().assign(rule=name) for run, name in runs])
+    whole = pd.concat([run.table().reset_index().assign(rule=name) for run, name in runs])
     body: list[Table | Words | Heading] = []
     for number, (run, name) in enumerate(runs):
         body += _cycles(run, name, "uniform" if number else "refinement")
@@ -170,8 +171,8 @@ def report_refinement(found: Refinement, asked: Asked) -> Report:
     return fit.around(
         kind="refinement",
         success=fit.success and found.success,
-        interrupted=fit.interrupted or found.status is RefinementStatus.INTERRUPTED,
-        status=found.status.value if fit.success else fit.status,
+        interrupted=fit.interrupted or found.termination is Termination.INTERRUPTED,
+        status=found.status if fit.success else fit.status,
         body=body,
         findings=_refinement_findings(found, asked),
         details={
@@ -205,9 +206,9 @@ def report_refinement(found: Refinement, asked: Asked) -> Report:
     )
 
 
-def _cycles(run: Refinement, rule: str, name: str) -> list[Table | Words | Heading]:
-    goal = "" if isinstance(run.goal, Objective) else str(run.goal)
-    rows = run.table.reset_index().to_dict("records")
+def _cycles(run: MeshRefinement, rule: str, name: str) -> list[Table | Words | Heading]:
+    goal = "" if isinstance(run.goal, ObjectiveValue) else str(run.goal)
+    rows = run.table().reset_index().to_dict("records")
     columns = [
         Column(key="elements", heading="elements", form="d"),
         Column(key="unknowns", heading="unknowns", form="d"),
@@ -222,7 +223,7 @@ def _cycles(run: Refinement, rule: str, name: str) -> list[Table | Words | Headi
         ),
     ]
     lost = sum(not row["solved"] for row in rows)
-    note = f"{run.status.value}; {counted(len(rows), 'mesh', 'meshes')} in {run.seconds:.2f} s"
+    note = f"{run.status}; {counted(len(rows), 'mesh', 'meshes')} in {run.seconds:.2f} s"
     note += f", {lost} not solved" if lost else ""
     return [
         Table(name=name, title=f"Refinement, {rule}", columns=columns, rows=rows),
@@ -230,35 +231,35 @@ def _cycles(run: Refinement, rule: str, name: str) -> list[Table | Words | Headi
     ]
 
 
-def _refinement_findings(found: Refinement, asked: Asked) -> list[Finding]:
+def _refinement_findings(found: MeshRefinement, asked: Asked) -> list[Finding]:
     """Say what keeps the tolerance from being reached, and what to do."""
-    e, status, findings = found.estimate, found.status, []
-    if status is RefinementStatus.BUDGET:
+    e, ending, findings = found.estimate, found.termination, []
+    if ending is Termination.SIZE_LIMIT:
         text = f"the budget of elements is used up at an estimated error of {abs(e.error):.1e}"
         remedy = "raise <max_elements>, <degree> or <tol>"
         findings.append(asked.finding("element-budget", text, remedy))
-    elif status is RefinementStatus.CYCLES:
+    elif ending is Termination.ITERATION_LIMIT:
         text = f"the budget of meshes is used up at an estimated error of {abs(e.error):.1e}"
         findings.append(asked.finding("cycle-budget", text, "raise <max_cycles> or <theta>"))
-    elif status is RefinementStatus.STAGNATION:
+    elif ending is Termination.STALLED:
         text = f"finer meshes do not reduce the error below {e.magnitude:.1e}"
         remedy = (
             "rounding and the solver's tolerance allow no more (<options.tol=1e-10>), or the first "
             "mesh is too coarse"
         )
         findings.append(asked.finding("stagnation", text, remedy))
-    elif status is RefinementStatus.UNSOLVED:
+    elif ending is Termination.ERROR:
         text = "the last mesh was not solved, so its estimate is none"
         findings.append(asked.finding("last-mesh-not-solved", text, severity=Severity.ERROR))
-    if not e.stationary and status is not RefinementStatus.UNSOLVED:
+    if not e.stationary and ending is not Termination.ERROR:
         text = (
             f"the last point is not stationary (residual {e.stationarity:.1e}); its estimate holds as "
             "far as it is near a solution"
         )
         findings.append(asked.finding("not-stationary", text))
-    if e.unsettled:
+    if e.unconverged:
         text = (
-            f"{counted(e.unsettled, 'element')} of the last mesh could not be solved again from the "
+            f"{counted(e.unconverged, 'element')} of the last mesh could not be solved again from the "
             "left end; the estimate is rough there"
         )
         findings.append(asked.finding("rough-estimate", text))
