@@ -6,6 +6,7 @@ plain values, JSON, Markdown, one HTML page, or a folder of files.
 
 from .record import Asked, Column, Facts, Finding, Heading, Report, Severity, Table, Words
 from .report import report
+from .text import as_text
 
 __all__ = [
     "Asked",
@@ -17,5 +18,6 @@ __all__ = [
     "Severity",
     "Table",
     "Words",
+    "as_text",
     "report",
 ]
