@@ -149,7 +149,7 @@ def test_ctrl_c_while_the_solver_runs(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "collocode.cli",
+        "collocode",
         "sweep",
         str(model),
         "--over",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import casadi as ca
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -19,6 +19,9 @@ from ..transcription.nlp import NLP
 from ..transcription.term import MappedTerm
 from .solution import Solution
 from .status import SolutionStatus, Termination
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 MANY_ITERATIONS = 500  # whoever is infeasible after as many starts in the wrong place
@@ -117,6 +120,8 @@ def diagnose(solution: Solution, most: int = 10, threshold: float = 1e-6) -> Dia
 
 def ranked_violations(nlp: NLP, x: Array, most: int = 10, threshold: float = 1e-6) -> pd.DataFrame:
     """Return the rows violated most, with their place in the problem."""
+    import pandas as pd
+
     size = nlp.violation(x) * nlp.row_scale
     size = np.where(np.isfinite(size), size, np.inf)
     places = []
@@ -141,6 +146,8 @@ def ranked_violations(nlp: NLP, x: Array, most: int = 10, threshold: float = 1e-
 
 def not_finite_points(nlp: NLP, x: Array, most: int = 10) -> pd.DataFrame:
     """Return the points at which a term or its first derivatives are NaN or infinite."""
+    import pandas as pd
+
     rows = []
     for term in nlp.terms:
         data = np.asarray(term.data_function(nlp.p))
