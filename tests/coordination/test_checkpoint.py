@@ -16,6 +16,7 @@ import collocode as cc
 from collocode.coordination.executors import InProcess
 from collocode.coordination.history import table
 from collocode.coordination.state import Ending
+from tests.waiting import HANGS, SEEN
 
 from .faulty import Case, oscillators
 
@@ -182,8 +183,8 @@ def test_a_killed_program_is_resumed_to_the_last_bit(tmp_path):
     path = tmp_path / "run.npz"
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(path)],
-        env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd()),
-        timeout=60,
+        env=dict(os.environ, PYTHONPATH=SEEN),
+        timeout=HANGS,
     )
     assert run.returncode == -signal.SIGKILL
     how = {"mesh": 8, "iterations": 5}

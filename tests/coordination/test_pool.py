@@ -13,8 +13,9 @@ import pytest
 from collocode.coordination.executors import Stopped
 from collocode.coordination.pool import ProcessPool
 from collocode.coordination.state import Ending
+from tests.waiting import HANGS, SEEN, until
 
-from .faulty import at, until
+from .faulty import at
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,12 @@ def gone(pid):
         return True
 
 
+def both(note):
+    """The two processes that are noted, or nothing while they are not."""
+    pids = note.read_text().split() if note.exists() else []
+    return pids if len(pids) == 2 else []
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_orphans_whatever_ends_the_coordinator(tmp_path, how):
     note = tmp_path / "pids"
@@ -143,14 +150,13 @@ def test_no_orphans_whatever_ends_the_coordinator(tmp_path, how):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd()),
+        env=dict(os.environ, PYTHONPATH=SEEN),
     )
-    until(lambda: note.exists() and len(note.read_text().split()) == 2)
-    children = [int(pid) for pid in note.read_text().split()]
+    children = [int(pid) for pid in until(lambda: both(note))]
     os.killpg(run.pid, how) if how is signal.SIGINT else os.kill(run.pid, how)
-    said, complained = run.communicate(timeout=20)
+    said, complained = run.communicate(timeout=HANGS)
     if how is signal.SIGINT:
         assert run.returncode == 0
         assert said.split() == ["once", "INTERRUPTED", "CONVERGED", "True"]
         assert complained == ""
-    until(lambda: all(gone(pid) for pid in children), 5.0)
+    until(lambda: all(gone(pid) for pid in children))
