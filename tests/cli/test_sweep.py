@@ -129,7 +129,7 @@ def test_ctrl_c_while_the_solver_runs(models, tmp_path, monkeypatch):
     press_ctrl_c(monkeypatch, 3, solve=2)
     answer = sweep(models / "network.py", "--over", "hidden=1,2,3", "--out", tmp_path)
     assert answer.exit_code == 130, answer.output
-    assert list(json.loads((tmp_path / "sweep.json").read_text())["rows"]) == ["1"]
+    assert list(json.loads((tmp_path / "sweep.json").read_text())["content"]["rows"]) == ["1"]
 
 
 def test_the_regularisation_of_a_model_without_such_a_setting(models, tmp_path):
