@@ -55,8 +55,8 @@ from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .layered.growth.grow import grow as grow
 from .layered.growth.growth import Growth as Growth
-from .layered.growth.store import load_growth as load_growth
-from .layered.growth.store import save_growth as save_growth
+from .layered.growth.growth import load_growth as load_growth
+from .layered.growth.growth import save_growth as save_growth
 from .layered.growth.topological import TopologicalDerivative as TopologicalDerivative
 from .layered.growth.topological import topological_derivative as topological_derivative
 from .layered.refinement.estimate import LayerEstimate as LayerEstimate
