@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ..coordination.checkpoint import FORMAT
-from ..coordination.state import Ending
 from ..errors import FileError, InputError
+from ..results.status import Termination
 from .summary import counted
 
 CHECKPOINT = "checkpoint.npz"
@@ -53,11 +53,11 @@ def _content(path: Path) -> tuple[bool, int]:
         ) from error
 
 
-def finish_checkpoint(source: Path, ending: Ending, target: Path) -> None:
+def finish_checkpoint(source: Path, ending: Termination, target: Path) -> None:
     """Copy the checkpoint, with a mark if its run has ended."""
     with np.load(source, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files if name != "ended"}
-    if ending not in (Ending.INTERRUPTED, Ending.WORKERS_LOST):
+    if ending not in (Termination.INTERRUPTED, Termination.ERROR):
         arrays["ended"] = np.array(ending.value)
     with target.open("wb") as file:
         np.savez(file, **arrays)

@@ -23,13 +23,12 @@ from ..errors import FileError
 from ..model.experiment import Experiment, Initial
 from ..numerics.mesh import Mesh
 from ..results.store import plain
-from .batches import Batch
-from .entries import Entries
-from .history import rows_of, table
-from .state import State
-from .task import Point, Settings
+from .partition import Batch
+from .state import State, history_of, table
+from .subproblem import FitSettings, Point
+from .variables import ConsensusVariables, Regulariser
 
-FORMAT = "collocode admm 1"
+FORMAT = "collocode admm 2"
 _DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile)
 _POINT = ("x", "lam_g", "lam_x")
 _EMPTY = np.empty(0)
@@ -37,26 +36,40 @@ _EMPTY = np.empty(0)
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """A file that keeps a run's last iteration.
+
+    Parameters
+    ----------
+    path : an ``.npz`` file, replaced after every iteration.
+    resume : whether to go on from what it holds.
+    """
+
+    path: str | Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
     """A file, and the conditions under which its state counts.
 
     Attributes
     ----------
-    path : the ``.npz`` file; None keeps nothing.
-    conditions : what has to be the same: data, batches, entries, scheme, regularisation.
+    path : the ``.npz`` file.
+    conditions : what has to be the same: data, batches, variables, scheme, regularisation.
     """
 
-    path: Path | None
+    path: Path
     conditions: Mapping[str, Any]
 
     @classmethod
     def of(
         cls,
-        path: str | Path | None,
+        path: str | Path,
         batches: Sequence[Batch],
-        entries: Entries,
-        penalty: Any,
-        settings: Settings,
-    ) -> Checkpoint:
+        variables: ConsensusVariables,
+        regulariser: Regulariser,
+        settings: FitSettings,
+    ) -> CheckpointFile:
         """Describe a run.
 
         Raises
@@ -64,8 +77,8 @@ class Checkpoint:
         FileError
             The file's folder does not exist, or must not be written to.
         """
-        file = None if path is None else Path(path)
-        if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+        file = Path(path)
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
             raise FileError(
                 f"the checkpoint {file} cannot be written, as there is no folder {file.parent} that "
                 "may be written to; create it or name another."
@@ -75,13 +88,14 @@ class Checkpoint:
             for experiment, mesh in zip(batch.problem.experiments, batch.meshes, strict=True):
                 for array in _arrays_of(experiment, mesh):
                     digest.update(np.ascontiguousarray(array).tobytes())
-        names = hashlib.sha256("\n".join(entries.names).encode()).hexdigest()
+        names = hashlib.sha256("\n".join(variables.names).encode()).hexdigest()
+        scheme = settings.collocation
         conditions = {
             "data and mesh": digest.hexdigest()[:16],
             "batches": len(batches),
-            "consensus entries": f"{len(entries)} ({names[:8]})",
-            "scheme": f"{settings.scheme.name} {settings.scheme.degree}",
-            "regularisation": f"{type(penalty).__name__} {penalty.strength:.17g}",
+            "consensus variables": f"{len(variables)} ({names[:8]})",
+            "scheme": f"{scheme.name} {scheme.degree}",
+            "regularisation": f"{type(regulariser).__name__} {regulariser.strength:.17g}",
             "start": f"{settings.start}, seed {settings.seed}",
         }
         return cls(file, conditions)
@@ -94,7 +108,6 @@ class Checkpoint:
         FileError
             The folder is missing or full, or cannot be written; an earlier checkpoint stays.
         """
-        assert self.path is not None
         c = state.consensus
         arrays: dict[str, Any] = {"z": c.z}
         if state.best[1] is not None:
@@ -138,7 +151,6 @@ class Checkpoint:
         FileError
             There is no such file, it is no checkpoint, or one of another run.
         """
-        assert self.path is not None
         if not self.path.is_file():
             raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
         try:
@@ -182,7 +194,7 @@ def _state(fresh: State, arrays: Mapping[str, Any], header: Mapping[str, Any]) -
     seen = tuple(float(v) for v in header["seen"])
     z = _like(arrays["z"], c.z)
     consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=seen)
-    return State(consensus, points, rows_of(header["history"]), (best, found))
+    return State(consensus, points, history_of(header["history"]), (best, found))
 
 
 def _rows(stacked: Any, lengths: Any) -> list[Any]:
