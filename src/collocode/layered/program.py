@@ -108,7 +108,7 @@ def layered_nlp(objective: Objective, theta: ArrayLike) -> LayeredNLP:
         An activation with kinks, which second-order steps cannot cross.
     """
     network = objective.network
-    if not network.block.phi.smooth:
+    if network.block.phi.kinks:
         raise InputError(
             f"the activation {network.block.activation!r} has kinks that IPOPT's second-order steps "
             "cannot cross; choose a smooth one, or another trainer."

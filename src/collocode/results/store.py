@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..model.experiment import Experiment, Initial
 from ..model.varying import describe_network, described_network
-from ..numerics.bases import describe, described
+from ..numerics.bases import basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -212,7 +212,7 @@ def _model_header(model: TrainedModel, arrays: dict[str, Any]) -> dict[str, Any]
         "outputs": model.outputs,
         "parameter_names": model.parameter_names,
         "networks": {name: describe_network(network) for name, network in model.networks.items()},
-        "bases": {name: describe(basis) for name, basis in model.bases.items()},
+        "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
     }
 
 
@@ -221,7 +221,7 @@ def _model(entry: Mapping[str, Any], arrays: Mapping[str, Any]) -> TrainedModel:
         tuple(str(n) for n in entry[k]) for k in ("states", "inputs", "outputs", "parameter_names")
     ]
     networks = {str(k): described_network(v) for k, v in entry["networks"].items()}
-    bases = {str(k): described(v) for k, v in entry.get("bases", {}).items()}
+    bases = {str(k): basis_from_dict(v) for k, v in entry.get("bases", {}).items()}
     model = TrainedModel(
         names[0],
         names[1],

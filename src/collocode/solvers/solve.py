@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
-from ..model.network import SMOOTH
+from ..model.activations import ACTIVATIONS
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from .options import merge
@@ -49,11 +49,11 @@ def make_solver(
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
         raise InputError(f"unknown interface {interface!r}; {hint}")
     for name, network in nlp.problem.dynamics.networks.items():
-        activation = network.mlp.activation
-        if activation not in SMOOTH and len(network.sizes) > 2:
+        if network.mlp.smoothness < 1:
+            able = sorted(n for n, a in ACTIVATIONS.items() if not a.kinks and n != "linear")
             raise InputError(
-                f"network {name!r} uses {activation}, whose kinks IPOPT's second-order steps "
-                f"cannot cross; choose one of {', '.join(sorted(SMOOTH - {'linear'}))}."
+                f"network {name!r} uses {network.mlp.activation}, whose kinks IPOPT's second-order "
+                f"steps cannot cross; choose one of {', '.join(able)}."
             )
     module, attribute = INTERFACES[interface]
     adapter = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
+from ...results.status import Termination
 from ..objective import Objective
 from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.train import train
-from ..trainers.training import Step, Training, TrainingStatus
+from ..trainers.training import Step, Training
 from .growth import Extension, Growth, GrowthCycle, GrowthStatus
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
@@ -131,11 +132,11 @@ class _Rules:
     def over(self, cycles: list[GrowthCycle], spent: float) -> GrowthStatus | None:
         """Return why no layer is to follow; None if one may."""
         training = cycles[-1].training
-        if training.status is TrainingStatus.INTERRUPTED:
+        if training.termination is Termination.INTERRUPTED:
             return GrowthStatus.INTERRUPTED
-        if training.status is TrainingStatus.FAILED:
+        if training.termination.failed:
             return GrowthStatus.FAILED
-        if training.status is TrainingStatus.TIME_LIMIT or spent >= self.seconds:
+        if training.termination is Termination.TIME_LIMIT or spent >= self.seconds:
             return GrowthStatus.TIME_LIMIT
         if self.stall is not None and self._waited(cycles) >= self.stall:
             return GrowthStatus.STALLED
@@ -173,7 +174,7 @@ class _Loop:
             raise InputError(f"the growth to resume began with {old}, but the problem has {first}.")
         objective = replace(objective, network=last.training.network, frozen=last.frozen)
         training = last.training
-        if training.status in (TrainingStatus.INTERRUPTED, TrainingStatus.TIME_LIMIT):
+        if training.termination in (Termination.INTERRUPTED, Termination.TIME_LIMIT):
             training = self.train(objective, None, training)
         return self.run(done, objective, training)
 

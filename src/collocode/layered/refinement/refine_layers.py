@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...adapt.marking import check_rule, mark
 from ...errors import InputError
+from ...results.status import Termination
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each
 from ..network import LayeredNetwork
@@ -26,7 +27,7 @@ from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.simultaneous import Simultaneous
 from ..trainers.train import TRAINERS, train
-from ..trainers.training import Step, Training, TrainingStatus, load_training
+from ..trainers.training import Step, Training, load_training
 from .estimate import INDICATORS, LayerEstimate, estimate_layers
 from .result import (
     LayerCycle,
@@ -260,12 +261,12 @@ class _Loop:
     def _decide(self, cycles: list[LayerCycle], spent: float) -> tuple[Index, Status | None]:
         """Return the layers to bisect, or none and why it is over."""
         last, nothing = cycles[-1], np.empty(0, dtype=np.intp)
-        e, trained = last.estimate, last.training.status
+        e, trained = last.estimate, last.training.termination
         ends = [
-            (trained is TrainingStatus.INTERRUPTED, Status.INTERRUPTED),
-            (trained is TrainingStatus.FAILED, Status.FAILED),
+            (trained is Termination.INTERRUPTED, Status.INTERRUPTED),
+            (trained.failed, Status.FAILED),
             (self._reached(cycles), Status.REACHED),
-            (trained is TrainingStatus.TIME_LIMIT or spent >= self.seconds, Status.TIME),
+            (trained is Termination.TIME_LIMIT or spent >= self.seconds, Status.TIME),
             (stalled(cycles, self.stall, self.gain), Status.STALLED),
             (len(cycles) >= self.max_cycles, Status.CYCLES),
         ]

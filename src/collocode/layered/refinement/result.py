@@ -196,7 +196,7 @@ class LayerRefinement:
                     "iterations": c.training.iterations,
                     "evaluations": c.training.evaluations,
                     "work": c.work,
-                    "ended": c.training.status.value,
+                    "ended": c.training.status,
                     "seconds": c.seconds,
                     "estimate seconds": e.seconds,
                 }

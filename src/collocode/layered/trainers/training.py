@@ -8,7 +8,6 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +15,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import FileError
+from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork, network_of
 
 Array = NDArray[np.float64]
-FORMAT = "collocode training 1"
+FORMAT = "collocode training 2"
 _LARGEST = 2**31  # bytes a file may unpack to
-
-
-class TrainingStatus(Enum):
-    """Why a training stopped."""
-
-    CONVERGED = "converged"
-    ITERATION_LIMIT = "iteration limit"
-    TIME_LIMIT = "time limit"
-    EARLY_STOPPED = "stopped early: validation no longer improves"
-    STALLED = "no further progress"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -74,7 +62,7 @@ class Training:
     best : (n_weights,) weights of least validation loss; of least objective without validation.
     best_iteration : when these were found.
     history : table with the columns of `Step`.
-    status, message : why it stopped, and more words where there are any.
+    termination, message : why it stopped, and more words where there are any.
     trainer : name of the method.
     metric : what the columns ``training`` and ``validation`` are.
     memory : what the trainer needs to go on (moments, damping, ...).
@@ -86,7 +74,7 @@ class Training:
     best: Array
     best_iteration: int
     history: pd.DataFrame
-    status: TrainingStatus
+    termination: Termination
     message: str = ""
     trainer: str = ""
     metric: str = ""
@@ -96,7 +84,7 @@ class Training:
     def __str__(self) -> str:
         """Return one line: trainer, status, iterations, objective, metrics, cost."""
         last = self._last
-        words = [f"{self.trainer}: {self.status.value} after {self.iterations} iterations"]
+        words = [f"{self.trainer}: {self.status} after {self.iterations} iterations"]
         words.append(f"objective {last['objective']:.4g}")
         if np.isfinite(last["training"]):
             words.append(f"{self.metric} {last['training']:.4g}")
@@ -142,7 +130,12 @@ class Training:
     @property
     def success(self) -> bool:
         """Whether it ended by its own criterion: gradient or validation."""
-        return self.status in (TrainingStatus.CONVERGED, TrainingStatus.EARLY_STOPPED)
+        return self.termination in (Termination.CONVERGED, Termination.EARLY_STOPPED)
+
+    @property
+    def status(self) -> str:
+        """Why it stopped, in words."""
+        return self.termination.value
 
     def predict(self, X: ArrayLike, best: bool = True) -> Array:
         """(S, outputs) read-outs of the best weights, or of the last ones."""
@@ -162,7 +155,7 @@ class Training:
             "format": FORMAT,
             "network": self.network.description(),
             "best_iteration": self.best_iteration,
-            "status": self.status.name,
+            "termination": self.termination.name,
             "message": self.message,
             "trainer": self.trainer,
             "metric": self.metric,
@@ -223,7 +216,7 @@ def _read(source: Path) -> Training:
         best=network.checked(arrays["best"]),
         best_iteration=int(header["best_iteration"]),
         history=history_table([Step(int(row[0]), *map(float, row[1:])) for row in history]),
-        status=TrainingStatus[header["status"]],
+        termination=Termination[header["termination"]],
         message=str(header["message"]),
         trainer=str(header["trainer"]),
         metric=str(header["metric"]),
