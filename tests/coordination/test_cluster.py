@@ -31,8 +31,7 @@ class Processes:
         command = [sys.executable, "-m", f"distributed.cli.{what}", *options, "--no-dashboard"]
         command += ["--scheduler-file", str(self.file)]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        environment = environment(MAY_DIE="1")
-        self.started.append(subprocess.Popen(command, env=environment, **quiet))
+        self.started.append(subprocess.Popen(command, env=environment(MAY_DIE="1"), **quiet))
         return self.started[-1]
 
     def add(self, number=1):
@@ -110,7 +109,7 @@ def test_the_users_error_names_the_batch(case, cluster, told):
 
 
 def test_a_stop_cancels_what_is_under_way(case, cluster, undisturbed):
-    state, termination, _ = case.run(cluster, 50, seconds=0.0)
+    state, termination, _ = case.run(cluster, 50, time_limit=0.0)
     assert (termination, state.iteration) == (Termination.TIME_LIMIT, 1)
     assert cluster._pending == {}
     same(case.run(cluster)[0], undisturbed)
@@ -134,12 +133,13 @@ def test_a_scheduler_that_hangs_ends_the_run(case, dask, impatient, capfd):
     session = case.open(cc.DaskCluster(dask.address))
     hang = lambda: dask.scheduler.send_signal(signal.SIGSTOP)  # noqa: E731
     try:
-        state, termination, warnings = case.run(session, on_iteration=at(2, hang))
+        found = case.outcome(session, on_iteration=at(2, hang))
         session.close()
     finally:
         dask.scheduler.send_signal(signal.SIGCONT)
-    assert (termination, state.iteration) == (Termination.ERROR, 2)
-    assert warnings == [f"the Dask scheduler at {dask.address} does not answer."]
+    assert (found.termination, found.state.iteration) == (Termination.ERROR, 2)
+    assert found.message == f"the Dask scheduler at {dask.address} does not answer."
+    assert found.warnings == ()
     assert capfd.readouterr() == ("", "")
 
 
@@ -149,14 +149,11 @@ def test_a_lost_scheduler_ends_the_run_and_it_can_be_resumed(
     cluster = case.open(cc.DaskCluster(dask.address))
     file = case.checkpoint(tmp_path / "run.npz")
     began = time.monotonic()
-    state, termination, warnings = case.run(
-        cluster, save=file.write, on_iteration=at(2, dask.scheduler.kill)
-    )
-    assert termination is Termination.ERROR
-    assert state.iteration == 2
-    (warning,) = warnings
-    assert dask.address in warning
-    assert warning.endswith(
+    found = case.outcome(cluster, save=file.write, on_iteration=at(2, dask.scheduler.kill))
+    assert found.termination is Termination.ERROR
+    assert found.state.iteration == 2
+    assert dask.address in found.message
+    assert found.message.endswith(
         "The checkpoint holds the last complete iteration; resume goes on from it."
     )
     cluster.close()
