@@ -18,12 +18,12 @@ from ..coordination.consensus import ADMMRules
 from ..coordination.executors import Executor, InProcess
 from ..coordination.partition import Partition
 from ..coordination.pool import ProcessPool
-from ..coordination.state import history_of
+from ..coordination.state import Iteration
 from ..coordination.subproblem import FitSettings
 from ..errors import InputError
+from ..files import plain
 from ..model.loss import L1
 from ..results.status import Termination
-from ..results.store import plain
 from .admm_checkpoint import CHECKPOINT, checkpoint_in, finish_checkpoint, kept_in
 from .admm_live import table_of, watching
 from .choices import Choices, Task, task_of
@@ -138,7 +138,7 @@ def parse_batches(text: str) -> int | list[list[str]]:
 
 def print_admm(console: Console, found: ADMMResult) -> None:
     """Print some iterations, how they ended, and what it took."""
-    rows = history_of(found.history.reset_index().to_dict("list"))
+    rows = [Iteration(**row) for row in found.history.reset_index().to_dict("records")]
     if rows:
         picked = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).round().astype(int))
         console.print()

@@ -69,15 +69,6 @@ def table(history: Sequence[Iteration]) -> pd.DataFrame:
     return frame.set_index("iteration")
 
 
-def history_of(columns: dict[str, list[object]]) -> tuple[Iteration, ...]:
-    """Return the history from columns, as a checkpoint keeps them; None stands for NaN."""
-    names = list(Iteration.__dataclass_fields__)
-    return tuple(
-        Iteration(**{n: np.nan if v is None else v for n, v in zip(names, values, strict=True)})  # type: ignore[arg-type]
-        for values in zip(*(columns[name] for name in names), strict=True)
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class State:
     """Where a run is.
