@@ -1,6 +1,5 @@
 """Waiting for events, and Ctrl-C at one: nothing here depends on how fast the machine is."""
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -9,9 +8,6 @@ from typing import Any
 import pytest
 
 from collocode.solvers.protocol import Watch
-
-# Where a process of a test's own finds what the tests import.
-SEEN = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
 
 # Seconds after which something hangs: far above what a busy machine needs for any step of a test.
 HANGS = 600.0
