@@ -4,15 +4,20 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Exact versions of what is installed; `make LOCK= ...` takes the newest that pyproject.toml allows.
+LOCK ?= constraints.txt
 
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip --disable-pip-version-check -qq
+# By environment, for it must reach the builds that pip isolates: through the second from pip 25.3 on.
+PIP  := PIP_CONSTRAINT="$(strip $(PIP_CONSTRAINT) $(LOCK))" \
+        PIP_BUILD_CONSTRAINT="$(strip $(PIP_BUILD_CONSTRAINT) $(LOCK))" \
+        $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Steps build on one environment and the logs are meant to be read from top to bottom.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv install cyipopt demo test lint format types layers pytest slow docs bench clean distclean
+.PHONY: help venv install cyipopt lock newest demo test lint format types layers pytest slow stress docs bench clean distclean
 
 # Figures are written to files, and no documentation theme needs to talk about its own future.
 export MPLBACKEND := Agg
@@ -23,7 +28,7 @@ help: ## list the targets
 
 # ---- the environment: one stamp per set of packages, so a second run costs nothing ----
 
-$(VENV)/.core: pyproject.toml
+$(VENV)/.core: pyproject.toml $(LOCK)
 	@echo "== venv: collocode and its core dependencies into $(VENV) (wheels only)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --editable .
@@ -45,7 +50,15 @@ install: $(VENV)/.dev ## venv, and Pyomo, test and documentation tools
 
 cyipopt: $(VENV)/.core ## build cyipopt against the Ipopt inside the casadi wheel
 	@echo "== cyipopt: build against casadi's own Ipopt, unless that has been done"
-	@$(BIN)/python tools/build_cyipopt.py
+	@$(BIN)/python tools/build_cyipopt.py $(LOCK)
+
+lock: ## write constraints.txt anew: the newest versions that pyproject.toml allows
+	@echo "== lock: the newest versions become the exact ones"
+	@$(PYTHON) tools/versions.py lock
+
+newest: ## run the checks with the newest versions, in .newest; say what moved and what breaks
+	@echo "== newest: all checks with the newest versions"
+	@$(PYTHON) tools/versions.py newest
 
 # ---- the main job ----
 
@@ -81,11 +94,15 @@ docs: $(VENV)/.dev ## build the documentation into site/, warnings are errors
 
 pytest: $(VENV)/.dev ## tests and doctests, a process a core, without the slow ones; PYTEST_ARGS is passed on
 	@echo "== pytest: tests and doctests"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev ## the tests marked slow
 	@echo "== pytest: slow tests"
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+stress: $(VENV)/.dev ## the tests beside busy processes, with other BLAS threads and kernels; ROUNDS=3
+	@echo "== stress: the tests on a busy machine"
+	@tools/stress.sh $(or $(ROUNDS),3)
 
 bench: $(VENV)/.bench ## every benchmark in benchmarks/, one after the other
 	@for script in benchmarks/[!_]*.py; do \
@@ -97,6 +114,6 @@ clean: ## remove results, the built site and the checkers' caches
 	@rm -rf results site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## clean, and remove the environment
-	@echo "== distclean: $(VENV)"
-	@rm -rf $(VENV)
+distclean: clean ## clean, and remove the environments
+	@echo "== distclean: $(VENV) .newest"
+	@rm -rf $(VENV) .newest

@@ -145,7 +145,7 @@ def measured(
     if work is not None:
         passes = work.forward + work.backward
     coefficients = network.slices["coefficients"]
-    lost = done.status is layered.TrainingStatus.FAILED or not np.isfinite(found["test"])
+    lost = done.termination.failed or not np.isfinite(found["test"])
     row = {
         "data": study.name,
         "trainer": done.trainer if work is None else f"{done.trainer}, OTD",
@@ -161,7 +161,7 @@ def measured(
         "seconds": seconds,
         "failed": bool(lost or found["test"] >= affine(study)["test"]),
         "objective": done.objective,
-        "status": done.status.value,
+        "status": done.status,
     }
     return row, done.history.assign(cpu=clock, **{k: row[k] for k in tables.KEYS})
 

@@ -31,7 +31,7 @@ def problem(
     layers: of the first network
     width: features behind the opening layer
     depth: T, the layers' lengths in all
-    activation: tanh, swish, silu_tanh, ...
+    activation: tanh, swish, gelu, silu_tanh, ...
     penalty: of the weights' squares, integrated over depth, of opening and read-out
     data_seed: of the split
     """

@@ -18,7 +18,7 @@ def problem(
     """Grow from few layers.
 
     layers: of the first network.
-    activation: silu_tanh (second order), tanh or swish (first order).
+    activation: silu_tanh (second order), tanh, swish or gelu (first order).
     penalty: of the weights' squares.
     seed: of the split.
     """

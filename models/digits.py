@@ -23,7 +23,7 @@ def problem(
 
     width: features behind the opening layer.
     layers: of the first network.
-    activation: silu_tanh (second order), tanh or swish (first order).
+    activation: silu_tanh (second order), tanh, swish or gelu (first order).
     penalty: of the weights' squares.
     seed: of the split.
     """

@@ -35,7 +35,7 @@ def problem(
     samples: rows to train with, of 400; the rest validates.
     width: of the layers; the eight coefficients are padded with zeros.
     layers: of the first network.
-    activation: silu_tanh (second order), tanh or swish (first order).
+    activation: silu_tanh (second order), tanh, swish or gelu (first order).
     penalty: of the weights' squares.
     seed: of the split.
     """

@@ -32,7 +32,7 @@ def problem(
     width: features of the state; beyond the first 2 they start as zeros
     depth: T, the layers' lengths in all
     block: residual, hamiltonian or rk4
-    activation: tanh, swish, silu_tanh, ...
+    activation: tanh, swish, gelu, silu_tanh, ...
     penalty: of the weights' squares, integrated over depth, and of the read-out's
     data_seed: of the points
     """

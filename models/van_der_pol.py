@@ -31,7 +31,7 @@ def problem(
     test: CSV of the window to be predicted; empty for none
     hidden: units in a hidden layer
     layers: hidden layers
-    activation: tanh, sigmoid, softplus or swish
+    activation: tanh, sigmoid, softplus, swish, gelu or elu
     regularisation: strength of the L2 penalty on the weights
     """
     network = cc.MLP((2, *[hidden] * layers, 2), activation)

@@ -5,13 +5,13 @@ The casadi wheel has the first two, in a version newer than the distributions' p
 has a pkg-config, so a C compiler and Python's headers are all that the machine must provide.
 With both interfaces on one library a comparison of them compares nothing else.
 
-    .venv/bin/python tools/build_cyipopt.py
+    .venv/bin/python tools/build_cyipopt.py [CONSTRAINTS]
 
 installs into the environment of the interpreter that runs it. The build tools go into a temporary
 folder, so the environment gains cyipopt alone. A second run finds the work done and ends.
 Where the compiler or the headers are missing, cyipopt is left out: the message says what to
 install, and the exit status is 0, because everything else works without it. A build that fails
-is an error.
+is an error. The versions are those of the file of constraints, or else the newest allowed.
 """
 
 import os
@@ -45,7 +45,7 @@ def main() -> int:
     if missing := missing_prerequisites():
         print(f"cyipopt left out, its tests will be skipped: install {missing} to have it")
         return 0
-    build(casadi)
+    build(casadi, [f"--constraint={file}" for file in sys.argv[1:2]])
     version = linked_ipopt(casadi)
     if not version:
         print(f"cyipopt was built, but does not load Ipopt from {casadi}", file=sys.stderr)
@@ -82,13 +82,13 @@ def missing_prerequisites() -> str | None:
     return " and ".join(missing) or None
 
 
-def build(casadi: Path) -> None:
-    """Compile and install the version of cyipopt that `pyproject.toml` asks for."""
+def build(casadi: Path, constraints: list[str]) -> None:
+    """Compile and install a version of cyipopt that `pyproject.toml` and the constraints allow."""
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     requirement = project["optional-dependencies"]["cyipopt"]
     with tempfile.TemporaryDirectory() as folder:
         tools = Path(folder)
-        pip("install", "--target", folder, *BUILD_TOOLS)
+        pip("install", "--target", folder, *constraints, *BUILD_TOOLS)
         # pkg-config insists on a version; cyipopt does not ask for it.
         (tools / "ipopt.pc").write_text(
             "Name: ipopt\n"
@@ -106,6 +106,7 @@ def build(casadi: Path) -> None:
             "--no-build-isolation",
             "--force-reinstall",
             "--no-deps",
+            *constraints,
             *requirement,
             PATH=f"{tools / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             PYTHONPATH=folder,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import collocode as cc
 from collocode.errors import FileError, InputError
 from collocode.export.weights import load_weights, save_weights
-from collocode.model.network import ACTIVATIONS
+from collocode.model.activations import ACTIVATIONS
 
 
 def networks(activation, normalised, hidden=(5, 4), seed=0):
@@ -55,6 +55,49 @@ def test_onnx_round_trip(activation, normalised, tmp_path):
     large = np.array([[100.0, -50.0], [-200.0, 30.0]])  # no overflow in a softplus
     (y,) = session.run(["y"], {"z": large})
     np.testing.assert_allclose(y, network(large), rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "activation"),
+    [
+        ("Elu", {}, "elu"),
+        ("Elu", {"alpha": 1.0}, "elu"),
+        ("Gelu", {"approximate": "tanh"}, "gelu"),
+        ("Softplus", {}, "softplus"),
+        ("Elu", {"alpha": 0.5}, None),
+        ("Gelu", {}, None),  # the one with erf
+    ],
+)
+def test_onnx_operators_of_others(operator, attributes, activation, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from collocode.export.onnx_read import read_onnx
+
+    rng = np.random.default_rng(0)
+    arrays = {"A": rng.normal(size=(2, 3)), "B": rng.normal(size=(3, 1))}
+    nodes = [
+        onnx.helper.make_node("MatMul", ["z", "A"], ["1"]),
+        onnx.helper.make_node(operator, ["1"], ["2"], **attributes),
+        onnx.helper.make_node("MatMul", ["2", "B"], ["y"]),
+    ]
+    info, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.DOUBLE
+    constants = [onnx.numpy_helper.from_array(v, k) for k, v in arrays.items()]
+    ends = [info("z", kind, [None, 2])], [info("y", kind, [None, 1])]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", *ends, constants))
+    onnx.save(model, tmp_path / "o.onnx")
+    if activation is None:
+        with pytest.raises(FileError, match=f"the operator {operator}"):
+            read_onnx(tmp_path / "o.onnx")
+        return
+    network = read_onnx(tmp_path / "o.onnx")
+    assert network.network.activation == activation
+    expected = evaluate(model.SerializeToString(), Z)  # by ONNX's own definition of the operator
+    np.testing.assert_allclose(network(Z), expected, rtol=1e-6, atol=1e-6)
+
+
+def evaluate(model, z):
+    from onnx.reference import ReferenceEvaluator
+
+    return ReferenceEvaluator(model).run(None, {"z": z})[0]
 
 
 def test_onnx_files_of_others(tmp_path):

@@ -90,7 +90,7 @@ def test_numbers_keep_all_their_digits(tmp_path):
     assert (model.start == exact).all()
 
 
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus", "gelu", "elu"])
 def test_scip_reads_the_rewritten_form(activation, tmp_path):
     scip = pytest.importorskip("pyscipopt")
     t = np.linspace(0.0, 1.0, 5)

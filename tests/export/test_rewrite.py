@@ -52,6 +52,9 @@ def test_names():
     assert rewritten("sigmoid") == {"tanh"}
     with pytest.raises(InputError, match="'erf'"):
         rewritten(["erf"])
+    assert rewritten(["elu", "softplus"]) == {"tanh", "cosh"}  # ELU is exp and | | already
+    with pytest.raises(InputError, match="'relu'"):
+        rewritten("relu")
 
 
 def test_rewritten_files_have_no_tanh(tmp_path):
@@ -59,7 +62,7 @@ def test_rewritten_files_have_no_tanh(tmp_path):
 
     t = np.linspace(0.0, 1.0, 6)
     data = cc.Experiment(t, np.exp(-t), outputs=("c",))
-    for activation in ("tanh", "sigmoid", "softplus", "swish"):
+    for activation in ("tanh", "sigmoid", "softplus", "swish", "gelu"):
         nlp = cc.discretize(cc.Problem(cc.NeuralODE(cc.MLP((1, 3, 1), activation)), data))
         plain = write_nl(nlp, tmp_path / "a.nl").path.read_text()
         assert "\no37\n" in plain

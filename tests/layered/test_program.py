@@ -110,7 +110,8 @@ def test_a_warm_start_at_the_solution_is_short() -> None:
 
 def test_kinks_are_refused() -> None:
     objective, theta = small(activation="relu")
-    with pytest.raises(InputError, match="'relu' has kinks"):
-        layered_program(objective, theta)
+    assert layered_program(objective, theta).kinks == ("the block uses relu",)
+    with pytest.raises(InputError, match="the block uses relu, whose kinks"):
+        train(objective, "ipopt", theta)
     with pytest.raises(InputError, match="unknown interface 'pyomo'"):
         Simultaneous(interface="pyomo")

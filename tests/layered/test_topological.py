@@ -22,8 +22,10 @@ from collocode.layered import (
     donut2d,
     train,
 )
+from collocode.layered.growth.insertable import activation_order
 from collocode.layered.growth.insertion import deeper, search_insertion
 from collocode.layered.growth.topological import sensitivities, topological_derivative
+from collocode.model.activations import Activation
 
 LOSSES = {"squared": SquaredLoss(), "softmax": SoftmaxLoss()}
 
@@ -61,7 +63,7 @@ def decrease(objective, theta, found, epsilon, position, direction=None):
 @settings(max_examples=60, deadline=None)
 @given(
     kind=st.sampled_from(["residual", "rk4", "hamiltonian"]),
-    activation=st.sampled_from(["silu_tanh", "tanh", "swish", "linear"]),
+    activation=st.sampled_from(["silu_tanh", "tanh", "swish", "gelu", "elu", "linear"]),
     layers=st.integers(1, 6),
     width=st.integers(2, 5),
     loss=st.sampled_from(list(LOSSES)),
@@ -118,7 +120,7 @@ def test_figures_of_the_kind_that_are_published():
     assert real[-1] == pytest.approx(promised, rel=0.05)
 
 
-@pytest.mark.parametrize("activation", ["silu_tanh", "tanh"])
+@pytest.mark.parametrize("activation", ["silu_tanh", "tanh", "gelu", "elu"])
 def test_no_random_direction_of_the_same_size_does_better(activation):
     objective, theta = case(activation=activation, width=4, layers=3, seed=3)
     found = topological_derivative(objective, theta, selection="neuron")
@@ -182,7 +184,7 @@ def test_only_d_eigenproblems_of_size_d_plus_one_a_place(monkeypatch):
     assert solved == [(4, 5, 5)] * 4
 
 
-@pytest.mark.parametrize("activation", ["silu_tanh", "tanh"])
+@pytest.mark.parametrize("activation", ["silu_tanh", "tanh", "gelu", "elu"])
 def test_multipliers_and_adjoint_give_the_same_numbers(activation):
     samples = donut2d(30)[0]
     network = LayeredNetwork(2, 1, 2, cc.Mesh.uniform(0, 2, 2), block=block("residual", activation))
@@ -243,6 +245,18 @@ def test_activations_without_a_form_are_refused_with_a_reason(activation, reason
     with pytest.raises(InputError, match=reason) as refused:
         topological_derivative(objective, theta)
     assert "silu_tanh" in str(refused.value)
+
+
+def test_a_second_order_form_needs_a_curvature_at_zero():
+    squared = Activation(
+        name="relu2",
+        formula=lambda a, ops: ops.maximum(a, 0.0) ** 2,
+        slope=lambda a, y: 2.0 * np.maximum(a, 0.0),
+        curvature=lambda a, y: 2.0 * (a >= 0.0),
+        smoothness=1,
+    )
+    with pytest.raises(InputError, match="the curvature of 'relu2' jumps at 0"):
+        activation_order(squared)
 
 
 def test_why_relu_is_refused():

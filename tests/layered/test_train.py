@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collocode import FileError, InputError, Mesh, MissingDependency
+from collocode import FileError, InputError, Mesh, MissingDependency, Termination
 from collocode.layered import (
     LBFGS,
     Adam,
@@ -22,7 +22,6 @@ from collocode.layered import (
     SteepestDescent,
     Step,
     Training,
-    TrainingStatus,
     donut2d,
     load_training,
     train,
@@ -47,7 +46,7 @@ def test_all_trainers_find_the_same_optimum(loss: str) -> None:
     for name in TRAINERS:
         trainer = Adam(rate=0.05) if name == "adam" else name
         done = train(objective, trainer, iterations=2000, tolerance=1e-7, seed=1)
-        assert done.status is TrainingStatus.CONVERGED, str(done)
+        assert done.termination is Termination.CONVERGED, str(done)
         assert done.history["gradient_norm"].iloc[-1] <= 1e-7 or name == "ipopt"
         found[name] = done
     reference = found["lbfgs"]
@@ -106,7 +105,7 @@ def test_early_stopping_takes_the_best_on_validation() -> None:
     objective = Objective(network, noise, regularisation=Regularisation(0.0, 0.0, 0.0))
     other = Samples(rng.standard_normal((50, 3)), rng.standard_normal((50, 2)))
     done = train(objective, "lbfgs", validation=other, patience=8, iterations=500)
-    assert done.status is TrainingStatus.EARLY_STOPPED
+    assert done.termination is Termination.EARLY_STOPPED
     assert done.iterations == done.best_iteration + 8
     assert objective.data_loss(done.best, other) < objective.data_loss(done.theta, other)
     assert done.success
@@ -116,12 +115,12 @@ def test_early_stopping_takes_the_best_on_validation() -> None:
 def test_limits(name: str) -> None:
     objective, theta = small("residual", "layers", "softmax", "opening")
     done = train(objective, name, theta, iterations=3, tolerance=0.0)
-    assert done.status is TrainingStatus.ITERATION_LIMIT
+    assert done.termination is Termination.ITERATION_LIMIT
     assert done.iterations == 3
     assert name in str(done)
     assert "\n" not in str(done)
     done = train(objective, name, theta, seconds=0.0, tolerance=0.0)
-    assert done.status is TrainingStatus.TIME_LIMIT
+    assert done.termination is Termination.TIME_LIMIT
     np.testing.assert_array_equal(done.best.shape, theta.shape)
 
 
@@ -170,7 +169,7 @@ def test_ctrl_c_keeps_what_there_is() -> None:
 
     for name in ("armijo", "lbfgs", "gauss-newton", "ipopt"):
         done = train(objective, name, theta, tolerance=0.0, callback=interrupt)
-        assert done.status is TrainingStatus.INTERRUPTED, name
+        assert done.termination is Termination.INTERRUPTED, name
         assert 4 <= done.iterations <= 6
         assert objective.value(done.best) <= objective.value(theta)
 
@@ -180,9 +179,9 @@ def test_statuses_of_trouble() -> None:
     with pytest.raises(InputError, match="start from smaller weights"):
         train(objective, "lbfgs", 1e150 * theta)
     rounding = train(objective, "lbfgs", theta, tolerance=0.0, iterations=5000)
-    assert rounding.status is TrainingStatus.STALLED
+    assert rounding.termination is Termination.STALLED
     wild = train(objective, Adam(rate=1e150), theta, iterations=200)
-    assert wild.status is TrainingStatus.FAILED
+    assert wild.termination is Termination.EVALUATION_ERROR
     assert np.isfinite(objective.value(wild.best))
 
 
@@ -240,10 +239,10 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="there is no file"):
         load_training(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(FileError, match="not a training saved by collocode"):
+    with pytest.raises(FileError, match="not a training, or it is damaged"):
         load_training(tmp_path / "text.npz")
     np.savez(tmp_path / "pickle.npz", header=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(FileError, match="not a training saved by collocode"):
+    with pytest.raises(FileError, match="not a training, or it is damaged"):
         load_training(tmp_path / "pickle.npz")
     done = train(small()[0], iterations=1)
     with pytest.raises(FileError, match="check the folder"):

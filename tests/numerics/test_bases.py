@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.interpolate import BSpline as Spline
 
 import collocode as cc
-from collocode.numerics.bases import describe, described
+from collocode.numerics.bases import basis_from_dict, basis_to_dict
 
 INTERVAL = (2.0, 7.0)
 KNOTS = (2.0, 3.0, 3.5, 6.0, 7.0)
@@ -199,7 +199,7 @@ def test_what_is_not_contained_is_refused_and_both_are_named(basis, other, culpr
 
 @every_basis
 def test_bases_are_values(basis):
-    again = described(json.loads(json.dumps(describe(basis))))
+    again = basis_from_dict(json.loads(json.dumps(basis_to_dict(basis))))
     assert again == basis == pickle.loads(pickle.dumps(basis))
     assert hash(again) == hash(basis)
     assert len(set(basis.names())) == basis.size
@@ -231,8 +231,8 @@ BAD = [
     (lambda: cc.basis("legendr"), "did you mean 'legendre'"),
     (lambda: cc.basis("legendre", order=-3), "at least 0"),
     (lambda: cc.basis("layers", pieces=0), "positive integer"),
-    (lambda: described({"kind": "os.system"}), "there is no basis"),
-    (lambda: described({"kind": "Legendre", "degree": 2}), "there is no basis"),
+    (lambda: basis_from_dict({"kind": "os.system"}), "there is no basis"),
+    (lambda: basis_from_dict({"kind": "Legendre", "degree": 2}), "there is no basis"),
     (lambda: cc.Legendre(2, INTERVAL).values([7.1]), "time 7.1 lies outside the interval"),
     (lambda: cc.PiecewiseConstant(KNOTS).values([np.nan]), "time nan lies outside"),
 ]

@@ -110,7 +110,6 @@ def test_scaling_does_not_show_in_the_result():
         nlp,
         column_scale=np.ones(nlp.columns),
         row_scale=np.ones(nlp.rows),
-        _cache={},
     )
     one, other = (cc.solve(n, options={"tol": 1e-10}).result for n in (nlp, plain))
     np.testing.assert_allclose(one.x, other.x, atol=1e-7)

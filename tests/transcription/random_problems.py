@@ -13,7 +13,7 @@ import collocode as cc
 from tests.methods import FEW
 
 START, END = 0.1, 3.0  # not from 0: there t vanishes, and with it nonzeros of a flat graph
-ACTIVATIONS = ("tanh", "sigmoid", "softplus", "swish")
+ACTIVATIONS = ("tanh", "sigmoid", "softplus", "swish", "gelu", "elu")
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from rich.text import Text
 import collocode
 
 from ..errors import InputError
-from ..layered import Adam, LayeredProblem, Objective, Step, Training, TrainingStatus, train
+from ..files import plain
+from ..layered import Adam, LayeredProblem, Objective, Step, Training, train
 from ..layered.baseline import affine_errors
 from ..layered.continuous import ContinuousObjective
 from ..layered.trainers.run import Trainer
 from ..layered.weight_basis import weight_basis
 from ..numerics.bases import Basis
-from ..results.store import plain
+from ..results.status import Termination
 from .folder import Folder, Writer
 from .model_file import load_model
 from .settings import parse_settings
@@ -130,9 +131,9 @@ def run_train(
     if folder is not None:
         written = folder.write(_files(training, problem.name, report, with_plots))
         output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
-    if training.status is TrainingStatus.INTERRUPTED:
+    if training.termination is Termination.INTERRUPTED:
         return INTERRUPTED
-    return UNSOLVED if training.status is TrainingStatus.FAILED else SOLVED
+    return UNSOLVED if training.termination.failed else SOLVED
 
 
 def _open(out: Path | None, resume: bool, with_plots: bool) -> tuple[Folder | None, Path | None]:
@@ -169,7 +170,7 @@ def _report(training: Training, problem: LayeredProblem, objective: Objective) -
             "collocode": collocode.__version__,
             "problem": {"name": problem.name, "network": network.description()},
             "result": {
-                "status": training.status.value,
+                "status": training.status,
                 "message": training.message,
                 "trainer": training.trainer,
                 "metric": training.metric,
@@ -228,7 +229,7 @@ def print_training(console: Console, report: Mapping[str, Any]) -> None:
     console.print(Text(title, "bold"))
     console.print(shown)
     status = result["status"] + (f" ({result['message']})" if result["message"] else "")
-    bad = result["status"] == TrainingStatus.FAILED.value
+    bad = Termination(result["status"]).failed
     console.print(
         Text(f"{status} after {result['iterations']} iterations", "red" if bad else "green")
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..model.operations import jax_operations
+from ..model.activations import jax_operations
 from ..results.model import TrainedModel, TrainedNetwork
 from ..transcription.tape import NAMES, SCALAR_OPERATIONS, Tape
 from .operations import require

@@ -1,8 +1,8 @@
 r"""Trained networks as ONNX files, and back.
 
 Written: opset 17, one input ``z`` of shape (N, inputs), one output ``y`` of shape (N, outputs), and
-the operators Sub, Mul, Gemm, Tanh, Sigmoid, Relu, Abs, Neg, Exp, Log, Add.  A softplus is written
-as max(a, 0) + log(1 + exp(−|a|)), because onnxruntime has the operator in single precision only.
+the operators Sub, Mul, Gemm and what the activation needs: its own operator, or, where opset 17 or
+onnxruntime in double precision lacks that, its formula (a softplus is max(a, 0) + log(1 + exp(−|a|))).
 Numbers are float64, or float32 on request.
 
 Read: chains of layers (Gemm, or MatMul and Add) with one activation, as PyTorch, Keras and this
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency
+from ..files import replacing
+from ..model.activations import Activation, Operations, activation
 from ..results.model import TrainedNetwork
-from .files import replacing
 
 Array = NDArray[np.float64]
 OPSET, IR_VERSION = 17, 8
@@ -73,7 +75,7 @@ def write_onnx(network: TrainedNetwork, path: str | Path, dtype: str = "float64"
     Raises
     ------
     InputError
-        Another dtype.
+        Another dtype, or an activation for which ONNX has no operators.
     FileError
         The folder cannot be written.
     MissingDependency
@@ -124,12 +126,19 @@ class _Graph:
         self._kind = onnx.helper.np_dtype_to_tensor_dtype(self._dtype)
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
+        self._numbers: dict[float, str] = {}
 
     def constant(self, name: str, values: Any) -> str:
         """Add a constant; return its name."""
         array = np.asarray(values, dtype=float).astype(self._dtype)
         self._constants.append(self._onnx.numpy_helper.from_array(array, name))
         return name
+
+    def number(self, value: float) -> str:
+        """Add a number once; return its name."""
+        if value not in self._numbers:
+            self._numbers[value] = self.constant(f"number{len(self._numbers)}", value)
+        return self._numbers[value]
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Add a node; return the name of its output."""
@@ -177,15 +186,84 @@ def _build(graph: _Graph, trained: TrainedNetwork) -> None:
         graph.node("Mul", a, graph.constant("output_scale", network.output_scale))
 
 
+Emit = Callable[..., Any]  # (operator, *operands, **attributes) -> what stands for the result
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A tensor of a graph under construction, with arithmetic."""
+
+    emit: Emit
+    handle: Any
+
+    def _with(self, operator: str, *others: Any, swapped: bool = False) -> _Value:
+        operands = [o.handle if isinstance(o, _Value) else float(o) for o in others]
+        pair = [*operands, self.handle] if swapped else [self.handle, *operands]
+        return _Value(self.emit, self.emit(operator, *pair))
+
+    def __add__(self, other: Any) -> _Value:
+        return self._with("Add", other)
+
+    def __radd__(self, other: Any) -> _Value:
+        return self._with("Add", other, swapped=True)
+
+    def __sub__(self, other: Any) -> _Value:
+        return self._with("Sub", other)
+
+    def __mul__(self, other: Any) -> _Value:
+        return self._with("Mul", other)
+
+    def __rmul__(self, other: Any) -> _Value:
+        return self._with("Mul", other, swapped=True)
+
+    def __neg__(self) -> _Value:
+        return self._with("Neg")
+
+
+class _OnnxOperations(Operations):
+    """The namespace of ONNX operators that onnxruntime has in double precision."""
+
+    def sigmoid(self, a: _Value) -> _Value:
+        """ONNX has one of its own."""
+        return a._with("Sigmoid")
+
+
+def activation_nodes(phi: Activation, a: Any, emit: Emit) -> Any:
+    """Write φ(a) by ``emit``: its operator where that is native, else its formula.
+
+    Raises
+    ------
+    InputError
+        The formula uses what ONNX has no operator for.
+    """
+    if phi.operator and phi.native:
+        return emit(phi.operator, a, **phi.attributes)
+
+    def refuse(*_: Any) -> Any:
+        raise InputError(
+            f"ONNX has no operators for the activation {phi.name!r}; choose another, or export "
+            "the weights."
+        )
+
+    def maximum(a: _Value, b: Any) -> _Value:
+        return a._with("Max", b) if b else a._with("Relu")
+
+    operations = _OnnxOperations(
+        name="onnx",
+        tanh=lambda v: v._with("Tanh"),
+        exp=lambda v: v._with("Exp"),
+        log=lambda v: v._with("Log"),
+        absolute=lambda v: v._with("Abs"),
+        cosh=refuse,
+        maximum=maximum,
+        matrix=refuse,
+    )
+    return (phi.values or phi.formula)(_Value(emit, a), operations).handle
+
+
 def _activation(graph: _Graph, name: str, a: str) -> str:
-    simple = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu", "linear": "Identity"}
-    if name in simple:
-        return graph.node(simple[name], a)
-    if name == "swish":
-        return graph.node("Mul", a, graph.node("Sigmoid", a))
-    one = "one"
-    if not any(c.name == one for c in graph._constants):
-        graph.constant(one, 1.0)
-    decay = graph.node("Exp", graph.node("Neg", graph.node("Abs", a)))
-    tail = graph.node("Log", graph.node("Add", decay, one))
-    return graph.node("Add", graph.node("Relu", a), tail)
+    def emit(operator: str, *operands: Any, **attributes: Any) -> str:
+        names = [graph.number(o) if isinstance(o, float) else o for o in operands]
+        return graph.node(operator, *names, **attributes)
+
+    return str(activation_nodes(activation(name), a, emit))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CollocodeError, FileError
+from ..files import read_bytes
+from ..model.activations import ACTIVATIONS
 from ..model.network import MLP
 from ..results.model import TrainedNetwork
-from .files import read_bytes
-from .onnx import onnx_package
+from .onnx import activation_nodes, onnx_package
 
 Array = NDArray[np.float64]
 LARGEST = 2**28  # bytes
-_ACTIVATIONS = {"Tanh": "tanh", "Sigmoid": "sigmoid", "Relu": "relu", "Softplus": "softplus"}
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """An operator and its operands: patterns, numbers, or None for the argument."""
+
+    operator: str
+    operands: tuple[Any, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@cache
+def _patterns() -> tuple[tuple[str, _Pattern], ...]:
+    """(activation, pattern) of all that is understood: as written here, and the operators of others."""
+
+    def emit(operator: str, *operands: Any, **attributes: Any) -> _Pattern:
+        return _Pattern(operator, operands, attributes)
+
+    known = [(name, activation_nodes(phi, None, emit)) for name, phi in ACTIVATIONS.items()]
+    known += [
+        (name, _Pattern(phi.operator, (None,), phi.attributes))
+        for name, phi in ACTIVATIONS.items()
+        if phi.operator and not phi.native
+    ]
+    return tuple(known)
 
 
 def read_onnx(path: str | Path) -> TrainedNetwork:
@@ -65,6 +92,7 @@ class _Chain:
         for node in graph.node:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
                 self._constants[node.output[0]] = node.attribute[0].t
+        self._producers = {n.output[0]: n for n in graph.node}
         self._found = _Found()
 
     def network(self) -> TrainedNetwork:
@@ -84,21 +112,19 @@ class _Chain:
     def _step(self, tensor: str) -> str:
         """Take the operators that use ``tensor``; return the next tensor of the chain."""
         users = [n for n in self._graph.node if tensor in n.input]
-        kinds = sorted(n.op_type for n in users)
         found = self._found
-        if kinds == ["Mul", "Sigmoid"]:
-            return self._activation("swish", next(n for n in users if n.op_type == "Mul"))
-        if kinds == ["Abs", "Relu"]:
-            return self._softplus(next(n for n in users if n.op_type == "Relu"))
+        if len(found.layers) == len(found.activations) + 1:
+            for name, pattern in _patterns():
+                end = self._end_of(pattern, tensor)
+                if end is not None:
+                    found.activations.append(name)
+                    return end
         if len(users) != 1:
+            kinds = sorted(n.op_type for n in users)
             raise self._strange(f"{', '.join(kinds) or 'nothing'} after {tensor!r}")
         node = users[0]
         kind = node.op_type
-        if kind in _ACTIVATIONS:
-            return self._activation(_ACTIVATIONS[kind], node)
         if kind == "Identity":
-            if found.layers and len(found.activations) < len(found.layers):
-                return self._activation("linear", node)
             return str(node.output[0])
         if kind == "Gemm":
             self._gemm(node)
@@ -114,28 +140,57 @@ class _Chain:
             raise self._strange(f"the operator {kind}")
         return str(node.output[0])
 
-    def _activation(self, name: str, node: Any) -> str:
-        if len(self._found.layers) != len(self._found.activations) + 1:
-            raise self._strange(f"{name} that follows no layer")
-        self._found.activations.append(name)
-        return str(node.output[0])
+    def _end_of(self, pattern: _Pattern, tensor: str) -> str | None:
+        """Return the result of the operators after ``tensor`` if they are those of the pattern."""
+        for last in self._graph.node:
+            if last.op_type != pattern.operator:
+                continue
+            taken: set[str] = set()
+            if not self._matches(pattern, last.output[0], tensor, taken):
+                continue
+            inner = {tensor, *taken} - {last.output[0]}
+            users = [n for n in self._graph.node if inner & set(n.input)]
+            if all(n.output[0] in taken for n in users):  # nothing else uses what is inside
+                return str(last.output[0])
+        return None
 
-    def _softplus(self, relu: Any) -> str:
-        """Follow max(a, 0) + log(1 + exp(-|a|)) to its sum."""
-        total = [n for n in self._graph.node if relu.output[0] in n.input]
-        producers = {n.output[0]: n for n in self._graph.node}
-        if len(total) != 1 or total[0].op_type != "Add":
-            raise self._strange("Relu and Abs of one tensor")
-        tail = self._other(total[0], relu.output[0])
-        for expected in ("Log", "Add", "Exp", "Neg", "Abs"):
-            node = producers.get(tail)
-            if node is None or node.op_type != expected:
-                raise self._strange("Relu and Abs of one tensor")
-            inner = [name for name in node.input if name not in self._constants]
-            tail = inner[0]
-        if tail != relu.input[0]:
-            raise self._strange("Relu and Abs of one tensor")
-        return self._activation("softplus", total[0])
+    def _matches(self, pattern: Any, name: str, tensor: str, taken: set[str]) -> bool:
+        """Whether ``name`` is computed from ``tensor`` as the pattern says; note what is on the way."""
+        if pattern is None:
+            return name == tensor
+        if isinstance(pattern, float):
+            if name not in self._constants:
+                return False
+            values = self._onnx.numpy_helper.to_array(self._constants[name])
+            return values.size == 1 and bool(
+                np.isclose(values.item(), pattern, rtol=1e-6, atol=0.0)
+            )
+        node = self._producers.get(name)
+        if node is None or node.op_type != pattern.operator or not self._attributes(node, pattern):
+            return False
+        orders = [list(node.input)]
+        if pattern.operator in ("Add", "Mul", "Max"):
+            orders.append(orders[0][::-1])
+        for order in orders:
+            inside = {name}
+            if len(order) == len(pattern.operands) and all(
+                self._matches(p, n, tensor, inside)
+                for p, n in zip(pattern.operands, order, strict=True)
+            ):
+                taken |= inside
+                return True
+        return False
+
+    def _attributes(self, node: Any, pattern: _Pattern) -> bool:
+        """Whether the node has the pattern's attributes; ONNX's default stands for an absent one."""
+        value_of = self._onnx.helper.get_attribute_value
+        given = {a.name: value_of(a) for a in node.attribute}
+        for name, wanted in pattern.attributes.items():
+            default = self._onnx.defs.get_schema(node.op_type).attributes[name].default_value
+            value = given.get(name, value_of(default))
+            if (value.decode() if isinstance(value, bytes) else value) != wanted:
+                return False
+        return True
 
     def _gemm(self, node: Any) -> None:
         settings = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingDependency
-from ..model.operations import Operations
+from ..model.activations import Operations
 
 
 def pyomo_environ() -> Any:
@@ -39,13 +39,14 @@ def pyomo_operations() -> Operations:
         raise InputError("Pyomo has no max(); embed a ReLU network by a MIP encoding instead.")
 
     return Operations(
-        "pyomo",
-        each(pyo.tanh),
-        each(pyo.exp),
-        each(pyo.log),
-        each(pyo.cosh),
-        refuse,
-        lambda v, rows, columns: v.reshape((rows, columns), order="F"),
+        name="pyomo",
+        tanh=each(pyo.tanh),
+        exp=each(pyo.exp),
+        log=each(pyo.log),
+        cosh=each(pyo.cosh),
+        absolute=each(abs),
+        maximum=refuse,
+        matrix=lambda v, rows, columns: v.reshape((rows, columns), order="F"),
     )
 
 

@@ -1,7 +1,7 @@
 r"""Hyperbolic functions and the tangent written with exp, sqrt, sin and cos, for readers without them.
 
-Networks here are made of tanh, exp, log and cosh (a sigmoid is a tanh, a softplus a tanh and a
-cosh).  SCIP and BARON know exp and log only.
+Networks here are made of tanh, exp, log, cosh and | | (a sigmoid is a tanh, a softplus a tanh and a
+cosh).  SCIP and BARON know exp, log and | | only.
 
 .. math:: \tanh a = 1 - \frac{2}{1+e^{2m}},\qquad
           m = \tfrac12\bigl(a + c - \sqrt{(a-c)^2+\delta}\bigr),\ c = 20,\ \delta = 10^{-12}
@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..model.activations import ACTIVATIONS
 from .operations import pyomo_environ
 
 #: all that can be rewritten: ``rewrite=EXP_ONLY`` serves SCIP and BARON
 EXP_ONLY = ("tanh", "sinh", "cosh", "tan")
-_PARTS = {"sigmoid": ("tanh",), "swish": ("tanh",), "softplus": ("tanh", "cosh")}
 _CAP, _ROUNDING = 20.0, 1e-12
 
 
@@ -40,11 +40,16 @@ def rewritten(names: Iterable[str]) -> frozenset[str]:
     ['cosh', 'tanh']
     """
     wanted = [names] if isinstance(names, str) else list(names)
+    parts = {name: frozenset({name}) for name in EXP_ONLY}
+    for name, phi in ACTIVATIONS.items():
+        if "maximum" not in phi.functions:
+            parts[name] = phi.functions & parts.keys()
     for name in wanted:
-        if name not in (*EXP_ONLY, *_PARTS):
-            known = ", ".join((*EXP_ONLY, *_PARTS))
-            raise InputError(f"there is no rewriting of {name!r} with exp; there is of {known}.")
-    return frozenset(part for name in wanted for part in _PARTS.get(name, (name,)))
+        if name not in parts:
+            raise InputError(
+                f"there is no rewriting of {name!r} with exp; there is of {', '.join(parts)}."
+            )
+    return frozenset().union(*(parts[name] for name in wanted))
 
 
 def with_exp(names: Iterable[str]) -> Mapping[str, Callable[[Any], Any]]:

@@ -5,9 +5,9 @@ minimises it by any of the trainers; `bisect` and `insert` make it deeper.  Reac
 ``collocode.layered``; ``import collocode`` does not load it.
 """
 
-from .activations import Activation as Activation
-from .activations import activation as activation
-from .activations import activation_names as activation_names
+from ..model.activations import Activation as Activation
+from ..model.activations import activation as activation
+from ..model.activations import activation_names as activation_names
 from .blocks import HamiltonianBlock as HamiltonianBlock
 from .blocks import ResidualBlock as ResidualBlock
 from .blocks import RungeKuttaBlock as RungeKuttaBlock
@@ -49,6 +49,5 @@ from .trainers.simultaneous import Simultaneous as Simultaneous
 from .trainers.train import train as train
 from .trainers.training import Step as Step
 from .trainers.training import Training as Training
-from .trainers.training import TrainingStatus as TrainingStatus
 from .trainers.training import load_training as load_training
 from .weight_basis import weight_basis as weight_basis

@@ -10,7 +10,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.operations import CASADI, NUMPY, Operations
+from ..model.activations import CASADI, NUMPY, Operations
 
 Array = NDArray[np.float64]
 

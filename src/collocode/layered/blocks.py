@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .activations import Activation, activation
+from ..model.activations import Activation, activation
 from .arithmetic import ROWS, Arithmetic, Factor
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDependency
+from ..model.activations import jax_operations
 from ..model.basis_symbols import basis_symbols
-from ..model.operations import jax_operations
 from ..transcription.tape import SCALAR_OPERATIONS, Tape
 from .blocks import HamiltonianBlock
 from .network import LayeredNetwork

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingDependency
-from ..model.operations import jax_operations
-from .activations import activation
+from ..model.activations import activation, jax_operations
 
 try:
     import equinox as eqx
@@ -209,7 +208,7 @@ def stream_network(
     """
     if patch < 1 or side % patch:
         raise InputError(f"patches of {patch} do not tile a side of {side} pixels.")
-    from .activations import activation as known
+    from ..model.activations import activation as known
 
     known(activation)
     rng, grid = np.random.default_rng(seed), (side // patch, side // patch)

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 
 from ..errors import InputError
-from ..model.network import ACTIVATIONS
-from ..model.operations import CASADI
+from ..model.activations import CASADI, activation
 from .samples import Samples
 
 Array = NDArray[np.float64]
@@ -137,7 +136,7 @@ class LogisticLoss(Loss):
 
     def symbolic(self, u: ca.SX, target: ca.SX) -> ca.SX:
         """Softplus of u, less y u."""
-        return ACTIVATIONS["softplus"](u, CASADI) - target * u
+        return activation("softplus")(u, CASADI) - target * u
 
     def decide(self, u: Array) -> Index:
         """Return 1 where u > 0."""

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..numerics.bases import Basis, PiecewiseConstant, describe, described
+from ..numerics.bases import Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from .blocks import Block, ResidualBlock, block
 
@@ -260,7 +260,7 @@ class LayeredNetwork:
             "outputs": int(self.outputs),
             "width": int(self.width),
             "mesh": self.mesh.points.tolist(),
-            "basis": describe(self.time_basis),
+            "basis": basis_to_dict(self.time_basis),
             "block": names.get(type(self.block).__name__, "rk4"),
             "activation": self.block.activation,
             "lift": self.lift,
@@ -281,7 +281,7 @@ def network_of(description: Mapping[str, Any]) -> LayeredNetwork:
             description["outputs"],
             description["width"],
             Mesh(description["mesh"]),
-            described(description["basis"]),
+            basis_from_dict(description["basis"]),
             block(description["block"], description["activation"]),
             description["lift"],
         )

@@ -100,7 +100,7 @@ def layered_program(objective: Objective, theta: ArrayLike) -> LayeredProgram:
             *(Block(part, layout.weights[where]) for part, where in network.slices.items()),
         ),
         row_blocks=(Block("initial", layout.initial), Block("layer", layout.steps)),
-        kinks=() if block.phi.smooth else (f"the activation {block.activation!r} has kinks",),
+        kinks=(f"the block uses {block.activation}",) if block.phi.kinks else (),
         make_structure=lambda: _structure(layout),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import casadi as ca
 
 from ..errors import InputError
-from .operations import CASADI
+from .activations import CASADI
 from .varying import Network
 
 

@@ -9,7 +9,7 @@ The vector ``theta`` holds, layer by layer, :math:`W_l` column by column and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,30 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .operations import NUMPY, Operations
+from .activations import ACTIVATIONS, NUMPY, Operations
 
 Array = NDArray[np.float64]
-
-
-def _sigmoid(a: Any, ops: Operations) -> Any:
-    return 0.5 + 0.5 * ops.tanh(0.5 * a)  # no overflow, in value or derivatives
-
-
-def _softplus(a: Any, ops: Operations) -> Any:
-    # a/2 + log(2 cosh(a/2)) with the angle halved once more, so that two derivatives hold at |a| = 1400
-    quarter = 0.25 * a
-    return 0.5 * a + 2.0 * ops.log(ops.cosh(quarter)) + ops.log(2.0 + 2.0 * ops.tanh(quarter) ** 2)
-
-
-ACTIVATIONS: dict[str, Callable[[Any, Operations], Any]] = {
-    "tanh": lambda a, ops: ops.tanh(a),
-    "sigmoid": _sigmoid,
-    "softplus": _softplus,
-    "swish": lambda a, ops: a * _sigmoid(a, ops),
-    "linear": lambda a, ops: a,
-    "relu": lambda a, ops: ops.maximum(a, 0.0),
-}
-SMOOTH = frozenset(ACTIVATIONS) - {"relu"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +32,7 @@ class MLP:
     Parameters
     ----------
     sizes : widths from input to output, at least two, e.g. ``(2, 32, 2)``.
-    activation : ``tanh``, ``sigmoid``, ``softplus``, ``swish``, ``linear`` or ``relu``.
+    activation : one of `activation_names`.
     shift, scale : (inputs,) fixed normalisation of the input; empty means none.
     output_scale : (outputs,) fixed factors of the output; empty means none.
 
@@ -111,6 +90,11 @@ class MLP:
         return None
 
     @property
+    def smoothness(self) -> float:
+        """Number of continuous derivatives by inputs and weights: its hidden layers' activation's."""
+        return ACTIVATIONS[self.activation].smoothness if len(self.sizes) > 2 else np.inf
+
+    @property
     def inputs(self) -> int:
         """Number of inputs."""
         return self.sizes[0]
@@ -156,14 +140,14 @@ class MLP:
             a = a - column(self.shift)
         if self.scale:
             a = a * column(1.0 / np.asarray(self.scale))
-        last = len(self.sizes) - 2
+        last, phi = len(self.sizes) - 2, ACTIVATIONS[self.activation]
         for number, (where_w, where_b, rows, columns) in enumerate(self.layers()):
             bias = theta[where_b]
             if getattr(z, "ndim", 1) == 2 and ops.name != "casadi":
                 bias = bias[:, None]
             a = ops.matrix(theta[where_w], rows, columns) @ a + bias
             if number < last:
-                a = ACTIVATIONS[self.activation](a, ops)
+                a = phi(a, ops)
         return a * column(self.output_scale) if self.output_scale else a
 
     def initial_weights(self, seed: int | np.random.Generator = 0) -> Array:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..numerics.bases import Basis, describe, described
+from ..numerics.bases import Basis, basis_from_dict, basis_to_dict
 from .network import MLP
 
 Array = NDArray[np.float64]
@@ -109,14 +109,14 @@ Network = MLP | TimeVarying
 def describe_network(network: Network) -> dict[str, Any]:
     """Return a network as plain data, for a file; `described_network` reads it."""
     header = asdict(network.mlp)
-    return header if network.basis is None else {**header, "basis": describe(network.basis)}
+    return header if network.basis is None else {**header, "basis": basis_to_dict(network.basis)}
 
 
 def described_network(entry: Mapping[str, Any]) -> Network:
     """Return the network that `describe_network` wrote down."""
     fields = dict(entry)
     basis = fields.pop("basis", None)
-    return MLP(**fields) if basis is None else TimeVarying(MLP(**fields), described(basis))
+    return MLP(**fields) if basis is None else TimeVarying(MLP(**fields), basis_from_dict(basis))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def learning_curves(training: Training, name: str = "Layered network") -> Figure
     lower.set_xlabel("iteration")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
-    note = f"{training.trainer}: {training.status.value} after {training.iterations} iterations"
+    note = f"{training.trainer}: {training.status} after {training.iterations} iterations"
     style.heading(figure, name, note)
     style.legend_below(figure, [upper, lower])
     return figure

@@ -1,7 +1,8 @@
-"""How a solve ended: two enums and the solver's own words.
+"""How a computation ended: two enums and its own words.
 
-`Termination` says why the solver stopped, `SolutionStatus` what its point is worth; the split, and
-most of the names, are those of ``pyomo.contrib.solver.common.results``.
+`Termination` says why it stopped, whatever it was: a solver, a training, a refinement, a growth, a
+coordination of batches.  `SolutionStatus` says what a solver's point is worth.  The split, and most of
+the names, are those of ``pyomo.contrib.solver.common.results``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,53 @@ Array = NDArray[np.float64]
 
 
 class Termination(Enum):
-    """Why the solver stopped."""
+    """Why a computation stopped; a message beside it has the specifics, such as which limit.
+
+    ``ITERATION_LIMIT`` counts what is repeated: iterations, meshes, rounds.  ``SIZE_LIMIT`` is a budget of
+    elements or layers.  ``EARLY_STOPPED`` is validation's doing.
+    """
 
     CONVERGED = "converged"
     ACCEPTABLE = "converged to acceptable level only"
+    EARLY_STOPPED = "stopped early: validation no longer improves"
     ITERATION_LIMIT = "iteration limit"
     TIME_LIMIT = "time limit"
+    SIZE_LIMIT = "size limit"
     INFEASIBLE = "locally infeasible"
     DIVERGING = "iterates diverge"
     STALLED = "no further progress"
     INTERRUPTED = "interrupted"
     EVALUATION_ERROR = "a function could not be evaluated"
     ERROR = "solver error"
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing to go on from."""
+        return self in (
+            Termination.INFEASIBLE,
+            Termination.DIVERGING,
+            Termination.EVALUATION_ERROR,
+            Termination.ERROR,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """How a loop ended: the base of what `refine`, `refine_layers` and `grow` return.
+
+    Attributes
+    ----------
+    termination : why it stopped.
+    message : the specifics, such as "element budget used up"; may be empty.
+    """
+
+    termination: Termination
+    message: str = ""
+
+    @property
+    def status(self) -> str:
+        """Why it stopped, in words."""
+        return self.message or self.termination.value
 
 
 class SolutionStatus(Enum):

@@ -44,15 +44,15 @@ class CasadiIpopt:
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         self._options = typed(options)
-        self._solvers: OrderedDict[tuple[Functions, bool], ca.Function] = OrderedDict()
+        self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
+        self._solvers = OrderedDict()
         self._size = program.columns, program.rows
-        self._callback = _Callback(*self._size, len(program.p))
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
         self._build(program.scaled(), warm=False)
 
-    def _build(self, view: Program, warm: bool) -> ca.Function:
+    def _build(self, view: Program, warm: bool) -> tuple[ca.Function, _Callback]:
         """Return the solver of these very (scaled) functions, built when they first come."""
         functions, key = view.functions, (view.functions, warm)
         if (view.columns, view.rows) != self._size:
@@ -66,6 +66,7 @@ class CasadiIpopt:
         x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.parameters)
         f = ca.densify(functions.objective(x, p))  # without an objective it is a sparse zero
         given = {"x": x, "p": p, "f": f, "g": functions.constraints(x, p)}
+        callback = _Callback(*self._size, functions.parameters)
         options = {
             "grad_f": functions.gradient,
             "jac_g": functions.jacobian,
@@ -75,17 +76,17 @@ class CasadiIpopt:
             "print_time": False,
             "error_on_fail": False,
             "show_eval_warnings": False,
-            "iteration_callback": self._callback,
+            "iteration_callback": callback,
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
                 **ipopt_options(self._options, self._log_path, warm),
             },
         }
-        solver = self._solvers[key] = ca.nlpsol("solver", "ipopt", given, options)
+        made = self._solvers[key] = (ca.nlpsol("solver", "ipopt", given, options), callback)
         if len(self._solvers) > _MOST_SOLVERS:
             self._solvers.popitem(last=False)
-        return solver
+        return made
 
     def solve(
         self,
@@ -95,7 +96,7 @@ class CasadiIpopt:
     ) -> SolverResult:
         """Solve; see `Solver`."""
         view = program.scaled()
-        solver = self._build(view, warm is not None)
+        solver, callback = self._build(view, warm is not None)
         arguments = {
             "x0": view.start,
             "p": view.p,
@@ -110,7 +111,7 @@ class CasadiIpopt:
         empty(self._log_path)
         began = time.perf_counter()
         with Interrupt() as interrupt:
-            watch = self._callback.watch = Watch(view, interrupt, on_iteration)
+            watch = callback.watch = Watch(view, interrupt, on_iteration)
             answer = solver(**arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:

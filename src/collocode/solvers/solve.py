@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, overload
 
 from ..errors import InputError
-from ..model.network import SMOOTH
+from ..model.activations import ACTIVATIONS
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
@@ -51,9 +51,10 @@ def make_solver(
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
         raise InputError(f"unknown interface {interface!r}; {hint}")
     if program.kinks:
+        able = sorted(n for n, a in ACTIVATIONS.items() if not a.kinks and n != "linear")
         raise InputError(
             f"{program.kinks[0]}, whose kinks IPOPT's second-order steps cannot cross; choose "
-            f"one of {', '.join(sorted(SMOOTH - {'linear'}))}."
+            f"one of {', '.join(able)}."
         )
     module, attribute = INTERFACES[interface]
     adapter = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)

@@ -11,7 +11,6 @@ from scipy import sparse
 
 from ..errors import InputError
 from ..model.experiment import Experiment
-from ..model.network import SMOOTH
 from ..model.problem import Problem
 from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
@@ -117,7 +116,7 @@ def _kinks(problem: Problem) -> tuple[str, ...]:
     return tuple(
         f"network {name!r} uses {network.mlp.activation}"
         for name, network in problem.dynamics.networks.items()
-        if network.mlp.activation not in SMOOTH and len(network.sizes) > 2
+        if network.mlp.smoothness < 1
     )
 
 

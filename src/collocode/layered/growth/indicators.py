@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..activations import Activation
+from ...model.activations import Activation
 from ..objective import Objective
 from ..trainers.training import Training
 from .insertable import order_of

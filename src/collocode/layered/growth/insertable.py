@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import InputError
-from ..activations import Activation
+from ...model.activations import Activation
 from ..blocks import HamiltonianBlock
 from ..depth import one_each
 from ..network import LayeredNetwork
@@ -48,7 +48,7 @@ def activation_order(phi: Activation) -> int:
     """
     value, slope, curvature = phi.at_zero
     remedy = "take 'silu_tanh' (second order), 'tanh' or 'swish' (first order)."
-    if not phi.smooth:
+    if phi.kinks:
         raise InputError(
             f"{phi.name!r} has no derivative at 0, where a new layer begins: J has a kink at ε = 0 "
             f"and no expansion in ε; {remedy}"
@@ -60,4 +60,6 @@ def activation_order(phi: Activation) -> int:
         )
     if slope == 0.0 and curvature == 0.0:
         raise InputError(f"{phi.name!r} has neither slope nor curvature at 0; {remedy}")
+    if slope == 0.0 and phi.smoothness < 2:
+        raise InputError(f"the curvature of {phi.name!r} jumps at 0; {remedy}")
     return 1 if slope != 0.0 else 2

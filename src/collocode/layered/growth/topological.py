@@ -28,11 +28,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
+from ...results.status import Termination
 from ..forward import forward
 from ..network import LayeredNetwork
 from ..objective import Objective
 from ..problem import LayeredProblem
-from ..trainers.training import Training, TrainingStatus
+from ..trainers.training import Training
 from .insertable import order_of
 from .neurons import SELECTIONS, check_choice, curvatures, selected
 
@@ -242,12 +243,12 @@ def _weights(
         raise InputError(
             f"the training is of {at.network}, but the objective of {objective.network}."
         )
-    converged = at.status is TrainingStatus.CONVERGED
+    converged = at.termination is Termination.CONVERGED
     if adjoint == "multipliers" and at.adjoint is None:
         raise InputError(f"a training by {at.trainer!r} has no multipliers; train by 'ipopt'.")
     if adjoint == "multipliers" and not converged:
         raise InputError(
-            f"the training ended with {at.status.value!r}, so its multipliers are not ∂J/∂x; train "
+            f"the training ended with {at.status!r}, so its multipliers are not ∂J/∂x; train "
             "to convergence or take adjoint='reduced'."
         )
     usable = at.adjoint is not None and converged and adjoint != "reduced"

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..activations import activation
+from ...model.activations import activation
 from ..equinox_blocks import StreamNetwork, float64, new_block
 from ..samples import Samples
 from .insertable import activation_order

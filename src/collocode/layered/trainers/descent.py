@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...results.status import Termination
 from .run import Run, Stop
-from .training import TrainingStatus
 
 Array = NDArray[np.float64]
 _DECREASE = 1e-4  # share of the linear prediction that a step has to bring
@@ -82,7 +82,7 @@ def _search(run: Run, theta: Array, gradient: Array, step: float, reference: flo
     while run.value(theta - step * gradient) > reference - _DECREASE * step * squared:
         step *= 0.5
         if step * np.sqrt(squared) < _SHORTEST * max(1.0, float(np.abs(theta).max())):
-            raise Stop(TrainingStatus.STALLED, "steps too short to change the objective")
+            raise Stop(Termination.STALLED, "steps too short to change the objective")
     return step
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ...errors import InputError
+from ...results.status import Termination
 from ..curvature import Curvature, ProjectedCurvature, best_readout, can_eliminate
 from ..forward import Pass, forward
 from .run import Run, Stop
-from .training import TrainingStatus
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -88,7 +88,7 @@ class GaussNewton:
                 damping, growth = damping * growth, 2.0 * growth
                 if damping > _LARGEST * first:
                     run.adopt(done)
-                    raise Stop(TrainingStatus.STALLED, "no damping gives a decrease")
+                    raise Stop(Termination.STALLED, "no damping gives a decrease")
             damping, growth = damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3), 2.0
             done = trial
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ...results.status import Termination
 from .run import Run, Stop
-from .training import TrainingStatus
 
 Array = NDArray[np.float64]
 _NEVER = 10**9  # SciPy's own limits; the run has better ones
@@ -64,4 +64,4 @@ class LBFGS:
         answer = minimize(
             evaluate, theta, jac=True, method="L-BFGS-B", callback=accepted, options=options
         )
-        raise Stop(TrainingStatus.STALLED, f"line search: {str(answer.message).strip().lower()}")
+        raise Stop(Termination.STALLED, f"line search: {str(answer.message).strip().lower()}")

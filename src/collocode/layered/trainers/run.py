@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
 from ..losses import metric, metric_name
 from ..objective import Objective, Pass
 from ..samples import Samples
-from .training import Step, Training, TrainingStatus, history_table
+from .training import Step, Training, history_table
 
 Array = NDArray[np.float64]
 _CHECKPOINT_SECONDS = 10.0  # between two writings of the file
@@ -64,9 +65,9 @@ class Limits:
 class Stop(Exception):
     """Ends a trainer."""
 
-    def __init__(self, status: TrainingStatus, message: str = "") -> None:
+    def __init__(self, termination: Termination, message: str = "") -> None:
         super().__init__(message)
-        self.status, self.message = status, message
+        self.termination, self.message = termination, message
 
 
 class Trainer(Protocol):
@@ -165,7 +166,7 @@ class Run:
         value: float,
         gradient_norm: float,
         memory: Mapping[str, Array] | None = None,
-        status: TrainingStatus | None = None,
+        termination: Termination | None = None,
         message: str = "",
     ) -> None:
         """Take note of an iterate, the start included.
@@ -173,7 +174,7 @@ class Run:
         Parameters
         ----------
         memory : what the trainer needs to go on from here.
-        status, message : given where the trainer has ended by itself.
+        termination, message : given where the trainer has ended by itself.
 
         Raises
         ------
@@ -182,18 +183,18 @@ class Run:
         """
         if not np.isfinite(value):
             raise Stop(
-                TrainingStatus.FAILED,
+                Termination.EVALUATION_ERROR,
                 "the objective is not finite; start from smaller weights or take smaller steps",
             )
         self._theta, self._memory = theta.copy(), dict(memory or {})
-        status = status or self._limit(gradient_norm)
+        termination = termination or self._limit(gradient_norm)
         if self._resumed:  # the history has this iterate already
             self._resumed = False
-        elif status is not None or self.iteration % self.limits.every == 0:
+        elif termination is not None or self.iteration % self.limits.every == 0:
             self._record(theta, value, gradient_norm)
-            status = status or self._patience()
-        if status is not None:
-            raise Stop(status, message)
+            termination = termination or self._patience()
+        if termination is not None:
+            raise Stop(termination, message)
         self.iteration += 1
 
     def note(self, step: Step) -> None:
@@ -203,21 +204,21 @@ class Run:
         if self._callback is not None:
             self._callback(step)
 
-    def _limit(self, gradient_norm: float) -> TrainingStatus | None:
+    def _limit(self, gradient_norm: float) -> Termination | None:
         if gradient_norm <= self.limits.tolerance:
-            return TrainingStatus.CONVERGED
+            return Termination.CONVERGED
         if self.interrupt.requested:
-            return TrainingStatus.INTERRUPTED
+            return Termination.INTERRUPTED
         if self.iteration >= self.limits.iterations:
-            return TrainingStatus.ITERATION_LIMIT
-        return TrainingStatus.TIME_LIMIT if self.seconds >= self.limits.seconds else None
+            return Termination.ITERATION_LIMIT
+        return Termination.TIME_LIMIT if self.seconds >= self.limits.seconds else None
 
-    def _patience(self) -> TrainingStatus | None:
+    def _patience(self) -> Termination | None:
         patience = self.limits.patience
         waited = self.iteration - self._best[2]
         if patience is None or self._validation is None or waited < patience:
             return None
-        return TrainingStatus.EARLY_STOPPED
+        return Termination.EARLY_STOPPED
 
     def _record(self, theta: Array, value: float, gradient_norm: float) -> None:
         training = metric(self.objective.loss, self._outputs(theta), self.objective.samples)
@@ -247,7 +248,7 @@ class Run:
         now = time.perf_counter()
         if self._checkpoint is not None and now - self._written >= _CHECKPOINT_SECONDS:
             self._written = now
-            self.training(TrainingStatus.INTERRUPTED, "checkpoint").save(self._checkpoint)
+            self.training(Termination.INTERRUPTED, "checkpoint").save(self._checkpoint)
 
     def _mark(self, step: Step) -> float:
         """Return what the best iterate has least of."""
@@ -260,7 +261,7 @@ class Run:
 
     # ---- the outcome -----------------------------------------------------------------------------
 
-    def training(self, status: TrainingStatus, message: str = "") -> Training:
+    def training(self, termination: Termination, message: str = "") -> Training:
         """Return what there is so far."""
         if self._theta is None:
             raise InputError(f"the training cannot begin: {message}.")
@@ -271,7 +272,7 @@ class Run:
             best=self._theta if best is None else best,
             best_iteration=self._best[2],
             history=history_table(self._steps),
-            status=status,
+            termination=termination,
             message=message,
             trainer=self.trainer,
             metric=metric_name(self.objective.samples),

@@ -15,18 +15,10 @@ from ...solvers.protocol import Progress, WarmStart
 from ...solvers.solve import make_solver
 from ..program import LayeredProgram, layered_program
 from .run import Run
-from .training import Step, TrainingStatus
+from .training import Step
 
 Array = NDArray[np.float64]
 _INTERFACES = ("casadi", "cyipopt")
-_STATUSES = {
-    Termination.CONVERGED: TrainingStatus.CONVERGED,
-    Termination.ACCEPTABLE: TrainingStatus.STALLED,
-    Termination.STALLED: TrainingStatus.STALLED,
-    Termination.ITERATION_LIMIT: TrainingStatus.ITERATION_LIMIT,
-    Termination.TIME_LIMIT: TrainingStatus.TIME_LIMIT,
-    Termination.INTERRUPTED: TrainingStatus.INTERRUPTED,
-}
 
 
 @dataclass(frozen=True)
@@ -90,9 +82,9 @@ class Simultaneous:
         theta = program.theta(result.x)
         value, gradient = run.gradient(theta)
         run.iteration = first + result.iterations
-        status = _STATUSES.get(result.termination, TrainingStatus.FAILED)
-        message = "" if status is TrainingStatus.CONVERGED else result.message
-        run.report(theta, value, float(np.linalg.norm(gradient)), status=status, message=message)
+        why = result.termination
+        message = "" if why is Termination.CONVERGED else result.message
+        run.report(theta, value, float(np.linalg.norm(gradient)), termination=why, message=message)
 
     def _solve(
         self, run: Run, program: LayeredProgram, theta: Array, first: int, progress: Any

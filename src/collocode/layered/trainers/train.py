@@ -109,7 +109,7 @@ def train(
         try:
             method.run(run, theta.copy(), memory)
         except Stop as stop:
-            done = run.training(stop.status, stop.message)
+            done = run.training(stop.termination, stop.message)
     if checkpoint is not None:
         done.save(checkpoint)
     return done

@@ -1,39 +1,23 @@
-"""What a training gives back, and its file: an ``.npz`` of arrays and one JSON text, no pickle."""
+"""What a training gives back, and its file."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import FileError
+from ...files import Schema
+from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork, network_of
 
 Array = NDArray[np.float64]
-FORMAT = "collocode training 1"
-_LARGEST = 2**31  # bytes a file may unpack to
-
-
-class TrainingStatus(Enum):
-    """Why a training stopped."""
-
-    CONVERGED = "converged"
-    ITERATION_LIMIT = "iteration limit"
-    TIME_LIMIT = "time limit"
-    EARLY_STOPPED = "stopped early: validation no longer improves"
-    STALLED = "no further progress"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
+TRAINING = Schema("training", 1, "a training")
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,7 @@ class Training:
     best : (n_weights,) weights of least validation loss; of least objective without validation.
     best_iteration : when these were found.
     history : table with the columns of `Step`.
-    status, message : why it stopped, and more words where there are any.
+    termination, message : why it stopped, and more words where there are any.
     trainer : name of the method.
     metric : what the columns ``training`` and ``validation`` are.
     memory : what the trainer needs to go on (moments, damping, ...).
@@ -86,7 +70,7 @@ class Training:
     best: Array
     best_iteration: int
     history: pd.DataFrame
-    status: TrainingStatus
+    termination: Termination
     message: str = ""
     trainer: str = ""
     metric: str = ""
@@ -96,7 +80,7 @@ class Training:
     def __str__(self) -> str:
         """Return one line: trainer, status, iterations, objective, metrics, cost."""
         last = self._last
-        words = [f"{self.trainer}: {self.status.value} after {self.iterations} iterations"]
+        words = [f"{self.trainer}: {self.status} after {self.iterations} iterations"]
         words.append(f"objective {last['objective']:.4g}")
         if np.isfinite(last["training"]):
             words.append(f"{self.metric} {last['training']:.4g}")
@@ -142,7 +126,12 @@ class Training:
     @property
     def success(self) -> bool:
         """Whether it ended by its own criterion: gradient or validation."""
-        return self.status in (TrainingStatus.CONVERGED, TrainingStatus.EARLY_STOPPED)
+        return self.termination in (Termination.CONVERGED, Termination.EARLY_STOPPED)
+
+    @property
+    def status(self) -> str:
+        """Why it stopped, in words."""
+        return self.termination.value
 
     def predict(self, X: ArrayLike, best: bool = True) -> Array:
         """(S, outputs) read-outs of the best weights, or of the last ones."""
@@ -156,35 +145,23 @@ class Training:
         FileError
             The folder is missing or cannot be written.
         """
-        target = Path(path)
-        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-        header = {
-            "format": FORMAT,
+        return TRAINING.write(path, self.tree())
+
+    def tree(self) -> dict[str, Any]:
+        """Return what a file holds of it, for an archive."""
+        return {
             "network": self.network.description(),
             "best_iteration": self.best_iteration,
-            "status": self.status.name,
+            "termination": self.termination.name,
             "message": self.message,
             "trainer": self.trainer,
             "metric": self.metric,
-        }
-        arrays = {
-            "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
             "theta": self.theta,
             "best": self.best,
             "history": self.history[list(COLUMNS)].to_numpy(dtype=float),
-            **{f"memory.{name}": np.asarray(value) for name, value in self.memory.items()},
+            "memory": {name: np.asarray(value) for name, value in self.memory.items()},
+            "adjoint": self.adjoint,
         }
-        if self.adjoint is not None:
-            arrays["adjoint"] = self.adjoint
-        try:
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
-                np.savez_compressed(Path(aside) / target.name, **arrays)
-                os.replace(Path(aside) / target.name, target)
-        except OSError as error:
-            raise FileError(
-                f"cannot write {target} ({error.strerror or error}); check the folder."
-            ) from error
-        return target
 
 
 def load_training(path: str | Path) -> Training:
@@ -195,40 +172,25 @@ def load_training(path: str | Path) -> Training:
     FileError
         Missing, corrupt or foreign file.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no file {str(source)!r}; check the path.")
-    try:
-        return _read(source)
-    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, JSON, memory, ...
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{source} is not a training saved by collocode ({reason}).") from error
+    return TRAINING.read(path, training_of)
 
 
-def _read(source: Path) -> Training:
-    with zipfile.ZipFile(source) as archive:
-        if sum(info.file_size for info in archive.infolist()) > _LARGEST:
-            raise ValueError("it would unpack to more than 2 GiB")
-    with np.load(source, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    header = json.loads(bytes(arrays["header"]))
-    if header["format"] != FORMAT:
-        raise ValueError(f"its format is {header['format']!r}")
-    network = network_of(header["network"])
-    history = np.atleast_2d(np.asarray(arrays["history"], dtype=float))
-    prefix = "memory."
+def training_of(tree: Mapping[str, Any]) -> Training:
+    """Return the training that `Training.tree` describes."""
+    network = network_of(tree["network"])
+    history = np.atleast_2d(np.asarray(tree["history"], dtype=float))
     return Training(
         network=network,
-        theta=network.checked(arrays["theta"]),
-        best=network.checked(arrays["best"]),
-        best_iteration=int(header["best_iteration"]),
+        theta=network.checked(tree["theta"]),
+        best=network.checked(tree["best"]),
+        best_iteration=int(tree["best_iteration"]),
         history=history_table([Step(int(row[0]), *map(float, row[1:])) for row in history]),
-        status=TrainingStatus[header["status"]],
-        message=str(header["message"]),
-        trainer=str(header["trainer"]),
-        metric=str(header["metric"]),
-        memory={k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)},
-        adjoint=arrays.get("adjoint"),
+        termination=Termination[tree["termination"]],
+        message=str(tree["message"]),
+        trainer=str(tree["trainer"]),
+        metric=str(tree["metric"]),
+        memory=dict(tree["memory"]),
+        adjoint=tree["adjoint"],
     )
 
 

@@ -67,7 +67,7 @@ class Basis(ABC):
         Parameters
         ----------
         t : (n,) times in the interval.
-        left : at a jump, take the limit from the left instead of the right; one, or one a time.
+        left : at a jump, take the limit from the left instead of the right; one, or one per time.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class Basis(ABC):
         """(K,) times at which values determine the coefficients."""
 
     def probes(self) -> Array:
-        """Times, about four a function, so dense that bounds there all but bound a function.
+        """Times, about four per function, so dense that bounds there all but bound a function.
 
         They are Chebyshev points of every piece: a polynomial of degree d that keeps within ±1 at n of
         them exceeds it by a factor of at most 1/cos(πd/2n) between (Ehlich & Zeller, Math. Z. 86, 1964).
@@ -190,27 +190,6 @@ class Basis(ABC):
         """Times mapped to [0, 1]."""
         start, end = self.interval
         return (self._inside(t) - start) / (end - start)
-
-
-class Everywhere(Basis):
-    """A basis whose functions are alive on the whole interval."""
-
-    @abstractmethod
-    def _evaluate(self, t: Array) -> Array:
-        """(n, K) values at times inside the interval."""
-
-    def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
-        """Return all functions; see `Basis.active`."""
-        values = self._evaluate(self._inside(t))
-        return np.broadcast_to(np.arange(self.size), values.shape), values
-
-    def values(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
-        """(n, K) matrix of values; they have no jumps, so ``left`` does not matter."""
-        return self._evaluate(self._inside(t))
-
-    def constant(self) -> Array:
-        """(K,) coefficients of the function 1: the first function."""
-        return np.eye(self.size)[0]
 
 
 def checked_order(value: Any, what: str, least: int = 0) -> int:

@@ -11,7 +11,7 @@ from ...errors import InputError
 from ..barycentric import Array
 from ..mesh import Mesh
 from .base import Basis, Interval, checked_interval
-from .everywhere import Chebyshev, Constant, Fourier, Legendre, Monomial
+from .global_bases import Chebyshev, Constant, Fourier, Legendre, Monomial
 from .piecewise import BSpline, PiecewiseConstant
 
 _GLOBAL: dict[str, Callable[[int, Interval], Basis]] = {
@@ -89,12 +89,12 @@ def basis(
     return _LOCAL[key](order, points if isinstance(points, Mesh) else Mesh(points))  # type: ignore[arg-type]
 
 
-def describe(basis: Basis) -> dict[str, Any]:
-    """Return a basis as plain data, for a file; `described` reads it.
+def basis_to_dict(basis: Basis) -> dict[str, Any]:
+    """Return a basis as plain data, for a file; `basis_from_dict` reads it.
 
     Examples
     --------
-    >>> describe(Fourier(2, (0.0, 4.0)))
+    >>> basis_to_dict(Fourier(2, (0.0, 4.0)))
     {'kind': 'Fourier', 'harmonics': 2, 'interval': (0.0, 4.0)}
     """
     if type(basis) not in _KINDS:
@@ -105,8 +105,8 @@ def describe(basis: Basis) -> dict[str, Any]:
     }
 
 
-def described(entry: Mapping[str, Any]) -> Basis:
-    """Return the basis that `describe` wrote down.
+def basis_from_dict(entry: Mapping[str, Any]) -> Basis:
+    """Return the basis that `basis_to_dict` wrote down.
 
     Raises
     ------

@@ -22,7 +22,7 @@ Points = tuple[float, ...]
 
 @dataclass(frozen=True)
 class PiecewiseConstant(Basis):
-    """One function a piece, 1 there and 0 elsewhere: a weight of its own for every layer.
+    """One function per piece, 1 there and 0 elsewhere: a weight of its own for every layer.
 
     At a jump the right piece counts (the left one where asked); the last piece is closed.
 

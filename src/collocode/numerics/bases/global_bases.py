@@ -1,4 +1,4 @@
-r"""Bases alive on the whole interval: constant, monomials, Legendre, Chebyshev, Fourier.
+r"""Global bases, alive on the whole interval: constant, monomials, Legendre, Chebyshev, Fourier.
 
 With :math:`s=(t-t_0)/T\in[0,1]`.  Polynomials of equal order span one space, whatever the kind;
 what differs is the conditioning of the Gram matrix, and with it the training.
@@ -6,18 +6,41 @@ what differs is the conditioning of the Gram matrix, and with it the training.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev, legendre
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_legendre
 
 from ..barycentric import Array
-from .base import Everywhere, Interval, checked_interval, checked_order
+from .base import Basis, Index, Interval, checked_interval, checked_order
+
+
+class GlobalBasis(Basis):
+    """A basis whose functions are alive on the whole interval."""
+
+    @abstractmethod
+    def _evaluate(self, t: Array) -> Array:
+        """(n, K) values at times inside the interval."""
+
+    def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
+        """Return all functions; see `Basis.active`."""
+        values = self._evaluate(self._inside(t))
+        return np.broadcast_to(np.arange(self.size), values.shape), values
+
+    def values(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
+        """(n, K) matrix of values; they have no jumps, so ``left`` does not matter."""
+        return self._evaluate(self._inside(t))
+
+    def constant(self) -> Array:
+        """(K,) coefficients of the function 1: the first function."""
+        return np.eye(self.size)[0]
 
 
 @dataclass(frozen=True)
-class Constant(Everywhere):
+class Constant(GlobalBasis):
     """The function 1: weights that do not vary.
 
     Examples
@@ -63,7 +86,7 @@ class Constant(Everywhere):
 
 
 @dataclass(frozen=True)
-class _Polynomials(Everywhere):
+class _Polynomials(GlobalBasis):
     """Polynomials of degree 0 to ``order``."""
 
     order: int
@@ -187,7 +210,7 @@ class Chebyshev(_Polynomials):
 
 
 @dataclass(frozen=True)
-class Fourier(Everywhere):
+class Fourier(GlobalBasis):
     r"""1, :math:`\cos 2\pi js`, :math:`\sin 2\pi js` for j = 1 ... harmonics; the period is T.
 
     Parameters
@@ -211,7 +234,7 @@ class Fourier(Everywhere):
 
     @property
     def degree(self) -> int:
-        """Enough for the fastest harmonic: ten points a period."""
+        """Enough for the fastest harmonic: ten points per period."""
         return 10 * self.harmonics
 
     def _evaluate(self, t: Array) -> Array:
