@@ -23,9 +23,13 @@ from collocode.layered import (
     train,
 )
 from collocode.layered.growth.grow import grow
-from collocode.layered.growth.grow_dwr import Residuals
-from collocode.layered.growth.indicators import RandomPlace, Sensitivity, Topological
-from collocode.layered.growth.store import load_growth, save_growth
+from collocode.layered.growth.growth import load_growth, save_growth
+from collocode.layered.growth.indicators import (
+    DualWeightedResiduals,
+    RandomPlace,
+    Sensitivity,
+    Topological,
+)
 
 SAMPLES, VALIDATION = spiral2d(120)
 
@@ -327,7 +331,7 @@ def test_networks_that_cannot_grow_are_refused_before_any_training():
     with pytest.raises(InputError, match="unknown start"):
         RandomPlace("zeros")
     with pytest.raises(InputError, match="unknown indicator"):
-        Residuals("errors")
+        DualWeightedResiduals("errors")
 
 
 def test_a_growth_of_something_else_is_not_resumed(tmp_path):

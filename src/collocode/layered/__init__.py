@@ -21,6 +21,7 @@ from .datasets import spiral2d as spiral2d
 from .datasets import squares2d as squares2d
 from .depth import bisect as bisect
 from .depth import insert as insert
+from .depth import weight_basis as weight_basis
 from .forward import forward as forward
 from .forward import predict as predict
 from .losses import LogisticLoss as LogisticLoss
@@ -41,13 +42,12 @@ from .samples import Samples as Samples
 from .tables import read_arrays as read_arrays
 from .tables import read_samples as read_samples
 from .trainers.adam import Adam as Adam
+from .trainers.descent import LBFGS as LBFGS
 from .trainers.descent import SteepestDescent as SteepestDescent
 from .trainers.gauss_newton import GaussNewton as GaussNewton
-from .trainers.quasi_newton import LBFGS as LBFGS
 from .trainers.run import Limits as Limits
 from .trainers.simultaneous import Simultaneous as Simultaneous
 from .trainers.train import train as train
 from .trainers.training import Step as Step
 from .trainers.training import Training as Training
 from .trainers.training import load_training as load_training
-from .weight_basis import weight_basis as weight_basis
