@@ -27,7 +27,6 @@ from collocode.layered.growth.growth import load_growth, save_growth
 from collocode.layered.growth.indicators import (
     DualWeightedResiduals,
     RandomPlace,
-    Sensitivity,
     Topological,
 )
 
@@ -340,14 +339,3 @@ def test_a_growth_of_something_else_is_not_resumed(tmp_path):
         grow(problem("tanh"), resume=growth)
     with pytest.raises(InputError, match="either resume or start"):
         grow(problem(), resume=growth, freeze=("readout",))
-
-
-def test_scoring_costs_little():
-    """At the default number of iterations, on a problem large enough to measure."""
-    samples, validation = spiral2d(1500)
-    made = replace(problem(), samples=samples, validation=validation)
-    made = made.with_network(replace(made.network, width=8))
-    for indicator in (Topological(), Sensitivity()):
-        growth = grow(made, indicator, max_layers=4, stall=None)
-        share = sum(c.scoring_seconds for c in growth.cycles) / growth.training_seconds
-        assert share < 0.05
