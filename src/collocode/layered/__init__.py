@@ -37,7 +37,7 @@ from .parts import Scaling as Scaling
 from .parts import scale_parts as scale_parts
 from .parts import split_samples as split_samples
 from .problem import LayeredProblem as LayeredProblem
-from .program import layered_nlp as layered_nlp
+from .program import layered_program as layered_program
 from .samples import Samples as Samples
 from .tables import read_arrays as read_arrays
 from .tables import read_samples as read_samples
