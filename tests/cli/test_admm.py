@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 
 import numpy as np
@@ -20,11 +19,12 @@ import collocode as cc
 from collocode.cli.admm import parse_batches
 from collocode.cli.admm_live import line_of, watching
 from collocode.cli.main import app
-from collocode.coordination.history import Row
-from collocode.coordination.task import Answer
+from collocode.coordination.state import Iteration
+from collocode.coordination.subproblem import BatchResult
 from collocode.reports.searches import admm_table
 from collocode.reports.text import table_lines
 from tests.cli.small_models import DECAY, NETWORK
+from tests.waiting import HANGS, until
 
 WAVE = '''
 """An oscillator learnt from one period."""
@@ -77,7 +77,7 @@ def test_plain_lines_can_be_searched(finished):
     for line, (_, row) in zip(lines, history.iterrows(), strict=True):
         assert f"primal {row['primal']:.2e}" in line
         assert f"dual {row['dual']:.2e}" in line
-    assert f"mse after 1: {history['mse'][0]:.2e}" in lines[1]
+    assert f"batch mse after 1: {history['batch_mse'][0]:.2e}" in lines[1]
     assert "\x1b" not in answer.stderr
 
 
@@ -161,7 +161,7 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
     """A real process and a real signal, in the midst of many iterations."""
     out, model = tmp_path / "out", models / "network.py"
     endless = ["--batches", "2", "--tolerance", "1e-14", "--no-plots", "--out", str(out)]
-    command = [sys.executable, "-m", "collocode.cli", "admm", str(model), *endless]
+    command = [sys.executable, "-m", "collocode", "admm", str(model), *endless]
     run = subprocess.Popen(
         [*command, "--iterations", "100000"],
         stdout=subprocess.PIPE,
@@ -169,12 +169,9 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
         text=True,
         env={**os.environ, "COLUMNS": "80"},
     )
-    patience = time.monotonic() + 60.0
-    while not (out / "checkpoint.npz").exists() and time.monotonic() < patience:
-        time.sleep(0.05)
-    time.sleep(0.3)
+    until((out / "checkpoint.npz").exists)
     run.send_signal(signal.SIGINT)
-    stdout, stderr = run.communicate(timeout=60)
+    stdout, stderr = run.communicate(timeout=HANGS)
     assert run.returncode == 130, stderr
     assert "interrupted:" in stdout
     assert "Mean squared errors" in stdout
@@ -263,12 +260,37 @@ def test_groups():
 
 
 def row(number=1, primal=0.5, mse=float("nan"), rescued=""):
-    return Row(number, primal, 1e-5, 1e-2, 1e-4, 0.1, 0.02, 0.3, 0.3, 0.4, mse, 9, 0.5, 0.3, 0.1,
-               rescued)  # fmt: skip
+    return Iteration(
+        iteration=number,
+        primal=primal,
+        dual=1e-5,
+        primal_limit=1e-2,
+        dual_limit=1e-4,
+        scaled=0.1,
+        rho=0.02,
+        objective=0.3,
+        lagrangian=0.3,
+        simulated_objective=0.4,
+        batch_mse=mse,
+        steps=9,
+        seconds=0.5,
+        batch_seconds=0.3,
+        build_seconds=0.1,
+        rescued=rescued,
+    )
 
 
 def answer(batch, squares=(2.0, 4)):
-    return Answer(batch, 0, np.zeros(1), 0.1, 0.1, squares, iterations=7, seconds=0.25)
+    return BatchResult(
+        batch=batch,
+        iteration=0,
+        values=np.zeros(1),
+        loss=0.1,
+        simulated_loss=0.1,
+        squares=squares,
+        iterations=7,
+        seconds=0.25,
+    )
 
 
 def test_the_live_table_shows_progress_within_an_iteration_and_the_simulated_error():
@@ -302,7 +324,7 @@ def test_only_a_terminal_gets_a_live_table():
 
 def test_lines_and_tables():
     assert "mse" not in line_of([row(1)])
-    assert "mse after 1: 2.50e-03" in line_of([row(1, mse=2.5e-3), row(2)])
+    assert "batch mse after 1: 2.50e-03" in line_of([row(1, mse=2.5e-3), row(2)])
     table = admm_table([asdict(row(k)) for k in range(1, 4)], "Title")
     text = "\n".join("".join(part for part, _ in line) for line in table_lines(table, 80))
     assert "Title" in text

@@ -66,7 +66,9 @@ def result(kind):
             decay(), 1e-5, "parameter:k", scheme="trapezoid", mesh=3, compare=True
         ), None
     if kind == "admm":
-        return cc.admm(decay(), 2, mesh=4, rho=0.01, iterations=4), None
+        return cc.admm(
+            decay(), 2, settings=cc.FitSettings(mesh=4), rules=cc.ADMMRules(rho=0.01, iterations=4)
+        ), None
     problem = layers()
     if kind == "training":
         return layered.train(

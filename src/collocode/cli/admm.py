@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import collocode as cc
@@ -14,7 +13,7 @@ import collocode as cc
 from ..errors import InputError
 from ..reports.words import counted
 from .options import FILES, FIT, SOLVER, verb
-from .run import Run, Task
+from .run import Run
 from .terminal import INTERRUPTED, messages, say_error
 
 CHECKPOINT = "checkpoint.npz"
@@ -77,7 +76,7 @@ def admm(
     """
     from .admm_live import watching
 
-    task = run.task()
+    task, resume = run.task(), run.values["resume"]
     problem, groups = task.problem(), parse_batches(batches)
     if l1 is not None and not problem.dynamics.networks:
         raise InputError(
@@ -85,19 +84,16 @@ def admm(
         )
     if time_limit is not None and not time_limit > 0.0:
         raise InputError(f"--time-limit must be positive, not {time_limit:g}.")
+    rules: dict[str, Any] = {"rho": rho, "iterations": iterations}
+    rules |= {} if time_limit is None else {"time_limit": time_limit}
+    rules |= {} if tolerance is None else {"relative": tolerance}
     how = {
-        "workers": workers,
-        "scheduler": scheduler,
-        "boundary": boundary,
-        "overlap": overlap,
+        "batches": cc.Partition(groups, overlap, boundary),
+        "rules": cc.ADMMRules(**rules),
+        "executor": _executor(workers, scheduler, points),
+        "settings": cc.FitSettings(**task.how),
         "regularisation": None if l1 is None else cc.L1(l1),
-        "rho": rho,
-        "rules": None if tolerance is None else cc.ADMMRules(relative=tolerance),
-        "iterations": iterations,
-        "time_limit": np.inf if time_limit is None else time_limit,
         "polish": polish,
-        "points": points,
-        "resume": run.values["resume"],
     }
     folder = run.folder(["history.csv", "admm.png"], [CHECKPOINT], problem)
     checkpoint = run.checkpoint(CHECKPOINT, _look)
@@ -105,13 +101,9 @@ def admm(
         with watching(messages(), groups if isinstance(groups, int) else len(groups)) as watch:
             found = cc.admm(
                 problem,
-                groups,
-                **_how(task),
                 **how,
-                checkpoint=checkpoint,
-                on_iteration=watch.iterated,
-                on_answer=watch.answered,
-                on_finish=watch.finishing(),
+                checkpoint=cc.Checkpoint(checkpoint, resume) if checkpoint else None,
+                callbacks=cc.Callbacks(watch.iterated, watch.answered, watch.finishing()),
             )
     except KeyboardInterrupt:
         say_error(f"interrupted; {kept_in(checkpoint)}.")
@@ -122,18 +114,15 @@ def admm(
     asked = run.asked_of_fit(task, {"batches": batches, "polish": polish}, more=more)
     files = {}
     if checkpoint is not None and checkpoint.exists():
-        files[CHECKPOINT] = partial(_finish, checkpoint, found.ending)
+        files[CHECKPOINT] = partial(_finish, checkpoint, found.termination)
     return run.finish(cc.report(found, asked=asked), folder, files)
 
 
-def _how(task: Task) -> dict[str, Any]:
-    """Return the keywords of `fit` as `admm` takes them."""
-    from ..solvers.options import DETERMINISTIC
-
-    how = dict(task.how)
-    if how.pop("deterministic"):
-        how["options"] = {**DETERMINISTIC, **how["options"]}
-    return how
+def _executor(workers: int, scheduler: str | None, points: str) -> Any:
+    """Return where the batches are solved."""
+    if scheduler is not None:
+        return cc.DaskCluster(scheduler, workers, points=points)
+    return cc.InProcess(points=points) if workers == 1 else cc.ProcessPool(workers, points=points)
 
 
 def parse_batches(text: str) -> int | list[list[str]]:
@@ -160,20 +149,20 @@ def parse_batches(text: str) -> int | list[list[str]]:
 
 def _content(path: Path) -> tuple[bool, int]:
     """Whether a checkpoint's run has ended, and the number of its iterations."""
-    from ..coordination.checkpoint import ADMM
+    from ..coordination.checkpoint import ADMM_CHECKPOINT
 
-    return ADMM.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
+    return ADMM_CHECKPOINT.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
 
 
-def _finish(source: Path, ending: Any, target: Path) -> None:
+def _finish(source: Path, termination: cc.Termination, target: Path) -> None:
     """Copy the checkpoint, with a mark if its run has ended."""
-    from ..coordination.checkpoint import ADMM
+    from ..coordination.checkpoint import ADMM_CHECKPOINT
 
-    tree = ADMM.read(source, dict)
+    tree = ADMM_CHECKPOINT.read(source, dict)
     tree.pop("ended", None)
-    if ending.name not in ("INTERRUPTED", "WORKERS_LOST"):
-        tree["ended"] = ending.value
-    ADMM.write(target, tree)
+    if termination not in (cc.Termination.INTERRUPTED, cc.Termination.ERROR):
+        tree["ended"] = termination.value
+    ADMM_CHECKPOINT.write(target, tree)
 
 
 def kept_in(checkpoint: Path | None) -> str:

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from rich.console import Console, Group
 from rich.text import Text
 
-from ..coordination.history import Row, measured_by
-from ..coordination.task import Answer
+from ..coordination.state import Iteration, simulated
+from ..coordination.subproblem import BatchResult
 from ..reports.searches import admm_table
 from ..reports.text import table_lines
 from ..reports.words import counted
@@ -32,19 +32,19 @@ class Watch:
 
     def __init__(self, console: Console, batches: int) -> None:
         self._console, self._batches = console, batches
-        self._rows: list[Row] = []
-        self._answers: list[Answer] = []
+        self._rows: list[Iteration] = []
+        self._answers: list[BatchResult] = []
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: BatchResult) -> None:
         """Take note of a batch that is done."""
         self._answers.append(answer)
 
-    def iterated(self, row: Row) -> None:
+    def iterated(self, row: Iteration) -> None:
         """Take note of an iteration; its batches have simulated the consensus before it."""
         measured = [a for a in self._answers if a.squares[1]]
         if self._rows and len(measured) == self._batches:
-            mse = measured_by(measured, 0.0)[1]
-            self._rows[-1] = replace(self._rows[-1], mse=mse)
+            mse = simulated(measured)[1]
+            self._rows[-1] = replace(self._rows[-1], batch_mse=mse)
         self._answers = []
         self._rows.append(row)
         self._show()
@@ -65,7 +65,7 @@ class LiveWatch(Watch):
         self._view = view
         view.show(lambda: Text("building the problem and its start ..."), at_once=True)
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: BatchResult) -> None:
         """See `Watch`."""
         super().answered(answer)
         self._show()
@@ -104,7 +104,7 @@ def watching(console: Console, batches: int) -> Iterator[Watch]:
         yield Watch(console, batches) if view is None else LiveWatch(console, batches, view)
 
 
-def line_of(rows: list[Row]) -> str:
+def line_of(rows: list[Iteration]) -> str:
     """Return the last iteration as a line, with the simulated error of the one before.
 
     A consensus is simulated together with the next iteration's solves.
@@ -117,7 +117,7 @@ def line_of(rows: list[Row]) -> str:
         f"rho {row.rho:.1e}",
         f"objective {row.objective:.4e}",
     ]
-    if len(rows) > 1 and rows[-2].mse == rows[-2].mse:
-        parts.append(f"mse after {rows[-2].iteration}: {rows[-2].mse:.2e}")
+    if len(rows) > 1 and rows[-2].batch_mse == rows[-2].batch_mse:
+        parts.append(f"batch mse after {rows[-2].iteration}: {rows[-2].batch_mse:.2e}")
     parts.append(f"{row.seconds:.2f} s")
     return "  ".join(parts)

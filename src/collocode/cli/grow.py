@@ -104,14 +104,18 @@ def grow(
 
 def _indicator(name: str, select: str, step: float) -> Any:
     """Return the indicator with its settings; an unknown name is refused by `grow`."""
-    from ..layered.growth.grow_dwr import Residuals
-    from ..layered.growth.indicators import RandomPlace, Sensitivity, Topological
+    from ..layered.growth.indicators import (
+        DualWeightedResiduals,
+        RandomPlace,
+        Sensitivity,
+        Topological,
+    )
 
     own: dict[str, Callable[[], Any]] = {
         "topological": lambda: Topological(select, step),
         "sensitivity": lambda: Sensitivity(step),
         "random": lambda: RandomPlace(step=step),
-        "dwr": Residuals,
+        "dwr": DualWeightedResiduals,
     }
     return own[name]() if name in own else name
 

@@ -123,7 +123,7 @@ def with_basis(
     InputError
         An unknown basis, more functions than layers, an order for a basis that has none.
     """
-    from ..layered.weight_basis import weight_basis
+    from ..layered.depth import weight_basis
 
     network = problem.network
     if name is None and order is None:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..layered.baseline import affine_errors
 from ..layered.continuous import ContinuousObjective
-from ..layered.growth.growth import Growth
-from ..layered.growth.store import save_growth
+from ..layered.growth.growth import Growth, save_growth
+from ..layered.parts import affine_errors
 from ..layered.problem import LayeredProblem
 from ..layered.refinement.result import LayerRefinement
 from ..layered.trainers.training import Training

@@ -14,7 +14,7 @@ _HOMES = {
     "Sweep": "searches.report_sweep",
     "Multistart": "searches.report_multistart",
     "MeshRefinement": "searches.report_refinement",
-    "Agreement": "searches.report_admm",
+    "ADMMResult": "searches.report_admm",
     "Training": "layers.report_training",
     "LayerRefinement": "layers.report_layers",
     "Growth": "layers.report_growth",
@@ -29,7 +29,7 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
 
     Parameters
     ----------
-    result : a `Solution`, `Sweep`, `Multistart`, `MeshRefinement`, `Agreement`, `LayerRefinement`,
+    result : a `Solution`, `Sweep`, `Multistart`, `MeshRefinement`, `ADMMResult`, `LayerRefinement`,
         `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network, or
         `SolverResult` of an ``.nl`` file.
     problem : what the result does not keep: the `LayeredProblem` of a training or a growth, the

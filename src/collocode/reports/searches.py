@@ -11,8 +11,7 @@ import pandas as pd
 
 from ..adapt.goals import ObjectiveValue
 from ..adapt.refinement import MeshRefinement
-from ..coordination.admm import Agreement
-from ..coordination.state import Ending
+from ..coordination.admm import ADMMResult
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
 from ..results.status import Termination
@@ -269,32 +268,38 @@ def _refinement_findings(found: MeshRefinement, asked: Asked) -> list[Finding]:
 # ---- consensus ADMM ------------------------------------------------------------------------------
 
 
-def report_admm(found: Agreement, asked: Asked) -> Report:
+def report_admm(found: ADMMResult, asked: Asked) -> Report:
     """Return the report of a consensus iteration, and of the fit to its consensus."""
     fit, rows = (
         report_solution(found.solution, asked),
         found.history.reset_index().to_dict("records"),
     )
-    agreed = found.ending is Ending.CONVERGED or found.success
+    agreed = found.termination is Termination.CONVERGED or found.success
     what = "Polished: everything fitted" if found.polished else "States fitted to the consensus"
     body: list[Table | Words | Heading] = [admm_table(rows, "Consensus ADMM")] if rows else []
     body += [
-        Words(((_course(found), "good" if found.ending is Ending.CONVERGED else "bad"),)),
+        Words(((_course(found), "good" if found.termination is Termination.CONVERGED else "bad"),)),
         Heading(f"{what}, all data at once"),
     ]
-    details = {"iterations": len(rows), "success": agreed, "status": found.ending}
-    for name in ("batches", "executor", "workers", "seconds", "kept_best", "polished", "troubles"):
+    details = {
+        "iterations": len(rows),
+        "success": agreed,
+        "status": found.termination,
+        "message": found.message,
+        "mse": found.mse,
+    }
+    for name in ("batches", "executor", "workers", "seconds", "kept_best", "polished", "warnings"):
         details[name] = getattr(found, name)
     figure = Figure(
         name="admm.png",
         caption="Residuals with their limits, objectives, simulated error and penalty by iteration",
-        draw=drawn("agreement_history", found),
+        draw=drawn("admm_history", found),
     )
     return fit.around(
         kind="admm",
         success=fit.success and agreed,
-        interrupted=fit.interrupted or found.ending is Ending.INTERRUPTED,
-        status=found.ending.value if fit.success else fit.status,
+        interrupted=fit.interrupted or found.termination is Termination.INTERRUPTED,
+        status=found.termination.value if fit.success else fit.status,
         body=body,
         findings=_admm_findings(found, asked),
         details={"admm": {**details, "consensus": found.consensus}},
@@ -303,10 +308,12 @@ def report_admm(found: Agreement, asked: Asked) -> Report:
     )
 
 
-def _course(found: Agreement) -> str:
+def _course(found: ADMMResult) -> str:
     where = f"{found.executor} of {found.workers} workers" if found.workers > 1 else found.executor
     count = counted(len(found.batches), "batch", "batches")
-    text = f"{found.ending.value}: {counted(len(found.history), 'iteration')}, {count}, {where}"
+    text = (
+        f"{found.termination.value}: {counted(len(found.history), 'iteration')}, {count}, {where}"
+    )
     if len(found.history):
         text += f", scaled primal residual {found.history['scaled'].iloc[-1]:.1e}"
     return f"{text}, {found.seconds:.2f} s"
@@ -332,7 +339,7 @@ def admm_table(rows: Sequence[Row], title: str = "", most: int = 12) -> Table:
             *(residual("primal"), limit("primal_limit"), residual("dual"), limit("dual_limit")),
             Column(key="rho", heading="rho", form=".1e"),
             Column(key="objective", heading="objective", form=".3e"),
-            Column(key="mse", heading="simulated MSE", form=".2e"),
+            Column(key="batch_mse", heading="batch MSE", form=".2e"),
             Column(key="seconds", heading="seconds", form=".2f", drop=1),
             Column(key="batch_seconds", heading="slowest batch", form=".2f", drop=2),
             Column(
@@ -346,10 +353,10 @@ def admm_table(rows: Sequence[Row], title: str = "", most: int = 12) -> Table:
     )
 
 
-def _admm_findings(found: Agreement, asked: Asked) -> list[Finding]:
+def _admm_findings(found: ADMMResult, asked: Asked) -> list[Finding]:
     """Say what went wrong on the way, and how to go on."""
-    findings = [asked.finding("trouble", text.rstrip(".")) for text in found.troubles]
-    history, ending = found.history, found.ending
+    findings = [asked.finding("trouble", text.rstrip(".")) for text in found.warnings]
+    history, ending = found.history, found.termination
     rescued = [text for text in history["rescued"] if text]
     if rescued:
         text = (
@@ -359,34 +366,36 @@ def _admm_findings(found: Agreement, asked: Asked) -> list[Finding]:
         findings.append(asked.finding("rescued", text, "a larger <rho> steadies them"))
     go_on = asked.more.get("go_on", "")
     aside = f" ({go_on})" if go_on else ""
-    if ending is Ending.ITERATION_LIMIT and not found.success:
+    if ending is Termination.ITERATION_LIMIT and not found.success:
         text = f"no agreement to the tolerance in {counted(len(history), 'iteration')}"
         remedy = f"raise <iterations>{aside}, loosen <rules|tolerance>, or add <polish=True>"
         findings.append(asked.finding("no-agreement", text, remedy))
-    elif ending is Ending.TIME_LIMIT:
+    elif ending is Termination.TIME_LIMIT:
         findings.append(asked.finding("time-limit", "the time limit was reached", go_on))
-    elif ending in (Ending.INTERRUPTED, Ending.WORKERS_LOST):
-        kept = asked.more.get("kept", "")
-        findings.append(asked.finding("stopped", ending.value, kept))
-    elif ending is Ending.BATCHES_FAILED:
+    elif ending in (Termination.INTERRUPTED, Termination.ERROR):
+        text = "interrupted" if ending is Termination.INTERRUPTED else found.message.rstrip(".")
+        findings.append(asked.finding("stopped", text, asked.more.get("kept", "")))
+    elif ending is Termination.STALLED:
         remedy = "try a larger <rho>, fewer <batches> or another <start>"
         findings.append(
             asked.finding("batches-failed", "every batch failed", remedy, Severity.ERROR)
         )
-    if ending is Ending.CONVERGED and not found.polished:
+    if ending is Termination.CONVERGED and not found.polished:
         findings += _admm_gap(found, asked)
     if found.kept_best:
         text = (
-            f"the consensus of iteration {history['simulated'].idxmin()} is reported, not the last "
+            f"the consensus of iteration {history['simulated_objective'].idxmin()} is reported, not the last "
             "one, because its simulation fits better"
         )
         findings.append(asked.finding("best-kept", text))
     return findings
 
 
-def _admm_gap(found: Agreement, asked: Asked) -> list[Finding]:
+def _admm_gap(found: ADMMResult, asked: Asked) -> list[Finding]:
     """Networks whose weights agree to a tolerance may still differ in what they do."""
-    simulated, own = (float(found.history[key].iloc[-1]) for key in ("simulated", "objective"))
+    simulated, own = (
+        float(found.history[key].iloc[-1]) for key in ("simulated_objective", "objective")
+    )
     if not np.isfinite(simulated) or simulated <= (1.0 + GAP) * own:
         return []
     text = (
