@@ -29,15 +29,15 @@ class Samples:
     Attributes
     ----------
     element, tau : (N,) element and local coordinate.
-    times : (N,); inputs : (N, inputs); values, weights : (N, outputs), as in the NLP's misfit.
+    times : (N,); inputs : (N, inputs).
+    data : values, weights and σ, (N, outputs) each, as in the NLP's misfit.
     """
 
     element: Index
     tau: Array
     times: Array
     inputs: Array
-    values: Array
-    weights: Array
+    data: tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +134,7 @@ class Elements:
             np.concatenate(taus),
             np.concatenate(times),
             blocks["sample_inputs"],
-            blocks["measurements"],
-            blocks["weights"],
+            (blocks["measurements"], blocks["weights"], blocks["sigma"]),
         )
 
     @property

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import casadi as ca
 
+from ..model.activations import CASADI
 from ..model.problem import Problem
 from ..model.symbolic import output_function, rhs_function
 
@@ -20,7 +21,7 @@ class PointFunctions:
     rhs : (t, x, u, p, θ) -> f.
     jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
     along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
-    misfit : (t, x, u, p, θ, y, w) -> Σ w (h − y)², its gradient by x and by p.
+    misfit : (t, x, u, p, θ, y, w, σ) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
     """
 
     rhs: ca.Function
@@ -37,15 +38,15 @@ class PointFunctions:
         f, h = rhs(*arguments), output(*arguments)
         change = [ca.SX.sym("d", v.numel()) for v in (x, p, theta)]
         slope = ca.jtimes(f, ca.vertcat(x, p, theta), ca.vertcat(*change))
-        y, w = (ca.SX.sym(name, h.numel()) for name in ("y", "w"))
-        value = ca.dot(w, (h - y) ** 2)
+        y, w, sigma = (ca.SX.sym(name, h.numel()) for name in ("y", "w", "sigma"))
+        value = ca.dot(w, problem.loss.cost(h, y, sigma, CASADI))
         jacobian = ca.vec(ca.densify(ca.jacobian(f, x)))
         by_x, by_p = (ca.densify(ca.gradient(value, v)) for v in (x, p))
         return cls(
             ca.Function("f", arguments, [ca.densify(f)]),
             ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
             ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
-            ca.Function("misfit", [*arguments, y, w], [value, by_x, by_p]),
+            ca.Function("misfit", [*arguments, y, w, sigma], [value, by_x, by_p]),
         )
 
 

@@ -16,7 +16,7 @@ from ..coordination.consensus import ADMMRules
 from ..coordination.history import rows_of
 from ..coordination.state import Ending
 from ..errors import InputError
-from ..model.loss import L1
+from ..model.losses import L1
 from ..results.store import plain
 from .admm_checkpoint import CHECKPOINT, checkpoint_in, finish_checkpoint, kept_in
 from .admm_live import table_of, watching

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.experiment import Experiment
-from ..model.loss import L2, LeastSquares
+from ..model.losses import L2
 from ..model.problem import Problem
 from ..numerics.mesh import Mesh
 
@@ -243,7 +243,7 @@ def _batch(
     part = replace(
         problem,
         experiments=_with_measured_columns(problem, experiments, name),
-        loss=LeastSquares(sigma),
+        loss=problem.loss.with_sigma(sigma),
         regularisation=L2(0.0),
         scaling=scaling,
         normalise=False,  # the whole problem's networks are normalised already

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from ..model.loss import L1, L2
+from ..model.losses import L1, L2
 
 Array = NDArray[np.float64]
 

@@ -253,6 +253,7 @@ def activation_nodes(phi: Activation, a: Any, emit: Emit) -> Any:
         tanh=lambda v: v._with("Tanh"),
         exp=lambda v: v._with("Exp"),
         log=lambda v: v._with("Log"),
+        sqrt=lambda v: v._with("Sqrt"),
         absolute=lambda v: v._with("Abs"),
         cosh=refuse,
         maximum=maximum,
