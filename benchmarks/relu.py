@@ -79,7 +79,7 @@ def work(problem: str, size: str, measure: str, seed: int, limit: float) -> list
 
     asked = runpy.run_path(str(ROOT / "models" / "relu" / f"{problem}.py"))["surrogate"]()
     hidden = SIZES[problem][size == "large"]
-    training = relu.Training(seed=seed, **MEASURES[measure])
+    training = relu.TrainingSettings(seed=seed, **MEASURES[measure])
     asked = replace(asked, hidden=hidden, training=training)
     drawn = asked.draw(seed)
     trained = asked.train(drawn)
@@ -118,10 +118,10 @@ def work(problem: str, size: str, measure: str, seed: int, limit: float) -> list
                 "encoding": encoding,
                 "bounds": kind,
                 "scaling": scaling or "none",
-                "stable": 1.0 - found.record.units["undecided"] / network.units,
-                "big_m": float(np.mean(found.record.big_m or (0.0,))),
+                "stable": 1.0 - found.summary.units["undecided"] / network.units,
+                "big_m": float(np.mean(found.summary.big_m or (0.0,))),
                 "excess": excess.get(kind),
-                "binaries": found.record.binaries,
+                "binaries": found.summary.binaries,
                 "root_bound": found.root_bound,
                 "root_gap": found.root_gap,
                 "nodes": found.nodes,

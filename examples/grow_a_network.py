@@ -28,4 +28,4 @@ for cycle in growth.cycles[:-1]:
         f"{cycle.layers} layers: accuracy {cycle.training.history['training'].max():.2f},", end=" "
     )
     print(f"one more lowers the objective: {new.after < new.before}")
-print(f"{growth.status.value}; {growth.best.history['validation'].max():.2f} on validation")
+print(f"{growth.status}; {growth.best.history['validation'].max():.2f} on validation")

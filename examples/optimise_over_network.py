@@ -14,7 +14,7 @@ asked = relu.Surrogate(
     box,
     hills,
     hidden=(10, 10),
-    training=relu.Training(epochs=300, big_m=1e-3),  # small big-Ms: little to search
+    training=relu.TrainingSettings(epochs=300, big_m=1e-3),  # small big-Ms: little to search
     samples=1500,
 )
 drawn = asked.draw()

@@ -28,11 +28,11 @@ def surrogate(hidden: int = 4, kind: str = "plain"):
     kind: plain, wrong, limited or impossible
     """
     if kind == "wrong":
-        return relu.Training()
+        return relu.TrainingSettings()
     limit = {"limited": -0.25, "impossible": -3.0}.get(kind)
     return relu.Surrogate(
         [(-1.0, 1.0), (-1.0, 2.0)], tent, hidden=(hidden, hidden),
-        training=relu.Training(epochs=40, rate=1e-2, batch=50), samples=400,
+        training=relu.TrainingSettings(epochs=40, rate=1e-2, batch=50), samples=400,
         inputs=("left", "right"), outputs=("height",), name="Tent", source="made up",
         constraints=None if limit is None else ([[1.0, 1.0]], -np.inf, limit),
     )
@@ -160,7 +160,10 @@ def test_help_shows_the_model(place):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tent.py", "--set", "kind=wrong"], "surrogate() returned an object of type 'Training'"),
+        (
+            ["tent.py", "--set", "kind=wrong"],
+            "surrogate() returned an object of type 'TrainingSettings'",
+        ),
         (["tent.py", "--set", "kind=impossible"], "the constraint cannot hold"),
         (["tent.py", "--train", "l3=1"], "training has no setting 'l3'"),
         (["tent.py", "--train", "l1=much"], "--train l1=much: 'much' is not a number"),

@@ -159,7 +159,7 @@ def test_ctrl_c_while_the_solver_runs(tmp_path):
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert answer.returncode == 130, answer.stderr
     assert "Traceback" not in answer.stderr
-    assert list(json.loads((out / "sweep.json").read_text())["rows"]) == ["1"]
+    assert list(json.loads((out / "sweep.json").read_text())["content"]["rows"]) == ["1"]
 
 
 def test_the_regularisation_of_a_model_without_such_a_setting(models, tmp_path):

@@ -182,7 +182,11 @@ def test_a_killed_program_is_resumed_to_the_last_bit(tmp_path):
     path = tmp_path / "run.npz"
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(path)],
-        env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd()),
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+        },
         timeout=60,
     )
     assert run.returncode == -signal.SIGKILL

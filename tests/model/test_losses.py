@@ -64,9 +64,14 @@ def test_losses_as_plain_values_and_back(name):
         assert described_loss(json.loads(json.dumps(describe_loss(loss)))) == loss
 
 
+class Own(cc.LeastSquares):
+    pass
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: describe_loss(Own()), "Own.* cannot be saved; of losses, LeastSquares, Huber"),
         (lambda: cc.Huber(0.0), "delta of Huber must be positive and finite, not 0.0"),
         (lambda: cc.PseudoHuber(np.inf), "delta of PseudoHuber must be positive"),
         (lambda: cc.Huber(1.0, sigma=-1.0), "sigma of all must be positive"),
@@ -77,6 +82,30 @@ def test_losses_as_plain_values_and_back(name):
 def test_bad_losses_are_refused(make, message):
     with pytest.raises(cc.InputError, match=message):
         make()
+
+
+def test_a_saved_fit_knows_its_loss(tmp_path):
+    solution = cc.fit(curve(loss=cc.Huber(1.5)), mesh=4)
+    solution.save(tmp_path / "fit.npz")
+    loss = cc.load(tmp_path / "fit.npz").loss
+    assert loss == solution.loss
+    assert loss.delta == 1.5
+    assert loss.sigma == pytest.approx({"c": np.std(measured())})
+
+
+def test_whiteness_after_a_robust_fit_looks_past_outliers():
+    """A slow sine in the residuals, drowned by outliers for squares."""
+    rng = np.random.default_rng(5)
+    t = np.linspace(0.0, 3.0, 120)
+    y = 3.0 * np.exp(-0.8 * t) + 0.05 * np.sin(6.0 * t) + 0.05 * rng.standard_normal(120)
+    y[rng.choice(120, 12, replace=False)] += 3.0 * rng.choice([-1.0, 1.0], 12)
+    data = cc.Experiment(t, y, outputs=("c",), name="run")
+    tables = [
+        cc.whiteness(cc.fit(cc.Problem(curve().dynamics, data, loss=loss), mesh=8)).iloc[0]
+        for loss in (cc.LeastSquares(0.05), cc.Huber(1.345, 0.05))
+    ]
+    assert tables[0]["p_value"] > 0.05
+    assert tables[1]["p_value"] < 1e-4
 
 
 # ---- fits -----------------------------------------------------------------------------------------

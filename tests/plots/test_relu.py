@@ -6,7 +6,13 @@ from matplotlib.collections import LineCollection, QuadMesh
 
 from collocode import plots
 from collocode.errors import InputError
-from collocode.relu import History, Surrogate, Trained, Training, planar_regions
+from collocode.relu import (
+    Surrogate,
+    TrainingHistory,
+    TrainingResult,
+    TrainingSettings,
+    planar_regions,
+)
 from tests.relu.nets import random_network
 
 BOX = [(-1.0, 1.0), (0.0, 3.0)]
@@ -54,14 +60,17 @@ def test_a_slice_says_what_is_held():
 
 def test_a_training_curve_marks_what_was_kept():
     epoch, falling = np.arange(1.0, 6.0), np.array([1.0, 0.5, 0.2, 0.3, 0.4])
-    history = History(epoch, falling / 2, falling, np.zeros(5), 2)
-    trained = Trained(random_network(0), history, Training(), 0.1)
+    history = TrainingHistory(epoch, falling / 2, falling, np.zeros(5), 2)
+    trained = TrainingResult(random_network(0), history, TrainingSettings(), 0.1)
     ax = plots.training_curve(trained).axes[0]
     lines = {line.get_label(): line for line in ax.lines}
     assert set(lines) == {"training samples", "validation", "kept iterate"}
     assert lines["kept iterate"].get_xydata().tolist() == [[3.0, 0.2]]
-    with_penalty = Trained(
-        random_network(0), History(epoch, falling, falling, falling, 2), Training(l1=1.0), 0.1
+    with_penalty = TrainingResult(
+        random_network(0),
+        TrainingHistory(epoch, falling, falling, falling, 2),
+        TrainingSettings(l1=1.0),
+        0.1,
     )
     labels = [line.get_label() for line in plots.training_curve(with_penalty).axes[0].lines]
     assert "penalties" in labels

@@ -14,7 +14,7 @@ from collocode.relu import (
     sampled_range,
     split_bounds,
 )
-from collocode.relu.lines import box_bounds
+from collocode.relu.splitting import crown_bounds
 
 from .nets import random_network
 
@@ -49,7 +49,7 @@ def test_linear_bounds_hold_on_every_part(seed, clip):
     network = random_network(seed, (2, 6, 5, 1), clip)
     rng = np.random.default_rng(seed)
     corners = np.sort(rng.uniform(-2.0, 2.0, (8, 2, 2)), axis=2)
-    lower, upper = box_bounds(network, corners[:, :, 0], corners[:, :, 1])
+    lower, upper = crown_bounds(network, corners[:, :, 0], corners[:, :, 1])
     x = (
         corners[:, None, :, 0]
         + rng.random((8, 200, 2)) * (corners[:, :, 1] - corners[:, :, 0])[:, None]
@@ -70,7 +70,9 @@ def test_the_first_undecided_layer_is_tightened_to_the_triangle():
 
 def test_a_clipped_unit_has_the_hull_of_both_kinks():
     # v = clip(x, 0, 1) on [-1, 3]: over its hull v - x/2 is at most 1/2 (at x = 1, v = 1)
-    network = ReluNetwork(([[1.0], [1.0]], [[1.0, -0.5]]), ([0.0, 10.0], [5.0]), ([1.0, np.inf],))
+    network = ReluNetwork(
+        ([[1.0], [1.0]], [[1.0, -0.5]]), ([0.0, 10.0], [5.0]), clip=([1.0, np.inf],)
+    )
     assert lp_bounds(network, [(-1.0, 3.0)]).upper[1] == pytest.approx(0.5, abs=1e-9)
 
 
@@ -98,7 +100,7 @@ def test_stable_units_by_their_ranges():
     network = ReluNetwork(
         (W, np.ones((1, 5))),
         ([-2.0, 0.0, 2.0, 5.0, 3.0], [0.0]),
-        ([np.inf, np.inf, np.inf, 3.0, 3.0],),
+        clip=([np.inf, np.inf, np.inf, 3.0, 3.0],),
     )
     assert interval_bounds(network, [(-1.0, 1.0)]).stable(network)[0].tolist() == [-1, 0, 1, 2, 0]
 

@@ -43,7 +43,7 @@ def test_complementarities_hold_the_same_function(clip):
     network = random_network(3, (2, 5, 4, 1), clip, affine=True)
     model, added = model_with(network, "complementarity")
     assert added.binaries == ()
-    assert added.record.products > 0
+    assert added.summary.products > 0
     for variable, value in zip(model.x.values(), (0.3, -0.2), strict=True):
         variable.fix(value)
     model.objective = pyo.Objective(expr=added.outputs[0])
@@ -76,13 +76,13 @@ def test_stable_units_lose_their_binaries():
     network = ReluNetwork(
         (np.ones((5, 1)), np.ones((1, 5))),
         ([-2.0, 0.0, 2.0, 5.0, 3.0], [0.0]),
-        ([np.inf, np.inf, np.inf, 3.0, 3.0],),
+        clip=([np.inf, np.inf, np.inf, 3.0, 3.0],),
     )
     for encoding in ENCODINGS[:3]:
         _, added = model_with(network, encoding, box=[(-1.0, 1.0)])
-        assert len(added.binaries) == added.record.binaries == 2
-        assert added.record.units == {"off": 1, "on": 1, "saturated": 1, "undecided": 2}
-        assert added.record.big_m == (1.0, 4.0)
+        assert len(added.binaries) == added.summary.binaries == 2
+        assert added.summary.units == {"off": 1, "on": 1, "saturated": 1, "undecided": 2}
+        assert added.summary.big_m == (1.0, 4.0)
 
 
 def test_a_clipped_unit_takes_two_binaries_and_their_order():
@@ -100,8 +100,8 @@ def test_tighter_bounds_mean_fewer_binaries():
     network = random_network(6, (2, 12, 12, 1))
     _, loose = model_with(network)
     _, tight = model_with(network, bounds="split")
-    assert tight.record.binaries < loose.record.binaries
-    assert max(tight.record.big_m) < max(loose.record.big_m)
+    assert tight.summary.binaries < loose.summary.binaries
+    assert max(tight.summary.big_m) < max(loose.summary.big_m)
 
 
 def test_a_box_holds_the_inputs():
@@ -120,7 +120,7 @@ def test_known_constraints_tighten_the_bounds_and_are_not_added():
     _, added = model_with(network, bounds="lp", constraints=constraint)
     assert added.bounds.contains(sampled_range(network, BOX, constraints=constraint))
     assert lp_bounds(network, BOX).contains(added.bounds)
-    assert len(list(added.block.rows)) == added.record.rows
+    assert len(list(added.block.rows)) == added.summary.rows
 
 
 @pytest.mark.parametrize(

@@ -131,16 +131,16 @@ def test_saved_networks_come_back_exactly(tmp_path):
         (([[[1.0]]], [[0.0, 1.0]]), "W1 has 1 rows, but b1 has 2"),
         (([[1.0]], [[0.0]]), r"W1 has shape \(1,\)"),
         (([], []), "0 matrices"),
-        (([[[1.0]], [[1.0]]], [[0.0], [0.0]], (-1.0,)), "clip levels of layer 1"),
-        (([[[1.0]], [[1.0]]], [[0.0], [0.0]], (1.0, 2.0)), "clip has 2 entries"),
-        (([[[1.0]]], [[0.0]], (), 0.0, 0.0), "input_scale must be positive"),
-        (([[[1.0]]], [[0.0]], (), [0.0, 1.0]), r"input_shift has shape \(2,\)"),
+        (([[[1.0]], [[1.0]]], [[0.0], [0.0]], {"clip": (-1.0,)}), "clip levels of layer 1"),
+        (([[[1.0]], [[1.0]]], [[0.0], [0.0]], {"clip": (1.0, 2.0)}), "clip has 2 entries"),
+        (([[[1.0]]], [[0.0]], {"input_scale": 0.0}), "input_scale must be positive"),
+        (([[[1.0]]], [[0.0]], {"input_shift": [0.0, 1.0]}), r"input_shift has shape \(2,\)"),
         (([[["a"]]], [[0.0]]), "W1 is no array of numbers"),
     ],
 )
 def test_networks_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        ReluNetwork(*arguments)
+        ReluNetwork(*arguments[:2], **dict(*arguments[2:]))
 
 
 def test_inputs_of_another_length_are_refused():

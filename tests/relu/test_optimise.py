@@ -18,9 +18,10 @@ from collocode.relu.bounds import core_box, interval_bounds
 from collocode.relu.constraints import as_linear
 from collocode.relu.encodings import encode
 from collocode.relu.highs import load, solve_mip
-from collocode.relu.polish import objective, polish, walk
-from collocode.relu.split import split
-from collocode.relu.through_pyomo import solver_named
+from collocode.relu.local_search import local_search, region_optimum
+from collocode.relu.problem import OptimizationProblem
+from collocode.relu.pyomo_solvers import solver_named
+from collocode.relu.splitting import split_box
 
 from .nets import enumerated_maximum, random_network
 
@@ -89,7 +90,7 @@ def test_a_local_optimum_by_complementarities_claims_no_more():
     assert local.value == pytest.approx(best.value, abs=1e-4)  # from a good start
     assert local.bound >= best.value
     assert "local" in local.message
-    assert local.record.binaries == 0
+    assert local.summary.binaries == 0
     np.testing.assert_allclose(network(local.x), local.y)
 
 
@@ -193,22 +194,28 @@ def test_splitting_leaves_little_to_search():
     network = random_network(0, (2, 25, 25, 1))
     plain, split = (maximize(network, BOX, bounds=b) for b in ("lp", "split"))
     assert split.value == pytest.approx(plain.value, abs=1e-6)
-    assert split.record.binaries < plain.record.binaries / 2
+    assert split.summary.binaries < plain.summary.binaries / 2
 
 
 @pytest.mark.parametrize("clip", [None, 0.7])
 def test_polishing_finds_the_optimum_of_the_region(clip):
     network = random_network(5, (2, 6, 5, 1), clip)
-    box, cost = core_box(network, BOX), np.array([0.0, 0.0, 1.0])
+    problem = OptimizationProblem(
+        network=network,
+        box=core_box(network, BOX),
+        linear=as_linear(network, None),
+        cost=np.array([0.0, 0.0, 1.0]),
+        sense=-1,
+    )
     x = np.array([0.1, 0.2])
-    moved = polish(network, cost, box, as_linear(network, None), x)
-    assert objective(network, cost, moved) <= objective(network, cost, x)
+    moved = region_optimum(problem, x)
+    assert problem.value(moved) <= problem.value(x)
     for t in (0.25, 0.5, 0.75):  # linear in between: both are of one region
-        value = objective(network, cost, x + t * (moved - x))
-        ends = objective(network, cost, x), objective(network, cost, moved)
+        value = problem.value(x + t * (moved - x))
+        ends = problem.value(x), problem.value(moved)
         assert value == pytest.approx((1.0 - t) * ends[0] + t * ends[1], abs=1e-9)
-    walked = walk(network, cost, box, as_linear(network, None))
-    assert objective(network, cost, walked) <= objective(network, cost, moved) + 1e-9
+    walked = local_search(problem)
+    assert problem.value(walked) <= problem.value(moved) + 1e-9
 
 
 def test_scip_agrees():
@@ -256,7 +263,7 @@ def test_bad_settings_are_named(settings, message):
     given_box = settings.pop("box", BOX)
     with pytest.raises(InputError, match=message):
         maximize(random_network(0), given_box, **settings)
-    with pytest.raises(InputError, match="no argument 'speed'"):
+    with pytest.raises(InputError, match="no setting 'speed'"):
         minimize(random_network(0), BOX, speed=1)
 
 
@@ -286,7 +293,7 @@ def two_peaks_around_a_pit():
 )
 def test_bounds_that_hold_on_parts_only_are_enforced(encoding, x, status):
     network, box = two_peaks_around_a_pit(), np.array([[-1.0, 1.0]])
-    hull, bounds = split(network, box, as_linear(network, None), np.array([0.0, -1.0]), -2.0)
+    hull, bounds = split_box(network, box, as_linear(network, None), np.array([0.0, -1.0]), -2.0)
     np.testing.assert_allclose(hull, box)
     wide = [np.array([side]) for side in (-50.0, 50.0)]  # or the output's range would exclude 3
     bounds = replace(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collocode.errors import InputError, MissingDependency
-from collocode.relu import Surrogate, Training, interval_bounds, train
-from collocode.relu import penalties as terms
+from collocode.relu import Surrogate, TrainingSettings, interval_bounds, train
+from collocode.relu import regularisers as terms
 from tests.relu.nets import random_network
 
 jnp = pytest.importorskip("jax.numpy")
@@ -40,7 +40,7 @@ def unseen_error(network):
 
 
 def test_it_learns_a_piecewise_linear_function(samples):
-    found = train(*samples, (8,), Training(**{**QUICK, "epochs": 120}), BOX)
+    found = train(*samples, (8,), TrainingSettings(**{**QUICK, "epochs": 120}), BOX)
     assert unseen_error(found.network) < 0.05
     history = found.history
     assert history.train[-1] < 0.05 * history.train[0]
@@ -55,7 +55,7 @@ def test_it_learns_a_piecewise_linear_function(samples):
 
 
 def test_inputs_and_outputs_are_scaled_outside(samples):
-    network = train(*samples, (4,), Training(**QUICK), BOX).network
+    network = train(*samples, (4,), TrainingSettings(**QUICK), BOX).network
     np.testing.assert_allclose(network.input_shift, [1.0, 0.5])
     np.testing.assert_allclose(network.input_scale, [3.0, 0.5])
     np.testing.assert_allclose(network.output_shift, samples[1].mean(axis=0))
@@ -64,7 +64,7 @@ def test_inputs_and_outputs_are_scaled_outside(samples):
 
 def test_a_seed_decides_all(samples):
     one, same, other = (
-        train(*samples, (4,), Training(**QUICK, dropout=0.1, seed=s), BOX).network
+        train(*samples, (4,), TrainingSettings(**QUICK, dropout=0.1, seed=s), BOX).network
         for s in (1, 1, 2)
     )
     for a, b, c in zip(one.weights, same.weights, other.weights, strict=True):
@@ -73,7 +73,7 @@ def test_a_seed_decides_all(samples):
 
 
 @given(st.integers(0, 1000), st.sampled_from([None, 0.5]))
-def test_penalties_bound_as_interval_arithmetic_does(seed, clip):
+def test_regularisers_bound_as_interval_arithmetic_does(seed, clip):
     network = random_network(seed, (2, 5, 4, 1), clip)
     bounds = interval_bounds(network, [(-1.0, 1.0)] * 2)
     for k, (low, up) in enumerate(terms.ranges(np, layers_of(network), clip)):
@@ -83,14 +83,14 @@ def test_penalties_bound_as_interval_arithmetic_does(seed, clip):
 
 @pytest.mark.parametrize("clip", [None, 0.5])
 @pytest.mark.parametrize("name", ["big_m", "instability"])
-def test_gradients_of_penalties_against_differences(name, clip):
+def test_gradients_of_regularisers_against_differences(name, clip):
     import jax
 
     network = random_network(1, (2, 4, 3, 1))
     layers = layers_of(network)
-    penalty = getattr(terms, name)
+    regulariser = getattr(terms, name)
     with jax.enable_x64(True):
-        gradient = jax.grad(lambda W: penalty(jnp, [(W, layers[0][1]), *layers[1:]], clip))(
+        gradient = jax.grad(lambda W: regulariser(jnp, [(W, layers[0][1]), *layers[1:]], clip))(
             jnp.asarray(layers[0][0])
         )
         gradient = np.asarray(gradient)
@@ -98,7 +98,7 @@ def test_gradients_of_penalties_against_differences(name, clip):
         moved = [layers[0][0].copy() for _ in range(2)]
         moved[0][index] += 1e-6
         moved[1][index] -= 1e-6
-        up, down = (float(penalty(np, [(W, layers[0][1]), *layers[1:]], clip)) for W in moved)
+        up, down = (float(regulariser(np, [(W, layers[0][1]), *layers[1:]], clip)) for W in moved)
         assert gradient[index] == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-7)
 
 
@@ -120,7 +120,7 @@ def stable_and_big_m(network):
 
 def test_the_measures_do_what_they_are_for(samples):
     def trained(**more):
-        return train(*samples, (8, 8), Training(**QUICK, **more), BOX).network
+        return train(*samples, (8, 8), TrainingSettings(**QUICK, **more), BOX).network
 
     plain = trained()
     share, size = stable_and_big_m(plain)
@@ -141,7 +141,9 @@ def test_the_measures_do_what_they_are_for(samples):
 def test_training_stops_early(samples):
     # nothing can be learnt from noise: the validation error soon is as good as it gets
     y = np.random.default_rng(1).standard_normal((400, 1))
-    found = train(samples[0], y, (8,), Training(epochs=400, rate=1e-2, batch=50, patience=0.1))
+    found = train(
+        samples[0], y, (8,), TrainingSettings(epochs=400, rate=1e-2, batch=50, patience=0.1)
+    )
     assert found.history.epoch[-1] < 400
     assert found.history.best < len(found.history.epoch) - 1
 
@@ -152,7 +154,7 @@ def test_one_output_and_progress(samples):
         samples[0],
         samples[1][:, 0],
         (4,),
-        Training(epochs=3, batch=None, validation=0.0),
+        TrainingSettings(epochs=3, batch=None, validation=0.0),
         on_check=lambda epoch, error: seen.append((epoch, error)),
     )
     assert found.network.sizes == (2, 4, 1)
@@ -174,7 +176,7 @@ def test_one_output_and_progress(samples):
 )
 def test_bad_settings(change, message):
     with pytest.raises(InputError, match=message):
-        Training(**change)
+        TrainingSettings(**change)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,12 @@ def test_bad_settings(change, message):
         ([[0.0], [0.0]], [0.0, 1.0], {}, "input 0 has no range"),
         ([[0.0], [3.0]], [0.0, 1.0], {"box": [(0.0, 1.0)]}, "input 0 lie outside the box"),
         ([[0.0], [1.0]], [0.0, 1.0], {"box": [(0.0, np.inf)]}, r"the box must be \(1, 2\) finite"),
-        ([[0.0], [1.0]], [0.0, 1e9], {"training": Training(8, rate=1e30)}, "training diverged"),
+        (
+            [[0.0], [1.0]],
+            [0.0, 1e9],
+            {"settings": TrainingSettings(epochs=8, rate=1e30)},
+            "training diverged",
+        ),
     ],
 )
 def test_bad_samples(x, y, more, message):
@@ -204,7 +211,7 @@ def test_without_jax_the_extra_is_named(samples, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependency, match=r"needs optax; run: pip install 'collocode\[learn"):
-        train(*samples, (4,), Training(epochs=1))
+        train(*samples, (4,), TrainingSettings(epochs=1))
 
 
 def test_a_surrogate_draws_trains_and_refuses():
@@ -212,7 +219,7 @@ def test_a_surrogate_draws_trains_and_refuses():
         BOX,
         bowl,
         hidden=(4,),
-        training=Training(**QUICK),
+        training=TrainingSettings(**QUICK),
         samples=200,
         outputs=("a", "b"),
     )

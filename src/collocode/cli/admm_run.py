@@ -13,11 +13,11 @@ from rich.text import Text
 
 from ..coordination.admm import Agreement, admm
 from ..coordination.consensus import ADMMRules
-from ..coordination.history import rows_of
+from ..coordination.history import Row
 from ..coordination.state import Ending
 from ..errors import InputError
+from ..files import plain
 from ..model.losses import L1
-from ..results.store import plain
 from .admm_checkpoint import CHECKPOINT, checkpoint_in, finish_checkpoint, kept_in
 from .admm_live import table_of, watching
 from .choices import Choices, Task, task_of
@@ -131,7 +131,7 @@ def parse_batches(text: str) -> int | list[list[str]]:
 
 def print_agreement(console: Console, found: Agreement) -> None:
     """Print some iterations, how they ended, and what it took."""
-    rows = rows_of(found.history.reset_index().to_dict("list"))
+    rows = [Row(**row) for row in found.history.reset_index().to_dict("records")]
     if rows:
         picked = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).round().astype(int))
         console.print()

@@ -12,7 +12,7 @@ from rich.text import Text
 
 import collocode
 
-from ..results.store import plain
+from ..files import plain
 from .terminal import plain_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def make_report(
 ) -> dict[str, Any]:
     """Return the report as plain values; ``files`` is left to whoever writes them."""
     found, network, surrogate = run.found, run.network, run.surrogate
-    big_m = np.array(found.record.big_m or (0.0,))
+    big_m = np.array(found.summary.big_m or (0.0,))
     report = {
         "format": FORMAT,
         "collocode": collocode.__version__,
@@ -61,16 +61,16 @@ def make_report(
             "complete": found.bounds.complete,
             "programs": found.bounds.programs,
             "seconds": found.tightening_seconds,
-            "units": found.record.units,
-            "stable_share": 1.0 - found.record.units["undecided"] / max(1, network.units),
+            "units": found.summary.units,
+            "stable_share": 1.0 - found.summary.units["undecided"] / max(1, network.units),
             "big_m_mean": float(big_m.mean()),
             "big_m_largest": float(big_m.max()),
         },
         "encoding": {
-            "name": found.record.encoding,
-            "columns": found.record.columns,
-            "binaries": found.record.binaries,
-            "rows": found.record.rows,
+            "name": found.summary.encoding,
+            "columns": found.summary.columns,
+            "binaries": found.summary.binaries,
+            "rows": found.summary.rows,
         },
         "result": {
             "solved": found.success,
@@ -98,7 +98,7 @@ def _training(run: Run) -> dict[str, Any] | None:
         return None
     history = run.trained.history
     return {
-        **vars(run.trained.training),
+        **vars(run.trained.settings),
         "epochs_run": int(history.epoch[-1]),
         "validation": float(history.validation[history.best]),
         "seconds": run.trained.seconds,

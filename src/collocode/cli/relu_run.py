@@ -16,14 +16,14 @@ from ..errors import FileError, InputError
 from ..relu import (
     OptimumResult,
     ReluNetwork,
-    Samples,
     Surrogate,
-    Trained,
-    Training,
+    SurrogateSamples,
+    TrainingResult,
+    TrainingSettings,
     maximize,
     minimize,
 )
-from ..relu.indicators import SurrogateError, count_regions, surrogate_error
+from ..relu.analyse import SurrogateError, count_regions, surrogate_error
 from ..results.status import Termination
 from .folder import Folder, Writer
 from .model_file import load_model
@@ -76,8 +76,8 @@ class Run:
 
     surrogate: Surrogate
     network: ReluNetwork
-    trained: Trained | None
-    samples: Samples | None
+    trained: TrainingResult | None
+    samples: SurrogateSamples | None
     error: SurrogateError | None
     found: OptimumResult
     regions: Any
@@ -195,8 +195,8 @@ def _box(text: str) -> np.ndarray:
     return np.array(pairs)
 
 
-def _training(base: Training, given: Sequence[str]) -> Training:
-    known = {setting.name: setting for setting in settings_of(Training)}
+def _training(base: TrainingSettings, given: Sequence[str]) -> TrainingSettings:
+    known = {setting.name: setting for setting in settings_of(TrainingSettings)}
     changes = {}
     for name, text in split_pairs(given, "--train"):
         if name not in known:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from .consensus import Consensus, Residuals
@@ -92,12 +91,3 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
     """Return the history as a table, one row an iteration."""
     frame = pd.DataFrame([asdict(row) for row in rows], columns=list(Row.__dataclass_fields__))
     return frame.set_index("iteration")
-
-
-def rows_of(frame: dict[str, list[object]]) -> tuple[Row, ...]:
-    """Return rows from columns, as a checkpoint keeps them; None stands for NaN."""
-    names = list(Row.__dataclass_fields__)
-    return tuple(
-        Row(**{n: np.nan if v is None else v for n, v in zip(names, values, strict=True)})  # type: ignore[arg-type]
-        for values in zip(*(frame[name] for name in names), strict=True)
-    )

@@ -18,8 +18,8 @@ from pathlib import Path
 import casadi as ca
 
 from ..errors import FileError
+from ..files import read_bytes, replacing, write_text
 from ..transcription.nlp import NLP
-from .files import read_bytes, replacing
 
 LARGEST = 2**31  # bytes
 _C_OPTIONS = {"with_header": False, "verbose": False, "casadi_int": "long long int"}
@@ -93,5 +93,4 @@ def write_c(functions: Sequence[ca.Function] | Mapping[str, ca.Function], path: 
         generator.add(function)
     # CasADi adds an offset to a null pointer where a mapped argument is empty; GCC 14 refuses that
     code = re.sub(r"\b0\+ ?i\*0\b", "0", generator.dump())
-    with replacing(target) as (aside,):
-        aside.write_text(code, encoding="utf-8")
+    write_text(target, code)

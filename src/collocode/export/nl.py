@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import replacing
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
-from .files import replacing
 from .operations import pyomo_environ
 from .pyomo_model import PyomoExport, to_pyomo
 from .pyomo_values import bound_multipliers

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CollocodeError, FileError
+from ..files import read_bytes
 from ..model.activations import ACTIVATIONS
 from ..model.network import MLP
 from ..results.model import TrainedNetwork
-from .files import read_bytes
 from .onnx import activation_nodes, onnx_package
 
 Array = NDArray[np.float64]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import replacing
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
-from .files import replacing
 from .pyomo_model import to_pyomo
 from .rewrite import EXP_ONLY
 

@@ -229,8 +229,18 @@ LOSSES: dict[str, type[ResidualLoss]] = {
 
 
 def describe_loss(loss: Loss) -> dict[str, Any]:
-    """Return a loss as JSON knows it."""
-    name = next(name for name, kind in LOSSES.items() if type(loss) is kind)
+    """Return a loss as JSON knows it.
+
+    Raises
+    ------
+    InputError
+        A loss of somebody's own.
+    """
+    name = next((name for name, kind in LOSSES.items() if type(loss) is kind), None)
+    if name is None:
+        raise InputError(
+            f"{loss!r} cannot be saved; of losses, {', '.join(k.__name__ for k in LOSSES.values())} can."
+        )
     plain = asdict(loss)  # type: ignore[call-overload]
     if isinstance(plain["sigma"], Mapping):
         plain["sigma"] = dict(plain["sigma"])

@@ -269,6 +269,11 @@ class Problem:
         table = np.vstack([e.values for e in self.experiments])
         return {name: float(np.nanstd(table[:, j])) for j, name in enumerate(self.outputs)}
 
+    @property
+    def sigma(self) -> dict[str, float]:
+        """What the loss divides the residuals of every output by."""
+        return {name: self.loss.sigma_of(name, self.spread[name]) for name in self.outputs}
+
     @cached_property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..relu import ReluNetwork, Surrogate, Trained, planar_regions
+from ..relu import ReluNetwork, Surrogate, TrainingResult, planar_regions
 from ..relu.regions import PlanarRegions
 from . import style
 
@@ -113,7 +113,7 @@ def _panel(
 
 
 @style.styled
-def training_curve(trained: Trained) -> Figure:
+def training_curve(trained: TrainingResult) -> Figure:
     """Draw errors and penalties of a training over its epochs; the kept iterate is marked."""
     history = trained.history
     figure = style.new_figure(6.0, 3.8)

@@ -5,55 +5,38 @@
 variables; `train` makes networks that are cheap to optimize over, `analyse` tells how cheap.
 """
 
-from .analyse import Analysis, analyse
-from .bounds import Bounds, interval_bounds, sampled_range
-from .embed import Embedded, embed
-from .encodings import ENCODINGS
-from .highs import MipProgress
-from .indicators import BoundFacts, RegionCounts, SurrogateError
-from .network import ReluNetwork
-from .optimise import maximize, minimize
-from .proof import proved_bounds
-from .record import Record
-from .regions import PlanarRegions, planar_regions, sampled_regions, segment_breaks
-from .result import OptimumResult
-from .scaling import scaled, scaled_bounds
-from .split import split_bounds
-from .surrogate import Samples, Surrogate
-from .tighten import lp_bounds
-from .train import History, Trained, Training, train
-
-__all__ = [
-    "ENCODINGS",
-    "Analysis",
-    "BoundFacts",
-    "Bounds",
-    "Embedded",
-    "History",
-    "MipProgress",
-    "OptimumResult",
-    "PlanarRegions",
-    "Record",
-    "RegionCounts",
-    "ReluNetwork",
-    "Samples",
-    "Surrogate",
-    "SurrogateError",
-    "Trained",
-    "Training",
-    "analyse",
-    "embed",
-    "interval_bounds",
-    "lp_bounds",
-    "maximize",
-    "minimize",
-    "planar_regions",
-    "proved_bounds",
-    "sampled_range",
-    "sampled_regions",
-    "scaled",
-    "scaled_bounds",
-    "segment_breaks",
-    "split_bounds",
-    "train",
-]
+from .analyse import Analysis as Analysis
+from .analyse import BoundFacts as BoundFacts
+from .analyse import RegionCounts as RegionCounts
+from .analyse import SurrogateError as SurrogateError
+from .analyse import analyse as analyse
+from .analyse import count_regions as count_regions
+from .analyse import surrogate_error as surrogate_error
+from .bounds import Bounds as Bounds
+from .bounds import interval_bounds as interval_bounds
+from .bounds import scaled as scaled
+from .bounds import scaled_bounds as scaled_bounds
+from .constraints import sampled_range as sampled_range
+from .embed import Embedded as Embedded
+from .embed import embed as embed
+from .encodings import ENCODINGS as ENCODINGS
+from .highs import MipProgress as MipProgress
+from .mip import EncodingSummary as EncodingSummary
+from .network import ReluNetwork as ReluNetwork
+from .optimise import maximize as maximize
+from .optimise import minimize as minimize
+from .problem import OptimizationSettings as OptimizationSettings
+from .problem import OptimumResult as OptimumResult
+from .regions import PlanarRegions as PlanarRegions
+from .regions import planar_regions as planar_regions
+from .regions import sampled_regions as sampled_regions
+from .regions import segment_breaks as segment_breaks
+from .splitting import split_bounds as split_bounds
+from .surrogate import Surrogate as Surrogate
+from .surrogate import SurrogateSamples as SurrogateSamples
+from .tighten import lp_bounds as lp_bounds
+from .tighten import proved_bounds as proved_bounds
+from .train import TrainingHistory as TrainingHistory
+from .train import TrainingResult as TrainingResult
+from .train import TrainingSettings as TrainingSettings
+from .train import train as train

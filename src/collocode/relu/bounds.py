@@ -3,15 +3,22 @@ r"""Ranges of pre-activations: what every encoding of a ReLU network is built fr
 .. math:: L_l = W_l^+ \underline v_{l-1} + W_l^- \overline v_{l-1} + b_l \le a_l \le
           W_l^+ \overline v_{l-1} + W_l^- \underline v_{l-1} + b_l = U_l
 
-Interval arithmetic (above) costs one pass; `collocode.relu.tighten` solves linear programs for
-better ones; sampling gives the ranges that are really reached, from inside.
+Interval arithmetic (above) costs one pass, `collocode.relu.tighten` solves linear programs for better
+ones.  Ranges also say how to scale a network by positive homogeneity: the same function, other
+numbers inside,
+
+.. math:: W_l \leftarrow S_l W_l S_{l-1}^{-1},\quad b_l \leftarrow S_l b_l,\quad
+          c_l \leftarrow S_l c_l,\qquad S_l = \mathrm{diag}(s_l) > 0
+
+because min(max(s a, 0), s c) = s min(max(a, 0), c) for s > 0.  With s = 1/max(|L|, |U|) every
+hidden big-M is at most one.  It is a diagonal change of variables: the LP relaxation's optimum does
+not change, only what tolerances, presolve and branching make of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +36,7 @@ class Bounds:
 
     Attributes
     ----------
-    lower, upper : one array a layer; the last is the output before its scale and shift.
+    lower, upper : one array per layer; the last is the output before its scale and shift.
     kind : where they come from: ``interval``, ``lp``, ``sampled``, ``given``.
     seconds : time spent on them.
     complete : False if a time budget ended the tightening early (the bounds are valid all the same).
@@ -45,6 +52,7 @@ class Bounds:
 
     lower: tuple[Array, ...]
     upper: tuple[Array, ...]
+    _: KW_ONLY
     kind: str = "given"
     seconds: float = 0.0
     complete: bool = True
@@ -89,6 +97,14 @@ class Bounds:
             state[low >= level] = SATURATED
             found.append(state)
         return found
+
+    def big_m(self, network: ReluNetwork) -> Array:
+        """Return max(|L|, |U|) of the undecided hidden units, layer by layer."""
+        sides = zip(self.lower, self.upper, self.stable(network), strict=False)
+        sizes = (
+            np.maximum(np.abs(low), np.abs(up))[state == UNDECIDED] for low, up, state in sides
+        )
+        return np.concatenate([np.zeros(0), *sizes])
 
     def activations(self, network: ReluNetwork, layer: int) -> tuple[Array, Array]:
         """Return the range of the unit values v of hidden layer ``layer`` (from 0)."""
@@ -184,12 +200,7 @@ def interval_bounds(network: ReluNetwork, box: ArrayLike) -> Bounds:
 
     Parameters
     ----------
-    box : (inputs, 2) lower and upper bounds of the inputs.
-
-    Raises
-    ------
-    InputError
-        An unbounded input.
+    box : (inputs, 2) lower and upper bounds of the inputs, all finite.
 
     Examples
     --------
@@ -205,41 +216,7 @@ def interval_bounds(network: ReluNetwork, box: ArrayLike) -> Bounds:
         upper.append(up)
         if layer < len(network.clip):
             low, up = network.activated(low, layer), network.activated(up, layer)
-    return Bounds(tuple(lower), tuple(upper), "interval")
-
-
-def sampled_range(
-    network: ReluNetwork,
-    box: ArrayLike,
-    samples: int = 10_000,
-    seed: int = 0,
-    constraints: Any = None,
-) -> Bounds:
-    """Return the range that the pre-activations reach at random inputs: bounds from inside.
-
-    Parameters
-    ----------
-    samples : points of the box, see `sample_box`.
-    constraints : linear constraints on the inputs; points that violate them are left out.
-
-    Raises
-    ------
-    InputError
-        An unbounded input; no sample satisfies the constraints.
-    """
-    from .constraints import as_linear
-
-    points = sample_box(as_box(network, box), samples, seed)
-    points = points[as_linear(network, constraints).satisfied(network, points)]
-    if not len(points):
-        raise InputError(
-            f"none of {samples} random inputs satisfies the constraints; give more samples, or "
-            "looser constraints."
-        )
-    reached = network.pre_activations(points)
-    return Bounds(
-        tuple(a.min(axis=0) for a in reached), tuple(a.max(axis=0) for a in reached), "sampled"
-    )
+    return Bounds(tuple(lower), tuple(upper), kind="interval")
 
 
 def sample_box(box: Array, samples: int, seed: int) -> Array:
@@ -249,8 +226,74 @@ def sample_box(box: Array, samples: int, seed: int) -> Array:
     return box[:, 0] + unit * (box[:, 1] - box[:, 0])
 
 
-def describe(states: Sequence[Array]) -> dict[str, int]:
+def count_states(states: Sequence[Array]) -> dict[str, int]:
     """Count what `Bounds.stable` found: off, on, saturated, undecided."""
     flat = np.concatenate([np.zeros(0, int), *states])
     names = {"off": OFF, "on": ON, "saturated": SATURATED, "undecided": UNDECIDED}
     return {name: int((flat == code).sum()) for name, code in names.items()}
+
+
+def scale_factors(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> list[Array]:
+    """Return the s_l of every hidden layer: 1/max(|L|, |U|) by neuron, or of the layer's largest.
+
+    A unit whose range is the single point 0 keeps the factor 1.
+
+    Raises
+    ------
+    InputError
+        Another ``per``; bounds of another shape, or infinite.
+    """
+    if per not in ("neuron", "layer"):
+        raise InputError(f"per must be 'neuron' or 'layer', not {per!r}.")
+    bounds.check(network)
+    found = []
+    for low, up in zip(bounds.lower[:-1], bounds.upper[:-1], strict=True):
+        size = np.maximum(np.abs(low), np.abs(up))
+        if not np.isfinite(size).all():
+            raise InputError("bounds for scaling must be finite; use interval_bounds or lp_bounds.")
+        if per == "layer":
+            size = np.full_like(size, size.max())
+        found.append(1.0 / np.where(size > 0.0, size, 1.0))
+    return found
+
+
+def scaled(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> ReluNetwork:
+    """Return an equal network whose pre-activations are within [-1, 1] where bounds say so.
+
+    Parameters
+    ----------
+    bounds : proved ranges, as `interval_bounds` or `lp_bounds` return them.
+    per : ``neuron`` (one factor each) or ``layer`` (one for all units of a layer).
+
+    Raises
+    ------
+    InputError
+        See `scale_factors`.
+
+    Examples
+    --------
+    >>> absolute = ReluNetwork(([[4.0], [-4.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
+    >>> other = scaled(absolute, interval_bounds(absolute, [(-2.0, 1.0)]))
+    >>> other.weights[0].ravel(), other([-2.0]), absolute([-2.0])
+    (array([ 0.5, -0.5]), array([8.]), array([8.]))
+    """
+    s = scale_factors(network, bounds, per)
+    before = [np.ones(network.inputs), *s]
+    after = [*s, np.ones(network.outputs)]
+    layers = range(len(network.weights))
+    return replace(
+        network,
+        weights=tuple(after[k][:, None] * network.weights[k] / before[k] for k in layers),
+        biases=tuple(after[k] * network.biases[k] for k in layers),
+        clip=tuple(None if level is None else s[k] * level for k, level in enumerate(network.clip)),
+    )
+
+
+def scaled_bounds(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> Bounds:
+    """Return what the bounds of ``network`` become for ``scaled(network, bounds, per)``."""
+    s = [*scale_factors(network, bounds, per), np.ones(network.outputs)]
+    return replace(
+        bounds,
+        lower=tuple(f * low for f, low in zip(s, bounds.lower, strict=True)),
+        upper=tuple(f * up for f, up in zip(s, bounds.upper, strict=True)),
+    )

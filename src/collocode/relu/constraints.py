@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from ..errors import InputError, listed
-from .bounds import affine_range, as_box
+from .bounds import Bounds, affine_range, as_box, sample_box
 from .network import ReluNetwork
 
 Array = NDArray[np.float64]
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """lower <= A [x; y] <= upper, one row a constraint, in the user's units.
+    """lower <= A [x; y] <= upper, one row per constraint, in the user's units.
 
     Attributes
     ----------
@@ -64,8 +64,8 @@ def as_linear(network: ReluNetwork, constraints: Any) -> Linear:
     Parameters
     ----------
     constraints : None; an object with ``A``, ``lb``, ``ub`` as `scipy.optimize.LinearConstraint`; a
-        tuple (A, lower, upper); or a list of these.  A has one column an input, or one an input
-        and then one an output.
+        tuple (A, lower, upper); or a list of these.  A has one column per input, or one per input
+        and then one per output.
 
     Raises
     ------
@@ -164,3 +164,34 @@ def _least_violated(A: Array, ours: Linear, low: Array, up: Array, slack: Array)
     found = linprog(cost, np.vstack(blocks), np.concatenate(sides), bounds=limits)
     excess = found.x[n:] if found.x is not None else np.zeros(rows)
     return [ours.names[row] for row in np.flatnonzero(excess > slack + 1e-7 * np.abs(excess))]
+
+
+def sampled_range(
+    network: ReluNetwork,
+    box: ArrayLike,
+    samples: int = 10_000,
+    seed: int = 0,
+    constraints: Any = None,
+) -> Bounds:
+    """Return the range that the pre-activations reach at random inputs: bounds from inside.
+
+    Parameters
+    ----------
+    samples : points of the box, see `sample_box`.
+    constraints : linear constraints on the inputs; points that violate them are left out.
+
+    Raises
+    ------
+    InputError
+        An unbounded input; no sample satisfies the constraints.
+    """
+    points = sample_box(as_box(network, box), samples, seed)
+    points = points[as_linear(network, constraints).satisfied(network, points)]
+    if not len(points):
+        raise InputError(
+            f"none of {samples} random inputs satisfies the constraints; give more samples, or "
+            "looser constraints."
+        )
+    reached = network.pre_activations(points)
+    low, up = (tuple(side(a, axis=0) for a in reached) for side in (np.min, np.max))
+    return Bounds(low, up, kind="sampled")

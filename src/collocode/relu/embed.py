@@ -1,4 +1,4 @@
-r"""A network inside a Pyomo model: one verb, the outputs and a record of what was added.
+r"""A network inside a Pyomo model: one verb, the outputs and a summary of what was added.
 
 >>> import pyomo.environ as pyo
 >>> model = pyo.ConcreteModel()
@@ -7,7 +7,7 @@ r"""A network inside a Pyomo model: one verb, the outputs and a record of what w
 >>> added = embed(model, absolute, [model.x])
 >>> model.largest = pyo.Objective(expr=added.outputs[0], sense=pyo.maximize)
 >>> done = pyo.SolverFactory("highs").solve(model)
->>> model.x.value, len(added.binaries), added.record.units["undecided"]
+>>> model.x.value, len(added.binaries), added.summary.units["undecided"]
 (-2.0, 2, 2)
 """
 
@@ -23,11 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..export.operations import pyomo_environ
 from .bounds import Bounds, as_box, core_box
-from .encodings import ENCODINGS, encode, values_at
+from .encodings import check_encoding, encode, mip_start
+from .mip import EncodingSummary, MixedIntegerProgram, summarise
 from .network import ReluNetwork
-from .program import Program
-from .proof import proved_bounds
-from .record import Record, record_of
+from .tighten import proved_bounds
 
 Array = NDArray[np.float64]
 
@@ -40,14 +39,14 @@ class Embedded:
     ----------
     outputs : (outputs,) Pyomo variables, in the user's units.
     binaries : the binary variables.
-    record : what was added.
+    summary : what was added.
     block : the Pyomo block that holds it: variables ``u`` (inside) and ``y`` (outputs).
     bounds : the bounds that were used.
     """
 
     outputs: tuple[Any, ...]
     binaries: tuple[Any, ...]
-    record: Record
+    summary: EncodingSummary
     block: Any
     bounds: Bounds
 
@@ -78,7 +77,7 @@ def embed(
     box : (inputs, 2) range to which the inputs are held; by default that of the variables.
     constraints : linear constraints (see `as_linear`) **that the model has anyway**; they make the
         bounds tighter and are not added to the model.
-    partitions : groups of inputs a unit, of the encoding ``partition``.
+    partitions : groups of inputs per unit, of the encoding ``partition``.
     time_budget, workers : of the bounds.
 
     Raises
@@ -137,27 +136,13 @@ def write_network(
     )
 
     def start(point: Array) -> None:
-        for j, value in zip(*values_at(program, network.core(), x, y, point), strict=True):
+        for j, value in zip(*mip_start(program, network.core(), x, y, point), strict=True):
             columns[j].value = float(value)
 
     outputs = tuple(block.y[i] for i in range(network.outputs))
     binaries = tuple(columns[j] for j in program.binaries())
-    record = record_of(network, program, encoding, bounds)
-    return Embedded(outputs, binaries, record, block, bounds), start
-
-
-def check_encoding(encoding: str, partitions: int) -> None:
-    """Refuse unknown encodings and numbers of partitions.
-
-    Raises
-    ------
-    InputError
-        Naming what there is.
-    """
-    if encoding not in ENCODINGS:
-        raise InputError(f"unknown encoding {encoding!r}; choose from {', '.join(ENCODINGS)}.")
-    if int(partitions) != partitions or partitions < 1:
-        raise InputError(f"partitions must be a positive integer, not {partitions}.")
+    summary = summarise(network, program, encoding, bounds)
+    return Embedded(outputs, binaries, summary, block, bounds), start
 
 
 def _box_of(inputs: list[Any]) -> Array:
@@ -168,7 +153,7 @@ def _box_of(inputs: list[Any]) -> Array:
     return np.array([[-np.inf if s is None else s for s in pair] for pair in found], dtype=float)
 
 
-def _write(pyo: Any, block: Any, program: Program) -> list[Any]:
+def _write(pyo: Any, block: Any, program: MixedIntegerProgram) -> list[Any]:
     """Write columns and rows into a block; return the Pyomo variables in order."""
     arrays = program.arrays()
     low, up = arrays.lower.tolist(), arrays.upper.tolist()

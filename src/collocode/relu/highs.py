@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency
-from .program import Arrays, Index
+from .mip import Index, MipArrays
 
 Array = NDArray[np.float64]
 OnProgress = Callable[["MipProgress"], Any]
@@ -59,7 +59,7 @@ def _silent(highspy: Any) -> Any:
     return highs
 
 
-def load(arrays: Arrays, cost: Array, integer: bool, options: Mapping[str, Any]) -> Any:
+def load(arrays: MipArrays, cost: Array, integer: bool, options: Mapping[str, Any]) -> Any:
     """Return a Highs instance that holds: minimise cost·u over a program.
 
     Raises
@@ -102,7 +102,7 @@ class DualBounds:
     early stop can make it wrong (Neumaier & Shcherbina, Math. Program. 99, 2004).
     """
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: MipArrays) -> None:
         options = {"presolve": "off", "solver": "simplex", "simplex_strategy": 4, "threads": 1}
         self._arrays = arrays
         self._transposed = arrays.A.T.tocsr()
@@ -137,12 +137,9 @@ class MipAnswer:
     """What branch and bound returned: ``status`` is HiGHS' word, ``x`` None without a point."""
 
     x: Array | None
-    objective: float
     bound: float
     nodes: int
-    iterations: int
     status: str
-    interrupted: bool
 
 
 def solve_mip(
@@ -172,13 +169,10 @@ def solve_mip(
     if not len(highs.getLp().integrality_):  # an LP has no such entry
         bound = info.objective_function_value if status == "Optimal" else -np.inf
     return MipAnswer(
-        np.asarray(solution.col_value) if feasible else None,
-        info.objective_function_value if feasible else np.inf,
-        bound,
-        max(int(info.mip_node_count), 0),
-        int(info.simplex_iteration_count),
-        status,
-        stop is not None and stop(),
+        x=np.asarray(solution.col_value) if feasible else None,
+        bound=bound,
+        nodes=max(int(info.mip_node_count), 0),
+        status=status,
     )
 
 
@@ -212,7 +206,7 @@ def _listen(highs: Any, on_progress: OnProgress | None, stop: Callable[[], bool]
                 highs.startCallback(kind)
 
 
-def relaxation_bound(arrays: Arrays, cost: Array) -> float:
+def relaxation_bound(arrays: MipArrays, cost: Array) -> float:
     """Return the optimum of the LP relaxation of min cost·u, inf if it is infeasible."""
     highs = load(arrays, cost, False, {"threads": 1})
     highs.run()

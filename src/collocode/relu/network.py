@@ -1,17 +1,13 @@
-r"""Trained ReLU networks, plain or clipped, as frozen arrays.
+"""Trained ReLU networks, plain or clipped, as frozen arrays.
 
-.. math:: v_0 = (x - m)/s,\quad a_l = W_l v_{l-1} + b_l,\quad
-          v_l = \min(\max(a_l, 0), c_l),\quad y = m_y + s_y\,a_L
-
-The affine maps outside (``input_shift`` m, ``input_scale`` s, ``output_shift``, ``output_scale``)
-keep the numbers inside near one, where tolerances of MIP solvers mean what they say.  A clip level
-c_l of infinity is an ordinary ReLU.
+The affine maps outside (``input_shift``, ...) keep the numbers inside near one, where tolerances of
+MIP solvers mean what they say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..export.onnx_read import read_onnx
+from ..files import Schema
 from ..model.network import MLP
-from .checks import finite_array, spread
+from . import readers
+from .readers import broadcast_vector, finite_array
 
 Array = NDArray[np.float64]
+RELU_NETWORK = Schema("relu network", 1, "a ReLU network", largest=2**28)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,8 +34,8 @@ class ReluNetwork:
 
     Parameters
     ----------
-    weights : one (rows, columns) array a layer, read-out included.
-    biases : one (rows,) array a layer.
+    weights : one (rows, columns) array per layer, read-out included.
+    biases : one (rows,) array per layer.
     clip : for every hidden layer the upper levels (rows,), a number for all its units, or None;
         ``inf`` is a plain ReLU.  Empty: no layer is clipped.
     input_shift, input_scale : (inputs,) or a number; the network sees (x - shift)/scale.
@@ -57,6 +57,7 @@ class ReluNetwork:
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
+    _: KW_ONLY
     clip: tuple[Array | None, ...] = ()
     input_shift: Array = 0.0  # type: ignore[assignment]
     input_scale: Array = 1.0  # type: ignore[assignment]
@@ -83,13 +84,13 @@ class ReluNetwork:
         object.__setattr__(self, "clip", self._levels())
         for name, size in (("input", self.inputs), ("output", self.outputs)):
             for part in ("shift", "scale"):
-                value = spread(getattr(self, f"{name}_{part}"), f"{name}_{part}", size)
+                value = broadcast_vector(getattr(self, f"{name}_{part}"), f"{name}_{part}", size)
                 object.__setattr__(self, f"{name}_{part}", value)
             if (getattr(self, f"{name}_scale") <= 0.0).any():
                 raise InputError(f"{name}_scale must be positive in every entry.")
 
     def _levels(self) -> tuple[Array | None, ...]:
-        hidden = [len(b) for b in self.biases[:-1]]
+        hidden = self.sizes[1:-1]
         given = tuple(self.clip) or (None,) * len(hidden)
         if len(given) != len(hidden):
             raise InputError(
@@ -100,7 +101,7 @@ class ReluNetwork:
             if level is None:
                 levels.append(None)
                 continue
-            values = spread(level, f"the clip of layer {i}", width, finite=False)
+            values = broadcast_vector(level, f"the clip of layer {i}", width, finite=False)
             if not (values > 0.0).all():  # catches NaN too
                 raise InputError(
                     f"the clip levels of layer {i} must be positive (inf for a plain ReLU)."
@@ -138,13 +139,7 @@ class ReluNetwork:
         return f"ReluNetwork{self.sizes}" + (" with clipped units" if self.clipped else "")
 
     def __call__(self, x: ArrayLike) -> Array:
-        """Evaluate at x, (inputs,) or (samples, inputs); returns (outputs,) or (samples, outputs).
-
-        Raises
-        ------
-        InputError
-            Another shape.
-        """
+        """Evaluate at x, (inputs,) or (samples, inputs); returns (outputs,) or (samples, outputs)."""
         return self.output_shift + self.output_scale * self.pre_activations(x)[-1]
 
     def pre_activations(self, x: ArrayLike) -> list[Array]:
@@ -153,7 +148,7 @@ class ReluNetwork:
         Raises
         ------
         InputError
-            x has another shape.
+            Another shape.
         """
         v = np.asarray(x, dtype=float)
         if v.ndim not in (1, 2) or v.shape[-1] != self.inputs:
@@ -182,28 +177,52 @@ class ReluNetwork:
 
     def core(self) -> ReluNetwork:
         """Return the network between its affine maps: scales one, shifts zero."""
-        return ReluNetwork(self.weights, self.biases, self.clip)
+        return ReluNetwork(self.weights, self.biases, clip=self.clip)
 
     def with_clip(self, level: float | Sequence[ArrayLike | None] | None) -> ReluNetwork:
-        """Return the same weights with other clip levels: one number for all, or one a layer."""
-        if level is None or isinstance(level, int | float):
-            levels: Any = (level,) * (len(self.weights) - 1)
-        else:
-            levels = tuple(level)
+        """Return the same weights with other clip levels: one number for all, or one per layer."""
+        alike = level is None or isinstance(level, int | float)
+        levels: Any = (level,) * len(self.clip) if alike else tuple(level)  # type: ignore[arg-type]
         return replace(self, clip=levels)
 
     @classmethod
     def from_mlp(cls, network: MLP, theta: ArrayLike) -> ReluNetwork:
-        """Read an `MLP` with activation ``relu`` and its weight vector.
+        """Read an `MLP` with activation ``relu`` and its weights; others raise an `InputError`."""
+        if network.activation != "relu" and len(network.sizes) > 2:
+            raise InputError(
+                f"the activation is {network.activation!r}; only 'relu' has the piecewise linear form "
+                "that the encodings need."
+            )
+        weights, biases = map(list, zip(*network.matrices(theta), strict=True))
+        factors = np.asarray(network.output_scale or 1.0)
+        if (factors <= 0.0).any():  # an affine map outside has positive factors; these go inside
+            weights[-1], biases[-1] = (factors * weights[-1].T).T, factors * biases[-1]
+            factors = np.asarray(1.0)
+        scale = np.asarray(network.scale or 1.0)
+        weights[0] = weights[0] * np.sign(scale)
+        return cls(
+            tuple(weights),
+            tuple(biases),
+            input_shift=np.asarray(network.shift or 0.0),
+            input_scale=np.abs(scale),
+            output_scale=factors,
+        )
+
+    def to_mlp(self) -> tuple[MLP, Array]:
+        """Return an equal `MLP` and its weight vector (the output shift goes into the last bias).
 
         Raises
         ------
         InputError
-            Another activation, or weights that do not fit.
+            Clipped units, which an `MLP` does not have.
         """
-        from .readers import from_mlp
-
-        return from_mlp(network, theta)
+        if self.clipped:
+            raise InputError("an MLP has no clipped units; keep this network as a ReluNetwork.")
+        mlp = MLP(self.sizes, "relu").normalised(
+            self.input_shift, self.input_scale, self.output_scale
+        )
+        last = self.biases[-1] + self.output_shift / self.output_scale
+        return mlp, mlp.vector(list(zip(self.weights, (*self.biases[:-1], last), strict=True)))
 
     @classmethod
     def from_onnx(cls, path: str | Path) -> ReluNetwork:
@@ -211,14 +230,14 @@ class ReluNetwork:
 
         Raises
         ------
-        FileError
-            Missing, corrupt or of another structure.
-        InputError
-            Another activation than ReLU, named.
+        FileError, InputError
+            Missing, corrupt, of another structure; another activation than ReLU, named.
         """
-        from .readers import from_onnx
-
-        return from_onnx(path)
+        trained = read_onnx(path)
+        try:
+            return cls.from_mlp(trained.network, trained.weights)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
     @classmethod
     def from_torch_state(cls, state: Mapping[str, Any], **settings: Any) -> ReluNetwork:
@@ -236,9 +255,7 @@ class ReluNetwork:
         InputError
             A key that belongs to no linear layer, named; shapes that do not fit.
         """
-        from .readers import from_torch_state
-
-        return from_torch_state(state, **settings)
+        return cls(**readers.torch_arrays(state), **settings)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> ReluNetwork:
@@ -252,21 +269,7 @@ class ReluNetwork:
         InputError
             Not fitted, another activation, another kind of step, named.
         """
-        from .readers import from_sklearn
-
-        return from_sklearn(model)
-
-    def to_mlp(self) -> tuple[MLP, Array]:
-        """Return an equal `MLP` and its weight vector (the output shift goes into the last bias).
-
-        Raises
-        ------
-        InputError
-            Clipped units, which an `MLP` does not have.
-        """
-        from .readers import to_mlp
-
-        return to_mlp(self)
+        return cls(**readers.sklearn_arrays(model))
 
     def save(self, path: str | Path) -> None:
         """Write the arrays as ``.npz``; `load` reads them back.
@@ -276,9 +279,7 @@ class ReluNetwork:
         FileError
             The folder cannot be written.
         """
-        from .readers import save
-
-        save(self, path)
+        RELU_NETWORK.write(path, {entry.name: getattr(self, entry.name) for entry in fields(self)})
 
     @classmethod
     def load(cls, path: str | Path) -> ReluNetwork:
@@ -289,6 +290,4 @@ class ReluNetwork:
         FileError
             Missing, corrupt or foreign file.
         """
-        from .readers import load
-
-        return load(path)
+        return RELU_NETWORK.read(path, lambda tree: cls(**tree))

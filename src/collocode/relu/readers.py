@@ -1,87 +1,109 @@
-"""ReLU networks out of other people's objects and files, and back.
+"""Arrays of ReLU networks out of other people's objects, checked.
 
-An `MLP`, an ONNX file, a PyTorch state, a scikit-learn model, an ``.npz`` of our own.  What is not a
-chain of linear layers with ReLU between them is refused by name.
+A PyTorch state, a scikit-learn model: each reader returns the arguments of `ReluNetwork`.
+What is not a chain of linear layers with ReLU between them is refused by name.
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FileError, InputError
-from ..export.files import replacing
-from ..export.onnx_read import read_onnx
-from ..model.network import MLP
-from .network import ReluNetwork
+from ..errors import InputError
 
 Array = NDArray[np.float64]
-FORMAT = "collocode relu network 1"
-LARGEST = 2**28  # bytes that all arrays of a file may take
-_AFFINE = ("input_shift", "input_scale", "output_shift", "output_scale")
 
 
-def from_mlp(network: MLP, theta: ArrayLike) -> ReluNetwork:
-    """See `ReluNetwork.from_mlp`."""
-    if network.activation != "relu" and len(network.sizes) > 2:
+def finite_array(values: Any, name: str, dimensions: int) -> Array:
+    """Return a read-only array of finite numbers.
+
+    Raises
+    ------
+    InputError
+        Another number of axes, an empty one, a value that is not finite, named by its place.
+    """
+    try:
+        array = np.array(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is no array of numbers: {error}.") from error
+    if array.ndim != dimensions or 0 in array.shape:
         raise InputError(
-            f"the network's activation is {network.activation!r}; only 'relu' has the piecewise "
-            "linear form that these encodings need."
+            f"{name} has shape {array.shape}; it must have {dimensions} axes, none empty."
         )
-    matrices = network.matrices(theta)
-    factors = np.asarray(network.output_scale or 1.0)
-    weights, biases = [W for W, _ in matrices], [b for _, b in matrices]
-    if (factors <= 0.0).any():  # an affine map outside has positive factors; these go inside
-        weights[-1], biases[-1] = factors[:, None] * weights[-1], factors * biases[-1]
-        factors = np.asarray(1.0)
-    scale = np.asarray(network.scale or 1.0)
-    weights[0] = weights[0] * np.sign(scale)
-    return ReluNetwork(
-        tuple(weights),
-        tuple(biases),
-        input_shift=np.asarray(network.shift or 0.0),
-        input_scale=np.abs(scale),
-        output_scale=factors,
-    )
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{name}{list(where)} is {array[where]}; every weight must be finite.")
+    array.flags.writeable = False
+    return array
 
 
-def to_mlp(network: ReluNetwork) -> tuple[MLP, Array]:
-    """See `ReluNetwork.to_mlp`."""
-    if network.clipped:
-        raise InputError("an MLP has no clipped units; keep this network as a ReluNetwork.")
-    mlp = MLP(
-        network.sizes,
-        "relu",
-        tuple(network.input_shift),
-        tuple(network.input_scale),
-        tuple(network.output_scale),
-    )
-    matrices: list[tuple[ArrayLike, ArrayLike]] = list(
-        zip(network.weights, network.biases, strict=True)
-    )
-    W, b = network.weights[-1], network.biases[-1]
-    matrices[-1] = (W, b + network.output_shift / network.output_scale)
-    return mlp, mlp.vector(matrices)
+def broadcast_vector(values: Any, name: str, size: int, finite: bool = True) -> Array:
+    """Return a number or (size,) values as a read-only (size,) array.
+
+    Raises
+    ------
+    InputError
+        Another shape, or a value that is not finite.
+    """
+    array = np.array(values, dtype=float)
+    if array.shape not in ((), (size,)):
+        raise InputError(f"{name} has shape {array.shape}; it must be a number or ({size},).")
+    if finite and not np.isfinite(array).all():
+        raise InputError(f"{name} must be finite.")
+    array = np.broadcast_to(array, (size,)).copy()
+    array.flags.writeable = False
+    return array
 
 
-def from_onnx(path: str | Path) -> ReluNetwork:
-    """See `ReluNetwork.from_onnx`."""
-    trained = read_onnx(path)
-    if trained.network.activation != "relu" and len(trained.network.sizes) > 2:
+def checked_samples(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    """Return samples as (samples, inputs) and (samples, outputs), all finite, at least two."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    y = y[:, None] if y.ndim == 1 else y
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 2:
         raise InputError(
-            f"{path}: the activation is {trained.network.activation!r}; only ReLU networks have "
-            "the piecewise linear form that these encodings need."
+            f"x has shape {x.shape} and y {y.shape}; give (samples, inputs) and (samples, outputs) "
+            "of at least two samples."
         )
-    return from_mlp(trained.network, trained.weights)
+    for name, values in (("x", x), ("y", y)):
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            raise InputError(f"{name}[{bad[0][0]}, {bad[0][1]}] is {values[tuple(bad[0])]}.")
+    return x, y
 
 
-def from_torch_state(state: Mapping[str, Any], **settings: Any) -> ReluNetwork:
-    """See `ReluNetwork.from_torch_state`."""
+def checked_widths(hidden: Sequence[int]) -> tuple[int, ...]:
+    """Return positive widths of hidden layers."""
+    widths = tuple(int(n) for n in hidden)
+    if not widths or min(widths) < 1:
+        raise InputError(f"hidden must hold at least one positive width, not {list(hidden)}.")
+    return widths
+
+
+def checked_range(x: Array, box: ArrayLike | None) -> Array:
+    """Return the (inputs, 2) range that holds all samples; that of the samples if None."""
+    if box is None:
+        found = np.column_stack([x.min(axis=0), x.max(axis=0)])
+    else:
+        found = np.asarray(box, dtype=float)
+        if found.shape != (x.shape[1], 2) or not np.isfinite(found).all():
+            raise InputError(
+                f"the box must be ({x.shape[1]}, 2) finite numbers, one row per input."
+            )
+        slack = 1e-9 * (found[:, 1] - found[:, 0])
+        outside = ((x < found[:, 0] - slack) | (x > found[:, 1] + slack)).any(axis=0)
+        if outside.any():
+            raise InputError(f"samples of input {int(np.argmax(outside))} lie outside the box.")
+    flat = np.flatnonzero(~(found[:, 1] > found[:, 0]))
+    if len(flat):
+        raise InputError(f"input {int(flat[0])} has no range to train over; leave it out.")
+    return found
+
+
+def torch_arrays(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the keys ``*.weight`` and ``*.bias`` of a PyTorch state, in their order."""
     weights, biases, prefixes = [], [], list(dict.fromkeys(k.rpartition(".")[0] for k in state))
     for prefix in prefixes:
         names = {k.rpartition(".")[2]: k for k in state if k.rpartition(".")[0] == prefix}
@@ -100,7 +122,7 @@ def from_torch_state(state: Mapping[str, Any], **settings: Any) -> ReluNetwork:
         biases.append(_numbers(state[names["bias"]]) if "bias" in names else np.zeros(len(W)))
     if not weights:
         raise InputError("the state is empty; give the state_dict() of a trained network.")
-    return ReluNetwork(tuple(weights), tuple(biases), **settings)
+    return {"weights": tuple(weights), "biases": tuple(biases)}
 
 
 def _numbers(tensor: Any) -> Array:
@@ -109,8 +131,8 @@ def _numbers(tensor: Any) -> Array:
     return np.asarray(tensor, dtype=float)
 
 
-def from_sklearn(model: Any) -> ReluNetwork:
-    """See `ReluNetwork.from_sklearn`."""
+def sklearn_arrays(model: Any) -> dict[str, Any]:
+    """Read a fitted ``MLPRegressor``, alone or behind scalers."""
     settings: dict[str, Any] = {}
     kind = type(model).__name__
     if kind == "TransformedTargetRegressor":
@@ -137,17 +159,16 @@ def from_sklearn(model: Any) -> ReluNetwork:
             f"{model.out_activation_!r}; only 'relu' and 'identity' can be encoded."
         )
     weights = tuple(np.asarray(W, dtype=float).T for W in model.coefs_)
-    biases = tuple(np.asarray(b, dtype=float) for b in model.intercepts_)
-    return ReluNetwork(weights, biases, **settings)
+    return {"weights": weights, "biases": tuple(model.intercepts_), **settings}
 
 
 def _scaler(step: Any) -> tuple[Array, Array]:
     """Return (m, s) of a scaler that computes (x - m)/s."""
     kind = type(step).__name__
     if kind == "StandardScaler" and hasattr(step, "n_features_in_"):
-        mean = 0.0 if step.mean_ is None else step.mean_
-        return np.asarray(mean, dtype=float), np.asarray(
-            1.0 if step.scale_ is None else step.scale_
+        mean, scale = (getattr(step, name) for name in ("mean_", "scale_"))
+        return np.asarray(0.0 if mean is None else mean), np.asarray(
+            1.0 if scale is None else scale
         )
     if kind == "MinMaxScaler" and hasattr(step, "n_features_in_") and not step.clip:
         scale = 1.0 / step.scale_
@@ -155,44 +176,3 @@ def _scaler(step: Any) -> tuple[Array, Array]:
     raise InputError(
         f"the step {kind} cannot be read; use a fitted StandardScaler or MinMaxScaler (clip=False)."
     )
-
-
-def save(network: ReluNetwork, path: str | Path) -> None:
-    """See `ReluNetwork.save`."""
-    arrays: dict[str, Any] = {"format": np.frombuffer(FORMAT.encode(), np.uint8)}
-    for i, (W, b) in enumerate(zip(network.weights, network.biases, strict=True), 1):
-        arrays[f"W{i}"], arrays[f"b{i}"] = W, b
-    for i, level in enumerate(network.clip, 1):
-        if level is not None:
-            arrays[f"clip{i}"] = level
-    arrays.update({name: getattr(network, name) for name in _AFFINE})
-    target = Path(path)
-    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-    with replacing(target) as (aside,):
-        np.savez(aside, **arrays)
-
-
-def load(path: str | Path) -> ReluNetwork:
-    """See `ReluNetwork.load`."""
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no file {str(source)!r}; check the path.")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            if sum(info.file_size for info in archive.infolist()) > LARGEST:
-                raise FileError(f"{source} would unpack to more than 256 MiB; it is refused.")
-        with np.load(source, allow_pickle=False) as stored:
-            if bytes(stored["format"]) != FORMAT.encode():
-                raise FileError(f"{source} is not of the format {FORMAT!r}.")
-            layers = sum(name.startswith("W") for name in stored.files)
-            return ReluNetwork(
-                tuple(stored[f"W{i}"] for i in range(1, layers + 1)),
-                tuple(stored[f"b{i}"] for i in range(1, layers + 1)),
-                tuple(stored.get(f"clip{i}") for i in range(1, layers)),
-                **{name: stored[name] for name in _AFFINE},
-            )
-    except FileError:
-        raise
-    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, memory, ...
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{source} holds no ReLU network ({reason}).") from error

@@ -1,4 +1,4 @@
-"""A surrogate and the question asked of it: samples of a function, a network, a box, constraints.
+"""A surrogate and the optimum asked of it: samples of a function, a network, a box, constraints.
 
 It is what a model file of ``collocode relu`` returns, and what the benchmarks are made of.
 """
@@ -6,7 +6,7 @@ It is what a model file of ``collocode relu`` returns, and what the benchmarks a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.stats import qmc
 from ..errors import InputError
 from .bounds import as_box
 from .network import ReluNetwork
-from .train import Trained, Training, train
+from .train import TrainingResult, TrainingSettings, train
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], ArrayLike]
@@ -25,7 +25,7 @@ _HELD = 0.2  # share of given samples that tests the network
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class SurrogateSamples:
     """Samples to train on and others to test with: x (samples, inputs), y (samples, outputs)."""
 
     x: Array
@@ -65,10 +65,11 @@ class Surrogate:
 
     box: ArrayLike
     function: Function | None = None
+    _: KW_ONLY
     data: tuple[ArrayLike, ArrayLike] | None = None
     network: ReluNetwork | None = None
     hidden: Sequence[int] = (16, 16)
-    training: Training = field(default_factory=Training)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     samples: int = 2000
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ("y",)
@@ -83,7 +84,7 @@ class Surrogate:
         if box.ndim != 2 or box.shape[1] != 2 or not np.isfinite(box).all():
             raise InputError(
                 f"the box of a surrogate has shape {box.shape}; give one finite (lower, upper) pair "
-                "an input."
+                "per input."
             )
         object.__setattr__(self, "box", box)
         if self.sense not in SENSES:
@@ -128,7 +129,7 @@ class Surrogate:
             raise InputError(f"the function of {self.name} is not finite at {points[bad[0]]}.")
         return y
 
-    def draw(self, seed: int = 0) -> Samples:
+    def draw(self, seed: int = 0) -> SurrogateSamples:
         """Return samples: those given, the last fifth for the test, or points of the function.
 
         Raises
@@ -150,7 +151,7 @@ class Surrogate:
                 )
             order = np.random.default_rng(seed).permutation(len(x))
             test, seen = np.split(order, [round(_HELD * len(x))])
-            return Samples(x[seen], y[seen], x[test], y[test])
+            return SurrogateSamples(x[seen], y[seen], x[test], y[test])
         if self.function is None:
             raise InputError(f"{self.name} has neither a function nor data to draw samples from.")
         box = np.asarray(self.box, dtype=float)
@@ -158,11 +159,13 @@ class Surrogate:
         rest = np.random.default_rng([seed, 1]).random((max(2, self.samples // 2), len(box)))
         points = [box[:, 0] + unit * (box[:, 1] - box[:, 0]) for unit in (cube, rest)]
         values = [self._called(self.function, part) for part in points]
-        return Samples(points[0], values[0], points[1], values[1])
+        return SurrogateSamples(points[0], values[0], points[1], values[1])
 
     def train(
-        self, drawn: Samples | None = None, on_check: Callable[[int, float], Any] | None = None
-    ) -> Trained:
+        self,
+        drawn: SurrogateSamples | None = None,
+        on_check: Callable[[int, float], Any] | None = None,
+    ) -> TrainingResult:
         """Train a network on samples, on those of ``draw(training.seed)`` if None."""
         samples = self.draw(self.training.seed) if drawn is None else drawn
         found = train(samples.x, samples.y, self.hidden, self.training, self.box, on_check)

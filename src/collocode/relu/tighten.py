@@ -1,10 +1,15 @@
-r"""Bounds by linear programs over the triangle relaxation of the layers before.
+r"""Bound tightening: by linear programs, and which bounds an encoding gets.
+
+A linear program minimises or maximises each pre-activation over the triangle relaxation of the layers before,
 
 .. math:: \min\,/\max\ a_{l,j} \quad\text{over}\quad a_k = W_k v_{k-1} + b_k,\
           (a_k, v_k) \in \mathrm{conv}\{(a, \min(\max(a, 0), c)) : L_k \le a \le U_k\},\ k < l
 
 together with the box and the problem's own linear constraints on the inputs.  Layer by layer, each
 new range is used at once; units that a range has decided need no more programs.
+
+A big-M below the true range of a pre-activation cuts off part of the network's graph without a word,
+and the optimum with it: `proved_bounds` compares bounds that a user gives with proved ones.
 
 Tjeng, Xiao & Tedrake, Evaluating robustness of neural networks with mixed integer programming, ICLR
 2019; Ehlers, Formal verification of piece-wise linear feed-forward neural networks, ATVA 2017.
@@ -21,13 +26,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .bounds import Bounds, affine_range, core_box, interval_bounds
+from .bounds import Bounds, affine_range, core_box, interval_bounds, unit_name
 from .constraints import Linear, as_linear, require_feasible
 from .highs import DualBounds
+from .mip import Index, MipArrays, MixedIntegerProgram, UnitValues
 from .network import ReluNetwork
-from .program import Arrays, Index, Program, Values
+from .splitting import split_bounds
 
 Array = NDArray[np.float64]
+_ROUNDING = 1e-9  # relative; how far a given bound may be inside the proved one
 
 
 def lp_bounds(
@@ -84,13 +91,13 @@ class _Tightening:
         self._known = interval_bounds(network, box) if start is None else start
         self._kind = "lp" if start is None else start.kind
         low, up = core_box(network, box).T
-        self._program = Program()
+        self._program = MixedIntegerProgram()
         columns = self._program.add_columns("x", low, up)
         self._constrained = len(linear.A) > 0
         if self._constrained:
             A = linear.A[:, : network.inputs]
-            self._program.add_rows("constraint", [(columns, A)], linear.lower, linear.upper)
-        self._values = Values(columns, np.zeros(len(low)), low, up)
+            self._program.add_rows([(columns, A)], linear.lower, linear.upper)
+        self._values = UnitValues(columns, np.zeros(len(low)), low, up)
         self._programs, self._complete = 0, True
 
     def run(self, began: float) -> Bounds:
@@ -104,7 +111,7 @@ class _Tightening:
             columns = self._program.add_columns(f"a{layer}", low, up)
             inner, coefficients, constant = self._values.through(W, b)
             rows: list[tuple[Index, Any]] = [(inner, coefficients), (columns, -1.0)]
-            self._program.add_rows(f"layer{layer}", rows, -constant, -constant)
+            self._program.add_rows(rows, -constant, -constant)
             if layer > 0 or self._constrained:  # else the interval is exact
                 low, up = self._tighten(layer, columns, low, up)
                 self._program.set_bounds(columns, low, up)
@@ -154,7 +161,7 @@ class _Tightening:
 
 
 def _tighten_units(
-    arrays: Arrays,
+    arrays: MipArrays,
     columns: Index,
     group: Index,
     low: Array,
@@ -184,7 +191,9 @@ def _tighten_units(
     return low, up, programs, True
 
 
-def add_hull(program: Program, name: str, a: Index, low: Array, up: Array, level: Array) -> Values:
+def add_hull(
+    program: MixedIntegerProgram, name: str, a: Index, low: Array, up: Array, level: Array
+) -> UnitValues:
     """Add the convex hull of (a, min(max(a, 0), c)) for every unit of a layer; return the v.
 
     Decided units add nothing: they are a constant or the column ``a`` itself.  The others get a
@@ -211,11 +220,81 @@ def add_hull(program: Program, name: str, a: Index, low: Array, up: Array, level
             slope = (at_right - at_left) / (right - left)[chosen]
             side = at_left - slope * left[chosen]
             ends = (-np.inf, side) if upper_side else (side, np.inf)
-            program.add_rows(name, [(column[chosen], 1.0), (a[chosen], -slope)], *ends)
+            program.add_rows([(column[chosen], 1.0), (a[chosen], -slope)], *ends)
     for mask, upper_side in ((~above, False), (~below, True)):
         chosen = units[mask[units]]
         if len(chosen):
             bounds = (-np.inf, 0.0) if upper_side else (0.0, np.inf)
-            program.add_rows(name, [(column[chosen], 1.0), (a[chosen], -1.0)], *bounds)
+            program.add_rows([(column[chosen], 1.0), (a[chosen], -1.0)], *bounds)
     constant = np.where(column >= 0, 0.0, v_low)
-    return Values(column, constant, v_low, v_up)
+    return UnitValues(column, constant, v_low, v_up)
+
+
+def proved_bounds(
+    network: ReluNetwork,
+    box: ArrayLike,
+    bounds: Any = "interval",
+    constraints: Any = None,
+    time_budget: float | None = None,
+    workers: int = 1,
+) -> Bounds:
+    """Return bounds of the pre-activations that are known to hold.
+
+    Parameters
+    ----------
+    bounds : ``interval``; ``lp``; ``split``, which is `split_bounds` and then ``lp``; `Bounds`, or a
+        number M for [-M, M], which are used as they are if each contains the range proved by
+        interval arithmetic or by linear programs.
+    constraints, time_budget, workers : as for `lp_bounds`.
+
+    Raises
+    ------
+    InputError
+        Bounds of another kind or shape, or tighter than what can be proved, the unit named.
+    """
+    if isinstance(bounds, str):
+        if bounds == "interval":
+            return interval_bounds(network, box)
+        if bounds == "lp":
+            return lp_bounds(network, box, constraints, time_budget, workers)
+        if bounds == "split":
+            known = split_bounds(network, box, constraints, time_budget=time_budget)
+            if time_budget is not None:
+                time_budget = max(0.0, time_budget - known.seconds)
+            return lp_bounds(network, box, constraints, time_budget, workers, known)
+        raise InputError(
+            f"bounds must be 'interval', 'lp', 'split', a number or Bounds, not {bounds!r}."
+        )
+    if isinstance(bounds, Bounds):
+        given = bounds
+        given.check(network)
+    elif isinstance(bounds, int | float | np.number) and not isinstance(bounds, bool):
+        if not (np.isfinite(bounds) and bounds > 0.0):
+            raise InputError(f"a big-M must be positive and finite, not {bounds}.")
+        sides = tuple(np.full(n, float(bounds)) for n in network.sizes[1:])
+        # M is about units: an output has no big-M, so its own range stays
+        outer = interval_bounds(network, box)
+        given = Bounds((*(-s for s in sides[:-1]), outer.lower[-1]), (*sides[:-1], outer.upper[-1]))
+    else:
+        raise InputError(
+            f"bounds must be 'interval', 'lp', 'split', a number or Bounds, not {type(bounds).__name__}."
+        )
+    proved = interval_bounds(network, box)
+    if not given.contains(proved, _ROUNDING):
+        proved = lp_bounds(network, box, constraints, time_budget, workers)
+    _require(given, proved)
+    return given
+
+
+def _require(given: Bounds, proved: Bounds) -> None:
+    for layer, (low, up) in enumerate(zip(proved.lower, proved.upper, strict=True)):
+        slack_low, slack_up = (_ROUNDING * (1.0 + np.abs(side)) for side in (low, up))
+        cut = (given.lower[layer] > low + slack_low) | (given.upper[layer] < up - slack_up)
+        if cut.any():
+            unit = int(np.flatnonzero(cut)[0])
+            raise InputError(
+                f"the bounds [{given.lower[layer][unit]:g}, {given.upper[layer][unit]:g}] of "
+                f"{unit_name(layer, unit, len(proved.lower))} would cut the graph of the network: "
+                f"what can be proved is [{low[unit]:g}, {up[unit]:g}]; widen them, or use "
+                "bounds='lp'."
+            )

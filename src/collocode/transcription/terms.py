@@ -48,7 +48,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
-    sigma = np.array([problem.loss.sigma_of(n, problem.spread[n]) for n in problem.outputs])
+    sigma = np.array(list(problem.sigma.values()))
     stages, nodes = [], []
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         keep = measured(experiment)

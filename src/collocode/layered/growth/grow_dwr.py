@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ..depth import bisect, one_each
 from ..objective import Objective
-from ..refinement.estimate import INDICATORS, estimate_layers
+from ..refinement.estimate import check_indicator, estimate_layers
 from ..trainers.training import Training
 from .indicators import Scores
 from .insertion import Insertion
@@ -28,7 +28,7 @@ class Residuals:
 
     Parameters
     ----------
-    kind : ``error`` or ``freedom``, as for `LayerEstimate.indicators`.
+    kind : ``error`` or ``freedom``, as for `LayerEstimate.of`.
 
     Raises
     ------
@@ -40,10 +40,7 @@ class Residuals:
     name = "dwr"
 
     def __post_init__(self) -> None:
-        if self.kind not in INDICATORS:
-            raise InputError(
-                f"unknown indicator {self.kind!r}; choose from {', '.join(INDICATORS)}."
-            )
+        check_indicator(self.kind)
 
     def check(self, objective: Objective) -> None:
         """Refuse layers that share weights or are all frozen."""
@@ -62,7 +59,7 @@ class Residuals:
     def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all layers; see `Indicator`."""
         estimate = estimate_layers(objective, training.theta, freedom=self.kind != "error")
-        values = np.abs(estimate.indicators(self.kind))
+        values = np.abs(estimate.of(self.kind))
         middles = 0.5 * (estimate.mesh[1:] + estimate.mesh[:-1])
         return Scores(values, middles, np.arange(len(values)), estimate.seconds)
 

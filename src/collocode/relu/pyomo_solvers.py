@@ -7,8 +7,7 @@ wheel.  All are called through Pyomo's solver interface ``pyomo.contrib.solver``
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingDependency
 from ..export.operations import pyomo_environ
 from ..results.status import Termination
-from .bounds import Bounds, sample_box
+from .bounds import Bounds
 from .embed import Embedded, write_network
-from .question import Question, judged
-from .result import OptimumResult
+from .local_search import best_sample
+from .problem import OptimizationProblem, OptimizationSettings, OptimumResult, assessed
 
 Array = NDArray[np.float64]
 _NAMES = {"scip": "scip_direct", "gurobi": "gurobi_persistent", "ipopt": "collocode_ipopt"}
@@ -63,40 +62,34 @@ def solver_named(name: str) -> Any:
     return solver
 
 
-def by_pyomo(
-    question: Question,
-    proved: Bounds,
-    encoding: str,
-    partitions: int,
-    solver: str,
-    *,
-    time_limit: float | None,
-    warm: bool,
-    root: bool,
-    options: Mapping[str, Any] | None,
-    on_progress: Any,
+def solve_with_pyomo(
+    problem: OptimizationProblem, proved: Bounds, settings: OptimizationSettings
 ) -> OptimumResult:
-    """Answer a question through a Pyomo model; see `collocode.relu.optimise.maximize`."""
-    local = encoding == "complementarity"
-    name = "ipopt" if local and solver == "highs" else solver
+    """Solve a problem through a Pyomo model; see `collocode.relu.maximize`."""
+    local = settings.encoding == "complementarity"
+    name = "ipopt" if local and settings.solver == "highs" else settings.solver
     engine = solver_named(name)
-    model, added, set_start = _model(question, proved, encoding, partitions)
+    model, added, set_start = _model(problem, proved, settings)
     began = time.perf_counter()
-    if local and warm:
-        _set_start(model, question, set_start)
+    network = problem.network
+    # a good sample to start from, and no walk: that is the solver's work
+    point = best_sample(problem) if local and settings.warm else None
+    if point is not None:
+        for variable, entry in zip(model.x.values(), point.tolist(), strict=True):
+            variable.value = entry
+        set_start((point - network.input_shift) / network.input_scale)
     found = engine.solve(
         model,
-        time_limit=time_limit,
+        time_limit=settings.time_limit,
         load_solutions=False,
         raise_exception_on_nonoptimal_result=False,
-        solver_options=dict(options or {}),
+        solver_options=dict(settings.options or {}),
     )
     seconds = time.perf_counter() - began
-    network = question.network
     x, error = np.full(network.inputs, np.nan), np.nan
     if found.solution_status.name in ("optimal", "feasible"):
         found.solution_loader.load_vars()
-        x = np.clip([v.value for v in model.x.values()], *question.box.T)
+        x = np.clip([v.value for v in model.x.values()], *problem.box.T)
         y = np.array([v.value for v in added.outputs])
         error = float((np.abs(network(x) - y) / network.output_scale).max())
     condition = found.termination_condition.name
@@ -104,47 +97,43 @@ def by_pyomo(
     termination = _TERMINATION.get(condition, Termination.ERROR)
     if local and termination is Termination.INFEASIBLE:
         termination = Termination.STALLED  # a local solver proves nothing
-    result = judged(
-        question,
+    note = " (a local optimum: the bound is that of the ranges)" if local else ""
+    nodes = found.extra_info.get("node_count")
+    return assessed(
+        problem,
         proved,
-        x,
-        np.nan if bound is None or local else float(bound),
-        termination,
-        f"{condition} (a local optimum: the bound is that of the ranges)" if local else condition,
-        -1 if found.extra_info.get("node_count") is None else int(found.extra_info.node_count),
-        name,
-        local,
+        x=x,
+        bound=np.nan if bound is None or local else float(bound),
+        termination=termination,
+        message=condition + note,
+        local=local,
+        nodes=-1 if nodes is None else int(nodes),
+        solver=name,
+        seconds=seconds,
+        embedded_error=error,
+        summary=added.summary,
     )
-    return replace(result, seconds=seconds, embedded_error=error, record=added.record)
-
-
-def _set_start(model: Any, question: Question, set_start: Callable[[Array], None]) -> None:
-    """Start at the best of many samples, and do not walk on: that is the solver's work."""
-    network, box = question.network, question.box
-    points = sample_box(box, 2000, 0)
-    points = points[question.linear.satisfied(network, points)]
-    if len(points):
-        cost = question.cost
-        value = points @ cost[: network.inputs] + network(points) @ cost[network.inputs :]
-        x = points[int(np.argmin(value))]
-        for variable, entry in zip(model.x.values(), x.tolist(), strict=True):
-            variable.value = entry
-        set_start((x - network.input_shift) / network.input_scale)
 
 
 def _model(
-    question: Question, proved: Bounds, encoding: str, partitions: int
+    problem: OptimizationProblem, proved: Bounds, settings: OptimizationSettings
 ) -> tuple[Any, Embedded, Callable[[Array], None]]:
     """Return the Pyomo model, what was embedded in it, and how to set a start."""
     pyo = pyomo_environ()
-    network, box = question.network, question.box
+    network, box = problem.network, problem.box
     model = pyo.ConcreteModel("optimum")
     model.x = pyo.Var(range(network.inputs), bounds=lambda _, i: tuple(box[i].tolist()))
     added, start = write_network(
-        model, network, list(model.x.values()), box, proved, encoding, partitions
+        model,
+        network,
+        list(model.x.values()),
+        box,
+        proved,
+        settings.encoding,
+        settings.partitions,
     )
     both = [*model.x.values(), *added.outputs]
-    linear = question.linear
+    linear = problem.linear
     model.constraints = pyo.ConstraintList()
     for row, low, up in zip(linear.A.tolist(), linear.lower, linear.upper, strict=True):
         body = pyo.quicksum(c * v for c, v in zip(row, both, strict=True) if c)
@@ -154,14 +143,14 @@ def _model(
                     body == float(side) if low == up
                     else (body >= float(side) if side == low else body <= float(side))
                 )  # fmt: skip
-    if question.callback is not None:
+    if problem.callback is not None:
         try:
-            question.callback(model, list(model.x.values()), list(added.outputs))
+            problem.callback(model, list(model.x.values()), list(added.outputs))
         except TypeError as error:
             raise InputError(f"the function of constraints failed: {error}.") from error
     body = pyo.quicksum(
-        -question.sense * c * v for c, v in zip(question.cost.tolist(), both, strict=True) if c
+        -problem.sense * c * v for c, v in zip(problem.cost.tolist(), both, strict=True) if c
     )
-    sense = pyo.maximize if question.sense > 0 else pyo.minimize
+    sense = pyo.maximize if problem.sense > 0 else pyo.minimize
     model.objective = pyo.Objective(expr=body, sense=sense)
     return model, added, start

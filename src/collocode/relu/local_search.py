@@ -1,9 +1,13 @@
-r"""The linear program over one linear region: exact arithmetic of the network around a point.
+r"""Local search from linear region to linear region: linear programs in exact arithmetic of the network.
 
 In the region of x̄ (its activation pattern fixed) the network is y = J x + y_0, so an objective is
-linear and the region a polytope of one row a kink.  Its optimum repairs what the tolerances of a
+linear and the region a polytope of one row per kink.  Its optimum repairs what the tolerances of a
 MIP solver left over, and moving from region to region while the objective improves gives a good
 incumbent to start branch and bound with.
+
+Perakis & Tsiourvas, Optimizing objective functions from trained ReLU neural networks via sampling,
+2022; Tong, Cai & Serra, Optimization over trained neural networks: taking a relaxing walk,
+CPAIOR 2024.
 """
 
 from __future__ import annotations
@@ -13,19 +17,19 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from .bounds import sample_box
-from .constraints import Linear
-from .network import ReluNetwork
+from .problem import OptimizationProblem
 
 Array = NDArray[np.float64]
 
 
-def polish(network: ReluNetwork, cost: Array, box: Array, linear: Linear, x: Array) -> Array | None:
-    """Minimise cost·[x; y] over the linear region of ``x``; return the optimum, None if empty.
+def region_optimum(problem: OptimizationProblem, x: Array) -> Array | None:
+    """Return the optimum over the linear region of ``x``, None if the constraints leave nothing.
 
     Parameters
     ----------
-    network : without affine maps (see `ReluNetwork.core`), as are all other arguments.
+    problem : without affine maps (see `OptimizationProblem.core`).
     """
+    network, cost, linear = problem.network, problem.cost, problem.linear
     n = network.inputs
     J, offset = np.eye(n), np.zeros(n)
     rows, sides = [], []
@@ -53,20 +57,25 @@ def polish(network: ReluNetwork, cost: Array, box: Array, linear: Linear, x: Arr
         finite = np.isfinite(side)
         rows.append(sign * A[finite])
         sides.append(side[finite])
-    found = linprog(cost[:n] + cost[n:] @ J, np.vstack(rows), np.concatenate(sides), bounds=box)
-    return None if found.x is None else np.clip(found.x, box[:, 0], box[:, 1])
+    slope = cost[:n] + cost[n:] @ J
+    found = linprog(slope, np.vstack(rows), np.concatenate(sides), bounds=problem.box)
+    return None if found.x is None else np.clip(found.x, *problem.box.T)
 
 
-def objective(network: ReluNetwork, cost: Array, x: Array) -> float:
-    """Return cost·[x; y] at one point, y by forward evaluation."""
-    return float(cost[: network.inputs] @ x + cost[network.inputs :] @ network(x))
+def best_sample(problem: OptimizationProblem, samples: int = 2000, seed: int = 0) -> Array | None:
+    """Return the best random point that satisfies the constraints, None if none does."""
+    points = _sorted_samples(problem, samples, seed)
+    return points[0] if len(points) else None
 
 
-def walk(
-    network: ReluNetwork,
-    cost: Array,
-    box: Array,
-    linear: Linear,
+def _sorted_samples(problem: OptimizationProblem, samples: int, seed: int) -> Array:
+    points = sample_box(problem.box, samples, seed)
+    points = points[problem.linear.satisfied(problem.network, points)]
+    return points[np.argsort(problem.cost_at(points))]
+
+
+def local_search(
+    problem: OptimizationProblem,
     samples: int = 2000,
     starts: int = 3,
     steps: int = 40,
@@ -74,28 +83,31 @@ def walk(
 ) -> Array | None:
     """Return a good feasible point: the best samples, each followed from region to region.
 
+    Parameters
+    ----------
+    problem : without affine maps (see `OptimizationProblem.core`).
+
     Returns
     -------
     None if no sample satisfies the constraints.
     """
-    points = sample_box(box, samples, seed)
-    points = points[linear.satisfied(network, points)]
+    points = _sorted_samples(problem, samples, seed)
     if not len(points):
         return None
-    values = points @ cost[: network.inputs] + network(points) @ cost[network.inputs :]
-    best, least = points[int(np.argmin(values))], np.inf
-    for x in points[np.argsort(values)[:starts]]:
-        here, value = x, objective(network, cost, x)
+    best, least = points[0], np.inf
+    for x in points[:starts]:
+        here, value = x, problem.cost_at(x)
         for _ in range(steps):
-            moved = polish(network, cost, box, linear, here)
+            moved = region_optimum(problem, here)
             if moved is None:
                 break
-            reached = objective(network, cost, moved)
-            if not linear.satisfied(network, moved[None])[0] or reached >= value - 1e-9:
+            reached = problem.cost_at(moved)
+            allowed = problem.linear.satisfied(problem.network, moved[None])[0]
+            if not allowed or reached >= value - 1e-9:
                 break
-            value, best_here = reached, moved
+            value = reached
             if value < least:
-                least, best = value, best_here
+                least, best = value, moved
             # a little beyond the region's face, into the next one
-            here = np.clip(moved + 1e-6 * (moved - here), box[:, 0], box[:, 1])
+            here = np.clip(moved + 1e-6 * (moved - here), *problem.box.T)
     return best

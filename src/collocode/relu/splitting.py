@@ -1,19 +1,27 @@
-r"""Bounds by splitting the box: the union of what holds on each of many parts.
+r"""Bounds by splitting the box: the union of what linear bound propagation proves on each of many parts.
 
 .. math:: L = \min_p L^{(p)},\quad U = \max_p U^{(p)},\qquad \text{box} = \bigcup_p \text{box}_p
 
-On a small part nearly all units are decided and linear bounds (`collocode.relu.lines`) are almost
-exact, so for few inputs the union comes close to the true range, which no relaxation over the whole
-box does.  Parts that the constraints exclude are dropped; in an optimization also those that
-cannot beat a known point, and then the box itself shrinks to the hull of what is left.
+On a part, every unit is held between two lines, l a + l_0 <= min(max(a, 0), c) <= u a + u_0 over
+[L, U].  Substituted from a pre-activation back to the inputs they give A x + d on either side, whose
+range over a box is elementary.  All parts go through the same array operations.
 
-Splitting on inputs with a cutoff is the spatial branch and bound of global optimization; Bunel et al.,
-Branch and bound for piecewise linear neural network verification, JMLR 21 (2020), compare it.
+On a small part nearly all units are decided and these bounds are almost exact, so for few inputs the
+union comes close to the true range, which no relaxation over the whole box does.  Parts that the
+constraints exclude are dropped; in an optimization also those that cannot beat a known point, and
+then the box itself shrinks to the hull of what is left.
+
+Zhang, Weng, Chen, Hsieh & Daniel, Efficient neural network robustness certification with general
+activation functions, NeurIPS 2018 (CROWN; the lines of clipped units are those of its Table 2 for two
+kinks).  Splitting on inputs with a cutoff is the spatial branch and bound of global optimization;
+Bunel et al., Branch and bound for piecewise linear neural network verification, JMLR 21 (2020),
+compare it.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +30,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from .bounds import Bounds, affine_range, core_box
 from .constraints import Linear, as_linear, require_feasible
-from .lines import box_bounds
 from .network import ReluNetwork
 
 Array = NDArray[np.float64]
@@ -57,10 +64,10 @@ def split_bounds(
     require_feasible(network, box, linear)
     cost = np.zeros(network.inputs + network.outputs)
     core = core_box(network, box)
-    return split(network, core, linear.core(network), cost, np.inf, parts, time_budget)[1]
+    return split_box(network, core, linear.core(network), cost, np.inf, parts, time_budget)[1]
 
 
-def split(
+def split_box(
     network: ReluNetwork,
     box: Array,
     linear: Linear,
@@ -110,9 +117,9 @@ def split(
     return hull, Bounds(
         tuple(a.min(axis=0) for a in lower),
         tuple(a.max(axis=0) for a in upper),
-        "split",
-        time.perf_counter() - began,
-        complete,
+        kind="split",
+        seconds=time.perf_counter() - began,
+        complete=complete,
         conditional=bool(np.isfinite(value) or linear.A[:, network.inputs :].any()),
     )
 
@@ -125,12 +132,12 @@ def _affordable(network: ReluNetwork) -> int:
 
 
 def _bounds(network: ReluNetwork, boxes: Array) -> tuple[list[Array], list[Array]]:
-    """Return `box_bounds`, computed in batches that fit the cache."""
+    """Return `crown_bounds`, computed in batches that fit the cache."""
     widest = max(W.shape[0] * max(W.shape) for W in network.weights)
     count = max(1, -(-len(boxes) * widest // _CHUNK))
     core = network.core()
     found = [
-        box_bounds(core, part[:, :, 0], part[:, :, 1]) for part in np.array_split(boxes, count)
+        crown_bounds(core, part[:, :, 0], part[:, :, 1]) for part in np.array_split(boxes, count)
     ]
     layers = range(len(network.weights))
     return (
@@ -168,3 +175,90 @@ def _kept(
         kept &= (least <= linear.upper[:, None] + slack).all(axis=0)
         kept &= (most >= linear.lower[:, None] - slack).all(axis=0)
     return kept
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRelaxation:
+    """Slopes and offsets of the lines below and above every unit of a layer, (boxes, units) each."""
+
+    below: Array
+    below_offset: Array
+    above: Array
+    above_offset: Array
+
+
+def relax_units(low: Array, up: Array, level: Array) -> LinearRelaxation:
+    """Return the lines of units with ranges [low, up], (boxes, units), and levels (units,)."""
+    v_low, v_up = np.clip(low, 0.0, level), np.clip(up, 0.0, level)
+    width = np.where(up > low, up - low, 1.0)
+    chord = np.where(up > low, (v_up - v_low) / width, 0.0)
+    left, cut = low < 0.0, up > level
+    # above: the chord where v is convex, else the smaller of two tangents by their areas
+    c = np.where(np.isfinite(level), level, 1.0)  # where it is infinite nothing is cut
+    knee = np.where(left, c / np.where(left, c - low, 1.0), 1.0)
+    flat = cut & (knee * width / 2.0 + v_low >= c)
+    above = np.where(cut, np.where(flat, 0.0, knee), chord)
+    above_offset = np.where(flat, c, v_low - above * low)
+    # below: the chord where v is concave, else 0 or the steeper line through 0
+    steep = np.where(cut, v_up / np.where(cut, up, 1.0), 1.0)
+    below = np.where(left, np.where(up > -low, steep, 0.0), chord)
+    below_offset = np.where(left, 0.0, v_low - below * low)
+    constant = (up <= 0.0) | (low >= level)
+    for slope, offset in ((below, below_offset), (above, above_offset)):
+        slope[constant] = 0.0
+        offset[constant] = v_low[constant]
+    return LinearRelaxation(below, below_offset, above, above_offset)
+
+
+def crown_bounds(network: ReluNetwork, low: Array, up: Array) -> tuple[list[Array], list[Array]]:
+    """Bound all pre-activations of a network without affine maps over many boxes.
+
+    Parameters
+    ----------
+    low, up : (boxes, inputs).
+
+    Returns
+    -------
+    Lower and upper bounds by layer, (boxes, units) each.
+    """
+    lower: list[Array] = []
+    upper: list[Array] = []
+    relaxed: list[LinearRelaxation] = []
+    v_low, v_up = low, up
+    for layer, (W, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+        plus, minus = np.maximum(W, 0.0), np.minimum(W, 0.0)
+        a_low, a_up = v_low @ plus.T + v_up @ minus.T + b, v_up @ plus.T + v_low @ minus.T + b
+        if layer:
+            a_low = np.maximum(a_low, _backwards(network, relaxed, layer, low, up, 1.0))
+            a_up = np.minimum(a_up, -_backwards(network, relaxed, layer, low, up, -1.0))
+            a_up = np.maximum(a_up, a_low)  # rounding, where both are the same number
+        lower.append(a_low)
+        upper.append(a_up)
+        if layer < len(network.clip):
+            relaxed.append(relax_units(a_low, a_up, network.level(layer)))
+            v_low, v_up = network.activated(a_low, layer), network.activated(a_up, layer)
+    return lower, upper
+
+
+def _backwards(
+    network: ReluNetwork,
+    relaxed: list[LinearRelaxation],
+    layer: int,
+    low: Array,
+    up: Array,
+    sign: float,
+) -> Array:
+    """Return lower bounds of sign·a of a layer, (boxes, units)."""
+    A = np.broadcast_to(sign * network.weights[layer], (len(low), *network.weights[layer].shape))
+    total = np.broadcast_to(sign * network.biases[layer], A.shape[:2]).copy()
+    for k in range(layer - 1, -1, -1):
+        plus, minus, unit = np.maximum(A, 0.0), np.minimum(A, 0.0), relaxed[k]
+        total += np.einsum("bij,bj->bi", plus, unit.below_offset)
+        total += np.einsum("bij,bj->bi", minus, unit.above_offset)
+        A = plus * unit.below[:, None, :] + minus * unit.above[:, None, :]
+        total += A @ network.biases[k]
+        A = A @ network.weights[k]
+    plus, minus = np.maximum(A, 0.0), np.minimum(A, 0.0)
+    return np.asarray(
+        total + np.einsum("bij,bj->bi", plus, low) + np.einsum("bij,bj->bi", minus, up)
+    )

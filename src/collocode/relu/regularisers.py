@@ -1,4 +1,4 @@
-r"""What training can add to the squared error so that optimizing over the network gets cheaper.
+r"""Regularisers of a training that make optimizing over the network cheaper.
 
 .. math:: \lambda_1 \sum |W|,\quad \lambda_2 \sum W^2,\quad
           \mu\, \mathrm{mean}([-L]_+ + [U]_+),\quad \rho\, \mathrm{mean}(1 - \tanh(1 + L U))
@@ -15,7 +15,7 @@ ReLU stability, ICLR 2019 (arXiv 1809.03008), section 3: the term in tanh, L1 fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -86,3 +86,17 @@ def l1(xp: ModuleType, layers: Layers) -> Any:
 def l2(xp: ModuleType, layers: Layers) -> Any:
     """Return the sum of the weights' squares; biases are free."""
     return sum(xp.sum(W * W) for W, _ in layers)
+
+
+TERMS: dict[str, Callable[[ModuleType, Layers, float | None], Any]] = {
+    "l1": lambda xp, layers, clip: l1(xp, layers),
+    "l2": lambda xp, layers, clip: l2(xp, layers),
+    "big_m": big_m,
+    "unstable": instability,
+}
+
+
+def total(xp: ModuleType, layers: Layers, strengths: Mapping[str, Any], clip: float | None) -> Any:
+    """Return the sum of the terms named by ``strengths``, each times its strength."""
+    parts = [strength * TERMS[name](xp, layers, clip) for name, strength in strengths.items()]
+    return sum(parts, xp.float32(0.0))
