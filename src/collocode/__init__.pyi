@@ -14,9 +14,16 @@ from .adapt.goals import StateAt as StateAt
 from .adapt.refine import refine as refine
 from .adapt.refinement import MeshCycle as MeshCycle
 from .adapt.refinement import MeshRefinement as MeshRefinement
-from .coordination.admm import Agreement as Agreement
+from .coordination.admm import ADMMResult as ADMMResult
+from .coordination.admm import Callbacks as Callbacks
 from .coordination.admm import admm as admm
+from .coordination.checkpoint import Checkpoint as Checkpoint
+from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
+from .coordination.executors import InProcess as InProcess
+from .coordination.partition import Partition as Partition
+from .coordination.pool import ProcessPool as ProcessPool
+from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
 from .errors import FileError as FileError
 from .errors import InputError as InputError
@@ -55,8 +62,8 @@ from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .layered.growth.grow import grow as grow
 from .layered.growth.growth import Growth as Growth
-from .layered.growth.store import load_growth as load_growth
-from .layered.growth.store import save_growth as save_growth
+from .layered.growth.growth import load_growth as load_growth
+from .layered.growth.growth import save_growth as save_growth
 from .layered.growth.topological import TopologicalDerivative as TopologicalDerivative
 from .layered.growth.topological import topological_derivative as topological_derivative
 from .layered.refinement.estimate import LayerEstimate as LayerEstimate
@@ -106,6 +113,7 @@ from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork
+from .results.program_solution import ProgramSolution as ProgramSolution
 from .results.residuals import residuals as residuals
 from .results.residuals import whiteness as whiteness
 from .results.score import Score as Score
@@ -124,7 +132,9 @@ from .solvers.solve import make_solver as make_solver
 from .solvers.solve import solve as solve
 from .solvers.solve import solve_with as solve_with
 from .starts.strategies import start_from as start_from
+from .transcription.builder import ProgramBuilder as ProgramBuilder
 from .transcription.discretize import discretize as discretize
 from .transcription.nlp import NLP as NLP
+from .transcription.program import Program as Program
 
 __version__: str

@@ -172,6 +172,6 @@ def test_admm_minimises_the_same():
         runs.append(cc.Experiment(T, y, outputs=("c",), name=name))
     dynamics = curve().dynamics
     problem = cc.Problem(dynamics, runs, loss=cc.Huber(1.345, 0.05))
-    together = cc.fit(problem, mesh=8)
-    found = cc.admm(problem, [["a"], ["b"]], mesh=8)
+    together = cc.fit(problem)
+    found = cc.admm(problem, [["a"], ["b"]])
     assert found.solution.parameters["k"] == pytest.approx(together.parameters["k"], rel=2e-3)

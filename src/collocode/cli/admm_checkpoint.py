@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..coordination.checkpoint import ADMM
-from ..coordination.state import Ending
+from ..coordination.checkpoint import ADMM_CHECKPOINT
 from ..errors import InputError
+from ..results.status import Termination
 from .summary import counted
 
 CHECKPOINT = "checkpoint.npz"
@@ -37,16 +37,16 @@ def checkpoint_in(out: Path | None, resume: bool) -> Path | None:
 
 def _content(path: Path) -> tuple[bool, int]:
     """Whether a checkpoint's run has ended, and the number of its iterations."""
-    return ADMM.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
+    return ADMM_CHECKPOINT.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
 
 
-def finish_checkpoint(source: Path, ending: Ending, target: Path) -> None:
+def finish_checkpoint(source: Path, termination: Termination, target: Path) -> None:
     """Copy the checkpoint, with a mark if its run has ended."""
-    tree = ADMM.read(source, dict)
+    tree = ADMM_CHECKPOINT.read(source, dict)
     tree.pop("ended", None)
-    if ending not in (Ending.INTERRUPTED, Ending.WORKERS_LOST):
-        tree["ended"] = ending.value
-    ADMM.write(target, tree)
+    if termination not in (Termination.INTERRUPTED, Termination.ERROR):
+        tree["ended"] = termination.value
+    ADMM_CHECKPOINT.write(target, tree)
 
 
 def kept_in(checkpoint: Path | None) -> str:

@@ -19,39 +19,52 @@ from ..errors import FileError
 from ..files import Schema
 from ..model.experiment import Experiment, Initial
 from ..numerics.mesh import Mesh
-from .batches import Batch
-from .entries import Entries
-from .history import Row
-from .state import State
-from .task import Point, Settings
+from .partition import Batch
+from .state import Iteration, State
+from .subproblem import FitSettings, Point
+from .variables import ConsensusVariables, Regulariser
 
-ADMM = Schema("admm", 1, "a checkpoint of an ADMM run", compress=False)
+ADMM_CHECKPOINT = Schema("admm", 2, "a checkpoint of an ADMM run", compress=False)
 _POINT = ("x", "lam_g", "lam_x")
 _EMPTY = np.empty(0)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """A file that keeps a run's last iteration.
+
+    Parameters
+    ----------
+    path : an ``.npz`` file, replaced after every iteration.
+    resume : whether to go on from what it holds.
+    """
+
+    path: str | Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
     """A file, and the conditions under which its state counts.
 
     Attributes
     ----------
-    path : the ``.npz`` file; None keeps nothing.
-    conditions : what has to be the same: data, batches, entries, scheme, regularisation.
+    path : the ``.npz`` file.
+    conditions : what has to be the same: data, batches, variables, scheme, regularisation.
     """
 
-    path: Path | None
+    path: Path
     conditions: Mapping[str, Any]
 
     @classmethod
     def of(
         cls,
-        path: str | Path | None,
+        path: str | Path,
         batches: Sequence[Batch],
-        entries: Entries,
-        penalty: Any,
-        settings: Settings,
-    ) -> Checkpoint:
+        variables: ConsensusVariables,
+        regulariser: Regulariser,
+        settings: FitSettings,
+    ) -> CheckpointFile:
         """Describe a run.
 
         Raises
@@ -59,8 +72,8 @@ class Checkpoint:
         FileError
             The file's folder does not exist, or must not be written to.
         """
-        file = None if path is None else ADMM.place(path)
-        if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+        file = ADMM_CHECKPOINT.place(path)
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
             raise FileError(
                 f"the checkpoint {file} cannot be written, as there is no folder {file.parent} that "
                 "may be written to; create it or name another."
@@ -70,13 +83,14 @@ class Checkpoint:
             for experiment, mesh in zip(batch.problem.experiments, batch.meshes, strict=True):
                 for array in _arrays_of(experiment, mesh):
                     digest.update(np.ascontiguousarray(array).tobytes())
-        names = hashlib.sha256("\n".join(entries.names).encode()).hexdigest()
+        names = hashlib.sha256("\n".join(variables.names).encode()).hexdigest()
+        scheme = settings.collocation
         conditions = {
             "data and mesh": digest.hexdigest()[:16],
             "batches": len(batches),
-            "consensus entries": f"{len(entries)} ({names[:8]})",
-            "scheme": f"{settings.scheme.name} {settings.scheme.degree}",
-            "regularisation": f"{type(penalty).__name__} {penalty.strength:.17g}",
+            "consensus variables": f"{len(variables)} ({names[:8]})",
+            "scheme": f"{scheme.name} {scheme.degree}",
+            "regularisation": f"{type(regulariser).__name__} {regulariser.strength:.17g}",
             "start": f"{settings.start}, seed {settings.seed}",
         }
         return cls(file, conditions)
@@ -89,7 +103,6 @@ class Checkpoint:
         FileError
             The folder is missing or full, or cannot be written; an earlier checkpoint stays.
         """
-        assert self.path is not None
         c = state.consensus
         rows = {"dual": list(c.duals)}
         for part in _POINT:
@@ -107,7 +120,7 @@ class Checkpoint:
             "lengths": {name: np.array([len(v) for v in row]) for name, row in rows.items()},
         }
         try:
-            ADMM.write(self.path, tree)
+            ADMM_CHECKPOINT.write(self.path, tree)
         except FileError as error:
             reason = getattr(error.__cause__, "strerror", None) or error
             raise FileError(
@@ -122,7 +135,6 @@ class Checkpoint:
         FileError
             There is no such file, it is no checkpoint, or one of another run.
         """
-        assert self.path is not None
         if not self.path.is_file():
             raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
 
@@ -130,7 +142,7 @@ class Checkpoint:
             self._compare(tree["conditions"])
             return _state(fresh, tree)
 
-        return ADMM.read(self.path, build)
+        return ADMM_CHECKPOINT.read(self.path, build)
 
     def _compare(self, there: Mapping[str, Any]) -> None:
         for key, here in self.conditions.items():
@@ -157,7 +169,7 @@ def _state(fresh: State, tree: Mapping[str, Any]) -> State:
     z = _like(tree["z"], c.z)
     consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=seen)
     found = None if best is None else _like(best, c.z)
-    history = tuple(Row(**row) for row in tree["history"])
+    history = tuple(Iteration(**row) for row in tree["history"])
     return State(consensus, points, history, (float(tree["best"]["value"]), found))
 
 

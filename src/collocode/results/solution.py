@@ -108,6 +108,11 @@ class Solution:
             problem.loss.with_sigma(problem.sigma),
         )
 
+    @property
+    def program(self) -> NLP | None:
+        """The NLP, under the name that every kind of solution has for it."""
+        return self.nlp
+
     # ---- how it went -------------------------------------------------------------------------
 
     @property
