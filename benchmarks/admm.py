@@ -1,8 +1,8 @@
 """Consensus ADMM against one NLP: how good, in how many iterations, and when is it faster?
 
-    OMP_NUM_THREADS=1 python benchmarks/coordination.py             # all four questions, some minutes
-    OMP_NUM_THREADS=1 python benchmarks/coordination.py --quick     # small sizes, nothing is written
-    OMP_NUM_THREADS=1 python benchmarks/coordination.py --only curve,batches
+    OMP_NUM_THREADS=1 python benchmarks/admm.py             # all four questions, some minutes
+    OMP_NUM_THREADS=1 python benchmarks/admm.py --quick     # small sizes, nothing is written
+    OMP_NUM_THREADS=1 python benchmarks/admm.py --only curve,batches
 
 Van der Pol oscillator, 10 samples a time unit, sigma = 0.1, [2, 32, 2] tanh, lambda = 1e-4, Radau with
 three stages, one element for three samples.  Like is compared with like: the same data, lambda, mesh
@@ -73,8 +73,8 @@ class Judge:
         return float(errors(cc.solve_with(self.solver, fixed), self.t, self.clean).mean())
 
 
-def judged(problem, t, clean, batches: int, iterations: int, every: int = 1, **how):
-    """Run ADMM; return the agreement, and (iteration, error) of the consensus networks on the way."""
+def judged(problem, t, clean, batches: int, iterations: int, every: int = 1):
+    """Run ADMM; return the result, and (iteration, error) of the consensus networks on the way."""
     judge, curve = Judge(problem, t, clean), []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.npz"
@@ -85,8 +85,14 @@ def judged(problem, t, clean, batches: int, iterations: int, every: int = 1, **h
                     weights = stored["z"][-len(judge.nlp.layout.weights) :]
                 curve.append((row.iteration, judge(weights)))
 
-        how = {"checkpoint": file, "on_iteration": look, "iterations": iterations, **how}
-        return cc.admm(problem, batches, **how), np.array(curve)
+        found = cc.admm(
+            problem,
+            batches,
+            rules=cc.ADMMRules(iterations=iterations),
+            checkpoint=file,
+            callbacks=cc.Callbacks(look),
+        )
+        return found, np.array(curve)
 
 
 def table(title: str, heads: list[str], rows: list[list[str]]) -> str:
@@ -101,7 +107,7 @@ def curve(quick: bool) -> tuple[str, list]:
     for seed in range(1 if quick else 4):
         problem, t, clean = made(300, seed)
         single = cc.fit(problem)
-        found, path = judged(problem, t, clean, 2, 10 if quick else 40, rho=None)
+        found, path = judged(problem, t, clean, 2, 10 if quick else 40)
         first = t <= 15.0
         (a, b), (p, q) = (
             (e[first].mean(), e[~first].mean())
@@ -132,11 +138,10 @@ def batches(quick: bool) -> str:
         rows.append([str(samples), "1 (single NLP)", f"{samples / 10:.0f}", "", f"{seconds:.1f}",
                      f"{single.result.objective:.5f}", f"{e:.2e}", "1"])  # fmt: skip
         for count in counts:
-            how = {"iterations": 8 if quick else 40}
-            found = cc.admm(problem, count, **how)
+            found = cc.admm(problem, count, rules=cc.ADMMRules(iterations=8 if quick else 40))
             mse = errors(found.solution, t, clean).mean()
             rows.append([str(samples), str(count), f"{samples / 10 / count:.3g}",
-                         f"{len(found.history)} ({found.ending.value})", f"{found.seconds:.1f}",
+                         f"{len(found.history)} ({found.termination.value})", f"{found.seconds:.1f}",
                          f"{found.solution.result.objective:.5f}", f"{mse:.2e}", f"{mse / e:.2f}"])  # fmt: skip
     heads = ["samples", "batches", "length of a window", "iterations", "seconds", "objective",
              "error against the truth", "ratio"]  # fmt: skip
@@ -166,8 +171,13 @@ def measure(samples: int, workers: int, iterations: int) -> dict[str, float]:
     if not workers:
         solution, steady, count = cc.fit(problem), float("nan"), 0
     else:
-        how = {"workers": workers, "iterations": iterations, "measure": False}
-        found = cc.admm(problem, max(2, samples // 150), on_iteration=look, **how)
+        found = cc.admm(
+            problem,
+            max(2, samples // 150),
+            rules=cc.ADMMRules(iterations=iterations, simulate=False),
+            executor=cc.ProcessPool(workers) if workers > 1 else cc.InProcess(),
+            callbacks=cc.Callbacks(look),
+        )
         solution, count = found.solution, len(found.history)
         steady = float(np.median(found.history["seconds"].iloc[2:]))
     seconds = time.perf_counter() - began
@@ -213,7 +223,8 @@ def polish(quick: bool) -> str:
         problem, t, clean = made(samples, 0)
         single = cc.fit(problem)
         for iterations in (5, 20):
-            found = cc.admm(problem, count, iterations=iterations, measure=False, polish=True)
+            rules = cc.ADMMRules(iterations=iterations, simulate=False)
+            found = cc.admm(problem, count, rules=rules, polish=True)
             for name, s in ((f"after {iterations} iterations", found.solution),):
                 rows.append([str(samples), str(count), name, str(s.result.iterations),
                              f"{s.result.timings['solve']:.2f}", f"{s.result.objective:.6f}",

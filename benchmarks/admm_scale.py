@@ -15,7 +15,6 @@ once with points that stay with the workers.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import statistics
@@ -65,51 +64,51 @@ def peak(pid: int | str) -> float:
 
 
 class Watch:
-    """Notes times, memory and traffic after every iteration."""
+    """Notes memory and traffic after every iteration."""
 
     def __init__(self) -> None:
-        self.memory, self.traffic, self.pool = 0.0, [0, 0], None
-        module = importlib.import_module("collocode.coordination.admm")
-        make = module.make_executor
-
-        def noted(*arguments):
-            self.pool = make(*arguments)
-            return self.pool
-
-        module.make_executor = noted
-        self.bytes: list[int] = []
+        self.memory, self.sessions, self.bytes = 0.0, [], []
 
     def look(self, row) -> None:
         children = multiprocessing.active_children()
         self.memory = max([self.memory, *(peak(child.pid) for child in children)])
-        self.bytes.append(sum(self.pool.traffic))
+        self.bytes.append(sum(self.sessions[-1].traffic))
+
+
+def watched(workers: int, points: str, watch: Watch) -> cc.ProcessPool:
+    """A pool whose session the watch looks at."""
+
+    class Pool(cc.ProcessPool):
+        def open(self, batches, settings):
+            watch.sessions.append(super().open(batches, settings))
+            return watch.sessions[-1]
+
+    return Pool(workers, points=points)
 
 
 def measure(kind: str, batches: int, workers: int, iterations: int) -> dict[str, float]:
     """Run once with each way to keep points."""
     found: dict[str, float] = {}
     whole, mesh = problem(kind, batches)
-    rules = cc.ADMMRules(absolute=1e-300, relative=0.0)
+    rules = cc.ADMMRules(absolute=1e-300, relative=0.0, iterations=iterations)
     for points in ("coordinator", "workers"):
         watch = Watch()
         began = time.perf_counter()
-        agreement = cc.admm(
+        result = cc.admm(
             whole,
             batches,
-            mesh=mesh,
-            workers=workers,
-            iterations=iterations,
             rules=rules,
-            points=points,
-            on_iteration=watch.look,
+            executor=watched(workers, points, watch),
+            settings=cc.FitSettings(mesh=mesh),
+            callbacks=cc.Callbacks(watch.look),
         )
         total = time.perf_counter() - began
         found[f"bytes_{points}"] = (watch.bytes[-1] - watch.bytes[-2]) / batches
         if points == "coordinator":
-            seconds = agreement.history["seconds"].to_list()
+            seconds = result.history["seconds"].to_list()
             found |= {"build": seconds[0], "iteration": statistics.median(seconds[1:])}
             found |= {"total": total, "worker": watch.memory, "coordinator": peak("self")}
-            found["scaled"] = float(agreement.history["scaled"].iloc[-1])
+            found["scaled"] = float(result.history["scaled"].iloc[-1])
     return found
 
 

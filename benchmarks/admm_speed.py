@@ -44,19 +44,18 @@ def problem(samples: int) -> cc.Problem:
 def measure(whole: cc.Problem, samples: int, workers: int, iterations: int):
     """Return seconds after the builds, mean ms of a solve, busy part, and the consensus."""
     solves: list[float] = []
-    agreement = cc.admm(
+    found = cc.admm(
         whole,
         BATCHES,
-        mesh=samples // 3,
-        workers=workers,
-        iterations=iterations,
-        rules=cc.ADMMRules(absolute=1e-300, relative=0.0),
-        on_answer=lambda answer: solves.append(answer.seconds),
+        rules=cc.ADMMRules(absolute=1e-300, relative=0.0, iterations=iterations),
+        executor=cc.ProcessPool(workers) if workers > 1 else cc.InProcess(),
+        settings=cc.FitSettings(mesh=samples // 3),
+        callbacks=cc.Callbacks(on_batch=lambda result: solves.append(result.seconds)),
     )
-    seconds = float(agreement.history["seconds"].to_numpy()[1:].sum())
+    seconds = float(found.history["seconds"].to_numpy()[1:].sum())
     later = solves[BATCHES:]
     busy = sum(later) / (seconds * workers)
-    return seconds, 1e3 * float(np.mean(later)), busy, agreement.consensus
+    return seconds, 1e3 * float(np.mean(later)), busy, found.consensus
 
 
 def main() -> None:

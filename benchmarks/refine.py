@@ -36,13 +36,13 @@ def measured(problem: cc.Problem, repeats: int, *args: object, **how: object) ->
     return runs[0], statistics.median(run.seconds for run in runs)
 
 
-def row(label: str, found: cc.Refinement, seconds: float, exact: float | None) -> None:
+def row(label: str, found: cc.MeshRefinement, seconds: float, exact: float | None) -> None:
     last = found.cycles[-1]
     true = "" if exact is None else f"{exact - last.estimate.value:10.1e}"
     share = sum(c.estimate.seconds for c in found.cycles) / found.seconds
     print(
         f"{label:26} {last.elements:8} {last.unknowns:8} {len(found.cycles):6} "
-        f"{last.estimate.error:10.1e} {true:>10} {seconds:8.2f} {100 * share:9.0f} %  {found.status.value}"
+        f"{last.estimate.error:10.1e} {true:>10} {seconds:8.2f} {100 * share:9.0f} %  {found.status}"
     )
 
 

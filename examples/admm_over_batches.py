@@ -16,11 +16,11 @@ for name, start in {"inside": (0.5, 0.0), "outside": (2.5, 1.0), "fast": (0.0, -
 problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 12, 2))), experiments, regularisation=cc.L2(1e-4))
 
 rules = cc.ADMMRules(relative=2e-3, absolute=2e-5, gap=1.0)  # a first answer, not the last digit
-agreement = cc.admm(problem, batches=3, rules=rules)
-last = agreement.history.iloc[-1]
-print(agreement.ending.value, "in", len(agreement.history), "iterations")
+result = cc.admm(problem, batches=3, rules=rules)
+last = result.history.iloc[-1]
+print(result.termination.value, "in", len(result.history), "iterations")
 print("networks differ from the consensus by", f"{last['scaled']:.0e}")
 single = cc.fit(problem)
 print("simulated, against the data:   consensus   single fit")
-for ours, theirs in zip(agreement.solution.score(), single.score(), strict=True):
+for ours, theirs in zip(result.solution.score(), single.score(), strict=True):
     print(f"{ours.experiment:30s} {ours.simulated:.2e}    {theirs.simulated:.2e}")

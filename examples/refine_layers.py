@@ -14,11 +14,11 @@ problem = layered.LayeredProblem(
 )
 
 found = cc.refine_layers(problem, max_layers=8, compare=True)
-print(f"chosen for validation: {'yes' if found.best.judged > 0.95 else 'no'}, above 0.95")
+print(f"chosen by validation: accuracy {found.best.score:.2f}")
 for name, run in (("adaptive", found), ("uniform", found.uniform)):
     print(f"{name}: begins with {run.cycles[0].layers} layers, at most {run.cycles[-1].layers}")
 
 # the estimate alone, for a network that was trained otherwise
 trained = layered.train(problem.objective, "lbfgs", validation=validation, iterations=100)
 estimate = cc.estimate_layers(problem.objective, trained.theta)
-print(f"{len(estimate.error_parts)} indicators of error, {len(estimate.freedom)} of freedom")
+print(f"{len(estimate.indicators)} indicators of error, {len(estimate.freedom)} of freedom")

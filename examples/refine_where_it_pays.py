@@ -24,6 +24,6 @@ problem = cc.Problem(relaxation, cc.Experiment(t, noisy, outputs=("y1", "y2")))
 found = cc.refine(problem, tol=1e-3, goal="parameter:mu", mesh=60, compare=True)
 for name, run in (("adaptive", found), ("uniform", found.uniform)):
     sizes = " ".join(str(cycle.elements) for cycle in run.cycles)
-    print(f"{name}: {run.status.value}, mu = {run.estimate.value:.3f} on {sizes} elements")
+    print(f"{name}: {run.status}, mu = {run.estimate.value:.3f} on {sizes} elements")
 steps = np.diff(found.estimate.meshes[0])
 print(f"longest element {steps.max():.3f}, shortest {steps.min():.3f}")

@@ -4,20 +4,26 @@ from . import layered as layered
 from . import relu as relu
 from .adapt.costates import Costates as Costates
 from .adapt.costates import costates as costates
-from .adapt.estimate import ErrorEstimate as ErrorEstimate
+from .adapt.estimate import Estimate as Estimate
 from .adapt.estimate import estimate_error as estimate_error
 from .adapt.goals import Integral as Integral
-from .adapt.goals import Objective as Objective
+from .adapt.goals import ObjectiveValue as ObjectiveValue
 from .adapt.goals import ParameterValue as ParameterValue
 from .adapt.goals import SimulatedMisfit as SimulatedMisfit
 from .adapt.goals import StateAt as StateAt
 from .adapt.refine import refine as refine
-from .adapt.refinement import Cycle as Cycle
-from .adapt.refinement import Refinement as Refinement
-from .adapt.refinement import RefinementStatus as RefinementStatus
-from .coordination.admm import Agreement as Agreement
+from .adapt.refinement import MeshCycle as MeshCycle
+from .adapt.refinement import MeshRefinement as MeshRefinement
+from .coordination.admm import ADMMResult as ADMMResult
+from .coordination.admm import Callbacks as Callbacks
 from .coordination.admm import admm as admm
+from .coordination.checkpoint import Checkpoint as Checkpoint
+from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
+from .coordination.executors import InProcess as InProcess
+from .coordination.partition import Partition as Partition
+from .coordination.pool import ProcessPool as ProcessPool
+from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
 from .errors import FileError as FileError
 from .errors import InputError as InputError
@@ -56,9 +62,8 @@ from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .layered.growth.grow import grow as grow
 from .layered.growth.growth import Growth as Growth
-from .layered.growth.growth import GrowthStatus as GrowthStatus
-from .layered.growth.store import load_growth as load_growth
-from .layered.growth.store import save_growth as save_growth
+from .layered.growth.growth import load_growth as load_growth
+from .layered.growth.growth import save_growth as save_growth
 from .layered.growth.topological import TopologicalDerivative as TopologicalDerivative
 from .layered.growth.topological import topological_derivative as topological_derivative
 from .layered.refinement.estimate import LayerEstimate as LayerEstimate
@@ -104,6 +109,7 @@ from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork
+from .results.program_solution import ProgramSolution as ProgramSolution
 from .results.residuals import residuals as residuals
 from .results.residuals import whiteness as whiteness
 from .results.score import Score as Score
@@ -122,7 +128,9 @@ from .solvers.solve import make_solver as make_solver
 from .solvers.solve import solve as solve
 from .solvers.solve import solve_with as solve_with
 from .starts.strategies import start_from as start_from
+from .transcription.builder import ProgramBuilder as ProgramBuilder
 from .transcription.discretize import discretize as discretize
 from .transcription.nlp import NLP as NLP
+from .transcription.program import Program as Program
 
 __version__: str

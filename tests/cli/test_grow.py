@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from collocode.cli.main import app
 from collocode.layered import load_training
-from collocode.layered.growth.store import load_growth
+from collocode.layered.growth.growth import load_growth
 from tests.cli.small_models import DECAY
 
 MODEL = '''"""Curve: how deep?"""
@@ -72,7 +72,7 @@ def test_files(finished):
     assert report["result"]["status"] == "depth limit"
     assert report["model"]["settings"] == {"activation": "silu_tanh", "layers": 1}
     assert report["command"]["iterations"] == 15  # the model's own
-    growth = load_growth(out / "growth.zip")
+    growth = load_growth(out / "growth.npz")
     cycles = pd.read_csv(out / "cycles.csv")
     assert cycles["layers"].tolist() == [1, 2, 3] == [c.layers for c in growth.cycles]
     scores = pd.read_csv(out / "scores.csv")
@@ -89,7 +89,7 @@ def test_resume_goes_on_and_the_folder_is_guarded(models, tmp_path):
     assert run(models / "curve.py", "--max-layers", 3, "--stall", 0, "--out", whole).exit_code == 0
     assert run(*how, "--max-layers", 2).exit_code == 0
     assert run(*how, "--max-layers", 3, "--resume").exit_code == 0
-    first, second = (load_growth(p / "growth.zip") for p in (whole, tmp_path))
+    first, second = (load_growth(p / "growth.npz") for p in (whole, tmp_path))
     np.testing.assert_array_equal(first.last.theta, second.last.theta)
     (tmp_path / "report.json").unlink()
     refused = run(*how, "--max-layers", 2)

@@ -104,7 +104,7 @@ def test_files_that_are_no_fit(tmp_path):
     (tmp_path / "bad.npz").write_text("no")
     answer = simulate(tmp_path / "bad.npz")
     assert answer.exit_code == 2
-    assert "is not a solution saved by collocode" in answer.stderr
+    assert "is not a solution, or it is damaged" in answer.stderr
 
 
 def test_a_breakdown_is_not_a_success(tmp_path):

@@ -21,7 +21,7 @@ def case(folder):
 @pytest.fixture(scope="package")
 def undisturbed(case):
     """The state after four iterations in one process, of which nothing has gone wrong."""
-    return case.run(InProcess(case.batches, case.settings))[0]
+    return case.run(case.open(InProcess()))[0]
 
 
 @pytest.fixture

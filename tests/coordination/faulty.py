@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import time
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,15 @@ import casadi as ca
 import numpy as np
 
 import collocode as cc
-from collocode.coordination.batches import Batch, cut
-from collocode.coordination.checkpoint import Checkpoint
+from collocode.coordination.checkpoint import CheckpointFile
 from collocode.coordination.consensus import ADMMRules, Consensus
-from collocode.coordination.coordinator import Coordinator
-from collocode.coordination.entries import Entries
-from collocode.coordination.executors import Executor
-from collocode.coordination.state import Ending, State
-from collocode.coordination.task import Settings, Task
-from collocode.solvers.options import merge
+from collocode.coordination.coordinator import ADMM, Loop, Outcome
+from collocode.coordination.executors import Executor, Session
+from collocode.coordination.partition import Batch, Partition
+from collocode.coordination.state import State
+from collocode.coordination.subproblem import FitSettings, Task
+from collocode.coordination.variables import ConsensusVariables
+from collocode.results.status import Termination
 from collocode.starts.strategies import start_from
 
 BATCHES, TRAPPED = 4, 2
@@ -91,54 +91,71 @@ class Case:
     """All that a run needs but its executor, as `admm` prepares it."""
 
     batches: tuple[Batch, ...]
-    entries: Entries
-    settings: Settings
+    variables: ConsensusVariables
+    settings: FitSettings
     first: State
     penalty: Any
-    weights: int
 
     @classmethod
-    def of(cls, problem: cc.Problem, number: int = BATCHES, solvers: int = 32) -> Case:
+    def of(cls, problem: cc.Problem, number: int = BATCHES) -> Case:
         whole = start_from(cc.discretize(problem, mesh=8), "gradient_matching", 0)
-        batches = cut(problem, [e.mesh for e in whole.layout.experiments], number)
-        entries = Entries.of(whole, batches)
-        settings = Settings(whole.scheme, options=merge(None), solvers=solvers)
+        batches = Partition(number).cut(problem, [e.mesh for e in whole.layout.experiments])
+        variables = ConsensusVariables.of(whole, batches)
         columns = np.concatenate([whole.layout.shared, whole.layout.weights])
-        z = whole.start[columns] / entries.scale[-len(columns) :]
-        z = np.concatenate([np.zeros(len(entries) - len(z)), z])
-        consensus = Consensus.start(z, [entries.copies(b) for b in batches], 0.02 / number)
-        return cls(
-            batches,
-            entries,
-            settings,
-            State(consensus, (None,) * number),
-            problem.regularisation,
-            len(whole.layout.weights),
-        )
+        z = whole.start[columns] / variables.scale[-len(columns) :]
+        z = np.concatenate([np.zeros(len(variables) - len(z)), z])
+        consensus = Consensus.start(z, [variables.copies(b) for b in batches], 0.02 / number)
+        first = State(consensus, (None,) * number)
+        return cls(batches, variables, FitSettings(), first, problem.regularisation)
 
-    def checkpoint(self, path: Path) -> Checkpoint:
-        return Checkpoint.of(path, self.batches, self.entries, self.penalty, self.settings)
+    def checkpoint(self, path: Path) -> CheckpointFile:
+        return CheckpointFile.of(path, self.batches, self.variables, self.penalty, self.settings)
+
+    def open(self, executor: Executor) -> Session:
+        return executor.open(self.batches, self.settings)
 
     def tasks(self, *numbers: int) -> list[Task]:
         """The tasks of the first iteration, of all batches or of some."""
         c = self.first.consensus
         return [
-            Task(b, 0, c.target(b), c.z[c.copies[b]], c.rho, measure=False)
+            Task(
+                batch=b,
+                iteration=0,
+                target=c.target(b),
+                consensus=c.z[c.copies[b]],
+                rho=c.rho,
+                simulate=False,
+            )
             for b in numbers or range(len(self.batches))
         ]
 
-    def run(
+    def outcome(
         self,
-        executor: Executor,
+        session: Session,
         iterations: int = 4,
         state: State | None = None,
+        simulate: bool = True,
         **more: Any,
-    ) -> tuple[State, Ending, list[str]]:
-        rules = ADMMRules(absolute=1e-12, relative=0.0)
-        coordinator = Coordinator(
-            self.batches, self.entries, self.penalty, self.weights, rules, iterations, **more
+    ) -> Outcome:
+        names = tuple(batch.name for batch in self.batches)
+        coordinator = ADMM(
+            rules=ADMMRules(absolute=1e-12, relative=0.0, simulate=simulate),
+            variables=self.variables,
+            regulariser=self.penalty,
+            batches=names,
         )
-        return coordinator.run(self.first if state is None else state, executor)
+        loop = Loop(coordinator=coordinator, batches=names, iterations=iterations, **more)
+        return loop.run(self.first if state is None else state, session)
+
+    def run(self, session: Session, *how: Any, **more: Any) -> tuple[State, Termination, list[str]]:
+        found = self.outcome(session, *how, **more)
+        return found.state, found.termination, list(found.warnings)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Variables of a process that is to import these tests and what they test."""
+    path = os.pathsep.join([os.getcwd(), *sys.path])
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def at(iteration: int, do: Callable[[], Any]) -> Callable[[Any], None]:
@@ -149,11 +166,3 @@ def at(iteration: int, do: Callable[[], Any]) -> Callable[[Any], None]:
             do()
 
     return look
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

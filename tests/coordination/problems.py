@@ -1,5 +1,7 @@
 """Problems for the tests of ADMM: linear in their unknowns, so that there is one optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 
 import collocode as cc
@@ -7,6 +9,22 @@ import collocode as cc
 # ρ stays: one penalty that suits the curvature converges fastest, and to rounding
 TIGHT = cc.ADMMRules(absolute=1e-9, relative=0.0, adapt=0, growth=np.inf)
 EXACT = {"tol": 1e-11, "acceptable_tol": 1e-11}
+
+
+def admm(problem, batches=2, rules=cc.ADMMRules(), **given):  # noqa: B008
+    """`cc.admm` with the fields of its values as keywords."""
+
+    def fields(kind):
+        return {name: given.pop(name) for name in kind.__dataclass_fields__ if name in given}
+
+    return cc.admm(
+        problem,
+        cc.Partition(batches, **fields(cc.Partition)),
+        rules=replace(rules, **fields(cc.ADMMRules)),
+        settings=cc.FitSettings(**fields(cc.FitSettings)),
+        callbacks=cc.Callbacks(**fields(cc.Callbacks)),
+        **given,
+    )
 
 
 def waves(n=41, end=6.0, seed=0, **options):
@@ -63,7 +81,7 @@ def offsets(runs=3, n=25, **options):
 def restricted(nlp, x, batch, sub):
     """The part of the whole problem's variables that belong to a batch."""
     found, m = np.full(sub.nlp.columns, np.nan), nlp.scheme.intervals
-    for part, (origin, first) in zip(sub.nlp.layout.experiments, batch.places, strict=True):
+    for part, (origin, first) in zip(sub.nlp.layout.experiments, batch.origins, strict=True):
         there = nlp.layout.experiments[origin]
         nodes = first * m + np.arange(len(part.times))
         found[part.states] = x[there.states[nodes]]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.coordination.state import Ending
-from tests.coordination.problems import offsets, pushed, waves
+from collocode.results.status import Termination
+from tests.coordination.problems import admm, offsets, pushed, waves
 from tests.problems import van_der_pol_data, van_der_pol_neural
 
 QUICK = {"mesh": 40, "iterations": 25}
@@ -22,30 +22,30 @@ def problem():
 @pytest.fixture(scope="module")
 def found(problem):
     seen = {"rows": [], "answers": [], "last": []}
-    agreement = cc.admm(
+    result = admm(
         problem,
         2,
         mesh=40,
         on_iteration=seen["rows"].append,
-        on_answer=seen["answers"].append,
+        on_batch=seen["answers"].append,
         on_finish=seen["last"].append,
     )
-    return agreement, seen
+    return result, seen
 
 
 def test_a_consensus_network_fits_as_well_as_one_trained_on_all_data(found, problem):
-    agreement, _ = found
+    result, _ = found
     single = cc.fit(problem, mesh=40)
-    assert agreement.success, agreement
-    assert agreement.ending is Ending.CONVERGED
-    (ours,), (theirs,) = agreement.solution.score(), single.score()
+    assert result.success, result
+    assert result.termination is Termination.CONVERGED
+    (ours,), (theirs,) = result.solution.score(), single.score()
     assert ours.simulated <= 1.3 * theirs.simulated
-    assert agreement.solution.result.objective <= 1.1 * single.result.objective
+    assert result.solution.result.objective <= 1.1 * single.result.objective
 
 
 def test_what_it_returns(found, problem):
-    agreement, seen = found
-    h = agreement.history
+    result, seen = found
+    h = result.history
     assert list(h.index) == list(range(1, len(h) + 1))
     assert len(seen["rows"]) == len(h)
     assert len(seen["answers"]) == 2 * len(h)
@@ -54,27 +54,39 @@ def test_what_it_returns(found, problem):
     last = h.iloc[-1]
     assert last["primal"] <= last["primal_limit"]
     assert last["dual"] <= last["dual_limit"]
-    assert np.isfinite(h["mse"]).any()
-    assert np.isfinite(last["mse"])  # the last consensus is measured too
+    assert np.isfinite(h["batch_mse"]).any()
+    assert np.isfinite(last["batch_mse"])  # the last consensus is measured too
     assert (h[["seconds", "batch_seconds", "build_seconds"]] >= 0.0).all(axis=None)
     assert h["build_seconds"].iloc[0] > 5.0 * h["build_seconds"].iloc[-1]  # built once
-    weights = [v for k, v in agreement.consensus.items() if k.startswith("nn.")]
-    np.testing.assert_allclose(agreement.solution.model.theta, weights)
-    assert set(agreement.consensus) >= {"y1[run;1]", "y2[run;1]", "nn.W1[0,0]"}
-    assert agreement.batches == ("run, window 1", "run, window 2")
-    assert (agreement.executor, agreement.workers) == ("in-process", 1)
-    assert agreement.troubles == ()
-    assert not agreement.kept_best
-    assert "converged after" in repr(agreement)
-    assert "batches=2" in repr(agreement)
-    assert agreement.solution.result.timings["total"] == agreement.seconds
+    weights = [v for k, v in result.consensus.items() if k.startswith("nn.")]
+    np.testing.assert_allclose(result.solution.model.theta, weights)
+    assert set(result.consensus) >= {"y1[run;1]", "y2[run;1]", "nn.W1[0,0]"}
+    assert result.batches == ("run, window 1", "run, window 2")
+    assert (result.executor, result.workers) == ("in-process", 1)
+    assert result.message == "the batches agree"
+    assert result.warnings == ()
+    assert not result.kept_best
+    assert "converged after" in repr(result)
+    assert "batches=2" in repr(result)
+    assert result.solution.result.timings["total"] == result.seconds
+
+
+def test_the_error_is_that_of_what_is_returned(found, problem):
+    """The history's errors are of windows that start where each batch's own network starts."""
+    result, _ = found
+    data, model = problem.experiments[0], result.solution
+    run = model.simulate(0, times=data.times)
+    assert result.mse == pytest.approx(np.mean((run.states - data.values) ** 2), rel=1e-9)
+    several = admm(offsets(), 3, mesh=6, iterations=2).mse
+    scores = admm(offsets(), 3, mesh=6, iterations=2).solution.score()
+    assert several == pytest.approx(np.mean([s.simulated for s in scores]))  # of equal length
 
 
 def test_objectives_meet(found):
-    """At agreement the batches' own loss, the Lagrangian and the simulation say the same."""
+    """At result the batches' own loss, the Lagrangian and the simulation say the same."""
     last = found[0].history.iloc[-1]
     assert last["lagrangian"] == pytest.approx(last["objective"], rel=0.05)
-    assert last["simulated"] == pytest.approx(last["objective"], rel=0.2)
+    assert last["simulated_objective"] == pytest.approx(last["objective"], rel=0.2)
 
 
 def test_the_residuals_fall_as_they_did(found):
@@ -86,8 +98,8 @@ def test_the_residuals_fall_as_they_did(found):
 
 
 def test_the_same_seed_gives_the_same_iterates(problem):
-    runs = [cc.admm(problem, 2, mesh=40, iterations=3, seed=s) for s in (4, 4, 5)]
-    same = ["primal", "dual", "rho", "objective", "simulated", "steps"]
+    runs = [admm(problem, 2, mesh=40, iterations=3, seed=s) for s in (4, 4, 5)]
+    same = ["primal", "dual", "rho", "objective", "simulated_objective", "steps"]
     for name in same:
         np.testing.assert_array_equal(runs[0].history[name], runs[1].history[name])
     assert runs[0].consensus == runs[1].consensus
@@ -95,66 +107,66 @@ def test_the_same_seed_gives_the_same_iterates(problem):
 
 
 def test_processes_give_the_same_iterates(problem):
-    here = cc.admm(problem, 2, mesh=40, iterations=2)
-    there = cc.admm(problem, 2, mesh=40, iterations=2, workers=2)
+    here = admm(problem, 2, mesh=40, iterations=2)
+    there = admm(problem, 2, mesh=40, iterations=2, executor=cc.ProcessPool(2))
     assert (there.executor, there.workers) == ("process pool", 2)
-    for name in ("primal", "dual", "rho", "objective", "simulated"):
+    for name in ("primal", "dual", "rho", "objective", "simulated_objective"):
         np.testing.assert_allclose(here.history[name], there.history[name], rtol=1e-9)
 
 
 def test_points_that_stay_with_the_workers_give_the_same_iterates(problem):
-    here = cc.admm(problem, 2, mesh=40, iterations=4)
-    there = cc.admm(problem, 2, mesh=40, iterations=4, points="workers")
+    here = admm(problem, 2, mesh=40, iterations=4)
+    there = admm(problem, 2, mesh=40, iterations=4, executor=cc.InProcess(points="workers"))
     np.testing.assert_array_equal(here.history["primal"], there.history["primal"])
 
 
 def test_lasso_leaves_fewer_weights(problem):
-    dense = cc.admm(problem, 2, **QUICK)
-    sparse = cc.admm(problem, 2, **QUICK, regularisation=cc.L1(2e-3))
+    dense = admm(problem, 2, **QUICK)
+    sparse = admm(problem, 2, **QUICK, regularisation=cc.L1(2e-3))
     assert (sparse.solution.model.theta == 0.0).sum() >= 4
     assert (dense.solution.model.theta == 0.0).sum() == 0
     assert sparse.solution.score()[0].gap < 0.1
 
 
 def test_an_iteration_limit_is_no_success(problem):
-    agreement = cc.admm(problem, 3, mesh=40, iterations=2)
-    assert agreement.ending is Ending.ITERATION_LIMIT
-    assert not agreement.success
-    assert agreement.solution.success  # the states fit the consensus nevertheless
-    assert len(agreement.history) == 2
+    result = admm(problem, 3, mesh=40, iterations=2)
+    assert result.termination is Termination.ITERATION_LIMIT
+    assert not result.success
+    assert result.solution.success  # the states fit the consensus nevertheless
+    assert len(result.history) == 2
 
 
 def test_a_time_limit_ends_it(problem):
-    agreement = cc.admm(problem, 2, mesh=40, time_limit=1e-3)
-    assert agreement.ending is Ending.TIME_LIMIT
-    assert len(agreement.history) == 1
+    result = admm(problem, 2, mesh=40, time_limit=1e-3)
+    assert result.termination is Termination.TIME_LIMIT
+    assert len(result.history) == 1
 
 
 def test_without_convergence_the_best_simulated_consensus_is_kept(problem):
     """A penalty that is far too small lets the iterates run away from a good consensus."""
     rules = cc.ADMMRules(adapt=0, growth=np.inf)
-    agreement = cc.admm(problem, 4, mesh=40, iterations=8, rho=1e-5, rules=rules)
-    simulated = agreement.history["simulated"]
-    assert agreement.ending is Ending.ITERATION_LIMIT
-    assert agreement.kept_best == (simulated.idxmin() < len(simulated))
-    if not agreement.kept_best:
+    result = admm(problem, 4, mesh=40, iterations=8, rho=1e-5, rules=rules)
+    simulated = result.history["simulated_objective"]
+    assert result.termination is Termination.ITERATION_LIMIT
+    assert result.kept_best == (simulated.idxmin() < len(simulated))
+    if not result.kept_best:
         pytest.fail("this run is meant to get worse")
 
 
 def test_a_run_goes_on_from_its_checkpoint(problem, tmp_path):
     file = tmp_path / "run.npz"
-    whole = cc.admm(problem, 2, mesh=40, iterations=6)
-    cc.admm(problem, 2, mesh=40, iterations=3, checkpoint=file)
-    rest = cc.admm(problem, 2, mesh=40, iterations=6, checkpoint=file, resume=True)
+    whole = admm(problem, 2, mesh=40, iterations=6)
+    admm(problem, 2, mesh=40, iterations=3, checkpoint=file)
+    rest = admm(problem, 2, mesh=40, iterations=6, checkpoint=cc.Checkpoint(file, resume=True))
     np.testing.assert_allclose(rest.history["primal"], whole.history["primal"], rtol=1e-12)
     assert rest.consensus == whole.consensus
 
 
 def test_inputs_in_windows(tmp_path):
-    agreement = cc.admm(pushed(), 3, mesh=9, iterations=40, measure=True)
+    result = admm(pushed(), 3, mesh=9, iterations=40, simulate=True)
     single = cc.fit(pushed(), mesh=9)
-    assert agreement.solution.parameters["a"] == pytest.approx(single.parameters["a"], rel=0.02)
-    assert np.isfinite(agreement.history["mse"]).all()
+    assert result.solution.parameters["a"] == pytest.approx(single.parameters["a"], rel=0.02)
+    assert np.isfinite(result.history["batch_mse"]).all()
 
 
 def test_time_dependent_networks_in_windows():
@@ -162,49 +174,63 @@ def test_time_dependent_networks_in_windows():
     t = np.linspace(0.0, 6.0, 61)
     data = cc.Experiment(t, np.sin(t) + 0.5, ("x",), name="run")
     timed = cc.Problem(cc.NeuralODE(cc.MLP((2, 5, 1)), time=True), data, regularisation=cc.L2(1e-5))
-    agreement = cc.admm(timed, 2, mesh=12, iterations=30)
-    assert agreement.solution.score()[0].simulated < 1e-3
+    result = admm(timed, 2, mesh=12, iterations=30)
+    assert result.solution.score()[0].simulated < 1e-3
 
 
 def test_experiments_as_batches():
-    agreement = cc.admm(offsets(), 3, mesh=6, rules=cc.ADMMRules(absolute=1e-7, relative=1e-5))
-    assert agreement.success
-    assert sorted(agreement.batches) == ["run 1", "run 2", "run 3"]
-    assert list(agreement.consensus) == ["k"]
+    result = admm(offsets(), 3, mesh=6, rules=cc.ADMMRules(absolute=1e-7, relative=1e-5))
+    assert result.success
+    assert sorted(result.batches) == ["run 1", "run 2", "run 3"]
+    assert list(result.consensus) == ["k"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "phrase"),
     [
-        ({"workers": 0}, "at least 1"),
         ({"iterations": 0}, "at least 1"),
-        ({"points": "nowhere"}, "coordinator or the workers, not with 'nowhere'"),
-        ({"resume": True}, "name its file by checkpoint="),
+        ({"time_limit": -1.0}, "time limit must not be negative, not -1.0"),
         ({"rho": -1.0}, "rho must be positive and finite, not -1.0"),
         ({"batches": 99}, "too few for 99 windows"),
         ({"start": "guess"}, "unknown start strategy 'guess'"),
+        ({"scheme": "radua"}, "did you mean 'radau'"),
         ({"interface": "nobody"}, "unknown interface 'nobody'"),
         ({"options": {"maxiter": 3}}, "no option 'maxiter'; did you mean 'max_iter'"),
     ],
 )
 def test_bad_arguments(arguments, phrase):
     with pytest.raises(cc.InputError, match=phrase):
-        cc.admm(waves(), **{"mesh": 12, "iterations": 1, **arguments})
+        admm(waves(), **{"mesh": 12, "iterations": 1, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("make", "phrase"),
+    [
+        (lambda: cc.ProcessPool(0), "workers must be at least 1, not 0"),
+        (lambda: cc.DaskCluster(workers=0), "workers must be at least 1, not 0"),
+        (lambda: cc.DaskCluster("nowhere"), "address such as tcp://host:8786, not 'nowhere'"),
+        (lambda: cc.InProcess(solvers=0), "solvers must be at least 1, not 0"),
+        (lambda: cc.InProcess(points="moon"), "coordinator or the workers, not with 'moon'"),
+    ],
+)
+def test_bad_executors(make, phrase):
+    with pytest.raises(cc.InputError, match=phrase):
+        make()
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     file = tmp_path / "run.npz"
-    cc.admm(waves(), 2, mesh=12, iterations=1, checkpoint=file)
+    admm(waves(), 2, mesh=12, iterations=1, checkpoint=file)
     with pytest.raises(cc.FileError, match="was made with other"):
-        cc.admm(waves(), 3, mesh=12, iterations=2, checkpoint=file, resume=True)
+        admm(waves(), 3, mesh=12, iterations=2, checkpoint=cc.Checkpoint(file, resume=True))
     other = replace(waves(), regularisation=cc.L2(0.5))
     with pytest.raises(cc.FileError, match="regularisation"):
-        cc.admm(other, 2, mesh=12, iterations=2, checkpoint=file, resume=True)
+        admm(other, 2, mesh=12, iterations=2, checkpoint=cc.Checkpoint(file, resume=True))
 
 
 def test_parameters_of_a_consensus_have_the_intervals_of_a_fit():
     """That they were held while the states were fitted is no bound of the problem."""
-    ours = cc.uncertainty(cc.admm(pushed(), 2, mesh=12).solution).intervals()
+    ours = cc.uncertainty(admm(pushed(), 2, mesh=12).solution).intervals()
     theirs = cc.uncertainty(cc.fit(pushed(), mesh=12)).intervals()
     np.testing.assert_allclose(ours["std"], theirs["std"], rtol=0.02)
     assert (ours["note"] == "").all()

@@ -14,14 +14,16 @@ import pytest
 
 import collocode as cc
 from collocode.coordination.executors import InProcess
-from collocode.coordination.history import table
-from collocode.coordination.state import Ending
+from collocode.coordination.state import table
+from collocode.results.status import Termination
+from tests.waiting import HANGS
 
-from .faulty import Case, oscillators
+from .faulty import Case, environment, oscillators
+from .problems import admm
 
 
 def started(case):
-    return InProcess(case.batches, case.settings)
+    return case.open(InProcess())
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +144,11 @@ def full_disk(file):
 
 def test_a_full_disk_is_noted_and_stops_nothing(case, file, midway, undisturbed, tmp_path):
     before = file.path.read_bytes()
-    state, ending, troubles = case.run(started(case), save=full_disk(file))
-    assert ending is Ending.ITERATION_LIMIT
-    (trouble,) = troubles  # once, not in every iteration
-    assert trouble.startswith(f"cannot write the checkpoint {file.path} (")
-    assert trouble.endswith("the run goes on without.")
+    state, termination, warnings = case.run(started(case), save=full_disk(file))
+    assert termination is Termination.ITERATION_LIMIT
+    (warning,) = warnings  # once, not in every iteration
+    assert warning.startswith(f"cannot write the checkpoint {file.path} (")
+    assert warning.endswith("the run goes on without.")
     np.testing.assert_array_equal(state.consensus.z, undisturbed.consensus.z)
     assert file.path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
@@ -167,14 +169,14 @@ def test_no_step_of_writing_harms_the_last_checkpoint(file, midway, monkeypatch,
 
 SCRIPT = """
 import os, signal, sys
-import collocode as cc
 from tests.coordination.faulty import oscillators
+from tests.coordination.problems import admm
 
 def die(row):
     if row.iteration == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-cc.admm(oscillators(), 4, mesh=8, iterations=5, checkpoint=sys.argv[1], on_iteration=die)
+admm(oscillators(), 4, mesh=8, iterations=5, checkpoint=sys.argv[1], on_iteration=die)
 """
 
 
@@ -182,15 +184,15 @@ def test_a_killed_program_is_resumed_to_the_last_bit(tmp_path):
     path = tmp_path / "run.npz"
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(path)],
-        env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd()),
-        timeout=60,
+        env=environment(),
+        timeout=HANGS,
     )
     assert run.returncode == -signal.SIGKILL
     how = {"mesh": 8, "iterations": 5}
-    resumed = cc.admm(oscillators(), 4, checkpoint=path, resume=True, **how)
-    whole = cc.admm(oscillators(), 4, **how)
+    resumed = admm(oscillators(), 4, checkpoint=cc.Checkpoint(path, resume=True), **how)
+    whole = admm(oscillators(), 4, **how)
     assert resumed.consensus == whole.consensus
     assert len(resumed.history) == len(whole.history)
-    same = ["primal", "dual", "rho", "objective", "simulated", "mse", "steps"]
+    same = ["primal", "dual", "rho", "objective", "simulated_objective", "batch_mse", "steps"]
     assert resumed.history[same].equals(whole.history[same])
     np.testing.assert_array_equal(resumed.solution.result.x, whole.solution.result.x)

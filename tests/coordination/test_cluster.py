@@ -3,21 +3,19 @@
 import importlib
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.coordination.cluster import Cluster, balanced
-from collocode.coordination.executors import InProcess, WorkerError
-from collocode.coordination.state import Ending
+from collocode.coordination.executors import InProcess, WorkerError, balanced
+from collocode.results.status import Termination
+from tests.waiting import HANGS, until
 
-from .faulty import at, until
+from .faulty import at, environment
 
 pytest.importorskip("distributed")
 
@@ -33,8 +31,7 @@ class Processes:
         command = [sys.executable, "-m", f"distributed.cli.{what}", *options, "--no-dashboard"]
         command += ["--scheduler-file", str(self.file)]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd(), MAY_DIE="1")
-        self.started.append(subprocess.Popen(command, env=environment, **quiet))
+        self.started.append(subprocess.Popen(command, env=environment(MAY_DIE="1"), **quiet))
         return self.started[-1]
 
     def add(self, number=1):
@@ -60,22 +57,32 @@ def dask(tmp_path_factory):
     processes.close()
 
 
+def wait_for(monkeypatch, reach, patience, alone):
+    """Set how many seconds the product waits before it gives up."""
+    link = importlib.import_module("collocode.coordination.dask_client")
+    monkeypatch.setattr(link, "_REACH", reach)
+    monkeypatch.setattr(link, "_PATIENCE", patience)
+    monkeypatch.setattr(importlib.import_module("collocode.coordination.cluster"), "_ALONE", alone)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """However busy the machine is, nobody who is alive is taken for dead."""
+    wait_for(monkeypatch, HANGS, HANGS, HANGS)
+
+
 @pytest.fixture
-def impatient(monkeypatch):
-    """Wait for a few seconds where the product waits for ten or twenty."""
-    link = importlib.import_module("collocode.coordination.dask_link")
-    assert link._REACH <= 10.0
-    monkeypatch.setattr(link, "_REACH", 2.0)
-    monkeypatch.setattr(link, "_PATIENCE", 4.0)
-    monkeypatch.setattr(importlib.import_module("collocode.coordination.cluster"), "_ALONE", 1.0)
+def give_up(monkeypatch):
+    """From the call on, do not wait long for what is dead."""
+    return lambda: wait_for(monkeypatch, 2.0, 4.0, 1.0)
 
 
 @pytest.fixture
 def cluster(dask, case):
-    executor = Cluster(case.batches, case.settings, scheduler=dask.address)
-    until(lambda: executor._link.workers() and len(executor._link.workers()) == 2)
-    yield executor
-    executor.close()
+    session = case.open(cc.DaskCluster(dask.address))
+    until(lambda: session._client.workers() and len(session._client.workers()) == 2)
+    yield session
+    session.close()
 
 
 def same(state, other):
@@ -83,8 +90,8 @@ def same(state, other):
 
 
 def test_the_iterates_are_those_of_one_process(case, cluster, undisturbed):
-    state, ending, troubles = case.run(cluster)
-    assert (ending, troubles, cluster.workers) == (Ending.ITERATION_LIMIT, [], 2)
+    state, termination, warnings = case.run(cluster)
+    assert (termination, warnings, cluster.workers) == (Termination.ITERATION_LIMIT, [], 2)
     same(state, undisturbed)
     for ours, theirs in zip(state.points, undisturbed.points, strict=True):
         np.testing.assert_array_equal(ours.x, theirs.x)
@@ -92,16 +99,16 @@ def test_the_iterates_are_those_of_one_process(case, cluster, undisturbed):
 
 
 def test_points_may_stay_with_the_workers(case, dask, undisturbed):
-    executor = Cluster(case.batches, case.settings, scheduler=dask.address, keep=True)
-    state, _, _ = case.run(executor)
-    executor.close()
+    session = case.open(cc.DaskCluster(dask.address, points="workers"))
+    state, _, _ = case.run(session)
+    session.close()
     same(state, undisturbed)
     assert state.points == (None,) * 4
 
 
 def test_an_exception_is_tried_again_at_another_worker(case, cluster, undisturbed, told):
-    state, _, troubles = case.run(cluster, on_iteration=at(2, lambda: told("raise once")))
-    assert troubles == []
+    state, _, warnings = case.run(cluster, on_iteration=at(2, lambda: told("raise once")))
+    assert warnings == []
     same(state, undisturbed)
 
 
@@ -112,95 +119,100 @@ def test_the_users_error_names_the_batch(case, cluster, told):
 
 
 def test_a_stop_cancels_what_is_under_way(case, cluster, undisturbed):
-    state, ending, _ = case.run(cluster, 50, seconds=0.0)
-    assert (ending, state.iteration) == (Ending.TIME_LIMIT, 1)
+    state, termination, _ = case.run(cluster, 50, time_limit=0.0)
+    assert (termination, state.iteration) == (Termination.TIME_LIMIT, 1)
     assert cluster._pending == {}
     same(case.run(cluster)[0], undisturbed)
 
 
 def test_a_killed_worker_costs_nothing_but_time(case, cluster, dask, undisturbed, told, capfd):
-    state, ending, troubles = case.run(cluster, on_iteration=at(2, lambda: told("die once")))
-    assert (ending, troubles, cluster.workers) == (Ending.ITERATION_LIMIT, [], 1)
+    state, termination, warnings = case.run(cluster, on_iteration=at(2, lambda: told("die once")))
+    assert (termination, warnings, cluster.workers) == (Termination.ITERATION_LIMIT, [], 1)
     same(state, undisturbed)
     assert capfd.readouterr() == ("", "")
 
     # the next iterations are shared with a worker that joins
     dask.add()
-    until(lambda: len(cluster._link.workers()) == 2)
+    until(lambda: len(cluster._client.workers()) == 2)
     same(case.run(cluster)[0], undisturbed)
     assert sorted(len(known) for known in cluster._knows.values()) == [2, 4]
     assert len(set(cluster._place.values())) == 2
 
 
-def test_a_scheduler_that_hangs_ends_the_run(case, dask, impatient, capfd):
-    executor = Cluster(case.batches, case.settings, scheduler=dask.address)
-    hang = lambda: dask.scheduler.send_signal(signal.SIGSTOP)  # noqa: E731
+def test_a_scheduler_that_hangs_ends_the_run(case, dask, give_up, capfd):
+    session = case.open(cc.DaskCluster(dask.address))
+
+    def hang():
+        dask.scheduler.send_signal(signal.SIGSTOP)
+        give_up()
+
     try:
-        state, ending, troubles = case.run(executor, on_iteration=at(2, hang))
-        executor.close()
+        found = case.outcome(session, on_iteration=at(2, hang))
+        session.close()
     finally:
         dask.scheduler.send_signal(signal.SIGCONT)
-    assert (ending, state.iteration) == (Ending.WORKERS_LOST, 2)
-    assert troubles == [f"the Dask scheduler at {dask.address} does not answer."]
+    assert (found.termination, found.state.iteration) == (Termination.ERROR, 2)
+    assert found.message == f"the Dask scheduler at {dask.address} does not answer."
+    assert found.warnings == ()
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_lost_scheduler_ends_the_run_and_it_can_be_resumed(
-    case, dask, impatient, undisturbed, tmp_path, capfd
+    case, dask, give_up, undisturbed, tmp_path, capfd
 ):
-    cluster = Cluster(case.batches, case.settings, scheduler=dask.address)
+    cluster = case.open(cc.DaskCluster(dask.address))
     file = case.checkpoint(tmp_path / "run.npz")
-    began = time.monotonic()
-    state, ending, troubles = case.run(
-        cluster, save=file.write, on_iteration=at(2, dask.scheduler.kill)
-    )
-    assert ending is Ending.WORKERS_LOST
-    assert state.iteration == 2
-    (trouble,) = troubles
-    assert dask.address in trouble
-    assert trouble.endswith(
+
+    def kill():
+        dask.scheduler.kill()
+        give_up()
+
+    found = case.outcome(cluster, save=file.write, on_iteration=at(2, kill))
+    assert found.termination is Termination.ERROR
+    assert found.state.iteration == 2
+    assert dask.address in found.message
+    assert found.message.endswith(
         "The checkpoint holds the last complete iteration; resume goes on from it."
     )
     cluster.close()
-    assert time.monotonic() - began < 120.0  # it does not hang
     assert capfd.readouterr() == ("", "")
 
-    again = case.run(InProcess(case.batches, case.settings), state=file.read(case.first))[0]
+    again = case.run(case.open(InProcess()), state=file.read(case.first))[0]
     same(again, undisturbed)
 
 
-def test_a_cluster_without_workers_says_so(case, tmp_path, impatient):
+def test_a_cluster_without_workers_says_so(case, tmp_path, monkeypatch):
+    wait_for(monkeypatch, HANGS, HANGS, 1.0)
     processes = Processes(tmp_path)
     try:
         with pytest.raises(WorkerError, match=f"{processes.address} has no workers; start some"):
-            Cluster(case.batches, case.settings, scheduler=processes.address)
+            case.open(cc.DaskCluster(processes.address))
     finally:
         processes.close()
 
 
-def test_a_wrong_address_is_named(case, impatient):
-    began = time.monotonic()
+def test_a_wrong_address_is_named(case, give_up):
+    give_up()
     with pytest.raises(WorkerError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
-        Cluster(case.batches, case.settings, scheduler="tcp://127.0.0.1:1")
-    assert time.monotonic() - began < 60.0  # it does not hang
+        case.open(cc.DaskCluster("tcp://127.0.0.1:1"))
     with pytest.raises(cc.InputError, match="not 'nowhere'"):
-        Cluster(case.batches, case.settings, scheduler="nowhere")
+        case.open(cc.DaskCluster("nowhere"))
 
 
 def test_without_distributed_the_extra_is_named(case, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(cc.MissingDependency, match=r"pip install 'collocode\[cluster\]'"):
-        Cluster(case.batches, case.settings)
+        case.open(cc.DaskCluster())
 
 
 @pytest.mark.slow  # the start of a LocalCluster depends on what else the machine does
 def test_a_cluster_of_our_own(case, undisturbed, capfd):
-    executor = Cluster(case.batches, case.settings, 2, "local")
+    session = case.open(cc.DaskCluster(workers=2))
     level = logging.getLogger("distributed").level
-    state, _, troubles = case.run(executor)
-    assert (troubles, executor.workers) == ([], 2)
+    state, _, warnings = case.run(session)
+    assert (warnings, session.workers) == ([], 2)
     same(state, undisturbed)
-    executor.close()
+    session.close()
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("distributed").level < level
 

@@ -231,7 +231,7 @@ def iterate(A, y, prox, rho=3.0, rules=None, most=3000):
 @given(st.integers(0, 10_000), st.floats(0.0, 2.0), st.sampled_from([1.0, 1.6]), st.floats(0.1, 50))
 def test_ridge_regression_in_batches(seed, strength, relaxation, rho):
     A, y = quadratics(seed)
-    rules = cc.ADMMRules(relaxation, absolute=1e-10, relative=0.0, growth=np.inf)
+    rules = cc.ADMMRules(relaxation=relaxation, absolute=1e-10, relative=0.0, growth=np.inf)
     found, _ = iterate(A, y, cc.L2(strength).prox, rho, rules)
     gram = sum(a.T @ a for a in A) + 2.0 * strength * np.eye(4)
     exact = np.linalg.solve(gram, sum(a.T @ b for a, b in zip(A, y, strict=True)))
@@ -262,7 +262,7 @@ def test_optimum_in_the_duals():
 
 def test_adaptation_and_relaxation_save_iterations():
     A, y = quadratics(7)
-    slow = cc.ADMMRules(1.0, absolute=1e-9, relative=0.0, balance=1e9, growth=np.inf)
+    slow = cc.ADMMRules(relaxation=1.0, absolute=1e-9, relative=0.0, balance=1e9, growth=np.inf)
     relaxed, adapted = replace(slow, relaxation=1.6), replace(slow, relaxation=1.6, balance=3.0)
     counts = [iterate(A, y, plain, 100.0, rules)[1] for rules in (slow, relaxed, adapted)]
     assert counts[0] > 1.3 * counts[1]

@@ -7,13 +7,12 @@ import pytest
 from sklearn.linear_model import Lasso
 
 import collocode as cc
-from collocode.coordination.batches import cut
-from tests.coordination.problems import EXACT, TIGHT, offsets, pushed, waves
+from tests.coordination.problems import EXACT, TIGHT, admm, offsets, pushed, waves
 
 
 def agreed(problem, batches, mesh, **more):
-    how = {"rules": TIGHT, "iterations": 200, "rho": 0.05, "measure": False, "start": "smoothing"}
-    found = cc.admm(problem, batches, mesh=mesh, options=EXACT, **{**how, **more})
+    how = {"rules": TIGHT, "iterations": 200, "rho": 0.05, "simulate": False, "start": "smoothing"}
+    found = admm(problem, batches, mesh=mesh, options=EXACT, **{**how, **more})
     assert found.success, found
     return found
 
@@ -43,7 +42,7 @@ def test_windows_with_free_boundaries(overlap):
     """Free windows are experiments of their own; measurements seen twice count by halves."""
     problem = waves()
     meshes = [cc.Mesh.uniform(0.0, 6.0, 12)]
-    parts = cut(problem, meshes, 3, overlap, "free")
+    parts = cc.Partition(3, overlap, "free").cut(problem, meshes)
     windows = [e for part in parts for e in part.problem.experiments]
     total = sum(e.samples for e in windows)
     scaled = [  # the mean over all measurements, those seen twice included, times total / all
@@ -136,8 +135,8 @@ def test_parameters_that_vary_in_time():
 
 def test_polishing_a_rough_consensus_gives_the_optimum():
     problem = waves()
-    rough = cc.admm(problem, 2, mesh=12, iterations=2, options=EXACT, measure=False)
-    found = cc.admm(problem, 2, mesh=12, iterations=2, polish=True, options=EXACT, measure=False)
+    rough = admm(problem, 2, mesh=12, iterations=2, options=EXACT, simulate=False)
+    found = admm(problem, 2, mesh=12, iterations=2, polish=True, options=EXACT, simulate=False)
     reference = direct(problem, 12)
     assert rough.solution.result.objective > reference.result.objective + 1e-8
     assert found.solution.result.objective == pytest.approx(reference.result.objective, abs=1e-10)

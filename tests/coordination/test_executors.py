@@ -6,22 +6,24 @@ import pytest
 import collocode as cc
 from collocode.coordination.executors import (
     InProcess,
+    InProcessSession,
+    Lost,
     Stopped,
     WorkerError,
-    assigned,
-    make_executor,
+    balanced,
 )
-from collocode.coordination.state import Ending
-from collocode.coordination.task import Answer, Failure, Lost, Missing
+from collocode.coordination.subproblem import BatchResult
+from collocode.coordination.worker import Failure, Missing, Worker
+from collocode.results.status import Termination
 
 from .faulty import TRAPPED, at
 
 
-class Scripted(InProcess):
+class Scripted(InProcessSession):
     """Replies as its script says, then as usual."""
 
     def __init__(self, case, script):
-        super().__init__(case.batches, case.settings)
+        super().__init__(case.batches, case.settings, Worker(case.settings))
         self.script, self.sent = list(script), []
 
     def _send(self, task, elsewhere=False):
@@ -37,9 +39,7 @@ class Scripted(InProcess):
 
 def test_answers_come_in_the_order_of_the_tasks(case):
     seen = []
-    answers = InProcess(case.batches, case.settings).run(
-        case.tasks(3, 0, 2), lambda a: seen.append(a.batch)
-    )
+    answers = case.open(InProcess()).run(case.tasks(3, 0, 2), lambda a: seen.append(a.batch))
     assert [a.batch for a in answers] == [3, 0, 2]
     assert seen == [3, 0, 2]
 
@@ -47,7 +47,7 @@ def test_answers_come_in_the_order_of_the_tasks(case):
 def test_what_is_missing_or_lost_is_sent_again(case):
     executor = Scripted(case, [Missing(0), Lost(1)])
     answers = executor.run(case.tasks(0, 1), lambda a: None)
-    assert all(isinstance(a, Answer) for a in answers)
+    assert all(isinstance(a, BatchResult) for a in answers)
     assert sorted(executor.sent) == [(0, False), (0, False), (1, False), (1, False)]
 
 
@@ -80,64 +80,51 @@ def test_a_batch_with_a_point_keeps_it(case):
     assert kept.status == "ValueError: no"
     np.testing.assert_array_equal(kept.values, first.values)
     assert kept.loss == first.loss
-    assert np.isnan(kept.simulated)
+    assert np.isnan(kept.simulated_loss)
 
 
 def test_a_stop_leaves_nothing_behind(case):
-    executor = InProcess(case.batches, case.settings)
+    executor = case.open(InProcess())
     with pytest.raises(Stopped):
         executor.run(case.tasks(0, 1), lambda a: None, lambda: True)
     assert len(executor.run(case.tasks(1), lambda a: None)) == 1
 
 
 def test_one_exception_leaves_no_trace(case, undisturbed, told):
-    state, ending, troubles = case.run(
-        InProcess(case.batches, case.settings), on_iteration=at(2, lambda: told("raise once"))
+    state, termination, warnings = case.run(
+        case.open(InProcess()), on_iteration=at(2, lambda: told("raise once"))
     )
-    assert ending is Ending.ITERATION_LIMIT
-    assert troubles == []
+    assert termination is Termination.ITERATION_LIMIT
+    assert warnings == []
     np.testing.assert_array_equal(state.consensus.z, undisturbed.consensus.z)
 
 
 def test_a_batch_that_goes_on_raising_keeps_its_point_and_is_reported(case, undisturbed, told):
-    executor = InProcess(case.batches, case.settings)
+    executor = case.open(InProcess())
     states = []
-    state, ending, troubles = case.run(
+    state, termination, warnings = case.run(
         executor, save=states.append, on_iteration=at(2, lambda: told("raise"))
     )
-    assert ending is Ending.ITERATION_LIMIT
-    assert troubles == [
+    assert termination is Termination.ITERATION_LIMIT
+    assert warnings == [
         "batch 'run 2' keeps its last point (RuntimeError: the sensor has burnt down)."
     ]
     assert state.history[-1].rescued == "run 2: kept"
     np.testing.assert_array_equal(state.points[TRAPPED].x, states[1].points[TRAPPED].x)
     assert not np.array_equal(state.points[0].x, states[1].points[0].x)
     # after a restart nobody remembers the answer: the point itself tells
-    again, _, noted = case.run(
-        InProcess(case.batches, case.settings), state=states[2], iterations=4
-    )
+    again, _, noted = case.run(case.open(InProcess()), state=states[2], iterations=4)
     assert noted != []
     np.testing.assert_allclose(again.consensus.z, state.consensus.z, rtol=1e-13, atol=1e-15)
 
 
 def test_the_users_error_stops_the_run_and_names_the_batch(case, told):
-    executor = InProcess(case.batches, case.settings)
+    executor = case.open(InProcess())
     told("misuse")
     with pytest.raises(cc.InputError, match=r"batch 'run 2': the sensor was never connected\."):
         case.run(executor)
 
 
 def test_batches_are_dealt_by_size():
-    class Sized:
-        def __init__(self, n):
-            self.problem = type("P", (), {"n_measurements": n})
-
-    assert assigned([Sized(n) for n in (1, 5, 3, 3)], 2) == [0, 0, 1, 1]
-    assert sorted(assigned([Sized(4)] * 6, 3)) == [0, 0, 1, 1, 2, 2]
-
-
-def test_one_worker_or_one_batch_needs_no_processes(case):
-    for batches, workers in ((case.batches, 1), (case.batches[:1], 4)):
-        executor = make_executor(batches, case.settings, workers, None, False)
-        assert isinstance(executor, InProcess)
-        assert executor.workers == 1
+    assert balanced({}, (1, 5, 3, 3), range(2)) == {1: 0, 2: 1, 3: 1, 0: 0}
+    assert sorted(balanced({}, [4] * 6, range(3)).values()) == [0, 0, 1, 1, 2, 2]

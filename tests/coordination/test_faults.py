@@ -7,7 +7,7 @@ import pytest
 
 import collocode as cc
 from collocode.coordination.executors import InProcess
-from collocode.coordination.state import Ending
+from collocode.results.status import Termination
 
 from .faulty import Case, oscillators
 
@@ -33,8 +33,8 @@ def velocity(values):
 @pytest.mark.parametrize("holes", [some, velocity])
 def test_nan_is_missing_and_no_trouble(holes, undisturbed):
     case = Case.of(with_holes(holes))
-    state, ending, troubles = case.run(InProcess(case.batches, case.settings), 12)
-    assert (ending, troubles) == (Ending.ITERATION_LIMIT, [])
+    state, termination, warnings = case.run(case.open(InProcess()), 12)
+    assert (termination, warnings) == (Termination.ITERATION_LIMIT, [])
     assert all(not row.rescued for row in state.history)
     assert state.history[-1].primal < 0.1 * state.history[0].primal
     assert np.isfinite(state.best[0])
@@ -49,7 +49,11 @@ def test_windows_without_any_value_are_refused_by_name():
 
     problem = with_holes(rest)
     with pytest.raises(cc.InputError, match=r"run 1.* fewer|too unevenly spread"):
-        cc.admm(replace(problem, experiments=problem.experiments[1:2]), 9, mesh=18)
+        cc.admm(
+            replace(problem, experiments=problem.experiments[1:2]),
+            9,
+            settings=cc.FitSettings(mesh=18),
+        )
 
 
 def test_an_experiment_without_any_value_is_refused_by_name():
@@ -64,4 +68,4 @@ def test_an_output_that_a_batch_lacks_is_refused_where_it_cannot_be_left_out():
     problem = with_holes(velocity)
     observed = replace(problem, observe=lambda x, u, p: [x.x, x.v], states=("x", "v"))
     with pytest.raises(cc.InputError, match="batch 'run 1' has no finite value of output 'v'"):
-        cc.admm(observed, 4, mesh=8, start="interpolate")
+        cc.admm(observed, 4, settings=cc.FitSettings(mesh=8, start="interpolate"))

@@ -12,14 +12,15 @@ import pytest
 
 from collocode.coordination.executors import Stopped
 from collocode.coordination.pool import ProcessPool
-from collocode.coordination.state import Ending
+from collocode.results.status import Termination
+from tests.waiting import HANGS, until
 
-from .faulty import at, until
+from .faulty import at, environment
 
 
 @pytest.fixture(scope="module")
 def pool(case):
-    executor = ProcessPool(case.batches, case.settings, 2)
+    executor = case.open(ProcessPool(2))
     yield executor
     executor.close()
 
@@ -33,18 +34,18 @@ def same(state, other):
 
 
 def test_the_iterates_are_those_of_one_process(case, pool, undisturbed):
-    state, ending, troubles = case.run(pool)
-    assert (ending, troubles) == (Ending.ITERATION_LIMIT, [])
+    state, termination, warnings = case.run(pool)
+    assert (termination, warnings) == (Termination.ITERATION_LIMIT, [])
     same(state, undisturbed)
-    assert [row.simulated for row in state.history] == pytest.approx(
-        [row.simulated for row in undisturbed.history], rel=1e-12, nan_ok=True
+    assert [row.simulated_objective for row in state.history] == pytest.approx(
+        [row.simulated_objective for row in undisturbed.history], rel=1e-12, nan_ok=True
     )
 
 
 def test_data_travel_once(case, pool):
-    case.run(pool, 1, measure=False)
+    case.run(pool, 1, simulate=False)
     before = pool.traffic[0]
-    case.run(pool, 1, measure=False)
+    case.run(pool, 1, simulate=False)
     n = len(case.first.consensus.z)
     # two vectors of the consensus' length a task, no data; a pickle adds a few hundred bytes
     assert pool.traffic[0] - before < len(case.batches) * (2 * 8 * n + 600)
@@ -58,16 +59,16 @@ def test_a_killed_process_costs_nothing_but_time(case, pool, undisturbed, told, 
         else:
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
-    state, ending, troubles = case.run(pool, on_iteration=at(2, kill))
-    assert (ending, troubles) == (Ending.ITERATION_LIMIT, [])
+    state, termination, warnings = case.run(pool, on_iteration=at(2, kill))
+    assert (termination, warnings) == (Termination.ITERATION_LIMIT, [])
     same(state, undisturbed)
 
 
 def test_an_exception_is_tried_again_in_another_process(case, pool, undisturbed, told):
-    place = dict(enumerate(pool._place))
-    state, _, troubles = case.run(pool, on_iteration=at(2, lambda: told("raise once")))
-    assert troubles == []
-    assert [b for b, p in enumerate(pool._place) if p != place[b]] == [2]
+    place = dict(pool._place)
+    state, _, warnings = case.run(pool, on_iteration=at(2, lambda: told("raise once")))
+    assert warnings == []
+    assert [b for b, p in pool._place.items() if p != place[b]] == [2]
     same(state, undisturbed)
 
 
@@ -78,11 +79,11 @@ def test_a_batch_that_kills_every_process_keeps_its_point(case, pool, told, fold
         if answer.rescue == "kept":
             (folder / "die").unlink()
 
-    state, ending, troubles = case.run(
-        pool, 3, save=states.append, on_iteration=at(2, lambda: told("die")), on_answer=relent
+    state, termination, warnings = case.run(
+        pool, 3, save=states.append, on_iteration=at(2, lambda: told("die")), on_batch=relent
     )
-    assert ending is Ending.ITERATION_LIMIT
-    assert troubles == [
+    assert termination is Termination.ITERATION_LIMIT
+    assert warnings == [
         "batch 'run 2' keeps its last point (its worker died 3 times in one iteration; is there "
         "enough memory?)."
     ]
@@ -102,8 +103,8 @@ def test_a_stop_gives_the_iteration_up_and_the_pool_goes_on(case, pool, undistur
 
 
 def test_the_time_limit_ends_after_whole_iterations(case, pool):
-    state, ending, _ = case.run(pool, 50, seconds=0.0)
-    assert ending is Ending.TIME_LIMIT
+    state, termination, _ = case.run(pool, 50, time_limit=0.0)
+    assert termination is Termination.TIME_LIMIT
     assert state.iteration == 1
 
 
@@ -118,9 +119,15 @@ def note(row):
 
 print("once")  # there is no main guard, and none is needed
 problem = oscillators()
-found = cc.admm(problem, 4, mesh=8, workers=2, iterations=100000, on_iteration=note,
-                rules=cc.ADMMRules(absolute=1e-300, relative=0.0))
-print(found.ending.name, found.solution.result.termination.name, len(found.history) > 0)
+found = cc.admm(
+    problem,
+    4,
+    rules=cc.ADMMRules(absolute=1e-300, relative=0.0, iterations=100000),
+    executor=cc.ProcessPool(2),
+    settings=cc.FitSettings(mesh=8),
+    callbacks=cc.Callbacks(note),
+)
+print(found.termination.name, found.solution.result.termination.name, len(found.history) > 0)
 """
 
 
@@ -130,6 +137,12 @@ def gone(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def both(note):
+    """The two processes that are noted, or nothing while they are not."""
+    pids = note.read_text().split() if note.exists() else []
+    return pids if len(pids) == 2 else []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -143,14 +156,13 @@ def test_no_orphans_whatever_ends_the_coordinator(tmp_path, how):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.getcwd()),
+        env=environment(),
     )
-    until(lambda: note.exists() and len(note.read_text().split()) == 2)
-    children = [int(pid) for pid in note.read_text().split()]
+    children = [int(pid) for pid in until(lambda: both(note))]
     os.killpg(run.pid, how) if how is signal.SIGINT else os.kill(run.pid, how)
-    said, complained = run.communicate(timeout=20)
+    said, complained = run.communicate(timeout=HANGS)
     if how is signal.SIGINT:
         assert run.returncode == 0
         assert said.split() == ["once", "INTERRUPTED", "CONVERGED", "True"]
         assert complained == ""
-    until(lambda: all(gone(pid) for pid in children), 5.0)
+    until(lambda: all(gone(pid) for pid in children))

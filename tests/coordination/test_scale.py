@@ -21,7 +21,7 @@ def peak(process):
 
 def test_workers_do_not_grow_with_the_number_of_batches():
     case = Case.of(oscillators(number=200, samples=11), 200)
-    pool = ProcessPool(case.batches, case.settings, 2)
+    pool = case.open(ProcessPool(2))
     try:
         tasks = case.tasks()
         pool.run(tasks[:20], lambda answer: None)

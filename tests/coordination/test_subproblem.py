@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.coordination.batches import cut
 from collocode.coordination.subproblem import Subproblem, from_zero, structure
 from collocode.results.status import SolverResult, Termination
 from collocode.solvers.solve import make_solver
@@ -24,7 +23,7 @@ def windows(number=4, dynamics=None):
     )
     problem = cc.Problem(dynamics, run)
     meshes = [cc.Mesh.uniform(0.0, 8.0, 4 * number)]
-    return cut(problem, meshes, number)
+    return cc.Partition(number).cut(problem, meshes)
 
 
 def test_windows_of_equal_length_have_one_structure(case):
@@ -106,12 +105,12 @@ def test_the_proximal_term_draws_to_the_target(case):
     assert free.loss <= answer.loss
 
 
-def test_the_standing_point_says_what_the_answer_said():
+def test_an_unsolved_point_says_what_its_result_said():
     case = Case.of(oscillators())
     sub = Subproblem(case.batches[0], case.settings)
     solver = make_solver(sub.nlp, "casadi", case.settings.options)
     (task,) = case.tasks(0)
     answer = sub.solve(solver, task, None)
-    standing = sub.standing(replace(task, iteration=1, point=answer.point))
-    np.testing.assert_array_equal(standing.values, answer.values)
-    assert standing.loss == pytest.approx(answer.loss, rel=1e-9)
+    unsolved = sub.unsolved(replace(task, iteration=1, point=answer.point))
+    np.testing.assert_array_equal(unsolved.values, answer.values)
+    assert unsolved.loss == pytest.approx(answer.loss, rel=1e-9)

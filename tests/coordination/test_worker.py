@@ -1,14 +1,17 @@
 """A worker: few solvers for many batches, nothing that cannot be built again."""
 
+import subprocess
+import sys
 import threading
+import types
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from collocode.coordination.parcel import packed
-from collocode.coordination.task import Answer, Failure, Missing
-from collocode.coordination.worker import Worker
+import collocode as cc
+from collocode.coordination.subproblem import BatchResult
+from collocode.coordination.worker import Failure, Missing, Worker, deserialize, serialize
 
 from .faulty import TRAPPED
 
@@ -21,11 +24,10 @@ def worker(case):
 def test_an_unknown_batch_is_asked_for_and_then_known(case, worker):
     (task,) = case.tasks(0)
     assert worker.run(task) == Missing(0)
-    first = worker.run(task, packed(case.batches[0], "batch"))
+    first = worker.run(task, serialize(case.batches[0], "batch"))
     again = worker.run(task)
-    assert isinstance(first, Answer)
+    assert isinstance(first, BatchResult)
     np.testing.assert_array_equal(first.values, again.values)
-    assert first.build_seconds > again.build_seconds
 
 
 def test_batches_of_equal_structure_share_one_solver(case, worker):
@@ -39,7 +41,7 @@ def test_batches_of_equal_structure_share_one_solver(case, worker):
 def test_few_solvers_give_the_answers_of_many(case):
     """Every batch has a structure of its own here, and one solver at most is kept."""
     batches = [_shortened(batch, k) for k, batch in enumerate(case.batches)]
-    few = Worker(replace(case.settings, solvers=1))
+    few = Worker(case.settings, solvers=1)
     many = Worker(case.settings)
     for round_ in range(2):
         for task in case.tasks():
@@ -101,3 +103,30 @@ def test_threads_take_turns(case):
     assert len(found) == 3
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+# ---- what is sent to a process -------------------------------------------------------------------
+
+
+def test_a_function_of_a_file_that_nobody_else_has_brings_its_code():
+    module = types.ModuleType("seen_by_nobody")
+    module.__file__ = "/somewhere/else/seen_by_nobody.py"
+    sys.modules[module.__name__] = module
+    exec("FACTOR = 3\ndef times(x):\n    return FACTOR * x", module.__dict__)
+    try:
+        data = serialize(module.times, "the function")
+    finally:
+        del sys.modules[module.__name__]
+    script = "import sys, cloudpickle; print(cloudpickle.loads(sys.stdin.buffer.read())(14))"
+    run = subprocess.run([sys.executable, "-c", script], input=data, capture_output=True)
+    assert run.stdout.split() == [b"42"], run.stderr
+
+
+def test_our_own_classes_travel_by_name():
+    assert type(deserialize(serialize(cc.L2(0.5), "it"))) is cc.L2
+
+
+def test_what_cannot_travel_is_refused():
+    lock = threading.Lock()
+    with pytest.raises(cc.InputError, match=r"batch 'a' cannot be sent .*lock.* in this process\."):
+        serialize(lambda: lock, "batch 'a'")

@@ -109,7 +109,7 @@ def test_a_stopped_sweep_goes_on(tmp_path, solves):
 
     with pytest.raises(Stop):
         cc.sweep(problem(), values=VALUES, checkpoint=path, on_value=stop)
-    assert len(json.loads(path.read_text())["rows"]) == 2
+    assert len(json.loads(path.read_text())["content"]["rows"]) == 2
     cc.sweep(problem(), values=VALUES, checkpoint=path)
     assert len(solves) == 2 + 1 + 1
 

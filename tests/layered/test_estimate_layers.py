@@ -25,8 +25,7 @@ from collocode.layered import (
     train,
 )
 from collocode.layered.losses import Loss
-from collocode.layered.refinement.estimate import estimate_layers, flow_value
-from collocode.layered.refinement.freedom import Halves
+from collocode.layered.refinement.estimate import Halves, estimate_layers, flow_value
 from tests.layered.cases import BLOCKS, difference, small
 
 Array = NDArray[np.float64]
@@ -89,7 +88,7 @@ def test_estimate_is_half_step_times_change_of_adjoint_along_the_rate() -> None:
         rate = np.tanh(x[n] @ K[n].T + b[n])
         along = difference(lambda y, n=n: np.tanh(y @ K[n].T + b[n]), x[n], rate)
         expected.append(0.5 * h**2 * (P[n + 1] * along).sum())
-    np.testing.assert_allclose(estimate_layers(objective, theta).error_parts, expected, rtol=1e-8)
+    np.testing.assert_allclose(estimate_layers(objective, theta).indicators, expected, rtol=1e-8)
 
 
 def test_multipliers_of_the_nlp_give_the_same_indicators() -> None:
@@ -99,8 +98,8 @@ def test_multipliers_of_the_nlp_give_the_same_indicators() -> None:
     ours = estimate_layers(objective, done.theta)
     theirs = estimate_layers(objective, done.theta, done.adjoint)
     assert ours.stationary
-    assert ours.error_parts.any()
-    np.testing.assert_allclose(theirs.error_parts, ours.error_parts, atol=1e-9)
+    assert ours.indicators.any()
+    np.testing.assert_allclose(theirs.indicators, ours.indicators, atol=1e-9)
     np.testing.assert_allclose(theirs.freedom, ours.freedom, rtol=1e-3, atol=1e-12)
 
 
@@ -164,17 +163,17 @@ def test_freedom_is_the_gradient_in_the_directions_that_bisection_adds() -> None
 def test_half_of_an_indicator_is_the_change_by_bisecting_that_layer() -> None:
     objective, theta = smooth(40, LogisticLoss(), 2.0, 1.0)
     estimate = estimate_layers(objective, theta)
-    n = int(np.abs(estimate.error_parts).argmax())
+    n = int(np.abs(estimate.indicators).argmax())
     network, fine = bisect(objective.network, theta, [n])
     change = replace(objective, network=network).value(fine) - estimate.value
-    assert change == pytest.approx(0.5 * estimate.error_parts[n], rel=0.1)
+    assert change == pytest.approx(0.5 * estimate.indicators[n], rel=0.1)
 
 
 def test_stationarity_is_told() -> None:
     objective, theta = small("residual", "layers", "logistic", outputs=1)
     estimate = estimate_layers(objective, theta)
     assert not estimate.stationary
-    assert estimate.gradient_norm == pytest.approx(np.linalg.norm(objective.gradient(theta)))
+    assert estimate.stationarity == pytest.approx(np.linalg.norm(objective.gradient(theta)))
     assert "NOT STATIONARY" in repr(estimate)
     frame = estimate.to_frame()
     assert frame["error"].sum() == pytest.approx(estimate.error)
@@ -204,7 +203,7 @@ def test_bad_requests() -> None:
     with pytest.raises(cc.InputError, match="another network or other samples"):
         estimate_layers(objective, theta, np.zeros((2, 2, 2)))
     with pytest.raises(cc.InputError, match="unknown indicator 'curvature'; choose from error"):
-        estimate_layers(objective, theta).indicators("curvature")
+        estimate_layers(objective, theta).of("curvature")
     linear = replace(
         objective, network=replace(objective.network, block=block("residual", "linear"))
     )

@@ -18,7 +18,7 @@ from collocode.layered import (
     scale_parts,
     split_samples,
 )
-from collocode.layered.baseline import affine_errors
+from collocode.layered.parts import affine_errors
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((6, 3)), RNG.standard_normal((6, 2))
@@ -129,7 +129,7 @@ def test_files_that_are_none(tmp_path, csv):
         ("absent.csv", None, "no data file"),
         ("absent.mat", None, "no data file"),
         ("table.txt", b"1 2", "no known kind"),
-        ("broken.npz", b"PK\x03\x04 no", "cannot be read"),
+        ("broken.npz", b"PK\x03\x04 no", "is not a file of arrays, or it is damaged"),
         ("broken.mat", b"x" * 600, "cannot be read"),
         ("hdf.mat", b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x00" * 64, "-v7"),
         ("empty.csv", b"", "cannot be read as CSV"),

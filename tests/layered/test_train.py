@@ -239,10 +239,10 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="there is no file"):
         load_training(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(FileError, match="not a training saved by collocode"):
+    with pytest.raises(FileError, match="not a training, or it is damaged"):
         load_training(tmp_path / "text.npz")
     np.savez(tmp_path / "pickle.npz", header=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(FileError, match="not a training saved by collocode"):
+    with pytest.raises(FileError, match="not a training, or it is damaged"):
         load_training(tmp_path / "pickle.npz")
     done = train(small()[0], iterations=1)
     with pytest.raises(FileError, match="check the folder"):

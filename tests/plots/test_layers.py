@@ -38,7 +38,7 @@ def test_decision_regions(found):
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == len(found.cycles)
     for ax, cycle in zip(shown, found.cycles, strict=True):
-        assert f"{cycle.judged:.3f}" in ax.get_title(loc="left")
+        assert f"{cycle.score:.3f}" in ax.get_title(loc="left")
     assert sum("(chosen)" in ax.get_title(loc="left") for ax in shown) == 1
 
 
@@ -52,7 +52,7 @@ def test_history_shows_every_cycle_of_both_runs(found):
     left, right = layer_history(found).axes
     line = left.lines[0]
     np.testing.assert_array_equal(line.get_xdata(), [c.layers for c in found.cycles])
-    np.testing.assert_array_equal(line.get_ydata(), [c.judged for c in found.cycles])
+    np.testing.assert_array_equal(line.get_ydata(), [c.score for c in found.cycles])
     np.testing.assert_allclose(right.lines[0].get_xdata()[-1], found.work)
 
 

@@ -34,6 +34,6 @@ def test_history_has_both_runs(found, tmp_path):
     (ax,) = figure.axes
     lines = {line.get_label(): line for line in ax.lines}
     for label, run in (("adaptive", found), ("uniform", found.uniform)):
-        np.testing.assert_allclose(lines[label].get_xdata(), run.table["unknowns"])
-        np.testing.assert_allclose(lines[label].get_ydata(), run.table["estimate"].abs())
+        np.testing.assert_allclose(lines[label].get_xdata(), run.table()["unknowns"])
+        np.testing.assert_allclose(lines[label].get_ydata(), run.table()["estimate"].abs())
     figure.savefig(tmp_path / "history.png")

@@ -1,29 +1,79 @@
 """All elements of a discretized problem in one table, whatever experiment they belong to.
 
 The estimators work on every element at once; this is where the NLP's vectors are cut into arrays
-with one row an element.
+with one row per element.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
+from ..model.problem import Problem
+from ..model.symbolic import output_function, rhs_function
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
-from .points import PointFunctions, point_functions
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class PointFunctions:
+    """f, its derivatives and the misfit at one point; CasADi maps them over columns.
+
+    Attributes
+    ----------
+    rhs : (t, x, u, p, θ) -> f.
+    jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
+    along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
+    misfit : (t, x, u, p, θ, y, w) -> Σ w (h − y)², its gradient by x and by p.
+    """
+
+    rhs: ca.Function
+    jacobian: ca.Function
+    along: ca.Function
+    misfit: ca.Function
+
+    @classmethod
+    def of(cls, problem: Problem) -> PointFunctions:
+        """Derive the functions of a problem."""
+        rhs, output = rhs_function(problem), output_function(problem)
+        arguments = [ca.SX.sym(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+        _, x, _, p, theta = arguments
+        f, h = rhs(*arguments), output(*arguments)
+        change = [ca.SX.sym("d", v.numel()) for v in (x, p, theta)]
+        slope = ca.jtimes(f, ca.vertcat(x, p, theta), ca.vertcat(*change))
+        y, w = (ca.SX.sym(name, h.numel()) for name in ("y", "w"))
+        value = ca.dot(w, (h - y) ** 2)
+        jacobian = ca.vec(ca.densify(ca.jacobian(f, x)))
+        by_x, by_p = (ca.densify(ca.gradient(value, v)) for v in (x, p))
+        return cls(
+            ca.Function("f", arguments, [ca.densify(f)]),
+            ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
+            ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
+            ca.Function("misfit", [*arguments, y, w], [value, by_x, by_p]),
+        )
+
+
+_KNOWN: WeakKeyDictionary[Problem, PointFunctions] = WeakKeyDictionary()
+
+
+def point_functions(problem: Problem) -> PointFunctions:
+    """Return a problem's functions, derived once however many meshes it is solved on."""
+    if problem not in _KNOWN:
+        _KNOWN[problem] = PointFunctions.of(problem)
+    return _KNOWN[problem]
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
     """The measurements, with the element that each lies in.
 
     Attributes
@@ -97,7 +147,7 @@ class Elements:
         return np.concatenate([[0], np.cumsum(counts)])
 
     def split(self, values: Array) -> list[Array]:
-        """Cut a table of one row an element into one table an experiment."""
+        """Cut a table of one row per element into one table per experiment."""
         return np.split(values, self.first[1:-1])
 
     def times(self, tau: Array) -> Array:
@@ -118,7 +168,7 @@ class Elements:
         return found
 
     @cached_property
-    def samples(self) -> Samples:
+    def samples(self) -> Measurements:
         """The measurements in the order of the NLP's misfit."""
         elements, taus, times = [], [], []
         parts = zip(self.nlp.problem.experiments, self.nlp.layout.experiments, strict=True)
@@ -129,7 +179,7 @@ class Elements:
             taus.append(tau)
             times.append(t)
         blocks = self.nlp.parameters
-        return Samples(
+        return Measurements(
             np.concatenate(elements),
             np.concatenate(taus),
             np.concatenate(times),
@@ -160,7 +210,7 @@ class Elements:
 
         Returns
         -------
-        One (N, entries) array a result.
+        One (N, entries) array per result.
         """
         times = self.start[element] + self.step[element] * tau
         if self.nlp.problem.varies_in_time:  # a basis may jump where an element ends
@@ -181,7 +231,7 @@ class Elements:
 
         Returns
         -------
-        One (E, K, entries) array a result.
+        One (E, K, entries) array per result.
         """
         count, nodes = len(self), len(tau)
         flat = [v.reshape(count * nodes, v.shape[-1]) if v.ndim == 3 else v for v in (x, u, *more)]

@@ -22,7 +22,9 @@ Optim. 46 (2007), Thm. 4.1 and 4.3.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,46 +36,44 @@ from ..transcription.nlp import NLP
 from .defects import Defects
 from .duals import System, state_weights
 from .elements import Elements
-from .goals import AnyGoal, Goal, Objective, SimulatedMisfit, goal_of
+from .goals import AnyGoal, Goal, ObjectiveValue, SimulatedMisfit, goal_of
 from .reconstruction import reconstruct
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class ErrorEstimate:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Estimate:
     """The estimated error of a goal, exact minus discrete, element by element.
 
     Attributes
     ----------
     goal, value : what was estimated, and its value at the discrete solution.
-    state, adjoint, control, curvature : (E,) parts of the indicators, all experiments one after the
-        other; ``curvature`` is the second order, zero if it was not asked for.
-    experiments, meshes : names, and mesh points.
+    parts : (E,) signed parts of the indicators by name, all experiments one after the other.  Of a mesh
+        in time these are the residuals of the equations, ``state``, ``adjoint``, ``control``, and
+        ``curvature``, the second order (zero if it was not asked for).
+    meshes, experiments : mesh points, and whose they are.
     stationarity : largest residual of the optimality conditions at the solution.
-    stationary : whether the solver converged; if not, the estimate holds for what it found only as
-        far as that is near a solution.
-    unsettled : number of elements so long that their dynamics could not be solved again.
+    stationary : whether the solution is one; if not, the estimate holds only as far as what was found is
+        near one.
+    unconverged : number of elements so long that their dynamics could not be solved again.
     seconds : wall time.
     """
 
-    goal: AnyGoal
+    goal: AnyGoal | str
     value: float
-    state: Array
-    adjoint: Array
-    control: Array
-    curvature: Array
-    experiments: tuple[str, ...]
+    parts: Mapping[str, Array]
     meshes: tuple[Array, ...]
+    experiments: tuple[str, ...] = ()
     stationarity: float
     stationary: bool
-    unsettled: int
+    unconverged: int = 0
     seconds: float
 
     @property
     def indicators(self) -> Array:
         """(E,) signed indicators."""
-        return self.state + self.adjoint + self.control + self.curvature
+        return np.sum(list(self.parts.values()), axis=0)
 
     @property
     def error(self) -> float:
@@ -101,38 +101,32 @@ class ErrorEstimate:
         return dict(zip(self.experiments, np.split(self.indicators, ends[:-1]), strict=True))
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an element: experiment, start, end, parts and indicator."""
+        """One row per element: experiment, start, end, parts and indicator."""
         counts = [len(points) - 1 for points in self.meshes]
-        return pd.DataFrame(
-            {
-                "experiment": np.repeat(self.experiments, counts),
-                "start": np.concatenate([points[:-1] for points in self.meshes]),
-                "end": np.concatenate([points[1:] for points in self.meshes]),
-                "state": self.state,
-                "adjoint": self.adjoint,
-                "control": self.control,
-                "curvature": self.curvature,
-                "indicator": self.indicators,
-            }
-        )
+        whose = {"experiment": np.repeat(self.experiments, counts)} if self.experiments else {}
+        where = {
+            "start": np.concatenate([points[:-1] for points in self.meshes]),
+            "end": np.concatenate([points[1:] for points in self.meshes]),
+        }
+        return pd.DataFrame({**whose, **where, **self.parts, "indicator": self.indicators})
 
     def __repr__(self) -> str:
-        note = "" if self.stationary else ", NOT STATIONARY"
+        note = "" if self.stationary else f", NOT STATIONARY: residual {self.stationarity:.1e}"
         return (
-            f"ErrorEstimate({self.goal}: {self.value:.6g}, error {self.error:.2e}, "
-            f"elements={len(self.state)}{note})"
+            f"{type(self).__name__}({self.goal}: {self.value:.6g}, error {self.error:.2e}, "
+            f"Σ|η| {self.magnitude:.2e}, elements={len(self.indicators)}{note})"
         )
 
 
 def estimate_error(
     solution: Solution, goal: AnyGoal | str = "objective", second_order: bool | None = None
-) -> ErrorEstimate:
+) -> Estimate:
     """Estimate the discretization error of a goal, exact minus discrete.
 
     Parameters
     ----------
     solution : from `solve` or `fit`, with its NLP (a loaded one has none).
-    goal : `Objective`, `SimulatedMisfit`, `StateAt`, `Integral`, `ParameterValue`, or a text:
+    goal : `ObjectiveValue`, `SimulatedMisfit`, `StateAt`, `Integral`, `ParameterValue`, or a text:
         ``objective``, ``simulated``, ``state:y1@7.5``, ``integral:y1``, ``parameter:mu``.
     second_order : whether to add the second order, at the price of one KKT system; None does so for
         the simulated misfit.  It counts where a fit is close: there the misfit's slope is next to
@@ -140,7 +134,7 @@ def estimate_error(
 
     Returns
     -------
-    An `ErrorEstimate`; look at ``stationary`` before you believe it.
+    An `Estimate`; look at ``stationary`` before you believe it.
 
     Raises
     ------
@@ -167,45 +161,38 @@ def estimate_error(
     result = solution.result
     elements = Elements.of(nlp, result.x)
     with np.errstate(over="ignore", invalid="ignore"):
-        if isinstance(chosen, Objective | SimulatedMisfit):
+        if isinstance(chosen, ObjectiveValue | SimulatedMisfit):
             second = isinstance(chosen, SimulatedMisfit) if second_order is None else second_order
-            parts = _of_misfit(solution, elements, chosen, second)
+            found = _of_misfit(solution, elements, chosen, second)
         elif second_order:
             raise InputError(
                 f"the second order is there for objective and simulated misfit, not for {chosen}; "
                 "leave out second_order."
             )
         else:
-            parts = _of_goal(solution, elements, chosen)
-    return ErrorEstimate(
-        chosen,
-        parts.value,
-        parts.state,
-        parts.adjoint,
-        parts.control,
-        parts.curvature,
-        tuple(part.name for part in nlp.layout.experiments),
-        tuple(part.mesh.points for part in nlp.layout.experiments),
-        nlp.kkt_residual(result.x, result.lam_g, result.lam_x),
-        solution.success,
-        parts.unsettled,
-        time.perf_counter() - began,
+            found = _of_goal(solution, elements, chosen)
+    return Estimate(
+        goal=chosen,
+        value=found.value,
+        parts=found.parts,
+        meshes=tuple(part.mesh.points for part in nlp.layout.experiments),
+        experiments=tuple(part.name for part in nlp.layout.experiments),
+        stationarity=nlp.kkt_residual(result.x, result.lam_g, result.lam_x),
+        stationary=solution.success,
+        unconverged=found.unconverged,
+        seconds=time.perf_counter() - began,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
+class _Found(NamedTuple):
     value: float
-    state: Array
-    adjoint: Array
-    control: Array
-    curvature: Array
-    unsettled: int
+    parts: dict[str, Array]
+    unconverged: int
 
 
 def _of_misfit(
-    solution: Solution, elements: Elements, goal: Objective | SimulatedMisfit, second: bool
-) -> _Parts:
+    solution: Solution, elements: Elements, goal: ObjectiveValue | SimulatedMisfit, second: bool
+) -> _Found:
     """Both halves, weighed by the multipliers, or by those of the simulation alone."""
     nlp, x, simulated = elements.nlp, elements.x, isinstance(goal, SimulatedMisfit)
     value, multipliers = solution.result.objective, solution.result.lam_g
@@ -225,8 +212,8 @@ def _of_misfit(
             else System.of(nlp, solution.result)
         )
         curvature = 0.5 * (whole - linear) + _second(elements, defects, full.rows, system)
-    unsettled = int((~better.settled).sum())
-    return _Parts(value, 0.5 * linear, 0.5 * whole, zero, curvature, unsettled)
+    parts = {"state": 0.5 * linear, "adjoint": 0.5 * whole, "control": zero, "curvature": curvature}
+    return _Found(value, parts, int((~better.converged).sum()))
 
 
 def _misfit(e: Elements) -> float:
@@ -249,7 +236,7 @@ def _second(elements: Elements, defects: Defects, rows: Array, system: System) -
     )
 
 
-def _of_goal(solution: Solution, elements: Elements, goal: Goal) -> _Parts:
+def _of_goal(solution: Solution, elements: Elements, goal: Goal) -> _Found:
     """Residuals of the three equations, weighed by the solution of one KKT system."""
     nlp = elements.nlp
     system = System.of(nlp, solution.result)
@@ -262,8 +249,8 @@ def _of_goal(solution: Solution, elements: Elements, goal: Goal) -> _Parts:
     nodes, dp, dtheta = v[elements.columns], v[elements.parameter_columns], v[nlp.layout.weights]
     adjoint = defects.along(nodes, 0.0 * dp, 0.0 * dtheta).lagrangian(multipliers)
     control = defects.along(0.0 * nodes, dp, dtheta).lagrangian(multipliers)
-    unsettled = int((~better.settled).sum())
-    return _Parts(goal.value(elements), state, adjoint, control, 0.0 * state, unsettled)
+    parts = {"state": state, "adjoint": adjoint, "control": control, "curvature": 0.0 * state}
+    return _Found(goal.value(elements), parts, int((~better.converged).sum()))
 
 
 def _checked(solution: Solution) -> NLP:

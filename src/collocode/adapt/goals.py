@@ -3,7 +3,7 @@ r"""Goals: the numbers whose discretization error is to be estimated.
 =========================== ======================================================= =============
 goal                        what it is                                              as a text
 =========================== ======================================================= =============
-`Objective`                 the NLP's objective (the default)                       ``objective``
+`ObjectiveValue`            the NLP's objective (the default)                       ``objective``
 `SimulatedMisfit`           misfit of the trained model's own trajectories          ``simulated``
 `StateAt`                   a state at a time                                       ``state:y1@7.5``
 `Integral`                  :math:`\int g(t,x,u,p)\,dt` along a trajectory          ``integral:y1``
@@ -48,7 +48,7 @@ class Goal(Protocol):
 
 
 @dataclass(frozen=True)
-class Objective:
+class ObjectiveValue:
     """The objective of the NLP: misfit, priors and regularisation at the optimum."""
 
     def __str__(self) -> str:
@@ -180,7 +180,7 @@ class ParameterValue:
         return np.zeros(len(better.elements))
 
 
-AnyGoal = Objective | SimulatedMisfit | Goal
+AnyGoal = ObjectiveValue | SimulatedMisfit | Goal
 
 
 def goal_of(text: AnyGoal | str) -> AnyGoal:
@@ -204,7 +204,7 @@ def goal_of(text: AnyGoal | str) -> AnyGoal:
     what, comma, name = rest.partition(",")
     experiment: int | str = name.strip() if comma else 0
     what = what.strip()
-    simple: dict[str, AnyGoal] = {"objective": Objective(), "simulated": SimulatedMisfit()}
+    simple: dict[str, AnyGoal] = {"objective": ObjectiveValue(), "simulated": SimulatedMisfit()}
     if kind in simple and not rest:
         return simple[kind]
     if kind == "parameter" and what:

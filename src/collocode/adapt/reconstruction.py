@@ -38,14 +38,14 @@ class Reconstruction:
     fine : the scheme they come from.
     states : (E, S+1, states) at its nodes; they start at the discrete X_{e,0}.
     change : (E, S+1, states) first Newton step, from the discrete solution.
-    settled : (E,) whether Newton's method converged; where it did not, ``states`` is one step.
+    converged : (E,) whether Newton's method converged; where it did not, ``states`` is one step.
     """
 
     elements: Elements
     fine: Scheme
     states: Array
     change: Array
-    settled: Mask
+    converged: Mask
 
     def at(self, tau: Array) -> Array:
         """(len(tau), S+1) matrix from the fine nodes to local coordinates."""
@@ -91,16 +91,16 @@ def reconstruct(elements: Elements) -> Reconstruction:
             more = _step(elements, fine, first, states, u)
             step = _largest(more)
             states = states + np.where(np.isfinite(more), more, 0.0)
-    settled = np.isfinite(states).all(axis=(1, 2)) & (step <= np.maximum(goal, 1e-2 * size))
+    converged = np.isfinite(states).all(axis=(1, 2)) & (step <= np.maximum(goal, 1e-2 * size))
     linear = begun + change
-    states = np.where(settled[:, None, None], states, linear)
+    states = np.where(converged[:, None, None], states, linear)
     zero = np.zeros_like(first)
     return Reconstruction(
         elements,
         fine,
         np.concatenate([first, states], axis=1),
         np.concatenate([zero, change], axis=1),
-        settled,
+        converged,
     )
 
 

@@ -1,13 +1,14 @@
 r"""`refine`: solve, estimate, mark, bisect, prolong; until the goal's error is small enough.
 
 Every mesh is solved from the last one's states and multipliers, so that IPOPT needs a few
-iterations a cycle.  When the tolerance is believed, `stopping` tells.
+iterations per cycle.  The loop itself is `collocode.adapt.loop`; when the tolerance is believed,
+`collocode.adapt.stopping` tells.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,23 +17,24 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.problem import Problem
-from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
-from ..results.status import Termination
+from ..results.status import Outcome, Termination
 from ..solvers.protocol import OnIteration, WarmStart
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from .goals import AnyGoal, SimulatedMisfit, goal_of
-from .marking import check_rule, mark
+from .loop import Adapted, Budget, adapt
+from .marking import Action, Marking
 from .prolong import prolong
-from .refinement import Cycle, Refinement, RefinementStatus
-from .stopping import Judgement, judge
+from .refinement import MeshCycle, MeshRefinement
+from .stopping import UNSOLVED, decide, estimates
 
 Index = NDArray[np.intp]
-OnCycle = Callable[[Cycle], Any]
+Discrete = tuple[NLP, WarmStart | None]
+OnCycle = Callable[[MeshCycle], Any]
 
 
 def refine(
@@ -57,7 +59,7 @@ def refine(
     deterministic: bool = False,
     on_cycle: OnCycle | None = None,
     on_iteration: OnIteration | None = None,
-) -> Refinement:
+) -> MeshRefinement:
     r"""Solve a problem on meshes that are bisected where the goal's error comes from.
 
     Parameters
@@ -66,17 +68,16 @@ def refine(
     tol : bound of the estimated error, in the goal's own unit.
     goal : as for `estimate_error`.
     scheme, degree, mesh : as for `discretize`; the first mesh.
-    rule, theta, number : as for `collocode.adapt.marking.mark`: ``dorfler``, ``maximum``, ``fixed``
-        or ``uniform``.
+    rule, theta, number : as for `collocode.adapt.marking.mark`.
     max_elements, max_cycles : budget.
     compare : whether to do the same with uniform meshes, for comparison.
     reference : exact value of the goal, for the effectivity in the table.
     start, seed, interface, options, deterministic, on_iteration : as for `fit`.
-    on_cycle : called with a `Cycle` after every mesh.
+    on_cycle : called with a `MeshCycle` after every mesh.
 
     Returns
     -------
-    A `Refinement`; its ``status`` says whether the tolerance was reached.
+    A `MeshRefinement`; its ``status`` says whether the tolerance was reached.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def refine(
     >>> data = Experiment(t, np.exp(-0.7 * t) + 0.01 * np.cos(9.0 * t), outputs=("c",))
     >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 1.0)])
     >>> found = refine(Problem(decay, data), 1e-8, "parameter:k", degree=2, mesh=5)
-    >>> found.status.value, abs(found.estimate.error) <= 1e-8
+    >>> found.status, abs(found.estimate.error) <= 1e-8
     ('tolerance reached', True)
     """
     if not isinstance(problem, Problem):
@@ -102,98 +103,47 @@ def refine(
     chosen = goal_of(goal)
     if not (np.isfinite(tol) and tol > 0.0):
         raise InputError(f"the tolerance must be positive and finite, not {tol}.")
-    check_rule(rule, theta, number)
-    if max_cycles < 1:
-        raise InputError(f"the number of cycles must be positive, not {max_cycles}.")
+    marking, budget = Marking(rule, theta, number), Budget(max_elements, max_cycles)
     began = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
     chosen.check(nlp)
-    first = _elements(nlp)
-    if first > max_elements:
-        raise InputError(
-            f"the first mesh has {first} elements, more than the budget of {max_elements}; "
-            "start with fewer or raise max_elements."
-        )
-    nlp = start_from(nlp, start, seed)
-    how = (interface, options, deterministic)
-    loop = _Loop(problem, chosen, tol, rule, theta, number, max_elements, max_cycles, how)
-    loop = replace(loop, reference=reference, on_cycle=on_cycle, on_iteration=on_iteration)
-    solved, prepared = loop.solve(nlp, None), time.perf_counter() - began
-    found = loop.run(solved, prepared)
-    if not compare or found.status is RefinementStatus.INTERRUPTED:
+    budget.check(sum(part.mesh.elements for part in nlp.layout.experiments))
+    method = _Meshes(
+        problem=problem,
+        goal=chosen,
+        tol=tol,
+        marking=marking,
+        most=max_elements,
+        how=(interface, options, deterministic),
+        on_iteration=on_iteration,
+    )
+    solved = method.solve((start_from(nlp, start, seed), None))
+    seconds = time.perf_counter() - began
+
+    def run(method: _Meshes) -> MeshRefinement:
+        return method.refinement(adapt(method, solved, seconds, budget, on_cycle), reference)
+
+    found = run(method)
+    if not compare or found.termination is Termination.INTERRUPTED:
         return found
-    return found.with_uniform(replace(loop, rule="uniform").run(solved, prepared))
+    return found.with_uniform(run(replace(method, marking=Marking("uniform"))))
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """The settings of a refinement, and its cycles."""
+@dataclass(frozen=True, kw_only=True)
+class _Meshes:
+    """Meshes in time, one per experiment, as what the loop goes round."""
 
     problem: Problem
     goal: AnyGoal
     tol: float
-    rule: str
-    theta: float
-    number: int
-    max_elements: int
-    max_cycles: int
+    marking: Marking
+    most: int
     how: tuple[str, Mapping[str, Any] | None, bool]
-    reference: float | None = None
-    on_cycle: OnCycle | None = None
-    on_iteration: OnIteration | None = None
+    on_iteration: OnIteration | None
 
-    def run(self, solution: Solution, seconds: float) -> Refinement:
-        """Refine from a solution on the first mesh, which took ``seconds``."""
-        cycles: list[Cycle] = []
-        while True:
-            began = time.perf_counter() - seconds
-            judged = judge(solution, self.goal, self.tol, cycles)
-            status, marked = judged.status, self._marked(judged)
-            if status is None and len(cycles) + 1 >= self.max_cycles:
-                status = RefinementStatus.CYCLES
-            elif status is None and not len(marked):
-                status = RefinementStatus.BUDGET
-            if (
-                status in (RefinementStatus.CYCLES, RefinementStatus.BUDGET)
-                and not solution.success
-            ):
-                status = RefinementStatus.UNSOLVED
-            cycle = self._cycle(solution, judged, 0 if status else len(marked))
-            cycle = replace(cycle, seconds=time.perf_counter() - began)
-            cycles.append(cycle)
-            if self.on_cycle is not None:
-                self.on_cycle(cycle)
-            if status is not None:
-                return self._finished(status, solution, cycles)
-            began = time.perf_counter()
-            solution = self.solve(*self._finer(solution, marked))
-            seconds = time.perf_counter() - began
-
-    def _cycle(self, solution: Solution, judged: Judgement, marked: int) -> Cycle:
-        assert solution.nlp is not None
-        simulated = isinstance(self.goal, SimulatedMisfit)
-        return Cycle(
-            len(judged.estimate.state),
-            solution.nlp.columns,
-            solution.result.objective,
-            judged.estimate,
-            marked,
-            solution.result.iterations,
-            solution.success,
-            0.0,
-            simulated_misfit(solution) if simulated else None,
-        )
-
-    def _finished(
-        self, status: RefinementStatus, solution: Solution, cycles: list[Cycle]
-    ) -> Refinement:
-        total = float(sum(c.seconds for c in cycles))
-        last = replace(solution, result=solution.result.with_timings(total=total))
-        found = (status, self.goal, self.tol, self.rule, last, tuple(cycles))
-        return Refinement(*found, reference=self.reference)
-
-    def solve(self, nlp: NLP, warm: WarmStart | None) -> Solution:
+    def solve(self, discrete: Discrete, seconds: float = float("inf")) -> Solution:
         """Solve; where a warm start fails, once more without multipliers."""
+        nlp, warm = discrete
         solver = make_solver(nlp, *self.how)
         result = solver.solve(nlp, warm, self.on_iteration)
         retry = warm is not None and not result.success
@@ -202,37 +152,56 @@ class _Loop:
             result = again if again.success else result
         return Solution.of(nlp, result.with_timings(build=nlp.build_seconds))
 
-    def _marked(self, judged: Judgement) -> Index:
-        """Elements to bisect, the largest indicators first if the budget is short."""
-        eta = judged.estimate.indicators
-        if judged.status is not None or not np.isfinite(eta).all():
-            return np.empty(0, dtype=int)
-        size = np.abs(eta)
-        if size.max() == 0.0:  # nothing to tell them apart, such as a parameter at its bound
-            marked = np.arange(len(eta))
-        else:
-            marked = mark(eta, self.rule, self.theta, self.number)
-        if judged.rough is not None:
-            more = judged.rough.indicators
-            marked = np.union1d(marked, mark(more, self.rule, self.theta, self.number))
-            size = np.maximum(size / max(size.max(), 1e-300), np.abs(more) / np.abs(more).max())
-        room = self.max_elements - len(eta)
-        if len(marked) <= room:
-            return marked
-        if self.rule == "uniform":
-            return np.empty(0, dtype=int)
-        order = np.argsort(-size[marked], kind="stable")
-        return np.sort(marked[order[: max(0, room)]])
+    def estimate(self, solved: Solution, before: Sequence[MeshCycle]) -> MeshCycle:
+        """Estimate the goal's error, and where it is another the objective's."""
+        assert solved.nlp is not None
+        estimate, guard = estimates(solved, self.goal, self.tol)
+        simulated = isinstance(self.goal, SimulatedMisfit)
+        return MeshCycle(
+            estimate=estimate,
+            unknowns=solved.nlp.columns,
+            objective=solved.result.objective,
+            iterations=solved.result.iterations,
+            termination=solved.result.termination,
+            guard=guard,
+            reference=simulated_misfit(solved) if simulated else None,
+        )
 
-    def _finer(self, solution: Solution, marked: Index) -> tuple[NLP, WarmStart]:
-        assert solution.nlp is not None
-        meshes: list[Mesh] = []
-        first = 0
-        for part in solution.nlp.layout.experiments:
-            own = marked[(marked >= first) & (marked < first + part.mesh.elements)] - first
-            meshes.append(part.mesh.bisect(own))
-            first += part.mesh.elements
-        return prolong(solution, discretize(self.problem, solution.scheme, mesh=meshes))
+    def decide(self, cycles: Sequence[MeshCycle]) -> Outcome | None:
+        """Tell whether the tolerance is reached, or out of reach."""
+        return decide(cycles, self.goal, self.tol)
+
+    def mark(self, cycle: MeshCycle) -> Index:
+        """Bisect for the goal, and for the objective while the fit is rough."""
+        goals = [cycle.estimate] if cycle.guard is None else [cycle.estimate, cycle.guard]
+        return self.marking.bisections(*(e.indicators for e in goals), most=self.most)
+
+    def refine(self, solved: Solution, actions: Index) -> Discrete:
+        """Bisect every experiment's mesh, and prolong states and multipliers."""
+        assert solved.nlp is not None
+        meshes = [part.mesh for part in solved.nlp.layout.experiments]
+        ends = np.cumsum([mesh.elements for mesh in meshes])
+        parts = np.split(actions == Action.BISECT, ends[:-1])
+        finer = [m.bisect(np.flatnonzero(part)) for m, part in zip(meshes, parts, strict=True)]
+        return prolong(solved, discretize(self.problem, solved.scheme, mesh=finer))
+
+    def refinement(self, done: Adapted, reference: float | None) -> MeshRefinement:
+        """Return the record; a limit without a solution on the last mesh is no mere limit."""
+        outcome, cycles = done.outcome, done.cycles
+        limits = (Termination.ITERATION_LIMIT, Termination.SIZE_LIMIT)
+        if outcome.termination in limits and not cycles[-1].solved:
+            outcome = UNSOLVED
+        total = float(sum(c.seconds for c in cycles))
+        return MeshRefinement(
+            termination=outcome.termination,
+            message=outcome.message,
+            cycles=cycles,
+            tol=self.tol,
+            rule=self.marking.rule,
+            goal=self.goal,
+            solution=replace(done.solved, result=done.solved.result.with_timings(total=total)),
+            reference=reference,
+        )
 
 
 def simulated_misfit(solution: Solution) -> float:
@@ -249,7 +218,3 @@ def simulated_misfit(solution: Solution) -> float:
         predicted = solution.predict(experiment.times[keep], number)
         total += float((w * (predicted - y) ** 2).sum())
     return total
-
-
-def _elements(nlp: NLP) -> int:
-    return sum(part.mesh.elements for part in nlp.layout.experiments)

@@ -14,72 +14,65 @@ reached only if
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
 import numpy as np
 
 from ..errors import InputError
 from ..results.solution import Solution
-from ..results.status import Termination
-from .estimate import ErrorEstimate, estimate_error
-from .goals import AnyGoal, Objective, ParameterValue, SimulatedMisfit
-from .refinement import Cycle, RefinementStatus
+from ..results.status import Outcome, Termination
+from .estimate import Estimate, estimate_error
+from .goals import AnyGoal, ObjectiveValue, ParameterValue, SimulatedMisfit
+from .refinement import MeshCycle
 
+UNSOLVED = Outcome(termination=Termination.ERROR, message="not solved on the last mesh")
 _CANCELLING = 5.0  # tolerances that Σ|η| may be
 _GAIN, _GROWTH = 0.8, 4  # Σ|η| has to fall by this before the elements have grown by that
-# share of the objective, or of a misfit of one spread a measurement, that a fit may still change by
+# share of the objective, or of a misfit of one spread per measurement, that a fit may still change by
 _STANDS, _STANDS_ANYWAY = 0.1, 1e-3
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """An estimate, why to stop (None: go on), and the objective's estimate while the fit is rough."""
-
-    estimate: ErrorEstimate
-    status: RefinementStatus | None
-    rough: ErrorEstimate | None = None
-
-
-def judge(solution: Solution, goal: AnyGoal, tol: float, cycles: Sequence[Cycle]) -> Judgement:
-    """Estimate a goal on a mesh, and decide.
-
-    Parameters
-    ----------
-    solution, goal, tol : what was found, and what was asked for.
-    cycles : the meshes before.
-    """
+def estimates(solution: Solution, goal: AnyGoal, tol: float) -> tuple[Estimate, Estimate | None]:
+    """Estimate a goal; and the objective, if that is another and its error no small part of it."""
     e = estimate_error(solution, goal)
-    if isinstance(goal, Objective) and abs(e.error) <= tol:
-        e = _with_second_order(solution, e)
-    if solution.result.termination is Termination.INTERRUPTED:
-        return Judgement(e, RefinementStatus.INTERRUPTED)
+    if isinstance(goal, ObjectiveValue) and abs(e.error) <= tol:
+        # a small first order does not tell the second one; where the data do not determine the
+        # parameters, it is all there is
+        with suppress(InputError):
+            e = estimate_error(solution, goal, second_order=True)
+    stopped = solution.result.termination is Termination.INTERRUPTED
+    if isinstance(goal, ObjectiveValue | SimulatedMisfit) or stopped:
+        return e, None
+    whole = estimate_error(solution)
+    rough = whole.magnitude > max(_STANDS * abs(whole.value), _STANDS_ANYWAY)
+    return e, whole if rough and np.isfinite(whole.magnitude) else None
+
+
+def decide(cycles: Sequence[MeshCycle], goal: AnyGoal, tol: float) -> Outcome | None:
+    """Return how a refinement ends with the last of its cycles; None if it goes on."""
+    *before, last = cycles
+    e = last.estimate
+    if last.termination is Termination.INTERRUPTED:
+        return Outcome(termination=Termination.INTERRUPTED)
     if not np.isfinite(e.magnitude):
-        return Judgement(e, RefinementStatus.UNSOLVED)
-    rough = None if isinstance(goal, Objective | SimulatedMisfit) else _rough_fit(solution)
-    small = abs(e.error) <= tol and e.magnitude <= _CANCELLING * tol
-    at_bound = isinstance(goal, ParameterValue) and e.magnitude == 0.0
-    sound = solution.success and not e.unsettled and rough is None and not at_bound
-    if small and sound and _agrees(e, tol, cycles):
-        return Judgement(e, RefinementStatus.REACHED)
-    return Judgement(e, RefinementStatus.STAGNATION if _stagnates(cycles, e) else None, rough)
+        return UNSOLVED
+    if believed_small(e, tol) and _sound(last, goal) and _agrees(e, tol, before):
+        return Outcome(termination=Termination.CONVERGED, message="tolerance reached")
+    return Outcome(termination=Termination.STALLED) if _stagnates(before, e) else None
 
 
-def _with_second_order(solution: Solution, first: ErrorEstimate) -> ErrorEstimate:
-    """The estimate with its second order, which a small first order does not tell."""
-    try:
-        return estimate_error(solution, first.goal, second_order=True)
-    except InputError:  # the parameters are not determined: the first order is all there is
-        return first
+def believed_small(e: Estimate, tol: float) -> bool:
+    """Whether an estimate is below the tolerance, and not because its indicators cancel."""
+    return abs(e.error) <= tol and e.magnitude <= _CANCELLING * tol
 
 
-def _rough_fit(solution: Solution) -> ErrorEstimate | None:
-    """The objective's estimate, if it is no small part of the objective; else None."""
-    e = estimate_error(solution)
-    rough = e.magnitude > max(_STANDS * abs(e.value), _STANDS_ANYWAY)
-    return e if rough and np.isfinite(e.magnitude) else None
+def _sound(cycle: MeshCycle, goal: AnyGoal) -> bool:
+    """Whether the linearisation has something to stand on."""
+    at_bound = isinstance(goal, ParameterValue) and cycle.estimate.magnitude == 0.0
+    return cycle.solved and not cycle.estimate.unconverged and cycle.guard is None and not at_bound
 
 
-def _agrees(e: ErrorEstimate, tol: float, cycles: Sequence[Cycle]) -> bool:
+def _agrees(e: Estimate, tol: float, cycles: Sequence[MeshCycle]) -> bool:
     """Whether the corrected value is that of the mesh before: what no single estimate sees."""
     if not cycles:
         return e.magnitude <= tol
@@ -87,12 +80,12 @@ def _agrees(e: ErrorEstimate, tol: float, cycles: Sequence[Cycle]) -> bool:
     return before.solved and abs(e.corrected - before.estimate.corrected) <= tol
 
 
-def _stagnates(cycles: Sequence[Cycle], e: ErrorEstimate) -> bool:
+def _stagnates(cycles: Sequence[MeshCycle], e: Estimate) -> bool:
     """Whether Σ|η| has stayed where it was while the elements became many more."""
-    known = [c for c in cycles if c.solved and not c.estimate.unsettled]
+    known = [c for c in cycles if c.solved and not c.estimate.unconverged]
     if not known:
         return False
     best = min(known, key=lambda c: c.estimate.magnitude)
     later = [c.estimate.magnitude for c in cycles if c.elements > best.elements]
-    grown = len(e.state) >= _GROWTH * best.elements
+    grown = len(e.indicators) >= _GROWTH * best.elements
     return grown and min([*later, e.magnitude]) > _GAIN * best.estimate.magnitude

@@ -6,15 +6,11 @@ a mark and makes way for the next run.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 
-import numpy as np
-
-from ..coordination.checkpoint import FORMAT
-from ..coordination.state import Ending
-from ..errors import FileError, InputError
+from ..coordination.checkpoint import ADMM_CHECKPOINT
+from ..errors import InputError
+from ..results.status import Termination
 from .summary import counted
 
 CHECKPOINT = "checkpoint.npz"
@@ -41,26 +37,16 @@ def checkpoint_in(out: Path | None, resume: bool) -> Path | None:
 
 def _content(path: Path) -> tuple[bool, int]:
     """Whether a checkpoint's run has ended, and the number of its iterations."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            header = json.loads(bytes(stored["header"]).decode())
-            if header["format"] != FORMAT:
-                raise ValueError(header["format"])
-            return "ended" in stored.files, len(header["history"]["iteration"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise FileError(
-            f"{path} is not a checkpoint of an ADMM run; choose another --out."
-        ) from error
+    return ADMM_CHECKPOINT.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
 
 
-def finish_checkpoint(source: Path, ending: Ending, target: Path) -> None:
+def finish_checkpoint(source: Path, termination: Termination, target: Path) -> None:
     """Copy the checkpoint, with a mark if its run has ended."""
-    with np.load(source, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "ended"}
-    if ending not in (Ending.INTERRUPTED, Ending.WORKERS_LOST):
-        arrays["ended"] = np.array(ending.value)
-    with target.open("wb") as file:
-        np.savez(file, **arrays)
+    tree = ADMM_CHECKPOINT.read(source, dict)
+    tree.pop("ended", None)
+    if termination not in (Termination.INTERRUPTED, Termination.ERROR):
+        tree["ended"] = termination.value
+    ADMM_CHECKPOINT.write(target, tree)
 
 
 def kept_in(checkpoint: Path | None) -> str:

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..coordination.history import Row, measured_by
-from ..coordination.task import Answer
+from ..coordination.state import Iteration, simulated
+from ..coordination.subproblem import BatchResult
 from ..solvers.protocol import OnIteration, Progress
 from .progress import progress_line
 from .summary import counted
@@ -23,7 +23,7 @@ SHOWN = 12  # rows of the live table
 EVERY = 0.08  # seconds between two refreshments of the last solve
 HEADINGS = (
     *("", "primal\nresidual", "limit", "dual\nresidual", "limit", "rho", "objective"),
-    *("simulated\nMSE", "seconds", "slowest\nbatch"),
+    *("batch\nMSE", "seconds", "slowest\nbatch"),
 )
 
 
@@ -38,19 +38,19 @@ class Watch:
 
     def __init__(self, console: Console, batches: int) -> None:
         self._console, self._batches = console, batches
-        self._rows: list[Row] = []
-        self._answers: list[Answer] = []
+        self._rows: list[Iteration] = []
+        self._answers: list[BatchResult] = []
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: BatchResult) -> None:
         """Take note of a batch that is done."""
         self._answers.append(answer)
 
-    def iterated(self, row: Row) -> None:
+    def iterated(self, row: Iteration) -> None:
         """Take note of an iteration; its batches have simulated the consensus before it."""
         measured = [a for a in self._answers if a.squares[1]]
         if self._rows and len(measured) == self._batches:
-            mse = measured_by(measured, 0.0)[1]
-            self._rows[-1] = replace(self._rows[-1], mse=mse)
+            mse = simulated(measured)[1]
+            self._rows[-1] = replace(self._rows[-1], batch_mse=mse)
         self._answers = []
         self._rows.append(row)
         self._show()
@@ -71,7 +71,7 @@ class LiveWatch(Watch):
         self._live, self._began, self._drawn = live, time.perf_counter(), 0.0
         self._live.update(Text("building the problem and its start ..."), refresh=True)
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: BatchResult) -> None:
         """See `Watch`."""
         super().answered(answer)
         self._show()
@@ -109,7 +109,7 @@ def watching(console: Console, batches: int) -> Iterator[Watch]:
         yield LiveWatch(console, batches, live)
 
 
-def table_of(rows: list[Row], title: str = "") -> Table:
+def table_of(rows: list[Iteration], title: str = "") -> Table:
     """Return iterations as a table; a residual within its limit is green."""
     table = plain_table(*HEADINGS, title=title)
     for column in table.columns:
@@ -126,7 +126,7 @@ def table_of(rows: list[Row], title: str = "") -> Table:
             Text(f"{row.dual_limit:.0e}", "dim"),
             f"{row.rho:.1e}",
             number(row.objective, 4),
-            number(row.mse),
+            number(row.batch_mse),
             f"{row.seconds:.2f}",
             f"{row.batch_seconds:.2f}",
         ]
@@ -134,7 +134,7 @@ def table_of(rows: list[Row], title: str = "") -> Table:
     return table
 
 
-def line_of(rows: list[Row]) -> str:
+def line_of(rows: list[Iteration]) -> str:
     """Return the last iteration as a line, with the simulated error of the one before.
 
     A consensus is simulated together with the next iteration's solves.
@@ -147,8 +147,8 @@ def line_of(rows: list[Row]) -> str:
         f"rho {row.rho:.1e}",
         f"objective {row.objective:.4e}",
     ]
-    if len(rows) > 1 and rows[-2].mse == rows[-2].mse:
-        parts.append(f"mse after {rows[-2].iteration}: {rows[-2].mse:.2e}")
+    if len(rows) > 1 and rows[-2].batch_mse == rows[-2].batch_mse:
+        parts.append(f"batch mse after {rows[-2].iteration}: {rows[-2].batch_mse:.2e}")
     parts.append(f"{row.seconds:.2f} s")
     return "  ".join(parts)
 

@@ -11,13 +11,19 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from ..coordination.admm import Agreement, admm
+from ..coordination.admm import ADMMResult, Callbacks, admm
+from ..coordination.checkpoint import Checkpoint
+from ..coordination.cluster import DaskCluster
 from ..coordination.consensus import ADMMRules
-from ..coordination.history import rows_of
-from ..coordination.state import Ending
+from ..coordination.executors import Executor, InProcess
+from ..coordination.partition import Partition
+from ..coordination.pool import ProcessPool
+from ..coordination.state import Iteration
+from ..coordination.subproblem import FitSettings
 from ..errors import InputError
+from ..files import plain
 from ..model.loss import L1
-from ..results.store import plain
+from ..results.status import Termination
 from .admm_checkpoint import CHECKPOINT, checkpoint_in, finish_checkpoint, kept_in
 from .admm_live import table_of, watching
 from .choices import Choices, Task, task_of
@@ -52,24 +58,27 @@ class Wanted:
     @property
     def keywords(self) -> dict[str, Any]:
         """Keywords of `collocode.coordination`, those of the solver left out."""
-        rules = None
+        rules: dict[str, Any] = {"rho": self.rho, "iterations": self.iterations}
+        if self.time_limit is not None:
+            rules["time_limit"] = self.time_limit
         if self.tolerance is not None:
-            rules = ADMMRules(relative=self.tolerance)
+            rules["relative"] = self.tolerance
         return {
-            "batches": parse_batches(self.batches),
-            "workers": self.workers,
-            "scheduler": self.scheduler,
-            "boundary": self.boundary,
-            "overlap": self.overlap,
+            "batches": Partition(parse_batches(self.batches), self.overlap, self.boundary),
+            "executor": self.executor,
             "regularisation": None if self.l1 is None else L1(self.l1),
-            "rho": self.rho,
-            "rules": rules,
-            "iterations": self.iterations,
-            "time_limit": np.inf if self.time_limit is None else self.time_limit,
+            "rules": ADMMRules(**rules),
             "polish": self.polish,
-            "points": self.points,
-            "resume": self.resume,
         }
+
+    @property
+    def executor(self) -> Executor:
+        """Where the batches are solved."""
+        if self.scheduler is not None:
+            return DaskCluster(self.scheduler, self.workers, points=self.points)
+        if self.workers != 1:
+            return ProcessPool(self.workers, points=self.points)
+        return InProcess(points=self.points)
 
 
 def run_admm(
@@ -89,23 +98,21 @@ def run_admm(
         more = [HISTORY, CHECKPOINT, *([FIGURE] if with_plots else [])]
         folder = open_folder(out, problem, with_plots, more, also=[CHECKPOINT])
     checkpoint = checkpoint_in(out, wanted.resume)
-    asked = keywords["batches"]
+    asked = keywords["batches"].batches
     count = asked if isinstance(asked, int) else len(asked)
     try:
         with watching(messages(), count) as watch:
             found = admm(
                 problem,
-                **_how(task),
+                settings=FitSettings(**task.how),
                 **keywords,
-                checkpoint=checkpoint,
-                on_iteration=watch.iterated,
-                on_answer=watch.answered,
-                on_finish=watch.finishing(),
+                checkpoint=None if checkpoint is None else Checkpoint(checkpoint, wanted.resume),
+                callbacks=Callbacks(watch.iterated, watch.answered, watch.finishing()),
             )
     except KeyboardInterrupt:
         say_error(f"interrupted; {kept_in(checkpoint)}.")
         return INTERRUPTED
-    print_agreement(output(), found)
+    print_admm(output(), found)
     _say(found, checkpoint, wanted)
     return _present(task, found, folder, wanted, with_plots)
 
@@ -129,9 +136,9 @@ def parse_batches(text: str) -> int | list[list[str]]:
     return groups
 
 
-def print_agreement(console: Console, found: Agreement) -> None:
+def print_admm(console: Console, found: ADMMResult) -> None:
     """Print some iterations, how they ended, and what it took."""
-    rows = rows_of(found.history.reset_index().to_dict("list"))
+    rows = [Iteration(**row) for row in found.history.reset_index().to_dict("records")]
     if rows:
         picked = np.unique(np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).round().astype(int))
         console.print()
@@ -140,10 +147,10 @@ def print_agreement(console: Console, found: Agreement) -> None:
     if found.workers > 1:
         where += f" of {found.workers} workers"
     batches = counted(len(found.batches), "batch").replace("batchs", "batches")
-    note = f"{found.ending.value}: {counted(len(rows), 'iteration')}, {batches}, {where}"
+    note = f"{found.termination.value}: {counted(len(rows), 'iteration')}, {batches}, {where}"
     if rows:
         note += f", scaled primal residual {rows[-1].scaled:.1e}"
-    good = found.ending is Ending.CONVERGED
+    good = found.termination is Termination.CONVERGED
     console.print(
         Text(f"{note}, {found.seconds:.2f} s", "green" if good else "red"), soft_wrap=True
     )
@@ -158,20 +165,10 @@ def _check(wanted: Wanted, networks: Any) -> None:
         raise InputError(f"--time-limit must be positive, not {wanted.time_limit:g}.")
 
 
-def _how(task: Task) -> dict[str, Any]:
-    """Return the keywords of `fit` as `admm` takes them."""
-    from ..solvers.options import DETERMINISTIC
-
-    how = dict(task.how)
-    if how.pop("deterministic"):
-        how["options"] = {**DETERMINISTIC, **how["options"]}
-    return how
-
-
-def _say(found: Agreement, checkpoint: Path | None, wanted: Wanted) -> None:
+def _say(found: ADMMResult, checkpoint: Path | None, wanted: Wanted) -> None:
     """Say what went wrong on the way, and how to go on."""
-    for trouble in found.troubles:
-        say_warning(trouble)
+    for warning in found.warnings:
+        say_warning(warning)
     rescued = [text for text in found.history["rescued"] if text]
     if rescued:
         say_warning(
@@ -181,72 +178,78 @@ def _say(found: Agreement, checkpoint: Path | None, wanted: Wanted) -> None:
     more = (
         f"--resume goes on from {checkpoint}" if checkpoint else "with --out a run can be resumed"
     )
-    if found.ending is Ending.ITERATION_LIMIT and not found.success:
+    if found.termination is Termination.ITERATION_LIMIT and not found.success:
         say_warning(
             f"no agreement to the tolerance in {counted(len(found.history), 'iteration')}; raise "
             f"--iterations ({more}), loosen --tolerance, or add --polish."
         )
-    elif found.ending is Ending.TIME_LIMIT:
+    elif found.termination is Termination.TIME_LIMIT:
         say_warning(f"the time limit was reached; {more}.")
-    elif found.ending in (Ending.INTERRUPTED, Ending.WORKERS_LOST):
-        say_warning(f"{found.ending.value}; {kept_in(checkpoint)}.")
-    elif found.ending is Ending.BATCHES_FAILED:
+    elif found.termination is Termination.INTERRUPTED:
+        say_warning(f"interrupted; {kept_in(checkpoint)}.")
+    elif found.termination is Termination.ERROR:
+        say_warning(f"{found.message} {kept_in(checkpoint)}.".replace(". no", "; no"))
+    elif found.termination is Termination.STALLED:
         say_warning("every batch failed; try a larger --rho, fewer --batches or another --start.")
-    if found.ending is Ending.CONVERGED and not wanted.polish:
+    if found.termination is Termination.CONVERGED and not wanted.polish:
         _say_gap(found)
     if found.kept_best:
-        best = found.history["simulated"].idxmin()
+        best = found.history["simulated_objective"].idxmin()
         say_warning(
             f"the consensus of iteration {best} is reported, not the last one, because its "
             "simulation fits better."
         )
 
 
-def _say_gap(found: Agreement) -> None:
+def _say_gap(found: ADMMResult) -> None:
     """Networks whose weights agree to a tolerance may still differ in what they do."""
     last = found.history.iloc[-1]
-    if last["simulated"] > (1.0 + GAP) * last["objective"]:
+    if last["simulated_objective"] > (1.0 + GAP) * last["objective"]:
         say_warning(
             f"the batches agree to the tolerance, but simulated, their consensus fits less well "
-            f"(objective {last['simulated']:.2e}, of the batches' own networks "
+            f"(objective {last['simulated_objective']:.2e}, of the batches' own networks "
             f"{last['objective']:.2e}); add --polish, a smaller --tolerance with more --iterations, "
             "or fewer --batches."
         )
 
 
 def _present(
-    task: Task, found: Agreement, folder: Folder | None, wanted: Wanted, with_plots: bool
+    task: Task, found: ADMMResult, folder: Folder | None, wanted: Wanted, with_plots: bool
 ) -> int:
     files: dict[str, Writer] = {HISTORY: found.history.to_csv}
     if folder is not None:
         if (folder.path / CHECKPOINT).exists():
-            files[CHECKPOINT] = partial(finish_checkpoint, folder.path / CHECKPOINT, found.ending)
+            files[CHECKPOINT] = partial(
+                finish_checkpoint, folder.path / CHECKPOINT, found.termination
+            )
         if with_plots and len(found.history):
-            from ..plots import agreement_history, save_figure  # takes half a second to import
+            from ..plots import admm_history, save_figure  # takes half a second to import
 
-            files[FIGURE] = partial(save_figure, agreement_history(found))
+            files[FIGURE] = partial(save_figure, admm_history(found))
     what = "Polished: everything fitted" if wanted.polish else "States fitted to the consensus"
     output().print()
     output().print(f"{what}, all data at once", style="bold")
     command = task.command("admm", batches=wanted.batches, polish=wanted.polish)
     extra = {"admm": _entry(found)}
     status = present(task, found.solution, folder, with_plots, command, extra, files)
-    if found.ending is Ending.INTERRUPTED:
+    if found.termination is Termination.INTERRUPTED:
         return INTERRUPTED
-    agreed = found.ending is Ending.CONVERGED or found.success
+    agreed = found.termination is Termination.CONVERGED or found.success
     return UNSOLVED if status == SOLVED and not agreed else status
 
 
-def _entry(found: Agreement) -> dict[str, Any]:
+def _entry(found: ADMMResult) -> dict[str, Any]:
     return {
-        "ending": found.ending.value,
+        "termination": found.termination.value,
+        "message": found.message,
+        "mse": plain(found.mse),
         "iterations": len(found.history),
         "batches": list(found.batches),
         "executor": found.executor,
         "workers": found.workers,
         "seconds": found.seconds,
         "kept_best": found.kept_best,
-        "troubles": list(found.troubles),
+        "warnings": list(found.warnings),
         "consensus": found.consensus,
         "history": plain(found.history.reset_index().to_dict("records")),
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import FileError, InputError
+from ..files import replacing
 
 Writer = Callable[[Path], object]
 
@@ -72,19 +73,13 @@ class Folder:
         """
         self.check(files)
         stale = self.owned() - set(files)
-        try:
-            with tempfile.TemporaryDirectory(dir=self.path, prefix=".collocode-") as aside:
-                for name, writer in files.items():
-                    writer(Path(aside) / name)
-                for name in files:
-                    os.replace(Path(aside) / name, self.path / name)
-            for name in stale:
-                if Path(name).name == name:
+        with replacing(*(self.path / name for name in files)) as places:
+            for place, writer in zip(places, files.values(), strict=True):
+                writer(place)
+        for name in stale:
+            if Path(name).name == name:
+                with suppress(OSError):
                     (self.path / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise FileError(
-                f"cannot write into {self.path} ({error.strerror or error}); check the folder."
-            ) from error
         return [self.path / name for name in files]
 
 
@@ -108,14 +103,8 @@ def write_file(target: Path, writer: Writer) -> None:
     FileError
         Its folder is missing or cannot be written.
     """
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
-            writer(Path(aside) / target.name)
-            os.replace(Path(aside) / target.name, target)
-    except OSError as error:
-        raise FileError(
-            f"cannot write {target} ({error.strerror or error}); check the folder."
-        ) from error
+    with replacing(target) as (place,):
+        writer(place)
 
 
 def file_stem(name: str) -> str:

@@ -18,26 +18,26 @@ from rich.text import Text
 import collocode
 
 from ..errors import InputError
+from ..files import plain
 from ..layered.growth.grow import grow
-from ..layered.growth.grow_dwr import Residuals
-from ..layered.growth.growth import Growth, GrowthCycle, GrowthStatus
+from ..layered.growth.growth import Growth, GrowthCycle, load_growth, save_growth
 from ..layered.growth.indicators import (
+    DualWeightedResiduals,
     Indicator,
     RandomPlace,
     Sensitivity,
     Topological,
     indicator_of,
 )
-from ..layered.growth.store import load_growth, save_growth
 from ..layered.problem import LayeredProblem
 from ..layered.trainers.training import Step
-from ..results.store import plain
+from ..results.status import Termination
 from .folder import Folder, Writer
 from .model_file import load_model
 from .settings import parse_settings
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, messages, output, plain_table
 
-CHECKPOINT = "growth.zip"
+CHECKPOINT = "growth.npz"
 FILES = ("report.json", CHECKPOINT, "network.npz", "cycles.csv", "scores.csv", "history.csv")
 FIGURES = ("scores.png", "history.png")
 _EVERY = 0.08  # seconds between two refreshments
@@ -68,7 +68,7 @@ class Wanted:
         own: dict[str, Callable[[], Indicator]] = {
             "sensitivity": lambda: Sensitivity(self.step),
             "random": lambda: RandomPlace(step=self.step),
-            "dwr": Residuals,
+            "dwr": DualWeightedResiduals,
         }
         return own[self.indicator]() if self.indicator in own else indicator_of(self.indicator)
 
@@ -102,7 +102,7 @@ def run_grow(
     earlier = None
     if wanted.resume:
         if folder is None or not (folder.path / CHECKPOINT).exists():
-            raise InputError("--resume needs the --out of an earlier run, with its growth.zip.")
+            raise InputError("--resume needs the --out of an earlier run, with its growth.npz.")
         earlier = load_growth(folder.path / CHECKPOINT)
     began = time.perf_counter()
     with _watching(messages()) as (on_cycle, on_step):
@@ -130,7 +130,7 @@ def run_grow(
     if folder is not None:
         written = folder.write(_files(growth, report, with_plots))
         output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
-    if growth.status is GrowthStatus.INTERRUPTED:
+    if growth.termination is Termination.INTERRUPTED:
         return INTERRUPTED
     return SOLVED if growth.success else UNSOLVED
 
@@ -143,7 +143,7 @@ def print_growth(console: Console, growth: Growth, problem: LayeredProblem) -> N
         title=f"{problem.name}: growth by {growth.indicator}, {growth.trainer}",
         right=0,
     )
-    for cycle, row in growth.table.iterrows():
+    for cycle, row in growth.table().iterrows():
         place = row["position"]
         shown.add_row(
             *(str(int(row[name])) for name in ("layers", "iterations")),
@@ -160,7 +160,7 @@ def print_growth(console: Console, growth: Growth, problem: LayeredProblem) -> N
     layers = growth.network.layers
     spent = growth.training_seconds
     share = f", {100 * growth.scoring_seconds / spent:.1f} % of it for scores" if spent else ""
-    note = f"{growth.status.value}; best with {layers} layer{'s' if layers > 1 else ''}; "
+    note = f"{growth.status}; best with {layers} layer{'s' if layers > 1 else ''}; "
     note += f"training {spent:.2f} s{share}"
     console.print(Text(note, "green" if growth.success else "red"))
     if problem.test is not None:
@@ -202,7 +202,7 @@ def _report(
             "command": command,
             "problem": {"name": problem.name, "network": best.network.description()},
             "result": {
-                "status": growth.status.value,
+                "status": growth.status,
                 "layers": growth.network.layers,
                 "metric": best.metric,
                 "objective": best.objective,
@@ -213,7 +213,7 @@ def _report(
                 "training": growth.training_seconds,
                 "scores": growth.scoring_seconds,
             },
-            "cycles": growth.table.to_dict("records"),
+            "cycles": growth.table().to_dict("records"),
         }
     )
     return report
@@ -224,7 +224,7 @@ def _files(growth: Growth, report: Mapping[str, Any], with_plots: bool) -> dict[
     files: dict[str, Writer] = {
         CHECKPOINT: partial(save_growth, growth),
         "network.npz": growth.best.save,
-        "cycles.csv": partial(growth.table.to_csv, index=False),
+        "cycles.csv": partial(growth.table().to_csv, index=False),
         "scores.csv": partial(growth.scores.to_csv, index=False),
         "history.csv": partial(growth.history.to_csv, index=False),
     }

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..errors import InputError
+from ..results.status import Termination
 from .choices import Task
 from .folder import Folder, Writer
 from .refine_layers_report import make_layers_report, print_layers, warnings_of
@@ -118,7 +119,6 @@ def run_refine_layers(
 ) -> int:
     """Refine a layered network, show and write the results; return the exit status."""
     from ..layered.refinement.refine_layers import refine_layers
-    from ..layered.refinement.result import LayerRefinementStatus
 
     folder = _open(out, with_plots)
     checkpoint = None if folder is None else folder.path / CHECKPOINT
@@ -138,7 +138,7 @@ def run_refine_layers(
         report = make_layers_report(task, found, wanted.entry, whole, warnings)
         written = folder.write(_files(found, whole, report, with_plots))
         output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
-    if found.status is LayerRefinementStatus.INTERRUPTED:
+    if found.termination is Termination.INTERRUPTED:
         return INTERRUPTED
     return SOLVED if found.success else UNSOLVED
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import collocode
 
-from ..results.store import plain
+from ..files import plain
 from .choices import Task
 from .summary import counted
 from .terminal import plain_table
@@ -67,24 +67,24 @@ def print_layers(console: Console, run: LayerRefinement, table: pd.DataFrame, ti
     best = run.best
     judged = "validation" if "validation" in best.scores else "training"
     text = (
-        f"{run.status.value}; chosen: {counted(best.layers, 'layer')}, {best.network.n_weights} weights, "
-        f"{judged} {run.metric} {best.judged:.4f}; {run.seconds:.2f} s in all"
+        f"{run.status}; chosen: {counted(best.layers, 'layer')}, {best.network.n_weights} weights, "
+        f"{judged} {run.metric} {best.score:.4f}; {run.seconds:.2f} s in all"
     )
     console.print(Text(text, "green" if run.success else "red"), soft_wrap=True)
 
 
 def warnings_of(found: LayerRefinement) -> list[str]:
     """Say what the numbers do not: a tolerance missed, weights not optimal."""
-    e, said = found.estimate, []
+    e, said = found.cycles[-1].estimate, []
     if found.tol is not None and not found.success:
         said.append(
-            f"the tolerance {found.tol:g} was not reached ({found.status.value}): the estimated error "
+            f"the tolerance {found.tol:g} was not reached ({found.status}): the estimated error "
             f"is {abs(e.error):.1e}, Σ|η| {e.magnitude:.1e}; raise --iterations, --max-elements, "
             "--max-cycles or --stall, or the model's penalty on the weights."
         )
     if not e.stationary:
         said.append(
-            f"the last weights are not optimal (gradient {e.gradient_norm:.1e}, wanted "
+            f"the last weights are not optimal (gradient {e.stationarity:.1e}, wanted "
             f"{e.tolerance:.0e}), so the estimate shows where to refine and not how far the optimum "
             "is; --iterations trains longer."
         )
@@ -112,14 +112,14 @@ def make_layers_report(
             "command": {"name": "refine", **command},
             "problem": {"name": found.problem.name, "network": best.network.description()},
             "result": {
-                "status": found.status.value,
+                "status": found.status,
                 "layers": best.layers,
                 "weights": best.network.n_weights,
                 "metric": found.metric,
                 "scores": best.scores,
                 "estimate": found.estimate.error,
                 "magnitude": found.estimate.magnitude,
-                "gradient_norm": found.estimate.gradient_norm,
+                "gradient_norm": found.estimate.stationarity,
                 "stationary": found.estimate.stationary,
                 "seconds": found.seconds,
             },

@@ -11,10 +11,11 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from ..adapt.goals import Objective
+from ..adapt.goals import ObjectiveValue
 from ..adapt.refine import refine
-from ..adapt.refinement import Refinement, RefinementStatus
+from ..adapt.refinement import MeshRefinement
 from ..model.problem import Problem
+from ..results.status import Termination
 from .choices import Task
 from .folder import Writer
 from .progress import live_progress
@@ -85,22 +86,22 @@ def run_refine(
     return UNSOLVED if status == SOLVED and not found.success else status
 
 
-def print_refinement(console: Console, found: Refinement) -> None:
+def print_refinement(console: Console, found: MeshRefinement) -> None:
     """Print a row a mesh, adaptive and uniform, and how it ended."""
     for run, name in ((found, found.rule), (found.uniform, "uniform")):
         if run is not None:
             _print_cycles(console, run, name)
 
 
-def _print_cycles(console: Console, run: Refinement, name: str) -> None:
-    own = not isinstance(run.goal, Objective)
+def _print_cycles(console: Console, run: MeshRefinement, name: str) -> None:
+    own = not isinstance(run.goal, ObjectiveValue)
     shown = plain_table(
         *("elements", "unknowns", "objective", *([str(run.goal)] if own else [])),
         *("estimated\nerror", "effec-\ntivity", "iter-\nations", "seconds"),
         title=f"Refinement, {name}",
         right=0,
     )
-    for _, row in run.table.iterrows():
+    for _, row in run.table().iterrows():
         effectivity = row["effectivity"]
         shown.add_row(
             *(str(row["elements"]), str(row["unknowns"]), f"{row['objective']:.5g}"),
@@ -112,56 +113,56 @@ def _print_cycles(console: Console, run: Refinement, name: str) -> None:
         )
     console.print()
     console.print(shown)
-    lost = int((~run.table["solved"]).sum())
-    note = f"{run.status.value}; {len(run.cycles)} mesh{'es' if len(run.cycles) > 1 else ''} in "
+    lost = int((~run.table()["solved"]).sum())
+    note = f"{run.status}; {len(run.cycles)} mesh{'es' if len(run.cycles) > 1 else ''} in "
     note += f"{run.seconds:.2f} s" + (f", {lost} not solved" if lost else "")
     console.print(Text(note, "green" if run.success else "red"))
 
 
-def _say(found: Refinement) -> None:
+def _say(found: MeshRefinement) -> None:
     """Say what keeps the tolerance from being reached, and what to do."""
     e = found.estimate
-    if found.status is RefinementStatus.BUDGET:
+    if found.termination is Termination.SIZE_LIMIT:
         say_warning(
             f"the budget of elements is used up at an estimated error of {abs(e.error):.1e}; raise "
             "--max-elements, --degree or --tol."
         )
-    elif found.status is RefinementStatus.CYCLES:
+    elif found.termination is Termination.ITERATION_LIMIT:
         say_warning(
             f"the budget of meshes is used up at an estimated error of {abs(e.error):.1e}; raise "
             "--max-cycles or --theta."
         )
-    elif found.status is RefinementStatus.STAGNATION:
+    elif found.termination is Termination.STALLED:
         say_warning(
             f"finer meshes do not reduce the error below {e.magnitude:.1e}; rounding and the solver's "
             "tolerance allow no more (--option ipopt.tol=1e-10), or the first mesh is too coarse."
         )
-    elif found.status is RefinementStatus.UNSOLVED:
+    elif found.termination is Termination.ERROR:
         say_error("the last mesh was not solved, so its estimate is none; see the status above.")
-    if not e.stationary and found.status is not RefinementStatus.UNSOLVED:
+    if not e.stationary and found.termination is not Termination.ERROR:
         say_warning(
             f"the last point is not stationary (residual {e.stationarity:.1e}); its estimate holds "
             "as far as it is near a solution."
         )
-    if e.unsettled:
+    if e.unconverged:
         say_warning(
-            f"{counted(e.unsettled, 'element')} of the last mesh could not be solved again from the "
+            f"{counted(e.unconverged, 'element')} of the last mesh could not be solved again from the "
             "left end; the estimate is rough there."
         )
 
 
-def _table(found: Refinement) -> pd.DataFrame:
+def _table(found: MeshRefinement) -> pd.DataFrame:
     """All cycles in one table."""
     runs = [(found, found.rule), *([(found.uniform, "uniform")] if found.uniform else [])]
-    return pd.concat([run.table.reset_index().assign(rule=name) for run, name in runs])
+    return pd.concat([run.table().reset_index().assign(rule=name) for run, name in runs])
 
 
-def _entry(found: Refinement) -> dict[str, Any]:
+def _entry(found: MeshRefinement) -> dict[str, Any]:
     e = found.estimate
     return {
         "goal": str(found.goal),
         "tol": found.tol,
-        "status": found.status.value,
+        "status": found.status,
         "value": e.value,
         "estimate": e.error,
         "magnitude": e.magnitude,

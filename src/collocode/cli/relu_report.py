@@ -12,7 +12,7 @@ from rich.text import Text
 
 import collocode
 
-from ..results.store import plain
+from ..files import plain
 from .terminal import plain_table
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 
 import collocode
 
+from ..files import plain
 from ..results.score import Score
 from ..results.solution import Solution
-from ..results.store import plain
 from .findings import Findings, pooled_residuals
 
 FORMAT = "collocode report 1"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from ..files import plain
 from ..identify.uncertainty import Uncertainty
 from ..model.problem import Problem
 from ..results.solution import Solution
 from ..results.status import Termination
-from ..results.store import plain
 from .advice import warnings_of
 from .choices import Task
 from .findings import Findings, examine

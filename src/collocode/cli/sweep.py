@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import FileError, InputError
+from ..errors import InputError
+from ..identify.checkpoint import SWEEP
 from ..identify.sweep import Sweep, sweep
 from ..model.problem import Problem
 from .choices import Choices, Task, task_of
@@ -138,7 +138,7 @@ def _checkpoint(out: Path | None, resume: bool) -> Path | None:
     path = out / CHECKPOINT
     if resume or not path.exists():
         return path
-    content = _content(path)
+    content = SWEEP.read(path, dict)
     if not content.get("finished"):
         count = len(content["rows"])
         raise InputError(
@@ -149,27 +149,15 @@ def _checkpoint(out: Path | None, resume: bool) -> Path | None:
     return path
 
 
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content["rows"], dict):
-            raise TypeError
-        return content
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path} is not a checkpoint of a sweep; choose another --out.") from error
-
-
 def _rows(path: Path | None) -> dict[str, Mapping[str, Any]]:
     if path is None or not path.exists():
         return {}
-    rows: dict[str, Mapping[str, Any]] = _content(path)["rows"]
-    return rows
+    return SWEEP.read(path, lambda tree: dict(tree["rows"]))
 
 
 def _finish(source: Path, target: Path) -> None:
     """Copy the checkpoint with a mark that its sweep has ended."""
-    text = json.dumps({**_content(source), "finished": True}, indent=1)
-    target.write_text(text + "\n", encoding="utf-8")
+    SWEEP.write(target, {**SWEEP.read(source, dict), "finished": True})
 
 
 def _interrupted(done: int, every: int, checkpoint: Path | None) -> str:

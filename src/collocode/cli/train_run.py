@@ -18,14 +18,14 @@ from rich.text import Text
 import collocode
 
 from ..errors import InputError
+from ..files import plain
 from ..layered import Adam, LayeredProblem, Objective, Step, Training, train
-from ..layered.baseline import affine_errors
 from ..layered.continuous import ContinuousObjective
+from ..layered.depth import weight_basis
+from ..layered.parts import affine_errors
 from ..layered.trainers.run import Trainer
-from ..layered.weight_basis import weight_basis
 from ..numerics.bases import Basis
 from ..results.status import Termination
-from ..results.store import plain
 from .folder import Folder, Writer
 from .model_file import load_model
 from .settings import parse_settings

@@ -7,56 +7,64 @@ complete one.  Reading it executes nothing.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from ..errors import FileError
+from ..files import Schema
 from ..model.experiment import Experiment, Initial
 from ..numerics.mesh import Mesh
-from ..results.store import plain
-from .batches import Batch
-from .entries import Entries
-from .history import rows_of, table
-from .state import State
-from .task import Point, Settings
+from .partition import Batch
+from .state import Iteration, State
+from .subproblem import FitSettings, Point
+from .variables import ConsensusVariables, Regulariser
 
-FORMAT = "collocode admm 1"
-_DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, BadZipFile)
+ADMM_CHECKPOINT = Schema("admm", 2, "a checkpoint of an ADMM run", compress=False)
 _POINT = ("x", "lam_g", "lam_x")
 _EMPTY = np.empty(0)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """A file that keeps a run's last iteration.
+
+    Parameters
+    ----------
+    path : an ``.npz`` file, replaced after every iteration.
+    resume : whether to go on from what it holds.
+    """
+
+    path: str | Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
     """A file, and the conditions under which its state counts.
 
     Attributes
     ----------
-    path : the ``.npz`` file; None keeps nothing.
-    conditions : what has to be the same: data, batches, entries, scheme, regularisation.
+    path : the ``.npz`` file.
+    conditions : what has to be the same: data, batches, variables, scheme, regularisation.
     """
 
-    path: Path | None
+    path: Path
     conditions: Mapping[str, Any]
 
     @classmethod
     def of(
         cls,
-        path: str | Path | None,
+        path: str | Path,
         batches: Sequence[Batch],
-        entries: Entries,
-        penalty: Any,
-        settings: Settings,
-    ) -> Checkpoint:
+        variables: ConsensusVariables,
+        regulariser: Regulariser,
+        settings: FitSettings,
+    ) -> CheckpointFile:
         """Describe a run.
 
         Raises
@@ -64,8 +72,8 @@ class Checkpoint:
         FileError
             The file's folder does not exist, or must not be written to.
         """
-        file = None if path is None else Path(path)
-        if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+        file = ADMM_CHECKPOINT.place(path)
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
             raise FileError(
                 f"the checkpoint {file} cannot be written, as there is no folder {file.parent} that "
                 "may be written to; create it or name another."
@@ -75,13 +83,14 @@ class Checkpoint:
             for experiment, mesh in zip(batch.problem.experiments, batch.meshes, strict=True):
                 for array in _arrays_of(experiment, mesh):
                     digest.update(np.ascontiguousarray(array).tobytes())
-        names = hashlib.sha256("\n".join(entries.names).encode()).hexdigest()
+        names = hashlib.sha256("\n".join(variables.names).encode()).hexdigest()
+        scheme = settings.collocation
         conditions = {
             "data and mesh": digest.hexdigest()[:16],
             "batches": len(batches),
-            "consensus entries": f"{len(entries)} ({names[:8]})",
-            "scheme": f"{settings.scheme.name} {settings.scheme.degree}",
-            "regularisation": f"{type(penalty).__name__} {penalty.strength:.17g}",
+            "consensus variables": f"{len(variables)} ({names[:8]})",
+            "scheme": f"{scheme.name} {scheme.degree}",
+            "regularisation": f"{type(regulariser).__name__} {regulariser.strength:.17g}",
             "start": f"{settings.start}, seed {settings.seed}",
         }
         return cls(file, conditions)
@@ -94,40 +103,28 @@ class Checkpoint:
         FileError
             The folder is missing or full, or cannot be written; an earlier checkpoint stays.
         """
-        assert self.path is not None
         c = state.consensus
-        arrays: dict[str, Any] = {"z": c.z}
-        if state.best[1] is not None:
-            arrays["best"] = state.best[1]
         rows = {"dual": list(c.duals)}
         for part in _POINT:
             rows[part] = [_EMPTY if p is None else getattr(p, part) for p in state.points]
-        for part, row in rows.items():  # one array for all batches: a thousand files take a second
-            arrays[part] = np.concatenate(row)
-            arrays[f"{part} lengths"] = np.array([len(v) for v in row])
-        header = {
-            "format": FORMAT,
+        value, best = state.best
+        tree = {
             "conditions": self.conditions,
             "rho": [c.rho, c.floor],
             "seen": c.seen,
-            "best": state.best[0],
-            "history": table(state.history).reset_index().to_dict("list"),
+            "z": c.z,
+            "best": {"value": value, "z": best},
+            "history": [asdict(row) for row in state.history],
+            # one array for all batches: a thousand members take a second
+            "rows": {name: np.concatenate(row) for name, row in rows.items()},
+            "lengths": {name: np.array([len(v) for v in row]) for name, row in rows.items()},
         }
-        arrays["header"] = np.frombuffer(json.dumps(plain(header)).encode(), dtype=np.uint8)
         try:
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".collocode-") as aside:
-                fresh = Path(aside) / self.path.name
-                content = io.BytesIO()
-                np.savez(content, **arrays)
-                with fresh.open("wb") as file:
-                    file.write(content.getbuffer())
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(fresh, self.path)
-        except OSError as error:
+            ADMM_CHECKPOINT.write(self.path, tree)
+        except FileError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error
             raise FileError(
-                f"cannot write the checkpoint {self.path} ({error.strerror or error}); the run goes "
-                "on without."
+                f"cannot write the checkpoint {self.path} ({reason}); the run goes on without."
             ) from error
 
     def read(self, fresh: State) -> State:
@@ -138,24 +135,14 @@ class Checkpoint:
         FileError
             There is no such file, it is no checkpoint, or one of another run.
         """
-        assert self.path is not None
         if not self.path.is_file():
             raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
-        try:
-            content = io.BytesIO(self.path.read_bytes())
-            with np.load(content, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            header = json.loads(bytes(arrays["header"]).decode())
-            if header["format"] != FORMAT:
-                raise ValueError(header["format"])
-            self._compare(header["conditions"])
-            return _state(fresh, arrays, header)
-        except FileError:
-            raise
-        except _DAMAGE as error:
-            raise FileError(
-                f"{self.path} is not a checkpoint of an ADMM run, or it is damaged; delete it."
-            ) from error
+
+        def build(tree: Mapping[str, Any]) -> State:
+            self._compare(tree["conditions"])
+            return _state(fresh, tree)
+
+        return ADMM_CHECKPOINT.read(self.path, build)
 
     def _compare(self, there: Mapping[str, Any]) -> None:
         for key, here in self.conditions.items():
@@ -166,9 +153,9 @@ class Checkpoint:
                 )
 
 
-def _state(fresh: State, arrays: Mapping[str, Any], header: Mapping[str, Any]) -> State:
+def _state(fresh: State, tree: Mapping[str, Any]) -> State:
     c = fresh.consensus
-    rows = {part: _rows(arrays[part], arrays[f"{part} lengths"]) for part in ("dual", *_POINT)}
+    rows = {part: _rows(row, tree["lengths"][part]) for part, row in tree["rows"].items()}
     duals = tuple(_like(found, dual) for found, dual in zip(rows["dual"], c.duals, strict=True))
     points = tuple(
         Point(*point) if len(point[0]) else None
@@ -176,13 +163,14 @@ def _state(fresh: State, arrays: Mapping[str, Any], header: Mapping[str, Any]) -
     )
     if len(points) != len(duals):
         raise ValueError("points")
-    best = float("inf") if header["best"] is None else float(header["best"])
-    found = _like(arrays["best"], c.z) if "best" in arrays else None
-    rho, floor = (float(v) for v in header["rho"])
-    seen = tuple(float(v) for v in header["seen"])
-    z = _like(arrays["z"], c.z)
+    best = tree["best"]["z"]
+    rho, floor = (float(v) for v in tree["rho"])
+    seen = tuple(float(v) for v in tree["seen"])
+    z = _like(tree["z"], c.z)
     consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=seen)
-    return State(consensus, points, rows_of(header["history"]), (best, found))
+    found = None if best is None else _like(best, c.z)
+    history = tuple(Iteration(**row) for row in tree["history"])
+    return State(consensus, points, history, (float(tree["best"]["value"]), found))
 
 
 def _rows(stacked: Any, lengths: Any) -> list[Any]:

@@ -13,15 +13,27 @@ import queue
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from .batches import Batch
-from .dask_link import LOCAL, Link
-from .executors import Exchange, OnAnswer, Stop, Stopped, WorkerError, never
-from .parcel import packed, unpacked
-from .task import Answer, Failure, Lost, Missing, Settings, Task
-from .worker import Reply, Worker, described
+from ..errors import InputError
+from .dask_client import LOCAL, DaskClient, is_address
+from .executors import (
+    Executor,
+    Lost,
+    OnBatch,
+    Session,
+    Stop,
+    Stopped,
+    WorkerError,
+    balanced,
+    check_workers,
+    never,
+)
+from .partition import Batch
+from .subproblem import BatchResult, FitSettings, Task
+from .worker import Failure, Missing, Reply, Worker, described, deserialize, serialize
 
 _TICK, _LOOK = 0.1, 1.0  # seconds between two looks at whether to stop, and at who is alive
 _ALONE = 10.0  # seconds that a cluster may be without workers
@@ -31,13 +43,13 @@ _workers: OrderedDict[str, Worker] = OrderedDict()
 
 
 def _solve(
-    run: str, task: Task, settings: bytes | None, batch: bytes | None
+    run: str, task: Task, setup: bytes | None, batch: bytes | None
 ) -> Reply:  # runs in a Dask worker
     worker = _workers.get(run)
     if worker is None:
-        if settings is None:
+        if setup is None:
             return Missing(task.batch)
-        worker = _workers[run] = Worker(*unpacked(settings))
+        worker = _workers[run] = Worker(*deserialize(setup))
     _workers.move_to_end(run)
     while len(_workers) > _RUNS:
         _workers.popitem(last=False)
@@ -48,8 +60,41 @@ def _forget(run: str) -> None:  # runs in a Dask worker
     _workers.pop(run, None)
 
 
-class Cluster(Exchange):
-    """Workers of a Dask scheduler, or with ``local`` of a cluster of our own on this machine.
+@dataclass(frozen=True)
+class DaskCluster(Executor):
+    """Workers of a Dask scheduler, or of a cluster of our own; needs ``collocode[cluster]``.
+
+    Parameters
+    ----------
+    scheduler : ``tcp://host:port``, or ``local`` for ``workers`` processes on this machine.
+    workers : of a local cluster; others have the workers that they have.
+    points, solvers : see `Executor`.
+
+    Raises
+    ------
+    InputError
+        No address, no workers.
+    """
+
+    scheduler: str = LOCAL
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_workers(self.workers)
+        if not is_address(self.scheduler):
+            raise InputError(
+                "the scheduler is 'local' or an address such as tcp://host:8786, not "
+                f"{self.scheduler!r}."
+            )
+
+    def open(self, batches: Sequence[Batch], settings: FitSettings) -> DaskSession:
+        """See `Executor`."""
+        return DaskSession(batches, settings, self)
+
+
+class DaskSession(Session):
+    """A cluster at work.
 
     Raises
     ------
@@ -62,16 +107,11 @@ class Cluster(Exchange):
     name = "Dask cluster"
 
     def __init__(
-        self,
-        batches: Sequence[Batch],
-        settings: Settings,
-        workers: int = 1,
-        scheduler: str = LOCAL,
-        keep: bool = False,
+        self, batches: Sequence[Batch], settings: FitSettings, cluster: DaskCluster
     ) -> None:
         super().__init__(batches, settings)
         self._run, self._count = uuid.uuid4().hex, itertools.count()
-        self._parcel = packed((settings, keep), "the settings")
+        self._setup = serialize((settings, *cluster.worker), "the settings")
         self._sizes = [b.problem.n_measurements for b in batches]
         self._place: dict[int, str] = {}
         self._knows: dict[str, set[int]] = {}
@@ -80,11 +120,11 @@ class Cluster(Exchange):
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._seen = self._next = time.monotonic()
         self._connected = True
-        self._link = Link(scheduler, workers, self._done.put)
+        self._client = DaskClient(cluster.scheduler, cluster.workers, self._done.put)
         try:
             self._gather()
         except BaseException:
-            self._link.close()
+            self._client.close()
             raise
 
     @property
@@ -92,17 +132,19 @@ class Cluster(Exchange):
         """How many were alive at the last look."""
         return len(self._knows)
 
-    def run(self, tasks: Sequence[Task], on_answer: OnAnswer, stop: Stop = never) -> list[Answer]:
-        """See `Executor`."""
+    def run(
+        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = never
+    ) -> list[BatchResult]:
+        """See `Session`."""
         self._gather()
         self._place = balanced(self._place, self._sizes, list(self._knows))
-        return super().run(tasks, on_answer, stop)
+        return super().run(tasks, on_batch, stop)
 
     def close(self) -> None:
         """Free the workers' caches and let go of the cluster."""
         for address in self._knows:
-            self._link.leave(address, _forget, self._run)
-        self._link.close()
+            self._client.leave(address, _forget, self._run)
+        self._client.close()
 
     def _gather(self) -> None:
         """Wait until some worker is there."""
@@ -117,13 +159,13 @@ class Cluster(Exchange):
         others = [address for address in self._knows if address != place]
         if elsewhere and others:
             place = self._place[task.batch] = others[task.batch % len(others)]
-        settings = batch = None
+        setup = batch = None
         if task.batch not in self._knows[place]:
             data = self._batches[task.batch]
-            settings, batch = self._parcel, packed(data, f"batch {data.name!r}")
+            setup, batch = self._setup, serialize(data, f"batch {data.name!r}")
             self._knows[place].add(task.batch)
         key = f"collocode-{self._run}-{task.batch}-{next(self._count)}"
-        future = self._link.submit(key, place, _solve, self._run, task, settings, batch)
+        future = self._client.submit(key, place, _solve, self._run, task, setup, batch)
         self._pending[key] = (task, place, future)
 
     def _receive(self, stop: Stop) -> tuple[Task, Reply | Lost]:
@@ -144,7 +186,7 @@ class Cluster(Exchange):
 
     def _reply(self, task: Task, place: str, future: Any) -> Reply:
         try:
-            reply: Reply = self._link.result(future, place) or Missing(task.batch)
+            reply: Reply = self._client.result(future, place) or Missing(task.batch)
         except WorkerError:
             raise
         except ImportError as error:
@@ -158,17 +200,17 @@ class Cluster(Exchange):
 
     def _look(self) -> None:
         """Find out who is alive; take back the tasks of those who are not."""
-        alive = self._link.workers()
+        alive = self._client.workers()
         now = time.monotonic()
         self._next = now + _LOOK
         if alive:
             self._seen = now
         elif now - self._seen > _ALONE and alive is None:
-            raise WorkerError(f"the Dask scheduler at {self._link.address} is gone.")
+            raise WorkerError(f"the Dask scheduler at {self._client.address} is gone.")
         elif now - self._seen > _ALONE:
             raise WorkerError(
-                f"the Dask scheduler at {self._link.address} has no workers; start some with "
-                f"`dask worker {self._link.address}`."
+                f"the Dask scheduler at {self._client.address} has no workers; start some with "
+                f"`dask worker {self._client.address}`."
             )
         self._connected = alive is not None
         if alive is None:
@@ -189,36 +231,9 @@ class Cluster(Exchange):
                 lost = Missing(task.batch) if place in accused else Lost(task.batch)
                 self._backlog.append((task, lost))
                 accused.add(place)
-        self._link.drop(futures)
+        self._client.drop(futures)
 
     def _abandon(self) -> None:
-        self._link.drop([future for _, _, future in self._pending.values()])
+        self._client.drop([future for _, _, future in self._pending.values()])
         self._pending.clear()
         self._backlog.clear()
-
-
-def balanced(
-    place: Mapping[int, str], sizes: Sequence[int], workers: Sequence[str], move: bool = True
-) -> dict[int, str]:
-    """Return a worker for every batch, such that few batches move and none is overloaded.
-
-    Parameters
-    ----------
-    place : where batches are; those of workers that are gone need a new one.
-    sizes : work of every batch.
-    workers : who is there.
-    move : whether batches may leave a worker that has more than its share.
-    """
-    load = dict.fromkeys(workers, 0)
-    fair, found = sum(sizes) / len(workers), dict[int, str]()
-    order = sorted(range(len(sizes)), key=lambda b: -sizes[b])
-    for b in order:
-        home = place.get(b, "")
-        if home in load and (not move or not load[home] or load[home] + sizes[b] <= fair):
-            found[b] = home
-            load[home] += sizes[b]
-    for b in order:
-        if b not in found:
-            found[b] = min(load, key=lambda address: load[address])
-            load[found[b]] += sizes[b]
-    return found

@@ -1,6 +1,6 @@
 r"""The arithmetic of consensus ADMM, apart from any batch, solver or process.
 
-Every batch `b` has a copy :math:`v_b` of some entries :math:`z_{G_b}` of the consensus vector `z`:
+Every batch `b` has a copy :math:`v_b` of some variables :math:`z_{G_b}` of the consensus vector `z`:
 
 .. math:: \min \sum_b f_b(v_b) + r(z)\quad\text{subject to}\quad v_b = z_{G_b}.
 
@@ -13,7 +13,7 @@ In scaled form, with over-relaxation α (Boyd et al., *Foundations and Trends in
     z &\leftarrow \mathrm{prox}_{r/(\rho n)}\bigl(\text{mean of } \hat v_b + w_b\bigr),\qquad
     w_b \leftarrow w_b + \hat v_b - z_{G_b},
 
-where :math:`n_g` counts the copies of entry `g`, and the mean runs over them.
+where :math:`n_g` counts the copies of variable `g`, and the mean runs over them.
 """
 
 from __future__ import annotations
@@ -29,26 +29,32 @@ from ..errors import InputError
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _ABSOLUTE = 0.04  # of the relative tolerance, for one batch
+_RHO = 0.02  # first penalty, for one batch
 Prox = Callable[[Array, Array], Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ADMMRules:
-    r"""When to stop and how ρ moves.
+    r"""How ADMM steps, how ρ moves, and when it stops.
 
     Parameters
     ----------
+    rho : first penalty, in units of the loss; None takes 0.02 divided by the number of batches, each
+        of which has that part of the loss.
     relaxation : α in (0, 2); 1 means none.
     absolute, relative : tolerances ε of Boyd's stopping rule; ``absolute=None`` stands for
-        0.04 ε_rel divided by the number of batches, each of which has that part of the loss.
+        0.04 ε_rel divided by the number of batches.
     balance : ρ changes when one relative residual is more than this factor above the other.
     factor : by how much ρ changes.
     adapt : number of iterations in which ρ is balanced; 0 keeps it.
     growth : a primal residual that grows beyond this factor of what it was at the same ρ means that
         ρ is too small for a nonconvex problem; it is raised, and never lowered again below that.
         Infinity never does.
+    simulate : integrate every consensus over all data; small residuals alone do not tell that a
+        network works everywhere, and the best consensus is kept if the iteration does not converge.
     gap : part by which the simulated consensus may fit worse than the batches' own copies when the
-        iteration stops; small residuals alone do not tell that a network works everywhere.
+        iteration stops.
+    iterations, time_limit : limits, the latter in seconds.
 
     Raises
     ------
@@ -56,6 +62,7 @@ class ADMMRules:
         Values outside those ranges.
     """
 
+    rho: float | None = None
     relaxation: float = 1.6
     absolute: float | None = None
     relative: float = 1e-3
@@ -63,7 +70,10 @@ class ADMMRules:
     factor: float = 2.0
     adapt: int = 30
     growth: float = 1.3
+    simulate: bool = True
     gap: float = 0.25
+    iterations: int = 50
+    time_limit: float = np.inf
 
     def __post_init__(self) -> None:
         if not 0.0 < self.relaxation < 2.0:
@@ -79,12 +89,24 @@ class ADMMRules:
             raise InputError(f"growth must be above 1, not {self.growth}.")
         if not self.gap >= 0.0:
             raise InputError(f"the gap must not be negative, not {self.gap}.")
+        if self.rho is not None:
+            check_rho(self.rho)
+        if self.iterations < 1:
+            raise InputError(f"iterations must be at least 1, not {self.iterations}.")
+        if not self.time_limit >= 0.0:
+            raise InputError(f"the time limit must not be negative, not {self.time_limit}.")
 
     def for_batches(self, number: int) -> ADMMRules:
-        """Return the rules with the tolerances of so many batches."""
-        if self.absolute is not None:
-            return self
-        return replace(self, absolute=_ABSOLUTE * self.relative / number)
+        """Return the rules with the tolerances and the penalty of so many batches."""
+        absolute = _ABSOLUTE * self.relative / number if self.absolute is None else self.absolute
+        rho = _RHO / number if self.rho is None else self.rho
+        return replace(self, absolute=absolute, rho=rho)
+
+
+def check_rho(rho: float) -> None:
+    """Refuse a penalty that is not positive and finite."""
+    if not (np.isfinite(rho) and rho > 0.0):
+        raise InputError(f"the penalty rho must be positive and finite, not {rho}.")
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,7 @@ class Residuals:
     primal : :math:`(\sum_b\lVert v_b - z_{G_b}\rVert^2)^{1/2}`.
     dual : :math:`\rho\,(\sum_g n_g (z_g - z_g^{old})^2)^{1/2}`.
     primal_limit, dual_limit : Boyd's tolerances for them.
-    scaled : primal / (√n max(1, ‖z‖)), n the number of consensus entries.
+    scaled : primal / (√n max(1, ‖z‖)), n the number of consensus variables.
     """
 
     primal: float
@@ -140,8 +162,7 @@ class Consensus:
         InputError
             A penalty that is not positive and finite.
         """
-        if not (np.isfinite(rho) and rho > 0.0):
-            raise InputError(f"the penalty rho must be positive and finite, not {rho}.")
+        check_rho(rho)
         return cls(
             np.asarray(z, dtype=float),
             tuple(np.asarray(g, dtype=int) for g in copies),
@@ -167,7 +188,7 @@ class Consensus:
         Parameters
         ----------
         values : the batches' copies.
-        prox : ``prox(v, step)`` minimises r(z) + Σ (z - v)²/(2 step), entry by entry.
+        prox : ``prox(v, step)`` minimises r(z) + Σ (z - v)²/(2 step), variable by variable.
         relaxation : α.
         """
         relaxed = [

@@ -1,177 +1,247 @@
-"""The iteration: solve all batches, agree, move the duals, judge, keep a checkpoint."""
+"""The iteration: solve all batches, agree, move the duals, judge, keep a checkpoint.
+
+`run` knows nothing of the method and nothing of where batches are solved.  A `Coordinator` says what
+the batches are asked and what follows from their results: `ADMM` is one.  An executor's session brings
+the results.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CollocodeError
+from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
-from .batches import Batch
-from .consensus import ADMMRules, Prox
-from .entries import Entries
-from .executors import Executor, Stop, Stopped, WorkerError
-from .history import Row, measured_by
-from .penalty import Penalty
-from .state import Ending, State
-from .task import Answer, Task
+from ..transcription.nlp import NLP
+from .consensus import ADMMRules, Consensus
+from .executors import OnBatch, Session, Stopped, WorkerError
+from .partition import Batch
+from .state import Iteration, State
+from .subproblem import BatchResult, Task
+from .variables import ConsensusVariables, Regulariser
 
 Array = NDArray[np.float64]
 _RESUME = " The checkpoint holds the last complete iteration; resume goes on from it."
 _TINY = 1e-12  # objectives below it are zero: a fit without noise and penalty
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinator:
-    """What stays the same during a run.
+class Coordinator(Protocol):
+    """A method that makes batches agree; its state is apart from it."""
+
+    def tasks(self, state: State, solve: bool = True) -> list[Task]:
+        """What the batches are asked next: to solve, or only to simulate the consensus."""
+
+    def step(self, state: State, results: Sequence[BatchResult], seconds: float) -> State:
+        """Return the state after an iteration whose batches gave these results."""
+
+    def simulated(self, state: State, results: Sequence[BatchResult]) -> State:
+        """Note what batches say of the present consensus; nothing if they were not asked."""
+
+    def converged(self, state: State) -> bool:
+        """Whether the state is good enough."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ADMM:
+    """Consensus ADMM, see `collocode.coordination.consensus`.
 
     Attributes
     ----------
-    batches, entries : who agrees on what.
-    penalty, weights : the regulariser, and how many of the last entries it is about.
     rules : stopping, relaxation, ρ.
-    iterations, seconds : limits.
-    measure : whether every consensus is simulated.
-    save : called with the state after every iteration; may raise a CollocodeError, which is noted
-        and stops nothing.
-    on_iteration, on_answer : the caller's functions.
+    variables : what the batches agree on.
+    regulariser : of the consensus' weights.
+    batches : their names.
     """
 
-    batches: tuple[Batch, ...]
-    entries: Entries
-    penalty: Penalty
-    weights: int
     rules: ADMMRules
-    iterations: int
-    seconds: float = np.inf
-    measure: bool = True
-    save: Callable[[State], Any] | None = None
-    on_iteration: Callable[[Row], Any] | None = None
-    on_answer: Callable[[Answer], Any] | None = None
+    variables: ConsensusVariables
+    regulariser: Regulariser
+    batches: tuple[str, ...]
 
-    def run(self, state: State, executor: Executor) -> tuple[State, Ending, list[str]]:
-        """Iterate; return the last state, why it is the last, and what went wrong on the way."""
-        began, troubles = time.perf_counter(), list[str]()
-        ending = Ending.ITERATION_LIMIT
-        with Interrupt() as interrupt:
+    def start(self, whole: NLP, batches: Sequence[Batch]) -> State:
+        """Return the state to begin with: the whole problem's start, and no duals."""
+        z, rho = self.variables.initial(whole, batches), self.rules.for_batches(len(batches)).rho
+        assert rho is not None
+        copies = [self.variables.copies(batch) for batch in batches]
+        return State(Consensus.start(z, copies, rho), (None,) * len(batches))
 
-            def late() -> bool:
-                return bool(state.history) and time.perf_counter() - began > self.seconds
-
-            def stop() -> bool:
-                return interrupt.requested or late()
-
-            while state.iteration < self.iterations:
-                try:
-                    answers, state = self._iterate(state, executor, stop)
-                except WorkerError as error:
-                    hint = _RESUME if self.save is not None and state.history else ""
-                    return state, Ending.WORKERS_LOST, [*troubles, f"{error}{hint}"]
-                except Stopped:
-                    ended = late() and not interrupt.requested
-                    return state, Ending.TIME_LIMIT if ended else Ending.INTERRUPTED, troubles
-                for trouble in (*self._kept(answers), *self._saved(state)):
-                    if trouble not in troubles:
-                        troubles.append(trouble)
-                if self.on_iteration is not None:
-                    self.on_iteration(state.history[-1])
-                if self._agreed(state):
-                    ending = Ending.CONVERGED
-                    break
-                if all(a.rescue == "kept" for a in answers):
-                    ending = Ending.BATCHES_FAILED
-                    break
-                if late():
-                    ending = Ending.TIME_LIMIT
-                    break
-            return self._measured(state, executor), ending, troubles
-
-    def _agreed(self, state: State) -> bool:
-        """Whether the residuals are small and the consensus also fits where it is simulated."""
-        last = state.history[-1]
-        if last.primal > last.primal_limit or last.dual > last.dual_limit:
-            return False
-        if not self.measure or state.iteration < 2:
-            return True
-        simulated = state.history[-2].simulated  # of the consensus that this iteration began with
-        return bool(simulated <= (1.0 + self.rules.gap) * last.objective + _TINY)
-
-    def prox(self) -> Prox:
-        """Proximal operator of regulariser and bounds, entry by entry."""
-        lower, upper = self.entries.lower, self.entries.upper
-        scale, first = self.entries.scale, len(self.entries) - self.weights
-
-        def step(v: Array, size: Array) -> Array:
-            z = v.copy()
-            z[first:] = self.penalty.prox(v[first:], size[first:])
-            return np.clip(z, lower / scale, upper / scale)
-
-        return step
-
-    def _iterate(self, state: State, executor: Executor, stop: Stop) -> tuple[list[Answer], State]:
-        began, old = time.perf_counter(), state.consensus
-        answers = executor.run(self._tasks(state, solve=True), self.on_answer or _ignore, stop)
-        if self.measure:
-            state = state.measured(*measured_by(answers, self._penalised(old.z)))
-        values, losses = [a.values for a in answers], [a.loss for a in answers]
-        penalised = self._penalised(old.z)
-        lagrangian = old.lagrangian(losses, values, penalised)
-        new = old.updated(values, self.prox(), self.rules.relaxation)
-        residuals = new.residuals(values, old, self.rules)
-        row = Row.of(
-            state.iteration + 1,
-            old,
-            residuals,
-            answers,
-            (sum(losses) + self._penalised(new.z), lagrangian),
-            time.perf_counter() - began,
-            [b.name for b in self.batches],
-        )
-        if not residuals.small:
-            new = new.steered(residuals, self.rules, row.iteration)
-        points = tuple(a.point for a in answers)
-        return answers, replace(state, consensus=new, points=points, history=(*state.history, row))
-
-    def _tasks(self, state: State, solve: bool) -> list[Task]:
+    def tasks(self, state: State, solve: bool = True) -> list[Task]:
+        """See `Coordinator`."""
         c = state.consensus
         return [
             Task(
-                b,
-                state.iteration,
-                c.target(b),
-                c.z[c.copies[b]],
-                c.rho,
-                state.points[b],
-                measure=self.measure and (state.iteration > 0 or not solve),
+                batch=b,
+                iteration=state.iteration,
+                target=c.target(b),
+                consensus=c.z[c.copies[b]],
+                rho=c.rho,
+                point=state.points[b],
+                simulate=self.rules.simulate and (state.iteration > 0 or not solve),
                 solve=solve,
             )
             for b in range(len(self.batches))
         ]
 
-    def _measured(self, state: State, executor: Executor) -> State:
+    def step(self, state: State, results: Sequence[BatchResult], seconds: float) -> State:
+        """See `Coordinator`."""
+        state, old = self.simulated(state, results), state.consensus
+        values, losses = [r.values for r in results], [r.loss for r in results]
+        lagrangian = old.lagrangian(losses, values, self._penalty(old.z))
+        new = old.updated(values, self.variables.prox(self.regulariser), self.rules.relaxation)
+        residuals = new.residuals(values, old, self.rules)
+        rescued = [f"{self.batches[r.batch]}: {r.rescue}" for r in results if r.rescue]
+        last = Iteration(
+            iteration=state.iteration + 1,
+            **asdict(residuals),
+            rho=old.rho,
+            objective=sum(losses) + self._penalty(new.z),
+            lagrangian=lagrangian,
+            steps=sum(r.iterations for r in results),
+            seconds=seconds,
+            batch_seconds=max(r.seconds for r in results),
+            build_seconds=sum(r.build_seconds for r in results),
+            rescued="; ".join(rescued),
+        )
+        if not residuals.small:
+            new = new.steered(residuals, self.rules, last.iteration)
+        points = tuple(r.point for r in results)
+        return replace(state, consensus=new, points=points, history=(*state.history, last))
+
+    def simulated(self, state: State, results: Sequence[BatchResult]) -> State:
+        """See `Coordinator`."""
+        if not self.rules.simulate:
+            return state
+        return state.simulated(results, self._penalty(state.consensus.z))
+
+    def converged(self, state: State) -> bool:
+        """Whether the residuals are small and the consensus also fits where it is simulated."""
+        last = state.history[-1]
+        if last.primal > last.primal_limit or last.dual > last.dual_limit:
+            return False
+        if not self.rules.simulate or state.iteration < 2:
+            return True
+        found = state.history[-2].simulated_objective  # of what this iteration began with
+        return bool(found <= (1.0 + self.rules.gap) * last.objective + _TINY)
+
+    def _penalty(self, z: Array) -> float:
+        return self.regulariser.value(z[len(z) - self.variables.weights :])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How an iteration ended.
+
+    Attributes
+    ----------
+    state : the last one.
+    termination, message : why it is the last, in a word and in a sentence.
+    warnings : what went wrong on the way without stopping it.
+    """
+
+    state: State
+    termination: Termination
+    message: str
+    warnings: tuple[str, ...]
+
+
+def _ignore(_: object) -> None:
+    """Nobody looks."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Loop:
+    """Repeat a coordinator's iteration.
+
+    Attributes
+    ----------
+    coordinator, batches : the method, and the names of what it coordinates.
+    iterations, time_limit : limits, the latter in seconds.
+    save : called with the state after every iteration; may raise a CollocodeError, which is noted
+        and stops nothing.
+    on_iteration, on_batch : the caller's functions.
+    """
+
+    coordinator: Coordinator
+    batches: tuple[str, ...]
+    iterations: int
+    time_limit: float = np.inf
+    save: Callable[[State], Any] | None = None
+    on_iteration: Callable[[Iteration], Any] | None = None
+    on_batch: OnBatch | None = None
+
+    def run(self, state: State, session: Session) -> Outcome:
+        """Iterate from a state, with batches that are solved by a session."""
+        began, warnings = time.perf_counter(), list[str]()
+
+        def ended(termination: Termination, message: str) -> Outcome:
+            return Outcome(state, termination, message, tuple(warnings))
+
+        with Interrupt() as interrupt:
+
+            def late() -> bool:
+                return bool(state.history) and time.perf_counter() - began > self.time_limit
+
+            def stop() -> bool:
+                return interrupt.requested or late()
+
+            termination, message = Termination.ITERATION_LIMIT, f"{self.iterations} iterations"
+            while state.iteration < self.iterations:
+                try:
+                    results, state = self._iterate(state, session, stop)
+                except WorkerError as error:
+                    hint = _RESUME if self.save is not None and state.history else ""
+                    return ended(Termination.ERROR, f"{error}{hint}")
+                except Stopped:
+                    if late() and not interrupt.requested:
+                        return ended(Termination.TIME_LIMIT, f"{self.time_limit:g} s")
+                    return ended(Termination.INTERRUPTED, "the last complete iteration counts")
+                for warning in (*self._kept(results), *self._saved(state)):
+                    if warning not in warnings:
+                        warnings.append(warning)
+                if self.on_iteration is not None:
+                    self.on_iteration(state.history[-1])
+                if self.coordinator.converged(state):
+                    termination, message = Termination.CONVERGED, "the batches agree"
+                    break
+                if all(r.rescue == "kept" for r in results):
+                    termination, message = Termination.STALLED, "no batch could be solved"
+                    break
+                if late():
+                    termination, message = Termination.TIME_LIMIT, f"{self.time_limit:g} s"
+                    break
+            state = self._simulated(state, session)
+            return ended(termination, message)
+
+    def _iterate(
+        self, state: State, session: Session, stop: Callable[[], bool]
+    ) -> tuple[list[BatchResult], State]:
+        began = time.perf_counter()
+        results = session.run(self.coordinator.tasks(state), self.on_batch or _ignore, stop)
+        return results, self.coordinator.step(state, results, time.perf_counter() - began)
+
+    def _simulated(self, state: State, session: Session) -> State:
         """Simulate the last consensus, which no iteration has looked at."""
-        if not self.measure or not state.history:
+        tasks = self.coordinator.tasks(state, solve=False)
+        if not state.history or not all(task.simulate for task in tasks):
             return state
         try:
-            answers = executor.run(self._tasks(state, solve=False), _ignore)
+            results = session.run(tasks, _ignore)
         except WorkerError:
             return state
-        return state.measured(*measured_by(answers, self._penalised(state.consensus.z)))
+        return self.coordinator.simulated(state, results)
 
-    def _penalised(self, z: Array) -> float:
-        return self.penalty.value(z[len(z) - self.weights :])
-
-    def _kept(self, answers: Sequence[Answer]) -> list[str]:
+    def _kept(self, results: Sequence[BatchResult]) -> list[str]:
         """What to report of batches that keep their last points."""
         return [
-            f"batch {self.batches[a.batch].name!r} keeps its last point ({a.status})."
-            for a in answers
-            if a.rescue == "kept"
+            f"batch {self.batches[r.batch]!r} keeps its last point ({r.status})."
+            for r in results
+            if r.rescue == "kept"
         ]
 
     def _saved(self, state: State) -> Sequence[str]:
@@ -182,7 +252,3 @@ class Coordinator:
         except CollocodeError as error:  # a full disk must not cost the run
             return [str(error)]
         return []
-
-
-def _ignore(answer: Answer) -> None:
-    """Nobody looks."""

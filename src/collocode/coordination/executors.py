@@ -1,28 +1,30 @@
 """Where batches are solved: in this process, in a pool of processes, or on a cluster.
 
-An executor takes the tasks of one iteration and brings their answers in the order of the tasks.
-Each batch has its own worker, so that its solver is built there once; a worker that is lost takes
-only caches with it.  How tasks travel is each executor's own; what is done about a reply that is no
-answer is the same for all, and written here.
+An executor is a value; its `Executor.open` gives a `Session`, which takes the tasks of one iteration
+and brings their results in the order of the tasks.  Each batch has its own worker, so that its solver
+is built there once; a worker that is lost takes only caches with it.  How tasks travel is each
+session's own; what is done about a reply that is no result is the same for all, and written here.
+No coordinator knows where its batches are solved, no executor what is done with their results.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ..errors import CollocodeError, InputError
-from .batches import Batch
-from .subproblem import Subproblem
-from .task import Answer, Failure, Lost, Missing, Settings, Task
-from .worker import Reply, Worker, described
+from .partition import Batch
+from .subproblem import NAN, BatchResult, FitSettings, Subproblem, Task
+from .worker import Failure, Missing, Reply, Worker, described
 
-OnAnswer = Callable[[Answer], object]
+OnBatch = Callable[[BatchResult], object]
 Stop = Callable[[], bool]
+W = TypeVar("W", bound=Hashable)
 
+POINTS = ("coordinator", "workers")
 _LOSSES = 2  # of a batch's workers in one iteration, after which something is wrong with the batch
 _STOPPED = "User_Requested_Stop"
 
@@ -40,37 +42,75 @@ def never() -> bool:
     return False
 
 
-class Executor(Protocol):
-    """What the coordinator asks for."""
+@dataclass(frozen=True)
+class Lost:
+    """What a session says when the worker of a task is gone, and the task with it."""
 
-    name: str
+    batch: int
 
-    @property
-    def workers(self) -> int:
-        """How many there are."""
 
-    def run(self, tasks: Sequence[Task], on_answer: OnAnswer, stop: Stop = never) -> list[Answer]:
-        """Solve all tasks; return the answers in their order.
+@dataclass(frozen=True, kw_only=True)
+class Executor(ABC):
+    """What all executors let one choose.
+
+    Parameters
+    ----------
+    points : ``coordinator`` (the batches' points travel: a lost worker loses nothing, and the
+        checkpoint holds all) or ``workers`` (only consensus variables travel).
+    solvers : most solvers that a worker keeps; batches of equal structure share one.
+
+    Raises
+    ------
+    InputError
+        Points somewhere else, no solver.
+    """
+
+    points: str = "coordinator"
+    solvers: int = 32
+
+    def __post_init__(self) -> None:
+        if self.points not in POINTS:
+            places = " or the ".join(POINTS)
+            raise InputError(f"points stay with the {places}, not with {self.points!r}.")
+        if self.solvers < 1:
+            raise InputError(f"solvers must be at least 1, not {self.solvers}.")
+
+    @abstractmethod
+    def open(self, batches: Sequence[Batch], settings: FitSettings) -> Session:
+        """Start what solves these batches.
 
         Raises
         ------
-        InputError
-            A batch that cannot be solved by anybody, as its data or functions are wrong.
-        WorkerError
-            Workers that are lost again and again, or a cluster that is gone.
-        Stopped
-            ``stop()`` became true, or a solver was interrupted.
+        InputError, MissingDependency, WorkerError
+            It cannot be started.
         """
 
-    def close(self) -> None:
-        """Give up the workers."""
+    @property
+    def worker(self) -> tuple[int, bool]:
+        """What a `Worker` is made with beside the settings."""
+        return self.solvers, self.points == "workers"
 
 
-class Exchange(ABC):
+def check_workers(workers: int) -> None:
+    """Refuse fewer than one worker."""
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InProcess(Executor):
+    """All batches one after the other, in this process; see `Executor`."""
+
+    def open(self, batches: Sequence[Batch], settings: FitSettings) -> Session:
+        """See `Executor`."""
+        return InProcessSession(batches, settings, Worker(settings, *self.worker))
+
+
+class Session(ABC):
     """What executors have in common: tasks out, replies in, and what follows from a reply.
 
     A batch that raises is tried once more elsewhere.  If that raises too, its last point stands and
-    its answer says so (``rescue`` is ``kept``, ``status`` the message): one bad batch does not cost
+    its result says so (``rescue`` is ``kept``, ``status`` the message): one bad batch does not cost
     the run.
 
     Parameters
@@ -81,18 +121,30 @@ class Exchange(ABC):
     name: str
     workers: int
 
-    def __init__(self, batches: Sequence[Batch], settings: Settings) -> None:
+    def __init__(self, batches: Sequence[Batch], settings: FitSettings) -> None:
         self._batches, self._settings = batches, settings
-        self._last: dict[int, Answer] = {}
+        self._last: dict[int, BatchResult] = {}
 
-    def run(self, tasks: Sequence[Task], on_answer: OnAnswer, stop: Stop = never) -> list[Answer]:
-        """See `Executor`."""
-        answers: dict[int, Answer] = {}
+    def run(
+        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = never
+    ) -> list[BatchResult]:
+        """Solve all tasks; return the results in their order.
+
+        Raises
+        ------
+        InputError
+            A batch that cannot be solved by anybody, as its data or functions are wrong.
+        WorkerError
+            Workers that are lost again and again, or a cluster that is gone.
+        Stopped
+            ``stop()`` became true, or a solver was interrupted.
+        """
+        results: dict[int, BatchResult] = {}
         raised, losses = set[int](), Counter[int]()
         try:
             for task in tasks:
                 self._send(task)
-            while len(answers) < len(tasks):
+            while len(results) < len(tasks):
                 task, reply = self._receive(stop)
                 if isinstance(reply, Lost):
                     losses[task.batch] += 1
@@ -105,12 +157,12 @@ class Exchange(ABC):
                     raised.add(task.batch)
                     self._send(task, elsewhere=True)
                 else:
-                    answers[task.batch] = self._settled(task, reply)
-                    on_answer(answers[task.batch])
+                    results[task.batch] = self._accepted(task, reply)
+                    on_batch(results[task.batch])
         except BaseException:
             self._abandon()
             raise
-        return [answers[task.batch] for task in tasks]
+        return [results[task.batch] for task in tasks]
 
     @abstractmethod
     def close(self) -> None:
@@ -133,7 +185,7 @@ class Exchange(ABC):
     def _abandon(self) -> None:
         """Forget the tasks that are under way."""
 
-    def _settled(self, task: Task, reply: Answer | Failure) -> Answer:
+    def _accepted(self, task: Task, reply: BatchResult | Failure) -> BatchResult:
         if isinstance(reply, Failure):
             return self._kept(task, reply)
         if reply.status == _STOPPED:
@@ -141,7 +193,7 @@ class Exchange(ABC):
         self._last[task.batch] = replace(reply, point=None)
         return reply
 
-    def _kept(self, task: Task, failure: Failure) -> Answer:
+    def _kept(self, task: Task, failure: Failure) -> BatchResult:
         """Let the last point stand.
 
         Raises
@@ -155,33 +207,31 @@ class Exchange(ABC):
         last = self._last.get(task.batch)
         if last is None and task.point is not None:  # a run that was resumed
             try:
-                last = Subproblem(self._batches[task.batch], self._settings).standing(task)
+                last = Subproblem(self._batches[task.batch], self._settings).unsolved(task)
             except Exception as error:
                 message += f"; its last point cannot be read: {described(error)}"
         if last is None:
             raise WorkerError(f"batch {name!r} could not be solved ({message}).")
-        return replace(
-            last,
+        return BatchResult(
+            batch=task.batch,
             iteration=task.iteration,
+            values=last.values,
+            loss=last.loss,
+            squares=(NAN, 1),
             point=task.point,
-            simulated=float("nan"),
-            squares=(float("nan"), 1),
             status=message,
             rescue="kept",
-            iterations=0,
-            seconds=0.0,
-            build_seconds=0.0,
         )
 
 
-class InProcess(Exchange):
+class InProcessSession(Session):
     """All batches one after the other, here."""
 
     name, workers = "in-process", 1
 
-    def __init__(self, batches: Sequence[Batch], settings: Settings, keep: bool = False) -> None:
+    def __init__(self, batches: Sequence[Batch], settings: FitSettings, worker: Worker) -> None:
         super().__init__(batches, settings)
-        self._worker = Worker(settings, keep)
+        self._worker = worker
         self._queue: deque[Task] = deque()
 
     def close(self) -> None:
@@ -200,37 +250,37 @@ class InProcess(Exchange):
         self._queue.clear()
 
 
-def assigned(batches: Sequence[Batch], workers: int) -> list[int]:
-    """Worker of every batch: the largest first, each to the worker with the least to do."""
-    load, place = [0] * workers, [0] * len(batches)
-    sizes = [b.problem.n_measurements for b in batches]
-    for k in sorted(range(len(batches)), key=lambda k: -sizes[k]):
-        place[k] = load.index(min(load))
-        load[place[k]] += sizes[k]
-    return place
+def balanced(
+    place: Mapping[int, W], sizes: Sequence[int], workers: Sequence[W], move: bool = True
+) -> dict[int, W]:
+    """Return a worker for every batch, such that few batches move and none is overloaded.
 
+    The largest batches come first, each to the worker with the least to do.
 
-def make_executor(
-    batches: Sequence[Batch], settings: Settings, workers: int, scheduler: str | None, keep: bool
-) -> Executor:
-    """Return the executor that was asked for; see `collocode.coordination`.
-
-    Raises
-    ------
-    MissingDependency
-        A cluster without ``distributed``.
-    WorkerError
-        A cluster that cannot be reached, or has no workers.
+    Parameters
+    ----------
+    place : where batches are; those of workers that are gone need a new one.
+    sizes : work of every batch.
+    workers : who is there.
+    move : whether batches may leave a worker that has more than its share.
     """
-    if scheduler is not None:
-        from .cluster import Cluster
-
-        return Cluster(batches, settings, workers, scheduler, keep)
-    if workers > 1 and len(batches) > 1:
-        from .pool import ProcessPool
-
-        return ProcessPool(batches, settings, min(workers, len(batches)), keep)
-    return InProcess(batches, settings, keep)
+    load: dict[W, int] = dict.fromkeys(workers, 0)
+    fair, found = sum(sizes) / len(workers), dict[int, W]()
+    order = sorted(range(len(sizes)), key=lambda b: -sizes[b])
+    for b in order:
+        home = place.get(b)
+        if (
+            home is not None
+            and home in load
+            and (not move or not load[home] or load[home] + sizes[b] <= fair)
+        ):
+            found[b] = home
+            load[home] += sizes[b]
+    for b in order:
+        if b not in found:
+            found[b] = min(load, key=lambda worker: load[worker])
+            load[found[b]] += sizes[b]
+    return found
 
 
 def _worth_a_try(failure: Failure, raised: set[int]) -> bool:

@@ -11,22 +11,47 @@ import signal
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 import cloudpickle
 
-from .batches import Batch
-from .executors import Exchange, Stop, Stopped, assigned
-from .parcel import packed, unpacked
-from .processes import undisturbed
-from .task import Failure, Lost, Missing, Settings, Task
-from .worker import Reply, Worker
+from .executors import Executor, Lost, Session, Stop, Stopped, balanced, check_workers
+from .partition import Batch
+from .subproblem import FitSettings, Task
+from .worker import Failure, Missing, Reply, Worker, deserialize, isolated, serialize
 
 _TICK = 0.1  # seconds between two looks at whether to stop
 
 
-class ProcessPool(Exchange):
+@dataclass(frozen=True)
+class ProcessPool(Executor):
     """Worker processes of this machine, started afresh (spawn), one BLAS thread each.
+
+    Parameters
+    ----------
+    workers : their number; no more are started than there are batches.
+    points, solvers : see `Executor`.
+
+    Raises
+    ------
+    InputError
+        No workers.
+    """
+
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_workers(self.workers)
+
+    def open(self, batches: Sequence[Batch], settings: FitSettings) -> PoolSession:
+        """See `Executor`."""
+        return PoolSession(batches, settings, self)
+
+
+class PoolSession(Session):
+    """A pool at work.
 
     Attributes
     ----------
@@ -35,16 +60,15 @@ class ProcessPool(Exchange):
 
     name = "process pool"
 
-    def __init__(
-        self, batches: Sequence[Batch], settings: Settings, workers: int, keep: bool = False
-    ) -> None:
+    def __init__(self, batches: Sequence[Batch], settings: FitSettings, pool: ProcessPool) -> None:
         super().__init__(batches, settings)
-        self.workers, self.traffic = workers, [0, 0]
-        self._parcel = packed((settings, keep), "the settings")
-        self._place = assigned(batches, workers)
-        self._queues: list[deque[Task]] = [deque() for _ in range(workers)]
+        self.workers, self.traffic = min(pool.workers, len(batches)), [0, 0]
+        self._setup = serialize((settings, *pool.worker), "the settings")
+        sizes = [b.problem.n_measurements for b in batches]
+        self._place = balanced({}, sizes, range(self.workers))
+        self._queues: list[deque[Task]] = [deque() for _ in range(self.workers)]
         self._busy: dict[int, Task] = {}
-        self._processes = [_Process(self._parcel) for _ in range(workers)]
+        self._processes = [_Process(self._setup) for _ in range(self.workers)]
 
     def close(self) -> None:
         """Stop the processes; those that are busy are killed."""
@@ -68,7 +92,7 @@ class ProcessPool(Exchange):
         process, data = self._processes[place], None
         if task.batch not in process.knows:
             batch = self._batches[task.batch]
-            data = packed(batch, f"batch {batch.name!r}")
+            data = serialize(batch, f"batch {batch.name!r}")
         # if it is dead, reading will tell
         with suppress(OSError):
             self.traffic[0] += process.send((task, data))
@@ -101,7 +125,7 @@ class ProcessPool(Exchange):
     def _replace(self, place: int) -> None:
         self._processes[place].close(kill=True)
         self._processes[place].join()
-        self._processes[place] = _Process(self._parcel)
+        self._processes[place] = _Process(self._setup)
 
     def _abandon(self) -> None:
         for queue in self._queues:
@@ -114,12 +138,12 @@ class ProcessPool(Exchange):
 class _Process:
     """A worker process, our end of its pipe, and which batches it knows."""
 
-    def __init__(self, parcel: bytes) -> None:
+    def __init__(self, setup: bytes) -> None:
         context = multiprocessing.get_context("spawn")
         self.knows: set[int] = set()
         self.pipe, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, parcel), daemon=True)
-        with undisturbed():
+        self._process = context.Process(target=_serve, args=(there, setup), daemon=True)
+        with isolated():
             self._process.start()
         there.close()
 
@@ -141,11 +165,10 @@ class _Process:
         self._process.close()
 
 
-def _serve(pipe: Connection, parcel: bytes) -> None:
+def _serve(pipe: Connection, setup: bytes) -> None:
     """Solve what comes through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's business
-    settings, keep = unpacked(parcel)
-    worker = Worker(settings, keep)
+    worker = Worker(*deserialize(setup))
     with suppress(EOFError, OSError):
         while True:
             task, batch = cloudpickle.loads(pipe.recv_bytes())

@@ -1,29 +1,72 @@
-"""The coordinator's state: everything that a run needs to go on, as one value."""
+"""The coordinator's state, everything that a run needs to go on, as one value; and its history."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .consensus import Consensus
-from .history import Row
-from .task import Point
+from .subproblem import BatchResult, Point
 
 Array = NDArray[np.float64]
 
 
-class Ending(Enum):
-    """Why the iteration stopped."""
+@dataclass(frozen=True, kw_only=True)
+class Iteration:
+    """One iteration.
 
-    CONVERGED = "converged"
-    ITERATION_LIMIT = "iteration limit"
-    TIME_LIMIT = "time limit"
-    INTERRUPTED = "interrupted"
-    WORKERS_LOST = "workers lost"
-    BATCHES_FAILED = "no batch could be solved"
+    Attributes
+    ----------
+    iteration : from 1.
+    primal, dual, primal_limit, dual_limit, scaled : see `Residuals`.
+    rho : the penalty of this iteration's solves.
+    objective : Σ f_b + r(z), with the batches' own copies in f_b.
+    lagrangian : augmented Lagrangian before the dual step.
+    simulated_objective : Σ f_b + r(z) with the consensus network, simulated batch by batch; NaN where
+        not measured.
+    batch_mse : mean squared error of these simulations against the data, in the data's units.  They
+        start where the batches' own networks start, window by window; the error of the returned
+        model, whose states are fitted to the consensus, is `ADMMResult.mse`.
+    steps : IPOPT iterations of all batches.
+    seconds : wall time of the iteration; ``batch_seconds`` of the slowest batch, ``build_seconds``
+        spent on building in all batches.
+    rescued : batches that were not solved at the first attempt, with what helped.
+    """
+
+    iteration: int
+    primal: float
+    dual: float
+    primal_limit: float
+    dual_limit: float
+    scaled: float
+    rho: float
+    objective: float
+    lagrangian: float
+    simulated_objective: float = float("nan")
+    batch_mse: float = float("nan")
+    steps: int
+    seconds: float
+    batch_seconds: float
+    build_seconds: float
+    rescued: str
+
+
+def simulated(results: Sequence[BatchResult], penalty: float = 0.0) -> tuple[float, float]:
+    """Return the simulated objective and mean squared error that batches report."""
+    objective = sum(r.simulated_loss for r in results) + penalty
+    squares, count = (sum(r.squares[k] for r in results) for k in (0, 1))
+    return float(objective), float(squares / count) if count else float("nan")
+
+
+def table(history: Sequence[Iteration]) -> pd.DataFrame:
+    """Return the history as a table, one row per iteration."""
+    names = list(Iteration.__dataclass_fields__)
+    frame = pd.DataFrame([asdict(row) for row in history], columns=names)
+    return frame.set_index("iteration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +78,13 @@ class State:
     consensus : z, duals and ρ.
     points : per batch its last primal-dual point; None before the first solve, or where points
         stay with the workers.
-    history : one row an iteration.
+    history : one record per iteration.
     best : the consensus of lowest simulated objective so far, and that objective.
     """
 
     consensus: Consensus
     points: tuple[Point | None, ...]
-    history: tuple[Row, ...] = ()
+    history: tuple[Iteration, ...] = ()
     best: tuple[float, Array | None] = (float("inf"), None)
 
     @property
@@ -49,12 +92,12 @@ class State:
         """Number of finished iterations."""
         return len(self.history)
 
-    def measured(self, simulated: float, mse: float) -> State:
-        """Note what the simulation of the present consensus gave."""
-        best = self.best
-        if np.isfinite(simulated) and simulated < best[0]:
-            best = (simulated, self.consensus.z)
-        history = self.history
+    def simulated(self, results: Sequence[BatchResult], penalty: float) -> State:
+        """Note what the simulation of the present consensus gave; ``penalty`` is its r(z)."""
+        (objective, mse), best, history = simulated(results, penalty), self.best, self.history
+        if np.isfinite(objective) and objective < best[0]:
+            best = (objective, self.consensus.z)
         if history:
-            history = (*history[:-1], history[-1].measured(simulated, mse))
+            last = replace(history[-1], simulated_objective=objective, batch_mse=mse)
+            history = (*history[:-1], last)
         return replace(self, best=best, history=history)

@@ -4,15 +4,17 @@ r"""One batch as an NLP: built once, solved whenever consensus, duals or ρ have
           \quad\text{s.t. collocation, bounds}
 
 The proximal term is the quadratic prior that every NLP carries on its first and last states,
-parameters and weights; centre and weight are NLP parameters, so nothing is ever rebuilt.
+parameters and weights; centre and weight are NLP parameters, so nothing is ever rebuilt.  A `Task`
+goes to a batch and a `BatchResult` comes back: plain values that can be pickled.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +22,126 @@ from numpy.typing import NDArray
 from ..model.problem import Problem
 from ..model.symbolic import depends_on_time
 from ..numerics.mesh import Mesh
+from ..numerics.scheme import Scheme
+from ..numerics.schemes import scheme as scheme_called
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
-from ..results.status import SolverResult, Termination
+from ..results.status import Termination
+from ..solvers.options import merge
 from ..solvers.protocol import Solver, WarmStart
 from ..starts.strategies import start_from
-from ..transcription.discretize import discretize
+from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured, prior_columns
-from .batches import Batch
-from .entries import copied_columns
-from .task import Answer, Point, Settings, Task
+from .partition import Batch
+from .variables import copied_columns
 
 Array = NDArray[np.float64]
+NAN = float("nan")
 _SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitSettings:
+    """How a problem is discretized, started and solved; the same for all of its batches.
+
+    Parameters
+    ----------
+    scheme, degree, mesh : as for `discretize`; the mesh is that of the whole problem.
+    start, seed : as for `start_from`, a strategy's name.
+    interface, options, deterministic : as for `solve`.
+
+    Raises
+    ------
+    InputError
+        An unknown scheme, degree or option.
+    """
+
+    scheme: Scheme | str = "radau"
+    degree: int | None = None
+    mesh: MeshLike = None
+    start: str = "gradient_matching"
+    seed: int = 0
+    interface: str = "casadi"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.collocation
+        merge(self.options, self.deterministic)
+
+    @cached_property
+    def collocation(self) -> Scheme:
+        """The scheme itself."""
+        if isinstance(self.scheme, Scheme):
+            return self.scheme
+        return scheme_called(self.scheme, self.degree)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A primal-dual point of a batch's NLP: what the next solve starts from."""
+
+    x: Array
+    lam_g: Array
+    lam_x: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Task:
+    """One solve: batch, iteration, and what is new since the last one.
+
+    Attributes
+    ----------
+    batch, iteration : numbers.
+    target : (copies,) z - w, scaled.
+    consensus : (copies,) z, scaled: where a retry starts, and what is simulated.
+    rho : the penalty.
+    point : the last point; None lets the worker use the one it kept, or start anew.
+    simulate : whether to simulate the consensus on this batch's data.
+    solve : whether to solve at all.
+    """
+
+    batch: int
+    iteration: int
+    target: Array
+    consensus: Array
+    rho: float
+    point: Point | None = None
+    simulate: bool = True
+    solve: bool = True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BatchResult:
+    """What a solve brings.
+
+    Attributes
+    ----------
+    batch, iteration : of the task.
+    values : (copies,) the batch's copy of the consensus, scaled.
+    loss : the batch's part of the misfit, without the proximal term.
+    simulated_loss : the same part for the consensus, simulated from this batch's own initial states;
+        inf if the simulation broke down, NaN if it was not asked for.
+    squares : (sum of squared errors of that simulation in the data's units, how many).
+    point : where the next solve starts; None if points stay with the workers.
+    status : the solver's own words; ``rescue`` says what it took: ``""``, ``consensus``,
+        ``start``, or ``kept`` when nothing helped and the last point stands.
+    iterations, seconds, build_seconds : of the solver.
+    """
+
+    batch: int
+    iteration: int
+    values: Array
+    loss: float
+    simulated_loss: float = NAN
+    squares: tuple[float, int] = (0.0, 0)
+    point: Point | None = None
+    status: str = ""
+    rescue: str = ""
+    iterations: int = 0
+    seconds: float = 0.0
+    build_seconds: float = 0.0
 
 
 class Subproblem:
@@ -45,20 +153,20 @@ class Subproblem:
     like : an NLP of equal structure to share functions with; see `structure`.
     """
 
-    def __init__(self, batch: Batch, settings: Settings, like: NLP | None = None) -> None:
+    def __init__(self, batch: Batch, settings: FitSettings, like: NLP | None = None) -> None:
         self.batch, self.settings = batch, settings
         problem, meshes = from_zero(batch)
-        nlp = discretize(problem, settings.scheme, mesh=list(meshes), like=like)
+        nlp = discretize(problem, settings.collocation, mesh=list(meshes), like=like)
         priors = prior_columns(nlp.layout)
         self.columns, self._scale = copied_columns(batch, nlp)
         place = {int(column): k for k, column in enumerate(priors)}
         self._positions = np.array([place[int(c)] for c in self.columns], dtype=int)
         self.nlp = nlp.with_parameters(
-            weights=nlp.parameters["weights"] * batch.share,
-            prior_weight=nlp.parameters["prior_weight"] * batch.share,
+            weights=nlp.parameters["weights"] * batch.weight,
+            prior_weight=nlp.parameters["prior_weight"] * batch.weight,
         )
 
-    def solve(self, solver: Solver, task: Task, keep: Point | None) -> Answer:
+    def solve(self, solver: Solver, task: Task, keep: Point | None) -> BatchResult:
         """Solve a task from a kept point; a failure is retried from elsewhere, then reported."""
         began = time.perf_counter()
         nlp, rescue, result, iterations = self._towards(task), "kept", None, 0
@@ -69,45 +177,47 @@ class Subproblem:
                 rescue = name
                 break
         assert result is not None
-        point = _point(result)
+        point = Point(result.x, result.lam_g, result.lam_x)
         if rescue == "kept" and keep is not None:
             point = keep
         elif rescue == "kept" and not np.isfinite(point.x).all():
-            point = Point(nlp.start, np.zeros(nlp.rows), np.zeros(nlp.columns))
+            point = self._at(nlp.start)
         values = point.x[self.columns] / self._scale
         prox = 0.5 * task.rho * float(np.sum((values - task.target) ** 2))
-        simulated, squares = (
-            self._simulated(task, point) if task.measure else (float("nan"), (0.0, 0))
-        )
-        return Answer(
-            task.batch,
-            task.iteration,
-            values,
-            nlp.objective(point.x) - prox,
-            simulated,
-            squares,
-            point,
-            result.message,
-            rescue,
-            iterations,
-            time.perf_counter() - began,
-            0.0,
+        loss = nlp.objective(point.x) - prox
+        return replace(
+            self._result(task, point, loss, task.simulate),
+            status=result.message,
+            rescue=rescue,
+            iterations=iterations,
+            seconds=time.perf_counter() - began,
         )
 
-    def measure(self, task: Task, keep: Point | None) -> Answer:
+    def simulate(self, task: Task, keep: Point | None) -> BatchResult:
         """Simulate the consensus on this batch's data, without a solve."""
         start = start_from(self.nlp, "smoothing", self.settings.seed).start
-        point = keep or Point(start, np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
-        values = point.x[self.columns] / self._scale
-        loss, squares = self._simulated(task, point)
-        return Answer(task.batch, task.iteration, values, float("nan"), loss, squares, point)
+        return self._result(task, keep or self._at(start), NAN, True)
 
-    def standing(self, task: Task) -> Answer:
+    def unsolved(self, task: Task) -> BatchResult:
         """What the task's own point says, without a solve."""
         assert task.point is not None
-        values = task.point.x[self.columns] / self._scale
         loss = self.nlp.objective(task.point.x)  # no proximal term: its weight is zero here
-        return Answer(task.batch, task.iteration, values, loss, point=task.point)
+        return self._result(task, task.point, loss, False)
+
+    def _result(self, task: Task, point: Point, loss: float, simulated: bool) -> BatchResult:
+        again, squares = self._simulated(task, point) if simulated else (NAN, (0.0, 0))
+        return BatchResult(
+            batch=task.batch,
+            iteration=task.iteration,
+            values=point.x[self.columns] / self._scale,
+            loss=loss,
+            simulated_loss=again,
+            squares=squares,
+            point=point,
+        )
+
+    def _at(self, x: Array) -> Point:
+        return Point(x, np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
 
     def _towards(self, task: Task) -> NLP:
         mean, weight = (self.nlp.parameters[k].copy() for k in ("prior_mean", "prior_weight"))
@@ -161,10 +271,11 @@ class Subproblem:
         return loss, (squares, count)
 
 
-def structure(batch: Batch, settings: Settings) -> tuple[object, ...]:
+def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
     """What two batches must have in common to share functions and solver."""
     problem, meshes = from_zero(batch)
-    key: list[object] = [problem.outputs, settings.scheme.name, settings.scheme.degree]
+    scheme = settings.collocation
+    key: list[object] = [problem.outputs, scheme.name, scheme.degree]
     for experiment, mesh in zip(problem.experiments, meshes, strict=True):
         times = experiment.times[measured(experiment)]
         key += [tuple(mesh.points.tolist()), tuple(times.tolist())]
@@ -187,7 +298,3 @@ def from_zero(batch: Batch) -> tuple[Problem, tuple[Mesh, ...]]:
         meshes.append(Mesh(points))
         experiments.append(replace(experiment, times=times, start=points[0], end=points[-1]))
     return replace(problem, experiments=tuple(experiments)), tuple(meshes)
-
-
-def _point(result: SolverResult) -> Point:
-    return Point(result.x, result.lam_g, result.lam_x)

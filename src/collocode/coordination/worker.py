@@ -1,30 +1,63 @@
-"""What runs in a worker: batches as they come, few solvers, one at a time.
+"""What runs in a worker process: batches as they come, few solvers, one at a time.
 
 A worker keeps the NLPs of its batches (data, bounds, a start: small) and the built functions and
 solvers (large) apart.  Batches of equal structure share the latter; of different structures the
-least recently used solver is given up when there are more than ``settings.solvers``.
+least recently used solver is given up when there are too many.
+
+Models are written anywhere: in scripts, notebooks, files given to the command line, lambdas.  A
+process elsewhere can import what is installed and nothing else, so functions and classes of all
+other modules travel with their code.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import sysconfig
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from ..errors import CollocodeError
+import cloudpickle
+
+from ..errors import CollocodeError, InputError
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..solvers.threads import one_blas_thread
 from ..transcription.nlp import NLP
-from .batches import Batch
-from .parcel import unpacked
-from .subproblem import Subproblem, structure
-from .task import Answer, Failure, Missing, Point, Settings, Task
+from .partition import Batch
+from .subproblem import BatchResult, FitSettings, Point, Subproblem, Task, structure
 
-Reply = Answer | Missing | Failure
-
+_PACKAGE = __name__.partition(".")[0]
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ONE_SOLVE = threading.Lock()  # MUMPS does not run twice in one process, whoever asks
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A worker's reply to a task of a batch that it has never seen: it wants its data."""
+
+    batch: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A worker's reply to a task that raised: the message, and whether the input is to blame."""
+
+    batch: int
+    message: str
+    input_error: bool = False
+
+
+Reply = BatchResult | Missing | Failure
 
 
 class Worker:
@@ -33,11 +66,14 @@ class Worker:
     Parameters
     ----------
     settings : the same for all batches.
-    keeps_points : points stay here instead of travelling back with the answers.
+    solvers : most solvers that are kept.
+    keeps_points : points stay here instead of travelling back with the results.
     """
 
-    def __init__(self, settings: Settings, keeps_points: bool = False) -> None:
-        self._settings, self._keeps_points = settings, keeps_points
+    def __init__(
+        self, settings: FitSettings, solvers: int = 32, keeps_points: bool = False
+    ) -> None:
+        self._settings, self._most, self._keeps_points = settings, solvers, keeps_points
         self._data: dict[int, Batch] = {}
         self._structures: dict[int, tuple[object, ...]] = {}
         self._subproblems: dict[int, Subproblem] = {}
@@ -45,7 +81,7 @@ class Worker:
         self._points: dict[int, tuple[int, Point]] = {}
 
     def run(self, task: Task, batch: Batch | bytes | None = None) -> Reply:
-        """Solve a task; ``batch`` brings the data, maybe packed, of one that was never seen here.
+        """Solve a task; ``batch`` brings the data, maybe serialized, of one that was never seen here.
 
         Nothing is raised: what goes wrong comes back as a `Failure`, and what was built for the
         batch is given up, so that another try begins from its data.
@@ -63,18 +99,18 @@ class Worker:
         if task.batch not in self._data:
             if batch is None:
                 return Missing(task.batch)
-            self._data[task.batch] = unpacked(batch) if isinstance(batch, bytes) else batch
+            self._data[task.batch] = deserialize(batch) if isinstance(batch, bytes) else batch
         subproblem, solver = self._prepared(task.batch)
         built = time.perf_counter() - began
         kept = self._kept(task)
         if not task.solve:
-            return replace(subproblem.measure(task, kept), point=None)
-        answer = subproblem.solve(solver, task, kept)
-        assert answer.point is not None
+            return replace(subproblem.simulate(task, kept), point=None)
+        result = subproblem.solve(solver, task, kept)
+        assert result.point is not None
         if self._keeps_points:
-            self._points[task.batch] = (task.iteration, answer.point)
-            answer = replace(answer, point=None)
-        return replace(answer, build_seconds=built)
+            self._points[task.batch] = (task.iteration, result.point)
+            result = replace(result, point=None)
+        return replace(result, build_seconds=built)
 
     def _kept(self, task: Task) -> Point | None:
         if task.point is not None or task.iteration == 0:
@@ -93,10 +129,12 @@ class Worker:
             if number not in self._subproblems:
                 self._subproblems[number] = Subproblem(data, self._settings, like=nlp)
             return self._subproblems[number], solver
-        subproblem = self._subproblems[number] = Subproblem(data, self._settings)
-        solver = make_solver(subproblem.nlp, self._settings.interface, self._settings.options)
+        settings = self._settings
+        subproblem = self._subproblems[number] = Subproblem(data, settings)
+        how = (settings.interface, settings.options, settings.deterministic)
+        solver = make_solver(subproblem.nlp, *how)
         self._solvers[key] = (subproblem.nlp, solver)
-        if len(self._solvers) > self._settings.solvers:
+        if len(self._solvers) > self._most:
             self._give_up(next(iter(self._solvers)))
         return subproblem, solver
 
@@ -118,3 +156,94 @@ class Worker:
 def described(error: BaseException) -> str:
     """An exception of unknown origin in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+
+
+# ---- processes and what is sent to them -----------------------------------------------------------
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to the caller, have one BLAS thread each, and no script.
+
+    A signal that is blocked here is blocked in the children too, from their first instruction on.
+    A spawned process would import the caller's script, and begin what that begins; models bring
+    their code along instead, see `serialize`.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    main = sys.modules["__main__"]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def serialize(value: Any, what: str) -> bytes:
+    """Return ``value`` as bytes; ``what`` names it in messages.
+
+    Raises
+    ------
+    InputError
+        It holds something that cannot be sent, such as an open file.
+    """
+    try:
+        with _code_included():
+            return bytes(cloudpickle.dumps(value))
+    except Exception:  # a module's globals may not travel where the module itself can be imported
+        try:
+            return bytes(cloudpickle.dumps(value))
+        except Exception as error:
+            raise InputError(
+                f"{what} cannot be sent to another process ({' '.join(str(error).split())}); keep "
+                "open files, locks and symbols out of the model, or solve in this process."
+            ) from error
+
+
+def deserialize(data: bytes) -> Any:
+    """Return what `serialize` was given."""
+    return cloudpickle.loads(data)
+
+
+@contextmanager
+def _code_included() -> Iterator[None]:
+    modules = [m for m in list(sys.modules.values()) if not _installed(m)]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _installed(module: ModuleType) -> bool:
+    """Whether every Python with the same packages can import the module."""
+    known = getattr(module, "__dict__", {})  # getattr on the module itself may set off an import
+    name, file = str(known.get("__name__")), known.get("__file__")
+    if file is None or sys.modules.get(name) is not module:
+        return True
+    return _is_ours(name) or _in_environment(str(file))
+
+
+@cache  # a thousand modules are looked at for every batch
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] in (_PACKAGE, "__main__", "__mp_main__")
+
+
+@cache
+def _in_environment(file: str) -> bool:
+    return any(file.startswith(root) for root in _roots())
+
+
+@cache
+def _roots() -> tuple[str, ...]:
+    paths = {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix}
+    return tuple({text for path in paths for text in (str(path), str(Path(path).resolve()))})

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import write_text
 from ..results.model import TrainedModel
 from ..results.solution import Solution
 from ..transcription.tape import ARITY, NAMES, Tape
-from .files import replacing
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
               "tanh", "atan2", "floor", "ceil", "sign")  # fmt: skip
@@ -100,8 +100,7 @@ def modelica_text(solution: Solution, name: str = "") -> str:
 def write_modelica(solution: Solution, path: str | Path, name: str = "") -> None:
     """Write `modelica_text` to a file."""
     text = modelica_text(solution, name or Path(path).stem)
-    with replacing(Path(path)) as (aside,):
-        aside.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _equations(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from .files import read_bytes
+from ..files import read_bytes
 
 Array = NDArray[np.float64]
 LARGEST = 2**30  # bytes

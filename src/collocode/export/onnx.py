@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency
+from ..files import replacing
 from ..model.activations import Activation, Operations, activation
 from ..results.model import TrainedNetwork
-from .files import replacing
 
 Array = NDArray[np.float64]
 OPSET, IR_VERSION = 17, 8

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CollocodeError, FileError, InputError
+from ..files import read_bytes
 from ..results.model import TrainedNetwork
 from .dense_chain import ChainBuilder, DenseChain
-from .files import read_bytes
 from .onnx import evaluate, onnx_package
 from .onnx_graph import OnnxGraph
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from .files import read_bytes, replacing
+from ..files import read_bytes, write_text
 
 Array = NDArray[np.float64]
 _LARGEST = 2**30
@@ -124,8 +124,7 @@ def write_sol(
     lines.append(f"objno 0 {sol.code}")
     for name, entries in sol.suffixes.items():
         lines += _suffix_lines(name, entries)
-    with replacing(Path(path)) as (aside,):
-        aside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _suffix_lines(name: str, entries: Mapping[int, float]) -> list[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import FileError
-from ..results.store import plain
+from ..files import Schema, plain
 
+SWEEP = Schema("sweep", 1, "a checkpoint of a sweep", suffix=".json")
 Row = dict[str, Any]
 
 
@@ -41,12 +40,7 @@ class Checkpoint:
         """
         if self.path is None or not self.path.is_file():
             return {}
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            rows: dict[str, Row] = {k: dict(v) for k, v in content["rows"].items()}
-            swept, conditions = content["swept"], dict(content["conditions"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileError(f"{self.path} is not a checkpoint of a sweep; delete it.") from error
+        swept, conditions, rows = SWEEP.read(self.path, _content)
         if swept != self.name:
             raise FileError(f"{self.path} belongs to a sweep over {swept!r}; name another.")
         now = _as_json(self.conditions)
@@ -56,8 +50,6 @@ class Checkpoint:
                     f"{self.path} was made with {key} = {conditions.get(key)}, not {now.get(key)}; "
                     "name another checkpoint or delete it."
                 )
-        for row in rows.values():  # JSON has no infinity
-            row.update({k: float("inf") for k in ("validation", "training") if row[k] is None})
         return rows
 
     def write(self, rows: Mapping[str, Row]) -> None:
@@ -70,17 +62,13 @@ class Checkpoint:
         """
         if self.path is None:
             return
-        content = {"swept": self.name, "conditions": _as_json(self.conditions), "rows": rows}
-        try:
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".collocode-") as aside:
-                fresh = Path(aside) / self.path.name
-                text = json.dumps(plain(content), indent=1, allow_nan=False) + "\n"
-                fresh.write_text(text, encoding="utf-8")
-                os.replace(fresh, self.path)
-        except OSError as error:
-            raise FileError(
-                f"cannot write {self.path} ({error.strerror or error}); check the folder."
-            ) from error
+        conditions = _as_json(self.conditions)
+        SWEEP.write(self.path, {"swept": self.name, "conditions": conditions, "rows": rows})
+
+
+def _content(tree: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Row]]:
+    rows = {value: dict(row) for value, row in tree["rows"].items()}
+    return str(tree["swept"]), dict(tree["conditions"]), rows
 
 
 def _as_json(conditions: Mapping[str, Any]) -> dict[str, Any]:

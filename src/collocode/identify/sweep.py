@@ -27,7 +27,7 @@ from ..results.status import Termination
 from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
-from .checkpoint import Checkpoint, Row
+from .checkpoint import SWEEP, Checkpoint, Row
 from .fit import fit
 from .split import split
 
@@ -92,7 +92,7 @@ def sweep(
     if name == "regularisation":
         values = sorted((L2(float(v)).strength for v in values), reverse=True)
     values = list(values)
-    place = None if checkpoint is None else Path(checkpoint)
+    place = None if checkpoint is None else SWEEP.place(checkpoint)
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
     done = kept.read()
     runs = _regularisation_runs if name == "regularisation" else _single_runs

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..numerics.bases import Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from .blocks import Block, ResidualBlock, block
@@ -76,8 +76,7 @@ class LayeredNetwork:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise InputError(f"{name} must be a positive integer, not {value!r}.")
-        if self.lift not in LIFTS:
-            raise InputError(f"unknown lift {self.lift!r}; choose from {', '.join(LIFTS)}.")
+        check_choice("lift", self.lift, LIFTS)
         if self.lift == "none" and self.inputs != self.width:
             raise InputError(
                 f"without a lift the width must be the number of inputs ({self.inputs}), not "

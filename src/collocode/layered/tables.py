@@ -18,11 +18,13 @@ from scipy import sparse
 from scipy.io import loadmat
 
 from ..errors import FileError, InputError, listed
+from ..files import read_npz
 from .samples import Samples
 
 Array = NDArray[np.float64]
 Columns = str | Sequence[str]
 _NUMBERS = "biuf"
+_LARGEST = 2**34  # bytes that the arrays of a file may take
 
 
 def read_samples(
@@ -118,16 +120,8 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
 
 
 def _npz(source: Path) -> dict[str, Array]:
-    found = {}
-    with source.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        for name in stored.files:
-            try:
-                value = stored[name]
-            except ValueError:  # a pickled object
-                continue
-            if value.dtype.kind in _NUMBERS:
-                found[name] = np.asarray(value, dtype=float)
-    return found
+    stored = read_npz(source, _LARGEST, "a file of arrays", skip=True)
+    return {k: np.asarray(v, dtype=float) for k, v in stored.items() if v.dtype.kind in _NUMBERS}
 
 
 def _mat(source: Path) -> dict[str, Array]:

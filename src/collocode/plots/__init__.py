@@ -7,7 +7,7 @@ so it works in scripts, notebooks, threads and without a display.
 >>> trajectories(solution).savefig("fit.png")  # doctest: +SKIP
 """
 
-from .admm import agreement_history
+from .admm import admm_history
 from .convergence import convergence
 from .files import drawings, save_all, save_figure
 from .growth import growth_history, growth_scores
@@ -20,7 +20,7 @@ from .training import learning_curves
 from .trajectories import simulation, trajectories
 
 __all__ = [
-    "agreement_history",
+    "admm_history",
     "convergence",
     "decision_regions",
     "drawings",

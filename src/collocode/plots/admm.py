@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from ..coordination.admm import Agreement
+from ..coordination.admm import ADMMResult
 from . import style
 
 Array = NDArray[np.float64]
@@ -20,14 +20,14 @@ _LIMIT: dict[str, Any] = {"linewidth": 1.1, "linestyle": (0, (1, 1.6)), "marker"
 
 
 @style.styled
-def agreement_history(agreement: Agreement) -> Figure:
+def admm_history(result: ADMMResult) -> Figure:
     """Draw residuals with their limits, objectives, the simulated error and ρ by iteration.
 
     Objective means the loss of the batches' own networks plus the penalty of the consensus; simulated,
     the same with the consensus network integrated over every batch.  Iterations whose simulation broke
     down leave a gap; those in which a batch had to be rescued are marked at the lower edge.
     """
-    table = agreement.history
+    table = result.history
     figure = style.new_figure(9.0, 5.4)
     axes = figure.subplots(2, 2, sharex=True, height_ratios=[3, 2])
     if not len(table):
@@ -35,13 +35,13 @@ def agreement_history(agreement: Agreement) -> Figure:
             style.empty(ax, "no iteration was finished")
     else:
         x = table.index.to_numpy(dtype=int)
-        _residuals(axes[0, 0], x, agreement)
+        _residuals(axes[0, 0], x, result)
         _lines(
             axes[0, 1],
             x,
             [
                 (table["objective"], "of the batches", _PRIMAL),
-                (table["simulated"], "of the simulated consensus", _DUAL),
+                (table["simulated_objective"], "of the simulated consensus", _DUAL),
             ],
         )
         axes[0, 1].set_ylabel("objective")
@@ -51,7 +51,7 @@ def agreement_history(agreement: Agreement) -> Figure:
         if len(values) < 7:
             axes[1, 0].set_yticks(values, [f"{value:.2g}" for value in values])
         axes[1, 0].set_ylabel("penalty ρ")
-        _lines(axes[1, 1], x, [(table["mse"], "simulated, against data", _DUAL)])
+        _lines(axes[1, 1], x, [(table["batch_mse"], "simulated by batch, against data", _DUAL)])
         axes[1, 1].set_ylabel("mean squared error")
         for ax in axes.flat:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -62,13 +62,13 @@ def agreement_history(agreement: Agreement) -> Figure:
     for ax in axes[1]:
         ax.set_xlabel("iteration")
     figure.align_ylabels()
-    note = f"{agreement.ending.value} after {len(table)} iterations of {len(agreement.batches)}"
-    style.heading(figure, agreement.solution.name, f"{note} batches")
+    note = f"{result.termination.value} after {len(table)} iterations of {len(result.batches)}"
+    style.heading(figure, result.solution.name, f"{note} batches")
     return figure
 
 
-def _residuals(ax: Axes, x: Array, agreement: Agreement) -> None:
-    table = agreement.history
+def _residuals(ax: Axes, x: Array, result: ADMMResult) -> None:
+    table = result.history
     for name, look in (("primal", _PRIMAL), ("dual", _DUAL)):
         values = table[name].to_numpy(dtype=float)
         ax.plot(x, np.where(values > 0.0, values, np.nan), label=name, **look)

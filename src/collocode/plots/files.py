@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ..errors import FileError
+from ..files import replacing
 from ..identify.uncertainty import Uncertainty
 from ..results.solution import Solution
 from .convergence import convergence
@@ -44,18 +43,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The folder is missing or cannot be written.
     """
     target = Path(path)
-    try:
-        with (
-            tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside,
-            mpl.rc_context({"savefig.dpi": 160}),
-        ):
-            drawn = Path(aside) / target.name
-            figure.savefig(drawn, format="png", metadata={"Software": "collocode"})
-            os.replace(drawn, target)
-    except OSError as error:
-        raise FileError(
-            f"cannot write {target} ({error.strerror or error}); check the folder."
-        ) from error
+    with replacing(target) as (drawn,), mpl.rc_context({"savefig.dpi": 160}):
+        figure.savefig(drawn, format="png", metadata={"Software": "collocode"})
     return target
 
 

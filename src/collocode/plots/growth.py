@@ -95,7 +95,7 @@ def growth_history(growth: Growth) -> Figure:
     ax.set_xlabel("iteration; above: number of layers")
     ax.set_ylabel("loss")
     ax.margins(x=0.01)
-    style.heading(figure, growth.name, f"{growth.indicator}: {growth.status.value}")
+    style.heading(figure, growth.name, f"{growth.indicator}: {growth.status}")
     style.legend_below(figure, [ax])
     return figure
 

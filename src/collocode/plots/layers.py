@@ -64,7 +64,7 @@ def decision_regions(refinement: LayerRefinement) -> Figure:
         _regions(ax, refinement, cycle, limits)
         _points(ax, samples)
         best = number == refinement.chosen and len(shown) > 1
-        title = f"{_layers(cycle.layers)}, {cycle.judged:.3f}" + (" (chosen)" if best else "")
+        title = f"{_layers(cycle.layers)}, {cycle.score:.3f}" + (" (chosen)" if best else "")
         ax.set_title(title, fontsize=9.5, fontweight="bold" if best else "normal")
         ax.set_aspect("equal")
         ax.grid(visible=False)
@@ -138,7 +138,7 @@ def layer_mesh(refinement: LayerRefinement) -> Figure:
     shades = LinearSegmentedColormap.from_list("share", ["#eef4f8", style.BLUE])
     for row, cycle in enumerate(cycles):
         points = cycle.estimate.mesh
-        size = np.abs(cycle.estimate.indicators(refinement.indicator))
+        size = np.abs(cycle.estimate.of(refinement.indicator))
         share = size / size.max() if size.max() > 0.0 else size
         ax.broken_barh(list(zip(points[:-1], np.diff(points), strict=True)), (row - 0.4, 0.8),
                        facecolors=[shades(v) for v in share], edgecolor="white", linewidth=0.9)  # fmt: skip
@@ -146,7 +146,7 @@ def layer_mesh(refinement: LayerRefinement) -> Figure:
             frame = [(points[n], points[n + 1] - points[n])]
             ax.broken_barh(frame, (row - 0.4, 0.8), facecolors="none", edgecolor=style.ORANGE,
                            linewidth=1.8, zorder=3)  # fmt: skip
-    names = [f"{_layers(c.layers)}  {c.judged:.3f}" for c in cycles]
+    names = [f"{_layers(c.layers)}  {c.score:.3f}" for c in cycles]
     ax.set_yticks(range(len(cycles)), names)
     ax.get_yticklabels()[refinement.chosen].set_fontweight("bold")
     ax.set_ylim(len(cycles) - 0.5, -0.5)
@@ -190,19 +190,19 @@ def layer_history(refinement: LayerRefinement) -> Figure:
         work = np.cumsum([c.work for c in run.cycles])
         for ax, x in ((left, layers), (right, work)):
             look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5}
-            ax.plot(x, [c.judged for c in run.cycles], label=f"{label}, {part}", **look)
+            ax.plot(x, [c.score for c in run.cycles], label=f"{label}, {part}", **look)
             if part == "validation":
                 training = [c.scores["training"] for c in run.cycles]
                 ax.plot(x, training, color=colour, linewidth=1.0, linestyle=(0, (4, 1.5)),
                         label=f"{label}, training")  # fmt: skip
             chosen = run.chosen
-            ax.plot(x[chosen], run.best.judged, marker, color=colour, markersize=11,
+            ax.plot(x[chosen], run.best.score, marker, color=colour, markersize=11,
                     markerfacecolor="none", markeredgewidth=1.6)  # fmt: skip
     left.set_xlabel("layers")
     left.set_ylabel(refinement.metric)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("work (layers passed by all samples)")
-    note = f"{refinement.status.value}; ring: chosen, {_layers(refinement.best.layers)}"
+    note = f"{refinement.status}; ring: chosen, {_layers(refinement.best.layers)}"
     style.heading(figure, refinement.problem.name, note)
     style.legend_below(figure, [left])
     return figure

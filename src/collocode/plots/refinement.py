@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
 
-from ..adapt.refinement import Refinement
+from ..adapt.refinement import MeshRefinement
 from . import style
 
 Array = NDArray[np.float64]
@@ -16,7 +16,7 @@ _SAMPLES = 1500
 
 
 @style.styled
-def mesh_density(refinement: Refinement, experiment: int | str = 0) -> Figure:
+def mesh_density(refinement: MeshRefinement, experiment: int | str = 0) -> Figure:
     """Draw the trajectory, the elements' lengths on the first and the last mesh, and indicators.
 
     Parameters
@@ -50,7 +50,7 @@ def mesh_density(refinement: Refinement, experiment: int | str = 0) -> Figure:
     return figure
 
 
-def _trajectory(ax: Axes, refinement: Refinement, number: int, points: Array) -> None:
+def _trajectory(ax: Axes, refinement: MeshRefinement, number: int, points: Array) -> None:
     """States at many times, and a tick a mesh point below."""
     solution = refinement.solution
     times = np.unique(np.concatenate([np.linspace(points[0], points[-1], _SAMPLES), points]))
@@ -64,7 +64,7 @@ def _trajectory(ax: Axes, refinement: Refinement, number: int, points: Array) ->
     ax.set_ylabel("states, mesh points")
 
 
-def _indicators(ax: Axes, refinement: Refinement, number: int, points: Array) -> None:
+def _indicators(ax: Axes, refinement: MeshRefinement, number: int, points: Array) -> None:
     """|η| of the last mesh; its sign by colour."""
     estimate = refinement.estimate
     values = list(estimate.by_experiment().values())[number]
@@ -88,7 +88,7 @@ def _indicators(ax: Axes, refinement: Refinement, number: int, points: Array) ->
 
 
 @style.styled
-def refinement_history(refinement: Refinement) -> Figure:
+def refinement_history(refinement: MeshRefinement) -> Figure:
     """Draw the goal's error against the number of unknowns, adaptive and, if there, uniform.
 
     Full marks are the estimates, hollow ones the errors against the reference.  The marking rule is
@@ -101,7 +101,7 @@ def refinement_history(refinement: Refinement) -> Figure:
         runs.append((refinement.uniform, style.ORANGE, "s", "uniform"))
     sizes: list[float] = []
     for run, colour, marker, label in runs:
-        table = run.table
+        table = run.table()
         x = table["unknowns"].to_numpy(dtype=float)
         sizes += x.tolist()
         estimate, error = (
@@ -119,7 +119,7 @@ def refinement_history(refinement: Refinement) -> Figure:
     _plain_ticks(ax, sizes)
     ax.set_xlabel("unknowns")
     ax.set_ylabel(f"|error| of {refinement.goal}")
-    note = f"{refinement.rule}: {refinement.status.value} after {len(refinement.cycles)} meshes"
+    note = f"{refinement.rule}: {refinement.status} after {len(refinement.cycles)} meshes"
     style.heading(figure, refinement.solution.name, note)
     style.legend_below(figure, [ax])
     return figure

@@ -7,21 +7,22 @@ MIP solvers mean what they say.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 from ..export.onnx_read import read_network
+from ..files import Schema
 from ..model.network import MLP
 from . import readers
 from .readers import broadcast_vector, finite_array
 
 Array = NDArray[np.float64]
-_OUTSIDE = ("input_shift", "input_scale", "output_shift", "output_scale")
+RELU_NETWORK = Schema("relu network", 1, "a ReLU network", largest=2**28)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -256,8 +257,7 @@ class ReluNetwork:
         FileError
             The folder cannot be written.
         """
-        layers = {"W": self.weights, "b": self.biases, "clip": self.clip}
-        readers.save_arrays(path, layers, {name: getattr(self, name) for name in _OUTSIDE})
+        RELU_NETWORK.write(path, {entry.name: getattr(self, entry.name) for entry in fields(self)})
 
     @classmethod
     def load(cls, path: str | Path) -> ReluNetwork:
@@ -268,7 +268,4 @@ class ReluNetwork:
         FileError
             Missing, corrupt or foreign file.
         """
-        try:
-            return cls(**readers.load_arrays(path, _OUTSIDE))
-        except InputError as error:
-            raise FileError(f"{path} holds no ReLU network ({error}).") from error
+        return RELU_NETWORK.read(path, lambda tree: cls(**tree))

@@ -1,27 +1,23 @@
-"""Arrays of ReLU networks out of other people's objects and files, checked, and our own format.
+"""Arrays of ReLU networks out of other people's objects, checked.
 
-An `MLP`, an ONNX file, a PyTorch state, a scikit-learn model, an ``.npz``: each reader returns the arguments of `ReluNetwork`.
+An `MLP`, an ONNX file, a PyTorch state, a scikit-learn model: each reader returns the arguments of
+`ReluNetwork`.
 What is not a chain of linear layers with ReLU between them is refused by name.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 from ..export.dense_chain import DenseChain
-from ..export.files import replacing
 from ..model.network import MLP
 
 Array = NDArray[np.float64]
-FORMAT = "collocode relu network 1"
-LARGEST = 2**28  # bytes that all arrays of a file may take
 
 
 def finite_array(values: Any, name: str, dimensions: int) -> Array:
@@ -227,42 +223,3 @@ def _scaler(step: Any) -> tuple[Array, Array]:
     raise InputError(
         f"the step {kind} cannot be read; use a fitted StandardScaler or MinMaxScaler (clip=False)."
     )
-
-
-def save_arrays(
-    path: str | Path, layers: Mapping[str, tuple[Array | None, ...]], outside: Mapping[str, Array]
-) -> None:
-    """Write ``W1``, ``b1``, ``clip1``, ... and the arrays outside as ``.npz``."""
-    arrays: dict[str, Any] = {"format": np.frombuffer(FORMAT.encode(), np.uint8), **outside}
-    for name, parts in layers.items():
-        arrays |= {f"{name}{i}": part for i, part in enumerate(parts, 1) if part is not None}
-    target = Path(path)
-    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-    with replacing(target) as (aside,):
-        np.savez(aside, **arrays)
-
-
-def load_arrays(path: str | Path, outside: tuple[str, ...]) -> dict[str, Any]:
-    """Read what `save_arrays` wrote; nothing in it is executed."""
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no file {str(source)!r}; check the path.")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            if sum(info.file_size for info in archive.infolist()) > LARGEST:
-                raise FileError(f"{source} would unpack to more than 256 MiB; it is refused.")
-        with np.load(source, allow_pickle=False) as stored:
-            if bytes(stored["format"]) != FORMAT.encode():
-                raise FileError(f"{source} is not of the format {FORMAT!r}.")
-            layers = sum(name.startswith("W") for name in stored.files)
-            return {
-                "weights": tuple(stored[f"W{i}"] for i in range(1, layers + 1)),
-                "biases": tuple(stored[f"b{i}"] for i in range(1, layers + 1)),
-                "clip": tuple(stored.get(f"clip{i}") for i in range(1, layers)),
-                **{name: stored[name] for name in outside},
-            }
-    except FileError:
-        raise
-    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, memory, ...
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{source} holds no ReLU network ({reason}).") from error

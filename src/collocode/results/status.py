@@ -48,6 +48,25 @@ class Termination(Enum):
         )
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """How a loop ended: the base of what `refine`, `refine_layers` and `grow` return.
+
+    Attributes
+    ----------
+    termination : why it stopped.
+    message : the specifics, such as "element budget used up"; may be empty.
+    """
+
+    termination: Termination
+    message: str = ""
+
+    @property
+    def status(self) -> str:
+        """Why it stopped, in words."""
+        return self.message or self.termination.value
+
+
 class SolutionStatus(Enum):
     """What the returned point is worth."""
 

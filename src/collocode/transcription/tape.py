@@ -16,7 +16,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 
 # operation -> number of operands; the names are CasADi's own, in lower case
 ARITY: dict[str, int] = {
@@ -158,48 +158,48 @@ class Tape:
         self._built[name] = ca.Function(name, symbols, values, list(arguments), list(results))
         return self._built[name]
 
-    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the tape as named arrays, for a file."""
         header = np.array(
             [self.registers, len(self.inputs), *self.inputs, *self.outputs], dtype=np.int64
         )
         return {
-            f"{prefix}.header": header,
-            f"{prefix}.code": self.code,
-            f"{prefix}.target": self.target,
-            f"{prefix}.operands": self.operands,
-            f"{prefix}.constants": self.constants,
+            "header": header,
+            "code": self.code,
+            "target": self.target,
+            "operands": self.operands,
+            "constants": self.constants,
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Tape:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], what: str) -> Tape:
         """Read a tape back, refusing one that reads or writes outside its registers.
 
         Raises
         ------
-        FileError
+        InputError
             If the arrays are missing or inconsistent.
         """
         try:
-            header = [int(v) for v in arrays[f"{prefix}.header"]]
+            header = [int(v) for v in arrays["header"]]
             n_in = header[1]
             tape = cls(
                 tuple(header[2 : 2 + n_in]),
                 tuple(header[2 + n_in :]),
                 header[0],
-                np.asarray(arrays[f"{prefix}.code"], np.int16),
-                np.asarray(arrays[f"{prefix}.target"], np.int32),
-                np.asarray(arrays[f"{prefix}.operands"], np.int32),
-                np.asarray(arrays[f"{prefix}.constants"], np.float64),
+                np.asarray(arrays["code"], np.int16),
+                np.asarray(arrays["target"], np.int32),
+                np.asarray(arrays["operands"], np.int32),
+                np.asarray(arrays["constants"], np.float64),
             )
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise FileError(f"the saved function {prefix!r} is incomplete ({error}).") from error
-        tape._check(prefix)
+            raise InputError(f"the saved function {what!r} is incomplete ({error}).") from error
+        tape._check(what)
         return tape
 
     def _check(self, what: str) -> None:
         n = len(self.code)
-        problem = FileError(f"the saved function {what!r} is corrupt; save the fit again.")
+        problem = InputError(f"the saved function {what!r} is corrupt; save the fit again.")
         sound = (
             self.target.shape == (n,)
             and self.operands.shape == (n, 2)

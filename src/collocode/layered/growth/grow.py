@@ -16,16 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
-from ...results.status import Termination
+from ...results.status import Outcome, Termination
 from ..objective import Objective
 from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.train import train
 from ..trainers.training import Step, Training
-from .growth import Extension, Growth, GrowthCycle, GrowthStatus
+from .growth import Extension, Growth, GrowthCycle, load_growth, save_growth
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
-from .store import load_growth, save_growth
 
 Array = NDArray[np.float64]
 OnCycle = Callable[[GrowthCycle], Any]
@@ -94,7 +93,7 @@ def grow(
     >>> first = LayeredNetwork(2, 1, 3, Mesh.uniform(0, 1, 1), None, ResidualBlock("tanh"), "pad")
     >>> problem = LayeredProblem(first, samples, LogisticLoss(), validation=validation)
     >>> growth = grow(problem, max_layers=3, iterations=20)
-    >>> [cycle.layers for cycle in growth.cycles], growth.status.value
+    >>> [cycle.layers for cycle in growth.cycles], growth.status
     ([1, 2, 3], 'depth limit')
     """
     chosen = indicator_of(indicator)
@@ -129,26 +128,30 @@ class _Rules:
     seconds: float
     seed: int
 
-    def over(self, cycles: list[GrowthCycle], spent: float) -> GrowthStatus | None:
+    def outcome(self, cycles: list[GrowthCycle], spent: float) -> Outcome | None:
         """Return why no layer is to follow; None if one may."""
-        training = cycles[-1].training
-        if training.termination is Termination.INTERRUPTED:
-            return GrowthStatus.INTERRUPTED
-        if training.termination.failed:
-            return GrowthStatus.FAILED
-        if training.termination is Termination.TIME_LIMIT or spent >= self.seconds:
-            return GrowthStatus.TIME_LIMIT
-        if self.stall is not None and self._waited(cycles) >= self.stall:
-            return GrowthStatus.STALLED
-        return GrowthStatus.DEPTH if cycles[-1].layers >= self.max_layers else None
+        ended, message = cycles[-1].training.termination, ""
+        if ended.failed:
+            message = "training failed"
+        elif ended is not Termination.INTERRUPTED:
+            if ended is Termination.TIME_LIMIT or spent >= self.seconds:
+                ended = Termination.TIME_LIMIT
+            elif self.stall is not None and self._waited(cycles) >= self.stall:
+                ended, message = Termination.EARLY_STOPPED, "validation no longer improves"
+            elif cycles[-1].layers >= self.max_layers:
+                ended, message = Termination.SIZE_LIMIT, "depth limit"
+            else:
+                return None
+        return Outcome(termination=ended, message=message)
 
     def _waited(self, cycles: list[GrowthCycle]) -> int:
         """Count the last depths without the gain."""
         least, waited = np.inf, 0
         for cycle in cycles:
-            better = cycle.mark < least - self.gain * abs(least) if np.isfinite(least) else True
+            loss = cycle.least_loss
+            better = loss < least - self.gain * abs(least) if np.isfinite(least) else True
             waited = 0 if better else waited + 1
-            least = min(least, cycle.mark)
+            least = min(least, loss)
         return waited
 
 
@@ -182,20 +185,18 @@ class _Loop:
         """Grow from a training at some depth; ``done`` are the shallower ones."""
         cycles = list(done)
         while True:
-            cycles.append(GrowthCycle(training, frozen=objective.frozen))
-            self._keep(self._growth(GrowthStatus.INTERRUPTED, cycles))
-            status, extended = self.rules.over(cycles, time.perf_counter() - self.began), None
-            if status is None:
-                cycles[-1], extended, status = self._extend(cycles[-1], objective, len(cycles))
+            cycles.append(GrowthCycle(training=training, frozen=objective.frozen))
+            self._growth(Outcome(termination=Termination.INTERRUPTED), cycles)
+            found: Outcome | Insertion | None
+            found = self.rules.outcome(cycles, time.perf_counter() - self.began)
+            if found is None:
+                cycles[-1], found = self._extend(cycles[-1], objective, len(cycles))
             if self.on_cycle is not None:
                 self.on_cycle(cycles[-1])
-            if extended is None:
-                assert status is not None
-                growth = self._growth(status, cycles)
-                self._keep(growth)
-                return growth
-            objective = extended.objective
-            training = self.train(objective, extended.theta)
+            if isinstance(found, Outcome):
+                return self._growth(found, cycles)
+            objective = found.objective
+            training = self.train(objective, found.theta)
 
     def train(
         self, objective: Objective, theta: Array | None, earlier: Training | None = None
@@ -212,8 +213,8 @@ class _Loop:
 
     def _extend(
         self, cycle: GrowthCycle, objective: Objective, number: int
-    ) -> tuple[GrowthCycle, Insertion | None, GrowthStatus | None]:
-        """Score, and make the network deeper at the best place that lowers J."""
+    ) -> tuple[GrowthCycle, Insertion | Outcome]:
+        """Score, and make the network deeper at the best place that lowers J, or say why not."""
         rng = np.random.default_rng([self.rules.seed, number])
         training = cycle.training
         scores = self.indicator.score(objective, training, rng)
@@ -221,23 +222,30 @@ class _Loop:
             cycle, values=scores.values, depths=scores.depths, scoring_seconds=scores.seconds
         )
         if scores.best <= self.rules.tolerance * abs(training.objective):
-            return cycle, None, GrowthStatus.TOLERANCE
+            flat = "no place scores above the tolerance"
+            return cycle, Outcome(termination=Termination.CONVERGED, message=flat)
         began = time.perf_counter()
         for tried, row in enumerate(scores.ranking[: self.rules.tries], start=1):
             found = self.indicator.extend(objective, training, scores, row, rng)
             if found.accepted:
                 spent = time.perf_counter() - began
-                return replace(cycle, extension=Extension.of(found, tried, spent)), found, None
-        return cycle, None, GrowthStatus.REJECTED
+                return replace(cycle, extension=Extension.of(found, tried, spent)), found
+        rejected = "no insertion lowers the objective"
+        return cycle, Outcome(termination=Termination.STALLED, message=rejected)
 
-    def _growth(self, status: GrowthStatus, cycles: list[GrowthCycle]) -> Growth:
-        last = cycles[-1].training
-        names = (self.indicator.name, last.trainer)
-        return Growth(status, *names, tuple(cycles), self.problem.name)
-
-    def _keep(self, growth: Growth) -> None:
+    def _growth(self, outcome: Outcome, cycles: list[GrowthCycle]) -> Growth:
+        """Return the record, kept in the checkpoint's file."""
+        growth = Growth(
+            termination=outcome.termination,
+            message=outcome.message,
+            indicator=self.indicator.name,
+            trainer=cycles[-1].training.trainer,
+            cycles=tuple(cycles),
+            name=self.problem.name,
+        )
         if self.checkpoint is not None:
             save_growth(growth, self.checkpoint)
+        return growth
 
 
 def _first(

@@ -1,37 +1,25 @@
-"""What growing a network returns: its cycles, the best network, and how it ended."""
+"""What growing a network returns: its cycles, the best network, how it ended; and its file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...files import Schema
+from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
-from ..trainers.training import Training
+from ..trainers.training import Training, training_of
 from .insertion import Insertion
 
 Array = NDArray[np.float64]
 
 
-class GrowthStatus(Enum):
-    """Why a growth stopped."""
-
-    STALLED = "validation no longer improves"
-    TOLERANCE = "no place scores above the tolerance"
-    DEPTH = "depth limit"
-    REJECTED = "no insertion lowers the objective"
-    TIME_LIMIT = "time limit"
-    INTERRUPTED = "interrupted"
-    FAILED = "training failed"
-
-
-GOOD = (GrowthStatus.STALLED, GrowthStatus.TOLERANCE, GrowthStatus.DEPTH, GrowthStatus.REJECTED)
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Extension:
     """How a network was made deeper; numbers of an `Insertion`, without its weights.
 
@@ -55,11 +43,19 @@ class Extension:
     @staticmethod
     def of(done: Insertion, tried: int, seconds: float) -> Extension:
         """Return the record of an insertion."""
-        found = (done.position, done.epsilon, done.before, done.after, done.predicted)
-        return Extension(*found, done.evaluations, tried, seconds)
+        return Extension(
+            position=done.position,
+            epsilon=done.epsilon,
+            before=done.before,
+            after=done.after,
+            predicted=done.predicted,
+            evaluations=done.evaluations,
+            tried=tried,
+            seconds=seconds,
+        )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class GrowthCycle:
     """One depth: its training, what the indicator said of it, and what was done then.
 
@@ -85,24 +81,27 @@ class GrowthCycle:
         return self.training.network.layers
 
     @property
-    def mark(self) -> float:
+    def least_loss(self) -> float:
         """Least validation loss; without validation the least objective."""
-        return best_mark(self.training)
+        for column in ("validation_loss", "objective"):
+            values = self.training.history[column].to_numpy(dtype=float)
+            if np.isfinite(values).any():
+                return float(np.nanmin(values))
+        return float("inf")
 
 
-@dataclass(frozen=True, eq=False)
-class Growth:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Growth(Outcome):
     """The outcome of `grow`.
 
     Attributes
     ----------
-    status : why it stopped.
+    termination, message : why it stopped; ``status`` in words.
     indicator, trainer : names of both.
     cycles : all depths, the first one first.
     name : of the problem.
     """
 
-    status: GrowthStatus
     indicator: str
     trainer: str
     cycles: tuple[GrowthCycle, ...]
@@ -111,13 +110,13 @@ class Growth:
     @property
     def success(self) -> bool:
         """Whether it ended by a rule of its own, not by a limit of time, Ctrl-C or a failure."""
-        return self.status in GOOD
+        limits = (Termination.TIME_LIMIT, Termination.INTERRUPTED)
+        return self.termination not in limits and not self.termination.failed
 
     @property
     def best_cycle(self) -> int:
         """Cycle of least validation loss; of least objective without validation."""
-        marks = [cycle.mark for cycle in self.cycles]
-        return int(np.argmin(np.where(np.isfinite(marks), marks, np.inf)))
+        return int(np.argmin([cycle.least_loss for cycle in self.cycles]))
 
     @property
     def best(self) -> Training:
@@ -155,9 +154,8 @@ class Growth:
         searches = sum(cycle.extension.seconds for cycle in self.cycles if cycle.extension)
         return float(searches + sum(cycle.scoring_seconds for cycle in self.cycles))
 
-    @property
     def table(self) -> pd.DataFrame:
-        """One row a depth: layers, training, validation, score and what the new layer did."""
+        """One row per depth: layers, training, validation, score and what the new layer did."""
         return pd.DataFrame([_row(n, cycle) for n, cycle in enumerate(self.cycles)])
 
     @property
@@ -188,20 +186,11 @@ class Growth:
         """Return one line: why it stopped, depths, the best of them."""
         first, last = self.cycles[0].layers, self.cycles[-1].layers
         return (
-            f"{self.indicator}: {self.status.value}; {first} to {last} layers, best with "
+            f"{self.indicator}: {self.status}; {first} to {last} layers, best with "
             f"{self.network.layers}: {self.best}"
         )
 
     __repr__ = __str__
-
-
-def best_mark(training: Training) -> float:
-    """Least validation loss of a training; least objective where there is none."""
-    for column in ("validation_loss", "objective"):
-        values = training.history[column].to_numpy(dtype=float)
-        if np.isfinite(values).any():
-            return float(np.nanmin(values))
-    return float("inf")
 
 
 def _row(number: int, cycle: GrowthCycle) -> dict[str, float]:
@@ -227,3 +216,75 @@ def _row(number: int, cycle: GrowthCycle) -> dict[str, float]:
         "seconds": training.seconds,
         "scoring_seconds": cycle.scoring_seconds + (extension.seconds if extension else 0.0),
     }
+
+
+GROWTH = Schema("growth", 1, "a growth")  # a new version too when the trainings' files get one
+
+
+def save_growth(growth: Growth, path: str | Path) -> Path:
+    """Write a growth to an ``.npz`` file, in one step; return its path.
+
+    Raises
+    ------
+    FileError
+        The folder is missing or cannot be written.
+    """
+    return GROWTH.write(
+        path,
+        {
+            "termination": growth.termination.name,
+            "message": growth.message,
+            "indicator": growth.indicator,
+            "trainer": growth.trainer,
+            "name": growth.name,
+            "cycles": [_entry(cycle) for cycle in growth.cycles],
+        },
+    )
+
+
+def load_growth(path: str | Path) -> Growth:
+    """Read what `save_growth` wrote, a checkpoint of `grow` for example.
+
+    Raises
+    ------
+    FileError
+        Missing, corrupt or foreign file.
+    """
+    return GROWTH.read(path, _growth)
+
+
+def _growth(tree: dict[str, Any]) -> Growth:
+    cycles = tuple(_cycle(entry) for entry in tree["cycles"])
+    if not cycles:
+        raise ValueError("it has no cycles")
+    words = {key: str(tree[key]) for key in ("message", "indicator", "trainer", "name")}
+    return Growth(termination=Termination[tree["termination"]], cycles=cycles, **words)
+
+
+def _entry(cycle: GrowthCycle) -> dict[str, Any]:
+    return {
+        "training": cycle.training.tree(),
+        "values": cycle.values,
+        "depths": cycle.depths,
+        "scoring_seconds": cycle.scoring_seconds,
+        "extension": asdict(cycle.extension) if cycle.extension else None,
+        "frozen": cycle.frozen,
+    }
+
+
+def _cycle(entry: dict[str, Any]) -> GrowthCycle:
+    training = training_of(entry["training"])
+    values, depths = (np.asarray(entry[name], dtype=float) for name in ("values", "depths"))
+    if values.shape != depths.shape:
+        raise ValueError("scores and depths differ in number")
+    frozen = entry["frozen"]
+    if frozen is not None and (frozen.dtype, frozen.shape) != (bool, training.theta.shape):
+        raise ValueError("the frozen weights do not fit the network")
+    return GrowthCycle(
+        training=training,
+        values=values,
+        depths=depths,
+        scoring_seconds=float(entry["scoring_seconds"]),
+        extension=Extension(**entry["extension"]) if entry["extension"] else None,
+        frozen=frozen,
+    )

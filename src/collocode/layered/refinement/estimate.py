@@ -42,105 +42,48 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
+from ...adapt.estimate import Estimate
+from ...errors import InputError, check_choice
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
-from ..forward import Pass, backward, seeds_of
+from ..forward import Evaluation, backward, extend_cotangents
 from ..network import LayeredNetwork
 from ..objective import Objective
-from .freedom import Halves, freedom_of
 
 Array = NDArray[np.float64]
 INDICATORS = ("error", "freedom")
 _ORDERS = {ResidualBlock: 1, HamiltonianBlock: 1, RungeKuttaBlock: 4}
 
 
-@dataclass(frozen=True, eq=False)
-class LayerEstimate:
-    """Indicators of a layered network's layers.
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class LayerEstimate(Estimate):
+    """An `Estimate` of a layered network's objective, layer by layer; its one part is ``error``, the η.
 
     Attributes
     ----------
-    value : J of the network.
-    mesh : (N+1,) layer boundaries.
-    error_parts : (N,) η, signed; their sum estimates the error, exact less discrete.
     freedom : (N,) γ, squared slope of J by weights that differ in a layer's halves; zero where a basis
         ties the layers' weights together.
-    gradient_norm : ‖∇J‖₂.  While it is not small, the weights are not optimal, and re-training alone
+    stationarity : ‖∇J‖₂.  While it is not small, the weights are not optimal, and training again alone
         changes J by more than the indicators say.
-    stationary : whether it is at most ``tolerance``.
-    tolerance : what counts as stationary.
-    seconds : wall time of the estimate.
+    tolerance : what counts as small.
     """
 
-    value: float
-    mesh: Array
-    error_parts: Array
     freedom: Array
-    gradient_norm: float
     tolerance: float
-    seconds: float
 
     @property
-    def stationary(self) -> bool:
-        """Whether the gradient is as small as was asked for."""
-        return self.gradient_norm <= self.tolerance
+    def mesh(self) -> Array:
+        """(N+1,) layer boundaries."""
+        return self.meshes[0]
 
-    @property
-    def error(self) -> float:
-        """Sum of the η, exact less discrete value: of min J, if the weights are optimal."""
-        return float(self.error_parts.sum())
-
-    @property
-    def magnitude(self) -> float:
-        """Sum of |η|."""
-        return float(np.abs(self.error_parts).sum())
-
-    @property
-    def corrected(self) -> float:
-        """Value plus estimate."""
-        return self.value + self.error
-
-    def indicators(self, kind: str = "error") -> Array:
-        """(N,) what marking looks at.
-
-        Parameters
-        ----------
-        kind : ``error``, the η; ``freedom``, the γ.
-
-        Raises
-        ------
-        InputError
-            Another kind.
-        """
-        if kind == "error":
-            return self.error_parts
-        if kind == "freedom":
-            return self.freedom
-        raise InputError(f"unknown indicator {kind!r}; choose from {', '.join(INDICATORS)}.")
-
-    def effectivity(self, reference: float) -> float:
-        """Estimate over error, given the exact value, of fine layers."""
-        gap = reference - self.value
-        return self.error / gap if gap else float("nan")
+    def of(self, kind: str) -> Array:
+        """(N,) what marking looks at: ``error``, the η, or ``freedom``, the γ."""
+        check_choice("indicator", kind, INDICATORS)
+        return self.freedom if kind == "freedom" else self.indicators
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a layer: its interval and indicators."""
-        return pd.DataFrame(
-            {
-                "start": self.mesh[:-1],
-                "end": self.mesh[1:],
-                "error": self.error_parts,
-                "freedom": self.freedom,
-            }
-        )
-
-    def __repr__(self) -> str:
-        note = "" if self.stationary else f", NOT STATIONARY: |gradient| {self.gradient_norm:.1e}"
-        return (
-            f"LayerEstimate({len(self.error_parts)} layers, J {self.value:.6g}, discretization error "
-            f"{self.error:.2e}, Σ|η| {self.magnitude:.2e}, freedom {self.freedom.sum():.2e}{note})"
-        )
+        """One row per layer: its interval, its indicator and its freedom."""
+        return super().to_frame().drop(columns="indicator").assign(freedom=self.freedom)
 
 
 def estimate_layers(
@@ -197,14 +140,17 @@ def estimate_layers(
     if freedom and one_each(network):
         assert halves is not None
         gamma = freedom_of(P, done.states, halves)
+    norm = float(np.linalg.norm(gradient))
     return LayerEstimate(
-        done.value,
-        network.mesh.points,
-        eta,
-        gamma,
-        float(np.linalg.norm(gradient)),
-        tolerance,
-        time.perf_counter() - began,
+        goal="objective",
+        value=done.value,
+        parts={"error": eta},
+        meshes=(network.mesh.points,),
+        stationarity=norm,
+        stationary=norm <= tolerance,
+        freedom=gamma,
+        tolerance=tolerance,
+        seconds=time.perf_counter() - began,
     )
 
 
@@ -224,11 +170,11 @@ def flow_value(objective: Objective, theta: ArrayLike, levels: int = 5) -> float
     return values[1] + (values[1] - values[0]) / (2.0 ** _order(network) - 1.0)
 
 
-def _adjoint(objective: Objective, done: Pass, given: ArrayLike | None) -> Array:
+def _adjoint(objective: Objective, done: Evaluation, given: ArrayLike | None) -> Array:
     if given is None:  # as `Objective.adjoint`, without another evaluation
         network, P = objective.network, np.empty_like(done.states)
         slope = objective.loss.gradient(done.outputs, objective.targets)
-        P[-1] = seeds_of(network, slope @ network.readout(done.theta)[0])
+        P[-1] = extend_cotangents(network, slope @ network.readout(done.theta)[0])
         for n, p, _ in backward(network, done.theta, done.states, P[-1]):
             P[n] = p
         return P
@@ -250,3 +196,53 @@ def _order(network: LayeredNetwork) -> int:
         f"there is no error estimator for the block {type(network.block).__name__}; it is known for "
         f"{', '.join(kind.__name__ for kind in _ORDERS)}."
     )
+
+
+class Halves:
+    """The layers' two half-steps with copied weights, each from the states of the whole network.
+
+    So one pass serves all layers, each bisected alone.
+    """
+
+    def __init__(self, network: LayeredNetwork, done: Evaluation) -> None:
+        self.network = network
+        finer, theta = bisect(network, done.theta, range(network.layers))
+        self.K, self.b = finer.stage_weights(theta)
+        self.steps = finer.mesh.steps
+        step, states = network.block.step, done.states
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.middles = np.stack(
+                [step(states[n], *self._first(n)) for n in range(network.layers)]
+            )
+            self.ends = np.stack(
+                [step(self.middles[n], *self._second(n)) for n in range(network.layers)]
+            )
+
+    def _first(self, n: int) -> tuple[Array, Array, float]:
+        return self.K[2 * n], self.b[2 * n], float(self.steps[2 * n])
+
+    def _second(self, n: int) -> tuple[Array, Array, float]:
+        return self.K[2 * n + 1], self.b[2 * n + 1], float(self.steps[2 * n + 1])
+
+    def split_gradient(self, n: int, x: Array, p: Array) -> tuple[Array, Array]:
+        """(d, d) and (d,) derivative of p·x_{n+1} by weights added to one half, taken from the other."""
+        pullback = self.network.block.pullback
+        middle, second = pullback(self.middles[n], *self._second(n), p)
+        _, first = pullback(x, *self._first(n), middle)
+        shape = self.network.width
+        by_matrix, by_bias = np.zeros((shape, shape)), np.zeros(shape)
+        for sign, factors in ((1.0, first), (-1.0, second)):
+            for factor in factors:
+                matrix, bias = factor.gradient()
+                by_matrix += sign * matrix
+                by_bias += sign * bias
+        return by_matrix, by_bias
+
+
+def freedom_of(P: Array, states: Array, halves: Halves) -> Array:
+    """(N,) γ_n = ‖d_n‖² / h_n: squared L² norms of the gradient by what the halves may differ in."""
+    gamma = np.empty(halves.network.layers)
+    for n, h in enumerate(halves.network.mesh.steps):
+        matrix, bias = halves.split_gradient(n, states[n], P[n + 1])
+        gamma[n] = (float((matrix**2).sum()) + float((bias**2).sum())) / h
+    return gamma

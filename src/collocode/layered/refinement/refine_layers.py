@@ -9,17 +9,19 @@ optimal control (arXiv 2601.07397).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...adapt.marking import check_rule, mark
-from ...errors import InputError
-from ...results.status import Termination
+from ...adapt.loop import Adapted, Budget, adapt
+from ...adapt.marking import Action, Marking
+from ...adapt.stopping import believed_small
+from ...errors import InputError, check_choice
+from ...results.status import Outcome, Termination
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each
 from ..network import LayeredNetwork
@@ -28,20 +30,13 @@ from ..trainers.run import Trainer
 from ..trainers.simultaneous import Simultaneous
 from ..trainers.train import TRAINERS, train
 from ..trainers.training import Step, Training, load_training
-from .estimate import INDICATORS, LayerEstimate, estimate_layers
-from .result import (
-    LayerCycle,
-    LayerRefinement,
-    LayerRefinementStatus,
-    best_of,
-    stalled,
-)
+from .estimate import INDICATORS, estimate_layers
+from .result import LayerCycle, LayerRefinement, stalled
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Discrete = tuple[LayeredNetwork, Array]
 OnCycle = Callable[[LayerCycle], Any]
-Status = LayerRefinementStatus
-_CANCELLING = 5.0  # tolerances that Σ|η| may be
 
 
 def refine_layers(
@@ -109,7 +104,7 @@ def refine_layers(
     >>> network = LayeredNetwork(inputs=2, outputs=1, width=2, mesh=Mesh.uniform(0, 8, 1))
     >>> problem = LayeredProblem(network, samples, LogisticLoss(), validation=validation)
     >>> found = refine_layers(problem, max_layers=4, iterations=60, stall=None)
-    >>> found.status.value, [cycle.layers for cycle in found.cycles]
+    >>> found.status, [cycle.layers for cycle in found.cycles]
     ('layer budget used up', [1, 2, 3, 4])
     """
     if not isinstance(problem, LayeredProblem):
@@ -117,19 +112,36 @@ def refine_layers(
             f"refine_layers takes a collocode.layered.LayeredProblem, not a {type(problem).__name__}; "
             "for dynamics there is collocode.refine."
         )
+    _check(problem.network, tol, indicator, stall, gain)
+    budget = Budget(max_layers, max_cycles, seconds, "layer")
     problem, weights = _first(problem, start, seed)
-    loop = _Loop(problem, _method(trainer), tol, max_layers, max_cycles, rule, theta, number)
-    _check_indicator(problem.network, indicator)
-    loop = replace(loop, indicator=indicator, stall=stall, gain=gain, seconds=seconds)
-    loop = replace(loop, on_cycle=on_cycle, callback=callback, checkpoint=checkpoint)
-    limits = {"iterations": iterations, "tolerance": tolerance, "patience": patience}
-    loop = replace(loop, limits=limits)
-    loop.check()
+    budget.check(problem.network.layers, "network")
+    how: dict[str, Any] = {"iterations": iterations, "tolerance": tolerance, "patience": patience}
+    how |= {"callback": callback, "checkpoint": checkpoint}
+    method = _Layers(
+        problem=problem,
+        trainer=_method(trainer),
+        tol=tol,
+        marking=Marking(rule, theta, number),
+        most=max_layers,
+        indicator=indicator,
+        stall=stall,
+        gain=gain,
+        how=how,
+    )
     estimate_layers(problem.objective, weights, freedom=False)  # refuses before hours of training
-    with (
-        one_blas_thread()
-    ):  # the matrices of a layer are too small for more: they wait for each other
-        return loop.whole(weights, compare)
+    # the matrices of a layer are too small for more threads: they wait for each other
+    with one_blas_thread():
+        began = time.perf_counter()
+        trained = method.solve((problem.network, weights), seconds)
+        spent = time.perf_counter() - began
+        found = method.refinement(adapt(method, trained, spent, budget, on_cycle))
+        if not compare or found.termination is Termination.INTERRUPTED or found.termination.failed:
+            return found
+        how = {**how, "checkpoint": None}
+        beside = replace(method, marking=Marking("uniform"), how=how)
+        uniform = beside.refinement(adapt(beside, trained, spent, budget, on_cycle))
+        return found.with_uniform(uniform)
 
 
 def _first(
@@ -150,150 +162,94 @@ def _method(trainer: str | Trainer) -> str | Trainer:
     return replace(named, warm=True) if isinstance(named, Simultaneous) else trainer
 
 
-def _check_indicator(network: LayeredNetwork, kind: str) -> None:
-    if kind not in INDICATORS:
-        raise InputError(f"unknown indicator {kind!r}; choose from {', '.join(INDICATORS)}.")
-    if kind == "freedom" and not one_each(network):
+def _check(
+    network: LayeredNetwork, tol: float | None, indicator: str, stall: int | None, gain: float
+) -> None:
+    """Refuse settings that make no sense."""
+    if tol is not None and not (np.isfinite(tol) and tol > 0.0):
+        raise InputError(f"the tolerance must be positive and finite, not {tol}.")
+    if stall is not None and stall < 1:
+        raise InputError(f"stall must be a positive number of cycles, not {stall}.")
+    if not 0.0 <= gain < 1.0:
+        raise InputError(f"gain must lie in [0, 1), not {gain}.")
+    check_choice("indicator", indicator, INDICATORS)
+    if indicator == "freedom" and not one_each(network):
         raise InputError(
             f"with the basis {network.time_basis!r} a bisected layer gets no weights of its own, so "
             "there is no freedom to estimate; take indicator='error'."
         )
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """The settings of a refinement."""
+@dataclass(frozen=True, kw_only=True)
+class _Layers:
+    """The layers of a network, trained, as what the loop goes round."""
 
     problem: LayeredProblem
     trainer: str | Trainer
     tol: float | None
-    max_layers: int
-    max_cycles: int
-    rule: str
-    theta: float
-    number: int
-    indicator: str = "error"
-    stall: int | None = None
-    gain: float = 0.0
-    seconds: float = float("inf")
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    checkpoint: str | Path | None = None
-    on_cycle: OnCycle | None = None
-    callback: Callable[[Step], Any] | None = None
+    marking: Marking
+    most: int
+    indicator: str
+    stall: int | None
+    gain: float
+    how: Mapping[str, Any]
 
-    def check(self) -> None:
-        """Refuse settings that make no sense."""
-        check_rule(self.rule, self.theta, self.number)
-        if self.tol is not None and not (np.isfinite(self.tol) and self.tol > 0.0):
-            raise InputError(f"the tolerance must be positive and finite, not {self.tol}.")
-        if self.max_cycles < 1:
-            raise InputError(f"the number of cycles must be positive, not {self.max_cycles}.")
-        if self.stall is not None and self.stall < 1:
-            raise InputError(f"stall must be a positive number of cycles, not {self.stall}.")
-        if not 0.0 <= self.gain < 1.0:
-            raise InputError(f"gain must lie in [0, 1), not {self.gain}.")
-        if not self.seconds > 0.0:
-            raise InputError(f"the time limit must be positive, not {self.seconds}.")
-        if self.problem.network.layers > self.max_layers:
-            raise InputError(
-                f"the first network has {self.problem.network.layers} layers, more than the budget of "
-                f"{self.max_layers}; start with fewer or raise max_layers."
-            )
-
-    def whole(self, weights: Array, compare: bool) -> LayerRefinement:
-        """Refine from the first weights, and once more uniformly if wanted."""
-        began = time.perf_counter()
-        trained = self.train(self.problem, weights)
-        prepared = time.perf_counter() - began
-        found = self.run(trained, prepared)
-        if not compare or found.status in (Status.INTERRUPTED, Status.FAILED):
-            return found
-        beside = replace(self, rule="uniform", checkpoint=None)
-        return found.with_uniform(beside.run(trained, prepared))
-
-    def train(self, problem: LayeredProblem, start: Array, spent: float = 0.0) -> Training:
+    def solve(self, discrete: Discrete, seconds: float) -> Training:
         """Train one network."""
-        return train(
-            problem.objective,
-            self.trainer,
-            start,
-            validation=problem.validation,
-            seconds=max(self.seconds - spent, 1e-3),
-            callback=self.callback,
-            checkpoint=self.checkpoint,
-            **self.limits,
-        )
+        network, start = discrete
+        problem = self.problem.with_network(network)
+        more: dict[str, Any] = {"validation": problem.validation, "seconds": max(seconds, 1e-3)}
+        return train(problem.objective, self.trainer, start, **more, **self.how)
 
-    def run(self, trained: Training, seconds: float) -> LayerRefinement:
-        """Refine from a first training, which took ``seconds``."""
-        cycles: list[LayerCycle] = []
-        spent = 0.0
-        while True:
-            began = time.perf_counter() - seconds
-            problem = self.problem.with_network(trained.network)
-            estimate = self._estimate(problem, trained)
-            scores = {
-                name: problem.objective.score(trained.best, samples)
-                for name, samples in problem.parts.items()
-            }
-            cycle = LayerCycle(trained, estimate, (), scores, 0.0)
-            marked, status = self._decide([*cycles, cycle], spent + seconds)
-            cycle = replace(cycle, marked=tuple(marked.tolist()))
-            cycle = replace(cycle, seconds=time.perf_counter() - began)
-            cycles.append(cycle)
-            spent += cycle.seconds
-            if self.on_cycle is not None:
-                self.on_cycle(cycle)
-            if status is not None:
-                found = (tuple(cycles), self.tol, self.rule, self.indicator, best_of(cycles))
-                return LayerRefinement(self.problem, status, *found)
-            began = time.perf_counter()
-            network, weights = bisect(trained.network, trained.theta, marked)
-            trained = self.train(self.problem.with_network(network), weights, spent)
-            seconds = time.perf_counter() - began
+    def estimate(self, solved: Training, before: Sequence[LayerCycle]) -> LayerCycle:
+        """Estimate at the last weights, and score the best."""
+        problem = self.problem.with_network(solved.network)
+        objective, tolerance = problem.objective, float(self.how["tolerance"])
+        e = estimate_layers(objective, solved.theta, solved.adjoint, tolerance=tolerance)
+        scores = {name: objective.score(solved.best, s) for name, s in problem.parts.items()}
+        return LayerCycle(estimate=e, training=solved, scores=scores)
 
-    def _estimate(self, problem: LayeredProblem, trained: Training) -> LayerEstimate:
-        tolerance = float(self.limits["tolerance"])
-        return estimate_layers(
-            problem.objective, trained.theta, trained.adjoint, tolerance=tolerance
-        )
+    def decide(self, cycles: Sequence[LayerCycle]) -> Outcome | None:
+        """Tell whether the tolerance is reached, validation has had enough, or training went wrong."""
+        ended = cycles[-1].training.termination
+        if ended is Termination.INTERRUPTED:
+            return Outcome(termination=ended)
+        if ended.failed:
+            return Outcome(termination=ended, message="training failed")
+        if self._reached(cycles):
+            return Outcome(termination=Termination.CONVERGED, message="tolerance reached")
+        if ended is Termination.TIME_LIMIT:
+            return Outcome(termination=ended)
+        if stalled(cycles, self.stall, self.gain):
+            worse = "validation no longer improves"
+            return Outcome(termination=Termination.EARLY_STOPPED, message=worse)
+        return None
 
-    def _decide(self, cycles: list[LayerCycle], spent: float) -> tuple[Index, Status | None]:
-        """Return the layers to bisect, or none and why it is over."""
-        last, nothing = cycles[-1], np.empty(0, dtype=np.intp)
-        e, trained = last.estimate, last.training.termination
-        ends = [
-            (trained is Termination.INTERRUPTED, Status.INTERRUPTED),
-            (trained.failed, Status.FAILED),
-            (self._reached(cycles), Status.REACHED),
-            (trained is Termination.TIME_LIMIT or spent >= self.seconds, Status.TIME),
-            (stalled(cycles, self.stall, self.gain), Status.STALLED),
-            (len(cycles) >= self.max_cycles, Status.CYCLES),
-        ]
-        for over, status in ends:
-            if over:
-                return nothing, status
-        marked = self._marked(e)
-        return (marked, None) if len(marked) else (nothing, Status.BUDGET)
-
-    def _reached(self, cycles: list[LayerCycle]) -> bool:
+    def _reached(self, cycles: Sequence[LayerCycle]) -> bool:
         """Whether the estimate is small, and the network before agrees: else it may be so by luck."""
         e = cycles[-1].estimate
         if self.tol is None or len(cycles) < 2 or not e.stationary:
             return False
         before = cycles[-2].estimate
-        small = abs(e.error) <= self.tol and e.magnitude <= _CANCELLING * self.tol
         agree = before.stationary and abs(e.corrected - before.corrected) <= self.tol
-        return small and agree
+        return agree and believed_small(e, self.tol)
 
-    def _marked(self, e: LayerEstimate) -> Index:
-        """Layers to bisect, the largest indicators first if the budget is short."""
-        size = np.abs(e.indicators(self.indicator))
-        if size.max() == 0.0:  # nothing to tell them apart
-            size = np.ones_like(size)
-        marked = mark(size, self.rule, self.theta, self.number)
-        room = self.max_layers - len(size)
-        if len(marked) > room and self.rule == "uniform":
-            return np.empty(0, dtype=np.intp)
-        order = np.argsort(-size[marked], kind="stable")
-        return np.sort(marked[order[: max(0, room)]])
+    def mark(self, cycle: LayerCycle) -> Index:
+        """Bisect by the chosen indicator."""
+        return self.marking.bisections(cycle.estimate.of(self.indicator), most=self.most)
+
+    def refine(self, solved: Training, actions: Index) -> Discrete:
+        """Bisect with copied weights."""
+        return bisect(solved.network, solved.theta, np.flatnonzero(actions == Action.BISECT))
+
+    def refinement(self, done: Adapted) -> LayerRefinement:
+        """Return the record."""
+        return LayerRefinement(
+            termination=done.outcome.termination,
+            message=done.outcome.message,
+            cycles=done.cycles,
+            tol=self.tol,
+            rule=self.marking.rule,
+            problem=self.problem,
+            indicator=self.indicator,
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ...adapt.refinement import Cycle, Refinement
+from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork
 from ..problem import LayeredProblem
@@ -19,37 +21,21 @@ from .estimate import LayerEstimate, flow_value
 Array = NDArray[np.float64]
 
 
-class LayerRefinementStatus(Enum):
-    """Why a refinement of layers stopped."""
-
-    REACHED = "tolerance reached"
-    STALLED = "validation no longer improves"
-    BUDGET = "layer budget used up"
-    CYCLES = "cycle limit"
-    TIME = "time limit"
-    FAILED = "training failed"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, eq=False)
-class LayerCycle:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerCycle(Cycle):
     """One network of a refinement, trained.
 
     Attributes
     ----------
+    estimate : indicators at the last weights.
     training : how it was trained; ``training.theta`` its last weights, ``training.best`` those of least
         validation loss.
-    estimate : indicators at the last weights.
-    marked : numbers of the layers that were bisected next.
     scores : accuracy or relative error of the best weights, by the problem's part.
-    seconds : of the whole cycle.
     """
 
-    training: Training
     estimate: LayerEstimate
-    marked: tuple[int, ...]
+    training: Training
     scores: dict[str, float]
-    seconds: float
 
     @property
     def network(self) -> LayeredNetwork:
@@ -67,48 +53,51 @@ class LayerCycle:
         return (self.training.evaluations + self.training.gradients) * self.layers
 
     @property
-    def judged(self) -> float:
+    def score(self) -> float:
         """Score of the part that decides: validation, or training where there is none."""
         return self.scores.get("validation", self.scores["training"])
 
     @property
     def wrong(self) -> float:
         """Share of wrong answers, or the relative error, on that part."""
-        return 1.0 - self.judged if self.training.metric == "accuracy" else self.judged
+        return 1.0 - self.score if self.training.metric == "accuracy" else self.score
+
+    def size_columns(self) -> dict[str, Any]:
+        """Layers, weights, objective."""
+        e = self.estimate
+        return {"layers": self.layers, "weights": self.network.n_weights, "objective": e.value}
+
+    def work_columns(self) -> dict[str, Any]:
+        """Freedom, slope and scores of the network, and what its training took."""
+        e, t = self.estimate, self.training
+        found = {"freedom": float(e.freedom.sum()), "gradient": e.stationarity, **self.scores}
+        spent = {"iterations": t.iterations, "evaluations": t.evaluations, "work": self.work}
+        return {**found, **spent, "ended": t.status}
 
 
-@dataclass(frozen=True, eq=False)
-class LayerRefinement:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerRefinement(Refinement[LayerCycle]):
     """The outcome of `refine_layers`.
 
     Attributes
     ----------
     problem : what was asked, with the first network.
-    status : why it stopped.
-    cycles : all networks, the first one first.
-    tol : bound of the estimated discretization error, None if none was asked for.
-    rule, indicator : how layers were marked.
-    chosen : number of the cycle of the best validation score, the earliest of equals; without
-        validation the last one.
-    uniform : the same with all layers bisected, if that was asked for.
+    indicator : what layers were marked by.
     """
 
     problem: LayeredProblem
-    status: LayerRefinementStatus
-    cycles: tuple[LayerCycle, ...]
-    tol: float | None
-    rule: str
     indicator: str
-    chosen: int
-    uniform: LayerRefinement | None = None
 
     @property
     def success(self) -> bool:
         """Whether it reached the tolerance or, where none was given, ended by its own rules."""
-        status = LayerRefinementStatus
-        if self.tol is not None:
-            return self.status is status.REACHED
-        return self.status in (status.STALLED, status.BUDGET, status.CYCLES)
+        own = (Termination.EARLY_STOPPED, Termination.SIZE_LIMIT, Termination.ITERATION_LIMIT)
+        return super().success if self.tol is not None else self.termination in own
+
+    @property
+    def chosen(self) -> int:
+        """Number of the cycle of best validation score, the earliest of equals; without it the last."""
+        return best_of(self.cycles)
 
     @property
     def best(self) -> LayerCycle:
@@ -131,16 +120,6 @@ class LayerRefinement:
         return self.cycles[0].training.metric
 
     @property
-    def estimate(self) -> LayerEstimate:
-        """Estimate of the last network."""
-        return self.cycles[-1].estimate
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of all cycles."""
-        return float(sum(cycle.seconds for cycle in self.cycles))
-
-    @property
     def work(self) -> float:
         """Layers passed, forward or backward, by all samples, in all cycles."""
         return float(sum(cycle.work for cycle in self.cycles))
@@ -149,11 +128,9 @@ class LayerRefinement:
         """(S, outputs) read-outs of the chosen network."""
         return predict(self.network, self.theta, X)
 
-    @property
-    def reference(self) -> LayerCycle | None:
-        """The cycle of optimal weights with the least Σ|η|: the others are measured against it."""
-        optimal = [c for c in self.cycles if c.estimate.stationary]
-        return min(optimal, key=lambda c: c.estimate.magnitude, default=None)
+    def exact(self, cycle: LayerCycle) -> float:
+        """Corrected value of the most accurate *trained* network; known where both weights are optimal."""
+        return super().exact(cycle) if cycle.solved else float("nan")
 
     def flows(self) -> list[float]:
         """Return J of the flow with each cycle's weights, not trained again; see `flow_value`."""
@@ -163,56 +140,23 @@ class LayerRefinement:
         ]
 
     def table(self, flow: bool = True) -> pd.DataFrame:
-        """One row a cycle.
-
-        ``effectivity`` is the estimate over the error against a finer *trained* network, the corrected
-        value of `reference`; it is known where both have optimal weights.  ``flow`` is J of the flow
-        with the cycle's weights as they are.
+        """One row per cycle; ``flow`` is J of the flow with the cycle's weights as they are.
 
         Parameters
         ----------
-        flow : whether to compute that, some dozen evaluations of J a cycle.
+        flow : whether to compute that, some dozen evaluations of J per cycle.
         """
-        flows = self.flows() if flow else [float("nan")] * len(self.cycles)
-        finest, rows = self.reference, []
-        for number, (c, as_flow) in enumerate(zip(self.cycles, flows, strict=True)):
-            e = c.estimate
-            known = finest is not None and finest is not c and e.stationary
-            exact = finest.estimate.corrected if finest is not None and known else float("nan")
-            rows.append(
-                {
-                    "cycle": number,
-                    "layers": c.layers,
-                    "weights": c.network.n_weights,
-                    "objective": e.value,
-                    "estimate": e.error,
-                    "magnitude": e.magnitude,
-                    "effectivity": e.effectivity(exact),
-                    "flow": as_flow,
-                    "freedom": float(e.freedom.sum()),
-                    "gradient": e.gradient_norm,
-                    **c.scores,
-                    "marked": len(c.marked),
-                    "iterations": c.training.iterations,
-                    "evaluations": c.training.evaluations,
-                    "work": c.work,
-                    "ended": c.training.status,
-                    "seconds": c.seconds,
-                    "estimate seconds": e.seconds,
-                }
-            )
-        return pd.DataFrame(rows).set_index("cycle")
-
-    def with_uniform(self, uniform: LayerRefinement) -> LayerRefinement:
-        """Return the refinement with a uniform one beside it."""
-        return replace(self, uniform=uniform)
+        found = super().table()
+        flows = self.flows() if flow else float("nan")
+        found.insert(found.columns.get_loc("effectivity") + 1, "flow", flows)
+        return found
 
     def __repr__(self) -> str:
         depths = " ".join(str(c.layers) for c in self.cycles)
         part = "validation" if "validation" in self.best.scores else "training"
         return (
-            f"LayerRefinement({self.status.value}; layers {depths}; chosen {self.best.layers} with "
-            f"{part} {self.metric} {self.best.judged:.4g})"
+            f"LayerRefinement({self.status}; layers {depths}; chosen {self.best.layers} with "
+            f"{part} {self.metric} {self.best.score:.4g})"
         )
 
 

@@ -1,27 +1,23 @@
-"""What a training gives back, and its file: an ``.npz`` of arrays and one JSON text, no pickle."""
+"""What a training gives back, and its file."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import FileError
+from ...files import Schema
 from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork, network_of
 
 Array = NDArray[np.float64]
-FORMAT = "collocode training 2"
-_LARGEST = 2**31  # bytes a file may unpack to
+TRAINING = Schema("training", 1, "a training")
 
 
 @dataclass(frozen=True)
@@ -149,35 +145,23 @@ class Training:
         FileError
             The folder is missing or cannot be written.
         """
-        target = Path(path)
-        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-        header = {
-            "format": FORMAT,
+        return TRAINING.write(path, self.tree())
+
+    def tree(self) -> dict[str, Any]:
+        """Return what a file holds of it, for an archive."""
+        return {
             "network": self.network.description(),
             "best_iteration": self.best_iteration,
             "termination": self.termination.name,
             "message": self.message,
             "trainer": self.trainer,
             "metric": self.metric,
-        }
-        arrays = {
-            "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
             "theta": self.theta,
             "best": self.best,
             "history": self.history[list(COLUMNS)].to_numpy(dtype=float),
-            **{f"memory.{name}": np.asarray(value) for name, value in self.memory.items()},
+            "memory": {name: np.asarray(value) for name, value in self.memory.items()},
+            "adjoint": self.adjoint,
         }
-        if self.adjoint is not None:
-            arrays["adjoint"] = self.adjoint
-        try:
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".collocode-") as aside:
-                np.savez_compressed(Path(aside) / target.name, **arrays)
-                os.replace(Path(aside) / target.name, target)
-        except OSError as error:
-            raise FileError(
-                f"cannot write {target} ({error.strerror or error}); check the folder."
-            ) from error
-        return target
 
 
 def load_training(path: str | Path) -> Training:
@@ -188,40 +172,25 @@ def load_training(path: str | Path) -> Training:
     FileError
         Missing, corrupt or foreign file.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no file {str(source)!r}; check the path.")
-    try:
-        return _read(source)
-    except Exception as error:  # a hostile file can fail in zip, zlib, NumPy, JSON, memory, ...
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{source} is not a training saved by collocode ({reason}).") from error
+    return TRAINING.read(path, training_of)
 
 
-def _read(source: Path) -> Training:
-    with zipfile.ZipFile(source) as archive:
-        if sum(info.file_size for info in archive.infolist()) > _LARGEST:
-            raise ValueError("it would unpack to more than 2 GiB")
-    with np.load(source, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    header = json.loads(bytes(arrays["header"]))
-    if header["format"] != FORMAT:
-        raise ValueError(f"its format is {header['format']!r}")
-    network = network_of(header["network"])
-    history = np.atleast_2d(np.asarray(arrays["history"], dtype=float))
-    prefix = "memory."
+def training_of(tree: Mapping[str, Any]) -> Training:
+    """Return the training that `Training.tree` describes."""
+    network = network_of(tree["network"])
+    history = np.atleast_2d(np.asarray(tree["history"], dtype=float))
     return Training(
         network=network,
-        theta=network.checked(arrays["theta"]),
-        best=network.checked(arrays["best"]),
-        best_iteration=int(header["best_iteration"]),
+        theta=network.checked(tree["theta"]),
+        best=network.checked(tree["best"]),
+        best_iteration=int(tree["best_iteration"]),
         history=history_table([Step(int(row[0]), *map(float, row[1:])) for row in history]),
-        termination=Termination[header["termination"]],
-        message=str(header["message"]),
-        trainer=str(header["trainer"]),
-        metric=str(header["metric"]),
-        memory={k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)},
-        adjoint=arrays.get("adjoint"),
+        termination=Termination[tree["termination"]],
+        message=str(tree["message"]),
+        trainer=str(tree["trainer"]),
+        metric=str(tree["metric"]),
+        memory=dict(tree["memory"]),
+        adjoint=tree["adjoint"],
     )
 
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collocode as cc
-from collocode.coordination.batches import FIRST, LAST, cut, measurements
-from collocode.coordination.subproblem import Subproblem, from_zero, structure
-from collocode.coordination.task import Settings
+from collocode.coordination.partition import FIRST, LAST, measurements
+from collocode.coordination.subproblem import FitSettings, Subproblem, from_zero, structure
 from tests.coordination.problems import offsets, pushed, restricted, waves
 
 
@@ -19,7 +18,7 @@ def meshes_of(nlp):
 
 
 def parts_of(nlp, batches, *how):
-    return cut(nlp.problem, meshes_of(nlp), batches, *how)
+    return cc.Partition(batches, *how).cut(nlp.problem, meshes_of(nlp))
 
 
 def somewhere(nlp, seed=0):
@@ -45,7 +44,7 @@ def test_batches_add_up_to_the_whole(case, scheme):
     problem = make()
     nlp = cc.discretize(problem, scheme, 2, mesh=8)
     parts, x = parts_of(nlp, batches, *how), somewhere(nlp)
-    settings = Settings(nlp.scheme)
+    settings = FitSettings(scheme=nlp.scheme)
     total, rows = problem.regularisation.value(x[nlp.layout.weights]), []
     for batch in parts:
         sub = Subproblem(batch, settings)
@@ -75,7 +74,7 @@ def test_every_measurement_counts_once(windows, overlap, seed, boundary):
     problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [x.v, -x.x]), data)
     mesh = cc.Mesh.uniform(t[0], t[-1], 21)
     overlap = overlap if boundary == "free" else 0.0
-    parts = cut(problem, [mesh], windows, overlap, boundary)
+    parts = cc.Partition(windows, overlap, boundary).cut(problem, [mesh])
     seen = np.zeros((60, 2))
     for batch in parts:
         (part,) = batch.problem.experiments
@@ -84,14 +83,14 @@ def test_every_measurement_counts_once(windows, overlap, seed, boundary):
         seen[at] += np.where(np.isfinite(part.values), part.weights, 0.0)
     np.testing.assert_allclose(seen, np.where(np.isfinite(y), data.weights, 0.0))
     if not overlap:
-        assert sum(batch.share for batch in parts) == pytest.approx(1.0)
+        assert sum(batch.weight for batch in parts) == pytest.approx(1.0)
 
 
 def test_windows_hold_about_equally_many_measurements():
     t = np.concatenate([np.linspace(0.0, 1.0, 80), np.linspace(1.05, 8.0, 20)])
     data = cc.Experiment(t, np.sin(t), ("x",), name="run")
     problem = cc.Problem(cc.NeuralODE(cc.MLP((1, 2, 1))), data)
-    parts = cut(problem, [cc.Mesh(np.linspace(0.0, 8.0, 161))], 4)
+    parts = cc.Partition(4).cut(problem, [cc.Mesh(np.linspace(0.0, 8.0, 161))])
     assert [b.problem.n_measurements for b in parts] == pytest.approx([25] * 4, abs=4)
 
 
@@ -101,7 +100,9 @@ def test_the_longest_experiments_are_cut_first():
         cc.Experiment(np.linspace(0.0, 9.0, 90), np.ones(90), ("x",), name="long"),
     ]
     problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]), runs)
-    parts = cut(problem, [cc.Mesh.uniform(0.0, 1.0, 5), cc.Mesh.uniform(0.0, 9.0, 30)], 4)
+    parts = cc.Partition(4).cut(
+        problem, [cc.Mesh.uniform(0.0, 1.0, 5), cc.Mesh.uniform(0.0, 9.0, 30)]
+    )
     assert [b.name for b in parts] == ["short", *(f"long, window {k}" for k in (1, 2, 3))]
 
 
@@ -111,23 +112,30 @@ def test_experiments_are_dealt_out_by_size():
     problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]), runs)
     parts = parts_of(cc.discretize(problem, mesh=4), 2)
     assert [b.name for b in parts] == ["of 10, of 60", "of 30, of 40"]
-    assert [b.share for b in parts] == [0.5, 0.5]
-    assert not any(b.links or b.own for b in parts)
+    assert [b.weight for b in parts] == [0.5, 0.5]
+    assert not any(b.shared_states or b.shared_parameters for b in parts)
 
 
 def test_neighbours_share_a_state_and_own_parameters():
     nlp = cc.discretize(offsets(runs=1), mesh=6)
     first, middle, last = parts_of(nlp, 3)
-    assert [(link.node, link.key) for link in first.links] == [(LAST, "run 1;1")]
-    assert [(link.node, link.key) for link in middle.links] == [
+    assert [(shared.node, shared.key) for shared in first.shared_states] == [(LAST, "run 1;1")]
+    assert [(shared.node, shared.key) for shared in middle.shared_states] == [
         (FIRST, "run 1;1"),
         (LAST, "run 1;2"),
     ]
-    assert [(link.node, link.key) for link in last.links] == [(FIRST, "run 1;2")]
-    assert first.own == middle.own == last.own == ((0, "run 1"),)
+    assert [(shared.node, shared.key) for shared in last.shared_states] == [(FIRST, "run 1;2")]
+    assert (
+        first.shared_parameters
+        == middle.shared_parameters
+        == last.shared_parameters
+        == ((0, "run 1"),)
+    )
     free = parts_of(nlp, 3, 0.0, "free")
-    assert not any(batch.links for batch in free)
-    assert all(batch.own for batch in free)  # offsets are the experiment's, whatever the boundary
+    assert not any(batch.shared_states for batch in free)
+    assert all(
+        batch.shared_parameters for batch in free
+    )  # offsets are the experiment's, whatever the boundary
 
 
 def test_only_the_first_window_knows_the_initial_state():
@@ -137,14 +145,14 @@ def test_only_the_first_window_knows_the_initial_state():
     problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [-x.x]), data)
     parts = parts_of(cc.discretize(problem, mesh=6), 2)
     assert [dict(b.problem.experiments[0].initial) != {} for b in parts] == [True, False]
-    fixed = [Subproblem(b, Settings(cc.scheme("radau"))).nlp for b in parts]
+    fixed = [Subproblem(b, FitSettings()).nlp for b in parts]
     assert [(n.lower == n.upper).sum() for n in fixed] == [1, 0]
 
 
 def test_a_measurement_where_windows_meet_belongs_to_the_one_that_ends_there():
     data = cc.Experiment(np.linspace(0.0, 4.0, 9), np.arange(9.0), ("x",), name="run")
     problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [1.0 + 0.0 * x.x]), data)
-    first, second = cut(problem, [cc.Mesh.uniform(0.0, 4.0, 4)], 2)
+    first, second = cc.Partition(2).cut(problem, [cc.Mesh.uniform(0.0, 4.0, 4)])
     assert first.problem.experiments[0].times[-1] == 2.0
     assert second.problem.experiments[0].times[0] == 2.5
     assert (second.problem.experiments[0].start, second.meshes[0].start) == (2.0, 2.0)
@@ -158,7 +166,7 @@ def test_a_batch_without_a_measured_column_leaves_it_out():
     parts = parts_of(cc.discretize(problem, mesh=4), [["both"], ["one"]])
     assert [b.problem.outputs for b in parts] == [("x", "v"), ("x",)]
     assert all(b.problem.states == ("x", "v") for b in parts)
-    assert sum(b.share for b in parts) == pytest.approx(1.0)
+    assert sum(b.weight for b in parts) == pytest.approx(1.0)
 
 
 def test_equal_windows_have_equal_structure_where_time_does_not_matter():
@@ -168,7 +176,7 @@ def test_equal_windows_have_equal_structure_where_time_does_not_matter():
     timed = cc.Problem(cc.NeuralODE(cc.MLP((2, 2, 1)), time=True), data)
     for problem, kinds in ((still, 2), (timed, 4)):  # the first window holds t = 0 too
         nlp = cc.discretize(problem, mesh=24)
-        settings = Settings(nlp.scheme)
+        settings = FitSettings(scheme=nlp.scheme)
         parts = parts_of(nlp, 4)
         assert len({structure(b, settings) for b in parts}) == kinds
         assert from_zero(parts[2])[1][0].start == (0.0 if problem is still else 6.0)
@@ -198,10 +206,10 @@ def test_windows_without_data_are_refused():
     data = cc.Experiment(t, np.ones(51), ("x",), name="run")
     problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]), data)
     with pytest.raises(cc.InputError, match="too unevenly spread for 6 windows"):
-        cut(problem, [cc.Mesh.uniform(0.0, 10.0, 40)], 6)
+        cc.Partition(6).cut(problem, [cc.Mesh.uniform(0.0, 10.0, 40)])
     sparse = replace(data, times=np.array([0.0, 1.0, 2.0, 5.0, 10.0]), values=np.ones(5))
     with pytest.raises(cc.InputError, match="fewer than 2 times with a finite value"):
-        cut(replace(problem, experiments=sparse), [cc.Mesh.uniform(0.0, 10.0, 40)], 3)
+        cc.Partition(3).cut(replace(problem, experiments=sparse), [cc.Mesh.uniform(0.0, 10.0, 40)])
 
 
 def test_an_output_that_no_window_can_do_without():

@@ -1,9 +1,9 @@
-"""Batches: a problem cut by experiments, or along time into windows of whole elements.
+"""Partitions: a problem cut by experiments, or along time into windows of whole elements.
 
 Windows follow the mesh of the whole problem, so their NLPs are parts of its NLP: the same
 elements, the same rows, the same measurements.  What two windows of one experiment have in common
 beyond the network is the state where they meet, and the experiment's own parameters; with
-``boundary="shared"`` these are consensus entries too, and the sum of the batches *is* the whole
+``boundary="shared"`` these are consensus variables too, and the sum of the batches *is* the whole
 problem.  With ``boundary="free"`` the states where windows meet are left to each window.
 """
 
@@ -23,20 +23,21 @@ from ..model.problem import Problem
 from ..numerics.mesh import Mesh
 
 Array = NDArray[np.float64]
+Groups = Sequence[Sequence[str]]
 BOUNDARIES = ("shared", "free")
 FIRST, LAST = 0, -1
 
 
 @dataclass(frozen=True)
-class Link:
-    """States of a batch's experiment, at its ``FIRST`` or ``LAST`` node, that are consensus entries."""
+class SharedState:
+    """The state of a batch's experiment at its ``FIRST`` or ``LAST`` node, a consensus variable."""
 
     experiment: int
     node: int
     key: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Batch:
     """A part of the data with all that is needed to write its NLP; it can be pickled.
 
@@ -44,20 +45,73 @@ class Batch:
     ----------
     name : for reports.
     problem : the part, without regularisation (that is the consensus step's), truth and tests.
-    meshes : one an experiment.
-    share : its part of all measurements, by which its mean squared misfit counts.
-    links : states shared with neighbours.
-    own : experiments (by number) whose own parameters are shared between windows, and their keys.
-    places : per experiment, the whole problem's experiment and its first element in this batch.
+    meshes : one per experiment.
+    weight : its part of all measurements, by which its mean squared misfit counts.
+    shared_states : states in common with neighbours.
+    shared_parameters : experiments (by number) that were cut into windows, which have the experiment's
+        own parameters in common, and their names.
+    origins : per experiment, the whole problem's experiment and its first element in this batch.
     """
 
     name: str
     problem: Problem
     meshes: tuple[Mesh, ...]
-    share: float
-    links: tuple[Link, ...] = ()
-    own: tuple[tuple[int, str], ...] = ()
-    places: tuple[tuple[int, int], ...] = ()
+    weight: float
+    shared_states: tuple[SharedState, ...] = ()
+    shared_parameters: tuple[tuple[int, str], ...] = ()
+    origins: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Partition:
+    """How a problem is cut into batches.
+
+    Parameters
+    ----------
+    batches : how many (whole experiments where there are enough of them, else windows in time), or
+        names of experiments, one group per batch.
+    overlap : part of a window by which it reaches into both neighbours; measurements that several
+        windows see count in equal parts.  Only for free boundaries.
+    boundary : ``shared`` (neighbours agree on the state where they meet) or ``free``.
+
+    Raises
+    ------
+    InputError
+        No batches, an overlap that is negative or of shared boundaries, an unknown boundary.
+    """
+
+    batches: int | Groups = 2
+    overlap: float = 0.0
+    boundary: str = "shared"
+
+    def __post_init__(self) -> None:
+        if self.boundary not in BOUNDARIES:
+            raise InputError(
+                f"unknown boundary {self.boundary!r}; choose from {', '.join(BOUNDARIES)}."
+            )
+        if not 0.0 <= self.overlap <= 1.0:
+            raise InputError(f"the overlap is a part of a window, from 0 to 1, not {self.overlap}.")
+        if self.overlap and self.boundary == "shared":
+            raise InputError("windows either overlap or share their boundary; add boundary='free'.")
+        if isinstance(self.batches, int) and self.batches < 1:
+            raise InputError(f"the number of batches must be at least 1, not {self.batches}.")
+
+    def cut(self, problem: Problem, meshes: Sequence[Mesh]) -> tuple[Batch, ...]:
+        """Cut a problem whose experiments have these meshes.
+
+        Raises
+        ------
+        InputError
+            More batches than elements or measurements allow, unknown or repeated experiments.
+        """
+        if not isinstance(self.batches, int):
+            groups = _named_groups(problem, meshes, self.batches)
+        elif self.batches <= len(problem.experiments):
+            groups = _balanced_groups(problem, meshes, self.batches)
+        else:
+            groups = [[w] for w in _windows(problem, meshes, self.batches, self.overlap)]
+        counts = _multiplicity(problem, groups)
+        return tuple(_batch(problem, group, counts, self.boundary) for group in groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,50 +124,6 @@ class _Window:
     of: int = 1
 
 
-def cut(
-    problem: Problem,
-    meshes: Sequence[Mesh],
-    batches: int | Sequence[Sequence[str]] = 2,
-    overlap: float = 0.0,
-    boundary: str = "shared",
-) -> tuple[Batch, ...]:
-    """Cut a problem into batches.
-
-    Parameters
-    ----------
-    problem : whose experiments are distributed, or cut into windows where there are fewer of them
-        than batches.
-    meshes : of the whole problem, one an experiment.
-    batches : how many, or names of experiments, one group a batch.
-    overlap : part of a window by which it reaches into both neighbours; measurements that several
-        windows see count in equal parts.  Only for free boundaries.
-    boundary : ``shared`` (neighbours agree on the state where they meet) or ``free``.
-
-    Raises
-    ------
-    InputError
-        More batches than elements or measurements allow, unknown or repeated experiments, an
-        overlap that is negative or of shared boundaries, an unknown boundary.
-    """
-    if boundary not in BOUNDARIES:
-        raise InputError(f"unknown boundary {boundary!r}; choose from {', '.join(BOUNDARIES)}.")
-    if not 0.0 <= overlap <= 1.0:
-        raise InputError(f"the overlap is a part of a window, from 0 to 1, not {overlap}.")
-    if overlap and boundary == "shared":
-        raise InputError("windows either overlap or share their boundary; add boundary='free'.")
-    if not isinstance(batches, int):
-        groups = _named_groups(problem, meshes, batches)
-    elif batches < 1:
-        raise InputError(f"the number of batches must be at least 1, not {batches}.")
-    elif batches <= len(problem.experiments):
-        groups = _balanced_groups(problem, meshes, batches)
-    else:
-        windows = _windows(problem, meshes, batches, overlap)
-        groups = [[window] for window in windows]
-    counts = _multiplicity(problem, groups)
-    return tuple(_batch(problem, group, counts, boundary) for group in groups)
-
-
 def measurements(experiment: Experiment) -> int:
     """Number of finite measurements that count."""
     finite = np.isfinite(experiment.values)
@@ -122,9 +132,7 @@ def measurements(experiment: Experiment) -> int:
     return int(finite.sum())
 
 
-def _named_groups(
-    problem: Problem, meshes: Sequence[Mesh], names: Sequence[Sequence[str]]
-) -> list[list[_Window]]:
+def _named_groups(problem: Problem, meshes: Sequence[Mesh], names: Groups) -> list[list[_Window]]:
     known = {e.name: k for k, e in enumerate(problem.experiments)}
     flat = [name for group in names for name in group]
     for name in flat:
@@ -251,19 +259,25 @@ def _batch(
         truth=None,
         name=f"{problem.name}: {name}",
     )
-    share = part.n_measurements / problem.n_measurements
-    links, own = [], []
+    states, parameters = [], []
     has_own = any(q.per_experiment for q in problem.dynamics.parameters)
     for number, w in enumerate(group):
         label = problem.experiments[w.origin].name
         if boundary == "shared" and w.number > 0:
-            links.append(Link(number, FIRST, f"{label};{w.number}"))
+            states.append(SharedState(number, FIRST, f"{label};{w.number}"))
         if boundary == "shared" and w.number + 1 < w.of:
-            links.append(Link(number, LAST, f"{label};{w.number + 1}"))
+            states.append(SharedState(number, LAST, f"{label};{w.number + 1}"))
         if has_own and w.of > 1:
-            own.append((number, label))
-    meshes, places = tuple(w.mesh for w in group), tuple((w.origin, w.first) for w in group)
-    return Batch(name, part, meshes, share, tuple(links), tuple(own), places)
+            parameters.append((number, label))
+    return Batch(
+        name=name,
+        problem=part,
+        meshes=tuple(w.mesh for w in group),
+        weight=part.n_measurements / problem.n_measurements,
+        shared_states=tuple(states),
+        shared_parameters=tuple(parameters),
+        origins=tuple((w.origin, w.first) for w in group),
+    )
 
 
 def _joined(group: Sequence[_Window]) -> str:

@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 import collocode as cc
-from collocode.coordination.penalty import consensus_penalty
+from collocode.coordination.variables import consensus_regulariser
 from collocode.model.varying import Block, penalty_matrix
 
 PLAIN = penalty_matrix([Block(4, None)])
@@ -16,13 +16,13 @@ UNITS = np.array([1.0, 1.0, 0.25, 0.5])
 
 def test_plain_weights_keep_their_regulariser():
     for given in (cc.L1(0.1), cc.L2(0.1)):
-        assert consensus_penalty(given, PLAIN, np.ones(4)) is given
-        assert consensus_penalty(given, sparse.csr_matrix((0, 0)), np.empty(0)) is given
+        assert consensus_regulariser(given, PLAIN, np.ones(4)) is given
+        assert consensus_regulariser(given, sparse.csr_matrix((0, 0)), np.empty(0)) is given
 
 
 def test_the_integral_by_hand():
     # θ(t) = c₀ + c₁ t on [0, 3]: its mean square is c₀² + 3 c₀ c₁ + 3 c₁²
-    penalty = consensus_penalty(cc.L2(0.5), VARYING, np.ones(4))
+    penalty = consensus_regulariser(cc.L2(0.5), VARYING, np.ones(4))
     c = np.array([1.0, 0.0, 2.0, 0.0])
     assert penalty.value(c) == pytest.approx(0.5 * (1.0 + 6.0 + 12.0))
     assert penalty.strength == 0.5
@@ -31,7 +31,7 @@ def test_the_integral_by_hand():
 @pytest.mark.parametrize("given", [cc.L1(0.3), cc.L2(0.3)], ids=str)
 @pytest.mark.parametrize("matrix", [PLAIN, VARYING], ids=["plain", "varying"])
 def test_value_and_prox_are_those_of_the_weights_in_their_own_units(given, matrix):
-    penalty = consensus_penalty(given, matrix, UNITS)
+    penalty = consensus_regulariser(given, matrix, UNITS)
     v, step = np.array([1.0, -0.02, 0.6, 2.0]), 0.7
     if isinstance(given, cc.L1):
         own = lambda z: given.value(UNITS * z)  # noqa: E731

@@ -11,9 +11,9 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from ..errors import InputError, MissingDependency
+from ..errors import MissingDependency
 from .executors import WorkerError
-from .processes import undisturbed
+from .worker import isolated
 
 LOCAL = "local"
 _SOON = 1.0  # seconds after which to ask whether the worker that has a result is still there
@@ -22,7 +22,12 @@ _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _REACH, _PATIENCE = 8.0, 20.0  # seconds to wait for a first sign of life, and for any other answer
 
 
-class Link:
+def is_address(scheduler: str) -> bool:
+    """Whether it is ``local`` or looks like ``tcp://host:port``."""
+    return scheduler == LOCAL or _ADDRESS.fullmatch(scheduler) is not None
+
+
+class DaskClient:
     """A client, and with ``local`` the cluster that it is the only client of.
 
     Parameters
@@ -32,8 +37,6 @@ class Link:
 
     Raises
     ------
-    InputError
-        No address.
     MissingDependency
         ``distributed`` is not installed.
     WorkerError
@@ -41,10 +44,6 @@ class Link:
     """
 
     def __init__(self, scheduler: str, workers: int, on_done: Callable[[str], Any]) -> None:
-        if scheduler != LOCAL and not _ADDRESS.fullmatch(scheduler):
-            raise InputError(
-                f"the scheduler is 'local' or an address such as tcp://host:8786, not {scheduler!r}."
-            )
         try:
             import distributed
         except ImportError as error:
@@ -64,7 +63,7 @@ class Link:
     def _connected(self, scheduler: str, workers: int) -> Any:
         target: Any = scheduler
         if scheduler == LOCAL:
-            with undisturbed():
+            with isolated():
                 target = self._distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
