@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..files import Schema
 from ..model.experiment import Experiment, Initial
+from ..model.losses import describe_loss, described_loss
 from ..model.varying import describe_network, described_network
 from ..numerics.bases import basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
@@ -33,6 +34,7 @@ def save(solution: Solution, path: str | Path) -> None:
         path,
         {
             "name": solution.name,
+            "loss": describe_loss(solution.loss),
             "scheme": {
                 "name": scheme.name,
                 "degree": scheme.degree,
@@ -78,7 +80,15 @@ def _solution(tree: Mapping[str, Any]) -> Solution:
     if not trajectories:
         raise ValueError("there is no experiment")
     test = tuple(_experiment(entry) for entry in tree["test"])
-    return Solution(str(tree["name"]), _result(tree["result"]), model, scheme, trajectories, test)
+    return Solution(
+        name=str(tree["name"]),
+        result=_result(tree["result"]),
+        model=model,
+        scheme=scheme,
+        trajectories=trajectories,
+        test=test,
+        loss=described_loss(tree["loss"]),
+    )
 
 
 def _floats(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
