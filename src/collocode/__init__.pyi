@@ -80,9 +80,13 @@ from .model.experiment import Initial as Initial
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import weighted as weighted
-from .model.loss import L1 as L1
-from .model.loss import L2 as L2
-from .model.loss import LeastSquares as LeastSquares
+from .model.losses import L1 as L1
+from .model.losses import L2 as L2
+from .model.losses import Huber as Huber
+from .model.losses import LeastSquares as LeastSquares
+from .model.losses import Loss as Loss
+from .model.losses import PseudoHuber as PseudoHuber
+from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
 from .model.problem import Problem as Problem
 from .model.problem import Truth as Truth

@@ -2,16 +2,19 @@ r"""How far to trust a fit: covariance, intervals and bands from the reduced Hes
 
 At the solution the collocation rows tie the states to the degrees of freedom `d` (free initial
 states, parameters, weights): :math:`dx = Z\,dd`.  With the Jacobian :math:`J` of the outputs, the
-weights :math:`W` of the loss, the prior :math:`R` and the noise :math:`\Sigma`,
+weights :math:`W=w/(M\sigma^2)`, the prior :math:`R` and the loss ρ(r), by output,
 
-.. math:: H = Z^T J^T W J Z + R,\qquad
-          C = H^{-1}\,(Z^T J^T W \Sigma W J Z + \bar c R)\,H^{-1}
+.. math:: H = Z^T J^T W K J Z + R,\qquad
+          C = H^{-1}\,(Z^T J^T W \Sigma W J Z + \bar c R)\,H^{-1},\qquad
+          K = \tfrac12\overline{\rho''(r)},\quad \Sigma = \tfrac14\sigma^2\overline{\rho'(r)^2}
 
-is the covariance of `d`; it is :math:`(Z^TJ^T\Sigma^{-1}JZ)^{-1}` for weights in proportion to
-:math:`\Sigma^{-1}` and no prior.  Active bounds and path constraints are projected out.  Directions
+is the covariance of `d` (the sandwich; M-estimators).  For least squares K is one and Σ the noise's
+variance; it is :math:`(Z^TJ^T\Sigma^{-1}JZ)^{-1}` for weights in proportion to :math:`\Sigma^{-1}` and no
+prior.  Active bounds and path constraints are projected out.  Directions
 in which `H` has (nearly) no curvature are not identifiable; the parameters in them are named and
 get infinite intervals, not wrong ones.  Source: Bard, *Nonlinear Parameter Estimation*, 1974, ch. 7;
-Bock, *Randwertproblemmethoden*, 1987 (constrained Gauss-Newton covariance).
+Bock, *Randwertproblemmethoden*, 1987 (constrained Gauss-Newton covariance); Huber, *Robust
+Statistics*, 1981, ch. 7.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ class Uncertainty:
     ----------
     names : degrees of freedom, ``mu`` or ``y1[run;0.0]`` or ``nn.W1[0,0]``.
     values, covariance : (d,) and (d, d), in the data's units.
-    noise : standard deviation of the measurement noise by output, estimated from the residuals.
+    noise : standard deviation of the measurement noise by output, estimated from the residuals,
+        outliers included.
     freedom : residual degrees of freedom, samples minus effective parameters.
     not_identifiable : names that lie in a direction without curvature.
     at_bound : names held by an active bound (no variance is attributed to them).
@@ -153,7 +157,8 @@ def uncertainty(solution: Solution) -> Uncertainty:
     Raises
     ------
     InputError
-        The solution is not optimal, or was loaded without its NLP.
+        The solution is not optimal, or was loaded without its NLP; or nearly all
+        measurements are outliers to the loss.
 
     Examples
     --------
@@ -174,22 +179,32 @@ def uncertainty(solution: Solution) -> Uncertainty:
     free, dependent, bound = _parts(nlp, x)
     Z = _sensitivity(nlp, x, free, dependent)
     predicted, J = nlp.predictions(x)
-    W = nlp.parameters["weights"].ravel()
+    weights, sigmas = (nlp.parameters[name] for name in ("weights", "sigma"))
     prior = _prior_curvature(nlp)
-    residual = (predicted - nlp.parameters["measurements"]).ravel()
-    scatter = float(W @ residual**2) / max(1, int((W > 0.0).sum()) - len(free))
-    Z, coordinates = _project(nlp, x, Z, free, _spread(Z, np.asarray(J @ Z), W, prior, scatter))
+    used = weights.ravel() > 0.0
+    bent, pulls = _loss_moments(nlp, predicted)
+    W = (weights / sigmas**2).ravel()
+    WK = (weights / sigmas**2 * bent).ravel()
+    scatter = float((weights / sigmas**2 * pulls**2 / bent).sum()) / max(1, used.sum() - len(free))
+    Z, coordinates = _project(nlp, x, Z, free, _spread(Z, np.asarray(J @ Z), WK, prior, scatter))
     JZ = np.asarray(J @ Z)
     R = Z.T @ (prior @ Z)
-    H = JZ.T @ (W[:, None] * JZ) + R
+    H = JZ.T @ (WK[:, None] * JZ) + R
     values, vectors, singular = _spectrum(H)
     inverse = vectors[:, ~singular] @ np.diag(1.0 / values[~singular]) @ vectors[:, ~singular].T
-    effective = float(np.trace(inverse @ (JZ.T @ (W[:, None] * JZ))))
-    count = int((W > 0.0).sum())
-    sigma = _noise(nlp, predicted, W, effective)
-    variance = np.tile(np.array(list(sigma.values())) ** 2, len(predicted))
-    used = W > 0.0
-    prior_scale = float(np.mean(W[used] * variance[used]))
+    effective = float(np.trace(inverse @ (JZ.T @ (WK[:, None] * JZ))))
+    loss, near = nlp.problem.loss, float(bent.ravel()[used].sum())
+    if not loss.quadratic and near < 2.0 * effective:
+        raise InputError(
+            f"{loss!r} takes all but {near:.3g} of {used.sum()} measurements for outliers, too few for "
+            f"intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."
+        )
+    sigma, variance = (
+        _mean_squares(nlp, values, effective)
+        for values in (predicted - nlp.parameters["measurements"], pulls)
+    )
+    variance = np.tile(variance, len(predicted))
+    prior_scale = float(np.mean((W**2 * variance)[used] / WK[used]))
     G = JZ.T @ ((W**2 * variance)[:, None] * JZ) + prior_scale * R
     core = inverse @ G @ inverse
     names = tuple(nlp.column_names[j] for j in free)
@@ -199,8 +214,8 @@ def uncertainty(solution: Solution) -> Uncertainty:
         names=names,
         values=x[free],
         covariance=coordinates @ core @ coordinates.T,
-        noise=sigma,
-        freedom=float(count - effective),
+        noise=dict(zip(nlp.problem.outputs, np.sqrt(sigma).tolist(), strict=True)),
+        freedom=float(used.sum() - effective),
         not_identifiable=tuple(names[j] for j in lost),
         at_bound=tuple(nlp.column_names[j] for j in bound),
         _sensitivity=Z @ np.linalg.pinv(coordinates),
@@ -308,18 +323,23 @@ def _spectrum(H: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     return values, vectors / scale[:, None], singular
 
 
-def _noise(nlp: NLP, predicted: Array, W: Array, effective: float) -> dict[str, float]:
-    """Noise by output, from the residuals, lost freedom made good."""
-    problem = nlp.problem
-    residual = predicted - nlp.parameters["measurements"]
-    used = W.reshape(residual.shape) > 0.0
-    total = max(1, int(used.sum()))
-    keep = max(1e-3, 1.0 - effective / total)
-    noise = {}
-    for j, name in enumerate(problem.outputs):
-        chosen = residual[used[:, j], j]
-        noise[name] = float(np.sqrt(np.mean(chosen**2) / keep)) if len(chosen) else np.nan
-    return noise
+def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:
+    """½ ρ''(r), its mean by output in every row, and ½ σ ρ'(r): 1 and the residual for squares."""
+    y, sigma = nlp.parameters["measurements"], nlp.parameters["sigma"]
+    loss, used = nlp.problem.loss, nlp.parameters["weights"] > 0.0
+    bent = 0.5 * sigma**2 * loss.curvature(predicted, y, sigma)
+    mean = np.sum(bent * used, axis=0) / np.maximum(1, used.sum(axis=0))
+    pulls = 0.5 * sigma**2 * loss.slope(predicted, y, sigma)
+    return np.broadcast_to(np.maximum(mean, 1e-6), y.shape), pulls
+
+
+def _mean_squares(nlp: NLP, values: Array, effective: float) -> Array:
+    """(outputs,) mean of the squares by output, lost freedom made good; NaN where nothing counts."""
+    used = nlp.parameters["weights"] > 0.0
+    keep = max(1e-3, 1.0 - effective / max(1, int(used.sum())))
+    count = used.sum(axis=0)
+    sums = np.sum(np.where(used, values, 0.0) ** 2, axis=0)
+    return np.where(count > 0, sums / (np.maximum(count, 1) * keep), np.nan)
 
 
 def _root(covariance: Array) -> Array:

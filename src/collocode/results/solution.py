@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, listed
 from ..model.experiment import Experiment
+from ..model.losses import LeastSquares, Loss
 from ..model.problem import Truth
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
@@ -40,6 +41,7 @@ class Solution:
     scheme : the discretization scheme.
     trajectories : one an experiment.
     test : experiments that were not fitted.
+    loss : what the fit minimised, with the σ of every output.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     """
@@ -52,6 +54,7 @@ class Solution:
     test: tuple[Experiment, ...] = ()
     truth: Truth | None = None
     nlp: NLP | None = None
+    loss: Loss = LeastSquares()
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
@@ -81,6 +84,7 @@ class Solution:
             test=tuple(problem.test),
             truth=problem.truth,
             nlp=nlp,
+            loss=problem.loss.with_sigma(problem.sigma),
         )
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..files import Schema, Tree
 from ..model.experiment import Experiment, Initial
+from ..model.losses import Loss, describe_loss, described_loss
 from ..model.varying import describe_network, described_network
 from ..numerics.bases import basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
@@ -23,7 +24,7 @@ from .status import SolutionStatus, SolverResult, Termination
 
 Array = NDArray[np.float64]
 SOLUTION = Schema("solution", 1, "a solution")
-STORED = ("name", "result", "model", "scheme", "trajectories", "test")
+STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss")
 
 
 def solution_tree(
@@ -33,10 +34,12 @@ def solution_tree(
     scheme: Scheme,
     trajectories: Sequence[Trajectory],
     test: Sequence[Experiment],
+    loss: Loss,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
         "name": name,
+        "loss": describe_loss(loss),
         "scheme": {
             "name": scheme.name,
             "degree": scheme.degree,
@@ -74,6 +77,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "scheme": scheme,
         "trajectories": trajectories,
         "test": tuple(_experiment(entry) for entry in tree["test"]),
+        "loss": described_loss(tree["loss"]),
     }
 
 
