@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,9 @@ from ..files import plain
 from .folder import Folder, Writer
 from .words import formatted, spoken
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
-
 SCHEMA, VERSION = "collocode report", 2
 Row = Mapping[str, Any]
+Drawing = Any  # a matplotlib figure, which only the plots know
 Span = tuple[str, str]  # text and its tone: good, bad, warn, quiet, strong or none
 
 
