@@ -4,8 +4,8 @@
 plain values, JSON, Markdown, one HTML page, or a folder of files.
 """
 
-from .record import Asked, Column, Facts, Finding, Heading, Report, Severity, Table, Words
-from .report import report
+from .record import Column, Facts, Finding, Heading, Severity, Table, Words
+from .report import Asked, Report, report
 from .text import as_text
 
 __all__ = [
