@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..coordination.checkpoint import ADMM_CHECKPOINT
+from ..coordination.state import ADMM_CHECKPOINT
 from ..errors import InputError
 from ..results.status import Termination
 from .summary import counted

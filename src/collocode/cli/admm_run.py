@@ -11,14 +11,14 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from ..coordination.admm import ADMMResult, Callbacks, admm
-from ..coordination.checkpoint import Checkpoint
+from ..coordination.admm import ADMMResult, admm
 from ..coordination.cluster import DaskCluster
 from ..coordination.consensus import ADMMRules
+from ..coordination.coordinator import Callbacks
 from ..coordination.executors import Executor, InProcess
 from ..coordination.partition import Partition
 from ..coordination.pool import ProcessPool
-from ..coordination.state import Iteration
+from ..coordination.state import Checkpoint, Iteration
 from ..coordination.subproblem import FitSettings
 from ..errors import InputError
 from ..files import plain
