@@ -14,7 +14,7 @@ problem = layered.LayeredProblem(
 )
 
 found = cc.refine_layers(problem, max_layers=8, compare=True)
-print(f"chosen for validation: {'yes' if found.best.score > 0.95 else 'no'}, above 0.95")
+print(f"chosen by validation: accuracy {found.best.score:.2f}")
 for name, run in (("adaptive", found), ("uniform", found.uniform)):
     print(f"{name}: begins with {run.cycles[0].layers} layers, at most {run.cycles[-1].layers}")
 

@@ -62,8 +62,8 @@ from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .layered.growth.grow import grow as grow
 from .layered.growth.growth import Growth as Growth
-from .layered.growth.store import load_growth as load_growth
-from .layered.growth.store import save_growth as save_growth
+from .layered.growth.growth import load_growth as load_growth
+from .layered.growth.growth import save_growth as save_growth
 from .layered.growth.topological import TopologicalDerivative as TopologicalDerivative
 from .layered.growth.topological import topological_derivative as topological_derivative
 from .layered.refinement.estimate import LayerEstimate as LayerEstimate
@@ -109,6 +109,7 @@ from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork
+from .results.program_solution import ProgramSolution as ProgramSolution
 from .results.residuals import residuals as residuals
 from .results.residuals import whiteness as whiteness
 from .results.score import Score as Score
@@ -127,7 +128,9 @@ from .solvers.solve import make_solver as make_solver
 from .solvers.solve import solve as solve
 from .solvers.solve import solve_with as solve_with
 from .starts.strategies import start_from as start_from
+from .transcription.builder import ProgramBuilder as ProgramBuilder
 from .transcription.discretize import discretize as discretize
 from .transcription.nlp import NLP as NLP
+from .transcription.program import Program as Program
 
 __version__: str

@@ -7,6 +7,7 @@ honest status (see `collocode.results.status`).
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -38,3 +39,24 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     if len(known) <= most:
         return ", ".join(known) or "none"
     return f"{', '.join(known[:most])} and {len(known) - most} more"
+
+
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse what is none of the choices, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        It is not.
+
+    Examples
+    --------
+    >>> check_choice("colour", "gren", ["red", "green"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: unknown colour 'gren'; did you mean 'green'?
+    """
+    known = list(choices)
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+        raise InputError(f"unknown {what} {value!r}; {hint}")

@@ -401,12 +401,3 @@ def test_texts_of_goals():
         "a at 2",
         "integral of a",
     ]
-
-
-def test_the_estimate_costs_little():
-    """A tenth of the fit at most; the least of three, as the machine may be busy."""
-    from tests.problems import van_der_pol_neural
-
-    solution = cc.fit(van_der_pol_neural(sizes=(2, 16, 2)), mesh=80)
-    cost = min(cc.estimate_error(solution).seconds for _ in range(3))
-    assert cost < 0.1 * solution.result.timings["total"]

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from collocode.cli.main import app
 from collocode.coordination.state import Iteration
 from collocode.coordination.subproblem import BatchResult
 from tests.cli.small_models import DECAY, NETWORK
+from tests.waiting import HANGS, until
 
 WAVE = '''
 """An oscillator learnt from one period."""
@@ -159,12 +159,9 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
         text=True,
         env={**os.environ, "COLUMNS": "80"},
     )
-    patience = time.monotonic() + 60.0
-    while not (out / "checkpoint.npz").exists() and time.monotonic() < patience:
-        time.sleep(0.05)
-    time.sleep(0.3)
+    until((out / "checkpoint.npz").exists)
     run.send_signal(signal.SIGINT)
-    stdout, stderr = run.communicate(timeout=60)
+    stdout, stderr = run.communicate(timeout=HANGS)
     assert run.returncode == 130, stderr
     assert "interrupted:" in stdout
     assert "Mean squared errors" in stdout

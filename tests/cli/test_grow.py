@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from collocode.cli.main import app
 from collocode.layered import load_training
-from collocode.layered.growth.store import load_growth
+from collocode.layered.growth.growth import load_growth
 from tests.cli.small_models import DECAY
 
 MODEL = '''"""Curve: how deep?"""

@@ -1,8 +1,6 @@
 """``collocode multistart``: the table of seeds, the best one, every error."""
 
 import json
-import signal
-import threading
 
 import pandas as pd
 import pytest
@@ -11,6 +9,7 @@ from typer.testing import CliRunner
 import collocode as cc
 from collocode.cli.main import app
 from tests.cli.small_models import DECAY, NETWORK
+from tests.waiting import press_ctrl_c
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +83,9 @@ def test_none_converges(models):
     assert "not solved: iteration limit" in answer.stderr
 
 
-def test_ctrl_c_shows_what_there_is(models, tmp_path):
-    model = tmp_path / "model.py"
-    model.write_text(NETWORK)
-    main = threading.main_thread().ident
-
-    def press():
-        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            pass
-        signal.pthread_kill(main, signal.SIGINT)
-
-    threading.Thread(target=press, daemon=True).start()
-    answer = run(
-        *("multistart", model, "--seeds", 3, "--elements", 200, "--set", "hidden=20"),
-        *("--start", "interpolate"),
-    )
+def test_ctrl_c_shows_what_there_is(models, monkeypatch):
+    press_ctrl_c(monkeypatch, 3)
+    answer = run("multistart", models / "network.py", "--seeds", 3, "--start", "interpolate")
     assert answer.exit_code == 130, answer.output
     assert "Multistart from 1 seed" in answer.stdout
     assert "not solved: interrupted" in answer.stderr

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
+from tests.waiting import HANGS
 
-MODELS = Path(__file__).parents[2] / "models"
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "models"
 MU, VDP = str(MODELS / "van_der_pol_mu.py"), str(MODELS / "van_der_pol.py")
 DAMPED, HARMONIC = str(MODELS / "damped_oscillator.py"), str(MODELS / "harmonic_oscillator.py")
 
@@ -200,21 +202,16 @@ def test_help_of_a_missing_model():
 
 
 INTERRUPTED = '''
-import importlib.util, os, signal, threading, time
+import importlib.util, pytest
+from tests.waiting import press_ctrl_c
 spec = importlib.util.spec_from_file_location("vdp", {vdp!r})
 vdp = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(vdp)
 
-def press():
-    while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        time.sleep(0.01)  # until the solver runs
-    time.sleep(0.3)
-    os.kill(os.getpid(), signal.SIGINT)
-
 def problem():
-    """Press Ctrl-C as soon as the solver runs."""
-    threading.Thread(target=press, daemon=True).start()
-    return vdp.problem(hidden=48)
+    """Press Ctrl-C in the third iteration of the solver."""
+    press_ctrl_c(pytest.MonkeyPatch(), 3)
+    return vdp.problem(hidden=4)
 '''
 
 
@@ -223,13 +220,14 @@ def test_ctrl_c_saves_the_best_iterate(tmp_path):
     model, out = tmp_path / "interrupted.py", tmp_path / "out"
     model.write_text(INTERRUPTED.format(vdp=VDP))
     command = [sys.executable, "-m", "collocode.cli", "solve", str(model), "--no-plots"]
-    command += ["--out", str(out), "--elements", "300", "--start", "interpolate"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command += ["--out", str(out), "--elements", "20", "--start", "interpolate"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, cwd=ROOT)
     assert answer.returncode == 130, answer.stderr
     assert "Traceback" not in answer.stderr
     assert "not solved: interrupted" in answer.stderr
     report = json.loads((out / "report.json").read_text())
     assert report["result"]["termination"] == "interrupted"
+    assert 3 <= report["result"]["iterations"] <= 5
     assert cc.load(out / "solution.npz").result.termination is cc.Termination.INTERRUPTED
 
 

@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -17,6 +15,7 @@ from collocode.cli.progress import counted_progress
 from collocode.identify import sweep as library
 from collocode.solvers.protocol import Progress
 from tests.cli.small_models import DECAY, NETWORK
+from tests.waiting import press_ctrl_c
 
 
 @pytest.fixture(scope="module")
@@ -125,41 +124,12 @@ def test_an_interruption_without_a_folder(models, monkeypatch):
     assert "interrupted after 1 of 3 values; with --out a sweep can be resumed" in answer.stderr
 
 
-CTRL_C = """
-import os, signal, threading, time
-
-def press():
-    while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        time.sleep(0.001)  # until the solver runs
-    os.kill(os.getpid(), signal.SIGINT)
-
-made = problem
-
-def problem(hidden: int = 2):
-    if hidden == 20:
-        threading.Thread(target=press, daemon=True).start()
-    return made(hidden)
-"""
-
-
-def test_ctrl_c_while_the_solver_runs(tmp_path):
-    """In a process of its own; the value that was interrupted does not count."""
-    model, out = tmp_path / "model.py", tmp_path / "out"
-    model.write_text(NETWORK + CTRL_C)
-    command = [
-        sys.executable,
-        "-m",
-        "collocode.cli",
-        "sweep",
-        str(model),
-        "--over",
-        "hidden=1,20,3",
-    ]
-    command += ["--elements", "150", "--start", "interpolate", "--out", str(out)]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert answer.returncode == 130, answer.stderr
-    assert "Traceback" not in answer.stderr
-    assert list(json.loads((out / "sweep.json").read_text())["content"]["rows"]) == ["1"]
+def test_ctrl_c_while_the_solver_runs(models, tmp_path, monkeypatch):
+    """The value that was interrupted does not count."""
+    press_ctrl_c(monkeypatch, 3, solve=2)
+    answer = sweep(models / "network.py", "--over", "hidden=1,2,3", "--out", tmp_path)
+    assert answer.exit_code == 130, answer.output
+    assert list(json.loads((tmp_path / "sweep.json").read_text())["content"]["rows"]) == ["1"]
 
 
 def test_the_regularisation_of_a_model_without_such_a_setting(models, tmp_path):

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +160,7 @@ class Case:
 def environment(**more: str) -> dict[str, str]:
     """Variables of a process that is to import these tests and what they test."""
     path = os.pathsep.join([os.getcwd(), *sys.path])
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **more}
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def at(iteration: int, do: Callable[[], Any]) -> Callable[[Any], None]:
@@ -172,11 +171,3 @@ def at(iteration: int, do: Callable[[], Any]) -> Callable[[Any], None]:
             do()
 
     return look
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -16,6 +16,7 @@ import collocode as cc
 from collocode.coordination.executors import InProcess
 from collocode.coordination.state import table
 from collocode.results.status import Termination
+from tests.waiting import HANGS
 
 from .faulty import Case, environment, oscillators
 from .problems import admm
@@ -184,7 +185,7 @@ def test_a_killed_program_is_resumed_to_the_last_bit(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(path)],
         env=environment(),
-        timeout=60,
+        timeout=HANGS,
     )
     assert run.returncode == -signal.SIGKILL
     how = {"mesh": 8, "iterations": 5}

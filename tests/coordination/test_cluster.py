@@ -6,7 +6,6 @@ import logging
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ import pytest
 import collocode as cc
 from collocode.coordination.executors import InProcess, WorkerError, balanced
 from collocode.results.status import Termination
+from tests.waiting import HANGS, until
 
-from .faulty import at, environment, until
+from .faulty import at, environment
 
 pytest.importorskip("distributed")
 
@@ -57,14 +57,24 @@ def dask(tmp_path_factory):
     processes.close()
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """Wait for a few seconds where the product waits for ten or twenty."""
+def wait_for(monkeypatch, reach, patience, alone):
+    """Set how many seconds the product waits before it gives up."""
     link = importlib.import_module("collocode.coordination.dask_client")
-    assert link._REACH <= 10.0
-    monkeypatch.setattr(link, "_REACH", 2.0)
-    monkeypatch.setattr(link, "_PATIENCE", 4.0)
-    monkeypatch.setattr(importlib.import_module("collocode.coordination.cluster"), "_ALONE", 1.0)
+    monkeypatch.setattr(link, "_REACH", reach)
+    monkeypatch.setattr(link, "_PATIENCE", patience)
+    monkeypatch.setattr(importlib.import_module("collocode.coordination.cluster"), "_ALONE", alone)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """However busy the machine is, nobody who is alive is taken for dead."""
+    wait_for(monkeypatch, HANGS, HANGS, HANGS)
+
+
+@pytest.fixture
+def give_up(monkeypatch):
+    """From the call on, do not wait long for what is dead."""
+    return lambda: wait_for(monkeypatch, 2.0, 4.0, 1.0)
 
 
 @pytest.fixture
@@ -129,9 +139,13 @@ def test_a_killed_worker_costs_nothing_but_time(case, cluster, dask, undisturbed
     assert len(set(cluster._place.values())) == 2
 
 
-def test_a_scheduler_that_hangs_ends_the_run(case, dask, impatient, capfd):
+def test_a_scheduler_that_hangs_ends_the_run(case, dask, give_up, capfd):
     session = case.open(cc.DaskCluster(dask.address))
-    hang = lambda: dask.scheduler.send_signal(signal.SIGSTOP)  # noqa: E731
+
+    def hang():
+        dask.scheduler.send_signal(signal.SIGSTOP)
+        give_up()
+
     try:
         found = case.outcome(session, on_iteration=at(2, hang))
         session.close()
@@ -144,12 +158,16 @@ def test_a_scheduler_that_hangs_ends_the_run(case, dask, impatient, capfd):
 
 
 def test_a_lost_scheduler_ends_the_run_and_it_can_be_resumed(
-    case, dask, impatient, undisturbed, tmp_path, capfd
+    case, dask, give_up, undisturbed, tmp_path, capfd
 ):
     cluster = case.open(cc.DaskCluster(dask.address))
     file = case.checkpoint(tmp_path / "run.npz")
-    began = time.monotonic()
-    found = case.outcome(cluster, save=file.write, on_iteration=at(2, dask.scheduler.kill))
+
+    def kill():
+        dask.scheduler.kill()
+        give_up()
+
+    found = case.outcome(cluster, save=file.write, on_iteration=at(2, kill))
     assert found.termination is Termination.ERROR
     assert found.state.iteration == 2
     assert dask.address in found.message
@@ -157,14 +175,14 @@ def test_a_lost_scheduler_ends_the_run_and_it_can_be_resumed(
         "The checkpoint holds the last complete iteration; resume goes on from it."
     )
     cluster.close()
-    assert time.monotonic() - began < 120.0  # it does not hang
     assert capfd.readouterr() == ("", "")
 
     again = case.run(case.open(InProcess()), state=file.read(case.first))[0]
     same(again, undisturbed)
 
 
-def test_a_cluster_without_workers_says_so(case, tmp_path, impatient):
+def test_a_cluster_without_workers_says_so(case, tmp_path, monkeypatch):
+    wait_for(monkeypatch, HANGS, HANGS, 1.0)
     processes = Processes(tmp_path)
     try:
         with pytest.raises(WorkerError, match=f"{processes.address} has no workers; start some"):
@@ -173,11 +191,10 @@ def test_a_cluster_without_workers_says_so(case, tmp_path, impatient):
         processes.close()
 
 
-def test_a_wrong_address_is_named(case, impatient):
-    began = time.monotonic()
+def test_a_wrong_address_is_named(case, give_up):
+    give_up()
     with pytest.raises(WorkerError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:1'"):
         case.open(cc.DaskCluster("tcp://127.0.0.1:1"))
-    assert time.monotonic() - began < 60.0  # it does not hang
     with pytest.raises(cc.InputError, match="not 'nowhere'"):
         case.open(cc.DaskCluster("nowhere"))
 

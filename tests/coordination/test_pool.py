@@ -13,8 +13,9 @@ import pytest
 from collocode.coordination.executors import Stopped
 from collocode.coordination.pool import ProcessPool
 from collocode.results.status import Termination
+from tests.waiting import HANGS, until
 
-from .faulty import at, environment, until
+from .faulty import at, environment
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,12 @@ def gone(pid):
         return True
 
 
+def both(note):
+    """The two processes that are noted, or nothing while they are not."""
+    pids = note.read_text().split() if note.exists() else []
+    return pids if len(pids) == 2 else []
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_orphans_whatever_ends_the_coordinator(tmp_path, how):
     note = tmp_path / "pids"
@@ -151,12 +158,11 @@ def test_no_orphans_whatever_ends_the_coordinator(tmp_path, how):
         start_new_session=True,
         env=environment(),
     )
-    until(lambda: note.exists() and len(note.read_text().split()) == 2)
-    children = [int(pid) for pid in note.read_text().split()]
+    children = [int(pid) for pid in until(lambda: both(note))]
     os.killpg(run.pid, how) if how is signal.SIGINT else os.kill(run.pid, how)
-    said, complained = run.communicate(timeout=20)
+    said, complained = run.communicate(timeout=HANGS)
     if how is signal.SIGINT:
         assert run.returncode == 0
         assert said.split() == ["once", "INTERRUPTED", "CONVERGED", "True"]
         assert complained == ""
-    until(lambda: all(gone(pid) for pid in children), 5.0)
+    until(lambda: all(gone(pid) for pid in children))

@@ -28,7 +28,6 @@ def test_an_unknown_batch_is_asked_for_and_then_known(case, worker):
     again = worker.run(task)
     assert isinstance(first, BatchResult)
     np.testing.assert_array_equal(first.values, again.values)
-    assert first.build_seconds > again.build_seconds
 
 
 def test_batches_of_equal_structure_share_one_solver(case, worker):

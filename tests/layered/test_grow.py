@@ -23,9 +23,12 @@ from collocode.layered import (
     train,
 )
 from collocode.layered.growth.grow import grow
-from collocode.layered.growth.grow_dwr import Residuals
-from collocode.layered.growth.indicators import RandomPlace, Sensitivity, Topological
-from collocode.layered.growth.store import load_growth, save_growth
+from collocode.layered.growth.growth import load_growth, save_growth
+from collocode.layered.growth.indicators import (
+    DualWeightedResiduals,
+    RandomPlace,
+    Topological,
+)
 
 SAMPLES, VALIDATION = spiral2d(120)
 
@@ -327,7 +330,7 @@ def test_networks_that_cannot_grow_are_refused_before_any_training():
     with pytest.raises(InputError, match="unknown start"):
         RandomPlace("zeros")
     with pytest.raises(InputError, match="unknown indicator"):
-        Residuals("errors")
+        DualWeightedResiduals("errors")
 
 
 def test_a_growth_of_something_else_is_not_resumed(tmp_path):
@@ -336,14 +339,3 @@ def test_a_growth_of_something_else_is_not_resumed(tmp_path):
         grow(problem("tanh"), resume=growth)
     with pytest.raises(InputError, match="either resume or start"):
         grow(problem(), resume=growth, freeze=("readout",))
-
-
-def test_scoring_costs_little():
-    """At the default number of iterations, on a problem large enough to measure."""
-    samples, validation = spiral2d(1500)
-    made = replace(problem(), samples=samples, validation=validation)
-    made = made.with_network(replace(made.network, width=8))
-    for indicator in (Topological(), Sensitivity()):
-        growth = grow(made, indicator, max_layers=4, stall=None)
-        share = sum(c.scoring_seconds for c in growth.cycles) / growth.training_seconds
-        assert share < 0.05

@@ -25,7 +25,7 @@ from collocode.layered.curvature import (
     features,
     penalty_matrix,
 )
-from collocode.layered.linearised import push, state_rows
+from collocode.layered.forward import push, state_rows
 from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 

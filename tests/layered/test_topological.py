@@ -22,8 +22,8 @@ from collocode.layered import (
     donut2d,
     train,
 )
-from collocode.layered.growth.insertable import activation_order
 from collocode.layered.growth.insertion import deeper, search_insertion
+from collocode.layered.growth.neurons import activation_order
 from collocode.layered.growth.topological import sensitivities, topological_derivative
 from collocode.model.activations import Activation
 

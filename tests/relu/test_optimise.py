@@ -22,6 +22,7 @@ from collocode.relu.local_search import local_search, region_optimum
 from collocode.relu.problem import OptimizationProblem
 from collocode.relu.pyomo_solvers import solver_named
 from collocode.relu.splitting import split_box
+from tests.waiting import HANGS
 
 from .nets import enumerated_maximum, random_network
 
@@ -171,10 +172,9 @@ def test_ctrl_c_returns_the_best_point():
             signal.raise_signal(signal.SIGINT)
 
     found = maximize(
-        network, [(-1.0, 1.0)] * 6, bounds="lp", time_limit=20.0, on_progress=interrupt
+        network, [(-1.0, 1.0)] * 6, bounds="lp", time_limit=HANGS, on_progress=interrupt
     )
     assert found.termination is Termination.INTERRUPTED
-    assert found.seconds < 15.0
     assert network(found.x)[0] == found.value <= found.bound
 
 

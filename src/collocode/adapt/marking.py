@@ -6,14 +6,13 @@ of them an action per element, within a budget.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 
 Index = NDArray[np.intp]
 RULES = ("dorfler", "maximum", "fixed", "uniform")
@@ -67,10 +66,7 @@ class Marking:
     number: int = 1
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            near = difflib.get_close_matches(str(self.rule), RULES, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(RULES)}."
-            raise InputError(f"unknown marking {self.rule!r}; {hint}")
+        check_choice("marking", self.rule, RULES)
         if not 0.0 < self.theta <= 1.0:
             raise InputError(f"theta must lie in (0, 1], not {self.theta}.")
         if self.number < 1:

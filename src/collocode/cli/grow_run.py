@@ -20,16 +20,15 @@ import collocode
 from ..errors import InputError
 from ..files import plain
 from ..layered.growth.grow import grow
-from ..layered.growth.grow_dwr import Residuals
-from ..layered.growth.growth import Growth, GrowthCycle
+from ..layered.growth.growth import Growth, GrowthCycle, load_growth, save_growth
 from ..layered.growth.indicators import (
+    DualWeightedResiduals,
     Indicator,
     RandomPlace,
     Sensitivity,
     Topological,
     indicator_of,
 )
-from ..layered.growth.store import load_growth, save_growth
 from ..layered.problem import LayeredProblem
 from ..layered.trainers.training import Step
 from ..results.status import Termination
@@ -69,7 +68,7 @@ class Wanted:
         own: dict[str, Callable[[], Indicator]] = {
             "sensitivity": lambda: Sensitivity(self.step),
             "random": lambda: RandomPlace(step=self.step),
-            "dwr": Residuals,
+            "dwr": DualWeightedResiduals,
         }
         return own[self.indicator]() if self.indicator in own else indicator_of(self.indicator)
 

@@ -20,10 +20,10 @@ import collocode
 from ..errors import InputError
 from ..files import plain
 from ..layered import Adam, LayeredProblem, Objective, Step, Training, train
-from ..layered.baseline import affine_errors
 from ..layered.continuous import ContinuousObjective
+from ..layered.depth import weight_basis
+from ..layered.parts import affine_errors
 from ..layered.trainers.run import Trainer
-from ..layered.weight_basis import weight_basis
 from ..numerics.bases import Basis
 from ..results.status import Termination
 from .folder import Folder, Writer

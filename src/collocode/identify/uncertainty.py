@@ -186,7 +186,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     prior_scale = float(np.mean(W[used] * variance[used]))
     G = JZ.T @ ((W**2 * variance)[:, None] * JZ) + prior_scale * R
     core = inverse @ G @ inverse
-    names = tuple(nlp.layout.column_names[j] for j in free)
+    names = tuple(nlp.column_names[j] for j in free)
     share = coordinates @ vectors[:, singular] if singular.any() else np.zeros((len(free), 0))
     lost = np.flatnonzero((np.abs(share) > 1e-3 * np.abs(share).max(initial=1e-300)).any(axis=1))
     return Uncertainty(
@@ -196,7 +196,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
         noise=sigma,
         freedom=float(count - effective),
         not_identifiable=tuple(names[j] for j in lost),
-        at_bound=tuple(nlp.layout.column_names[j] for j in bound),
+        at_bound=tuple(nlp.column_names[j] for j in bound),
         _sensitivity=Z @ np.linalg.pinv(coordinates),
         _solution=solution,
     )

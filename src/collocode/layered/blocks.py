@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import check_choice
 from ..model.activations import Activation, activation
 from .arithmetic import ROWS, Arithmetic, Factor
 
@@ -252,6 +252,5 @@ def block(name: str, activation: str = "tanh") -> Block:
     >>> block("residual", "swish")
     ResidualBlock(activation='swish')
     """
-    if name not in BLOCKS:
-        raise InputError(f"unknown block {name!r}; choose from {', '.join(BLOCKS)}.")
+    check_choice("block", name, BLOCKS)
     return BLOCKS[name](activation)

@@ -27,11 +27,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..numerics.mesh import Mesh
 from .blocks import HamiltonianBlock, RungeKuttaBlock
 from .continuous_jax import Flow
-from .forward import Pass, lifted, seeds_of
+from .forward import Evaluation, extend_cotangents, lifted
 from .network import LayeredNetwork
 from .objective import Objective
 
@@ -87,10 +87,7 @@ class ContinuousObjective(Objective):
         for name in ("rtol", "atol"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise InputError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}.")
-        if self.adjoint_method not in ADJOINTS:
-            raise InputError(
-                f"unknown adjoint {self.adjoint_method!r}; choose from {', '.join(ADJOINTS)}."
-            )
+        check_choice("adjoint", self.adjoint_method, ADJOINTS)
         assert self.flow is not None  # tells now what is not installed
 
     @classmethod
@@ -107,7 +104,7 @@ class ContinuousObjective(Objective):
         """The compiled solves, shared by all objectives of the same network."""
         return _flow(self.network, self.steps)
 
-    def evaluate(self, theta: ArrayLike) -> Pass:
+    def evaluate(self, theta: ArrayLike) -> Evaluation:
         """Solve for all samples and evaluate J; ``states`` has those at 0 and T."""
         weights = self.network.checked(theta)
         start = lifted(self.network, weights, self.samples.X)
@@ -119,11 +116,11 @@ class ContinuousObjective(Objective):
             return replace(self.finish(weights, np.stack([start, start])), value=np.inf)
         return self.finish(weights, np.stack([start, end]))
 
-    def backpropagate(self, done: Pass) -> Array:
+    def backpropagate(self, done: Evaluation) -> Array:
         """(n_weights,) gradient of J by the chosen adjoint."""
         network, theta = self.network, done.theta
         slope = self.loss.gradient(done.outputs, self.targets)
-        end = seeds_of(network, slope @ network.readout(theta)[0])
+        end = extend_cotangents(network, slope @ network.readout(theta)[0])
         start, by_coefficients = self._pull(theta, done.states, end)
         final = done.states[-1][:, : network.width]
         parts = [by_coefficients.ravel(), (slope.T @ final).ravel(order="F"), slope.sum(axis=0)]
@@ -138,7 +135,7 @@ class ContinuousObjective(Objective):
         """(2, S, state_size) costates p(0) and p(T) of every sample (1/S included)."""
         done = self.evaluate(theta)
         slope = self.loss.gradient(done.outputs, self.targets)
-        end = seeds_of(self.network, slope @ self.network.readout(done.theta)[0])
+        end = extend_cotangents(self.network, slope @ self.network.readout(done.theta)[0])
         return np.stack([self._pull(done.theta, done.states, end)[0], end])
 
     def _pull(self, theta: Array, states: Array, end: Array) -> tuple[Array, Array]:

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .forward import Pass
-from .linearised import chunks, pull_outputs, pull_states, push, push_states, state_rows
+from .forward import Evaluation, chunks, pull_outputs, pull_states, push, push_states, state_rows
 from .objective import Objective
 
 Array = NDArray[np.float64]
@@ -32,7 +31,7 @@ class Curvature:
     done : an evaluation of it: where the matrix is taken.
     """
 
-    def __init__(self, objective: Objective, done: Pass) -> None:
+    def __init__(self, objective: Objective, done: Evaluation) -> None:
         self.objective, self.done = objective, done
         self.network = objective.network
 
@@ -72,7 +71,7 @@ class ProjectedCurvature(Curvature):
     done : an evaluation with the best read-out, see `best_readout`.
     """
 
-    def __init__(self, objective: Objective, done: Pass) -> None:
+    def __init__(self, objective: Objective, done: Evaluation) -> None:
         super().__init__(objective, done)
         W, _ = self.network.readout(done.theta)
         width = self.network.width

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, MissingDependency, check_choice
 from .samples import Samples
 
 Array = NDArray[np.float64]
@@ -108,8 +108,7 @@ def dataset(name: str, seed: int = 0) -> Pair:
     MissingDependency
         A real data set without scikit-learn.
     """
-    if name not in DATASETS:
-        raise InputError(f"unknown data set {name!r}; choose from {', '.join(DATASETS)}.")
+    check_choice("data set", name, DATASETS)
     return DATASETS[name](seed=seed)
 
 

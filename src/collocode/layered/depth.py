@@ -1,4 +1,4 @@
-"""More layers: bisected ones keep the function of time, inserted ones bring weights of their own."""
+"""Depth as time: bisected layers keep the weights' functions of it, inserted ones bring their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..numerics.bases import PiecewiseConstant
+from ..numerics.bases import Basis, PiecewiseConstant, basis
 from ..numerics.mesh import Mesh
 from .network import LayeredNetwork
 
@@ -107,3 +107,28 @@ def one_each(network: LayeredNetwork) -> bool:
         and basis.size == network.layers
         and bool(np.allclose(basis.points, points, rtol=0.0, atol=1e-9 * (points[-1] - points[0])))
     )
+
+
+def weight_basis(name: str, order: int, mesh: Mesh) -> Basis:
+    """Return a basis of functions on the interval of the layers.
+
+    Parameters
+    ----------
+    name : one of `collocode.basis_names`; ``layers`` is one weight a layer; the knots of ``bspline`` are
+        equally spaced, half as many pieces as there are layers, or fewer where the degree is high.
+    order : degree, or number of harmonics.
+    mesh : the layers.
+
+    Raises
+    ------
+    InputError
+        Unknown name, an order that no basis has.
+
+    Examples
+    --------
+    >>> weight_basis("bspline", 3, Mesh.uniform(0.0, 2.0, 12)).size
+    9
+    """
+    pieces = max(1, min(mesh.elements // 2, mesh.elements - int(order)))
+    points = mesh if str(name).lower() == "layers" else None
+    return basis(name, order, (mesh.start, mesh.end), pieces, points)

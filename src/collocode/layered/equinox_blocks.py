@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, MissingDependency, check_choice
 from ..model.activations import activation, jax_operations
 
 try:
@@ -169,8 +169,7 @@ def new_block(network: StreamNetwork, kind: str, weights: Any = None) -> Block:
     InputError
         Unknown kind.
     """
-    if kind not in KINDS:
-        raise InputError(f"unknown block {kind!r}; choose from {', '.join(KINDS)}.")
+    check_choice("block", kind, KINDS)
     d = network.E.shape[0]
     count = 9 * d if kind == "convolution" else d
     table = np.zeros((d, count + 1)) if weights is None else np.asarray(weights)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..numerics.bases import Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from .blocks import Block, ResidualBlock, block
@@ -76,8 +76,7 @@ class LayeredNetwork:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise InputError(f"{name} must be a positive integer, not {value!r}.")
-        if self.lift not in LIFTS:
-            raise InputError(f"unknown lift {self.lift!r}; choose from {', '.join(LIFTS)}.")
+        check_choice("lift", self.lift, LIFTS)
         if self.lift == "none" and self.inputs != self.width:
             raise InputError(
                 f"without a lift the width must be the number of inputs ({self.inputs}), not "
@@ -159,8 +158,7 @@ class LayeredNetwork:
         """(n_weights,) true on the named parts; serves to freeze them in an `Objective`."""
         chosen = np.zeros(self.n_weights, dtype=bool)
         for part in parts:
-            if part not in self.slices:
-                raise InputError(f"a network has no part {part!r}; choose from {', '.join(PARTS)}.")
+            check_choice("part of a network", part, self.slices)
             chosen[self.slices[part]] = True
         return chosen
 

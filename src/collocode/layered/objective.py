@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .forward import Pass, backward, forward, read_out, seeds_of
-from .linearised import pull_outputs
+from .forward import Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import Loss, SquaredLoss, metric
 from .network import LayeredNetwork
 from .samples import Samples
@@ -126,18 +125,18 @@ class Objective:
 
     # ---- values ----------------------------------------------------------------------------------
 
-    def evaluate(self, theta: ArrayLike) -> Pass:
+    def evaluate(self, theta: ArrayLike) -> Evaluation:
         """Propagate all samples and evaluate J; what `backpropagate` goes back through."""
         weights = self.network.checked(theta)
         return self.finish(weights, forward(self.network, weights, self.samples.X))
 
-    def finish(self, theta: Array, states: Array) -> Pass:
+    def finish(self, theta: Array, states: Array) -> Evaluation:
         """Evaluate J where the states are known already."""
         outputs = read_out(self.network, theta, states[-1])
         with np.errstate(over="ignore", invalid="ignore"):
             loss = self.loss.value(outputs, self.targets)
         value = loss + 0.5 * float(theta @ self.regularisation.times(self.network, theta))
-        return Pass(theta, states, outputs, value if np.isfinite(value) else np.inf)
+        return Evaluation(theta, states, outputs, value if np.isfinite(value) else np.inf)
 
     def value(self, theta: ArrayLike) -> float:
         """Return J; infinite where the states overflow."""
@@ -165,7 +164,7 @@ class Objective:
         done = self.evaluate(theta)
         return done.value, self.backpropagate(done)
 
-    def backpropagate(self, done: Pass) -> Array:
+    def backpropagate(self, done: Evaluation) -> Array:
         """(n_weights,) gradient of J where its evaluation is known; not finite where J is not."""
         penalty = self.regularisation.times(self.network, done.theta)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -178,7 +177,7 @@ class Objective:
         done = self.evaluate(theta)
         slope = self.loss.gradient(done.outputs, self.targets)
         P = np.empty_like(done.states)
-        P[-1] = seeds_of(self.network, slope @ self.network.readout(done.theta)[0])
+        P[-1] = extend_cotangents(self.network, slope @ self.network.readout(done.theta)[0])
         for n, p, _ in backward(self.network, done.theta, done.states, P[-1]):
             P[n] = p
         return P

@@ -90,7 +90,9 @@ class TrainedModel:
         problem = nlp.problem
         names = problem.coefficient_names
         tapes = nlp.cache(
-            "tapes", lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem)))
+            "tapes",
+            lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem))),
+            problem,
         )
         return cls(
             problem.states,

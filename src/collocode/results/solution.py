@@ -104,6 +104,11 @@ class Solution:
             nlp,
         )
 
+    @property
+    def program(self) -> NLP | None:
+        """The NLP, under the name that every kind of solution has for it."""
+        return self.nlp
+
     # ---- how it went -------------------------------------------------------------------------
 
     @property

@@ -22,10 +22,9 @@ from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.train import train
 from ..trainers.training import Step, Training
-from .growth import Extension, Growth, GrowthCycle
+from .growth import Extension, Growth, GrowthCycle, load_growth, save_growth
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
-from .store import load_growth, save_growth
 
 Array = NDArray[np.float64]
 OnCycle = Callable[[GrowthCycle], Any]

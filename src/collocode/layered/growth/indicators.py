@@ -1,18 +1,16 @@
 r"""Where to grow: indicators that score all places and make the network deeper at one of them.
 
-==================  ============================================================================
-`Topological`       decrease of J that a layer promises; the layer begins with the best weights
-`Sensitivity`       :math:`\|\sum_sP_s\tilde x_s^T\|`, the slope of J in the weights of a linear
-                    candidate; the layer begins with zeros
-`RandomPlace`       any place, and zeros or a random direction: what the others have to beat
-==================  ============================================================================
-
-That of dual-weighted residuals, which halves the step of a layer, is `collocode.layered.growth.grow_dwr`.
+=======================  ============================================================================
+`Topological`            decrease of J that a layer promises; the layer begins with the best weights
+`Sensitivity`            :math:`\|\sum_sP_s\tilde x_s^T\|`, the slope of J in the weights of a linear
+                         candidate; the layer begins with zeros
+`DualWeightedResiduals`  size of a layer's part in the discretization error; the layer is halved
+`RandomPlace`            any place, and zeros or a random direction: what the others have to beat
+=======================  ============================================================================
 """
 
 from __future__ import annotations
 
-import difflib
 import time
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -20,12 +18,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...model.activations import Activation
+from ...errors import InputError, check_choice
+from ..depth import bisect, one_each
 from ..objective import Objective
+from ..refinement.estimate import INDICATORS as KINDS
+from ..refinement.estimate import estimate_layers
 from ..trainers.training import Training
-from .insertable import order_of
-from .insertion import Insertion, deeper, search_insertion
+from .insertion import Insertion, insert_random, insert_zeros, search_insertion
+from .neurons import order_of
 from .topological import TopologicalDerivative, sensitivities, topological_derivative
 
 Array = NDArray[np.float64]
@@ -137,8 +137,35 @@ class Topological:
         return replace(done, predicted=found.predicted(done.epsilon, position))
 
 
+class _Untrained:
+    """Begins a layer with weights that no derivative has chosen."""
+
+    start: str | None = None
+    step: float
+
+    def check(self, objective: Objective) -> None:
+        """Refuse activations that are not zero at zero, and layers that share weights."""
+        order_of(objective.network)
+
+    def extend(
+        self,
+        objective: Objective,
+        training: Training,
+        scores: Scores,
+        row: int,
+        rng: np.random.Generator,
+    ) -> Insertion:
+        """Insert zeros where these can be trained, or a random direction; see `Indicator`."""
+        zero = objective.network.block.phi.at_zero[1] != 0.0
+        zero = zero if self.start is None else self.start == "zero"
+        position = int(scores.places[row])
+        if zero:
+            return insert_zeros(objective, training.theta, position, self.step)
+        return insert_random(objective, training.theta, position, rng, self.step)
+
+
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(_Untrained):
     """Insert zeros where the slope of J in the weights of a linear candidate is largest.
 
     Where φ'(0) = 0 the gradient in a layer of zeros vanishes and no training by gradients can wake
@@ -152,16 +179,54 @@ class Sensitivity:
     step: float = 1.0
     name = "sensitivity"
 
-    def check(self, objective: Objective) -> None:
-        """Refuse activations that are not zero at zero, and layers that share weights."""
-        order_of(objective.network)
-
     def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all places; see `Indicator`."""
         began = time.perf_counter()
         values = sensitivities(objective, training.theta, self.step)
         places, points = np.arange(len(values)), objective.network.mesh.points
         return Scores(values, points, places, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class DualWeightedResiduals:
+    """Halve the layer whose step costs most, by `estimate_layers`, instead of adding a new one.
+
+    Parameters
+    ----------
+    kind : ``error`` or ``freedom``, as for `LayerEstimate.of`.
+
+    Raises
+    ------
+    InputError
+        Another kind.
+    """
+
+    kind: str = "freedom"
+    name = "dwr"
+
+    def __post_init__(self) -> None:
+        check_choice("indicator", self.kind, KINDS)
+
+    def check(self, objective: Objective) -> None:
+        """Refuse layers that share weights or are all frozen."""
+        if not one_each(objective.network):
+            raise InputError(
+                f"growing needs layers with weights of their own, not {objective.network.basis!r}; "
+                "prolong the weights to PiecewiseConstant first, or refine the layers instead."
+            )
+        part = objective.network.slices["coefficients"]
+        if not objective.free[part].any():
+            raise InputError(
+                "all layers are frozen, and so would be the halves of a bisected one; free the "
+                "coefficients or take the indicator 'topological', whose layers are new."
+            )
+
+    def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
+        """Score all layers; see `Indicator`."""
+        estimate = estimate_layers(objective, training.theta, freedom=self.kind != "error")
+        values = np.abs(estimate.of(self.kind))
+        middles = 0.5 * (estimate.mesh[1:] + estimate.mesh[:-1])
+        return Scores(values, middles, np.arange(len(values)), estimate.seconds)
 
     def extend(
         self,
@@ -171,15 +236,21 @@ class Sensitivity:
         row: int,
         rng: np.random.Generator,
     ) -> Insertion:
-        """Insert zeros, or a random direction; see `Indicator`."""
-        position = int(scores.places[row])
-        if _wakes(objective.network.block.phi):
-            return insert_zeros(objective, training.theta, position, self.step)
-        return insert_random(objective, training.theta, position, rng, self.step)
+        """Bisect; J changes by the discretization error, so it may rise a little."""
+        layer, old = int(scores.places[row]), objective.network
+        network, theta = bisect(old, training.theta, [layer])
+        frozen = objective.frozen
+        if frozen is not None:
+            first = old.slices["coefficients"].start + layer * old.row
+            frozen = np.insert(frozen, first, frozen[first : first + old.row])
+        finer = replace(objective, network=network, frozen=frozen)
+        before, after = objective.value(training.theta), finer.value(theta)
+        accepted = bool(np.isfinite(after))
+        return Insertion(finer, theta, layer, 0.0, before, after, evaluations=1, accepted=accepted)
 
 
 @dataclass(frozen=True)
-class RandomPlace:
+class RandomPlace(_Untrained):
     """Insert anywhere: the control.
 
     Parameters
@@ -194,64 +265,13 @@ class RandomPlace:
     name = "random"
 
     def __post_init__(self) -> None:
-        if self.start is not None and self.start not in STARTS:
-            raise InputError(f"unknown start {self.start!r}; choose from {', '.join(STARTS)}.")
-
-    def check(self, objective: Objective) -> None:
-        """Refuse activations that are not zero at zero, and layers that share weights."""
-        order_of(objective.network)
+        if self.start is not None:
+            check_choice("start", self.start, STARTS)
 
     def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Have no opinion; see `Indicator`."""
         points = objective.network.mesh.points
         return Scores(np.full(len(points), np.nan), points, rng.permutation(len(points)), 0.0)
-
-    def extend(
-        self,
-        objective: Objective,
-        training: Training,
-        scores: Scores,
-        row: int,
-        rng: np.random.Generator,
-    ) -> Insertion:
-        """Insert zeros or a random direction; see `Indicator`."""
-        zero = _wakes(objective.network.block.phi) if self.start is None else self.start == "zero"
-        position = int(scores.places[row])
-        if zero:
-            return insert_zeros(objective, training.theta, position, self.step)
-        return insert_random(objective, training.theta, position, rng, self.step)
-
-
-def insert_zeros(objective: Objective, theta: Array, position: int, step: float = 1.0) -> Insertion:
-    """Insert a layer of zeros, which changes nothing."""
-    grown, new = deeper(objective, theta, position, None, step)
-    value = objective.value(theta)
-    return Insertion(grown, new, position, 0.0, value, grown.value(new), evaluations=1)
-
-
-def insert_random(
-    objective: Objective, theta: Array, position: int, rng: np.random.Generator, step: float = 1.0
-) -> Insertion:
-    """Insert random unit rows, with ε by a line search; small ones where none lowers J."""
-    rows = random_rows(rng, objective.network.width)
-    both = objective.network.block.phi.at_zero[1] == 0.0
-    done = search_insertion(
-        objective, theta, position, (rows[:, :-1], rows[:, -1]), step=step, both=both
-    )
-    if done.epsilon:
-        return done
-    small = 1e-2
-    grown, new = deeper(
-        objective, theta, position, (small * rows[:, :-1], small * rows[:, -1]), step
-    )
-    after = grown.value(new)
-    return replace(done, objective=grown, theta=new, epsilon=small, after=after, accepted=True)
-
-
-def random_rows(rng: np.random.Generator, width: int) -> Array:
-    """(d, d+1) random unit rows (K, b)."""
-    rows = rng.standard_normal((width, width + 1))
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def _nothing(objective: Objective, theta: Array, position: int) -> Insertion:
@@ -259,15 +279,11 @@ def _nothing(objective: Objective, theta: Array, position: int) -> Insertion:
     return Insertion(objective, theta, position, 0.0, value, value, accepted=False)
 
 
-def _wakes(phi: Activation) -> bool:
-    """Whether a layer of zeros has a gradient."""
-    return phi.at_zero[1] != 0.0
-
-
 INDICATORS: dict[str, Indicator] = {
     "topological": Topological(),
     "sensitivity": Sensitivity(),
     "random": RandomPlace(),
+    "dwr": DualWeightedResiduals(),
 }
 
 
@@ -281,13 +297,5 @@ def indicator_of(indicator: str | Indicator) -> Indicator:
     """
     if not isinstance(indicator, str):
         return indicator
-    if indicator == "dwr":
-        from .grow_dwr import Residuals
-
-        return Residuals()
-    if indicator not in INDICATORS:
-        names = [*INDICATORS, "dwr"]
-        near = difflib.get_close_matches(indicator, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}."
-        raise InputError(f"unknown indicator {indicator!r}; {hint}")
+    check_choice("indicator", indicator, INDICATORS)
     return INDICATORS[indicator]

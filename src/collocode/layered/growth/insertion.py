@@ -108,6 +108,38 @@ def search_insertion(
     return Insertion(*what, evaluations=along.evaluations, accepted=after < before)
 
 
+def insert_zeros(objective: Objective, theta: Array, position: int, step: float = 1.0) -> Insertion:
+    """Insert a layer of zeros, which changes nothing."""
+    grown, new = deeper(objective, theta, position, None, step)
+    value = objective.value(theta)
+    return Insertion(grown, new, position, 0.0, value, grown.value(new), evaluations=1)
+
+
+def insert_random(
+    objective: Objective, theta: Array, position: int, rng: np.random.Generator, step: float = 1.0
+) -> Insertion:
+    """Insert random unit rows, with ε by a line search; small ones where none lowers J."""
+    rows = random_rows(rng, objective.network.width)
+    both = objective.network.block.phi.at_zero[1] == 0.0
+    done = search_insertion(
+        objective, theta, position, (rows[:, :-1], rows[:, -1]), step=step, both=both
+    )
+    if done.epsilon:
+        return done
+    small = 1e-2
+    grown, new = deeper(
+        objective, theta, position, (small * rows[:, :-1], small * rows[:, -1]), step
+    )
+    after = grown.value(new)
+    return replace(done, objective=grown, theta=new, epsilon=small, after=after, accepted=True)
+
+
+def random_rows(rng: np.random.Generator, width: int) -> Array:
+    """(d, d+1) random unit rows (K, b)."""
+    rows = rng.standard_normal((width, width + 1))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
 def _search(along: _Along, before: float, first: float, both: bool) -> float:
     """Double while J falls, or halve until it does; 0 if it never does."""
     best, least, sign = 0.0, before, 1.0

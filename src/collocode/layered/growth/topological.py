@@ -27,15 +27,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ...results.status import Termination
 from ..forward import forward
 from ..network import LayeredNetwork
 from ..objective import Objective
 from ..problem import LayeredProblem
 from ..trainers.training import Training
-from .insertable import order_of
-from .neurons import SELECTIONS, check_choice, curvatures, selected
+from .neurons import SELECTIONS, curvatures, order_of, selected
 
 Array = NDArray[np.float64]
 ADJOINTS = ("auto", "reduced", "multipliers")

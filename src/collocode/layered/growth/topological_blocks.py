@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ...model.activations import activation
 from ..equinox_blocks import StreamNetwork, float64, new_block
 from ..samples import Samples
-from .insertable import activation_order
-from .neurons import SELECTIONS, check_choice, curvatures, selected, slopes
+from .neurons import SELECTIONS, activation_order, curvatures, selected, slopes
 
 Array = NDArray[np.float64]
 _FIRST, _DOUBLINGS = 0.05, 14  # of the line search for ε

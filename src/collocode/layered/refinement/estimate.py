@@ -43,10 +43,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...adapt.estimate import Estimate
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
-from ..forward import Pass, backward, seeds_of
+from ..forward import Evaluation, backward, extend_cotangents
 from ..network import LayeredNetwork
 from ..objective import Objective
 
@@ -78,24 +78,12 @@ class LayerEstimate(Estimate):
 
     def of(self, kind: str) -> Array:
         """(N,) what marking looks at: ``error``, the η, or ``freedom``, the γ."""
-        check_indicator(kind)
+        check_choice("indicator", kind, INDICATORS)
         return self.freedom if kind == "freedom" else self.indicators
 
     def to_frame(self) -> pd.DataFrame:
         """One row per layer: its interval, its indicator and its freedom."""
         return super().to_frame().drop(columns="indicator").assign(freedom=self.freedom)
-
-
-def check_indicator(kind: str) -> None:
-    """Refuse an indicator that there is not.
-
-    Raises
-    ------
-    InputError
-        It is neither ``error`` nor ``freedom``.
-    """
-    if kind not in INDICATORS:
-        raise InputError(f"unknown indicator {kind!r}; choose from {', '.join(INDICATORS)}.")
 
 
 def estimate_layers(
@@ -182,11 +170,11 @@ def flow_value(objective: Objective, theta: ArrayLike, levels: int = 5) -> float
     return values[1] + (values[1] - values[0]) / (2.0 ** _order(network) - 1.0)
 
 
-def _adjoint(objective: Objective, done: Pass, given: ArrayLike | None) -> Array:
+def _adjoint(objective: Objective, done: Evaluation, given: ArrayLike | None) -> Array:
     if given is None:  # as `Objective.adjoint`, without another evaluation
         network, P = objective.network, np.empty_like(done.states)
         slope = objective.loss.gradient(done.outputs, objective.targets)
-        P[-1] = seeds_of(network, slope @ network.readout(done.theta)[0])
+        P[-1] = extend_cotangents(network, slope @ network.readout(done.theta)[0])
         for n, p, _ in backward(network, done.theta, done.states, P[-1]):
             P[n] = p
         return P
@@ -216,7 +204,7 @@ class Halves:
     So one pass serves all layers, each bisected alone.
     """
 
-    def __init__(self, network: LayeredNetwork, done: Pass) -> None:
+    def __init__(self, network: LayeredNetwork, done: Evaluation) -> None:
         self.network = network
         finer, theta = bisect(network, done.theta, range(network.layers))
         self.K, self.b = finer.stage_weights(theta)

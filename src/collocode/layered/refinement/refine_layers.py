@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...adapt.loop import Adapted, Budget, adapt
 from ...adapt.marking import Action, Marking
 from ...adapt.stopping import believed_small
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ...results.status import Outcome, Termination
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each
@@ -30,7 +30,7 @@ from ..trainers.run import Trainer
 from ..trainers.simultaneous import Simultaneous
 from ..trainers.train import TRAINERS, train
 from ..trainers.training import Step, Training, load_training
-from .estimate import check_indicator, estimate_layers
+from .estimate import INDICATORS, estimate_layers
 from .result import LayerCycle, LayerRefinement, stalled
 
 Array = NDArray[np.float64]
@@ -172,7 +172,7 @@ def _check(
         raise InputError(f"stall must be a positive number of cycles, not {stall}.")
     if not 0.0 <= gain < 1.0:
         raise InputError(f"gain must lie in [0, 1), not {gain}.")
-    check_indicator(indicator)
+    check_choice("indicator", indicator, INDICATORS)
     if indicator == "freedom" and not one_each(network):
         raise InputError(
             f"with the basis {network.time_basis!r} a bisected layer gets no weights of its own, so "

@@ -1,4 +1,4 @@
-r"""Steepest descent with Armijo's line search or Barzilai and Borwein's steps."""
+r"""Descent over all samples: steepest, with Armijo's or Barzilai and Borwein's steps, and SciPy's L-BFGS."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from ...errors import InputError
+from ...errors import check_choice
 from ...results.status import Termination
 from .run import Run, Stop
 
@@ -16,6 +17,7 @@ Array = NDArray[np.float64]
 _DECREASE = 1e-4  # share of the linear prediction that a step has to bring
 _SHORTEST = 1e-16
 _LONGEST = 1e10
+_NEVER = 10**9  # SciPy's own limits; the run has better ones
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,7 @@ class SteepestDescent:
     window: int = 10
 
     def __post_init__(self) -> None:
-        if self.rule not in ("armijo", "barzilai-borwein"):
-            raise InputError(
-                f"unknown step rule {self.rule!r}; choose from armijo, barzilai-borwein."
-            )
+        check_choice("step rule", self.rule, ("armijo", "barzilai-borwein"))
 
     @property
     def name(self) -> str:
@@ -94,3 +93,54 @@ def _spectral(s: Array, y: Array, step: float, turn: int) -> float:
     long = float(s @ s) / curvature
     short = curvature / float(y @ y)
     return float(np.clip(long if turn % 2 else short, 1e-10, _LONGEST))
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS over all samples (Liu & Nocedal, Math. Program. 45, 1989).
+
+    A resumed run begins with an empty memory, for SciPy hands none out.
+
+    Parameters
+    ----------
+    memory : number of remembered steps.
+    """
+
+    memory: int = 20
+
+    @property
+    def name(self) -> str:
+        """``lbfgs``."""
+        return "lbfgs"
+
+    def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
+        """Minimise; see `Trainer`."""
+        value, gradient = run.gradient(theta)
+        run.report(theta, value, float(np.linalg.norm(gradient)))
+        newest: dict[str, Array] = {"theta": theta, "gradient": gradient}
+
+        def evaluate(x: Array) -> tuple[float, Array]:
+            f, g = run.gradient(x)
+            if not np.isfinite(f):  # the line search interpolates, so it needs a number
+                f, g = 1e3 * (1.0 + abs(value)), np.zeros_like(g)
+            newest.update(theta=x.copy(), gradient=g)
+            return f, g
+
+        def accepted(intermediate_result: object) -> None:
+            x, f = intermediate_result.x, float(intermediate_result.fun)  # type: ignore[attr-defined]
+            if not np.array_equal(x, newest["theta"]):
+                f, _ = evaluate(x)
+            run.report(x, f, float(np.linalg.norm(newest["gradient"])))
+
+        options = {
+            "maxcor": self.memory,
+            "maxiter": _NEVER,
+            "maxfun": _NEVER,
+            "ftol": 0.0,
+            "gtol": 0.0,
+            "maxls": 50,
+        }
+        answer = minimize(
+            evaluate, theta, jac=True, method="L-BFGS-B", callback=accepted, options=options
+        )
+        raise Stop(Termination.STALLED, f"line search: {str(answer.message).strip().lower()}")

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ...errors import InputError
+from ...errors import check_choice
 from ...results.status import Termination
 from ..curvature import Curvature, ProjectedCurvature, best_readout, can_eliminate
-from ..forward import Pass, forward
+from ..forward import Evaluation, forward
 from .run import Run, Stop
 
 Array = NDArray[np.float64]
@@ -52,8 +52,7 @@ class GaussNewton:
     most: int = 200
 
     def __post_init__(self) -> None:
-        if self.solver not in ("auto", "direct", "cg"):
-            raise InputError(f"unknown solver {self.solver!r}; choose from auto, direct, cg.")
+        check_choice("solver", self.solver, ("auto", "direct", "cg"))
 
     @property
     def name(self) -> str:
@@ -137,7 +136,7 @@ class _Model:
         return whole, predicted
 
 
-def _evaluate(run: Run, theta: Array, projected: bool) -> Pass:
+def _evaluate(run: Run, theta: Array, projected: bool) -> Evaluation:
     if not projected:
         return run.evaluate(theta)
     objective = run.objective

@@ -19,7 +19,7 @@ from ...errors import InputError
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
 from ..losses import metric, metric_name
-from ..objective import Objective, Pass
+from ..objective import Evaluation, Objective
 from ..samples import Samples
 from .training import Step, Training, history_table
 
@@ -110,7 +110,7 @@ class Run:
         self._validation = None if validation is None else objective.on(validation)
         self._callback, self._checkpoint = callback, checkpoint
         self._began = self._written = time.perf_counter()
-        self._last: Pass | None = None
+        self._last: Evaluation | None = None
         self._memory: Mapping[str, Array] = {}
         self._steps: list[Step] = []
         self._resumed = earlier is not None
@@ -130,14 +130,14 @@ class Run:
 
     # ---- what trainers ask -----------------------------------------------------------------------
 
-    def evaluate(self, theta: Array) -> Pass:
+    def evaluate(self, theta: Array) -> Evaluation:
         """Evaluate J; the pass is remembered, so that a gradient at the same point is cheap."""
         if self._last is None or not np.array_equal(self._last.theta, theta):
             self._last = self.objective.evaluate(theta)
             self.evaluations += 1.0
         return self._last
 
-    def adopt(self, done: Pass) -> Pass:
+    def adopt(self, done: Evaluation) -> Evaluation:
         """Take note of an evaluation that the trainer made itself."""
         self._last = done
         self.evaluations += 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ...solvers.threads import one_blas_thread
 from ..continuous import ContinuousObjective
 from ..network import LayeredNetwork
 from ..objective import Objective
 from ..samples import Samples
 from .adam import Adam
-from .descent import SteepestDescent
+from .descent import LBFGS, SteepestDescent
 from .gauss_newton import GaussNewton
-from .quasi_newton import LBFGS
 from .run import Limits, Run, Stop, Trainer
 from .simultaneous import Simultaneous
 from .training import Step, Training, load_training
@@ -133,8 +131,5 @@ def _trainer(trainer: str | Trainer) -> Trainer:
     if not isinstance(trainer, str):
         return trainer
     key = trainer.lower().replace("_", "-")
-    if key not in TRAINERS:
-        near = difflib.get_close_matches(key, TRAINERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(TRAINERS)}."
-        raise InputError(f"unknown trainer {trainer!r}; {hint}")
+    check_choice("trainer", key, TRAINERS)
     return TRAINERS[key]
