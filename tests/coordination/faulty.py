@@ -139,18 +139,20 @@ class Case:
         **callbacks: Any,
     ) -> Outcome:
         coordinator = ADMM(
-            rules=ADMMRules(
-                absolute=1e-12,
-                relative=0.0,
-                simulate=simulate,
-                iterations=iterations,
-                time_limit=time_limit,
-            ),
+            rules=ADMMRules(absolute=1e-12, relative=0.0, simulate=simulate),
             variables=self.variables,
             regulariser=self.penalty,
             batches=tuple(batch.name for batch in self.batches),
         )
-        return run(coordinator, session, state or self.first, save, Callbacks(**callbacks))
+        return run(
+            coordinator,
+            session,
+            state or self.first,
+            iterations,
+            time_limit,
+            save=save,
+            callbacks=Callbacks(**callbacks),
+        )
 
     def run(self, session: Session, *how: Any, **more: Any) -> tuple[State, Termination, list[str]]:
         found = self.outcome(session, *how, **more)

@@ -156,7 +156,7 @@ def admm(
     session = (executor or InProcess()).open(parts, settings)
     try:
         limits = coordinator.rules.iterations, coordinator.rules.time_limit
-        outcome = run(coordinator, session, state, *limits, save, callbacks)
+        outcome = run(coordinator, session, state, *limits, save=save, callbacks=callbacks)
     finally:
         session.close()
     state, z, kept_best = outcome.state, outcome.state.consensus.z, False

@@ -181,6 +181,7 @@ def run(
     state: State,
     iterations: int,
     time_limit: float = np.inf,
+    *,
     save: Callable[[State], Any] | None = None,
     callbacks: Callbacks = Callbacks(),
 ) -> Outcome:
