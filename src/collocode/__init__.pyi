@@ -80,9 +80,13 @@ from .model.experiment import Initial as Initial
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import weighted as weighted
-from .model.loss import L1 as L1
-from .model.loss import L2 as L2
-from .model.loss import LeastSquares as LeastSquares
+from .model.losses import L1 as L1
+from .model.losses import L2 as L2
+from .model.losses import Huber as Huber
+from .model.losses import LeastSquares as LeastSquares
+from .model.losses import Loss as Loss
+from .model.losses import PseudoHuber as PseudoHuber
+from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
 from .model.problem import Problem as Problem
 from .model.problem import Truth as Truth
@@ -107,6 +111,7 @@ from .numerics.signals import Signal as Signal
 from .numerics.smoothing import Smoother as Smoother
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
+from .results.fitted import Trajectory as Trajectory
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork
 from .results.program_solution import ProgramSolution as ProgramSolution
@@ -116,11 +121,10 @@ from .results.score import Score as Score
 from .results.simulate import Simulation as Simulation
 from .results.simulate import simulate as simulate
 from .results.solution import Solution as Solution
-from .results.solution import Trajectory as Trajectory
+from .results.solution import load as load
 from .results.status import SolutionStatus as SolutionStatus
 from .results.status import SolverResult as SolverResult
 from .results.status import Termination as Termination
-from .results.store import load as load
 from .solvers.nl_solve import solve_nl as solve_nl
 from .solvers.nl_solve import write_solution as write_solution
 from .solvers.protocol import Progress as Progress

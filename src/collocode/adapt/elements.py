@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
+from ..model.activations import CASADI
 from ..model.problem import Problem
 from ..model.symbolic import output_function, rhs_function
 from ..transcription.nlp import NLP
@@ -33,7 +34,7 @@ class PointFunctions:
     rhs : (t, x, u, p, θ) -> f.
     jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
     along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
-    misfit : (t, x, u, p, θ, y, w) -> Σ w (h − y)², its gradient by x and by p.
+    misfit : (t, x, u, p, θ, y, w, σ) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
     """
 
     rhs: ca.Function
@@ -50,15 +51,15 @@ class PointFunctions:
         f, h = rhs(*arguments), output(*arguments)
         change = [ca.SX.sym("d", v.numel()) for v in (x, p, theta)]
         slope = ca.jtimes(f, ca.vertcat(x, p, theta), ca.vertcat(*change))
-        y, w = (ca.SX.sym(name, h.numel()) for name in ("y", "w"))
-        value = ca.dot(w, (h - y) ** 2)
+        y, w, sigma = (ca.SX.sym(name, h.numel()) for name in ("y", "w", "sigma"))
+        value = ca.dot(w, problem.loss.cost(h, y, sigma, CASADI))
         jacobian = ca.vec(ca.densify(ca.jacobian(f, x)))
         by_x, by_p = (ca.densify(ca.gradient(value, v)) for v in (x, p))
         return cls(
             ca.Function("f", arguments, [ca.densify(f)]),
             ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
             ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
-            ca.Function("misfit", [*arguments, y, w], [value, by_x, by_p]),
+            ca.Function("misfit", [*arguments, y, w, sigma], [value, by_x, by_p]),
         )
 
 
@@ -79,15 +80,15 @@ class Measurements:
     Attributes
     ----------
     element, tau : (N,) element and local coordinate.
-    times : (N,); inputs : (N, inputs); values, weights : (N, outputs), as in the NLP's misfit.
+    times : (N,); inputs : (N, inputs).
+    data : values, weights and σ, (N, outputs) each, as in the NLP's misfit.
     """
 
     element: Index
     tau: Array
     times: Array
     inputs: Array
-    values: Array
-    weights: Array
+    data: tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -184,8 +185,7 @@ class Elements:
             tau=np.concatenate(taus),
             times=np.concatenate(times),
             inputs=blocks["sample_inputs"],
-            values=blocks["measurements"],
-            weights=blocks["weights"],
+            data=(blocks["measurements"], blocks["weights"], blocks["sigma"]),
         )
 
     @property

@@ -22,7 +22,7 @@ from ..coordination.state import Iteration
 from ..coordination.subproblem import FitSettings
 from ..errors import InputError
 from ..files import plain
-from ..model.loss import L1
+from ..model.losses import L1
 from ..results.status import Termination
 from .admm_checkpoint import CHECKPOINT, checkpoint_in, finish_checkpoint, kept_in
 from .admm_live import table_of, watching

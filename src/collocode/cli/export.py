@@ -15,8 +15,7 @@ from ..export.pyomo_files import write_pyomo
 from ..export.rewrite import EXP_ONLY
 from ..export.weights import save_weights
 from ..identify.fit import fit
-from ..results.solution import Solution
-from ..results.store import load
+from ..results.solution import Solution, load
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP

@@ -17,8 +17,7 @@ from ..errors import InputError
 from ..model.experiment import Experiment
 from ..results.score import test_initial, test_model
 from ..results.simulate import Simulation, simulate
-from ..results.solution import Solution
-from ..results.store import load
+from ..results.solution import Solution, load
 from .folder import Folder, Writer, refuse_existing, write_file
 from .settings import split_pairs
 from .terminal import SOLVED, UNSOLVED, number, output, plain_table, say_warning

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..model.loss import L2
+from ..model.losses import L2
 from ..model.problem import Problem
 from ..results.simulate import simulate
 from ..results.solution import Solution
