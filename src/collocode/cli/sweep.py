@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import InputError
-from ..identify.checkpoint import SWEEP
-from ..identify.sweep import Sweep, sweep
+from ..identify.sweep import SWEEP, Sweep, sweep
 from ..model.problem import Problem
 from .choices import Choices, Task, task_of
 from .folder import Folder, Writer
