@@ -205,6 +205,18 @@ def test_simulated_misfit_against_the_integrator(name, degree, elements):
     assert 0.9 < estimate.effectivity(simulated_misfit(solution)) < 1.1
 
 
+@pytest.mark.parametrize("loss", [cc.Huber(1.5, 0.05), cc.PseudoHuber(1.5, 0.05)])
+@pytest.mark.parametrize("goal", ["objective", "simulated"])
+def test_robust_losses_are_what_the_estimate_is_of(loss, goal):
+    problem = replace(oscillator(*MILD), loss=loss)
+    fine = solve(problem, "radau", 3, 256)
+    exact = cc.estimate_error(fine, goal).value
+    solution = solve(problem, "radau", 3, 32, fine)
+    if goal == "simulated":
+        exact = simulated_misfit(solution)
+    assert 0.9 < cc.estimate_error(solution, goal).effectivity(exact) < 1.1
+
+
 @pytest.mark.parametrize(("name", "degree"), [("radau", 3), ("gauss", 1), ("lobatto", 3)])
 def test_second_order_finds_the_error_of_a_perfect_fit(name, degree):
     """Without noise the exact objective is zero, and so is its slope."""

@@ -134,7 +134,7 @@ class Defects:
 
     def _misfit(self, x: Array) -> list[Array]:
         e, s = self.elements, self.elements.samples
-        return e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, s.values, s.weights)
+        return e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)
 
     def _sum(self, values: Array) -> Array:
         """(E,) sums of values at the measurement times."""

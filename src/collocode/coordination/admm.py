@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..model.loss import L1, L2
+from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
 from ..results.solution import Solution

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.experiment import Experiment
-from ..model.loss import L2, LeastSquares
+from ..model.losses import L2
 from ..model.problem import Problem
 from ..numerics.mesh import Mesh
 
@@ -235,12 +235,11 @@ def _batch(
 ) -> Batch:
     name = group[0].experiment.name if len(group) == 1 else _joined(group)
     experiments = [_weighted(problem, w, counts[w.origin]) for w in group]
-    sigma = {n: problem.loss.sigma_of(n, problem.spread[n]) for n in problem.outputs}
     scaling = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
     part = replace(
         problem,
         experiments=_with_measured_columns(problem, experiments, name),
-        loss=LeastSquares(sigma),
+        loss=problem.loss.with_sigma(problem.sigma),
         regularisation=L2(0.0),
         scaling=scaling,
         normalise=False,  # the whole problem's networks are normalised already

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from ..model.loss import L1, L2
+from ..model.losses import L1, L2
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .consensus import Prox
