@@ -125,14 +125,14 @@ def _texts(name: str, values: Sequence[Any]) -> list[str]:
 
 
 def _look(path: Path) -> tuple[bool, str]:
-    from ..identify.checkpoint import SWEEP
+    from ..identify.sweep import SWEEP
 
     content = SWEEP.read(path, dict)
     return bool(content.get("finished")), f"{counted(len(content['rows']), 'value')} of a sweep"
 
 
 def _rows(path: Path | None) -> Done:
-    from ..identify.checkpoint import SWEEP
+    from ..identify.sweep import SWEEP
 
     if path is None or not path.exists():
         return {}
@@ -141,7 +141,7 @@ def _rows(path: Path | None) -> Done:
 
 def _finish(source: Path, target: Path) -> None:
     """Copy the checkpoint with a mark that its sweep has ended."""
-    from ..identify.checkpoint import SWEEP
+    from ..identify.sweep import SWEEP
 
     SWEEP.write(target, {**SWEEP.read(source, dict), "finished": True})
 
