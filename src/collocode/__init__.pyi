@@ -53,9 +53,9 @@ from .export.weights import save_weights as save_weights
 from .identify.bootstrap import Bootstrap as Bootstrap
 from .identify.bootstrap import bootstrap as bootstrap
 from .identify.fit import fit as fit
+from .identify.fit import split as split
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
-from .identify.split import split as split
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import Uncertainty as Uncertainty
@@ -109,8 +109,12 @@ from .numerics.schemes import scheme as scheme
 from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
 from .numerics.smoothing import Smoother as Smoother
+from .reports.parts import Finding as Finding
+from .reports.record import Report as Report
+from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
+from .results.fitted import Trajectory as Trajectory
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork
 from .results.program_solution import ProgramSolution as ProgramSolution
@@ -120,11 +124,10 @@ from .results.score import Score as Score
 from .results.simulate import Simulation as Simulation
 from .results.simulate import simulate as simulate
 from .results.solution import Solution as Solution
-from .results.solution import Trajectory as Trajectory
+from .results.solution import load as load
 from .results.status import SolutionStatus as SolutionStatus
 from .results.status import SolverResult as SolverResult
 from .results.status import Termination as Termination
-from .results.store import load as load
 from .solvers.nl_solve import solve_nl as solve_nl
 from .solvers.nl_solve import write_solution as write_solution
 from .solvers.protocol import Progress as Progress
