@@ -109,7 +109,7 @@ from .numerics.schemes import scheme as scheme
 from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
 from .numerics.smoothing import Smoother as Smoother
-from .reports.record import Finding as Finding
+from .reports.parts import Finding as Finding
 from .reports.record import Report as Report
 from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
