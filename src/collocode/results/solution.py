@@ -229,7 +229,10 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states."""
+        """Nodes as a table: time, collocated and simulated states.
+
+        A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
+        """
         import pandas as pd
 
         part = self.trajectories[self.index(experiment)]
