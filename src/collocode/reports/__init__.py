@@ -4,8 +4,9 @@
 plain values, JSON, Markdown, one HTML page, or a folder of files.
 """
 
-from .record import Column, Facts, Finding, Heading, Severity, Table, Words
-from .report import Asked, Report, report
+from .parts import Column, Facts, Finding, Heading, Severity, Table, Words
+from .record import Asked, Report
+from .report import report
 from .text import as_text
 
 __all__ = [

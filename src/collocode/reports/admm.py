@@ -8,8 +8,8 @@ import numpy as np
 
 from ..coordination.admm import ADMMResult
 from ..results.status import Termination
-from .record import Column, Finding, Heading, Row, Severity, Span, Table, Words, figure
-from .report import Asked, Report
+from .parts import Column, Finding, Heading, Row, Severity, Span, Table, Words, figure
+from .record import Asked, Report
 from .solution import report_solution
 from .words import counted
 

@@ -16,9 +16,9 @@ from ..results.diagnosis import Advice, Diagnosis, diagnose
 from ..results.residuals import whiteness
 from ..results.solution import Solution
 from ..starts.strategies import STRATEGIES
+from .parts import Finding, Severity
 from .programs import not_solved
-from .record import Finding, Severity
-from .report import Asked
+from .record import Asked
 from .solution_tables import (
     parameter_rows,
     pooled_residuals,

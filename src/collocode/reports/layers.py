@@ -12,8 +12,8 @@ from ..layered.problem import LayeredProblem
 from ..layered.refinement.result import LayerRefinement
 from ..results.status import Termination
 from .folder import Writer
-from .record import Column, Figure, Finding, Row, Span, Table, Words, figure
-from .report import Asked, Report
+from .parts import Column, Figure, Finding, Row, Span, Table, Words, figure
+from .record import Asked, Report
 from .words import counted, formatted
 
 PARTS = ("training", "validation", "test")

@@ -7,14 +7,13 @@ import html
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-from .record import Facts, Figure, Finding, Heading, Severity, Span, Table, Words
-from .report import Report
+from .parts import Content, Facts, Figure, Finding, Heading, Severity, Span, Table, Words
 
 _DENSITY = 1.6  # pixels of a figure for one of the page: letters are as large as the text's
 _NAMES = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 
 
-def as_markdown(report: Report, images: bool = False) -> str:
+def as_markdown(report: Content, images: bool = False) -> str:
     """Return a report as Markdown; ``images`` refers to PNG files beside it."""
     parts = [f"# {report.title}", f"**{report.status}**"]
     if report.findings:
@@ -63,7 +62,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
         yield _escaped(table.note)
 
 
-def as_html(report: Report) -> str:
+def as_html(report: Content) -> str:
     """Return a page with its style and its figures inside; it needs no connection."""
     style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     verdict = "good" if report.success else "bad"
@@ -86,7 +85,7 @@ def as_html(report: Report) -> str:
     )
 
 
-def framed(report: Report) -> str:
+def framed(report: Content) -> str:
     """Return the page in a frame, so that its style stays away from a notebook's."""
     source = html.escape(as_html(report), quote=True)
     return f'<iframe srcdoc="{source}" style="width: 100%; height: 42em; border: 0"></iframe>'
@@ -104,7 +103,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _html_figures(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
+def _html_figures(report: Content, figures: Sequence[Figure]) -> Iterator[str]:
     for figure in figures:
         image = report.images[figure.name]
         data, caption = base64.b64encode(image).decode(), html.escape(figure.caption)
@@ -115,7 +114,7 @@ def _html_figures(report: Report, figures: Sequence[Figure]) -> Iterator[str]:
         )
 
 
-def _html_body(report: Report) -> Iterator[str]:
+def _html_body(report: Content) -> Iterator[str]:
     for item in report.body:
         if isinstance(item, Heading):
             yield f"<h2>{html.escape(item.text)}</h2>"
@@ -130,7 +129,7 @@ def _html_body(report: Report) -> Iterator[str]:
             yield from _html_table(item)
 
 
-def _untitled(item: Words, report: Report) -> Sequence[Span]:
+def _untitled(item: Words, report: Content) -> Sequence[Span]:
     """Leave out title and status where they stand above already."""
     texts = [text for text, _ in item.spans]
     head = [report.title, "  ", report.status]
@@ -171,7 +170,7 @@ def _html_row(cells: Sequence[Span], sides: Sequence[str], chosen: bool) -> str:
     return f"<tr{' class=chosen' if chosen else ''}>{''.join(parts)}</tr>"
 
 
-def _origin(report: Report) -> str:
+def _origin(report: Content) -> str:
     from collocode import __version__
 
     file = report.model.get("file", "")

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
-from .record import Column, Facts, Finding, Severity, Table, Words, figure, headline
-from .report import Asked, Report
+from .parts import Column, Facts, Finding, Severity, Table, Words, figure, headline
+from .record import Asked, Report
 from .words import counted
 
 SHOWN_ROWS = 6

@@ -9,8 +9,8 @@ import pandas as pd
 from ..adapt.goals import ObjectiveValue
 from ..adapt.refinement import MeshRefinement
 from ..results.status import Termination
-from .record import Column, Finding, Heading, Severity, Table, Words, figure
-from .report import Asked, Report
+from .parts import Column, Finding, Heading, Severity, Table, Words, figure
+from .record import Asked, Report
 from .solution import report_solution
 from .words import counted
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
-from .record import Column, Heading, Row, Span, Table, figure
-from .report import Asked, Report
+from .parts import Column, Heading, Row, Span, Table, figure
+from .record import Asked, Report
 from .solution import report_solution
 from .words import counted
 

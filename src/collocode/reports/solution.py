@@ -14,9 +14,9 @@ from ..results.solution import Solution
 from ..results.status import Termination
 from .evidence import Evidence, findings_of
 from .folder import Writer, unique_stems
+from .parts import Facts, Figure, Heading, Table, Words, figure, headline
 from .programs import numbers, solver
-from .record import Facts, Figure, Heading, Table, Words, figure, headline
-from .report import Asked, Report
+from .record import Asked, Report
 from .solution_tables import (
     diagnosis_table,
     parameters_table,

@@ -12,8 +12,8 @@ from ..layered.parts import affine_errors
 from ..layered.problem import LayeredProblem
 from ..layered.trainers.training import Training
 from ..results.status import Termination
-from .record import Column, Finding, Table, Words, figure
-from .report import Asked, Report
+from .parts import Column, Finding, Table, Words, figure
+from .record import Asked, Report
 from .words import counted
 
 _NO_VALIDATION = "without validation samples nothing tells when to stop"

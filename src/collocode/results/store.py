@@ -59,12 +59,12 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
     """Return the arguments of the `Solution` that `solution_tree` took apart."""
     entry = tree["scheme"]
     scheme = Scheme(
-        str(entry["name"]),
-        int(entry["degree"]),
-        _floats(entry, "nodes"),
-        _floats(entry, "D"),
-        _floats(entry, "B"),
-        tuple(int(j) for j in entry["dense"]),
+        name=str(entry["name"]),
+        degree=int(entry["degree"]),
+        nodes=_floats(entry, "nodes"),
+        D=_floats(entry, "D"),
+        B=_floats(entry, "B"),
+        dense=tuple(int(j) for j in entry["dense"]),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
@@ -161,16 +161,16 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     networks = {str(k): described_network(v) for k, v in tree["networks"].items()}
     bases = {str(k): basis_from_dict(v) for k, v in tree["bases"].items()}
     model = TrainedModel(
-        states,
-        inputs,
-        outputs,
-        parameters,
-        Tape.from_arrays(tree["rhs"], "rhs"),
-        Tape.from_arrays(tree["observe"], "outputs"),
-        _floats(tree, "parameters", (len(parameters),)),
-        networks,
-        _floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
-        bases,
+        states=states,
+        inputs=inputs,
+        outputs=outputs,
+        parameter_names=parameters,
+        tape=Tape.from_arrays(tree["rhs"], "rhs"),
+        output_tape=Tape.from_arrays(tree["observe"], "outputs"),
+        parameters=_floats(tree, "parameters", (len(parameters),)),
+        networks=networks,
+        theta=_floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
+        bases=bases,
     )
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
@@ -207,10 +207,10 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         tree["times"],
         tree["values"],
         tuple(tree["outputs"]),
-        tree["weights"],
-        {k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
-        {k: Initial(float(v), float(std)) for k, (v, std) in tree["initial"].items()},
-        str(tree["name"]),
-        tree["start"],
-        tree["end"],
+        weights=tree["weights"],
+        inputs={k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
+        initial={k: Initial(float(v), float(std)) for k, (v, std) in tree["initial"].items()},
+        name=str(tree["name"]),
+        start=tree["start"],
+        end=tree["end"],
     )
