@@ -53,9 +53,9 @@ from .export.weights import save_weights as save_weights
 from .identify.bootstrap import Bootstrap as Bootstrap
 from .identify.bootstrap import bootstrap as bootstrap
 from .identify.fit import fit as fit
+from .identify.fit import split as split
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
-from .identify.split import split as split
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import Uncertainty as Uncertainty
@@ -109,6 +109,9 @@ from .numerics.schemes import scheme as scheme
 from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
 from .numerics.smoothing import Smoother as Smoother
+from .reports.record import Finding as Finding
+from .reports.record import Report as Report
+from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.fitted import Trajectory as Trajectory

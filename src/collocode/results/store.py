@@ -161,16 +161,16 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     networks = {str(k): described_network(v) for k, v in tree["networks"].items()}
     bases = {str(k): basis_from_dict(v) for k, v in tree["bases"].items()}
     model = TrainedModel(
-        states,
-        inputs,
-        outputs,
-        parameters,
-        Tape.from_arrays(tree["rhs"], "rhs"),
-        Tape.from_arrays(tree["observe"], "outputs"),
-        _floats(tree, "parameters", (len(parameters),)),
-        networks,
-        _floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
-        bases,
+        states=states,
+        inputs=inputs,
+        outputs=outputs,
+        parameter_names=parameters,
+        tape=Tape.from_arrays(tree["rhs"], "rhs"),
+        output_tape=Tape.from_arrays(tree["observe"], "outputs"),
+        parameters=_floats(tree, "parameters", (len(parameters),)),
+        networks=networks,
+        theta=_floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
+        bases=bases,
     )
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
