@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from collocode.cli.main import app
 from collocode.cli.model_file import load_model
-from collocode.cli.refine_layers_report import ruler
 from collocode.errors import InputError
 from collocode.layered import load_training
+from collocode.reports.layers import ruler
 from tests.cli.small_models import DECAY
 
 SQUARES = '''
@@ -62,7 +62,7 @@ def test_tables_and_status(finished):
     assert "Squares, layers refined (dorfler)" in answer.stdout
     assert "Squares, layers refined (uniform)" in answer.stdout
     assert answer.stdout.count("layer budget used up; chosen: ") == 2
-    assert ruler([0.0, 2.0, 4.0], 32) in answer.stdout
+    assert ruler([0.0, 2.0, 4.0]) in answer.stdout
     assert "the last weights are not optimal" in answer.stderr
 
 
@@ -174,9 +174,10 @@ MODELS = Path(__file__).parents[2] / "models"
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("spiral2d", 0.95), ("donut2d", 0.89), ("donut1d", 0.92), ("squares2d", 0.82)],
+    [("spiral2d", 0.87), ("donut2d", 0.85), ("donut1d", 0.9), ("squares2d", 0.79)],
 )
 def test_models(name, least):
+    """Half as many wrong again as with the worst of six seeds of data and weights."""
     how = ("--set", "samples=300", "--max-elements", "5", "--no-plots")
     answer = run(MODELS / f"{name}.py", *how)
     assert answer.exit_code == 0, answer.output

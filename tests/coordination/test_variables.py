@@ -47,9 +47,9 @@ def test_copies_are_columns_of_the_same_meaning(make, batches):
         for k, value, column in zip(variables.copies(batch), inside, columns, strict=True):
             name = variables.names[k]
             assert found.setdefault(name, value) == value
-            assert sub.nlp.layout.column_names[column].split("[")[0] == name.split("[")[0]
+            assert sub.nlp.column_names[column].split("[")[0] == name.split("[")[0]
     assert set(found) == set(variables.names)
-    known = dict(zip(nlp.layout.column_names, x, strict=True))
+    known = dict(zip(nlp.column_names, x, strict=True))
     for name, value in found.items():
         if ";" not in name:
             assert known[name] == value

@@ -111,7 +111,7 @@ def test_scip_reads_the_rewritten_form(activation, tmp_path):
     for name, column in zip(read_nl(file.path).column_names, file.columns, strict=True):
         assert name in names
         model.setSolVal(candidate, names[name], point.x[column])
-    extra = [v for n, v in names.items() if n not in set(nlp.layout.column_names)]
+    extra = [v for n, v in names.items() if n not in set(nlp.column_names)]
     for variable in extra:  # the objective's stand-in
         model.setSolVal(candidate, variable, point.objective + 1e-9)
     assert model.checkSol(candidate)

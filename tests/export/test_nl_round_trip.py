@@ -62,9 +62,9 @@ def test_nl_file_says_what_the_nlp_says(case, seed, rewrite):
         ]  # fmt: skip
     for _ in range(2):
         assert_same(nlp, file, model, *random_point(nlp, rng))
-    names = nlp.layout.column_names
+    names = nlp.column_names
     assert model.column_names == [names[j] for j in file.columns]
-    names = nlp.layout.row_names
+    names = nlp.row_names
     assert model.row_names == [names[i] for i in file.rows]
     np.testing.assert_array_equal(model.start, nlp.start[file.columns])
 

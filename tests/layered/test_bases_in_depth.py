@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collocode import Chebyshev, Legendre, Mesh, Monomial
 from collocode.errors import InputError
-from collocode.layered import LayeredNetwork, Objective, forward, layered_nlp, predict, train
+from collocode.layered import LayeredNetwork, Objective, forward, layered_program, predict, train
 from collocode.numerics.bases import BSpline, Constant, Fourier, PiecewiseConstant
 from tests.layered.cases import BASES, BLOCKS, SPAN, difference, small
 
@@ -118,7 +118,7 @@ def test_simultaneous_and_reduced_gradients_in_every_basis(kind):
     """∇_θ f + J_θᵀ λ for λ = −P; the residual block is in `test_nlp`."""
     for basis in BASES:
         objective, theta = small(kind, basis, "squared", "opening", samples=3)
-        nlp = layered_nlp(objective, theta)
+        nlp = layered_program(objective, theta)
         lam = nlp.multipliers(objective.adjoint(theta))
         gradient = np.asarray(nlp.functions.gradient(nlp.start, nlp.p)[1].full()).ravel()
         jacobian = np.asarray(nlp.functions.jacobian(nlp.start, nlp.p)[1].full())

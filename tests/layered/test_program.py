@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collocode import InputError
-from collocode.layered import Objective, Simultaneous, layered_nlp, train
+from collocode.layered import Objective, Simultaneous, layered_program, train
 from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 
@@ -22,9 +22,9 @@ def test_the_start_is_feasible_and_its_multipliers_give_the_reduced_gradient(
     kind: str, basis: str
 ) -> None:
     """∇_x f + J_xᵀ λ = 0 for λ = −P, and then ∇_θ f + J_θᵀ λ is the reduced gradient."""
-    for lift, loss in zip(LIFTS, LOSSES, strict=True):
+    for lift, loss in zip([*LIFTS, "none"], LOSSES, strict=True):
         objective, theta = small(kind, basis, loss, lift)
-        nlp = layered_nlp(objective, theta)
+        nlp = layered_program(objective, theta)
         x = nlp.start
         assert nlp.violation(x).max() < 1e-14
         assert nlp.objective(x) == pytest.approx(objective.value(theta), rel=1e-13)
@@ -45,7 +45,7 @@ def test_the_start_is_feasible_and_its_multipliers_give_the_reduced_gradient(
 )
 def test_hessian(kind: str, basis: str) -> None:
     objective, theta = small(kind, basis, "softmax", "opening", samples=3)
-    nlp = layered_nlp(objective, theta)
+    nlp = layered_program(objective, theta)
     rng = np.random.default_rng(0)
     lam, v = rng.standard_normal(nlp.rows), rng.standard_normal(nlp.columns)
     upper = dense(nlp.functions.hessian(nlp.start, nlp.p, 2.0, lam))
@@ -60,7 +60,7 @@ def test_hessian(kind: str, basis: str) -> None:
 
 def test_weights_of_layers_enter_their_own_rows_only() -> None:
     objective, theta = small(basis="layers")
-    nlp, network = layered_nlp(objective, theta), objective.network
+    nlp, network = layered_program(objective, theta), objective.network
     pattern = dense(nlp.functions.jacobian(nlp.start, nlp.p)[1]) != 0.0
     columns = nlp.layout.weights[network.slices["coefficients"]].reshape(network.layers, -1)
     for n in range(network.layers):
@@ -110,7 +110,8 @@ def test_a_warm_start_at_the_solution_is_short() -> None:
 
 def test_kinks_are_refused() -> None:
     objective, theta = small(activation="relu")
-    with pytest.raises(InputError, match="'relu' has kinks"):
-        layered_nlp(objective, theta)
+    assert layered_program(objective, theta).kinks == ("the block uses relu",)
+    with pytest.raises(InputError, match="the block uses relu, whose kinks"):
+        train(objective, "ipopt", theta)
     with pytest.raises(InputError, match="unknown interface 'pyomo'"):
         Simultaneous(interface="pyomo")

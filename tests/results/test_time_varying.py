@@ -113,7 +113,7 @@ def test_exports_compute_the_same(solved, tmp_path):
     nlp = solution.nlp
     cc.write_nl(nlp, tmp_path / "fit.nl")
     read = cc.read_nl(tmp_path / "fit.nl")
-    x = dict(zip(nlp.layout.column_names, nlp.start, strict=True))
+    x = dict(zip(nlp.column_names, nlp.start, strict=True))
     assert {"c.P0", "c.s0", "c.one", "c.L0", "c.B0"} & set(x)
     assert len(read.start) == nlp.columns
     text = cc.modelica_text(solution, "Fit")

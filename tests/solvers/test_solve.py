@@ -16,7 +16,6 @@ import pytest
 import collocode as cc
 from collocode import SolutionStatus, Termination
 from collocode.solvers.options import DEFAULTS, merge
-from collocode.solvers.outcome import bound_violation
 from tests.methods import FEW
 from tests.problems import (
     decay,
@@ -111,7 +110,6 @@ def test_scaling_does_not_show_in_the_result():
         nlp,
         column_scale=np.ones(nlp.columns),
         row_scale=np.ones(nlp.rows),
-        _cache={},
     )
     one, other = (cc.solve(n, options={"tol": 1e-10}).result for n in (nlp, plain))
     np.testing.assert_allclose(one.x, other.x, atol=1e-7)
@@ -300,7 +298,7 @@ def test_nan_in_a_row_is_a_violation_and_never_a_feasible_point():
     data = cc.Experiment(t, np.ones(11), ("c",))
     broken = cc.Dynamics(lambda t, x, u, p, nn: [ca.sqrt(x.c - 10.0)])
     nlp = cc.discretize(cc.Problem(broken, data))
-    assert np.isnan(bound_violation(nlp, nlp.start))
+    assert np.isnan(nlp.largest_violation(nlp.start))
     lam = np.zeros(nlp.rows), np.zeros(nlp.columns)
     assert np.isnan(nlp.kkt_residual(nlp.start, *lam))
 

@@ -57,8 +57,8 @@ def test_an_invariant_holds_along_the_trajectory():
 def test_several_values_a_point_and_names():
     pair = cc.PointConstraint("pair", lambda z, p, nn: [nn(z[0]), z[1] * nn(z[0])], [[0.0, 2.0]])
     nlp = cc.discretize(decay(pair), mesh=5)
-    assert nlp.layout.row_names[-2:] == ["point.pair[0]", "point.pair[1]"]
-    assert len(nlp.layout.row_names) == nlp.rows
+    assert nlp.row_names[-2:] == ["point.pair[0]", "point.pair[1]"]
+    assert len(nlp.row_names) == nlp.rows
 
 
 def test_pyomo_carries_point_constraints():

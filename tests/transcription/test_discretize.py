@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 
 import collocode as cc
-from collocode.transcription.scaling import scaled
 from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 from tests.transcription.random_problems import cases
 
@@ -17,7 +16,7 @@ from tests.transcription.random_problems import cases
 def test_every_column_and_row_has_one_name_and_one_place(case):
     nlp = case.nlp()
     layout = nlp.layout
-    for names, length in ((layout.column_names, nlp.columns), (layout.row_names, nlp.rows)):
+    for names, length in ((nlp.column_names, nlp.columns), (nlp.row_names, nlp.rows)):
         assert len(names) == len(set(names)) == length
     own = [np.concatenate([e.states.ravel(), e.parameters]) for e in layout.experiments]
     columns = np.concatenate([*own, layout.shared, layout.weights])
@@ -41,18 +40,18 @@ def test_names_say_what_is_where():
     )
     layout = nlp.layout
     part = layout.experiments[0]
-    assert layout.column_names[part.states[5, 1]] == "y2[run 3;2.1]"
-    assert layout.column_names[layout.weights[0]] == "nn.W1[0,0]"
-    assert layout.column_names[-1] == "nn.b2[1]"
-    assert layout.row_names[part.rows[2, 0, 1]] == "collocation.y2[run 3;2.1]"
-    assert layout.row_names[part.path_rows[0, 4]] == "path.c[run 3;2.0]"
+    assert nlp.column_names[part.states[5, 1]] == "y2[run 3;2.1]"
+    assert nlp.column_names[layout.weights[0]] == "nn.W1[0,0]"
+    assert nlp.column_names[-1] == "nn.b2[1]"
+    assert nlp.row_names[part.rows[2, 0, 1]] == "collocation.y2[run 3;2.1]"
+    assert nlp.row_names[part.path_rows[0, 4]] == "path.c[run 3;2.0]"
 
 
 @settings(max_examples=20)
 @given(cases())
 def test_the_scaled_view_is_the_same_problem_exactly(case):
     nlp = case.nlp()
-    view = scaled(nlp)
+    view = nlp.scaled()
     s, r = nlp.column_scale, nlp.row_scale
     for scale in (s, r):
         np.testing.assert_array_equal(np.frexp(scale)[0], 0.5)  # powers of two: no rounding
@@ -159,7 +158,7 @@ def test_parameters_are_exchanged_without_rebuilding():
 
 def test_a_start_must_fit_and_be_finite():
     nlp = cc.discretize(decay(), mesh=4)
-    with pytest.raises(cc.InputError, match=r"shape \(3,\), but the NLP has 14 columns"):
+    with pytest.raises(cc.InputError, match=r"shape \(3,\), but the program has 14 columns"):
         nlp.with_start([1.0, 2.0, 3.0])
     bad = nlp.start.copy()
     bad[4] = np.nan

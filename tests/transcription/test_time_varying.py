@@ -135,7 +135,7 @@ def test_a_constant_basis_changes_nothing():
         a, b = (v[1] if isinstance(v, tuple) else v for v in (a, b))
         assert a.sparsity() == b.sparsity()
         np.testing.assert_array_equal(a.nonzeros(), b.nonzeros())
-    assert constant.layout.column_names[-1] == "nn.b2[0].one"
+    assert constant.column_names[-1] == "nn.b2[0].one"
 
 
 def test_weights_of_a_piece_touch_the_rows_of_that_piece_only():
@@ -188,7 +188,7 @@ def test_predictions_see_parameters_at_the_time_of_the_sample(basis):
 @every_basis
 def test_bounds_hold_for_the_value_of_a_parameter(basis):
     nlp = cc.discretize(problem(basis), mesh=4)
-    columns, names = nlp.layout.shared, nlp.layout.row_names
+    columns, names = nlp.layout.shared, nlp.row_names
     rows = [i for i, name in enumerate(names) if name.startswith("point.c.bounds")]
     if basis.bounded_by_coefficients:
         assert not rows

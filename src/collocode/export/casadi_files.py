@@ -19,19 +19,19 @@ import casadi as ca
 
 from ..errors import FileError
 from ..files import read_bytes, replacing, write_text
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 
 LARGEST = 2**31  # bytes
 _C_OPTIONS = {"with_header": False, "verbose": False, "casadi_int": "long long int"}
 
 
-def nlp_functions(nlp: NLP) -> dict[str, ca.Function]:
+def nlp_functions(program: Program) -> dict[str, ca.Function]:
     """Return the functions of an NLP by name; see the module docstring."""
-    x, p = ca.MX.sym("x", nlp.columns), ca.MX.sym("p", len(nlp.p))
-    f = nlp.functions
+    x, p = ca.MX.sym("x", program.columns), ca.MX.sym("p", len(program.p))
+    f = program.functions
     both = [f.objective(x, p), f.constraints(x, p)]
-    bounds = (nlp.lower, nlp.upper, nlp.row_lower, nlp.row_upper)
-    data = [ca.MX(ca.DM(v.tolist())) for v in (nlp.start, nlp.p, *bounds)]
+    bounds = (program.lower, program.upper, program.row_lower, program.row_upper)
+    data = [ca.MX(ca.DM(v.tolist())) for v in (program.start, program.p, *bounds)]
     names = ["x0", "p", "lbx", "ubx", "lbg", "ubg"]
     return {
         "nlp": ca.Function("nlp", [x, p], both, ["x", "p"], ["f", "g"]),

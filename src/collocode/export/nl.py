@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..files import replacing
 from ..results.solution import Solution
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from .operations import pyomo_environ
 from .pyomo_model import PyomoExport, to_pyomo
 from .pyomo_values import bound_multipliers
@@ -49,7 +49,7 @@ class NlFile:
 
 
 def write_nl(
-    nlp: NLP,
+    program: Program,
     path: str | Path,
     values: str | Solution = "start",
     multipliers: bool | None = None,
@@ -60,7 +60,7 @@ def write_nl(
 
     Parameters
     ----------
-    nlp : the NLP.
+    program : the NLP.
     path : the file; ``.nl`` is appended if it has no such ending.
     values : ``"start"``, or a `Solution` whose point and multipliers the file starts from.
     multipliers : whether to write multipliers (the dual start, and the suffixes ``ipopt_zL_in`` and
@@ -82,7 +82,7 @@ def write_nl(
         raise InputError("multipliers come from a Solution; give it as values=solution.")
     target = Path(path)
     target = target if target.suffix == ".nl" else target.with_name(target.name + ".nl")
-    export = to_pyomo(nlp, values, multipliers=False, rewrite=rewrite)
+    export = to_pyomo(program, values, multipliers=False, rewrite=rewrite)
     if not scaling:
         export.model.del_component("scaling_factor")
     if isinstance(values, Solution) and multipliers is not False:
@@ -91,14 +91,16 @@ def write_nl(
         order = _write(export, paths[0])
         columns = _positions(export.variables, order.variables)
         rows = _positions(export.constraints, order.constraints)
-        names = nlp.layout.row_names
+        names = program.row_names
         _write_names(paths[1], [*(names[i] for i in rows), "objective"])
-        names = nlp.layout.column_names
+        names = program.column_names
         _write_names(paths[2], [names[j] for j in columns])
     return NlFile(target, np.array(columns, dtype=int), np.array(rows, dtype=int))
 
 
-def load_sol(nlp: NLP, file: NlFile, path: str | Path | None = None) -> tuple[Array, Array, Array]:
+def load_sol(
+    program: Program, file: NlFile, path: str | Path | None = None
+) -> tuple[Array, Array, Array]:
     """Read the ``.sol`` file that a solver wrote for ``file``, in the NLP's sign.
 
     Parameters
@@ -116,18 +118,18 @@ def load_sol(nlp: NLP, file: NlFile, path: str | Path | None = None) -> tuple[Ar
     """
     source = file.path.with_suffix(".sol") if path is None else Path(path)
     sol = read_sol(source, len(file.columns), len(file.rows))
-    x = np.where(nlp.lower == nlp.upper, nlp.lower, nlp.start)
-    lam_g, given = np.zeros(nlp.rows), None
+    x = np.where(program.lower == program.upper, program.lower, program.start)
+    lam_g, given = np.zeros(program.rows), None
     x[file.columns] = sol.x
     if len(sol.dual):
         lam_g[file.rows] = -sol.dual
     found = [sol.suffixes[n] for n in ("ipopt_zL_out", "ipopt_zU_out") if n in sol.suffixes]
     if found:
-        given = np.zeros(nlp.columns)
+        given = np.zeros(program.columns)
         for entries in found:
             for number, value in entries.items():
                 given[file.columns[number]] -= value
-    return x, lam_g, bound_multipliers(nlp, x, lam_g, given)
+    return x, lam_g, bound_multipliers(program, x, lam_g, given)
 
 
 def add_multipliers(export: PyomoExport, lam_g: Array, lam_x: Array) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 
-from ..transcription.assembly import Functions, assemble
+from ..transcription.assembly import assemble
+from ..transcription.names import Block
+from ..transcription.program import Program
 from ..transcription.term import MappedTerm
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
@@ -24,71 +26,22 @@ _RARE = 4  # so many expressions of one shape get a mapped term of their own
 _GROWTH = 20  # canonical forms may be so many times longer than the file
 
 
-@dataclass(frozen=True, eq=False)
-class NlModel:
-    r"""A nonlinear program of which nothing is known but its functions.
-
-    It has the fields of `collocode.NLP` that solvers use, and the same sign rule
-    :math:`L = f + \\lambda^T g`.
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class NlModel(Program):
+    """A `Program` of which nothing is known but its functions; f is minus a maximised objective.
 
     Attributes
     ----------
     path : where it was read.
-    functions : f, ∇f, g, J and H; f is to be *minimised*, so it is minus the file's objective if
-        ``maximise``.
-    lower, upper, row_lower, row_upper, start : bounds and starting point.
-    column_names, row_names : from the ``.col`` and ``.row`` files, or ``v3`` and ``c5``.
     multipliers : (rows,) the dual start in our sign, or None.
     suffixes : values by name and kind (0 variables, 1 constraints, 2 objectives, 3 problem).
     options : the numbers on the file's first line.
     """
 
     path: Path
-    functions: Functions
-    lower: Array
-    upper: Array
-    row_lower: Array
-    row_upper: Array
-    start: Array
-    column_scale: Array
-    row_scale: Array
-    maximise: bool
-    column_names: list[str]
-    row_names: list[str]
     multipliers: Array | None
     suffixes: Mapping[tuple[str, int], Mapping[int, float]]
     options: tuple[int, ...]
-    p: Array = field(default_factory=lambda: np.zeros(0))
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def columns(self) -> int:
-        """Number of variables."""
-        return len(self.lower)
-
-    @property
-    def rows(self) -> int:
-        """Number of constraints."""
-        return len(self.row_lower)
-
-    def cache(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` returned for ``key`` first."""
-        if key not in self._cache:
-            self._cache[key] = make()
-        return self._cache[key]
-
-    def objective(self, x: ArrayLike) -> float:
-        """Value of f."""
-        return float(self.functions.objective(x, self.p))
-
-    def constraints(self, x: ArrayLike) -> Array:
-        """(rows,) values of g."""
-        return np.asarray(self.functions.constraints(x, self.p), dtype=float).ravel()
-
-    def violation(self, x: ArrayLike) -> Array:
-        """(rows,) by how much each row's bounds are violated."""
-        g = self.constraints(x)
-        return np.maximum(0.0, np.maximum(self.row_lower - g, g - self.row_upper))
 
 
 def read_nl(path: str | Path) -> NlModel:
@@ -116,26 +69,29 @@ def read_nl(path: str | Path) -> NlModel:
         multipliers = np.zeros(nl.constraints)
         for i, value in nl.dual.items():
             multipliers[i] = value if nl.maximise else -value
+    terms, linear = _terms_of(nl)
     return NlModel(
-        nl.path,
-        _functions(nl),
-        lower,
-        upper,
-        *nl.row_bounds,
-        start,
-        np.ones(nl.variables),
-        np.ones(nl.constraints),
-        nl.maximise,
-        _names(nl.path.with_suffix(".col"), nl.variables, "v"),
-        _names(nl.path.with_suffix(".row"), nl.constraints, "c"),
-        multipliers,
-        nl.suffixes,
-        nl.options,
+        name=nl.path.stem,
+        path=nl.path,
+        functions=assemble(terms, linear, 0),
+        terms=tuple(terms),
+        linear=linear,
+        lower=lower,
+        upper=upper,
+        row_lower=nl.row_bounds[0],
+        row_upper=nl.row_bounds[1],
+        start=start,
+        column_blocks=(_block("v", nl.path.with_suffix(".col"), nl.variables),),
+        row_blocks=(_block("c", nl.path.with_suffix(".row"), nl.constraints),),
+        maximise=nl.maximise,
+        multipliers=multipliers,
+        suffixes=nl.suffixes,
+        options=nl.options,
     )
 
 
-def _functions(nl: NlText) -> Functions:
-    """Assemble the functions from mapped terms."""
+def _terms_of(nl: NlText) -> tuple[list[MappedTerm], sparse.csr_matrix]:
+    """Return the mapped terms and the linear part of the constraints."""
     entries = [(i, j, v) for i, pairs in nl.linear.items() for j, v in pairs if v]
     rows, columns, data = zip(*entries, strict=True) if entries else ((), (), ())
     linear = sparse.csr_matrix((data, (rows, columns)), shape=(nl.constraints, nl.variables))
@@ -147,7 +103,7 @@ def _functions(nl: NlText) -> Functions:
     terms = [*_terms(nl, objective), *_terms(nl, bodies)]
     if nl.gradient:
         terms.append(_linear_term(nl, sign))
-    return assemble(terms, linear, 0)
+    return terms, linear
 
 
 def _is_zero(nl: NlText, at: int) -> bool:
@@ -249,13 +205,19 @@ def _constant(values: Array) -> ca.Function:
     return ca.Function("data", [p], [ca.MX(matrix)])
 
 
-def _names(path: Path, count: int, letter: str) -> list[str]:
-    """Return the names in a ``.col`` or ``.row`` file, or numbers if it does not fit."""
-    numbered = [f"{letter}{j}" for j in range(count)]
+def _block(letter: str, path: Path, count: int) -> Block:
+    """Columns or rows named by a ``.col`` or ``.row`` file, or numbered if it does not fit."""
+    names = _names(path, count)
+    if names is None:
+        return Block(letter, np.arange(count), label=lambda name, place: f"{name}{place[0]}")
+    return Block(letter, np.arange(count), label=lambda _, place: names[place[0]])
+
+
+def _names(path: Path, count: int) -> list[str] | None:
     try:
         if path.stat().st_size > 1000 * (count + 100):
-            return numbered
+            return None
         names = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return numbered
-    return names[:count] if count <= len(names) <= count + 100 else numbered
+        return None
+    return names[:count] if count <= len(names) <= count + 100 else None

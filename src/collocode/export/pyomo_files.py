@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import replacing
 from ..results.solution import Solution
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from .pyomo_model import to_pyomo
 from .rewrite import EXP_ONLY
 
@@ -16,7 +16,7 @@ ENDINGS = (".gms", ".bar", ".lp")
 
 
 def write_pyomo(
-    nlp: NLP,
+    program: Program,
     path: str | Path,
     values: str | Solution = "start",
     rewrite: Iterable[str] = (),
@@ -38,7 +38,7 @@ def write_pyomo(
     if target.suffix not in ENDINGS:
         raise InputError(f"{target.name} ends in none of {', '.join(ENDINGS)}.")
     functions = tuple(rewrite) or (EXP_ONLY if target.suffix == ".bar" else ())
-    model = to_pyomo(nlp, values, multipliers=False, rewrite=functions).model
+    model = to_pyomo(program, values, multipliers=False, rewrite=functions).model
     model.del_component("scaling_factor")
     with replacing(target) as (aside,):
         try:

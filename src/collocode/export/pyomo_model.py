@@ -1,6 +1,7 @@
-r"""An NLP as a Pyomo model that a reader recognises.
+r"""A program as a Pyomo model that a reader recognises.
 
-Variables carry the problem's names: ``model.y1[experiment, element, node]`` for states,
+It has a Var per block of columns and a Constraint per block of rows; a program that maximises is
+written as the minimum of minus its objective.  The variables of an `NLP` carry the problem's names: ``model.y1[experiment, element, node]`` for states,
 ``model.mu`` and ``model.k[experiment]`` for parameters, ``model.nn_W1[i, j]`` and
 ``model.nn_b1[i]`` for weights.  Equations are ``model.collocation[experiment, element, node, state]``
 and one Constraint by path constraint, ``model.<name>[experiment, element, node]``, or point
@@ -14,7 +15,7 @@ Multipliers: Pyomo's ``dual`` is :math:`-\lambda` of the NLP's one rule :math:`L
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -25,11 +26,12 @@ from scipy import sparse
 
 from ..errors import InputError
 from ..results.solution import Solution
-from ..transcription.nlp import NLP
+from ..transcription.names import Block
+from ..transcription.program import Program
 from ..transcription.tape import Tape
 from ..transcription.term import MappedTerm
 from .operations import pyomo_environ, pyomo_tape_operations
-from .replay import Program
+from .replay import ReplayedTape
 from .rewrite import rewritten, with_exp
 
 Array = NDArray[np.float64]
@@ -52,7 +54,7 @@ class PyomoExport:
 
 
 def to_pyomo(
-    nlp: NLP,
+    program: Program,
     values: str | Solution = "start",
     multipliers: bool = True,
     rewrite: Iterable[str] = (),
@@ -61,7 +63,7 @@ def to_pyomo(
 
     Parameters
     ----------
-    nlp : the NLP, in its own units.
+    program : the NLP, in its own units.
     values : ``"start"``, or a `Solution` whose point the variables take.
     multipliers : whether to declare the suffixes ``dual``, ``ipopt_zL_out`` and ``ipopt_zU_out``
         that bring multipliers back; some solver plugins refuse suffixes that they cannot fill.
@@ -78,32 +80,32 @@ def to_pyomo(
     pyo = pyomo_environ()
     from pyomo.common.gc_manager import PauseGC
 
-    point = nlp.start if isinstance(values, str) else values.result.x
+    point = program.start if isinstance(values, str) else values.result.x
     if isinstance(values, str) and values != "start":
         raise InputError(f"values must be 'start' or a Solution, not {values!r}.")
-    if point.shape != (nlp.columns,):
+    if point.shape != (program.columns,):
         raise InputError("the solution belongs to another NLP; give one of the same structure.")
     with PauseGC():  # a million small objects, none of them garbage
-        model = pyo.ConcreteModel(name=nlp.problem.name)
-        variables = _variables(pyo, model, nlp, point)
-        bodies = _bodies(pyo, model, nlp, variables, rewritten(rewrite))
-        constraints = _constraints(pyo, model, nlp, bodies)
-        _scaling(pyo, model, nlp, variables, constraints)
+        model = pyo.ConcreteModel(name=program.name)
+        variables = _variables(pyo, model, program, point)
+        bodies = _bodies(pyo, model, program, variables, rewritten(rewrite))
+        constraints = _constraints(pyo, model, program, bodies)
+        _scaling(pyo, model, program, variables, constraints)
         for name in ("dual", "ipopt_zL_out", "ipopt_zU_out") if multipliers else ():
             model.add_component(name, pyo.Suffix(direction=pyo.Suffix.IMPORT))
     return PyomoExport(model, variables, constraints)
 
 
-def _variables(pyo: Any, model: Any, nlp: NLP, point: Array) -> list[Any]:
-    """Add all Vars; return the one of every column."""
-    layout = nlp.layout
-    found: list[Any] = [None] * nlp.columns
-    start, lower, upper = point.tolist(), nlp.lower.tolist(), nlp.upper.tolist()
-
-    def add(name: str, index: Sequence[Any] | None, columns: Sequence[int]) -> None:
-        var = pyo.Var() if index is None else pyo.Var(list(index))
-        model.add_component(_free_name(model, name), var)
-        for place, column in zip([None] if index is None else index, columns, strict=True):
+def _variables(pyo: Any, model: Any, program: Program, point: Array) -> list[Any]:
+    """Add a Var per block; return the one of every column."""
+    found: list[Any] = [None] * program.columns
+    start, lower, upper = point.tolist(), program.lower.tolist(), program.upper.tolist()
+    for block in program.column_blocks:
+        index = _index_of(block)
+        var = pyo.Var() if index is None else pyo.Var(index)
+        model.add_component(_free_name(model, block.name), var)
+        places = [None] if index is None else index
+        for place, column in zip(places, block.numbers.ravel().tolist(), strict=True):
             entry = found[column] = var[place]
             if lower[column] == upper[column]:
                 entry.fix(lower[column], skip_validation=True)
@@ -111,47 +113,28 @@ def _variables(pyo: Any, model: Any, nlp: NLP, point: Array) -> list[Any]:
                 entry.set_value(start[column], skip_validation=True)
             entry.setlb(lower[column])  # Pyomo takes infinite bounds for none
             entry.setub(upper[column])
-
-    places = [
-        (e.name, *divmod(n, e.rows.shape[1]))
-        for e in layout.experiments
-        for n in range(len(e.times))
-    ]
-    for i, state in enumerate(layout.state_names):
-        add(state, places, np.concatenate([e.states[:, i] for e in layout.experiments]).tolist())
-    for j, name in enumerate(layout.own_names):
-        add(
-            name,
-            [e.name for e in layout.experiments],
-            [int(e.parameters[j]) for e in layout.experiments],
-        )
-    for name, column in zip(layout.shared_names, layout.shared.tolist(), strict=True):
-        add(name, None, [column])
-    groups: dict[str, list[tuple[Any, int]]] = {}
-    for label, column in zip(layout.weight_names, layout.weights.tolist(), strict=True):
-        stem, _, rest = label.partition("[")  # nn.W1[0,1], or nn.W1[0,1].P2 if it varies in time
-        numbers, _, function = rest.partition("]")
-        index = tuple(int(n) for n in numbers.split(","))
-        groups.setdefault(stem + function, []).append(
-            (index if len(index) > 1 else index[0], column)
-        )
-    for stem, entries in groups.items():
-        add(stem, *zip(*entries, strict=True))
     return found
 
 
+def _index_of(block: Block) -> list[Any] | None:
+    """Return Pyomo's index of a block: a tuple or a single label per entry, None for a scalar."""
+    if block.numbers.ndim == 0:
+        return None
+    return [place if len(place) > 1 else place[0] for place in block.places]
+
+
 def _bodies(
-    pyo: Any, model: Any, nlp: NLP, variables: list[Any], rewrite: frozenset[str]
+    pyo: Any, model: Any, program: Program, variables: list[Any], rewrite: frozenset[str]
 ) -> list[list[Any]]:
     """Return the summands of every row; add the objective's terms on the way."""
-    linear = sparse.csr_matrix(nlp.linear)
+    linear = sparse.csr_matrix(program.linear)
     rows: list[list[Any]] = [
         [_times(c, variables[j]) for c, j in zip(data, columns, strict=True)]
         for data, columns in _rows_of(linear)
     ]
     objective: list[Any] = []
-    for term in nlp.terms:
-        values = _term_values(pyo, model, nlp, term, variables, rewrite)
+    for term in program.terms:
+        values = _term_values(pyo, model, program, term, variables, rewrite)
         if term.scatter is None:
             # the Expression is for the reader: inside the objective it would be a defined variable
             # of all unknowns in the .nl file, which makes a solve three times slower
@@ -171,20 +154,20 @@ def _bodies(
 def _term_values(
     pyo: Any,
     model: Any,
-    nlp: NLP,
+    program: Program,
     term: MappedTerm,
     variables: list[Any],
     rewrite: frozenset[str],
 ) -> list[list[Any]]:
     """Evaluate a term at all its points; shared intermediate results get names."""
     operations = {**pyomo_tape_operations(), **with_exp(rewrite)}
-    program = Program(Tape.of(term.function), operations, f"term {term.name!r}", rewrite)
+    replayed = ReplayedTape(Tape.of(term.function), operations, f"term {term.name!r}", rewrite)
     named: Any = None
-    if program.names:
-        named = pyo.Expression(range(term.points), range(program.names))
+    if replayed.names:
+        named = pyo.Expression(range(term.points), range(replayed.names))
         model.add_component(_free_name(model, f"{term.name}_parts"), named)
     shared = [variables[j] for j in term.shared_columns.tolist()]
-    data = np.asarray(term.data_function(nlp.p), dtype=float).T.tolist()
+    data = np.asarray(term.data_function(program.p), dtype=float).T.tolist()
     results = []
     for k, own in enumerate(term.own_columns.tolist()):
 
@@ -193,49 +176,37 @@ def _term_values(
             return named[k, number]
 
         arguments = ([variables[j] for j in own], shared, data[k] if data else [])
-        results.append(program.run(arguments, name))
+        results.append(replayed.run(arguments, name))
     return results
 
 
-def _constraints(pyo: Any, model: Any, nlp: NLP, bodies: list[list[Any]]) -> list[Any]:
-    """Add the rows, collocation first; return the Constraint of every row."""
-    layout = nlp.layout
-    found: list[Any] = [None] * nlp.rows
-    lower, upper = nlp.row_lower.tolist(), nlp.row_upper.tolist()
-
-    def add(name: str, entries: list[tuple[Any, int]]) -> None:
-        constraint = pyo.Constraint([place for place, _ in entries])
-        model.add_component(_free_name(model, name), constraint)
-        for place, row in entries:
+def _constraints(pyo: Any, model: Any, program: Program, bodies: list[list[Any]]) -> list[Any]:
+    """Add a Constraint per block of rows; return the one of every row."""
+    found: list[Any] = [None] * program.rows
+    lower, upper = program.row_lower.tolist(), program.row_upper.tolist()
+    for block in program.row_blocks:
+        numbers = block.numbers.ravel().tolist()
+        index = _index_of(block)
+        constraint = pyo.Constraint() if index is None else pyo.Constraint(index)
+        model.add_component(_free_name(model, block.name), constraint)
+        for place, row in zip([None] if index is None else index, numbers, strict=True):
             body, low, high = pyo.quicksum(bodies[row]), lower[row], upper[row]
             if isinstance(body, int | float):
-                _check_constant(body, low, high, layout.row_names[row])
+                _check_constant(body, low, high, program.row_names[row])
             elif low == high:
                 found[row] = constraint.add(place, body == low)
             elif np.isfinite(low) or np.isfinite(high):
                 limits = [v if np.isfinite(v) else None for v in (low, high)]
                 found[row] = constraint.add(place, (limits[0], body, limits[1]))
-
-    equations = []
-    for e in layout.experiments:
-        for (element, k, i), row in np.ndenumerate(e.rows):
-            equations.append(((e.name, element, k + 1, layout.state_names[i]), int(row)))
-    add("collocation", equations)
-    for number, name in enumerate(layout.path_names):
-        entries = []
-        for e in layout.experiments:
-            places = [(e.name, *divmod(node, e.rows.shape[1])) for node in range(len(e.times))]
-            entries += list(zip(places, e.path_rows[number].tolist(), strict=True))
-        add(name, entries)
-    for name, rows in layout.point_rows.items():
-        add(name, list(enumerate(rows.tolist())))
     return found
 
 
-def _scaling(pyo: Any, model: Any, nlp: NLP, variables: list[Any], constraints: list[Any]) -> None:
+def _scaling(
+    pyo: Any, model: Any, program: Program, variables: list[Any], constraints: list[Any]
+) -> None:
     """Add the scales that our own solvers use as the suffix ``scaling_factor``."""
     suffix = pyo.Suffix(direction=pyo.Suffix.EXPORT)
-    factors = [1.0 / nlp.column_scale, nlp.row_scale]
+    factors = [1.0 / program.column_scale, program.row_scale]
     fixed = {id(v) for v in variables if v.fixed}  # not in the file, so not scaled
     for components, values in zip((variables, constraints), factors, strict=True):
         for component, factor in zip(components, values.tolist(), strict=True):

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from .pyomo_model import PyomoExport
 
 Array = NDArray[np.float64]
 
 
-def load_from_pyomo(nlp: NLP, export: PyomoExport) -> tuple[Array, Array, Array]:
+def load_from_pyomo(program: Program, export: PyomoExport) -> tuple[Array, Array, Array]:
     """Read point and multipliers of a solved model in the NLP's sign.
 
     Returns
@@ -29,7 +29,7 @@ def load_from_pyomo(nlp: NLP, export: PyomoExport) -> tuple[Array, Array, Array]
     model = export.model
     x = np.array([v.value for v in export.variables], dtype=float)
     if not np.isfinite(x).all():
-        culprit = nlp.layout.column_names[int(np.flatnonzero(~np.isfinite(x))[0])]
+        culprit = program.column_names[int(np.flatnonzero(~np.isfinite(x))[0])]
         raise InputError(f"the Pyomo model has no value for {culprit}; solve it first.")
     dual = model.component("dual")
     if not dual:
@@ -42,21 +42,21 @@ def load_from_pyomo(nlp: NLP, export: PyomoExport) -> tuple[Array, Array, Array]
     filled = [s for s in outs if s]
     if filled:
         given = -np.array([sum(s.get(v, 0.0) for s in filled) for v in export.variables])
-    return x, lam_g, bound_multipliers(nlp, x, lam_g, given)
+    return x, lam_g, bound_multipliers(program, x, lam_g, given)
 
 
-def bound_multipliers(nlp: NLP, x: Array, lam_g: Array, given: Array | None) -> Array:
+def bound_multipliers(program: Program, x: Array, lam_g: Array, given: Array | None) -> Array:
     """(columns,) the given bound multipliers, and by stationarity those that a solver leaves out.
 
     Stationarity serves fixed variables always, and active bounds if ``given`` is None.
     """
-    gradient = np.asarray(nlp.functions.gradient(x, nlp.p)[1], dtype=float).ravel()
-    jacobian = nlp.functions.jacobian(x, nlp.p)[1]
+    gradient = np.asarray(program.functions.gradient(x, program.p)[1], dtype=float).ravel()
+    jacobian = program.functions.jacobian(x, program.p)[1]
     stationary = -(gradient + np.asarray(ca.mtimes(jacobian.T, lam_g)).ravel())
-    fixed = nlp.lower == nlp.upper
+    fixed = program.lower == program.upper
     if given is not None:
         return np.where(fixed, stationary, given)
     near = 1e-6 * np.maximum(1.0, np.abs(x))
-    at_lower = (x - nlp.lower <= near) & (stationary < 0.0)
-    at_upper = (nlp.upper - x <= near) & (stationary > 0.0)
+    at_lower = (x - program.lower <= near) & (stationary < 0.0)
+    at_upper = (program.upper - x <= near) & (stationary > 0.0)
     return np.where(fixed | at_lower | at_upper, stationary, 0.0)

@@ -18,7 +18,7 @@ _TOLERATED = 4.0  # by how much a tree may exceed the operations of its tape
 _WORTH_A_NAME = 4.0  # operations
 
 
-class Program:
+class ReplayedTape:
     """A tape in single assignment, ready to be run at many points.
 
     Parameters

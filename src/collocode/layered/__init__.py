@@ -25,6 +25,8 @@ from .depth import weight_basis as weight_basis
 from .forward import forward as forward
 from .forward import predict as predict
 from .losses import LogisticLoss as LogisticLoss
+from .losses import RegressionLoss as RegressionLoss
+from .losses import SampleLoss as SampleLoss
 from .losses import SoftmaxLoss as SoftmaxLoss
 from .losses import SquaredLoss as SquaredLoss
 from .losses import accuracy as accuracy
@@ -37,7 +39,7 @@ from .parts import Scaling as Scaling
 from .parts import scale_parts as scale_parts
 from .parts import split_samples as split_samples
 from .problem import LayeredProblem as LayeredProblem
-from .program import layered_nlp as layered_nlp
+from .program import layered_program as layered_program
 from .samples import Samples as Samples
 from .tables import read_arrays as read_arrays
 from .tables import read_samples as read_samples

@@ -43,7 +43,7 @@ class LayeredNetwork:
     inputs, outputs : features of a sample and results of the read-out.
     width : d, the size of K.
     mesh : layers as elements of [0, T]; unit steps make the ordinary ResNet.
-    basis : functions of time that the weights are made of; None is one weight a layer.
+    basis : functions of time that the weights are made of; None is one weight per layer.
     block : `ResidualBlock`, `HamiltonianBlock` or `RungeKuttaBlock`.
     lift : ``none`` (inputs = width), ``pad`` (zeros appended) or ``opening`` (trained, tanh).
 
@@ -158,7 +158,8 @@ class LayeredNetwork:
         """(n_weights,) true on the named parts; serves to freeze them in an `Objective`."""
         chosen = np.zeros(self.n_weights, dtype=bool)
         for part in parts:
-            check_choice("part of a network", part, self.slices)
+            if part not in self.slices:
+                raise InputError(f"a network has no part {part!r}; choose from {', '.join(PARTS)}.")
             chosen[self.slices[part]] = True
         return chosen
 

@@ -11,17 +11,16 @@ layer by layer, so that J and H keep the sparsity of the chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError
-from ..transcription.assembly import Functions, assemble
-from ..transcription.term import MappedTerm
+from ..transcription.assembly import assemble
+from ..transcription.names import Block
+from ..transcription.program import Program
+from ..transcription.structure import Chain, ChainStructure, stacked
 from .forward import forward, lifted
 from .objective import Objective
 from .program_terms import Columns, terms_of
@@ -30,53 +29,18 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
-@dataclass(frozen=True, eq=False)
-class LayeredNLP:
-    """The simultaneous problem; has the fields of `collocode.NLP` that solvers look at."""
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class LayeredProgram(Program):
+    """The simultaneous problem as a `Program`, with maps between its points and the network.
+
+    Attributes
+    ----------
+    objective_of : the objective of the weights alone.
+    layout : which column and row is what.
+    """
 
     objective_of: Objective
     layout: Columns
-    functions: Functions
-    terms: tuple[MappedTerm, ...]
-    linear: sparse.csr_matrix
-    lower: Array
-    upper: Array
-    row_lower: Array
-    row_upper: Array
-    start: Array
-    p: Array
-    column_scale: Array
-    row_scale: Array
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def columns(self) -> int:
-        """Number of unknowns."""
-        return len(self.lower)
-
-    @property
-    def rows(self) -> int:
-        """Number of equations."""
-        return len(self.row_lower)
-
-    def cache(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` returned for ``key`` first."""
-        if key not in self._cache:
-            self._cache[key] = make()
-        return self._cache[key]
-
-    def objective(self, x: ArrayLike) -> float:
-        """Value of f."""
-        return float(self.functions.objective(x, self.p))
-
-    def constraints(self, x: ArrayLike) -> Array:
-        """(rows,) values of g."""
-        return np.asarray(self.functions.constraints(x, self.p), dtype=float).ravel()
-
-    def violation(self, x: ArrayLike) -> Array:
-        """(rows,) by how much each row is violated."""
-        g = self.constraints(x)
-        return np.maximum(0.0, np.maximum(self.row_lower - g, g - self.row_upper))
 
     def theta(self, x: Array) -> Array:
         """(n_weights,) weights in a point."""
@@ -99,20 +63,12 @@ class LayeredNLP:
         return lam_g
 
 
-def layered_nlp(objective: Objective, theta: ArrayLike) -> LayeredNLP:
-    """Write the training as one NLP that starts from the states of ``theta``.
+def layered_program(objective: Objective, theta: ArrayLike) -> LayeredProgram:
+    """Write the training as one program that starts from the states of ``theta``.
 
-    Raises
-    ------
-    InputError
-        An activation with kinks, which second-order steps cannot cross.
+    An activation with kinks makes it one that `collocode.solve` refuses.
     """
     network = objective.network
-    if network.block.phi.kinks:
-        raise InputError(
-            f"the activation {network.block.activation!r} has kinks that IPOPT's second-order steps "
-            "cannot cross; choose a smooth one, or another trainer."
-        )
     weights = network.checked(theta)
     layout = Columns.of(network, len(objective.samples))
     terms = terms_of(objective, layout)
@@ -126,21 +82,37 @@ def layered_nlp(objective: Objective, theta: ArrayLike) -> LayeredNLP:
     right = np.zeros(linear.shape[0])
     if network.lift != "opening":
         right[layout.initial] = lifted(network, weights, objective.samples.X)
-    return LayeredNLP(
-        objective,
-        layout,
-        assemble(terms, linear, 0),
-        terms,
-        linear,
-        lower,
-        upper,
-        right,
-        right.copy(),
-        start,
-        np.empty(0),
-        np.ones(len(lower)),
-        np.ones(len(right)),
+    block = network.block
+    return LayeredProgram(
+        name="layered network",
+        objective_of=objective,
+        layout=layout,
+        functions=assemble(terms, linear, 0),
+        terms=terms,
+        linear=linear,
+        lower=lower,
+        upper=upper,
+        row_lower=right,
+        row_upper=right.copy(),
+        start=start,
+        column_blocks=(
+            Block("state", layout.states),
+            *(Block(part, layout.weights[where]) for part, where in network.slices.items()),
+        ),
+        row_blocks=(Block("initial", layout.initial), Block("layer", layout.steps)),
+        kinks=(f"the block uses {block.activation}",) if block.phi.kinks else (),
+        make_structure=lambda: _structure(layout),
     )
+
+
+def _structure(layout: Columns) -> ChainStructure:
+    """A chain of layers per sample; all weights are the border."""
+    chains = []
+    for links, initial, rows in zip(layout.states, layout.initial, layout.steps, strict=True):
+        per_layer = stacked([np.append(initial, rows[0]), *rows[1:]])
+        inner = np.empty((len(rows), 0), dtype=int)
+        chains.append(Chain(links=links, inner=inner, rows=per_layer))
+    return ChainStructure(tuple(chains), layout.weights, np.empty(0, dtype=int))
 
 
 def _identity(layout: Columns) -> sparse.csr_matrix:

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import casadi as ca
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..transcription.names import Block, Place
 from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from ..transcription.term import MappedTerm
+from .program_solution import ProgramSolution
 from .solution import Solution
-from .status import SolutionStatus, Termination
+from .status import SolutionStatus, SolverResult, Termination
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 MANY_ITERATIONS = 500  # whoever is infeasible after as many starts in the wrong place
@@ -39,6 +45,10 @@ class Advice(Enum):
     RELAX = "Relax the constraint {constraint!r}: the data contradict it."
     CHECK_BOUNDS = (
         "Check bounds and fixed initial states; then try start='horizon' or a finer mesh."
+    )
+    RESCALE = "Try another start; scale variables and rows to the order of one."
+    CONTRADICTION = (
+        "Try another start; if that ends here too, the constraints contradict each other."
     )
     LOOSEN = "Loosen tol if the point is good enough: rounding errors let it go no further."
     GO_ON = "Go on from here: pass this solution as the start."
@@ -79,9 +89,10 @@ class Diagnosis:
         lines = []
         if len(self.not_finite):
             first = self.not_finite.iloc[0]
+            at = f" at t = {first['time']:g}" if np.isfinite(first["time"]) else ""
             lines.append(
                 f"{len(self.not_finite)} points are not finite, first {first['term']} in "
-                f"{first['experiment']!r} at t = {first['time']:g}"
+                f"{first['experiment']!r}{at}"
             )
         if len(self.violated):
             lines += ["largest residuals:", self.violated.to_string(index=False)]
@@ -90,7 +101,9 @@ class Diagnosis:
         return "\n".join([*lines, self.remedy])
 
 
-def diagnose(solution: Solution, most: int = 10, threshold: float = 1e-6) -> Diagnosis:
+def diagnose(
+    solution: Solution | ProgramSolution, most: int = 10, threshold: float = 1e-6
+) -> Diagnosis:
     """Rank the residuals of a solution and suggest what to do.
 
     Parameters
@@ -102,48 +115,67 @@ def diagnose(solution: Solution, most: int = 10, threshold: float = 1e-6) -> Dia
     Raises
     ------
     InputError
-        A solution loaded from a file, which has no NLP.
+        A solution loaded from a file, which has no program.
     """
-    nlp = solution.nlp
-    if nlp is None:
+    program = solution.program
+    if program is None:
         raise InputError("a solution loaded from a file has no NLP; diagnose it before saving.")
     x = solution.result.x
-    broken = not_finite_points(nlp, x)
-    violated = ranked_violations(nlp, x, most, threshold)
-    active = (np.abs(solution.result.lam_x) > 1e-6) & (nlp.lower < nlp.upper)
-    names = tuple(name for name, on in zip(nlp.layout.column_names, active, strict=True) if on)
-    return Diagnosis(violated, broken, names, _advice(solution, broken, violated))
+    broken = not_finite_points(program, x)
+    violated = ranked_violations(program, x, most, threshold)
+    active = (np.abs(solution.result.lam_x) > 1e-6) & (program.lower < program.upper)
+    names = tuple(name for name, on in zip(program.column_names, active, strict=True) if on)
+    advice = _advice(solution.result, broken, violated, isinstance(program, NLP))
+    return Diagnosis(violated, broken, names, advice)
 
 
-def ranked_violations(nlp: NLP, x: Array, most: int = 10, threshold: float = 1e-6) -> pd.DataFrame:
-    """Return the rows violated most, with their place in the problem."""
-    size = nlp.violation(x) * nlp.row_scale
+def ranked_violations(
+    program: Program, x: Array, most: int = 10, threshold: float = 1e-6
+) -> pd.DataFrame:
+    """Return the rows violated most: block and place, of an `NLP` by element, state and time."""
+    import pandas as pd
+
+    size = program.violation(x) * program.row_scale
     size = np.where(np.isfinite(size), size, np.inf)
-    places = []
-    for part in nlp.layout.experiments:
-        elements, m, _ = part.rows.shape
-        for e, k, i in np.argwhere(size[part.rows] > threshold):
-            time = part.times[e * m + k + 1]
-            state = nlp.layout.state_names[i]
-            row = part.rows[e, k, i]
-            places.append(("collocation", part.name, e, k + 1, state, time, size[row]))
-        for c, node in np.argwhere(size[part.path_rows] > threshold):
-            label, row = nlp.layout.path_names[c], part.path_rows[c, node]
-            element = min(node // m, elements - 1)
-            places.append((label, part.name, element, node % m, "", part.times[node], size[row]))
-    for name, rows in nlp.layout.point_rows.items():
-        for k in np.flatnonzero(size[rows] > threshold):
-            places.append((name, "", -1, int(k), "", np.nan, size[rows[k]]))
-    columns = ["equation", "experiment", "element", "stage", "state", "time", "residual"]
-    table = pd.DataFrame(places, columns=columns)
-    return table.sort_values("residual", ascending=False).head(most).reset_index(drop=True)
+    worst = np.argsort(-size, kind="stable")[:most]
+    worst = worst[size[worst] > threshold]
+    places: list[tuple[Any, ...]] = []
+    for row in worst.tolist():
+        block, place = _block_of(program, row)
+        if isinstance(program, NLP):
+            places.append((block.name, *_place_in_time(program, block.name, place), size[row]))
+        else:
+            places.append((block.name, ",".join(map(str, place)), size[row]))
+    known = ("experiment", "element", "stage", "state", "time")
+    inside = known if isinstance(program, NLP) else ("place",)
+    return pd.DataFrame(places, columns=["equation", *inside, "residual"])
 
 
-def not_finite_points(nlp: NLP, x: Array, most: int = 10) -> pd.DataFrame:
+def _block_of(program: Program, row: int) -> tuple[Block, Place]:
+    for block in program.row_blocks:
+        found = np.flatnonzero(block.numbers.ravel() == row)
+        if len(found):
+            return block, block.places[int(found[0])]
+    raise AssertionError(f"row {row} is in no block")
+
+
+def _place_in_time(nlp: NLP, equation: str, place: Place) -> tuple[str, int, int, str, float]:
+    """Experiment, element, stage, state and time of a row of a discretized problem."""
+    if len(place) == 1:  # a point constraint
+        return "", -1, int(place[0]), "", float("nan")
+    experiment, element, stage = place[:3]
+    part = next(part for part in nlp.layout.experiments if part.name == experiment)
+    time = float(part.times[element * part.rows.shape[1] + stage])
+    return experiment, int(element), int(stage), place[3] if len(place) > 3 else "", time
+
+
+def not_finite_points(program: Program, x: Array, most: int = 10) -> pd.DataFrame:
     """Return the points at which a term or its first derivatives are NaN or infinite."""
+    import pandas as pd
+
     rows = []
-    for term in nlp.terms:
-        data = np.asarray(term.data_function(nlp.p))
+    for term in program.terms:
+        data = np.asarray(term.data_function(program.p))
         own, shared = x[term.own_columns].T, x[term.shared_columns]
         derivatives = term.first_derivatives[0]
         for function in (term.function, derivatives):
@@ -156,32 +188,39 @@ def not_finite_points(nlp: NLP, x: Array, most: int = 10) -> pd.DataFrame:
                     bad |= ~np.isfinite(table.reshape(-1, term.points)).all(axis=0)
             if bad.any():
                 rows += [
-                    (term.name, *_place(nlp, term, int(k))) for k in np.flatnonzero(bad)[:most]
+                    (term.name, *_place(program, term, int(k))) for k in np.flatnonzero(bad)[:most]
                 ]
                 break
     return pd.DataFrame(rows[:most], columns=["term", "experiment", "time"])
 
 
-def _place(nlp: NLP, term: MappedTerm, point: int) -> tuple[str, float]:
-    """Experiment and time of a term's point, by the columns that it touches."""
+def _place(program: Program, term: MappedTerm, point: int) -> tuple[str, float]:
+    """Experiment and time of a term's point, by its columns; else its first variable, and NaN."""
     columns = set(term.own_columns[point].tolist())
-    for part in nlp.layout.experiments:
+    if not isinstance(program, NLP):
+        names = [program.column_names[column] for column in sorted(columns)[:1]]
+        return names[0] if names else "", float("nan")
+    for part in program.layout.experiments:
         hits = np.isin(part.states, list(columns)).any(axis=1)
         if hits.any():
             return part.name, float(part.times[np.flatnonzero(hits)[-1]])
     return "", float("nan")
 
 
-def _advice(solution: Solution, broken: pd.DataFrame, violated: pd.DataFrame) -> Advice:
-    result = solution.result
+def _advice(
+    result: SolverResult, broken: pd.DataFrame, violated: pd.DataFrame, identified: bool
+) -> Advice:
     if len(broken):
         return Advice.KEEP_DEFINED
     if result.termination is Termination.CONVERGED:
         return Advice.NOTHING
+    other = Advice.OTHER_START if identified else Advice.RESCALE
     if result.termination is Termination.ITERATION_LIMIT:
         going = result.status is SolutionStatus.FEASIBLE or result.iterations < MANY_ITERATIONS
-        return Advice.MORE_ITERATIONS if going else Advice.OTHER_START
+        return Advice.MORE_ITERATIONS if going else other
     if result.termination is Termination.INFEASIBLE:
+        if not identified:
+            return Advice.CONTRADICTION
         contradicted = (violated["equation"] != "collocation").any()
         return Advice.RELAX if contradicted else Advice.CHECK_BOUNDS
     others = {
@@ -189,4 +228,4 @@ def _advice(solution: Solution, broken: pd.DataFrame, violated: pd.DataFrame) ->
         Termination.INTERRUPTED: Advice.GO_ON,
         Termination.TIME_LIMIT: Advice.MORE_TIME,
     }
-    return others.get(result.termination, Advice.OTHER_START)
+    return others.get(result.termination, other)

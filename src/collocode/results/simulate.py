@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import BDF, DOP853, LSODA, RK23, RK45, Radau
 
 from ..errors import InputError
 from ..numerics.signals import Signal
@@ -17,7 +17,7 @@ from .model import TrainedModel
 
 Array = NDArray[np.float64]
 _MOST_EVALUATIONS = 2_000_000
-METHODS = {solver.__name__: solver for solver in (LSODA, RK45, RK23, DOP853, Radau, BDF)}
+METHODS = ("LSODA", "RK45", "RK23", "DOP853", "Radau", "BDF")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def simulate(
     ----------
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
-    times : (N,) increasing; where to report.
+    times : (N,) not decreasing; where to report.
     inputs : a `Signal` for every input of the model; the integration restarts at their jumps and
         where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`.
@@ -86,8 +86,8 @@ def integrate(
     """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised."""
     t = np.asarray(times, dtype=float)
     x = np.asarray(initial, dtype=float).ravel()
-    if t.ndim != 1 or len(t) < 1 or not np.isfinite(t).all() or (np.diff(t) <= 0.0).any():
-        raise InputError("simulation times must be finite and increase strictly.")
+    if t.ndim != 1 or len(t) < 1 or not np.isfinite(t).all() or (np.diff(t) < 0.0).any():
+        raise InputError("simulation times must be finite and may not decrease; sort them.")
     if states is not None and len(x) != states:
         raise InputError(
             f"the initial state has {len(x)} entries, but the model has {states} states."
@@ -97,7 +97,7 @@ def integrate(
     if method not in METHODS:
         raise InputError(f"unknown integrator {method!r}; choose from {', '.join(METHODS)}.")
     found = np.full((len(t), len(x)), np.nan)
-    found[0] = x
+    found[t == t[0]] = x
     inner = np.unique(np.asarray(jumps, dtype=float))
     edges = np.concatenate([[t[0]], inner[(inner > t[0]) & (inner < t[-1])], [t[-1]]])
     guarded = _Guard(rhs)
@@ -132,7 +132,7 @@ def _solve(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
-            solver = METHODS[method](rhs, left, x, right, rtol=rtol, atol=atol)
+            solver = getattr(scipy.integrate, method)(rhs, left, x, right, rtol=rtol, atol=atol)
             while solver.status == "running":
                 solver.step()
                 upto = int(np.searchsorted(report, solver.t, side="right"))

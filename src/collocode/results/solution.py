@@ -4,52 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, listed
 from ..model.experiment import Experiment
+from ..model.losses import LeastSquares, Loss
 from ..model.problem import Truth
-from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
+from .fitted import Trajectory
 from .model import TrainedModel, TrainedNetwork
+from .score import Score, score_all
 from .simulate import Simulation, simulate
 from .status import SolverResult
+from .store import SOLUTION, STORED, solution_parts, solution_tree
 
 if TYPE_CHECKING:
-    from .score import Score
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    """The collocated states of one experiment.
-
-    Attributes
-    ----------
-    experiment : what was measured.
-    mesh, times, states : elements; (nodes,) times; (nodes, states) values.
-    multipliers : (elements, intervals, states) of the collocation rows.
-    parameters : (parameters,) as this experiment sees them.
-    """
-
-    experiment: Experiment
-    mesh: Mesh
-    times: Array
-    states: Array
-    multipliers: Array
-    parameters: Array
-
-    def __repr__(self) -> str:
-        return f"Trajectory({self.experiment.name!r}, {self.mesh}, nodes={len(self.times)})"
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Solution:
     """What a fit returns; see the methods.
 
@@ -61,6 +41,7 @@ class Solution:
     scheme : the discretization scheme.
     trajectories : one an experiment.
     test : experiments that were not fitted.
+    loss : what the fit minimised, with the σ of every output.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     """
@@ -73,6 +54,7 @@ class Solution:
     test: tuple[Experiment, ...] = ()
     truth: Truth | None = None
     nlp: NLP | None = None
+    loss: Loss = LeastSquares()
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
@@ -81,12 +63,12 @@ class Solution:
         names = problem.coefficient_names
         trajectories = tuple(
             Trajectory(
-                experiment,
-                part.mesh,
-                part.times,
-                x[part.states],
-                result.lam_g[part.rows],
-                x[layout.parameter_columns(number, names)],
+                experiment=experiment,
+                mesh=part.mesh,
+                times=part.times,
+                states=x[part.states],
+                multipliers=result.lam_g[part.rows],
+                parameters=x[layout.parameter_columns(number, names)],
             )
             for number, (experiment, part) in enumerate(
                 zip(problem.experiments, layout.experiments, strict=True)
@@ -94,15 +76,21 @@ class Solution:
         )
         model = TrainedModel.of(nlp, x)
         return cls(
-            problem.name,
-            result,
-            model,
-            nlp.scheme,
-            trajectories,
-            tuple(problem.test),
-            problem.truth,
-            nlp,
+            name=problem.name,
+            result=result,
+            model=model,
+            scheme=nlp.scheme,
+            trajectories=trajectories,
+            test=tuple(problem.test),
+            truth=problem.truth,
+            nlp=nlp,
+            loss=problem.loss.with_sigma(problem.sigma),
         )
+
+    @property
+    def program(self) -> NLP | None:
+        """The NLP, under the name that every kind of solution has for it."""
+        return self.nlp
 
     # ---- how it went -------------------------------------------------------------------------
 
@@ -223,8 +211,6 @@ class Solution:
 
     def score(self) -> list[Score]:
         """Errors on every experiment, fitted and test; see `collocode.results.score`."""
-        from .score import score_all
-
         return score_all(self)
 
     # ---- access and tables -------------------------------------------------------------------
@@ -243,7 +229,12 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states."""
+        """Nodes as a table: time, collocated and simulated states.
+
+        A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
+        """
+        import pandas as pd
+
         part = self.trajectories[self.index(experiment)]
         run = self.simulate(experiment, times=part.times)
         columns: Mapping[str, Array] = {
@@ -253,7 +244,7 @@ class Solution:
         }
         return pd.DataFrame(columns)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the solution to an ``.npz`` file of plain numbers and text, for `load`.
 
         Raises
@@ -261,6 +252,18 @@ class Solution:
         FileError
             The folder is missing or cannot be written.
         """
-        from .store import save
+        SOLUTION.write(path, solution_tree(**{name: getattr(self, name) for name in STORED}))
 
-        save(self, path)
+
+def load(path: str | Path) -> Solution:
+    """Read a solution that `Solution.save` wrote; nothing in it is executed.
+
+    The result simulates, predicts and plots; it has no NLP, so to go on optimising, discretize the
+    problem again and pass the solution as the start.
+
+    Raises
+    ------
+    FileError
+        Missing, corrupt or foreign file.
+    """
+    return SOLUTION.read(path, lambda tree: Solution(**solution_parts(tree)))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import casadi as ca
 import numpy as np
 
+from ..errors import InputError
 from ..results.status import SolverResult
-from ..transcription.nlp import NLP
-from ..transcription.scaling import scaled
+from ..transcription.functions import Functions
+from ..transcription.program import Program
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
 from .outcome import history_of, result
 from .protocol import OnIteration, WarmStart, Watch
+
+_MOST_SOLVERS = 16  # of one structure in different scales
 
 
 class CasadiIpopt:
@@ -25,7 +29,7 @@ class CasadiIpopt:
 
     Parameters
     ----------
-    nlp : any NLP of the structure to be solved.
+    program : any NLP of the structure to be solved.
     options : IPOPT options by their own names.
 
     Raises
@@ -38,21 +42,31 @@ class CasadiIpopt:
 
     name = "casadi"
 
-    def __init__(self, nlp: NLP, options: Mapping[str, Any]) -> None:
+    def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         self._options = typed(options)
-        self._solvers: dict[bool, ca.Function] = {}
-        self._callback = _Callback(nlp.columns, nlp.rows, len(nlp.p))
+        self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
+        self._solvers = OrderedDict()
+        self._size = program.columns, program.rows
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
-        self._build(scaled(nlp), warm=False)
+        self._build(program.scaled(), warm=False)
 
-    def _build(self, view: NLP, warm: bool) -> ca.Function:
-        if warm in self._solvers:
-            return self._solvers[warm]
-        functions = view.functions
-        x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.objective.size1_in(1))
-        program = {"x": x, "p": p, "f": functions.objective(x, p), "g": functions.constraints(x, p)}
+    def _build(self, view: Program, warm: bool) -> tuple[ca.Function, _Callback]:
+        """Return the solver of these very (scaled) functions, built when they first come."""
+        functions, key = view.functions, (view.functions, warm)
+        if (view.columns, view.rows) != self._size:
+            raise InputError(
+                f"the solver was built for {self._size[0]} variables and {self._size[1]} constraints; "
+                f"build another for {view}."
+            )
+        if key in self._solvers:
+            self._solvers.move_to_end(key)
+            return self._solvers[key]
+        x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.parameters)
+        f = ca.densify(functions.objective(x, p))  # without an objective it is a sparse zero
+        given = {"x": x, "p": p, "f": f, "g": functions.constraints(x, p)}
+        callback = _Callback(*self._size, functions.parameters)
         options = {
             "grad_f": functions.gradient,
             "jac_g": functions.jacobian,
@@ -62,22 +76,27 @@ class CasadiIpopt:
             "print_time": False,
             "error_on_fail": False,
             "show_eval_warnings": False,
-            "iteration_callback": self._callback,
+            "iteration_callback": callback,
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
                 **ipopt_options(self._options, self._log_path, warm),
             },
         }
-        self._solvers[warm] = ca.nlpsol("solver", "ipopt", program, options)
-        return self._solvers[warm]
+        made = self._solvers[key] = (ca.nlpsol("solver", "ipopt", given, options), callback)
+        if len(self._solvers) > _MOST_SOLVERS:
+            self._solvers.popitem(last=False)
+        return made
 
     def solve(
-        self, nlp: NLP, warm: WarmStart | None = None, on_iteration: OnIteration | None = None
+        self,
+        program: Program,
+        warm: WarmStart | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> SolverResult:
         """Solve; see `Solver`."""
-        view = scaled(nlp)
-        solver = self._build(view, warm is not None)
+        view = program.scaled()
+        solver, callback = self._build(view, warm is not None)
         arguments = {
             "x0": view.start,
             "p": view.p,
@@ -87,12 +106,12 @@ class CasadiIpopt:
             "ubg": view.row_upper,
         }
         if warm is not None:
-            arguments["lam_g0"] = warm.lam_g / nlp.row_scale
-            arguments["lam_x0"] = warm.lam_x * nlp.column_scale
+            arguments["lam_g0"] = warm.lam_g / program.row_scale
+            arguments["lam_x0"] = warm.lam_x * program.column_scale
         empty(self._log_path)
         began = time.perf_counter()
         with Interrupt() as interrupt:
-            watch = self._callback.watch = Watch(view, interrupt, on_iteration)
+            watch = callback.watch = Watch(view, interrupt, on_iteration)
             answer = solver(**arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
@@ -105,7 +124,7 @@ class CasadiIpopt:
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
         timings.update(read_timings(self._log_path))
         return result(
-            nlp,
+            program,
             (x, lam_g, lam_x),
             watch.best.x,
             stats["return_status"],

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDependency
 from ..results.status import SolverResult
-from ..transcription.assembly import Functions
-from ..transcription.nlp import NLP
-from ..transcription.scaling import scaled
+from ..transcription.functions import Functions
+from ..transcription.program import Program
 from .interrupt import Interrupt
 from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
@@ -34,7 +33,7 @@ class CyIpopt:
 
     Parameters
     ----------
-    nlp : any NLP of the structure to be solved.
+    program : any NLP of the structure to be solved.
     options : IPOPT options by their own names.
 
     Raises
@@ -47,27 +46,35 @@ class CyIpopt:
 
     name = "cyipopt"
 
-    def __init__(self, nlp: NLP, options: Mapping[str, Any]) -> None:
+    def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         self._cyipopt = _cyipopt()
         self._options = typed(options)
-        self._functions = _Evaluations(scaled(nlp).functions)
+        self._evaluations(program.scaled())
+
+    @staticmethod
+    def _evaluations(view: Program) -> _Evaluations:
+        """Return the buffers of these very (scaled) functions, kept with them."""
+        return view.functions.cache("buffers", lambda: _Evaluations(view.functions))
 
     def solve(
-        self, nlp: NLP, warm: WarmStart | None = None, on_iteration: OnIteration | None = None
+        self,
+        program: Program,
+        warm: WarmStart | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> SolverResult:
         """Solve; see `Solver`."""
-        view = scaled(nlp)
+        view = program.scaled()
         multipliers: dict[str, Array] = {}
         if warm is not None:
-            lam_x = warm.lam_x * nlp.column_scale
+            lam_x = warm.lam_x * program.column_scale
             multipliers = {
-                "lagrange": warm.lam_g / nlp.row_scale,
+                "lagrange": warm.lam_g / program.row_scale,
                 "zl": np.maximum(0.0, -lam_x),
                 "zu": np.maximum(0.0, lam_x),
             }
         with log_file() as log, Interrupt() as interrupt:
             watch = Watch(view, interrupt, on_iteration)
-            callbacks = _Callbacks(self._functions, view, watch, self._cyipopt)
+            callbacks = _Callbacks(self._evaluations(view), view, watch, self._cyipopt)
             problem = self._cyipopt.Problem(
                 n=view.columns,
                 m=view.rows,
@@ -95,7 +102,7 @@ class CyIpopt:
             timings = {"solve": seconds, "derivatives": callbacks.seconds, **read_timings(log)}
             name, linear_solver = read_version(log), read_linear_solver(log)
         return result(
-            nlp,
+            program,
             (x, info["mult_g"], info["mult_x_U"] - info["mult_x_L"]),
             watch.best.x,
             status,
@@ -155,7 +162,7 @@ class _Call:
 class _Callbacks:
     """What cyipopt calls during one solve."""
 
-    def __init__(self, functions: _Evaluations, view: NLP, watch: Watch, cyipopt: Any) -> None:
+    def __init__(self, functions: _Evaluations, view: Program, watch: Watch, cyipopt: Any) -> None:
         self._functions, self._watch = functions, watch
         self._failure = cyipopt.CyIpoptEvaluationError
         functions.p[:] = view.p

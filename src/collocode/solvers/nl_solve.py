@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -77,8 +77,7 @@ def solve_nl(
     warm = None
     if chosen.get("warm_start_init_point") == "yes":
         warm = _warm(nlp)
-    record = cast(Any, nlp)  # it has all of an NLP that a solver looks at
-    result = CasadiIpopt(record, chosen).solve(record, warm, on_iteration)
+    result = CasadiIpopt(nlp, chosen).solve(nlp, warm, on_iteration)
     return replace(result, objective=-result.objective) if nlp.maximise else result
 
 
@@ -112,7 +111,7 @@ def _scaled(nlp: NlModel) -> NlModel:
             if not np.isfinite(value) or value <= 0.0:
                 raise InputError(f"{nlp.path}: a scaling_factor is {value:g}, not positive.")
             scale[number] = value
-    return replace(nlp, column_scale=1.0 / columns, row_scale=rows, _cache={})
+    return replace(nlp, column_scale=1.0 / columns, row_scale=rows)
 
 
 def _warm(nlp: NlModel) -> WarmStart:

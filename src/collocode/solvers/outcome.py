@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..results.status import SolutionStatus, SolverResult, Termination
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 
 Array = NDArray[np.float64]
 
@@ -47,14 +47,8 @@ def termination_of(status: str) -> Termination:
     return _TERMINATIONS.get(status.replace("_", "").lower(), Termination.ERROR)
 
 
-def bound_violation(nlp: NLP, x: Array) -> float:
-    """Largest violation of a row or a variable bound at ``x``."""
-    bounds = np.maximum(nlp.lower - x, x - nlp.upper).max(initial=0.0)
-    return float(np.maximum(bounds, nlp.violation(x).max(initial=0.0)))  # NaN stays NaN
-
-
 def result(
-    nlp: NLP,
+    program: Program,
     point: tuple[Array, Array, Array],
     best: Array | None,
     status: str,
@@ -65,14 +59,18 @@ def result(
     When the solver stopped early, the best point seen replaces the last one if that is worse.
     """
     x, lam_g, lam_x = (np.asarray(v, dtype=float).ravel() for v in point)
-    x, lam_g, lam_x = x * nlp.column_scale, lam_g * nlp.row_scale, lam_x / nlp.column_scale
+    x, lam_g, lam_x = (
+        x * program.column_scale,
+        lam_g * program.row_scale,
+        lam_x / program.column_scale,
+    )
     termination = termination_of(status)
     solved = termination in (Termination.CONVERGED, Termination.ACCEPTABLE)
     if best is not None and not solved:
-        x = _better(nlp, x, best * nlp.column_scale)
+        x = _better(program, x, best * program.column_scale)
     if not np.isfinite(x).all():
-        x = nlp.start
-    objective, violation = nlp.objective(x), bound_violation(nlp, x)
+        x = program.start
+    objective, violation = program.objective(x), program.largest_violation(x)
     if termination is Termination.CONVERGED:
         worth = SolutionStatus.OPTIMAL
     elif not np.isfinite(objective + violation):
@@ -92,13 +90,13 @@ def result(
     )
 
 
-def _better(nlp: NLP, last: Array, best: Array) -> Array:
+def _better(program: Program, last: Array, best: Array) -> Array:
     def key(x: Array) -> tuple[bool, float]:
         if not np.isfinite(x).all():
             return (True, np.inf)
-        violation = bound_violation(nlp, x)
+        violation = program.largest_violation(x)
         feasible = violation <= FEASIBLE_TO
-        value = nlp.objective(x) if feasible else violation
+        value = program.objective(x) if feasible else violation
         return (not feasible, value if np.isfinite(value) else np.inf)
 
     return best if key(best) < key(last) else last

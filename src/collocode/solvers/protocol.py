@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..results.status import SolverResult
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from .interrupt import Interrupt
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ OnIteration = Callable[[Progress], Any]
 
 @dataclass(frozen=True, eq=False)
 class WarmStart:
-    """Multipliers to start from, in the NLP's own units and sign (the point is ``nlp.start``)."""
+    """Multipliers to start from, in the NLP's own units and sign (the point is ``program.start``)."""
 
     lam_g: Array
     lam_x: Array
@@ -45,7 +45,10 @@ class Solver(Protocol):
     """A solver built for one NLP structure."""
 
     def solve(
-        self, nlp: NLP, warm: WarmStart | None = None, on_iteration: OnIteration | None = None
+        self,
+        program: Program,
+        warm: WarmStart | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> SolverResult:
         """Solve the NLP (same functions; its own start, bounds and parameters)."""
 
@@ -71,7 +74,7 @@ class Watch:
 
     Parameters
     ----------
-    nlp : the (scaled) NLP that is being solved.
+    program : the (scaled) NLP that is being solved.
     interrupt : set by Ctrl-C.
     on_iteration : the caller's function.
 
@@ -81,18 +84,20 @@ class Watch:
     error : what ``on_iteration`` raised; the solver raises it again once IPOPT has returned.
     """
 
-    def __init__(self, nlp: NLP, interrupt: Interrupt, on_iteration: OnIteration | None) -> None:
+    def __init__(
+        self, program: Program, interrupt: Interrupt, on_iteration: OnIteration | None
+    ) -> None:
         self.best = BestIterate()
         self.error: BaseException | None = None
-        self._nlp, self._interrupt, self._show = nlp, interrupt, on_iteration
+        self._program, self._interrupt, self._show = program, interrupt, on_iteration
         self._count = 0
 
     def look(self, x: Array, f: float, g: Array, dual: float = float("nan")) -> bool:
         """Take note of an iterate; return whether to go on."""
-        nlp = self._nlp
+        program = self._program
         violation = np.maximum(  # unlike Python's max, it lets no NaN slip through
-            np.maximum(nlp.row_lower - g, g - nlp.row_upper).max(initial=0.0),
-            np.maximum(nlp.lower - x, x - nlp.upper).max(initial=0.0),
+            np.maximum(program.row_lower - g, g - program.row_upper).max(initial=0.0),
+            np.maximum(program.lower - x, x - program.upper).max(initial=0.0),
         )
         self.best.offer(x, f, float(violation))
         try:

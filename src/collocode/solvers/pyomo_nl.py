@@ -24,7 +24,7 @@ from ..export.pyomo_model import PyomoExport, to_pyomo
 from ..export.pyomo_values import bound_multipliers
 from ..export.sol import Sol, read_sol
 from ..results.status import SolverResult
-from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from . import nl_file
 from .interrupt import Interrupt
 from .options import DEFAULTS, DETERMINISTIC, WARM, refused_option, unknown_option
@@ -56,7 +56,7 @@ class PyomoNl:
 
     Parameters
     ----------
-    nlp : any NLP of the structure to be solved.
+    program : any NLP of the structure to be solved.
     options : the solver's options, and ``pyomo.solver``: its name or path, ``pounce`` by default.
         Defaults that speak to MUMPS are not passed on.
 
@@ -70,7 +70,7 @@ class PyomoNl:
 
     name = "pyomo"
 
-    def __init__(self, nlp: NLP, options: Mapping[str, Any]) -> None:
+    def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         pyomo_environ()
         given = dict(options)
         chosen = [given.pop(key) for key in ("solver", "pyomo.solver") if key in given]
@@ -83,13 +83,16 @@ class PyomoNl:
         self._is_pounce = Path(self._executable).stem == "pounce"
 
     def solve(
-        self, nlp: NLP, warm: WarmStart | None = None, on_iteration: OnIteration | None = None
+        self,
+        program: Program,
+        warm: WarmStart | None = None,
+        on_iteration: OnIteration | None = None,
     ) -> SolverResult:
         """Solve; see `Solver`."""
         began = time.perf_counter()
-        export = to_pyomo(nlp)
+        export = to_pyomo(program)
         if warm is not None:
-            _warm_suffixes(nlp, export, warm)
+            _warm_suffixes(program, export, warm)
         options = {
             "print_level": 5,
             **(_POUNCE if self._is_pounce else {}),
@@ -119,17 +122,20 @@ class PyomoNl:
             output, stopped = nl_file.run(command, folder, on_line, lambda: interrupt.requested)
             solved = time.perf_counter()
             if stopped:
-                zeros = np.zeros(nlp.rows), np.zeros(nlp.columns)
-                point, status = (nlp.start / nlp.column_scale, *zeros), "User_Requested_Stop"
+                zeros = np.zeros(program.rows), np.zeros(program.columns)
+                point, status = (
+                    (program.start / program.column_scale, *zeros),
+                    "User_Requested_Stop",
+                )
             else:
-                point, status = self._answer(nlp, export, order, folder, output, options)
+                point, status = self._answer(program, export, order, folder, output, options)
             success = status in _STATUS_BY_CODE[:2]
             columns = _positions(export.variables, order.variables)
-            best = None if success else self._best(nlp, folder, columns)
+            best = None if success else self._best(program, folder, columns)
         linear_solver = re.search(r"running with linear solver (\w+)", output)
         keys = ("objective", "primal", "dual", "mu", "step", "regularisation")
         return result(
-            nlp,
+            program,
             point,
             best,
             status,
@@ -143,7 +149,7 @@ class PyomoNl:
 
     def _answer(
         self,
-        nlp: NLP,
+        program: Program,
         export: PyomoExport,
         order: Any,
         folder: Path,
@@ -160,35 +166,41 @@ class PyomoNl:
             raise _refusal(output, options, self._solver) from error
         columns = _positions(export.variables, order.variables)
         rows = _positions(export.constraints, order.constraints)
-        x = np.where(nlp.lower == nlp.upper, nlp.lower, nlp.start) / nlp.column_scale
-        lam_g = np.zeros(nlp.rows)
+        x = (
+            np.where(program.lower == program.upper, program.lower, program.start)
+            / program.column_scale
+        )
+        lam_g = np.zeros(program.rows)
         if len(sol.x):
             x[columns] = sol.x
         if len(sol.dual):
             lam_g[rows] = -sol.dual
         found = [sol.suffixes[n] for n in ("ipopt_zL_out", "ipopt_zU_out") if n in sol.suffixes]
-        given = np.zeros(nlp.columns) if found else None
+        given = np.zeros(program.columns) if found else None
         for entries in found:
             assert given is not None
             for number, value in entries.items():
-                given[columns[number]] -= value / nlp.column_scale[columns[number]]
-        point = x * nlp.column_scale
-        lam_x = bound_multipliers(nlp, point, lam_g * nlp.row_scale, given)
-        return (x, lam_g, lam_x * nlp.column_scale), _status(sol)
+                given[columns[number]] -= value / program.column_scale[columns[number]]
+        point = x * program.column_scale
+        lam_x = bound_multipliers(program, point, lam_g * program.row_scale, given)
+        return (x, lam_g, lam_x * program.column_scale), _status(sol)
 
-    def _best(self, nlp: NLP, folder: Path, columns: list[int]) -> Array | None:
+    def _best(self, program: Program, folder: Path, columns: list[int]) -> Array | None:
         """Return the best of the iterates that pounce wrote down, scaled."""
         path, best = folder / "dump" / "iterates.jsonl", BestIterate()
-        x = np.where(nlp.lower == nlp.upper, nlp.lower, nlp.start) / nlp.column_scale
+        x = (
+            np.where(program.lower == program.upper, program.lower, program.start)
+            / program.column_scale
+        )
         for line in path.read_text().splitlines() if path.is_file() else ():
             try:
                 x[columns] = json.loads(line)["x"]
             except (ValueError, KeyError):  # the line that was being written, or another format
                 continue
-            point = x * nlp.column_scale
-            bounds = np.maximum(nlp.lower - point, point - nlp.upper).max(initial=0.0)
-            violation = max(float(nlp.violation(point).max(initial=0.0)), float(bounds))
-            best.offer(x, nlp.objective(point), violation)
+            point = x * program.column_scale
+            bounds = np.maximum(program.lower - point, point - program.upper).max(initial=0.0)
+            violation = max(float(program.violation(point).max(initial=0.0)), float(bounds))
+            best.offer(x, program.objective(point), violation)
         return best.x
 
 
@@ -206,7 +218,7 @@ def _positions(ours: list[Any], theirs: list[Any]) -> list[int]:
     return [number[id(component)] for component in theirs]
 
 
-def _warm_suffixes(nlp: NLP, export: PyomoExport, warm: WarmStart) -> None:
+def _warm_suffixes(program: Program, export: PyomoExport, warm: WarmStart) -> None:
     """Add multipliers to start from; Pyomo's writer scales ``dual`` only."""
     pyo = pyomo_environ()
     model = export.model
@@ -214,7 +226,7 @@ def _warm_suffixes(nlp: NLP, export: PyomoExport, warm: WarmStart) -> None:
     for constraint, value in zip(export.constraints, warm.lam_g.tolist(), strict=True):
         if constraint is not None:
             model.dual[constraint] = -value
-    scaled = warm.lam_x * nlp.column_scale
+    scaled = warm.lam_x * program.column_scale
     for name, values in (("L", np.maximum(0.0, -scaled)), ("U", -np.maximum(0.0, scaled))):
         suffix = pyo.Suffix(direction=pyo.Suffix.EXPORT, datatype=pyo.Suffix.FLOAT)
         for variable, value in zip(export.variables, values.tolist(), strict=True):

@@ -1,16 +1,18 @@
-"""`solve`: NLP -> Solution, through the interface of one's choice."""
+"""`solve`: Program -> solution, through the interface of one's choice."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 from ..errors import InputError
 from ..model.activations import ACTIVATIONS
+from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
+from ..transcription.program import Program
 from .options import merge
 from .protocol import OnIteration, Solver, WarmStart
 
@@ -23,16 +25,16 @@ INTERFACES: dict[str, tuple[str, str]] = {
 
 
 def make_solver(
-    nlp: NLP,
+    program: Program,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
 ) -> Solver:
-    """Build a solver for an NLP's functions, to be used for many starts, data and bounds.
+    """Build a solver for a program's functions, to be used for many starts, data and bounds.
 
     Parameters
     ----------
-    nlp : the structure.
+    program : the structure.
     interface : ``casadi``, ``cyipopt`` or ``pyomo``.
     options : IPOPT options, spelt ``{"tol": 1e-8}`` or ``{"ipopt.tol": 1e-8}``.
     deterministic : fix MUMPS's pivot order, for the same iterates on every platform.
@@ -40,7 +42,7 @@ def make_solver(
     Raises
     ------
     InputError
-        Unknown interface or option, or a network that IPOPT cannot differentiate twice (ReLU).
+        Unknown interface or option, or what IPOPT cannot differentiate twice (ReLU).
     MissingDependency
         The interface's package is not installed.
     """
@@ -48,56 +50,102 @@ def make_solver(
         near = difflib.get_close_matches(str(interface), INTERFACES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
         raise InputError(f"unknown interface {interface!r}; {hint}")
-    for name, network in nlp.problem.dynamics.networks.items():
-        if network.mlp.smoothness < 1:
-            able = sorted(n for n, a in ACTIVATIONS.items() if not a.kinks and n != "linear")
-            raise InputError(
-                f"network {name!r} uses {network.mlp.activation}, whose kinks IPOPT's second-order "
-                f"steps cannot cross; choose one of {', '.join(able)}."
-            )
+    if program.kinks:
+        able = sorted(n for n, a in ACTIVATIONS.items() if not a.kinks and n != "linear")
+        raise InputError(
+            f"{program.kinks[0]}, whose kinks IPOPT's second-order steps cannot cross; choose "
+            f"one of {', '.join(able)}."
+        )
     module, attribute = INTERFACES[interface]
     adapter = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
-    solver: Solver = adapter(nlp, merge(options, deterministic))
+    solver: Solver = adapter(program, merge(options, deterministic))
     return solver
 
 
+@overload
+def solve(  # type: ignore[overload-overlap]  # the more special comes first
+    program: NLP,
+    interface: str = ...,
+    options: Mapping[str, Any] | None = ...,
+    *,
+    warm: Solution | None = ...,
+    deterministic: bool = ...,
+    on_iteration: OnIteration | None = ...,
+) -> Solution: ...
+
+
+@overload
 def solve(
-    nlp: NLP,
+    program: Program,
+    interface: str = ...,
+    options: Mapping[str, Any] | None = ...,
+    *,
+    warm: Solution | ProgramSolution | None = ...,
+    deterministic: bool = ...,
+    on_iteration: OnIteration | None = ...,
+) -> ProgramSolution: ...
+
+
+def solve(
+    program: Program,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
     *,
-    warm: Solution | None = None,
+    warm: Solution | ProgramSolution | None = None,
     deterministic: bool = False,
     on_iteration: OnIteration | None = None,
-) -> Solution:
-    """Solve an NLP from its start.
+) -> Solution | ProgramSolution:
+    """Solve a program from its start.
 
     Parameters
     ----------
-    nlp, interface, options, deterministic : as for `make_solver`.
+    program, interface, options, deterministic : as for `make_solver`.
     warm : a solution of the same structure, whose point and multipliers start IPOPT.
     on_iteration : called with a `Progress` after every iteration.
 
     Returns
     -------
-    A `Solution`, whatever happened: its status tells whether it is one.  Ctrl-C, an iteration or a
-    time limit return the best iterate.
+    A `Solution` of an `NLP`, a `ProgramSolution` of any other program, whatever happened: its status
+    tells whether it is one.  Ctrl-C, an iteration or a time limit return the best iterate.
     """
-    solver = make_solver(nlp, interface, options, deterministic)
-    return solve_with(solver, nlp, warm=warm, on_iteration=on_iteration)
+    solver = make_solver(program, interface, options, deterministic)
+    return solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+
+
+@overload
+def solve_with(  # type: ignore[overload-overlap]
+    solver: Solver,
+    program: NLP,
+    *,
+    warm: Solution | None = ...,
+    on_iteration: OnIteration | None = ...,
+) -> Solution: ...
+
+
+@overload
+def solve_with(
+    solver: Solver,
+    program: Program,
+    *,
+    warm: Solution | ProgramSolution | None = ...,
+    on_iteration: OnIteration | None = ...,
+) -> ProgramSolution: ...
 
 
 def solve_with(
     solver: Solver,
-    nlp: NLP,
+    program: Program,
     *,
-    warm: Solution | None = None,
+    warm: Solution | ProgramSolution | None = None,
     on_iteration: OnIteration | None = None,
-) -> Solution:
-    """Solve an NLP with a solver that `make_solver` built; see `solve`."""
+) -> Solution | ProgramSolution:
+    """Solve a program with a solver that `make_solver` built; see `solve`."""
     multipliers = None
     if warm is not None:
-        nlp = nlp.with_start(warm.result.x)
+        program = program.with_start(warm.result.x)
         multipliers = WarmStart(warm.result.lam_g, warm.result.lam_x)
-    answer = solver.solve(nlp, multipliers, on_iteration)
-    return Solution.of(nlp, answer.with_timings(build=nlp.build_seconds))
+    answer = solver.solve(program, multipliers, on_iteration)
+    answer = answer.with_timings(build=program.build_seconds)
+    if isinstance(program, NLP):
+        return Solution.of(program, answer)
+    return ProgramSolution(program, answer)

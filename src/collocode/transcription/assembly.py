@@ -8,7 +8,6 @@ need a sum, and that is one sparse product.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import casadi as ca
@@ -17,24 +16,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .blocks import Blocks, Collector, border_start, to_dm
+from .functions import Functions
 from .term import MappedTerm, Pattern
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Functions:
-    """The NLP's functions; arguments ``x, p`` and, for the Hessian, ``lam_f, lam_g``.
-
-    ``hessian`` is the upper triangle of the Hessian of σ f + λᵀ g.
-    """
-
-    objective: ca.Function
-    gradient: ca.Function
-    constraints: ca.Function
-    jacobian: ca.Function
-    hessian: ca.Function
 
 
 def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: int) -> Functions:
@@ -53,10 +39,10 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     objective = [q for q in points if q.term.scatter is None]
     constraint = [q for q in points if q.term.scatter is not None]
 
-    f = sum((ca.repsum(q.value(), 1, q.term.points) for q in objective), ca.MX(0.0))
-    g = ca.mtimes(to_dm(linear), x)
+    f = sum((ca.sum2(q.value()) for q in objective), ca.MX(0.0))
+    g = ca.MX.zeros(m) if linear.nnz == 0 else ca.mtimes(to_dm(linear), x)
     for q in constraint:
-        g += ca.mtimes(to_dm(q.term.scatter), ca.vec(q.value()))
+        g += q.scattered()
 
     gradient = Collector((n, 1))
     for q in objective:
@@ -72,21 +58,8 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     for q in points:
         q.add_hessian(hessian, sigma, lam)
 
-    names, options = ["x", "p"], {"allow_free": False}
-    grad = ca.densify(gradient.matrix())
-    return Functions(
-        ca.Function("nlp_f", [x, p], [f], names, ["f"], options),
-        ca.Function("nlp_grad_f", [x, p], [f, grad], names, ["f", "grad_f_x"], options),
-        ca.Function("nlp_g", [x, p], [g], names, ["g"], options),
-        ca.Function("nlp_jac_g", [x, p], [g, jacobian.matrix()], names, ["g", "jac_g_x"], options),
-        ca.Function(
-            "nlp_hess_l",
-            [x, p, sigma, lam],
-            [hessian.matrix()],
-            ["x", "p", "lam_f", "lam_g"],
-            ["triu_hess_gamma_x_x"],
-            options,
-        ),
+    return Functions.of(
+        [x, p, sigma, lam], f, (f, gradient.matrix()), g, (g, jacobian.matrix()), hessian.matrix()
     )
 
 
@@ -103,14 +76,25 @@ class _Point:
             term.data_function(p),
         )
 
+        self.run = None if term.scatter is None else _run(term.scatter)
+
     def value(self) -> ca.MX:
         return _mapped(self.term.function, self.term.points, *self.arguments)[0]
+
+    def scattered(self) -> ca.MX:
+        """(rows,) values in the rows that they belong to."""
+        assert self.term.scatter is not None
+        values, rows = ca.vec(self.value()), self.term.scatter.shape[0]
+        if self.run is None:
+            return ca.mtimes(to_dm(self.term.scatter), values)
+        first, last = self.run
+        return ca.vertcat(ca.MX.zeros(first), values, ca.MX.zeros(rows - last))
 
     def jacobian(self) -> tuple[ca.MX, Pattern, ca.MX, Pattern]:
         """Own nonzeros a point, and the shared ones summed over the points (objective terms)."""
         function, own, shared = self.term.first_derivatives
         own_values, shared_values = _mapped(function, self.term.points, *self.arguments)
-        return ca.vec(own_values), own, ca.repsum(shared_values, 1, self.term.points), shared
+        return ca.vec(own_values), own, ca.sum2(shared_values), shared
 
     def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
         columns = self.term.columns[:, pattern.columns]
@@ -161,19 +145,36 @@ class _Point:
         if term.scatter is None:
             multiplier = ca.repmat(sigma, 1, term.points)
         else:
-            pulled = ca.mtimes(to_dm(term.scatter.T), lam)
+            pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
             multiplier = ca.reshape(pulled, term.value.numel(), term.points)
         values = _mapped(function, term.points, *self.arguments, multiplier)
         self._triangle(blocks, values[0], own, term.columns)
-        if not blocks.add_border(values[1], mixed, term.own_columns, term.shared_columns, term):
+        own_columns = term.own_columns
+        outside = not own_columns.size or own_columns.max() < blocks.start
+        if not outside or not blocks.add_border(
+            values[1], mixed, own_columns, term.shared_columns, term
+        ):
             self._triangle(blocks, values[1], mixed, term.columns)
-        self._triangle(blocks, ca.repsum(values[2], 1, term.points), shared, term.columns[:1])
+        self._triangle(blocks, ca.sum2(values[2]), shared, term.columns[:1])
 
     @staticmethod
     def _triangle(blocks: Blocks, values: ca.MX, pattern: Pattern, columns: Index) -> None:
         a, b = columns[:, pattern.rows].ravel(), columns[:, pattern.columns].ravel()
-        blocks.add(ca.vec(values), (np.minimum(a, b), np.maximum(a, b)), 0)
+        # two arguments that are one variable at some point: both halves fall on the diagonal
+        doubled = (a == b) & np.tile(pattern.rows != pattern.columns, len(columns))
+        factors = np.where(doubled, 2.0, 1.0) if doubled.any() else None
+        blocks.add(ca.vec(values), (np.minimum(a, b), np.maximum(a, b)), 0, factors)
 
 
 def _mapped(function: ca.Function, points: int, *arguments: Any) -> list[ca.MX]:
     return function.map(points, "serial").call(list(arguments))
+
+
+def _run(scatter: sparse.csc_matrix) -> tuple[int, int] | None:
+    """First and last + 1 of the rows if value j goes to row first + j and nothing is added up."""
+    rows = scatter.indices
+    if scatter.nnz != scatter.shape[1] or not len(rows) or (np.diff(rows) != 1).any():
+        return None
+    if (scatter.data != 1.0).any() or (np.diff(scatter.indptr) != 1).any():
+        return None
+    return int(rows[0]), int(rows[-1]) + 1

@@ -8,9 +8,8 @@ elements with a dense border of shared columns is thus visible in the order itse
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import casadi as ca
 import numpy as np
@@ -20,6 +19,8 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
+from .names import Block, Place
+from .structure import Chain, ChainStructure, stacked
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -117,38 +118,74 @@ class Layout:
             row,
         )
 
-    @cached_property
-    def column_names(self) -> list[str]:
-        """One name a column, such as ``y1[run 3;12.1]`` (element 12, node 1) or ``nn.W1[0,1]``."""
-        names: list[str] = []
-        for e in self.experiments:
-            m = e.rows.shape[1]
-            for node in range(len(e.times)):
-                place = f"{node // m}.{node % m}"
-                names += [f"{state}[{e.name};{place}]" for state in self.state_names]
-            names += [f"{parameter}[{e.name}]" for parameter in self.own_names]
-        return names + list(self.shared_names) + list(self.weight_names)
+    def column_blocks(self) -> tuple[Block, ...]:
+        """A block per state, own and shared parameter, and matrix of weights."""
 
-    @cached_property
-    def row_names(self) -> list[str]:
-        """One name a row: ``collocation.y1[run 3;12.1]`` or ``path.name[run 3;node]``."""
-        names: list[str] = []
+        def nodes() -> list[Place]:
+            return [
+                (e.name, *divmod(n, e.rows.shape[1]))
+                for e in self.experiments
+                for n in range(len(e.times))
+            ]
+
+        def names() -> list[Place]:
+            return [(e.name,) for e in self.experiments]
+
+        blocks = []
+        for i, state in enumerate(self.state_names):
+            numbers = np.concatenate([e.states[:, i] for e in self.experiments])
+            blocks.append(Block(state, numbers, nodes, _at_node))
+        for j, name in enumerate(self.own_names):
+            own = np.array([e.parameters[j] for e in self.experiments], dtype=int)
+            blocks.append(Block(name, own, names))
+        blocks += [
+            Block(name, np.array(column))
+            for name, column in zip(self.shared_names, self.shared, strict=True)
+        ]
+        return (*blocks, *_weight_blocks(self.weight_names, self.weights))
+
+    def row_blocks(self) -> tuple[Block, ...]:
+        """Collocation equations, then a block per path and per point constraint."""
+
+        def equations() -> list[Place]:
+            return [
+                (e.name, element, k + 1, self.state_names[i])
+                for e in self.experiments
+                for element, k, i in np.ndindex(e.rows.shape)
+            ]
+
+        def nodes() -> list[Place]:
+            return [
+                (e.name, *divmod(n, e.rows.shape[1]))
+                for e in self.experiments
+                for n in range(len(e.times))
+            ]
+
+        rows = np.concatenate([e.rows.ravel() for e in self.experiments])
+        blocks = [Block("collocation", rows, equations, _of_state)]
+        for c, name in enumerate(self.path_names):
+            numbers = np.concatenate([e.path_rows[c] for e in self.experiments])
+            blocks.append(Block(name, numbers, nodes, _of_path))
+        for name, numbers in self.point_rows.items():
+            blocks.append(Block(name, numbers, label=_of_point))
+        return tuple(blocks)
+
+    def structure(self) -> ChainStructure:
+        """A chain of elements per experiment; parameters and weights are the border."""
+        chains = []
         for e in self.experiments:
             elements, m, _ = e.rows.shape
-            names += [
-                f"collocation.{state}[{e.name};{element}.{k + 1}]"
-                for element in range(elements)
-                for k in range(m)
-                for state in self.state_names
-            ]
-            names += [
-                f"path.{name}[{e.name};{node // m}.{node % m}]"
-                for name in self.path_names
-                for node in range(len(e.times))
-            ]
-        for name, rows in self.point_rows.items():
-            names += [f"point.{name}[{k}]" for k in range(len(rows))]
-        return names
+            rows = [part.ravel() for part in e.rows]
+            for path in e.path_rows:
+                for element in range(elements):
+                    last = (element + 1) * m + (element == elements - 1)
+                    rows[element] = np.append(rows[element], path[element * m : last])
+            nodes = e.states[e.element_nodes()]
+            chains.append(Chain(e.states[::m], nodes[:, 1:-1].reshape(elements, -1), stacked(rows)))
+        own = [e.parameters for e in self.experiments]
+        border = np.concatenate([*own, self.shared, self.weights])
+        points = np.concatenate([np.empty(0, dtype=int), *self.point_rows.values()])
+        return ChainStructure(tuple(chains), border, points)
 
     def parameter_columns(self, experiment: int, names: Sequence[str]) -> Index:
         """Columns of the named parameters as ``experiment`` sees them."""
@@ -177,3 +214,44 @@ def weight_names(problem: Problem) -> tuple[str, ...]:
         for name, network in problem.dynamics.networks.items()
         for weight in network.weight_names()
     )
+
+
+def _weight_blocks(names: Sequence[str], columns: Index) -> list[Block]:
+    """Group ``nn.W1[0,1]``, or ``nn.W1[0,1].P2`` where it varies in time, by matrix and function."""
+    groups: dict[str, tuple[list[Place], list[int], str, str]] = {}
+    for name, column in zip(names, columns.tolist(), strict=True):
+        stem, _, rest = name.partition("[")
+        numbers, _, function = rest.partition("]")
+        places, members, *_ = groups.setdefault(stem + function, ([], [], stem, function))
+        places.append(tuple(int(n) for n in numbers.split(",")))
+        members.append(column)
+    return [
+        Block(name, np.array(members, dtype=int), _listed(places), _of_weight(stem, function))
+        for name, (places, members, stem, function) in groups.items()
+    ]
+
+
+def _listed(places: list[Place]) -> Callable[[], list[Place]]:
+    return lambda: places
+
+
+def _of_weight(stem: str, function: str) -> Callable[[str, Place], str]:
+    return lambda _, place: f"{stem}[{','.join(map(str, place))}]{function}"
+
+
+def _at_node(name: str, place: Place) -> str:
+    experiment, element, node = place
+    return f"{name}[{experiment};{element}.{node}]"
+
+
+def _of_state(name: str, place: Place) -> str:
+    experiment, element, stage, state = place
+    return f"{name}.{state}[{experiment};{element}.{stage}]"
+
+
+def _of_path(name: str, place: Place) -> str:
+    return f"path.{_at_node(name, place)}"
+
+
+def _of_point(name: str, place: Place) -> str:
+    return f"point.{name}[{place[0]}]"

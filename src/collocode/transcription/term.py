@@ -20,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..errors import InputError
+
+Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
@@ -58,7 +61,18 @@ class MappedTerm:
         data: tuple[ca.SX, ca.Function],
         scatter: sparse.spmatrix | None = None,
     ) -> MappedTerm:
-        """Make a term, leaving out the unknowns that ``value`` does not depend on."""
+        """Make a term, leaving out the unknowns that ``value`` does not depend on.
+
+        Raises
+        ------
+        InputError
+            A value that is NaN whatever the unknowns are.
+        """
+        if _has_nan(value):
+            raise InputError(
+                f"the function of {name!r} is NaN whatever its arguments are: call casadi's or NumPy's "
+                "functions in it, not math's, which cannot take symbols, and no NaN constant."
+            )
         used = {v.__hash__() for v in ca.symvar(value)}
 
         def prune(symbols: ca.SX, columns: Index) -> tuple[ca.SX, Index]:
@@ -94,6 +108,22 @@ class MappedTerm:
         """(K, own + shared) NLP columns of a point's unknowns."""
         shared = np.broadcast_to(self.shared_columns, (self.points, len(self.shared_columns)))
         return np.hstack([self.own_columns, shared])
+
+    def equals(self, other: MappedTerm, p: Array, tolerance: float = 1e-9) -> bool:
+        """Whether another term is the same function of the same columns and, at ``p``, data."""
+        if self.function.serialize() != other.function.serialize():
+            return False
+        for a, b in ((self.own_columns, other.own_columns), (self.columns, other.columns)):
+            if not np.array_equal(a, b):
+                return False
+        if self.scatter is None or other.scatter is None:
+            if self.scatter is not other.scatter:
+                return False
+        elif self.scatter.shape != other.scatter.shape or (self.scatter != other.scatter).nnz:
+            return False
+        mine, theirs = (np.asarray(term.data_function(p)) for term in (self, other))
+        size = np.abs(mine).max(axis=1, initial=0.0, keepdims=True)
+        return bool((np.abs(mine - theirs) <= tolerance * size).all())
 
     @cached_property
     def function(self) -> ca.Function:
@@ -147,6 +177,17 @@ class Pattern:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def _has_nan(value: ca.SX) -> bool:
+    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
+    value = ca.SX(value)
+    function = ca.Function("value", [ca.vertcat(ca.SX(0, 1), *ca.symvar(value))], [value])
+    return any(
+        np.isnan(function.instruction_constant(k))
+        for k in range(function.n_instructions())
+        if function.instruction_id(k) == ca.OP_CONST
+    )
 
 
 def _triplet(matrix: ca.SX) -> tuple[Index, Index]:

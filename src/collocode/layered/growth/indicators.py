@@ -125,7 +125,15 @@ class Topological:
         found, position = scores.derivative, int(scores.places[row])
         assert found is not None
         if scores.values[row] <= 0.0:
-            return _nothing(objective, training.theta, position)
+            J = objective.value(training.theta)
+            return Insertion(
+                objective=objective,
+                theta=training.theta,
+                position=position,
+                before=J,
+                after=J,
+                accepted=False,
+            )
         how = {"step": self.step, "both": found.order == 2}
         done = search_insertion(
             objective,
@@ -245,8 +253,15 @@ class DualWeightedResiduals:
             frozen = np.insert(frozen, first, frozen[first : first + old.row])
         finer = replace(objective, network=network, frozen=frozen)
         before, after = objective.value(training.theta), finer.value(theta)
-        accepted = bool(np.isfinite(after))
-        return Insertion(finer, theta, layer, 0.0, before, after, evaluations=1, accepted=accepted)
+        return Insertion(
+            objective=finer,
+            theta=theta,
+            position=layer,
+            before=before,
+            after=after,
+            evaluations=1,
+            accepted=bool(np.isfinite(after)),
+        )
 
 
 @dataclass(frozen=True)
@@ -272,11 +287,6 @@ class RandomPlace(_Untrained):
         """Have no opinion; see `Indicator`."""
         points = objective.network.mesh.points
         return Scores(np.full(len(points), np.nan), points, rng.permutation(len(points)), 0.0)
-
-
-def _nothing(objective: Objective, theta: Array, position: int) -> Insertion:
-    value = objective.value(theta)
-    return Insertion(objective, theta, position, 0.0, value, value, accepted=False)
 
 
 INDICATORS: dict[str, Indicator] = {

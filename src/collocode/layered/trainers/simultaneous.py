@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...results.status import SolverResult, Termination
-from ...solvers import solve
-from ...solvers.options import merge
 from ...solvers.protocol import Progress, WarmStart
-from ..program import LayeredNLP, layered_nlp
+from ...solvers.solve import make_solver
+from ..program import LayeredProgram, layered_program
 from .run import Run
 from .training import Step
 
@@ -61,7 +59,7 @@ class Simultaneous:
         """Solve; see `Trainer`."""
         value, gradient = run.gradient(theta)
         run.report(theta, value, float(np.linalg.norm(gradient)))
-        nlp = layered_nlp(run.objective, theta)
+        program = layered_program(run.objective, theta)
         first = run.iteration - 1
 
         def progress(at: Progress) -> None:
@@ -70,18 +68,18 @@ class Simultaneous:
                 run.gradients += 1.0
                 run.note(
                     Step(
-                        first + at.iteration,
-                        run.seconds,
-                        run.evaluations,
-                        run.gradients,
-                        at.objective,
-                        at.dual,
+                        iteration=first + at.iteration,
+                        seconds=run.seconds,
+                        evaluations=run.evaluations,
+                        gradients=run.gradients,
+                        objective=at.objective,
+                        gradient_norm=at.dual,
                     )
                 )
 
-        result = self._solve(run, nlp, theta, first, progress)
-        run.adjoint = nlp.adjoint(result.lam_g)
-        theta = nlp.theta(result.x)
+        result = self._solve(run, program, theta, first, progress)
+        run.adjoint = program.adjoint(result.lam_g)
+        theta = program.theta(result.x)
         value, gradient = run.gradient(theta)
         run.iteration = first + result.iterations
         why = result.termination
@@ -89,7 +87,7 @@ class Simultaneous:
         run.report(theta, value, float(np.linalg.norm(gradient)), termination=why, message=message)
 
     def _solve(
-        self, run: Run, nlp: LayeredNLP, theta: Array, first: int, progress: Any
+        self, run: Run, program: LayeredProgram, theta: Array, first: int, progress: Any
     ) -> SolverResult:
         limits: dict[str, Any] = {
             "tol": max(run.limits.tolerance, 1e-12),
@@ -97,12 +95,9 @@ class Simultaneous:
         }
         if np.isfinite(run.limits.seconds):
             limits["max_wall_time"] = max(1e-3, run.limits.seconds - run.seconds)
-        module, attribute = solve.INTERFACES[self.interface]
-        adapter = getattr(importlib.import_module(f"{solve.__package__}.{module}"), attribute)
-        solver = adapter(nlp, merge({**limits, **self.options}))
+        solver = make_solver(program, self.interface, {**limits, **self.options})
         warm = None
         if self.warm:
             P = run.objective.adjoint(theta)
-            warm = WarmStart(nlp.multipliers(P), np.zeros(nlp.columns))
-        answer: SolverResult = solver.solve(nlp, warm, progress)
-        return answer
+            warm = WarmStart(program.multipliers(P), np.zeros(program.columns))
+        return solver.solve(program, warm, progress)

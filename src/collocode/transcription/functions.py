@@ -1,0 +1,117 @@
+r"""The functions of a program, and the same in scaled variables :math:`\tilde x = x/s,\ \tilde g = r g`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+_T = TypeVar("_T")
+_KEPT = 64  # values per key; the oldest is given up
+
+
+@dataclass(frozen=True, eq=False)
+class Functions:
+    """f, ∇f, g, J and H; arguments ``x, p`` and, for the Hessian, ``lam_f, lam_g``.
+
+    ``gradient`` returns (f, ∇f), ``jacobian`` (g, J), ``hessian`` the upper triangle of the Hessian
+    of σ f + λᵀ g.
+    """
+
+    objective: ca.Function
+    gradient: ca.Function
+    constraints: ca.Function
+    jacobian: ca.Function
+    hessian: ca.Function
+    _kept: dict[str, list[tuple[tuple[Any, ...], Any]]] = field(default_factory=dict, repr=False)
+
+    @property
+    def columns(self) -> int:
+        """Number of variables."""
+        return int(self.objective.numel_in(0))
+
+    @property
+    def parameters(self) -> int:
+        """Length of the parameter vector."""
+        return int(self.objective.numel_in(1))
+
+    @property
+    def rows(self) -> int:
+        """Number of constraints."""
+        return int(self.constraints.numel_out(0))
+
+    def cache(self, key: str, make: Callable[[], _T], *made_from: Any) -> _T:
+        """Return what ``make`` returned for ``key`` and these inputs, else make it and keep it.
+
+        Arrays among ``made_from`` are compared by value, everything else by identity.
+        """
+        entries = self._kept.setdefault(key, [])
+        for inputs, value in entries:
+            if len(inputs) == len(made_from) and all(map(_same, inputs, made_from)):
+                return value
+        made = make()
+        entries.append((made_from, made))
+        del entries[:-_KEPT]
+        return made
+
+    def scaled(self, s: Array, r: Array) -> Functions:
+        """Return the functions of x / s and r g; scales that are powers of two lose no digit."""
+        column, row = ca.DM(s.tolist()), ca.DM(r.tolist())
+        x, p = ca.MX.sym("x", len(s)), ca.MX.sym("p", self.parameters)
+        sigma, lam = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", len(r))
+        inner = column * x
+        f, gradient = self.gradient(inner, p)
+        g, jacobian = self.jacobian(inner, p)
+        hessian = self.hessian(inner, p, sigma, row * lam)
+        return Functions.of(
+            [x, p, sigma, lam],
+            self.objective(inner, p),
+            (f, column * gradient),
+            row * self.constraints(inner, p),
+            (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
+            hessian * _outer(column, column, hessian.sparsity()),
+        )
+
+    @classmethod
+    def of(
+        cls,
+        arguments: list[ca.MX],
+        f: ca.MX,
+        gradient: tuple[ca.MX, ca.MX],
+        g: ca.MX,
+        jacobian: tuple[ca.MX, ca.MX],
+        hessian: ca.MX,
+    ) -> Functions:
+        """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
+        point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
+        f, gradient = ca.densify(f), (ca.densify(gradient[0]), ca.densify(gradient[1]))
+        return cls(
+            ca.Function("nlp_f", point, [f], names, ["f"], options),
+            ca.Function("nlp_grad_f", point, list(gradient), names, ["f", "grad_f_x"], options),
+            ca.Function("nlp_g", point, [g], names, ["g"], options),
+            ca.Function("nlp_jac_g", point, list(jacobian), names, ["g", "jac_g_x"], options),
+            ca.Function(
+                "nlp_hess_l",
+                arguments,
+                [hessian],
+                [*names, "lam_f", "lam_g"],
+                ["triu_hess_gamma_x_x"],
+                options,
+            ),
+        )
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a is b or np.array_equal(a, b)
+    return a is b
+
+
+def _outer(left: ca.DM, right: ca.DM, pattern: ca.Sparsity) -> ca.DM:
+    """Return left rightᵀ on a pattern."""
+    return ca.mtimes([ca.diag(left), ca.DM(pattern, 1.0), ca.diag(right)])
