@@ -169,7 +169,9 @@ def test_bad_models_and_folders(models, tmp_path):
 def test_progress_line():
     from collocode.cli.train import progress_line
 
-    step = Step(12, 3.0, 40.0, 12.0, 0.5, 0.1, 0.25)
+    known = {"iteration": 12, "seconds": 3.0, "evaluations": 40.0, "gradients": 12.0}
+    known |= {"objective": 0.5, "gradient_norm": 0.1, "training": 0.25}
+    step = Step(**known)
     assert progress_line(step).startswith("iteration    12  J 5.000e-01  training 0.2500")
-    held = Step(12, 3.0, 40.0, 12.0, 0.5, 0.1, 0.25, 0.3)
+    held = Step(**known, validation=0.3)
     assert "validation 0.3000" in progress_line(held)

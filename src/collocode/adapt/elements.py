@@ -73,7 +73,7 @@ def point_functions(problem: Problem) -> PointFunctions:
     return _KNOWN[problem]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Measurements:
     """The measurements, with the element that each lies in.
 
@@ -91,7 +91,7 @@ class Measurements:
     data: tuple[Array, Array, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Elements:
     """The elements of all experiments, with what the point ``x`` of the NLP has in them.
 
@@ -116,13 +116,13 @@ class Elements:
         parts = nlp.layout.experiments
         counts = [part.mesh.elements for part in parts]
         return cls(
-            nlp,
-            np.asarray(x, dtype=float),
-            np.repeat(np.arange(len(parts)), counts),
-            np.concatenate([part.mesh.points[:-1] for part in parts]),
-            np.concatenate([part.mesh.steps for part in parts]),
-            np.concatenate([part.states[part.element_nodes()] for part in parts]),
-            np.concatenate([part.rows for part in parts]),
+            nlp=nlp,
+            x=np.asarray(x, dtype=float),
+            experiment=np.repeat(np.arange(len(parts)), counts),
+            start=np.concatenate([part.mesh.points[:-1] for part in parts]),
+            step=np.concatenate([part.mesh.steps for part in parts]),
+            columns=np.concatenate([part.states[part.element_nodes()] for part in parts]),
+            rows=np.concatenate([part.rows for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -181,11 +181,11 @@ class Elements:
             times.append(t)
         blocks = self.nlp.parameters
         return Measurements(
-            np.concatenate(elements),
-            np.concatenate(taus),
-            np.concatenate(times),
-            blocks["sample_inputs"],
-            (blocks["measurements"], blocks["weights"], blocks["sigma"]),
+            element=np.concatenate(elements),
+            tau=np.concatenate(taus),
+            times=np.concatenate(times),
+            inputs=blocks["sample_inputs"],
+            data=(blocks["measurements"], blocks["weights"], blocks["sigma"]),
         )
 
     @property

@@ -16,7 +16,7 @@ import typer
 from rich.status import Status
 
 from ..errors import InputError
-from ..reports.record import Column, Table
+from ..reports.parts import Column, Table
 from .terminal import SOLVED, UNSOLVED, guarded, messages, output, show_table, styled
 
 MARK = "collocode-probe "  # before the answers of `probe`

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..reports.record import Column, Table
+from ..reports.parts import Column, Table
 
 KINDS = (bool, int, float, str)
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import CollocodeError
-from ..reports.record import Report, Severity, Table
+from ..reports.parts import Severity, Table
+from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
 
 SOLVED, UNSOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

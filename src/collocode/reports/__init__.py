@@ -4,7 +4,8 @@
 plain values, JSON, Markdown, one HTML page, or a folder of files.
 """
 
-from .record import Asked, Column, Facts, Finding, Heading, Report, Severity, Table, Words
+from .parts import Asked, Column, Facts, Finding, Heading, Severity, Table, Words
+from .record import Report
 from .report import report
 from .text import as_text
 

@@ -17,7 +17,8 @@ from ..layered.refinement.result import LayerRefinement
 from ..layered.trainers.training import Training
 from ..results.status import Termination
 from .folder import Writer
-from .record import Asked, Column, Figure, Finding, Report, Row, Span, Table, Words, drawn
+from .parts import Asked, Column, Figure, Finding, Row, Span, Table, Words, drawn
+from .record import Report
 from .words import counted, formatted
 
 PARTS = ("training", "validation", "test")

@@ -7,12 +7,12 @@ import html
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-from .record import Facts, Finding, Heading, Report, Severity, Span, Table, Words
+from .parts import Content, Facts, Finding, Heading, Severity, Span, Table, Words
 
 _NAMES = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 
 
-def as_markdown(report: Report, images: bool = False) -> str:
+def as_markdown(report: Content, images: bool = False) -> str:
     """Return a report as Markdown; ``images`` refers to PNG files beside it."""
     parts = [f"# {report.title}", f"**{report.status}**"]
     if report.findings:
@@ -61,7 +61,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
         yield _escaped(table.note)
 
 
-def as_html(report: Report) -> str:
+def as_html(report: Content) -> str:
     """Return a page with its style and its figures inside; it needs no connection."""
     style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     verdict = "good" if report.success else "bad"
@@ -82,7 +82,7 @@ def as_html(report: Report) -> str:
     )
 
 
-def framed(report: Report) -> str:
+def framed(report: Content) -> str:
     """Return the page in a frame, so that its style stays away from a notebook's."""
     source = html.escape(as_html(report), quote=True)
     return f'<iframe srcdoc="{source}" style="width: 100%; height: 42em; border: 0"></iframe>'
@@ -100,7 +100,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _html_figures(report: Report) -> Iterator[str]:
+def _html_figures(report: Content) -> Iterator[str]:
     for figure in report.figures:
         data = base64.b64encode(report.images[figure.name]).decode()
         caption = html.escape(figure.caption)
@@ -110,7 +110,7 @@ def _html_figures(report: Report) -> Iterator[str]:
         )
 
 
-def _html_body(report: Report) -> Iterator[str]:
+def _html_body(report: Content) -> Iterator[str]:
     for item in report.body:
         if isinstance(item, Heading):
             yield f"<h2>{html.escape(item.text)}</h2>"
@@ -125,7 +125,7 @@ def _html_body(report: Report) -> Iterator[str]:
             yield from _html_table(item)
 
 
-def _untitled(item: Words, report: Report) -> Sequence[Span]:
+def _untitled(item: Words, report: Content) -> Sequence[Span]:
     """Leave out title and status where they stand above already."""
     texts = [text for text, _ in item.spans]
     head = [report.title, "  ", report.status]
@@ -166,7 +166,7 @@ def _html_row(cells: Sequence[Span], sides: Sequence[str], chosen: bool) -> str:
     return f"<tr{' class=chosen' if chosen else ''}>{''.join(parts)}</tr>"
 
 
-def _origin(report: Report) -> str:
+def _origin(report: Content) -> str:
     from collocode import __version__
 
     file = report.model.get("file", "")

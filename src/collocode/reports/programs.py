@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
-from .record import Asked, Column, Facts, Figure, Finding, Report, Severity, Table, Words, drawn
+from .parts import Asked, Column, Facts, Figure, Finding, Severity, Table, Words, drawn
+from .record import Report
 from .words import counted
 
 SHOWN_ROWS = 6

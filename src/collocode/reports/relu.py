@@ -13,19 +13,8 @@ from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, Trai
 from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
 from ..results.status import Termination
 from .folder import Writer
-from .record import (
-    Asked,
-    Column,
-    Facts,
-    Figure,
-    Finding,
-    Heading,
-    Report,
-    Severity,
-    Table,
-    Words,
-    drawn,
-)
+from .parts import Asked, Column, Facts, Figure, Finding, Heading, Severity, Table, Words, drawn
+from .record import Report
 from .words import counted, formatted
 
 _BAD_SURROGATE = 0.3  # of the standard deviation: beyond it the optimum says little of the function

@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
-from .record import Asked, Report
+from .parts import Asked
+from .record import Report
 
 # what describes a class, by the class's name: the modules of those that are not used stay unloaded
 _HOMES = {

@@ -15,20 +15,8 @@ from ..coordination.admm import ADMMResult
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
 from ..results.status import Termination
-from .record import (
-    Asked,
-    Column,
-    Figure,
-    Finding,
-    Heading,
-    Report,
-    Row,
-    Severity,
-    Span,
-    Table,
-    Words,
-    drawn,
-)
+from .parts import Asked, Column, Figure, Finding, Heading, Row, Severity, Span, Table, Words, drawn
+from .record import Report
 from .solution import report_solution
 from .words import counted
 

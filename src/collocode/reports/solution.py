@@ -19,7 +19,8 @@ from ..results.solution import Solution
 from ..results.status import Termination
 from ..starts.strategies import STRATEGIES
 from .folder import Writer, unique_stems
-from .record import Asked, Facts, Figure, Finding, Report, Severity, Table, Words, drawn
+from .parts import Asked, Facts, Figure, Finding, Severity, Table, Words, drawn
+from .record import Report
 from .solution_tables import (
     diagnosis_table,
     parameter_rows,

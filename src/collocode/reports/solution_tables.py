@@ -11,7 +11,7 @@ import pandas as pd
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
 from ..results.solution import Solution
-from .record import Column, Row, Span, Table, Words
+from .parts import Column, Row, Span, Table, Words
 from .words import formatted, interval_text
 
 LEVEL = 0.95

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from .record import Column, Facts, Finding, Heading, Report, Severity, Span, Table
+from .parts import Column, Content, Facts, Finding, Heading, Severity, Span, Table
 
 Line = tuple[Span, ...]
 WIDTH = 80
 _TONES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "quiet"}
 
 
-def as_text(report: Report, width: int = WIDTH) -> str:
+def as_text(report: Content, width: int = WIDTH) -> str:
     """Return a report as plain text, its findings included."""
     lines = report_lines(report, width)
     return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
 
 
 def report_lines(
-    report: Report, width: int = WIDTH, severities: Collection[Severity] = tuple(Severity)
+    report: Content, width: int = WIDTH, severities: Collection[Severity] = tuple(Severity)
 ) -> Iterator[Line]:
     """Yield a report's lines; findings of the given severities stand at its end."""
     for item in report.body:
