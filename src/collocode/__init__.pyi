@@ -15,14 +15,14 @@ from .adapt.refine import refine as refine
 from .adapt.refinement import MeshCycle as MeshCycle
 from .adapt.refinement import MeshRefinement as MeshRefinement
 from .coordination.admm import ADMMResult as ADMMResult
-from .coordination.admm import Callbacks as Callbacks
 from .coordination.admm import admm as admm
-from .coordination.checkpoint import Checkpoint as Checkpoint
 from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
+from .coordination.coordinator import Callbacks as Callbacks
 from .coordination.executors import InProcess as InProcess
 from .coordination.partition import Partition as Partition
 from .coordination.pool import ProcessPool as ProcessPool
+from .coordination.state import Checkpoint as Checkpoint
 from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
 from .errors import FileError as FileError
@@ -77,6 +77,7 @@ from .model.dynamics import NeuralODE as NeuralODE
 from .model.dynamics import Parameter as Parameter
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial
+from .model.experiment import Truth as Truth
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import weighted as weighted
@@ -89,7 +90,6 @@ from .model.losses import PseudoHuber as PseudoHuber
 from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
 from .model.problem import Problem as Problem
-from .model.problem import Truth as Truth
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.varying import TimeVarying as TimeVarying

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
 
 import collocode as cc
@@ -23,6 +22,9 @@ from .progress import Bar, counted_progress
 from .run import Run, Task
 from .settings import Setting, split_pairs
 from .terminal import INTERRUPTED, UNSOLVED, messages, say_error, show_table
+
+if TYPE_CHECKING:
+    pass
 
 CHECKPOINT = "sweep.json"
 Held = float | list[str]
@@ -110,6 +112,8 @@ def _sweep(
 
 def _show(name: str, values: Sequence[Any], done: Done, held: Held) -> None:
     """Print the rows that are done."""
+    import pandas as pd
+
     from ..reports.searches import sweep_table
 
     known = {text: done[text] for text in _texts(name, values) if text in done}

@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ..files import plain
 from .folder import Writer
 from .words import formatted, spoken
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA, VERSION = "collocode report", 2
 Row = Mapping[str, Any]
@@ -119,6 +121,8 @@ class Table:
     @property
     def frame(self) -> pd.DataFrame:
         """The rows as a data frame."""
+        import pandas as pd
+
         return pd.DataFrame(list(self.rows))
 
     def shown(self) -> list[tuple[Column, list[Span]]]:

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, listed
-from ..model.experiment import Experiment
+from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
-from ..model.problem import Truth
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
 from .fitted import Trajectory
@@ -229,7 +228,10 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states."""
+        """Nodes as a table: time, collocated and simulated states.
+
+        A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
+        """
         import pandas as pd
 
         part = self.trajectories[self.index(experiment)]

@@ -59,12 +59,12 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
     """Return the arguments of the `Solution` that `solution_tree` took apart."""
     entry = tree["scheme"]
     scheme = Scheme(
-        str(entry["name"]),
-        int(entry["degree"]),
-        _floats(entry, "nodes"),
-        _floats(entry, "D"),
-        _floats(entry, "B"),
-        tuple(int(j) for j in entry["dense"]),
+        name=str(entry["name"]),
+        degree=int(entry["degree"]),
+        nodes=_floats(entry, "nodes"),
+        D=_floats(entry, "D"),
+        B=_floats(entry, "B"),
+        dense=tuple(int(j) for j in entry["dense"]),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
@@ -207,10 +207,10 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         tree["times"],
         tree["values"],
         tuple(tree["outputs"]),
-        tree["weights"],
-        {k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
-        {k: Initial(float(v), float(std)) for k, (v, std) in tree["initial"].items()},
-        str(tree["name"]),
-        tree["start"],
-        tree["end"],
+        weights=tree["weights"],
+        inputs={k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
+        initial={k: Initial(float(v), float(std)) for k, (v, std) in tree["initial"].items()},
+        name=str(tree["name"]),
+        start=tree["start"],
+        end=tree["end"],
     )
