@@ -92,6 +92,10 @@ docs: $(VENV)/.dev ## build the documentation into site/, warnings are errors
 	@echo "== docs: mkdocs"
 	@$(BIN)/mkdocs build --quiet --strict
 
+notebooks: $(VENV)/.dev ## the examples as notebooks, into notebooks/
+	@echo "== notebooks: from examples/"
+	@$(BIN)/python docs/notebooks.py notebooks
+
 pytest: $(VENV)/.dev ## tests and doctests, a process a core, without the slow ones; PYTEST_ARGS is passed on
 	@echo "== pytest: tests and doctests"
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
@@ -109,9 +113,9 @@ bench: $(VENV)/.bench ## every benchmark in benchmarks/, one after the other
 		echo "== bench: $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
-clean: ## remove results, the built site and the checkers' caches
+clean: ## remove results, the built site, the notebooks and the checkers' caches
 	@echo "== clean: results, site, build products, caches"
-	@rm -rf results site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf results site notebooks build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the environments

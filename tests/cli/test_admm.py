@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
     """A real process and a real signal, in the midst of many iterations."""
     out, model = tmp_path / "out", models / "network.py"
     endless = ["--batches", "2", "--tolerance", "1e-14", "--no-plots", "--out", str(out)]
-    command = [sys.executable, "-m", "collocode.cli", "admm", str(model), *endless]
+    command = [sys.executable, "-m", "collocode", "admm", str(model), *endless]
     run = subprocess.Popen(
         [*command, "--iterations", "100000"],
         stdout=subprocess.PIPE,

@@ -219,7 +219,7 @@ def test_ctrl_c_saves_the_best_iterate(tmp_path):
     """In a process of its own: the entry point, the exit status, no traceback."""
     model, out = tmp_path / "interrupted.py", tmp_path / "out"
     model.write_text(INTERRUPTED.format(vdp=VDP))
-    command = [sys.executable, "-m", "collocode.cli", "solve", str(model), "--no-plots"]
+    command = [sys.executable, "-m", "collocode", "solve", str(model), "--no-plots"]
     command += ["--out", str(out), "--elements", "20", "--start", "interpolate"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, cwd=ROOT)
     assert answer.returncode == 130, answer.stderr

@@ -91,7 +91,7 @@ def test_console_blocks(block: Block, workplace: Path) -> None:
         if words[0] != "collocode":
             continue
         run = subprocess.run(
-            [sys.executable, "-m", "collocode.cli", *words[1:]],
+            [sys.executable, "-m", "collocode", *words[1:]],
             capture_output=True,
             text=True,
             timeout=120,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ..model.problem import Problem
 from .arguments import (
     Debug,
     Degree,
@@ -107,6 +106,7 @@ def refine(
     """
     with guarded(debug):
         path = ready(context, model, show_help)
+        from ..model.problem import Problem
         from .choices import Choices, task_of
         from .refine_layers import layers_wanted, refuse_layer_options, run_refine_layers
         from .refine_run import Wanted, run_refine

@@ -18,19 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse, stats
-from scipy.linalg import eigh, qr
-from scipy.sparse.linalg import splu
+from scipy import sparse
 
 from ..errors import InputError
 from ..model.varying import penalty_matrix
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.terms import prior_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 _ACTIVE = 1e-6  # a bound closer than this, relative to the variable's scale, is active
@@ -75,11 +77,13 @@ class Uncertainty:
         -------
         Table with ``estimate``, ``std``, ``lower``, ``upper`` and ``note`` by name.
         """
+        import pandas as pd
+
         if not 0.0 < level < 1.0:
             raise InputError(f"a confidence level lies between 0 and 1, not at {level}.")
         known = list(self.names)
         wanted = list(self._solution.parameters) if names is None else list(names)
-        half = float(stats.t.ppf(0.5 + 0.5 * level, max(1.0, self.freedom)))
+        half = float(scipy.special.stdtrit(max(1.0, self.freedom), 0.5 + 0.5 * level))
         std, rows = self.std(), []
         for name in wanted:
             if name in self.at_bound:
@@ -99,6 +103,8 @@ class Uncertainty:
 
     def correlation(self) -> pd.DataFrame:
         """Correlation matrix of the physical parameters."""
+        import pandas as pd
+
         picked = [j for j, name in enumerate(self.names) if name in self._solution.parameters]
         block = self.covariance[np.ix_(picked, picked)]
         scale = np.sqrt(np.clip(np.diag(block), 1e-300, None))
@@ -136,7 +142,7 @@ class Uncertainty:
             spread[:, i] = ((pick @ self._sensitivity @ root) ** 2).sum(axis=1)
             if noise and nlp.problem.observe is None:
                 spread[:, i] += self.noise.get(state, 0.0) ** 2
-        half = stats.t.ppf(0.5 + 0.5 * level, max(1.0, self.freedom)) * np.sqrt(spread)
+        half = scipy.special.stdtrit(max(1.0, self.freedom), 0.5 + 0.5 * level) * np.sqrt(spread)
         centre = solution.states(times, experiment)
         return centre - half, centre + half
 
@@ -231,7 +237,9 @@ def _sensitivity(nlp: NLP, x: Array, free: Array, dependent: Array) -> Array:
     collocation = jacobian[rows].tocsc()
     Z = np.zeros((nlp.columns, len(free)))
     Z[free, np.arange(len(free))] = 1.0
-    Z[dependent] = -splu(collocation[:, dependent]).solve(collocation[:, free].toarray())
+    Z[dependent] = -sparse.linalg.splu(collocation[:, dependent]).solve(
+        collocation[:, free].toarray()
+    )
     return Z
 
 
@@ -272,7 +280,7 @@ def _project(nlp: NLP, x: Array, Z: Array, free: Array, spread: Array) -> tuple[
     A = np.vstack(active)
     if not len(A):
         return Z, np.eye(Z.shape[1])
-    q, r, _ = qr(A.T, mode="full", pivoting=True)
+    q, r, _ = scipy.linalg.qr(A.T, mode="full", pivoting=True)
     diagonal = np.abs(np.diag(r)) if r.size else np.empty(0)
     rank = int((diagonal > 1e-10 * max(1e-300, diagonal.max(initial=0.0))).sum())
     allowed = q[:, rank:]
@@ -293,7 +301,7 @@ def _prior_curvature(nlp: NLP) -> sparse.csr_array:
 def _spectrum(H: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Eigenpairs of H after scaling its diagonal to one, so that units do not matter."""
     scale = np.sqrt(np.clip(np.diag(H), 1e-300, None))
-    values, vectors = eigh(H / np.outer(scale, scale))
+    values, vectors = scipy.linalg.eigh(H / np.outer(scale, scale))
     singular = values <= _SINGULAR * values.max(initial=0.0)
     singular |= False
     # back in original units: H⁻¹ = S⁻¹ V diag(1/values) Vᵀ S⁻¹
@@ -315,5 +323,5 @@ def _noise(nlp: NLP, predicted: Array, W: Array, effective: float) -> dict[str, 
 
 
 def _root(covariance: Array) -> Array:
-    values, vectors = eigh(covariance)
+    values, vectors = scipy.linalg.eigh(covariance)
     return vectors * np.sqrt(np.clip(values, 0.0, None))

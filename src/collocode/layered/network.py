@@ -158,7 +158,8 @@ class LayeredNetwork:
         """(n_weights,) true on the named parts; serves to freeze them in an `Objective`."""
         chosen = np.zeros(self.n_weights, dtype=bool)
         for part in parts:
-            check_choice("part of a network", part, self.slices)
+            if part not in self.slices:
+                raise InputError(f"a network has no part {part!r}; choose from {', '.join(PARTS)}.")
             chosen[self.slices[part]] = True
         return chosen
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import FileError, InputError
 from ..numerics.signals import Signal
 from .experiment import Experiment, Initial
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[Experiment]:
@@ -34,6 +36,8 @@ def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[
     InputError
         Unknown column, a cell that is not a number (named by line and column), bad times.
     """
+    import pandas as pd
+
     source = Path(path)
     if not source.is_file():
         raise FileError(f"there is no data file {str(source)!r}; check the path.")
@@ -78,6 +82,7 @@ def from_frame(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> long = pd.DataFrame({"t": [0, 0, 1], "what": ["a", "b", "a"], "value": [1.0, 2.0, 3.0]})
     >>> from_frame(long, variable="what")[0].values
     array([[ 1.,  2.],
@@ -152,6 +157,8 @@ def _widened(
 
 
 def _numeric(column: pd.Series, name: str, source: str) -> np.ndarray:
+    import pandas as pd
+
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
     text = column.astype("string").str.strip().str.lower()
     bad = np.isnan(numbers) & ~(column.isna() | text.isin(["", "nan", "na"])).to_numpy(dtype=bool)
@@ -166,6 +173,8 @@ def _numeric(column: pd.Series, name: str, source: str) -> np.ndarray:
 
 def _row_name(column: pd.Series, row: int) -> str:
     """Where a reader finds a row: the line of a file, the index of a data frame."""
+    import pandas as pd
+
     if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
         return f"line {row + 2}"
     return f"row {column.index[row]!r}"

@@ -8,8 +8,8 @@ the matrices keep full accuracy at degrees in the hundreds.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import roots_legendre
 
 Array = NDArray[np.float64]
 
@@ -70,6 +70,6 @@ def integration_matrix(nodes: ArrayLike, ends: ArrayLike) -> Array:
     r"""Matrix :math:`A_{ij}=\int_0^{e_i}\ell_j(\tau)\,d\tau`, by Gauss quadrature (exact)."""
     x = np.asarray(nodes, dtype=float)
     upper = np.atleast_1d(np.asarray(ends, dtype=float))
-    points, weights = roots_legendre((len(x) + 1) // 2 + 1)
+    points, weights = scipy.special.roots_legendre((len(x) + 1) // 2 + 1)
     rows = [0.5 * e * (weights @ lagrange_matrix(x, 0.5 * e * (points + 1.0))) for e in upper]
     return np.asarray(rows)

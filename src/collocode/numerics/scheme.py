@@ -29,7 +29,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import eval_sh_legendre
+import scipy
 
 from ..errors import InputError
 from .barycentric import Array, lagrange_matrix
@@ -117,16 +117,22 @@ class Scheme:
         r"""Largest q with C(q): :math:`\sum_j a_{ij} P_k(c_j)=\int_0^{c_i} P_k` for k < q."""
         a, _, c = self.butcher
         return _first_failure(
-            lambda k: a @ eval_sh_legendre(k, c) - _legendre_primitive(k, c), len(c) + 1
+            lambda k: a @ scipy.special.eval_sh_legendre(k, c) - _legendre_primitive(k, c),
+            len(c) + 1,
         )
 
     @cached_property
     def order(self) -> int:
         """Order at the mesh points, min(p, q + r + 1, 2 q + 2) by Butcher's B(p), C(q), D(r)."""
         a, b, c = self.butcher
-        p = _first_failure(lambda k: b @ eval_sh_legendre(k, c) - (k == 0), 2 * len(c) + 1)
+        p = _first_failure(
+            lambda k: b @ scipy.special.eval_sh_legendre(k, c) - (k == 0), 2 * len(c) + 1
+        )
         r = _first_failure(
-            lambda k: (b * eval_sh_legendre(k, c)) @ a - b * ((k == 0) - _legendre_primitive(k, c)),
+            lambda k: (
+                (b * scipy.special.eval_sh_legendre(k, c)) @ a
+                - b * ((k == 0) - _legendre_primitive(k, c))
+            ),
             len(c) + 1,
         )
         q = self._stage_condition
@@ -161,7 +167,7 @@ def _legendre_primitive(k: int, c: Array) -> Array:
     r"""Return :math:`\int_0^c P_k` of the shifted Legendre polynomial."""
     if k == 0:
         return c
-    value = eval_sh_legendre(k + 1, c) - eval_sh_legendre(k - 1, c)
+    value = scipy.special.eval_sh_legendre(k + 1, c) - scipy.special.eval_sh_legendre(k - 1, c)
     return np.asarray(value / (2.0 * (2 * k + 1)), dtype=float)
 
 

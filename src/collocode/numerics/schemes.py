@@ -26,7 +26,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import roots_jacobi, roots_legendre
+import scipy
 
 from ..errors import InputError
 from .barycentric import Array, differentiation_matrix, integration_matrix, lagrange_matrix
@@ -49,16 +49,16 @@ def _collocation(name: str, stages: Array) -> Scheme:
 
 
 def _radau(name: str, s: int) -> Scheme:
-    inner = roots_jacobi(s - 1, 1.0, 0.0)[0] if s > 1 else np.empty(0)
+    inner = scipy.special.roots_jacobi(s - 1, 1.0, 0.0)[0] if s > 1 else np.empty(0)
     return _collocation(name, np.append(0.5 * (inner + 1.0), 1.0))
 
 
 def _gauss(name: str, s: int) -> Scheme:
-    return _collocation(name, 0.5 * (roots_legendre(s)[0] + 1.0))
+    return _collocation(name, 0.5 * (scipy.special.roots_legendre(s)[0] + 1.0))
 
 
 def _lobatto(name: str, s: int) -> Scheme:
-    inner = roots_jacobi(s - 2, 1.0, 1.0)[0] if s > 2 else np.empty(0)
+    inner = scipy.special.roots_jacobi(s - 2, 1.0, 1.0)[0] if s > 2 else np.empty(0)
     nodes = np.concatenate([[0.0], 0.5 * (inner + 1.0), [1.0]])
     A = integration_matrix(nodes, nodes[1:])
     inverse = np.linalg.inv(A[:, 1:])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
 from .barycentric import Array
@@ -59,8 +59,8 @@ class Signal:
         return np.asarray(self.times[1:][np.diff(self.values) != 0.0], dtype=float)
 
     @cached_property
-    def _spline(self) -> CubicSpline:
-        return CubicSpline(self.times, self.values)
+    def _spline(self) -> scipy.interpolate.CubicSpline:
+        return scipy.interpolate.CubicSpline(self.times, self.values)
 
     def __call__(self, times: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
         """Values at ``times``; at a jump the limit from the right, or the left where asked."""

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.interpolate import BSpline, PchipInterpolator
-from scipy.linalg import LinAlgError, eigh
 
 from ..errors import InputError
 from .barycentric import Array
@@ -76,13 +75,13 @@ def _fit(t: Array, y: Array, penalty: float | None) -> tuple[str, Curve, Curve]:
         try:
             spline = _penalised(t, y, penalty)
             return "smoothing spline", spline, spline.derivative()
-        except (LinAlgError, ValueError):  # fall through to interpolation
+        except (np.linalg.LinAlgError, ValueError):  # fall through to interpolation
             pass
-    curve = PchipInterpolator(t, y)
+    curve = scipy.interpolate.PchipInterpolator(t, y)
     return "monotone cubic", curve, curve.derivative()
 
 
-def _penalised(t: Array, y: Array, penalty: float | None) -> BSpline:
+def _penalised(t: Array, y: Array, penalty: float | None) -> scipy.interpolate.BSpline:
     """Minimise |y - B c|² + penalty |D c|², D the second differences of the coefficients c."""
     n, order = len(t), 3
     count = int(min(n, 40 + n // 4, 300))
@@ -90,11 +89,11 @@ def _penalised(t: Array, y: Array, penalty: float | None) -> BSpline:
     step = inner[1] - inner[0]
     outside = step * np.arange(1, order + 1)
     knots = np.concatenate([t[0] - outside[::-1], inner, t[-1] + outside])
-    basis = BSpline.design_matrix(t, knots, order)
+    basis = scipy.interpolate.BSpline.design_matrix(t, knots, order)
     gram = (basis.T @ basis).toarray()
     gram += 1e-10 * np.trace(gram) / count * np.eye(count)  # coefficients in gaps of the data
     differences = np.diff(np.eye(count), 2, axis=0)
-    roughness, modes = eigh(differences.T @ differences, gram)
+    roughness, modes = scipy.linalg.eigh(differences.T @ differences, gram)
     roughness, mean = np.maximum(roughness, 0.0), y.mean()
     loads = modes.T @ (basis.T @ (y - mean))
     tried = n / count * np.logspace(-8, 8, 161) if penalty is None else np.array([penalty])
@@ -102,4 +101,4 @@ def _penalised(t: Array, y: Array, penalty: float | None) -> BSpline:
     misfit = np.sum((y - mean) ** 2) + ((kept**2 - 2.0 * kept) * loads**2).sum(axis=1)
     freedom = np.maximum(n - kept.sum(axis=1), 1e-9)
     best = int(np.argmin(np.maximum(misfit, 0.0) / freedom**2))
-    return BSpline(knots, mean + modes @ (kept[best] * loads), order)
+    return scipy.interpolate.BSpline(knots, mean + modes @ (kept[best] * loads), order)

@@ -10,8 +10,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import qmc
 
 from ..errors import InputError
 from .bounds import as_box
@@ -155,7 +155,9 @@ class Surrogate:
         if self.function is None:
             raise InputError(f"{self.name} has neither a function nor data to draw samples from.")
         box = np.asarray(self.box, dtype=float)
-        cube = qmc.LatinHypercube(len(box), rng=np.random.default_rng(seed)).random(self.samples)
+        cube = scipy.stats.qmc.LatinHypercube(len(box), rng=np.random.default_rng(seed)).random(
+            self.samples
+        )
         rest = np.random.default_rng([seed, 1]).random((max(2, self.samples // 2), len(box)))
         points = [box[:, 0] + unit * (box[:, 1] - box[:, 0]) for unit in (cube, rest)]
         values = [self._called(self.function, part) for part in points]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import casadi as ca
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -23,6 +22,9 @@ from ..transcription.term import MappedTerm
 from .program_solution import ProgramSolution
 from .solution import Solution
 from .status import SolutionStatus, SolverResult, Termination
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 MANY_ITERATIONS = 500  # whoever is infeasible after as many starts in the wrong place
@@ -131,6 +133,8 @@ def ranked_violations(
     program: Program, x: Array, most: int = 10, threshold: float = 1e-6
 ) -> pd.DataFrame:
     """Return the rows violated most: block and place, of an `NLP` by element, state and time."""
+    import pandas as pd
+
     size = program.violation(x) * program.row_scale
     size = np.where(np.isfinite(size), size, np.inf)
     worst = np.argsort(-size, kind="stable")[:most]
@@ -167,6 +171,8 @@ def _place_in_time(nlp: NLP, equation: str, place: Place) -> tuple[str, int, int
 
 def not_finite_points(program: Program, x: Array, most: int = 10) -> pd.DataFrame:
     """Return the points at which a term or its first derivatives are NaN or infinite."""
+    import pandas as pd
+
     rows = []
     for term in program.terms:
         data = np.asarray(term.data_function(program.p))

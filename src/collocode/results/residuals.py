@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from .solution import Solution
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -23,6 +27,8 @@ def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
     -------
     Table with columns ``experiment``, ``output``, ``time``, ``measured``, ``model``, ``residual``.
     """
+    import pandas as pd
+
     frames = []
     for number, part in enumerate(solution.trajectories):
         t, y = part.experiment.times, part.experiment.values
@@ -56,6 +62,8 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
     Table by experiment and output: ``samples``, ``rms``, ``bias``, ``lag_one`` autocorrelation,
     ``p_value``, ``white`` (p above 0.05).
     """
+    import pandas as pd
+
     rows = []
     for (experiment, output), group in residuals(solution).groupby(
         ["experiment", "output"], sort=False
@@ -65,7 +73,7 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
         used = max(1, min(lags, n // 4))
         rho = _autocorrelation(r, used)
         Q = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, used + 1))))
-        p = float(stats.chi2.sf(Q, used)) if np.isfinite(Q) else float("nan")
+        p = float(scipy.special.chdtrc(used, Q)) if np.isfinite(Q) else float("nan")
         rows.append(
             (
                 experiment,

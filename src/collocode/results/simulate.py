@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import BDF, DOP853, LSODA, RK23, RK45, Radau
 
 from ..errors import InputError
 from ..numerics.signals import Signal
@@ -17,7 +17,7 @@ from .model import TrainedModel
 
 Array = NDArray[np.float64]
 _MOST_EVALUATIONS = 2_000_000
-METHODS = {solver.__name__: solver for solver in (LSODA, RK45, RK23, DOP853, Radau, BDF)}
+METHODS = ("LSODA", "RK45", "RK23", "DOP853", "Radau", "BDF")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def _solve(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
-            solver = METHODS[method](rhs, left, x, right, rtol=rtol, atol=atol)
+            solver = getattr(scipy.integrate, method)(rhs, left, x, right, rtol=rtol, atol=atol)
             while solver.status == "running":
                 solver.step()
                 upto = int(np.searchsorted(report, solver.t, side="right"))

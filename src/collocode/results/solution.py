@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, listed
@@ -21,6 +20,8 @@ from .simulate import Simulation, simulate
 from .status import SolverResult
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .score import Score
 
 Array = NDArray[np.float64]
@@ -249,6 +250,8 @@ class Solution:
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
         """Nodes as a table: time, collocated and simulated states."""
+        import pandas as pd
+
         part = self.trajectories[self.index(experiment)]
         run = self.simulate(experiment, times=part.times)
         columns: Mapping[str, Array] = {

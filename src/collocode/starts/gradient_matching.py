@@ -16,9 +16,9 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import least_squares
 
 from ..model.symbolic import Symbols, derivatives
 from ..model.varying import penalty_root
@@ -50,7 +50,7 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     try:
         # a second BLAS thread stalls on a busy machine and brings nothing at these sizes
         with one_blas_thread():
-            found = least_squares(
+            found = scipy.optimize.least_squares(
                 fit.residual,
                 x[fit.free],
                 fit.jacobian,

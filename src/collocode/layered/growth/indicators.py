@@ -125,7 +125,8 @@ class Topological:
         found, position = scores.derivative, int(scores.places[row])
         assert found is not None
         if scores.values[row] <= 0.0:
-            return _nothing(objective, training.theta, position)
+            theta, J = training.theta, objective.value(training.theta)
+            return Insertion(objective, theta, position, 0.0, J, J, accepted=False)
         how = {"step": self.step, "both": found.order == 2}
         done = search_insertion(
             objective,
@@ -272,11 +273,6 @@ class RandomPlace(_Untrained):
         """Have no opinion; see `Indicator`."""
         points = objective.network.mesh.points
         return Scores(np.full(len(points), np.nan), points, rng.permutation(len(points)), 0.0)
-
-
-def _nothing(objective: Objective, theta: Array, position: int) -> Insertion:
-    value = objective.value(theta)
-    return Insertion(objective, theta, position, 0.0, value, value, accepted=False)
 
 
 INDICATORS: dict[str, Indicator] = {

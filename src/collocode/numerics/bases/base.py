@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import roots_legendre
 
 from ...errors import InputError
 from ..barycentric import Array
@@ -170,7 +170,7 @@ class Basis(ABC):
         ends = np.unique(np.concatenate([self.breaks, other.breaks, self.interval]))
         long = np.diff(ends) > _SLACK * (ends[-1] - ends[0])
         lower, step = ends[:-1][long], np.diff(ends)[long]
-        points, _ = roots_legendre(self.degree + other.degree + 2)
+        points, _ = scipy.special.roots_legendre(self.degree + other.degree + 2)
         return np.asarray((lower[:, None] + 0.5 * step[:, None] * (points + 1.0)).ravel())
 
     def _inside(self, t: ArrayLike) -> Array:

@@ -10,9 +10,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.polynomial import chebyshev, legendre
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import roots_legendre
 
 from ..barycentric import Array
 from .base import Basis, Index, Interval, checked_interval, checked_order
@@ -110,7 +110,9 @@ class _Polynomials(GlobalBasis):
     def nodes(self) -> Array:
         """Gauss points, at which interpolation is stable."""
         start, end = self.interval
-        return np.asarray(start + 0.5 * (end - start) * (roots_legendre(self.size)[0] + 1.0))
+        return np.asarray(
+            start + 0.5 * (end - start) * (scipy.special.roots_legendre(self.size)[0] + 1.0)
+        )
 
 
 @dataclass(frozen=True)

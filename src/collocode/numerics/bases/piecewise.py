@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import BSpline as Spline
-from scipy.special import roots_legendre
 
 from ...errors import InputError
 from ..barycentric import Array
@@ -158,16 +157,16 @@ class BSpline(Basis):
 
     def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
         """Return the degree + 1 splines of every time's piece; see `Basis.active`."""
-        matrix = Spline.design_matrix(self._inside(t), self._knots, self.degree)
+        matrix = scipy.interpolate.BSpline.design_matrix(self._inside(t), self._knots, self.degree)
         shape = (matrix.shape[0], self.support)
         return matrix.indices.reshape(shape).astype(np.intp), matrix.data.reshape(shape)
 
     def gram(self) -> Array:
         """Banded; by Gauss quadrature on every piece, which is exact."""
-        points, weights = roots_legendre(self.degree + 1)
+        points, weights = scipy.special.roots_legendre(self.degree + 1)
         knots, steps = np.array(self.points[:-1]), np.diff(self.points)
         t = (knots[:, None] + 0.5 * steps[:, None] * (points + 1.0)).ravel()
-        values = Spline.design_matrix(t, self._knots, self.degree)
+        values = scipy.interpolate.BSpline.design_matrix(t, self._knots, self.degree)
         scaled = values.multiply((0.5 * steps[:, None] * weights).ravel()[:, None])
         return np.asarray((values.T @ scaled).toarray())
 

@@ -1,0 +1,5 @@
+"""``python -m collocode``."""
+
+from .cli.main import app
+
+app(prog_name="collocode")

@@ -1,5 +1,0 @@
-"""``python -m collocode.cli``."""
-
-from .main import app
-
-app(prog_name="collocode")
