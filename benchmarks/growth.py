@@ -39,8 +39,8 @@ import collocode as cc
 from collocode import layered
 from collocode.layered.growth.grow import grow
 from collocode.layered.growth.growth import Growth
-from collocode.layered.growth.indicators import RandomPlace, Topological, random_rows
-from collocode.layered.growth.insertion import Insertion, deeper
+from collocode.layered.growth.indicators import RandomPlace, Topological
+from collocode.layered.growth.insertion import Insertion, deeper, random_rows
 from models import diabetes, digits, heat_conduction
 
 LAYERS = 6
@@ -154,7 +154,7 @@ def table(activation: str, name: str, seeds: int, factor: float) -> dict[str, li
     make, iterations = PROBLEMS[name]
     iterations = max(5, int(iterations * factor))
     print(
-        f"\n{name}, {activation}: {iterations} iterations a depth, 1 to {LAYERS} layers, {seeds} seeds"
+        f"\n{name}, {activation}: {iterations} iterations per depth, 1 to {LAYERS} layers, {seeds} seeds"
     )
     print(
         f"{'':20} {'objective':>19} {'test error':>19} {'wins':>5} {'layers kept':>12} {'scores':>7}"
@@ -179,7 +179,7 @@ def table(activation: str, name: str, seeds: int, factor: float) -> dict[str, li
 
 
 def draw(found: dict[str, dict[str, list[Result]]], path: Path) -> None:
-    """Draw medians of the objective over the iterations, a panel a problem."""
+    """Draw medians of the objective over the iterations, one panel per problem."""
     from collocode.plots import save_figure, style
 
     colours = [style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.MUTED, style.INK]

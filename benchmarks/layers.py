@@ -5,9 +5,9 @@
     python benchmarks/layers.py --trainer barzilai-borwein
 
 For each data set, over seeds of data and first weights: networks of fixed depth, uniform doubling, and
-refinement by each indicator, all with the same T, penalty and trainer.  Two controls bisect one layer a
+refinement by each indicator, all with the same T, penalty and trainer.  Two controls bisect one layer per
 cycle without an estimate: at random, or the longest.
-Fixed depths train 500 iterations, the others 100 a network.  The weights are those of least validation
+Fixed depths train 500 iterations, the others 100 per network.  The weights are those of least validation
 loss; a third set of samples, which chooses nothing, is the test.  Work counts the layers that all
 samples pass, forward and backward, in thousands; the cost of choosing a fixed depth is that of all.
 """
@@ -121,7 +121,7 @@ def longest(rng: np.random.Generator, steps: np.ndarray) -> int:
 METHODS: dict[str, tuple[Callable, dict]] = {
     "refined, error": (refined, {}),
     "refined, freedom": (refined, {"indicator": "freedom"}),
-    "refined, freedom, one a cycle": (refined, {"indicator": "freedom", "rule": "fixed"}),
+    "refined, freedom, one per cycle": (refined, {"indicator": "freedom", "rule": "fixed"}),
     "uniform doubling": (refined, {"rule": "uniform"}),
     "control: at random": (blind, {"pick": at_random}),
     "control: the longest": (blind, {"pick": longest}),

@@ -74,7 +74,7 @@ def cases(measure: str) -> list[tuple[str, str, str | None]]:
 
 
 def work(problem: str, size: str, measure: str, seed: int, limit: float) -> list[dict]:
-    """Train one network and optimize over it in all ways; return one row a way."""
+    """Train one network and optimize over it in all ways; return one row per way."""
     from collocode import relu
 
     asked = runpy.run_path(str(ROOT / "models" / "relu" / f"{problem}.py"))["surrogate"]()

@@ -6,7 +6,7 @@ from scipy.integrate import solve_ivp
 
 from collocode.model.dynamics import Dynamics, NeuralODE, Parameter
 from collocode.model.experiment import Experiment, fixed
-from collocode.model.loss import L2
+from collocode.model.losses import L2
 from collocode.model.network import MLP
 from collocode.model.problem import PathConstraint, Problem
 from collocode.solvers.solve import solve

@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from io import BytesIO
 from pathlib import Path
@@ -176,6 +176,7 @@ class Schema:
     name: str
     version: int
     noun: str
+    _: KW_ONLY
     largest: int = 2**31
     compress: bool = True
     suffix: str = ".npz"

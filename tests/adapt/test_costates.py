@@ -94,7 +94,8 @@ def adjoint_ode(solution: cc.Solution, times: np.ndarray) -> np.ndarray:
         atol=1e-13,
         dense_output=True,
     ).sol
-    weight = solution.nlp.parameters["weights"][:, 0]
+    blocks = solution.nlp.parameters
+    weight = blocks["weights"][:, 0] / blocks["sigma"][:, 0] ** 2
 
     def backward(s, z):
         return [z[1] * np.cos(forward(s)[0]), -z[0] + d * z[1]]

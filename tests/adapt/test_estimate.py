@@ -120,6 +120,8 @@ def reference(kind: str) -> cc.Solution:
         ("gauss", 3, 4),
         ("lobatto", 3, 5),
         ("lobatto", 4, 4),
+        ("lobatto_iiic", 2, 16),
+        ("lobatto_iiic", 3, 6),
         ("trapezoid", 2, 10),
         ("hermite_simpson", 3, 5),
         ("explicit_euler", 1, 40),
@@ -141,7 +143,9 @@ def test_tracking_against_its_closed_form(name, degree, elements):
         assert estimate.unconverged == 0
 
 
-@pytest.mark.parametrize(("name", "degree"), [("radau", 2), ("gauss", 2), ("lobatto", 3)])
+@pytest.mark.parametrize(
+    ("name", "degree"), [("radau", 2), ("gauss", 2), ("lobatto", 3), ("lobatto_iiic", 3)]
+)
 def test_effectivity_tends_to_one(name, degree):
     optimum, _ = tracking_optimum()
     gaps = []
@@ -153,7 +157,8 @@ def test_effectivity_tends_to_one(name, degree):
 
 
 @pytest.mark.parametrize(
-    ("name", "degree", "elements"), [("radau", 3, 32), ("gauss", 2, 32), ("lobatto", 4, 32)]
+    ("name", "degree", "elements"),
+    [("radau", 3, 32), ("gauss", 2, 32), ("lobatto", 4, 32), ("lobatto_iiic", 3, 64)],
 )
 @pytest.mark.parametrize("goal", ["objective", "parameter:mu", "state:y1@3.3", "integral:y1"])
 def test_van_der_pol(name, degree, elements, goal):
@@ -173,7 +178,9 @@ def test_relaxation_oscillation(goal):
     assert 0.8 < estimate.effectivity(exact) < 1.25
 
 
-@pytest.mark.parametrize(("name", "degree", "elements"), [("radau", 2, 16), ("radau", 3, 6)])
+@pytest.mark.parametrize(
+    ("name", "degree", "elements"), [("radau", 2, 16), ("radau", 3, 6), ("lobatto_iiic", 3, 8)]
+)
 @pytest.mark.parametrize("goal", ["objective", "parameter:k"])
 def test_stiff_linear_system(name, degree, elements, goal):
     """Elements a hundred times longer than the fast time constant."""
@@ -196,7 +203,12 @@ def test_an_initial_value_problem_against_its_exact_solution():
 
 @pytest.mark.parametrize(
     ("name", "degree", "elements"),
-    [("radau", 3, 32), ("trapezoid", 2, 64), ("explicit_euler", 1, 1024)],
+    [
+        ("radau", 3, 32),
+        ("lobatto_iiic", 3, 64),
+        ("trapezoid", 2, 64),
+        ("explicit_euler", 1, 1024),
+    ],
 )
 def test_simulated_misfit_against_the_integrator(name, degree, elements):
     """The first order alone would be far off: the fit is close and its misfit flat."""
@@ -205,7 +217,21 @@ def test_simulated_misfit_against_the_integrator(name, degree, elements):
     assert 0.9 < estimate.effectivity(simulated_misfit(solution)) < 1.1
 
 
-@pytest.mark.parametrize(("name", "degree"), [("radau", 3), ("gauss", 1), ("lobatto", 3)])
+@pytest.mark.parametrize("loss", [cc.Huber(1.5, 0.05), cc.PseudoHuber(1.5, 0.05)])
+@pytest.mark.parametrize("goal", ["objective", "simulated"])
+def test_robust_losses_are_what_the_estimate_is_of(loss, goal):
+    problem = replace(oscillator(*MILD), loss=loss)
+    fine = solve(problem, "radau", 3, 256)
+    exact = cc.estimate_error(fine, goal).value
+    solution = solve(problem, "radau", 3, 32, fine)
+    if goal == "simulated":
+        exact = simulated_misfit(solution)
+    assert 0.9 < cc.estimate_error(solution, goal).effectivity(exact) < 1.1
+
+
+@pytest.mark.parametrize(
+    ("name", "degree"), [("radau", 3), ("gauss", 1), ("lobatto", 3), ("lobatto_iiic", 3)]
+)
 def test_second_order_finds_the_error_of_a_perfect_fit(name, degree):
     """Without noise the exact objective is zero, and so is its slope."""
     problem = oscillator(1.0, 40, 7.0, (0.0, 1.0), 0.0)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import collocode as cc
-from collocode.cli.admm_live import line_of, table_of, watching
-from collocode.cli.admm_run import parse_batches
+from collocode.cli.admm import parse_batches
+from collocode.cli.admm_live import line_of, watching
 from collocode.cli.main import app
 from collocode.coordination.state import Iteration
 from collocode.coordination.subproblem import BatchResult
+from collocode.reports.searches import admm_table
+from collocode.reports.text import table_lines
 from tests.cli.small_models import DECAY, NETWORK
 from tests.waiting import HANGS, until
 
@@ -83,11 +86,15 @@ def test_its_files(finished):
     report = json.loads((out / "report.json").read_text())
     assert sorted(p.name for p in out.iterdir()) == report["files"]
     assert {"history.csv", "checkpoint.npz", "admm.png", "trajectories.png"} <= set(report["files"])
-    entry = report["admm"]
-    assert entry["termination"] == "converged"
+    entry = report["details"]["admm"]
+    assert entry["status"] == "converged"
     assert sorted(entry["batches"]) == ["one", "two"]
-    assert entry["iterations"] == len(entry["history"]) == len(pd.read_csv(out / "history.csv"))
-    assert entry["consensus"]["k"] == report["parameters"][0]["value"]
+    assert (
+        entry["iterations"]
+        == len(report["tables"]["iterations"]["rows"])
+        == len(pd.read_csv(out / "history.csv"))
+    )
+    assert entry["consensus"]["k"] == report["tables"]["parameters"]["rows"][0]["value"]
     assert report["command"]["name"] == "admm"
     assert report["command"]["batches"] == "2"
     assert (out / "admm.png").read_bytes().startswith(b"\x89PNG")
@@ -125,7 +132,7 @@ def test_polish_solves_the_whole(models, tmp_path):
     assert "Polished: everything fitted, all data at once" in answer.stdout
     assert "no agreement" not in answer.stderr
     solved = CliRunner().invoke(app, ["solve", str(models / "decay.py")])
-    pattern = r"objective (\S+),"
+    pattern = r"objective +(\S+),"
     assert re.search(pattern, answer.stdout)[1] == re.search(pattern, solved.stdout)[1]
 
 
@@ -134,14 +141,17 @@ def test_groups_processes_and_tolerance(models, tmp_path):
     answer = admm(models / "decay.py", *groups, "--out", tmp_path, "--no-plots")
     assert answer.exit_code == 0, answer.output
     assert "process pool of 2 workers" in answer.stdout
-    assert json.loads((tmp_path / "report.json").read_text())["admm"]["batches"] == ["two", "one"]
+    assert json.loads((tmp_path / "report.json").read_text())["details"]["admm"]["batches"] == [
+        "two",
+        "one",
+    ]
 
 
 def test_lasso_and_windows(models, tmp_path):
     arguments = ["--l1", "0.05", "--batches", "2", "--iterations", "30", "--elements", "10"]
     answer = admm(models / "network.py", *arguments, "--no-plots", "--out", tmp_path)
     assert answer.exit_code in (0, 1), answer.output
-    consensus = json.loads((tmp_path / "report.json").read_text())["admm"]["consensus"]
+    consensus = json.loads((tmp_path / "report.json").read_text())["details"]["admm"]["consensus"]
     weights = [v for k, v in consensus.items() if k.startswith("nn.")]
     assert 0.0 in weights
     assert "c[run;1]" in consensus
@@ -315,9 +325,8 @@ def test_only_a_terminal_gets_a_live_table():
 def test_lines_and_tables():
     assert "mse" not in line_of([row(1)])
     assert "batch mse after 1: 2.50e-03" in line_of([row(1, mse=2.5e-3), row(2)])
-    console = Console(file=io.StringIO(), width=80)
-    console.print(table_of([row(k) for k in range(1, 4)], "Title"))
-    text = console.file.getvalue()
+    table = admm_table([asdict(row(k)) for k in range(1, 4)], "Title")
+    text = "\n".join("".join(part for part, _ in line) for line in table_lines(table, 80))
     assert "Title" in text
     assert "rescued" not in text
     assert max(map(len, text.splitlines())) <= 80

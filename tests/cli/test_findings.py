@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 import collocode as cc
-from collocode.cli.advice import remedy_of
 from collocode.cli.main import app
+from collocode.reports.solution import remedy_of
+from collocode.reports.words import spoken
 from collocode.results.diagnosis import Advice, Diagnosis
 from tests.cli.small_models import DECAY, NETWORK
 
@@ -35,10 +36,10 @@ def test_estimates_come_with_intervals_everywhere(decay, tmp_path):
     assert answer.exit_code == 0
     assert "95 % interval" in answer.stdout
     report = json.loads((tmp_path / "report.json").read_text())
-    (row,) = report["parameters"]
+    (row,) = report["tables"]["parameters"]["rows"]
     assert row["lower_95"] < row["value"] < row["upper_95"]
     assert row["upper_95"] - row["lower_95"] == pytest.approx(4.05 * row["std"], rel=0.01)
-    assert 0.005 < report["noise"]["c"] < 0.02
+    assert 0.005 < report["details"]["noise"]["c"] < 0.02
     with open(tmp_path / "parameters.csv", newline="") as stream:
         (line,) = csv.DictReader(stream)
     assert float(line["lower_95"]) == pytest.approx(row["lower_95"])
@@ -50,7 +51,7 @@ def test_intervals_are_those_of_the_library(decay, tmp_path):
     space = {}
     exec(DECAY, space)
     table = cc.uncertainty(cc.fit(space["problem"](), mesh=5)).intervals()
-    (row,) = json.loads((tmp_path / "report.json").read_text())["parameters"]
+    (row,) = json.loads((tmp_path / "report.json").read_text())["tables"]["parameters"]["rows"]
     assert row["std"] == pytest.approx(table.loc["k", "std"])
     assert row["lower_95"] == pytest.approx(table.loc["k", "lower"])
 
@@ -60,7 +61,7 @@ def test_what_is_not_identifiable_is_named(decay, tmp_path):
     assert answer.exit_code == 0
     assert answer.stdout.count("not identifiable") == 2
     assert "k, m are not identifiable" in answer.stderr
-    rows = json.loads((tmp_path / "report.json").read_text())["parameters"]
+    rows = json.loads((tmp_path / "report.json").read_text())["tables"]["parameters"]["rows"]
     assert [row["note"] for row in rows] == ["not identifiable"] * 2
     assert rows[0]["upper_95"] is None
 
@@ -85,13 +86,14 @@ def test_residuals_by_output_and_where_they_are_not_white(decay, tmp_path):
     assert "the model misses something" in answer.stdout
     assert "< 0.001" in answer.stdout
     report = json.loads((tmp_path / "report.json").read_text())
-    assert [r["experiment"] for r in report["residuals"]] == ["two", "wavy"]
-    assert [r["white"] for r in report["residuals"]] == [True, False]
-    assert report["diagnosis"] is None
+    assert [r["experiment"] for r in report["details"]["residuals"]] == ["two", "wavy"]
+    assert [r["white"] for r in report["details"]["residuals"]] == [True, False]
+    assert "diagnosis" not in report["details"]
+    assert [f["code"] for f in report["findings"]] == ["not-white"]
 
 
 def test_a_covariance_that_is_too_large_is_left_out(decay, monkeypatch):
-    monkeypatch.setattr("collocode.cli.findings.MOST_NUMBERS", 1.0)
+    monkeypatch.setattr("collocode.reports.solution.MOST_NUMBERS", 1.0)
     answer = solve(decay)
     assert answer.exit_code == 0
     assert "No intervals: the covariance would need" in answer.stdout
@@ -101,7 +103,7 @@ def test_a_covariance_that_fails_does_not_cost_the_fit(decay, monkeypatch):
     def fail(solution):
         raise np.linalg.LinAlgError("singular")
 
-    monkeypatch.setattr("collocode.cli.findings.uncertainty", fail)
+    monkeypatch.setattr("collocode.reports.solution.uncertainty", fail)
     answer = solve(decay)
     assert answer.exit_code == 0
     assert "No intervals: the covariance could not be computed (singular)" in answer.stdout
@@ -115,10 +117,11 @@ def test_a_failed_solve_ranks_its_residuals_and_has_one_remedy(decay, tmp_path):
     assert len(answer.stderr.strip().splitlines()) == 1
     assert answer.stderr.count("--option max_iter=2000") == 1
     report = json.loads((tmp_path / "report.json").read_text())
-    sizes = [row["residual"] for row in report["diagnosis"]["violated"]]
+    sizes = [row["residual"] for row in report["tables"]["violated"]["rows"]]
     assert sizes == sorted(sizes, reverse=True)
-    assert report["warnings"][0] in answer.stderr.replace("\n", " ")
-    assert report["parameters"][0]["lower_95"] is None
+    (finding,) = report["findings"]
+    assert f"{finding['text']}; {finding['remedy']}." in answer.stderr.replace("\n", " ")
+    assert report["tables"]["parameters"]["rows"][0]["lower_95"] is None
 
 
 def test_where_a_function_is_not_finite(decay):
@@ -153,7 +156,8 @@ def test_every_advice_has_words_for_the_command_line(advice, start, phrase):
     import pandas as pd
 
     empty = pd.DataFrame({"equation": []})
-    assert phrase in remedy_of(Diagnosis(empty, empty, (), advice), start, 1000)
+    said = remedy_of(Diagnosis(empty, empty, (), advice), start, 1000)
+    assert phrase in spoken(said, shell=True)
 
 
 def test_tables_keep_within_eighty_columns(decay):

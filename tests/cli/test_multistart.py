@@ -35,7 +35,7 @@ def test_every_seed_has_a_row_and_the_best_is_reported(finished):
     answer, out = finished
     assert answer.exit_code == 0, answer.output
     report = json.loads((out / "report.json").read_text())
-    best = report["multistart"]["best"]
+    best = report["details"]["multistart"]["best"]
     table = pd.read_csv(out / "multistart.csv").set_index("seed")
     assert list(table.index) == [3, 1, 4]
     assert list(table) == ["objective", "simulated", "status", "iterations", "seconds"]
@@ -53,13 +53,13 @@ def test_its_files(finished):
     assert sorted(p.name for p in out.iterdir()) == report["files"]
     assert {"multistart.csv", "trajectories.png", "parameters.csv"} <= set(report["files"])
     assert report["command"]["name"] == "multistart"
-    assert report["command"]["seed"] == report["multistart"]["best"]
-    assert report["multistart"]["asked"] == [3, 1, 4]
+    assert report["command"]["seed"] == report["details"]["multistart"]["best"]
+    assert report["details"]["multistart"]["asked"] == [3, 1, 4]
 
 
 def test_the_best_seed_gives_it_again(finished, models, tmp_path):
     answer, out = finished
-    best = json.loads((out / "report.json").read_text())["multistart"]["best"]
+    best = json.loads((out / "report.json").read_text())["details"]["multistart"]["best"]
     assert f"solve --seed {best} gives it again" in answer.stdout
     run("solve", models / "network.py", "--seed", best, "--no-plots", "--out", tmp_path)
     objectives = [

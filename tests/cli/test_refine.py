@@ -45,7 +45,7 @@ def test_files(finished):
     assert {"refinement.csv", "indicators.csv", "refinement.png", "mesh.png"} <= set(
         report["files"]
     )
-    entry = report["refinement"]
+    entry = report["details"]["refinement"]
     assert entry["status"] == "tolerance reached"
     assert abs(entry["estimate"]) <= 1e-6
     table = pd.read_csv(out / "refinement.csv")

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from collocode.cli.main import app
 from collocode.cli.model_file import load_model
-from collocode.cli.refine_layers_report import ruler
 from collocode.errors import InputError
 from collocode.layered import load_training
+from collocode.reports.layers import ruler
 from tests.cli.small_models import DECAY
 
 SQUARES = '''
@@ -62,7 +62,7 @@ def test_tables_and_status(finished):
     assert "Squares, layers refined (dorfler)" in answer.stdout
     assert "Squares, layers refined (uniform)" in answer.stdout
     assert answer.stdout.count("layer budget used up; chosen: ") == 2
-    assert ruler([0.0, 2.0, 4.0], 32) in answer.stdout
+    assert ruler([0.0, 2.0, 4.0]) in answer.stdout
     assert "the last weights are not optimal" in answer.stderr
 
 

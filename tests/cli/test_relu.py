@@ -65,7 +65,7 @@ def test_it_trains_optimizes_and_tells(finished):
         assert any(line.startswith(label) for line in answer.stdout.splitlines()), label
     assert "true function" in answer.stdout
     report = json.loads((out / "report.json").read_text())
-    result, rows = report["result"], report["optimum"]["rows"]
+    result, rows = report["result"], report["tables"]["optimum"]["rows"]
     assert [row["name"] for row in rows] == ["left", "right", "height"]
     x = [row["network"] for row in rows[:2]]
     assert rows[2]["true"] == pytest.approx(1.0 - np.abs(x).sum())
@@ -75,9 +75,9 @@ def test_it_trains_optimizes_and_tells(finished):
     assert network(x)[0] == pytest.approx(result["value"])
     grid = np.stack(np.meshgrid(*(np.linspace(-1, 2, 121),) * 2), axis=-1).reshape(-1, 2)
     assert network(grid[grid[:, 0] <= 1.0]).max() <= result["value"] + 1e-6
-    units = report["bounds"]["units"]
-    assert sum(units.values()) == report["network"]["units"] == 8
-    assert report["encoding"]["binaries"] == units["undecided"]
+    units = report["details"]["bounds"]["units"]
+    assert sum(units.values()) == report["details"]["network"]["units"] == 8
+    assert report["details"]["encoding"]["binaries"] == units["undecided"]
 
 
 def test_its_files(finished):
@@ -86,7 +86,7 @@ def test_its_files(finished):
     assert sorted(p.name for p in out.iterdir()) == report["files"]
     assert {"history.csv", "optimum.csv", "regions.png", "training.png"} <= set(report["files"])
     history = pd.read_csv(out / "history.csv")
-    assert history["epoch"].iloc[-1] == report["training"]["epochs_run"] == 40
+    assert history["epoch"].iloc[-1] == report["details"]["training"]["epochs_run"] == 40
     assert list(pd.read_csv(out / "optimum.csv")["name"]) == ["left", "right", "height"]
     assert (out / "regions.png").read_bytes().startswith(b"\x89PNG")
 
@@ -117,7 +117,7 @@ def test_a_network_file_needs_a_box_only(place):
     report = json.loads((place / "file" / "report.json").read_text())
     best = maximize(network, [(-1.0, 1.0), (0.0, 2.0)]).value
     assert report["result"]["value"] == pytest.approx(best, abs=1e-6)
-    assert report["surrogate_error"] is None
+    assert "surrogate_error" not in report["details"]
     assert "true function" not in answer.stdout
     least = relu(place / "small.npz", "--box=-1:1,0:2", "--sense", "minimize")
     assert "Smallest value of the network" in least.stdout
@@ -131,10 +131,10 @@ def test_training_settings_and_constraints(place):
     )  # fmt: skip
     assert answer.exit_code == 0, answer.output
     report = json.loads((out / "report.json").read_text())
-    assert report["network"]["clipped"]
-    assert report["training"]["l1"] == 1e-3
-    assert report["training"]["epochs_run"] == 20
-    x = [row["network"] for row in report["optimum"]["rows"][:2]]
+    assert report["details"]["network"]["clipped"]
+    assert report["details"]["training"]["l1"] == 1e-3
+    assert report["details"]["training"]["epochs_run"] == 20
+    x = [row["network"] for row in report["tables"]["optimum"]["rows"][:2]]
     assert sum(x) <= -0.25 + 1e-6
 
 

@@ -51,7 +51,8 @@ def test_a_folder_with_a_picture(fit, tmp_path):
         answer = simulate(fit, "--experiment", "pushed", "--until", 8, "--out", tmp_path / "run")
         assert answer.exit_code == 0
     listed = json.loads((tmp_path / "run" / "simulation.json").read_text())
-    assert listed["complete"] is True
+    assert listed["result"]["success"] is True
+    assert listed["kind"] == "simulation"
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == listed["files"]
     frame = pd.read_csv(tmp_path / "run" / "simulation.csv")
     part = cc.load(fit).trajectories[1]

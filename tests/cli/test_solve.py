@@ -64,20 +64,23 @@ def test_files_are_complete_and_readable(results):
         "convergence.png",
         "parameters.csv",
         "phase_portrait.png",
+        "report.html",
         "report.json",
+        "report.md",
         "solution.npz",
         "trajectories.png",
         "trajectory_pulled.csv",
         "trajectory_pushed.csv",
     ]
-    assert report["result"]["solved"] is True
+    assert report["result"]["success"] is True
     assert report["model"]["settings"]["hidden"] == 6
-    assert report["scheme"]["elements"] == [12, 12]
-    assert report["solver"]["interface"] == "casadi"
-    assert report["seconds"]["total"] > 0.0
-    assert [s["role"] for s in report["scores"]] == ["train", "train", "test"]
-    assert report["scores"][0]["truth"] < 1e-3
-    assert report["scores"][2]["gap"] is None
+    assert report["details"]["scheme"]["elements"] == [12, 12]
+    assert report["details"]["solver"]["interface"] == "casadi"
+    assert report["details"]["seconds"]["total"] > 0.0
+    scores = report["tables"]["scores"]["rows"]
+    assert [s["role"] for s in scores] == ["train", "train", "test"]
+    assert scores[0]["truth"] < 1e-3
+    assert scores[2]["gap"] is None
     solution = cc.load(folder / "solution.npz")
     with open(folder / "trajectory_pushed.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -105,7 +108,9 @@ def test_a_second_run_replaces_its_own_files(results):
     assert "trajectories.png" in before
     assert {p.name for p in folder.iterdir()} == {
         "parameters.csv",
+        "report.html",
         "report.json",
+        "report.md",
         "solution.npz",
         "trajectory_van_der_pol.csv",
     }
@@ -162,7 +167,7 @@ def test_other_interfaces(interface, package, tmp_path):
     answer = solve(MU, "--elements", 30, "--interface", interface, "--out", tmp_path)
     assert answer.exit_code == 0, answer.output
     assert f"through {interface}" in answer.stdout
-    (row,) = json.loads((tmp_path / "report.json").read_text())["parameters"]
+    (row,) = json.loads((tmp_path / "report.json").read_text())["tables"]["parameters"]["rows"]
     assert row["value"] == pytest.approx(0.9971, abs=2e-3)
 
 
@@ -172,9 +177,10 @@ def test_an_iteration_limit_is_not_solved_but_nothing_is_lost(tmp_path):
     assert "not solved: iteration limit" in answer.stderr
     assert "--option max_iter=2000" in answer.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["result"]["solved"] is False
+    assert report["result"]["success"] is False
     assert report["result"]["termination"] == "iteration limit"
-    assert len(report["warnings"]) >= 1
+    assert [f["code"] for f in report["findings"]] == ["not-solved"]
+    assert report["findings"][0]["severity"] == "error"
     assert not cc.load(tmp_path / "solution.npz").success
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
-from collocode.cli.over import parse_over
 from collocode.cli.progress import counted_progress
+from collocode.cli.sweep import parse_over
 from collocode.identify import sweep as library
 from collocode.solvers.protocol import Progress
 from tests.cli.small_models import DECAY, NETWORK
@@ -42,7 +42,7 @@ def test_a_sweep_shows_its_values_and_the_fit_with_the_best(finished):
     assert answer.exit_code == 0, answer.output
     assert "Sweep over hidden" in answer.stdout
     assert "Held out: the last 25 % of every experiment." in answer.stdout
-    best = json.loads((out / "report.json").read_text())["sweep"]["best"]
+    best = json.loads((out / "report.json").read_text())["details"]["sweep"]["best"]
     (line,) = (line for line in answer.stdout.splitlines() if "chosen" in line)
     assert line.split()[0] == str(best)
     assert f"Fit to all data with hidden = {best}" in answer.stdout
@@ -59,9 +59,9 @@ def test_its_files(finished):
     table = pd.read_csv(out / "sweep.csv")
     assert list(table["hidden"]) == [1, 2, 3]
     best = int(table.loc[table["validation"].idxmin(), "hidden"])
-    assert report["sweep"]["best"] == report["model"]["settings"]["hidden"] == best
+    assert report["details"]["sweep"]["best"] == report["model"]["settings"]["hidden"] == best
     assert report["command"]["name"] == "sweep"
-    assert [row["value"] for row in report["sweep"]["rows"]] == [1, 2, 3]
+    assert [row["value"] for row in report["tables"]["sweep"]["rows"]] == [1, 2, 3]
     assert (out / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert cc.load(out / "solution.npz").success
 
@@ -138,8 +138,8 @@ def test_the_regularisation_of_a_model_without_such_a_setting(models, tmp_path):
     )
     assert answer.exit_code == 0, answer.output
     report = json.loads((tmp_path / "report.json").read_text())
-    assert [row["value"] for row in report["sweep"]["rows"]] == [1e-2, 1e-4, 1e-5]
-    assert report["model"]["settings"]["regularisation"] == report["sweep"]["best"]
+    assert [row["value"] for row in report["tables"]["sweep"]["rows"]] == [1e-2, 1e-4, 1e-5]
+    assert report["model"]["settings"]["regularisation"] == report["details"]["sweep"]["best"]
 
 
 def test_whole_experiments_are_held_out(models):

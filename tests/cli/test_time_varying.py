@@ -27,7 +27,7 @@ def test_coefficients_are_reported_without_the_bounds_of_the_function(results):
     answer, folder = results
     assert answer.exit_code == 0, answer.output
     assert "ended at a bound" not in answer.output
-    rows = json.loads((folder / "report.json").read_text())["parameters"]
+    rows = json.loads((folder / "report.json").read_text())["tables"]["parameters"]["rows"]
     assert [row["name"] for row in rows] == ["k", "c.P0", "c.P1", "c.P2"]
     assert [row["lower"] for row in rows] == [0.0, None, None, None]
     assert all(row["lower_95"] < row["value"] < row["upper_95"] for row in rows)

@@ -64,7 +64,8 @@ def test_table(finished):
 def test_files(finished):
     _, out = finished
     report = json.loads((out / "report.json").read_text())
-    names = ["history.csv", "learning_curves.png", "report.json", "training.npz"]
+    names = ["history.csv", "learning_curves.png"]
+    names += ["report.html", "report.json", "report.md", "training.npz"]
     assert sorted(p.name for p in out.iterdir()) == report["files"] == names
     training = load_training(out / "training.npz")
     result = report["result"]
@@ -72,8 +73,9 @@ def test_files(finished):
     assert result["status"] == "iteration limit"
     assert result["weights"] == training.network.n_weights == 40
     assert len(pd.read_csv(out / "history.csv")) == len(training.history)
-    assert report["parts"]["test"]["samples"] == 15
-    assert report["parts"]["test"]["error"] < report["parts"]["test"]["affine"]
+    (tested,) = (row for row in report["tables"]["parts"]["rows"] if row["part"] == "test")
+    assert tested["samples"] == 15
+    assert tested["error"] < tested["affine"]
     assert report["command"]["trainer"] == "gauss-newton"
     assert report["command"]["seconds"] is None or report["command"]["seconds"] > 1e9
 
@@ -121,8 +123,10 @@ def test_continuous(models, tmp_path):
     assert answer.exit_code == 0, answer.output
     assert "in continuous" in answer.stdout
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["result"]["right_hand_sides"]["forward"] > 50
-    assert report["files"] == ["history.csv", "report.json", "training.npz"]
+    assert report["details"]["right_hand_sides"]["forward"] > 50
+    assert report["files"] == [
+        *("history.csv", "report.html", "report.json", "report.md", "training.npz")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -163,9 +167,11 @@ def test_bad_models_and_folders(models, tmp_path):
 
 
 def test_progress_line():
-    from collocode.cli.train_run import progress_line
+    from collocode.cli.train import progress_line
 
-    step = Step(12, 3.0, 40.0, 12.0, 0.5, 0.1, 0.25)
-    assert progress_line(step).startswith("iteration    12  J 5.000e-01  training 0.2500  3.0 s")
-    held = Step(12, 3.0, 40.0, 12.0, 0.5, 0.1, 0.25, 0.3)
+    known = {"iteration": 12, "seconds": 3.0, "evaluations": 40.0, "gradients": 12.0}
+    known |= {"objective": 0.5, "gradient_norm": 0.1, "training": 0.25}
+    step = Step(**known)
+    assert progress_line(step).startswith("iteration    12  J 5.000e-01  training 0.2500")
+    held = Step(**known, validation=0.3)
     assert "validation 0.3000" in progress_line(held)

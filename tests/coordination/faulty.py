@@ -16,12 +16,11 @@ import casadi as ca
 import numpy as np
 
 import collocode as cc
-from collocode.coordination.checkpoint import CheckpointFile
 from collocode.coordination.consensus import ADMMRules, Consensus
-from collocode.coordination.coordinator import ADMM, Loop, Outcome
+from collocode.coordination.coordinator import ADMM, Callbacks, Outcome, run
 from collocode.coordination.executors import Executor, Session
 from collocode.coordination.partition import Batch, Partition
-from collocode.coordination.state import State
+from collocode.coordination.state import CheckpointFile, State
 from collocode.coordination.subproblem import FitSettings, Task
 from collocode.coordination.variables import ConsensusVariables
 from collocode.results.status import Termination
@@ -134,18 +133,26 @@ class Case:
         session: Session,
         iterations: int = 4,
         state: State | None = None,
+        save: Callable[[State], Any] | None = None,
         simulate: bool = True,
-        **more: Any,
+        time_limit: float = np.inf,
+        **callbacks: Any,
     ) -> Outcome:
-        names = tuple(batch.name for batch in self.batches)
         coordinator = ADMM(
             rules=ADMMRules(absolute=1e-12, relative=0.0, simulate=simulate),
             variables=self.variables,
             regulariser=self.penalty,
-            batches=names,
+            batches=tuple(batch.name for batch in self.batches),
         )
-        loop = Loop(coordinator=coordinator, batches=names, iterations=iterations, **more)
-        return loop.run(self.first if state is None else state, session)
+        return run(
+            coordinator,
+            session,
+            state or self.first,
+            iterations,
+            time_limit,
+            save=save,
+            callbacks=Callbacks(**callbacks),
+        )
 
     def run(self, session: Session, *how: Any, **more: Any) -> tuple[State, Termination, list[str]]:
         found = self.outcome(session, *how, **more)

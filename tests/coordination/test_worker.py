@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.coordination.subproblem import BatchResult
+from collocode.coordination.subproblem import BatchResult, Subproblem, Task
 from collocode.coordination.worker import Failure, Missing, Worker, deserialize, serialize
 
 from .faulty import TRAPPED
@@ -130,3 +130,44 @@ def test_what_cannot_travel_is_refused():
     lock = threading.Lock()
     with pytest.raises(cc.InputError, match=r"batch 'a' cannot be sent .*lock.* in this process\."):
         serialize(lambda: lock, "batch 'a'")
+
+
+# ---- one solver for batches of other sizes ------------------------------------------------------
+
+
+def swings(amplitude):
+    """A batch of one run of x″ = −k x, scaled by its own amplitude."""
+    t = np.linspace(0.0, 3.0, 31)
+    x = amplitude * np.column_stack([np.cos(1.2 * t), -1.2 * np.sin(1.2 * t)])
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [x.v, -p.k * x.x], parameters=[cc.Parameter("k", 1.0)]
+    )
+    problem = cc.Problem(
+        dynamics,
+        cc.Experiment(t, x, ("x", "v"), name=f"of amplitude {amplitude:g}"),
+        loss=cc.LeastSquares(1.0),
+    )
+    return cc.Partition(1).cut(problem, [cc.Mesh.uniform(0.0, 3.0, 10)])[0]
+
+
+def test_batches_of_equal_structure_and_other_scales_are_solved_rightly():
+    settings = cc.FitSettings(options={"tol": 1e-11})
+    batches = [swings(amplitude) for amplitude in (4.0, 32.0)]
+    scales = [Subproblem(batch, settings).nlp.column_scale[0] for batch in batches]
+    assert scales[1] > 2.0 * scales[0]
+    shared = Worker(settings)
+    for number, batch in enumerate(batches):
+        task = Task(
+            batch=number,
+            iteration=0,
+            target=np.array([10.0]),
+            consensus=np.array([10.0]),
+            rho=1e-9,
+            simulate=False,
+        )
+        ours, own = (worker.run(task, batch) for worker in (shared, Worker(settings)))
+        assert (ours.rescue, own.rescue) == ("", "")
+        assert ours.loss == pytest.approx(own.loss, abs=1e-9)
+        np.testing.assert_allclose(ours.point.x, own.point.x, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(ours.values, own.values, rtol=1e-9)
+    assert len(shared._solvers) == 1

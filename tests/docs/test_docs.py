@@ -107,12 +107,12 @@ def test_console_blocks(block: Block, workplace: Path) -> None:
 def split_commands(text: str) -> list[tuple[str, str, int]]:
     """(command, shown output, exit status) of a console block.
 
-    Output that begins with ``error:`` belongs to exit status 2, one with ``warning: not solved`` to 1.
+    Output with ``error:`` belongs to exit status 2, one with ``error: not solved`` to 1.
     """
     found: list[tuple[str, str, int]] = []
     for part in ("\n" + text.replace("\\\n", " ")).split("\n$ ")[1:]:
         command, _, shown = part.partition("\n")
-        failed = 2 if "error: " in shown else 1 if "warning: not solved" in shown else 0
+        failed = 1 if "error: not solved" in shown else 2 if "error: " in shown else 0
         found.append((command, shown, failed))
     return found
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 import collocode as cc
 from tests.problems import decay
@@ -62,6 +63,62 @@ def test_covariance_of_a_straight_line_is_that_of_ordinary_least_squares(loss):
     low, high = trust.band(T, noise=True)
     half = student.ppf(0.975, 19) * np.sqrt(np.einsum("ij,jk,ik->i", A, expected, A) + rss / 19.0)
     np.testing.assert_allclose(0.5 * (high - low)[:, 0], half, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [cc.Huber(1.345, 0.1), cc.PseudoHuber(1.345, 0.1)])
+def test_a_robust_straight_line_has_the_sandwich_of_m_estimators(loss):
+    """C = E ψ² / (E ψ')² (AᵀA)⁻¹, by sums over the residuals of SciPy's own fit."""
+    rng, n = np.random.default_rng(0), 80
+    t = np.linspace(0.0, 2.0, n)
+    y = 0.5 + 2.0 * t + 0.1 * rng.standard_normal(n) + 1.0 * (rng.uniform(size=n) < 0.1)
+    trust = cc.uncertainty(cc.fit(line(y, t, loss=loss), options={"tol": 1e-11}))
+    A = np.column_stack([np.ones(n), t])
+    scipys = "huber" if isinstance(loss, cc.Huber) else "soft_l1"
+    found = least_squares(
+        lambda v: A @ v - y, [0.5, 2.0], loss=scipys, f_scale=0.1345, xtol=1e-15, gtol=1e-15
+    ).x
+    r = (A @ found - y) / 0.1
+    if isinstance(loss, cc.Huber):
+        psi, bend = np.clip(r, -1.345, 1.345), np.abs(r) <= 1.345
+    else:
+        psi, bend = r / np.sqrt(1 + (r / 1.345) ** 2), (1 + (r / 1.345) ** 2) ** -1.5
+    factor = 0.01 * (psi @ psi) / (n - 2) / bend.mean() ** 2
+    k = trust.names.index("k")
+    order = [1 - k, k]
+    np.testing.assert_allclose(trust.values[order], found, atol=1e-6)
+    expected = factor * np.linalg.inv(A.T @ A)
+    np.testing.assert_allclose(trust.covariance[np.ix_(order, order)], expected, rtol=1e-4)
+    assert trust.freedom == pytest.approx(n - 2.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [cc.Huber(1.345, 0.05), cc.PseudoHuber(1.345, 0.05)])
+def test_robust_intervals_cover_and_are_shorter_under_outliers(loss):
+    """150 sets with a tenth of outliers of ten times the noise: spread and coverage are as claimed."""
+    nlp = cc.start_from(cc.discretize(noisy_decay(0, loss=loss)), "gradient_matching")
+    plain = cc.start_from(cc.discretize(noisy_decay(0)), "gradient_matching")
+    solvers, rng = (cc.make_solver(nlp), cc.make_solver(plain)), np.random.default_rng(1)
+    clean, estimates, claimed, covered, squares = np.exp(-0.7 * T)[:, None], [], [], 0, []
+    for _ in range(150):
+        size = np.where(rng.uniform(size=clean.shape) < 0.1, 0.5, 0.05)
+        data = clean + size * rng.standard_normal(clean.shape)
+        trust = cc.uncertainty(cc.solve_with(solvers[0], nlp.with_parameters(measurements=data)))
+        row = trust.intervals().loc["k"]
+        estimates.append(row["estimate"])
+        claimed.append(row["std"])
+        covered += row["lower"] < 0.7 < row["upper"]
+        other = cc.solve_with(solvers[1], plain.with_parameters(measurements=data))
+        squares.append(other.parameters["k"])
+    assert 0.8 < np.sqrt(np.mean(np.square(claimed))) / np.std(estimates) < 1.25
+    assert 0.88 * 150 <= covered <= 0.99 * 150
+    assert np.std(estimates) < 0.6 * np.std(squares)
+
+
+def test_no_interval_where_nearly_all_are_outliers():
+    t = np.linspace(0.0, 2.0, 7)
+    y = 0.5 + 2.0 * t + 0.1 * np.array([0.0, 1.0, -1.2, 1.5, -0.9, 1.1, 0.0])
+    solution = cc.fit(line(y, t, loss=cc.Huber(0.2, 0.1)))
+    with pytest.raises(cc.InputError, match=r"all but \d of 7 measurements for outliers, too few"):
+        cc.uncertainty(solution)
 
 
 def test_a_prior_of_the_initial_state_adds_its_information():

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from collocode import PseudoHuber
 from collocode.layered import (
     LayeredNetwork,
     LogisticLoss,
     Objective,
+    RegressionLoss,
     Regularisation,
     Samples,
     SoftmaxLoss,
@@ -46,7 +48,12 @@ BASES: dict[str, Basis | None] = {
 }
 BLOCKS = ("residual", "hamiltonian", "rk4")
 LIFTS = {"none": 3, "pad": 2, "opening": 4}
-LOSSES = {"squared": SquaredLoss(), "logistic": LogisticLoss(), "softmax": SoftmaxLoss()}
+LOSSES = {
+    "squared": SquaredLoss(),
+    "robust": RegressionLoss(PseudoHuber(0.8)),
+    "logistic": LogisticLoss(),
+    "softmax": SoftmaxLoss(),
+}
 
 
 def small(
@@ -65,7 +72,7 @@ def small(
     outputs = 1 if loss == "logistic" else outputs
     network = LayeredNetwork(inputs, outputs, 3, MESH, BASES[basis], block(kind, activation), lift)
     X = rng.standard_normal((samples, inputs))
-    if loss == "squared":
+    if loss in ("squared", "robust"):
         Y = rng.standard_normal((samples, outputs))
     else:
         Y = np.arange(samples) % (2 if loss == "logistic" else outputs)

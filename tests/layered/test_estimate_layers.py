@@ -24,7 +24,7 @@ from collocode.layered import (
     forward,
     train,
 )
-from collocode.layered.losses import Loss
+from collocode.layered.losses import SampleLoss
 from collocode.layered.refinement.estimate import Halves, estimate_layers, flow_value
 from tests.layered.cases import BLOCKS, difference, small
 
@@ -33,7 +33,7 @@ DEPTHS = (8, 16, 32, 64)
 
 
 def smooth(
-    layers: int, loss: Loss, depth: float, size: float, kind: str = "residual"
+    layers: int, loss: SampleLoss, depth: float, size: float, kind: str = "residual"
 ) -> tuple[Objective, Array]:
     """A network whose layers sample one smooth K(t), b(t), and its weights."""
     network = LayeredNetwork(2, 1, 2, cc.Mesh.uniform(0.0, depth, layers), block=block(kind))
@@ -48,7 +48,7 @@ def smooth(
 @pytest.mark.parametrize(
     ("loss", "depth", "size"), [(SquaredLoss(), 2.0, 1.8), (LogisticLoss(), 3.0, 1.47)]
 )
-def test_effectivity_of_explicit_euler(loss: Loss, depth: float, size: float) -> None:
+def test_effectivity_of_explicit_euler(loss: SampleLoss, depth: float, size: float) -> None:
     """1.09, 1.05, 1.02, 1.01 for N = 8 ... 64: one plus something that halves."""
     found = []
     for layers in DEPTHS:

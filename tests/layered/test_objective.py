@@ -217,7 +217,7 @@ def test_extreme_outputs() -> None:
     u = np.array([[800.0, 0.0, -800.0]])
     y = np.array([[0.0, 0.0, 1.0]])
     np.testing.assert_allclose(SoftmaxLoss().each(u, y), [1600.0])
-    assert np.isfinite(SoftmaxLoss().root(u)).all()
+    assert np.isfinite(SoftmaxLoss().root(u, y)).all()
 
 
 def test_overflow_is_infinite_not_an_error() -> None:

@@ -22,7 +22,7 @@ def test_the_start_is_feasible_and_its_multipliers_give_the_reduced_gradient(
     kind: str, basis: str
 ) -> None:
     """∇_x f + J_xᵀ λ = 0 for λ = −P, and then ∇_θ f + J_θᵀ λ is the reduced gradient."""
-    for lift, loss in zip(LIFTS, LOSSES, strict=True):
+    for lift, loss in zip([*LIFTS, "none"], LOSSES, strict=True):
         objective, theta = small(kind, basis, loss, lift)
         nlp = layered_program(objective, theta)
         x = nlp.start

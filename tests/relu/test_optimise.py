@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint
 
 from collocode import InputError, MissingDependency, SolutionStatus, Termination
-from collocode.relu import ENCODINGS, ReluNetwork, maximize, minimize, scaled
+from collocode.relu import (
+    ENCODINGS,
+    OptimizationSettings,
+    ReluNetwork,
+    maximize,
+    minimize,
+    scaled,
+)
 from collocode.relu.bounds import core_box, interval_bounds
 from collocode.relu.constraints import as_linear
 from collocode.relu.encodings import encode
@@ -265,6 +272,16 @@ def test_bad_settings_are_named(settings, message):
         maximize(random_network(0), given_box, **settings)
     with pytest.raises(InputError, match="no setting 'speed'"):
         minimize(random_network(0), BOX, speed=1)
+
+
+def test_settings_are_a_value_that_names_change():
+    network = random_network(3, (2, 5, 1))
+    how = OptimizationSettings(bounds="interval", encoding="clipped", warm=False)
+    found = minimize(network, BOX, settings=how, encoding="partition")
+    assert (found.encoding, found.summary.bounds) == ("partition", "interval")
+    assert how.encoding == "clipped"
+    by_name = minimize(network, BOX, bounds="interval", encoding="partition", warm=False)
+    assert found.value == pytest.approx(by_name.value, abs=1e-7)
 
 
 def test_a_network_without_hidden_layers_is_a_linear_program():

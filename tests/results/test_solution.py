@@ -15,15 +15,41 @@ def neural():
     return cc.fit(van_der_pol_neural(), options={"max_iter": 100})
 
 
-@pytest.mark.parametrize(("name", "degree"), [("radau", 3), ("gauss", 2), ("lobatto", 4)])
+@pytest.mark.parametrize(
+    ("name", "degree"), [("radau", 3), ("gauss", 2), ("lobatto", 4), ("lobatto_iiic", 4)]
+)
 def test_states_are_the_nodes_at_the_nodes(name, degree):
     solution = cc.fit(decay(), name, degree, mesh=4)
     part = solution.trajectories[0]
     ends = part.times[:: solution.scheme.intervals]
     np.testing.assert_array_equal(solution.states(ends), part.states[:: solution.scheme.intervals])
-    np.testing.assert_allclose(solution.states(part.times), part.states, rtol=1e-12)
+    found, expected = solution.states(part.times), part.states.copy()
+    if name == "lobatto_iiic":  # stages at the start of their element, beside the mesh point
+        expected[1::degree] = expected[:-1:degree]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
     with pytest.raises(cc.InputError, match=r"time 2.5 lies outside the mesh"):
         solution.states([2.5])
+
+
+def test_a_stage_at_the_elements_start_is_a_node_of_its_own(tmp_path):
+    """Lobatto IIIC: two nodes at a mesh point, a stage error apart; simulation, tables, files cope."""
+    solution = cc.fit(decay(), "lobatto_iiic", 3, mesh=8)
+    part = solution.trajectories[0]
+    again = np.flatnonzero(np.diff(part.times) == 0.0)
+    np.testing.assert_array_equal(again, 3 * np.arange(8))
+    jump = np.abs(part.states[again + 1] - part.states[again]).max()
+    assert 1e-8 < jump < 1e-3
+    assert solution.gap() < 1e-3
+    assert solution.gap() > 0.5 * jump  # the stages count too
+    frame = solution.to_frame()
+    assert len(frame) == len(part.times)
+    assert np.isfinite(frame.to_numpy()).all()
+    simulated = frame["c_simulated"].to_numpy()
+    np.testing.assert_array_equal(simulated[again], simulated[again + 1])
+    solution.save(tmp_path / "fit.npz")
+    loaded = cc.load(tmp_path / "fit.npz")
+    np.testing.assert_array_equal(loaded.scheme.nodes, [0.0, 0.0, 0.5, 1.0])
+    assert loaded.gap() == solution.gap()
 
 
 def test_states_between_nodes_are_the_interpolant():

@@ -108,7 +108,12 @@ def test_simulation_gives_rows_that_hold():
 
 def test_a_solution_starts_another_mesh_and_another_scheme():
     first = cc.fit(van_der_pol_grey(van_der_pol_data(sigma=0.05)), mesh=30)
-    for scheme, degree, mesh in (("radau", 3, 40), ("gauss", 2, 50), ("lobatto", 4, 25)):
+    for scheme, degree, mesh in (
+        ("radau", 3, 40),
+        ("gauss", 2, 50),
+        ("lobatto", 4, 25),
+        ("lobatto_iiic", 3, 40),
+    ):
         nlp = cc.discretize(first.nlp.problem, scheme, degree, mesh)
         again = cc.start_from(nlp, first)
         assert again.start[nlp.layout.shared] == first.parameters["mu"]

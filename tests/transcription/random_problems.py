@@ -13,6 +13,7 @@ import collocode as cc
 from tests.methods import FEW
 
 START, END = 0.1, 3.0  # not from 0: there t vanishes, and with it nonzeros of a flat graph
+LOSSES = (cc.LeastSquares(), cc.LeastSquares(0.3), cc.Huber(0.7, 0.3), cc.PseudoHuber(0.7))
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "swish", "gelu", "elu")
 
 
@@ -55,7 +56,7 @@ def cases(draw):
         experiments,
         states=states,
         observe=_observe if observe else None,
-        loss=cc.LeastSquares(draw(st.sampled_from([None, 0.3]))),
+        loss=draw(st.sampled_from(LOSSES)),
         regularisation=cc.L2(draw(st.sampled_from([0.0, 0.02]))),
         constraints=[cc.PathConstraint("ball", _constraint, upper=5.0)] if constrained else (),
         normalise=draw(st.booleans()),
@@ -135,6 +136,16 @@ def _constraint(t, x, u, p, nn):
     return sum(v * v for v in x) + 0.1 * t
 
 
+def _rho(loss, r):
+    """By the textbooks."""
+    if isinstance(loss, cc.LeastSquares):
+        return r**2
+    d = loss.delta
+    if isinstance(loss, cc.PseudoHuber):
+        return 2.0 * d**2 * (np.sqrt(1.0 + (r / d) ** 2) - 1.0)
+    return r**2 if abs(r) <= d else 2.0 * d * abs(r) - d**2
+
+
 class Attributes(dict):
     __getattr__ = dict.__getitem__
 
@@ -184,7 +195,7 @@ def reference(case: Case, nlp: cc.NLP, z: np.ndarray) -> tuple[float, np.ndarray
                 if np.isfinite(e.values[i, j]):
                     w = 1.0 if e.weights is None else e.weights[i, j]
                     model = y[j] if case.observe else x[problem.states.index(problem.outputs[j])]
-                    f += w * ((model - e.values[i, j]) / sigma[j]) ** 2 / count
+                    f += w * _rho(problem.loss, (model - e.values[i, j]) / sigma[j]) / count
         for i, state in enumerate(problem.states):
             known = e.initial.get(state)
             if known is not None and 0.0 < known.std < np.inf:

@@ -105,7 +105,8 @@ def test_predictions_are_what_the_misfit_compares(case, seed):
     nlp = case.nlp().with_parameters(regularisation=0.0, prior_weight=0.0)
     x = point(nlp, seed)
     values, jacobian = nlp.predictions(x)
-    misfit = nlp.parameters["weights"] * (values - nlp.parameters["measurements"]) ** 2
+    y, sigma = nlp.parameters["measurements"], nlp.parameters["sigma"]
+    misfit = nlp.parameters["weights"] * case.problem.loss.cost(values, y, sigma)
     assert misfit.sum() == pytest.approx(nlp.objective(x), rel=1e-10)
     direction, h = np.random.default_rng(seed + 1).normal(size=nlp.columns), 1e-6
     above, below = (nlp.predictions(x + s * h * direction)[0].ravel() for s in (1.0, -1.0))

@@ -84,7 +84,7 @@ def _misfit_by_nodes(e: Elements) -> Array:
     s = e.samples
     basis = e.nlp.scheme.interpolation(s.tau)
     x = np.einsum("ij,ijx->ix", basis, e.states[s.element])
-    _, by_x, _ = e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, s.values, s.weights)
+    _, by_x, _ = e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)
     inside = np.where(s.tau < 1.0, 1.0, 0.0)[:, None, None]
     found = np.zeros_like(e.states)
     np.add.at(found, s.element, inside * basis[:, :, None] * by_x[:, None, :])

@@ -53,7 +53,11 @@ class Defects:
     def linear(self) -> Defect:
         """Residual of the discrete solution, answered by the linearised equation."""
         e, change = self.elements, self.better.change
-        x = e.states[:, self._stages]
+        # of the interpolant: a stage at the element's start has a value of its own
+        at_nodes = np.einsum(
+            "kj,ejx->ekx", e.nlp.scheme.interpolation(e.nlp.scheme.nodes), e.states
+        )
+        x = at_nodes[:, self._stages]
         nodes = self._nodes(change)
         still = np.zeros((len(e), len(self._tau), e.parameter_columns.shape[1]))
         (f,) = e.call_nodes(e.functions.rhs, self._tau, x, self._inputs)
@@ -61,7 +65,7 @@ class Defects:
             *(e.functions.along, self._tau, x, self._inputs),
             *(nodes[:, self._stages], still, np.zeros_like(e.theta)),
         )
-        rows = self._rows(e.states + nodes, f + slope)
+        rows = self._rows(at_nodes + nodes, f + slope)
         if not len(e.samples.tau):
             return Defect(rows, np.zeros(len(e)))
         _, by_x, _ = self._misfit(self._sample(self._coarse, e.states))
@@ -134,7 +138,7 @@ class Defects:
 
     def _misfit(self, x: Array) -> list[Array]:
         e, s = self.elements, self.elements.samples
-        return e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, s.values, s.weights)
+        return e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)
 
     def _sum(self, values: Array) -> Array:
         """(E,) sums of values at the measurement times."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
+from ..model.activations import CASADI
 from ..model.problem import Problem
 from ..model.symbolic import output_function, rhs_function
 from ..transcription.nlp import NLP
@@ -33,7 +34,7 @@ class PointFunctions:
     rhs : (t, x, u, p, θ) -> f.
     jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
     along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
-    misfit : (t, x, u, p, θ, y, w) -> Σ w (h − y)², its gradient by x and by p.
+    misfit : (t, x, u, p, θ, y, w, σ) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
     """
 
     rhs: ca.Function
@@ -50,15 +51,15 @@ class PointFunctions:
         f, h = rhs(*arguments), output(*arguments)
         change = [ca.SX.sym("d", v.numel()) for v in (x, p, theta)]
         slope = ca.jtimes(f, ca.vertcat(x, p, theta), ca.vertcat(*change))
-        y, w = (ca.SX.sym(name, h.numel()) for name in ("y", "w"))
-        value = ca.dot(w, (h - y) ** 2)
+        y, w, sigma = (ca.SX.sym(name, h.numel()) for name in ("y", "w", "sigma"))
+        value = ca.dot(w, problem.loss.cost(h, y, sigma, CASADI))
         jacobian = ca.vec(ca.densify(ca.jacobian(f, x)))
         by_x, by_p = (ca.densify(ca.gradient(value, v)) for v in (x, p))
         return cls(
             ca.Function("f", arguments, [ca.densify(f)]),
             ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
             ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
-            ca.Function("misfit", [*arguments, y, w], [value, by_x, by_p]),
+            ca.Function("misfit", [*arguments, y, w, sigma], [value, by_x, by_p]),
         )
 
 
@@ -72,25 +73,25 @@ def point_functions(problem: Problem) -> PointFunctions:
     return _KNOWN[problem]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Measurements:
     """The measurements, with the element that each lies in.
 
     Attributes
     ----------
     element, tau : (N,) element and local coordinate.
-    times : (N,); inputs : (N, inputs); values, weights : (N, outputs), as in the NLP's misfit.
+    times : (N,); inputs : (N, inputs).
+    data : values, weights and σ, (N, outputs) each, as in the NLP's misfit.
     """
 
     element: Index
     tau: Array
     times: Array
     inputs: Array
-    values: Array
-    weights: Array
+    data: tuple[Array, Array, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Elements:
     """The elements of all experiments, with what the point ``x`` of the NLP has in them.
 
@@ -115,13 +116,13 @@ class Elements:
         parts = nlp.layout.experiments
         counts = [part.mesh.elements for part in parts]
         return cls(
-            nlp,
-            np.asarray(x, dtype=float),
-            np.repeat(np.arange(len(parts)), counts),
-            np.concatenate([part.mesh.points[:-1] for part in parts]),
-            np.concatenate([part.mesh.steps for part in parts]),
-            np.concatenate([part.states[part.element_nodes()] for part in parts]),
-            np.concatenate([part.rows for part in parts]),
+            nlp=nlp,
+            x=np.asarray(x, dtype=float),
+            experiment=np.repeat(np.arange(len(parts)), counts),
+            start=np.concatenate([part.mesh.points[:-1] for part in parts]),
+            step=np.concatenate([part.mesh.steps for part in parts]),
+            columns=np.concatenate([part.states[part.element_nodes()] for part in parts]),
+            rows=np.concatenate([part.rows for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -180,12 +181,11 @@ class Elements:
             times.append(t)
         blocks = self.nlp.parameters
         return Measurements(
-            np.concatenate(elements),
-            np.concatenate(taus),
-            np.concatenate(times),
-            blocks["sample_inputs"],
-            blocks["measurements"],
-            blocks["weights"],
+            element=np.concatenate(elements),
+            tau=np.concatenate(taus),
+            times=np.concatenate(times),
+            inputs=blocks["sample_inputs"],
+            data=(blocks["measurements"], blocks["weights"], blocks["sigma"]),
         )
 
     @property

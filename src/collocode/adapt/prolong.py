@@ -55,7 +55,9 @@ def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:
 def _moved(old: Array, values: Array, new: Array) -> Array:
     """(new nodes, k) weights: each of the (old nodes, k) ones goes to the two nodes around it."""
     right = np.clip(np.searchsorted(new, old, side="left"), 1, len(new) - 1)
-    share = np.clip((old - new[right - 1]) / (new[right] - new[right - 1]), 0.0, 1.0)[:, None]
+    width = new[right] - new[right - 1]  # 0 where a stage lies at the element's start
+    inside = (old - new[right - 1]) / np.where(width > 0.0, width, 1.0)
+    share = np.clip(inside, 0.0, 1.0)[:, None]
     found = np.zeros((len(new), values.shape[1]))
     np.add.at(found, right, share * values)
     np.add.at(found, right - 1, (1.0 - share) * values)

@@ -214,7 +214,8 @@ def simulated_misfit(solution: Solution) -> float:
         count = int(keep.sum())
         y = nlp.parameters["measurements"][row : row + count]
         w = nlp.parameters["weights"][row : row + count]
+        sigma = nlp.parameters["sigma"][row : row + count]
         row += count
         predicted = solution.predict(experiment.times[keep], number)
-        total += float((w * (predicted - y) ** 2).sum())
+        total += float((w * nlp.problem.loss.cost(predicted, y, sigma)).sum())
     return total

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from .arguments import (
-    Debug,
-    Degree,
-    Deterministic,
-    Elements,
-    Help,
-    Interface,
-    Model,
-    NoPlots,
-    Options,
-    Out,
-    Scheme,
-    Seed,
-    Settings,
-    Start,
-    ready,
-)
-from .terminal import guarded
+import collocode as cc
+
+from ..errors import InputError
+from ..reports.words import counted
+from .options import FILES, FIT, SOLVER, verb
+from .run import Run
+from .terminal import INTERRUPTED, messages, say_error
+
+CHECKPOINT = "checkpoint.npz"
 
 
+@verb("resume", *FIT, *SOLVER, *FILES)
 def admm(
-    context: typer.Context,
-    model: Model = None,
+    run: Run,
     batches: Annotated[
         str,
         typer.Option(
@@ -75,49 +68,112 @@ def admm(
             "entries travel)."
         ),
     ] = "coordinator",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
-    ] = False,
-    settings: Settings = None,
-    scheme: Scheme = None,
-    degree: Degree = None,
-    elements: Elements = None,
-    start: Start = None,
-    seed: Seed = None,
-    interface: Interface = "casadi",
-    option: Options = None,
-    deterministic: Deterministic = False,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
+) -> int:
     """Fit MODEL batch by batch, until all batches agree on one network (consensus ADMM).
 
     Every iteration is kept in --out; Ctrl-C reports the consensus so far, --resume goes on from
     there. Exit status 0 only if the batches agree to the tolerance, or --polish solved the whole.
     """
-    with guarded(debug):
-        path = ready(context, model, show_help)
-        from .admm_run import Wanted, run_admm
-        from .choices import Choices
+    from .admm_live import watching
 
-        more = (interface, tuple(option or ()), deterministic)
-        choices = Choices(scheme, degree, elements, start, seed, *more)
-        wanted = Wanted(
-            batches,
-            workers,
-            scheduler,
-            boundary,
-            overlap,
-            rho,
-            iterations,
-            time_limit,
-            tolerance,
-            l1,
-            polish,
-            points,
-            resume,
+    task, resume = run.task(), run.values["resume"]
+    problem, groups = task.problem(), parse_batches(batches)
+    if l1 is not None and not problem.dynamics.networks:
+        raise InputError(
+            "the model has no network, so --l1 has no weights to act on; leave it out."
         )
-        status = run_admm(path, settings or [], choices, wanted, out, not no_plots)
-    raise typer.Exit(status)
+    if time_limit is not None and not time_limit > 0.0:
+        raise InputError(f"--time-limit must be positive, not {time_limit:g}.")
+    rules: dict[str, Any] = {"rho": rho, "iterations": iterations}
+    rules |= {} if time_limit is None else {"time_limit": time_limit}
+    rules |= {} if tolerance is None else {"relative": tolerance}
+    how = {
+        "batches": cc.Partition(groups, overlap, boundary),
+        "rules": cc.ADMMRules(**rules),
+        "executor": _executor(workers, scheduler, points),
+        "settings": cc.FitSettings(**task.how),
+        "regularisation": None if l1 is None else cc.L1(l1),
+        "polish": polish,
+    }
+    folder = run.folder(["history.csv", "admm.png"], [CHECKPOINT], problem)
+    checkpoint = run.checkpoint(CHECKPOINT, _look)
+    try:
+        with watching(messages(), groups if isinstance(groups, int) else len(groups)) as watch:
+            found = cc.admm(
+                problem,
+                **how,
+                checkpoint=cc.Checkpoint(checkpoint, resume) if checkpoint else None,
+                callbacks=cc.Callbacks(watch.iterated, watch.answered, watch.finishing()),
+            )
+    except KeyboardInterrupt:
+        say_error(f"interrupted; {kept_in(checkpoint)}.")
+        return INTERRUPTED
+    more = {"kept": kept_in(checkpoint), "go_on": "with --out a run can be resumed"}
+    if checkpoint is not None:
+        more["go_on"] = f"--resume goes on from {checkpoint}"
+    asked = run.asked_of_fit(task, {"batches": batches, "polish": polish}, more=more)
+    files = {}
+    if checkpoint is not None and checkpoint.exists():
+        files[CHECKPOINT] = partial(_finish, checkpoint, found.termination)
+    return run.finish(cc.report(found, asked=asked), folder, files)
+
+
+def _executor(workers: int, scheduler: str | None, points: str) -> Any:
+    """Return where the batches are solved."""
+    if scheduler is not None:
+        return cc.DaskCluster(scheduler, workers, points=points)
+    return cc.InProcess(points=points) if workers == 1 else cc.ProcessPool(workers, points=points)
+
+
+def parse_batches(text: str) -> int | list[list[str]]:
+    """Return a count, or groups of names.
+
+    Examples
+    --------
+    >>> parse_batches("4"), parse_batches("one, two; three")
+    (4, [['one', 'two'], ['three']])
+    """
+    if text.strip().lstrip("+-").isdigit():
+        return int(text)
+    groups = [[n.strip() for n in group.split(",")] for group in text.split(";")]
+    if not all(name for group in groups for name in group):
+        raise InputError(
+            f"--batches takes a count, say 4, or names of experiments, say 'one,two;three', not "
+            f"{text!r}."
+        )
+    return groups
+
+
+# ---- the checkpoint: that of a run which ended carries a mark ---------------------------------------
+
+
+def _content(path: Path) -> tuple[bool, int]:
+    """Whether a checkpoint's run has ended, and the number of its iterations."""
+    from ..coordination.state import ADMM_CHECKPOINT
+
+    return ADMM_CHECKPOINT.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
+
+
+def _finish(source: Path, termination: cc.Termination, target: Path) -> None:
+    """Copy the checkpoint, with a mark if its run has ended."""
+    from ..coordination.state import ADMM_CHECKPOINT
+
+    tree = ADMM_CHECKPOINT.read(source, dict)
+    tree.pop("ended", None)
+    if termination not in (cc.Termination.INTERRUPTED, cc.Termination.ERROR):
+        tree["ended"] = termination.value
+    ADMM_CHECKPOINT.write(target, tree)
+
+
+def kept_in(checkpoint: Path | None) -> str:
+    """Return what is kept, and how to go on from there."""
+    if checkpoint is None or not checkpoint.exists():
+        return "no iteration is kept; with --out a run can be resumed"
+    _, count = _content(checkpoint)
+    verb = "is" if count == 1 else "are"
+    return f"{counted(count, 'iteration')} {verb} kept in {checkpoint}, --resume goes on"
+
+
+def _look(path: Path) -> tuple[bool, str]:
+    ended, count = _content(path)
+    return ended, f"{counted(count, 'iteration')} of a run"

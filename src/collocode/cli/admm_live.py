@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from ..coordination.state import Iteration, simulated
 from ..coordination.subproblem import BatchResult
+from ..reports.searches import admm_table
+from ..reports.text import table_lines
+from ..reports.words import counted
 from ..solvers.protocol import OnIteration, Progress
-from .progress import progress_line
-from .summary import counted
-from .terminal import number, plain_table
+from .progress import Shown, live_view, progress_line
+from .terminal import styled
 
 SHOWN = 12  # rows of the live table
-EVERY = 0.08  # seconds between two refreshments of the last solve
-HEADINGS = (
-    *("", "primal\nresidual", "limit", "dual\nresidual", "limit", "rho", "objective"),
-    *("batch\nMSE", "seconds", "slowest\nbatch"),
-)
 
 
 class Watch:
@@ -66,10 +60,10 @@ class Watch:
 class LiveWatch(Watch):
     """The same as a table that is redrawn, with the batches of the iteration under way."""
 
-    def __init__(self, console: Console, batches: int, live: Live) -> None:
+    def __init__(self, console: Console, batches: int, view: Shown) -> None:
         super().__init__(console, batches)
-        self._live, self._began, self._drawn = live, time.perf_counter(), 0.0
-        self._live.update(Text("building the problem and its start ..."), refresh=True)
+        self._view = view
+        view.show(lambda: Text("building the problem and its start ..."), at_once=True)
 
     def answered(self, answer: BatchResult) -> None:
         """See `Watch`."""
@@ -81,57 +75,33 @@ class LiveWatch(Watch):
         return self._finish
 
     def _finish(self, progress: Progress) -> None:
-        now = time.perf_counter()
-        if now - self._drawn > EVERY:
-            self._drawn = now
-            line = Text("last solve  ") + progress_line(progress, now - self._began)
-            self._live.update(Group(table_of(self._rows[-SHOWN:]), line), refresh=True)
+        self._view.show(
+            lambda: Group(
+                self._table(), Text("last solve  ") + progress_line(progress, self._view.seconds)
+            )
+        )
 
     def _show(self) -> None:
-        done = len(self._answers)
-        parts = [f"iteration {len(self._rows) + 1}: {done} of {counted(self._batches, 'batch')}"]
+        done, batches = len(self._answers), counted(self._batches, "batch", "batches")
+        parts = [f"iteration {len(self._rows) + 1}: {done} of {batches}"]
         if self._answers:
             last = self._answers[-1]
             parts.append(f"batch {last.batch + 1} took {counted(last.iterations, 'step')}")
             parts.append(f"{last.seconds:.2f} s")
-        parts.append(f"{time.perf_counter() - self._began:.0f} s in all, Ctrl-C stops")
-        line = Text(", ".join(parts).replace("batchs", "batches"), "dim")
-        self._live.update(Group(table_of(self._rows[-SHOWN:]), line), refresh=True)
+        parts.append(f"{self._view.seconds:.0f} s in all, Ctrl-C stops")
+        line = Text(", ".join(parts), "dim")
+        self._view.show(lambda: Group(self._table(), line), at_once=True)
+
+    def _table(self) -> Text:
+        rows = [asdict(row) for row in self._rows[-SHOWN:]]
+        return styled(table_lines(admm_table(rows), self._console.width))
 
 
 @contextmanager
 def watching(console: Console, batches: int) -> Iterator[Watch]:
     """Yield what `admm` has to call."""
-    if not console.is_terminal:
-        yield Watch(console, batches)
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield LiveWatch(console, batches, live)
-
-
-def table_of(rows: list[Iteration], title: str = "") -> Table:
-    """Return iterations as a table; a residual within its limit is green."""
-    table = plain_table(*HEADINGS, title=title)
-    for column in table.columns:
-        column.justify = "right"
-    rescued = any(row.rescued for row in rows)
-    if rescued:
-        table.add_column("", style="yellow")
-    for row in rows:
-        cells: list[Text | str] = [
-            Text(str(row.iteration), "dim"),
-            _residual(row.primal, row.primal_limit),
-            Text(f"{row.primal_limit:.0e}", "dim"),
-            _residual(row.dual, row.dual_limit),
-            Text(f"{row.dual_limit:.0e}", "dim"),
-            f"{row.rho:.1e}",
-            number(row.objective, 4),
-            number(row.batch_mse),
-            f"{row.seconds:.2f}",
-            f"{row.batch_seconds:.2f}",
-        ]
-        table.add_row(*cells, *(["rescued" if row.rescued else ""] if rescued else []))
-    return table
+    with live_view(console) as view:
+        yield Watch(console, batches) if view is None else LiveWatch(console, batches, view)
 
 
 def line_of(rows: list[Iteration]) -> str:
@@ -151,7 +121,3 @@ def line_of(rows: list[Iteration]) -> str:
         parts.append(f"batch mse after {rows[-2].iteration}: {rows[-2].batch_mse:.2e}")
     parts.append(f"{row.seconds:.2f} s")
     return "  ".join(parts)
-
-
-def _residual(value: float, limit: float) -> Text:
-    return Text(f"{value:.1e}", "green" if value <= limit else "")

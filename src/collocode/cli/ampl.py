@@ -9,49 +9,51 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import typer
 
+import collocode as cc
+
 from ..errors import InputError
-from ..solvers.nl_solve import read_nl, sol_of, solve_nl, write_solution
 from .progress import live_progress
+from .run import Run
 from .settings import parse_options
-from .terminal import SOLVED, UNSOLVED, guarded, messages, output
+from .terminal import SOLVED, guarded, messages
 
 _USAGE = "usage: collocode_ipopt STUB[.nl] [-AMPL] [NAME=VALUE]..."
 
 
-def run_nl(
-    path: Path,
-    options: list[str],
-    deterministic: bool = False,
-    as_ampl: bool = False,
-    out: Path | None = None,
+def solve_file(
+    path: Path, options: list[str], deterministic: bool = False, run: Run | None = None
 ) -> int:
-    """Solve an ``.nl`` file, write its ``.sol``; return the exit status."""
+    """Solve an ``.nl`` file, write its ``.sol``; return the exit status.
+
+    Without a `Run` it does as AMPL expects: the solver's message, and status 0.
+    """
+    from ..solvers.nl_solve import sol_of
+
     source = path if path.suffix == ".nl" else path.with_name(path.name + ".nl")
-    chosen = parse_options(options)
-    writes = int(chosen.pop("wantsol", 1)) & 1 or as_ampl
+    chosen, name = parse_options(options), f"{source.stem}.sol"
+    writes = int(chosen.pop("wantsol", 1)) & 1
     if "outlev" in chosen:
         chosen["print_level"] = chosen.pop("outlev")
-    model = read_nl(source)
+    model = cc.read_nl(source)
+    folder = None if run is None else run.folder([name])
     with live_progress(messages()) as show:
-        result = solve_nl(model, chosen, deterministic=deterministic, on_iteration=show)
-    print(sol_of(model, result).message)
-    if not as_ampl:
-        output().print(
-            f"{model.columns} variables, {model.rows} constraints, {result.iterations} iterations\n"
-            f"objective {result.objective:.10g}, violation {result.violation:.1e}"
-        )
+        result = cc.solve_nl(model, chosen, deterministic=deterministic, on_iteration=show)
+    if run is None:
+        print(sol_of(model, result).message)
+        cc.write_solution(model, result)
+        return SOLVED
+    report = cc.report(result, asked=run.asked(None, {"options": chosen}, problem=model))
+    if folder is not None:
+        return run.finish(report, folder, {name: partial(cc.write_solution, model, result)})
+    status = run.finish(report, None)
     if writes:
-        target = source.with_suffix(".sol") if out is None else out / f"{source.stem}.sol"
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-        write_solution(model, result, target)
-        if not as_ampl:
-            output().print(f"wrote {target}", soft_wrap=True)
-    return SOLVED if result.success or as_ampl else UNSOLVED
+        print(f"wrote {cc.write_solution(model, result)}")
+    return status
 
 
 def main() -> None:
@@ -70,7 +72,7 @@ def main() -> None:
                 raise InputError(_USAGE)
             options = os.environ.get("collocode_ipopt_options", "").split()  # noqa: SIM112 (AMPL)
             options += [w for w in words if "=" in w and not w.startswith("-")]
-            status = run_nl(Path(stubs[0]), options, as_ampl="-AMPL" in flags)
+            status = solve_file(Path(stubs[0]), options)
     except typer.Exit as error:
         status = error.exit_code
     sys.exit(status)

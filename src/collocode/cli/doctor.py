@@ -1,4 +1,4 @@
-"""``collocode doctor``: what is installed, what works, and what to do about what does not."""
+"""``collocode doctor``, what is installed and works; and ``collocode schemes``, the catalogue."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 
-from rich.console import Console
+import typer
 from rich.status import Status
-from rich.table import Table
-from rich.text import Text
 
-from ..solvers.solve import INTERFACES
-from .probe import MARK
-from .terminal import SOLVED, UNSOLVED, messages, output, plain_table
+from ..errors import InputError
+from ..reports.parts import Column, Table
+from .terminal import SOLVED, UNSOLVED, guarded, messages, output, show_table, styled
+
+MARK = "collocode-probe "  # before the answers of `probe`
 
 PACKAGES = {
     "collocode": "this package",
@@ -60,25 +60,34 @@ class Finding:
     solver: str = ""
 
 
-def run_doctor() -> int:
+def doctor() -> None:
+    """Tell what is installed, what works, and what to do about the rest."""
+    with guarded():
+        status = _examine()
+    raise typer.Exit(status)
+
+
+def _examine() -> int:
     """Look, try, tell; the exit status is 0 if the default interface works."""
-    console = output()
-    console.print(packages_table())
-    console.print()
+    from ..solvers.solve import INTERFACES
+
+    show_table(packages_table())
     with _waiting(), ThreadPoolExecutor(1) as pool:
         linear = pool.submit(findings, "linear", LINEAR_SOLVERS)
         interfaces = findings("interface", tuple(INTERFACES))
         solvers = linear.result()
-    console.print(_table("interface", interfaces, REMEDIES))
-    console.print()
-    console.print(_table("linear solver", solvers, {}))
-    console.print()
+    for what, found, remedies in (
+        ("interface", interfaces, REMEDIES),
+        ("linear solver", solvers, {}),
+    ):
+        print()
+        show_table(_table(what, found, remedies))
     default = next(finding for finding in interfaces if finding.name == "casadi")
-    if default.works:
-        console.print(Text("The default interface works.", "green"))
-        return SOLVED
-    console.print(Text(f"The default interface does not work: {default.text}", "red"))
-    return UNSOLVED
+    text = "works." if default.works else f"does not work: {default.text}"
+    tone = "good" if default.works else "bad"
+    print()
+    output().print(styled([((f"The default interface {text}", tone),)]), soft_wrap=True)
+    return SOLVED if default.works else UNSOLVED
 
 
 def _waiting() -> AbstractContextManager[object]:
@@ -90,15 +99,21 @@ def _waiting() -> AbstractContextManager[object]:
 
 def packages_table() -> Table:
     """Return versions of Python and of the packages that matter."""
-    table = plain_table("package", "version", "what for")
-    table.add_row("python", platform.python_version(), f"{platform.system()} {platform.machine()}")
+    system = f"{platform.system()} {platform.machine()}"
+    rows = [{"package": "python", "version": (platform.python_version(), ""), "purpose": system}]
     for number, (name, purpose) in enumerate(PACKAGES.items()):
         version = _version(name)
-        absent = Text(
-            "missing" if number < REQUIRED else "–", "red" if number < REQUIRED else "dim"
-        )
-        table.add_row(name, absent if version is None else version, Text(purpose, "dim"))
-    return table
+        absent = ("missing", "bad") if number < REQUIRED else ("–", "quiet")
+        shown = absent if version is None else (version, "")
+        rows.append({"package": name, "version": shown, "purpose": purpose})
+    columns = [
+        Column(key="package", heading="package", left=True),
+        Column(key="version", heading="version", left=True, show=lambda row: row["version"]),
+        Column(
+            key="purpose", heading="what for", left=True, show=lambda r: (r["purpose"], "quiet")
+        ),
+    ]
+    return Table(name="packages", columns=columns, rows=rows)
 
 
 def _version(name: str) -> str | None:
@@ -109,15 +124,25 @@ def _version(name: str) -> str | None:
 
 
 def _table(what: str, found: list[Finding], remedies: dict[str, str]) -> Table:
-    table = plain_table(what, "works", "ran with, or what to do")
-    rows: dict[tuple[bool, str], list[str]] = {}
+    groups: dict[tuple[bool, str], list[str]] = {}
     for finding in found:
         text = finding.solver if finding.works else _what_to_do(finding, remedies)
-        rows.setdefault((finding.works, text), []).append(finding.name)
-    for (works, text), names in rows.items():
-        mark = Text("yes", "green") if works else Text("no", "yellow")
-        table.add_row(", ".join(names), mark, Text(text))
-    return table
+        groups.setdefault((finding.works, text), []).append(finding.name)
+    columns = [
+        Column(key="names", heading=what, left=True),
+        Column(
+            key="works",
+            heading="works",
+            left=True,
+            show=lambda row: ("yes", "good") if row["works"] else ("no", "warn"),
+        ),
+        Column(key="text", heading="ran with, or what to do", left=True),
+    ]
+    rows = [
+        {"names": ", ".join(names), "works": works, "text": text}
+        for (works, text), names in groups.items()
+    ]
+    return Table(name=what, columns=columns, rows=rows)
 
 
 def _what_to_do(finding: Finding, remedies: dict[str, str]) -> str:
@@ -164,6 +189,44 @@ def _parse(text: str) -> list[Finding]:
     return [Finding(**json.loads(line)) for line in lines]
 
 
-def print_version(console: Console) -> None:
+def print_version() -> None:
     """Print the version."""
-    console.print(f"collocode {metadata.version('collocode')}")
+    print(f"collocode {metadata.version('collocode')}")
+
+
+# ---- schemes -------------------------------------------------------------------------------------
+
+DEGREES = range(1, 10)
+
+
+def schemes() -> None:
+    """List the discretization schemes with their orders."""
+    show_table(schemes_table())
+    print()
+    print("Columns 1 … 9: order at the mesh points by degree (number of stages).")
+    print("· global grids: one element of high degree, converging with the degree.")
+    print("Choose with: collocode solve MODEL --scheme radau --degree 3 --elements 66")
+
+
+def schemes_table() -> Table:
+    """Return name, usual degree and order by degree of every scheme, derived from its matrices."""
+    from ..numerics.schemes import GLOBAL_SCHEMES, scheme, scheme_names
+
+    def order(name: str, degree: int) -> str:
+        if name in GLOBAL_SCHEMES:
+            return "·"
+        try:
+            return str(scheme(name, degree).order)
+        except InputError:  # there is no such degree
+            return "–"
+
+    rows = [
+        {"scheme": name, "usual": scheme(name).degree, **{str(d): order(name, d) for d in DEGREES}}
+        for name in scheme_names()
+    ]
+    columns = [
+        Column(key="scheme", heading="scheme", left=True),
+        Column(key="usual", heading="usual degree", form="d"),
+        *(Column(key=str(degree), heading=str(degree)) for degree in DEGREES),
+    ]
+    return Table(name="schemes", columns=columns, rows=rows)

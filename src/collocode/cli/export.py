@@ -3,99 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import collocode as cc
 
 from ..errors import InputError
-from ..export.casadi_files import nlp_functions, save_functions, write_c
-from ..export.modelica import write_modelica
-from ..export.nl import write_nl
-from ..export.onnx import write_onnx
-from ..export.pyomo_files import write_pyomo
-from ..export.rewrite import EXP_ONLY
-from ..export.weights import save_weights
-from ..identify.fit import fit
-from ..results.solution import Solution
-from ..results.store import load
-from ..starts.strategies import start_from
-from ..transcription.discretize import discretize
-from ..transcription.nlp import NLP
-from .choices import Choices, task_of
+from .options import FIT, verb
 from .progress import live_progress
-from .terminal import SOLVED, UNSOLVED, messages, output, say_warning
+from .run import Run
+from .terminal import SOLVED, UNSOLVED, messages, output, say_error
 
 OF_NLP = (".nl", ".gms", ".bar", ".lp")
 OF_BOTH = (".casadi", ".c")
 OF_FIT = (".onnx", ".npz", ".mo")
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a file is to be written."""
-
-    rewrite: bool
-    scaling: bool
-    network: str | None
-
-
-def run_export(
-    path: Path, target: Path, given: list[str], choices: Choices, form: Form, solve_first: bool
+@verb(*FIT, "option")
+def export(
+    run: Run,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of the NLP: .nl, .gms, .bar, .lp, .casadi, .c. Of the trained model (MODEL is "
+            "solved, or a saved fit): .onnx, .npz, .mo, and of a saved fit .casadi and .c.",
+        ),
+    ] = None,
+    solve_first: Annotated[
+        bool, typer.Option("--solve", help="Solve, and write point and multipliers too.")
+    ] = False,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Write tanh and its like with exp (SCIP, BARON).")
+    ] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Write scaling_factor suffixes (.nl).")
+    ] = False,
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which network, if there are several.")
+    ] = None,
 ) -> int:
-    """Write a model or a saved fit to ``target``; return the exit status."""
-    ending = target.suffix
+    """Write MODEL, or a saved fit, for other tools."""
+    if to is None:
+        raise typer.BadParameter("give a file, say --to model.nl.", run.context, param_hint="--to")
+    ending = to.suffix
     if ending not in (*OF_NLP, *OF_BOTH, *OF_FIT):
         known = ", ".join((*OF_NLP, *OF_BOTH, *OF_FIT))
-        raise InputError(f"--to {target} ends in no known format; there are {known}.")
-    nlp: NLP | None = None
-    solution: Solution | None = None
-    if path.suffix == ".npz":
+        raise InputError(f"--to {to} ends in no known format; there are {known}.")
+    nlp: cc.NLP | None = None
+    solution: cc.Solution | None = None
+    if run.path.suffix == ".npz":
         if ending in OF_NLP:
             raise InputError(
-                f"{path} is a saved fit, which has no NLP; give the model file and --solve."
+                f"{run.path} is a saved fit, which has no NLP; give the model file and --solve."
             )
-        solution = load(path)
+        solution = cc.load(run.path)
     else:
-        nlp, solution = _from_model(path, given, choices, solve_first or ending in OF_FIT)
-    _write(target, nlp, solution, form)
-    size = target.stat().st_size
-    output().print(f"wrote {target} ({size:,} bytes)", soft_wrap=True)
+        nlp, solution = _from_model(run, solve_first or ending in OF_FIT)
+    _writers(to, nlp, solution, rewrite, scaling, network)[ending]()
+    output().print(f"wrote {to} ({to.stat().st_size:,} bytes)", soft_wrap=True)
     if solution is not None and not solution.success:
-        say_warning(f"not solved: {solution.status}.")
+        say_error(f"not solved: {solution.status}.")
         return UNSOLVED
     return SOLVED
 
 
-def _from_model(
-    path: Path, given: list[str], choices: Choices, solve_first: bool
-) -> tuple[NLP, Solution | None]:
-    task = task_of(path, given, choices)
-    problem, how = task.problem(), dict(task.how)
+def _from_model(run: Run, solve_first: bool) -> tuple[cc.NLP, cc.Solution | None]:
+    task = run.task()
+    problem, how = task.problem(), task.how
     if solve_first:
         with live_progress(messages()) as show:
-            solution = fit(problem, **how, on_iteration=show)
+            solution = cc.fit(problem, **how, on_iteration=show)
         assert solution.nlp is not None
         return solution.nlp, solution
-    nlp = discretize(problem, how["scheme"], how.get("degree"), how.get("mesh"))
-    return start_from(nlp, how["start"], how["seed"]), None
+    nlp = cc.discretize(problem, how["scheme"], how.get("degree"), how.get("mesh"))
+    return cc.start_from(nlp, how["start"], how["seed"]), None
 
 
-def _write(target: Path, nlp: NLP | None, solution: Solution | None, form: Form) -> None:
-    rewrite = EXP_ONLY if form.rewrite else ()
+def _writers(
+    target: Path,
+    nlp: cc.NLP | None,
+    solution: cc.Solution | None,
+    rewrite: bool,
+    scaling: bool,
+    network: str | None,
+) -> dict[str, Callable[[], object]]:
+    """Return what can be written, by the file's ending."""
+    from ..export.rewrite import EXP_ONLY
+
+    rules = EXP_ONLY if rewrite else ()
     values = "start" if solution is None else solution
     writers: dict[str, Callable[[], object]] = {}
     if nlp is not None:
         whole = nlp if solution is None else nlp.with_start(solution.result.x)
-        writers[".nl"] = lambda: write_nl(nlp, target, values, None, form.scaling, rewrite)
+        writers[".nl"] = lambda: cc.write_nl(nlp, target, values, None, scaling, rules)
         for ending in (".gms", ".bar", ".lp"):
-            writers[ending] = lambda: write_pyomo(nlp, target, values, rewrite)
-        writers[".casadi"] = lambda: save_functions(nlp_functions(whole), target)
-        writers[".c"] = lambda: write_c(nlp_functions(whole), target)
+            writers[ending] = lambda: cc.write_pyomo(nlp, target, values, rules)
+        writers[".casadi"] = lambda: cc.save_functions(cc.nlp_functions(whole), target)
+        writers[".c"] = lambda: cc.write_c(cc.nlp_functions(whole), target)
     if solution is not None:
         model = solution.model
         rhs = {"rhs": model.trained_function()} if nlp is None else {}
-        writers.setdefault(".casadi", lambda: save_functions(rhs, target))
-        writers.setdefault(".c", lambda: write_c(rhs, target))
-        writers[".onnx"] = lambda: write_onnx(model.network(form.network), target)
-        writers[".npz"] = lambda: save_weights(model.network(form.network), target)
-        writers[".mo"] = lambda: write_modelica(solution, target)
-    writers[target.suffix]()
+        writers.setdefault(".casadi", lambda: cc.save_functions(rhs, target))
+        writers.setdefault(".c", lambda: cc.write_c(rhs, target))
+        writers[".onnx"] = lambda: cc.write_onnx(model.network(network), target)
+        writers[".npz"] = lambda: cc.save_weights(model.network(network), target)
+        writers[".mo"] = lambda: cc.write_modelica(solution, target)
+    return writers

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from .arguments import Debug, Help, Model, NoPlots, Out, Seed, Settings, ready
-from .terminal import guarded
+import collocode as cc
+
+from ..errors import InputError
+from .options import FILES, verb
+from .progress import live_view
+from .run import Run
+from .terminal import messages
+
+CHECKPOINT = "growth.npz"
+NAMES = ("network.npz", "cycles.csv", "scores.csv", "history.csv", "scores.png", "history.png")
 
 
+@verb("trainer", "resume", "settings", "seed", *FILES)
 def grow(
-    context: typer.Context,
-    model: Model = None,
+    run: Run,
     max_layers: Annotated[int, typer.Option(help="Depth limit.")] = 12,
     indicator: Annotated[
         str,
@@ -26,13 +38,6 @@ def grow(
         str, typer.Option(help="Of topological: rows (all neurons of a layer) or neuron (one).")
     ] = "rows",
     step: Annotated[float, typer.Option(help="Step h of a new layer.")] = 1.0,
-    trainer: Annotated[
-        str | None,
-        typer.Option(
-            help="lbfgs, adam, gauss-newton, ipopt, barzilai-borwein or armijo; the model's, or "
-            "lbfgs."
-        ),
-    ] = None,
     iterations: Annotated[
         int | None, typer.Option(help="Of every depth; the model's, or 100.")
     ] = None,
@@ -56,39 +61,92 @@ def grow(
             help="Keep a part of the first network: opening, coefficients (its layers), readout.",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
-    ] = False,
-    settings: Settings = None,
-    seed: Seed = None,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
+) -> int:
     """Train MODEL, a layered network, and add layers where they help most.
 
     Every depth is kept in --out; Ctrl-C reports what there is, --resume goes on from there. Exit
     status 0 if it ended by a rule of its own: depth, validation, tolerance.
     """
-    with guarded(debug):
-        path = ready(context, model, show_help)
-        from .grow_run import Wanted, run_grow
-
-        wanted = Wanted(
-            max_layers,
-            indicator,
-            select,
-            step,
-            trainer,
-            iterations,
-            patience,
-            tolerance,
-            stall or None,
-            time_limit,
-            tuple(freeze or ()),
-            seed,
-            resume,
+    task = run.task()
+    problem, defaults = task.model.layered(task.values), task.model.defaults
+    usual = {"trainer": "lbfgs", "iterations": 100, "patience": None, "seed": 0}
+    given = {**run.values, "iterations": iterations, "patience": patience}
+    how = {
+        **{n: defaults.get(n, u) if given[n] is None else given[n] for n, u in usual.items()},
+        "gradient_tolerance": defaults.get("tolerance", 1e-6),
+        "max_layers": max_layers,
+        "tolerance": tolerance,
+        "stall": stall or None,
+        "seconds": float("inf") if time_limit is None else time_limit,
+    }
+    resume = run.values["resume"]
+    if resume and (run.out is None or not (run.out / CHECKPOINT).exists()):
+        raise InputError("--resume needs the --out of an earlier run, with its growth.npz.")
+    # an earlier growth belongs to this run only if it goes on from there
+    run.folder([*NAMES, CHECKPOINT], [CHECKPOINT] if resume else [])
+    folder = run.folder(NAMES, [CHECKPOINT])
+    checkpoint = None if folder is None else folder.path / CHECKPOINT
+    with _watching(messages()) as (on_cycle, on_step):
+        growth = cc.grow(
+            problem,
+            _indicator(indicator, select, step),
+            freeze=freeze or (),
+            checkpoint=checkpoint,
+            resume=cc.load_growth(checkpoint) if resume and checkpoint else None,
+            on_cycle=on_cycle,
+            on_step=on_step,
+            **how,
         )
-        status = run_grow(path, settings or [], wanted, out, not no_plots)
-    raise typer.Exit(status)
+    more = {"indicator": growth.indicator, "select": select, "step": step, "freeze": freeze or ()}
+    asked = run.asked(task, {**how, **more}, problem=problem)
+    return run.finish(cc.report(growth, asked=asked), folder)
+
+
+def _indicator(name: str, select: str, step: float) -> Any:
+    """Return the indicator with its settings; an unknown name is refused by `grow`."""
+    from ..layered.growth.indicators import (
+        DualWeightedResiduals,
+        RandomPlace,
+        Sensitivity,
+        Topological,
+    )
+
+    own: dict[str, Callable[[], Any]] = {
+        "topological": lambda: Topological(select, step),
+        "sensitivity": lambda: Sensitivity(step),
+        "random": lambda: RandomPlace(step=step),
+        "dwr": DualWeightedResiduals,
+    }
+    return own[name]() if name in own else name
+
+
+Watch = tuple[Callable[[Any], None], Callable[[cc.layered.Step, int], None] | None]
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[Watch]:
+    """Yield what `grow` calls: a line a depth, and on a terminal a live line an iteration."""
+
+    def tell(cycle: Any) -> None:
+        console.print(Text(_line(cycle), "dim"))
+
+    with live_view(console) as view:
+        if view is None:
+            yield tell, None
+            return
+
+        def look(step: cc.layered.Step, layers: int) -> None:
+            text = f"{layers} layers  iteration {step.iteration:4d}  J {step.objective:.3e}"
+            if step.validation_loss == step.validation_loss:
+                text += f"  validation {step.validation_loss:.3e}"
+            view.line(text)
+
+        yield tell, look
+
+
+def _line(cycle: Any) -> str:
+    t = cycle.training
+    text = f"{cycle.layers} layers: objective {t.objective:.4e} after {t.iterations} iterations"
+    if cycle.extension is not None:
+        text += f", new layer at {cycle.extension.position}"
+    return text

@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import collocode as cc
 
 from ..errors import InputError
-from ..identify.multistart import multistart
-from .choices import Choices, task_of
-from .folder import Writer
+from .options import FILES, FIT, SOLVER, verb
 from .progress import counted_progress
-from .results import open_folder, present
-from .summary import print_multistart
-from .terminal import messages, output, say_warning
+from .run import Run
+from .terminal import messages
 
 MOST_SEEDS = 10_000
 
 
-def run_multistart(
-    path: Path, given: list[str], choices: Choices, seeds: str, out: Path | None, with_plots: bool
+@verb(*FIT[:-1], *SOLVER, *FILES)
+def multistart(
+    run: Run,
+    seeds: Annotated[
+        str, typer.Option(metavar="COUNT|SEEDS", help="How many (0, 1, ...), or which: 3,7,11.")
+    ] = "10",
 ) -> int:
-    """Solve a model from several seeds, show the best; return the exit status."""
+    """Fit MODEL from several random weights and report the best."""
     chosen = parse_seeds(seeds)
-    task = task_of(path, given, choices)
+    task = run.task()
     problem = task.problem()
-    folder = open_folder(out, problem, with_plots, ["multistart.csv"])
-    if not problem.dynamics.networks:
-        say_warning(
-            "the model has no network, so every seed gives the same start; `collocode solve` "
-            "does the same."
-        )
+    folder = run.folder(["multistart.csv"], fits=problem)
     how = {key: value for key, value in task.how.items() if key != "seed"}
     with counted_progress(messages(), "seed", [str(seed) for seed in chosen]) as bar:
-        runs = multistart(
+        found = cc.multistart(
             problem,
             chosen,
             **how,
             on_run=lambda seed, solution: bar.advance(),
             on_iteration=bar.look,
         )
-    best = runs.best_seed
-    print_multistart(output(), runs.table, best)
-    output().print(f"The best, seed {best} (solve --seed {best} gives it again)", style="bold")
-    rows = runs.table.reset_index().to_dict("records")
-    files: dict[str, Writer] = {"multistart.csv": partial(runs.table.to_csv)}
-    command = {**task.command("multistart"), "seed": best}
-    extra = {"multistart": {"best": best, "asked": chosen, "rows": rows}}
-    return present(task, runs.best, folder, with_plots, command, extra, files)
+    asked = run.asked_of_fit(task, {"seed": found.best_seed}, more={"asked": chosen})
+    return run.finish(cc.report(found, asked=asked), folder)
 
 
 def parse_seeds(text: str) -> list[int]:

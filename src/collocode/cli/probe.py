@@ -12,29 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CollocodeError
-from ..identify.fit import fit
-from ..model.dynamics import Dynamics, Parameter
-from ..model.experiment import Experiment
-from ..model.problem import Problem
+import collocode as cc
 
-MARK = "collocode-probe "
+from ..errors import CollocodeError
+from .doctor import MARK
+
 RATE = 0.7
 
 
-def tiny_problem() -> Problem:
+def tiny_problem() -> cc.Problem:
     """Identify the rate of an exponential decay from exact data."""
     t = np.linspace(0.0, 2.0, 11)
-    data = Experiment(t, np.exp(-RATE * t), outputs=("c",), name="decay")
-    decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 1.0)])
-    return Problem(decay, [data], name="probe")
+    data = cc.Experiment(t, np.exp(-RATE * t), outputs=("c",), name="decay")
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    return cc.Problem(decay, [data], name="probe")
 
 
 def probe(kind: str, name: str) -> dict[str, Any]:
     """Solve the tiny problem through an interface, or with a linear solver, and tell how it went."""
     options = {"linear_solver": name} if kind == "linear" else {}
     try:
-        solution = fit(
+        solution = cc.fit(
             tiny_problem(), interface="casadi" if kind == "linear" else name, options=options
         )
     except CollocodeError as error:

@@ -1,12 +1,12 @@
-"""Progress of a solve or of many: a live line or bar on a terminal, nothing otherwise."""
+"""Progress of a run: a live line, table or bar on a terminal, nothing otherwise."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
@@ -17,24 +17,50 @@ from ..solvers.protocol import OnIteration, Progress
 _EVERY = 0.08  # seconds between two refreshments
 
 
+class Shown:
+    """What is shown live; it changes at most twelve times a second unless it must."""
+
+    def __init__(self, live: Live) -> None:
+        self._live, self._began, self._last = live, time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self._began
+
+    def show(self, what: Callable[[], RenderableType], at_once: bool = False) -> None:
+        """Show what ``what`` returns, if it is time to."""
+        now = time.perf_counter()
+        if not at_once and now - self._last <= _EVERY:
+            return
+        self._last = self._last if at_once else now
+        self._live.update(what(), refresh=True)
+
+    def line(self, text: str, at_once: bool = False) -> None:
+        """Show a quiet line that says how long it has taken and how to stop it."""
+        tail = f"  {self.seconds:.1f} s  Ctrl-C stops"
+        self.show(lambda: Text(text + tail, "dim"), at_once)
+
+
 @contextmanager
-def live_progress(console: Console) -> Iterator[OnIteration | None]:
-    """Yield what a solver has to call after every iteration, or None where nobody looks."""
+def live_view(console: Console) -> Iterator[Shown | None]:
+    """Yield what shows things live, or None where nobody looks."""
     if not console.is_terminal:
         yield None
         return
-    began, shown = time.perf_counter(), 0.0
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        live.update(Text("building the problem and its start ..."), refresh=True)
+        yield Shown(live)
 
-        def show(progress: Progress) -> None:
-            nonlocal shown
-            now = time.perf_counter()
-            if now - shown > _EVERY:
-                shown = now
-                live.update(progress_line(progress, now - began), refresh=True)
 
-        yield show
+@contextmanager
+def live_progress(console: Console) -> Iterator[OnIteration | None]:
+    """Yield what a solver has to call after every iteration, or None where nobody looks."""
+    with live_view(console) as view:
+        if view is None:
+            yield None
+            return
+        view.show(lambda: Text("building the problem and its start ..."), at_once=True)
+        yield lambda progress: view.show(lambda: progress_line(progress, view.seconds))
 
 
 def progress_line(progress: Progress, seconds: float) -> Text:

@@ -1,37 +1,35 @@
-"""``collocode refine``: a mesh that is fine where the goal's error comes from."""
+"""``collocode refine``: a mesh that is fine where the goal's error comes from, in time or in depth."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from .arguments import (
-    Debug,
-    Degree,
-    Deterministic,
-    Elements,
-    Help,
-    Interface,
-    Model,
-    NoPlots,
-    Options,
-    Out,
-    Scheme,
-    Seed,
-    Settings,
-    Start,
-    given_options,
-    ready,
-)
-from .terminal import guarded
+import collocode as cc
+
+from ..errors import InputError
+from .options import FILES, FIT, SOLVER, verb
+from .progress import live_progress, live_view
+from .run import Run, Task
+from .settings import parse_options
+from .terminal import messages
 
 LAYERS = "Layered networks"
+CHECKPOINT = "last.npz"
+_ONLY_LAYERS = ("trainer", "iterations", "indicator", "stall")
+_ONLY_DYNAMICS = ("scheme", "degree", "elements", "deterministic")
+_MODELS_OWN = ("trainer", "iterations", "tolerance", "patience", "seed")
 
 
+@verb("trainer", *FIT, *SOLVER, *FILES)
 def refine(
-    context: typer.Context,
-    model: Model = None,
+    run: Run,
     tol: Annotated[float, typer.Option(help="Error of the goal to reach, in its own unit.")] = 1e-4,
     goal: Annotated[
         str,
@@ -58,13 +56,6 @@ def refine(
     compare: Annotated[
         bool, typer.Option("--compare", help="Do the same with uniform meshes beside it.")
     ] = False,
-    trainer: Annotated[
-        str | None,
-        typer.Option(
-            help="lbfgs, barzilai-borwein, armijo, gauss-newton, adam or ipopt; the model's, or lbfgs.",
-            rich_help_panel=LAYERS,
-        ),
-    ] = None,
     iterations: Annotated[
         int | None,
         typer.Option(help="Of every network; the model's, or 100.", rich_help_panel=LAYERS),
@@ -84,43 +75,119 @@ def refine(
             rich_help_panel=LAYERS,
         ),
     ] = 3,
-    settings: Settings = None,
-    scheme: Scheme = None,
-    degree: Degree = None,
-    elements: Elements = None,
-    start: Start = None,
-    seed: Seed = None,
-    interface: Interface = "casadi",
-    option: Options = None,
-    deterministic: Deterministic = False,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
+) -> int:
     """Fit MODEL on meshes that are refined where the error of a goal comes from.
 
     Exit status 0 only if the tolerance was reached by a solution. A layered network is trained on
     layer meshes; without --tol it ends when validation no longer improves, and --start takes the
     last.npz of an earlier --out to go on from.
     """
-    with guarded(debug):
-        path = ready(context, model, show_help)
-        from ..model.problem import Problem
-        from .choices import Choices, task_of
-        from .refine_layers import layers_wanted, refuse_layer_options, run_refine_layers
-        from .refine_run import Wanted, run_refine
+    task = run.task()
+    problem = task.model.problem(task.values)
+    if not isinstance(problem, cc.Problem):
+        return _refine_layers(run, task, problem)
+    for name in _ONLY_LAYERS:
+        if name in run.given():
+            raise InputError(
+                f"--{name} is for layered networks, and {run.path} is none; leave it out."
+            )
+    folder = run.folder(
+        ["refinement.csv", "indicators.csv", "refinement.png", "mesh.png"], fits=problem
+    )
+    with live_progress(messages()) as show:
+        found = cc.refine(
+            problem,
+            tol,
+            goal,
+            rule=mark,
+            theta=theta,
+            number=number,
+            max_elements=max_elements,
+            max_cycles=max_cycles,
+            compare=compare,
+            on_iteration=show,
+            **task.how,
+        )
+    asked = run.asked_of_fit(task, {"goal": goal, "tol": tol, "mark": mark})
+    return run.finish(cc.report(found, asked=asked), folder)
 
-        more = (interface, tuple(option or ()), deterministic)
-        choices = Choices(scheme, degree, elements, start, seed, *more)
-        task = task_of(path, settings or [], choices)
-        problem = task.model.problem(task.values)
-        given = given_options(context)
-        if isinstance(problem, Problem):
-            refuse_layer_options(path, given)
-            wanted = Wanted(tol, goal, mark, theta, number, max_elements, max_cycles, compare)
-            status = run_refine(task, problem, wanted, out, not no_plots)
-        else:
-            layers = layers_wanted(path, given, task.model.defaults)
-            status = run_refine_layers(task, problem, layers, out, not no_plots)
-    raise typer.Exit(status)
+
+# ---- layered networks ----------------------------------------------------------------------------
+
+
+def _refine_layers(run: Run, task: Task, problem: cc.layered.LayeredProblem) -> int:
+    """Refine a layered network."""
+    how = layers_wanted(run.path, run.given(), task.model.defaults)
+    names = ["refinement.csv", "indicators.csv", "network.npz", "layers.png", "refinement.png"]
+    folder = run.folder([*names, "regions.png"], [CHECKPOINT])
+    checkpoint = None if folder is None else folder.path / CHECKPOINT
+    with _watching(messages()) as (tell, look):
+        found = cc.refine_layers(
+            problem, checkpoint=checkpoint, on_cycle=tell, callback=look, **how
+        )
+    said = {key: str(value) if key == "trainer" else value for key, value in how.items()}
+    return run.finish(cc.report(found, asked=run.asked(task, said)), folder)
+
+
+def layers_wanted(
+    path: Path, given: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return keywords of `refine_layers`; the model's defaults go behind the options given.
+
+    Raises
+    ------
+    InputError
+        An option that a layered network has no use for.
+    """
+    for name in _ONLY_DYNAMICS:
+        if name in given:
+            hint = "; --set layers=4 sets the first layers" if name == "elements" else ""
+            raise InputError(f"--{name} does not apply to {path}, a layered network{hint}.")
+    if given.get("goal", "objective") != "objective":
+        raise InputError(
+            f"the goal of {path}, a layered network, is its objective; {given['goal']!r} does not apply."
+        )
+    how = {name: defaults[name] for name in _MODELS_OWN if name in defaults}
+    names = {"max_elements": "max_layers", "mark": "rule"}
+    taken = ("tol", "mark", "theta", "number", "max_elements", "max_cycles", "compare", "seed")
+    for name in (*taken, "start", "trainer", "iterations", "indicator"):
+        if name in given:
+            how[names.get(name, name)] = given[name]
+    if "stall" in given:
+        how["stall"] = given["stall"] or None
+    return how | _solver(how.get("trainer", "lbfgs"), given)
+
+
+def _solver(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return IPOPT with its options, if there are any."""
+    named = [name for name in ("interface", "option") if name in given]
+    if not named:
+        return {}
+    if trainer != "ipopt":
+        raise InputError(f"--{named[0]} is for IPOPT; add --trainer ipopt or leave it out.")
+    options = {
+        k.removeprefix("ipopt."): v for k, v in parse_options(given.get("option", [])).items()
+    }
+    return {"trainer": cc.layered.Simultaneous(options, given.get("interface", "casadi"))}
+
+
+Watch = tuple[Callable[[Any], None] | None, Callable[[Any], None] | None]
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[Watch]:
+    """Yield what `refine_layers` calls on a terminal: a line a network, a live line an iteration."""
+    with live_view(console) as view:
+        if view is None:
+            yield None, None
+            return
+
+        def tell(cycle: Any) -> None:
+            text = f"{cycle.layers:3d} layers  J {cycle.estimate.value:.4g}"
+            scores = "".join(f"  {name} {value:.4f}" for name, value in cycle.scores.items())
+            console.print(Text(text + scores, "dim"))
+
+        def look(step: cc.layered.Step) -> None:
+            view.line(f"iteration {step.iteration:4d}  J {step.objective:.3e}")
+
+        yield tell, look

@@ -7,11 +7,13 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..reports.parts import Column, Table
 
 KINDS = (bool, int, float, str)
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -183,3 +185,53 @@ def _texts(doc: str) -> dict[str, str]:
         else:
             current = ""
     return found
+
+
+# ---- help ----------------------------------------------------------------------------------------
+
+
+def settings_table(settings: Sequence[Setting]) -> Table:
+    """Return settings as a table."""
+    rows = [
+        {
+            "name": setting.name,
+            "type": setting.kind_name,
+            "default": "required" if setting.required else short(setting.default),
+            "meaning": setting.text,
+        }
+        for setting in settings
+    ]
+    columns = [
+        Column(key="name", heading="--set", left=True, show=lambda row: (row["name"], "strong")),
+        *(Column(key=key, heading=key, left=True) for key in ("type", "default", "meaning")),
+    ]
+    return Table(name="settings", columns=columns, rows=rows)
+
+
+def defaults_text(defaults: Mapping[str, Any]) -> str:
+    """Return a model's DEFAULTS as the options that they stand for.
+
+    Examples
+    --------
+    >>> defaults_text({"mesh": 40, "start": "horizon", "options": {"max_iter": 900}})
+    '--elements 40  --start horizon  --option max_iter=900'
+    """
+    parts = []
+    for name, value in defaults.items():
+        if name == "options":
+            parts += [f"--option {key}={option}" for key, option in value.items()]
+        elif name == "mesh" and not isinstance(value, int):
+            points = f" of {len(value)} points" if isinstance(value, Sized) else ""
+            parts.append(f"a mesh{points}")
+        else:
+            parts.append(f"--{'elements' if name == 'mesh' else name} {value}")
+    return "  ".join(parts)
+
+
+def short(value: Any, most: int = 34) -> str:
+    """Return a default as text; a path inside the current folder is shown relative to it."""
+    text = repr(value) if value == "" else str(value)
+    if isinstance(value, str) and value.startswith("/"):
+        path = Path(value)
+        text = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else value
+    return text if len(text) <= most else f"…{text[1 - most :]}"

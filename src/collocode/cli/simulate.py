@@ -3,67 +3,77 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.text import Text
+
+import collocode as cc
 
 from ..errors import InputError
-from ..model.experiment import Experiment
-from ..results.score import test_initial, test_model
-from ..results.simulate import Simulation, simulate
-from ..results.solution import Solution
-from ..results.store import load
-from .folder import Folder, Writer, refuse_existing, write_file
+from ..reports.folder import Folder, refuse_existing, write_file
+from .options import verb
+from .run import Run
 from .settings import split_pairs
-from .terminal import SOLVED, UNSOLVED, number, output, plain_table, say_warning
+from .terminal import output
 
 Array = NDArray[np.float64]
+MANIFEST = "simulation.json"  # a fit's report may lie in the same folder
 _MOST_POINTS = 10_000_000
+FIT = Annotated[Path | None, typer.Argument(metavar="FIT", help="solution.npz of a fit.")]
+OUT = Annotated[
+    Path | None, typer.Option(metavar="FILE.csv|DIR", help="Where to write CSV (and PNG).")
+]
 
 
-def run_simulate(
-    path: Path,
-    times: str | None,
-    until: float | None,
-    points: int,
-    initial: str | None,
-    experiment: str | None,
-    out: Path | None,
+@verb("out", model=FIT, out=OUT)
+def simulate(
+    run: Run,
+    times: Annotated[str | None, typer.Option(metavar="START:END:STEP", help="Times.")] = None,
+    until: Annotated[
+        float | None, typer.Option(help="Last time; the end of the experiment if absent.")
+    ] = None,
+    points: Annotated[int, typer.Option(help="Number of times, without --times.")] = 301,
+    initial: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=VALUE,...", help="Initial state; as fitted if absent."),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose inputs and parameters; the first.")
+    ] = None,
 ) -> int:
-    """Simulate a saved fit, show and write the trajectory; return the exit status."""
-    solution = load(path)
-    if out is not None and out.suffix == ".csv":
+    """Simulate a saved fit by an independent integrator."""
+    solution, out = cc.load(run.path), run.out
+    alone = out is not None and out.suffix == ".csv"
+    if out is not None and alone:
         refuse_existing(out)
-    folder = Folder(out, "simulation.json") if out is not None and out.suffix != ".csv" else None
+    folder = Folder(out, MANIFEST) if out is not None and not alone else None
     conditions, parameters, fitted = _conditions(solution, experiment)
     t = time_grid(times, until, points, conditions)
     x = parse_initial(initial, solution.model.states, fitted)
     model = solution.model.with_parameters(parameters)
     if initial is None and t[0] > _start(conditions):
-        run = simulate(model, x, np.append(_start(conditions), t), conditions.inputs)
-        run = Simulation(run.times[1:], run.states[1:], run.complete, run.message)
+        done = cc.simulate(model, x, np.append(_start(conditions), t), conditions.inputs)
+        done = cc.Simulation(done.times[1:], done.states[1:], done.complete, done.message)
     else:
-        run = simulate(model, x, t, conditions.inputs)
-    frame = _frame(solution, conditions, parameters, run)
-    _print(output(), solution, conditions, frame)
-    if not run.complete:
-        say_warning(f"{run.message}; shorten --until or train the model on more of that region.")
-    if folder is not None:
-        written = folder.write(_files(solution, run, frame))
-        output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
-    elif out is not None:
+        done = cc.simulate(model, x, t, conditions.inputs)
+    frame = _frame(solution, conditions, parameters, done)
+    more = {"frame": frame, "experiment": conditions.name}
+    said = {"times": times, "until": until, "points": points, "initial": initial}
+    report = cc.report(done, asked=run.asked(None, said, problem=solution, more=more))
+    status = run.finish(report, folder)
+    if out is not None and alone:
         write_file(out, lambda target: frame.to_csv(target, index=False))
         output().print(f"wrote {out}", soft_wrap=True)
-    return SOLVED if run.complete else UNSOLVED
+    return status
 
 
-def _conditions(solution: Solution, name: str | None) -> tuple[Experiment, Array, Array | None]:
+def _conditions(
+    solution: cc.Solution, name: str | None
+) -> tuple[cc.Experiment, Array, Array | None]:
     """Experiment, parameters and initial state to simulate under."""
     tested = {experiment.name: experiment for experiment in solution.test}
     trained = [part.experiment.name for part in solution.trajectories]
@@ -75,17 +85,19 @@ def _conditions(solution: Solution, name: str | None) -> tuple[Experiment, Array
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(f"the fit has no experiment {name!r}; {hint}it has: {', '.join(known)}.")
+    from ..results.score import test_initial, test_model
+
     experiment = tested[name]
     parameters = test_model(solution, experiment).parameters
     return experiment, parameters, test_initial(solution, experiment)
 
 
-def _start(experiment: Experiment) -> float:
+def _start(experiment: cc.Experiment) -> float:
     assert experiment.start is not None
     return experiment.start
 
 
-def time_grid(times: str | None, until: float | None, points: int, over: Experiment) -> Array:
+def time_grid(times: str | None, until: float | None, points: int, over: cc.Experiment) -> Array:
     """Return the times asked for: ``start:end:step``, or ``points`` until ``until``.
 
     Raises
@@ -151,7 +163,7 @@ def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | Non
 
 
 def _frame(
-    solution: Solution, conditions: Experiment, parameters: Array, run: Simulation
+    solution: cc.Solution, conditions: cc.Experiment, parameters: Array, run: cc.Simulation
 ) -> pd.DataFrame:
     model = solution.model.with_parameters(parameters)
     inputs = [conditions.inputs[name](run.times) for name in model.inputs]
@@ -162,41 +174,3 @@ def _frame(
     for j, name in enumerate(model.outputs):
         columns.setdefault(name, observed[:, j])
     return pd.DataFrame(columns)
-
-
-def _print(
-    console: Console, solution: Solution, conditions: Experiment, frame: pd.DataFrame
-) -> None:
-    t = frame["time"]
-    console.print(
-        Text.assemble(
-            (solution.name, "bold"),
-            f"  simulated as {conditions.name!r} at {len(t)} times, t = {t.iloc[0]:g} … "
-            f"{t.iloc[-1]:g}",
-        ),
-        soft_wrap=True,
-    )
-    table = plain_table("", "first", "last", "smallest", "largest", right=1)
-    for name in frame.columns[1:]:
-        values = frame[name]
-        shown = (values.iloc[0], values.iloc[-1], values.min(), values.max())
-        table.add_row(Text(str(name)), *(number(float(v), 5) for v in shown))
-    console.print(table)
-
-
-def _files(solution: Solution, run: Simulation, frame: pd.DataFrame) -> Mapping[str, Writer]:
-    from ..plots import save_figure, simulation  # matplotlib takes half a second to import
-
-    listed = {
-        "format": "collocode simulation 1",
-        "problem": solution.name,
-        "complete": run.complete,
-        "message": run.message,
-        "files": ["simulation.csv", "simulation.json", "simulation.png"],
-    }
-    text = json.dumps(listed, indent=2) + "\n"
-    return {
-        "simulation.csv": lambda path: frame.to_csv(path, index=False),
-        "simulation.png": lambda path: save_figure(simulation(solution, run), path),
-        "simulation.json": lambda path: path.write_text(text, encoding="utf-8"),
-    }

@@ -1,23 +1,45 @@
-"""``collocode solve``: model file -> fit -> summary and files."""
+"""``collocode solve``: model file -> fit -> report."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
 
-from ..identify.fit import fit
-from .choices import Choices, task_of
+import typer
+
+import collocode as cc
+
+from .options import FILES, FIT, SOLVER, verb
 from .progress import live_progress
-from .results import open_folder, present
+from .run import Run
 from .terminal import messages
 
 
-def run_solve(
-    path: Path, given: list[str], choices: Choices, out: Path | None, with_plots: bool
+@verb(*FIT, *SOLVER, *FILES)
+def solve(
+    run: Run,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="IPOPT options, if MODEL is an .nl file."),
+    ] = None,
+    ampl: Annotated[
+        bool,
+        typer.Option("-AMPL", help="MODEL is the stub of an .nl file; behave as AMPL expects."),
+    ] = False,
 ) -> int:
-    """Solve a model, show and write the results; return the exit status."""
-    task = task_of(path, given, choices)
+    """Fit MODEL and report. Exit status 0 only if it was solved.
+
+    MODEL may also be an AMPL .nl file: it is solved by IPOPT, and its .sol file written.
+    """
+    if ampl or run.path.suffix == ".nl":
+        from .ampl import solve_file
+
+        given = [*(run.values["option"] or ()), *(words or ())]
+        return solve_file(run.path, given, run.values["deterministic"], None if ampl else run)
+    if words:
+        raise typer.BadParameter(f"unexpected {words[0]!r}; give options by --option.", run.context)
+    task = run.task()
     problem = task.problem()
-    folder = open_folder(out, problem, with_plots)
+    folder = run.folder(fits=problem)
     with live_progress(messages()) as show:
-        solution = fit(problem, **task.how, on_iteration=show)
-    return present(task, solution, folder, with_plots, task.command("solve"))
+        solution = cc.fit(problem, **task.how, on_iteration=show)
+    return run.finish(cc.report(solution, asked=run.asked_of_fit(task)), folder)

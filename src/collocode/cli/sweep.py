@@ -2,82 +2,97 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
+import typer
+
+import collocode as cc
 
 from ..errors import InputError
-from ..identify.checkpoint import SWEEP
-from ..identify.sweep import Sweep, sweep
-from ..model.problem import Problem
-from .choices import Choices, Task, task_of
-from .folder import Folder, Writer
+from ..reports.words import counted
 from .model_file import load_model
-from .over import held_text, parse_holdout, parse_over
+from .options import FILES, FIT, SOLVER, verb
 from .progress import Bar, counted_progress
-from .results import open_folder, present
-from .settings import split_pairs
-from .summary import print_sweep
-from .terminal import INTERRUPTED, UNSOLVED, messages, output, say_error, say_warning
+from .run import Run, Task
+from .settings import Setting, split_pairs
+from .terminal import INTERRUPTED, UNSOLVED, messages, say_error, show_table
 
 CHECKPOINT = "sweep.json"
 Held = float | list[str]
+Done = dict[str, Mapping[str, Any]]
 
 
-def run_sweep(
-    path: Path,
-    given: list[str],
-    choices: Choices,
-    over: str,
-    holdout: str,
-    out: Path | None,
-    resume: bool,
-    with_plots: bool,
+@verb("resume", *FIT, *SOLVER, *FILES)
+def sweep(
+    run: Run,
+    over: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="A setting of the model, and first:last:count (logarithmic) or a,b,c.",
+        ),
+    ] = "regularisation=1e-2:1e-7:11",
+    holdout: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARE|NAMES",
+            help="Last share of every experiment's time, or names of experiments: NAME,NAME.",
+        ),
+    ] = "0.25",
 ) -> int:
-    """Sweep a setting of a model, refit with the best value; return the exit status."""
-    name, values = parse_over(over, load_model(path).settings)
-    if name in (text for text, _ in split_pairs(given, "--set")):
+    """Choose a setting of MODEL by validation, then fit with the best value.
+
+    Every value is fitted to a part of the data and judged by simulation on the rest. Ctrl-C keeps
+    the finished values in --out; --resume goes on from there.
+    """
+    name, values = parse_over(over, load_model(run.path).settings)
+    if name in (text for text, _ in split_pairs(run.values["settings"] or (), "--set")):
         raise InputError(f"--set and --over both give {name!r}; leave one out.")
-    task = task_of(path, given, choices, [name])
+    task = run.task([name])
     own = {name: values[0]} if name in task.settings else {}
     problem = task.problem(**own)
     if name == "regularisation" and not problem.dynamics.networks:
         raise InputError("the model has no network to regularise; name a setting by --over.")
     held = parse_holdout(holdout, problem)
-    folder = None
-    if out is not None:
-        more = ["sweep.csv", CHECKPOINT, *(["sweep.png"] if with_plots else [])]
-        folder = open_folder(out, problem, with_plots, more, also=[CHECKPOINT])
-    checkpoint = _checkpoint(out, resume)
+    folder = run.folder(["sweep.csv", "sweep.png"], [CHECKPOINT], problem)
+    checkpoint = run.checkpoint(CHECKPOINT, _look)
     done = _rows(checkpoint)
     make = task.problem if own else problem
     try:
-        with counted_progress(messages(), f"sweep {name}", _texts(name, values), list(done)) as bar:
+        labels = _texts(name, values)
+        with counted_progress(messages(), f"sweep {name}", labels, list(done)) as bar:
             found = _sweep(task, make, (name, values, held), checkpoint, done, bar)
     except KeyboardInterrupt:
-        print_sweep(output(), name, _table(name, values, done), None, held_text(held))
+        _show(name, values, done, held)
         say_error(_interrupted(len(done), len(values), checkpoint))
         return INTERRUPTED
     except InputError as error:
         if len(done) < len(values):
             raise
-        print_sweep(output(), name, _table(name, values, done), None, held_text(held))
+        _show(name, values, done, held)
         say_error(str(error))
         return UNSOLVED
-    return _present(task, found, held, folder, with_plots)
+    chosen, more = {found.name: found.best}, {"holdout": held}
+    report = cc.report(found, asked=run.asked_of_fit(task, chosen=chosen, more=more))
+    mark = None if checkpoint is None else {CHECKPOINT: partial(_finish, checkpoint)}
+    return run.finish(report, folder, mark)
 
 
 def _sweep(
     task: Task,
-    make: Problem | Callable[..., Problem],
+    make: cc.Problem | Callable[..., cc.Problem],
     what: tuple[str, list[Any], Held],
     checkpoint: Path | None,
-    done: dict[str, Mapping[str, Any]],
+    done: Done,
     bar: Bar,
-) -> Sweep:
+) -> cc.Sweep:
     name, values, held = what
 
     def note(value: Any, row: Mapping[str, Any]) -> None:
@@ -85,7 +100,7 @@ def _sweep(
         bar.advance()
 
     fixed = {key: value for key, value in task.settings.items() if key != name}
-    return sweep(
+    return cc.sweep(
         *(make, name, values, held, checkpoint, note),
         conditions={"model": task.model.path.name, "settings": fixed},
         **task.how,
@@ -93,27 +108,13 @@ def _sweep(
     )
 
 
-def _present(task: Task, found: Sweep, held: Held, folder: Folder | None, with_plots: bool) -> int:
-    print_sweep(output(), found.name, found.table, found.best, held_text(held))
-    values = list(found.table.index)
-    if all(isinstance(v, int | float) for v in values) and found.best in (min(values), max(values)):
-        say_warning(
-            f"{found.name} = {found.best:g} is the {'least' if found.best == min(values) else 'largest'}"
-            " of the values; widen --over to see whether the best one lies beyond."
-        )
-    output().print(f"Fit to all data with {found.name} = {found.best}", style="bold")
-    rows = [{"value": v, **found.table.loc[v].to_dict()} for v in values]
-    extra = {"sweep": {"over": found.name, "holdout": held, "best": found.best, "rows": rows}}
-    files: dict[str, Writer] = {}
-    if folder is not None:
-        files["sweep.csv"] = found.table.to_csv
-        files[CHECKPOINT] = partial(_finish, folder.path / CHECKPOINT)
-        if with_plots:
-            from ..plots import save_figure, sweep_curve  # matplotlib takes half a second
+def _show(name: str, values: Sequence[Any], done: Done, held: Held) -> None:
+    """Print the rows that are done."""
+    from ..reports.searches import sweep_table
 
-            files["sweep.png"] = partial(save_figure, sweep_curve(found))
-    command = task.command("sweep", chosen={found.name: found.best})
-    return present(task, found.solution, folder, with_plots, command, extra, files)
+    known = {text: done[text] for text in _texts(name, values) if text in done}
+    table = pd.DataFrame(list(known.values()), index=pd.Index(list(known), name=name))
+    show_table(sweep_table(name, table, None, held))
 
 
 def _texts(name: str, values: Sequence[Any]) -> list[str]:
@@ -123,33 +124,16 @@ def _texts(name: str, values: Sequence[Any]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _table(name: str, values: Sequence[Any], done: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the rows that are done."""
-    known = {text: done[text] for text in _texts(name, values) if text in done}
-    return pd.DataFrame(list(known.values()), index=pd.Index(list(known), name=name))
+def _look(path: Path) -> tuple[bool, str]:
+    from ..identify.sweep import SWEEP
 
-
-def _checkpoint(out: Path | None, resume: bool) -> Path | None:
-    """Return the checkpoint's path; a finished one makes way, an unfinished one wants --resume."""
-    if out is None:
-        if resume:
-            raise InputError("--resume goes on from a checkpoint; give its folder by --out.")
-        return None
-    path = out / CHECKPOINT
-    if resume or not path.exists():
-        return path
     content = SWEEP.read(path, dict)
-    if not content.get("finished"):
-        count = len(content["rows"])
-        raise InputError(
-            f"{path} holds {count} {'value' if count == 1 else 'values'} of a sweep that did not "
-            "end; add --resume to go on, or remove the file to begin anew."
-        )
-    path.unlink()
-    return path
+    return bool(content.get("finished")), f"{counted(len(content['rows']), 'value')} of a sweep"
 
 
-def _rows(path: Path | None) -> dict[str, Mapping[str, Any]]:
+def _rows(path: Path | None) -> Done:
+    from ..identify.sweep import SWEEP
+
     if path is None or not path.exists():
         return {}
     return SWEEP.read(path, lambda tree: dict(tree["rows"]))
@@ -157,6 +141,8 @@ def _rows(path: Path | None) -> dict[str, Mapping[str, Any]]:
 
 def _finish(source: Path, target: Path) -> None:
     """Copy the checkpoint with a mark that its sweep has ended."""
+    from ..identify.sweep import SWEEP
+
     SWEEP.write(target, {**SWEEP.read(source, dict), "finished": True})
 
 
@@ -164,3 +150,88 @@ def _interrupted(done: int, every: int, checkpoint: Path | None) -> str:
     if checkpoint is None:
         return f"interrupted after {done} of {every} values; with --out a sweep can be resumed."
     return f"interrupted; {done} of {every} values are kept in {checkpoint}, --resume goes on."
+
+
+# ---- the command line's texts --------------------------------------------------------------------
+
+REGULARISATION = Setting("regularisation", float, False, 0.0)  # every problem has one
+MOST_VALUES = 1000
+
+
+def parse_over(text: str, settings: Sequence[Setting]) -> tuple[str, list[Any]]:
+    """Return name and values of ``name=a,b,c`` or ``name=first:last:count``.
+
+    A range is logarithmic; of whole numbers, it is rounded.  Values that are named twice count once.
+
+    Raises
+    ------
+    InputError
+        The model has no such setting, or the text gives fewer than two values of its type.
+    """
+    ((name, right),) = split_pairs([text], "--over")
+    known = {REGULARISATION.name: REGULARISATION, **{s.name: s for s in settings}}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(
+            f"--over: the model has no setting {name!r}; {hint}it has: {', '.join(known)}."
+        )
+    setting = known[name]
+    if right.count(":") == 2 and setting.kind in (int, float):
+        values = _range(name, right, setting.kind is int)
+    else:
+        values = [setting.convert(part.strip(), "--over") for part in right.split(",")]
+    values = list(dict.fromkeys(values))
+    if len(values) < 2:
+        raise InputError(
+            f"--over {text}: a sweep needs two values or more; say {name}=1e-2:1e-6:9 for a "
+            f"logarithmic range or {name}=4,8,16 for a list."
+        )
+    return name, values
+
+
+def _range(name: str, text: str, whole: bool) -> list[Any]:
+    first, last, count = text.split(":")
+    try:
+        ends, number = (float(first), float(last)), int(count)
+    except ValueError:
+        raise InputError(
+            f"--over {name}={text} is no range; write first:last:count, say 1e-2:1e-7:11."
+        ) from None
+    if not all(math.isfinite(end) and end > 0.0 for end in ends):
+        raise InputError(
+            f"--over {name}={text}: a range is logarithmic, so its ends must be positive; list "
+            "the values instead."
+        )
+    if not 2 <= number <= MOST_VALUES:
+        raise InputError(f"--over {name}={text}: the count lies between 2 and {MOST_VALUES}.")
+    # short decimals, so that 1e-3 is 0.001 in reports and on the command line
+    values = [float(f"{v:.4g}") for v in np.geomspace(*ends, number)]
+    return [round(v) for v in values] if whole else values
+
+
+def parse_holdout(text: str, problem: cc.Problem) -> float | list[str]:
+    """Return the held-out share of the time, or the names of held-out experiments.
+
+    Raises
+    ------
+    InputError
+        Neither a share between 0 and 1 nor names of experiments.
+    """
+    names = [experiment.name for experiment in problem.experiments]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) == 1 and parts[0] not in names:
+        try:
+            share = float(parts[0])
+        except ValueError:
+            share = math.nan
+        if 0.0 < share < 1.0:
+            return share
+    unknown = [part for part in parts if part not in names]
+    if unknown or not parts:
+        wrong = unknown[0] if unknown else text
+        raise InputError(
+            f"--holdout {wrong!r} is neither a share between 0 and 1 nor an experiment; there are: "
+            f"{', '.join(names)}."
+        )
+    return parts

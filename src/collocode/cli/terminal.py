@@ -1,18 +1,28 @@
-"""Consoles, exit codes, and one way to show errors and warnings."""
+"""Consoles, exit codes, and one way to show reports, errors and warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..errors import CollocodeError
+from ..reports.parts import Severity, Table
+from ..reports.record import Report
+from ..reports.text import Line, finding_spans, report_lines, table_lines
 
 SOLVED, UNSOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_STYLES = {
+    "good": "green",
+    "bad": "red",
+    "warn": "yellow",
+    "quiet": "dim",
+    "strong": "bold",
+    "": "",
+}
 
 
 def output() -> Console:
@@ -30,9 +40,29 @@ def say_error(text: str) -> None:
     messages().print(Text.assemble(("error: ", "bold red"), text))
 
 
-def say_warning(text: str) -> None:
-    """Show a warning as one line on stderr."""
-    messages().print(Text.assemble(("warning: ", "bold yellow"), text))
+def styled(lines: Iterable[Line]) -> Text:
+    """Return lines of spans as text for a console."""
+    whole = []
+    for line in lines:
+        text = Text.assemble(*((part, _STYLES[tone]) for part, tone in line))
+        text.rstrip()
+        whole.append(text)
+    return Text("\n").join(whole)
+
+
+def show_table(table: Table) -> None:
+    """Print a table."""
+    console = output()
+    console.print(styled(table_lines(table, console.width)), soft_wrap=True)
+
+
+def show_report(report: Report) -> None:
+    """Print a report; its errors and warnings go to stderr."""
+    console = output()
+    console.print(styled(report_lines(report, console.width, [Severity.NOTE])), soft_wrap=True)
+    for finding in report.findings:
+        if finding.severity is not Severity.NOTE:
+            messages().print(styled([finding_spans(finding)]))
 
 
 @contextmanager
@@ -51,35 +81,3 @@ def guarded(debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         say_error("interrupted; nothing more was written.")
         raise typer.Exit(INTERRUPTED) from None
-
-
-def plain_table(*headings: str, title: str = "", right: int | None = None) -> Table:
-    """Return a light table; columns from number ``right`` on are aligned to the right."""
-    table = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        header_style="dim",
-        box=None,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for number, heading in enumerate(headings):
-        numeric = right is not None and number >= right
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    return table
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number as text; what is not known is a dash.
-
-    Examples
-    --------
-    >>> number(0.0012345), number(float("inf")), number(None)
-    ('1.23e-03', 'inf', '–')
-    """
-    if value is None or value != value:
-        return "–"
-    if abs(value) == float("inf"):
-        return "inf" if value > 0 else "-inf"
-    return f"{value:.{digits - 1}e}"

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import fields, replace
+from typing import Annotated, Any
 
 import typer
 
-from .arguments import Debug, Help, Model, NoPlots, Out, Seed, Settings, ready
-from .terminal import guarded
+import collocode as cc
+
+from ..errors import InputError
+from .options import FILES, verb
+from .progress import live_view
+from .run import Run
+from .terminal import messages
+
+CHECKPOINT = "training.npz"
+_USUAL = {"trainer": "lbfgs", "iterations": 500, "patience": None, "tolerance": 1e-6, "seed": 0}
 
 
+@verb("trainer", "resume", "settings", "seed", *FILES)
 def train(
-    context: typer.Context,
-    model: Model = None,
+    run: Run,
     basis: Annotated[
         str | None,
         typer.Option(
@@ -22,13 +31,6 @@ def train(
     ] = None,
     order: Annotated[
         int | None, typer.Option(help="Of the basis; 3, or the model's if that has one.")
-    ] = None,
-    trainer: Annotated[
-        str | None,
-        typer.Option(
-            help="lbfgs, adam, gauss-newton, ipopt, barzilai-borwein or armijo; the model's, or "
-            "lbfgs."
-        ),
     ] = None,
     iterations: Annotated[int | None, typer.Option(help="The model's, or 500.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time limit.")] = None,
@@ -51,26 +53,95 @@ def train(
         ),
     ] = False,
     rtol: Annotated[float, typer.Option(help="Of --continuous.")] = 1e-6,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the training.npz in --out.")
-    ] = False,
-    settings: Settings = None,
-    seed: Seed = None,
-    out: Out = None,
-    no_plots: NoPlots = False,
-    debug: Debug = False,
-    show_help: Help = False,
-) -> None:
+) -> int:
     """Train MODEL, a layered network, and report its errors on all parts of the data.
 
     With --out the training is kept in training.npz as it goes; Ctrl-C reports what there is, --resume
     goes on from there. Exit status 0 unless the training failed or was interrupted.
     """
-    with guarded(debug):
-        path = ready(context, model, show_help)
-        from .train_run import Wanted, run_train
+    task = run.task()
+    problem = with_basis(task.model.layered(task.values), basis, order)
+    given = {**run.values, "iterations": iterations, "patience": patience, "tolerance": tolerance}
+    how = {
+        name: task.model.defaults.get(name, usual) if given[name] is None else given[name]
+        for name, usual in _USUAL.items()
+    }
+    how["seconds"] = float("inf") if seconds is None else seconds
+    objective = problem.objective
+    if continuous:
+        from ..layered.continuous import ContinuousObjective
 
-        limits = (iterations, seconds, patience, tolerance, seed)
-        wanted = Wanted(basis, order, trainer, *limits, rate, batch, continuous, rtol, resume)
-        status = run_train(path, settings or [], wanted, out, not no_plots)
-    raise typer.Exit(status)
+        objective = ContinuousObjective.of(objective, rtol=rtol, atol=0.01 * rtol)
+    folder, earlier = _folder(run)
+    method = _method(how.pop("trainer"), rate, batch)
+    with live_view(messages()) as view:
+        training = cc.layered.train(
+            objective,
+            method,
+            validation=problem.validation,
+            callback=None if view is None else lambda step: view.line(progress_line(step)),
+            checkpoint=None if folder is None else folder.path / CHECKPOINT,
+            resume=earlier,
+            **how,
+        )
+    more = {"objective": objective} if continuous else {}
+    said = {"basis": basis, "order": order, "rate": rate, "batch": batch, "continuous": continuous}
+    said |= {"rtol": rtol, "resume": run.values["resume"], "trainer": training.trainer}
+    asked = run.asked(task, {**how, **said}, problem=problem, more=more)
+    return run.finish(cc.report(training, asked=asked), folder)
+
+
+def _folder(run: Run) -> Any:
+    """Return the folder, once it is sure that nothing foreign lies there, and what to go on from."""
+    resume, names = run.values["resume"], ["history.csv", "learning_curves.png"]
+    if run.out is None:
+        if resume:
+            raise InputError("--resume goes on from training.npz; give its folder by --out.")
+        return None, None
+    run.folder([*names, CHECKPOINT], [CHECKPOINT] if resume else [])
+    if resume and not (run.out / CHECKPOINT).exists():
+        raise InputError(f"there is no {run.out / CHECKPOINT} to go on from; leave out --resume.")
+    return run.folder(names, [CHECKPOINT]), run.out / CHECKPOINT if resume else None
+
+
+def _method(name: str, rate: float | None, batch: int | None) -> Any:
+    """Return the trainer with its settings."""
+    if rate is None and batch is None:
+        return name
+    if name != "adam":
+        raise InputError(f"--rate and --batch are settings of adam, not of {name}.")
+    return cc.layered.Adam(1e-3 if rate is None else rate, batch)
+
+
+def with_basis(
+    problem: cc.layered.LayeredProblem, name: str | None, order: int | None
+) -> cc.layered.LayeredProblem:
+    """Return the problem with other functions of time under its weights.
+
+    Raises
+    ------
+    InputError
+        An unknown basis, more functions than layers, an order for a basis that has none.
+    """
+    from ..layered.depth import weight_basis
+
+    network = problem.network
+    if name is None and order is None:
+        return problem
+    own = network.time_basis
+    if name is not None:
+        kept = getattr(own, "order", 3) if order is None else order
+        chosen: cc.Basis = weight_basis(name, kept, network.mesh)
+    elif "order" in {f.name for f in fields(own)}:  # type: ignore[arg-type]
+        chosen = replace(own, order=order)  # type: ignore[type-var]
+    else:
+        raise InputError(f"the model's basis, {own!r}, has no order; give --basis too.")
+    return problem.with_network(replace(network, basis=chosen))
+
+
+def progress_line(step: cc.layered.Step) -> str:
+    """Return one iterate as a line."""
+    text = f"iteration {step.iteration:5d}  J {step.objective:.3e}  training {step.training:.4f}"
+    if step.validation == step.validation:
+        text += f"  validation {step.validation:.4f}"
+    return text

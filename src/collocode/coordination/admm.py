@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..model.loss import L1, L2
+from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
 from ..results.solution import Solution
@@ -23,13 +21,12 @@ from ..solvers.solve import solve
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
-from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
-from .coordinator import ADMM, Loop
+from .coordinator import ADMM, Callbacks, run
 from .executors import Executor, InProcess
 from .partition import Groups, Partition, measurements
-from .state import Iteration, table
-from .subproblem import BatchResult, FitSettings
+from .state import Checkpoint, CheckpointFile, table
+from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser
 
 Array = NDArray[np.float64]
@@ -90,22 +87,6 @@ class ADMMResult:
         )
 
 
-@dataclass(frozen=True)
-class Callbacks:
-    """Functions that `admm` calls.
-
-    Parameters
-    ----------
-    on_iteration : with an `Iteration`, after each.
-    on_batch : with a `BatchResult`, after every solve of a batch.
-    on_finish : with a `Progress`, in every iteration of the last solve.
-    """
-
-    on_iteration: Callable[[Iteration], Any] | None = None
-    on_batch: Callable[[BatchResult], Any] | None = None
-    on_finish: OnIteration | None = None
-
-
 def admm(
     problem: Problem,
     batches: int | Groups | Partition = 2,
@@ -164,7 +145,6 @@ def admm(
         regulariser=consensus_regulariser(
             problem.regularisation if regularisation is None else regularisation,
             penalty_matrix(whole.problem.weight_blocks),
-            variables.scale[len(variables) - variables.weights :],
         ),
         batches=tuple(batch.name for batch in parts),
     )
@@ -173,18 +153,10 @@ def admm(
         wanted = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
         file = CheckpointFile.of(wanted.path, parts, variables, coordinator.regulariser, settings)
         state, save = file.read(state) if wanted.resume else state, file.write
-    loop = Loop(
-        coordinator=coordinator,
-        batches=coordinator.batches,
-        iterations=coordinator.rules.iterations,
-        time_limit=coordinator.rules.time_limit,
-        save=save,
-        on_iteration=callbacks.on_iteration,
-        on_batch=callbacks.on_batch,
-    )
     session = (executor or InProcess()).open(parts, settings)
     try:
-        outcome = loop.run(state, session)
+        limits = coordinator.rules.iterations, coordinator.rules.time_limit
+        outcome = run(coordinator, session, state, *limits, save=save, callbacks=callbacks)
     finally:
         session.close()
     state, z, kept_best = outcome.state, outcome.state.consensus.z, False

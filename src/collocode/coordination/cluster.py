@@ -28,8 +28,6 @@ from .executors import (
     Stopped,
     WorkerError,
     balanced,
-    check_workers,
-    never,
 )
 from .partition import Batch
 from .subproblem import BatchResult, FitSettings, Task
@@ -73,7 +71,7 @@ class DaskCluster(Executor):
     Raises
     ------
     InputError
-        No address, no workers.
+        No address.
     """
 
     scheduler: str = LOCAL
@@ -81,7 +79,6 @@ class DaskCluster(Executor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_workers(self.workers)
         if not is_address(self.scheduler):
             raise InputError(
                 "the scheduler is 'local' or an address such as tcp://host:8786, not "
@@ -133,7 +130,7 @@ class DaskSession(Session):
         return len(self._knows)
 
     def run(
-        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = never
+        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = lambda: False
     ) -> list[BatchResult]:
         """See `Session`."""
         self._gather()

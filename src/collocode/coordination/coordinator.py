@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from ..errors import CollocodeError
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
+from ..solvers.protocol import OnIteration
 from ..transcription.nlp import NLP
 from .consensus import ADMMRules, Consensus
-from .executors import OnBatch, Session, Stopped, WorkerError
+from .executors import Session, Stopped, WorkerError
 from .partition import Batch
 from .state import Iteration, State
 from .subproblem import BatchResult, Task
@@ -33,6 +34,10 @@ _TINY = 1e-12  # objectives below it are zero: a fit without noise and penalty
 
 class Coordinator(Protocol):
     """A method that makes batches agree; its state is apart from it."""
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """Names of the batches."""
 
     def tasks(self, state: State, solve: bool = True) -> list[Task]:
         """What the batches are asked next: to solve, or only to simulate the consensus."""
@@ -66,7 +71,7 @@ class ADMM:
 
     def start(self, whole: NLP, batches: Sequence[Batch]) -> State:
         """Return the state to begin with: the whole problem's start, and no duals."""
-        z, rho = self.variables.initial(whole, batches), self.rules.for_batches(len(batches)).rho
+        z, rho = self.variables.initial(whole), self.rules.for_batches(len(batches)).rho
         assert rho is not None
         copies = [self.variables.copies(batch) for batch in batches]
         return State(Consensus.start(z, copies, rho), (None,) * len(batches))
@@ -130,7 +135,7 @@ class ADMM:
         return bool(found <= (1.0 + self.rules.gap) * last.objective + _TINY)
 
     def _penalty(self, z: Array) -> float:
-        return self.regulariser.value(z[len(z) - self.variables.weights :])
+        return self.variables.penalty(self.regulariser, z)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,105 +155,109 @@ class Outcome:
     warnings: tuple[str, ...]
 
 
-def _ignore(_: object) -> None:
+def ignore(_: object) -> None:
     """Nobody looks."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Loop:
+@dataclass(frozen=True)
+class Callbacks:
+    """Functions that are called on the way.
+
+    Parameters
+    ----------
+    on_iteration : with an `Iteration`, after each.
+    on_batch : with a `BatchResult`, after every solve of a batch.
+    on_finish : with a `Progress`, in every iteration of the last solve.
+    """
+
+    on_iteration: Callable[[Iteration], Any] = ignore
+    on_batch: Callable[[BatchResult], Any] = ignore
+    on_finish: OnIteration | None = None
+
+
+def run(
+    coordinator: Coordinator,
+    session: Session,
+    state: State,
+    iterations: int,
+    time_limit: float = np.inf,
+    *,
+    save: Callable[[State], Any] | None = None,
+    callbacks: Callbacks = Callbacks(),
+) -> Outcome:
     """Repeat a coordinator's iteration.
 
-    Attributes
+    Parameters
     ----------
-    coordinator, batches : the method, and the names of what it coordinates.
+    coordinator, session : the method, and what solves the batches.
+    state : to begin with.
     iterations, time_limit : limits, the latter in seconds.
     save : called with the state after every iteration; may raise a CollocodeError, which is noted
         and stops nothing.
-    on_iteration, on_batch : the caller's functions.
+    callbacks : the caller's functions.
     """
+    began, warnings = time.perf_counter(), list[str]()
 
-    coordinator: Coordinator
-    batches: tuple[str, ...]
-    iterations: int
-    time_limit: float = np.inf
-    save: Callable[[State], Any] | None = None
-    on_iteration: Callable[[Iteration], Any] | None = None
-    on_batch: OnBatch | None = None
+    def late() -> bool:
+        return bool(state.history) and time.perf_counter() - began > time_limit
 
-    def run(self, state: State, session: Session) -> Outcome:
-        """Iterate from a state, with batches that are solved by a session."""
-        began, warnings = time.perf_counter(), list[str]()
+    end = Termination.ITERATION_LIMIT, f"{iterations} iterations"
+    out_of_time = Termination.TIME_LIMIT, f"{time_limit:g} s"
+    with Interrupt() as interrupt:
 
-        def ended(termination: Termination, message: str) -> Outcome:
-            return Outcome(state, termination, message, tuple(warnings))
+        def stop() -> bool:
+            return interrupt.requested or late()
 
-        with Interrupt() as interrupt:
+        while state.iteration < iterations:
+            first, tasks = time.perf_counter(), coordinator.tasks(state)
+            try:
+                results = session.run(tasks, callbacks.on_batch, stop)
+            except WorkerError as error:
+                hint = _RESUME if save is not None and state.history else ""
+                return Outcome(state, Termination.ERROR, f"{error}{hint}", tuple(warnings))
+            except Stopped:
+                end = Termination.INTERRUPTED, "the last complete iteration counts"
+                if late() and not interrupt.requested:
+                    end = out_of_time
+                return Outcome(state, *end, tuple(warnings))
+            state = coordinator.step(state, results, time.perf_counter() - first)
+            kept = [_kept(coordinator.batches, r) for r in results if r.rescue == "kept"]
+            warnings += [w for w in (*kept, *_saved(state, save)) if w not in warnings]
+            callbacks.on_iteration(state.history[-1])
+            if coordinator.converged(state):
+                end = Termination.CONVERGED, "the batches agree"
+                break
+            if len(kept) == len(results):
+                end = Termination.STALLED, "no batch could be solved"
+                break
+            if late():
+                end = out_of_time
+                break
+        state = _simulated(coordinator, session, state)
+    return Outcome(state, *end, tuple(warnings))
 
-            def late() -> bool:
-                return bool(state.history) and time.perf_counter() - began > self.time_limit
 
-            def stop() -> bool:
-                return interrupt.requested or late()
+def _kept(batches: Sequence[str], result: BatchResult) -> str:
+    return f"batch {batches[result.batch]!r} keeps its last point ({result.status})."
 
-            termination, message = Termination.ITERATION_LIMIT, f"{self.iterations} iterations"
-            while state.iteration < self.iterations:
-                try:
-                    results, state = self._iterate(state, session, stop)
-                except WorkerError as error:
-                    hint = _RESUME if self.save is not None and state.history else ""
-                    return ended(Termination.ERROR, f"{error}{hint}")
-                except Stopped:
-                    if late() and not interrupt.requested:
-                        return ended(Termination.TIME_LIMIT, f"{self.time_limit:g} s")
-                    return ended(Termination.INTERRUPTED, "the last complete iteration counts")
-                for warning in (*self._kept(results), *self._saved(state)):
-                    if warning not in warnings:
-                        warnings.append(warning)
-                if self.on_iteration is not None:
-                    self.on_iteration(state.history[-1])
-                if self.coordinator.converged(state):
-                    termination, message = Termination.CONVERGED, "the batches agree"
-                    break
-                if all(r.rescue == "kept" for r in results):
-                    termination, message = Termination.STALLED, "no batch could be solved"
-                    break
-                if late():
-                    termination, message = Termination.TIME_LIMIT, f"{self.time_limit:g} s"
-                    break
-            state = self._simulated(state, session)
-            return ended(termination, message)
 
-    def _iterate(
-        self, state: State, session: Session, stop: Callable[[], bool]
-    ) -> tuple[list[BatchResult], State]:
-        began = time.perf_counter()
-        results = session.run(self.coordinator.tasks(state), self.on_batch or _ignore, stop)
-        return results, self.coordinator.step(state, results, time.perf_counter() - began)
+def _simulated(coordinator: Coordinator, session: Session, state: State) -> State:
+    """Simulate the last consensus, which no iteration has looked at."""
+    tasks = coordinator.tasks(state, solve=False)
+    if not state.history or not all(task.simulate for task in tasks):
+        return state
+    try:
+        results = session.run(tasks, ignore)
+    except WorkerError:
+        return state
+    return coordinator.simulated(state, results)
 
-    def _simulated(self, state: State, session: Session) -> State:
-        """Simulate the last consensus, which no iteration has looked at."""
-        tasks = self.coordinator.tasks(state, solve=False)
-        if not state.history or not all(task.simulate for task in tasks):
-            return state
-        try:
-            results = session.run(tasks, _ignore)
-        except WorkerError:
-            return state
-        return self.coordinator.simulated(state, results)
 
-    def _kept(self, results: Sequence[BatchResult]) -> list[str]:
-        """What to report of batches that keep their last points."""
-        return [
-            f"batch {self.batches[r.batch]!r} keeps its last point ({r.status})."
-            for r in results
-            if r.rescue == "kept"
-        ]
-
-    def _saved(self, state: State) -> Sequence[str]:
-        if self.save is None:
-            return []
-        try:
-            self.save(state)
-        except CollocodeError as error:  # a full disk must not cost the run
-            return [str(error)]
-        return []
+def _saved(state: State, save: Callable[[State], Any] | None) -> Sequence[str]:
+    """Save a state; return what went wrong."""
+    try:
+        if save is not None:
+            save(state)
+    except CollocodeError as error:  # a full disk must not cost the run
+        return [str(error)]
+    return []

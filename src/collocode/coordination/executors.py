@@ -37,11 +37,6 @@ class Stopped(Exception):
     """The iteration was given up because the caller's ``stop`` said so."""
 
 
-def never() -> bool:
-    """Do not stop."""
-    return False
-
-
 @dataclass(frozen=True)
 class Lost:
     """What a session says when the worker of a task is gone, and the task with it."""
@@ -62,7 +57,7 @@ class Executor(ABC):
     Raises
     ------
     InputError
-        Points somewhere else, no solver.
+        Points somewhere else, no solver, no worker.
     """
 
     points: str = "coordinator"
@@ -72,8 +67,9 @@ class Executor(ABC):
         if self.points not in POINTS:
             places = " or the ".join(POINTS)
             raise InputError(f"points stay with the {places}, not with {self.points!r}.")
-        if self.solvers < 1:
-            raise InputError(f"solvers must be at least 1, not {self.solvers}.")
+        for name in ("solvers", "workers"):
+            if (number := getattr(self, name, 1)) < 1:
+                raise InputError(f"{name} must be at least 1, not {number}.")
 
     @abstractmethod
     def open(self, batches: Sequence[Batch], settings: FitSettings) -> Session:
@@ -89,12 +85,6 @@ class Executor(ABC):
     def worker(self) -> tuple[int, bool]:
         """What a `Worker` is made with beside the settings."""
         return self.solvers, self.points == "workers"
-
-
-def check_workers(workers: int) -> None:
-    """Refuse fewer than one worker."""
-    if workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +116,7 @@ class Session(ABC):
         self._last: dict[int, BatchResult] = {}
 
     def run(
-        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = never
+        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = lambda: False
     ) -> list[BatchResult]:
         """Solve all tasks; return the results in their order.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.experiment import Experiment
-from ..model.loss import L2, LeastSquares
+from ..model.losses import L2
 from ..model.problem import Problem
 from ..numerics.mesh import Mesh
 
@@ -104,12 +104,14 @@ class Partition:
         InputError
             More batches than elements or measurements allow, unknown or repeated experiments.
         """
+        pairs = zip(problem.experiments, meshes, strict=True)
+        whole = [_Window(experiment, mesh, k) for k, (experiment, mesh) in enumerate(pairs)]
         if not isinstance(self.batches, int):
-            groups = _named_groups(problem, meshes, self.batches)
-        elif self.batches <= len(problem.experiments):
-            groups = _balanced_groups(problem, meshes, self.batches)
+            groups = [[whole[k] for k in group] for group in _named(problem, self.batches)]
+        elif self.batches <= len(whole):
+            groups = [[whole[k] for k in group] for group in _balanced(problem, self.batches)]
         else:
-            groups = [[w] for w in _windows(problem, meshes, self.batches, self.overlap)]
+            groups = [[window] for window in _windows(whole, self.batches, self.overlap)]
         counts = _multiplicity(problem, groups)
         return tuple(_batch(problem, group, counts, self.boundary) for group in groups)
 
@@ -132,7 +134,8 @@ def measurements(experiment: Experiment) -> int:
     return int(finite.sum())
 
 
-def _named_groups(problem: Problem, meshes: Sequence[Mesh], names: Groups) -> list[list[_Window]]:
+def _named(problem: Problem, names: Groups) -> list[list[int]]:
+    """Experiments by number, as they were grouped by name."""
     known = {e.name: k for k, e in enumerate(problem.experiments)}
     flat = [name for group in names for name in group]
     for name in flat:
@@ -142,13 +145,10 @@ def _named_groups(problem: Problem, meshes: Sequence[Mesh], names: Groups) -> li
     if absent or not all(names):
         culprit = f"{absent[0]!r} is in {flat.count(absent[0])}" if absent else "one is empty"
         raise InputError(f"every experiment belongs to exactly one batch, but {culprit}.")
-    return [
-        [_Window(problem.experiments[known[n]], meshes[known[n]], known[n]) for n in group]
-        for group in names
-    ]
+    return [[known[name] for name in group] for group in names]
 
 
-def _balanced_groups(problem: Problem, meshes: Sequence[Mesh], number: int) -> list[list[_Window]]:
+def _balanced(problem: Problem, number: int) -> list[list[int]]:
     """Experiments, largest first, each to the batch that has the fewest measurements so far."""
     sizes = [measurements(e) for e in problem.experiments]
     groups: list[list[int]] = [[] for _ in range(number)]
@@ -157,24 +157,19 @@ def _balanced_groups(problem: Problem, meshes: Sequence[Mesh], number: int) -> l
         load, least = loads[0]
         groups[least].append(k)
         heapq.heapreplace(loads, (load + sizes[k], least))
-    return [
-        [_Window(problem.experiments[k], meshes[k], k) for k in sorted(group)] for group in groups
-    ]
+    return [sorted(group) for group in groups]
 
 
-def _windows(
-    problem: Problem, meshes: Sequence[Mesh], number: int, overlap: float
-) -> list[_Window]:
-    """Windows of about equal numbers of measurements, at least one an experiment."""
-    sizes = np.array([measurements(e) for e in problem.experiments], dtype=float)
+def _windows(whole: Sequence[_Window], number: int, overlap: float) -> list[_Window]:
+    """Windows of about equal numbers of measurements, at least one per experiment."""
+    sizes = np.array([measurements(w.experiment) for w in whole], dtype=float)
     pieces = np.ones(len(sizes), dtype=int)
     for _ in range(number - len(sizes)):
         pieces[np.argmax(sizes / pieces)] += 1
     windows: list[_Window] = []
-    for origin, (experiment, mesh) in enumerate(zip(problem.experiments, meshes, strict=True)):
-        edges = _edges(experiment, mesh, int(pieces[origin]))
-        for k in range(len(edges) - 1):
-            windows.append(_window(experiment, mesh, edges, k, overlap, origin))
+    for one, count in zip(whole, pieces.tolist(), strict=True):
+        edges = _edges(one.experiment, one.mesh, count)
+        windows += [_window(one, edges, k, overlap) for k in range(count)]
     return windows
 
 
@@ -198,14 +193,8 @@ def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> NDArray[np.intp]:
     return edges.astype(int)
 
 
-def _window(
-    experiment: Experiment,
-    mesh: Mesh,
-    edges: NDArray[np.intp],
-    k: int,
-    overlap: float,
-    origin: int,
-) -> _Window:
+def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> _Window:
+    experiment, mesh = whole.experiment, whole.mesh
     pieces, first, last = len(edges) - 1, int(edges[k]), int(edges[k + 1])
     reach = round(overlap * (last - first))
     first, last = max(0, first - reach), min(mesh.elements, last + reach)
@@ -229,7 +218,7 @@ def _window(
         start=start,
         end=end,
     )
-    return _Window(part, Mesh(mesh.points[first : last + 1]), origin, first, k, pieces)
+    return _Window(part, Mesh(mesh.points[first : last + 1]), whole.origin, first, k, pieces)
 
 
 def _multiplicity(problem: Problem, groups: Sequence[Sequence[_Window]]) -> list[Array]:
@@ -246,12 +235,11 @@ def _batch(
 ) -> Batch:
     name = group[0].experiment.name if len(group) == 1 else _joined(group)
     experiments = [_weighted(problem, w, counts[w.origin]) for w in group]
-    sigma = {n: problem.loss.sigma_of(n, problem.spread[n]) for n in problem.outputs}
     scaling = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
     part = replace(
         problem,
         experiments=_with_measured_columns(problem, experiments, name),
-        loss=LeastSquares(sigma),
+        loss=problem.loss.with_sigma(problem.sigma),
         regularisation=L2(0.0),
         scaling=scaling,
         normalise=False,  # the whole problem's networks are normalised already

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 
 import cloudpickle
 
-from .executors import Executor, Lost, Session, Stop, Stopped, balanced, check_workers
+from .executors import Executor, Lost, Session, Stop, Stopped, balanced
 from .partition import Batch
 from .subproblem import FitSettings, Task
 from .worker import Failure, Missing, Reply, Worker, deserialize, isolated, serialize
@@ -32,18 +32,9 @@ class ProcessPool(Executor):
     ----------
     workers : their number; no more are started than there are batches.
     points, solvers : see `Executor`.
-
-    Raises
-    ------
-    InputError
-        No workers.
     """
 
     workers: int = 2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_workers(self.workers)
 
     def open(self, batches: Sequence[Batch], settings: FitSettings) -> PoolSession:
         """See `Executor`."""

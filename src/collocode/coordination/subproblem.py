@@ -256,17 +256,19 @@ class Subproblem:
             model = TrainedModel.of(nlp, x, number)
             times = t if t[0] == part.times[0] else np.append(part.times[0], t)
             run = simulate(model, point.x[part.states[0]], times, experiment.inputs, rtol=1e-6)
-            factors = nlp.parameters["weights"][rows : rows + len(t)]
+            taken = slice(rows, rows + len(t))
+            factors, y, sigma = (
+                nlp.parameters[block][taken] for block in ("weights", "measurements", "sigma")
+            )
             rows += len(t)
             if not run.complete:
                 return float("inf"), (float("inf"), 1)
             u = [experiment.inputs[name](t) for name in problem.inputs]
             inputs = np.column_stack(u) if u else None
             predicted = model.observe(run.states[-len(t) :], inputs, t)
-            errors = np.nan_to_num(predicted - experiment.values[keep]) ** 2
             finite = np.isfinite(experiment.values[keep])
-            loss += float(np.sum(factors * errors))
-            squares += float(np.sum(errors[finite]))
+            loss += float(np.sum(factors * problem.loss.cost(predicted, y, sigma)))
+            squares += float(np.sum((predicted - y)[finite] ** 2))
             count += int(finite.sum())
         return loss, (squares, count)
 

@@ -7,7 +7,7 @@ them, and one penalty has to serve all.
 
 `L1` and `L2` act on each weight by itself.  Where weights vary in time, the ridge is an integral,
 :math:`\lambda\frac1T\int\lVert\theta(t)\rVert^2dt = \lambda\,\theta^TM\theta` with the bases' Gram
-matrices in `M`, and its proximal operator solves :math:`(I + 2\lambda s M) z = v`.
+matrices in `M`, and its proximal operator solves :math:`(I + 2\lambda\,\mathrm{diag}(s) M) z = v`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from ..model.loss import L1, L2
+from ..model.losses import L1, L2
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .consensus import Prox
-from .partition import Batch
+from .partition import FIRST, Batch
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -39,45 +39,49 @@ class ConsensusVariables:
     Attributes
     ----------
     names : such as ``y1[run;2]`` (where windows 2 and 3 of it meet) or ``nn.W1[0,1]``.
+    columns : where they are in the whole problem's NLP.
     scale : typical sizes; consensus vectors hold values divided by these.
     lower, upper : bounds, in the problem's units.
+    states : how many of the first ones are states.
     shared, weights : how many of the last ones are shared parameters, and then weights; these are in
         every batch.
     """
 
     names: tuple[str, ...]
+    columns: Index
     scale: Array
     lower: Array
     upper: Array
+    states: int
     shared: int
     weights: int
 
     @classmethod
     def of(cls, nlp: NLP, batches: Sequence[Batch]) -> ConsensusVariables:
         """List those of the batches of a problem whose whole NLP is given."""
-        problem, layout = nlp.problem, nlp.layout
-        names, scale, lower, upper = [], [], [], []
-        for key in dict.fromkeys(s.key for batch in batches for s in batch.shared_states):
-            for i, state in enumerate(problem.states):
-                names.append(f"{state}[{key}]")
-                scale.append(problem.state_scale[i])
-                low, high = problem.bounds.get(state, (-np.inf, np.inf))
-                lower.append(low)
-                upper.append(high)
-        columns: list[int] = []
-        experiments = [e.name for e in problem.experiments]
+        layout, m, found = nlp.layout, nlp.scheme.intervals, dict[str, int]()
+        for batch in batches:
+            for shared in batch.shared_states:
+                origin, first = batch.origins[shared.experiment]
+                after = 0 if shared.node == FIRST else batch.meshes[shared.experiment].elements
+                row = layout.experiments[origin].states[(first + after) * m]
+                names = (f"{state}[{shared.key}]" for state in layout.state_names)
+                found |= dict(zip(names, row.tolist(), strict=True))
+        states = len(found)
+        own = {part.name: part.parameters for part in layout.experiments}
         for label in dict.fromkeys(label for b in batches for _, label in b.shared_parameters):
-            names += [f"{name}[{label}]" for name in layout.own_names]
-            columns += layout.experiments[experiments.index(label)].parameters.tolist()
-        names += [*layout.shared_names, *layout.weight_names]
-        columns += [*layout.shared.tolist(), *layout.weights.tolist()]
-        sizes = np.concatenate([scale, nlp.column_scale[columns]])
-        sizes[: len(sizes) - len(layout.weights)] *= _FIRM
+            names = (f"{name}[{label}]" for name in layout.own_names)
+            found |= dict(zip(names, own[label].tolist(), strict=True))
+        found |= dict(zip(layout.shared_names, layout.shared.tolist(), strict=True))
+        found |= dict(zip(layout.weight_names, layout.weights.tolist(), strict=True))
+        columns = np.array(list(found.values()), dtype=int)
         return cls(
-            names=tuple(names),
-            scale=sizes,
-            lower=np.concatenate([lower, nlp.lower[columns]]),
-            upper=np.concatenate([upper, nlp.upper[columns]]),
+            names=tuple(found),
+            columns=columns,
+            scale=_units(nlp, columns, states),
+            lower=nlp.lower[columns],
+            upper=nlp.upper[columns],
+            states=states,
             shared=len(layout.shared),
             weights=len(layout.weights),
         )
@@ -88,31 +92,16 @@ class ConsensusVariables:
     def copies(self, batch: Batch) -> Index:
         """Which variables a batch has a copy of, in the order of `copied_columns`."""
         number = {name: k for k, name in enumerate(self.names)}
-        states = batch.problem.states
         parameters = batch.problem.dynamics.parameters
         own = [name for q in parameters if q.per_experiment for name in q.names]
-        wanted = [f"{state}[{s.key}]" for s in batch.shared_states for state in states]
+        wanted = [f"{x}[{s.key}]" for s in batch.shared_states for x in batch.problem.states]
         wanted += [f"{name}[{label}]" for _, label in batch.shared_parameters for name in own]
         every = range(len(self) - self.shared - self.weights, len(self))
         return np.array([*(number[name] for name in wanted), *every], dtype=int)
 
-    def initial(self, nlp: NLP, batches: Sequence[Batch]) -> Array:
+    def initial(self, nlp: NLP) -> Array:
         """Return the consensus to begin with: the start of the whole problem's NLP."""
-        layout, x, m = nlp.layout, nlp.start, nlp.scheme.intervals
-        found: dict[str, float] = {}
-        for batch in batches:
-            for shared in batch.shared_states:
-                origin, first = batch.origins[shared.experiment]
-                elements = 0 if shared.node == 0 else batch.meshes[shared.experiment].elements
-                columns = layout.experiments[origin].states[(first + elements) * m]
-                for state, column in zip(layout.state_names, columns, strict=True):
-                    found[f"{state}[{shared.key}]"] = x[column]
-        for part in layout.experiments:
-            for name, column in zip(layout.own_names, part.parameters, strict=True):
-                found[f"{name}[{part.name}]"] = x[column]
-        found |= dict(zip(layout.shared_names, x[layout.shared], strict=True))
-        found |= dict(zip(layout.weight_names, x[layout.weights], strict=True))
-        return np.array([found[name] for name in self.names]) / self.scale
+        return np.asarray(nlp.start[self.columns] / self.scale)
 
     def assembled(
         self, nlp: NLP, batches: Sequence[Batch], z: Array, points: Sequence[Array | None]
@@ -125,38 +114,37 @@ class ConsensusVariables:
         z : consensus.
         points : per batch the variables of its NLP; None leaves the start of ``nlp``.
         """
-        x, intervals, layout = nlp.start.copy(), nlp.scheme.intervals, nlp.layout
+        x, intervals = nlp.start.copy(), nlp.scheme.intervals
         for batch, point in zip(batches, points, strict=True):
             if point is None:
                 continue
             here = Layout.of(batch.problem, batch.meshes, nlp.scheme)
             for part, (origin, first) in zip(here.experiments, batch.origins, strict=True):
-                there = layout.experiments[origin]
+                there = nlp.layout.experiments[origin]
                 nodes = first * intervals + np.arange(len(part.times))
                 x[there.states[nodes]] = point[part.states]
                 x[there.parameters] = point[part.parameters]
-        found = self.named(z)
-        for whole in layout.experiments:
-            for name, column in zip(layout.own_names, whole.parameters, strict=True):
-                x[column] = found.get(f"{name}[{whole.name}]", x[column])
-        values = z * self.scale
-        first = len(self) - self.weights
-        x[layout.shared] = values[first - self.shared : first]
-        x[layout.weights] = values[first:]
+        x[self.columns[self.states :]] = (z * self.scale)[self.states :]
         return np.clip(x, nlp.lower, nlp.upper)
 
     def named(self, z: Array) -> dict[str, float]:
         """Return consensus values by name, in the problem's units."""
         return dict(zip(self.names, (z * self.scale).tolist(), strict=True))
 
+    def penalty(self, regulariser: Regulariser, z: Array) -> float:
+        """Value of the regulariser of the weights in ``z``."""
+        first = len(self) - self.weights
+        return regulariser.value((z * self.scale)[first:])
+
     def prox(self, regulariser: Regulariser) -> Prox:
         """Proximal operator of regulariser and bounds, variable by variable."""
         lower, upper = self.lower / self.scale, self.upper / self.scale
         first = len(self) - self.weights
+        units = self.scale[first:]
 
         def step(v: Array, size: Array) -> Array:
             z = v.copy()
-            z[first:] = regulariser.prox(v[first:], size[first:])
+            z[first:] = regulariser.prox(units * v[first:], units**2 * size[first:]) / units
             return np.clip(z, lower, upper)
 
         return step
@@ -169,9 +157,16 @@ def copied_columns(batch: Batch, nlp: NLP) -> tuple[Index, Array]:
     own = [layout.experiments[number].parameters for number, _ in batch.shared_parameters]
     empty = np.empty(0, dtype=int)
     columns = np.concatenate([empty, *states, *own, layout.shared, layout.weights]).astype(int)
-    scale = nlp.column_scale[columns]
-    scale[: len(scale) - len(layout.weights)] *= _FIRM
-    return columns, scale
+    return columns, _units(nlp, columns, sum(map(len, states)))
+
+
+def _units(nlp: NLP, columns: Index, states: int) -> Array:
+    """Typical sizes of columns of which the first are the states of nodes; the same in all batches."""
+    nodes = states // len(nlp.problem.states)
+    of_states = np.tile(nlp.problem.state_scale, nodes)
+    scale = np.concatenate([of_states, nlp.column_scale[columns[states:]]])
+    scale[: len(scale) - len(nlp.layout.weights)] *= _FIRM
+    return scale
 
 
 # ---- the regulariser ------------------------------------------------------------------------------
@@ -203,43 +198,15 @@ class IntegralL2:
         return float(self.strength * (theta @ (self.matrix @ theta)))
 
     def prox(self, v: Array, step: Array | float) -> Array:
-        """Solve (I + 2 λ s M) z = v; the step ``s`` is one number, every weight being in all batches."""
-        size = float(np.max(step))
-        system = sparse.identity(len(v)) + 2.0 * self.strength * size * self.matrix
+        """Solve (I + 2 λ diag(step) M) z = v."""
+        steps = sparse.diags(np.broadcast_to(step, v.shape))
+        system = sparse.identity(len(v)) + 2.0 * self.strength * steps @ self.matrix
         return np.asarray(spsolve(sparse.csc_matrix(system), v))
 
 
-@dataclass(frozen=True, eq=False)
-class ScaledL1:
-    """λ Σ |s z| for variables that are in units s."""
-
-    strength: float
-    scale: Array
-
-    def value(self, theta: Array) -> float:
-        """Value of the penalty."""
-        return float(self.strength * np.abs(self.scale * theta).sum())
-
-    def prox(self, v: Array, step: Array | float) -> Array:
-        """Soft threshold."""
-        return np.asarray(
-            np.sign(v) * np.maximum(np.abs(v) - self.strength * self.scale * step, 0.0)
-        )
-
-
-def consensus_regulariser(given: L1 | L2, matrix: sparse.csr_matrix, scale: Array) -> Regulariser:
-    """Return the regulariser of the consensus' weights.
-
-    Parameters
-    ----------
-    given : in the weights' own units.
-    matrix : M, the identity for plain weights.
-    scale : (weights,) units of the consensus variables.
-    """
-    units = sparse.diags(scale)
-    scaled = sparse.csr_matrix(units @ matrix @ units)
-    if not matrix.shape[0] or abs(scaled - sparse.identity(len(scale))).max() == 0.0:
+def consensus_regulariser(given: L1 | L2, matrix: sparse.csr_matrix) -> Regulariser:
+    """Return the regulariser of weights whose mean square has the matrix M, often the identity."""
+    if isinstance(given, L1) or not matrix.shape[0]:
         return given
-    if isinstance(given, L1):
-        return ScaledL1(given.strength, scale)
-    return IntegralL2(given.strength, scaled)
+    plain = abs(matrix - sparse.identity(matrix.shape[0])).max() == 0.0
+    return given if plain else IntegralL2(given.strength, matrix)

@@ -100,22 +100,42 @@ def write_onnx(network: TrainedNetwork, path: str | Path, dtype: str = "float64"
 
 
 def evaluate(model: bytes, z: Array) -> Array:
-    """Evaluate a serialized model at one input a row."""
+    """Evaluate a serialized model at one input per row, in batches where its size is fixed."""
     onnx = onnx_package()
     proto: Any = onnx.load_model_from_string(model)
     entry = proto.graph.input[0]
     kind = onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
-    if importlib.util.find_spec("onnxruntime") is None:
+    run = _runtime(model)
+    if run is None:
         from onnx.reference import ReferenceEvaluator
 
-        run: Any = ReferenceEvaluator(proto).run
-    else:
-        import onnxruntime
+        run = ReferenceEvaluator(proto).run
+    batch, *shape = [d.dim_value for d in entry.type.tensor_type.shape.dim] or [0]
+    shape = shape if len(shape) > 1 else [z.shape[1]]
+    rows = np.resize(z, (-(-len(z) // batch) * batch, z.shape[1])) if batch else z
+    parts = [
+        run(None, {str(entry.name): part.reshape(-1, *shape).astype(kind)})[0]
+        for part in (np.split(rows, len(rows) // batch) if batch else [rows])
+    ]
+    return np.concatenate(parts).reshape(len(rows), -1)[: len(z)].astype(np.float64)
 
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = 1
-        run = onnxruntime.InferenceSession(model, settings, ["CPUExecutionProvider"]).run
-    return np.asarray(run(None, {str(entry.name): z.astype(kind)})[0], dtype=np.float64)
+
+def _runtime(model: bytes) -> Any:
+    """Return onnxruntime's function of a model, None where it is missing or cannot load it.
+
+    It lacks some operators in double precision, and fails to fuse others.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        return None
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.log_severity_level = 4  # its complaints are those of its exceptions
+    try:
+        return onnxruntime.InferenceSession(model, settings, ["CPUExecutionProvider"]).run
+    except Exception:  # its classes have no base of their own
+        return None
 
 
 class _Graph:
@@ -253,6 +273,7 @@ def activation_nodes(phi: Activation, a: Any, emit: Emit) -> Any:
         tanh=lambda v: v._with("Tanh"),
         exp=lambda v: v._with("Exp"),
         log=lambda v: v._with("Log"),
+        sqrt=lambda v: v._with("Sqrt"),
         absolute=lambda v: v._with("Abs"),
         cosh=refuse,
         maximum=maximum,

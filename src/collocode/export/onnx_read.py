@@ -1,54 +1,41 @@
-"""ONNX files read as networks: the chain of layers is recognised, nothing is run."""
+"""ONNX files read as networks: the chain of operators is recognised and folded into dense layers.
+
+===========================================  =======================================================
+layers                                       Gemm (alpha, beta, transB), MatMul
+sums and products with constants, anywhere   Add, Sub, Mul, Div, Neg, BatchNormalization, Scaler
+activations                                  every `ACTIVATIONS` as operator or as formula
+clipped units, for ReLU networks             Clip, Min, Max
+what changes nothing                         Identity, Cast, Dropout, Flatten, Reshape to the same size
+===========================================  =======================================================
+
+Everything else is refused by name.  What was read is compared with what onnxruntime (or, without it,
+ONNX's own evaluator) computes from the file; so no operator may stand beside the chain.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CollocodeError, FileError
+from ..errors import CollocodeError, FileError, InputError
 from ..files import read_bytes
-from ..model.activations import ACTIVATIONS
-from ..model.network import MLP
 from ..results.model import TrainedNetwork
-from .onnx import activation_nodes, onnx_package
+from .dense_chain import ChainBuilder, DenseChain
+from .onnx import evaluate, onnx_package
+from .onnx_graph import OnnxGraph
 
 Array = NDArray[np.float64]
+Network = TypeVar("Network", bound=Callable[..., Any])
 LARGEST = 2**28  # bytes
-
-
-@dataclass(frozen=True)
-class _Pattern:
-    """An operator and its operands: patterns, numbers, or None for the argument."""
-
-    operator: str
-    operands: tuple[Any, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@cache
-def _patterns() -> tuple[tuple[str, _Pattern], ...]:
-    """(activation, pattern) of all that is understood: as written here, and the operators of others."""
-
-    def emit(operator: str, *operands: Any, **attributes: Any) -> _Pattern:
-        return _Pattern(operator, operands, attributes)
-
-    known = [(name, activation_nodes(phi, None, emit)) for name, phi in ACTIVATIONS.items()]
-    known += [
-        (name, _Pattern(phi.operator, (None,), phi.attributes))
-        for name, phi in ACTIVATIONS.items()
-        if phi.operator and not phi.native
-    ]
-    return tuple(known)
+_ROUNDING = 1000  # units of rounding, of the largest number on the way
 
 
 def read_onnx(path: str | Path) -> TrainedNetwork:
-    """Read a fully connected network.
+    """Read a fully connected network with one activation.
 
     Raises
     ------
@@ -58,6 +45,22 @@ def read_onnx(path: str | Path) -> TrainedNetwork:
     MissingDependency
         ``onnx`` is not installed.
     """
+    return read_network(path, DenseChain.to_mlp)
+
+
+def read_network(path: str | Path, make: Callable[[DenseChain], Network]) -> Network:
+    """Read a chain of dense layers, make a network of it, and compare it with the file.
+
+    Parameters
+    ----------
+    make : returns the network, (samples, inputs) -> (samples, outputs); an `InputError` says what
+        the chain has that it cannot hold.
+
+    Raises
+    ------
+    FileError
+        See `read_onnx`.
+    """
     onnx = onnx_package()
     source = Path(path)
     content = read_bytes(source, LARGEST, "a network")
@@ -66,7 +69,14 @@ def read_onnx(path: str | Path) -> TrainedNetwork:
         model.ParseFromString(content)
         if len(model.graph.node) == 0:
             raise FileError(f"{source} is no ONNX file: it has no operators.")
-        return _Chain(onnx, model.graph, source).network()
+        with np.errstate(all="ignore"):
+            graph = OnnxGraph(onnx, model)
+            chain = _Reader(graph).chain()
+            network = make(chain)
+            _compare(content, chain, network, np.float32 if graph.single else np.float64)
+        return network
+    except InputError as error:
+        raise FileError(f"{source} is no network that can be read here: it has {error}.") from error
     except CollocodeError as error:
         raise FileError(str(error)) from error
     except Exception as error:  # protobuf, NumPy and missing fields each fail in their own way
@@ -74,194 +84,209 @@ def read_onnx(path: str | Path) -> TrainedNetwork:
         raise FileError(f"{source} is no ONNX file that can be read ({reason}).") from error
 
 
-@dataclass
-class _Found:
-    shift: Array | None = None
-    scale: Array | None = None
-    output_scale: Array | None = None
-    layers: list[tuple[Array, Array]] = field(default_factory=list)
-    activations: list[str] = field(default_factory=list)
+def _compare(
+    content: bytes,
+    chain: DenseChain,
+    network: Callable[..., Any],
+    precision: type[np.floating[Any]],
+) -> None:
+    """Refuse a network that is another function than that of its file."""
+    unit = np.random.default_rng(0).normal(size=(20, len(chain.shift)))
+    x = (chain.shift + chain.scale * unit).astype(precision).astype(float)
+    expected, found = evaluate(content, x), np.asarray(network(x))
+    slack = _ROUNDING * np.finfo(precision).eps * chain.magnitude(x)
+    wrong = np.isfinite(expected) & np.isfinite(slack) & ~(np.abs(found - expected) <= slack)
+    if wrong.any():
+        raise InputError(
+            f"operators that onnxruntime computes otherwise ({expected[wrong][0]:g}, not "
+            f"{found[wrong][0]:g}); please report the file"
+        )
 
 
-class _Chain:
-    """Walks from the input to the output."""
+class _Reader:
+    """Walks from the input to the output and tells a `ChainBuilder` what it meets."""
 
-    def __init__(self, onnx: Any, graph: Any, source: Path) -> None:
-        self._onnx, self._graph, self._source = onnx, graph, source
-        self._constants = {t.name: t for t in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-                self._constants[node.output[0]] = node.attribute[0].t
-        self._producers = {n.output[0]: n for n in graph.node}
-        self._found = _Found()
+    def __init__(self, graph: OnnxGraph) -> None:
+        self._onnx, self._graph = graph.onnx, graph
+        self._input, kind = graph.input.name, graph.input.type.tensor_type
+        if kind.elem_type not in (self._onnx.TensorProto.FLOAT, self._onnx.TensorProto.DOUBLE):
+            raise InputError("an input that is neither float nor double")
+        self._batch, *shape = [d.dim_value for d in kind.shape.dim] or [0, 0]
+        self._flat = len(shape) == 1
+        if not shape or (not self._flat and 0 in shape):
+            raise InputError(f"an input of {1 + len(shape)} dimensions")
+        self._chain = ChainBuilder(int(np.prod(shape)) or None)
 
-    def network(self) -> TrainedNetwork:
-        """Return the network."""
-        inputs = [v.name for v in self._graph.input if v.name not in self._constants]
-        if len(inputs) != 1 or len(self._graph.output) != 1:
-            raise self._strange("more than one input or output")
-        tensor, end = inputs[0], self._graph.output[0].name
-        for _ in range(len(self._graph.node)):
+    def chain(self) -> DenseChain:
+        """Return the chain."""
+        tensor, end = self._input, self._graph.output.name
+        for _ in range(len(self._graph.nodes)):
             if tensor == end:
                 break
             tensor = self._step(tensor)
-        if tensor != end:
-            raise self._strange("a loop or a gap")
-        return self._assembled()
+        if tensor != end or not self._flat:
+            raise InputError("a loop or a gap")
+        self._graph.require_all_taken()
+        return self._chain.chain()
 
     def _step(self, tensor: str) -> str:
         """Take the operators that use ``tensor``; return the next tensor of the chain."""
-        users = [n for n in self._graph.node if tensor in n.input]
-        found = self._found
-        if len(found.layers) == len(found.activations) + 1:
-            for name, pattern in _patterns():
-                end = self._end_of(pattern, tensor)
-                if end is not None:
-                    found.activations.append(name)
-                    return end
+        users = self._graph.users.get(tensor, [])
+        alone = len(users) == 1 and users[0].op_type in _TAKEN  # no formula begins like that
+        found = None if alone else self._graph.activation_after(tensor)
+        if found is not None:
+            self._chain.activate(found[0])
+            return found[1]
         if len(users) != 1:
             kinds = sorted(n.op_type for n in users)
-            raise self._strange(f"{', '.join(kinds) or 'nothing'} after {tensor!r}")
+            raise InputError(f"{', '.join(kinds) or 'nothing'} after {tensor!r}")
         node = users[0]
-        kind = node.op_type
-        if kind == "Identity":
-            return str(node.output[0])
-        if kind == "Gemm":
-            self._gemm(node)
-        elif kind == "MatMul" and node.input[0] == tensor:
-            W = self._values(node.input[1], 2).T
-            found.layers.append((W, np.zeros(len(W))))
-        elif kind == "Add" and found.layers and len(found.activations) < len(found.layers):
-            W, b = found.layers[-1]
-            found.layers[-1] = (W, b + self._values(self._other(node, tensor), 1))
-        elif kind in ("Sub", "Mul", "Div"):
-            self._normalisation(node, tensor)
-        else:
-            raise self._strange(f"the operator {kind}")
+        if node.op_type not in _TAKEN:
+            raise InputError(f"the operator {node.op_type}")
+        getattr(self, f"_{node.op_type.lower()}")(node, tensor)
+        self._graph.take(node)
         return str(node.output[0])
 
-    def _end_of(self, pattern: _Pattern, tensor: str) -> str | None:
-        """Return the result of the operators after ``tensor`` if they are those of the pattern."""
-        for last in self._graph.node:
-            if last.op_type != pattern.operator:
-                continue
-            taken: set[str] = set()
-            if not self._matches(pattern, last.output[0], tensor, taken):
-                continue
-            inner = {tensor, *taken} - {last.output[0]}
-            users = [n for n in self._graph.node if inner & set(n.input)]
-            if all(n.output[0] in taken for n in users):  # nothing else uses what is inside
-                return str(last.output[0])
-        return None
+    # ---- one operator each ----------------------------------------------------------------------
 
-    def _matches(self, pattern: Any, name: str, tensor: str, taken: set[str]) -> bool:
-        """Whether ``name`` is computed from ``tensor`` as the pattern says; note what is on the way."""
-        if pattern is None:
-            return name == tensor
-        if isinstance(pattern, float):
-            if name not in self._constants:
-                return False
-            values = self._onnx.numpy_helper.to_array(self._constants[name])
-            return values.size == 1 and bool(
-                np.isclose(values.item(), pattern, rtol=1e-6, atol=0.0)
-            )
-        node = self._producers.get(name)
-        if node is None or node.op_type != pattern.operator or not self._attributes(node, pattern):
-            return False
-        orders = [list(node.input)]
-        if pattern.operator in ("Add", "Mul", "Max"):
-            orders.append(orders[0][::-1])
-        for order in orders:
-            inside = {name}
-            if len(order) == len(pattern.operands) and all(
-                self._matches(p, n, tensor, inside)
-                for p, n in zip(pattern.operands, order, strict=True)
-            ):
-                taken |= inside
-                return True
-        return False
+    def _identity(self, node: Any, tensor: str) -> None:
+        pass
 
-    def _attributes(self, node: Any, pattern: _Pattern) -> bool:
-        """Whether the node has the pattern's attributes; ONNX's default stands for an absent one."""
-        value_of = self._onnx.helper.get_attribute_value
-        given = {a.name: value_of(a) for a in node.attribute}
-        for name, wanted in pattern.attributes.items():
-            default = self._onnx.defs.get_schema(node.op_type).attributes[name].default_value
-            value = given.get(name, value_of(default))
-            if (value.decode() if isinstance(value, bytes) else value) != wanted:
-                return False
-        return True
+    def _cast(self, node: Any, tensor: str) -> None:
+        kinds = (self._onnx.TensorProto.FLOAT, self._onnx.TensorProto.DOUBLE)
+        if self._graph.settings(node).get("to") not in kinds:
+            raise InputError("a Cast to another type than float or double")
 
-    def _gemm(self, node: Any) -> None:
-        settings = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
-        if settings.get("transA", 0):
-            raise self._strange("a transposed input")
-        W = self._values(node.input[1], 2)
-        W = W if settings.get("transB", 0) else W.T
-        b = self._values(node.input[2], 1) if len(node.input) > 2 else np.zeros(len(W))
-        b = np.broadcast_to(b, (len(W),)) * settings.get("beta", 1.0)
-        self._found.layers.append((W * settings.get("alpha", 1.0), b))
-
-    def _normalisation(self, node: Any, tensor: str) -> None:
-        values = self._values(self._other(node, tensor), 1)
-        found = self._found
-        if node.op_type == "Sub" and node.input[0] == tensor and not found.layers:
-            found.shift = values
-        elif node.op_type == "Mul" and not found.layers:
-            found.scale = 1.0 / values
-        elif node.op_type == "Div" and node.input[0] == tensor and not found.layers:
-            found.scale = values
-        elif node.op_type == "Mul" and len(found.layers) == len(found.activations) + 1:
-            found.output_scale = values
-        else:
-            raise self._strange(f"{node.op_type} in this place")
-
-    def _other(self, node: Any, tensor: str) -> str:
-        return str(next((name for name in node.input if name != tensor), ""))
-
-    def _values(self, name: str, dimensions: int) -> Array:
-        """Return a constant, checked."""
-        if name not in self._constants:
-            raise self._strange(f"the tensor {name!r}, which is no constant")
-        tensor = self._constants[name]
-        if tensor.data_location == self._onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise self._strange("weights in another file")
-        if int(np.prod([float(d) for d in tensor.dims])) * 4 > LARGEST:
-            raise self._strange("weights larger than the file")
-        array = np.asarray(self._onnx.numpy_helper.to_array(tensor), dtype=float)
-        array = array.reshape(-1) if dimensions == 1 else array
-        if array.ndim != dimensions or not array.size:
-            raise self._strange(f"{name!r} of shape {array.shape}")
-        if not np.isfinite(array).all():
-            raise FileError(f"{self._source}: {name!r} has values that are not finite.")
-        return array
-
-    def _assembled(self) -> TrainedNetwork:
-        found = self._found
-        if not found.layers:
-            raise self._strange("no layer")
-        if len(found.activations) != len(found.layers) - 1 or len(set(found.activations)) > 1:
-            raise self._strange(f"the activations {', '.join(found.activations) or 'none'}")
-        sizes = [found.layers[0][0].shape[1], *(len(W) for W, _ in found.layers)]
-        for (W, b), before in zip(found.layers, sizes, strict=False):
-            if W.shape[1] != before or b.shape != (len(W),):
-                raise self._strange("layers that do not fit")
-
-        def spread(values: Array | None, length: int) -> tuple[float, ...]:
-            if values is None:
-                return ()
-            if len(values) not in (1, length):
-                raise self._strange("a normalisation of another size")
-            return tuple(np.broadcast_to(values, length).tolist())
-
-        network = MLP(
-            tuple(sizes),
-            found.activations[0] if found.activations else "linear",
-            spread(found.shift, sizes[0]),
-            spread(found.scale, sizes[0]),
-            spread(found.output_scale, sizes[-1]),
+    def _dropout(self, node: Any, tensor: str) -> None:
+        training = (
+            len(node.input) > 2 and node.input[2] and self._graph.constant(node.input[2]).any()
         )
-        return TrainedNetwork(network, network.vector([(W, b) for W, b in found.layers]))
+        if training or any(self._graph.users.get(name) for name in node.output[1:]):
+            raise InputError("a Dropout in training")
 
-    def _strange(self, what: str) -> FileError:
-        return FileError(f"{self._source} is no fully connected network: it has {what}.")
+    def _flatten(self, node: Any, tensor: str) -> None:
+        if self._graph.settings(node).get("axis", 1) not in ((1, -1) if self._flat else (1,)):
+            raise InputError("a Flatten of the samples")
+        self._flat = True
+
+    def _reshape(self, node: Any, tensor: str) -> None:
+        shape = [int(v) for v in self._graph.constant(node.input[1]).ravel()]
+        width = self._chain.width
+        rows = shape[0] in (0, -1) or 0 < shape[0] == self._batch
+        same = len(shape) == 2 and (
+            shape[1] == width
+            or (shape[1] == -1 and shape[0] != -1)
+            or (shape[1] == 0 and self._flat)
+        )
+        if not (rows and same) or self._graph.settings(node).get("allowzero", 0):
+            raise InputError(f"a Reshape to {shape}")
+        self._flat = True
+
+    def _gemm(self, node: Any, tensor: str) -> None:
+        settings = self._graph.settings(node)
+        if settings.get("transA", 0) or node.input[0] != tensor:
+            raise InputError("a Gemm of a transposed input")
+        W = self._graph.matrix(node.input[1])
+        W = settings.get("alpha", 1.0) * (W if settings.get("transB", 0) else W.T)
+        b = self._vector(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(1)
+        self._dense(W, settings.get("beta", 1.0) * b)
+
+    def _matmul(self, node: Any, tensor: str) -> None:
+        if node.input[0] != tensor:
+            raise InputError("a MatMul of a transposed input")
+        self._dense(self._graph.matrix(node.input[1]).T, np.zeros(1))
+
+    def _dense(self, W: Array, b: Array) -> None:
+        if not self._flat:
+            raise InputError("a layer along the last of several dimensions")
+        self._chain.dense(W, b)
+
+    def _add(self, node: Any, tensor: str) -> None:
+        self._chain.add(self._other(node, tensor))
+
+    def _sub(self, node: Any, tensor: str) -> None:
+        values = self._other(node, tensor)
+        if node.input[0] == tensor:
+            self._chain.add(-values)
+        else:
+            self._chain.multiply(-np.ones(1))
+            self._chain.add(values)
+
+    def _mul(self, node: Any, tensor: str) -> None:
+        self._chain.multiply(self._other(node, tensor))
+
+    def _div(self, node: Any, tensor: str) -> None:
+        if node.input[0] != tensor:
+            raise InputError("a division by the network")
+        self._chain.divide(self._other(node, tensor))
+
+    def _neg(self, node: Any, tensor: str) -> None:
+        self._chain.multiply(-np.ones(1))
+
+    def _batchnormalization(self, node: Any, tensor: str) -> None:
+        settings = self._graph.settings(node)
+        if settings.get("training_mode", 0) or len(node.output) > 1 or node.input[0] != tensor:
+            raise InputError("a BatchNormalization in training")
+        factor, offset, mean, variance = (self._vector(name) for name in node.input[1:5])
+        self._chain.add(-mean)
+        self._chain.multiply(factor / np.sqrt(variance + settings.get("epsilon", 1e-5)))
+        self._chain.add(offset)
+
+    def _scaler(self, node: Any, tensor: str) -> None:
+        settings = self._graph.settings(node)
+        if node.domain != "ai.onnx.ml" or not self._flat:
+            raise InputError(f"the operator Scaler of {node.domain or 'ONNX itself'}")
+        self._chain.add(-np.array(settings.get("offset", [0.0]), dtype=float))
+        self._chain.multiply(np.array(settings.get("scale", [1.0]), dtype=float))
+
+    def _clip(self, node: Any, tensor: str) -> None:
+        settings = self._graph.settings(node)
+        limits = []
+        for position, name, default in ((1, "min", -np.inf), (2, "max", np.inf)):
+            limits.append(np.array([settings.get(name, default)], dtype=float))
+            if len(node.input) > position and node.input[position]:
+                limits[-1] = self._vector(node.input[position], finite=False)
+        self._chain.clip(*limits)
+
+    def _max(self, node: Any, tensor: str) -> None:
+        self._chain.clip(self._other(node, tensor), np.array([np.inf]))
+
+    def _min(self, node: Any, tensor: str) -> None:
+        self._chain.clip(np.array([-np.inf]), self._other(node, tensor))
+
+    def _other(self, node: Any, tensor: str) -> Array:
+        """Return the constant operand of a sum or product."""
+        names = [name for name in node.input if name != tensor]
+        if len(node.input) != 2 or len(names) != 1:
+            raise InputError(f"{node.op_type} of {len(node.input)} operands, {tensor!r} among them")
+        return self._vector(names[0])
+
+    def _vector(self, name: str, finite: bool = True) -> Array:
+        """Return one number per entry of a sample, or one for all."""
+        array = self._graph.constant(name, finite)
+        if array.size > 1 and (array.shape[-1] != array.size or array.ndim > 2 or not self._flat):
+            raise InputError(f"{name!r} of shape {array.shape}")
+        return array.reshape(-1)
+
+
+_TAKEN = frozenset(
+    [
+        "Identity",
+        "Cast",
+        "Dropout",
+        "Flatten",
+        "Reshape",
+        "Gemm",
+        "MatMul",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Neg",
+        "BatchNormalization",
+        "Scaler",
+        "Clip",
+        "Max",
+        "Min",
+    ]
+)

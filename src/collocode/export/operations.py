@@ -44,6 +44,7 @@ def pyomo_operations() -> Operations:
         exp=each(pyo.exp),
         log=each(pyo.log),
         cosh=each(pyo.cosh),
+        sqrt=each(pyo.sqrt),
         absolute=each(abs),
         maximum=refuse,
         matrix=lambda v, rows, columns: v.reshape((rows, columns), order="F"),

@@ -1,12 +1,14 @@
-"""`fit`: discretize, start, solve."""
+"""`fit`: discretize, start, solve; `split`: what is fitted, and what the fit is judged on."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..errors import InputError
+from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
@@ -61,3 +63,58 @@ def fit(
     )
     timings = {"start": seconds, "total": time.perf_counter() - first}
     return replace(solution, result=solution.result.with_timings(**timings))
+
+
+def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
+    """Return the problem with a part of its experiments moved to ``test``.
+
+    Parameters
+    ----------
+    problem : whose experiments are split; what it had in ``test`` stays there.
+    holdout : the last share of every experiment's duration, or the names of whole experiments.
+        The held-out end of an experiment is predicted from the last fitted state.
+
+    Raises
+    ------
+    InputError
+        A share outside (0, 1), unknown names, or nothing left to fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from collocode import MLP, Experiment, NeuralODE
+    >>> t = np.linspace(0.0, 10.0, 101)
+    >>> whole = Problem(NeuralODE(MLP((1, 4, 1))), Experiment(t, np.exp(-t), ("c",), name="run"))
+    >>> parts = split(whole, 0.2)
+    >>> parts.experiments[0].end, parts.test[0]
+    (8.0, Experiment('run, held out', outputs=('c',), samples=20, [8, 10]))
+    """
+    if isinstance(holdout, int | float):
+        return _by_time(problem, float(holdout))
+    names = [e.name for e in problem.experiments]
+    unknown = [n for n in holdout if n not in names]
+    if unknown:
+        raise InputError(f"there is no experiment {unknown[0]!r}; there are: {', '.join(names)}.")
+    kept = tuple(e for e in problem.experiments if e.name not in holdout)
+    out = tuple(e for e in problem.experiments if e.name in holdout)
+    if not kept or not out:
+        raise InputError("hold out at least one experiment and keep at least one.")
+    return replace(problem, experiments=kept, test=(*problem.test, *out))
+
+
+def _by_time(problem: Problem, share: float) -> Problem:
+    if not 0.0 < share < 1.0:
+        raise InputError(f"the held-out share lies between 0 and 1, not at {share}.")
+    kept: list[Experiment] = []
+    out: list[Experiment] = []
+    for e in problem.experiments:
+        first, last = float(e.times[0]), float(e.times[-1])
+        cut = first + (1.0 - share) * (last - first)
+        cut += 1e-9 * (last - first)  # a sample on the cut is fitted
+        training = e.window(first, cut)
+        kept.append(replace(training, start=e.start))
+        rest = e.times > cut
+        if rest.sum() >= 2:
+            held = e.window(float(e.times[rest][0]), last, name=f"{e.name}, held out")
+            out.append(replace(held, start=training.end, initial={}))
+    return replace(problem, experiments=tuple(kept), test=(*problem.test, *out))

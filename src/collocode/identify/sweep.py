@@ -8,6 +8,7 @@ sweep over the regularisation keeps one NLP and one solver and starts every λ f
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..model.loss import L2
+from ..errors import FileError, InputError
+from ..files import Schema, plain
+from ..model.losses import L2
 from ..model.problem import Problem
 from ..results.simulate import simulate
 from ..results.solution import Solution
@@ -27,11 +29,11 @@ from ..results.status import Termination
 from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
-from .checkpoint import SWEEP, Checkpoint, Row
-from .fit import fit
-from .split import split
+from .fit import fit, split
 
 Array = NDArray[np.float64]
+SWEEP = Schema("sweep", 1, "a checkpoint of a sweep", suffix=".json")
+Row = dict[str, Any]
 _CONVERGED = (Termination.CONVERGED, Termination.ACCEPTABLE)
 Factory = Callable[..., Problem]
 Run = tuple[Any, Solution, Problem, float]  # value, fit to a part, whole problem, seconds
@@ -93,7 +95,7 @@ def sweep(
         values = sorted((L2(float(v)).strength for v in values), reverse=True)
     values = list(values)
     place = None if checkpoint is None else SWEEP.place(checkpoint)
-    kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
+    kept = _Checkpoint(place, name, _conditions(holdout, settings, conditions))
     done = kept.read()
     runs = _regularisation_runs if name == "regularisation" else _single_runs
     pending = [v for v in values if str(v) not in done]
@@ -158,11 +160,6 @@ def _error(solution: Solution, whole: Problem, seen: bool) -> float:
     return total / count if count else float("nan")
 
 
-def _parts(problem: Problem, holdout: float | Sequence[str]) -> tuple[Problem, Problem]:
-    """Return the problem on the training part, and the whole, from which the rest is judged."""
-    return replace(split(problem, holdout), test=()), problem
-
-
 def _first_state(problem: Problem, name: str) -> Array:
     """Initial state of an experiment that was not fitted: given, or its smoothed first values."""
     experiment = next(e for e in problem.experiments if e.name == name)
@@ -213,7 +210,8 @@ def _regularisation_runs(
     look = own.pop("on_iteration", None)
     names = ("interface", "options", "deterministic")
     solving = {key: own.pop(key) for key in names if key in own}
-    training, whole = _parts(make(values[0]), holdout)
+    whole = make(values[0])
+    training = replace(split(whole, holdout), test=())
     nlp = discretize(training, **own)
     solver, last = make_solver(nlp, **solving), None
     for value in values:
@@ -234,5 +232,68 @@ def _single_runs(
 ) -> Iterator[Run]:
     for value in values:
         began = time.perf_counter()
-        training, whole = _parts(make(value), holdout)
+        whole = make(value)
+        training = replace(split(whole, holdout), test=())
         yield value, fit(training, **settings), whole, time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """Rows by value, and the conditions under which they hold.
+
+    Attributes
+    ----------
+    path : the JSON file; None keeps nothing.
+    name : what is swept.
+    conditions : what has to be the same for the rows to count: held-out data, settings, options.
+    """
+
+    path: Path | None
+    name: str
+    conditions: Mapping[str, Any]
+
+    def read(self) -> dict[str, Row]:
+        """Return the rows that are known; none if there is no file yet.
+
+        Raises
+        ------
+        FileError
+            The file is no checkpoint, or one of another sweep.
+        """
+        if self.path is None or not self.path.is_file():
+            return {}
+        swept, conditions, rows = SWEEP.read(self.path, _content)
+        if swept != self.name:
+            raise FileError(f"{self.path} belongs to a sweep over {swept!r}; name another.")
+        now = _as_json(self.conditions)
+        for key in sorted({*now, *conditions}):
+            if now.get(key) != conditions.get(key):
+                raise FileError(
+                    f"{self.path} was made with {key} = {conditions.get(key)}, not {now.get(key)}; "
+                    "name another checkpoint or delete it."
+                )
+        return rows
+
+    def write(self, rows: Mapping[str, Row]) -> None:
+        """Write all rows, in one step.
+
+        Raises
+        ------
+        FileError
+            The folder is missing or cannot be written.
+        """
+        if self.path is None:
+            return
+        conditions = _as_json(self.conditions)
+        SWEEP.write(self.path, {"swept": self.name, "conditions": conditions, "rows": rows})
+
+
+def _content(tree: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Row]]:
+    rows = {value: dict(row) for value, row in tree["rows"].items()}
+    return str(tree["swept"]), dict(tree["conditions"]), rows
+
+
+def _as_json(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conditions as they look when read again; objects as text."""
+    answer: dict[str, Any] = json.loads(json.dumps(plain(conditions), default=str))
+    return answer

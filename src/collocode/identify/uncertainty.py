@@ -2,16 +2,19 @@ r"""How far to trust a fit: covariance, intervals and bands from the reduced Hes
 
 At the solution the collocation rows tie the states to the degrees of freedom `d` (free initial
 states, parameters, weights): :math:`dx = Z\,dd`.  With the Jacobian :math:`J` of the outputs, the
-weights :math:`W` of the loss, the prior :math:`R` and the noise :math:`\Sigma`,
+weights :math:`W=w/(M\sigma^2)`, the prior :math:`R` and the loss ρ(r), by output,
 
-.. math:: H = Z^T J^T W J Z + R,\qquad
-          C = H^{-1}\,(Z^T J^T W \Sigma W J Z + \bar c R)\,H^{-1}
+.. math:: H = Z^T J^T W K J Z + R,\qquad
+          C = H^{-1}\,(Z^T J^T W \Sigma W J Z + \bar c R)\,H^{-1},\qquad
+          K = \tfrac12\overline{\rho''(r)},\quad \Sigma = \tfrac14\sigma^2\overline{\rho'(r)^2}
 
-is the covariance of `d`; it is :math:`(Z^TJ^T\Sigma^{-1}JZ)^{-1}` for weights in proportion to
-:math:`\Sigma^{-1}` and no prior.  Active bounds and path constraints are projected out.  Directions
+is the covariance of `d` (the sandwich; M-estimators).  For least squares K is one and Σ the noise's
+variance; it is :math:`(Z^TJ^T\Sigma^{-1}JZ)^{-1}` for weights in proportion to :math:`\Sigma^{-1}` and no
+prior.  Active bounds and path constraints are projected out.  Directions
 in which `H` has (nearly) no curvature are not identifiable; the parameters in them are named and
 get infinite intervals, not wrong ones.  Source: Bard, *Nonlinear Parameter Estimation*, 1974, ch. 7;
-Bock, *Randwertproblemmethoden*, 1987 (constrained Gauss-Newton covariance).
+Bock, *Randwertproblemmethoden*, 1987 (constrained Gauss-Newton covariance); Huber, *Robust
+Statistics*, 1981, ch. 7.
 """
 
 from __future__ import annotations
@@ -26,20 +29,24 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..model.varying import penalty_matrix
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
-from ..transcription.terms import prior_columns
+from .directions import (
+    columns_by_role,
+    prior_curvature,
+    project,
+    sensitivity,
+    spectrum,
+    spread_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-_ACTIVE = 1e-6  # a bound closer than this, relative to the variable's scale, is active
-_SINGULAR = 1e-10  # curvature below this share of the largest is none
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Uncertainty:
     """Covariance of a fit and what follows from it.
 
@@ -47,7 +54,8 @@ class Uncertainty:
     ----------
     names : degrees of freedom, ``mu`` or ``y1[run;0.0]`` or ``nn.W1[0,0]``.
     values, covariance : (d,) and (d, d), in the data's units.
-    noise : standard deviation of the measurement noise by output, estimated from the residuals.
+    noise : standard deviation of the measurement noise by output, estimated from the residuals,
+        outliers included.
     freedom : residual degrees of freedom, samples minus effective parameters.
     not_identifiable : names that lie in a direction without curvature.
     at_bound : names held by an active bound (no variance is attributed to them).
@@ -153,7 +161,8 @@ def uncertainty(solution: Solution) -> Uncertainty:
     Raises
     ------
     InputError
-        The solution is not optimal, or was loaded without its NLP.
+        The solution is not optimal, or was loaded without its NLP; or nearly all
+        measurements are outliers to the loss.
 
     Examples
     --------
@@ -171,25 +180,35 @@ def uncertainty(solution: Solution) -> Uncertainty:
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")
     x = solution.result.x
-    free, dependent, bound = _parts(nlp, x)
-    Z = _sensitivity(nlp, x, free, dependent)
+    free, dependent, bound = columns_by_role(nlp, x)
+    Z = sensitivity(nlp, x, free, dependent)
     predicted, J = nlp.predictions(x)
-    W = nlp.parameters["weights"].ravel()
-    prior = _prior_curvature(nlp)
-    residual = (predicted - nlp.parameters["measurements"]).ravel()
-    scatter = float(W @ residual**2) / max(1, int((W > 0.0).sum()) - len(free))
-    Z, coordinates = _project(nlp, x, Z, free, _spread(Z, np.asarray(J @ Z), W, prior, scatter))
+    weights, sigmas = (nlp.parameters[name] for name in ("weights", "sigma"))
+    prior = prior_curvature(nlp)
+    used = weights.ravel() > 0.0
+    bent, pulls = _loss_moments(nlp, predicted)
+    W = (weights / sigmas**2).ravel()
+    WK = (weights / sigmas**2 * bent).ravel()
+    scatter = float((weights / sigmas**2 * pulls**2 / bent).sum()) / max(1, used.sum() - len(free))
+    Z, coordinates = project(nlp, x, Z, free, spread_of(Z, np.asarray(J @ Z), WK, prior, scatter))
     JZ = np.asarray(J @ Z)
     R = Z.T @ (prior @ Z)
-    H = JZ.T @ (W[:, None] * JZ) + R
-    values, vectors, singular = _spectrum(H)
+    H = JZ.T @ (WK[:, None] * JZ) + R
+    values, vectors, singular = spectrum(H)
     inverse = vectors[:, ~singular] @ np.diag(1.0 / values[~singular]) @ vectors[:, ~singular].T
-    effective = float(np.trace(inverse @ (JZ.T @ (W[:, None] * JZ))))
-    count = int((W > 0.0).sum())
-    sigma = _noise(nlp, predicted, W, effective)
-    variance = np.tile(np.array(list(sigma.values())) ** 2, len(predicted))
-    used = W > 0.0
-    prior_scale = float(np.mean(W[used] * variance[used]))
+    effective = float(np.trace(inverse @ (JZ.T @ (WK[:, None] * JZ))))
+    loss, near = nlp.problem.loss, float(bent.ravel()[used].sum())
+    if not loss.quadratic and near < 2.0 * effective:
+        raise InputError(
+            f"{loss!r} takes all but {near:.3g} of {used.sum()} measurements for outliers, too few for "
+            f"intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."
+        )
+    sigma, variance = (
+        _mean_squares(nlp, values, effective)
+        for values in (predicted - nlp.parameters["measurements"], pulls)
+    )
+    variance = np.tile(variance, len(predicted))
+    prior_scale = float(np.mean((W**2 * variance)[used] / WK[used]))
     G = JZ.T @ ((W**2 * variance)[:, None] * JZ) + prior_scale * R
     core = inverse @ G @ inverse
     names = tuple(nlp.column_names[j] for j in free)
@@ -199,8 +218,8 @@ def uncertainty(solution: Solution) -> Uncertainty:
         names=names,
         values=x[free],
         covariance=coordinates @ core @ coordinates.T,
-        noise=sigma,
-        freedom=float(count - effective),
+        noise=dict(zip(nlp.problem.outputs, np.sqrt(sigma).tolist(), strict=True)),
+        freedom=float(used.sum() - effective),
         not_identifiable=tuple(names[j] for j in lost),
         at_bound=tuple(nlp.column_names[j] for j in bound),
         _sensitivity=Z @ np.linalg.pinv(coordinates),
@@ -216,110 +235,23 @@ def _nlp_of(solution: Solution) -> NLP:
     return solution.nlp
 
 
-def _parts(nlp: NLP, x: Array) -> tuple[Array, Array, Array]:
-    """Columns that are free, that the collocation rows determine, and that a bound holds."""
-    layout = nlp.layout
-    dependent = np.concatenate([part.states[1:].ravel() for part in layout.experiments])
-    own = [part.parameters for part in layout.experiments]
-    first = [part.states[0] for part in layout.experiments]
-    candidates = np.concatenate([*first, *own, layout.shared, layout.weights]).astype(int)
-    slack = _ACTIVE * nlp.column_scale[candidates]
-    held = (x[candidates] - nlp.lower[candidates] <= slack) | (
-        nlp.upper[candidates] - x[candidates] <= slack
-    )
-    return candidates[~held], dependent, candidates[held]
+def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:
+    """½ ρ''(r), its mean by output in every row, and ½ σ ρ'(r): 1 and the residual for squares."""
+    y, sigma = nlp.parameters["measurements"], nlp.parameters["sigma"]
+    loss, used = nlp.problem.loss, nlp.parameters["weights"] > 0.0
+    bent = 0.5 * sigma**2 * loss.curvature(predicted, y, sigma)
+    mean = np.sum(bent * used, axis=0) / np.maximum(1, used.sum(axis=0))
+    pulls = 0.5 * sigma**2 * loss.slope(predicted, y, sigma)
+    return np.broadcast_to(np.maximum(mean, 1e-6), y.shape), pulls
 
 
-def _sensitivity(nlp: NLP, x: Array, free: Array, dependent: Array) -> Array:
-    """(columns, free) derivative of all variables along the collocation rows."""
-    jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse().tocsr()
-    rows = np.concatenate([part.rows.ravel() for part in nlp.layout.experiments])
-    collocation = jacobian[rows].tocsc()
-    Z = np.zeros((nlp.columns, len(free)))
-    Z[free, np.arange(len(free))] = 1.0
-    Z[dependent] = -sparse.linalg.splu(collocation[:, dependent]).solve(
-        collocation[:, free].toarray()
-    )
-    return Z
-
-
-def _spread(Z: Array, JZ: Array, W: Array, prior: sparse.csr_array, scatter: float) -> Array:
-    """(columns,) standard deviations of all variables if no bound were active."""
-    H = JZ.T @ (W[:, None] * JZ) + Z.T @ (prior @ Z)
-    values, vectors, singular = _spectrum(H)
-    root = Z @ (vectors[:, ~singular] / np.sqrt(values[~singular]))
-    return np.asarray(np.sqrt(scatter * (root**2).sum(axis=1)))
-
-
-def _project(nlp: NLP, x: Array, Z: Array, free: Array, spread: Array) -> tuple[Array, Array]:
-    """Drop directions that active path constraints and state bounds forbid.
-
-    A state that lies close to its bound, but closer to its value (its ``spread`` is smaller than
-    the slack), as a concentration does before the reaction sets in, is not held by the bound.
-    Returns Z in coordinates of the allowed directions, and those directions (free, allowed).
-    """
-    distance = np.minimum(x - nlp.lower, nlp.upper - x)
-    held = distance <= np.minimum(_ACTIVE * nlp.column_scale, spread)
-    held[free] = False
-    states = np.concatenate([part.states[1:].ravel() for part in nlp.layout.experiments])
-    active = [Z[states[held[states]]]]
-    path = np.concatenate(
-        [
-            np.empty(0, int),
-            *(part.path_rows.ravel() for part in nlp.layout.experiments),
-            *nlp.layout.point_rows.values(),
-        ]
-    ).astype(int)
-    if len(path):
-        g, jacobian = nlp.functions.jacobian(x, nlp.p)
-        g = np.asarray(g).ravel()
-        tight = path[
-            (g[path] - nlp.row_lower[path] <= _ACTIVE) | (nlp.row_upper[path] - g[path] <= _ACTIVE)
-        ]
-        active.append(np.asarray(jacobian.sparse().tocsr()[tight] @ Z))
-    A = np.vstack(active)
-    if not len(A):
-        return Z, np.eye(Z.shape[1])
-    q, r, _ = scipy.linalg.qr(A.T, mode="full", pivoting=True)
-    diagonal = np.abs(np.diag(r)) if r.size else np.empty(0)
-    rank = int((diagonal > 1e-10 * max(1e-300, diagonal.max(initial=0.0))).sum())
-    allowed = q[:, rank:]
-    return Z @ allowed, allowed
-
-
-def _prior_curvature(nlp: NLP) -> sparse.csr_array:
-    """(columns, columns) matrix A of the quadratic terms vᵀAv of penalty and priors."""
-    columns, weights = prior_columns(nlp.layout), nlp.layout.weights
-    ridge = penalty_matrix(nlp.problem.weight_blocks).tocoo()
-    data = [nlp.parameters["regularisation"][0] * ridge.data, nlp.parameters["prior_weight"]]
-    rows = np.concatenate([weights[ridge.row], columns])
-    others = np.concatenate([weights[ridge.col], columns])
-    shape = (nlp.columns, nlp.columns)
-    return sparse.csr_array((np.concatenate(data), (rows, others)), shape=shape)
-
-
-def _spectrum(H: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Eigenpairs of H after scaling its diagonal to one, so that units do not matter."""
-    scale = np.sqrt(np.clip(np.diag(H), 1e-300, None))
-    values, vectors = scipy.linalg.eigh(H / np.outer(scale, scale))
-    singular = values <= _SINGULAR * values.max(initial=0.0)
-    singular |= False
-    # back in original units: H⁻¹ = S⁻¹ V diag(1/values) Vᵀ S⁻¹
-    return values, vectors / scale[:, None], singular
-
-
-def _noise(nlp: NLP, predicted: Array, W: Array, effective: float) -> dict[str, float]:
-    """Noise by output, from the residuals, lost freedom made good."""
-    problem = nlp.problem
-    residual = predicted - nlp.parameters["measurements"]
-    used = W.reshape(residual.shape) > 0.0
-    total = max(1, int(used.sum()))
-    keep = max(1e-3, 1.0 - effective / total)
-    noise = {}
-    for j, name in enumerate(problem.outputs):
-        chosen = residual[used[:, j], j]
-        noise[name] = float(np.sqrt(np.mean(chosen**2) / keep)) if len(chosen) else np.nan
-    return noise
+def _mean_squares(nlp: NLP, values: Array, effective: float) -> Array:
+    """(outputs,) mean of the squares by output, lost freedom made good; NaN where nothing counts."""
+    used = nlp.parameters["weights"] > 0.0
+    keep = max(1e-3, 1.0 - effective / max(1, int(used.sum())))
+    count = used.sum(axis=0)
+    sums = np.sum(np.where(used, values, 0.0) ** 2, axis=0)
+    return np.where(count > 0, sums / (np.maximum(count, 1) * keep), np.nan)
 
 
 def _root(covariance: Array) -> Array:

@@ -25,6 +25,8 @@ from .depth import weight_basis as weight_basis
 from .forward import forward as forward
 from .forward import predict as predict
 from .losses import LogisticLoss as LogisticLoss
+from .losses import RegressionLoss as RegressionLoss
+from .losses import SampleLoss as SampleLoss
 from .losses import SoftmaxLoss as SoftmaxLoss
 from .losses import SquaredLoss as SquaredLoss
 from .losses import accuracy as accuracy

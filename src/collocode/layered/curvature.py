@@ -37,7 +37,10 @@ class Curvature:
 
     def times(self, direction: Array) -> Array:
         """(n_weights,) product with a vector; costs one push and one pull."""
-        X, roots = self.objective.samples.X, self.objective.loss.root(self.done.outputs)
+        X, roots = (
+            self.objective.samples.X,
+            self.objective.loss.root(self.done.outputs, self.objective.targets),
+        )
         change = push(self.network, self.done, X, direction)
         weighted = np.einsum("soq,spq,sp->so", roots, roots, change, optimize=True)
         pulled = pull_outputs(self.network, self.done, X, weighted / len(X))
@@ -47,7 +50,7 @@ class Curvature:
         """(n_weights, n_weights) the matrix itself."""
         network, states, X = self.network, self.done.states, self.objective.samples.X
         W, _ = network.readout(self.done.theta)
-        roots = self.objective.loss.root(self.done.outputs)
+        roots = self.objective.loss.root(self.done.outputs, self.objective.targets)
         A = features(network.width, states)
         count, q = network.n_weights, roots.shape[2]
         matrix = np.zeros((count, count))

@@ -74,7 +74,7 @@ def insert(
     Raises
     ------
     InputError
-        No such position, wrong shapes, or weights that are not one a layer.
+        No such position, wrong shapes, or weights that are not one per layer.
     """
     old, d = network.checked(theta), network.width
     if isinstance(position, bool) or not 0 <= position <= network.layers:
@@ -114,7 +114,7 @@ def weight_basis(name: str, order: int, mesh: Mesh) -> Basis:
 
     Parameters
     ----------
-    name : one of `collocode.basis_names`; ``layers`` is one weight a layer; the knots of ``bspline`` are
+    name : one of `collocode.basis_names`; ``layers`` is one weight per layer; the knots of ``bspline`` are
         equally spaced, half as many pieces as there are layers, or fewer where the degree is high.
     order : degree, or number of harmonics.
     mesh : the layers.

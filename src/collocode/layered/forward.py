@@ -203,7 +203,7 @@ def state_rows(
 
 
 def chunks(samples: int, numbers: int) -> Iterator[slice]:
-    """Yield slices of the samples whose rows, of ``numbers`` entries a sample, fit into memory."""
+    """Yield slices of the samples whose rows, of ``numbers`` entries per sample, fit into memory."""
     size = max(1, _MOST // max(1, numbers))
     for first in range(0, samples, size):
         yield slice(first, min(samples, first + size))

@@ -1,10 +1,11 @@
 r"""Losses on the read-out :math:`u_s\in\mathbb R^o` of the samples, as means over them.
 
-==============  ===========================================  =======================================
-`SquaredLoss`   ½ ‖u − y‖²                                   regression, or classes as unit vectors
-`LogisticLoss`  log(1 + eᵘ) − y u                            two classes, one output
-`SoftmaxLoss`   log Σ e^{u_k} − u_y                          several classes, an output each
-==============  ===========================================  =======================================
+================  =========================================  =======================================
+`SquaredLoss`     ½ ‖u − y‖²                                 regression, or classes as unit vectors
+`RegressionLoss`  ½ Σ ρ(u − y)                               with outliers: ρ of `Huber`, `PseudoHuber`
+`LogisticLoss`    log(1 + eᵘ) − y u                          two classes, one output
+`SoftmaxLoss`     log Σ e^{u_k} − u_y                        several classes, an output each
+================  =========================================  =======================================
 
 Targets are put into one (S, outputs) table by `targets`, so that every loss is a function of two
 tables; `root` is a square root of the Hessian by u, the weight of Gauss-Newton's method.
@@ -23,6 +24,7 @@ from scipy.special import expit, logsumexp, softmax
 
 from ..errors import InputError
 from ..model.activations import CASADI, activation
+from ..model.losses import LeastSquares, ResidualLoss
 from .samples import Samples
 
 Array = NDArray[np.float64]
@@ -30,10 +32,13 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Loss(ABC):
+class SampleLoss(ABC):
     """A convex function of outputs and targets; see the module for the kinds."""
 
-    quadratic = False
+    @property
+    def quadratic(self) -> bool:
+        """Whether the loss is quadratic in the outputs."""
+        return False
 
     @abstractmethod
     def targets(self, samples: Samples, outputs: int) -> Array:
@@ -54,7 +59,7 @@ class Loss(ABC):
         """(S, outputs) derivatives of every sample's loss by its outputs."""
 
     @abstractmethod
-    def root(self, u: Array) -> Array:
+    def root(self, u: Array, targets: Array) -> Array:
         """(S, outputs, q) matrices V with V Vᵀ the Hessian of every sample's loss."""
 
     @abstractmethod
@@ -75,10 +80,20 @@ class Loss(ABC):
 
 
 @dataclass(frozen=True)
-class SquaredLoss(Loss):
-    """½ ‖u − y‖²; classes are unit vectors, or 0 and 1 where there is one output."""
+class RegressionLoss(SampleLoss):
+    """½ Σ ρ(u − y) over the outputs; classes are unit vectors, or 0 and 1 where there is one output.
 
-    quadratic = True
+    Parameters
+    ----------
+    loss : gives ρ, `collocode.Huber` for instance; its σ is not used.
+    """
+
+    loss: ResidualLoss
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether ρ is."""
+        return self.loss.quadratic
 
     def targets(self, samples: Samples, outputs: int) -> Array:
         """Return the numbers as they are, classes as unit vectors."""
@@ -93,20 +108,21 @@ class SquaredLoss(Loss):
         return np.asarray(samples.Y, dtype=float)
 
     def each(self, u: Array, targets: Array) -> Array:
-        """½ ‖u − y‖²."""
-        return 0.5 * np.asarray(np.einsum("so,so->s", u - targets, u - targets))
+        """½ Σ ρ(u − y)."""
+        return 0.5 * np.asarray(self.loss.rho(u - targets).sum(axis=1))
 
     def slope(self, u: Array, targets: Array) -> Array:
-        """Return u − y."""
-        return u - targets
+        """½ ρ'(u − y)."""
+        return 0.5 * self.loss.psi(u - targets)
 
-    def root(self, u: Array) -> Array:
-        """Unit matrices."""
-        return np.broadcast_to(np.eye(u.shape[1]), (*u.shape, u.shape[1]))
+    def root(self, u: Array, targets: Array) -> Array:
+        """Diagonal matrices of √(½ ρ'')."""
+        diagonal = np.sqrt(0.5 * self.loss.psi_slope(u - targets))
+        return np.asarray(diagonal[:, :, None] * np.eye(u.shape[1]))
 
     def symbolic(self, u: ca.SX, target: ca.SX) -> ca.SX:
-        """½ ‖u − y‖²."""
-        return 0.5 * ca.sumsqr(u - target)
+        """½ Σ ρ(u − y)."""
+        return 0.5 * ca.sum1(self.loss.rho(u - target, CASADI))
 
     def decide(self, u: Array) -> Index:
         """Return the nearest unit vector, or which side of ½."""
@@ -114,7 +130,14 @@ class SquaredLoss(Loss):
 
 
 @dataclass(frozen=True)
-class LogisticLoss(Loss):
+class SquaredLoss(RegressionLoss):
+    """½ ‖u − y‖²."""
+
+    loss: ResidualLoss = LeastSquares()
+
+
+@dataclass(frozen=True)
+class LogisticLoss(SampleLoss):
     """log(1 + eᵘ) − y u for classes y = 0 and 1: the negative log-likelihood of logistic regression."""
 
     def targets(self, samples: Samples, outputs: int) -> Array:
@@ -129,7 +152,7 @@ class LogisticLoss(Loss):
         """Probability less target."""
         return np.asarray(expit(u) - targets)
 
-    def root(self, u: Array) -> Array:
+    def root(self, u: Array, targets: Array) -> Array:
         """√(p (1 − p)) = 1 / (2 cosh(u/2))."""
         p = expit(u)
         return np.asarray(np.sqrt(p * (1.0 - p))[:, :, None])
@@ -144,7 +167,7 @@ class LogisticLoss(Loss):
 
 
 @dataclass(frozen=True)
-class SoftmaxLoss(Loss):
+class SoftmaxLoss(SampleLoss):
     """log Σ e^{u_k} − u_y: cross-entropy of the softmax."""
 
     def targets(self, samples: Samples, outputs: int) -> Array:
@@ -159,7 +182,7 @@ class SoftmaxLoss(Loss):
         """Probabilities less targets."""
         return np.asarray(softmax(u, axis=1) - targets)
 
-    def root(self, u: Array) -> Array:
+    def root(self, u: Array, targets: Array) -> Array:
         """V = diag(√p) − p √pᵀ, for which V Vᵀ = diag(p) − p pᵀ."""
         p = softmax(u, axis=1)
         r = np.sqrt(p)
@@ -174,7 +197,7 @@ class SoftmaxLoss(Loss):
         return u.argmax(axis=1)
 
 
-LOSSES: dict[str, type[Loss]] = {
+LOSSES: dict[str, type[SampleLoss]] = {
     "squared": SquaredLoss,
     "logistic": LogisticLoss,
     "softmax": SoftmaxLoss,
@@ -205,7 +228,7 @@ def relative_error(u: Array, targets: Array) -> float:
     return float(np.mean(error / np.where(size > 0.0, size, 1.0)))
 
 
-def metric(loss: Loss, u: Array, samples: Samples) -> float:
+def metric(loss: SampleLoss, u: Array, samples: Samples) -> float:
     """Return `accuracy` where the targets are classes, else `relative_error`."""
     if samples.classes:
         return accuracy(loss.decide(u), samples.Y)  # type: ignore[arg-type]

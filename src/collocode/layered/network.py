@@ -43,7 +43,7 @@ class LayeredNetwork:
     inputs, outputs : features of a sample and results of the read-out.
     width : d, the size of K.
     mesh : layers as elements of [0, T]; unit steps make the ordinary ResNet.
-    basis : functions of time that the weights are made of; None is one weight a layer.
+    basis : functions of time that the weights are made of; None is one weight per layer.
     block : `ResidualBlock`, `HamiltonianBlock` or `RungeKuttaBlock`.
     lift : ``none`` (inputs = width), ``pad`` (zeros appended) or ``opening`` (trained, tanh).
 

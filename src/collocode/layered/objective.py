@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from .forward import Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
-from .losses import Loss, SquaredLoss, metric
+from .losses import SampleLoss, SquaredLoss, metric
 from .network import LayeredNetwork
 from .samples import Samples
 
@@ -65,7 +65,7 @@ class Objective:
     Parameters
     ----------
     network, samples : what is trained on what.
-    loss : `SquaredLoss`, `LogisticLoss` or `SoftmaxLoss`.
+    loss : `SquaredLoss`, `RegressionLoss`, `LogisticLoss` or `SoftmaxLoss`.
     regularisation : ridge penalties.
     frozen : (n_weights,) true where weights stay as they are (`LayeredNetwork.mask` makes one); the
         gradient is zero there.
@@ -88,7 +88,7 @@ class Objective:
 
     network: LayeredNetwork
     samples: Samples
-    loss: Loss = SquaredLoss()
+    loss: SampleLoss = SquaredLoss()
     regularisation: Regularisation = Regularisation()
     frozen: NDArray[np.bool_] | None = None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..errors import InputError
-from .losses import Loss, SquaredLoss
+from .losses import SampleLoss, SquaredLoss
 from .network import LayeredNetwork
 from .objective import Objective, Regularisation
 from .samples import Samples
@@ -42,7 +42,7 @@ class LayeredProblem:
 
     network: LayeredNetwork
     samples: Samples
-    loss: Loss = SquaredLoss()
+    loss: SampleLoss = SquaredLoss()
     regularisation: Regularisation = Regularisation()
     validation: Samples | None = None
     test: Samples | None = None

@@ -38,13 +38,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
-    """What a network definition may use; arrays are columns, ``matrix`` reshapes column-major."""
+    """What activations and losses may use; arrays are columns, ``matrix`` reshapes column-major."""
 
     name: str
     tanh: Callable[[Any], Any]
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
     cosh: Callable[[Any], Any]
+    sqrt: Callable[[Any], Any]
     absolute: Callable[[Any], Any]
     maximum: Callable[[Any, Any], Any]
     matrix: Callable[[Any, int, int], Any]
@@ -59,7 +60,7 @@ def _column_major(vector: Any, rows: int, columns: int) -> Any:
 
 
 def _array_operations(name: str, module: Any) -> Operations:
-    functions = {f: getattr(module, f) for f in ("tanh", "exp", "log", "cosh", "maximum")}
+    functions = {f: getattr(module, f) for f in ("tanh", "exp", "log", "cosh", "sqrt", "maximum")}
     return Operations(name=name, absolute=module.abs, matrix=_column_major, **functions)
 
 
@@ -70,6 +71,7 @@ CASADI = Operations(
     exp=ca.exp,
     log=ca.log,
     cosh=ca.cosh,
+    sqrt=ca.sqrt,
     absolute=ca.fabs,
     maximum=ca.fmax,
     matrix=ca.reshape,
@@ -153,7 +155,7 @@ class Activation:
 
             return apply
 
-        called = ("tanh", "exp", "log", "cosh", "absolute", "maximum")
+        called = ("tanh", "exp", "log", "cosh", "sqrt", "absolute", "maximum")
         recording = {name: noted(name) for name in called}
         self.formula(1.0, Operations(name="recording", matrix=NUMPY.matrix, **recording))
         return frozenset(seen)

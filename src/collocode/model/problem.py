@@ -16,7 +16,7 @@ from ..numerics.smoothing import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .dynamics import DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, free
-from .loss import L2, LeastSquares
+from .losses import L2, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
 
 Array = NDArray[np.float64]
@@ -57,7 +57,8 @@ class Problem:
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value an output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
-    loss, regularisation : see `LeastSquares` and `L2`.
+    loss : `LeastSquares`, `Huber` or `PseudoHuber`.
+    regularisation : see `L2`.
     constraints : `PathConstraint` along the trajectories, `PointConstraint` at given points.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
@@ -76,7 +77,7 @@ class Problem:
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
-    loss: LeastSquares = LeastSquares()
+    loss: Loss = LeastSquares()
     regularisation: L2 = L2()
     constraints: Sequence[PathConstraint | PointConstraint] = ()
     normalise: bool = True
@@ -94,6 +95,10 @@ class Problem:
         states = tuple(self.states) or outputs
         if len(set(states)) != len(states):
             raise InputError(f"state names must differ, not {states}.")
+        if not isinstance(self.loss, Loss):
+            raise InputError(
+                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...) or PseudoHuber(...)."
+            )
         if not isinstance(self.regularisation, L2):
             raise InputError(
                 "a problem is regularised by L2; L1 has kinks and goes to admm(regularisation=...)."
@@ -263,6 +268,11 @@ class Problem:
         """Standard deviation of every output's data."""
         table = np.vstack([e.values for e in self.experiments])
         return {name: float(np.nanstd(table[:, j])) for j, name in enumerate(self.outputs)}
+
+    @property
+    def sigma(self) -> dict[str, float]:
+        """What the loss divides the residuals of every output by."""
+        return {name: self.loss.sigma_of(name, self.spread[name]) for name in self.outputs}
 
     @cached_property
     def ranges(self) -> dict[str, tuple[float, float]]:

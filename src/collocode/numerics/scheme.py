@@ -1,7 +1,7 @@
 r"""A discretization scheme as validated data.
 
-On an element :math:`[t, t+h]` a scheme has nodes :math:`0=\tau_0<\dots<\tau_m=1` with states
-:math:`X_0,\dots,X_m` and the rows
+On an element :math:`[t, t+h]` a scheme has nodes :math:`0=\tau_0\le\tau_1<\dots<\tau_m=1` with
+states :math:`X_0,\dots,X_m` and the rows
 
 .. math:: \sum_{j} D_{kj} X_j - h \sum_j B_{kj}\, f(t+\tau_j h, X_j) = 0,\qquad k=1,\dots,m .
 
@@ -13,6 +13,9 @@ The classics arise from the pieces:
   (a row of zeros in `B`), because its last stage lies inside the element.
 * **Lobatto IIIA** (trapezoid, Hermite-Simpson): the derivative at :math:`\tau_0` is collocated
   too, so `B` has a first column.
+* **Lobatto IIIC**: the first stage sits at the element's start but is not the start's state,
+  :math:`\tau_1=\tau_0`; the row there is the differentiated interpolant of the stages and the
+  penalised jump :math:`(X_1-X_0)/b_1` (discontinuous Galerkin with Lobatto's quadrature).
 * **explicit Euler** is ``D=[-1 1], B=[1 0]``; **implicit Euler** ``B=[0 1]``.
 * **global spectral methods** are one element of high degree.
 
@@ -37,7 +40,7 @@ from .barycentric import Array, lagrange_matrix
 _TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scheme:
     r"""One discretization scheme: the nodes and matrices of the rows of an element.
 
@@ -47,7 +50,7 @@ class Scheme:
     ----------
     name : the scheme's name, as `collocode.scheme` knows it.
     degree : number of stages (points where :math:`f` counts) that was asked for.
-    nodes : (m+1,) increasing, from 0 to 1.
+    nodes : (m+1,) increasing, from 0 to 1; the second may be 0 too, a stage at the start.
     D : (m, m+1) differentiation part; rows sum to zero.
     B : (m, m+1) which right-hand sides enter which row.
     dense : indices of the nodes that the interpolant :math:`x_h(\tau)=\sum_j\ell_j(\tau)X_j` uses.
@@ -69,8 +72,11 @@ class Scheme:
         m = len(self.nodes) - 1
         if m < 1 or self.nodes[0] != 0.0 or self.nodes[-1] != 1.0:
             raise InputError(f"scheme {self.name!r}: nodes must start at 0 and end at 1")
-        if np.any(np.diff(self.nodes) <= 0.0):
-            raise InputError(f"scheme {self.name!r}: nodes must increase strictly")
+        steps = np.diff(self.nodes)
+        if steps[0] < 0.0 or np.any(steps[1:] <= 0.0):
+            raise InputError(
+                f"scheme {self.name!r}: nodes must increase strictly (the second may be 0 too)"
+            )
         for label, matrix in (("D", self.D), ("B", self.B)):
             if matrix.shape != (m, m + 1):
                 raise InputError(
@@ -79,6 +85,10 @@ class Scheme:
                 )
         if not self.dense or any(j not in range(m + 1) for j in self.dense):
             raise InputError(f"scheme {self.name!r}: dense must name nodes 0 to {m}")
+        if steps[0] == 0.0 and {0, 1} <= set(self.dense):
+            raise InputError(
+                f"scheme {self.name!r}: dense names two nodes at 0; the interpolant goes through one"
+            )
         size = max(1.0, float(np.abs(self.D).max()))
         if np.abs(self.D.sum(axis=1)).max() > _TOLERANCE * size:
             raise InputError(
@@ -151,12 +161,16 @@ class Scheme:
         return weights
 
     def interpolation(self, tau: Array) -> Array:
-        r"""(len(tau), m+1) matrix of :math:`\ell_j(\tau_i)`: states at nodes to states at tau."""
-        matrix = np.zeros((len(np.atleast_1d(tau)), len(self.nodes)))
+        r"""(len(tau), m+1) matrix of :math:`\ell_j(\tau_i)`: states at nodes to states at tau.
+
+        At 0 and 1 it gives the states of the mesh points, whatever `dense` and stages there say.
+        """
+        tau = np.atleast_1d(tau)
+        matrix = np.zeros((len(tau), len(self.nodes)))
         matrix[:, list(self.dense)] = lagrange_matrix(self.nodes[list(self.dense)], tau)
-        at_end = np.atleast_1d(tau) == 1.0  # a mesh point is a state of its own, whatever `dense`
-        matrix[at_end] = 0.0
-        matrix[at_end, -1] = 1.0
+        for node, end in ((0, 0.0), (-1, 1.0)):
+            matrix[tau == end] = 0.0
+            matrix[tau == end, node] = 1.0
         return matrix
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,14 @@ def drawings(solution: Solution, trust: Uncertainty | None = None) -> dict[str, 
     return found
 
 
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    with mpl.rc_context({"savefig.dpi": 160}):
+        figure.savefig(stream, format="png", metadata={"Software": "collocode"})
+    return stream.getvalue()
+
+
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, in one step, so that a crash never leaves half a file.
 
@@ -43,8 +52,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The folder is missing or cannot be written.
     """
     target = Path(path)
-    with replacing(target) as (drawn,), mpl.rc_context({"savefig.dpi": 160}):
-        figure.savefig(drawn, format="png", metadata={"Software": "collocode"})
+    with replacing(target) as (drawn,):
+        drawn.write_bytes(png(figure))
     return target
 
 

@@ -18,7 +18,7 @@ _COLUMNS = 4
 
 @style.styled
 def growth_scores(growth: Growth) -> Figure:
-    """Draw the scores of all places, a panel a cycle; the place that got the layer is full.
+    """Draw the scores of all places, one panel per cycle; the place that got the layer is full.
 
     Parameters
     ----------

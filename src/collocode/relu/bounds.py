@@ -80,7 +80,7 @@ class Bounds:
         ]
         return f"Bounds({self.kind}, mean widths by layer {', '.join(width)})"
 
-    def stable(self, network: ReluNetwork) -> list[Array]:
+    def stable(self, network: ReluNetwork) -> list[NDArray[np.int64]]:
         """Return for every hidden layer what these bounds decide about its units.
 
         Returns
@@ -88,15 +88,8 @@ class Bounds:
         Integers: -1 always off (v = 0), 1 always on (v = a), 2 always saturated (v = c),
         0 undecided.
         """
-        found = []
-        for layer in range(len(self.lower) - 1):
-            low, up, level = self.lower[layer], self.upper[layer], network.level(layer)
-            state = np.full(len(low), UNDECIDED)
-            state[(low >= 0.0) & (up <= level)] = ON
-            state[up <= 0.0] = OFF
-            state[low >= level] = SATURATED
-            found.append(state)
-        return found
+        layers = range(len(self.lower) - 1)
+        return [unit_states(self.lower[k], self.upper[k], network.level(k)) for k in layers]
 
     def big_m(self, network: ReluNetwork) -> Array:
         """Return max(|L|, |U|) of the undecided hidden units, layer by layer."""
@@ -129,19 +122,22 @@ class Bounds:
         )
 
     def check(self, network: ReluNetwork) -> None:
-        """Refuse bounds of another shape than the network's.
-
-        Raises
-        ------
-        InputError
-            Naming both.
-        """
+        """Refuse bounds of another shape than the network's, naming both."""
         widths = tuple(low.shape for low in self.lower)
         if widths != tuple((n,) for n in network.sizes[1:]):
             raise InputError(
                 f"the bounds are for layers of widths {[*(w[0] if w else 0 for w in widths)]}, but "
                 f"the network has {list(network.sizes[1:])}."
             )
+
+
+def unit_states(low: Array, up: Array, level: Array) -> NDArray[np.int64]:
+    """Return what ranges [low, up] decide about units with clip levels, see `Bounds.stable`."""
+    state = np.full(len(low), UNDECIDED)
+    state[(low >= 0.0) & (up <= level)] = ON
+    state[up <= 0.0] = OFF
+    state[low >= level] = SATURATED
+    return state
 
 
 def unit_name(layer: int, unit: int, layers: int) -> str:
@@ -226,7 +222,7 @@ def sample_box(box: Array, samples: int, seed: int) -> Array:
     return box[:, 0] + unit * (box[:, 1] - box[:, 0])
 
 
-def count_states(states: Sequence[Array]) -> dict[str, int]:
+def count_states(states: Sequence[NDArray[np.int64]]) -> dict[str, int]:
     """Count what `Bounds.stable` found: off, on, saturated, undecided."""
     flat = np.concatenate([np.zeros(0, int), *states])
     names = {"off": OFF, "on": ON, "saturated": SATURATED, "undecided": UNDECIDED}

@@ -138,7 +138,7 @@ def _enforce(
     network: ReluNetwork,
     values: UnitValues,
     layer: int,
-    state: Array,
+    state: Index,
 ) -> None:
     """Add a <= 0 for units said to be off and a >= c for saturated ones, where it is not implied.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..export.onnx_read import read_onnx
+from ..export.onnx_read import read_network
 from ..files import Schema
 from ..model.network import MLP
 from . import readers
@@ -188,25 +188,7 @@ class ReluNetwork:
     @classmethod
     def from_mlp(cls, network: MLP, theta: ArrayLike) -> ReluNetwork:
         """Read an `MLP` with activation ``relu`` and its weights; others raise an `InputError`."""
-        if network.activation != "relu" and len(network.sizes) > 2:
-            raise InputError(
-                f"the activation is {network.activation!r}; only 'relu' has the piecewise linear form "
-                "that the encodings need."
-            )
-        weights, biases = map(list, zip(*network.matrices(theta), strict=True))
-        factors = np.asarray(network.output_scale or 1.0)
-        if (factors <= 0.0).any():  # an affine map outside has positive factors; these go inside
-            weights[-1], biases[-1] = (factors * weights[-1].T).T, factors * biases[-1]
-            factors = np.asarray(1.0)
-        scale = np.asarray(network.scale or 1.0)
-        weights[0] = weights[0] * np.sign(scale)
-        return cls(
-            tuple(weights),
-            tuple(biases),
-            input_shift=np.asarray(network.shift or 0.0),
-            input_scale=np.abs(scale),
-            output_scale=factors,
-        )
+        return cls(**readers.mlp_arrays(network, theta))
 
     def to_mlp(self) -> tuple[MLP, Array]:
         """Return an equal `MLP` and its weight vector (the output shift goes into the last bias).
@@ -226,18 +208,14 @@ class ReluNetwork:
 
     @classmethod
     def from_onnx(cls, path: str | Path) -> ReluNetwork:
-        """Read an ONNX file of a fully connected ReLU network.
+        """Read an ONNX file of a fully connected ReLU network, clipped or not.
 
         Raises
         ------
-        FileError, InputError
+        FileError
             Missing, corrupt, of another structure; another activation than ReLU, named.
         """
-        trained = read_onnx(path)
-        try:
-            return cls.from_mlp(trained.network, trained.weights)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+        return read_network(path, lambda chain: cls(**readers.chain_arrays(chain)))
 
     @classmethod
     def from_torch_state(cls, state: Mapping[str, Any], **settings: Any) -> ReluNetwork:

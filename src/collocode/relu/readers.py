@@ -1,6 +1,7 @@
 """Arrays of ReLU networks out of other people's objects, checked.
 
-A PyTorch state, a scikit-learn model: each reader returns the arguments of `ReluNetwork`.
+An `MLP`, an ONNX file, a PyTorch state, a scikit-learn model: each reader returns the arguments of
+`ReluNetwork`.
 What is not a chain of linear layers with ReLU between them is refused by name.
 """
 
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..export.dense_chain import DenseChain
+from ..model.network import MLP
 
 Array = NDArray[np.float64]
 
@@ -100,6 +103,50 @@ def checked_range(x: Array, box: ArrayLike | None) -> Array:
     if len(flat):
         raise InputError(f"input {int(flat[0])} has no range to train over; leave it out.")
     return found
+
+
+def mlp_arrays(network: MLP, theta: ArrayLike) -> dict[str, Any]:
+    """Read an `MLP` with activation ``relu`` and its weight vector."""
+    if network.activation != "relu" and len(network.sizes) > 2:
+        raise InputError(
+            f"the activation is {network.activation!r}; only 'relu' has the piecewise linear form "
+            "that the encodings need."
+        )
+    weights, biases = zip(*network.matrices(theta), strict=True)
+    outside = {"input_shift": np.asarray(network.shift or 0.0)}
+    scales = np.asarray(network.scale or 1.0), np.asarray(network.output_scale or 1.0)
+    return {**_positive_scales(weights, biases, *scales), **outside}
+
+
+def chain_arrays(chain: DenseChain) -> dict[str, Any]:
+    """Read dense layers of a file whose activations are all ``relu``, cut off above or not."""
+    layers = chain.merged().layers
+    for layer in layers[:-1]:
+        if layer.activation != "relu":
+            raise InputError(f"the activation {layer.activation!r}, which is not 'relu'")
+    weights, biases = [layer.W for layer in layers], [layer.b for layer in layers]
+    return {
+        **_positive_scales(weights, biases, chain.scale, chain.output_scale),
+        "clip": tuple(layer.level for layer in layers[:-1]),
+        "input_shift": chain.shift,
+        "output_shift": chain.output_shift,
+    }
+
+
+def _positive_scales(
+    weights: Sequence[Array], biases: Sequence[Array], input_scale: Array, output_scale: Array
+) -> dict[str, Any]:
+    """Return layers and scales outside; the signs of the scales, and zeros, go into the layers."""
+    factor = np.sign(output_scale)
+    W, b = list(weights), list(biases)
+    W[0] = W[0] * np.sign(input_scale)
+    W[-1], b[-1] = (factor * W[-1].T).T, factor * b[-1]
+    return {
+        "weights": tuple(W),
+        "biases": tuple(b),
+        "input_scale": np.abs(input_scale),
+        "output_scale": np.where(factor == 0.0, 1.0, np.abs(output_scale)),
+    }
 
 
 def torch_arrays(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from .bounds import as_box
 from .network import ReluNetwork
+from .readers import checked_samples
 from .train import TrainingResult, TrainingSettings, train
 
 Array = NDArray[np.float64]
@@ -138,16 +139,11 @@ class Surrogate:
             There is neither a function nor data, or they are unfit.
         """
         if self.data is not None:
-            x, y = (np.asarray(part, dtype=float) for part in self.data)
-            y = y[:, None] if y.ndim == 1 else y
-            if (
-                x.ndim != 2
-                or x.shape[1] != len(self.inputs)
-                or y.shape != (len(x), len(self.outputs))
-            ):
+            x, y = checked_samples(*self.data)
+            if (x.shape[1], y.shape[1]) != (len(self.inputs), len(self.outputs)):
                 raise InputError(
-                    f"the data of {self.name} have shapes {x.shape} and {y.shape}; they must be "
-                    f"(samples, {len(self.inputs)}) and (samples, {len(self.outputs)})."
+                    f"the data of {self.name} have {x.shape[1]} inputs and {y.shape[1]} outputs, "
+                    f"but {len(self.inputs)} and {len(self.outputs)} are named."
                 )
             order = np.random.default_rng(seed).permutation(len(x))
             test, seen = np.split(order, [round(_HELD * len(x))])

@@ -26,7 +26,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .bounds import Bounds, affine_range, core_box, interval_bounds, unit_name
+from .bounds import (
+    ON,
+    UNDECIDED,
+    Bounds,
+    affine_range,
+    core_box,
+    interval_bounds,
+    unit_name,
+    unit_states,
+)
 from .constraints import Linear, as_linear, require_feasible
 from .highs import DualBounds
 from .mip import Index, MipArrays, MixedIntegerProgram, UnitValues
@@ -58,10 +67,8 @@ def lp_bounds(
 
     Raises
     ------
-    InputError
-        An unbounded input, a negative budget, infeasible constraints, named.
-    MissingDependency
-        HiGHS is not installed.
+    InputError, MissingDependency
+        An unbounded input, a negative budget, infeasible constraints, named; HiGHS is not installed.
     """
     if time_budget is not None and not time_budget >= 0.0:
         raise InputError(f"time_budget must be a number of seconds, not {time_budget}.")
@@ -137,7 +144,7 @@ class _Tightening:
         level = self._network.level(layer) if hidden else np.full(len(low), np.inf)
         jobs = np.arange(len(low))
         if hidden:
-            jobs = jobs[((low < 0.0) & (up > 0.0)) | ((low < level) & (up > level))]
+            jobs = np.flatnonzero(unit_states(low, up, level) == UNDECIDED)
         if not len(jobs) or time.perf_counter() >= self._deadline:
             self._complete &= not len(jobs)
             return low, up
@@ -175,9 +182,9 @@ def _tighten_units(
     low, up, level = low[group].copy(), up[group].copy(), level[group]
     programs = 0
     for sign in (1.0, -1.0):  # all minima, then all maxima: neighbours' bases are alike
+        states = unit_states(low, up, level)
         for k, unit in enumerate(group):
-            decided = up[k] <= 0.0 or low[k] >= level[k] or (low[k] >= 0.0 and up[k] <= level[k])
-            if hidden and decided:
+            if hidden and states[k] != UNDECIDED:
                 continue
             left = deadline - time.perf_counter()
             if left <= 0.0:
@@ -202,32 +209,27 @@ def add_hull(
     (max(L, 0), max(L, 0)) and (U, c).
     """
     v_low, v_up = np.clip(low, 0.0, level), np.clip(up, 0.0, level)
-    column = np.full(len(a), -1)
-    on = (low >= 0.0) & (up <= level)
-    column[on] = a[on]
-    open_ = ((low < 0.0) & (up > 0.0)) | ((low < level) & (up > level))
-    units = np.flatnonzero(open_)
-    v = program.add_columns(name, v_low[units], v_up[units]) if len(units) else units
-    column[units] = v
-    below, above = low < 0.0, up > level
-    for mask, left, right, upper_side in (
-        (below, np.where(below, low, 0.0), np.minimum(up, level), True),
-        (above, np.maximum(low, 0.0), up, False),
+    states = unit_states(low, up, level)
+    units, below, above = np.flatnonzero(states == UNDECIDED), low < 0.0, up > level
+    column = np.where(states == ON, a, -1)
+    if len(units):
+        column[units] = program.add_columns(name, v_low[units], v_up[units])
+
+    def add_chords(chosen: Index, left: Array, right: Array, from_above: bool) -> None:
+        at_left, at_right = (np.clip(side, 0.0, level)[chosen] for side in (left, right))
+        slope = (at_right - at_left) / (right - left)[chosen]
+        side = at_left - slope * left[chosen]
+        ends = (-np.inf, side) if from_above else (side, np.inf)
+        program.add_rows([(column[chosen], 1.0), (a[chosen], -slope)], *ends)
+
+    add_chords(units[below[units]], low, np.minimum(up, level), from_above=True)
+    add_chords(units[above[units]], np.maximum(low, 0.0), up, from_above=False)
+    for chosen, ends in (
+        (units[~above[units]], (0.0, np.inf)),
+        (units[~below[units]], (-np.inf, 0.0)),
     ):
-        chosen = units[mask[units]]
-        if len(chosen):
-            at_left, at_right = v_low[chosen], np.clip(right, 0.0, level)[chosen]
-            slope = (at_right - at_left) / (right - left)[chosen]
-            side = at_left - slope * left[chosen]
-            ends = (-np.inf, side) if upper_side else (side, np.inf)
-            program.add_rows([(column[chosen], 1.0), (a[chosen], -slope)], *ends)
-    for mask, upper_side in ((~above, False), (~below, True)):
-        chosen = units[mask[units]]
-        if len(chosen):
-            bounds = (-np.inf, 0.0) if upper_side else (0.0, np.inf)
-            program.add_rows([(column[chosen], 1.0), (a[chosen], -1.0)], *bounds)
-    constant = np.where(column >= 0, 0.0, v_low)
-    return UnitValues(column, constant, v_low, v_up)
+        program.add_rows([(column[chosen], 1.0), (a[chosen], -1.0)], *ends)
+    return UnitValues(column, np.where(column >= 0, 0.0, v_low), v_low, v_up)
 
 
 def proved_bounds(
@@ -252,6 +254,7 @@ def proved_bounds(
     InputError
         Bounds of another kind or shape, or tighter than what can be proved, the unit named.
     """
+    kinds = "'interval', 'lp', 'split', a number or Bounds"
     if isinstance(bounds, str):
         if bounds == "interval":
             return interval_bounds(network, box)
@@ -262,9 +265,7 @@ def proved_bounds(
             if time_budget is not None:
                 time_budget = max(0.0, time_budget - known.seconds)
             return lp_bounds(network, box, constraints, time_budget, workers, known)
-        raise InputError(
-            f"bounds must be 'interval', 'lp', 'split', a number or Bounds, not {bounds!r}."
-        )
+        raise InputError(f"bounds must be {kinds}, not {bounds!r}.")
     if isinstance(bounds, Bounds):
         given = bounds
         given.check(network)
@@ -276,9 +277,7 @@ def proved_bounds(
         outer = interval_bounds(network, box)
         given = Bounds((*(-s for s in sides[:-1]), outer.lower[-1]), (*sides[:-1], outer.upper[-1]))
     else:
-        raise InputError(
-            f"bounds must be 'interval', 'lp', 'split', a number or Bounds, not {type(bounds).__name__}."
-        )
+        raise InputError(f"bounds must be {kinds}, not {type(bounds).__name__}.")
     proved = interval_bounds(network, box)
     if not given.contains(proved, _ROUNDING):
         proved = lp_bounds(network, box, constraints, time_budget, workers)

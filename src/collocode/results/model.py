@@ -57,7 +57,7 @@ class TrainedNetwork:
         return self.network.matrices(self.weights)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedModel:
     """The right-hand side and the outputs of a solved problem.
 
@@ -95,16 +95,16 @@ class TrainedModel:
             problem,
         )
         return cls(
-            problem.states,
-            problem.inputs,
-            problem.outputs,
-            names,
-            tapes[0],
-            tapes[1],
-            x[nlp.layout.parameter_columns(experiment, names)],
-            dict(problem.dynamics.networks),
-            x[nlp.layout.weights],
-            {q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
+            states=problem.states,
+            inputs=problem.inputs,
+            outputs=problem.outputs,
+            parameter_names=names,
+            tape=tapes[0],
+            output_tape=tapes[1],
+            parameters=x[nlp.layout.parameter_columns(experiment, names)],
+            networks=dict(problem.dynamics.networks),
+            theta=x[nlp.layout.weights],
+            bases={q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
         )
 
     def __repr__(self) -> str:

@@ -55,7 +55,9 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
 
     The Ljung-Box statistic :math:`Q=n(n+2)\sum_{k\le m}\hat\rho_k^2/(n-k)` is compared with
     chi-squared of m degrees of freedom (Biometrika 65, 1978); a small ``p_value`` says that the
-    model misses something that repeats in time.
+    model misses something that repeats in time.  After a robust loss the residuals go into
+    :math:`\hat\rho` with the weights :math:`\rho'(r)/(2r)` that the fit gave them, so that a few
+    outliers do not hide what the others say; ``rms`` and ``bias`` are those of all.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
         r = group["residual"].to_numpy()
         n = len(r)
         used = max(1, min(lags, n // 4))
-        rho = _autocorrelation(r, used)
+        rho = _autocorrelation(_pulls(solution, str(output), group), used)
         Q = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, used + 1))))
         p = float(scipy.special.chdtrc(used, Q)) if np.isfinite(Q) else float("nan")
         rows.append(
@@ -88,6 +90,13 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
         )
     columns = ["experiment", "output", "samples", "rms", "bias", "lag_one", "p_value", "white"]
     return pd.DataFrame(rows, columns=columns).set_index(["experiment", "output"])
+
+
+def _pulls(solution: Solution, output: str, group: pd.DataFrame) -> Array:
+    """Residuals as the loss felt them: themselves for least squares."""
+    model, measured = group["model"].to_numpy(), group["measured"].to_numpy()
+    sigma = np.full(len(measured), solution.loss.sigma_of(output, 1.0))
+    return np.asarray(-0.5 * sigma**2 * solution.loss.slope(model, measured, sigma))
 
 
 def _autocorrelation(r: Array, lags: int) -> Array:

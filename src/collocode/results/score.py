@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from ..model.experiment import Experiment, Initial
 from ..model.problem import Truth
+from .fitted import Fitted, Trajectory
 from .model import TrainedModel
 from .simulate import integrate, simulate
-from .solution import Solution, Trajectory
 
 Array = NDArray[np.float64]
 NAN = float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """Errors on one experiment.
 
@@ -53,13 +53,13 @@ class Score:
         }
 
 
-def score_all(solution: Solution) -> list[Score]:
+def score_all(solution: Fitted) -> list[Score]:
     """Score every experiment of a solution."""
     trained = [_train(solution, number) for number in range(len(solution.trajectories))]
     return trained + [_test(solution, experiment) for experiment in solution.test]
 
 
-def _train(solution: Solution, number: int) -> Score:
+def _train(solution: Fitted, number: int) -> Score:
     part = solution.trajectories[number]
     experiment, model = part.experiment, solution.model.with_parameters(part.parameters)
     t = experiment.times
@@ -75,20 +75,20 @@ def _train(solution: Solution, number: int) -> Score:
         again = solution.simulate(number, initial=start[0])
         from_truth = mse(again.states, truth)
     return Score(
-        experiment.name,
-        "train",
-        mse(collocated, experiment.values),
-        mse(model.observe(run.states, u, t), experiment.values),
-        simulated,
-        from_truth,
-        solution.gap(number),
+        experiment=experiment.name,
+        role="train",
+        collocated=mse(collocated, experiment.values),
+        simulated=mse(model.observe(run.states, u, t), experiment.values),
+        truth=simulated,
+        truth_from_true_initial=from_truth,
+        gap=solution.gap(number),
     )
 
 
-def _test(solution: Solution, experiment: Experiment) -> Score:
+def _test(solution: Fitted, experiment: Experiment) -> Score:
     initial = test_initial(solution, experiment)
     if initial is None:
-        return Score(experiment.name, "test")
+        return Score(experiment=experiment.name, role="test")
     assert experiment.start is not None
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
@@ -98,16 +98,15 @@ def _test(solution: Solution, experiment: Experiment) -> Score:
     truth = true_states(solution, experiment, experiment.times)
     against_truth = NAN if truth is None else mse(states, truth)
     return Score(
-        experiment.name,
-        "test",
-        NAN,
-        mse(model.observe(states, u, experiment.times), experiment.values),
-        against_truth,
-        against_truth if _uses_truth(solution, experiment) else NAN,
+        experiment=experiment.name,
+        role="test",
+        simulated=mse(model.observe(states, u, experiment.times), experiment.values),
+        truth=against_truth,
+        truth_from_true_initial=against_truth if _uses_truth(solution, experiment) else NAN,
     )
 
 
-def test_initial(solution: Solution, experiment: Experiment) -> Array | None:
+def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:
     """Initial state of a test experiment: the given one, the true one, or the fit's last state."""
     given = [experiment.initial.get(name) for name in solution.model.states]
     if all(isinstance(v, Initial) and np.isfinite(v.value) for v in given):
@@ -120,13 +119,13 @@ def test_initial(solution: Solution, experiment: Experiment) -> Array | None:
     return None if part is None else part.states[-1]
 
 
-def test_model(solution: Solution, experiment: Experiment) -> TrainedModel:
+def test_model(solution: Fitted, experiment: Experiment) -> TrainedModel:
     """Return the model with the parameters of the fitted experiment that a test window follows."""
     part = predecessor(solution, experiment)
     return solution.model if part is None else solution.model.with_parameters(part.parameters)
 
 
-def predecessor(solution: Solution, experiment: Experiment) -> Trajectory | None:
+def predecessor(solution: Fitted, experiment: Experiment) -> Trajectory | None:
     """Return the fitted experiment that a test window goes on from: it ends where this one starts.
 
     Of several the one whose name begins the window's, as `split` names it; None if that does not tell.
@@ -139,11 +138,11 @@ def predecessor(solution: Solution, experiment: Experiment) -> Trajectory | None
     return max(named, key=lambda p: len(p.experiment.name)) if named else None
 
 
-def _uses_truth(solution: Solution, experiment: Experiment) -> bool:
+def _uses_truth(solution: Fitted, experiment: Experiment) -> bool:
     return solution.truth is not None and not experiment.initial
 
 
-def true_states(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
+def true_states(solution: Fitted, experiment: Experiment, times: Array) -> Array | None:
     """(N, states) true states at ``times``, or None if the truth is not known."""
     truth = solution.truth
     if truth is None or not truth.covers(experiment.name):
@@ -161,7 +160,7 @@ def true_states(solution: Solution, experiment: Experiment, times: Array) -> Arr
     return run.states[-len(times) :]
 
 
-def _true_start(solution: Solution, truth: Truth, experiment: Experiment) -> tuple[float, Array]:
+def _true_start(solution: Fitted, truth: Truth, experiment: Experiment) -> tuple[float, Array]:
     """One initial state for all means one trajectory, from the start of the first experiment."""
     if isinstance(truth.initial, Mapping):
         assert experiment.start is not None
@@ -178,6 +177,6 @@ def mse(a: Array, b: Array) -> float:
     return error if np.isfinite(error) else float("inf")
 
 
-def _inputs_at(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
+def _inputs_at(solution: Fitted, experiment: Experiment, times: Array) -> Array | None:
     columns = [experiment.inputs[name](times) for name in solution.model.inputs]
     return np.column_stack(columns) if columns else None

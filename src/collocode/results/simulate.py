@@ -51,7 +51,7 @@ def simulate(
     ----------
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
-    times : (N,) increasing; where to report.
+    times : (N,) not decreasing; where to report.
     inputs : a `Signal` for every input of the model; the integration restarts at their jumps and
         where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`.
@@ -86,8 +86,8 @@ def integrate(
     """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised."""
     t = np.asarray(times, dtype=float)
     x = np.asarray(initial, dtype=float).ravel()
-    if t.ndim != 1 or len(t) < 1 or not np.isfinite(t).all() or (np.diff(t) <= 0.0).any():
-        raise InputError("simulation times must be finite and increase strictly.")
+    if t.ndim != 1 or len(t) < 1 or not np.isfinite(t).all() or (np.diff(t) < 0.0).any():
+        raise InputError("simulation times must be finite and may not decrease; sort them.")
     if states is not None and len(x) != states:
         raise InputError(
             f"the initial state has {len(x)} entries, but the model has {states} states."
@@ -97,7 +97,7 @@ def integrate(
     if method not in METHODS:
         raise InputError(f"unknown integrator {method!r}; choose from {', '.join(METHODS)}.")
     found = np.full((len(t), len(x)), np.nan)
-    found[0] = x
+    found[t == t[0]] = x
     inner = np.unique(np.asarray(jumps, dtype=float))
     edges = np.concatenate([[t[0]], inner[(inner > t[0]) & (inner < t[-1])], [t[-1]]])
     guarded = _Guard(rhs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,46 +12,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, listed
 from ..model.experiment import Experiment
+from ..model.losses import LeastSquares, Loss
 from ..model.problem import Truth
-from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
+from .fitted import Trajectory
 from .model import TrainedModel, TrainedNetwork
+from .score import Score, score_all
 from .simulate import Simulation, simulate
 from .status import SolverResult
+from .store import SOLUTION, STORED, solution_parts, solution_tree
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .score import Score
-
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    """The collocated states of one experiment.
-
-    Attributes
-    ----------
-    experiment : what was measured.
-    mesh, times, states : elements; (nodes,) times; (nodes, states) values.
-    multipliers : (elements, intervals, states) of the collocation rows.
-    parameters : (parameters,) as this experiment sees them.
-    """
-
-    experiment: Experiment
-    mesh: Mesh
-    times: Array
-    states: Array
-    multipliers: Array
-    parameters: Array
-
-    def __repr__(self) -> str:
-        return f"Trajectory({self.experiment.name!r}, {self.mesh}, nodes={len(self.times)})"
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Solution:
     """What a fit returns; see the methods.
 
@@ -62,6 +41,7 @@ class Solution:
     scheme : the discretization scheme.
     trajectories : one an experiment.
     test : experiments that were not fitted.
+    loss : what the fit minimised, with the σ of every output.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     """
@@ -74,6 +54,7 @@ class Solution:
     test: tuple[Experiment, ...] = ()
     truth: Truth | None = None
     nlp: NLP | None = None
+    loss: Loss = LeastSquares()
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
@@ -82,12 +63,12 @@ class Solution:
         names = problem.coefficient_names
         trajectories = tuple(
             Trajectory(
-                experiment,
-                part.mesh,
-                part.times,
-                x[part.states],
-                result.lam_g[part.rows],
-                x[layout.parameter_columns(number, names)],
+                experiment=experiment,
+                mesh=part.mesh,
+                times=part.times,
+                states=x[part.states],
+                multipliers=result.lam_g[part.rows],
+                parameters=x[layout.parameter_columns(number, names)],
             )
             for number, (experiment, part) in enumerate(
                 zip(problem.experiments, layout.experiments, strict=True)
@@ -95,14 +76,15 @@ class Solution:
         )
         model = TrainedModel.of(nlp, x)
         return cls(
-            problem.name,
-            result,
-            model,
-            nlp.scheme,
-            trajectories,
-            tuple(problem.test),
-            problem.truth,
-            nlp,
+            name=problem.name,
+            result=result,
+            model=model,
+            scheme=nlp.scheme,
+            trajectories=trajectories,
+            test=tuple(problem.test),
+            truth=problem.truth,
+            nlp=nlp,
+            loss=problem.loss.with_sigma(problem.sigma),
         )
 
     @property
@@ -229,8 +211,6 @@ class Solution:
 
     def score(self) -> list[Score]:
         """Errors on every experiment, fitted and test; see `collocode.results.score`."""
-        from .score import score_all
-
         return score_all(self)
 
     # ---- access and tables -------------------------------------------------------------------
@@ -249,7 +229,10 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states."""
+        """Nodes as a table: time, collocated and simulated states.
+
+        A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
+        """
         import pandas as pd
 
         part = self.trajectories[self.index(experiment)]
@@ -261,7 +244,7 @@ class Solution:
         }
         return pd.DataFrame(columns)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the solution to an ``.npz`` file of plain numbers and text, for `load`.
 
         Raises
@@ -269,6 +252,18 @@ class Solution:
         FileError
             The folder is missing or cannot be written.
         """
-        from .store import save
+        SOLUTION.write(path, solution_tree(**{name: getattr(self, name) for name in STORED}))
 
-        save(self, path)
+
+def load(path: str | Path) -> Solution:
+    """Read a solution that `Solution.save` wrote; nothing in it is executed.
+
+    The result simulates, predicts and plots; it has no NLP, so to go on optimising, discretize the
+    problem again and pass the solution as the start.
+
+    Raises
+    ------
+    FileError
+        Missing, corrupt or foreign file.
+    """
+    return SOLUTION.read(path, lambda tree: Solution(**solution_parts(tree)))

@@ -1,84 +1,84 @@
-"""Saving and loading a solution: numbers and text; loading executes nothing."""
+"""A solution as a tree of numbers and text for its file, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import Schema
+from ..files import Schema, Tree
 from ..model.experiment import Experiment, Initial
+from ..model.losses import Loss, describe_loss, described_loss
 from ..model.varying import describe_network, described_network
 from ..numerics.bases import basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.tape import Tape
+from .fitted import Trajectory
 from .model import TrainedModel
-from .solution import Solution, Trajectory
 from .status import SolutionStatus, SolverResult, Termination
 
 Array = NDArray[np.float64]
 SOLUTION = Schema("solution", 1, "a solution")
+STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss")
 
 
-def save(solution: Solution, path: str | Path) -> None:
-    """Write a solution; the file is replaced in one step, so a crash never leaves half of it."""
-    scheme = solution.scheme
-    SOLUTION.write(
-        path,
-        {
-            "name": solution.name,
-            "scheme": {
-                "name": scheme.name,
-                "degree": scheme.degree,
-                "dense": scheme.dense,
-                "nodes": scheme.nodes,
-                "D": scheme.D,
-                "B": scheme.B,
-            },
-            "result": _result_tree(solution.result),
-            "model": _model_tree(solution.model),
-            "trajectories": [_trajectory_tree(part) for part in solution.trajectories],
-            "test": [_experiment_tree(experiment) for experiment in solution.test],
+def solution_tree(
+    name: str,
+    result: SolverResult,
+    model: TrainedModel,
+    scheme: Scheme,
+    trajectories: Sequence[Trajectory],
+    test: Sequence[Experiment],
+    loss: Loss,
+) -> Tree:
+    """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
+    return {
+        "name": name,
+        "loss": describe_loss(loss),
+        "scheme": {
+            "name": scheme.name,
+            "degree": scheme.degree,
+            "dense": scheme.dense,
+            "nodes": scheme.nodes,
+            "D": scheme.D,
+            "B": scheme.B,
         },
-    )
+        "result": _result_tree(result),
+        "model": _model_tree(model),
+        "trajectories": [_trajectory_tree(part) for part in trajectories],
+        "test": [_experiment_tree(experiment) for experiment in test],
+    }
 
 
-def load(path: str | Path) -> Solution:
-    """Read a solution that `save` wrote.
-
-    The result simulates, predicts and plots; it has no NLP, so to go on optimising, discretize the
-    problem again and pass the solution as the start.
-
-    Raises
-    ------
-    FileError
-        Missing, corrupt or foreign file.
-    """
-    return SOLUTION.read(path, _solution)
-
-
-def _solution(tree: Mapping[str, Any]) -> Solution:
+def solution_parts(tree: Tree) -> dict[str, Any]:
+    """Return the arguments of the `Solution` that `solution_tree` took apart."""
     entry = tree["scheme"]
     scheme = Scheme(
-        str(entry["name"]),
-        int(entry["degree"]),
-        _floats(entry, "nodes"),
-        _floats(entry, "D"),
-        _floats(entry, "B"),
-        tuple(int(j) for j in entry["dense"]),
+        name=str(entry["name"]),
+        degree=int(entry["degree"]),
+        nodes=_floats(entry, "nodes"),
+        D=_floats(entry, "D"),
+        B=_floats(entry, "B"),
+        dense=tuple(int(j) for j in entry["dense"]),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
     if not trajectories:
         raise ValueError("there is no experiment")
-    test = tuple(_experiment(entry) for entry in tree["test"])
-    return Solution(str(tree["name"]), _result(tree["result"]), model, scheme, trajectories, test)
+    return {
+        "name": str(tree["name"]),
+        "result": _result(tree["result"]),
+        "model": model,
+        "scheme": scheme,
+        "trajectories": trajectories,
+        "test": tuple(_experiment(entry) for entry in tree["test"]),
+        "loss": described_loss(tree["loss"]),
+    }
 
 
 def _floats(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
@@ -161,16 +161,16 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     networks = {str(k): described_network(v) for k, v in tree["networks"].items()}
     bases = {str(k): basis_from_dict(v) for k, v in tree["bases"].items()}
     model = TrainedModel(
-        states,
-        inputs,
-        outputs,
-        parameters,
-        Tape.from_arrays(tree["rhs"], "rhs"),
-        Tape.from_arrays(tree["observe"], "outputs"),
-        _floats(tree, "parameters", (len(parameters),)),
-        networks,
-        _floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
-        bases,
+        states=states,
+        inputs=inputs,
+        outputs=outputs,
+        parameter_names=parameters,
+        tape=Tape.from_arrays(tree["rhs"], "rhs"),
+        output_tape=Tape.from_arrays(tree["observe"], "outputs"),
+        parameters=_floats(tree, "parameters", (len(parameters),)),
+        networks=networks,
+        theta=_floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
+        bases=bases,
     )
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..model.activations import CASADI
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
@@ -41,18 +42,18 @@ def build_terms(
 def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[str, Array]:
     r"""Values of the NLP parameters.
 
-    ``measurements`` (samples, outputs) with 0 for NaN; ``weights``, the factors
-    :math:`w/(M\sigma^2)`, 0 for NaN; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
+    ``measurements`` (samples, outputs) with 0 for NaN; ``weights``, the factors :math:`w/M`, 0 for
+    NaN; ``sigma`` of every measurement; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
     the columns `prior_columns`; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``.
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
-    sigma = np.array([problem.loss.sigma_of(n, problem.spread[n]) for n in problem.outputs])
+    sigma = np.array(list(problem.sigma.values()))
     stages, nodes = [], []
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         keep = measured(experiment)
         values = experiment.values[keep]
-        factor = np.isfinite(values) / (total * sigma**2)
+        factor = np.isfinite(values) / total
         if experiment.weights is not None:
             factor = factor * experiment.weights[keep]
         measurements.append(np.nan_to_num(values))
@@ -71,6 +72,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     return {
         "measurements": np.vstack(measurements),
         "weights": np.vstack(weights),
+        "sigma": np.tile(sigma, (sum(len(w) for w in weights), 1)),
         "regularisation": np.array([problem.regularisation.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
@@ -183,12 +185,13 @@ def _point_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list
 
 
 def _misfit(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
-    """Σ w (h(x_h(t_i)) − y_i)², with x_h the scheme's interpolant."""
+    """Σ w ρ((h(x_h(t_i)) − y_i)/σ_i), with x_h the scheme's interpolant and ρ the problem's loss."""
     sampled = _Samples(problem, layout, scheme)
-    y, weight = (ca.SX.sym(name, len(problem.outputs)) for name in ("y", "w"))
-    value = ca.dot(weight, (sampled.outputs - y) ** 2)
-    data = data_function(blocks, sampled.constants, ["measurements", "weights", "sample_inputs"])
-    symbols = ca.vertcat(sampled.data, y, weight, sampled.inputs)
+    y, weight, sigma = (ca.SX.sym(name, len(problem.outputs)) for name in ("y", "w", "sigma"))
+    value = ca.dot(weight, problem.loss.cost(sampled.outputs, y, sigma, CASADI))
+    names = ["measurements", "weights", "sigma", "sample_inputs"]
+    data = data_function(blocks, sampled.constants, names)
+    symbols = ca.vertcat(sampled.data, y, weight, sigma, sampled.inputs)
     return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
 
 

@@ -109,14 +109,31 @@ def grow(
         "patience": patience,
         "tolerance": gradient_tolerance,
     }
-    rules = _Rules(max_layers, tolerance, gain, stall, tries, seconds, seed)
-    loop = _Loop(problem, chosen, trainer, rules, how, checkpoint, on_cycle, on_step)
+    rules = _Rules(
+        max_layers=max_layers,
+        tolerance=tolerance,
+        gain=gain,
+        stall=stall,
+        tries=tries,
+        seconds=seconds,
+        seed=seed,
+    )
+    loop = _Loop(
+        problem=problem,
+        indicator=chosen,
+        trainer=trainer,
+        rules=rules,
+        how=how,
+        checkpoint=checkpoint,
+        on_cycle=on_cycle,
+        on_step=on_step,
+    )
     if earlier is not None:
         return loop.resume(objective, earlier)
     return loop.run([], objective, loop.train(objective, theta))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Rules:
     """When growing ends."""
 
@@ -155,7 +172,7 @@ class _Rules:
         return waited
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Loop:
     """The settings of a growth, and its cycles."""
 

@@ -85,7 +85,7 @@ def train_stream(
 
     Returns
     -------
-    The network of the last epoch, and a row an epoch: loss, accuracies, seconds.
+    The network of the last epoch, and one row per epoch: loss, accuracies, seconds.
     """
     import optax
 

@@ -125,8 +125,15 @@ class Topological:
         found, position = scores.derivative, int(scores.places[row])
         assert found is not None
         if scores.values[row] <= 0.0:
-            theta, J = training.theta, objective.value(training.theta)
-            return Insertion(objective, theta, position, 0.0, J, J, accepted=False)
+            J = objective.value(training.theta)
+            return Insertion(
+                objective=objective,
+                theta=training.theta,
+                position=position,
+                before=J,
+                after=J,
+                accepted=False,
+            )
         how = {"step": self.step, "both": found.order == 2}
         done = search_insertion(
             objective,
@@ -246,8 +253,15 @@ class DualWeightedResiduals:
             frozen = np.insert(frozen, first, frozen[first : first + old.row])
         finer = replace(objective, network=network, frozen=frozen)
         before, after = objective.value(training.theta), finer.value(theta)
-        accepted = bool(np.isfinite(after))
-        return Insertion(finer, theta, layer, 0.0, before, after, evaluations=1, accepted=accepted)
+        return Insertion(
+            objective=finer,
+            theta=theta,
+            position=layer,
+            before=before,
+            after=after,
+            evaluations=1,
+            accepted=bool(np.isfinite(after)),
+        )
 
 
 @dataclass(frozen=True)

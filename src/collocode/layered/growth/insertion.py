@@ -17,7 +17,7 @@ _FIRST = 0.25  # largest argument of φ that the search begins with
 _MOST = 16  # doublings, or halvings
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Insertion:
     """A deeper network, and what the new layer did to J.
 
@@ -34,7 +34,7 @@ class Insertion:
     objective: Objective
     theta: Array
     position: int
-    epsilon: float
+    epsilon: float = 0.0
     before: float
     after: float
     predicted: float = float("nan")
@@ -104,15 +104,30 @@ def search_insertion(
     size = max(np.abs(states[position][:, :width] @ K.T + b).max(), np.finfo(float).tiny)
     epsilon = _search(along, before, _FIRST / float(size), both)
     after = along.value(epsilon) if epsilon else before
-    what = (grown, along.at(epsilon), position, epsilon, before, after)
-    return Insertion(*what, evaluations=along.evaluations, accepted=after < before)
+    return Insertion(
+        objective=grown,
+        theta=along.at(epsilon),
+        position=position,
+        epsilon=epsilon,
+        before=before,
+        after=after,
+        evaluations=along.evaluations,
+        accepted=after < before,
+    )
 
 
 def insert_zeros(objective: Objective, theta: Array, position: int, step: float = 1.0) -> Insertion:
     """Insert a layer of zeros, which changes nothing."""
     grown, new = deeper(objective, theta, position, None, step)
     value = objective.value(theta)
-    return Insertion(grown, new, position, 0.0, value, grown.value(new), evaluations=1)
+    return Insertion(
+        objective=grown,
+        theta=new,
+        position=position,
+        before=value,
+        after=grown.value(new),
+        evaluations=1,
+    )
 
 
 def insert_random(

@@ -95,7 +95,7 @@ def order_of(network: LayeredNetwork) -> int:
     if order == 2 and isinstance(network.block, HamiltonianBlock):
         raise InputError(
             f"in a Hamiltonian block K serves two half-steps, so that the second-order form of "
-            f"{network.block.activation!r} has no eigenproblem a neuron; take 'tanh' or a "
+            f"{network.block.activation!r} has no eigenproblem per neuron; take 'tanh' or a "
             "ResidualBlock."
         )
     if not one_each(network):

@@ -9,7 +9,7 @@ at ε = 0, where φ(0) = 0.  With :math:`\tilde x=(x,1)`, the rows :math:`\tilde
                               with :math:`G=-\sum_sP_s\tilde x_s^T`; the best unit direction is G itself
 φ'(0) = 0, φ''(0) ≠ 0         :math:`J(0)-J(\varepsilon)=\frac{\varepsilon^2h}2\sum_r\tilde w_r^T
                               (\varphi''(0)M_r-\alpha I)\tilde w_r+O(\varepsilon^3)` with
-                              :math:`M_r=-\sum_sP_{s,r}\tilde x_s\tilde x_s^T`: an eigenproblem a neuron
+                              :math:`M_r=-\sum_sP_{s,r}\tilde x_s\tilde x_s^T`: one eigenproblem per neuron
 ============================  ==========================================================================
 
 Krishnanunni & Bui-Thanh, *A topological derivative approach to adapt the architecture of neural
@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 ADJOINTS = ("auto", "reduced", "multipliers")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TopologicalDerivative:
     r"""Scores of every place where a layer could be inserted, and its weights there.
 
@@ -89,7 +89,7 @@ class TopologicalDerivative:
         return float(self.scores[row] * epsilon**self.order)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row a position: its depth, its score and that of its best neuron."""
+        """One row per position: its depth, its score and that of its best neuron."""
         depths = self.network.mesh.points[self.positions]
         columns = {
             "position": self.positions,
@@ -176,8 +176,20 @@ def topological_derivative(
     rows, weights = np.stack([r for r, _ in scored]), np.stack([w for _, w in chosen])
     source = "reduced" if multipliers is None else "multipliers"
     norm, seconds = float(np.linalg.norm(gradient)), time.perf_counter() - began
-    what = (network, order, selection, float(step), places, scores, rows, weights)
-    return TopologicalDerivative(*what, float(done.value), norm, source, seconds)
+    return TopologicalDerivative(
+        network=network,
+        order=order,
+        selection=selection,
+        step=float(step),
+        positions=places,
+        scores=scores,
+        rows=rows,
+        weights=weights,
+        objective=float(done.value),
+        gradient_norm=norm,
+        source=source,
+        seconds=seconds,
+    )
 
 
 def sensitivities(objective: Objective, theta: Array, step: float = 1.0) -> Array:

@@ -1,7 +1,7 @@
 r"""Topological derivative of convolution, attention and token blocks, by JAX.
 
 With f̃ the features that a new block's linear map sees, at every sample and token, and P the gradient
-of the loss with respect to the stream, the problem a neuron is that of layers, with sums over samples
+of the loss with respect to the stream, the problem of a neuron is that of layers, with sums over samples
 *and tokens*: :math:`M_r=-\sum_{s,t}P_{s,t,r}\tilde f_{s,t}\tilde f_{s,t}^T`.  So one scoring compares
 places and kinds of blocks.  Import needs ``collocode[learn]``.
 """
@@ -36,7 +36,7 @@ class BlockScores:
     Attributes
     ----------
     order : p of the decrease, score times ε to the p.
-    table : position, kind, score; a row a candidate.
+    table : position, kind, score; one row per candidate.
     weights : (d, F+1) direction of every row.
     loss : mean loss without a new block.
     seconds : wall time.
@@ -59,7 +59,7 @@ class BlockScores:
         return float(self.table["score"].iloc[which] * epsilon**self.order)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BlockInsertion:
     """A deeper stream network, and what the new block did to the loss."""
 
@@ -179,7 +179,9 @@ def insert_block(
     if not best:
         return None
     grown = put_block(network, position, kind, best * direction)
-    return BlockInsertion(grown, position, kind, best, before, least)
+    return BlockInsertion(
+        network=grown, position=position, kind=kind, epsilon=best, before=before, after=least
+    )
 
 
 @eqx.filter_jit

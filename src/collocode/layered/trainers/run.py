@@ -21,7 +21,7 @@ from ...solvers.interrupt import Interrupt
 from ..losses import metric, metric_name
 from ..objective import Evaluation, Objective
 from ..samples import Samples
-from .training import Step, Training, history_table
+from .training import COLUMNS, Step, Training, history_table, step_of
 
 Array = NDArray[np.float64]
 _CHECKPOINT_SECONDS = 10.0  # between two writings of the file
@@ -122,10 +122,10 @@ class Run:
             self._continue(earlier)
 
     def _continue(self, earlier: Training) -> None:
-        self._steps = [Step(int(r[0]), *r[1:]) for r in earlier.history.to_numpy().tolist()]
+        self._steps = [step_of(row) for row in earlier.history[list(COLUMNS)].to_numpy()]
         self._spent, self.iteration = earlier.seconds, earlier.iterations
         self.evaluations, self.gradients = earlier.evaluations, earlier.gradients
-        marks = [self._mark(s) for s in self._steps if s.iteration == earlier.best_iteration]
+        marks = [self._criterion(s) for s in self._steps if s.iteration == earlier.best_iteration]
         self._best = (marks[-1] if marks else np.inf, earlier.best, earlier.best_iteration)
 
     # ---- what trainers ask -----------------------------------------------------------------------
@@ -228,21 +228,21 @@ class Run:
             loss = self._validation.loss.value(done.outputs, self._validation.targets)
             validation = metric(self._validation.loss, done.outputs, self._validation.samples)
         step = Step(
-            self.iteration,
-            self.seconds,
-            self.evaluations,
-            self.gradients,
-            value,
-            gradient_norm,
-            training,
-            validation,
-            loss,
+            iteration=self.iteration,
+            seconds=self.seconds,
+            evaluations=self.evaluations,
+            gradients=self.gradients,
+            objective=value,
+            gradient_norm=gradient_norm,
+            training=training,
+            validation=validation,
+            validation_loss=loss,
         )
         if self._steps and self._steps[-1].iteration == step.iteration:
             self._steps.pop()  # the same iterate, noted before its metrics were known
         self._steps.append(step)
-        if self._mark(step) < self._best[0]:
-            self._best = (self._mark(step), theta.copy(), self.iteration)
+        if self._criterion(step) < self._best[0]:
+            self._best = (self._criterion(step), theta.copy(), self.iteration)
         if self._callback is not None:
             self._callback(step)
         now = time.perf_counter()
@@ -250,7 +250,7 @@ class Run:
             self._written = now
             self.training(Termination.INTERRUPTED, "checkpoint").save(self._checkpoint)
 
-    def _mark(self, step: Step) -> float:
+    def _criterion(self, step: Step) -> float:
         """Return what the best iterate has least of."""
         return step.objective if self._validation is None else step.validation_loss
 

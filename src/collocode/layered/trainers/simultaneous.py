@@ -68,12 +68,12 @@ class Simultaneous:
                 run.gradients += 1.0
                 run.note(
                     Step(
-                        first + at.iteration,
-                        run.seconds,
-                        run.evaluations,
-                        run.gradients,
-                        at.objective,
-                        at.dual,
+                        iteration=first + at.iteration,
+                        seconds=run.seconds,
+                        evaluations=run.evaluations,
+                        gradients=run.gradients,
+                        objective=at.objective,
+                        gradient_norm=at.dual,
                     )
                 )
 

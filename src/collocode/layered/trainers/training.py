@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 TRAINING = Schema("training", 1, "a training")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One row of the history.
 
@@ -47,7 +47,7 @@ class Step:
 COLUMNS = tuple(Step.__dataclass_fields__)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Training:
     """A trained network, with the story of its training.
 
@@ -115,7 +115,7 @@ class Training:
 
     @property
     def gradients(self) -> float:
-        """Backward passes; a Jacobian of q rows a sample counts as q."""
+        """Backward passes; a Jacobian of q rows per sample counts as q."""
         return self._last["gradients"]
 
     @property
@@ -184,7 +184,7 @@ def training_of(tree: Mapping[str, Any]) -> Training:
         theta=network.checked(tree["theta"]),
         best=network.checked(tree["best"]),
         best_iteration=int(tree["best_iteration"]),
-        history=history_table([Step(int(row[0]), *map(float, row[1:])) for row in history]),
+        history=history_table([step_of(row) for row in history]),
         termination=Termination[tree["termination"]],
         message=str(tree["message"]),
         trainer=str(tree["trainer"]),
@@ -192,6 +192,12 @@ def training_of(tree: Mapping[str, Any]) -> Training:
         memory=dict(tree["memory"]),
         adjoint=tree["adjoint"],
     )
+
+
+def step_of(row: Iterable[float]) -> Step:
+    """Return the step that a row of the history is."""
+    numbers = dict(zip(COLUMNS, map(float, row), strict=True))
+    return Step(iteration=int(numbers.pop("iteration")), **numbers)
 
 
 def history_table(steps: list[Step]) -> pd.DataFrame:

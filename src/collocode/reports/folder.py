@@ -37,17 +37,17 @@ class Folder:
                 pass
         except OSError as error:
             raise FileError(
-                f"cannot write into {path} ({error.strerror}); choose another --out."
+                f"cannot write into {path} ({error.strerror}); choose another folder."
             ) from error
 
     def owned(self) -> set[str]:
         """Names of the files that an earlier run left here."""
         try:
             written = json.loads((self.path / self.manifest).read_text(encoding="utf-8"))
-            if not str(written["format"]).startswith("collocode"):
+            if not str(written.get("schema", written.get("format"))).startswith("collocode"):
                 return {*self._also}
             return {self.manifest, *self._also, *(str(name) for name in written["files"])}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {*self._also}
 
     def check(self, names: Iterable[str]) -> None:
@@ -63,7 +63,7 @@ class Folder:
             if name not in owned and (self.path / name).exists():
                 raise InputError(
                     f"{self.path / name} exists and was not written by collocode; choose another "
-                    "--out or move it."
+                    "folder or move it."
                 )
 
     def write(self, files: Mapping[str, Writer]) -> list[Path]:

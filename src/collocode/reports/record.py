@@ -1,0 +1,82 @@
+"""The `Report`: what came out of a run, in every form that it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .folder import Folder, Writer
+from .pages import as_html, as_markdown, framed
+from .parts import Content
+from .text import as_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Content):
+    """What came out of a run; ``print(report)`` shows it.
+
+    Attributes
+    ----------
+    kind : solution, sweep, multistart, refinement, admm, training, layers, growth, relu, program or
+        simulation.
+    title : name of the problem.
+    success : whether the result can be used as what was asked for; ``status`` says it in words.
+    interrupted : whether Ctrl-C ended it.
+    body : headings, paragraphs, facts and tables in the order in which they are read.
+    findings : errors, warnings and notes.
+    result : numbers of the outcome, for programs.
+    details : what else is known, by topic, for programs.
+    figures, files : what a folder gets beside the report itself: figures; writers by file name.
+    model, command : the model file with its settings, and the command with its options.
+    """
+
+    def __str__(self) -> str:
+        """Return the report as text of at most 80 columns."""
+        return as_text(self)
+
+    def to_markdown(self, images: bool = False) -> str:
+        """Return the report as Markdown; ``images`` refers to the PNG files of `write`."""
+        return as_markdown(self, images)
+
+    def to_html(self) -> str:
+        """Return one page that needs nothing else: style and figures are inside."""
+        return as_html(self)
+
+    def _repr_html_(self) -> str:
+        """Show the report in a notebook, in a frame of its own."""
+        return framed(self)
+
+    def written(self, stem: str = "report") -> dict[str, Writer]:
+        """Return the writers of all files by name: report, tables, data and figures."""
+        files = dict(self.files)
+        for name, data in self.images.items() if self.figures else ():
+            files[name] = _bytes(data)
+        own = report_names(stem)
+        texts = (self.to_json([*files, *own]), self.to_markdown(images=True), self.to_html())
+        return files | {n: _bytes(t.encode()) for n, t in zip(own, texts, strict=True)}
+
+    def write(self, folder: str | Path, plots: bool = True) -> list[Path]:
+        """Write report, tables, data and figures into a folder, which is made if need be.
+
+        Returns
+        -------
+        The files: ``report.json``, ``report.md``, ``report.html`` and what the kind of result has.
+
+        Raises
+        ------
+        InputError
+            The folder has other files of these names.
+        FileError
+            It cannot be written.
+        """
+        report = self if plots else self.without_figures()
+        return Folder(Path(folder)).write(report.written())
+
+
+def report_names(stem: str = "report") -> list[str]:
+    """Return the names of a report's own files."""
+    return [f"{stem}.{ending}" for ending in ("json", "md", "html")]
+
+
+def _bytes(data: bytes) -> Writer:
+    return lambda path: path.write_bytes(data)

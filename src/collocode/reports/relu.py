@@ -1,0 +1,307 @@
+"""The report of an optimum over a ReLU network: the answer, how it was proved, how good the network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, TrainingResult
+from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
+from ..results.status import Termination
+from .folder import Writer
+from .parts import Asked, Column, Facts, Figure, Finding, Heading, Severity, Table, Words, drawn
+from .record import Report
+from .words import counted, formatted
+
+_BAD_SURROGATE = 0.3  # of the standard deviation: beyond it the optimum says little of the function
+
+
+def report_optimum(found: OptimumResult, asked: Asked) -> Report:
+    """Return the report of an optimum; ``asked.problem`` is the `Surrogate`, if there is one.
+
+    ``asked.more`` may have the ``trained`` network and the ``samples`` it was trained on.
+    """
+    run = _Run(found, asked)
+    status = f"{found.termination.value} ({found.status.value})"
+    table, word = _answer(run), "Largest" if found.sense > 0 else "Smallest"
+    files: dict[str, Writer] = {"optimum.csv": partial(table.frame.to_csv, index=False)}
+    if run.network is not None:
+        files["network.npz"] = run.network.save
+    if run.trained is not None:
+        history = run.trained.history
+        names = ("epoch", "train", "validation", "penalty")
+        frame = pd.DataFrame({name: getattr(history, name) for name in names})
+        files["history.csv"] = partial(frame.to_csv, index=False)
+    return Report(
+        kind="relu",
+        title=run.name,
+        success=found.success,
+        status=status,
+        interrupted=found.termination is Termination.INTERRUPTED,
+        body=(
+            Words(
+                (
+                    (run.name, "strong"),
+                    ("  ", ""),
+                    (status, "good" if found.success else "bad"),
+                    (f" after {_nodes(found.nodes)} in {found.seconds:.2f} s", ""),
+                )
+            ),
+            Facts(_facts(run)),
+            Heading(f"{word} value of the network"),
+            table,
+        ),
+        findings=tuple(_findings(run, asked)),
+        result={
+            "termination": found.termination,
+            "point": found.status,
+            "message": found.message,
+            "solver": found.solver,
+            "sense": "maximize" if found.sense > 0 else "minimize",
+            **{n: getattr(found, n) for n in ("value", "bound", "gap", "root_bound", "root_gap")},
+            **{n: getattr(found, n) for n in ("nodes", "seconds", "embedded_error")},
+        },
+        details=_details(run),
+        figures=_figures(run),
+        files=files,
+        model={"source": run.surrogate.source if run.surrogate else "", **asked.model},
+        command=asked.command,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What is known of the optimum's origin; each is computed once."""
+
+    found: OptimumResult
+    asked: Asked
+
+    @property
+    def surrogate(self) -> Surrogate | None:
+        problem: Surrogate | None = self.asked.problem
+        return problem
+
+    @property
+    def trained(self) -> TrainingResult | None:
+        known: TrainingResult | None = self.asked.more.get("trained")
+        return known
+
+    @property
+    def network(self) -> ReluNetwork | None:
+        if self.trained is not None:
+            return self.trained.network
+        return None if self.surrogate is None else self.surrogate.network
+
+    @property
+    def name(self) -> str:
+        return "ReLU network" if self.surrogate is None else self.surrogate.name
+
+    @cached_property
+    def samples(self) -> SurrogateSamples | None:
+        known: SurrogateSamples | None = self.asked.more.get("samples")
+        asked = self.surrogate
+        if known is not None or asked is None or (asked.function is None and asked.data is None):
+            return known
+        return asked.draw(asked.training.seed)
+
+    @cached_property
+    def error(self) -> SurrogateError | None:
+        drawn, network = self.samples, self.network
+        if drawn is None or network is None:
+            return None
+        return surrogate_error(network, drawn.x_test, drawn.y_test)
+
+    @cached_property
+    def regions(self) -> RegionCounts | None:
+        if self.network is None or self.surrogate is None:
+            return None
+        return count_regions(self.network, np.asarray(self.surrogate.box, dtype=float))
+
+    @cached_property
+    def true(self) -> Any:
+        """(outputs,) the function at the optimum; None where there is none."""
+        if self.surrogate is None or not np.isfinite(self.found.x).all():
+            return None
+        values = self.surrogate.truth(self.found.x[None])
+        return None if values is None else values[0]
+
+
+def _answer(run: _Run) -> Table:
+    """One row an input and one an output: the network's value beside the true one."""
+    found, asked = run.found, run.surrogate
+    inputs = asked.inputs if asked else [f"x{i}" for i in range(len(found.x))]
+    outputs = asked.outputs if asked else [f"y{i}" for i in range(len(found.y))]
+    rows: list[dict[str, Any]] = [
+        {"name": name, "kind": "input", "network": float(v), "true": None, "error": None}
+        for name, v in zip(inputs, found.x, strict=True)
+    ]
+    for k, name in enumerate(outputs):
+        value, true = float(found.y[k]), None if run.true is None else float(run.true[k])
+        error = None if true is None else value - true
+        rows.append(
+            {"name": name, "kind": "output", "network": value, "true": true, "error": error}
+        )
+    heads = {"network": "at the optimum", "true": "true function", "error": "difference"}
+    columns = [
+        Column(key="name", left=True),
+        *(Column(key=key, heading=head, form=".6g") for key, head in heads.items()),
+    ]
+    return Table(name="optimum", columns=columns, rows=rows)
+
+
+def _findings(run: _Run, asked: Asked) -> list[Finding]:
+    found, said = run.found, []
+    if not found.success:
+        text = f"the optimum is not proved ({found.message})"
+        remedy = (
+            "give more <time_limit>, a smaller network, or train it with <train.unstable=...> or "
+            "<train.l1=...>"
+        )
+        said.append(asked.finding("not-proved", text, remedy, Severity.WARNING))
+    if found.embedded_error > 1e-6:
+        text = (
+            f"the encoding's outputs differ from the network's by {found.embedded_error:.1e}; the value "
+            "shown is the network's own"
+        )
+        said.append(asked.finding("encoding-differs", text))
+    if run.error is not None and max(run.error.relative) > _BAD_SURROGATE:
+        text = (
+            f"the network's test error is {max(run.error.relative):.0%} of the standard deviation: its "
+            "optimum says little about the function"
+        )
+        said.append(asked.finding("bad-surrogate", text, "train longer, wider or on more samples"))
+    return said + _better_sample(run, asked)
+
+
+def _better_sample(run: _Run, asked: Asked) -> list[Finding]:
+    """A training sample beats the function at the optimum by more than the network's error."""
+    surrogate, drawn = run.surrogate, run.samples
+    if surrogate is None or drawn is None or run.true is None or surrogate.constraints is not None:
+        return []
+    if not isinstance(surrogate.objective, int):
+        return []
+    sense, true = run.found.sense, run.true[surrogate.objective]
+    best = sense * float((sense * drawn.y[:, surrogate.objective]).max())
+    allowed = 0.0 if run.error is None else run.error.rmse[surrogate.objective]
+    if sense * (best - true) <= allowed:
+        return []
+    text = (
+        f"a training sample ({best:.5g}) is better than the function at the network's optimum "
+        f"({true:.5g}); the surrogate is not accurate there"
+    )
+    return [asked.finding("better-sample", text)]
+
+
+def _facts(run: _Run) -> dict[str, str]:
+    found, record, regions = run.found, run.found.summary, run.regions
+    facts = {} if run.network is None else {"network": _network(run.network)}
+    if run.trained is not None:
+        epochs = int(run.trained.history.epoch[-1])
+        facts["training"] = f"{epochs} epochs in {run.trained.seconds:.2f} s"
+    if run.error is not None:
+        shown = ", ".join(f"{100 * e:.3g} %" for e in run.error.relative)
+        facts["test error"] = f"{shown} of the standard deviation"
+    if regions is not None:
+        exact = "" if regions.planar is None else f", {regions.planar} in all"
+        facts["regions"] = (
+            f"{regions.sampled} at {regions.samples} random inputs, {regions.segment:.1f} along a "
+            f"segment{exact}"
+        )
+    big_m = np.array(record.big_m or (0.0,))
+    scaling = run.asked.command.get("scaling")
+    facts["bounds"] = (
+        f"{record.bounds}{'' if found.bounds.complete else ' (budget over)'} in "
+        f"{found.tightening_seconds:.2f} s: {100 * _stable(found):.0f} % of the units decided, big-M "
+        f"{big_m.mean():.3g} on average, at most {big_m.max():.3g}"
+        f"{f', scaled per {scaling}' if scaling else ''}"
+    )
+    facts["encoding"] = (
+        f"{record.encoding}: {record.columns} columns, {record.binaries} binaries, {record.rows} rows"
+    )
+    root = f"root gap {100 * found.root_gap:.3g} %, " if np.isfinite(found.root_gap) else ""
+    facts["search"] = f"{found.solver}, {root}{_nodes(found.nodes)}, {found.seconds:.2f} s"
+    gap = f" (gap {found.gap:.1e})" if np.isfinite(found.gap) else ""
+    side = "above" if found.sense > 0 else "below"
+    facts["proved"] = f"no allowed input gives a value {side} {formatted(found.bound, '.6g')}{gap}"
+    if np.isfinite(found.embedded_error):
+        facts["check"] = f"encoding and forward evaluation differ by {found.embedded_error:.1e}"
+    return facts
+
+
+def _stable(found: OptimumResult) -> float:
+    units = found.summary.units
+    return 1.0 - units["undecided"] / max(1, sum(units.values()))
+
+
+def _zeros(network: ReluNetwork) -> int:
+    return sum(int((W == 0.0).sum()) for W in network.weights)
+
+
+def _network(network: ReluNetwork) -> str:
+    zeros = f", {_zeros(network)} of them zero" if _zeros(network) else ""
+    kind = "clipped ReLU" if network.clipped else "ReLU"
+    weights = sum(W.size for W in network.weights)
+    sizes = "-".join(str(n) for n in network.sizes)
+    return f"{sizes}, {network.units} {kind} units, {weights} weights{zeros}"
+
+
+def _nodes(count: int) -> str:
+    return "unknown nodes" if count < 0 else counted(count, "node")
+
+
+def _details(run: _Run) -> dict[str, Any]:
+    found, network, record = run.found, run.network, run.found.summary
+    big_m = np.array(record.big_m or (0.0,))
+    details: dict[str, Any] = {
+        "bounds": {
+            "kind": record.bounds,
+            "scaling": run.asked.command.get("scaling"),
+            "complete": found.bounds.complete,
+            "programs": found.bounds.programs,
+            "seconds": found.tightening_seconds,
+            "units": record.units,
+            "stable_share": _stable(found),
+            "big_m_mean": float(big_m.mean()),
+            "big_m_largest": float(big_m.max()),
+        },
+        "encoding": {
+            "name": record.encoding,
+            **{n: getattr(record, n) for n in ("columns", "binaries", "rows")},
+        },
+    }
+    if network is not None:
+        details["network"] = {
+            **{n: getattr(network, n) for n in ("sizes", "units", "clipped")},
+            "weights": sum(W.size for W in network.weights),
+            "zero_weights": _zeros(network),
+        }
+    if run.trained is not None:
+        history = run.trained.history
+        details["training"] = {
+            **vars(run.trained.settings),
+            "epochs_run": int(history.epoch[-1]),
+            "validation": float(history.validation[history.best]),
+            "seconds": run.trained.seconds,
+        }
+    if run.error is not None:
+        details["surrogate_error"] = vars(run.error)
+    if run.regions is not None:
+        details["regions"] = vars(run.regions)
+    return details
+
+
+def _figures(run: _Run) -> tuple[Figure, ...]:
+    figures, found, asked = [], run.found, run.surrogate
+    plane = asked is not None and len(asked.inputs) > 1 and bool(np.isfinite(found.x).all())
+    if run.network is not None and asked is not None and plane:
+        draw = drawn("relu_regions", run.network, asked.box, at=found.x, surrogate=asked)
+        caption = "Linear regions of the network, coloured by its value; the star is the optimum"
+        figures.append(Figure(name="regions.png", caption=caption, draw=draw))
+    if run.trained is not None:
+        draw = drawn("training_curve", run.trained)
+        figures.append(Figure(name="training.png", caption="Errors by epoch", draw=draw))
+    return tuple(figures)

@@ -1,0 +1,211 @@
+"""The tables of a fit: errors, parameters with their intervals, residuals, violated equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..identify.uncertainty import Uncertainty
+from ..results.diagnosis import Diagnosis
+from ..results.solution import Solution
+from .parts import Column, Row, Span, Table, Words
+from .words import formatted, interval_text
+
+LEVEL = 0.95
+SHOWN_RESIDUALS = 6
+WHITE = 0.05  # p-values above it speak of white noise
+
+
+def scores_table(scores: Sequence[Row]) -> Table:
+    """Return mean squared errors by experiment; those against the truth where it is known."""
+    heads = {
+        "collocated": "collocated vs data",
+        "simulated": "simulated vs data",
+        "truth": "simulated vs truth",
+        "truth_from_true_initial": "from true start",
+        "gap": "gap",
+    }
+    return Table(
+        name="scores",
+        title="Mean squared errors",
+        columns=[
+            Column(
+                key="experiment",
+                heading="experiment",
+                left=True,
+                show=lambda row: row["experiment"].removesuffix(".csv"),
+            ),
+            Column(key="role", heading="window", left=True),
+            *(Column(key=key, heading=head, form=".2e") for key, head in heads.items()),
+        ],
+        rows=scores,
+    )
+
+
+def parameter_rows(solution: Solution, trust: Uncertainty | None) -> list[dict[str, Any]]:
+    """Return name, value, unit, bounds and 95 % interval of every physical parameter."""
+    known: dict[str, Any] = {}
+    if solution.nlp is not None:
+        known = {n: p for p in solution.nlp.problem.dynamics.parameters for n in p.names}
+    intervals = None if trust is None or not solution.parameters else trust.intervals(LEVEL)
+    rows = []
+    for label, value in solution.parameters.items():
+        parameter = known.get(label) or known.get(label.split("[", 1)[0])
+        lower, upper = -np.inf, np.inf
+        # the bounds of a parameter that varies in time are those of p(t), not of a coefficient
+        if parameter is not None and not parameter.bounded_by_rows:
+            lower, upper = parameter.lower, parameter.upper
+        row = {
+            "name": label,
+            "value": value,
+            "unit": "" if parameter is None else parameter.unit,
+            "lower": lower,
+            "upper": upper,
+            "std": np.nan,
+            "lower_95": np.nan,
+            "upper_95": np.nan,
+            "note": "",
+        }
+        if intervals is not None:
+            found = intervals.loc[label]
+            row |= {"std": found["std"], "lower_95": found["lower"], "upper_95": found["upper"]}
+            row["note"] = found["note"]
+        if parameter is not None and parameter.lower == parameter.upper:
+            row["note"] = "fixed"
+        rows.append(row)
+    return rows
+
+
+def parameters_table(rows: Sequence[Row], no_intervals: str) -> Table:
+    """Return estimates with their intervals, or why there are none."""
+    return Table(
+        name="parameters",
+        title="Estimated parameters",
+        columns=[
+            Column(key="name", heading="parameter", left=True),
+            Column(key="value", heading="estimate", form=".6g"),
+            Column(key="lower_95", heading="95 % interval", show=_interval, left=True),
+            Column(key="unit", heading="unit", left=True),
+            Column(key="lower", heading="bounds", show=_bounds, left=True),
+        ],
+        rows=rows,
+        note=f"No intervals: {no_intervals}." if no_intervals else "",
+    )
+
+
+def _interval(row: Row) -> Span:
+    if row["note"]:
+        return row["note"], "warn" if row["note"] != "fixed" else "quiet"
+    low, high = row["lower_95"], row["upper_95"]
+    if not np.isfinite([low, high]).all():
+        return "–", "quiet"
+    return interval_text(low, high), ""
+
+
+def _bounds(row: Row) -> str:
+    lower, upper = row["lower"], row["upper"]
+    if not np.isfinite([lower, upper]).any():
+        return ""
+    return f"{formatted(lower, 'g')} … {formatted(upper, 'g')}"
+
+
+def pooled_residuals(residuals: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one row an output: samples, rms, and the p-value over all experiments.
+
+    The smallest of n p-values is multiplied by n (Bonferroni); ``experiment`` is where it arose.
+    """
+    rows: list[dict[str, Any]] = []
+    if residuals.empty:
+        return rows
+    for output, group in residuals.groupby(level="output", sort=False):
+        weights, p = group["samples"], group["p_value"]
+        worst = None if p.isna().all() else p.idxmin()
+        pick = worst if worst is not None else group.index[0]
+        pooled = None if worst is None else min(1.0, float(p.min()) * len(group))
+        rows.append(
+            {
+                "output": str(output),
+                "samples": int(weights.sum()),
+                "rms": float(np.sqrt(np.average(group["rms"] ** 2, weights=weights))),
+                "bias": float(np.average(group["bias"], weights=weights)),
+                "lag_one": float(group.loc[pick, "lag_one"]),
+                "p_value": pooled,
+                "white": None if pooled is None else pooled > WHITE,
+                "experiment": str(pick[0]) if len(group) > 1 else "",
+            }
+        )
+    return rows
+
+
+def residuals_table(rows: Sequence[Row]) -> Table:
+    """Return by output what simulation leaves of the data, and whether that is white noise."""
+    return Table(
+        name="residuals",
+        title="Residuals of the simulation, Ljung-Box test",
+        columns=[
+            Column(key="output", heading="output", left=True),
+            Column(key="samples", heading="samples", form="d"),
+            Column(key="rms", heading="rms", form=".2e"),
+            Column(key="bias", heading="bias", form=".2e"),
+            Column(key="lag_one", heading="lag one", form="+.2f"),
+            Column(key="p_value", heading="p-value", show=_p_value),
+            Column(key="white", show=_verdict, left=True),
+        ],
+        rows=rows,
+    )
+
+
+def _p_value(row: Row) -> str:
+    p = row["p_value"]
+    return "< 0.001" if p is not None and p < 0.0005 else formatted(p, ".3f")
+
+
+def _verdict(row: Row) -> Span:
+    if row["white"] is None:
+        return "", ""
+    where = f" in {row['experiment']!r}" if row["experiment"] else ""
+    return ("white", "good") if row["white"] else (f"not white{where}", "warn")
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> list[Words | Table]:
+    """Return where functions are not finite, and which equations are violated most."""
+    found: list[Words | Table] = []
+    broken = diagnosis.not_finite
+    if len(broken):
+        first = broken.iloc[0]
+        text = (
+            f"Not finite at {len(broken)} points{' or more' if len(broken) >= 10 else ''}, first: "
+            f"{first['term']} of {first['experiment']!r} at t = {first['time']:g}"
+        )
+        found.append(Words(((text, "bad"),)))
+    rows = [r for r in diagnosis.violated.to_dict("records") if np.isfinite(r["residual"])]
+    if rows:
+        found.append(
+            Table(
+                name="violated",
+                title="Largest violations (scaled rows)",
+                columns=[
+                    Column(key="equation", heading="equation", left=True),
+                    Column(key="experiment", heading="experiment", left=True),
+                    Column(key="element", heading="element", show=_in_time("element", "d")),
+                    Column(key="stage", heading="stage", form="d"),
+                    Column(key="state", heading="state", left=True),
+                    Column(key="time", heading="time", show=_in_time("time", "")),
+                    Column(key="residual", heading="residual", form=".1e"),
+                ],
+                rows=rows[:SHOWN_RESIDUALS],
+            )
+        )
+    return found
+
+
+def _in_time(key: str, form: str) -> Any:
+    def show(row: Mapping[str, Any]) -> str:
+        if not np.isfinite(row["time"]):
+            return "–"
+        return format(row[key], form or (".4g" if abs(row[key]) < 1e3 else ".6g"))
+
+    return show

@@ -1,0 +1,69 @@
+"""Collocated states by experiment, and what those who judge a fit may ask of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..model.experiment import Experiment
+from ..model.problem import Truth
+from ..numerics.mesh import Mesh
+from .model import TrainedModel
+from .simulate import Simulation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trajectory:
+    """The collocated states of one experiment.
+
+    Attributes
+    ----------
+    experiment : what was measured.
+    mesh, times, states : elements; (nodes,) times; (nodes, states) values.
+    multipliers : (elements, intervals, states) of the collocation rows.
+    parameters : (parameters,) as this experiment sees them.
+    """
+
+    experiment: Experiment
+    mesh: Mesh
+    times: Array
+    states: Array
+    multipliers: Array
+    parameters: Array
+
+    def __repr__(self) -> str:
+        return f"Trajectory({self.experiment.name!r}, {self.mesh}, nodes={len(self.times)})"
+
+
+class Fitted(Protocol):
+    """A `Solution`, as the scores see it; its attributes and methods tell more."""
+
+    @property
+    def model(self) -> TrainedModel:
+        """The trained right-hand side."""
+
+    @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        """One an experiment."""
+
+    @property
+    def test(self) -> tuple[Experiment, ...]:
+        """Experiments that were not fitted."""
+
+    @property
+    def truth(self) -> Truth | None:
+        """The true system, where it is known."""
+
+    def simulate(self, experiment: int | str = 0, initial: ArrayLike | None = None) -> Simulation:
+        """Integrate the trained model over an experiment."""
+
+    def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, outputs) outputs of the collocated states."""
+
+    def gap(self, experiment: int | str = 0) -> float:
+        """Largest relative difference of collocated and simulated states."""

@@ -1,0 +1,212 @@
+"""`cc.report`: every kind of result, every way to look at it, one schema."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib import resources
+
+import jsonschema
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import collocode as cc
+from collocode.cli.main import app
+from collocode.reports import Severity, as_text
+from tests.cli.small_models import DECAY
+from tests.reports.results import KINDS, program, result
+
+SCHEMA = json.loads(
+    resources.files("collocode.reports").joinpath("schema.json").read_text(encoding="utf-8")
+)
+
+
+def report_of(kind):
+    found, problem = result(kind)
+    return cc.report(found, problem)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_is_of_the_schema_and_complete(kind):
+    report = report_of(kind)
+    read = json.loads(report.to_json())
+    jsonschema.validate(read, SCHEMA)
+    assert read["kind"] == {"unsolved": "solution"}.get(kind, kind)
+    assert read["result"]["success"] is report.success
+    assert list(read["tables"]) == list(report.tables)
+    assert read["command"] == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [80, 120])
+def test_text_keeps_within_the_width_and_breaks_no_word(kind, width):
+    text = as_text(report_of(kind), width)
+    assert max(map(len, text.splitlines())) <= width
+    for table in report_of(kind).tables.values():
+        for column, cells in table.shown():
+            if not column.drop:
+                for word in column.heading.split():
+                    assert word in text
+                for cell, _ in cells if not column.left else ():
+                    assert cell in text
+
+
+class Page(HTMLParser):
+    """What a browser would look at."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.sources, self.alternatives, self.cells = [], [], [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        if tag == "img":
+            self.sources.append(given["src"])
+            self.alternatives.append(given["alt"])
+        self.cells += tag == "td"
+        assert tag not in ("script", "link")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_needs_nothing_else(kind):
+    report = report_of(kind)
+    text = report.to_html()
+    page = Page(text)
+    assert page.open == []
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert len(page.sources) == len(report.figures) > 0
+    assert all(page.alternatives)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
+    shown = [table.shown() for table in report.tables.values()]
+    assert page.cells == sum(len(cells) for columns in shown for _, cells in columns)
+    assert "<img" not in report.without_figures().to_html()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_markdown_tables_are_rectangular(kind):
+    blocks = report_of(kind).to_markdown().split("\n\n")
+    for block in blocks:
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) <= 1
+
+
+def test_a_program_read_from_a_file(tmp_path):
+    model = program(tmp_path)
+    report = cc.report(cc.solve_nl(model), model)
+    jsonschema.validate(report.to_dict(), SCHEMA)
+    assert (report.kind, report.title, report.success) == ("program", "square", True)
+    alone = cc.report(cc.solve_nl(model))
+    assert "program" not in alone.facts
+    short = cc.report(cc.solve_nl(model, {"max_iter": 0}), model)
+    assert [f.code for f in short.findings] == ["not-solved"]
+
+
+def test_findings_speak_python_or_the_command_line(tmp_path):
+    (finding,) = report_of("unsolved").findings
+    assert finding.severity is Severity.ERROR
+    assert finding.code == "not-solved"
+    assert finding.remedy == "raise it by options={'max_iter': 2000}"
+    assert str(finding).endswith("options={'max_iter': 2000}.")
+    (tmp_path / "decay.py").write_text(DECAY)
+    command = ["solve", str(tmp_path / "decay.py"), "--option", "max_iter=1"]
+    assert "raise it by --option max_iter=2000." in CliRunner().invoke(app, command).stderr
+
+
+def test_the_words_are_those_of_the_command_line(tmp_path):
+    (tmp_path / "decay.py").write_text(DECAY)
+    command = ["solve", str(tmp_path / "decay.py"), "--elements", "4"]
+    answer = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
+
+    def without_times(text):
+        return re.sub(r" \d+\.\d\d(?= s|,|\)| \()", " *", " ".join(text.split()))
+
+    printed, said = without_times(answer.stdout), without_times(str(report_of("solution")))
+    assert printed == said
+
+
+def test_tables_are_data():
+    report = report_of("solution")
+    frame = report.tables["parameters"].frame.set_index("name")
+    trust = cc.uncertainty(result("solution")[0]).intervals()
+    assert frame.loc["k", "lower_95"] == trust.loc["k", "lower"]
+    iterations = report_of("admm").tables["iterations"]
+    assert len(iterations.rows) == 4
+
+
+def test_a_loaded_fit_says_what_it_does_not_know(tmp_path):
+    solution = result("solution")[0]
+    solution.save(tmp_path / "fit.npz")
+    report = cc.report(cc.load(tmp_path / "fit.npz"))
+    jsonschema.validate(report.to_dict(), SCHEMA)
+    assert "NLP" not in report.facts
+    assert "No intervals: a fit from a file" in str(report)
+    unsolved = result("unsolved")[0]
+    unsolved.save(tmp_path / "short.npz")
+    (finding,) = cc.report(cc.load(tmp_path / "short.npz")).findings
+    assert (finding.code, finding.remedy) == ("not-solved", "")
+
+
+def test_a_training_without_its_problem_tells_what_its_history_knows():
+    training, problem = result("training")
+    rows = {row["part"]: row["error"] for row in cc.report(training).tables["parts"].rows}
+    known = {row["part"]: row["error"] for row in cc.report(training, problem).tables["parts"].rows}
+    assert rows == pytest.approx({part: known[part] for part in ("training", "validation")})
+
+
+def test_an_optimum_without_its_surrogate():
+    found, asked = result("relu")
+    alone = cc.report(found)
+    assert alone.title == "ReLU network"
+    assert "network" not in alone.details
+    assert cc.report(found, asked).tables["optimum"].rows[2]["true"] is not None
+
+
+def test_write_makes_a_folder_that_belongs_to_it(tmp_path):
+    report = report_of("solution")
+    written = report.write(tmp_path / "new")
+    names = sorted(path.name for path in written)
+    assert names == sorted(p.name for p in (tmp_path / "new").iterdir())
+    assert json.loads((tmp_path / "new" / "report.json").read_text())["files"] == names
+    assert {"report.html", "report.md", "solution.npz", "trajectories.png"} <= set(names)
+    text = (tmp_path / "new" / "report.md").read_text()
+    assert "](trajectories.png)" in text
+    fewer = report.write(tmp_path / "new", plots=False)
+    assert not any(path.suffix == ".png" for path in fewer)
+    assert not (tmp_path / "new" / "trajectories.png").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "report.md").write_text("mine")
+    with pytest.raises(cc.InputError, match="was not written by collocode"):
+        report.write(tmp_path / "other")
+
+
+def test_what_cannot_be_reported_is_one_sentence():
+    with pytest.raises(cc.InputError, match=r"report takes a result of collocode .*type 'ndarray'"):
+        cc.report(np.zeros(3))
+
+
+def test_a_notebook_shows_the_page():
+    assert report_of("solution").without_figures()._repr_html_().startswith("<iframe srcdoc=")
+
+
+def test_figures_are_drawn_only_when_they_are_looked_at():
+    program = (
+        "import sys, numpy as np, collocode as cc\n"
+        "t = np.linspace(0.0, 1.0, 9)\n"
+        "decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter('k', 1)])\n"
+        "data = cc.Experiment(t, np.exp(-t), outputs=('c',))\n"
+        "report = cc.report(cc.fit(cc.Problem(decay, data), mesh=2))\n"
+        "text = str(report) + report.to_json() + report.to_markdown()\n"
+        "print(report.success, 'matplotlib' in sys.modules)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["True", "False"]
