@@ -20,15 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import collocode as cc
 
 from ..errors import CollocodeError, FileError, InputError
-from ..model.problem import Problem
 from .settings import Setting, settings_of
-
-if TYPE_CHECKING:
-    from ..layered import LayeredProblem
-    from ..relu import Surrogate
 
 DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
 LAYERED_DEFAULTS = ("trainer", "iterations", "tolerance", "patience", "seed")
@@ -53,7 +50,7 @@ class ModelFile:
     settings: tuple[Setting, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def problem(self, values: Mapping[str, Any]) -> Problem | LayeredProblem:
+    def problem(self, values: Mapping[str, Any]) -> cc.Problem | cc.layered.LayeredProblem:
         """Call ``problem(**values)``.
 
         Raises
@@ -64,7 +61,7 @@ class ModelFile:
         """
         made = self._call("problem", values)
         layered = is_layered(made)
-        if not layered and not isinstance(made, Problem):
+        if not layered and not isinstance(made, cc.Problem):
             raise InputError(
                 f"{self.path}: problem() returned {_described(type(made).__name__)}, not a "
                 "collocode.Problem; end it with `return cc.Problem(...)`."
@@ -72,7 +69,7 @@ class ModelFile:
         _check_defaults(self.path, self.defaults, LAYERED_DEFAULTS if layered else DEFAULTS)
         return made
 
-    def identification(self, values: Mapping[str, Any]) -> Problem:
+    def identification(self, values: Mapping[str, Any]) -> cc.Problem:
         """Call ``problem(**values)`` for a command that fits dynamics.
 
         Raises
@@ -81,13 +78,13 @@ class ModelFile:
             As `problem`, or it returns a layered network.
         """
         made = self.problem(values)
-        if isinstance(made, Problem):
+        if isinstance(made, cc.Problem):
             return made
         raise InputError(
             f"{self.path} is a layered network; use collocode train, refine or grow for it."
         )
 
-    def layered(self, values: Mapping[str, Any]) -> LayeredProblem:
+    def layered(self, values: Mapping[str, Any]) -> cc.layered.LayeredProblem:
         """Call ``problem(**values)`` for a command that trains layers.
 
         Raises
@@ -96,14 +93,14 @@ class ModelFile:
             As `problem`, or it returns a `collocode.Problem`.
         """
         made = self.problem(values)
-        if not isinstance(made, Problem):
+        if not isinstance(made, cc.Problem):
             return made
         raise InputError(
             f"{self.path} is no layered network but dynamics to be identified; use collocode solve, "
             "sweep, multistart, refine or admm for it."
         )
 
-    def surrogate(self, values: Mapping[str, Any]) -> Surrogate:
+    def surrogate(self, values: Mapping[str, Any]) -> cc.relu.Surrogate:
         """Call ``surrogate(**values)``.
 
         Raises
@@ -111,10 +108,8 @@ class ModelFile:
         InputError
             As `problem`.
         """
-        from ..relu import Surrogate
-
         made = self._call("surrogate", values)
-        if not isinstance(made, Surrogate):
+        if not isinstance(made, cc.relu.Surrogate):
             raise InputError(
                 f"{self.path}: surrogate() returned {_described(type(made).__name__)}, not a "
                 "collocode.relu.Surrogate; end it with `return relu.Surrogate(...)`."
