@@ -47,7 +47,7 @@ def test_text_keeps_within_the_width_and_breaks_no_word(kind, width):
     for table in report_of(kind).tables.values():
         for column, cells in table.shown():
             if not column.drop:
-                for word in column.heading.split():
+                for word in column.words.split():
                     assert word in text
                 for cell, _ in cells if not column.left else ():
                     assert cell in text

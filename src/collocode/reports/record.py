@@ -1,14 +1,18 @@
-"""The `Report`: what came out of a run, in every form that it has."""
+"""A `Report`: the content of a result's story, and its faces."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .folder import Folder, Writer
 from .pages import as_html, as_markdown, framed
-from .parts import Content
+from .parts import Content, Finding, Severity
 from .text import as_text
+from .words import spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,10 @@ class Report(Content):
     def __str__(self) -> str:
         """Return the report as text of at most 80 columns."""
         return as_text(self)
+
+    def to_json(self, files: Sequence[str] = ()) -> str:
+        """Return the report as JSON, of the schema that docs/report.md describes."""
+        return json.dumps(self.to_dict(files), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def to_markdown(self, images: bool = False) -> str:
         """Return the report as Markdown; ``images`` refers to the PNG files of `write`."""
@@ -80,3 +88,36 @@ def report_names(stem: str = "report") -> list[str]:
 
 def _bytes(data: bytes) -> Writer:
     return lambda path: path.write_bytes(data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for, as far as the result does not tell.
+
+    Attributes
+    ----------
+    model : the model file, its settings and the source of the problem.
+    command : name of the command, and its options.
+    start : the start strategy, so that a remedy can name another one.
+    shell : whether remedies speak the words of the command line; else those of Python.
+    problem : what a result does not keep: a `LayeredProblem`, a `Surrogate`, an `NlModel`.
+    more : what else the kind of result can use.
+    """
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    command: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
+    shell: bool = False
+    problem: Any = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def finding(
+        self, code: str, text: str, remedy: str = "", severity: Severity = Severity.WARNING
+    ) -> Finding:
+        """Return a finding whose remedy speaks the reader's words, see `spoken`."""
+        said, what = (spoken(part, self.shell) for part in (remedy, text))
+        return Finding(code=code, severity=severity, text=what, remedy=said)
+
+    def report(self, source: str, **parts: Any) -> Report:
+        """Return a report of what was asked; ``source`` is that of the problem."""
+        return Report(model={"source": source, **self.model}, command=self.command, **parts)
