@@ -6,17 +6,16 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
-from .parts import Asked
-from .record import Report
+from .record import Asked, Report
 
 # what describes a class, by the class's name: the modules of those that are not used stay unloaded
 _HOMES = {
     "Solution": "solution.report_solution",
     "Sweep": "searches.report_sweep",
     "Multistart": "searches.report_multistart",
-    "MeshRefinement": "searches.report_refinement",
-    "ADMMResult": "searches.report_admm",
-    "Training": "layers.report_training",
+    "MeshRefinement": "refinement.report_refinement",
+    "ADMMResult": "admm.report_admm",
+    "Training": "training.report_training",
     "LayerRefinement": "layers.report_layers",
     "Growth": "layers.report_growth",
     "OptimumResult": "relu.report_optimum",
