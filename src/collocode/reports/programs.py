@@ -12,7 +12,7 @@ import pandas as pd
 from ..results.program_solution import ProgramSolution
 from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
-from .parts import Column, Facts, Finding, Severity, Table, Words, figure, headline
+from .parts import Column, Facts, Finding, Table, Words, figure, headline
 from .record import Asked, Report
 from .words import counted
 
@@ -100,11 +100,14 @@ def report_program_solution(solution: ProgramSolution, asked: Asked) -> Report:
 
 def not_solved(result: SolverResult, remedy: str, asked: Asked) -> Finding:
     """Return the finding of a result that is no solution."""
-    text = (
-        f"not solved: {result.termination.value}, the point is {result.status.value} (largest "
-        f"violation {result.violation:.1e}; {result.message})"
+    return asked.finding(
+        "not-solved",
+        termination=result.termination.value,
+        point=result.status.value,
+        violation=result.violation,
+        message=result.message,
+        remedy=remedy,
     )
-    return asked.finding("not-solved", text, remedy, Severity.ERROR)
 
 
 def numbers(result: SolverResult) -> dict[str, Any]:
@@ -172,8 +175,7 @@ def report_simulation(run: Simulation, asked: Asked) -> Report:
     ]
     findings = []
     if not run.complete:
-        remedy = "shorten <times|until> or train the model on more of that region"
-        findings.append(asked.finding("broke-down", run.message.rstrip("."), remedy))
+        findings.append(asked.finding("broke-down", message=run.message.rstrip(".")))
     figures = []
     if solution is not None:
         figures.append(figure("simulation", "Simulated trajectory", "simulation", solution, run))
