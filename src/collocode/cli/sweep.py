@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -22,9 +22,6 @@ from .progress import Bar, counted_progress
 from .run import Run, Task
 from .settings import Setting, split_pairs
 from .terminal import INTERRUPTED, UNSOLVED, messages, say_error, show_table
-
-if TYPE_CHECKING:
-    pass
 
 CHECKPOINT = "sweep.json"
 Held = float | list[str]
