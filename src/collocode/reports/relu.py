@@ -13,7 +13,7 @@ from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, Trai
 from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
 from ..results.status import Termination
 from .folder import Writer
-from .parts import Column, Facts, Figure, Finding, Heading, Severity, Table, figure, headline
+from .parts import Column, Facts, Figure, Finding, Heading, Table, figure, headline
 from .record import Asked, Report
 from .words import counted, formatted
 
@@ -149,24 +149,11 @@ def _answer(run: _Run) -> Table:
 def _findings(run: _Run, asked: Asked) -> list[Finding]:
     found, said = run.found, []
     if not found.success:
-        text = f"the optimum is not proved ({found.message})"
-        remedy = (
-            "give more <time_limit>, a smaller network, or train it with <train.unstable=...> or "
-            "<train.l1=...>"
-        )
-        said.append(asked.finding("not-proved", text, remedy, Severity.WARNING))
+        said.append(asked.finding("not-proved", message=found.message))
     if found.embedded_error > 1e-6:
-        text = (
-            f"the encoding's outputs differ from the network's by {found.embedded_error:.1e}; the value "
-            "shown is the network's own"
-        )
-        said.append(asked.finding("encoding-differs", text))
+        said.append(asked.finding("encoding-differs", error=found.embedded_error))
     if run.error is not None and max(run.error.relative) > _BAD_SURROGATE:
-        text = (
-            f"the network's test error is {max(run.error.relative):.0%} of the standard deviation: its "
-            "optimum says little about the function"
-        )
-        said.append(asked.finding("bad-surrogate", text, "train longer, wider or on more samples"))
+        said.append(asked.finding("bad-surrogate", error=max(run.error.relative)))
     return said + _better_sample(run, asked)
 
 
@@ -182,11 +169,7 @@ def _better_sample(run: _Run, asked: Asked) -> list[Finding]:
     allowed = 0.0 if run.error is None else run.error.rmse[surrogate.objective]
     if sense * (best - true) <= allowed:
         return []
-    text = (
-        f"a training sample ({best:.5g}) is better than the function at the network's optimum "
-        f"({true:.5g}); the surrogate is not accurate there"
-    )
-    return [asked.finding("better-sample", text)]
+    return [asked.finding("better-sample", sample=best, value=true)]
 
 
 def _facts(run: _Run) -> dict[str, str]:
