@@ -40,6 +40,10 @@ class TrainedNetwork:
     network: MLP
     weights: Array
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.weights).all():
+            raise InputError("a trained network needs finite weights; one of these is nan or inf.")
+
     def __call__(self, z: ArrayLike) -> Array:
         """Evaluate at one input (inputs,) or at one a row (samples, inputs)."""
         points = np.asarray(z, dtype=float)
