@@ -52,8 +52,9 @@ class SamePlaceRandomRows(Topological):
 
     name = "best place, random"
 
-    def extend(self, objective, training, scores, row, rng) -> Insertion:
-        best = super().extend(objective, training, scores, row, rng)
+    def extend(self, scores, row, rng) -> Insertion:
+        objective, training = scores.objective, scores.training
+        best = super().extend(scores, row, rng)
         if not best.accepted:
             return best
         rows = best.epsilon * random_rows(rng, objective.network.width)

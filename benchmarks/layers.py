@@ -26,8 +26,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import collocode as cc
+from collocode.adapt.stopping import stalled
 from collocode.layered import LayeredProblem, Training, bisect, train
-from collocode.layered.refinement.result import best_of, stalled
+from collocode.layered.refinement.result import best_of
 from collocode.solvers.threads import one_blas_thread
 from models import donut2d, spiral2d, squares2d
 
@@ -103,7 +104,11 @@ def blind(p: LayeredProblem, seed: int, trainer: str, pick: Callable) -> Outcome
             score = here.score(done.best, p.validation)
             trainings.append(done)
             cycles.append(Cycle({"validation": score}, 1.0 - score))
-            if stalled(cycles, 3, 0.02) or network.layers >= 20 or len(cycles) >= 20:
+            if (
+                stalled([c.wrong for c in cycles], 3, 0.02)
+                or network.layers >= 20
+                or len(cycles) >= 20
+            ):
                 break
             network, theta = bisect(network, done.theta, [pick(rng, network.mesh.steps)])
     work = sum(work_of(done) for done in trainings)

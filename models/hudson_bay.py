@@ -50,12 +50,12 @@ def problem(
         }
     )
     physics = [
-        cc.Parameter("gamma", 0.5, 0.0, 5.0, YEAR),
-        cc.Parameter("delta", 0.02, 0.0, 1.0, THOUSAND),
+        cc.Parameter("gamma", 0.5, 0.0, 5.0, unit=YEAR),
+        cc.Parameter("delta", 0.02, 0.0, 1.0, unit=THOUSAND),
     ]
     prey = [
-        cc.Parameter("alpha", 0.5, 0.0, 5.0, YEAR),
-        cc.Parameter("beta", 0.02, 0.0, 1.0, THOUSAND),
+        cc.Parameter("alpha", 0.5, 0.0, 5.0, unit=YEAR),
+        cc.Parameter("beta", 0.02, 0.0, 1.0, unit=THOUSAND),
     ]
 
     def rhs(t, x, u, p, nn):

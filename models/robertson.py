@@ -59,9 +59,9 @@ def problem(
         cc.Dynamics(
             reactions,
             parameters=[
-                cc.Parameter("log_k1", np.log10(k1), -5.0, 3.0, "lg 1/s"),
-                cc.Parameter("log_k2", np.log10(k2), 3.0, 11.0, "lg l/(mol s)"),
-                cc.Parameter("log_k3", np.log10(k3), 0.0, 8.0, "lg l/(mol s)"),
+                cc.Parameter("log_k1", np.log10(k1), -5.0, 3.0, unit="lg 1/s"),
+                cc.Parameter("log_k2", np.log10(k2), 3.0, 11.0, unit="lg l/(mol s)"),
+                cc.Parameter("log_k3", np.log10(k3), 0.0, 8.0, unit="lg l/(mol s)"),
             ],
         ),
         cc.read_csv(data, time="t", initial=pure),

@@ -77,6 +77,7 @@ from .model.dynamics import NeuralODE as NeuralODE
 from .model.dynamics import Parameter as Parameter
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial
+from .model.experiment import Truth as Truth
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import weighted as weighted
@@ -89,7 +90,6 @@ from .model.losses import PseudoHuber as PseudoHuber
 from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
 from .model.problem import Problem as Problem
-from .model.problem import Truth as Truth
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.varying import TimeVarying as TimeVarying

@@ -130,10 +130,9 @@ def read_npz(
     """
     found = {}
     with refusing(path, what) as source, zipfile.ZipFile(source) as archive:
-        members = archive.infolist()
-        if sum(info.file_size for info in members) > largest:
+        if sum(info.file_size for info in archive.infolist()) > largest:
             raise FileError(_TOO_LARGE.format(source, largest, what))
-        for info in members:
+        for info in archive.infolist():
             array = _array(archive, info)
             if array is not None:
                 found[info.filename.removesuffix(".npy")] = array
@@ -169,8 +168,7 @@ class Schema:
     version : to be raised whenever a reader of the last version would fail or be wrong.
     noun : for messages, with its article.
     largest : bytes that an archive may unpack to.
-    compress : whether arrays are deflated.
-    suffix : of the file; ``.json`` for trees without arrays.
+    compress, suffix : whether arrays are deflated; ``.json`` is for trees without arrays.
     """
 
     name: str
@@ -183,9 +181,8 @@ class Schema:
 
     def place(self, path: str | Path) -> Path:
         """Return the path with the suffix added where it has another."""
-        target = Path(path)
-        right = target.suffix == self.suffix
-        return target if right else target.with_name(target.name + self.suffix)
+        path = Path(path)
+        return path if path.suffix == self.suffix else path.with_name(path.name + self.suffix)
 
     def write(self, path: str | Path, tree: Mapping[str, Any]) -> Path:
         """Write an archive in one step, see `replacing`; return its path, which has the suffix."""
@@ -193,11 +190,11 @@ class Schema:
         arrays: dict[str, NDArray[Any]] = {}
         content = _taken_apart(tree, "", arrays)
         header = {"schema": f"collocode {self.name}", "version": self.version, "content": content}
-        text = json.dumps(header, indent=1 if self.suffix == ".json" else None, allow_nan=False)
         if self.suffix == ".json":
             assert not arrays, "arrays have no place in a .json file"
-            write_text(target, text + "\n")
+            write_text(target, json.dumps(header, indent=1, allow_nan=False) + "\n")
             return target
+        text = json.dumps(header, allow_nan=False)
         arrays["header"] = np.frombuffer(text.encode(), dtype=np.uint8)
         packed = BytesIO()  # in memory, as a zip file that meets a full disk cannot be closed
         with zipfile.ZipFile(packed, "w", _METHODS[self.compress]) as archive:
@@ -229,8 +226,7 @@ class Schema:
             return build(_put_together(header["content"], arrays))
 
     def _check(self, source: Path, schema: str, version: int) -> None:
-        name = schema.removeprefix("collocode ")
-        if name != self.name:
+        if (name := schema.removeprefix("collocode ")) != self.name:
             raise FileError(
                 f"{source} holds {name!r}, which is not {self.noun} ({self.name!r}); name another "
                 "file."
@@ -301,6 +297,4 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

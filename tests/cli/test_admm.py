@@ -21,7 +21,7 @@ from collocode.cli.admm_live import line_of, watching
 from collocode.cli.main import app
 from collocode.coordination.state import Iteration
 from collocode.coordination.subproblem import BatchResult
-from collocode.reports.searches import admm_table
+from collocode.reports.admm import admm_table
 from collocode.reports.text import table_lines
 from tests.cli.small_models import DECAY, NETWORK
 from tests.waiting import HANGS, until

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
-from collocode.reports.solution import remedy_of
+from collocode.reports.evidence import remedy_of
 from collocode.reports.words import spoken
 from collocode.results.diagnosis import Advice, Diagnosis
 from tests.cli.small_models import DECAY, NETWORK
@@ -93,7 +93,7 @@ def test_residuals_by_output_and_where_they_are_not_white(decay, tmp_path):
 
 
 def test_a_covariance_that_is_too_large_is_left_out(decay, monkeypatch):
-    monkeypatch.setattr("collocode.reports.solution.MOST_NUMBERS", 1.0)
+    monkeypatch.setattr("collocode.reports.evidence.MOST_NUMBERS", 1.0)
     answer = solve(decay)
     assert answer.exit_code == 0
     assert "No intervals: the covariance would need" in answer.stdout
@@ -103,7 +103,7 @@ def test_a_covariance_that_fails_does_not_cost_the_fit(decay, monkeypatch):
     def fail(solution):
         raise np.linalg.LinAlgError("singular")
 
-    monkeypatch.setattr("collocode.reports.solution.uncertainty", fail)
+    monkeypatch.setattr("collocode.reports.evidence.uncertainty", fail)
     answer = solve(decay)
     assert answer.exit_code == 0
     assert "No intervals: the covariance could not be computed (singular)" in answer.stdout

@@ -124,7 +124,7 @@ BAD = {
     "unknown trainer": (["--trainer", "lbgs"], "did you mean 'lbfgs'"),
     "unknown selection": (["--select", "row"], "unknown selection 'row'"),
     "relu": (["--set", "activation=relu"], "kink"),
-    "depth": (["--set", "layers=3", "--max-layers", "2"], "3 layers already"),
+    "depth": (["--set", "layers=3", "--max-layers", "2"], "3 layers, more than the budget of 2"),
     "frozen": (["--freeze", "layers"], "no part 'layers'"),
     "nothing to resume": (["--resume"], "--resume needs the --out"),
     "step": (["--step", "-1"], "step of the new layer"),

@@ -174,9 +174,10 @@ MODELS = Path(__file__).parents[2] / "models"
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("spiral2d", 0.95), ("donut2d", 0.89), ("donut1d", 0.92), ("squares2d", 0.82)],
+    [("spiral2d", 0.87), ("donut2d", 0.85), ("donut1d", 0.9), ("squares2d", 0.79)],
 )
 def test_models(name, least):
+    """Half as many wrong again as with the worst of six seeds of data and weights."""
     how = ("--set", "samples=300", "--max-elements", "5", "--no-plots")
     answer = run(MODELS / f"{name}.py", *how)
     assert answer.exit_code == 0, answer.output

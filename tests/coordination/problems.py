@@ -74,7 +74,12 @@ def offsets(runs=3, n=25, **options):
         parameters=[cc.Parameter("k", 1.0), cc.Parameter("c", 0.1, per_experiment=True)],
     )
     return cc.Problem(
-        dynamics, data, ("x",), lambda x, u, p: [x.x + p.c], loss=cc.LeastSquares(1.0), **options
+        dynamics,
+        data,
+        states=("x",),
+        observe=lambda x, u, p: [x.x + p.c],
+        loss=cc.LeastSquares(1.0),
+        **options,
     )
 
 

@@ -218,8 +218,8 @@ def test_an_output_that_no_window_can_do_without():
     problem = cc.Problem(
         cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]),
         cc.Experiment(t, values, ("a", "b"), name="run"),
-        ("x",),
-        lambda x, u, p: [x.x, 2.0 * x.x],
+        states=("x",),
+        observe=lambda x, u, p: [x.x, 2.0 * x.x],
     )
     with pytest.raises(cc.InputError, match="no finite value of output 'b'; group it with others"):
         parts_of(cc.discretize(problem, mesh=6), 2)

@@ -6,7 +6,7 @@ Conventions of our pages:
 * a ```` ```text ```` block right after a Python block is what that block prints;
 * in a ```` ```console ```` block the lines that begin with ``$ collocode`` run, and what follows them
   is their output; without any such lines the output is not compared;
-* ``...`` stands for any text; numbers are compared with a tolerance, 5 % unless
+* ``...`` stands for any text, and so does a count of bytes; numbers are compared with a tolerance, 5 % unless
   ``<!-- tolerance: 30% -->`` stands before the block, and never finer than the last digit shown;
 * ``<!-- not run: reason -->`` before a block says why it does not run.
 """
@@ -26,6 +26,7 @@ _FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _COMMENT = re.compile(r"<!--\s*(not run|tolerance):\s*(.*?)\s*-->", re.DOTALL)
+_BYTES = re.compile(r"\d[\d,]*(?= bytes\b)")
 _NUMBER = re.compile(r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -76,7 +77,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 def difference(shown: str, real: str, tolerance: float = USUAL_TOLERANCE) -> str:
     """Say where the real output leaves the shown one, or nothing."""
-    expected, got = _tokens(shown), _tokens(real)
+    expected, got = (_tokens(_BYTES.sub("N", text)) for text in (shown, real))
     # after reading i expected tokens, the positions in `got` that can have been reached
     reached = {0}
     for i, token in enumerate(expected):

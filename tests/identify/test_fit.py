@@ -97,7 +97,7 @@ def test_weights_and_sigmas_weigh():
     joined = cc.Problem(
         cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x]),
         two,
-        ("x",),
+        states=("x",),
         observe=lambda x, u, p: [x.x, x.x],
         loss=cc.LeastSquares({"a": 1.0, "b": 2.0}),
     )

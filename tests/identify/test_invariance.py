@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import collocode as cc
@@ -42,6 +42,7 @@ def trusted(experiments, size=1.0):
     return solution, cc.uncertainty(solution).intervals()
 
 
+@settings(max_examples=8)  # two fits an example
 @given(seed=st.integers(0, 99), order=st.permutations(range(3)))
 def test_the_order_of_experiments(seed, order):
     experiments = runs(seed)
@@ -52,6 +53,7 @@ def test_the_order_of_experiments(seed, order):
     assert other.result.objective == pytest.approx(one.result.objective, rel=1e-8)
 
 
+@settings(max_examples=8)  # two fits an example
 @given(
     seed=st.integers(0, 99),
     times=st.lists(st.floats(0.01, 2.99), min_size=1, max_size=4, unique=True),
@@ -71,6 +73,7 @@ def test_rows_without_any_value(seed, times):
     assert other.nlp.problem.n_measurements == one.nlp.problem.n_measurements
 
 
+@settings(max_examples=8)  # two fits an example
 @given(seed=st.integers(0, 99), power=st.integers(-6, 6))
 def test_the_unit_of_a_state(seed, power):
     """Everything in another unit: k stays, the gains (which carry units) follow."""

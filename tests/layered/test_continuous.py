@@ -104,7 +104,7 @@ def test_it_is_the_adjoint_of_diffrax(residual):
         )
         return (solution.ys[0] * p).sum()
 
-    with float64(jax):
+    with float64():
         theirs = np.asarray(jax.jit(jax.grad(end))(coefficients))
     _, ours, _ = flow.backward(coefficients, done.states, p, (1e-9, 1e-11))
     np.testing.assert_allclose(ours, theirs, atol=1e-9)

@@ -321,7 +321,7 @@ def test_networks_that_cannot_grow_are_refused_before_any_training():
             grow(problem(activation, kind=kind), on_step=never)
     with pytest.raises(InputError, match="'MLP'"):
         grow(cc.MLP((2, 4, 2)))
-    with pytest.raises(InputError, match="3 layers already"):
+    with pytest.raises(InputError, match="3 layers, more than the budget of 2"):
         grow(problem(layers=3), max_layers=2)
     smooth = replace(problem(layers=3).network, basis=cc.Legendre(1, (0, 3)))
     for indicator in ("topological", "dwr"):

@@ -10,9 +10,9 @@ from collocode import InputError
 pytest.importorskip("equinox")
 
 from collocode.layered import Samples, dataset
+from collocode.layered.continuous_jax import float64
 from collocode.layered.equinox_blocks import (
     KINDS,
-    float64,
     new_block,
     stream_network,
 )

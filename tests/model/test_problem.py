@@ -90,7 +90,7 @@ def test_bad_pieces_are_refused(make, message):
         ),
         (lambda: cc.Experiment([[0.0, 1.0]], [1.0, 2.0]), "times must be a row of numbers"),
         (lambda: cc.Experiment([0.0, 1.0], [1.0, 2.0, 3.0]), r"2 times do not fit values of shape"),
-        (lambda: cc.Experiment([0.0, 1.0], np.ones((2, 1, 1))), "give one row a time"),
+        (lambda: cc.Experiment([0.0, 1.0], np.ones((2, 1, 1))), "give one row per time"),
         (lambda: cc.Experiment(["x", 1.0], [1.0, 2.0]), "times cannot be read as numbers"),
         (
             lambda: cc.Experiment([0.0, 1.0], [[1.0], [2.0, 3.0]]),

@@ -25,7 +25,9 @@ def decay():
         lambda t, x, u, p, nn: [-p.k * x.c],
         parameters=[cc.Parameter("k", 1.0)],
     )
-    problem = cc.Problem(dynamics, runs, ("c",), lambda x, u, p: [x.c, x.c], name="decay")
+    problem = cc.Problem(
+        dynamics, runs, states=("c",), observe=lambda x, u, p: [x.c, x.c], name="decay"
+    )
     return cc.fit(problem, mesh=4)
 
 

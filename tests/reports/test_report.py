@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib import resources
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import collocode as cc
 from collocode.cli.main import app
 from collocode.reports import Severity, as_text
+from collocode.reports.record import catalogue
 from tests.cli.small_models import DECAY
 from tests.reports.results import KINDS, program, result
 
@@ -47,7 +49,7 @@ def test_text_keeps_within_the_width_and_breaks_no_word(kind, width):
     for table in report_of(kind).tables.values():
         for column, cells in table.shown():
             if not column.drop:
-                for word in column.heading.split():
+                for word in column.words.split():
                     assert word in text
                 for cell, _ in cells if not column.left else ():
                     assert cell in text
@@ -118,6 +120,14 @@ def test_findings_speak_python_or_the_command_line(tmp_path):
     (tmp_path / "decay.py").write_text(DECAY)
     command = ["solve", str(tmp_path / "decay.py"), "--option", "max_iter=1"]
     assert "raise it by --option max_iter=2000." in CliRunner().invoke(app, command).stderr
+
+
+def test_the_page_of_the_documentation_lists_every_code():
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    table = page[page.index("| code | of | says |") : page.index("## JSON")]
+    assert set(
+        re.findall(r"`([a-z]+(?:-[a-z]+)+|stagnation|rescued|stopped|trouble)`", table)
+    ) == set(catalogue())
 
 
 def test_the_words_are_those_of_the_command_line(tmp_path):

@@ -176,7 +176,7 @@ def test_observed_outputs_are_not_states():
     dynamics = cc.Dynamics(
         lambda t, x, u, p, nn: [x.v, -p.k * x.q], parameters=[cc.Parameter("k", 0.8, 0.1, 5.0)]
     )
-    problem = cc.Problem(dynamics, data, ("q", "v"), observe=lambda x, u, p: [x.q**2])
+    problem = cc.Problem(dynamics, data, states=("q", "v"), observe=lambda x, u, p: [x.q**2])
     solution = cc.fit(problem)
     assert solution.parameters["k"] == pytest.approx(1.0, abs=1e-4)
     assert solution.model.outputs == ("energy",)

@@ -19,7 +19,7 @@ def observed():
     data = van_der_pol_data(n=40)
     only = cc.Experiment(data.times, data.values[:, 0] ** 2, ("square",))
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [x.b, nn.f(x)], networks={"f": cc.MLP((2, 3, 1))})
-    return cc.Problem(dynamics, only, ("a", "b"), observe=lambda x, u, p: [x.a**2])
+    return cc.Problem(dynamics, only, states=("a", "b"), observe=lambda x, u, p: [x.a**2])
 
 
 PROBLEMS = {

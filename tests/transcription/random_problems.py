@@ -124,7 +124,17 @@ def _experiment(draw, rng, name, outputs, states, inputs):
         "fixed": {states[0]: cc.fixed(0.3)},
         "weighted": {states[0]: cc.weighted(0.3, std=0.2)},
     }[known]
-    return cc.Experiment(times, values, outputs, weights, signals, initial, name, START, END)
+    return cc.Experiment(
+        times,
+        values,
+        outputs,
+        weights=weights,
+        inputs=signals,
+        initial=initial,
+        name=name,
+        start=START,
+        end=END,
+    )
 
 
 def _observe(x, u, p):

@@ -20,7 +20,9 @@ def decay(*constraints, regularisation=1e-4):
 
 
 def test_a_steady_state_is_one():
-    steady = cc.PointConstraint("steady", lambda z, p, nn: nn(z[0]), [0.0, 1.5], 0.0, 0.0)
+    steady = cc.PointConstraint(
+        "steady", lambda z, p, nn: nn(z[0]), [0.0, 1.5], lower=0.0, upper=0.0
+    )
     solution = cc.fit(decay(steady))
     assert solution.success
     np.testing.assert_allclose(solution.network()([[0.0], [1.5]]), 0.0, atol=1e-7)
@@ -73,14 +75,14 @@ def test_pyomo_carries_point_constraints():
 @pytest.mark.parametrize(
     ("arguments", "phrase"),
     [
-        (([np.nan],), "finite points"),
-        (([],), "finite points"),
-        (([0.0], 1.0, -1.0), "cross"),
+        ({"points": [np.nan]}, "finite points"),
+        ({"points": []}, "finite points"),
+        ({"points": [0.0], "lower": 1.0, "upper": -1.0}, "cross"),
     ],
 )
 def test_bad_point_constraints(arguments, phrase):
     with pytest.raises(cc.InputError, match=phrase):
-        cc.PointConstraint("bad", lambda z, p, nn: z[0], *arguments)
+        cc.PointConstraint("bad", lambda z, p, nn: z[0], **arguments)
 
 
 def test_a_point_constraint_that_fails_is_named():

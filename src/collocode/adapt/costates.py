@@ -81,7 +81,7 @@ def costates(solution: Solution) -> tuple[Costates, ...]:
 
 def _misfit_by_nodes(e: Elements) -> Array:
     """(E, m+1, states) gradient of the misfit inside each element; not of samples at its end."""
-    s = e.samples
+    s = e.measurements
     basis = e.nlp.scheme.interpolation(s.tau)
     x = np.einsum("ij,ijx->ix", basis, e.states[s.element])
     _, by_x, _ = e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)

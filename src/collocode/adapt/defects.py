@@ -47,7 +47,7 @@ class Defects:
         self._stages = list(scheme.stages)
         self._tau = scheme.nodes[self._stages]
         self._inputs = e.inputs(self._tau)
-        s = e.samples
+        s = e.measurements
         self._fine, self._coarse = better.at(s.tau), scheme.interpolation(s.tau)
 
     def linear(self) -> Defect:
@@ -66,7 +66,7 @@ class Defects:
             *(nodes[:, self._stages], still, np.zeros_like(e.theta)),
         )
         rows = self._rows(at_nodes + nodes, f + slope)
-        if not len(e.samples.tau):
+        if not len(e.measurements.tau):
             return Defect(rows, np.zeros(len(e)))
         _, by_x, _ = self._misfit(self._sample(self._coarse, e.states))
         moved = self._sample(self._fine, change) - self._sample(self._coarse, nodes)
@@ -87,7 +87,7 @@ class Defects:
         discrete, exact = self._at_samples()
         change = self._misfit(exact)[1] - self._misfit(discrete)[1]
         found = np.zeros_like(e.states)
-        np.add.at(found, e.samples.element, self._coarse[:, :, None] * change[:, None, :])
+        np.add.at(found, e.measurements.element, self._coarse[:, :, None] * change[:, None, :])
         return found
 
     def along(self, v: Array, dp: Array, dtheta: Array) -> Defect:
@@ -112,7 +112,7 @@ class Defects:
         for sign, x, change in ((1.0, exact, then), (-1.0, discrete, now)):
             _, by_x, by_p = self._misfit(x)
             total += sign * np.einsum("ix,ix->i", by_x, change)
-            total += sign * np.einsum("ip,ip->i", by_p, dp[e.samples.element])
+            total += sign * np.einsum("ip,ip->i", by_p, dp[e.measurements.element])
         return Defect(self._rows(moved, slope), self._sum(total))
 
     def _nodes(self, fine: Array) -> Array:
@@ -134,13 +134,15 @@ class Defects:
 
     def _sample(self, matrix: Array, values: Array) -> Array:
         """(N, states) at the measurement times, by a row of ``matrix`` each."""
-        return np.einsum("ij,ijx->ix", matrix, values[self.elements.samples.element])
+        return np.einsum("ij,ijx->ix", matrix, values[self.elements.measurements.element])
 
     def _misfit(self, x: Array) -> list[Array]:
-        e, s = self.elements, self.elements.samples
+        e, s = self.elements, self.elements.measurements
         return e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)
 
     def _sum(self, values: Array) -> Array:
         """(E,) sums of values at the measurement times."""
-        found = np.bincount(self.elements.samples.element, values, minlength=len(self.elements))
+        found = np.bincount(
+            self.elements.measurements.element, values, minlength=len(self.elements)
+        )
         return np.asarray(found, dtype=float)

@@ -169,7 +169,7 @@ class Elements:
         return found
 
     @cached_property
-    def samples(self) -> Measurements:
+    def measurements(self) -> Measurements:
         """The measurements in the order of the NLP's misfit."""
         elements, taus, times = [], [], []
         parts = zip(self.nlp.problem.experiments, self.nlp.layout.experiments, strict=True)

@@ -217,7 +217,7 @@ def _of_misfit(
 
 
 def _misfit(e: Elements) -> float:
-    s = e.samples
+    s = e.measurements
     x = np.einsum("ij,ijx->ix", e.nlp.scheme.interpolation(s.tau), e.states[s.element])
     found = e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)
     return float(found[0].sum())

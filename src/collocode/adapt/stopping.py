@@ -89,3 +89,20 @@ def _stagnates(cycles: Sequence[MeshCycle], e: Estimate) -> bool:
     later = [c.estimate.magnitude for c in cycles if c.elements > best.elements]
     grown = len(e.indicators) >= _GROWTH * best.elements
     return grown and min([*later, e.magnitude]) > _GAIN * best.estimate.magnitude
+
+
+def stalled(values: Sequence[float], patience: int | None, gain: float) -> bool:
+    """Whether the last ``patience`` of some values have lowered the least one by no share ``gain``.
+
+    Examples
+    --------
+    >>> stalled([1.0, 0.5, 0.499, 0.498], 2, 0.1), stalled([1.0, 0.5, 0.49, 0.4], 2, 0.1)
+    (True, False)
+    """
+    least, waited = np.inf, 0
+    for value in values:
+        if not np.isfinite(least) or value < least - gain * abs(least):
+            least, waited = value, 0
+        else:
+            waited += 1
+    return patience is not None and waited >= patience

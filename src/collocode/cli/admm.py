@@ -65,7 +65,7 @@ def admm(
         str,
         typer.Option(
             help="Where the batches' points are kept: coordinator, or workers (only consensus "
-            "entries travel)."
+            "variables travel)."
         ),
     ] = "coordinator",
 ) -> int:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..coordination.state import Iteration, simulated
 from ..coordination.subproblem import BatchResult
-from ..reports.searches import admm_table
+from ..reports.admm import admm_table
 from ..reports.text import table_lines
 from ..reports.words import counted
 from ..solvers.protocol import OnIteration, Progress

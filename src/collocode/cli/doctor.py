@@ -107,11 +107,9 @@ def packages_table() -> Table:
         shown = absent if version is None else (version, "")
         rows.append({"package": name, "version": shown, "purpose": purpose})
     columns = [
-        Column(key="package", heading="package", left=True),
-        Column(key="version", heading="version", left=True, show=lambda row: row["version"]),
-        Column(
-            key="purpose", heading="what for", left=True, show=lambda r: (r["purpose"], "quiet")
-        ),
+        Column("package", left=True),
+        Column("version", left=True, show=lambda row: row["version"]),
+        Column("purpose", heading="what for", left=True, show=lambda r: (r["purpose"], "quiet")),
     ]
     return Table(name="packages", columns=columns, rows=rows)
 
@@ -129,14 +127,11 @@ def _table(what: str, found: list[Finding], remedies: dict[str, str]) -> Table:
         text = finding.solver if finding.works else _what_to_do(finding, remedies)
         groups.setdefault((finding.works, text), []).append(finding.name)
     columns = [
-        Column(key="names", heading=what, left=True),
+        Column("names", heading=what, left=True),
         Column(
-            key="works",
-            heading="works",
-            left=True,
-            show=lambda row: ("yes", "good") if row["works"] else ("no", "warn"),
+            "works", left=True, show=lambda row: ("yes", "good") if row["works"] else ("no", "warn")
         ),
-        Column(key="text", heading="ran with, or what to do", left=True),
+        Column("text", heading="ran with, or what to do", left=True),
     ]
     rows = [
         {"names": ", ".join(names), "works": works, "text": text}
@@ -225,8 +220,8 @@ def schemes_table() -> Table:
         for name in scheme_names()
     ]
     columns = [
-        Column(key="scheme", heading="scheme", left=True),
-        Column(key="usual", heading="usual degree", form="d"),
-        *(Column(key=str(degree), heading=str(degree)) for degree in DEGREES),
+        Column("scheme", left=True),
+        Column("usual", "d", "usual degree"),
+        *(Column(str(degree)) for degree in DEGREES),
     ]
     return Table(name="schemes", columns=columns, rows=rows)

@@ -120,7 +120,7 @@ def _indicator(name: str, select: str, step: float) -> Any:
     return own[name]() if name in own else name
 
 
-Watch = tuple[Callable[[Any], None], Callable[[cc.layered.Step, int], None] | None]
+Watch = tuple[Callable[[Any], None], Callable[[Any, int], None] | None]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Model files: Python files that define ``problem(...)`` with keyword parameters.
 
-It returns a `collocode.Problem` or a `collocode.layered.LayeredProblem`.
+It returns a `collocode.Problem`, a `collocode.layered.LayeredProblem`, or a `collocode.Program` that a
+`collocode.ProgramBuilder` has built.
 
 For ``collocode relu`` they define ``surrogate(...)``, which returns a `collocode.relu.Surrogate`.
 
@@ -20,15 +21,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeGuard
+
+import collocode as cc
 
 from ..errors import CollocodeError, FileError, InputError
-from ..model.problem import Problem
 from .settings import Setting, settings_of
-
-if TYPE_CHECKING:
-    from ..layered import LayeredProblem
-    from ..relu import Surrogate
 
 DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
 LAYERED_DEFAULTS = ("trainer", "iterations", "tolerance", "patience", "seed")
@@ -53,7 +51,9 @@ class ModelFile:
     settings: tuple[Setting, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def problem(self, values: Mapping[str, Any]) -> Problem | LayeredProblem:
+    def problem(
+        self, values: Mapping[str, Any]
+    ) -> cc.Problem | cc.layered.LayeredProblem | cc.Program:
         """Call ``problem(**values)``.
 
         Raises
@@ -64,7 +64,7 @@ class ModelFile:
         """
         made = self._call("problem", values)
         layered = is_layered(made)
-        if not layered and not isinstance(made, Problem):
+        if not layered and not isinstance(made, cc.Problem | cc.Program):
             raise InputError(
                 f"{self.path}: problem() returned {_described(type(made).__name__)}, not a "
                 "collocode.Problem; end it with `return cc.Problem(...)`."
@@ -72,7 +72,7 @@ class ModelFile:
         _check_defaults(self.path, self.defaults, LAYERED_DEFAULTS if layered else DEFAULTS)
         return made
 
-    def identification(self, values: Mapping[str, Any]) -> Problem:
+    def identification(self, values: Mapping[str, Any]) -> cc.Problem:
         """Call ``problem(**values)`` for a command that fits dynamics.
 
         Raises
@@ -81,13 +81,15 @@ class ModelFile:
             As `problem`, or it returns a layered network.
         """
         made = self.problem(values)
-        if isinstance(made, Problem):
+        if isinstance(made, cc.Problem):
             return made
         raise InputError(
-            f"{self.path} is a layered network; use collocode train, refine or grow for it."
+            f"{self.path} is a nonlinear program without data; use collocode solve or export."
+            if isinstance(made, cc.Program)
+            else f"{self.path} is a layered network; use collocode train, refine or grow for it."
         )
 
-    def layered(self, values: Mapping[str, Any]) -> LayeredProblem:
+    def layered(self, values: Mapping[str, Any]) -> cc.layered.LayeredProblem:
         """Call ``problem(**values)`` for a command that trains layers.
 
         Raises
@@ -96,14 +98,16 @@ class ModelFile:
             As `problem`, or it returns a `collocode.Problem`.
         """
         made = self.problem(values)
-        if not isinstance(made, Problem):
+        if is_layered(made):
             return made
         raise InputError(
             f"{self.path} is no layered network but dynamics to be identified; use collocode solve, "
             "sweep, multistart, refine or admm for it."
+            if isinstance(made, cc.Problem)
+            else f"{self.path} is a nonlinear program without layers; use collocode solve or export."
         )
 
-    def surrogate(self, values: Mapping[str, Any]) -> Surrogate:
+    def surrogate(self, values: Mapping[str, Any]) -> cc.relu.Surrogate:
         """Call ``surrogate(**values)``.
 
         Raises
@@ -111,10 +115,8 @@ class ModelFile:
         InputError
             As `problem`.
         """
-        from ..relu import Surrogate
-
         made = self._call("surrogate", values)
-        if not isinstance(made, Surrogate):
+        if not isinstance(made, cc.relu.Surrogate):
             raise InputError(
                 f"{self.path}: surrogate() returned {_described(type(made).__name__)}, not a "
                 "collocode.relu.Surrogate; end it with `return relu.Surrogate(...)`."
@@ -180,7 +182,7 @@ def _check_defaults(path: Path, given: Mapping[str, Any], known: tuple[str, ...]
             raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
 
 
-def is_layered(made: Any) -> bool:
+def is_layered(made: Any) -> TypeGuard[cc.layered.LayeredProblem]:
     """Whether a model's problem is a layered network; loads nothing for those that are not."""
     layered = sys.modules.get("collocode.layered.problem")  # whoever made one has loaded it
     return layered is not None and isinstance(made, layered.LayeredProblem)

@@ -12,105 +12,48 @@ import typer
 from .run import Run, ready
 from .terminal import guarded
 
+
+def _option(kind: Any, text: str, *names: str, default: Any = None, **how: Any) -> tuple[Any, Any]:
+    return Annotated[kind, typer.Option(*names, help=text, **how)], default
+
+
+def _flag(name: str, text: str) -> tuple[Any, Any]:
+    return _option(bool, text, name, default=False)
+
+
 MODEL = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="Python file that defines problem(...).")
 ]
-# what stands on the command line, and its default; the names are those of `Run.values`
+_SET = "A keyword parameter of problem(); MODEL --help lists them."
+_START = (
+    "gradient_matching; horizon (fits growing windows: for long, oscillating or partly measured "
+    "records); smoothing, interpolate or simulate. The model's, or the first."
+)
+_TRAINER = "lbfgs, adam, gauss-newton, ipopt, barzilai-borwein or armijo; the model's, or lbfgs."
+# an annotation and a default by the name under which `Run.values` has the value
 SHARED: dict[str, tuple[Any, Any]] = {
-    "settings": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--set",
-                metavar="NAME=VALUE",
-                help="A keyword parameter of problem(); MODEL --help lists them.",
-            ),
-        ],
-        None,
+    "settings": _option(list[str] | None, _SET, "--set", metavar="NAME=VALUE"),
+    "scheme": _option(
+        str | None, "Discretization scheme; the model's, or radau. See `collocode schemes`."
     ),
-    "scheme": (
-        Annotated[
-            str | None,
-            typer.Option(
-                help="Discretization scheme; the model's, or radau. See `collocode schemes`."
-            ),
-        ],
-        None,
+    "degree": _option(int | None, "Stages of an element; the scheme's usual number if absent."),
+    "elements": _option(
+        int | None,
+        "Elements of every experiment; the model's mesh, or about one stage a measurement.",
     ),
-    "degree": (
-        Annotated[
-            int | None,
-            typer.Option(help="Stages of an element; the scheme's usual number if absent."),
-        ],
-        None,
+    "start": _option(str | None, _START),
+    "seed": _option(int | None, "Of the random first weights."),
+    "interface": _option(str, "casadi, cyipopt or pyomo.", default="casadi"),
+    "option": _option(
+        list[str] | None, "An IPOPT option, say ipopt.tol=1e-8.", metavar="NAME=VALUE"
     ),
-    "elements": (
-        Annotated[
-            int | None,
-            typer.Option(
-                help="Elements of every experiment; the model's mesh, or about one stage a "
-                "measurement."
-            ),
-        ],
-        None,
-    ),
-    "start": (
-        Annotated[
-            str | None,
-            typer.Option(
-                help="gradient_matching; horizon (fits growing windows: for long, oscillating or "
-                "partly measured records); smoothing, interpolate or simulate. The model's, or the "
-                "first."
-            ),
-        ],
-        None,
-    ),
-    "seed": (Annotated[int | None, typer.Option(help="Of the random first weights.")], None),
-    "interface": (Annotated[str, typer.Option(help="casadi, cyipopt or pyomo.")], "casadi"),
-    "option": (
-        Annotated[
-            list[str] | None,
-            typer.Option(metavar="NAME=VALUE", help="An IPOPT option, say ipopt.tol=1e-8."),
-        ],
-        None,
-    ),
-    "deterministic": (
-        Annotated[
-            bool,
-            typer.Option("--deterministic", help="The same iterates on every platform; slower."),
-        ],
-        False,
-    ),
-    "trainer": (
-        Annotated[
-            str | None,
-            typer.Option(
-                help="lbfgs, adam, gauss-newton, ipopt, barzilai-borwein or armijo; the model's, or "
-                "lbfgs."
-            ),
-        ],
-        None,
-    ),
-    "resume": (
-        Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")],
-        False,
-    ),
-    "out": (
-        Annotated[
-            Path | None,
-            typer.Option(metavar="DIR", help="Folder for the report, CSV, NPZ and PNG files."),
-        ],
-        None,
-    ),
-    "no_plots": (Annotated[bool, typer.Option("--no-plots", help="No figures.")], False),
-    "debug": (
-        Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
-        False,
-    ),
-    "show_help": (
-        Annotated[bool, typer.Option("--help", help="Show this text and the settings of MODEL.")],
-        False,
-    ),
+    "deterministic": _flag("--deterministic", "The same iterates on every platform; slower."),
+    "trainer": _option(str | None, _TRAINER),
+    "resume": _flag("--resume", "Go on from the checkpoint in --out."),
+    "out": _option(Path | None, "Folder for the report, CSV, NPZ and PNG files.", metavar="DIR"),
+    "no_plots": _flag("--no-plots", "No figures."),
+    "debug": _flag("--debug", "Show the traceback of an error."),
+    "show_help": _flag("--help", "Show this text and the settings of MODEL."),
 }
 FIT = ("settings", "scheme", "degree", "elements", "start", "seed")
 SOLVER = ("interface", "option", "deterministic")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from ..solvers.protocol import OnIteration, Progress
+import collocode as cc
 
 _EVERY = 0.08  # seconds between two refreshments
 
@@ -53,7 +53,7 @@ def live_view(console: Console) -> Iterator[Shown | None]:
 
 
 @contextmanager
-def live_progress(console: Console) -> Iterator[OnIteration | None]:
+def live_progress(console: Console) -> Iterator[Callable[[cc.Progress], object] | None]:
     """Yield what a solver has to call after every iteration, or None where nobody looks."""
     with live_view(console) as view:
         if view is None:
@@ -63,7 +63,7 @@ def live_progress(console: Console) -> Iterator[OnIteration | None]:
         yield lambda progress: view.show(lambda: progress_line(progress, view.seconds))
 
 
-def progress_line(progress: Progress, seconds: float) -> Text:
+def progress_line(progress: cc.Progress, seconds: float) -> Text:
     """Return one iteration as a line."""
     parts: list[str | tuple[str, str]] = [
         ("iteration ", "dim"),
@@ -89,7 +89,7 @@ class Bar:
     def __init__(self, live: RichProgress | None, task: TaskID, labels: Sequence[str]) -> None:
         self._live, self._task, self._labels = live, task, list(labels)
         self._done, self._shown = 0, 0.0
-        self.look: OnIteration | None = None if live is None else self._look
+        self.look: Callable[[cc.Progress], object] | None = None if live is None else self._look
 
     def advance(self) -> None:
         """Note that one fit is done."""
@@ -97,7 +97,7 @@ class Bar:
         if self._live is not None:
             self._live.update(self._task, advance=1, now=self._label(), inner="")
 
-    def _look(self, progress: Progress) -> None:
+    def _look(self, progress: cc.Progress) -> None:
         now = time.perf_counter()
         if self._live is not None and now - self._shown > _EVERY:
             self._shown = now

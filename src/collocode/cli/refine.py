@@ -14,6 +14,7 @@ from rich.text import Text
 import collocode as cc
 
 from ..errors import InputError
+from .model_file import is_layered
 from .options import FILES, FIT, SOLVER, verb
 from .progress import live_progress, live_view
 from .run import Run, Task
@@ -84,8 +85,9 @@ def refine(
     """
     task = run.task()
     problem = task.model.problem(task.values)
-    if not isinstance(problem, cc.Problem):
+    if is_layered(problem):
         return _refine_layers(run, task, problem)
+    problem = task.problem()
     for name in _ONLY_LAYERS:
         if name in run.given():
             raise InputError(

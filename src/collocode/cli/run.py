@@ -14,8 +14,7 @@ import collocode as cc
 
 from ..errors import InputError
 from ..reports.folder import Folder, Writer
-from ..reports.parts import Asked
-from ..reports.record import Report, report_names
+from ..reports.record import Asked, Report, report_names
 from .model_file import ModelFile, load_model
 from .settings import defaults_text, parse_options, parse_settings, settings_table
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, output, show_report, show_table

@@ -202,8 +202,8 @@ def settings_table(settings: Sequence[Setting]) -> Table:
         for setting in settings
     ]
     columns = [
-        Column(key="name", heading="--set", left=True, show=lambda row: (row["name"], "strong")),
-        *(Column(key=key, heading=key, left=True) for key in ("type", "default", "meaning")),
+        Column("name", heading="--set", left=True, show=lambda row: (row["name"], "strong")),
+        *(Column(key, left=True) for key in ("type", "default", "meaning")),
     ]
     return Table(name="settings", columns=columns, rows=rows)
 

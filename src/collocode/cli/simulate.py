@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 from numpy.typing import NDArray
 
@@ -19,6 +18,9 @@ from .options import verb
 from .run import Run
 from .settings import split_pairs
 from .terminal import output
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 MANIFEST = "simulation.json"  # a fit's report may lie in the same folder
@@ -165,6 +167,8 @@ def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | Non
 def _frame(
     solution: cc.Solution, conditions: cc.Experiment, parameters: Array, run: cc.Simulation
 ) -> pd.DataFrame:
+    import pandas as pd
+
     model = solution.model.with_parameters(parameters)
     inputs = [conditions.inputs[name](run.times) for name in model.inputs]
     columns: dict[str, Array] = {"time": run.times}

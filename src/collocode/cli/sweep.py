@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import typer
 
 import collocode as cc
@@ -110,6 +109,8 @@ def _sweep(
 
 def _show(name: str, values: Sequence[Any], done: Done, held: Held) -> None:
     """Print the rows that are done."""
+    import pandas as pd
+
     from ..reports.searches import sweep_table
 
     known = {text: done[text] for text in _texts(name, values) if text in done}

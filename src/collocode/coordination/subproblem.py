@@ -38,7 +38,7 @@ from .variables import copied_columns
 
 Array = NDArray[np.float64]
 NAN = float("nan")
-_SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
+_TAKEN = (Termination.CONVERGED, Termination.ACCEPTABLE, Termination.INTERRUPTED)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -173,20 +173,16 @@ class Subproblem:
         for name, start, warm in self._starts(nlp, task, keep):
             result = solver.solve(nlp.with_start(start), warm)
             iterations += result.iterations
-            if result.termination in _SOLVED or result.termination is Termination.INTERRUPTED:
+            if result.termination in _TAKEN:
                 rescue = name
                 break
         assert result is not None
         point = Point(result.x, result.lam_g, result.lam_x)
-        if rescue == "kept" and keep is not None:
-            point = keep
-        elif rescue == "kept" and not np.isfinite(point.x).all():
-            point = self._at(nlp.start)
-        values = point.x[self.columns] / self._scale
-        prox = 0.5 * task.rho * float(np.sum((values - task.target) ** 2))
-        loss = nlp.objective(point.x) - prox
+        if rescue == "kept" and (keep is not None or not np.isfinite(point.x).all()):
+            point = keep or self._at(nlp.start)
+        prox = 0.5 * task.rho * float(np.sum((self._copies(point) - task.target) ** 2))
         return replace(
-            self._result(task, point, loss, task.simulate),
+            self._result(task, point, nlp.objective(point.x) - prox, task.simulate),
             status=result.message,
             rescue=rescue,
             iterations=iterations,
@@ -195,8 +191,8 @@ class Subproblem:
 
     def simulate(self, task: Task, keep: Point | None) -> BatchResult:
         """Simulate the consensus on this batch's data, without a solve."""
-        start = start_from(self.nlp, "smoothing", self.settings.seed).start
-        return self._result(task, keep or self._at(start), NAN, True)
+        point = keep or self._at(start_from(self.nlp, "smoothing", self.settings.seed).start)
+        return self._result(task, point, NAN, True)
 
     def unsolved(self, task: Task) -> BatchResult:
         """What the task's own point says, without a solve."""
@@ -209,12 +205,15 @@ class Subproblem:
         return BatchResult(
             batch=task.batch,
             iteration=task.iteration,
-            values=point.x[self.columns] / self._scale,
+            values=self._copies(point),
             loss=loss,
             simulated_loss=again,
             squares=squares,
             point=point,
         )
+
+    def _copies(self, point: Point) -> Array:
+        return np.asarray(point.x[self.columns] / self._scale)
 
     def _at(self, x: Array) -> Point:
         return Point(x, np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
@@ -248,9 +247,8 @@ class Subproblem:
         x = point.x.copy()
         x[self.columns] = task.consensus * self._scale
         rows, loss, squares, count = 0, 0.0, 0.0, 0
-        for number, (experiment, part) in enumerate(
-            zip(problem.experiments, nlp.layout.experiments, strict=True)
-        ):
+        pairs = zip(problem.experiments, nlp.layout.experiments, strict=True)
+        for number, (experiment, part) in enumerate(pairs):
             keep = measured(experiment)
             t = experiment.times[keep]
             model = TrainedModel.of(nlp, x, number)

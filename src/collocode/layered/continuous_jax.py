@@ -1,6 +1,6 @@
 """The differential equation of a layered network in JAX, and diffrax's solves of it.
 
-The only file of the layered package, beside Adam's, that touches JAX.  Everything is in double precision
+Beside Adam's and the Equinox blocks the only file of the layered package that touches JAX.  Everything is in double precision
 inside, whatever the caller's JAX is set to.
 """
 
@@ -52,7 +52,7 @@ class Flow:
 
     def forward(self, coefficients: Array, start: Array, tolerances: Pair) -> tuple[Array, int]:
         """Return z(T) for all samples and the evaluations; not finite where the solve failed."""
-        with float64(self._jax):
+        with float64():
             end, steps = self._forward(coefficients, start, tolerances)
             return np.array(end), _STAGES * int(steps) + 1
 
@@ -60,7 +60,7 @@ class Flow:
         self, coefficients: Array, states: Array, end: Array, tolerances: Pair
     ) -> tuple[Array, Array, int]:
         """Return p(0), the derivatives by the coefficients and the evaluations."""
-        with float64(self._jax):
+        with float64():
             start, pulled, steps = self._backward(coefficients, states[-1], end, tolerances)
             return np.array(start), np.array(pulled), _STAGES * int(steps) + 1
 
@@ -68,7 +68,7 @@ class Flow:
         self, coefficients: Array, states: Array, end: Array, tolerances: Pair
     ) -> tuple[Array, Array, int]:
         """As `backward`, but the exact derivatives of the accepted steps."""
-        with float64(self._jax):
+        with float64():
             start, pulled, steps = self._differentiate(coefficients, states[0], end, tolerances)
             return np.array(start), np.array(pulled), _STAGES * int(steps) + 1
 
@@ -179,8 +179,10 @@ def _libraries() -> tuple[Any, Any]:
     return jax, diffrax
 
 
-def float64(jax: Any) -> Any:
+def float64() -> Any:
     """Return a context of double precision, which JAX leaves out otherwise."""
+    import jax
+
     if callable(getattr(jax, "enable_x64", None)):
         return jax.enable_x64(True)
     from jax.experimental import enable_x64  # type: ignore[attr-defined]

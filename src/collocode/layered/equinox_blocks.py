@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, MissingDependency, check_choice
-from ..model.activations import activation, jax_operations
+from ..model.activations import activation as known_activation
+from ..model.activations import jax_operations
+from .continuous_jax import float64
 
 try:
     import equinox as eqx
@@ -34,17 +35,6 @@ except ImportError as error:
         "Equinox, which convolution and attention blocks are written in, is not installed; run: "
         "pip install 'collocode[learn]'."
     ) from error
-
-
-def float64() -> AbstractContextManager[Any]:
-    """Return a context of double precision, which JAX leaves out otherwise."""
-    if callable(getattr(jax, "enable_x64", None)):
-        context: AbstractContextManager[Any] = jax.enable_x64(True)
-        return context
-    from jax.experimental import enable_x64  # type: ignore[attr-defined]
-
-    older: AbstractContextManager[Any] = enable_x64()
-    return older
 
 
 class Block(eqx.Module):
@@ -62,7 +52,7 @@ class Block(eqx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the stream behind the block."""
         a = self.features(x) @ self.W.T + self.b
-        return x + activation(self.activation)(a, jax_operations())
+        return x + known_activation(self.activation)(a, jax_operations())
 
 
 class TokenBlock(Block):
@@ -207,9 +197,7 @@ def stream_network(
     """
     if patch < 1 or side % patch:
         raise InputError(f"patches of {patch} do not tile a side of {side} pixels.")
-    from ..model.activations import activation as known
-
-    known(activation)
+    known_activation(activation)
     rng, grid = np.random.default_rng(seed), (side // patch, side // patch)
 
     def draw(rows: int, columns: int) -> jax.Array:

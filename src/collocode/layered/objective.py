@@ -174,7 +174,10 @@ class Objective:
 
     def adjoint(self, theta: ArrayLike) -> Array:
         """(N+1, S, state_size) derivatives P_n = ∂J/∂x_n of every sample's states (1/S included)."""
-        done = self.evaluate(theta)
+        return self.adjoint_of(self.evaluate(theta))
+
+    def adjoint_of(self, done: Evaluation) -> Array:
+        """As `adjoint`, where the evaluation is known."""
         slope = self.loss.gradient(done.outputs, self.targets)
         P = np.empty_like(done.states)
         P[-1] = extend_cotangents(self.network, slope @ self.network.readout(done.theta)[0])

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingDependency
 
 Array = NDArray[np.float64]
+_FUNCTIONS = ("tanh", "exp", "log", "cosh", "sqrt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +61,17 @@ def _column_major(vector: Any, rows: int, columns: int) -> Any:
 
 
 def _array_operations(name: str, module: Any) -> Operations:
-    functions = {f: getattr(module, f) for f in ("tanh", "exp", "log", "cosh", "sqrt", "maximum")}
+    functions = {f: getattr(module, f) for f in (*_FUNCTIONS, "maximum")}
     return Operations(name=name, absolute=module.abs, matrix=_column_major, **functions)
 
 
 NUMPY = _array_operations("numpy", np)
 CASADI = Operations(
     name="casadi",
-    tanh=ca.tanh,
-    exp=ca.exp,
-    log=ca.log,
-    cosh=ca.cosh,
-    sqrt=ca.sqrt,
     absolute=ca.fabs,
     maximum=ca.fmax,
     matrix=ca.reshape,
+    **{f: getattr(ca, f) for f in _FUNCTIONS},
 )
 
 
@@ -155,35 +152,15 @@ class Activation:
 
             return apply
 
-        called = ("tanh", "exp", "log", "cosh", "sqrt", "absolute", "maximum")
-        recording = {name: noted(name) for name in called}
+        recording = {name: noted(name) for name in (*_FUNCTIONS, "absolute", "maximum")}
         self.formula(1.0, Operations(name="recording", matrix=NUMPY.matrix, **recording))
         return frozenset(seen)
-
-
-def _sigmoid_curvature(a: Array, y: Array) -> Array:
-    return np.asarray(y * (1.0 - y) * (1.0 - 2.0 * y))
 
 
 def _softplus(a: Any, ops: Operations) -> Any:
     # a/2 + log(2 cosh(a/2)) with the angle halved once more, so that two derivatives hold at |a| = 1400
     quarter = 0.25 * a
     return 0.5 * a + 2.0 * ops.log(ops.cosh(quarter)) + ops.log(2.0 + 2.0 * ops.tanh(quarter) ** 2)
-
-
-def _softplus_curvature(a: Array, y: Array) -> Array:
-    s = NUMPY.sigmoid(a)
-    return np.asarray(s * (1.0 - s))
-
-
-def _swish_slope(a: Array, y: Array) -> Array:
-    s = NUMPY.sigmoid(a)
-    return np.asarray(s + y * (1.0 - s))
-
-
-def _swish_curvature(a: Array, y: Array) -> Array:
-    s = NUMPY.sigmoid(a)
-    return np.asarray(s * (1.0 - s) * (2.0 + a * (1.0 - 2.0 * s)))
 
 
 _GELU, _CUBIC = float(np.sqrt(2.0 / np.pi)), 0.044715
@@ -230,80 +207,78 @@ def _elu(a: Any, ops: Operations) -> Any:
     return 0.5 * (a + size) + ops.exp(0.5 * (a - size)) - 1.0
 
 
-ACTIVATIONS: Mapping[str, Activation] = {
-    record.name: record
-    for record in (
-        Activation(
-            name="tanh",
-            formula=lambda a, ops: ops.tanh(a),
-            slope=lambda a, y: 1.0 - y * y,
-            curvature=lambda a, y: -2.0 * y * (1.0 - y * y),
-            operator="Tanh",
-        ),
-        Activation(
-            name="sigmoid",
-            formula=lambda a, ops: ops.sigmoid(a),
-            slope=lambda a, y: y * (1.0 - y),
-            curvature=_sigmoid_curvature,
-            operator="Sigmoid",
-        ),
-        Activation(
-            name="softplus",
-            formula=_softplus,
-            slope=lambda a, y: NUMPY.sigmoid(a),
-            curvature=_softplus_curvature,
-            operator="Softplus",
-            native=False,
-            values=lambda a, ops: ops.maximum(a, 0.0) + ops.log(1.0 + ops.exp(-ops.absolute(a))),
-        ),
-        Activation(
-            name="swish",
-            formula=lambda a, ops: a * ops.sigmoid(a),
-            slope=_swish_slope,
-            curvature=_swish_curvature,
-        ),
-        Activation(
-            name="gelu",
-            formula=_gelu,
-            slope=_gelu_slope,
-            curvature=_gelu_curvature,
-            operator="Gelu",
-            attributes={"approximate": "tanh"},
-            native=False,
-        ),
-        Activation(
-            name="silu_tanh",
-            formula=_silu_tanh,
-            slope=_silu_tanh_slope,
-            curvature=_silu_tanh_curvature,
-        ),
-        Activation(
-            name="linear",
-            formula=lambda a, ops: a,
-            slope=lambda a, y: np.ones_like(a),
-            curvature=lambda a, y: np.zeros_like(a),
-            operator="Identity",
-        ),
-        Activation(
-            name="elu",
-            formula=_elu,
-            slope=lambda a, y: np.where(a > 0.0, 1.0, y + 1.0),
-            curvature=lambda a, y: np.where(a > 0.0, 0.0, y + 1.0),
-            smoothness=1,
-            operator="Elu",
-            attributes={"alpha": 1.0},
-            native=False,
-        ),
-        Activation(
-            name="relu",
-            formula=lambda a, ops: ops.maximum(a, 0.0),
-            slope=lambda a, y: (a > 0.0).astype(float),
-            curvature=lambda a, y: np.zeros_like(a),
-            smoothness=0,
-            operator="Relu",
-        ),
-    )
-}
+_RECORDS = (
+    Activation(
+        name="tanh",
+        formula=lambda a, ops: ops.tanh(a),
+        slope=lambda a, y: 1.0 - y * y,
+        curvature=lambda a, y: -2.0 * y * (1.0 - y * y),
+        operator="Tanh",
+    ),
+    Activation(
+        name="sigmoid",
+        formula=lambda a, ops: ops.sigmoid(a),
+        slope=lambda a, y: y * (1.0 - y),
+        curvature=lambda a, y: y * (1.0 - y) * (1.0 - 2.0 * y),
+        operator="Sigmoid",
+    ),
+    Activation(
+        name="softplus",
+        formula=_softplus,
+        slope=lambda a, y: NUMPY.sigmoid(a),
+        curvature=lambda a, y: NUMPY.sigmoid(a) * NUMPY.sigmoid(-a),
+        operator="Softplus",
+        native=False,
+        values=lambda a, ops: ops.maximum(a, 0.0) + ops.log(1.0 + ops.exp(-ops.absolute(a))),
+    ),
+    Activation(
+        name="swish",
+        formula=lambda a, ops: a * ops.sigmoid(a),
+        slope=lambda a, y: (s := NUMPY.sigmoid(a)) + y * (1.0 - s),
+        curvature=lambda a, y: (s := NUMPY.sigmoid(a)) * (1.0 - s) * (2.0 + a * (1.0 - 2.0 * s)),
+    ),
+    Activation(
+        name="gelu",
+        formula=_gelu,
+        slope=_gelu_slope,
+        curvature=_gelu_curvature,
+        operator="Gelu",
+        attributes={"approximate": "tanh"},
+        native=False,
+    ),
+    Activation(
+        name="silu_tanh",
+        formula=_silu_tanh,
+        slope=_silu_tanh_slope,
+        curvature=_silu_tanh_curvature,
+    ),
+    Activation(
+        name="linear",
+        formula=lambda a, ops: a,
+        slope=lambda a, y: np.ones_like(a),
+        curvature=lambda a, y: np.zeros_like(a),
+        operator="Identity",
+    ),
+    Activation(
+        name="elu",
+        formula=_elu,
+        slope=lambda a, y: np.where(a > 0.0, 1.0, y + 1.0),
+        curvature=lambda a, y: np.where(a > 0.0, 0.0, y + 1.0),
+        smoothness=1,
+        operator="Elu",
+        attributes={"alpha": 1.0},
+        native=False,
+    ),
+    Activation(
+        name="relu",
+        formula=lambda a, ops: ops.maximum(a, 0.0),
+        slope=lambda a, y: (a > 0.0).astype(float),
+        curvature=lambda a, y: np.zeros_like(a),
+        smoothness=0,
+        operator="Relu",
+    ),
+)
+ACTIVATIONS: Mapping[str, Activation] = {record.name: record for record in _RECORDS}
 
 
 def activation_names() -> tuple[str, ...]:

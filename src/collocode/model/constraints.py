@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -70,6 +70,7 @@ class PointConstraint:
     name: str
     function: Callable[..., Any]
     points: NDArray[np.float64]
+    _: KW_ONLY
     lower: float = -np.inf
     upper: float = np.inf
     times: Sequence[float] = ()
@@ -80,7 +81,7 @@ class PointConstraint:
         points = points[:, None] if points.ndim == 1 else points
         if points.ndim != 2 or not len(points) or not np.isfinite(points).all():
             raise InputError(
-                f"point constraint {self.name!r} needs a table of finite points, one a row."
+                f"point constraint {self.name!r} needs a table of finite points, one per row."
             )
         points.setflags(write=False)
         object.__setattr__(self, "points", points)
@@ -115,7 +116,9 @@ def shared_bounds_of(q: Parameter) -> PointConstraint:
     # a few times and not all nodes: with hundreds of rows IPOPT's barrier outweighs the loss
     assert q.basis is not None
     value, times = partial(_value_of, q.name), tuple(q.basis.probes().tolist())
-    return PointConstraint(f"{q.name}.bounds", value, np.zeros((1, 1)), q.lower, q.upper, times)
+    return PointConstraint(
+        f"{q.name}.bounds", value, np.zeros((1, 1)), lower=q.lower, upper=q.upper, times=times
+    )
 
 
 def _value_of(name: str, *arguments: Any) -> Any:

@@ -14,7 +14,7 @@ It is called once, symbolically, whatever the number of data.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,6 +59,7 @@ class Parameter:
     start: float
     lower: float = -np.inf
     upper: float = np.inf
+    _: KW_ONLY
     unit: str = ""
     per_experiment: bool = False
     basis: Basis | None = None
@@ -123,7 +124,7 @@ class DynamicsLike(Protocol):
         """Physical parameters."""
 
     def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
-        """Return the state derivatives, one a state."""
+        """Return the state derivatives, one per state."""
 
     def normalised(self, ranges: Mapping[str, tuple[float, float]]) -> DynamicsLike:
         """Return the dynamics with network inputs and outputs scaled to the data's ranges."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,6 +59,29 @@ def _checked(value: float, std: float) -> Initial:
     return Initial(float(value), float(std))
 
 
+@dataclass(frozen=True)
+class Truth:
+    """The system that made simulated data, for reports only; no fit ever looks at it.
+
+    Parameters
+    ----------
+    rhs : ``rhs(t, x, u)`` in NumPy; returns the derivatives.
+    initial : true initial state of the experiments, by experiment name or one for all.
+    """
+
+    rhs: Callable[..., Any]
+    initial: Mapping[str, Sequence[float]] | Sequence[float]
+
+    def covers(self, experiment: str) -> bool:
+        """Whether the true initial state of an experiment is known."""
+        return not isinstance(self.initial, Mapping) or experiment in self.initial
+
+    def initial_of(self, experiment: str) -> Array:
+        """Return the true initial state of an experiment."""
+        given = self.initial[experiment] if isinstance(self.initial, Mapping) else self.initial
+        return np.asarray(given, dtype=float)
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """One run: a table of measurements and the conditions it was taken under.
@@ -67,7 +91,7 @@ class Experiment:
     times : (N,) strictly increasing, N >= 2.
     values : (N, outputs) or (N,); NaN marks what was not measured.
     outputs : names of the columns; empty names them ``y1, y2, ...``.
-    weights : factors of the squared residuals, of the shape of ``values``; None means one.
+    weights : factors of the measurements' losses, of the shape of ``values``; None means one.
     inputs : exogenous signals by name.
     initial : `fixed`, `weighted` or `free` (or a number, which means fixed) by state name.
     name : how messages and reports call the experiment.
@@ -88,6 +112,7 @@ class Experiment:
     times: Array
     values: Array
     outputs: tuple[str, ...] = ()
+    _: KW_ONLY
     weights: Array | None = None
     inputs: Mapping[str, Signal] = field(default_factory=dict)
     initial: Mapping[str, Initial | float] = field(default_factory=dict)
@@ -104,7 +129,7 @@ class Experiment:
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
                 f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
-                "give one row a time."
+                "give one row per time."
             )
         outputs = tuple(self.outputs) or tuple(f"y{j + 1}" for j in range(values.shape[1]))
         if len(outputs) != values.shape[1] or len(set(outputs)) != len(outputs):

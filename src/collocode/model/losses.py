@@ -253,53 +253,45 @@ def described_loss(entry: Mapping[str, Any]) -> Loss:
 
 
 @dataclass(frozen=True)
-class L2:
-    r"""Ridge penalty :math:`\lambda\lVert\theta\rVert^2` on the network weights, biases included.
+class _Regulariser:
+    strength: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.strength) and self.strength >= 0.0):
+            raise InputError(
+                f"the strength of {type(self).__name__} must be finite and not negative, not "
+                f"{self.strength}."
+            )
+
+
+@dataclass(frozen=True)
+class L2(_Regulariser):
+    r"""Ridge :math:`\lambda\lVert\theta\rVert^2` on the network weights, biases included.
 
     Weights that vary in time bear their mean square,
     :math:`\frac\lambda T\int\lVert\theta(t)\rVert^2dt`, whatever the basis.
     """
 
-    strength: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.strength) and self.strength >= 0.0):
-            raise InputError(
-                f"the strength of L2 must be finite and not negative, not {self.strength}."
-            )
-
-    def value(self, theta: NDArray[np.float64]) -> float:
-        """Value of the penalty."""
+    def value(self, theta: Array) -> float:
+        """λ ‖θ‖²."""
         return float(self.strength * (theta @ theta))
 
-    def prox(
-        self, v: NDArray[np.float64], step: NDArray[np.float64] | float
-    ) -> NDArray[np.float64]:
+    def prox(self, v: Array, step: Array | float) -> Array:
         r"""Minimise :math:`\lambda\lVert z\rVert^2 + \sum (z - v)^2/(2\,step)`: v / (1 + 2 λ step)."""
         return np.asarray(v / (1.0 + 2.0 * self.strength * step))
 
 
 @dataclass(frozen=True)
-class L1:
-    r"""Lasso penalty :math:`\lambda\lVert\theta\rVert_1`, which sets weights to zero.
+class L1(_Regulariser):
+    r"""Lasso :math:`\lambda\lVert\theta\rVert_1`, which sets weights to zero.
 
     It has kinks, so it is no part of an NLP; `admm` handles it exactly in its consensus step.
     """
 
-    strength: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.strength) and self.strength >= 0.0):
-            raise InputError(
-                f"the strength of L1 must be finite and not negative, not {self.strength}."
-            )
-
-    def value(self, theta: NDArray[np.float64]) -> float:
-        """Value of the penalty."""
+    def value(self, theta: Array) -> float:
+        """λ ‖θ‖₁."""
         return float(self.strength * np.abs(theta).sum())
 
-    def prox(
-        self, v: NDArray[np.float64], step: NDArray[np.float64] | float
-    ) -> NDArray[np.float64]:
+    def prox(self, v: Array, step: Array | float) -> Array:
         r"""Minimise :math:`\lambda\lVert z\rVert_1 + \sum (z - v)^2/(2\,step)`: soft threshold."""
         return np.asarray(np.sign(v) * np.maximum(np.abs(v) - self.strength * step, 0.0))

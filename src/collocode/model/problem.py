@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,35 +15,12 @@ from ..numerics.bases import Basis
 from ..numerics.smoothing import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .dynamics import DynamicsLike, check_bounds
-from .experiment import Experiment, Initial, free
+from .experiment import Experiment, Initial, Truth, free
 from .losses import L2, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
 
 Array = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The system that made simulated data, for reports only; no fit ever looks at it.
-
-    Parameters
-    ----------
-    rhs : ``rhs(t, x, u)`` in NumPy; returns the derivatives.
-    initial : true initial state of the experiments, by experiment name or one for all.
-    """
-
-    rhs: Callable[..., Any]
-    initial: Mapping[str, Sequence[float]] | Sequence[float]
-
-    def covers(self, experiment: str) -> bool:
-        """Whether the true initial state of an experiment is known."""
-        return not isinstance(self.initial, Mapping) or experiment in self.initial
-
-    def initial_of(self, experiment: str) -> Array:
-        """Return the true initial state of an experiment."""
-        given = self.initial[experiment] if isinstance(self.initial, Mapping) else self.initial
-        return np.asarray(given, dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +32,7 @@ class Problem:
     dynamics : `NeuralODE` or `Dynamics`.
     experiments : one `Experiment` or several; they share networks and parameters.
     states : state names; empty takes the measured outputs.
-    observe : ``h(x, u, p)``, one value an output; None measures the states of the same names.
+    observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
     regularisation : see `L2`.
@@ -74,6 +51,7 @@ class Problem:
 
     dynamics: DynamicsLike
     experiments: Sequence[Experiment]
+    _: KW_ONLY
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
@@ -204,7 +182,7 @@ class Problem:
 
     @property
     def coefficient_names(self) -> tuple[str, ...]:
-        """Names of the parameters; one that varies in time has a name a coefficient."""
+        """Names of the parameters; one that varies in time has one per coefficient."""
         return tuple(name for q in self.dynamics.parameters for name in q.names)
 
     @cached_property

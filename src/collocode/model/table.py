@@ -66,7 +66,7 @@ def from_frame(
     value: str = "value",
     source: str = "data frame",
 ) -> list[Experiment]:
-    """Turn a table into experiments: one row a time, or (with ``variable``) one row a measurement.
+    """Turn a table into experiments: one row per time, or (with ``variable``) one row per measurement.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def from_frame(
 def _widened(
     frame: pd.DataFrame, time: str, variable: str, value: str, experiment: str | None, source: str
 ) -> pd.DataFrame:
-    """Turn one row a measurement into one row a time, in the order of time."""
+    """Turn one row per measurement into one row per time, in the order of time."""
     keys = [time] if experiment is None else [experiment, time]
     for name in [*keys, variable, value]:
         if name not in frame.columns:

@@ -133,7 +133,7 @@ class Block:
 
 
 def weight_blocks(networks: Mapping[str, Network]) -> tuple[Block, ...]:
-    """Return the blocks of the weight vector, one a network."""
+    """Return the blocks of the weight vector, one per network."""
     return tuple(Block(n.mlp.n_weights, n.basis) for n in networks.values())
 
 

@@ -4,8 +4,8 @@
 plain values, JSON, Markdown, one HTML page, or a folder of files.
 """
 
-from .parts import Asked, Column, Facts, Finding, Heading, Severity, Table, Words
-from .record import Report
+from .parts import Column, Facts, Finding, Heading, Severity, Table, Words
+from .record import Asked, Report
 from .report import report
 from .text import as_text
 

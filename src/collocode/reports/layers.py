@@ -1,156 +1,24 @@
-"""Reports of layered networks: a training, a refinement of layers, a growth."""
+"""Reports of layered networks that get deeper: by refinement, by growth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ..layered.continuous import ContinuousObjective
 from ..layered.growth.growth import Growth, save_growth
-from ..layered.parts import affine_errors
 from ..layered.problem import LayeredProblem
 from ..layered.refinement.result import LayerRefinement
-from ..layered.trainers.training import Training
 from ..results.status import Termination
 from .folder import Writer
-from .parts import Asked, Column, Figure, Finding, Row, Span, Table, Words, drawn
-from .record import Report
+from .parts import Column, Figure, Finding, Row, Span, Table, Words, figure
+from .record import Asked, Report
 from .words import counted, formatted
 
 PARTS = ("training", "validation", "test")
 RULER = 24  # characters of a layer mesh
 CLASSES = 5  # that the plot of decision regions has colours for
-_NO_VALIDATION = "without validation samples nothing tells when to stop"
-
-
-def report_training(training: Training, asked: Asked) -> Report:
-    """Return the report of a training; ``asked.problem`` is its `LayeredProblem`, if there is one.
-
-    ``asked.more`` may have the ``objective`` that was trained, where that is a continuous one.
-    """
-    problem: LayeredProblem | None = asked.problem
-    objective = asked.more.get("objective")
-    network, metric = training.network, training.metric
-    rows = _training_rows(training, problem, objective)
-    coefficients = network.slices["coefficients"]
-    in_time = coefficients.stop - coefficients.start
-    good = not training.termination.failed
-    title = "Layered network" if problem is None else problem.name
-    columns = [
-        Column(key="part", left=True),
-        Column(key="samples", heading="samples", form="d"),
-        Column(key="error", heading=metric, form=".4f"),
-        Column(key="continuous", heading="in continuous depth", form=".4f"),
-        Column(key="affine", heading="affine", form=".4f"),
-    ]
-    status = training.status + (f" ({training.message})" if training.message else "")
-    work = {} if objective is None else {"right_hand_sides": vars(objective.work)}
-    return Report(
-        kind="training",
-        title=title,
-        success=good and training.termination is not Termination.INTERRUPTED,
-        status=status,
-        interrupted=training.termination is Termination.INTERRUPTED,
-        body=(
-            Words(((f"{title}: {training.trainer}, {network.time_basis!r}", "strong"),)),
-            Table(name="parts", columns=columns, rows=rows),
-            Words(
-                (
-                    (status, "good" if good else "bad"),
-                    (f" after {counted(training.iterations, 'iteration')}", ""),
-                )
-            ),
-            Words(
-                (
-                    (
-                        f"objective {training.objective:.4g}; {network.n_weights} weights, {in_time} of "
-                        f"them in time; {training.evaluations:.0f} evaluations, {training.seconds:.2f} s",
-                        "",
-                    ),
-                )
-            ),
-        ),
-        findings=tuple(_training_findings(training, rows, problem, asked)),
-        result={
-            "message": training.message,
-            "trainer": training.trainer,
-            "metric": metric,
-            "objective": training.objective,
-            "iterations": training.iterations,
-            "best_iteration": training.best_iteration,
-            "weights": network.n_weights,
-            "weights_in_time": in_time,
-            "evaluations": training.evaluations,
-            "gradients": training.gradients,
-            "seconds": training.seconds,
-        },
-        details={"network": network.description(), "basis": repr(network.time_basis), **work},
-        figures=(
-            Figure(
-                name="learning_curves.png",
-                caption=f"Objective and gradient, and {metric}, by iteration",
-                draw=drawn("learning_curves", training, title),
-            ),
-        ),
-        files={
-            "training.npz": training.save,
-            "history.csv": partial(training.history.to_csv, index=False),
-        },
-        model=_model(asked, problem),
-        command=asked.command,
-    )
-
-
-def _model(asked: Asked, problem: LayeredProblem | None) -> Mapping[str, Any]:
-    return {"source": "" if problem is None else problem.source, **asked.model}
-
-
-def _training_rows(
-    training: Training, problem: LayeredProblem | None, objective: Any
-) -> list[dict[str, Any]]:
-    """One row a part of the data: errors of the network, in continuous depth, of an affine model."""
-    if problem is None:  # the history knows the best iterate
-        history = training.history
-        best = history[history["iteration"] == training.best_iteration]
-        known = {part: best[part].iloc[-1] for part in PARTS[:2] if len(best)}
-        return [{"part": part, "error": float(e)} for part, e in known.items() if np.isfinite(e)]
-    rows: list[dict[str, Any]] = []
-    for name, samples in problem.parts.items():
-        error = problem.with_network(training.network).objective.score(training.best, samples)
-        rows.append({"part": name, "samples": len(samples), "error": error})
-        if isinstance(objective, ContinuousObjective):
-            rows[-1]["continuous"] = objective.score(training.best, samples)
-    if not problem.samples.classes:
-        for row, error in zip(rows, affine_errors(*problem.parts.values()), strict=True):
-            row["affine"] = error
-    return rows
-
-
-def _training_findings(
-    training: Training, rows: list[dict[str, Any]], problem: LayeredProblem | None, asked: Asked
-) -> list[Finding]:
-    by_part, found = {row["part"]: row for row in rows}, []
-    judged = by_part.get("test") or by_part.get("validation") or {}
-    if "affine" in judged and judged["error"] >= judged["affine"]:
-        text = "the network is no better than affine least squares on samples it has not seen"
-        remedy = "train longer, regularise more or take more samples"
-        found.append(asked.finding("no-better-than-affine", text, remedy))
-    if "validation" in by_part and training.best_iteration < training.iterations:
-        text = (
-            f"the weights are those of iteration {training.best_iteration}, which are best on "
-            "validation; later ones fit the training part only"
-        )
-        found.append(asked.finding("earlier-weights", text))
-    if problem is not None and problem.validation is None:
-        found.append(asked.finding("no-validation", _NO_VALIDATION, "give the problem some"))
-    return found
-
-
-# ---- refinement of layers ------------------------------------------------------------------------
 
 
 def report_layers(found: LayerRefinement, asked: Asked) -> Report:
@@ -163,7 +31,8 @@ def report_layers(found: LayerRefinement, asked: Asked) -> Report:
     for number, (run, table, rule) in enumerate(tables):
         title = f"{found.problem.name}, layers refined ({rule})"
         body += _networks(run, table, title, "uniform" if number else "networks")
-    return Report(
+    return asked.report(
+        found.problem.source,
         kind="layers",
         title=found.problem.name,
         success=found.success,
@@ -185,8 +54,6 @@ def report_layers(found: LayerRefinement, asked: Asked) -> Report:
         details={"network": best.network.description()},
         figures=_layer_figures(found),
         files=_layer_files(found, whole),
-        model=_model(asked, found.problem),
-        command=asked.command,
     )
 
 
@@ -212,16 +79,16 @@ def _networks(
         row["mesh"] = [float(t) for t in cycle.estimate.mesh]
     parts = [part for part in PARTS if part in table]
     columns = [
-        Column(key="layers", heading="layers", form="d"),
-        Column(key="objective", heading="objective", form=".4g"),
-        Column(key="estimate", heading="estimated error", form=".1e"),
-        Column(key="effectivity", heading="effectivity", form=".2f", drop=3),
-        Column(key="flow", heading="as a flow", form=".3g"),
-        *(Column(key=part, heading=f"{run.metric} {part}", form=".4f") for part in parts),
-        Column(key="evaluations", heading="evaluations", form=".0f", drop=1),
-        Column(key="seconds", heading="seconds", form=".2f", drop=2),
+        Column("layers", "d"),
+        Column("objective", ".4g"),
+        Column("estimate", ".1e", "estimated error"),
+        Column("effectivity", ".2f", drop=3),
+        Column("flow", ".3g", "as a flow"),
+        *(Column(part, ".4f", f"{run.metric} {part}") for part in parts),
+        Column("evaluations", ".0f", drop=1),
+        Column("seconds", ".2f", drop=2),
         Column(
-            key="mesh", heading="layer mesh", show=lambda row: ruler(row["mesh"]), left=True, drop=4
+            "mesh", heading="layer mesh", show=lambda row: ruler(row["mesh"]), left=True, drop=4
         ),
     ]
     best = run.best
@@ -240,42 +107,30 @@ def _layer_findings(found: LayerRefinement, asked: Asked) -> list[Finding]:
     """Say what the numbers do not: a tolerance missed, weights not optimal."""
     e, said = found.cycles[-1].estimate, []
     if found.tol is not None and not found.success:
-        text = (
-            f"the tolerance {found.tol:g} was not reached ({found.status}): the estimated error "
-            f"is {abs(e.error):.1e}, Σ|η| {e.magnitude:.1e}"
-        )
-        remedy = (
-            "raise <iterations>, <max_layers|max_elements>, <max_cycles> or <stall>, or the model's "
-            "penalty on the weights"
-        )
-        said.append(asked.finding("tolerance-missed", text, remedy))
+        errors = {"error": abs(e.error), "magnitude": e.magnitude}
+        said.append(asked.finding("tolerance-missed", tol=found.tol, status=found.status, **errors))
     if not e.stationary:
-        text = (
-            f"the last weights are not optimal (gradient {e.stationarity:.1e}, wanted "
-            f"{e.tolerance:.0e}), so the estimate shows where to refine and not how far the optimum is"
-        )
-        said.append(asked.finding("not-stationary", text, "<iterations> trains longer"))
+        slopes = {"gradient": e.stationarity, "wanted": e.tolerance}
+        said.append(asked.finding("weights-not-optimal", **slopes))
     return said
 
 
 def _layer_figures(found: LayerRefinement) -> tuple[Figure, ...]:
     figures = [
-        Figure(
-            name="layers.png",
-            caption="The layer meshes, shaded by their indicators; framed: bisected next",
-            draw=drawn("layer_mesh", found),
+        figure(
+            "layers",
+            "The layer meshes, shaded by their indicators; framed: bisected next",
+            "layer_mesh",
+            found,
         ),
-        Figure(
-            name="refinement.png",
-            caption=f"{found.metric} against layers and against work",
-            draw=drawn("layer_history", found),
+        figure(
+            "refinement", f"{found.metric} against layers and against work", "layer_history", found
         ),
     ]
     samples = found.problem.samples
     if samples.inputs == 2 and 0 < samples.classes <= CLASSES:
         caption = "Decision regions of some of the networks"
-        draw = drawn("decision_regions", found)
-        figures.append(Figure(name="regions.png", caption=caption, draw=draw))
+        figures.append(figure("regions", caption, "decision_regions", found))
     return tuple(figures)
 
 
@@ -312,7 +167,8 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
         score = problem.with_network(growth.network).objective.score(growth.theta, problem.test)
         scores["test"] = score
         body.append(Words(((f"test {best.metric} {score:.4g}", ""),)))
-    return Report(
+    return asked.report(
+        "" if problem is None else problem.source,
         kind="growth",
         title=growth.name,
         success=growth.success,
@@ -333,15 +189,17 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
             "seconds": {"training": spent, "scores": growth.scoring_seconds},
         },
         figures=(
-            Figure(
-                name="scores.png",
-                caption="Scores of all places by cycle; full: where it grew",
-                draw=drawn("growth_scores", growth),
+            figure(
+                "scores",
+                "Scores of all places by cycle; full: where it grew",
+                "growth_scores",
+                growth,
             ),
-            Figure(
-                name="history.png",
-                caption="Objective and validation loss; lines stand where the network grew",
-                draw=drawn("growth_history", growth),
+            figure(
+                "history",
+                "Objective and validation loss; lines stand where the network grew",
+                "growth_history",
+                growth,
             ),
         ),
         files={
@@ -351,8 +209,6 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
             "scores.csv": partial(growth.scores.to_csv, index=False),
             "history.csv": partial(growth.history.to_csv, index=False),
         },
-        model=_model(asked, problem),
-        command=asked.command,
     )
 
 
@@ -371,16 +227,16 @@ def _depths(growth: Growth) -> Table:
         name="depths",
         title=f"{growth.name}: growth by {growth.indicator}, {growth.trainer}",
         columns=[
-            Column(key="layers", heading="layers", form="d"),
-            Column(key="iterations", heading="iterations", form="d", drop=2),
-            Column(key="objective", heading="objective", form=".3g"),
-            Column(key="training", heading="training", form=".4f"),
-            Column(key="validation", heading="validation", form=".4f"),
-            Column(key="score", heading="best score", form=".3g"),
-            Column(key="position", heading="new layer", show=of_insertion("position")),
-            Column(key="predicted", heading="predicted", show=of_insertion("predicted")),
-            Column(key="decrease", heading="decrease", show=of_insertion("decrease")),
-            Column(key="seconds", heading="seconds", form=".2f", drop=1),
+            Column("layers", "d"),
+            Column("iterations", "d", drop=2),
+            Column("objective", ".3g"),
+            Column("training", ".4f"),
+            Column("validation", ".4f"),
+            Column("score", ".3g", "best score"),
+            Column("position", heading="new layer", show=of_insertion("position")),
+            Column("predicted", show=of_insertion("predicted")),
+            Column("decrease", show=of_insertion("decrease")),
+            Column("seconds", ".2f", drop=1),
         ],
         rows=growth.table().to_dict("records"),
         strong=growth.best_cycle,

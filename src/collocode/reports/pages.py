@@ -7,8 +7,9 @@ import html
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-from .parts import Content, Facts, Finding, Heading, Severity, Span, Table, Words
+from .parts import Content, Facts, Figure, Finding, Heading, Severity, Span, Table, Words
 
+_DENSITY = 1.6  # pixels of a figure for one of the page: letters are as large as the text's
 _NAMES = {Severity.ERROR: "Error", Severity.WARNING: "Warning", Severity.NOTE: "Note"}
 
 
@@ -49,7 +50,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
         yield f"### {table.title}"
     shown = table.shown()
     lines = [
-        [_escaped(column.heading) for column, _ in shown],
+        [_escaped(column.words) for column, _ in shown],
         ["---" if column.left else "--:" for column, _ in shown],
     ]
     for number, row in enumerate(table.picked):
@@ -69,8 +70,10 @@ def as_html(report: Content) -> str:
         f"<header><h1>{html.escape(report.title)}</h1>",
         f'<p class="verdict {verdict}">{html.escape(report.status)}</p></header>',
         *(_html_finding(finding) for finding in report.findings),
-        *(_html_figures(report)),
+        *_html_figures(report, report.figures[:1]),
         *_html_body(report),
+        *(["<h2>More figures</h2>"] if len(report.figures) > 1 else []),
+        *_html_figures(report, report.figures[1:]),
         f"<footer>{html.escape(_origin(report))}</footer>",
     ]
     return (
@@ -100,12 +103,13 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _html_figures(report: Content) -> Iterator[str]:
-    for figure in report.figures:
-        data = base64.b64encode(report.images[figure.name]).decode()
-        caption = html.escape(figure.caption)
+def _html_figures(report: Content, figures: Sequence[Figure]) -> Iterator[str]:
+    for figure in figures:
+        image = report.images[figure.name]
+        data, caption = base64.b64encode(image).decode(), html.escape(figure.caption)
+        width = round(int.from_bytes(image[16:20]) / _DENSITY)  # where a PNG file says it
         yield (
-            f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
+            f'<figure><img alt="{caption}" width="{width}" src="data:image/png;base64,{data}">'
             f"<figcaption>{caption}</figcaption></figure>"
         )
 
@@ -145,7 +149,7 @@ def _html_table(table: Table) -> Iterator[str]:
         yield f"<h3>{html.escape(table.title)}</h3>"
     shown = table.shown()
     sides = ["left" if column.left else "right" for column, _ in shown]
-    heads = [html.escape(column.heading) for column, _ in shown]
+    heads = [html.escape(column.words) for column, _ in shown]
     rows = (
         _html_row([cells[n] for _, cells in shown], sides, row == table.strong)
         for n, row in enumerate(table.picked)

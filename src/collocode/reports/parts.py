@@ -1,4 +1,4 @@
-"""The report as data: a finding, a table, a figure, and the content that holds them.
+"""What a report consists of: findings, tables, figures, and the content that holds them, all data.
 
 A `Table` keeps its rows as they are and says by its columns how they are shown; text, Markdown and
 HTML are three ways to look at the same rows.  A `Finding` has a code that does not change, so that
@@ -7,21 +7,20 @@ programs can act on it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from ..files import plain
 from .folder import Writer
-from .words import formatted, spoken
+from .words import formatted
 
 SCHEMA, VERSION = "collocode report", 2
+
 Row = Mapping[str, Any]
 Drawing = Any  # a matplotlib figure, which only the plots know
 Span = tuple[str, str]  # text and its tone: good, bad, warn, quiet, strong or none
@@ -61,14 +60,14 @@ class Finding:
         return {**vars(self), "severity": self.severity.value}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """How one column of a table is shown.
 
     Attributes
     ----------
     key : of the value in a row.
-    heading : words above; they may be wrapped between words.
+    heading : words above, the key if absent; they may be wrapped between words.
     form : of the value, as Python's ``format`` takes it; empty leaves it as it is.
     show : returns text or (text, tone) of a whole row, in place of ``form``.
     left : text is aligned to the left, numbers to the right.
@@ -76,11 +75,17 @@ class Column:
     """
 
     key: str
-    heading: str = ""
     form: str = ""
+    heading: str | None = None
+    _: KW_ONLY
     show: Callable[[Row], str | Span] | None = None
     left: bool = False
     drop: int = 0
+
+    @property
+    def words(self) -> str:
+        """What stands above it."""
+        return self.key if self.heading is None else self.heading
 
     def cell(self, row: Row) -> Span:
         """Return text and tone of a row's value."""
@@ -117,8 +122,10 @@ class Table:
         return sorted({round(n) for n in np.linspace(0, len(self.rows) - 1, count)})
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """The rows as a data frame."""
+    def frame(self) -> Any:
+        """The rows as a pandas data frame."""
+        import pandas as pd
+
         return pd.DataFrame(list(self.rows))
 
     def shown(self) -> list[tuple[Column, list[Span]]]:
@@ -129,7 +136,7 @@ class Table:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        heads = {c.key: c.heading for c in self.columns if c.heading}
+        heads = {c.key: c.words for c in self.columns if c.words}
         kept: dict[str, Any] = plain(
             {"title": self.title, "headings": heads, "rows": list(self.rows), "note": self.note}
         )
@@ -173,45 +180,20 @@ class Figure:
     draw: Callable[[], Drawing]
 
 
-def drawn(name: str, *args: Any, **keywords: Any) -> Callable[[], Drawing]:
-    """Return what draws a figure of `collocode.plots` when it is called."""
+def figure(name: str, caption: str, function: str, *args: Any, **keywords: Any) -> Figure:
+    """Return what a function of `collocode.plots` will draw of its arguments."""
 
     def draw() -> Drawing:
         from .. import plots  # matplotlib takes half a second to import
 
-        figure: Drawing = getattr(plots, name)(*args, **keywords)
-        return figure
+        return getattr(plots, function)(*args, **keywords)
 
-    return draw
+    return Figure(name=f"{name}.png", caption=caption, draw=draw)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What was asked for, as far as the result does not tell.
-
-    Attributes
-    ----------
-    model : the model file, its settings and the source of the problem.
-    command : name of the command, and its options.
-    start : the start strategy, so that a remedy can name another one.
-    shell : whether remedies speak the words of the command line; else those of Python.
-    problem : what a result does not keep: a `LayeredProblem`, a `Surrogate`, an `NlModel`.
-    more : what else the kind of result can use.
-    """
-
-    model: Mapping[str, Any] = field(default_factory=dict)
-    command: Mapping[str, Any] = field(default_factory=dict)
-    start: str = ""
-    shell: bool = False
-    problem: Any = None
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-    def finding(
-        self, code: str, text: str, remedy: str = "", severity: Severity = Severity.WARNING
-    ) -> Finding:
-        """Return a finding whose remedy speaks the reader's words, see `spoken`."""
-        said = spoken(remedy, self.shell)
-        return Finding(code=code, severity=severity, text=spoken(text, self.shell), remedy=said)
+def headline(title: str, status: str, good: bool, rest: str) -> Words:
+    """Return the line that tells how it ended."""
+    return Words(((title, "strong"), ("  ", ""), (status, "good" if good else "bad"), (rest, "")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +230,7 @@ class Content:
         """The figures as PNG, drawn at the first look."""
         from ..plots import png  # matplotlib takes half a second to import
 
-        return {figure.name: png(figure.draw()) for figure in self.figures}
+        return {drawing.name: png(drawing.draw()) for drawing in self.figures}
 
     def around(self, **changes: Any) -> Self:
         """Return this report of a fit inside that of what found it: what is given goes before."""
@@ -284,7 +266,3 @@ class Content:
             }
         )
         return found
-
-    def to_json(self, files: Sequence[str] = ()) -> str:
-        """Return the report as JSON, of the schema that docs/report.md describes."""
-        return json.dumps(self.to_dict(files), indent=2, allow_nan=False, ensure_ascii=False) + "\n"

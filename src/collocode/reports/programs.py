@@ -1,91 +1,134 @@
-"""Reports of an ``.nl`` file's solution, and of a fit that was simulated."""
+"""Reports of a program's solution, of an ``.nl`` file's, and of a fit that was simulated."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..results.program_solution import ProgramSolution
 from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
-from .parts import Asked, Column, Facts, Figure, Finding, Severity, Table, Words, drawn
-from .record import Report
+from .parts import Column, Facts, Finding, Table, Words, figure, headline
+from .record import Asked, Report
 from .words import counted
 
 SHOWN_ROWS = 6
+ACTIVE = 1e-6  # multiplier of a bound that holds
 
 
 def report_program(result: SolverResult, asked: Asked) -> Report:
     """Return the report of a solver's result; ``asked.problem`` is the program, such as an `NlModel`."""
     model, status = asked.problem, f"{result.termination.value} ({result.status.value})"
-    name = str(getattr(getattr(model, "path", None), "stem", "")) or "nonlinear program"
+    name = "nonlinear program" if model is None else model.name
     facts = (
         {} if model is None else {"program": f"{model.columns} variables, {model.rows} constraints"}
     )
     facts["solver"] = ", linear solver ".join(p for p in (result.solver, result.linear_solver) if p)
     facts["objective"] = f"{result.objective:.10g}, violation {result.violation:.1e}"
     body: list[Any] = [
-        Words(
-            (
-                (name, "strong"),
-                ("  ", ""),
-                (status, "good" if result.success else "bad"),
-                (f" after {counted(result.iterations, 'iteration')}", ""),
-            )
-        ),
+        headline(name, status, result.success, f" after {counted(result.iterations, 'iteration')}"),
         Facts({label: text for label, text in facts.items() if text}),
     ]
     if model is not None and not result.success:
         body += _violated(model, result)
-    return Report(
+    sizes = {} if model is None else {"variables": model.columns, "constraints": model.rows}
+    return asked.report(
+        "",
         kind="program",
         title=name,
         success=result.success,
         status=status,
         interrupted=result.termination is Termination.INTERRUPTED,
         body=tuple(body),
-        findings=() if result.success else (_not_solved(result, asked),),
-        result={
-            "termination": result.termination,
-            "point": result.status,
-            "message": result.message,
-            "iterations": result.iterations,
-            "objective": result.objective,
-            "violation": result.violation,
-        },
+        findings=() if result.success else (not_solved(result, _remedy(result), asked),),
+        result=numbers(result),
         details={
-            "solver": {
-                "interface": result.interface,
-                "name": result.solver,
-                "linear_solver": result.linear_solver,
-                "options": result.options,
-            },
+            "solver": solver(result),
             "seconds": result.timings,
-            **(
-                {}
-                if model is None
-                else {"nlp": {"variables": model.columns, "constraints": model.rows}}
-            ),
+            **({"nlp": sizes} if sizes else {}),
         },
-        model=asked.model,
-        command=asked.command,
     )
 
 
-def _not_solved(result: SolverResult, asked: Asked) -> Finding:
-    text = (
-        f"not solved: {result.termination.value}, the point is {result.status.value} (largest "
-        f"violation {result.violation:.1e}; {result.message})"
+def report_program_solution(solution: ProgramSolution, asked: Asked) -> Report:
+    """Return the report of a `ProgramSolution`: the solver's words, then all blocks by name."""
+    program, result = solution.program, replace(solution.result, objective=solution.objective)
+    told = report_program(result, replace(asked, problem=program))
+    blocks = [
+        {
+            "name": block.name,
+            "entries": int(block.numbers.size),
+            "smallest": float(result.x[block.numbers].min(initial=np.inf)),
+            "largest": float(result.x[block.numbers].max(initial=-np.inf)),
+            "at bounds": int((np.abs(result.lam_x[block.numbers]) > ACTIVE).sum()),
+        }
+        for block in program.column_blocks
+    ]
+    violation = program.violation(result.x)
+    rows = [
+        {
+            "name": block.name,
+            "rows": int(block.numbers.size),
+            "violation": float(violation[block.numbers].max(initial=0.0)),
+            "multiplier": float(np.abs(result.lam_g[block.numbers]).max(initial=0.0)),
+        }
+        for block in program.row_blocks
+    ]
+    name = Column("name", heading="", left=True)
+    ranges = (Column("smallest", ".5g"), Column("largest", ".5g"))
+    tables = [
+        Table(
+            name="variables",
+            title="Variables",
+            columns=[name, Column("entries"), *ranges, Column("at bounds")],
+            rows=blocks,
+        )
+    ]
+    if rows:
+        columns = [name, Column("rows"), Column("violation", ".1e"), Column("multiplier", ".3g")]
+        tables.append(Table(name="constraints", title="Constraints", columns=columns, rows=rows))
+    return replace(
+        told,
+        body=(*told.body, *tables),
+        files={"variables.csv": partial(solution.to_frame().to_csv, index=False)},
     )
+
+
+def not_solved(result: SolverResult, remedy: str, asked: Asked) -> Finding:
+    """Return the finding of a result that is no solution."""
+    return asked.finding(
+        "not-solved",
+        termination=result.termination.value,
+        point=result.status.value,
+        violation=result.violation,
+        message=result.message,
+        remedy=remedy,
+    )
+
+
+def numbers(result: SolverResult) -> dict[str, Any]:
+    """Return what a report says of a solver's result."""
+    names = ("termination", "message", "iterations", "objective", "violation")
+    return {"point": result.status, **{name: getattr(result, name) for name in names}}
+
+
+def solver(result: SolverResult) -> dict[str, Any]:
+    """Return what a report says of what ran."""
+    names = ("interface", "linear_solver", "options")
+    return {"name": result.solver, **{name: getattr(result, name) for name in names}}
+
+
+def _remedy(result: SolverResult) -> str:
     remedies = {
         Termination.ITERATION_LIMIT: f"raise it by <options.max_iter={max(2000, 4 * result.iterations)}>",
         Termination.TIME_LIMIT: "give it more time by <options.max_wall_time>",
         Termination.ACCEPTABLE: "loosen it by <options.tol=1e-6> if that is enough",
     }
-    remedy = remedies.get(result.termination, "try another starting point")
-    return asked.finding("not-solved", text, remedy, Severity.ERROR)
+    return remedies.get(result.termination, "try another starting point")
 
 
 def _violated(model: Any, result: SolverResult) -> list[Table]:
@@ -93,8 +136,8 @@ def _violated(model: Any, result: SolverResult) -> list[Table]:
     worst = [int(k) for k in np.argsort(-size)[:SHOWN_ROWS] if size[k] > 0.0]
     rows = [{"equation": model.row_names[k], "residual": float(size[k])} for k in worst]
     columns = [
-        Column(key="equation", heading="constraint", left=True),
-        Column(key="residual", heading="violation", form=".1e"),
+        Column("equation", heading="constraint", left=True),
+        Column("residual", ".1e", "violation"),
     ]
     title = "Largest violations"
     return [Table(name="violated", title=title, columns=columns, rows=rows)] if rows else []
@@ -125,20 +168,19 @@ def report_simulation(run: Simulation, asked: Asked) -> Report:
         }
         for column in frame.columns[1:]
     ]
-    numbers = ("first", "last", "smallest", "largest")
+    keys = ("first", "last", "smallest", "largest")
     columns = [
-        Column(key="name", left=True),
-        *(Column(key=key, heading=key, form=".4e") for key in numbers),
+        Column("name", heading="", left=True),
+        *(Column(key, ".4e") for key in keys),
     ]
     findings = []
     if not run.complete:
-        remedy = "shorten <times|until> or train the model on more of that region"
-        findings.append(asked.finding("broke-down", run.message.rstrip("."), remedy))
+        findings.append(asked.finding("broke-down", message=run.message.rstrip(".")))
     figures = []
     if solution is not None:
-        draw = drawn("simulation", solution, run)
-        figures.append(Figure(name="simulation.png", caption="Simulated trajectory", draw=draw))
-    return Report(
+        figures.append(figure("simulation", "Simulated trajectory", "simulation", solution, run))
+    return asked.report(
+        "",
         kind="simulation",
         title=title,
         success=run.complete,
@@ -152,6 +194,4 @@ def report_simulation(run: Simulation, asked: Asked) -> Report:
         details={"experiment": name},
         figures=tuple(figures),
         files={"simulation.csv": partial(frame.to_csv, index=False)},
-        model=asked.model,
-        command=asked.command,
     )

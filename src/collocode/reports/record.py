@@ -1,14 +1,21 @@
-"""The `Report`: what came out of a run, in every form that it has."""
+"""A `Report`: the content of a result's story, and its faces."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from .folder import Folder, Writer
 from .pages import as_html, as_markdown, framed
-from .parts import Content
+from .parts import Content, Finding, Severity
 from .text import as_text
+from .words import spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +40,10 @@ class Report(Content):
     def __str__(self) -> str:
         """Return the report as text of at most 80 columns."""
         return as_text(self)
+
+    def to_json(self, files: Sequence[str] = ()) -> str:
+        """Return the report as JSON, of the schema that docs/report.md describes."""
+        return json.dumps(self.to_dict(files), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def to_markdown(self, images: bool = False) -> str:
         """Return the report as Markdown; ``images`` refers to the PNG files of `write`."""
@@ -80,3 +91,45 @@ def report_names(stem: str = "report") -> list[str]:
 
 def _bytes(data: bytes) -> Writer:
     return lambda path: path.write_bytes(data)
+
+
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """Return severity, text and remedy of every finding by its code, from findings.toml."""
+    text = resources.files(__package__).joinpath("findings.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for, as far as the result does not tell.
+
+    Attributes
+    ----------
+    model : the model file, its settings and the source of the problem.
+    command : name of the command, and its options.
+    start : the start strategy, so that a remedy can name another one.
+    shell : whether remedies speak the words of the command line; else those of Python.
+    problem : what a result does not keep: a `LayeredProblem`, a `Surrogate`, an `NlModel`.
+    more : what else the kind of result can use.
+    """
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    command: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
+    shell: bool = False
+    problem: Any = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def finding(self, code: str, **facts: Any) -> Finding:
+        """Return a finding of the `catalogue` in the reader's words, see `spoken`."""
+        entry = catalogue()[code]
+        text, remedy = (
+            spoken(entry.get(part, "").format(**facts), self.shell) for part in ("text", "remedy")
+        )
+        severity = Severity(entry.get("severity", "warning"))
+        return Finding(code=code, severity=severity, text=text, remedy=remedy)
+
+    def report(self, source: str, **parts: Any) -> Report:
+        """Return a report of what was asked; ``source`` is that of the problem."""
+        return Report(model={"source": source, **self.model}, command=self.command, **parts)

@@ -13,8 +13,8 @@ from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, Trai
 from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
 from ..results.status import Termination
 from .folder import Writer
-from .parts import Asked, Column, Facts, Figure, Finding, Heading, Severity, Table, Words, drawn
-from .record import Report
+from .parts import Column, Facts, Figure, Finding, Heading, Table, figure, headline
+from .record import Asked, Report
 from .words import counted, formatted
 
 _BAD_SURROGATE = 0.3  # of the standard deviation: beyond it the optimum says little of the function
@@ -27,6 +27,7 @@ def report_optimum(found: OptimumResult, asked: Asked) -> Report:
     """
     run = _Run(found, asked)
     status = f"{found.termination.value} ({found.status.value})"
+    after = f" after {_nodes(found.nodes)} in {found.seconds:.2f} s"
     table, word = _answer(run), "Largest" if found.sense > 0 else "Smallest"
     files: dict[str, Writer] = {"optimum.csv": partial(table.frame.to_csv, index=False)}
     if run.network is not None:
@@ -36,21 +37,15 @@ def report_optimum(found: OptimumResult, asked: Asked) -> Report:
         names = ("epoch", "train", "validation", "penalty")
         frame = pd.DataFrame({name: getattr(history, name) for name in names})
         files["history.csv"] = partial(frame.to_csv, index=False)
-    return Report(
+    return asked.report(
+        run.surrogate.source if run.surrogate else "",
         kind="relu",
         title=run.name,
         success=found.success,
         status=status,
         interrupted=found.termination is Termination.INTERRUPTED,
         body=(
-            Words(
-                (
-                    (run.name, "strong"),
-                    ("  ", ""),
-                    (status, "good" if found.success else "bad"),
-                    (f" after {_nodes(found.nodes)} in {found.seconds:.2f} s", ""),
-                )
-            ),
+            headline(run.name, status, found.success, after),
             Facts(_facts(run)),
             Heading(f"{word} value of the network"),
             table,
@@ -68,8 +63,6 @@ def report_optimum(found: OptimumResult, asked: Asked) -> Report:
         details=_details(run),
         figures=_figures(run),
         files=files,
-        model={"source": run.surrogate.source if run.surrogate else "", **asked.model},
-        command=asked.command,
     )
 
 
@@ -147,8 +140,8 @@ def _answer(run: _Run) -> Table:
         )
     heads = {"network": "at the optimum", "true": "true function", "error": "difference"}
     columns = [
-        Column(key="name", left=True),
-        *(Column(key=key, heading=head, form=".6g") for key, head in heads.items()),
+        Column("name", heading="", left=True),
+        *(Column(key, ".6g", head) for key, head in heads.items()),
     ]
     return Table(name="optimum", columns=columns, rows=rows)
 
@@ -156,24 +149,11 @@ def _answer(run: _Run) -> Table:
 def _findings(run: _Run, asked: Asked) -> list[Finding]:
     found, said = run.found, []
     if not found.success:
-        text = f"the optimum is not proved ({found.message})"
-        remedy = (
-            "give more <time_limit>, a smaller network, or train it with <train.unstable=...> or "
-            "<train.l1=...>"
-        )
-        said.append(asked.finding("not-proved", text, remedy, Severity.WARNING))
+        said.append(asked.finding("not-proved", message=found.message))
     if found.embedded_error > 1e-6:
-        text = (
-            f"the encoding's outputs differ from the network's by {found.embedded_error:.1e}; the value "
-            "shown is the network's own"
-        )
-        said.append(asked.finding("encoding-differs", text))
+        said.append(asked.finding("encoding-differs", error=found.embedded_error))
     if run.error is not None and max(run.error.relative) > _BAD_SURROGATE:
-        text = (
-            f"the network's test error is {max(run.error.relative):.0%} of the standard deviation: its "
-            "optimum says little about the function"
-        )
-        said.append(asked.finding("bad-surrogate", text, "train longer, wider or on more samples"))
+        said.append(asked.finding("bad-surrogate", error=max(run.error.relative)))
     return said + _better_sample(run, asked)
 
 
@@ -189,11 +169,7 @@ def _better_sample(run: _Run, asked: Asked) -> list[Finding]:
     allowed = 0.0 if run.error is None else run.error.rmse[surrogate.objective]
     if sense * (best - true) <= allowed:
         return []
-    text = (
-        f"a training sample ({best:.5g}) is better than the function at the network's optimum "
-        f"({true:.5g}); the surrogate is not accurate there"
-    )
-    return [asked.finding("better-sample", text)]
+    return [asked.finding("better-sample", sample=best, value=true)]
 
 
 def _facts(run: _Run) -> dict[str, str]:
@@ -298,10 +274,9 @@ def _figures(run: _Run) -> tuple[Figure, ...]:
     figures, found, asked = [], run.found, run.surrogate
     plane = asked is not None and len(asked.inputs) > 1 and bool(np.isfinite(found.x).all())
     if run.network is not None and asked is not None and plane:
-        draw = drawn("relu_regions", run.network, asked.box, at=found.x, surrogate=asked)
+        how = {"at": found.x, "surrogate": asked}
         caption = "Linear regions of the network, coloured by its value; the star is the optimum"
-        figures.append(Figure(name="regions.png", caption=caption, draw=draw))
+        figures.append(figure("regions", caption, "relu_regions", run.network, asked.box, **how))
     if run.trained is not None:
-        draw = drawn("training_curve", run.trained)
-        figures.append(Figure(name="training.png", caption="Errors by epoch", draw=draw))
+        figures.append(figure("training", "Errors by epoch", "training_curve", run.trained))
     return tuple(figures)

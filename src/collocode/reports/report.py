@@ -6,20 +6,20 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
-from .parts import Asked
-from .record import Report
+from .record import Asked, Report
 
 # what describes a class, by the class's name: the modules of those that are not used stay unloaded
 _HOMES = {
     "Solution": "solution.report_solution",
     "Sweep": "searches.report_sweep",
     "Multistart": "searches.report_multistart",
-    "MeshRefinement": "searches.report_refinement",
-    "ADMMResult": "searches.report_admm",
-    "Training": "layers.report_training",
+    "MeshRefinement": "refinement.report_refinement",
+    "ADMMResult": "admm.report_admm",
+    "Training": "training.report_training",
     "LayerRefinement": "layers.report_layers",
     "Growth": "layers.report_growth",
     "OptimumResult": "relu.report_optimum",
+    "ProgramSolution": "programs.report_program_solution",
     "SolverResult": "programs.report_program",
     "Simulation": "programs.report_simulation",
 }
@@ -31,8 +31,8 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
     Parameters
     ----------
     result : a `Solution`, `Sweep`, `Multistart`, `MeshRefinement`, `ADMMResult`, `LayerRefinement`,
-        `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network, or
-        `SolverResult` of an ``.nl`` file.
+        `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network,
+        `ProgramSolution`, or `SolverResult` of an ``.nl`` file.
     problem : what the result does not keep: the `LayeredProblem` of a training or a growth, the
         `Surrogate` of an optimum, the `NlModel` of a solver's result.
     asked : what the command line was asked; nobody else needs it.

@@ -11,7 +11,7 @@ import pandas as pd
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
 from ..results.solution import Solution
-from .parts import Column, Row, Span, Table, Words
+from .parts import Column, Heading, Row, Span, Table
 from .words import formatted, interval_text
 
 LEVEL = 0.95
@@ -33,13 +33,10 @@ def scores_table(scores: Sequence[Row]) -> Table:
         title="Mean squared errors",
         columns=[
             Column(
-                key="experiment",
-                heading="experiment",
-                left=True,
-                show=lambda row: row["experiment"].removesuffix(".csv"),
+                "experiment", left=True, show=lambda row: row["experiment"].removesuffix(".csv")
             ),
-            Column(key="role", heading="window", left=True),
-            *(Column(key=key, heading=head, form=".2e") for key, head in heads.items()),
+            Column("role", heading="window", left=True),
+            *(Column(key, ".2e", head) for key, head in heads.items()),
         ],
         rows=scores,
     )
@@ -85,11 +82,11 @@ def parameters_table(rows: Sequence[Row], no_intervals: str) -> Table:
         name="parameters",
         title="Estimated parameters",
         columns=[
-            Column(key="name", heading="parameter", left=True),
-            Column(key="value", heading="estimate", form=".6g"),
-            Column(key="lower_95", heading="95 % interval", show=_interval, left=True),
-            Column(key="unit", heading="unit", left=True),
-            Column(key="lower", heading="bounds", show=_bounds, left=True),
+            Column("name", heading="parameter", left=True),
+            Column("value", ".6g", "estimate"),
+            Column("lower_95", heading="95 % interval", show=_interval, left=True),
+            Column("unit", left=True),
+            Column("lower", heading="bounds", show=_bounds, left=True),
         ],
         rows=rows,
         note=f"No intervals: {no_intervals}." if no_intervals else "",
@@ -146,13 +143,13 @@ def residuals_table(rows: Sequence[Row]) -> Table:
         name="residuals",
         title="Residuals of the simulation, Ljung-Box test",
         columns=[
-            Column(key="output", heading="output", left=True),
-            Column(key="samples", heading="samples", form="d"),
-            Column(key="rms", heading="rms", form=".2e"),
-            Column(key="bias", heading="bias", form=".2e"),
-            Column(key="lag_one", heading="lag one", form="+.2f"),
-            Column(key="p_value", heading="p-value", show=_p_value),
-            Column(key="white", show=_verdict, left=True),
+            Column("output", left=True),
+            Column("samples", "d"),
+            Column("rms", ".2e"),
+            Column("bias", ".2e"),
+            Column("lag_one", "+.2f", "lag one"),
+            Column("p_value", heading="p-value", show=_p_value),
+            Column("white", heading="", show=_verdict, left=True),
         ],
         rows=rows,
     )
@@ -170,9 +167,9 @@ def _verdict(row: Row) -> Span:
     return ("white", "good") if row["white"] else (f"not white{where}", "warn")
 
 
-def diagnosis_table(diagnosis: Diagnosis) -> list[Words | Table]:
+def diagnosis_table(diagnosis: Diagnosis) -> list[Heading | Table]:
     """Return where functions are not finite, and which equations are violated most."""
-    found: list[Words | Table] = []
+    found: list[Heading | Table] = []
     broken = diagnosis.not_finite
     if len(broken):
         first = broken.iloc[0]
@@ -180,7 +177,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> list[Words | Table]:
             f"Not finite at {len(broken)} points{' or more' if len(broken) >= 10 else ''}, first: "
             f"{first['term']} of {first['experiment']!r} at t = {first['time']:g}"
         )
-        found.append(Words(((text, "bad"),)))
+        found.append(Heading(text))
     rows = [r for r in diagnosis.violated.to_dict("records") if np.isfinite(r["residual"])]
     if rows:
         found.append(
@@ -188,13 +185,13 @@ def diagnosis_table(diagnosis: Diagnosis) -> list[Words | Table]:
                 name="violated",
                 title="Largest violations (scaled rows)",
                 columns=[
-                    Column(key="equation", heading="equation", left=True),
-                    Column(key="experiment", heading="experiment", left=True),
-                    Column(key="element", heading="element", show=_in_time("element", "d")),
-                    Column(key="stage", heading="stage", form="d"),
-                    Column(key="state", heading="state", left=True),
-                    Column(key="time", heading="time", show=_in_time("time", "")),
-                    Column(key="residual", heading="residual", form=".1e"),
+                    Column("equation", left=True),
+                    Column("experiment", left=True),
+                    Column("element", show=_in_time("element", "d")),
+                    Column("stage", "d"),
+                    Column("state", left=True),
+                    Column("time", show=_in_time("time", "")),
+                    Column("residual", ".1e"),
                 ],
                 rows=rows[:SHOWN_RESIDUALS],
             )

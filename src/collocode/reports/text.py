@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from .parts import Column, Content, Facts, Finding, Heading, Severity, Span, Table
+from .parts import Column, Content, Facts, Finding, Heading, Severity, Span, Table, Words
 
 Line = tuple[Span, ...]
 WIDTH = 80
@@ -21,8 +21,11 @@ def report_lines(
     report: Content, width: int = WIDTH, severities: Collection[Severity] = tuple(Severity)
 ) -> Iterator[Line]:
     """Yield a report's lines; findings of the given severities stand at its end."""
+    before: object = None
     for item in report.body:
-        yield ()
+        if not (isinstance(item, Words) and isinstance(before, Table | Words)):
+            yield ()
+        before = item
         if isinstance(item, Table):
             yield from table_lines(item, width)
         elif isinstance(item, Facts):
@@ -85,8 +88,8 @@ def table_lines(table: Table, width: int = WIDTH) -> Iterator[Line]:
         widths[widest] = max(12, widths[widest] - excess)
     if table.title:
         yield from wrapped([(table.title, "strong")], width)
-    heads = [[(text, "quiet") for text in _fold(c.heading, w)] for (c, _), w in _zip(shown, widths)]
-    if any(column.heading for column, _ in shown):
+    heads = [[(text, "quiet") for text in _fold(c.words, w)] for (c, _), w in _zip(shown, widths)]
+    if any(column.words for column, _ in shown):
         yield from _block(heads, shown, widths, gap, bottom=True)
     for number, row in enumerate(table.picked):
         cells = [
@@ -107,7 +110,7 @@ def _zip(
 
 def _least(column: Column, cells: list[Span], whole: bool = False) -> int:
     """Width of a column, whose heading is wrapped between words unless it stays whole."""
-    words = [column.heading] if whole else column.heading.split(" ")
+    words = [column.words] if whole else column.words.split(" ")
     return max(map(len, [*words, *(text for text, _ in cells)]))
 
 

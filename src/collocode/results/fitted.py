@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..model.experiment import Experiment
-from ..model.problem import Truth
+from ..model.experiment import Experiment, Truth
 from ..numerics.mesh import Mesh
 from .model import TrainedModel
 from .simulate import Simulation

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment, Initial
-from ..model.problem import Truth
+from ..model.experiment import Experiment, Initial, Truth
 from .fitted import Fitted, Trajectory
 from .model import TrainedModel
 from .simulate import integrate, simulate

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, listed
-from ..model.experiment import Experiment
+from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
-from ..model.problem import Truth
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
 from .fitted import Trajectory

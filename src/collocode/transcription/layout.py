@@ -36,7 +36,7 @@ class ExperimentLayout:
     times : (nodes,) all nodes, element ends included.
     states : (nodes, states) columns.
     parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
-        one that varies in time has a column a coefficient.
+        one that varies in time has one column per coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
     path_rows : (constraints, nodes) rows of the path constraints.
     """
@@ -73,7 +73,7 @@ class Layout:
 
     @classmethod
     def of(cls, problem: Problem, meshes: Sequence[Mesh], scheme: Scheme) -> Layout:
-        """Lay out the unknowns of ``problem`` on one mesh an experiment."""
+        """Lay out the unknowns of ``problem`` on one mesh per experiment."""
         parameters = problem.dynamics.parameters
         own = tuple(name for q in parameters if q.per_experiment for name in q.names)
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...adapt.loop import Budget
+from ...adapt.stopping import stalled
 from ...errors import InputError
 from ...results.status import Outcome, Termination
 from ..objective import Objective
 from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.train import train
-from ..trainers.training import Step, Training
-from .growth import Extension, Growth, GrowthCycle, load_growth, save_growth
+from ..trainers.training import UNIMPROVED, Step, Training, outcome_of
+from .growth import Growth, GrowthCycle, load_growth, save_growth
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
 
@@ -98,6 +100,8 @@ def grow(
     """
     chosen = indicator_of(indicator)
     _check(problem, max_layers, tolerance, gain, stall, tries)
+    budget = Budget(max_layers, max_layers, seconds, "layer")
+    budget.check(problem.network.layers, "network")
     earlier = load_growth(resume) if isinstance(resume, str | Path) else resume
     if earlier is not None and (start is not None or tuple(freeze)):
         raise InputError("give either resume or start and freeze: a growth knows what is frozen.")
@@ -109,20 +113,16 @@ def grow(
         "patience": patience,
         "tolerance": gradient_tolerance,
     }
-    rules = _Rules(
-        max_layers=max_layers,
-        tolerance=tolerance,
-        gain=gain,
-        stall=stall,
-        tries=tries,
-        seconds=seconds,
-        seed=seed,
-    )
     loop = _Loop(
         problem=problem,
         indicator=chosen,
         trainer=trainer,
-        rules=rules,
+        budget=budget,
+        tolerance=tolerance,
+        stall=stall,
+        gain=gain,
+        tries=tries,
+        seed=seed,
         how=how,
         checkpoint=checkpoint,
         on_cycle=on_cycle,
@@ -134,52 +134,22 @@ def grow(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rules:
-    """When growing ends."""
-
-    max_layers: int
-    tolerance: float
-    gain: float
-    stall: int | None
-    tries: int
-    seconds: float
-    seed: int
-
-    def outcome(self, cycles: list[GrowthCycle], spent: float) -> Outcome | None:
-        """Return why no layer is to follow; None if one may."""
-        ended, message = cycles[-1].training.termination, ""
-        if ended.failed:
-            message = "training failed"
-        elif ended is not Termination.INTERRUPTED:
-            if ended is Termination.TIME_LIMIT or spent >= self.seconds:
-                ended = Termination.TIME_LIMIT
-            elif self.stall is not None and self._waited(cycles) >= self.stall:
-                ended, message = Termination.EARLY_STOPPED, "validation no longer improves"
-            elif cycles[-1].layers >= self.max_layers:
-                ended, message = Termination.SIZE_LIMIT, "depth limit"
-            else:
-                return None
-        return Outcome(termination=ended, message=message)
-
-    def _waited(self, cycles: list[GrowthCycle]) -> int:
-        """Count the last depths without the gain."""
-        least, waited = np.inf, 0
-        for cycle in cycles:
-            loss = cycle.least_loss
-            better = loss < least - self.gain * abs(least) if np.isfinite(least) else True
-            waited = 0 if better else waited + 1
-            least = min(least, loss)
-        return waited
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Loop:
-    """The settings of a growth, and its cycles."""
+    """The settings of a growth, and its cycles.
+
+    It is not `collocode.adapt.loop.adapt`: what a cycle is marked with is only known once a line search
+    has tried it.
+    """
 
     problem: LayeredProblem
     indicator: Indicator
     trainer: str | Trainer
-    rules: _Rules
+    budget: Budget
+    tolerance: float
+    stall: int | None
+    gain: float
+    tries: int
+    seed: int
     how: dict[str, Any]
     checkpoint: str | Path | None
     on_cycle: OnCycle | None
@@ -205,7 +175,7 @@ class _Loop:
             cycles.append(GrowthCycle(training=training, frozen=objective.frozen))
             self._growth(Outcome(termination=Termination.INTERRUPTED), cycles)
             found: Outcome | Insertion | None
-            found = self.rules.outcome(cycles, time.perf_counter() - self.began)
+            found = self._decide(cycles)
             if found is None:
                 cycles[-1], found = self._extend(cycles[-1], objective, len(cycles))
             if self.on_cycle is not None:
@@ -219,7 +189,7 @@ class _Loop:
         self, objective: Objective, theta: Array | None, earlier: Training | None = None
     ) -> Training:
         """Train at one depth."""
-        left = max(1e-3, self.rules.seconds - (time.perf_counter() - self.began))
+        left = max(1e-3, self.budget.seconds - (time.perf_counter() - self.began))
         layers, told = objective.network.layers, self.on_step
         callback = None if told is None else lambda step: told(step, layers)
         limits: dict[str, Any] = {
@@ -228,25 +198,35 @@ class _Loop:
         }
         return train(objective, self.trainer, theta, resume=earlier, **limits, **self.how)
 
+    def _decide(self, cycles: list[GrowthCycle]) -> Outcome | None:
+        """Return why no layer is to follow; None if one may."""
+        outcome = outcome_of(cycles[-1].training)
+        outcome = outcome or self.budget.outcome(0, time.perf_counter() - self.began)
+        if outcome is None and stalled([c.least_loss for c in cycles], self.stall, self.gain):
+            return UNIMPROVED
+        if outcome is None and cycles[-1].layers >= self.budget.elements:
+            return Outcome(termination=Termination.SIZE_LIMIT, message="depth limit")
+        return outcome
+
     def _extend(
         self, cycle: GrowthCycle, objective: Objective, number: int
     ) -> tuple[GrowthCycle, Insertion | Outcome]:
         """Score, and make the network deeper at the best place that lowers J, or say why not."""
-        rng = np.random.default_rng([self.rules.seed, number])
+        rng = np.random.default_rng([self.seed, number])
         training = cycle.training
+        began = time.perf_counter()
         scores = self.indicator.score(objective, training, rng)
-        cycle = replace(
-            cycle, values=scores.values, depths=scores.depths, scoring_seconds=scores.seconds
-        )
-        if scores.best <= self.rules.tolerance * abs(training.objective):
+        spent = time.perf_counter() - began
+        cycle = replace(cycle, values=scores.values, depths=scores.depths, scoring_seconds=spent)
+        if scores.best <= self.tolerance * abs(training.objective):
             flat = "no place scores above the tolerance"
             return cycle, Outcome(termination=Termination.CONVERGED, message=flat)
         began = time.perf_counter()
-        for tried, row in enumerate(scores.ranking[: self.rules.tries], start=1):
-            found = self.indicator.extend(objective, training, scores, row, rng)
+        for tried, row in enumerate(scores.ranking[: self.tries], start=1):
+            found = self.indicator.extend(scores, row, rng)
             if found.accepted:
                 spent = time.perf_counter() - began
-                return replace(cycle, extension=Extension.of(found, tried, spent)), found
+                return replace(cycle, extension=found.record(tried, spent)), found
         rejected = "no insertion lowers the objective"
         return cycle, Outcome(termination=Termination.STALLED, message=rejected)
 
@@ -302,8 +282,3 @@ def _check(
     for name, number in (("tolerance", tolerance), ("gain", gain)):
         if not (np.isfinite(number) and number >= 0.0):
             raise InputError(f"{name} must be 0 or more, not {number!r}.")
-    if problem.network.layers > max_layers:
-        raise InputError(
-            f"the first network has {problem.network.layers} layers already, more than max_layers = "
-            f"{max_layers}; raise it or begin with fewer."
-        )

@@ -18,7 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..equinox_blocks import StreamNetwork, float64
+from ..continuous_jax import float64
+from ..equinox_blocks import StreamNetwork
 from ..losses import accuracy
 from ..samples import Samples
 from .topological_blocks import arrays_of, block_scores, insert_block, stream_loss

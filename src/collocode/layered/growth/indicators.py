@@ -11,7 +11,6 @@ r"""Where to grow: indicators that score all places and make the network deeper 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -32,23 +31,24 @@ Array = NDArray[np.float64]
 STARTS = ("zero", "direction")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Scores:
-    """What an indicator says of a network.
+    """What an indicator says of a trained network.
 
     Attributes
     ----------
+    objective, training : whose scores they are.
     values : (L,) of every place; nan where it has no opinion.
     depths : (L,) where the places are in [0, T].
     places : (L,) numbers of gaps between layers (0 ... N), or of layers.
-    seconds : wall time.
     derivative : the topological derivative, where it is one.
     """
 
+    objective: Objective
+    training: Training
     values: Array
     depths: Array
     places: NDArray[np.intp]
-    seconds: float
     derivative: TopologicalDerivative | None = None
 
     @property
@@ -76,14 +76,7 @@ class Indicator(Protocol):
     def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all places."""
 
-    def extend(
-        self,
-        objective: Objective,
-        training: Training,
-        scores: Scores,
-        row: int,
-        rng: np.random.Generator,
-    ) -> Insertion:
+    def extend(self, scores: Scores, row: int, rng: np.random.Generator) -> Insertion:
         """Make the network deeper at the place of a row of the scores."""
 
 
@@ -111,17 +104,18 @@ class Topological:
         how = {"selection": self.selection, "step": self.step, "adjoint": self.adjoint}
         found = topological_derivative(objective, training, **how)  # type: ignore[arg-type]
         depths = objective.network.mesh.points[found.positions]
-        return Scores(found.scores, depths, found.positions, found.seconds, found)
+        return Scores(
+            objective=objective,
+            training=training,
+            values=found.scores,
+            depths=depths,
+            places=found.positions,
+            derivative=found,
+        )
 
-    def extend(
-        self,
-        objective: Objective,
-        training: Training,
-        scores: Scores,
-        row: int,
-        rng: np.random.Generator,
-    ) -> Insertion:
+    def extend(self, scores: Scores, row: int, rng: np.random.Generator) -> Insertion:
         """Insert the best weights; see `Indicator`."""
+        objective, training = scores.objective, scores.training
         found, position = scores.derivative, int(scores.places[row])
         assert found is not None
         if scores.values[row] <= 0.0:
@@ -155,15 +149,9 @@ class _Untrained:
         """Refuse activations that are not zero at zero, and layers that share weights."""
         order_of(objective.network)
 
-    def extend(
-        self,
-        objective: Objective,
-        training: Training,
-        scores: Scores,
-        row: int,
-        rng: np.random.Generator,
-    ) -> Insertion:
+    def extend(self, scores: Scores, row: int, rng: np.random.Generator) -> Insertion:
         """Insert zeros where these can be trained, or a random direction; see `Indicator`."""
+        objective, training = scores.objective, scores.training
         zero = objective.network.block.phi.at_zero[1] != 0.0
         zero = zero if self.start is None else self.start == "zero"
         position = int(scores.places[row])
@@ -189,10 +177,11 @@ class Sensitivity(_Untrained):
 
     def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Score all places; see `Indicator`."""
-        began = time.perf_counter()
         values = sensitivities(objective, training.theta, self.step)
         places, points = np.arange(len(values)), objective.network.mesh.points
-        return Scores(values, points, places, time.perf_counter() - began)
+        return Scores(
+            objective=objective, training=training, values=values, depths=points, places=places
+        )
 
 
 @dataclass(frozen=True)
@@ -234,17 +223,14 @@ class DualWeightedResiduals:
         estimate = estimate_layers(objective, training.theta, freedom=self.kind != "error")
         values = np.abs(estimate.of(self.kind))
         middles = 0.5 * (estimate.mesh[1:] + estimate.mesh[:-1])
-        return Scores(values, middles, np.arange(len(values)), estimate.seconds)
+        places = np.arange(len(values))
+        return Scores(
+            objective=objective, training=training, values=values, depths=middles, places=places
+        )
 
-    def extend(
-        self,
-        objective: Objective,
-        training: Training,
-        scores: Scores,
-        row: int,
-        rng: np.random.Generator,
-    ) -> Insertion:
+    def extend(self, scores: Scores, row: int, rng: np.random.Generator) -> Insertion:
         """Bisect; J changes by the discretization error, so it may rise a little."""
+        objective, training = scores.objective, scores.training
         layer, old = int(scores.places[row]), objective.network
         network, theta = bisect(old, training.theta, [layer])
         frozen = objective.frozen
@@ -286,7 +272,10 @@ class RandomPlace(_Untrained):
     def score(self, objective: Objective, training: Training, rng: np.random.Generator) -> Scores:
         """Have no opinion; see `Indicator`."""
         points = objective.network.mesh.points
-        return Scores(np.full(len(points), np.nan), points, rng.permutation(len(points)), 0.0)
+        values, places = np.full(len(points), np.nan), rng.permutation(len(points))
+        return Scores(
+            objective=objective, training=training, values=values, depths=points, places=places
+        )
 
 
 INDICATORS: dict[str, Indicator] = {

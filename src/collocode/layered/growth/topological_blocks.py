@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from ...errors import InputError, check_choice
 from ...model.activations import activation
-from ..equinox_blocks import StreamNetwork, float64, new_block
+from ..continuous_jax import float64
+from ..equinox_blocks import StreamNetwork, new_block
 from ..samples import Samples
 from .neurons import SELECTIONS, activation_order, curvatures, selected, slopes
 

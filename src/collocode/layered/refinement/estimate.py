@@ -46,7 +46,7 @@ from ...adapt.estimate import Estimate
 from ...errors import InputError, check_choice
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
-from ..forward import Evaluation, backward, extend_cotangents
+from ..forward import Evaluation
 from ..network import LayeredNetwork
 from ..objective import Objective
 
@@ -171,13 +171,8 @@ def flow_value(objective: Objective, theta: ArrayLike, levels: int = 5) -> float
 
 
 def _adjoint(objective: Objective, done: Evaluation, given: ArrayLike | None) -> Array:
-    if given is None:  # as `Objective.adjoint`, without another evaluation
-        network, P = objective.network, np.empty_like(done.states)
-        slope = objective.loss.gradient(done.outputs, objective.targets)
-        P[-1] = extend_cotangents(network, slope @ network.readout(done.theta)[0])
-        for n, p, _ in backward(network, done.theta, done.states, P[-1]):
-            P[n] = p
-        return P
+    if given is None:
+        return objective.adjoint_of(done)
     P = np.asarray(given, dtype=float)
     if P.shape != done.states.shape:
         raise InputError(

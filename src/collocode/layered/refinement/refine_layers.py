@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...adapt.loop import Adapted, Budget, adapt
 from ...adapt.marking import Action, Marking
-from ...adapt.stopping import believed_small
+from ...adapt.stopping import believed_small, stalled
 from ...errors import InputError, check_choice
 from ...results.status import Outcome, Termination
 from ...solvers.threads import one_blas_thread
@@ -29,9 +29,9 @@ from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.simultaneous import Simultaneous
 from ..trainers.train import TRAINERS, train
-from ..trainers.training import Step, Training, load_training
+from ..trainers.training import UNIMPROVED, Step, Training, load_training, outcome_of
 from .estimate import INDICATORS, estimate_layers
-from .result import LayerCycle, LayerRefinement, stalled
+from .result import LayerCycle, LayerRefinement
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -211,19 +211,14 @@ class _Layers:
 
     def decide(self, cycles: Sequence[LayerCycle]) -> Outcome | None:
         """Tell whether the tolerance is reached, validation has had enough, or training went wrong."""
-        ended = cycles[-1].training.termination
-        if ended is Termination.INTERRUPTED:
-            return Outcome(termination=ended)
-        if ended.failed:
-            return Outcome(termination=ended, message="training failed")
-        if self._reached(cycles):
+        outcome = outcome_of(cycles[-1].training)
+        if outcome is None and self._reached(cycles):
             return Outcome(termination=Termination.CONVERGED, message="tolerance reached")
-        if ended is Termination.TIME_LIMIT:
-            return Outcome(termination=ended)
-        if stalled(cycles, self.stall, self.gain):
-            worse = "validation no longer improves"
-            return Outcome(termination=Termination.EARLY_STOPPED, message=worse)
-        return None
+        validated = self.problem.validation is not None
+        wrong = [cycle.wrong for cycle in cycles]
+        if outcome is None and validated and stalled(wrong, self.stall, self.gain):
+            return UNIMPROVED
+        return outcome
 
     def _reached(self, cycles: Sequence[LayerCycle]) -> bool:
         """Whether the estimate is small, and the network before agrees: else it may be so by luck."""

@@ -165,15 +165,3 @@ def best_of(cycles: Sequence[LayerCycle]) -> int:
     if "validation" not in cycles[0].scores:
         return len(cycles) - 1
     return int(np.argmin([cycle.wrong for cycle in cycles]))
-
-
-def stalled(cycles: Sequence[LayerCycle], patience: int | None, gain: float) -> bool:
-    """Whether the last ``patience`` cycles have lowered the validation error by no share ``gain``."""
-    if patience is None or "validation" not in cycles[0].scores:
-        return False
-    best, since = cycles[0].wrong, 0
-    for cycle in cycles[1:]:
-        since += 1
-        if cycle.wrong < best * (1.0 - gain):
-            best, since = cycle.wrong, 0
-    return since >= patience

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, MissingDependency
+from ..continuous_jax import float64
 from .run import Run
 
 Array = NDArray[np.float64]
@@ -91,7 +92,7 @@ class _Optimiser:
                 "optax, which brings Adam, is not installed; run: pip install 'collocode[learn]'."
             ) from error
         self._jax = jax
-        with self._float64():
+        with float64():
             transformation = optax.adam(rate)
             leaves, self._structure = jax.tree.flatten(transformation.init(theta))
             known = [memory.get(f"adam{i}") for i in range(len(leaves))]
@@ -103,14 +104,6 @@ class _Optimiser:
             self._leaves = leaves
             self._update: Callable[..., Any] = jax.jit(transformation.update)
 
-    def _float64(self) -> Any:
-        """Return a context of double precision, which JAX leaves out otherwise."""
-        if callable(getattr(self._jax, "enable_x64", None)):
-            return self._jax.enable_x64(True)
-        from jax.experimental import enable_x64  # type: ignore[attr-defined]
-
-        return enable_x64()
-
     @property
     def memory(self) -> dict[str, Array]:
         """Moments and count."""
@@ -118,7 +111,7 @@ class _Optimiser:
 
     def step(self, gradient: Array) -> Array:
         """Return the change of the weights."""
-        with self._float64():
+        with float64():
             state = self._jax.tree.unflatten(self._structure, self._leaves)
             change, state = self._update(self._jax.numpy.asarray(gradient), state)
             self._leaves = self._jax.tree.leaves(state)

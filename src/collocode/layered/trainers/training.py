@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...files import Schema
-from ...results.status import Termination
+from ...results.status import Outcome, Termination
 from ..forward import predict
 from ..network import LayeredNetwork, network_of
 
@@ -162,6 +162,18 @@ class Training:
             "memory": {name: np.asarray(value) for name, value in self.memory.items()},
             "adjoint": self.adjoint,
         }
+
+
+UNIMPROVED = Outcome(termination=Termination.EARLY_STOPPED, message="validation no longer improves")
+
+
+def outcome_of(training: Training) -> Outcome | None:
+    """Return how a loop over trainings ends after one that cannot be gone on from; else None."""
+    ended = training.termination
+    if ended.failed:
+        return Outcome(termination=ended, message="training failed")
+    ends = ended in (Termination.INTERRUPTED, Termination.TIME_LIMIT)
+    return Outcome(termination=ended) if ends else None
 
 
 def load_training(path: str | Path) -> Training:
