@@ -43,7 +43,7 @@ class CasadiIpopt(Ipopt):
     name = "casadi"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
+        super().__init__(program, options)
         self._options = typed(options)
         self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
         self._solvers = OrderedDict()

@@ -47,7 +47,7 @@ class CyIpopt(Ipopt):
     name = "cyipopt"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
+        super().__init__(program, options)
         self._cyipopt = _cyipopt()
         self._options = typed(options)
         self._evaluations(program.scaled())

@@ -63,10 +63,10 @@ class Ipopt(ABC):
 
     Parameters
     ----------
-    options : as given, to make a second solver of the same kind.
+    program, options : as given; the options serve a second solver of the same kind.
     """
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         self._given = dict(options)
 
     def solve(
@@ -164,9 +164,7 @@ def result(
     )
 
 
-def violated(
-    program: Program, x: Array, options: Mapping[str, Any]
-) -> tuple[str, float] | None:
+def violated(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return name and violation of the row or variable that violates most, or None if none does.
 
     A ``constr_viol_tol`` that the caller gave takes the place of the 1e-6, if it is larger that of the

@@ -71,7 +71,7 @@ class PyomoNl(Ipopt):
     name = "pyomo"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
+        super().__init__(program, options)
         pyomo_environ()
         given = dict(options)
         chosen = [given.pop(key) for key in ("solver", "pyomo.solver") if key in given]
