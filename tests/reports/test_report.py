@@ -17,6 +17,7 @@ import collocode as cc
 from collocode.cli.main import app
 from collocode.reports import Severity, as_text
 from collocode.reports.record import catalogue
+from models.nlp import chain
 from tests.cli.small_models import DECAY
 from tests.reports.results import KINDS, program, result
 
@@ -109,6 +110,18 @@ def test_a_program_read_from_a_file(tmp_path):
     assert "program" not in alone.facts
     short = cc.report(cc.solve_nl(model, {"max_iter": 0}), model)
     assert [f.code for f in short.findings] == ["not-solved"]
+
+
+def test_a_program_of_ones_own_is_told_by_its_blocks():
+    solution = cc.solve(chain.problem(n=20))
+    report = cc.report(solution)
+    jsonschema.validate(report.to_dict(), SCHEMA)
+    assert report.kind == "program"
+    blocks = {block.name for block in solution.program.column_blocks}
+    assert {row["name"] for row in report.tables["variables"].rows} == blocks
+    worst = max(row["violation"] for row in report.tables["constraints"].rows)
+    assert worst == solution.program.violation(solution.result.x).max()
+    assert "variables.csv" in report.written()
 
 
 def test_findings_speak_python_or_the_command_line(tmp_path):
