@@ -16,7 +16,7 @@ def problem(kind: str = "plain", regularisation: float = 1e-4, slope: float = 0.
     if kind == "coloured":
         wave = np.exp(-0.7 * t) + 0.1 * np.sin(4.0 * t)
         runs = [runs[1], cc.Experiment(t, wave, outputs=("c",), name="wavy")]
-    k = cc.Parameter("k", 1.0, 0.0, 5.0, "1/s")
+    k = cc.Parameter("k", 1.0, 0.0, 5.0, unit="1/s")
     rhs, parameters, constraints = lambda t, x, u, p, nn: [-p.k * x.c], [k], ()
     if kind == "twins":
         rhs, parameters = lambda t, x, u, p, nn: [-(p.k + p.m) * x.c], [k, cc.Parameter("m", 0.1)]

@@ -143,8 +143,9 @@ def test_a_new_activation_is_one_record(monkeypatch, tmp_path):
         slope=lambda a, y: -2.0 * a * y,
         curvature=lambda a, y: (4.0 * a * a - 2.0) * y,
     )
+    floored = replace(bell, name="floored", formula=lambda a, ops: ops.maximum(a, -0.1) - 1.0)
     only_cosh = replace(bell, name="sech", formula=lambda a, ops: ops.cosh(a) * 1.0)
-    for record in (bell, only_cosh):
+    for record in (bell, floored, only_cosh):
         monkeypatch.setitem(ACTIVATIONS, record.name, record)
     network = cc.MLP((2, 3, 1), "bell")
     theta = network.initial_weights(0)
@@ -155,6 +156,8 @@ def test_a_new_activation_is_one_record(monkeypatch, tmp_path):
     assert cc.layered.ResidualBlock("bell").phi is bell
     trained = cc.TrainedNetwork(network, theta)
     assert write_onnx(trained, tmp_path / "bell.onnx").error < 1e-12
+    trained = cc.TrainedNetwork(cc.MLP((2, 3, 1), "floored"), theta)
+    assert write_onnx(trained, tmp_path / "floored.onnx").error < 1e-12
     with pytest.raises(InputError, match="no operators for the activation 'sech'"):
         write_onnx(cc.TrainedNetwork(cc.MLP((2, 3, 1), "sech"), theta), tmp_path / "sech.onnx")
     assert not (tmp_path / "sech.onnx").exists()

@@ -152,6 +152,18 @@ def test_the_fit_is_that_of_scipy(kind, scipys):
     assert abs(plain.parameters["k"] - 0.8) > 3.0 * abs(solution.parameters["k"] - 0.8)
 
 
+def test_validation_of_a_sweep_is_by_the_loss():
+    from collocode.identify.sweep import training_error
+
+    y, sigma, delta = measured(), 0.05, 1.345
+    problem = curve(y, loss=cc.Huber(delta, sigma))
+    solution = cc.fit(problem, mesh=8)
+    r = (solution.predict(T)[:, 0] - y) / sigma
+    rho = TEXTBOOK["Huber"](r, delta)
+    expected = np.mean(rho) * (sigma / np.std(y)) ** 2
+    assert training_error(solution, problem) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("interface", ["cyipopt", "pyomo"])
 def test_other_interfaces_minimise_the_same(interface):
     nlp = cc.start_from(cc.discretize(curve(loss=cc.Huber(1.345, 0.05)), mesh=8))

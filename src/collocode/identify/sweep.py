@@ -129,18 +129,19 @@ def _row(solution: Solution, whole: Problem, seconds: float) -> Row:
 
 
 def validation_error(solution: Solution, whole: Problem) -> float:
-    """Mean squared simulated residual of the data the fit has not seen, in units of spread."""
+    """Mean simulated loss of the data the fit has not seen; squared residuals in units of spread."""
     return _error(solution, whole, seen=False)
 
 
 def training_error(solution: Solution, whole: Problem) -> float:
-    """Mean squared simulated residual of the data that were fitted, in the same units."""
+    """Mean simulated loss of the data that were fitted, in the same units."""
     return _error(solution, whole, seen=True)
 
 
 def _error(solution: Solution, whole: Problem, seen: bool) -> float:
     total, count = 0.0, 0
     spread = np.array([whole.spread[n] or 1.0 for n in whole.outputs])
+    sigma = np.array(list(whole.sigma.values()))
     fitted = {part.experiment.name: part for part in solution.trajectories}
     for e in whole.experiments:
         part = fitted.get(e.name)
@@ -153,9 +154,9 @@ def _error(solution: Solution, whole: Problem, seen: bool) -> float:
         run = simulate(model, initial, e.times, e.inputs)
         u = [e.inputs[n](e.times) for n in model.inputs]
         outputs = model.observe(run.states, np.column_stack(u) if u else None, e.times)
-        r = ((outputs - e.values) / spread)[wanted]
         measured = np.isfinite(e.values[wanted])
-        total += float(np.sum(np.where(np.isfinite(r[measured]), r[measured], np.inf) ** 2))
+        costs = whole.loss.cost(outputs[wanted], e.values[wanted], sigma) * (sigma / spread) ** 2
+        total += float(np.nan_to_num(costs[measured], nan=np.inf).sum())
         count += int(measured.sum())
     return total / count if count else float("nan")
 

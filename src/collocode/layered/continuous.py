@@ -193,7 +193,7 @@ def gradient_gap(
 
     Returns
     -------
-    Table of one row a tolerance: ``rtol``; relative distances of the continuous gradient, ``to_exact``
+    Table of one row per tolerance: ``rtol``; relative distances of the continuous gradient, ``to_exact``
     from the derivative of the value computed at that tolerance and ``to_fine`` from the gradient on the
     fine mesh; evaluations ``forward`` and ``backward``.
     """

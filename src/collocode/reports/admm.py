@@ -8,7 +8,7 @@ import numpy as np
 
 from ..coordination.admm import ADMMResult
 from ..results.status import Termination
-from .parts import Column, Finding, Heading, Row, Severity, Span, Table, Words, figure
+from .parts import Column, Finding, Heading, Row, Span, Table, Words, figure
 from .record import Asked, Report
 from .solution import report_solution
 from .words import counted
@@ -102,54 +102,29 @@ def admm_table(rows: Sequence[Row], title: str = "", most: int = 12) -> Table:
 
 def _admm_findings(found: ADMMResult, asked: Asked) -> list[Finding]:
     """Say what went wrong on the way, and how to go on."""
-    findings = [asked.finding("trouble", text.rstrip(".")) for text in found.warnings]
+    findings = [asked.finding("trouble", message=text.rstrip(".")) for text in found.warnings]
     history, ending = found.history, found.termination
     rescued = [text for text in history["rescued"] if text]
     if rescued:
-        text = (
-            f"batches had to be rescued in {counted(len(rescued), 'iteration')}; the last time, "
-            f"{rescued[-1]}"
-        )
-        findings.append(asked.finding("rescued", text, "a larger <rho> steadies them"))
+        count = counted(len(rescued), "iteration")
+        findings.append(asked.finding("rescued", iterations=count, last=rescued[-1]))
     go_on = asked.more.get("go_on", "")
-    aside = f" ({go_on})" if go_on else ""
     if ending is Termination.ITERATION_LIMIT and not found.success:
-        text = f"no agreement to the tolerance in {counted(len(history), 'iteration')}"
-        remedy = f"raise <iterations>{aside}, loosen <rules|tolerance>, or add <polish=True>"
-        findings.append(asked.finding("no-agreement", text, remedy))
+        count, aside = counted(len(history), "iteration"), f" ({go_on})" if go_on else ""
+        findings.append(asked.finding("no-agreement", iterations=count, aside=aside))
     elif ending is Termination.TIME_LIMIT:
-        findings.append(asked.finding("time-limit", "the time limit was reached", go_on))
+        findings.append(asked.finding("time-limit", go_on=go_on))
     elif ending in (Termination.INTERRUPTED, Termination.ERROR):
-        text = "interrupted" if ending is Termination.INTERRUPTED else found.message.rstrip(".")
-        findings.append(asked.finding("stopped", text, asked.more.get("kept", "")))
+        why = "interrupted" if ending is Termination.INTERRUPTED else found.message.rstrip(".")
+        findings.append(asked.finding("stopped", why=why, kept=asked.more.get("kept", "")))
     elif ending is Termination.STALLED:
-        remedy = "try a larger <rho>, fewer <batches> or another <start>"
-        findings.append(
-            asked.finding("batches-failed", "every batch failed", remedy, Severity.ERROR)
-        )
+        findings.append(asked.finding("batches-failed"))
     if ending is Termination.CONVERGED and not found.polished:
-        findings += _admm_gap(found, asked)
+        # networks whose weights agree to a tolerance may still differ in what they do
+        simulated, own = (float(history[k].iloc[-1]) for k in ("simulated_objective", "objective"))
+        if np.isfinite(simulated) and simulated > (1.0 + GAP) * own:
+            findings.append(asked.finding("consensus-gap", simulated=simulated, own=own))
     if found.kept_best:
-        text = (
-            f"the consensus of iteration {history['simulated_objective'].idxmin()} is reported, not the last "
-            "one, because its simulation fits better"
-        )
-        findings.append(asked.finding("best-kept", text))
+        best = history["simulated_objective"].idxmin()
+        findings.append(asked.finding("best-kept", iteration=best))
     return findings
-
-
-def _admm_gap(found: ADMMResult, asked: Asked) -> list[Finding]:
-    """Networks whose weights agree to a tolerance may still differ in what they do."""
-    simulated, own = (
-        float(found.history[key].iloc[-1]) for key in ("simulated_objective", "objective")
-    )
-    if not np.isfinite(simulated) or simulated <= (1.0 + GAP) * own:
-        return []
-    text = (
-        "the batches agree to the tolerance, but simulated, their consensus fits less well "
-        f"(objective {simulated:.2e}, of the batches' own networks {own:.2e})"
-    )
-    remedy = (
-        "add <polish=True>, a smaller <rules|tolerance> with more <iterations>, or fewer <batches>"
-    )
-    return [asked.finding("consensus-gap", text, remedy)]

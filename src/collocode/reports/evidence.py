@@ -16,7 +16,7 @@ from ..results.diagnosis import Advice, Diagnosis, diagnose
 from ..results.residuals import whiteness
 from ..results.solution import Solution
 from ..starts.strategies import STRATEGIES
-from .parts import Finding, Severity
+from .parts import Finding
 from .programs import not_solved
 from .record import Asked
 from .solution_tables import (
@@ -94,28 +94,22 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
     }
     worst = max(gaps, key=lambda name: gaps[name] or 0.0)
     if gaps[worst] is None or gaps[worst] > LARGE_GAP:
-        text = (
-            f"the learnt model does not reproduce its collocated trajectory of {worst!r} (gap "
-            f"{formatted(gaps[worst], '.2g')} of its size)"
-        )
-        found.append(asked.finding("large-gap", text, _gap_remedy(evidence, asked)))
+        size, remedy = formatted(gaps[worst], ".2g"), _gap_remedy(evidence, asked)
+        found.append(asked.finding("large-gap", experiment=worst, gap=size, remedy=remedy))
     bounded = [row["name"] for row in evidence.parameters if _at_bound(row)]
     if bounded:
-        text, remedy = (
-            f"{', '.join(bounded)} ended at a bound",
-            "widen it unless the bound is a physical one",
-        )
-        found.append(asked.finding("at-bound", text, remedy))
+        found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
     if lost:
-        one = len(lost) == 1
-        text = f"{', '.join(lost)} {'is' if one else 'are'} not identifiable: other values fit these data as well"
-        remedy = f"fix {'it' if one else 'one of them'} or measure more"
-        found.append(asked.finding("not-identifiable", text, remedy))
+        words = (
+            {"are": "is", "which": "it"}
+            if len(lost) == 1
+            else {"are": "are", "which": "one of them"}
+        )
+        found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
     if any(row["white"] is False for row in pooled_residuals(evidence.residuals)):
-        text = "residuals are not white: the model misses something that lasts in time"
-        found.append(asked.finding("not-white", text, severity=Severity.NOTE))
+        found.append(asked.finding("not-white"))
     return found
 
 

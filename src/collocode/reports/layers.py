@@ -107,21 +107,11 @@ def _layer_findings(found: LayerRefinement, asked: Asked) -> list[Finding]:
     """Say what the numbers do not: a tolerance missed, weights not optimal."""
     e, said = found.cycles[-1].estimate, []
     if found.tol is not None and not found.success:
-        text = (
-            f"the tolerance {found.tol:g} was not reached ({found.status}): the estimated error "
-            f"is {abs(e.error):.1e}, Σ|η| {e.magnitude:.1e}"
-        )
-        remedy = (
-            "raise <iterations>, <max_layers|max_elements>, <max_cycles> or <stall>, or the model's "
-            "penalty on the weights"
-        )
-        said.append(asked.finding("tolerance-missed", text, remedy))
+        errors = {"error": abs(e.error), "magnitude": e.magnitude}
+        said.append(asked.finding("tolerance-missed", tol=found.tol, status=found.status, **errors))
     if not e.stationary:
-        text = (
-            f"the last weights are not optimal (gradient {e.stationarity:.1e}, wanted "
-            f"{e.tolerance:.0e}), so the estimate shows where to refine and not how far the optimum is"
-        )
-        said.append(asked.finding("not-stationary", text, "<iterations> trains longer"))
+        slopes = {"gradient": e.stationarity, "wanted": e.tolerance}
+        said.append(asked.finding("weights-not-optimal", **slopes))
     return said
 
 
@@ -134,7 +124,10 @@ def _layer_figures(found: LayerRefinement) -> tuple[Figure, ...]:
             found,
         ),
         figure(
-            "refinement", f"{found.metric} against layers and against work", "layer_history", found
+            "refinement",
+            f"{found.metric.capitalize()} against layers and against work",
+            "layer_history",
+            found,
         ),
     ]
     samples = found.problem.samples

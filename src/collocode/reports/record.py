@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,13 @@ def _bytes(data: bytes) -> Writer:
     return lambda path: path.write_bytes(data)
 
 
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """Return severity, text and remedy of every finding by its code, from findings.toml."""
+    text = resources.files(__package__).joinpath("findings.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What was asked for, as far as the result does not tell.
@@ -111,12 +121,14 @@ class Asked:
     problem: Any = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
-    def finding(
-        self, code: str, text: str, remedy: str = "", severity: Severity = Severity.WARNING
-    ) -> Finding:
-        """Return a finding whose remedy speaks the reader's words, see `spoken`."""
-        said, what = (spoken(part, self.shell) for part in (remedy, text))
-        return Finding(code=code, severity=severity, text=what, remedy=said)
+    def finding(self, code: str, **facts: Any) -> Finding:
+        """Return a finding of the `catalogue` in the reader's words, see `spoken`."""
+        entry = catalogue()[code]
+        text, remedy = (
+            spoken(entry.get(part, "").format(**facts), self.shell) for part in ("text", "remedy")
+        )
+        severity = Severity(entry.get("severity", "warning"))
+        return Finding(code=code, severity=severity, text=text, remedy=remedy)
 
     def report(self, source: str, **parts: Any) -> Report:
         """Return a report of what was asked; ``source`` is that of the problem."""

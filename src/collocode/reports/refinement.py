@@ -9,7 +9,7 @@ import pandas as pd
 from ..adapt.goals import ObjectiveValue
 from ..adapt.refinement import MeshRefinement
 from ..results.status import Termination
-from .parts import Column, Finding, Heading, Severity, Table, Words, figure
+from .parts import Column, Finding, Heading, Table, Words, figure
 from .record import Asked, Report
 from .solution import report_solution
 from .words import counted
@@ -95,33 +95,17 @@ def _cycles(run: MeshRefinement, rule: str, name: str) -> list[Table | Words | H
 def _refinement_findings(found: MeshRefinement, asked: Asked) -> list[Finding]:
     """Say what keeps the tolerance from being reached, and what to do."""
     e, ending, findings = found.estimate, found.termination, []
-    if ending is Termination.SIZE_LIMIT:
-        text = f"the budget of elements is used up at an estimated error of {abs(e.error):.1e}"
-        remedy = "raise <max_elements>, <degree> or <tol>"
-        findings.append(asked.finding("element-budget", text, remedy))
-    elif ending is Termination.ITERATION_LIMIT:
-        text = f"the budget of meshes is used up at an estimated error of {abs(e.error):.1e}"
-        findings.append(asked.finding("cycle-budget", text, "raise <max_cycles> or <theta>"))
-    elif ending is Termination.STALLED:
-        text = f"finer meshes do not reduce the error below {e.magnitude:.1e}"
-        remedy = (
-            "rounding and the solver's tolerance allow no more (<options.tol=1e-10>), or the first "
-            "mesh is too coarse"
-        )
-        findings.append(asked.finding("stagnation", text, remedy))
-    elif ending is Termination.ERROR:
-        text = "the last mesh was not solved, so its estimate is none"
-        findings.append(asked.finding("last-mesh-not-solved", text, severity=Severity.ERROR))
+    codes = {
+        Termination.SIZE_LIMIT: "element-budget",
+        Termination.ITERATION_LIMIT: "cycle-budget",
+        Termination.STALLED: "stagnation",
+        Termination.ERROR: "last-mesh-not-solved",
+    }
+    if ending in codes:
+        findings.append(asked.finding(codes[ending], error=abs(e.error), magnitude=e.magnitude))
     if not e.stationary and ending is not Termination.ERROR:
-        text = (
-            f"the last point is not stationary (residual {e.stationarity:.1e}); its estimate holds as "
-            "far as it is near a solution"
-        )
-        findings.append(asked.finding("not-stationary", text))
+        findings.append(asked.finding("not-stationary", residual=e.stationarity))
     if e.unconverged:
-        text = (
-            f"{counted(e.unconverged, 'element')} of the last mesh could not be solved again from the "
-            "left end; the estimate is rough there"
-        )
-        findings.append(asked.finding("rough-estimate", text))
+        count = counted(e.unconverged, "element")
+        findings.append(asked.finding("rough-estimate", elements=count))
     return findings

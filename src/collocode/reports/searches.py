@@ -21,12 +21,10 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
     findings = []
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if numeric and best in (min(values), max(values)):
-        text = (
-            f"{found.name} = {best:g} is the {'least' if best == min(values) else 'largest'} of the "
-            "values"
+        which = "least" if best == min(values) else "largest"
+        findings.append(
+            asked.finding("at-the-end-of-the-range", name=found.name, best=best, which=which)
         )
-        remedy = "widen <values|over> to see whether the best one lies beyond"
-        findings.append(asked.finding("at-the-end-of-the-range", text, remedy))
     held = asked.more.get("holdout")
     return report_solution(found.solution, asked).around(
         kind="sweep",
@@ -109,10 +107,7 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     """Return the report of several starts, and of the best fit."""
     best = found.best_seed
     again = f"solve --seed {best}" if asked.shell else f"fit(..., seed={best})"
-    findings = []
-    if not len(found.best.model.theta):
-        text = "the model has no network, so every seed gives the same start"
-        findings.append(asked.finding("nothing-random", text, "a single fit does the same"))
+    findings = [] if len(found.best.model.theta) else [asked.finding("nothing-random")]
     rows = [{"seed": seed, **row} for seed, row in _rows(found.table)]
     table = Table(
         name="multistart",

@@ -16,7 +16,6 @@ from .parts import Column, Finding, Table, Words, figure
 from .record import Asked, Report
 from .words import counted
 
-_NO_VALIDATION = "without validation samples nothing tells when to stop"
 PARTS = ("training", "validation")
 
 
@@ -114,15 +113,9 @@ def _training_findings(
     by_part, found = {row["part"]: row for row in rows}, []
     judged = by_part.get("test") or by_part.get("validation") or {}
     if "affine" in judged and judged["error"] >= judged["affine"]:
-        text = "the network is no better than affine least squares on samples it has not seen"
-        remedy = "train longer, regularise more or take more samples"
-        found.append(asked.finding("no-better-than-affine", text, remedy))
+        found.append(asked.finding("no-better-than-affine"))
     if "validation" in by_part and training.best_iteration < training.iterations:
-        text = (
-            f"the weights are those of iteration {training.best_iteration}, which are best on "
-            "validation; later ones fit the training part only"
-        )
-        found.append(asked.finding("earlier-weights", text))
+        found.append(asked.finding("earlier-weights", iteration=training.best_iteration))
     if problem is not None and problem.validation is None:
-        found.append(asked.finding("no-validation", _NO_VALIDATION, "give the problem some"))
+        found.append(asked.finding("no-validation"))
     return found

@@ -24,7 +24,7 @@ from ..problem import LayeredProblem
 from ..trainers.run import Trainer
 from ..trainers.train import train
 from ..trainers.training import UNIMPROVED, Step, Training, outcome_of
-from .growth import Extension, Growth, GrowthCycle, load_growth, save_growth
+from .growth import Growth, GrowthCycle, load_growth, save_growth
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
 
@@ -226,7 +226,7 @@ class _Loop:
             found = self.indicator.extend(scores, row, rng)
             if found.accepted:
                 spent = time.perf_counter() - began
-                return replace(cycle, extension=Extension.of(found, tried, spent)), found
+                return replace(cycle, extension=found.record(tried, spent)), found
         rejected = "no insertion lowers the objective"
         return cycle, Outcome(termination=Termination.STALLED, message=rejected)
 

@@ -14,45 +14,9 @@ from ...files import Schema
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
 from ..trainers.training import Training, training_of
-from .insertion import Insertion
+from .insertion import Extension
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Extension:
-    """How a network was made deeper; numbers of an `Insertion`, without its weights.
-
-    Attributes
-    ----------
-    position : number of the new layer (of its left half, where a layer was bisected).
-    epsilon, before, after, predicted, evaluations : as in `Insertion`.
-    tried : how many places were tried for it.
-    seconds : wall time of the line searches.
-    """
-
-    position: int
-    epsilon: float
-    before: float
-    after: float
-    predicted: float
-    evaluations: int
-    tried: int
-    seconds: float
-
-    @staticmethod
-    def of(done: Insertion, tried: int, seconds: float) -> Extension:
-        """Return the record of an insertion."""
-        return Extension(
-            position=done.position,
-            epsilon=done.epsilon,
-            before=done.before,
-            after=done.after,
-            predicted=done.predicted,
-            evaluations=done.evaluations,
-            tried=tried,
-            seconds=seconds,
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -212,7 +176,7 @@ def _row(number: int, cycle: GrowthCycle) -> dict[str, float]:
         "position": extension.position if extension else nan,
         "epsilon": extension.epsilon if extension else nan,
         "predicted": extension.predicted if extension else nan,
-        "decrease": extension.before - extension.after if extension else nan,
+        "decrease": extension.decrease if extension else nan,
         "seconds": training.seconds,
         "scoring_seconds": cycle.scoring_seconds + (extension.seconds if extension else 0.0),
     }

@@ -2,7 +2,7 @@ r"""Put a layer in: its place and direction are known, its size ε is searched f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,33 +18,52 @@ _MOST = 16  # doublings, or halvings
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Insertion:
-    """A deeper network, and what the new layer did to J.
+class Extension:
+    """How a network was made deeper, and what the new layer did to J.
 
     Attributes
     ----------
-    objective, theta : of the deeper network; what was frozen stays so, the new layer is free.
-    position, epsilon : place and size of the new layer; ε = 0 is a layer of zeros.
+    position, epsilon : number (of the left half, where a layer was bisected) and size of the new layer;
+        ε = 0 is a layer of zeros.
     before, after : J without and with it.
     predicted : decrease that the derivative promised for ε; nan where nothing was promised.
     evaluations : of the line search.
-    accepted : whether to go on from here.
+    tried, seconds : places tried for it, and wall time of their line searches.
     """
 
-    objective: Objective
-    theta: Array
     position: int
     epsilon: float = 0.0
     before: float
     after: float
     predicted: float = float("nan")
     evaluations: int = 0
-    accepted: bool = True
+    tried: int = 1
+    seconds: float = 0.0
 
     @property
     def decrease(self) -> float:
         """Decrease of J."""
         return self.before - self.after
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Insertion(Extension):
+    """An `Extension` with the deeper network.
+
+    Attributes
+    ----------
+    objective, theta : of the deeper network; what was frozen stays so, the new layer is free.
+    accepted : whether to go on from here.
+    """
+
+    objective: Objective
+    theta: Array
+    accepted: bool = True
+
+    def record(self, tried: int, seconds: float) -> Extension:
+        """Return the numbers alone."""
+        numbers = {field.name: getattr(self, field.name) for field in fields(Extension)}
+        return Extension(**{**numbers, "tried": tried, "seconds": seconds})
 
 
 def deeper(

@@ -25,7 +25,7 @@ def border_start(terms: Sequence[MappedTerm], columns: int) -> int:
     return columns - len(longest) if trailing else columns
 
 
-class Blocks:
+class BorderedMatrix:
     """A matrix with a dense border of shared columns on its right.
 
     The border of a chain of elements is the bulk of J and H, and in the order of the points it is
@@ -153,6 +153,11 @@ class Collector:
         lead = order[first]
         count = np.concatenate([[0], np.cumsum(first)])
         pattern = ca.Sparsity(*self.shape, count[starts].tolist(), rows[first].tolist())
+        if 2 * len(lead) < len(order):  # most entries are sums: one product makes them all
+            weights = np.ones(len(order)) if factors is None else factors[order]
+            places = (weights, (count[1:] - 1, sources[order]))
+            sums = sparse.csc_matrix(places, shape=(len(lead), self.length))
+            return ca.MX(pattern, ca.mtimes(to_dm(sums), values))
         gather = sources[lead]
         if len(lead) < len(order):  # several contributions to one entry: sum these, few, apart
             entry = count[1:] - 1
@@ -177,4 +182,4 @@ def to_dm(matrix: sparse.spmatrix) -> ca.DM:
     csc = sparse.csc_matrix(matrix)
     csc.sum_duplicates()
     pattern = ca.Sparsity(*csc.shape, csc.indptr.tolist(), csc.indices.tolist())
-    return ca.DM(pattern, csc.data.tolist())
+    return ca.DM(pattern, 1.0 if (csc.data == 1.0).all() else csc.data.tolist())
