@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..archives import Schema
 from ..errors import FileError, InputError
-from ..files import Schema, plain
+from ..files import plain
 from ..model.losses import L2
 from ..model.problem import Problem
 from ..results.simulate import simulate
@@ -32,8 +33,22 @@ from ..transcription.discretize import discretize
 from .fit import fit, split
 
 Array = NDArray[np.float64]
-SWEEP = Schema("sweep", 1, "a checkpoint of a sweep", suffix=".json")
 Row = dict[str, Any]
+_ROW = {
+    "validation": float,
+    "training": float,
+    "status": str,
+    "converged": bool,
+    "iterations": int,
+    "seconds": float,
+}
+SWEEP = Schema(
+    "sweep",
+    1,
+    "a checkpoint of a sweep",
+    {"swept": str, "conditions": {"*": object}, "rows": {"*": _ROW}, "finished?": bool},
+    suffix=".json",
+)
 _CONVERGED = (Termination.CONVERGED, Termination.ACCEPTABLE)
 Factory = Callable[..., Problem]
 Run = tuple[Any, Solution, Problem, float]  # value, fit to a part, whole problem, seconds
@@ -263,7 +278,8 @@ class _Checkpoint:
         """
         if self.path is None or not self.path.is_file():
             return {}
-        swept, conditions, rows = SWEEP.read(self.path, _content)
+        tree = SWEEP.read(self.path, dict)
+        swept, conditions = tree["swept"], tree["conditions"]
         if swept != self.name:
             raise FileError(f"{self.path} belongs to a sweep over {swept!r}; name another.")
         now = _as_json(self.conditions)
@@ -273,7 +289,7 @@ class _Checkpoint:
                     f"{self.path} was made with {key} = {conditions.get(key)}, not {now.get(key)}; "
                     "name another checkpoint or delete it."
                 )
-        return rows
+        return dict(tree["rows"])
 
     def write(self, rows: Mapping[str, Row]) -> None:
         """Write all rows, in one step.
@@ -287,11 +303,6 @@ class _Checkpoint:
             return
         conditions = _as_json(self.conditions)
         SWEEP.write(self.path, {"swept": self.name, "conditions": conditions, "rows": rows})
-
-
-def _content(tree: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Row]]:
-    rows = {value: dict(row) for value, row in tree["rows"].items()}
-    return str(tree["swept"]), dict(tree["conditions"]), rows
 
 
 def _as_json(conditions: Mapping[str, Any]) -> dict[str, Any]:
