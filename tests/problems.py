@@ -71,12 +71,13 @@ def square_solution(nlp: cc.NLP) -> np.ndarray:
     """Solve the rows for the free columns by Newton's method on the NLP's own g and J."""
     free = np.flatnonzero(nlp.lower < nlp.upper)
     assert len(free) == nlp.rows
-    x = nlp.start.copy()
+    x, size = nlp.start.copy(), np.inf
     for _ in range(40):
         g, jacobian = nlp.functions.jacobian(x, nlp.p)
         step = spsolve(jacobian.tocsc()[:, free].tocsc(), -np.asarray(g).ravel())
         x[free] += step
-        if np.abs(step).max() < 1e-14:
+        last, size = size, np.abs(step).max()
+        if size < 1e-14 or last / 2.0 < size < 1e-12:  # no more than rounding is left
             break
     return x
 

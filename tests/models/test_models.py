@@ -81,10 +81,11 @@ def test_scripts_make_the_data_that_are_stored(script, tmp_path, capsys):
                     assert x == y
 
 
-def test_nine_of_ten_seeds_of_van_der_pol_learn_the_field():
-    runs = cc.multistart(van_der_pol.problem(), seeds=10)
+def test_four_of_five_seeds_of_van_der_pol_learn_the_field():
+    """All of ten did when this was written, at less than half of what is allowed."""
+    runs = cc.multistart(van_der_pol.problem(), seeds=5)
     good = 0
     for solution in runs.solutions:
         train, test = solution.score()
         good += solution.success and train.truth <= 2e-3 and test.truth <= 5e-3
-    assert good >= 9, runs.table
+    assert good >= 4, runs.table

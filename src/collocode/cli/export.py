@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,8 +52,8 @@ def export(
     if ending not in (*OF_NLP, *OF_BOTH, *OF_FIT):
         known = ", ".join((*OF_NLP, *OF_BOTH, *OF_FIT))
         raise InputError(f"--to {to} ends in no known format; there are {known}.")
-    nlp: cc.NLP | None = None
-    solution: cc.Solution | None = None
+    nlp: cc.Program | None = None
+    solution: Any = None
     if run.path.suffix == ".npz":
         if ending in OF_NLP:
             raise InputError(
@@ -61,7 +61,7 @@ def export(
             )
         solution = cc.load(run.path)
     else:
-        nlp, solution = _from_model(run, solve_first or ending in OF_FIT)
+        nlp, solution = _from_model(run, ending, solve_first or ending in OF_FIT)
     _writers(to, nlp, solution, rewrite, scaling, network)[ending]()
     output().print(f"wrote {to} ({to.stat().st_size:,} bytes)", soft_wrap=True)
     if solution is not None and not solution.success:
@@ -70,9 +70,17 @@ def export(
     return SOLVED
 
 
-def _from_model(run: Run, solve_first: bool) -> tuple[cc.NLP, cc.Solution | None]:
+def _from_model(run: Run, ending: str, solve_first: bool) -> tuple[cc.Program, Any]:
     task = run.task()
-    problem, how = task.problem(), task.how
+    made, how = task.model.problem(task.values), task.how
+    if isinstance(made, cc.Program):
+        if ending in OF_FIT:
+            raise InputError(
+                f"{run.path} is a nonlinear program without a network; export it to "
+                f"{', '.join((*OF_NLP, *OF_BOTH))}."
+            )
+        return made, cc.solve(made, options=how.get("options")) if solve_first else None
+    problem = task.problem()
     if solve_first:
         with live_progress(messages()) as show:
             solution = cc.fit(problem, **how, on_iteration=show)
@@ -84,8 +92,8 @@ def _from_model(run: Run, solve_first: bool) -> tuple[cc.NLP, cc.Solution | None
 
 def _writers(
     target: Path,
-    nlp: cc.NLP | None,
-    solution: cc.Solution | None,
+    nlp: cc.Program | None,
+    solution: Any,
     rewrite: bool,
     scaling: bool,
     network: str | None,
@@ -103,7 +111,7 @@ def _writers(
             writers[ending] = lambda: cc.write_pyomo(nlp, target, values, rules)
         writers[".casadi"] = lambda: cc.save_functions(cc.nlp_functions(whole), target)
         writers[".c"] = lambda: cc.write_c(cc.nlp_functions(whole), target)
-    if solution is not None:
+    if isinstance(solution, cc.Solution):
         model = solution.model
         rhs = {"rhs": model.trained_function()} if nlp is None else {}
         writers.setdefault(".casadi", lambda: cc.save_functions(rhs, target))

@@ -1,6 +1,7 @@
 """Model files: Python files that define ``problem(...)`` with keyword parameters.
 
-It returns a `collocode.Problem` or a `collocode.layered.LayeredProblem`.
+It returns a `collocode.Problem`, a `collocode.layered.LayeredProblem`, or a `collocode.Program` that a
+`collocode.ProgramBuilder` has built.
 
 For ``collocode relu`` they define ``surrogate(...)``, which returns a `collocode.relu.Surrogate`.
 
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import collocode as cc
 
@@ -50,7 +51,9 @@ class ModelFile:
     settings: tuple[Setting, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def problem(self, values: Mapping[str, Any]) -> cc.Problem | cc.layered.LayeredProblem:
+    def problem(
+        self, values: Mapping[str, Any]
+    ) -> cc.Problem | cc.layered.LayeredProblem | cc.Program:
         """Call ``problem(**values)``.
 
         Raises
@@ -61,7 +64,7 @@ class ModelFile:
         """
         made = self._call("problem", values)
         layered = is_layered(made)
-        if not layered and not isinstance(made, cc.Problem):
+        if not layered and not isinstance(made, cc.Problem | cc.Program):
             raise InputError(
                 f"{self.path}: problem() returned {_described(type(made).__name__)}, not a "
                 "collocode.Problem; end it with `return cc.Problem(...)`."
@@ -81,7 +84,9 @@ class ModelFile:
         if isinstance(made, cc.Problem):
             return made
         raise InputError(
-            f"{self.path} is a layered network; use collocode train, refine or grow for it."
+            f"{self.path} is a nonlinear program without data; use collocode solve or export."
+            if isinstance(made, cc.Program)
+            else f"{self.path} is a layered network; use collocode train, refine or grow for it."
         )
 
     def layered(self, values: Mapping[str, Any]) -> cc.layered.LayeredProblem:
@@ -93,11 +98,13 @@ class ModelFile:
             As `problem`, or it returns a `collocode.Problem`.
         """
         made = self.problem(values)
-        if not isinstance(made, cc.Problem):
+        if is_layered(made):
             return made
         raise InputError(
             f"{self.path} is no layered network but dynamics to be identified; use collocode solve, "
             "sweep, multistart, refine or admm for it."
+            if isinstance(made, cc.Problem)
+            else f"{self.path} is a nonlinear program without layers; use collocode solve or export."
         )
 
     def surrogate(self, values: Mapping[str, Any]) -> cc.relu.Surrogate:
@@ -175,7 +182,7 @@ def _check_defaults(path: Path, given: Mapping[str, Any], known: tuple[str, ...]
             raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
 
 
-def is_layered(made: Any) -> bool:
+def is_layered(made: Any) -> TypeGuard[cc.layered.LayeredProblem]:
     """Whether a model's problem is a layered network; loads nothing for those that are not."""
     layered = sys.modules.get("collocode.layered.problem")  # whoever made one has loaded it
     return layered is not None and isinstance(made, layered.LayeredProblem)

@@ -14,6 +14,7 @@ from rich.text import Text
 import collocode as cc
 
 from ..errors import InputError
+from .model_file import is_layered
 from .options import FILES, FIT, SOLVER, verb
 from .progress import live_progress, live_view
 from .run import Run, Task
@@ -84,8 +85,9 @@ def refine(
     """
     task = run.task()
     problem = task.model.problem(task.values)
-    if not isinstance(problem, cc.Problem):
+    if is_layered(problem):
         return _refine_layers(run, task, problem)
+    problem = task.problem()
     for name in _ONLY_LAYERS:
         if name in run.given():
             raise InputError(
@@ -176,7 +178,7 @@ Watch = tuple[Callable[[Any], None] | None, Callable[[Any], None] | None]
 
 @contextmanager
 def _watching(console: Console) -> Iterator[Watch]:
-    """Yield what `refine_layers` calls on a terminal: a line a network, a live line an iteration."""
+    """Yield what `refine_layers` calls on a terminal: a line per network, a live line per iteration."""
     with live_view(console) as view:
         if view is None:
             yield None, None

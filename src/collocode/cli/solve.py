@@ -10,7 +10,7 @@ import collocode as cc
 
 from .options import FILES, FIT, SOLVER, verb
 from .progress import live_progress
-from .run import Run
+from .run import Run, Task
 from .terminal import messages
 
 
@@ -38,8 +38,22 @@ def solve(
     if words:
         raise typer.BadParameter(f"unexpected {words[0]!r}; give options by --option.", run.context)
     task = run.task()
+    made = task.model.problem(task.values)
+    if isinstance(made, cc.Program):
+        return _program(run, task, made)
     problem = task.problem()
     folder = run.folder(fits=problem)
     with live_progress(messages()) as show:
         solution = cc.fit(problem, **task.how, on_iteration=show)
     return run.finish(cc.report(solution, asked=run.asked_of_fit(task)), folder)
+
+
+def _program(run: Run, task: Task, program: cc.Program) -> int:
+    """Solve what `problem()` built; of a fit's options only those of the solver say anything."""
+    folder = run.folder(["variables.csv"])
+    how = {
+        key: task.how[key] for key in ("interface", "options", "deterministic") if key in task.how
+    }
+    with live_progress(messages()) as show:
+        solution = cc.solve(program, **how, on_iteration=show)
+    return run.finish(cc.report(solution, asked=run.asked(task, how)), folder)

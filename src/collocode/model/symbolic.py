@@ -86,7 +86,7 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
     Raises
     ------
     InputError
-        If the right-hand side fails, or returns something else than one value a state.
+        If the right-hand side fails, or returns something else than one value per state.
     """
     value = _called("the right-hand side", problem.dynamics.rhs, _arguments(problem, s))
     if isinstance(value, Mapping):

@@ -1,13 +1,15 @@
-"""Reports of an ``.nl`` file's solution, and of a fit that was simulated."""
+"""Reports of a program's solution, of an ``.nl`` file's, and of a fit that was simulated."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..results.program_solution import ProgramSolution
 from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
 from .parts import Column, Facts, Finding, Table, Words, figure, headline
@@ -15,12 +17,13 @@ from .record import Asked, Report
 from .words import counted
 
 SHOWN_ROWS = 6
+ACTIVE = 1e-6  # multiplier of a bound that holds
 
 
 def report_program(result: SolverResult, asked: Asked) -> Report:
     """Return the report of a solver's result; ``asked.problem`` is the program, such as an `NlModel`."""
     model, status = asked.problem, f"{result.termination.value} ({result.status.value})"
-    name = str(getattr(getattr(model, "path", None), "stem", "")) or "nonlinear program"
+    name = "nonlinear program" if model is None else model.name
     facts = (
         {} if model is None else {"program": f"{model.columns} variables, {model.rows} constraints"}
     )
@@ -48,6 +51,50 @@ def report_program(result: SolverResult, asked: Asked) -> Report:
             "seconds": result.timings,
             **({"nlp": sizes} if sizes else {}),
         },
+    )
+
+
+def report_program_solution(solution: ProgramSolution, asked: Asked) -> Report:
+    """Return the report of a `ProgramSolution`: the solver's words, then all blocks by name."""
+    program, result = solution.program, replace(solution.result, objective=solution.objective)
+    told = report_program(result, replace(asked, problem=program))
+    blocks = [
+        {
+            "name": block.name,
+            "entries": int(block.numbers.size),
+            "smallest": float(result.x[block.numbers].min(initial=np.inf)),
+            "largest": float(result.x[block.numbers].max(initial=-np.inf)),
+            "at bounds": int((np.abs(result.lam_x[block.numbers]) > ACTIVE).sum()),
+        }
+        for block in program.column_blocks
+    ]
+    violation = program.violation(result.x)
+    rows = [
+        {
+            "name": block.name,
+            "rows": int(block.numbers.size),
+            "violation": float(violation[block.numbers].max(initial=0.0)),
+            "multiplier": float(np.abs(result.lam_g[block.numbers]).max(initial=0.0)),
+        }
+        for block in program.row_blocks
+    ]
+    name = Column("name", heading="", left=True)
+    ranges = (Column("smallest", ".5g"), Column("largest", ".5g"))
+    tables = [
+        Table(
+            name="variables",
+            title="Variables",
+            columns=[name, Column("entries"), *ranges, Column("at bounds")],
+            rows=blocks,
+        )
+    ]
+    if rows:
+        columns = [name, Column("rows"), Column("violation", ".1e"), Column("multiplier", ".3g")]
+        tables.append(Table(name="constraints", title="Constraints", columns=columns, rows=rows))
+    return replace(
+        told,
+        body=(*told.body, *tables),
+        files={"variables.csv": partial(solution.to_frame().to_csv, index=False)},
     )
 
 

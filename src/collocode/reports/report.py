@@ -19,6 +19,7 @@ _HOMES = {
     "LayerRefinement": "layers.report_layers",
     "Growth": "layers.report_growth",
     "OptimumResult": "relu.report_optimum",
+    "ProgramSolution": "programs.report_program_solution",
     "SolverResult": "programs.report_program",
     "Simulation": "programs.report_simulation",
 }
@@ -30,8 +31,8 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
     Parameters
     ----------
     result : a `Solution`, `Sweep`, `Multistart`, `MeshRefinement`, `ADMMResult`, `LayerRefinement`,
-        `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network, or
-        `SolverResult` of an ``.nl`` file.
+        `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network,
+        `ProgramSolution`, or `SolverResult` of an ``.nl`` file.
     problem : what the result does not keep: the `LayeredProblem` of a training or a growth, the
         `Surrogate` of an optimum, the `NlModel` of a solver's result.
     asked : what the command line was asked; nobody else needs it.

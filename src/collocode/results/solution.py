@@ -38,11 +38,12 @@ class Solution:
     result : the solver's answer, with status, history and timings.
     model : the trained right-hand side, as data.
     scheme : the discretization scheme.
-    trajectories : one an experiment.
+    trajectories : one per experiment.
     test : experiments that were not fitted.
     loss : what the fit minimised, with the σ of every output.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
+    own_names : parameters of which every experiment has its own value.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Solution:
     truth: Truth | None = None
     nlp: NLP | None = None
     loss: Loss = LeastSquares()
+    own_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
@@ -84,6 +86,7 @@ class Solution:
             truth=problem.truth,
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
+            own_names=layout.own_names,
         )
 
     @property
@@ -119,21 +122,13 @@ class Solution:
         Of one that varies in time these are the coefficients, ``name.P0`` and so on; `parameter`
         returns its values.
         """
-        own = set(self.nlp.layout.own_names) if self.nlp is not None else self._varying()
+        own = set(self.own_names)
         found: dict[str, float] = {}
         for j, name in enumerate(self.model.parameter_names):
             for part in self.trajectories if name in own else self.trajectories[:1]:
                 label = f"{name}[{part.experiment.name}]" if name in own else name
                 found[label] = float(part.parameters[j])
         return found
-
-    def _varying(self) -> set[str]:
-        table = np.array([part.parameters for part in self.trajectories])
-        return {
-            name
-            for j, name in enumerate(self.model.parameter_names)
-            if len(table) > 1 and np.ptp(table[:, j]) > 0.0
-        }
 
     def parameter(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N,) values p(t) of a parameter at ``times``, as an experiment sees it."""

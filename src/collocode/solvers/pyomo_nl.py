@@ -28,7 +28,7 @@ from ..transcription.program import Program
 from . import nl_file
 from .interrupt import Interrupt
 from .options import DEFAULTS, DETERMINISTIC, WARM, refused_option, unknown_option
-from .outcome import result
+from .outcome import Ipopt, result
 from .protocol import BestIterate, OnIteration, Progress, WarmStart
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ _STATUS_BY_WORDS = {  # of messages without blanks, in lower case
 }
 
 
-class PyomoNl:
+class PyomoNl(Ipopt):
     """An ``.nl`` solver behind a Pyomo model.
 
     Parameters
@@ -71,6 +71,7 @@ class PyomoNl:
     name = "pyomo"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
+        super().__init__(program, options)
         pyomo_environ()
         given = dict(options)
         chosen = [given.pop(key) for key in ("solver", "pyomo.solver") if key in given]
@@ -82,13 +83,9 @@ class PyomoNl:
         }
         self._is_pounce = Path(self._executable).stem == "pounce"
 
-    def solve(
-        self,
-        program: Program,
-        warm: WarmStart | None = None,
-        on_iteration: OnIteration | None = None,
+    def _attempt(
+        self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
-        """Solve; see `Solver`."""
         began = time.perf_counter()
         export = to_pyomo(program)
         if warm is not None:

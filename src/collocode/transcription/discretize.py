@@ -41,7 +41,7 @@ def discretize(
     ----------
     problem : what to identify.
     scheme : a `Scheme` or its name; ``degree`` counts its stages.
-    mesh : number of elements of every experiment, a `Mesh`, one a experiment (sequence, or mapping
+    mesh : number of elements of every experiment, a `Mesh`, one per experiment (sequence, or mapping
         from the experiment's name), or None for about one stage a measurement.  Jumps of the
         inputs and the points of bases in time become mesh points unless the mesh was given point by
         point.
@@ -124,7 +124,7 @@ def _kinks(problem: Problem) -> tuple[str, ...]:
 
 
 def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
-    """Return one mesh an experiment; see `discretize`."""
+    """Return one mesh per experiment; see `discretize`."""
     given: list[Mesh | int | None]
     if isinstance(mesh, Mapping):
         absent = [e.name for e in problem.experiments if e.name not in mesh]
