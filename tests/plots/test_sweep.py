@@ -123,7 +123,7 @@ def test_a_wide_band_leaves_the_panel(decay):
     assert high - low < 6.0
 
 
-def test_files_have_bands_if_the_covariance_is_given(decay):
-    drawn = plots.drawings(decay, cc.uncertainty(decay))
-    assert drawn["trajectories.png"](decay).axes[0].collections
-    assert not plots.drawings(decay)["trajectories.png"](decay).axes[0].collections
+def test_the_reports_figure_has_bands(decay):
+    (drawing,) = (f for f in cc.report(decay).figures if f.name == "trajectories.png")
+    assert drawing.draw().axes[0].collections
+    assert not plots.trajectories(decay).axes[0].collections
