@@ -42,7 +42,7 @@ def made(values, validation, training, converged=None, name="hidden", solution=N
     }
     table = pd.DataFrame(rows, index=pd.Index(values, name=name))
     best = values[int(np.nanargmin(np.where(np.isfinite(validation), validation, np.inf)))]
-    return cc.Sweep(name, table, best, solution)
+    return cc.Sweep(name=name, table=table, best=best, solution=solution)
 
 
 def lines(ax, label):
