@@ -41,7 +41,7 @@ class NlModel(Program):
     path: Path
     multipliers: Array | None
     suffixes: Mapping[tuple[str, int], Mapping[int, float]]
-    options: tuple[int, ...]
+    options: tuple[float, ...]
 
 
 def read_nl(path: str | Path) -> NlModel:
@@ -63,7 +63,6 @@ def read_nl(path: str | Path) -> NlModel:
     for j, value in nl.start.items():
         start[j] = value
     lower, upper = nl.bounds
-    start = np.where(np.isfinite(start), start, 0.0)
     multipliers = None
     if nl.dual:
         multipliers = np.zeros(nl.constraints)

@@ -38,7 +38,7 @@ class Solution:
     result : the solver's answer, with status, history and timings.
     model : the trained right-hand side, as data.
     scheme : the discretization scheme.
-    trajectories : one an experiment.
+    trajectories : one per experiment.
     test : experiments that were not fitted.
     loss : what the fit minimised, with the σ of every output.
     truth : the true system, where the problem knew it (not saved).

@@ -21,7 +21,21 @@ Shape = int | tuple[int, ...]
 Function = Callable[..., Any]
 
 
-class Selection:
+class _Argument:
+    """Refuses to be part of an expression: terms are functions of arguments."""
+
+    def _refuse(self, *_: Any) -> Any:
+        raise InputError(
+            "variables are no expressions here; write a term as a function and name its arguments, "
+            "say builder.minimize(lambda a: a**2, x)."
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
+    __rtruediv__ = __pow__ = __rpow__ = __neg__ = __matmul__ = __rmatmul__ = _refuse
+    __array_ufunc__ = None  # NumPy leaves it to the methods above
+
+
+class Selection(_Argument):
     """Some entries of a variable, as an argument of a term or to set bounds and starts of."""
 
     def __init__(self, variable: Variable, numbers: Index, whole: bool = False) -> None:
@@ -48,7 +62,7 @@ class Selection:
         getattr(self.variable, side)[where] = given
 
 
-class Variable:
+class Variable(_Argument):
     """An array of variables of one name.
 
     Attributes
@@ -99,7 +113,7 @@ class Variable:
         return f"Variable({self.name!r}, shape={self.shape})"
 
 
-class Parameter:
+class Parameter(_Argument):
     """Numbers that may be changed between solves; indexed like a variable."""
 
     def __init__(self, name: str, value: ArrayLike) -> None:
@@ -118,7 +132,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, eq=False)
-class ParameterEntries:
+class ParameterEntries(_Argument):
     """Some entries of a parameter block."""
 
     block: Parameter
@@ -147,6 +161,11 @@ class Term:
         cls, name: str, function: Function, arguments: Sequence[Any], total: bool = False
     ) -> Term:
         """Call the function once with symbols."""
+        if not callable(function):
+            raise InputError(
+                f"{name!r} needs a function and then its arguments, not {function!r:.80}; write, say, "
+                "lambda a: a**2."
+            )
         given = [_whole(a) for a in arguments]
         points = _points(name, given)
         term = cls(name, ca.SX(0, 1), points, [], [], [])
@@ -180,12 +199,14 @@ class Term:
             if whole or numbers.ndim == 0:
                 self.shared.append((symbol, numbers.ravel()))
             else:
-                self.own.append((symbol, numbers.reshape(self.points, -1)))
+                self.own.append((symbol, numbers.reshape(self.points, width)))
         elif isinstance(argument, ParameterEntries):
             everywhere = np.broadcast_to(numbers, (self.points,)) if not numbers.ndim else numbers
-            self.data.append((symbol, (argument.block.name, everywhere.reshape(self.points, -1))))
+            self.data.append(
+                (symbol, (argument.block.name, everywhere.reshape(self.points, width)))
+            )
         else:
-            self.data.append((symbol, numbers.reshape(self.points, -1)))
+            self.data.append((symbol, numbers.reshape(self.points, width)))
         return ca.reshape(symbol, shape[1], shape[0]).T if len(shape) == 2 else symbol
 
     def into(self, rows: Index) -> Term:

@@ -232,7 +232,7 @@ class ProgramBuilder:
         parameters = {p.name: p.value.copy() for p in self._parameters}
         size = sum(v.size for v in parameters.values())
         shape = (self._rows, self._columns)
-        terms = tuple(t.mapped(parameters, self._rows) for t in self._terms)
+        terms = tuple(t.mapped(parameters, self._rows) for t in self._terms if t.points)
         linear = sparse.csr_matrix(shape)
         rows = {
             side: np.concatenate(

@@ -47,7 +47,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
-    sigma = np.array(list(problem.sigma.values()))
+    sigma = [problem.sigma_in(e)[measured(e)] for e in problem.experiments]
     stages, nodes = [], []
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         keep = measured(experiment)
@@ -71,7 +71,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     return {
         "measurements": np.vstack(measurements),
         "weights": np.vstack(weights),
-        "sigma": np.tile(sigma, (sum(len(w) for w in weights), 1)),
+        "sigma": np.vstack(sigma),
         "regularisation": np.array([problem.regularisation.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
