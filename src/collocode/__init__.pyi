@@ -92,6 +92,7 @@ from .model.network import MLP as MLP
 from .model.problem import Problem as Problem
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
+from .model.table import read_table as read_table
 from .model.varying import TimeVarying as TimeVarying
 from .numerics.bases import Basis as Basis
 from .numerics.bases import BSpline as BSpline
