@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from ...errors import InputError
 from ...forms import Form, form_of
-from ..barycentric import Array
 from ..mesh import Mesh
+from ..scheme import Array
 from .base import Basis, Interval, checked_interval
 from .global_bases import Chebyshev, Constant, Fourier, Legendre, Monomial
 from .piecewise import BSpline, PiecewiseConstant
