@@ -21,6 +21,7 @@ from scipy import sparse
 
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.program import Program
+from .checks import check_solvable
 from .options import DEFAULTS
 from .protocol import OnIteration, WarmStart
 
@@ -76,6 +77,7 @@ class Ipopt(ABC):
         on_iteration: OnIteration | None = None,
     ) -> SolverResult:
         """Solve; see `Solver`."""
+        check_solvable(program)
         first = self._attempt(program, warm, on_iteration)
         if _VIOLATES[:12] not in first.message:
             return first

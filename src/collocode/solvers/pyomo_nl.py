@@ -113,6 +113,8 @@ class PyomoNl(Ipopt):
             folder = Path(name)
             order = _write(export, folder / "model.nl")
             written = time.perf_counter()
+            if not order.variables:
+                return self._nothing_to_solve(program)
             command = [self._executable, "model.nl", "-AMPL", *nl_file.arguments(options)]
             if self._is_pounce:  # the only way to see iterates of a solve that is interrupted
                 command += ["--dump", "iterates:full", "--dump-dir", "dump"]
@@ -143,6 +145,13 @@ class PyomoNl(Ipopt):
             linear_solver=linear_solver.group(1).lower() if linear_solver else "",
             options=self._options,
         )
+
+    def _nothing_to_solve(self, program: Program) -> SolverResult:
+        """Answer for a program in which no variable matters: its start."""
+        x = np.clip(program.start, program.lower, program.upper) / program.column_scale
+        point = x, np.zeros(program.rows), np.zeros(program.columns)
+        status, named = "Solve_Succeeded", {"interface": self.name, "solver": self._solver}
+        return result(program, point, None, status, self._options, **named)
 
     def _answer(
         self,

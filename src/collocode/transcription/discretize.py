@@ -12,6 +12,7 @@ from scipy import sparse
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..model.symbolic import check_switches
 from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
@@ -55,11 +56,13 @@ def discretize(
     ------
     InputError
         A mesh that does not cover the data, an unknown scheme or degree, a right-hand side that
-        fails.
+        fails, or a parameter of it without a derivative.
     """
     began = time.perf_counter()
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = meshes_of(problem, chosen, mesh)
+    if like is None:
+        check_switches(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
     linear = linear_part(layout, chosen)
