@@ -1,5 +1,7 @@
 """The linearised fit against dense algebra, and its evidence against Bayesian linear regression."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy
@@ -8,7 +10,7 @@ import collocode as cc
 from collocode.identify.evidence import most_probable
 from collocode.identify.linearised import Linearised
 from collocode.identify.noise import noise_of
-from tests.problems import van_der_pol_neural
+from tests.problems import decay, van_der_pol_data, van_der_pol_neural
 
 T = np.linspace(0.0, 1.0, 41)
 TERMS = 7
@@ -124,3 +126,73 @@ def test_the_bias_of_a_strong_penalty_is_in_the_covariance():
     found = np.diag(trust.covariance)[order]
     np.testing.assert_allclose(found, np.diag(expected), rtol=0.1)
     assert (found > 2.0 * np.diag(H)).any()
+
+
+# ---- fits that choose their λ --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.1, 3e-6, 1e-4), (0.01, 3e-8, 1e-6)])
+def test_a_fit_finds_its_strength_and_the_noise(noise, least, most):
+    data = van_der_pol_data(n=100, end=14.0, begin=(2.0, 0.0))
+    clean, size = data.values, data.values.std(axis=0)
+    noisy = clean + noise * size * np.random.default_rng(0).standard_normal(clean.shape)
+    problem = van_der_pol_neural(
+        cc.Experiment(data.times, noisy, data.outputs),
+        (2, 12, 2),
+        regularisation=cc.Evidence(),
+    )
+    solution = cc.fit(problem)
+    penalty = solution.penalty
+    assert solution.success
+    assert penalty.chosen
+    assert 1 < penalty.solves <= 4
+    assert least < penalty.strength < most
+    assert 10.0 < penalty.effective < 60.0
+    trust = cc.uncertainty(solution)
+    assert list(trust.noise.values()) == pytest.approx(noise * size, rel=0.25)
+    simulated = solution.simulate().states
+    assert np.mean(((simulated - noisy) / (noise * size)) ** 2) < 1.1
+    # it is a fixed point: from another start the same fit
+    again = cc.fit(replace(problem, regularisation=cc.Evidence(start=3.0 * penalty.strength)))
+    assert again.penalty.strength == pytest.approx(penalty.strength, rel=0.3)
+
+
+def test_a_strength_that_was_given_stays_and_nothing_is_chosen_without_weights():
+    fixed = cc.fit(van_der_pol_neural(regularisation=cc.L2(3e-4)), mesh=15)
+    assert (fixed.penalty.strength, fixed.penalty.chosen, fixed.penalty.solves) == (3e-4, False, 1)
+    plain = cc.fit(decay(regularisation=cc.Evidence()))
+    assert plain.penalty.solves == 1
+    assert not plain.penalty.chosen
+    assert plain.parameters["k"] == pytest.approx(0.7, abs=1e-6)
+
+
+def test_what_solves_but_once_takes_the_first_strength():
+    problem = van_der_pol_neural(regularisation=cc.Evidence())
+    first = problem.penalty.strength
+    shares = [(problem.smoothed_noise[n] / problem.spread[n]) ** 2 for n in problem.outputs]
+    assert first == pytest.approx(np.mean(shares) / problem.n_measurements)
+    nlp = cc.discretize(problem, mesh=10)
+    assert nlp.parameters["regularisation"][0] == first
+    own = van_der_pol_neural(regularisation=cc.Evidence(start=1e-3))
+    assert cc.discretize(own, mesh=10).parameters["regularisation"][0] == 1e-3
+
+
+def test_a_fit_that_is_no_optimum_comes_back_as_it_is():
+    problem = van_der_pol_neural(regularisation=cc.Evidence())
+    solution = cc.fit(problem, mesh=15, options={"max_iter": 2})
+    assert not solution.success
+    assert solution.penalty.strength == problem.penalty.strength
+    assert not solution.penalty.chosen
+
+
+def test_the_chosen_strength_is_kept_in_the_file(tmp_path):
+    solution = cc.fit(van_der_pol_neural(regularisation=cc.Evidence()), mesh=20)
+    solution.save(tmp_path / "fit.npz")
+    assert cc.load(tmp_path / "fit.npz").penalty == solution.penalty
+    assert solution.penalty.chosen
+
+
+@pytest.mark.parametrize("start", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_bad_start_is_refused(start):
+    with pytest.raises(cc.InputError, match="start of Evidence must be positive and finite"):
+        cc.Evidence(start=start)

@@ -14,18 +14,24 @@ with γ the number of weights that the data determine.  The strength that does i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
 from ..model.varying import penalty_root
+from ..results.fitted import Penalty
+from ..results.solution import Solution
+from ..solvers.protocol import OnIteration, Solver
+from ..solvers.solve import solve_with
+from .bounds import held_by
 from .linearised import Linearised
-from .noise import Noise, standardised
+from .noise import Noise, noise_of, standardised
 
 Array = NDArray[np.float64]
 _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
+_SOLVES, _SETTLED = 6, 1.2  # at most, and the factor within which λ counts as found
 _LARGEST = 1e6  # α of weights that are as good as zero
 
 
@@ -45,6 +51,37 @@ class MostProbable:
     strength: float
     effective: float
     variance: Array
+
+
+def choose_strength(
+    solver: Solver, solution: Solution, on_iteration: OnIteration | None = None
+) -> Solution:
+    """Solve again, each time from the last point, until λ is the one that the evidence asks for.
+
+    A solution that is no optimum, or has no weights, comes back as it is; so does the last optimum if
+    the solve with another λ ends in none.
+
+    Parameters
+    ----------
+    solver, solution : of the same NLP.
+    on_iteration : as for `solve`.
+    """
+    solves, at_work = 1, solution
+    while at_work.success and at_work.nlp is not None and len(at_work.nlp.layout.weights):
+        nlp, strength = at_work.nlp, float(at_work.nlp.parameters["regularisation"][0])
+        lin = Linearised.of(at_work, nlp)
+        held = held_by(lin, at_work, float(np.mean(noise_of(lin).of_data)))
+        lin = lin.along(held.allowed)
+        best = most_probable(lin, at_work.model.theta, noise_of(lin))
+        found = abs(np.log(best.strength / max(strength, 1e-300))) < np.log(_SETTLED)
+        penalty = Penalty(strength=strength, chosen=found, effective=best.effective, solves=solves)
+        solution = replace(at_work, penalty=penalty)
+        if found or solves == _SOLVES:
+            break
+        again = nlp.with_parameters(regularisation=best.strength).with_start(at_work.result.x)
+        # the multipliers are of another λ and stay out
+        at_work, solves = solve_with(solver, again, on_iteration=on_iteration), solves + 1
+    return solution
 
 
 def most_probable(lin: Linearised, theta: Array, noise: Noise) -> MostProbable:

@@ -9,13 +9,15 @@ from typing import Any
 
 from ..errors import InputError
 from ..model.experiment import Experiment
+from ..model.losses import Evidence
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
-from ..solvers.solve import solve
+from ..solvers.solve import make_solver, solve_with
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
+from .evidence import choose_strength
 
 
 def fit(
@@ -34,7 +36,8 @@ def fit(
 
     Parameters
     ----------
-    problem : what to identify.
+    problem : what to identify.  With ``regularisation=Evidence()`` the fit is solved again, from the
+        last point, until the λ that its evidence asks for is the one it has; `Solution.penalty` tells.
     scheme, degree, mesh : as for `discretize`.
     start, seed : as for `start_from`.
     interface, options, deterministic, on_iteration : as for `solve`.
@@ -58,9 +61,10 @@ def fit(
     began = time.perf_counter()
     nlp = start_from(nlp, start, seed)
     seconds = time.perf_counter() - began
-    solution = solve(
-        nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
-    )
+    solver = make_solver(nlp, interface, options, deterministic)
+    solution = solve_with(solver, nlp, on_iteration=on_iteration)
+    if isinstance(problem.regularisation, Evidence):
+        solution = choose_strength(solver, solution, on_iteration)
     timings = {"start": seconds, "total": time.perf_counter() - first}
     return replace(solution, result=solution.result.with_timings(**timings))
 

@@ -15,7 +15,7 @@ from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP
-from .fitted import Trajectory
+from .fitted import Penalty, Trajectory
 from .model import TrainedModel, TrainedNetwork
 from .score import Score, score_all
 from .simulate import Simulation, simulate
@@ -44,6 +44,7 @@ class Solution:
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     own_names : parameters of which every experiment has its own value.
+    penalty : the ridge of the weights, as a number; None in files of older versions.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Solution:
     nlp: NLP | None = None
     loss: Loss = LeastSquares()
     own_names: tuple[str, ...] = ()
+    penalty: Penalty | None = None
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
@@ -87,6 +89,7 @@ class Solution:
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
             own_names=layout.own_names,
+            penalty=Penalty(strength=float(nlp.parameters["regularisation"][0])),
         )
 
     @property

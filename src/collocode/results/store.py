@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.tape import Tape
-from .fitted import Trajectory
+from .fitted import Penalty, Trajectory
 from .model import TrainedModel
 from .status import SolutionStatus, SolverResult, Termination
 
@@ -94,9 +94,20 @@ _FORM = {
     ],
     "test": [_EXPERIMENT],
     "own_names?": [str],
+    "penalty?": ({"strength": float, "chosen": bool, "effective": float, "solves": int}, None),
 }
 SOLUTION = Schema("solution", 1, "a solution", _FORM)
-STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss", "own_names")
+STORED = (
+    "name",
+    "result",
+    "model",
+    "scheme",
+    "trajectories",
+    "test",
+    "loss",
+    "own_names",
+    "penalty",
+)
 
 
 def solution_tree(
@@ -108,6 +119,7 @@ def solution_tree(
     test: Sequence[Experiment],
     loss: Loss,
     own_names: Sequence[str],
+    penalty: Penalty | None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
@@ -126,6 +138,7 @@ def solution_tree(
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
         "own_names": list(own_names),
+        "penalty": None if penalty is None else asdict(penalty),
     }
 
 
@@ -153,6 +166,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "test": tuple(_experiment(entry) for entry in tree["test"]),
         "loss": described_loss(tree["loss"]),
         "own_names": _own_names(tree, model, trajectories),
+        "penalty": Penalty(**tree["penalty"]) if tree.get("penalty") else None,
     }
 
 
