@@ -17,6 +17,7 @@ from ..numerics.bases import basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
+from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
 from .fitted import Trajectory
 from .model import TrainedModel
@@ -24,7 +25,17 @@ from .status import SolutionStatus, SolverResult, Termination
 
 Array = NDArray[np.float64]
 SOLUTION = Schema("solution", 1, "a solution")
-STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss", "own_names")
+STORED = (
+    "name",
+    "result",
+    "model",
+    "scheme",
+    "trajectories",
+    "test",
+    "loss",
+    "own_names",
+    "start_record",
+)
 
 
 def solution_tree(
@@ -36,11 +47,13 @@ def solution_tree(
     test: Sequence[Experiment],
     loss: Loss,
     own_names: Sequence[str],
+    start_record: StartRecord | None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
         "name": name,
         "loss": describe_loss(loss),
+        "start": None if start_record is None else vars(start_record),
         "scheme": {
             "name": scheme.name,
             "degree": scheme.degree,
@@ -81,6 +94,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "test": tuple(_experiment(entry) for entry in tree["test"]),
         "loss": described_loss(tree["loss"]),
         "own_names": _own_names(tree, model, trajectories),
+        "start_record": _start_record(tree.get("start")),
     }
 
 
@@ -102,6 +116,18 @@ def _finite(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = 
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are not finite")
     return array
+
+
+def _start_record(tree: Mapping[str, Any] | None) -> StartRecord | None:
+    """Files of earlier versions have none."""
+    if tree is None:
+        return None
+    return StartRecord(
+        name=str(tree["name"]),
+        merits={str(k): float(v) for k, v in tree["merits"].items()},
+        passed={str(k): str(v) for k, v in tree["passed"].items()},
+        interrupted=bool(tree["interrupted"]),
+    )
 
 
 def _floats(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
