@@ -22,7 +22,7 @@ import difflib
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..model.varying import prolongation
 from ..results.model import TrainedModel
@@ -54,9 +54,12 @@ def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -
     InputError
         Unknown strategy, or a solution or array that does not fit.
     """
+    check_type("start_from", nlp, NLP)
     if isinstance(strategy, Solution):
         return _inside(nlp, _from_solution(nlp, strategy))
     if not isinstance(strategy, str):
+        if np.asarray(strategy).dtype.kind not in "iuf":
+            check_type("start_from(strategy=...)", strategy, Solution, str, np.ndarray)
         return nlp.with_start(strategy)
     if strategy not in STRATEGIES:
         near = difflib.get_close_matches(strategy, STRATEGIES, n=1)

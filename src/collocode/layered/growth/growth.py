@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...errors import check_path, check_type
 from ...files import Schema
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
@@ -193,6 +194,7 @@ def save_growth(growth: Growth, path: str | Path) -> Path:
     FileError
         The folder is missing or cannot be written.
     """
+    check_type("save_growth", growth, Growth)
     return GROWTH.write(
         path,
         {
@@ -214,6 +216,7 @@ def load_growth(path: str | Path) -> Growth:
     FileError
         Missing, corrupt or foreign file.
     """
+    check_path("load_growth", path)
     return GROWTH.read(path, _growth)
 
 
