@@ -66,7 +66,8 @@ class Problem:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.dynamics, type) or not hasattr(self.dynamics, "normalised"):
+        needed = ("rhs", "networks", "parameters", "normalised")
+        if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
         experiments = _as_tuple(self.experiments)
         if not experiments:

@@ -209,7 +209,8 @@ def _tolerances(options: Mapping[str, Any]) -> tuple[float, float, float]:
 def _terms(program: Program, x: Array) -> Array:
     """(rows,) size of each row: its largest |J_ij x_j| or the bound that is near."""
     jacobian = sparse.csr_matrix(program.functions.jacobian(x, program.p)[1].sparse())
-    largest = abs(jacobian.multiply(x)).tocsr().max(axis=1).toarray().ravel()
+    with np.errstate(invalid="ignore"):  # where a function is not finite
+        largest = abs(jacobian.multiply(x)).tocsr().max(axis=1).toarray().ravel()
     side = _side(program.constraints(x), program.row_lower, program.row_upper)
     return np.nan_to_num(np.maximum(side, largest))
 
