@@ -52,7 +52,7 @@ def refine(
     max_cycles: int = 40,
     compare: bool = False,
     reference: float | None = None,
-    start: Start = "gradient_matching",
+    start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,

@@ -13,9 +13,10 @@ from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
-from ..solvers.solve import solve
-from ..starts.strategies import Start, start_from
+from ..solvers.solve import make_solver
+from ..starts.strategies import Start
 from ..transcription.discretize import MeshLike, discretize
+from .climb import climb
 
 
 def fit(
@@ -23,7 +24,7 @@ def fit(
     scheme: Scheme | str = "radau",
     degree: int | None = None,
     mesh: MeshLike = None,
-    start: Start = "gradient_matching",
+    start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
@@ -36,7 +37,8 @@ def fit(
     ----------
     problem : what to identify.
     scheme, degree, mesh : as for `discretize`.
-    start, seed : as for `start_from`.
+    start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
+        growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
 
     Returns
@@ -56,14 +58,10 @@ def fit(
     check_type("fit", problem, Problem)
     first = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
-    began = time.perf_counter()
-    nlp = start_from(nlp, start, seed)
-    seconds = time.perf_counter() - began
-    solution = solve(
-        nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
-    )
-    timings = {"start": seconds, "total": time.perf_counter() - first}
-    return replace(solution, result=solution.result.with_timings(**timings))
+    solver = make_solver(nlp, interface, options, deterministic)
+    solution = climb(solver, nlp, start, seed, on_iteration)
+    seconds = time.perf_counter() - first
+    return replace(solution, result=solution.result.with_timings(total=seconds))
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, overload
 
 from ..errors import InputError, check_type
@@ -148,6 +149,8 @@ def solve_with(
     multipliers = None
     if warm is not None:
         program = program.with_start(warm.result.x)
+        if isinstance(program, NLP) and isinstance(warm, Solution):
+            program = replace(program, start_record=warm.start_record)
         multipliers = WarmStart(warm.result.lam_g, warm.result.lam_x)
     answer = solver.solve(program, multipliers, on_iteration)
     answer = answer.with_timings(build=program.build_seconds)
