@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.solve import make_solver, solve_with
@@ -60,6 +60,7 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     InputError
         As `uncertainty`, or fewer than two refits.
     """
+    check_type("bootstrap", solution, Solution)
     if refits < 2:
         raise InputError(f"a bootstrap needs at least 2 refits, not {refits}.")
     trust = uncertainty(solution)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
@@ -55,6 +55,7 @@ def fit(
     >>> round(fit(Problem(decay, data)).parameters["k"], 6)
     0.7
     """
+    check_type("fit", problem, Problem)
     first = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
     solver = make_solver(nlp, interface, options, deterministic)
@@ -87,6 +88,7 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     >>> parts.experiments[0].end, parts.test[0]
     (8.0, Experiment('run, held out', outputs=('c',), samples=20, [8, 10]))
     """
+    check_type("split", problem, Problem)
     if isinstance(holdout, int | float):
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
@@ -90,6 +90,7 @@ def multistart(
     InputError
         No seeds.
     """
+    check_type("multistart", problem, Problem)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen:
         raise InputError("multistart needs at least one seed.")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, check_type
 from ..model.losses import L2
 from ..model.problem import Problem
 from ..results.solution import Solution
@@ -151,6 +151,9 @@ def _best(table: pd.DataFrame) -> Any:
 
 
 def _factory(problem: Problem | Factory, name: str) -> Callable[[Any], Problem]:
+    ours = type(problem).__module__.startswith("collocode.")  # networks are callable
+    if ours or isinstance(problem, type) or not callable(problem):
+        check_type("sweep", problem, Problem)
     if isinstance(problem, Problem):
         if name != "regularisation":
             raise InputError(

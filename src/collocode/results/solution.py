@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, listed
+from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
@@ -264,4 +264,5 @@ def load(path: str | Path) -> Solution:
     FileError
         Missing, corrupt or foreign file.
     """
+    check_path("load", path)
     return SOLUTION.read(path, lambda tree: Solution(**solution_parts(tree)))

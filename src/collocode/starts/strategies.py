@@ -31,7 +31,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..model.varying import prolongation
 from ..results.model import TrainedModel
@@ -65,9 +65,12 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
     InputError
         Unknown strategy, or a solution or array that does not fit.
     """
+    check_type("start_from", nlp, NLP)
     if isinstance(strategy, Solution):
         return _begun(nlp, _from_solution(nlp, strategy), StartRecord(name="a solution"))
     if not isinstance(strategy, str):
+        if np.asarray(strategy).dtype.kind not in "iuf":
+            check_type("start_from(strategy=...)", strategy, Solution, str, np.ndarray)
         return replace(nlp.with_start(strategy), start_record=StartRecord(name="given values"))
     if strategy not in STRATEGIES:
         near = difflib.get_close_matches(strategy, STRATEGIES, n=1)
