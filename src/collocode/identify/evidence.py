@@ -66,7 +66,7 @@ def choose_strength(
     solver, solution : of the same NLP.
     on_iteration : as for `solve`.
     """
-    solves, at_work = 1, solution
+    solves, at_work, first = 1, solution, solution
     while at_work.success and at_work.nlp is not None and len(at_work.nlp.layout.weights):
         nlp, strength = at_work.nlp, float(at_work.nlp.parameters["regularisation"][0])
         lin = Linearised.of(at_work, nlp)
@@ -75,7 +75,14 @@ def choose_strength(
         best = most_probable(lin, at_work.model.theta, noise_of(lin))
         found = abs(np.log(best.strength / max(strength, 1e-300))) < np.log(_SETTLED)
         penalty = Penalty(strength=strength, chosen=found, effective=best.effective, solves=solves)
-        solution = replace(at_work, penalty=penalty)
+        solution = replace(
+            at_work,
+            penalty=penalty,
+            start_record=first.start_record,
+            result=at_work.result.with_timings(
+                **{k: v for k, v in first.result.timings.items() if k == "start"}
+            ),
+        )
         if found or solves == _SOLVES:
             break
         again = nlp.with_parameters(regularisation=best.strength).with_start(at_work.result.x)

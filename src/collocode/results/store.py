@@ -18,6 +18,7 @@ from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
+from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
 from .fitted import Penalty, Trajectory
 from .model import TrainedModel
@@ -42,6 +43,12 @@ _EXPERIMENT = {
     "end": (float, None),
     "inputs": {"*": {"times": Numbers(("n",)), "values": Numbers(("n",)), "kind": str}},
     "initial": {"*": [float]},
+}
+_START = {
+    "name": str,
+    "merits": {"*": float},
+    "passed": {"*": str},
+    "interrupted": bool,
 }
 _FORM = {
     "name": str,
@@ -95,6 +102,7 @@ _FORM = {
     "test": [_EXPERIMENT],
     "own_names?": [str],
     "penalty?": ({"strength": float, "chosen": bool, "effective": float, "solves": int}, None),
+    "start?": (_START, None),
 }
 SOLUTION = Schema("solution", 1, "a solution", _FORM)
 STORED = (
@@ -107,6 +115,7 @@ STORED = (
     "loss",
     "own_names",
     "penalty",
+    "start_record",
 )
 
 
@@ -120,11 +129,13 @@ def solution_tree(
     loss: Loss,
     own_names: Sequence[str],
     penalty: Penalty | None,
+    start_record: StartRecord | None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
         "name": name,
         "loss": describe_loss(loss),
+        "start": None if start_record is None else vars(start_record),
         "scheme": {
             "name": scheme.name,
             "degree": scheme.degree,
@@ -167,6 +178,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "loss": described_loss(tree["loss"]),
         "own_names": _own_names(tree, model, trajectories),
         "penalty": Penalty(**tree["penalty"]) if tree.get("penalty") else None,
+        "start_record": _start_record(tree.get("start")),
     }
 
 
@@ -181,6 +193,11 @@ def _own_names(
     if not set(names) <= set(model.parameter_names):
         raise ValueError("a parameter is not the model's")
     return names
+
+
+def _start_record(tree: Mapping[str, Any] | None) -> StartRecord | None:
+    """Files of earlier versions have none."""
+    return None if tree is None else StartRecord(**tree)
 
 
 def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
