@@ -7,22 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..adapt.first_mesh import first_meshes
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
+from ..numerics.schemes import scheme as scheme_called
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
+from .automesh import AutoMesh, auto_mesh, refine_mesh
 
 
 def fit(
     problem: Problem,
     scheme: Scheme | str = "radau",
     degree: int | None = None,
-    mesh: MeshLike = None,
+    mesh: MeshLike | AutoMesh | str = None,
     start: Start = "gradient_matching",
     seed: int = 0,
     interface: str = "casadi",
@@ -35,7 +38,8 @@ def fit(
     Parameters
     ----------
     problem : what to identify.
-    scheme, degree, mesh : as for `discretize`.
+    scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
+        and refined until it no longer matters for what is reported.
     start, seed : as for `start_from`.
     interface, options, deterministic, on_iteration : as for `solve`.
 
@@ -54,13 +58,21 @@ def fit(
     0.7
     """
     first = time.perf_counter()
-    nlp = discretize(problem, scheme, degree, mesh)
+    auto = auto_mesh(mesh)
+    if auto is not None:
+        chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+        nlp = discretize(problem, chosen, mesh=first_meshes(problem, chosen))
+    else:
+        nlp = discretize(problem, scheme, degree, mesh)
     began = time.perf_counter()
     nlp = start_from(nlp, start, seed)
     seconds = time.perf_counter() - began
     solution = solve(
         nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
     )
+    if auto is not None:
+        how = interface, options, deterministic
+        solution = refine_mesh(solution, auto, how, on_iteration)
     timings = {"start": seconds, "total": time.perf_counter() - first}
     return replace(solution, result=solution.result.with_timings(**timings))
 

@@ -19,12 +19,13 @@ from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.tape import Tape
 from .fitted import Trajectory
+from .meshing import Meshing
 from .model import TrainedModel
 from .status import SolutionStatus, SolverResult, Termination
 
 Array = NDArray[np.float64]
 SOLUTION = Schema("solution", 1, "a solution")
-STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss")
+STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss", "meshing")
 
 
 def solution_tree(
@@ -35,6 +36,7 @@ def solution_tree(
     trajectories: Sequence[Trajectory],
     test: Sequence[Experiment],
     loss: Loss,
+    meshing: Meshing | None = None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
@@ -52,6 +54,7 @@ def solution_tree(
         "model": _model_tree(model),
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
+        "meshing": None if meshing is None else meshing.to_dict(),
     }
 
 
@@ -78,6 +81,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "trajectories": trajectories,
         "test": tuple(_experiment(entry) for entry in tree["test"]),
         "loss": described_loss(tree["loss"]),
+        "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
     }
 
 
