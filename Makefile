@@ -96,7 +96,7 @@ notebooks: $(VENV)/.dev ## the examples as notebooks, into notebooks/
 	@echo "== notebooks: from examples/"
 	@$(BIN)/python docs/notebooks.py notebooks
 
-pytest: $(VENV)/.dev ## tests and doctests, a process a core, without the slow ones; PYTEST_ARGS is passed on
+pytest: $(VENV)/.dev ## tests and doctests, a process per core, without the slow ones; PYTEST_ARGS is passed on
 	@echo "== pytest: tests and doctests"
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 

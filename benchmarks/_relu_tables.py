@@ -161,7 +161,7 @@ def checks(rows: pd.DataFrame) -> list[str]:
 
 
 def markdown(rows: pd.DataFrame, args: argparse.Namespace) -> str:
-    """The text that docs/relu.md includes."""
+    """The text that docs/background/relu.md includes."""
     import highspy
 
     solver = ".".join(

@@ -139,9 +139,9 @@ def test_training_settings_and_constraints(place):
 
 
 def test_a_time_limit_leaves_a_point_and_a_bound(place):
-    random_network(0, (2, 30, 30, 30, 1)).save(place / "large.npz")
+    random_network(0, (6, 60, 60, 1)).save(place / "large.npz")  # a search of hours
     answer = relu(
-        place / "large.npz", "--box=-3:3,-3:3", "--bounds", "interval", "--time-limit", "0.1",
+        place / "large.npz", "--box=-1:1,-1:1,-1:1,-1:1,-1:1,-1:1", "--bounds", "interval", "--time-limit", "0.1",
         "--out", place / "stopped", "--no-plots",
     )  # fmt: skip
     assert answer.exit_code == 1, answer.output

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.docs.blocks import ROOT, blocks_of, difference
+from tests.waiting import HANGS
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MOST_LINES = 40
@@ -94,7 +95,7 @@ def test_notebook_in_a_kernel(path: Path, beside: Path) -> None:
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     made = notebooks.notebook(path)
-    nbclient.NotebookClient(made, timeout=300, resources={"metadata": {"path": beside}}).execute()
+    nbclient.NotebookClient(made, timeout=HANGS, resources={"metadata": {"path": beside}}).execute()
     outputs = [out for cell in made.cells if cell.cell_type == "code" for out in cell.outputs]
     text = "".join(out.text for out in outputs if out.get("name") == "stdout")
     shown, tolerance = shown_outputs()[path.name]

@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tests.docs.blocks import ROOT
+from tests.waiting import HANGS
 
 pytest.importorskip("mkdocs")
 pytest.importorskip("math_core")
@@ -87,7 +88,7 @@ def test_the_whole_site(tmp_path: Path) -> None:
     if shutil.which("mkdocs", path=str(Path(sys.executable).parent)) is None:
         pytest.skip("mkdocs is not beside this Python")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", tmp_path]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=HANGS)
     pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
     assert sum(page.count("<math") for page in pages) > 100
     assert not [page for page in pages if 'class="arithmatex">\\' in page]

@@ -16,6 +16,7 @@ from collocode.export.onnx_read import read_onnx
 from collocode.export.sol import read_sol
 from collocode.export.weights import load_weights, save_weights
 from tests.problems import decay
+from tests.waiting import HANGS
 
 HEADER = """g3 1 1 0
  {n} {m} 1 0 {m}
@@ -168,7 +169,7 @@ def test_memory_stays_bounded(name, tmp_path):
         [sys.executable, "-c", program, str(tmp_path / "m.nl")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
     )
     assert run.returncode == 0, run.stderr[-500:]
 

@@ -14,6 +14,7 @@ from collocode.export.nl_read import read_nl
 from collocode.solvers.nl_file import find_solver
 from collocode.solvers.nl_solve import solve_nl
 from tests.export.compare import assert_same
+from tests.waiting import HANGS
 
 pytest.importorskip("pyomo.environ")
 pytest.importorskip("pounce")
@@ -42,7 +43,7 @@ def test_the_same_optimum_from_two_readers(name, tmp_path):
     assert ours.success
     assert ours.objective == pytest.approx(reference.result.objective, rel=1e-6)
     command = [find_solver("pounce"), str(file.path), "-AMPL", "tol=1e-9", "max_iter=3000"]
-    subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=900)
+    subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=HANGS)
     x, lam_g, lam_x = load_sol(nlp, file)
     assert nlp.objective(x) == pytest.approx(reference.result.objective, rel=1e-6)
     assert nlp.violation(x).max() < 1e-6

@@ -91,3 +91,49 @@ def test_the_unit_of_a_state(seed, power):
     np.testing.assert_allclose(
         other.trajectories[0].states / size, one.trajectories[0].states, rtol=1e-5, atol=1e-8
     )
+
+
+def left_out(pattern, spike, network):
+    """(spikes of weight 0, NaN) in the places of a pattern; oscillation by a network, or decay."""
+    truth = np.column_stack([np.cos(2.0 * T), -2.0 * np.sin(2.0 * T)])
+    noisy = truth + 0.02 * np.random.default_rng(0).standard_normal(truth.shape)
+    model = (
+        cc.NeuralODE(cc.MLP((2, 3, 2)))
+        if network
+        else cc.Dynamics(
+            lambda t, x, u, p, nn: [x.b, -p.k * x.a], parameters=[cc.Parameter("k", 3.0)]
+        )
+    )
+    for values, weights in (
+        (np.where(pattern, spike, noisy), np.where(pattern, 0.0, 1.0)),
+        (np.where(pattern, np.nan, noisy), None),
+    ):
+        data = cc.Experiment(T, values, ("a", "b"), weights=weights)
+        yield cc.Problem(model, data, regularisation=cc.L2(1e-4))
+
+
+@settings(max_examples=10)  # two fits an example
+@given(
+    places=st.sets(st.integers(0, 31), max_size=20),
+    spike=st.sampled_from([0.0, 50.0, -1e6]),
+    network=st.booleans(),
+)
+def test_a_datum_of_weight_zero_is_one_that_is_missing(places, spike, network):
+    """Bit by bit, in the fit, its scales and all that judges it."""
+    pattern = np.zeros((16, 2), dtype=bool)
+    pattern.flat[list(places)] = True
+    pattern[[0, 4, 15]] = False  # every output keeps data
+    one, other = left_out(pattern, spike, network)
+    assert (one.spread, one.ranges, one.sigma) == (other.spread, other.ranges, other.sigma)
+    np.testing.assert_array_equal(one.state_scale, other.state_scale)
+    fits = [cc.fit(p, mesh=MESH, options={"max_iter": 40}) for p in (one, other)]
+    a, b = fits
+    np.testing.assert_array_equal(a.nlp.p, b.nlp.p)
+    np.testing.assert_array_equal(a.result.x, b.result.x)
+    assert a.score() == b.score()
+    for judge in (cc.residuals, cc.whiteness):
+        assert judge(a).equals(judge(b))
+    if a.success and not network:
+        c, d = (cc.uncertainty(s) for s in fits)
+        np.testing.assert_array_equal(c.covariance, d.covariance)
+        assert (c.noise, c.freedom) == (d.noise, d.freedom)

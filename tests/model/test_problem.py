@@ -1,5 +1,7 @@
 """Named vectors, parameters, experiments, losses and the problem's own checks."""
 
+from dataclasses import replace
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -101,6 +103,13 @@ def test_bad_pieces_are_refused(make, message):
         (lambda: experiment([[1.0, np.inf]] * 5), "'b' is infinite at t = 0; use NaN for missing"),
         (lambda: experiment(weights=-1.0), "weights must be finite and not negative"),
         (lambda: experiment(weights=[[NAN, 1.0]]), "weights must be finite"),
+        (lambda: experiment(sigma=0.0), "sigma must be positive and finite, or NaN"),
+        (lambda: experiment(sigma=np.inf), "sigma must be positive and finite, or NaN"),
+        (
+            lambda: experiment(sigma={"z": 1.0}),
+            "sigma names 'z', which is no output; outputs: a, b",
+        ),
+        (lambda: experiment(sigma=[1.0, 2.0, 3.0]), r"sigma of shape \(3,\) does not fit values"),
         (lambda: experiment(start=0.5), r"window \[0.5, 1\] does not cover the measurements"),
         (lambda: experiment(end=0.5), "widen it or cut the data"),
         (lambda: experiment(initial={"a": NAN}), "initial state must be finite"),
@@ -132,7 +141,7 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
         ),
         (
             lambda: problem(experiment(np.column_stack([T, T * NAN]))),
-            r"output 'b' has no finite value in any experiment \(all NaN\); leave the column out",
+            r"output 'b' has no finite value in any experiment \(all NaN or of weight 0\); leave the column out",
         ),
         (
             lambda: problem(experiment([[1.0, 2.0], *[[NAN, NAN]] * 4])),
@@ -190,12 +199,34 @@ def test_experiments_with_different_columns_share_one_table():
 
 
 def test_windows_cut_data_weights_and_initial_states():
-    e = experiment(weights=2.0, initial={"a": 0.0})
+    e = experiment(weights=2.0, sigma={"b": np.arange(1.0, 6.0)}, initial={"a": 0.0})
     late = e.window(0.5, 1.0, "late")
     assert (late.samples, late.start, late.name) == (3, 0.5, "late")
     assert late.initial == {}
     assert e.window(0.0, 0.5).initial == e.initial
     assert late.weights.shape == (3, 2)
+    np.testing.assert_array_equal(late.sigma, [[NAN, 3.0], [NAN, 4.0], [NAN, 5.0]])
+    np.testing.assert_array_equal(e.select(["c", "b"]).sigma[:, 1], e.sigma[:, 1])
+
+
+def test_the_noise_of_an_experiment_goes_before_that_of_the_loss():
+    rough = cc.Experiment(T, np.column_stack([T, T**2]), ("a", "b"), name="rough", sigma={"a": 0.5})
+    for loss, b in ((cc.LeastSquares(0.1), 0.1), (cc.LeastSquares({"a": 0.2, "b": 0.3}), 0.3)):
+        p = problem([experiment(), rough], loss=loss)
+        np.testing.assert_allclose(p.sigma_in(p.experiments[1])[0], [0.5, b])
+        assert p.knows_noise_of(p.experiments[0]).all()
+    p = problem([experiment(), rough])
+    assert p.knows_noise_of(p.experiments[1])[0].tolist() == [True, False]
+    assert not p.knows_noise_of(p.experiments[0]).any()
+
+
+def test_unknown_noise_beside_known_noise_is_that_of_the_smoothed_data():
+    t = np.linspace(0.0, 6.0, 200)
+    noise = np.random.default_rng(0).standard_normal((200, 2)) * [0.05, 0.2]
+    data = cc.Experiment(t, np.column_stack([np.sin(t), np.cos(t)]) + noise, ("a", "b"))
+    assert problem([data]).sigma == problem([data]).spread
+    p = problem([replace(data, sigma={"a": 0.05})])
+    assert p.sigma_in(p.experiments[0])[0] == pytest.approx([0.05, 0.2], rel=0.15)
 
 
 def test_the_network_is_scaled_to_the_data_but_not_a_users_own():

@@ -1,3 +1,4 @@
+import casadi as ca
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,3 +67,14 @@ def test_short_signals_work(kind):
 def test_bad_signals_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Signal(*arguments)
+
+
+@pytest.mark.parametrize("kind", ["zoh", "linear", "spline"])
+@pytest.mark.parametrize("symbol", [ca.SX.sym("t"), [ca.SX.sym("t"), 0.5]], ids=["one", "row"])
+def test_symbols_are_refused(kind, symbol):
+    with pytest.raises(InputError, match=r"inputs= of the Experiment and write u\.name"):
+        Signal(TIMES, VALUES, kind)(symbol)
+
+
+def test_numbers_in_a_row_of_objects_are_numbers():
+    assert Signal(TIMES, VALUES)(np.array([0.0, 1], dtype=object)).tolist() == [1.0, 3.0]

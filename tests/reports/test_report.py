@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,8 @@ import collocode as cc
 from collocode.cli.main import app
 from collocode.reports import Severity, as_text
 from collocode.reports.record import catalogue
+from collocode.reports.text import table_lines
+from models.nlp import chain
 from tests.cli.small_models import DECAY
 from tests.reports.results import KINDS, program, result
 
@@ -53,6 +56,17 @@ def test_text_keeps_within_the_width_and_breaks_no_word(kind, width):
                     assert word in text
                 for cell, _ in cells if not column.left else ():
                     assert cell in text
+
+
+def test_a_long_name_is_broken_and_no_number_is():
+    scores = report_of("solution").tables["scores"]
+    rows = [{**row, "truth": 1e-3, "truth_from_true_initial": 1e-3} for row in scores.rows]
+    rows[0]["experiment"] = "a_very_long_name_" * 4
+    table = replace(scores, rows=rows)
+    lines = ["".join(text for text, _ in line) for line in table_lines(table, 80)]
+    assert max(map(len, lines)) <= 80
+    assert "".join(line.split(" ")[0] for line in lines).count("a_very_long_name_") == 4
+    assert all(f"{row['collocated']:.2e}" in "".join(lines) for row in rows)
 
 
 class Page(HTMLParser):
@@ -109,6 +123,18 @@ def test_a_program_read_from_a_file(tmp_path):
     assert "program" not in alone.facts
     short = cc.report(cc.solve_nl(model, {"max_iter": 0}), model)
     assert [f.code for f in short.findings] == ["not-solved"]
+
+
+def test_a_program_of_ones_own_is_told_by_its_blocks():
+    solution = cc.solve(chain.problem(n=20))
+    report = cc.report(solution)
+    jsonschema.validate(report.to_dict(), SCHEMA)
+    assert report.kind == "program"
+    blocks = {block.name for block in solution.program.column_blocks}
+    assert {row["name"] for row in report.tables["variables"].rows} == blocks
+    worst = max(row["violation"] for row in report.tables["constraints"].rows)
+    assert worst == solution.program.violation(solution.result.x).max()
+    assert "variables.csv" in report.written()
 
 
 def test_findings_speak_python_or_the_command_line(tmp_path):

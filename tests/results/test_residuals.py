@@ -1,6 +1,7 @@
 """Residuals and the test whether they are white."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import collocode as cc
@@ -71,3 +72,26 @@ def test_missing_samples_leave_the_others_as_they_are():
     y = noise(1)
     y[::7] = np.nan
     assert cc.whiteness(constants(x=y)).iloc[0]["samples"] == np.isfinite(y).sum()
+
+
+def test_a_few_residuals_cannot_be_called_white():
+    few = cc.whiteness(constants(x=np.where(np.arange(101) % 7 == 0, noise(1), np.nan))).iloc[0]
+    assert few["samples"] == 15
+    assert few["p_value"] > 0.05
+    assert few["white"] is pd.NA
+    told = cc.whiteness(constants(x=np.where(np.arange(101) % 7 == 0, np.sin(T), np.nan))).iloc[0]
+    assert not told["white"]  # that much even fifteen tell
+
+
+def test_every_residual_counts_in_units_of_its_own_noise():
+    """A slow wave in the good half of the samples does not drown in the noise of the bad half."""
+    sigma = np.where(np.arange(101) % 2 == 0, 0.1, 10.0)
+    y = 0.4 * np.sin(T) + sigma * noise(4)
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x.x])
+    known, weighted, blind = (
+        cc.whiteness(cc.fit(cc.Problem(dynamics, cc.Experiment(T, y, ("x",), **told)), mesh=5))
+        for told in ({"sigma": sigma}, {"weights": 1.0 / sigma[:, None] ** 2}, {})
+    )
+    assert known["p_value"].iloc[0] < 1e-3
+    assert weighted["p_value"].iloc[0] == pytest.approx(known["p_value"].iloc[0], rel=1e-3)
+    assert blind["p_value"].iloc[0] > 0.05

@@ -88,6 +88,30 @@ def test_everything_comes_back_bit_by_bit(solution, tmp_path):
     assert [s.role for s in again.score()] == [s.role for s in solution.score()]
 
 
+@pytest.mark.parametrize("rates", [(0.7,), (0.7, 0.7), (0.7, 1.4)])
+def test_parameters_of_each_run_keep_their_names(rates, tmp_path):
+    """Whether one run was fitted, several alike, or different ones."""
+    own, shared = cc.Parameter("k", 1.0, per_experiment=True), cc.Parameter("a", 0.5)
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c + 0 * p.a], parameters=[own, shared])
+    runs = [replace(decay(v).experiments[0], name=f"run {i}") for i, v in enumerate(rates)]
+    fitted = cc.fit(cc.Problem(dynamics, runs))
+    names = [*(f"k[run {i}]" for i in range(len(rates))), "a"]
+    assert list(fitted.parameters) == names
+    fitted.save(tmp_path / "fit.npz")
+    assert cc.load(tmp_path / "fit.npz").parameters == fitted.parameters
+    cc.load(tmp_path / "fit.npz").save(tmp_path / "again.npz")
+    assert cc.load(tmp_path / "again.npz").parameters == fitted.parameters
+
+
+def test_a_network_has_finite_weights():
+    network = cc.MLP((1, 2, 1))
+    for bad in (np.nan, np.inf):
+        weights = network.initial_weights(0)
+        weights[3] = bad
+        with pytest.raises(cc.InputError, match="needs finite weights"):
+            cc.TrainedNetwork(network, weights)
+
+
 def test_saving_twice_gives_the_same_arrays(solution, tmp_path):
     for name in ("one", "two"):
         solution.save(tmp_path / name)  # the suffix is added
@@ -211,6 +235,9 @@ def head(function):
         (put("model.rhs.header", lambda v: np.append(10**9, v[1:])), "'rhs' is corrupt"),
         (put("model.rhs.header", lambda v: v + 1), "."),
         (put("model.theta", lambda v: v[:-1]), "does not fit"),
+        (put("model.theta", lambda v: v * np.nan), "theta has values that are not finite"),
+        (put("trajectories.0.states", lambda v: v * np.inf), "states has values that are not"),
+        (head(lambda h: h.update(own_names=["k"])), "a parameter is not the model's"),
         (put("model.parameters", lambda v: np.ones(3)), "parameters does not fit"),
         (put("result.x", lambda v: v.astype("U8")), "x does not fit"),
         (head(lambda h: h.update(trajectories=[])), "there is no experiment"),

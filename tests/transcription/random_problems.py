@@ -166,11 +166,6 @@ def reference(case: Case, nlp: cc.NLP, z: np.ndarray) -> tuple[float, np.ndarray
     f, g = 0.0, np.full(nlp.rows, np.nan)
     theta = z[layout.weights]
     finite = [np.isfinite(e.values) for e in problem.experiments]
-    if any(e.weights is not None for e in problem.experiments):
-        finite = [
-            k if e.weights is None else k & (e.weights > 0.0)
-            for k, e in zip(finite, problem.experiments, strict=True)
-        ]
     count = sum(k.sum() for k in finite)
     spread = np.nanstd(np.vstack([e.values for e in problem.experiments]), axis=0)
     sigma = spread if problem.loss.sigma is None else np.full(len(spread), problem.loss.sigma)

@@ -133,6 +133,18 @@ def test_the_optimum_is_scipys_through_every_interface(interface):
     assert found.dual("disk")[0] > 0.0  # active from above, in the sign of L = f + λᵀg
 
 
+def test_terms_over_nothing_are_nothing():
+    builder = cc.ProgramBuilder()
+    x = builder.variable("x", 3, start=2.0)
+    nothing = np.arange(0)
+    builder.constraint("none", lambda a: a, x[nothing], equals=5.0)
+    builder.minimize(lambda a: a**2, x).minimize(lambda a, d: d * a, x[nothing], np.zeros(0))
+    found = cc.solve(builder.build())
+    assert found.success
+    np.testing.assert_allclose(found["x"], 0.0, atol=1e-8)
+    assert found.dual("none").shape == (0,)
+
+
 def test_a_maximum_is_reported_as_one():
     builder = cc.ProgramBuilder()
     x = builder.variable("x", lower=0.0, upper=3.0, start=1.0)
@@ -203,6 +215,9 @@ BAD = {
            "at= of constraint 'c' must be positions from 0 to 1"),
     "at length": (lambda b: b.constraint("c", rows=2, equals=0.0).add(
         lambda a: a, b.variable("x", 3), at=[0, 1]), "has 2 entries for 3 points"),
+    "expression": (lambda b: b.minimize(b.variable("x", 3)[0] ** 2), "no expressions here"),
+    "expression of numpy": (lambda b: b.minimize(2.0 * b.variable("x", 3)), "no expressions here"),
+    "no function": (lambda b: b.minimize(b.variable("x", 3)), "needs a function and then its arg"),
     "neither": (lambda b: b.constraint("c", equals=0.0), "needs either a function or rows="),
     "shape": (lambda b: b.variable("x", 2.5), "has no shape"),
     "text": (lambda b: b.variable("x", 2, start="far"), "start of 'x' must be numbers"),

@@ -279,7 +279,7 @@ def discretized(rhs, **options):
     ("rhs", "message"),
     [
         (lambda t, x, u, p, nn: [1 / 0, 0.0], r"right-hand side failed .*ZeroDivisionError"),
-        (lambda t, x, u, p, nn: [x.a if x.a > 0 else 0.0, 0.0], "right-hand side failed"),
+        (lambda t, x, u, p, nn: [x.a if x.a > 0 else 0.0, 0.0], "condition on state .a. .*if_else"),
         (lambda t, x, u, p, nn: [x.a], "right-hand side returned 1 values, but 2 are needed"),
         (lambda t, x, u, p, nn: "no", "returned str, not numbers; return a list"),
         (lambda t, x, u, p, nn: None, "returned NoneType"),

@@ -18,7 +18,7 @@ def full(triangle):
     return upper + np.triu(upper, 1).T
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(cases(), st.integers(0, 100))
 def test_objective_and_constraints_are_what_the_definitions_say(case, seed):
     nlp = case.nlp()
@@ -56,7 +56,7 @@ def test_derivatives_match_finite_differences(case, seed):
     close(hessian @ direction, difference(lagrangian_gradient))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(cases(), st.integers(0, 100))
 def test_derivatives_and_sparsity_are_casadis_own(case, seed):
     nlp = case.nlp()

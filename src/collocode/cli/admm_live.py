@@ -22,7 +22,7 @@ SHOWN = 12  # rows of the live table
 
 
 class Watch:
-    """What is called while the batches are at work; this one prints a line an iteration.
+    """What is called while the batches are at work; this one prints a line per iteration.
 
     Parameters
     ----------

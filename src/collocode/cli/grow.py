@@ -125,7 +125,7 @@ Watch = tuple[Callable[[Any], None], Callable[[Any, int], None] | None]
 
 @contextmanager
 def _watching(console: Console) -> Iterator[Watch]:
-    """Yield what `grow` calls: a line a depth, and on a terminal a live line an iteration."""
+    """Yield what `grow` calls: a line per depth, and on a terminal a live line per iteration."""
 
     def tell(cycle: Any) -> None:
         console.print(Text(_line(cycle), "dim"))

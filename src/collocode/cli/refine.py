@@ -178,7 +178,7 @@ Watch = tuple[Callable[[Any], None] | None, Callable[[Any], None] | None]
 
 @contextmanager
 def _watching(console: Console) -> Iterator[Watch]:
-    """Yield what `refine_layers` calls on a terminal: a line a network, a live line an iteration."""
+    """Yield what `refine_layers` calls on a terminal: a line per network, a live line per iteration."""
     with live_view(console) as view:
         if view is None:
             yield None, None

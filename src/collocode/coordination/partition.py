@@ -127,11 +127,8 @@ class _Window:
 
 
 def measurements(experiment: Experiment) -> int:
-    """Number of finite measurements that count."""
-    finite = np.isfinite(experiment.values)
-    if experiment.weights is not None:
-        finite &= experiment.weights > 0.0
-    return int(finite.sum())
+    """Number of finite measurements."""
+    return int(np.isfinite(experiment.values).sum())
 
 
 def _named(problem: Problem, names: Groups) -> list[list[int]]:
@@ -213,6 +210,7 @@ def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> 
         times=experiment.times[keep],
         values=experiment.values[keep],
         weights=None if experiment.weights is None else experiment.weights[keep],
+        sigma=None if experiment.sigma is None else np.asarray(experiment.sigma)[keep],
         initial=experiment.initial if first == 0 else {},
         name=name,
         start=start,

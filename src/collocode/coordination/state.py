@@ -280,6 +280,8 @@ def _arrays_of(experiment: Experiment, mesh: Mesh) -> Iterator[Any]:
     yield from (experiment.times, experiment.values, mesh.points)
     if experiment.weights is not None:
         yield experiment.weights
+    if experiment.sigma is not None:
+        yield np.asarray(experiment.sigma)
     for signal in experiment.inputs.values():
         yield from (signal.times, signal.values)
     for known in experiment.initial.values():

@@ -32,7 +32,8 @@ from ..solvers.protocol import Solver, WarmStart
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured, prior_columns
+from ..transcription.regularisation import prior_columns
+from ..transcription.terms import measured
 from .partition import Batch
 from .variables import copied_columns
 

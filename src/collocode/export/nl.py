@@ -1,6 +1,6 @@
 r"""An NLP as an AMPL ``.nl`` file, through Pyomo's writer.
 
-Beside ``model.nl`` stand ``model.col`` and ``model.row``, one name a line in the order of the file:
+Beside ``model.nl`` stand ``model.col`` and ``model.row``, one name per line in the order of the file:
 ``y1[run 3;12.1]`` is state y1 of experiment "run 3" in element 12 at node 1, and
 ``collocation.y1[run 3;12.2]`` the equation of stage 2.  Order and names depend on the problem only.
 Numbers have the digits that identify a double (17 where needed).

@@ -151,6 +151,7 @@ class _Parser:
             (complementarities, "complementarity conditions"),
             (sum(functions), "imported functions"),
             (sum(logical), "logical constraints"),
+            (objectives > 1, f"{objectives} objectives"),
         ):
             if count:
                 raise FileError(f"{nl.path} has {what}, which are not supported.")
@@ -278,5 +279,5 @@ class _Parser:
             elif kind != "3":
                 raise ValueError(f"{kind!r} is no kind of bound")
             if not lower[j] <= upper[j]:
-                raise ValueError("the bounds cross")
+                raise ValueError(f"the bounds {lower[j]:g} and {upper[j]:g} cross")
         return lower, upper

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ..model.varying import penalty_matrix
 from ..transcription.nlp import NLP
-from ..transcription.terms import prior_columns
+from ..transcription.regularisation import prior_columns
 
 Array = NDArray[np.float64]
 _ACTIVE = 1e-6  # a bound closer than this, relative to the variable's scale, is active

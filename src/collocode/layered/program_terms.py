@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..transcription.data import data_function
-from ..transcription.term import MappedTerm
+from ..transcription.term import MappedTerm, data_function
 from .arithmetic import COLUMN
 from .network import LayeredNetwork
 from .objective import Objective

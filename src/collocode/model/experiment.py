@@ -89,9 +89,13 @@ class Experiment:
     Parameters
     ----------
     times : (N,) strictly increasing, N >= 2.
-    values : (N, outputs) or (N,); NaN marks what was not measured.
+    values : (N, outputs) or (N,); NaN marks what was not measured.  A value of weight 0 becomes NaN:
+        it is not there, for the fit and for all that judges it.
     outputs : names of the columns; empty names them ``y1, y2, ...``.
-    weights : factors of the measurements' losses, of the shape of ``values``; None means one.
+    weights : factors of the measurements' losses, of the shape of ``values``; None means one.  They
+        count as inverse variances, in units of σ⁻².
+    sigma : standard deviation of this run's noise, where it is known: one for all, by output name, or
+        of the shape of ``values``; NaN or None leaves it to the loss.
     inputs : exogenous signals by name.
     initial : `fixed`, `weighted` or `free` (or a number, which means fixed) by state name.
     name : how messages and reports call the experiment.
@@ -101,7 +105,7 @@ class Experiment:
     ------
     InputError
         Times that are NaN, unsorted or duplicate, shapes that do not fit, infinite values,
-        negative weights.
+        negative weights, a sigma that is not positive.
 
     Examples
     --------
@@ -114,6 +118,7 @@ class Experiment:
     outputs: tuple[str, ...] = ()
     _: KW_ONLY
     weights: Array | None = None
+    sigma: Array | float | Mapping[str, Any] | None = None
     inputs: Mapping[str, Signal] = field(default_factory=dict)
     initial: Mapping[str, Initial | float] = field(default_factory=dict)
     name: str = "experiment"
@@ -146,6 +151,8 @@ class Experiment:
             weights = np.broadcast_to(_numbers(weights, f"{where}: weights"), values.shape).copy()
             if not (np.isfinite(weights) & (weights >= 0.0)).all():
                 raise InputError(f"{where}: weights must be finite and not negative.")
+            values[weights == 0.0] = np.nan
+        sigma = _sigma(self.sigma, values.shape, outputs, where)
         start = float(times[0]) if self.start is None else float(self.start)
         end = float(times[-1]) if self.end is None else float(self.end)
         if start > times[0] or end < times[-1]:
@@ -159,6 +166,7 @@ class Experiment:
             "values": values,
             "outputs": outputs,
             "weights": weights,
+            "sigma": sigma,
             "inputs": dict(self.inputs),
             "initial": initial,
             "start": start,
@@ -182,14 +190,21 @@ class Experiment:
 
     def select(self, outputs: Sequence[str]) -> Experiment:
         """Return the experiment with only the columns ``outputs``, NaN where it has none."""
-        values = np.full((self.samples, len(outputs)), np.nan)
-        weights = None if self.weights is None else np.ones_like(values)
-        for column, name in enumerate(outputs):
-            if name in self.outputs:
-                values[:, column] = self.values[:, self.outputs.index(name)]
-                if weights is not None and self.weights is not None:
-                    weights[:, column] = self.weights[:, self.outputs.index(name)]
-        return replace(self, values=values, weights=weights, outputs=tuple(outputs))
+        mine = [self.outputs.index(n) if n in self.outputs else -1 for n in outputs]
+
+        def columns(table: Any, absent: float) -> Any:
+            if table is None:
+                return None
+            padded = np.column_stack([table, np.full(self.samples, absent)])
+            return padded[:, mine]
+
+        return replace(
+            self,
+            values=columns(self.values, np.nan),
+            weights=columns(self.weights, 1.0),
+            sigma=columns(self.sigma, np.nan),
+            outputs=tuple(outputs),
+        )
 
     def window(self, start: float, end: float, name: str | None = None) -> Experiment:
         """Return the part of the experiment that was measured in [start, end]."""
@@ -199,6 +214,7 @@ class Experiment:
             times=self.times[keep],
             values=self.values[keep],
             weights=None if self.weights is None else self.weights[keep],
+            sigma=None if self.sigma is None else np.asarray(self.sigma)[keep],
             initial=self.initial if start <= self.times[0] else {},
             name=name or self.name,
             start=None,
@@ -240,6 +256,32 @@ def check_times(times: Array, where: str) -> None:
             f"{where}: times are not sorted: {times[bad + 1]:g} (row {bad + 2}) follows "
             f"{times[bad]:g}; sort the rows or name an experiment column."
         )
+
+
+def _sigma(given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str) -> Array | None:
+    """(N, outputs) standard deviations, NaN where they are not known; None if nowhere."""
+    if given is None:
+        return None
+    sigma = np.full(shape, np.nan)
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            if name not in outputs:
+                raise InputError(
+                    f"{where}: sigma names {name!r}, which is no output; outputs: {', '.join(outputs)}."
+                )
+            sigma[:, outputs.index(name)] = _numbers(value, f"{where}: sigma")
+    else:
+        numbers = _numbers(given, f"{where}: sigma")
+        numbers = numbers[:, None] if numbers.ndim == 1 and len(numbers) == shape[0] else numbers
+        try:
+            sigma[:] = numbers
+        except ValueError as error:
+            raise InputError(
+                f"{where}: sigma of shape {numbers.shape} does not fit values of shape {shape}."
+            ) from error
+    if np.isinf(sigma).any() or (sigma <= 0.0).any():
+        raise InputError(f"{where}: sigma must be positive and finite, or NaN where it is unknown.")
+    return None if np.isnan(sigma).all() else sigma
 
 
 def _numbers(values: ArrayLike, where: str) -> Array:

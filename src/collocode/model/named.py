@@ -43,6 +43,11 @@ class Named:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._values)
 
+    def labels(self) -> dict[str, str]:
+        """What users call the entries, by their text: ``{"x_0": "state 'prey'"}`` of symbols."""
+        pairs = zip(self._values, self._names, strict=True)
+        return {str(value): f"{self._kind} {name!r}" for value, name in pairs}
+
     def __len__(self) -> int:
         return len(self._values)
 

@@ -127,7 +127,7 @@ class Problem:
         for column, name in enumerate(self.outputs):
             if not any(np.isfinite(e.values[:, column]).any() for e in self.experiments):
                 raise InputError(
-                    f"output {name!r} has no finite value in any experiment (all NaN); "
+                    f"output {name!r} has no finite value in any experiment (all NaN or of weight 0); "
                     "leave the column out if the state is not measured."
                 )
         for experiment in self.experiments:
@@ -216,11 +216,8 @@ class Problem:
 
     @cached_property
     def n_measurements(self) -> int:
-        """Number of finite measurements that count (weight above zero)."""
-        return sum(
-            int(np.isfinite(e.values if e.weights is None else e.values[e.weights > 0.0]).sum())
-            for e in self.experiments
-        )
+        """Number of finite measurements."""
+        return sum(int(np.isfinite(e.values).sum()) for e in self.experiments)
 
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
@@ -247,10 +244,44 @@ class Problem:
         table = np.vstack([e.values for e in self.experiments])
         return {name: float(np.nanstd(table[:, j])) for j, name in enumerate(self.outputs)}
 
-    @property
+    @cached_property
     def sigma(self) -> dict[str, float]:
-        """What the loss divides the residuals of every output by."""
-        return {name: self.loss.sigma_of(name, self.spread[name]) for name in self.outputs}
+        """What the loss divides the residuals of every output by, unless an experiment knows better.
+
+        Beside noise that is known, noise that is not is taken from the smoothed data.
+        """
+        unknown = self.loss.sigma is None and any(e.sigma is not None for e in self.experiments)
+        sizes = self.smoothed_noise if unknown else self.spread
+        return {name: self.loss.sigma_of(name, sizes[name]) for name in self.outputs}
+
+    def sigma_in(self, experiment: Experiment) -> Array:
+        """(N, outputs) what the loss divides the residuals of an experiment by."""
+        common = [self.sigma[name] for name in self.outputs]
+        own = np.full(experiment.values.shape, np.nan)
+        own = own if experiment.sigma is None else np.asarray(experiment.sigma)
+        return np.where(np.isnan(own), common, own)
+
+    def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
+        """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""
+        own = np.full(experiment.values.shape, np.nan)
+        own = own if experiment.sigma is None else np.asarray(experiment.sigma)
+        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None))
+
+    @cached_property
+    def smoothed_noise(self) -> dict[str, float]:
+        """Standard deviation of what smoothing leaves of every output's data."""
+        found = {}
+        for j, name in enumerate(self.outputs):
+            squares, freedom = 0.0, 0.0
+            for e in self.experiments:
+                smoother = self.smoothers(e).get(name)
+                if smoother is not None:
+                    known = np.isfinite(e.values[:, j])
+                    left = e.values[known, j] - smoother(e.times[known])
+                    squares, freedom = squares + float(left @ left), freedom + smoother.freedom
+            rough = np.sqrt(squares / freedom) if freedom > 0.0 else 0.0
+            found[name] = float(rough) if rough > 1e-12 * self.spread[name] else self.spread[name]
+        return found
 
     @cached_property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,10 @@ from .constraints import PathConstraint, PointConstraint
 from .named import Named, Networks, stack
 from .problem import Problem
 from .varying import total, values_at
+
+_LOCK = threading.RLock()
+# operations whose derivative is zero wherever it exists
+_STEPS = {ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_SIGN, ca.OP_FLOOR, ca.OP_CEIL}
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,9 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
     Raises
     ------
     InputError
-        If the right-hand side fails, or returns something else than one value a state.
+        If the right-hand side fails, or returns something else than one value per state.
     """
-    value = _called("the right-hand side", problem.dynamics.rhs, *_arguments(problem, s))
+    value = _called("the right-hand side", problem.dynamics.rhs, _arguments(problem, s))
     if isinstance(value, Mapping):
         unknown = [n for n in value if n not in problem.states]
         absent = [n for n in problem.states if n not in value]
@@ -99,8 +105,7 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
     """Return h(x, u, p) as an SX column of one entry an output."""
     if problem.observe is None:
         return s.x[[problem.states.index(name) for name in problem.outputs]]
-    _, x, u, p, _ = _arguments(problem, s)
-    value = _called("observe", problem.observe, x, u, p)
+    value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
     if isinstance(value, Mapping):
         value = [value[name] for name in problem.outputs if name in value]
     return _column("observe", value, len(problem.outputs), s)
@@ -109,14 +114,14 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
 def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.SX:
     """Return the function of a path constraint as an SX scalar."""
     where = f"path constraint {constraint.name!r}"
-    return _column(where, _called(where, constraint.function, *_arguments(problem, s)), 1, s)
+    return _column(where, _called(where, constraint.function, _arguments(problem, s)), 1, s)
 
 
 def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z: ca.SX) -> ca.SX:
     """Return the values of a point constraint as an SX column; ``z`` is the point."""
     where = f"point constraint {constraint.name!r}"
     _, _, _, p, nn = _arguments(problem, s)
-    value = _called(where, constraint.function, z, p, nn)
+    value = _called(where, constraint.function, (z, p, nn))
     known = Symbols(s.t, ca.vertcat(s.x, z), s.u, s.p, s.theta)
     return _column(where, value, None, known)
 
@@ -149,19 +154,112 @@ def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, labe
     )
 
 
-def _called(what: str, function: Any, *arguments: Any) -> Any:
-    try:
-        with warnings.catch_warnings():  # CasADi's notice that np.sin(x) keeps meaning what it does
-            warnings.filterwarnings("ignore", r"\s*casadi: a numpy function", FutureWarning)
-            return function(*arguments)
-    except CollocodeError:
-        raise
-    except Exception as error:
+def check_switches(problem: Problem) -> None:
+    """Refuse a free parameter that nothing but conditions and steps see: its derivative is zero.
+
+    Raises
+    ------
+    InputError
+        A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
+    """
+    s = Symbols.of(problem)
+    free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
+    if not free or problem.point_constraints:
+        return
+    seen = [derivatives(problem, s), observed(problem, s)]
+    seen += [constrained(problem, c, s) for c in problem.path_constraints]
+    everything = ca.vertcat(*seen)
+    function = ca.Function("all", s.tuple(), [everything])
+    count = function.n_instructions()
+    if not any(function.instruction_id(k) in _STEPS for k in range(count)):
+        return
+    slopes = ca.jacobian(everything, s.p)
+    for j in free:
+        if ca.depends_on(everything, s.p[j]) and slopes[:, j].is_zero():
+            name = problem.dynamics.parameters[j].name
+            raise InputError(
+                f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
+                "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
+                "1/(1 + exp(-(t - p.switch)/width)), or fix it by equal bounds."
+            )
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A symbolic expression that the user's code made a number or a truth value of."""
+
+    kind: str
+    value: ca.SX
+
+    def sentence(self, what: str, labels: Mapping[str, str]) -> str:
+        names = [labels.get(str(v), str(v)) for v in ca.symvar(self.value)]
+        listed = " and ".join(dict.fromkeys(names))
+        if self.kind == "bool":
+            return (
+                f"{what} asks for the truth of a condition on {listed} (if, and, or, max, min), which "
+                "is unknown while the equations are built; use casadi.if_else(condition, a, b), "
+                "casadi.fmax or casadi.fmin, smoothed where a fit has to pass."
+            )
+        return (
+            f"{what} makes a number of {listed}, which loses it (a Signal, an interpolator, a table "
+            "or a math function was called there); list a signal of time in inputs= of the "
+            "Experiment and write u.name, take np.interp for a table, numpy or casadi for functions."
+        )
+
+
+@contextmanager
+def _noted() -> Iterator[list[_Lost]]:
+    """Note every symbol that becomes a number (CasADi makes NaN of it) or a truth value."""
+    lost: list[_Lost] = []
+    with _LOCK:
+        kept = {kind: getattr(ca.SX, f"__{kind}__") for kind in ("float", "int", "bool")}
+
+        def noting(kind: str) -> Any:
+            def convert(value: ca.SX) -> Any:
+                if not value.is_constant():
+                    lost.append(_Lost(kind, value))
+                return kept[kind](value)
+
+            return convert
+
+        try:
+            for kind in kept:
+                setattr(ca.SX, f"__{kind}__", noting(kind))
+            yield lost
+        finally:
+            for kind, original in kept.items():
+                setattr(ca.SX, f"__{kind}__", original)
+
+
+def _called(what: str, function: Any, arguments: tuple[Any, ...]) -> Any:
+    """Call the user's code; say which symbol it lost if it did, whether that raised or not."""
+    with _noted() as lost, warnings.catch_warnings():
+        # CasADi's notice that np.sin(x) keeps meaning what it does
+        warnings.filterwarnings("ignore", r"\s*casadi: a numpy function", FutureWarning)
+        try:
+            value, error = function(*arguments), None
+        except CollocodeError:
+            raise
+        except Exception as raised:
+            value, error = None, raised
+    if lost:
+        raise InputError(lost[-1].sentence(what, _labels(arguments))) from error
+    if error is not None:
         reason = re.sub(r"^\S+\.[ch]pp:\d+: ", "", str(error))  # CasADi's own source line
         raise InputError(
-            f"{what} failed on CasADi symbols ({type(error).__name__}: {reason}); "
-            "use arithmetic, casadi or numpy functions, and no if on a state."
+            f"{what} failed on CasADi symbols ({type(error).__name__}: {reason}); use arithmetic, "
+            "casadi or numpy functions, no if on a state, and inputs= for a signal of time."
         ) from error
+    return value
+
+
+def _labels(arguments: tuple[Any, ...]) -> dict[str, str]:
+    """What users call the symbols among the arguments of their function."""
+    labels = {"t": "time"}
+    for part in arguments:
+        if isinstance(part, Named):
+            labels |= part.labels()
+    return labels
 
 
 def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import scipy
@@ -73,7 +74,19 @@ class Signal:
         return scipy.interpolate.CubicSpline(self.times, self.values)
 
     def __call__(self, times: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
-        """Values at ``times``; at a jump the limit from the right, or the left where asked."""
+        """Values at ``times``; at a jump the limit from the right, or the left where asked.
+
+        Raises
+        ------
+        InputError
+            Times that are no numbers, such as the symbol that a right-hand side is built with.
+        """
+        given = np.asarray(times)
+        if given.dtype == object and not all(isinstance(v, Real) for v in given.flat):
+            raise InputError(
+                f"a Signal takes numbers, not {given}, which has no value while the equations are "
+                "built; list the signal in inputs= of the Experiment and write u.name there."
+            )
         t = np.atleast_1d(np.asarray(times, dtype=float))
         if self.kind == "zoh":
             # a collocation node reaches a jump only up to rounding, so compare with a slack

@@ -33,6 +33,11 @@ class Smoother:
     values : (N,) finite or NaN; NaN rows are left out.
     penalty : the spline's smoothing parameter; None chooses it by GCV.
 
+    Attributes
+    ----------
+    method : what was fitted.
+    freedom : samples minus what the curve used up; 0 where it goes through the data.
+
     Examples
     --------
     >>> t = np.linspace(0.0, 3.0, 40)
@@ -51,7 +56,7 @@ class Smoother:
         if len(t) == 0:
             raise InputError("smoothing needs at least one finite value; all are NaN.")
         self._low, self._high = float(t[0]), float(t[-1])
-        self.method, self._curve, self._slope = _fit(t, y, penalty)
+        self.method, self._curve, self._slope, self.freedom = _fit(t, y, penalty)
 
     def __call__(self, times: ArrayLike) -> Array:
         """Values of the curve at ``times``."""
@@ -68,20 +73,22 @@ class Smoother:
 Curve = Callable[[Array], Array]
 
 
-def _fit(t: Array, y: Array, penalty: float | None) -> tuple[str, Curve, Curve]:
+def _fit(t: Array, y: Array, penalty: float | None) -> tuple[str, Curve, Curve, float]:
     if len(t) == 1:
-        return "constant", lambda s: np.full_like(s, y[0]), np.zeros_like
+        return "constant", lambda s: np.full_like(s, y[0]), np.zeros_like, 0.0
     if len(t) >= _FEWEST_FOR_GCV:
         try:
-            spline = _penalised(t, y, penalty)
-            return "smoothing spline", spline, spline.derivative()
+            spline, freedom = _penalised(t, y, penalty)
+            return "smoothing spline", spline, spline.derivative(), freedom
         except (np.linalg.LinAlgError, ValueError):  # fall through to interpolation
             pass
     curve = scipy.interpolate.PchipInterpolator(t, y)
-    return "monotone cubic", curve, curve.derivative()
+    return "monotone cubic", curve, curve.derivative(), 0.0
 
 
-def _penalised(t: Array, y: Array, penalty: float | None) -> scipy.interpolate.BSpline:
+def _penalised(
+    t: Array, y: Array, penalty: float | None
+) -> tuple[scipy.interpolate.BSpline, float]:
     """Minimise |y - B c|² + penalty |D c|², D the second differences of the coefficients c."""
     n, order = len(t), 3
     count = int(min(n, 40 + n // 4, 300))
@@ -101,4 +108,5 @@ def _penalised(t: Array, y: Array, penalty: float | None) -> scipy.interpolate.B
     misfit = np.sum((y - mean) ** 2) + ((kept**2 - 2.0 * kept) * loads**2).sum(axis=1)
     freedom = np.maximum(n - kept.sum(axis=1), 1e-9)
     best = int(np.argmin(np.maximum(misfit, 0.0) / freedom**2))
-    return scipy.interpolate.BSpline(knots, mean + modes @ (kept[best] * loads), order)
+    curve = scipy.interpolate.BSpline(knots, mean + modes @ (kept[best] * loads), order)
+    return curve, float(freedom[best])

@@ -9,7 +9,7 @@ so it works in scripts, notebooks, threads and without a display.
 
 from .admm import admm_history
 from .convergence import convergence
-from .files import drawings, png, save_all, save_figure
+from .files import png, save_all, save_figure
 from .growth import growth_history, growth_scores
 from .layers import decision_regions, layer_history, layer_mesh
 from .phase import phase_portrait
@@ -23,7 +23,6 @@ __all__ = [
     "admm_history",
     "convergence",
     "decision_regions",
-    "drawings",
     "growth_history",
     "growth_scores",
     "layer_history",

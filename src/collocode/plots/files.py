@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,27 +10,10 @@ from matplotlib.figure import Figure
 
 from ..errors import FileError
 from ..files import replacing
-from ..identify.uncertainty import Uncertainty
 from ..results.solution import Solution
 from .convergence import convergence
 from .phase import phase_portrait
 from .trajectories import trajectories
-
-Drawing = Callable[[Solution], Figure]
-
-
-def drawings(solution: Solution, trust: Uncertainty | None = None) -> dict[str, Drawing]:
-    """Return the figures that make sense for a solution, by file name.
-
-    A phase portrait needs two states; the trajectories have bands if ``trust`` is given.
-    """
-    found: dict[str, Drawing] = {
-        "trajectories.png": partial(trajectories, trust=trust),
-        "convergence.png": convergence,
-    }
-    if len(solution.model.states) > 1:
-        found["phase_portrait.png"] = phase_portrait
-    return found
 
 
 def png(figure: Figure) -> bytes:
@@ -69,4 +50,7 @@ def save_all(solution: Solution, folder: str | Path) -> list[Path]:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"cannot make the folder {place} ({error.strerror}).") from error
-    return [save_figure(draw(solution), place / name) for name, draw in drawings(solution).items()]
+    drawn = {"trajectories.png": trajectories, "convergence.png": convergence}
+    if len(solution.model.states) > 1:
+        drawn["phase_portrait.png"] = phase_portrait
+    return [save_figure(draw(solution), place / name) for name, draw in drawn.items()]

@@ -30,7 +30,7 @@ def trajectories(
     time_label: str = "t",
     trust: Uncertainty | None = None,
 ) -> Figure:
-    """Draw data, collocated and simulated trajectories; a row a state, a column an experiment.
+    """Draw data, collocated and simulated trajectories; a row per state, a column per experiment.
 
     A test window that continues the only fitted experiment shares its axis, shaded.
 
@@ -84,7 +84,7 @@ def trajectories(
 def simulation(
     solution: Solution, run: Simulation, states: Sequence[str] | None = None, time_label: str = "t"
 ) -> Figure:
-    """Draw one simulated trajectory, a row a state.
+    """Draw one simulated trajectory, a row per state.
 
     Parameters
     ----------

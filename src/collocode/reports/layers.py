@@ -124,7 +124,10 @@ def _layer_figures(found: LayerRefinement) -> tuple[Figure, ...]:
             found,
         ),
         figure(
-            "refinement", f"{found.metric} against layers and against work", "layer_history", found
+            "refinement",
+            f"{found.metric.capitalize()} against layers and against work",
+            "layer_history",
+            found,
         ),
     ]
     samples = found.problem.samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def report_optimum(found: OptimumResult, asked: Asked) -> Report:
 
     ``asked.more`` may have the ``trained`` network and the ``samples`` it was trained on.
     """
-    run = _Run(found, asked)
+    run = _examine(found, asked)
     status = f"{found.termination.value} ({found.status.value})"
     after = f" after {_nodes(found.nodes)} in {found.seconds:.2f} s"
     table, word = _answer(run), "Largest" if found.sense > 0 else "Smallest"
@@ -66,61 +66,40 @@ def report_optimum(found: OptimumResult, asked: Asked) -> Report:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Run:
-    """What is known of the optimum's origin; each is computed once."""
+    """An optimum with all that is known of its origin."""
 
     found: OptimumResult
-    asked: Asked
+    name: str
+    scaling: str | None
+    surrogate: Surrogate | None
+    trained: TrainingResult | None
+    network: ReluNetwork | None
+    samples: SurrogateSamples | None
+    error: SurrogateError | None = None
+    regions: RegionCounts | None = None
+    true: Any = None  # (outputs,) the function at the optimum
 
-    @property
-    def surrogate(self) -> Surrogate | None:
-        problem: Surrogate | None = self.asked.problem
-        return problem
 
-    @property
-    def trained(self) -> TrainingResult | None:
-        known: TrainingResult | None = self.asked.more.get("trained")
-        return known
-
-    @property
-    def network(self) -> ReluNetwork | None:
-        if self.trained is not None:
-            return self.trained.network
-        return None if self.surrogate is None else self.surrogate.network
-
-    @property
-    def name(self) -> str:
-        return "ReLU network" if self.surrogate is None else self.surrogate.name
-
-    @cached_property
-    def samples(self) -> SurrogateSamples | None:
-        known: SurrogateSamples | None = self.asked.more.get("samples")
-        asked = self.surrogate
-        if known is not None or asked is None or (asked.function is None and asked.data is None):
-            return known
-        return asked.draw(asked.training.seed)
-
-    @cached_property
-    def error(self) -> SurrogateError | None:
-        drawn, network = self.samples, self.network
-        if drawn is None or network is None:
-            return None
-        return surrogate_error(network, drawn.x_test, drawn.y_test)
-
-    @cached_property
-    def regions(self) -> RegionCounts | None:
-        if self.network is None or self.surrogate is None:
-            return None
-        return count_regions(self.network, np.asarray(self.surrogate.box, dtype=float))
-
-    @cached_property
-    def true(self) -> Any:
-        """(outputs,) the function at the optimum; None where there is none."""
-        if self.surrogate is None or not np.isfinite(self.found.x).all():
-            return None
-        values = self.surrogate.truth(self.found.x[None])
-        return None if values is None else values[0]
+def _examine(found: OptimumResult, asked: Asked) -> _Run:
+    """Find out how good the network is, and what the function is worth at the optimum."""
+    surrogate, trained = asked.problem, asked.more.get("trained")
+    samples, network = asked.more.get("samples"), None if trained is None else trained.network
+    known: dict[str, Any] = {"name": "ReLU network"}
+    if surrogate is not None:
+        network, known["name"] = network or surrogate.network, surrogate.name
+        if samples is None and (surrogate.function is not None or surrogate.data is not None):
+            samples = surrogate.draw(surrogate.training.seed)
+        if np.isfinite(found.x).all():
+            values = surrogate.truth(found.x[None])
+            known["true"] = None if values is None else values[0]
+        if network is not None:
+            known["regions"] = count_regions(network, np.asarray(surrogate.box, dtype=float))
+    if samples is not None and network is not None:
+        known["error"] = surrogate_error(network, samples.x_test, samples.y_test)
+    origin = {"surrogate": surrogate, "trained": trained, "network": network, "samples": samples}
+    return _Run(found=found, scaling=asked.command.get("scaling"), **origin, **known)
 
 
 def _answer(run: _Run) -> Table:
@@ -188,7 +167,7 @@ def _facts(run: _Run) -> dict[str, str]:
             f"segment{exact}"
         )
     big_m = np.array(record.big_m or (0.0,))
-    scaling = run.asked.command.get("scaling")
+    scaling = run.scaling
     facts["bounds"] = (
         f"{record.bounds}{'' if found.bounds.complete else ' (budget over)'} in "
         f"{found.tightening_seconds:.2f} s: {100 * _stable(found):.0f} % of the units decided, big-M "
@@ -235,7 +214,7 @@ def _details(run: _Run) -> dict[str, Any]:
     details: dict[str, Any] = {
         "bounds": {
             "kind": record.bounds,
-            "scaling": run.asked.command.get("scaling"),
+            "scaling": run.scaling,
             "complete": found.bounds.complete,
             "programs": found.bounds.programs,
             "seconds": found.tightening_seconds,

@@ -155,7 +155,10 @@ def _details(evidence: Evidence) -> dict[str, Any]:
         "solver": solver(result),
         "seconds": result.timings,
         "noise": trust.noise if trust else {},
-        "residuals": evidence.residuals.reset_index().to_dict("records"),
+        "residuals": evidence.residuals.astype(object)
+        .where(evidence.residuals.notna(), None)
+        .reset_index()
+        .to_dict("records"),
     }
     if solution.nlp is not None:
         functions = solution.nlp.functions

@@ -17,6 +17,7 @@ from .words import formatted, interval_text
 LEVEL = 0.95
 SHOWN_RESIDUALS = 6
 WHITE = 0.05  # p-values above it speak of white noise
+CANNOT_TELL = "cannot tell"
 
 
 def scores_table(scores: Sequence[Row]) -> Table:
@@ -130,11 +131,16 @@ def pooled_residuals(residuals: pd.DataFrame) -> list[dict[str, Any]]:
                 "bias": float(np.average(group["bias"], weights=weights)),
                 "lag_one": float(group.loc[pick, "lag_one"]),
                 "p_value": pooled,
-                "white": None if pooled is None else pooled > WHITE,
+                "white": None if pooled is None else _white(group["white"], pooled),
                 "experiment": str(pick[0]) if len(group) > 1 else "",
             }
         )
     return rows
+
+
+def _white(told: pd.Series, pooled: float) -> bool | str:
+    """The verdict on all experiments; with too few samples in each only "no" can be told."""
+    return CANNOT_TELL if pooled > WHITE and told.isna().all() else pooled > WHITE
 
 
 def residuals_table(rows: Sequence[Row]) -> Table:
@@ -163,6 +169,8 @@ def _p_value(row: Row) -> str:
 def _verdict(row: Row) -> Span:
     if row["white"] is None:
         return "", ""
+    if row["white"] == CANNOT_TELL:
+        return "too few samples to tell", "quiet"
     where = f" in {row['experiment']!r}" if row["experiment"] else ""
     return ("white", "good") if row["white"] else (f"not white{where}", "warn")
 

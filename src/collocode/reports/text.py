@@ -119,9 +119,10 @@ def _width(shown: list[tuple[Column, list[Span]]], gap: int, whole: bool = False
 
 
 def _fold(text: str, width: int) -> list[str]:
-    """Break text between words."""
+    """Break text between words, and words that are longer than a line."""
     lines = [""]
-    for word in text.split(" "):
+    parts = (w[i : i + width] for w in text.split(" ") for i in range(0, max(1, len(w)), width))
+    for word in parts:
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if len(longer) <= width or not lines[-1]:
             lines[-1] = longer

@@ -40,8 +40,12 @@ class TrainedNetwork:
     network: MLP
     weights: Array
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.weights).all():
+            raise InputError("a trained network needs finite weights; one of these is nan or inf.")
+
     def __call__(self, z: ArrayLike) -> Array:
-        """Evaluate at one input (inputs,) or at one a row (samples, inputs)."""
+        """Evaluate at one input (inputs,) or at one per row (samples, inputs)."""
         points = np.asarray(z, dtype=float)
         if points.ndim == 0 and self.network.inputs == 1:
             points = points[None]
@@ -129,7 +133,7 @@ class TrainedModel:
         return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
 
     def rhs(self, t: float, x: ArrayLike, u: ArrayLike = ()) -> Array:
-        """Derivative at one state (states,), or at one a row (points, states)."""
+        """Derivative at one state (states,), or at one per row (points, states)."""
         states = np.asarray(x, dtype=float)
         inputs = np.asarray(u, dtype=float).reshape(-1, 1) if np.size(u) else np.zeros((0, 1))
         value = np.asarray(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+_FEW = (
+    20  # residuals; of fewer, a lag-one correlation of one half goes unnoticed more often than not
+)
 
 
 def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
@@ -57,23 +60,24 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
     chi-squared of m degrees of freedom (Biometrika 65, 1978); a small ``p_value`` says that the
     model misses something that repeats in time.  After a robust loss the residuals go into
     :math:`\hat\rho` with the weights :math:`\rho'(r)/(2r)` that the fit gave them, so that a few
-    outliers do not hide what the others say; ``rms`` and ``bias`` are those of all.
+    outliers do not hide what the others say, and each in units of its own noise where an experiment's
+    ``sigma`` or ``weights`` tell it; ``rms`` and ``bias`` are those of all, as they are.
 
     Returns
     -------
     Table by experiment and output: ``samples``, ``rms``, ``bias``, ``lag_one`` autocorrelation,
-    ``p_value``, ``white`` (p above 0.05).
+    ``p_value``, ``white``: False for p up to 0.05, True above, missing (`pandas.NA`) where fewer than
+    20 residuals cannot tell.
     """
     import pandas as pd
 
     rows = []
-    for (experiment, output), group in residuals(solution).groupby(
-        ["experiment", "output"], sort=False
-    ):
+    table = residuals(solution)
+    for (experiment, output), group in table.groupby(["experiment", "output"], sort=False):
         r = group["residual"].to_numpy()
         n = len(r)
         used = max(1, min(lags, n // 4))
-        rho = _autocorrelation(_pulls(solution, str(output), group), used)
+        rho = _autocorrelation(_pulls(solution, str(experiment), str(output), group), used)
         Q = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, used + 1))))
         p = float(scipy.special.chdtrc(used, Q)) if np.isfinite(Q) else float("nan")
         rows.append(
@@ -85,18 +89,27 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
                 float(r.mean()),
                 rho[0],
                 p,
-                p > 0.05,
+                pd.NA if n < _FEW and not p <= 0.05 else p > 0.05,
             )
         )
     columns = ["experiment", "output", "samples", "rms", "bias", "lag_one", "p_value", "white"]
-    return pd.DataFrame(rows, columns=columns).set_index(["experiment", "output"])
+    found = pd.DataFrame(rows, columns=columns).set_index(["experiment", "output"])
+    return found.astype({"white": "boolean"})
 
 
-def _pulls(solution: Solution, output: str, group: pd.DataFrame) -> Array:
-    """Residuals as the loss felt them: themselves for least squares."""
+def _pulls(solution: Solution, experiment: str, output: str, group: pd.DataFrame) -> Array:
+    """Residuals as the loss felt them, in units of their noise: r √w / σ for least squares."""
     model, measured = group["model"].to_numpy(), group["measured"].to_numpy()
+    data = solution.trajectories[solution.index(experiment)].experiment
+    column = data.outputs.index(output)
+    known = np.isfinite(data.values[:, column])
     sigma = np.full(len(measured), solution.loss.sigma_of(output, 1.0))
-    return np.asarray(-0.5 * sigma**2 * solution.loss.slope(model, measured, sigma))
+    if data.sigma is not None:
+        own = np.asarray(data.sigma)[known, column]
+        sigma = np.where(np.isnan(own), sigma, own)
+    weight = 1.0 if data.weights is None else data.weights[known, column]
+    pulls = -0.5 * sigma * solution.loss.slope(model, measured, sigma)
+    return np.asarray(np.sqrt(weight) * pulls)
 
 
 def _autocorrelation(r: Array, lags: int) -> Array:

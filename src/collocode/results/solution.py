@@ -39,12 +39,13 @@ class Solution:
     result : the solver's answer, with status, history and timings.
     model : the trained right-hand side, as data.
     scheme : the discretization scheme.
-    trajectories : one an experiment.
+    trajectories : one per experiment.
     test : experiments that were not fitted.
     loss : what the fit minimised, with the σ of every output.
     meshing : how the mesh was chosen, where the fit chose it.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
+    own_names : parameters of which every experiment has its own value.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Solution:
     truth: Truth | None = None
     nlp: NLP | None = None
     loss: Loss = LeastSquares()
+    own_names: tuple[str, ...] = ()
     meshing: Meshing | None = None
 
     @classmethod
@@ -87,6 +89,7 @@ class Solution:
             truth=problem.truth,
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
+            own_names=layout.own_names,
         )
 
     @property
@@ -122,21 +125,13 @@ class Solution:
         Of one that varies in time these are the coefficients, ``name.P0`` and so on; `parameter`
         returns its values.
         """
-        own = set(self.nlp.layout.own_names) if self.nlp is not None else self._varying()
+        own = set(self.own_names)
         found: dict[str, float] = {}
         for j, name in enumerate(self.model.parameter_names):
             for part in self.trajectories if name in own else self.trajectories[:1]:
                 label = f"{name}[{part.experiment.name}]" if name in own else name
                 found[label] = float(part.parameters[j])
         return found
-
-    def _varying(self) -> set[str]:
-        table = np.array([part.parameters for part in self.trajectories])
-        return {
-            name
-            for j, name in enumerate(self.model.parameter_names)
-            if len(table) > 1 and np.ptp(table[:, j]) > 0.0
-        }
 
     def parameter(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N,) values p(t) of a parameter at ``times``, as an experiment sees it."""

@@ -25,7 +25,10 @@ from .status import SolutionStatus, SolverResult, Termination
 
 Array = NDArray[np.float64]
 SOLUTION = Schema("solution", 1, "a solution")
-STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss", "meshing")
+STORED = (
+    *("name", "result", "model", "scheme", "trajectories", "test", "loss", "own_names"),
+    "meshing",
+)
 
 
 def solution_tree(
@@ -36,7 +39,8 @@ def solution_tree(
     trajectories: Sequence[Trajectory],
     test: Sequence[Experiment],
     loss: Loss,
-    meshing: Meshing | None = None,
+    own_names: Sequence[str],
+    meshing: Meshing | None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
@@ -54,6 +58,7 @@ def solution_tree(
         "model": _model_tree(model),
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
+        "own_names": list(own_names),
         "meshing": None if meshing is None else meshing.to_dict(),
     }
 
@@ -81,8 +86,29 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "trajectories": trajectories,
         "test": tuple(_experiment(entry) for entry in tree["test"]),
         "loss": described_loss(tree["loss"]),
+        "own_names": _own_names(tree, model, trajectories),
         "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
     }
+
+
+def _own_names(
+    tree: Tree, model: TrainedModel, trajectories: Sequence[Trajectory]
+) -> tuple[str, ...]:
+    """Which parameters are each experiment's own; of older files, those of which it is seen."""
+    if "own_names" not in tree:
+        table = np.array([part.parameters for part in trajectories])
+        return tuple(np.array(model.parameter_names)[np.ptp(table, axis=0) > 0.0].tolist())
+    names = tuple(str(name) for name in tree["own_names"])
+    if not set(names) <= set(model.parameter_names):
+        raise ValueError("a parameter is not the model's")
+    return names
+
+
+def _finite(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
+    array = _floats(tree, name, shape)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has values that are not finite")
+    return array
 
 
 def _floats(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
@@ -105,16 +131,16 @@ def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
 
 def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) -> Trajectory:
     mesh, stages = Mesh(tree["mesh"]), scheme.intervals
-    states = _floats(tree, "states")
+    states = _finite(tree, "states")
     if states.shape != (mesh.elements * stages + 1, len(model.states)):
         raise ValueError("the states do not fit the mesh")
     return Trajectory(
         experiment=_experiment(tree["experiment"]),
         mesh=mesh,
-        times=_floats(tree, "times", (len(states),)),
+        times=_finite(tree, "times", (len(states),)),
         states=states,
         multipliers=_floats(tree, "multipliers", (mesh.elements, stages, len(model.states))),
-        parameters=_floats(tree, "parameters", model.parameters.shape),
+        parameters=_finite(tree, "parameters", model.parameters.shape),
     )
 
 
@@ -171,9 +197,9 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         parameter_names=parameters,
         tape=Tape.from_arrays(tree["rhs"], "rhs"),
         output_tape=Tape.from_arrays(tree["observe"], "outputs"),
-        parameters=_floats(tree, "parameters", (len(parameters),)),
+        parameters=_finite(tree, "parameters", (len(parameters),)),
         networks=networks,
-        theta=_floats(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
+        theta=_finite(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
         bases=bases,
     )
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
@@ -193,6 +219,7 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "times": experiment.times,
         "values": experiment.values,
         "weights": experiment.weights,
+        "sigma": experiment.sigma,
         "outputs": experiment.outputs,
         "start": experiment.start,
         "end": experiment.end,
@@ -212,6 +239,7 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         tree["values"],
         tuple(tree["outputs"]),
         weights=tree["weights"],
+        sigma=tree.get("sigma"),
         inputs={k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
         initial={k: Initial(float(v), float(std)) for k, (v, std) in tree["initial"].items()},
         name=str(tree["name"]),

@@ -18,13 +18,13 @@ from ..transcription.program import Program
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
-from .outcome import history_of, result
+from .outcome import Ipopt, history_of, result
 from .protocol import OnIteration, WarmStart, Watch
 
 _MOST_SOLVERS = 16  # of one structure in different scales
 
 
-class CasadiIpopt:
+class CasadiIpopt(Ipopt):
     """IPOPT from the CasADi wheel, built once for an NLP's functions.
 
     Parameters
@@ -43,6 +43,7 @@ class CasadiIpopt:
     name = "casadi"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
+        super().__init__(program, options)
         self._options = typed(options)
         self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
         self._solvers = OrderedDict()
@@ -88,13 +89,9 @@ class CasadiIpopt:
             self._solvers.popitem(last=False)
         return made
 
-    def solve(
-        self,
-        program: Program,
-        warm: WarmStart | None = None,
-        on_iteration: OnIteration | None = None,
+    def _attempt(
+        self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
-        """Solve; see `Solver`."""
         view = program.scaled()
         solver, callback = self._build(view, warm is not None)
         arguments = {

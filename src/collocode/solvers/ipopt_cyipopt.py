@@ -21,14 +21,14 @@ from ..transcription.program import Program
 from .interrupt import Interrupt
 from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
-from .outcome import STATUS_BY_NUMBER, result
+from .outcome import STATUS_BY_NUMBER, Ipopt, result
 from .protocol import OnIteration, WarmStart, Watch
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
-class CyIpopt:
+class CyIpopt(Ipopt):
     """IPOPT through cyipopt, its buffers built once for an NLP's functions.
 
     Parameters
@@ -47,6 +47,7 @@ class CyIpopt:
     name = "cyipopt"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
+        super().__init__(program, options)
         self._cyipopt = _cyipopt()
         self._options = typed(options)
         self._evaluations(program.scaled())
@@ -56,13 +57,9 @@ class CyIpopt:
         """Return the buffers of these very (scaled) functions, kept with them."""
         return view.functions.cache("buffers", lambda: _Evaluations(view.functions))
 
-    def solve(
-        self,
-        program: Program,
-        warm: WarmStart | None = None,
-        on_iteration: OnIteration | None = None,
+    def _attempt(
+        self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
-        """Solve; see `Solver`."""
         view = program.scaled()
         multipliers: dict[str, Array] = {}
         if warm is not None:

@@ -1,15 +1,29 @@
-"""From a raw point and IPOPT's return status to a `SolverResult` in the NLP's own units."""
+r"""From a raw point and IPOPT's return status to a `SolverResult` in the program's own units.
+
+IPOPT judges a point in the scales that it was given, and in those that it takes from the gradients at
+the start; a violation of 0.8 may be 1e-9 there.  So a point that it calls solved is judged again in
+the user's units: every row has to hold to ``tol`` times its largest term :math:`|J_{ij} x_j|` or
+bound, but to 1e-6 at least and to 1e-4 at most (IPOPT's own ``constr_viol_tol``, there in its units);
+every variable to 1e-6 of its bound.  If one does not, the program is solved again from there, with
+each row scaled by that term, and what violates even then is no solution.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.program import Program
+from .checks import check_solvable
+from .options import DEFAULTS
+from .protocol import OnIteration, WarmStart
 
 Array = NDArray[np.float64]
 
@@ -40,6 +54,55 @@ STATUS_BY_NUMBER: dict[int, str] = {
     -102: "Insufficient_Memory", -199: "Internal_Error",
 }  # fmt: skip
 FEASIBLE_TO = 1e-6
+_LARGEST = 1e-4  # violation of a row with large terms
+_SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
+_VIOLATES = ", but in the user's units {} is violated by {:.2g}"
+
+
+class Ipopt(ABC):
+    """An interface to IPOPT; what it calls solved holds in the user's units.
+
+    Parameters
+    ----------
+    program, options : as given; the options serve a second solver of the same kind.
+    """
+
+    def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
+        self._given = dict(options)
+
+    def solve(
+        self,
+        program: Program,
+        warm: WarmStart | None = None,
+        on_iteration: OnIteration | None = None,
+    ) -> SolverResult:
+        """Solve; see `Solver`."""
+        check_solvable(program)
+        first = self._attempt(program, warm, on_iteration)
+        if _VIOLATES[:12] not in first.message:
+            return first
+        rows = 1.0 / np.maximum(1.0, _terms(program, first.x))
+        _, allowed = _rows(program, first.x, self._given)
+        tight = max(1e-12, 0.1 * float((rows * allowed).min(initial=1.0)))
+        options = {"constr_viol_tol": tight, **self._given, "nlp_scaling_method": "none"}
+        plain = replace(program, row_scale=rows).with_start(first.x)
+        second = type(self)(plain, options)._attempt(plain, None, on_iteration)
+        return replace(
+            second,
+            history={
+                k: np.append(v, second.history[k][1:])
+                for k, v in first.history.items()
+                if k in second.history
+            },
+            timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
+            options=first.options,
+        )
+
+    @abstractmethod
+    def _attempt(
+        self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
+    ) -> SolverResult:
+        """Solve once, in the program's scales."""
 
 
 def termination_of(status: str) -> Termination:
@@ -52,11 +115,17 @@ def result(
     point: tuple[Array, Array, Array],
     best: Array | None,
     status: str,
+    options: Mapping[str, Any],
     **rest: Any,
 ) -> SolverResult:
     """Assemble a result from a point (x, lam_g, lam_x) of the *scaled* NLP.
 
-    When the solver stopped early, the best point seen replaces the last one if that is worse.
+    When the solver stopped early, the best point seen replaces the last one if that is worse.  What
+    the solver calls solved is neither converged nor acceptable if it violates.
+
+    Parameters
+    ----------
+    options : those that were in force; ``tol`` and ``constr_viol_tol`` say what a violation is.
     """
     x, lam_g, lam_x = (np.asarray(v, dtype=float).ravel() for v in point)
     x, lam_g, lam_x = (
@@ -65,18 +134,24 @@ def result(
         lam_x / program.column_scale,
     )
     termination = termination_of(status)
-    solved = termination in (Termination.CONVERGED, Termination.ACCEPTABLE)
-    if best is not None and not solved:
+    if best is not None and termination not in _SOLVED:
         x = _better(program, x, best * program.column_scale)
     if not np.isfinite(x).all():
         x = program.start
+        termination = Termination.ERROR if termination in _SOLVED else termination
     objective, violation = program.objective(x), program.largest_violation(x)
-    if termination is Termination.CONVERGED:
-        worth = SolutionStatus.OPTIMAL
-    elif not np.isfinite(objective + violation):
+    culprit = violated(program, x, options)
+    message = status
+    if not np.isfinite(objective + violation):
         worth = SolutionStatus.NONE
+        termination = Termination.EVALUATION_ERROR if termination in _SOLVED else termination
+    elif culprit is not None:
+        worth = SolutionStatus.INFEASIBLE
+        if termination in _SOLVED:
+            termination, message = Termination.STALLED, status + _VIOLATES.format(*culprit)
     else:
-        worth = SolutionStatus.FEASIBLE if violation <= FEASIBLE_TO else SolutionStatus.INFEASIBLE
+        solved = termination is Termination.CONVERGED
+        worth = SolutionStatus.OPTIMAL if solved else SolutionStatus.FEASIBLE
     return SolverResult(
         x=x,
         lam_g=lam_g,
@@ -85,9 +160,68 @@ def result(
         violation=violation,
         termination=termination,
         status=worth,
-        message=status,
+        message=message,
+        options=dict(options),
         **rest,
     )
+
+
+def violated(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return name and violation of the row or variable that violates most, or None if none does.
+
+    A ``constr_viol_tol`` that the caller gave takes the place of the 1e-6, if it is larger that of the
+    1e-4 too.
+    """
+    bounds = _tolerances(options)[0]
+    found: list[tuple[float, str, float]] = []
+    sizes = _side(x, program.lower, program.upper)
+    for excess, allowed, names in (
+        (_excess(x, program.lower, program.upper), bounds * np.maximum(1.0, sizes), "column"),
+        (*_rows(program, x, options), "row"),
+    ):
+        share = np.where(excess > 0.0, excess / allowed, 0.0)
+        share[np.isnan(excess)] = np.inf
+        if share.max(initial=0.0) > 1.0:
+            worst = int(share.argmax())
+            name = getattr(program, f"{names}_names")[worst]
+            found.append((float(share[worst]), name, float(excess[worst])))
+    return max(found)[1:] if found else None
+
+
+def _rows(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[Array, Array]:
+    """Return each row's violation and the one that it may have."""
+    least, relative, most = _tolerances(options)
+    excess = _excess(program.constraints(x), program.row_lower, program.row_upper)
+    allowed = np.full(program.rows, least)
+    if (excess > allowed).any():  # rare: only then is the Jacobian worth its evaluation
+        allowed = np.clip(relative * _terms(program, x), least, most)
+    return excess, allowed
+
+
+def _tolerances(options: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return the violation that is always allowed, the relative one, and the largest."""
+    tol = float(options.get("tol", DEFAULTS["tol"]))
+    least = float(options.get("constr_viol_tol", max(FEASIBLE_TO, min(tol, _LARGEST))))
+    least = max(least, 1e-2 * FEASIBLE_TO)
+    return least, tol, max(least, _LARGEST)
+
+
+def _terms(program: Program, x: Array) -> Array:
+    """(rows,) size of each row: its largest |J_ij x_j| or the bound that is near."""
+    jacobian = sparse.csr_matrix(program.functions.jacobian(x, program.p)[1].sparse())
+    largest = abs(jacobian.multiply(x)).tocsr().max(axis=1).toarray().ravel()
+    side = _side(program.constraints(x), program.row_lower, program.row_upper)
+    return np.nan_to_num(np.maximum(side, largest))
+
+
+def _excess(values: Array, lower: Array, upper: Array) -> Array:
+    return np.maximum(lower - values, values - upper)
+
+
+def _side(values: Array, lower: Array, upper: Array) -> Array:
+    """Size of the bound that is nearer to be violated; 0 where there is none."""
+    side = np.abs(np.where(lower - values >= values - upper, lower, upper))
+    return np.where(np.isfinite(side), side, 0.0)
 
 
 def _better(program: Program, last: Array, best: Array) -> Array:

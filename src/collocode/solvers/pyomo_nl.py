@@ -28,7 +28,7 @@ from ..transcription.program import Program
 from . import nl_file
 from .interrupt import Interrupt
 from .options import DEFAULTS, DETERMINISTIC, WARM, refused_option, unknown_option
-from .outcome import result
+from .outcome import Ipopt, result
 from .protocol import BestIterate, OnIteration, Progress, WarmStart
 
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ _STATUS_BY_WORDS = {  # of messages without blanks, in lower case
 }
 
 
-class PyomoNl:
+class PyomoNl(Ipopt):
     """An ``.nl`` solver behind a Pyomo model.
 
     Parameters
@@ -71,6 +71,7 @@ class PyomoNl:
     name = "pyomo"
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
+        super().__init__(program, options)
         pyomo_environ()
         given = dict(options)
         chosen = [given.pop(key) for key in ("solver", "pyomo.solver") if key in given]
@@ -82,13 +83,9 @@ class PyomoNl:
         }
         self._is_pounce = Path(self._executable).stem == "pounce"
 
-    def solve(
-        self,
-        program: Program,
-        warm: WarmStart | None = None,
-        on_iteration: OnIteration | None = None,
+    def _attempt(
+        self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
-        """Solve; see `Solver`."""
         began = time.perf_counter()
         export = to_pyomo(program)
         if warm is not None:
@@ -116,6 +113,8 @@ class PyomoNl:
             folder = Path(name)
             order = _write(export, folder / "model.nl")
             written = time.perf_counter()
+            if not order.variables:
+                return self._nothing_to_solve(program)
             command = [self._executable, "model.nl", "-AMPL", *nl_file.arguments(options)]
             if self._is_pounce:  # the only way to see iterates of a solve that is interrupted
                 command += ["--dump", "iterates:full", "--dump-dir", "dump"]
@@ -146,6 +145,13 @@ class PyomoNl:
             linear_solver=linear_solver.group(1).lower() if linear_solver else "",
             options=self._options,
         )
+
+    def _nothing_to_solve(self, program: Program) -> SolverResult:
+        """Answer for a program in which no variable matters: its start."""
+        x = np.clip(program.start, program.lower, program.upper) / program.column_scale
+        point = x, np.zeros(program.rows), np.zeros(program.columns)
+        status, named = "Solve_Succeeded", {"interface": self.name, "solver": self._solver}
+        return result(program, point, None, status, self._options, **named)
 
     def _answer(
         self,

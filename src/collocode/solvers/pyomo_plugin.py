@@ -13,17 +13,21 @@ from __future__ import annotations
 import datetime
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import FileError, InputError, MissingDependency
+import numpy as np
+
+from ..errors import FileError, InputError, MissingDependency, listed
 from ..export.nl_read import NlModel, read_nl
 from ..export.operations import pyomo_environ
 from ..export.sol import Sol
 from ..results.status import SolutionStatus, Termination
+from ..transcription.names import Block
 from .nl_solve import sol_of, solve_nl
 
 NAME = "collocode_ipopt"
@@ -130,12 +134,20 @@ def _run(model: Any, config: Any, results: Any) -> tuple[str, str]:
 
     StaleFlagManager.mark_all_as_stale()
     results.extra_info.iteration_count = 0
+    _check_objectives(model)
     try:
         nlp, order = _read_back(model, config.symbolic_solver_labels)
-    except InfeasibleConstraintException:
+    except InfeasibleConstraintException as error:
+        if "infeasible variable" in str(error):  # fixed outside its bounds
+            reason = str(error).partition("variable ")[2].rstrip(".")
+            raise InputError(
+                f"{model.name!r}: {reason}; correct the value or the bounds."
+            ) from error
+        results.extra_info.message = str(error)
         return "provenInfeasible", "noSolution"
-    if nlp is None:
-        return "emptyModel", "noSolution"
+    if nlp is None:  # all variables are fixed, and the constraints hold: the writer looked
+        results.solution_loader = _loader(model, order, Sol("", 0, np.zeros(0), np.zeros(0)))
+        return "convergenceCriteriaSatisfied", "optimal"
     options = dict(config.solver_options)
     if config.time_limit is not None:
         options["max_wall_time"] = config.time_limit
@@ -151,6 +163,17 @@ def _run(model: Any, config: Any, results: Any) -> tuple[str, str]:
     if answer.status in (SolutionStatus.OPTIMAL, SolutionStatus.FEASIBLE):
         results.incumbent_objective = answer.objective
     return _CONDITIONS[answer.termination], _WORTH[answer.status]
+
+
+def _check_objectives(model: Any) -> None:
+    import pyomo.environ as pyo
+
+    active = [o.name for o in model.component_data_objects(pyo.Objective, active=True)]
+    if len(active) > 1:
+        raise InputError(
+            f"{model.name!r} has {len(active)} active objectives ({listed(active)}); deactivate all "
+            "but one."
+        )
 
 
 def _read_back(model: Any, labels: bool) -> tuple[NlModel | None, Any]:
@@ -175,9 +198,24 @@ def _read_back(model: Any, labels: bool) -> tuple[NlModel | None, Any]:
         if not order.variables:
             return None, order
         try:
-            return read_nl(path), order
+            nlp = read_nl(path)
         except FileError as error:
             raise InputError(str(error).replace(str(path), f"the model {model.name!r}")) from error
+        return _renamed(nlp, model.name, order.variables, order.constraints), order
+
+
+def _renamed(nlp: NlModel, name: str, columns: Sequence[Any], rows: Sequence[Any]) -> NlModel:
+    """Return the model with Pyomo's names, for messages."""
+    return replace(
+        nlp,
+        name=name,
+        column_blocks=(_block(columns),),
+        row_blocks=(_block(rows),),
+    )
+
+
+def _block(components: Sequence[Any]) -> Block:
+    return Block("", np.arange(len(components)), label=lambda _, place: components[place[0]].name)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .blocks import Blocks, Collector, border_start, to_dm
 from .functions import Functions
+from .matrices import BorderedMatrix, Collector, border_start, to_dm
 from .term import MappedTerm, Pattern
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
         gradient.add(own_values, q.own_entries(own, 0), 0)
         gradient.add(shared_values, q.shared_entries(shared, 0), 0)
     start = border_start(terms, n)
-    jacobian, hessian = Blocks((m, n), start), Blocks((n, n), start)
+    jacobian, hessian = BorderedMatrix((m, n), start), BorderedMatrix((n, n), start)
     constant = sparse.coo_matrix(linear)
     jacobian.add_constant(constant.row, constant.col, constant.data)
     for q in constraint:
@@ -104,7 +104,7 @@ class _Point:
         columns = self.term.columns[0, pattern.columns]
         return columns, np.full(len(columns), row)
 
-    def add_jacobian(self, blocks: Blocks) -> None:
+    def add_jacobian(self, blocks: BorderedMatrix) -> None:
         """Scatter the term's Jacobian to the rows of the NLP."""
         term = self.term
         assert term.scatter is not None
@@ -118,7 +118,7 @@ class _Point:
                 return
         self._scatter(blocks, shared_values, shared)
 
-    def _scatter(self, blocks: Blocks, values: ca.MX, pattern: Pattern) -> None:
+    def _scatter(self, blocks: BorderedMatrix, values: ca.MX, pattern: Pattern) -> None:
         term = self.term
         assert term.scatter is not None
         scatter = term.scatter.tocoo()
@@ -139,7 +139,7 @@ class _Point:
             None if (weights == 1.0).all() else weights,
         )
 
-    def add_hessian(self, blocks: Blocks, sigma: ca.MX, lam: ca.MX) -> None:
+    def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
         """Add the upper triangle of the term's part of the Hessian of the Lagrangian."""
         term, (function, own, mixed, shared) = self.term, self.term.second_derivatives
         if term.scatter is None:
@@ -158,7 +158,7 @@ class _Point:
         self._triangle(blocks, ca.sum2(values[2]), shared, term.columns[:1])
 
     @staticmethod
-    def _triangle(blocks: Blocks, values: ca.MX, pattern: Pattern, columns: Index) -> None:
+    def _triangle(blocks: BorderedMatrix, values: ca.MX, pattern: Pattern, columns: Index) -> None:
         a, b = columns[:, pattern.rows].ravel(), columns[:, pattern.columns].ravel()
         # two arguments that are one variable at some point: both halves fall on the diagonal
         doubled = (a == b) & np.tile(pattern.rows != pattern.columns, len(columns))

@@ -12,6 +12,7 @@ from scipy import sparse
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..model.symbolic import check_switches
 from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
@@ -40,7 +41,7 @@ def discretize(
     ----------
     problem : what to identify.
     scheme : a `Scheme` or its name; ``degree`` counts its stages.
-    mesh : number of elements of every experiment, a `Mesh`, one a experiment (sequence, or mapping
+    mesh : number of elements of every experiment, a `Mesh`, one per experiment (sequence, or mapping
         from the experiment's name), or None for about one stage a measurement.  Jumps of the
         inputs and the points of bases in time become mesh points unless the mesh was given point by
         point.
@@ -55,11 +56,13 @@ def discretize(
     ------
     InputError
         A mesh that does not cover the data, an unknown scheme or degree, a right-hand side that
-        fails.
+        fails, or a parameter of it without a derivative.
     """
     began = time.perf_counter()
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = meshes_of(problem, chosen, mesh)
+    if like is None:
+        check_switches(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
     linear = linear_part(layout, chosen)
@@ -121,7 +124,7 @@ def _kinks(problem: Problem) -> tuple[str, ...]:
 
 
 def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
-    """Return one mesh an experiment; see `discretize`."""
+    """Return one mesh per experiment; see `discretize`."""
     given: list[Mesh | int | None]
     if isinstance(mesh, Mapping):
         absent = [e.name for e in problem.experiments if e.name not in mesh]

@@ -12,6 +12,7 @@ not depend on the number of points, and J and H have the exact sparsity.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,7 @@ from ..errors import InputError
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+ParameterBlocks = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,3 +201,31 @@ def _nonzeros(matrix: ca.SX, pattern: Pattern) -> ca.SX:
     if not len(pattern):
         return ca.SX(0, 1)
     return ca.vec(matrix.nz[pattern.positions.tolist()])  # nz of a row is a row
+
+
+def data_function(
+    blocks: ParameterBlocks, constants: Sequence[Array], names: Sequence[str]
+) -> ca.Function:
+    """Parameter vector -> (data, points): constant rows, then the rows of the named blocks."""
+    p, offsets = parameter_symbol(blocks), offsets_of(blocks)
+    rows = []
+    for constant in constants:
+        flat = np.ascontiguousarray(constant).ravel().tolist()
+        rows.append(ca.MX(ca.reshape(ca.DM(flat), constant.shape[1], constant.shape[0])))
+    for name in names:
+        block = blocks[name]
+        points, width = (len(block), 1) if block.ndim == 1 else block.shape
+        part = p[offsets[name] : offsets[name] + block.size]
+        rows.append(ca.reshape(part, width, points))
+    return ca.Function("data", [p], [ca.vertcat(*rows)])
+
+
+def parameter_symbol(blocks: ParameterBlocks) -> ca.MX:
+    """Symbol of the whole parameter vector."""
+    return ca.MX.sym("p", sum(np.size(v) for v in blocks.values()))
+
+
+def offsets_of(blocks: ParameterBlocks) -> dict[str, int]:
+    """Where every block begins in the parameter vector."""
+    sizes = np.cumsum([0, *(np.size(v) for v in blocks.values())])
+    return dict(zip(blocks, sizes.tolist(), strict=False))

@@ -14,10 +14,9 @@ from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
 from ..numerics.scheme import Scheme
-from .data import Blocks, data_function
 from .layout import ExperimentLayout, Layout
-from .ridge import ridge
-from .term import MappedTerm
+from .regularisation import prior, prior_columns, ridge
+from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Place, Unknowns
 
 Array = NDArray[np.float64]
@@ -25,7 +24,7 @@ Index = NDArray[np.intp]
 
 
 def build_terms(
-    problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
 ) -> tuple[MappedTerm, ...]:
     """Return all terms of the NLP, objective and constraints."""
     terms = [
@@ -34,7 +33,7 @@ def build_terms(
         *_point_constraints(problem, layout, blocks),
         _misfit(problem, layout, scheme, blocks),
         *ridge(problem, layout, blocks),
-        _prior(layout, blocks),
+        prior(layout, blocks),
     ]
     return tuple(term for term in terms if term is not None and term.points)
 
@@ -48,7 +47,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
-    sigma = np.array(list(problem.sigma.values()))
+    sigma = [problem.sigma_in(e)[measured(e)] for e in problem.experiments]
     stages, nodes = [], []
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         keep = measured(experiment)
@@ -72,7 +71,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     return {
         "measurements": np.vstack(measurements),
         "weights": np.vstack(weights),
-        "sigma": np.tile(sigma, (sum(len(w) for w in weights), 1)),
+        "sigma": np.vstack(sigma),
         "regularisation": np.array([problem.regularisation.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
@@ -80,13 +79,6 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         "node_inputs": np.vstack(nodes),
         "sample_inputs": np.vstack(samples),
     }
-
-
-def prior_columns(layout: Layout) -> Index:
-    """Columns that may carry a quadratic prior: first and last states, all parameters, weights."""
-    ends = [e.states[row] for row in (0, -1) for e in layout.experiments]
-    own = [e.parameters for e in layout.experiments]
-    return np.concatenate([*ends, *own, layout.shared, layout.weights])
 
 
 def measured(experiment: Experiment) -> NDArray[np.bool_]:
@@ -107,7 +99,9 @@ def linear_part(layout: Layout, scheme: Scheme) -> sparse.csr_matrix:
     return sparse.csr_matrix(entries, shape=(layout.rows, layout.columns))
 
 
-def _collocation(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
+def _collocation(
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
+) -> MappedTerm:
     """−h f at every stage, scattered to the rows by B (ones, for most schemes)."""
     s, step = Symbols.of(problem), ca.SX.sym("h")
     states, places, steps, entries = [], [], [], []
@@ -136,7 +130,9 @@ def _collocation(problem: Problem, layout: Layout, scheme: Scheme, blocks: Block
     )
 
 
-def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[MappedTerm]:
+def _path_constraints(
+    problem: Problem, layout: Layout, blocks: ParameterBlocks
+) -> list[MappedTerm]:
     terms = []
     for number, constraint in enumerate(problem.path_constraints):
         s = Symbols.of(problem)
@@ -161,7 +157,9 @@ def _path_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[
     return terms
 
 
-def _point_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list[MappedTerm]:
+def _point_constraints(
+    problem: Problem, layout: Layout, blocks: ParameterBlocks
+) -> list[MappedTerm]:
     terms = []
     for constraint in problem.point_constraints:
         s, z = Symbols.of(problem), ca.SX.sym("z", constraint.points.shape[1])
@@ -184,7 +182,9 @@ def _point_constraints(problem: Problem, layout: Layout, blocks: Blocks) -> list
     return terms
 
 
-def _misfit(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
+def _misfit(
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
+) -> MappedTerm:
     """Σ w ρ((h(x_h(t_i)) − y_i)/σ_i), with x_h the scheme's interpolant and ρ the problem's loss."""
     sampled = _Samples(problem, layout, scheme)
     y, weight, sigma = (ca.SX.sym(name, len(problem.outputs)) for name in ("y", "w", "sigma"))
@@ -195,7 +195,9 @@ def _misfit(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) ->
     return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
 
 
-def prediction_term(problem: Problem, layout: Layout, scheme: Scheme, blocks: Blocks) -> MappedTerm:
+def prediction_term(
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
+) -> MappedTerm:
     """h(x_h(t_i)), one row an output and sample: what the measurements are compared with."""
     sampled = _Samples(problem, layout, scheme)
     data = data_function(blocks, sampled.constants, ["sample_inputs"])
@@ -234,19 +236,6 @@ class _Samples:
         self.shared = (v.shared, v.shared_columns)
         self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u
         self.constants = [np.vstack(rows), _times(places), *v.constants]
-
-
-def _prior(layout: Layout, blocks: Blocks) -> MappedTerm:
-    """weight · (v − mean)² for every column that may carry a prior."""
-    v, mean, weight = ca.SX.sym("v"), ca.SX.sym("mean"), ca.SX.sym("weight")
-    data = data_function(blocks, [], ["prior_mean", "prior_weight"])
-    return MappedTerm.build(
-        "prior",
-        weight * (v - mean) ** 2,
-        (v, prior_columns(layout)[:, None]),
-        (ca.SX(0, 1), np.empty(0, dtype=int)),
-        (ca.vertcat(mean, weight), data),
-    )
 
 
 def _times(places: Sequence[Place]) -> Array:

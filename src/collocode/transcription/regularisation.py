@@ -1,18 +1,20 @@
-"""The ridge penalty of the weights, in the norm of their basis in time."""
+"""What holds unknowns back: the ridge of the weights, and quadratic priors."""
 
 from __future__ import annotations
 
 import casadi as ca
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
-from .data import Blocks, offsets_of, parameter_symbol
 from .layout import Layout
-from .term import MappedTerm
+from .term import MappedTerm, ParameterBlocks, data_function, offsets_of, parameter_symbol
+
+Index = NDArray[np.intp]
 
 
-def ridge(problem: Problem, layout: Layout, blocks: Blocks) -> list[MappedTerm]:
+def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
     r"""λ θᵀMθ: λ ‖θ‖², and λ/T ∫‖θ(t)‖² dt for weights that vary in time."""
     p, start = parameter_symbol(blocks), offsets_of(blocks)["regularisation"]
     a, b, strength, factor = (ca.SX.sym(name) for name in ("a", "b", "lambda", "factor"))
@@ -41,3 +43,23 @@ def ridge(problem: Problem, layout: Layout, blocks: Blocks) -> list[MappedTerm]:
             )
         )
     return terms
+
+
+def prior_columns(layout: Layout) -> Index:
+    """Columns that may carry a quadratic prior: first and last states, all parameters, weights."""
+    ends = [e.states[row] for row in (0, -1) for e in layout.experiments]
+    own = [e.parameters for e in layout.experiments]
+    return np.concatenate([*ends, *own, layout.shared, layout.weights])
+
+
+def prior(layout: Layout, blocks: ParameterBlocks) -> MappedTerm:
+    """weight · (v − mean)² for every column that may carry a prior."""
+    v, mean, weight = ca.SX.sym("v"), ca.SX.sym("mean"), ca.SX.sym("weight")
+    data = data_function(blocks, [], ["prior_mean", "prior_weight"])
+    return MappedTerm.build(
+        "prior",
+        weight * (v - mean) ** 2,
+        (v, prior_columns(layout)[:, None]),
+        (ca.SX(0, 1), np.empty(0, dtype=int)),
+        (ca.vertcat(mean, weight), data),
+    )

@@ -25,7 +25,7 @@ def border_start(terms: Sequence[MappedTerm], columns: int) -> int:
     return columns - len(longest) if trailing else columns
 
 
-class Blocks:
+class BorderedMatrix:
     """A matrix with a dense border of shared columns on its right.
 
     The border of a chain of elements is the bulk of J and H, and in the order of the points it is

@@ -1,0 +1,60 @@
+"""What is refused before a solver sees it: programs that no solver can do anything with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from ..errors import InputError, listed
+from ..transcription.program import Program
+
+
+def check_solvable(program: Program) -> None:
+    """Refuse crossed bounds, and more equalities than variables that are free to satisfy them.
+
+    Rows of fixed variables alone are no conditions on the free ones and do not count.
+
+    Raises
+    ------
+    InputError
+        With the names: of the crossed bound, of the equalities that no variable is left for.
+    """
+    for lower, upper, what in (
+        (program.lower, program.upper, "column"),
+        (program.row_lower, program.row_upper, "row"),
+    ):
+        crossed = np.flatnonzero(~(lower <= upper))
+        if len(crossed):
+            j = int(crossed[0])
+            name = getattr(program, f"{what}_names")[j]
+            raise InputError(
+                f"{program.name!r}: the bounds of {name} cross, [{lower[j]:g}, {upper[j]:g}]; "
+                "correct one of them."
+            )
+    free, equal = program.lower < program.upper, program.row_lower == program.row_upper
+    if equal.sum() <= free.sum():
+        return
+    # the pattern is looked at only here, where something may be wrong
+    rows, columns = program.functions.jacobian.sparsity_out(1).get_triplet()
+    shape = program.rows, program.columns
+    pattern = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+    among = pattern[equal][:, free]
+    used = np.diff(among.indptr) > 0
+    numbers = np.flatnonzero(equal)[used]
+    if len(numbers) > free.sum():
+        unmatched = numbers[maximum_bipartite_matching(among[used], perm_type="column") < 0]
+        raise InputError(_overdetermined(program, len(numbers), int(free.sum()), unmatched))
+
+
+def _overdetermined(
+    program: Program, equalities: int, free: int, unmatched: NDArray[np.intp]
+) -> str:
+    names: Iterable[str] = (program.row_names[i] for i in unmatched)
+    return (
+        f"{program.name!r} has more equations than free variables, {equalities} for {free}; free "
+        f"a variable or leave out equations (nothing is left to satisfy: {listed(names, 4)})."
+    )
