@@ -193,7 +193,8 @@ def estimate_errors(
         goal.check(nlp)
     if not goals:
         return ()
-    began, found = time.perf_counter(), []
+    began = time.perf_counter()
+    found: list[tuple[Estimate | None, float]] = []
     with np.errstate(over="ignore", invalid="ignore"):
         shared = _Goals(solution, Elements.of(nlp, solution.result.x))
         for goal in goals:

@@ -35,7 +35,7 @@ def equidistribute(
     An element of size one has its share; halving it divides its size by ``2**order``.  Where the budget of
     ``most`` elements is short, the largest go first.  Joining two multiplies the sum of their sizes by
     ``2**merged``; pairs whose joint sizes stay below a twentieth of all shares together are joined, the
-    smallest first.
+    smallest first, unless the budget is short.
 
     Parameters
     ----------
@@ -54,12 +54,11 @@ def equidistribute(
         levels = np.ceil(np.log2(np.maximum(size, 1e-300)) / order)
     actions = np.clip(np.nan_to_num(levels, nan=2.0), Action.KEEP, Action.QUARTER).astype(int)
     room = max(0, most - count)
-    order_of_size = np.argsort(-size, kind="stable")
-    while (2**actions - 1).sum() > room:
-        if (actions == Action.QUARTER).any():
-            actions = np.minimum(actions, Action.BISECT)
-        else:
-            actions[order_of_size[room:]] = Action.KEEP
+    if (2**actions - 1).sum() > room:
+        actions = np.minimum(actions, Action.BISECT)
+    if actions.sum() > room:
+        actions[np.argsort(-size, kind="stable")[room:]] = Action.KEEP
+        return actions
     joint = np.full(count, np.inf)
     joint[:-1] = 2.0**merged * (size[:-1] + size[1:])
     total = 0.0

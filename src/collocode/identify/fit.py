@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..adapt.automesh import AutoMesh, refine_mesh
 from ..adapt.first_mesh import first_meshes
 from ..errors import InputError
 from ..model.experiment import Experiment
@@ -18,7 +19,6 @@ from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
-from .automesh import AutoMesh, auto_mesh, refine_mesh
 
 
 def fit(
@@ -58,12 +58,9 @@ def fit(
     0.7
     """
     first = time.perf_counter()
-    auto = auto_mesh(mesh)
-    if auto is not None:
-        chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
-        nlp = discretize(problem, chosen, mesh=first_meshes(problem, chosen))
-    else:
-        nlp = discretize(problem, scheme, degree, mesh)
+    auto, given = AutoMesh.or_given(mesh)
+    chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+    nlp = discretize(problem, chosen, mesh=given if auto is None else first_meshes(problem, chosen))
     began = time.perf_counter()
     nlp = start_from(nlp, start, seed)
     seconds = time.perf_counter() - began
@@ -72,7 +69,9 @@ def fit(
     )
     if auto is not None:
         how = interface, options, deterministic
-        solution = refine_mesh(solution, auto, how, on_iteration)
+        solution = refine_mesh(
+            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
+        )
     timings = {"start": seconds, "total": time.perf_counter() - first}
     return replace(solution, result=solution.result.with_timings(**timings))
 

@@ -110,27 +110,21 @@ class Mesh:
     def through(cls, times: ArrayLike, elements: int, start: float, end: float) -> Mesh:
         """Put about ``elements`` between sample times, at their quantiles, and cut the gaps.
 
-        No element is longer than one of ``elements`` equal ones, so that the mesh is neither coarse where
+        No element is longer than one and a half of ``elements`` equal ones, so that the mesh is neither coarse where
         the samples are dense nor blind where there are none; it has at most twice as many elements as
-        were asked for.  A sample that lies closer to the next than a hundredth of an equal element shares
-        its point.
+        were asked for.
 
         Examples
         --------
         >>> Mesh.through([0.0, 0.1, 0.2, 0.4, 2.4], 4, 0.0, 2.4).points
         array([0. , 0.1, 0.2, 0.4, 0.9, 1.4, 1.9, 2.4])
         """
-        longest = cls.uniform(start, end, elements).steps[0]
+        longest = 1.5 * cls.uniform(start, end, elements).steps[0]
         inside = np.unique(np.asarray(times, dtype=float))
         known = np.concatenate([[start], inside[(inside > start) & (inside < end)], [end]])
         picked = np.linspace(0, len(known) - 1, min(elements, len(known) - 1) + 1)
-        at = known[np.unique(np.round(picked).astype(int))]
-        apart = np.diff(at, prepend=-np.inf) > 0.01 * longest
-        kept = np.append(at[:-1][apart[:-1]], end)
-        if len(kept) > 2 and kept[-1] - kept[-2] <= 0.01 * longest:
-            kept = np.delete(kept, -2)
-        pieces = np.maximum(1, np.ceil(np.diff(kept) / longest * (1.0 - 1e-9)))
-        return cls(kept).divide(pieces)
+        mesh = cls(known[np.unique(np.round(picked).astype(int))])
+        return mesh.divide(np.maximum(1.0, np.ceil(mesh.steps / longest * (1.0 - 1e-9))))
 
     def divide(self, pieces: ArrayLike) -> Mesh:
         """Return a mesh in which element e is cut into ``pieces[e]`` equal ones, at least one."""
@@ -138,7 +132,7 @@ class Mesh:
         if count.shape != (self.elements,) or not ((count >= 1) & (count % 1 == 0)).all():
             raise InputError(
                 f"{self.elements} elements are divided into as many positive whole numbers of pieces, "
-                f"not into {pieces}."
+                f"not into {count}."
             )
         n = count.astype(int)
         whose = np.repeat(np.arange(self.elements), n)

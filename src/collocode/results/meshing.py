@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .status import Outcome, Termination
@@ -16,9 +16,9 @@ class Meshing(Outcome):
     Attributes
     ----------
     termination, message : ``CONVERGED`` if the last mesh is fine enough; else which limit was reached.
-    elements, iterations : of every mesh, the first one first.
-    gap : root mean square of (simulated - collocated outputs) on the last mesh, in standard deviations
-        of the noise; the largest of all outputs and experiments, inf where the simulation breaks down.
+    elements, iterations, gaps : of every mesh, the first one first.  The gap is the root mean square of
+        (simulated - collocated outputs), in standard deviations of the noise: the largest of all outputs
+        and experiments, inf where the simulation breaks down.
     shares : by reported parameter the estimated discretization error (exact - discrete) over the
         standard error; nan where the data do not determine it.
     seconds : wall time of all meshes, the first solve included.
@@ -26,7 +26,7 @@ class Meshing(Outcome):
 
     elements: tuple[int, ...]
     iterations: tuple[int, ...]
-    gap: float
+    gaps: tuple[float, ...]
     shares: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -36,9 +36,24 @@ class Meshing(Outcome):
         return len(self.elements)
 
     @property
+    def gap(self) -> float:
+        """Gap on the last mesh."""
+        return self.gaps[-1]
+
+    @property
     def success(self) -> bool:
         """Whether the last mesh is fine enough for what is reported."""
         return self.termination is Termination.CONVERGED
+
+    def then(self, later: Meshing) -> Meshing:
+        """Return the record that goes on with another one, which began on this one's last mesh."""
+        return replace(
+            later,
+            elements=self.elements + later.elements[1:],
+            iterations=self.iterations + later.iterations[1:],
+            gaps=self.gaps[:-1] + later.gaps,
+            seconds=self.seconds + later.seconds,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and text, for files and reports."""
@@ -47,7 +62,7 @@ class Meshing(Outcome):
             "message": self.message,
             "elements": list(self.elements),
             "iterations": list(self.iterations),
-            "gap": self.gap,
+            "gaps": list(self.gaps),
             "shares": dict(self.shares),
             "seconds": self.seconds,
         }
@@ -60,7 +75,7 @@ class Meshing(Outcome):
             message=str(tree["message"]),
             elements=tuple(int(n) for n in tree["elements"]),
             iterations=tuple(int(n) for n in tree["iterations"]),
-            gap=float(tree["gap"]),
+            gaps=tuple(float(g) for g in tree["gaps"]),
             shares={str(k): float(v) for k, v in tree["shares"].items()},
             seconds=float(tree["seconds"]),
         )
