@@ -72,11 +72,11 @@ def test_resuming_a_finished_sweep_fits_nothing_again(finished, models, monkeypa
     calls = count_fits(monkeypatch)
     again = ["--over", "hidden=1,2,3", "--out", out, "--no-plots"]
     assert sweep(models / "network.py", *again, "--resume").exit_code == 0
-    assert len(calls) == 1  # the best one, to all data
+    assert len(calls) == 3  # the best again from its point, and to all data from it and anew
     assert (out / "sweep.csv").read_text() == before
     assert not (out / "sweep.png").exists()
     assert sweep(models / "network.py", *again).exit_code == 0  # a finished one begins anew
-    assert len(calls) == 5
+    assert len(calls) == 3 + 3 + 2  # networks of other sizes have only one start
 
 
 def count_fits(monkeypatch, stop_at=None):
@@ -114,7 +114,7 @@ def test_an_interrupted_sweep_is_kept_shown_and_resumed(models, tmp_path, monkey
     calls = count_fits(monkeypatch)
     answer = sweep(models / "network.py", *arguments, "--resume")
     assert answer.exit_code == 0, answer.output
-    assert len(calls) == 2  # the missing value, and the best
+    assert len(calls) == 1 + 1 + 2  # the best again, the missing value, and the best to all data
 
 
 def test_an_interruption_without_a_folder(models, monkeypatch):

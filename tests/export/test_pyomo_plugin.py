@@ -138,7 +138,9 @@ def test_models_it_cannot_take():
     empty = pyo.ConcreteModel()
     empty.f = pyo.Objective(expr=1.0)
     results = new().solve(empty, load_solutions=False, raise_exception_on_nonoptimal_result=False)
-    assert results.termination_condition.name == "emptyModel"
+    assert results.termination_condition.name == "convergenceCriteriaSatisfied"
+    assert results.incumbent_objective == 1.0
+    assert old().solve(empty).solver.termination_condition == "optimal"
     infeasible = hs71()
     infeasible.x.fix(1.0)
     results = new().solve(

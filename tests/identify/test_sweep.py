@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 import collocode as cc
 from collocode.identify import sweep as sweep_module
+from collocode.identify.validation import whole_error
+from tests.waiting import press_ctrl_c
 
 VALUES = (1e-1, 1e-3, 1e-5)
 
@@ -42,20 +45,23 @@ def solves(monkeypatch):
 
 def test_held_out_by_time(solves):
     found = cc.sweep(problem(), values=VALUES, holdout=0.25)
-    for part in solves[:-1]:
+    for part in solves[:-2]:
         assert [name for name, _ in part] == ["a", "bb", "ccc"]
         for (_, last), whole in zip(part, (4.0, 3.0, 2.0), strict=True):
             assert 0.7 * whole <= last <= 0.75 * whole + 1e-9
-    assert [last for _, last in solves[-1]] == [4.0, 3.0, 2.0]  # the last fit sees everything
-    assert len(solves) == len(VALUES) + 1
+    for part in solves[-2:]:  # the last fits, from the best one and anew, see everything
+        assert [last for _, last in part] == [4.0, 3.0, 2.0]
+    assert len(solves) == 2 * len(VALUES) - 1 + 2  # all but the first value have two starts
+    assert found.refitted
     assert found.table["converged"].all()
 
 
 def test_held_out_by_experiment(solves):
     found = cc.sweep(problem(), values=VALUES, holdout=["bb"])
-    for part in solves[:-1]:
+    for part in solves[:-2]:
         assert [name for name, _ in part] == ["a", "ccc"]
-    assert [name for name, _ in solves[-1]] == ["a", "bb", "ccc"]
+    for part in solves[-2:]:
+        assert [name for name, _ in part] == ["a", "bb", "ccc"]
     assert np.isfinite(found.table["validation"]).all()
 
 
@@ -88,30 +94,131 @@ def test_every_row_is_reported():
 def test_a_checkpoint_saves_the_fits(tmp_path, solves):
     path = tmp_path / "sweep.json"
     first = cc.sweep(problem(), values=VALUES, checkpoint=path)
-    assert len(solves) == 4
+    assert len(solves) == 7
     again = cc.sweep(problem(), values=VALUES, checkpoint=path)
-    assert len(solves) == 5  # only the last fit, to all data
+    assert len(solves) == 7 + 1 + 2  # the best again from its point, and those to all data
     assert again.best == first.best
     np.testing.assert_array_equal(again.table["validation"], first.table["validation"])
     cc.sweep(problem(), values=(*VALUES, 1e-4), checkpoint=path)
-    assert len(solves) == 7  # one new value and the last fit
+    assert len(solves) == 10 + 1 + 2 + 2  # and one new value from two starts
 
 
-def test_a_stopped_sweep_goes_on(tmp_path, solves):
-    path = tmp_path / "sweep.json"
+class Stop(Exception):
+    pass
 
-    class Stop(Exception):
-        pass
 
-    def stop(value, row):
-        if value == 1e-3:
+def stop_at(wanted):
+    def look(value, row):
+        if value == wanted:
             raise Stop
 
+    return look
+
+
+def test_a_stopped_sweep_goes_on_as_it_would_have(tmp_path, solves):
+    path = tmp_path / "sweep.json"
     with pytest.raises(Stop):
-        cc.sweep(problem(), values=VALUES, checkpoint=path, on_value=stop)
+        cc.sweep(problem(), values=VALUES, checkpoint=path, on_value=stop_at(1e-3))
     assert len(json.loads(path.read_text())["content"]["rows"]) == 2
-    cc.sweep(problem(), values=VALUES, checkpoint=path)
-    assert len(solves) == 2 + 1 + 1
+    before = len(solves)
+    resumed = cc.sweep(problem(), values=VALUES, checkpoint=path)
+    assert len(solves) == before + 1 + 2 + 2
+    whole = cc.sweep(problem(), values=VALUES)
+    columns = ["validation", "training", "start", "status"]
+    for name in columns[:2]:
+        np.testing.assert_allclose(resumed.table[name], whole.table[name], rtol=1e-4)
+    assert (resumed.table["start"] == whole.table["start"]).all()
+
+
+def with_starts(monkeypatch, results):
+    """Hand what every fit ends in through ``results``."""
+    for name in ("solve_with", "fit"):
+        solver = getattr(sweep_module, name)
+
+        def solved(*given, solver=solver, **how):
+            return results(solver(*given, **how))
+
+        monkeypatch.setattr(sweep_module, name, solved)
+
+
+def spoilt(solution):
+    """The same, with weights that simulate nothing."""
+    return replace(solution, model=replace(solution.model, theta=-3.0 * solution.model.theta))
+
+
+def test_a_step_that_goes_astray_spoils_nothing(monkeypatch):
+    """The second value's continuation ends in a bad optimum; the anew begun one counts."""
+    sound = cc.sweep(problem(), values=VALUES).table
+    calls = []
+
+    def second_is_spoilt(solution):
+        calls.append(solution)
+        return spoilt(solution) if len(calls) == 2 else solution
+
+    with_starts(monkeypatch, second_is_spoilt)
+    found = cc.sweep(problem(), values=VALUES)
+    assert found.table["start"].iloc[1] == "cold"
+    assert found.table["converged"].all()
+    np.testing.assert_allclose(found.table["validation"], sound["validation"], rtol=0.5)
+
+
+def test_what_is_handed_back_is_never_worse_than_what_was_validated(monkeypatch):
+    """Both fits to all data end in bad optima: the validated one is handed back, and it says so."""
+
+    def whole_ones_are_spoilt(solution):
+        return spoilt(solution) if solution.trajectories[0].mesh.end == 4.0 else solution
+
+    with_starts(monkeypatch, whole_ones_are_spoilt)
+    found = cc.sweep(problem(), values=VALUES)
+    assert not found.refitted
+    assert found.solution.trajectories[0].mesh.end < 4.0
+    assert found.solution.nlp.problem.regularisation.strength == found.best
+    assert [e.name for e in found.solution.test] == [f"{n}, held out" for n in ("a", "bb", "ccc")]
+    row = found.table.loc[found.best]
+    whole = whole_error(found.solution, problem())
+    assert min(row["training"], row["validation"]) <= whole
+    assert whole <= max(row["training"], row["validation"])
+
+
+def test_the_free_run_of_the_answer_is_as_good_as_validated():
+    """Lotka-Volterra with one state unseen, where a refit from scratch ran away (1e15)."""
+
+    def field(t, y):
+        return [y[0] * (1 - 0.5 * y[1]), -y[1] * (0.8 - 0.4 * y[0])]
+
+    t = np.linspace(0.0, 25.0, 150)
+    clean = solve_ivp(field, (0, 25), [3.0, 1.0], t_eval=t, rtol=1e-10, atol=1e-12).y[0]
+    sigma = 0.05 * clean.std()
+    y = clean + sigma * np.random.default_rng(1).standard_normal(150)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: {
+            "prey": x.prey - nn.eaten(x.prey, x.predator),
+            "predator": 0.8 * nn.eaten(x.prey, x.predator) - p.death * x.predator,
+        },
+        networks={"eaten": cc.MLP((2, 8, 1)).normalised([2.0, 2.0], [2.0, 2.0], [2.0])},
+        parameters=[cc.Parameter("death", 0.5, 0.0, 5.0)],
+    )
+    whole = cc.Problem(model, cc.Experiment(t, y, ("prey",)), states=("prey", "predator"))
+    done = cc.sweep(whole, values=(1e-3, 1e-4))
+    validated = done.table.loc[done.best, "training"] * y.var() / sigma**2
+    returned = (((done.solution.predict(t)[:, 0] - y) / sigma) ** 2).mean()
+    assert returned <= 2.0 * max(validated, 1.0)
+
+
+@pytest.mark.parametrize(("solve", "rows"), [(1, 0), (3, 1), (7, 3)])
+def test_ctrl_c_keeps_the_best_so_far(solve, rows, monkeypatch, tmp_path):
+    """In the first fit, in that of the second value, and in one to all data."""
+    press_ctrl_c(monkeypatch, 2, solve)
+    path = tmp_path / "sweep.json"
+    found = cc.sweep(problem(), values=VALUES, checkpoint=path)
+    assert found.termination is cc.Termination.INTERRUPTED
+    assert len(found.table) == rows
+    assert np.isfinite(found.solution.predict([0.0, 1.0])).all()
+    assert found.solution.success == (rows > 0)
+    assert not found.refitted
+    if rows:
+        assert found.best == found.table["validation"].idxmin()
+        assert len(json.loads(path.read_text())["content"]["rows"]) == rows
 
 
 def test_a_failed_fit_is_not_chosen():

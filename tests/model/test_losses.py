@@ -153,7 +153,7 @@ def test_the_fit_is_that_of_scipy(kind, scipys):
 
 
 def test_validation_of_a_sweep_is_by_the_loss():
-    from collocode.identify.sweep import training_error
+    from collocode.identify.validation import training_error
 
     y, sigma, delta = measured(), 0.05, 1.345
     problem = curve(y, loss=cc.Huber(delta, sigma))

@@ -42,7 +42,7 @@ def made(values, validation, training, converged=None, name="hidden", solution=N
     }
     table = pd.DataFrame(rows, index=pd.Index(values, name=name))
     best = values[int(np.nanargmin(np.where(np.isfinite(validation), validation, np.inf)))]
-    return cc.Sweep(name, table, best, solution)
+    return cc.Sweep(name=name, table=table, best=best, solution=solution)
 
 
 def lines(ax, label):
@@ -123,7 +123,7 @@ def test_a_wide_band_leaves_the_panel(decay):
     assert high - low < 6.0
 
 
-def test_files_have_bands_if_the_covariance_is_given(decay):
-    drawn = plots.drawings(decay, cc.uncertainty(decay))
-    assert drawn["trajectories.png"](decay).axes[0].collections
-    assert not plots.drawings(decay)["trajectories.png"](decay).axes[0].collections
+def test_the_reports_figure_has_bands(decay):
+    (drawing,) = (f for f in cc.report(decay).figures if f.name == "trajectories.png")
+    assert drawing.draw().axes[0].collections
+    assert not plots.trajectories(decay).axes[0].collections

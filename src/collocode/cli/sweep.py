@@ -69,15 +69,17 @@ def sweep(
         with counted_progress(messages(), f"sweep {name}", labels, list(done)) as bar:
             found = _sweep(task, make, (name, values, held), checkpoint, done, bar)
     except KeyboardInterrupt:
-        _show(name, values, done, held)
-        say_error(_interrupted(len(done), len(values), checkpoint))
-        return INTERRUPTED
+        found = None
     except InputError as error:
         if len(done) < len(values):
             raise
         _show(name, values, done, held)
         say_error(str(error))
         return UNSOLVED
+    if found is None or found.termination is cc.Termination.INTERRUPTED:
+        _show(name, values, done, held)
+        say_error(_interrupted(len(done), len(values), checkpoint))
+        return INTERRUPTED
     chosen, more = {found.name: found.best}, {"holdout": held}
     report = cc.report(found, asked=run.asked_of_fit(task, chosen=chosen, more=more))
     mark = None if checkpoint is None else {CHECKPOINT: partial(_finish, checkpoint)}

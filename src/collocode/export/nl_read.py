@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..transcription.assembly import assemble
-from ..transcription.names import Block
-from ..transcription.program import Program
+from ..transcription.program import Block, Program
 from ..transcription.term import MappedTerm
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
@@ -41,7 +40,7 @@ class NlModel(Program):
     path: Path
     multipliers: Array | None
     suffixes: Mapping[tuple[str, int], Mapping[int, float]]
-    options: tuple[int, ...]
+    options: tuple[float, ...]
 
 
 def read_nl(path: str | Path) -> NlModel:
@@ -63,7 +62,6 @@ def read_nl(path: str | Path) -> NlModel:
     for j, value in nl.start.items():
         start[j] = value
     lower, upper = nl.bounds
-    start = np.where(np.isfinite(start), start, 0.0)
     multipliers = None
     if nl.dual:
         multipliers = np.zeros(nl.constraints)

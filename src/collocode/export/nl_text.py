@@ -27,8 +27,39 @@ ARITY = {
     77: 2,
 }  # fmt: skip
 N_ARY = {11, 12, 54}
+_VBTOL = 3  # as second option: a tolerance follows
 OPERANDS = {f"o{number}": count for number, count in ARITY.items()}
 VARIADIC = {f"o{number}" for number in N_ARY}
+
+
+def whole(word: str) -> int:
+    """Return the integer that C reads; Python's digits are more.
+
+    Examples
+    --------
+    >>> whole("12")
+    12
+    >>> whole("1_2")
+    Traceback (most recent call last):
+    ValueError: '1_2' is no number
+    """
+    if "_" in word or not word.isascii():
+        raise ValueError(f"{word[:20]!r} is no number")
+    return int(word)
+
+
+def real(word: str) -> float:
+    """Return the finite number that C reads."""
+    value = float(word)
+    if not -np.inf < value < np.inf or "_" in word or not word.isascii():
+        raise ValueError(f"{word[:20]!r} is no finite number")
+    return value
+
+
+def _bound(word: str) -> float:
+    """A number that may be infinite."""
+    value = float(word)
+    return value if abs(value) == np.inf and word.isascii() else real(word)
 
 
 @dataclass(frozen=True)
@@ -45,9 +76,10 @@ class NlText:
 
     path: Path
     lines: list[str]
-    options: tuple[int, ...] = (1, 1, 0)
+    options: tuple[float, ...] = (1, 1, 0)
     variables: int = 0
     constraints: int = 0
+    objectives: int = 0
     maximise: bool = False
     objective: int | None = None
     bodies: dict[int, int] = field(default_factory=dict)
@@ -126,14 +158,18 @@ class _Parser:
         return self.nl.lines[self.at - 1]
 
     def _integers(self) -> list[int]:
-        return [int(word) for word in self._line().split()]
+        return [whole(word) for word in self._line().split()]
 
     def _header(self) -> None:
         nl = self.nl
-        nl.options = tuple(int(word) for word in self._line()[1:].split()[1:4]) or nl.options
+        words = self._line()[1:].split()
+        count = whole(words[0]) if words else 0
+        nl.options = tuple(whole(word) for word in words[1 : 1 + count]) or nl.options
+        if nl.options[1:2] == (_VBTOL,):
+            nl.options += (real(words[1 + count]),)
         sizes = self._integers()
-        nl.variables, nl.constraints, objectives = sizes[:3]
-        if nl.variables < 1 or nl.constraints < 0 or objectives < 0:
+        nl.variables, nl.constraints, nl.objectives = sizes[:3]
+        if nl.variables < 1 or nl.constraints < 0 or nl.objectives < 0:
             raise ValueError("impossible sizes")
         if nl.variables + nl.constraints > len(nl.lines):
             raise ValueError("it claims more variables and constraints than it has lines")
@@ -151,7 +187,7 @@ class _Parser:
             (complementarities, "complementarity conditions"),
             (sum(functions), "imported functions"),
             (sum(logical), "logical constraints"),
-            (objectives > 1, f"{objectives} objectives"),
+            (nl.objectives > 1, f"{nl.objectives} objectives"),
         ):
             if count:
                 raise FileError(f"{nl.path} has {what}, which are not supported.")
@@ -167,18 +203,18 @@ class _Parser:
             at += 1
             kind = token[:1]
             if kind == "v":
-                number = int(token[1:])
+                number = whole(token[1:])
                 if not 0 <= number < total and number not in self.nl.defined:
                     self.at = at
                     raise ValueError(f"{token[:20]} is not defined")
                 need -= 1
             elif kind == "n" or kind in ("s", "l"):
-                float(token[1:])
+                real(token[1:])
                 need -= 1
             elif token in OPERANDS:
                 need += OPERANDS[token] - 1
             elif token in VARIADIC:
-                count = int(lines[at])
+                count = whole(lines[at])
                 at += 1
                 if not 1 <= count <= len(lines) - at:
                     raise ValueError("more operands than lines")
@@ -194,16 +230,19 @@ class _Parser:
 
     def _constraint(self, words: list[str]) -> None:
         number = self._numbered(words[0], self.nl.constraints)
+        if number in self.nl.bodies:
+            raise ValueError(f"C{number} is defined twice")
         self.nl.bodies[number] = self._expression()
 
     def _objective(self, words: list[str]) -> None:
-        number, sense = int(words[0]), int(words[1])
-        start = self._expression()
-        if number == 0:
-            self.nl.objective, self.nl.maximise = start, bool(sense)
+        self._numbered(words[0], self.nl.objectives)
+        self.nl.maximise = bool(self._numbered(words[1], 2))
+        if self.nl.objective is not None:
+            raise ValueError("O0 is defined twice")
+        self.nl.objective = self._expression()
 
     def _defined(self, words: list[str]) -> None:
-        number, terms = int(words[0]), int(words[1])
+        number, terms = whole(words[0]), whole(words[1])
         if number < self.nl.variables or number in self.nl.defined:
             raise ValueError(f"V{number} is defined twice")
         linear = self._pairs(terms, self.nl.variables)
@@ -212,7 +251,7 @@ class _Parser:
     # ---- linear parts, bounds, values -----------------------------------------------------------
 
     def _numbered(self, word: str, limit: int) -> int:
-        number = int(word)
+        number = whole(word)
         if not 0 <= number < limit:
             raise ValueError(f"there is no number {number}")
         return number
@@ -224,7 +263,7 @@ class _Parser:
         pairs = []
         for line in self.nl.lines[self.at : self.at + count]:
             number, value = line.split()
-            pairs.append((int(number), float(value)))
+            pairs.append((whole(number), real(value)))
         self.at += count
         if any(not 0 <= number < limit for number, _ in pairs):
             raise ValueError("an entry belongs to nothing")
@@ -232,24 +271,27 @@ class _Parser:
 
     def _jacobian(self, words: list[str]) -> None:
         row = self._numbered(words[0], self.nl.constraints)
-        self.nl.linear[row] = self._pairs(int(words[1]), self.nl.variables)
+        if row in self.nl.linear:
+            raise ValueError(f"J{row} is defined twice")
+        self.nl.linear[row] = self._pairs(whole(words[1]), self.nl.variables)
 
     def _gradient(self, words: list[str]) -> None:
-        terms = self._pairs(int(words[1]), self.nl.variables)
-        if int(words[0]) == 0:
-            self.nl.gradient = terms
+        self._numbered(words[0], self.nl.objectives)
+        if self.nl.gradient:
+            raise ValueError("G0 is defined twice")
+        self.nl.gradient = self._pairs(whole(words[1]), self.nl.variables)
 
     def _start(self, words: list[str]) -> None:
-        self.nl.start = dict(self._pairs(int(words[0]), self.nl.variables))
+        self.nl.start = dict(self._pairs(whole(words[0]), self.nl.variables))
 
     def _dual(self, words: list[str]) -> None:
-        self.nl.dual = dict(self._pairs(int(words[0]), max(1, self.nl.constraints)))
+        self.nl.dual = dict(self._pairs(whole(words[0]), max(1, self.nl.constraints)))
 
     def _counts(self, words: list[str]) -> None:
         self.at += self._numbered(words[0], self.nl.variables + 1)
 
     def _suffix(self, words: list[str]) -> None:
-        kind, count, name = int(words[0]) & 3, int(words[1]), words[2]
+        kind, count, name = whole(words[0]) & 3, whole(words[1]), words[2]
         limit = (self.nl.variables, self.nl.constraints, 1 << 20, 1)[kind]
         self.nl.suffixes[name, kind] = dict(self._pairs(count, limit))
 
@@ -263,7 +305,7 @@ class _Parser:
         lower, upper = np.full(count, -np.inf), np.full(count, np.inf)
         for j in range(count):
             words = self._line().split()
-            kind, values = words[0], [float(word) for word in words[1:3]]
+            kind, values = words[0], [_bound(word) for word in words[1:3]]
             if kind == "5":
                 raise FileError(
                     f"{self.nl.path} has complementarity conditions, which are not supported."
@@ -278,6 +320,8 @@ class _Parser:
                 lower[j] = upper[j] = values[0]
             elif kind != "3":
                 raise ValueError(f"{kind!r} is no kind of bound")
+            if lower[j] == np.inf or upper[j] == -np.inf:
+                raise ValueError("a bound is infinite on the wrong side")
             if not lower[j] <= upper[j]:
                 raise ValueError(f"the bounds {lower[j]:g} and {upper[j]:g} cross")
         return lower, upper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError
 from ..files import read_bytes, write_text
+from .nl_text import real, whole
 
 Array = NDArray[np.float64]
 _LARGEST = 2**30
@@ -24,7 +25,8 @@ class Sol:
     ----------
     message, code : the solver's words, and AMPL's ``solve_result_num`` (-1 if absent).
     x, dual : (variables,), (constraints,); empty if the solver gave none.
-    suffixes : values by suffix name, by number of the variable (or constraint, or objective).
+    suffixes : values by suffix name, by number of the variable (or, where variables have none of that
+        name, of the constraint or objective).
     """
 
     message: str
@@ -43,15 +45,20 @@ def read_sol(path: str | Path, variables: int | None = None, constraints: int | 
         Missing or no whole ``.sol`` file, or one of another model.
     """
     source = Path(path)
-    text = read_bytes(source, _LARGEST, "a solution").decode(errors="replace")
+    content = read_bytes(source, _LARGEST, "a solution")
+    if content[4:10] == b"binary":
+        raise FileError(f"{source} is a binary .sol file; have the solver write text.")
+    sizes = None if variables is None or constraints is None else (variables, constraints)
     try:
-        sol = _parse(text)
+        sol = _parse(content.decode(errors="replace"), sizes)
     except (StopIteration, IndexError, ValueError, OverflowError) as error:
         raise FileError(f"{source} is no .sol file, or not all of one.") from error
-    if variables is None or constraints is None:
+    if sizes is None:
         return sol
     if not np.isfinite(sol.x).all() or not np.isfinite(sol.dual).all():
         raise FileError(f"{source} has values that are not finite; solve again.")
+    if not len(sol.x) and variables:
+        raise FileError(f"{source} has no point; the solver found none: {sol.message[:200]}")
     numbers = [n for name in ("ipopt_zL_out", "ipopt_zU_out") for n in sol.suffixes.get(name, ())]
     if (
         len(sol.x) != variables
@@ -65,61 +72,89 @@ def read_sol(path: str | Path, variables: int | None = None, constraints: int | 
     return sol
 
 
-def _parse(text: str) -> Sol:
-    lines = iter(text.splitlines())
-    message = []
-    for line in lines:
-        if line.strip() == "Options":
-            break
-        message.append(line.strip())
-    options = int(next(lines))
-    tolerance_follows = options > 4  # and then the number counts two lines too many
-    options -= 2 * tolerance_follows
-    if not 0 <= options <= 9:
-        raise ValueError(options)
-    numbers = [int(next(lines)) for _ in range(options + 4)]
+def _parse(text: str, sizes: tuple[int, int] | None) -> Sol:
+    lines = text.split("\n")
+    heads = [k for k, line in enumerate(lines) if line.strip() == "Options"]
+    if heads:
+        message = lines[: heads[0]]
+        duals, values, rest = _options(iter(lines[heads[0] + 1 :]))
+    elif sizes is not None:  # values of everything follow the message
+        end = next(k for k, line in enumerate(lines) if k and not line.strip())
+        message, rest, (values, duals) = lines[:end], iter(lines[end + 1 :]), sizes
+    else:
+        raise ValueError("no options")
+    dual, x = (np.array([_value(next(rest)) for _ in range(n)]) for n in (duals, values))
+    code, suffixes = _tail(rest)
+    return Sol(" ".join(m.strip() for m in message if m.strip()), code, x, dual, suffixes)
+
+
+def _options(lines: Iterator[str]) -> tuple[int, int, Iterator[str]]:
+    """Read the options: their number, they, four sizes; return how many values follow, and these.
+
+    If the second option is 3, the number counts two too many, and a tolerance follows the sizes.
+    """
+    count = whole(next(lines).strip())
+    if not 3 <= count <= 9:
+        raise ValueError(f"{count} options")
+    numbers = [whole(next(lines).strip()) for _ in range(2)]
+    tolerance_follows = numbers[1] == 3
+    count -= 2 * tolerance_follows
+    numbers += [whole(next(lines).strip()) for _ in range(count + 2)]
     if tolerance_follows:
-        next(lines)
-    _, duals, _, values = numbers[options:]
-    dual = np.array([float(next(lines)) for _ in range(duals)])
-    x = np.array([float(next(lines)) for _ in range(values)])
+        real(next(lines).strip())
+    rows, duals, columns, values = numbers[count:]
+    if not (0 <= duals <= max(0, rows) and 0 <= values <= max(0, columns)):
+        raise ValueError("more values than variables")
+    return duals, values, lines
+
+
+def _value(line: str) -> float:
+    word = line.split()[0]
+    return float(word) if word.lower().lstrip("+-") in ("nan", "inf", "infinity") else real(word)
+
+
+def _tail(lines: Iterator[str]) -> tuple[int, dict[str, dict[int, float]]]:
+    """Read the status and the suffixes; nothing else may follow the values."""
     code, suffixes = -1, {}
     for line in lines:
         words = line.split()
         if words[:1] == ["objno"]:
-            code = int(words[2])
+            code = int(real(words[2])) if len(words) > 2 else -1
         elif words[:1] == ["suffix"]:
-            name, entries = _suffix(words, lines)
-            suffixes[name] = entries
-    return Sol(" ".join(m for m in message if m), code, x, dual, suffixes)
-
-
-def _suffix(words: list[str], lines: Iterator[str]) -> tuple[str, dict[int, float]]:
-    """``suffix kind count ...``, then the name, then ``number value`` a line."""
-    name, entries = next(lines).strip(), {}
-    for _ in range(int(words[2])):
-        number, value = next(lines).split()
-        entries[int(number)] = float(value)
-    return name, entries
+            kind, count, _, table, table_lines = (whole(word) for word in words[1:6])
+            name = next(lines).strip()
+            for _ in range(table_lines if table else 0):
+                next(lines)
+            pairs = (next(lines).split()[:2] for _ in range(count))
+            entries = {whole(number): _value(value) for number, value in pairs}
+            if kind & 3 == 0 or name not in suffixes:  # those of variables come first
+                suffixes[name] = entries
+        elif words:
+            raise ValueError("more values than announced")
+    return code, suffixes
 
 
 def write_sol(
     path: str | Path,
     sol: Sol,
     sizes: tuple[int, int],
-    options: Iterable[int] = (1, 1, 0),
+    options: Sequence[float] = (1, 1, 0),
 ) -> None:
     """Write a ``.sol`` file as AMPL reads it; suffixes are real values of variables.
 
     Parameters
     ----------
     sizes : variables and constraints of the model.
-    options : the numbers on the first line of the ``.nl`` file, which AMPL wants back.
+    options : the numbers on the first line of the ``.nl`` file, which AMPL wants back; with a
+        tolerance as the last one if the second is 3.
     """
-    echoed = list(options)
-    lines = ["", *sol.message.splitlines(), "", "Options", str(len(echoed)), *map(str, echoed)]
+    tolerance = [repr(v) for v in options[-1:] if options[1:2] == (3,)]
+    echoed = [str(v) for v in options[: len(options) - len(tolerance)]]
+    # an empty line would end the message
+    lines = [line.strip() or " " for line in sol.message.splitlines()]
+    lines += ["", "Options", str(len(echoed) + 2 * len(tolerance)), *echoed]
     variables, constraints = sizes
-    lines += [str(constraints), str(len(sol.dual)), str(variables), str(len(sol.x))]
+    lines += [str(constraints), str(len(sol.dual)), str(variables), str(len(sol.x)), *tolerance]
     lines += [repr(v) for v in (*sol.dual.tolist(), *sol.x.tolist())]
     lines.append(f"objno 0 {sol.code}")
     for name, entries in sol.suffixes.items():

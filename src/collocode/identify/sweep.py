@@ -2,44 +2,45 @@ r"""Sweeps with validation: the regularisation, or any other setting, chosen ins
 
 Every value is fitted on a part of the data and judged on the rest, by *simulation*: either the last
 part of every experiment is held out (``holdout`` of its duration) or whole experiments are.  The
-score is the mean squared residual of the held-out data, each output in units of its spread.  A
-sweep over the regularisation keeps one NLP and one solver and starts every λ from the last.
+score is the mean squared residual of the held-out data, each output in units of its spread.
+
+Every value is begun twice, from the best fit so far (*warm*) and from its own start (*cold*), and
+the fit that simulates the held-out data better counts: a continuation that goes astray spoils
+nothing behind it.  So is the refit to all data; and it must not simulate them worse than the fit
+that was validated, or else that one is handed back.  A sweep over the regularisation keeps one
+NLP and one solver.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ..errors import FileError, InputError
-from ..files import Schema, plain
+from ..errors import InputError
 from ..model.losses import L2
 from ..model.problem import Problem
-from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver, solve_with
-from ..starts.strategies import start_from
+from ..starts.strategies import Start, alike, start_from
 from ..transcription.discretize import discretize
+from ..transcription.nlp import NLP
+from .checkpoint import SWEEP, Checkpoint, Point, Row
 from .fit import fit, split
+from .validation import training_error, validation_error, whole_error
 
-Array = NDArray[np.float64]
-SWEEP = Schema("sweep", 1, "a checkpoint of a sweep", suffix=".json")
-Row = dict[str, Any]
 _CONVERGED = (Termination.CONVERGED, Termination.ACCEPTABLE)
 Factory = Callable[..., Problem]
-Run = tuple[Any, Solution, Problem, float]  # value, fit to a part, whole problem, seconds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Sweep:
     """The outcome of a sweep.
 
@@ -47,15 +48,22 @@ class Sweep:
     ----------
     name : what was swept.
     table : by value: ``validation`` and ``training`` error (mean squares of simulated residuals, each
-        output in units of its spread), ``status``, ``converged``, ``iterations``, ``seconds``.
+        output in units of its spread), ``start`` (``warm`` or ``cold``), ``status``, ``converged``,
+        ``objective``, ``iterations``, ``seconds``.
     best : the value of lowest validation error among the converged fits.
     solution : the fit with the best value to all data.
+    refitted : whether it is that; False if no such fit simulates all data as well as the validated
+        fit to a part, which ``solution`` then is.
+    termination : ``INTERRUPTED`` after Ctrl-C; the table then has the values that were finished, and
+        ``solution`` is the best fit to a part by then.
     """
 
     name: str
     table: pd.DataFrame
     best: Any
     solution: Solution
+    refitted: bool = True
+    termination: Termination = Termination.CONVERGED
 
 
 def sweep(
@@ -76,17 +84,22 @@ def sweep(
         keyword ``name``, such as a model file's ``problem``.
     name, values : what to vary, and over which values; λ is taken from large to small.
     holdout : last share of every experiment's duration, or names of experiments.
-    checkpoint : a JSON file; values that it already has are not fitted again.
+    checkpoint : a JSON file; values that it already has are not fitted again, and the best of them
+        starts the others as it would have.
     on_value : called with the value and its row after every fit.
     conditions : what else must agree with the checkpoint, such as other settings of the problem.
     settings : as for `fit` (scheme, degree, mesh, start, seed, options, ...).
+
+    Returns
+    -------
+    The `Sweep`; after Ctrl-C with what there is, and ``INTERRUPTED``.
 
     Raises
     ------
     InputError
         Nothing to sweep, nothing to hold out, or no value converged.
     KeyboardInterrupt
-        Ctrl-C; the checkpoint keeps every finished value.
+        Ctrl-C before there is any fit.
     """
     if not len(values):
         raise InputError(f"the sweep over {name!r} has no values.")
@@ -95,88 +108,45 @@ def sweep(
         values = sorted((L2(float(v)).strength for v in values), reverse=True)
     values = list(values)
     place = None if checkpoint is None else SWEEP.place(checkpoint)
-    kept = _Checkpoint(place, name, _conditions(holdout, settings, conditions))
-    done = kept.read()
-    runs = _regularisation_runs if name == "regularisation" else _single_runs
-    pending = [v for v in values if str(v) not in done]
-    for value, solution, whole, seconds in runs(make, pending, holdout, settings):
-        if solution.result.termination is Termination.INTERRUPTED:
-            raise KeyboardInterrupt
-        done[str(value)] = row = _row(solution, whole, seconds)
-        kept.write(done)
-        if on_value is not None:
-            on_value(value, row)
-    table = pd.DataFrame([done[str(v)] for v in values], index=pd.Index(values, name=name))
+    kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
+    trials = _Trials(make, name, holdout, settings)
+    done, point = kept.read()
+    trials.resume(values, done, point)
+    try:
+        for value in values:
+            if str(value) not in done:
+                done[str(value)] = trials.row_of(value)
+                kept.write(done, trials.point)
+                if on_value is not None:
+                    on_value(value, done[str(value)])
+        solution, refitted = trials.refit(_best(_table(name, values, done)))
+        end = Termination.CONVERGED
+    except KeyboardInterrupt:
+        found = trials.best or trials.last
+        if found is None:
+            raise
+        solution, refitted, end = found, False, Termination.INTERRUPTED
+    table = _table(name, values, done)
+    best = _best(table) if trials.best is not None else None
+    return Sweep(
+        name=name, table=table, best=best, solution=solution, refitted=refitted, termination=end
+    )
+
+
+def _table(name: str, values: Sequence[Any], done: Mapping[str, Row]) -> pd.DataFrame:
+    known = [v for v in values if str(v) in done]
+    return pd.DataFrame([done[str(v)] for v in known], index=pd.Index(known, name=name))
+
+
+def _best(table: pd.DataFrame) -> Any:
+    """Return the value of lowest validation error among the converged fits."""
     usable = table["converged"].to_numpy(dtype=bool) & np.isfinite(table["validation"].to_numpy())
     if not usable.any():
         raise InputError(
-            f"no value of {name!r} gave a converged fit with a finite validation error; "
+            f"no value of {table.index.name!r} gave a converged fit with a finite validation error; "
             "try start='horizon' or other values."
         )
-    best = values[int(np.argmin(np.where(usable, table["validation"], np.inf)))]
-    return Sweep(name, table, best, fit(make(best), **settings))
-
-
-def _row(solution: Solution, whole: Problem, seconds: float) -> Row:
-    return {
-        "validation": validation_error(solution, whole),
-        "training": training_error(solution, whole),
-        "status": solution.status,
-        "converged": solution.result.termination in _CONVERGED,
-        "iterations": solution.result.iterations,
-        "seconds": seconds,
-    }
-
-
-def validation_error(solution: Solution, whole: Problem) -> float:
-    """Mean simulated loss of the data the fit has not seen; squared residuals in units of spread."""
-    return _error(solution, whole, seen=False)
-
-
-def training_error(solution: Solution, whole: Problem) -> float:
-    """Mean simulated loss of the data that were fitted, in the same units."""
-    return _error(solution, whole, seen=True)
-
-
-def _error(solution: Solution, whole: Problem, seen: bool) -> float:
-    total, count = 0.0, 0
-    spread = np.array([whole.spread[n] or 1.0 for n in whole.outputs])
-    sigma = np.array(list(whole.sigma.values()))
-    fitted = {part.experiment.name: part for part in solution.trajectories}
-    for e in whole.experiments:
-        part = fitted.get(e.name)
-        known = e.times <= (part.experiment.times[-1] if part else -np.inf)
-        wanted = known if seen else ~known
-        if not wanted.any():
-            continue
-        model = solution.model if part is None else solution.model.with_parameters(part.parameters)
-        initial = part.states[0] if part is not None else _first_state(whole, e.name)
-        run = simulate(model, initial, e.times, e.inputs)
-        u = [e.inputs[n](e.times) for n in model.inputs]
-        outputs = model.observe(run.states, np.column_stack(u) if u else None, e.times)
-        measured = np.isfinite(e.values[wanted])
-        costs = whole.loss.cost(outputs[wanted], e.values[wanted], sigma) * (sigma / spread) ** 2
-        total += float(np.nan_to_num(costs[measured], nan=np.inf).sum())
-        count += int(measured.sum())
-    return total / count if count else float("nan")
-
-
-def _first_state(problem: Problem, name: str) -> Array:
-    """Initial state of an experiment that was not fitted: given, or its smoothed first values."""
-    experiment = next(e for e in problem.experiments if e.name == name)
-    smooth = problem.smoothers(experiment)
-    state = []
-    for label in problem.states:
-        known = problem.initial_of(experiment, label)
-        if np.isfinite(known.value):
-            state.append(known.value)
-        elif label in smooth:
-            state.append(float(smooth[label](experiment.times[0])))
-        else:
-            raise InputError(
-                f"held-out experiment {name!r} does not tell {label}(0); give it in initial=."
-            )
-    return np.array(state)
+    return list(table.index)[int(np.argmin(np.where(usable, table["validation"], np.inf)))]
 
 
 def _factory(problem: Problem | Factory, name: str) -> Callable[[Any], Problem]:
@@ -198,103 +168,119 @@ def _conditions(
     return {"holdout": holdout, **own, **(more or {})}
 
 
-def _regularisation_runs(
-    make: Callable[[Any], Problem],
-    values: Sequence[Any],
-    holdout: float | Sequence[str],
-    settings: Mapping[str, Any],
-) -> Iterator[Run]:
-    if not len(values):
-        return
-    own = dict(settings)
-    start, seed = own.pop("start", "gradient_matching"), own.pop("seed", 0)
-    look = own.pop("on_iteration", None)
-    names = ("interface", "options", "deterministic")
-    solving = {key: own.pop(key) for key in names if key in own}
-    whole = make(values[0])
-    training = replace(split(whole, holdout), test=())
-    nlp = discretize(training, **own)
-    solver, last = make_solver(nlp, **solving), None
-    for value in values:
-        began = time.perf_counter()
-        # from the last optimum while that was one; its multipliers are of another λ and stay out
-        here = nlp.with_parameters(regularisation=[value])
-        here = here.with_start(last.result.x) if last is not None else start_from(here, start, seed)
-        solution = solve_with(solver, here, on_iteration=look)
-        last = solution if solution.success else None
-        yield value, solution, whole, time.perf_counter() - began
-
-
-def _single_runs(
-    make: Callable[[Any], Problem],
-    values: Sequence[Any],
-    holdout: float | Sequence[str],
-    settings: Mapping[str, Any],
-) -> Iterator[Run]:
-    for value in values:
-        began = time.perf_counter()
-        whole = make(value)
-        training = replace(split(whole, holdout), test=())
-        yield value, fit(training, **settings), whole, time.perf_counter() - began
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    """Rows by value, and the conditions under which they hold.
+class _Trials:
+    """Fits to the training part, each value from the best fit so far and from its own start.
 
     Attributes
     ----------
-    path : the JSON file; None keeps nothing.
-    name : what is swept.
-    conditions : what has to be the same for the rows to count: held-out data, settings, options.
+    best : the fit of lowest held-out error so far; None before one has converged.
+    last : the fit before the current one.
+    point : value and point of ``best``, for a checkpoint.
     """
 
-    path: Path | None
-    name: str
-    conditions: Mapping[str, Any]
+    def __init__(
+        self,
+        make: Callable[[Any], Problem],
+        name: str,
+        holdout: float | Sequence[str],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._make, self._holdout, self._settings = make, holdout, dict(settings)
+        self._own: Start = self._settings.pop("start", "gradient_matching")
+        self._one_structure = name == "regularisation"
+        self._built: tuple[NLP, Solver] | None = None
+        self._least = np.inf
+        self.best: Solution | None = None
+        self.last: Solution | None = None
+        self.point: Point | None = None
 
-    def read(self) -> dict[str, Row]:
-        """Return the rows that are known; none if there is no file yet.
+    def row_of(self, value: Any) -> Row:
+        """Return the row of a value; raises KeyboardInterrupt if a solver was interrupted."""
+        began, whole = time.perf_counter(), self._make(value)
+        found: list[tuple[Row, Solution]] = []
+        for name, start in self._starts(whole):
+            solution = self._fit_part(value, start)
+            row: Row = {
+                "validation": validation_error(solution, whole),
+                "training": training_error(solution, whole),
+                "start": name,
+                "status": solution.status,
+                "converged": solution.result.termination in _CONVERGED,
+                "objective": solution.result.objective,
+                "iterations": solution.result.iterations,
+            }
+            found.append((row, solution))
+        row, solution = min(found, key=lambda pair: _rank(pair[0]))
+        if row["converged"] and row["validation"] < self._least:  # no NaN
+            self.best, self._least = solution, row["validation"]
+            self.point = {"value": str(value), "x": solution.result.x.tolist()}
+        return {**row, "seconds": time.perf_counter() - began}
 
-        Raises
-        ------
-        FileError
-            The file is no checkpoint, or one of another sweep.
+    def resume(self, values: Sequence[Any], done: Mapping[str, Row], point: Point | None) -> None:
+        """Take up the best fit of a checkpoint: a few iterations from its point."""
+        known = [v for v in values if point is not None and str(v) == point["value"]]
+        if known and point is not None:
+            self.best = self._fit_part(known[0], np.array(point["x"]))
+            self._least, self.point = done[point["value"]]["validation"], point
+
+    def refit(self, value: Any) -> tuple[Solution, bool]:
+        r"""Return what simulates all data best with a value, and whether it was fitted to all.
+
+        A mean of M squares is known to its :math:`\sqrt{2/M}`-th part; a fit to all data is not
+        worse than the validated one if it lies within two of these.
         """
-        if self.path is None or not self.path.is_file():
-            return {}
-        swept, conditions, rows = SWEEP.read(self.path, _content)
-        if swept != self.name:
-            raise FileError(f"{self.path} belongs to a sweep over {swept!r}; name another.")
-        now = _as_json(self.conditions)
-        for key in sorted({*now, *conditions}):
-            if now.get(key) != conditions.get(key):
-                raise FileError(
-                    f"{self.path} was made with {key} = {conditions.get(key)}, not {now.get(key)}; "
-                    "name another checkpoint or delete it."
-                )
-        return rows
+        if self.best is None or self.point is None or self.point["value"] != str(value):
+            self.best = self._fit_part(value, self._own)
+        whole = self._make(value)
+        fits = [
+            self._finished(fit(whole, **self._settings, start=start))
+            for _, start in self._starts(whole)
+        ]
+        errors = [
+            whole_error(s, whole) if s.result.termination in _CONVERGED else np.inf for s in fits
+        ]
+        least = int(np.argmin(errors))
+        slack = 1.0 + 2.0 * np.sqrt(2.0 / whole.n_measurements)
+        if errors[least] <= slack * whole_error(self.best, whole):
+            return fits[least], True
+        assert self.best.nlp is not None
+        nlp = replace(self.best.nlp, problem=self._part(value))  # of this very λ
+        held = tuple(split(whole, self._holdout).test)
+        return replace(self.best, nlp=nlp, test=held), False
 
-    def write(self, rows: Mapping[str, Row]) -> None:
-        """Write all rows, in one step.
+    def _starts(self, problem: Problem) -> list[tuple[str, Start]]:
+        """Where a fit of a problem is begun, by name."""
+        cold: list[tuple[str, Start]] = [("cold", self._own)]
+        if self.best is None or not alike(problem, self.best.model):
+            return cold
+        return [("warm", self.best), *cold]
 
-        Raises
-        ------
-        FileError
-            The folder is missing or cannot be written.
-        """
-        if self.path is None:
-            return
-        conditions = _as_json(self.conditions)
-        SWEEP.write(self.path, {"swept": self.name, "conditions": conditions, "rows": rows})
+    def _fit_part(self, value: Any, start: Start) -> Solution:
+        """Fit a value to the training part."""
+        if not self._one_structure:
+            return self._finished(fit(self._part(value), **self._settings, start=start))
+        own = dict(self._settings)
+        look, seed = own.pop("on_iteration", None), own.pop("seed", 0)
+        solving = {k: own.pop(k) for k in ("interface", "options", "deterministic") if k in own}
+        if self._built is None:
+            nlp = discretize(self._part(value), **own)
+            self._built = nlp, make_solver(nlp, **solving)
+        nlp, solver = self._built
+        # multipliers are of another λ and stay out
+        here = start_from(nlp.with_parameters(regularisation=[value]), start, seed)
+        return self._finished(solve_with(solver, here, on_iteration=look))
+
+    def _part(self, value: Any) -> Problem:
+        return replace(split(self._make(value), self._holdout), test=())
+
+    def _finished(self, solution: Solution) -> Solution:
+        self.last = solution
+        if solution.result.termination is Termination.INTERRUPTED:
+            raise KeyboardInterrupt
+        return solution
 
 
-def _content(tree: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Row]]:
-    rows = {value: dict(row) for value, row in tree["rows"].items()}
-    return str(tree["swept"]), dict(tree["conditions"]), rows
-
-
-def _as_json(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the conditions as they look when read again; objects as text."""
-    answer: dict[str, Any] = json.loads(json.dumps(plain(conditions), default=str))
-    return answer
+def _rank(row: Row) -> tuple[bool, float, float]:
+    """Converged before not, then by held-out error, then by objective."""
+    error = row["validation"] if np.isfinite(row["validation"]) else np.inf
+    return not row["converged"], error, row["objective"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..errors import listed
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model.problem import Problem
 from ..results.diagnosis import Advice, Diagnosis, diagnose
@@ -110,6 +111,14 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
         found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
     if any(row["white"] is False for row in pooled_residuals(evidence.residuals)):
         found.append(asked.finding("not-white"))
+    tables: dict[str, list[str]] = {}
+    for part in solution.trajectories:
+        if part.experiment.notes:
+            tables.setdefault("; ".join(part.experiment.notes), []).append(part.experiment.name)
+    found += [
+        asked.finding("read-as", names=listed(names), notes=notes)
+        for notes, names in tables.items()
+    ]
     return found
 
 

@@ -26,14 +26,17 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
             asked.finding("at-the-end-of-the-range", name=found.name, best=best, which=which)
         )
     held = asked.more.get("holdout")
+    whose = "Fit to all data" if found.refitted else "Validated fit, which none to all data equals,"
     return report_solution(found.solution, asked).around(
         kind="sweep",
         body=(
             sweep_table(found.name, found.table, best, held),
-            Heading(f"Fit to all data with {found.name} = {best}"),
+            Heading(f"{whose} with {found.name} = {best}"),
         ),
         findings=findings,
-        details={"sweep": {"over": found.name, "holdout": held, "best": best}},
+        details={
+            "sweep": {"over": found.name, "holdout": held, "best": best, "refitted": found.refitted}
+        },
         figures=(
             figure(
                 "sweep",

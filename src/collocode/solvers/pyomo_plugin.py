@@ -27,7 +27,7 @@ from ..export.nl_read import NlModel, read_nl
 from ..export.operations import pyomo_environ
 from ..export.sol import Sol
 from ..results.status import SolutionStatus, Termination
-from ..transcription.names import Block
+from ..transcription.program import Block
 from .nl_solve import sol_of, solve_nl
 
 NAME = "collocode_ipopt"
@@ -134,7 +134,7 @@ def _run(model: Any, config: Any, results: Any) -> tuple[str, str]:
 
     StaleFlagManager.mark_all_as_stale()
     results.extra_info.iteration_count = 0
-    _check_objectives(model)
+    objective = _objective(model)
     try:
         nlp, order = _read_back(model, config.symbolic_solver_labels)
     except InfeasibleConstraintException as error:
@@ -147,6 +147,7 @@ def _run(model: Any, config: Any, results: Any) -> tuple[str, str]:
         return "provenInfeasible", "noSolution"
     if nlp is None:  # all variables are fixed, and the constraints hold: the writer looked
         results.solution_loader = _loader(model, order, Sol("", 0, np.zeros(0), np.zeros(0)))
+        results.incumbent_objective = None if objective is None else objective()
         return "convergenceCriteriaSatisfied", "optimal"
     options = dict(config.solver_options)
     if config.time_limit is not None:
@@ -165,15 +166,16 @@ def _run(model: Any, config: Any, results: Any) -> tuple[str, str]:
     return _CONDITIONS[answer.termination], _WORTH[answer.status]
 
 
-def _check_objectives(model: Any) -> None:
+def _objective(model: Any) -> Any:
     import pyomo.environ as pyo
 
-    active = [o.name for o in model.component_data_objects(pyo.Objective, active=True)]
+    active = list(model.component_data_objects(pyo.Objective, active=True))
     if len(active) > 1:
+        names = listed(o.name for o in active)
         raise InputError(
-            f"{model.name!r} has {len(active)} active objectives ({listed(active)}); deactivate all "
-            "but one."
+            f"{model.name!r} has {len(active)} active objectives ({names}); deactivate all but one."
         )
+    return active[0] if active else None
 
 
 def _read_back(model: Any, labels: bool) -> tuple[NlModel | None, Any]:

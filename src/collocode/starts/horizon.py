@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..numerics.mesh import Mesh
+from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -96,15 +97,24 @@ def _continue(nlp: NLP, x: Array, part: NLP, solution: Solution) -> None:
     ):
         done = len(short.times)
         x[whole.states[:done]] = found[short.states]
-        if done == len(whole.times):
-            continue
         model = solution.model.with_parameters(solution.trajectories[number].parameters)
-        inputs = nlp.problem.experiments[number].inputs
-        run = simulate(model, found[short.states[-1]], whole.times[done - 1 :], inputs, rtol=1e-6)
-        size = 10.0 * nlp.problem.state_scale
-        good = np.isfinite(run.states).all(axis=1) & (np.abs(run.states) < size).all(axis=1)
-        good &= np.cumprod(good).astype(bool)  # nothing behind the first runaway
-        x[whole.states[done - 1 :][good]] = run.states[good]
+        go_on(nlp, x, number, model, done)
+
+
+def go_on(nlp: NLP, x: Array, number: int, model: TrainedModel, done: int) -> None:
+    """Continue an experiment's states in ``x`` from its first ``done`` nodes by simulation.
+
+    It ends where the model runs away; what ``x`` has behind that stays.
+    """
+    part = nlp.layout.experiments[number]
+    if done == len(part.times):
+        return
+    inputs = nlp.problem.experiments[number].inputs
+    run = simulate(model, x[part.states[done - 1]], part.times[done - 1 :], inputs, rtol=1e-6)
+    size = 10.0 * nlp.problem.state_scale
+    good = np.isfinite(run.states).all(axis=1) & (np.abs(run.states) < size).all(axis=1)
+    good &= np.cumprod(good).astype(bool)  # nothing behind the first runaway
+    x[part.states[done - 1 :][good]] = run.states[good]
 
 
 def _used(nlp: NLP) -> NDArray[np.bool_]:

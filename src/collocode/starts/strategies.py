@@ -9,8 +9,8 @@ name                  states                               weights and parameter
 ``simulate``          simulated with the start's weights   the same
 ``horizon``           fits of growing windows, from the    fitted
                       gradient-matching start
-a `Solution`          its interpolated states              its own, taken to the problem's
-                                                           bases in time
+a `Solution`          its interpolated states, continued   its own, taken to the problem's
+                      by simulation on a longer record     bases in time
 an array              as given                             as given
 ===================== ==================================== ===================================
 """
@@ -31,7 +31,7 @@ from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
 from .gradient_matching import match_gradients
-from .horizon import grow_horizon
+from .horizon import go_on, grow_horizon
 
 Array = NDArray[np.float64]
 Start = str | Solution | NDArray[np.float64]
@@ -97,7 +97,7 @@ def _simulate_states(nlp: NLP, x: Array) -> None:
 
 def _from_solution(nlp: NLP, solution: Solution) -> Array:
     problem, layout = nlp.problem, nlp.layout
-    if solution.model.states != problem.states or not _like(problem, solution.model):
+    if not alike(problem, solution.model):
         raise InputError(
             f"the solution has states {', '.join(solution.model.states)} and "
             f"{len(solution.model.theta)} weights, the problem {', '.join(problem.states)} and "
@@ -120,13 +120,17 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
                 matrix = prolongation(basis, q.basis, f"parameter {q.name!r}")
                 found = matrix @ [values[name] for name in names]
                 x[layout.parameter_columns(number, q.names)] = found
+        inside = int((part.times <= mesh.end + 1e-9 * (mesh.end - mesh.start)).sum())
+        if 0 < inside < len(part.times):  # of a longer record: its end is simulated
+            go_on(nlp, x, number, TrainedModel.of(nlp, x, number), inside)
     return x
 
 
-def _like(problem: Problem, model: TrainedModel) -> bool:
-    """Whether the networks are of the same sizes, however their weights vary in time."""
+def alike(problem: Problem, model: TrainedModel) -> bool:
+    """Whether states and networks' sizes are the same, however the weights vary in time."""
     there = [network.sizes for network in model.networks.values()]
-    return there == [network.sizes for network in problem.dynamics.networks.values()]
+    here = [network.sizes for network in problem.dynamics.networks.values()]
+    return model.states == problem.states and there == here
 
 
 def _weights(problem: Problem, model: TrainedModel) -> Array:

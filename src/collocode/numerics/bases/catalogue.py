@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from ...errors import InputError
-from ..barycentric import Array
 from ..mesh import Mesh
+from ..scheme import Array
 from .base import Basis, Interval, checked_interval
 from .global_bases import Chebyshev, Constant, Fourier, Legendre, Monomial
 from .piecewise import BSpline, PiecewiseConstant
