@@ -15,7 +15,7 @@ makes a coarse mesh look fine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 from .estimate import Estimate, estimate_errors
 from .gap import estimate_gap
-from .goals import ParameterValue
+from .goals import ColumnValue
 
 Array = NDArray[np.float64]
 _FLOOR = 1e-5  # noise below this share of an output's spread, or std below that of a value, is none
@@ -78,7 +78,7 @@ def judge(solution: Solution, limits: Limits) -> Fineness:
     if gap > limits.gap >= linear:  # the integrator sees what no element's residual shows
         missed = np.maximum(missed, 2.0)
     shares = {}
-    for name, found, curvature in _parameters(solution):
+    for name, (found, curvature) in errors_of(solution).items():
         if found is None:
             shares[name] = float("nan")
             continue
@@ -134,19 +134,25 @@ def simulated_gap(solution: Solution, noise: Array) -> float:
     return worst
 
 
-def _parameters(solution: Solution) -> Iterator[tuple[str, Estimate | None, float]]:
-    """Every free parameter by its label, with its estimate and curvature."""
+def errors_of(
+    solution: Solution, names: Sequence[str] | None = None
+) -> dict[str, tuple[Estimate | None, float]]:
+    """Estimate and curvature of free unknowns, by name; see `estimate_errors`.
+
+    Parameters
+    ----------
+    names : of columns of the NLP; None takes the physical parameters.
+    """
     nlp = _nlp(solution)
-    layout, labels, goals = nlp.layout, [], []
-    for number, part in enumerate(layout.experiments):
-        for name in nlp.problem.coefficient_names:
-            own = name in layout.own_names
-            column = layout.parameter_columns(number, [name])[0]
-            if nlp.lower[column] < nlp.upper[column] and (own or number == 0):
-                labels.append(f"{name}[{part.name}]" if own else name)
-                goals.append(ParameterValue(name, number))
-    for label, found in zip(labels, estimate_errors(solution, goals), strict=True):
-        yield label, *found
+    if names is None:
+        own = [part.parameters for part in nlp.layout.experiments]
+        columns = np.concatenate([nlp.layout.shared, *own]).astype(int)
+    else:
+        columns = np.array([nlp.column_names.index(name) for name in names], dtype=int)
+    columns = columns[nlp.lower[columns] < nlp.upper[columns]]
+    goals = [ColumnValue(int(column)) for column in columns]
+    labels = [nlp.column_names[column] for column in columns]
+    return dict(zip(labels, estimate_errors(solution, goals), strict=True))
 
 
 def _nlp(solution: Solution) -> NLP:

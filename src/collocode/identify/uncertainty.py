@@ -28,6 +28,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from ..adapt.fineness import errors_of
 from ..errors import InputError
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
@@ -83,7 +84,9 @@ class Uncertainty:
 
         Returns
         -------
-        Table with ``estimate``, ``std``, ``lower``, ``upper`` and ``note`` by name.
+        Table with ``estimate``, ``std``, ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
+        part of the standard error that the estimated discretization error makes, with its sign (exact
+        minus discrete); nan where there is none.
         """
         import pandas as pd
 
@@ -107,7 +110,8 @@ class Uncertainty:
                 (self.values[j], std[j], self.values[j] - width, self.values[j] + width, note)
             )
         columns = ["estimate", "std", "lower", "upper", "note"]
-        return pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
+        table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
+        return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / table["std"])
 
     def correlation(self) -> pd.DataFrame:
         """Correlation matrix of the physical parameters."""
@@ -225,6 +229,14 @@ def uncertainty(solution: Solution) -> Uncertainty:
         _sensitivity=Z @ np.linalg.pinv(coordinates),
         _solution=solution,
     )
+
+
+def _mesh_errors(solution: Solution, names: Sequence[str]) -> Array:
+    """Estimated discretization errors of unknowns; nan where the data do not determine them."""
+    columns = set(_nlp_of(solution).column_names)
+    found = errors_of(solution, [name for name in names if name in columns])
+    errors = {name: one.error for name, (one, _) in found.items() if one is not None}
+    return np.array([errors.get(name, np.nan) for name in names], dtype=float)
 
 
 def _nlp_of(solution: Solution) -> NLP:

@@ -80,6 +80,10 @@ class Meshing(Outcome):
             seconds=float(tree["seconds"]),
         )
 
+    def __str__(self) -> str:
+        sizes = " -> ".join(map(str, self.elements))
+        return f"{self.status} ({sizes} elements), gap {self.gap:.2g} of the noise"
+
     def __repr__(self) -> str:
         worst = max((abs(v) for v in self.shares.values() if v == v), default=0.0)
         return (
