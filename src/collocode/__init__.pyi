@@ -17,13 +17,13 @@ from .adapt.refinement import MeshCycle as MeshCycle
 from .adapt.refinement import MeshRefinement as MeshRefinement
 from .coordination.admm import ADMMResult as ADMMResult
 from .coordination.admm import admm as admm
+from .coordination.checkpoint import Checkpoint as Checkpoint
 from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
 from .coordination.coordinator import Callbacks as Callbacks
 from .coordination.executors import InProcess as InProcess
 from .coordination.partition import Partition as Partition
 from .coordination.pool import ProcessPool as ProcessPool
-from .coordination.state import Checkpoint as Checkpoint
 from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
 from .errors import FileError as FileError

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..results.solution import Solution
 from ..solvers.solve import make_solver, solve_with
-from .uncertainty import uncertainty
+from ..transcription.nlp import NLP
+from .uncertainty import Uncertainty, uncertainty
 
 Array = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
 
     Parameters
     ----------
-    solution : an optimum; its noise level is that of `uncertainty`.
+    solution : an optimum; its noise is that of `uncertainty`, sample by sample.
     refits : number of resampled data sets; the NLP and its solver are built once.
     seed : of the noise.
 
@@ -58,8 +59,9 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     """
     if refits < 2:
         raise InputError(f"a bootstrap needs at least 2 refits, not {refits}.")
-    noise = np.array(list(uncertainty(solution).noise.values()))
+    trust = uncertainty(solution)
     assert solution.nlp is not None
+    noise = _deviations_of_data(solution.nlp, trust)
     nlp = solution.nlp.with_start(solution.result.x)
     fitted, _ = nlp.predictions(solution.result.x)
     solver, rng = make_solver(nlp), np.random.default_rng(seed)
@@ -72,3 +74,10 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
         else:
             failed += 1
     return Bootstrap(pd.DataFrame(rows), failed)
+
+
+def _deviations_of_data(nlp: NLP, trust: Uncertainty) -> Array:
+    """(samples, outputs) standard deviations of the data, 0 where nothing was measured."""
+    table = np.zeros_like(nlp.parameters["measurements"])
+    table[nlp.parameters["weights"] > 0.0] = trust.deviations_of_data
+    return table

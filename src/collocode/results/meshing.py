@@ -8,6 +8,16 @@ from typing import Any
 
 from .status import Outcome, Termination
 
+MESHING = {  # its form in an archive
+    "termination": Termination,
+    "message": str,
+    "elements": [int],
+    "iterations": [int],
+    "gaps": [float],
+    "shares": {"*": float},
+    "seconds": float,
+}
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Meshing(Outcome):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from ...errors import InputError
+from ...forms import Form, form_of
 from ..mesh import Mesh
 from ..scheme import Array
 from .base import Basis, Interval, checked_interval
@@ -35,6 +36,8 @@ _KINDS: tuple[type[Any], ...] = (
     BSpline,
     PiecewiseConstant,
 )
+BASIS: Form = tuple({"kind": Literal[kind.__name__], **form_of(kind)} for kind in _KINDS)
+"""What a file holds of a basis."""
 
 
 def basis_names() -> tuple[str, ...]:
