@@ -97,11 +97,13 @@ def test_the_estimated_gap_is_that_of_the_integrator(elements: int) -> None:
     q = cc.Signal([0.0, 3.0, 10.0], [0.0, 1.0, 0.2])
     y = np.exp(-0.7 * t) + 0.01 * np.random.default_rng(0).standard_normal(t.size)
     model = cc.Dynamics(
-        lambda t, x, u, p, nn: [-p.k * x.c + 0.3 * u.q], parameters=[cc.Parameter("k", 0.5)]
+        lambda t, x, u, p, nn: [-p.k * x.c + 0.3 * u.q],
+        parameters=[cc.Parameter("k", 0.5, 0.0, 5.0)],
     )
     data = cc.Experiment(t, y, outputs=("c",), initial={"c": 1.0}, inputs={"q": q})
-    squared = cc.Problem(model, data, states=("c",), observe=lambda x, u, p: [x.c * x.c + x.c])
-    for problem in (cc.Problem(model, data), squared):
+    twice = cc.Experiment(t, y**2 + y, outputs=("o",), initial={"c": 1.0}, inputs={"q": q})
+    observed = cc.Problem(model, twice, states=("c",), observe=lambda x, u, p: [x.c * x.c + x.c])
+    for problem in (cc.Problem(model, data), observed):
         solution = cc.fit(problem, mesh=elements, deterministic=True)
         noise, _ = noise_of(solution)
         estimate = estimate_gap(solution, noise)

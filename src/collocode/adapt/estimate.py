@@ -24,10 +24,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -38,6 +37,9 @@ from .duals import System, state_weights
 from .elements import Elements
 from .goals import AnyGoal, Goal, ObjectiveValue, SimulatedMisfit, goal_of
 from .reconstruction import reconstruct
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -102,6 +104,8 @@ class Estimate:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per element: experiment, start, end, parts and indicator."""
+        import pandas as pd
+
         counts = [len(points) - 1 for points in self.meshes]
         whose = {"experiment": np.repeat(self.experiments, counts)} if self.experiments else {}
         where = {
