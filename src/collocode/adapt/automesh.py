@@ -212,9 +212,11 @@ class _AutoMeshes:
         astray = before.fineness.gap > _ASTRAY and before.anew < _ANEW
         interrupted = result.termination is Termination.INTERRUPTED
         if (astray or not result.success) and not interrupted:
-            again = solver.solve(self.begin(nlp) if astray else nlp, None, self.on_iteration)
+            begun = self.begin(nlp) if astray else nlp
+            again = solver.solve(begun, None, self.on_iteration)
             worse = result.success and not again.objective < result.objective
-            result = again if again.success and not worse else result
+            if again.success and not worse:
+                nlp, result = begun, again
         spent = before.solution.result.timings
         timings = {**result.timings, "build": nlp.build_seconds}
         total = {k: spent.get(k, 0.0) + timings.get(k, 0.0) for k in {**spent, **timings}}

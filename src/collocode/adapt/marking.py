@@ -65,7 +65,7 @@ def equidistribute(
     for e in np.argsort(joint, kind="stable"):
         if not free[e] or total + joint[e] > 0.05 * count:
             continue
-        if (actions[max(0, e - 1) : e + 2] != Action.KEEP).any():
+        if (actions[e : e + 2] != Action.KEEP).any():
             continue
         if e > 0 and actions[e - 1] == Action.MERGE:
             continue

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..errors import check_type
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
@@ -133,6 +134,7 @@ def admm(
     MissingDependency, WorkerError
         A cluster without its package, one that nobody answers for, or without workers.
     """
+    check_type("admm", problem, Problem)
     began = time.perf_counter()
     partition = batches if isinstance(batches, Partition) else Partition(batches)
     settings, callbacks = settings or FitSettings(), callbacks or Callbacks()

@@ -9,16 +9,17 @@ from typing import Any
 
 from ..adapt.automesh import AutoMesh, refine_mesh
 from ..adapt.first_mesh import first_meshes
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
-from ..solvers.solve import solve
+from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
+from .climb import climb
 
 
 def fit(
@@ -26,7 +27,7 @@ def fit(
     scheme: Scheme | str = "radau",
     degree: int | None = None,
     mesh: MeshLike | AutoMesh | str = None,
-    start: Start = "gradient_matching",
+    start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
@@ -40,7 +41,8 @@ def fit(
     problem : what to identify.
     scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
         and refined until it no longer matters for what is reported.
-    start, seed : as for `start_from`.
+    start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
+        growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
 
     Returns
@@ -57,23 +59,19 @@ def fit(
     >>> round(fit(Problem(decay, data)).parameters["k"], 6)
     0.7
     """
+    check_type("fit", problem, Problem)
     first = time.perf_counter()
     auto, given = AutoMesh.or_given(mesh)
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     nlp = discretize(problem, chosen, mesh=given if auto is None else first_meshes(problem, chosen))
-    began = time.perf_counter()
-    nlp = start_from(nlp, start, seed)
-    seconds = time.perf_counter() - began
-    solution = solve(
-        nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
-    )
+    how = interface, options, deterministic
+    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
     if auto is not None:
-        how = interface, options, deterministic
         solution = refine_mesh(
             solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
         )
-    timings = {"start": seconds, "total": time.perf_counter() - first}
-    return replace(solution, result=solution.result.with_timings(**timings))
+    seconds = time.perf_counter() - first
+    return replace(solution, result=solution.result.with_timings(total=seconds))
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
@@ -100,6 +98,7 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     >>> parts.experiments[0].end, parts.test[0]
     (8.0, Experiment('run, held out', outputs=('c',), samples=20, [8, 10]))
     """
+    check_type("split", problem, Problem)
     if isinstance(holdout, int | float):
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]

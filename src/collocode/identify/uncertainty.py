@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..adapt.fineness import errors_of
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
@@ -215,6 +215,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     >>> bool(low < 0.7 < high)
     True
     """
+    check_type("uncertainty", solution, Solution)
     nlp = _nlp_of(solution)
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")

@@ -116,8 +116,8 @@ class Mesh:
 
         Examples
         --------
-        >>> Mesh.through([0.0, 0.1, 0.2, 0.4, 2.4], 4, 0.0, 2.4).points
-        array([0. , 0.1, 0.2, 0.4, 0.9, 1.4, 1.9, 2.4])
+        >>> Mesh.through([0.0, 0.1, 0.2, 0.4, 2.2], 4, 0.0, 2.2).points
+        array([0. , 0.1, 0.2, 0.4, 1. , 1.6, 2.2])
         """
         longest = 1.5 * cls.uniform(start, end, elements).steps[0]
         inside = np.unique(np.asarray(times, dtype=float))
