@@ -20,11 +20,13 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ..adapt.automesh import How
 from ..model.varying import penalty_root
 from ..results.fitted import Penalty
 from ..results.solution import Solution
-from ..solvers.protocol import OnIteration, Solver
-from ..solvers.solve import solve_with
+from ..results.status import Termination
+from ..solvers.protocol import OnIteration
+from ..solvers.solve import make_solver, solve_with
 from .bounds import held_by
 from .linearised import Linearised
 from .noise import Noise, noise_of, standardised
@@ -54,7 +56,10 @@ class MostProbable:
 
 
 def choose_strength(
-    solver: Solver, solution: Solution, on_iteration: OnIteration | None = None
+    solution: Solution,
+    how: How,
+    on_iteration: OnIteration | None = None,
+    most: int = _SOLVES,
 ) -> Solution:
     """Solve again, each time from the last point, until λ is the one that the evidence asks for.
 
@@ -63,32 +68,62 @@ def choose_strength(
 
     Parameters
     ----------
-    solver, solution : of the same NLP.
+    solution : with its NLP.
+    how : interface, options and whether deterministic, as for `make_solver`.
     on_iteration : as for `solve`.
+    most : solves.
     """
-    solves, at_work, first = 1, solution, solution
-    while at_work.success and at_work.nlp is not None and len(at_work.nlp.layout.weights):
-        nlp, strength = at_work.nlp, float(at_work.nlp.parameters["regularisation"][0])
-        lin = Linearised.of(at_work, nlp)
-        held = held_by(lin, at_work, float(np.mean(noise_of(lin).of_data)))
-        lin = lin.along(held.allowed)
-        best = most_probable(lin, at_work.model.theta, noise_of(lin))
+    if not solution.success or solution.nlp is None or not len(solution.nlp.layout.weights):
+        return solution
+    before = 1 if solution.penalty is None else solution.penalty.solves
+    solver, at_work = None, solution
+    for solves in range(most + 1):
+        nlp, strength = at_work.nlp, _strength(at_work)
+        assert nlp is not None
+        best = evidence_of(at_work)
         found = abs(np.log(best.strength / max(strength, 1e-300))) < np.log(_SETTLED)
-        penalty = Penalty(strength=strength, chosen=found, effective=best.effective, solves=solves)
+        penalty = Penalty(
+            strength=strength, chosen=found, effective=best.effective, solves=before + solves
+        )
         solution = replace(
             at_work,
             penalty=penalty,
-            start_record=first.start_record,
-            result=at_work.result.with_timings(
-                **{k: v for k, v in first.result.timings.items() if k == "start"}
-            ),
+            start_record=solution.start_record,
+            meshing=solution.meshing,
+            result=at_work.result.with_timings(**_began(solution)),
         )
-        if found or solves == _SOLVES:
+        if found or solves == most:
             break
+        solver = solver or make_solver(nlp, *how)
         again = nlp.with_parameters(regularisation=best.strength).with_start(at_work.result.x)
         # the multipliers are of another λ and stay out
-        at_work, solves = solve_with(solver, again, on_iteration=on_iteration), solves + 1
+        at_work = solve_with(solver, again, on_iteration=on_iteration)
+        if at_work.result.termination is Termination.INTERRUPTED:
+            stopped = replace(solution.result, termination=Termination.INTERRUPTED)
+            return replace(solution, result=stopped)
+        if not at_work.success:
+            break
     return solution
+
+
+def evidence_of(solution: Solution) -> MostProbable:
+    """Linearise a fit with its NLP and maximise its evidence; a given σ is believed."""
+    assert solution.nlp is not None
+    lin = Linearised.of(solution, solution.nlp)
+    held = held_by(lin, solution, float(np.mean(noise_of(lin).of_data)))
+    lin = lin.along(held.allowed)
+    noise = noise_of(lin)
+    believed = replace(noise, variance=np.where(noise.known, 1.0, noise.variance))
+    return most_probable(lin, solution.model.theta, believed)
+
+
+def _strength(solution: Solution) -> float:
+    assert solution.nlp is not None
+    return float(solution.nlp.parameters["regularisation"][0])
+
+
+def _began(solution: Solution) -> dict[str, float]:
+    return {k: v for k, v in solution.result.timings.items() if k == "start"}
 
 
 def most_probable(lin: Linearised, theta: Array, noise: Noise) -> MostProbable:

@@ -21,6 +21,7 @@ from ..numerics.signals import Signal
 from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
 from .fitted import Penalty, Trajectory
+from .meshing import MESHING, Meshing
 from .model import TrainedModel
 from .status import SolutionStatus, SolverResult, Termination
 
@@ -102,6 +103,7 @@ _FORM = {
     "test": [_EXPERIMENT],
     "own_names?": [str],
     "penalty?": ({"strength": float, "chosen": bool, "effective": float, "solves": int}, None),
+    "meshing?": (MESHING, None),
     "start?": (_START, None),
 }
 SOLUTION = Schema("solution", 1, "a solution", _FORM)
@@ -116,6 +118,7 @@ STORED = (
     "own_names",
     "penalty",
     "start_record",
+    "meshing",
 )
 
 
@@ -130,6 +133,7 @@ def solution_tree(
     own_names: Sequence[str],
     penalty: Penalty | None,
     start_record: StartRecord | None,
+    meshing: Meshing | None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
@@ -150,6 +154,7 @@ def solution_tree(
         "test": [_experiment_tree(experiment) for experiment in test],
         "own_names": list(own_names),
         "penalty": None if penalty is None else asdict(penalty),
+        "meshing": None if meshing is None else meshing.to_dict(),
     }
 
 
@@ -179,6 +184,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "own_names": _own_names(tree, model, trajectories),
         "penalty": Penalty(**tree["penalty"]) if tree.get("penalty") else None,
         "start_record": _start_record(tree.get("start")),
+        "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
     }
 
 
