@@ -34,6 +34,7 @@ from .noise import Noise, noise_of, standardised
 Array = NDArray[np.float64]
 _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
 _SOLVES, _SETTLED = 6, 1.2  # at most, and the factor within which λ counts as found
+_STRIDE = 100.0  # largest factor between one solve and the next
 _LARGEST = 1e6  # α of weights that are as good as zero
 
 
@@ -75,35 +76,38 @@ def choose_strength(
     """
     if not solution.success or solution.nlp is None or not len(solution.nlp.layout.weights):
         return solution
-    before = 1 if solution.penalty is None else solution.penalty.solves
-    solver, at_work = None, solution
-    for solves in range(most + 1):
-        nlp, strength = at_work.nlp, _strength(at_work)
-        assert nlp is not None
-        best = evidence_of(at_work)
-        found = abs(np.log(best.strength / max(strength, 1e-300))) < np.log(_SETTLED)
-        penalty = Penalty(
-            strength=strength, chosen=found, effective=best.effective, solves=before + solves
-        )
+    solves = 1 if solution.penalty is None else solution.penalty.solves
+    most, solver = most + solves, None
+    while True:
+        best, here = evidence_of(solution), _strength(solution)
+        step = np.log(best.strength / max(here, 1e-300))
+        # the data tell ln α to a standard deviation of √(2/γ)
+        found = bool(abs(step) < max(np.log(_SETTLED), np.sqrt(2.0 / best.effective)))
+        penalty = Penalty(strength=here, chosen=found, effective=best.effective, solves=solves)
+        solution = replace(solution, penalty=penalty)
+        step = np.clip(step, -np.log(_STRIDE), np.log(_STRIDE))
+        while not found and solves < most:
+            assert solution.nlp is not None
+            solver = solver or make_solver(solution.nlp, *how)
+            again = solution.nlp.with_parameters(regularisation=here * np.exp(step))
+            # the multipliers are of another λ and stay out
+            begun = again.with_start(solution.result.x)
+            tried, solves = solve_with(solver, begun, on_iteration=on_iteration), solves + 1
+            if tried.result.termination is Termination.INTERRUPTED:
+                stopped = replace(solution.result, termination=Termination.INTERRUPTED)
+                return replace(solution, result=stopped)
+            if tried.success:
+                break
+            step = 0.5 * step
+        else:
+            return replace(solution, penalty=replace(penalty, solves=solves))
         solution = replace(
-            at_work,
-            penalty=penalty,
-            start_record=solution.start_record,
+            tried,
+            penalty=replace(penalty, solves=solves),
             meshing=solution.meshing,
-            result=at_work.result.with_timings(**_began(solution)),
+            start_record=solution.start_record,
+            result=tried.result.with_timings(**_began(solution)),
         )
-        if found or solves == most:
-            break
-        solver = solver or make_solver(nlp, *how)
-        again = nlp.with_parameters(regularisation=best.strength).with_start(at_work.result.x)
-        # the multipliers are of another λ and stay out
-        at_work = solve_with(solver, again, on_iteration=on_iteration)
-        if at_work.result.termination is Termination.INTERRUPTED:
-            stopped = replace(solution.result, termination=Termination.INTERRUPTED)
-            return replace(solution, result=stopped)
-        if not at_work.success:
-            break
-    return solution
 
 
 def evidence_of(solution: Solution) -> MostProbable:

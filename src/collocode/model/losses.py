@@ -293,7 +293,8 @@ class Evidence:
     Parameters
     ----------
     start : λ of the first solve, and of whatever solves but once (`discretize`, `admm`, files); None
-        takes :math:`v/M`, v the share of noise in the smoothed data's variance: weights of size one.
+        takes 1e-4, or what is nearest to it from :math:`v/M` to :math:`10v/M`, v the share of noise in
+        the smoothed data's variance: weights of size 1 to 1/3.
 
     Raises
     ------

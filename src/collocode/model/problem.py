@@ -20,6 +20,7 @@ from .losses import L2, Evidence, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
 
 Array = NDArray[np.float64]
+_USUAL = 1e-4  # λ that a first fit converges well with
 Bounds = Mapping[str, tuple[float, float]]
 
 
@@ -276,7 +277,8 @@ class Problem:
         shares = [
             (self.smoothed_noise[n] / self.sigma[n]) ** 2 for n in self.outputs if self.sigma[n]
         ]
-        return L2(float(np.clip(np.mean(shares), 1e-10, 1e2)) / max(1, self.n_measurements))
+        weak = float(np.clip(np.mean(shares), 1e-10, 1e2)) / max(1, self.n_measurements)
+        return L2(float(np.clip(_USUAL, weak, 10.0 * weak)))
 
     def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
         """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""
