@@ -372,8 +372,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
-    for system in args.systems.split(","):
-        for seed in range(args.first, args.first + args.seeds):
+    for seed in range(args.first, args.first + args.seeds):
+        for system in args.systems.split(","):
             for method in args.methods.split(","):
                 row = run(system, method, seed)
                 rows.append(row)

@@ -120,8 +120,9 @@ def van_der_pol_grey(data: Any, **options: Any) -> cc.Problem:
 
 
 def van_der_pol_neural(data: Any = None, sizes=(2, 8, 2), **options: Any) -> cc.Problem:
-    """Nothing is known: a small network is the right-hand side."""
+    """Nothing is known: a small network is the right-hand side, of a given ridge unless told otherwise."""
     data = van_der_pol_data(sigma=0.05) if data is None else data
+    options = {"regularisation": cc.L2(), **options}
     return cc.Problem(cc.NeuralODE(cc.MLP(sizes)), data, **options)
 
 

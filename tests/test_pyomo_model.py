@@ -8,6 +8,7 @@ from collocode.errors import InputError
 from collocode.export.pyomo_model import to_pyomo
 from collocode.export.pyomo_values import load_from_pyomo
 from collocode.model.dynamics import NeuralODE
+from collocode.model.losses import L2
 from collocode.model.network import MLP
 from collocode.model.problem import PathConstraint, Problem
 from collocode.solvers import nl_file
@@ -77,7 +78,9 @@ def test_pyomo_model_solved_by_the_user(solved, name):
 
 def test_shared_results_of_deep_networks_get_names():
     experiment = van_der_pol(11)
-    nlp = discretize(Problem(NeuralODE(MLP((2, 6, 6, 6, 2), "swish")), experiment))
+    nlp = discretize(
+        Problem(NeuralODE(MLP((2, 6, 6, 6, 2), "swish")), experiment, regularisation=L2())
+    )
     export = to_pyomo(nlp)
     assert len(export.model.collocation_parts) > 0
     g = [pyo.value(c.body) for c in export.constraints]
@@ -90,7 +93,9 @@ def test_what_pyomo_cannot_express_is_named():
     def problem(function):
         constraint = PathConstraint("odd", function, upper=1.0)
         network = NeuralODE(MLP((2, 2, 2)))
-        return discretize(Problem(network, van_der_pol(11), constraints=[constraint]))
+        return discretize(
+            Problem(network, van_der_pol(11), constraints=[constraint], regularisation=L2())
+        )
 
     with pytest.raises(InputError, match=r"'path.odd' uses fmin"):
         to_pyomo(problem(lambda t, x, u, p, nn: ca.fmin(x.y1, x.y2)))

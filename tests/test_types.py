@@ -37,7 +37,7 @@ def things(tmp_path_factory):
     nlp = cc.discretize(problem, mesh=3)
     fit = cc.fit(problem, mesh=3)
     mlp = cc.MLP((1, 2, 1))
-    black_box = cc.Problem(cc.NeuralODE(mlp), problem.experiments[0])
+    black_box = cc.Problem(cc.NeuralODE(mlp), problem.experiments[0], regularisation=cc.L2())
     network_fit = cc.fit(black_box, mesh=3, options={"max_iter": 5})
     builder = cc.ProgramBuilder("distance")
     builder.minimize(lambda x: (x - 2.0) ** 2, builder.variable("x", start=1.0))
@@ -80,10 +80,10 @@ CALLS = {
         ("nlp", "program", "file"),
     ),
     "warm=": (lambda v, t: cc.solve(t["nlp"], warm=v), (*FITS, FROM_FILE, "solution", "None")),
-    "fit": (lambda v, _: cc.fit(v), ("problem",)),
+    "fit": (lambda v, _: cc.fit(v, mesh=None), ("problem",)),
     "split": (lambda v, _: cc.split(v), ("problem",)),
     "discretize": (lambda v, _: cc.discretize(v), ("problem",)),
-    "multistart": (lambda v, _: cc.multistart(v), ("problem",)),
+    "multistart": (lambda v, _: cc.multistart(v, mesh=None), ("problem",)),
     "sweep": (lambda v, _: cc.sweep(v), ("problem",)),
     "admm": (lambda v, _: cc.admm(v), ("problem",)),
     "refine": (lambda v, _: cc.refine(v), ("problem",)),

@@ -115,14 +115,14 @@ def test_a_breakdown_is_not_a_success(tmp_path):
         cc.Dynamics(lambda t, x, u, p, nn: [p.k * x.c**2], parameters=[cc.Parameter("k", 0.9)]),
         [cc.Experiment(t, 1.0 / (1.0 - t), outputs=("c",))],
     )
-    cc.fit(problem).save(tmp_path / "fit.npz")
+    cc.fit(problem, mesh=None).save(tmp_path / "fit.npz")
     answer = simulate(tmp_path / "fit.npz", "--until", 2)
     assert answer.exit_code == 1
     assert "broke down after t = 0.9" in answer.stderr
 
 
 def test_the_last_state_continues_into_the_test_window(tmp_path):
-    cc.fit(harmonic_oscillator.problem()).save(tmp_path / "fit.npz")
+    cc.fit(harmonic_oscillator.problem(), mesh=None).save(tmp_path / "fit.npz")
     answer = simulate(tmp_path / "fit.npz", "--experiment", "harmonic_oscillator_test")
     assert answer.exit_code == 0
     assert "t = 10 … 20" in answer.stdout

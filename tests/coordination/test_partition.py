@@ -89,7 +89,7 @@ def test_every_measurement_counts_once(windows, overlap, seed, boundary):
 def test_windows_hold_about_equally_many_measurements():
     t = np.concatenate([np.linspace(0.0, 1.0, 80), np.linspace(1.05, 8.0, 20)])
     data = cc.Experiment(t, np.sin(t), ("x",), name="run")
-    problem = cc.Problem(cc.NeuralODE(cc.MLP((1, 2, 1))), data)
+    problem = cc.Problem(cc.NeuralODE(cc.MLP((1, 2, 1))), data, regularisation=cc.L2())
     parts = cc.Partition(4).cut(problem, [cc.Mesh(np.linspace(0.0, 8.0, 161))])
     assert [b.problem.n_measurements for b in parts] == pytest.approx([25] * 4, abs=4)
 
@@ -172,8 +172,8 @@ def test_a_batch_without_a_measured_column_leaves_it_out():
 def test_equal_windows_have_equal_structure_where_time_does_not_matter():
     t = np.linspace(0.0, 12.0, 121)
     data = cc.Experiment(t, np.cos(t), ("x",), name="run")
-    still = cc.Problem(cc.NeuralODE(cc.MLP((1, 2, 1))), data)
-    timed = cc.Problem(cc.NeuralODE(cc.MLP((2, 2, 1)), time=True), data)
+    still = cc.Problem(cc.NeuralODE(cc.MLP((1, 2, 1))), data, regularisation=cc.L2())
+    timed = cc.Problem(cc.NeuralODE(cc.MLP((2, 2, 1)), time=True), data, regularisation=cc.L2())
     for problem, kinds in ((still, 2), (timed, 4)):  # the first window holds t = 0 too
         nlp = cc.discretize(problem, mesh=24)
         settings = FitSettings(scheme=nlp.scheme)

@@ -50,7 +50,7 @@ def test_export_and_solve_a_file(folder):
     sol = read_sol("m.sol", model.columns, model.rows)
     assert (sol.code, len(sol.dual)) == (0, model.rows)
     k = model.column_names.index("k")
-    reference = cc.fit(_problem(folder))
+    reference = cc.fit(_problem(folder), mesh=None)
     assert sol.x[k] == pytest.approx(reference.parameters["k"], abs=1e-6)
 
 
@@ -109,7 +109,7 @@ def test_networks_and_fits(folder):
     answer = run("export", "decay.py", "--set", "neural=true", "--to", "n.npz")
     assert answer.exit_code in (0, 1), answer.output
     assert (folder / "n.npz").exists()
-    cc.fit(_problem(folder)).save("fit.npz")
+    cc.fit(_problem(folder), mesh=None).save("fit.npz")
     for name in ("rhs.c", "rhs.casadi", "rhs.mo"):
         assert run("export", "fit.npz", "--to", name).exit_code == 0
     answer = run("export", "fit.npz", "--to", "x.nl")

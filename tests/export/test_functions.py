@@ -21,7 +21,9 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 @pytest.fixture(scope="module")
 def solution():
-    return cc.fit(van_der_pol_neural(van_der_pol_data(n=15, sigma=0.05), sizes=(2, 4, 2)))
+    return cc.fit(
+        van_der_pol_neural(van_der_pol_data(n=15, sigma=0.05), sizes=(2, 4, 2)), mesh=None
+    )
 
 
 def point(nlp, seed=0):
@@ -127,10 +129,10 @@ def test_modelica_text_has_the_right_hand_side(solution, tmp_path):
     slopes = run_modelica(text, 0.0, {"y1": 0.3, "y2": -0.4}, {})
     expected = solution.model.rhs(0.0, [0.3, -0.4])
     np.testing.assert_allclose([slopes["y1"], slopes["y2"]], expected, rtol=1e-13)
-    grey = cc.fit(van_der_pol_grey(van_der_pol_data(n=15)))
+    grey = cc.fit(van_der_pol_grey(van_der_pol_data(n=15)), mesh=None)
     text = modelica_text(grey)
     assert f"parameter Real mu = {grey.parameters['mu']!r};" in text
-    forced = cc.fit(driven())
+    forced = cc.fit(driven(), mesh=None)
     write_modelica(forced, tmp_path / "der.mo")
     text = (tmp_path / "der.mo").read_text()
     assert text.startswith("model nder\n")
@@ -144,6 +146,6 @@ def test_modelica_refuses_what_it_lacks():
     dynamics = cc.Dynamics(
         lambda t, x, u, p, nn: [-p.k * x.c + ca.erf(x.c)], parameters=[cc.Parameter("k", 1.0)]
     )
-    solution = cc.fit(cc.Problem(dynamics, data))
+    solution = cc.fit(cc.Problem(dynamics, data), mesh=None)
     with pytest.raises(InputError, match="no erf"):
         modelica_text(solution)

@@ -105,7 +105,7 @@ def test_pyomo_model_has_the_hessian_of_the_nlp():
 
     t = np.linspace(0.0, 1.0, 4)
     data = cc.Experiment(t, np.column_stack([np.cos(t), np.sin(t)]), outputs=("a", "b"))
-    problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 2, 2), "softplus")), data)
+    problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 2, 2), "softplus")), data, regularisation=cc.L2())
     nlp = cc.discretize(problem, "radau", 2, 2)
     export = cc.to_pyomo(nlp, rewrite=EXP_ONLY)
     x, lam = random_point(nlp, np.random.default_rng(0))
@@ -144,7 +144,9 @@ def test_solved_files_carry_point_multipliers_and_scales(name, tmp_path):
 
 def test_deep_networks_and_defined_variables(tmp_path):
     data = cc.Experiment(np.linspace(0.0, 3.0, 9), np.random.default_rng(0).normal(size=(9, 2)))
-    problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 4, 4, 4, 2), "swish")), data)
+    problem = cc.Problem(
+        cc.NeuralODE(cc.MLP((2, 4, 4, 4, 2), "swish")), data, regularisation=cc.L2()
+    )
     nlp = cc.discretize(problem)
     rng = np.random.default_rng(1)
     for rewrite in ((), ("swish",)):

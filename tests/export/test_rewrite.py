@@ -63,7 +63,9 @@ def test_rewritten_files_have_no_tanh(tmp_path):
     t = np.linspace(0.0, 1.0, 6)
     data = cc.Experiment(t, np.exp(-t), outputs=("c",))
     for activation in ("tanh", "sigmoid", "softplus", "swish", "gelu"):
-        nlp = cc.discretize(cc.Problem(cc.NeuralODE(cc.MLP((1, 3, 1), activation)), data))
+        nlp = cc.discretize(
+            cc.Problem(cc.NeuralODE(cc.MLP((1, 3, 1), activation)), data, regularisation=cc.L2())
+        )
         plain = write_nl(nlp, tmp_path / "a.nl").path.read_text()
         assert "\no37\n" in plain
         text = write_nl(nlp, tmp_path / "b.nl", rewrite=(activation,)).path.read_text()

@@ -16,7 +16,7 @@ def noisy_decay():
 
 
 def test_ctrl_c_keeps_the_refits_so_far(monkeypatch):
-    solution = cc.fit(noisy_decay())
+    solution = cc.fit(noisy_decay(), mesh=None)
     press_ctrl_c(monkeypatch, 1, solve=4)
     found = cc.bootstrap(solution, refits=50)
     assert found.termination is cc.Termination.INTERRUPTED
@@ -26,7 +26,7 @@ def test_ctrl_c_keeps_the_refits_so_far(monkeypatch):
 
 
 def test_ctrl_c_in_the_first_refit_leaves_no_sample(monkeypatch):
-    solution = cc.fit(noisy_decay())
+    solution = cc.fit(noisy_decay(), mesh=None)
     press_ctrl_c(monkeypatch, 0)
     found = cc.bootstrap(solution, refits=50)
     assert found.termination is cc.Termination.INTERRUPTED

@@ -13,7 +13,7 @@ from tests.waiting import press_ctrl_c
 @pytest.fixture(scope="module")
 def runs():
     problem = replace(van_der_pol_neural(sizes=(2, 4, 2)), regularisation=cc.L2(1e-4))
-    return problem, cc.multistart(problem, 4)
+    return problem, cc.multistart(problem, 4, mesh=None)
 
 
 def test_the_table_has_a_row_a_seed(runs):
@@ -38,20 +38,22 @@ def test_the_best_is_the_converged_one_of_lowest_objective(runs):
 
 def test_a_seed_gives_what_fit_gives_with_it(runs):
     problem, found = runs
-    alone = cc.fit(problem, seed=2)
+    alone = cc.fit(problem, seed=2, mesh=None)
     assert alone.result.objective == pytest.approx(found.solutions[2].result.objective, rel=1e-5)
 
 
 def test_chosen_seeds_and_a_look_at_every_run():
     seen = []
-    found = cc.multistart(decay(), [7, 3], on_run=lambda seed, s: seen.append((seed, s.success)))
+    found = cc.multistart(
+        decay(), [7, 3], on_run=lambda seed, s: seen.append((seed, s.success)), mesh=None
+    )
     assert found.seeds == (7, 3)
     assert seen == [(7, True), (3, True)]
     assert found.best_seed == 7  # of equal optima the first
 
 
 def test_without_any_converged_run_the_least_violated_is_best():
-    found = cc.multistart(van_der_pol_neural(), 2, options={"max_iter": 2})
+    found = cc.multistart(van_der_pol_neural(), 2, options={"max_iter": 2}, mesh=None)
     assert not found.best.success
     assert found.best.result.violation == min(s.result.violation for s in found.solutions)
     assert np.isfinite(found.best.result.x).all()
@@ -72,7 +74,7 @@ def test_bad_input(options, phrase):
 
 def test_ctrl_c_keeps_the_runs_so_far(monkeypatch):
     press_ctrl_c(monkeypatch, 2, solve=2)
-    found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4)
+    found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4, mesh=None)
     assert found.termination is cc.Termination.INTERRUPTED
     assert found.seeds == (0, 1)
     assert found.best_seed == 0
@@ -81,6 +83,6 @@ def test_ctrl_c_keeps_the_runs_so_far(monkeypatch):
 
 def test_ctrl_c_in_a_start_is_one_in_its_run(monkeypatch):
     press_ctrl_c(monkeypatch, 1)
-    found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4, start="horizon")
+    found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4, start="horizon", mesh=None)
     assert found.termination is cc.Termination.INTERRUPTED
     assert found.seeds == (0,)

@@ -24,6 +24,7 @@ def experiment(name, end=4.0, amplitude=1.0, n=31):
 
 def problem(hidden=3, **options):
     runs = [experiment("a"), experiment("bb", 3.0, 2.0), experiment("ccc", 2.0, 1.5)]
+    options = {"regularisation": cc.L2(), **options}
     return cc.Problem(cc.NeuralODE(cc.MLP((1, hidden, 1))), runs, **options)
 
 
@@ -198,7 +199,9 @@ def test_the_free_run_of_the_answer_is_as_good_as_validated():
         networks={"eaten": cc.MLP((2, 8, 1)).normalised([2.0, 2.0], [2.0, 2.0], [2.0])},
         parameters=[cc.Parameter("death", 0.5, 0.0, 5.0)],
     )
-    whole = cc.Problem(model, cc.Experiment(t, y, ("prey",)), states=("prey", "predator"))
+    whole = cc.Problem(
+        model, cc.Experiment(t, y, ("prey",)), states=("prey", "predator"), regularisation=cc.L2()
+    )
     done = cc.sweep(whole, values=(1e-3, 1e-4))
     validated = done.table.loc[done.best, "training"] * y.var() / sigma**2
     returned = (((done.solution.predict(t)[:, 0] - y) / sigma) ** 2).mean()
@@ -267,7 +270,7 @@ def test_a_held_out_experiment_needs_a_known_start():
     dynamics = cc.Dynamics(
         lambda t, x, u, p, nn: [x.v, nn(x.x)], networks={"force": cc.MLP((1, 2, 1))}
     )
-    whole = cc.Problem(dynamics, runs, states=("x", "v"))
+    whole = cc.Problem(dynamics, runs, states=("x", "v"), regularisation=cc.L2())
     with pytest.raises(cc.InputError, match=r"'q' does not tell v\(0\)"):
         cc.sweep(whole, values=(1e-3,), holdout=["q"])
     known = replace(whole, experiments=(runs[0], replace(runs[1], initial={"v": cc.fixed(0.0)})))

@@ -45,7 +45,7 @@ def refits(sets, sigma=0.05):
 @pytest.mark.parametrize("loss", [cc.LeastSquares(), cc.LeastSquares(0.3)])
 def test_covariance_of_a_straight_line_is_that_of_ordinary_least_squares(loss):
     y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
-    trust = cc.uncertainty(cc.fit(line(y, loss=loss)))
+    trust = cc.uncertainty(cc.fit(line(y, loss=loss), mesh=None))
     A = np.column_stack([np.ones_like(T), T])
     found, (rss,), *_ = np.linalg.lstsq(A, y, rcond=None)
     expected = rss / (21 - 2) * np.linalg.inv(A.T @ A)
@@ -72,7 +72,7 @@ def test_a_robust_straight_line_has_the_sandwich_of_m_estimators(loss):
     rng, n = np.random.default_rng(0), 80
     t = np.linspace(0.0, 2.0, n)
     y = 0.5 + 2.0 * t + 0.1 * rng.standard_normal(n) + 1.0 * (rng.uniform(size=n) < 0.1)
-    trust = cc.uncertainty(cc.fit(line(y, t, loss=loss), options={"tol": 1e-11}))
+    trust = cc.uncertainty(cc.fit(line(y, t, loss=loss), options={"tol": 1e-11}, mesh=None))
     A = np.column_stack([np.ones(n), t])
     scipys = "huber" if isinstance(loss, cc.Huber) else "soft_l1"
     found = least_squares(
@@ -117,17 +117,17 @@ def test_robust_intervals_cover_and_are_shorter_under_outliers(loss):
 def test_no_interval_where_nearly_all_are_outliers():
     t = np.linspace(0.0, 2.0, 7)
     y = 0.5 + 2.0 * t + 0.1 * np.array([0.0, 1.0, -1.2, 1.5, -0.9, 1.1, 0.0])
-    solution = cc.fit(line(y, t, loss=cc.Huber(0.2, 0.1)))
+    solution = cc.fit(line(y, t, loss=cc.Huber(0.2, 0.1)), mesh=None)
     with pytest.raises(cc.InputError, match=r"all but \d of 7 measurements for outliers, too few"):
         cc.uncertainty(solution)
 
 
 def test_a_prior_of_the_initial_state_adds_its_information():
     y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
-    free = cc.uncertainty(cc.fit(line(y, loss=cc.LeastSquares(0.1))))
+    free = cc.uncertainty(cc.fit(line(y, loss=cc.LeastSquares(0.1)), mesh=None))
     problem = line(y, loss=cc.LeastSquares(0.1))
     data = replace(problem.experiments[0], initial={"x": cc.weighted(0.5, 0.01)})
-    known = cc.uncertainty(cc.fit(replace(problem, experiments=(data,))))
+    known = cc.uncertainty(cc.fit(replace(problem, experiments=(data,)), mesh=None))
     assert known.intervals().loc["k", "std"] < 0.7 * free.intervals().loc["k", "std"]
 
 
@@ -135,10 +135,10 @@ def test_samples_that_are_missing_or_of_weight_zero_are_no_information():
     y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
     gaps, weights = y.copy(), np.ones(21)
     gaps[5:9], weights[5:9] = np.nan, 0.0
-    with_gaps = cc.uncertainty(cc.fit(line(gaps)))
+    with_gaps = cc.uncertainty(cc.fit(line(gaps), mesh=None))
     problem = line(y)
     weighted = replace(problem.experiments[0], weights=weights[:, None])
-    with_weights = cc.uncertainty(cc.fit(replace(problem, experiments=(weighted,))))
+    with_weights = cc.uncertainty(cc.fit(replace(problem, experiments=(weighted,)), mesh=None))
     assert with_gaps.freedom == pytest.approx(15.0, abs=1e-6)
     assert with_weights.freedom == pytest.approx(15.0, abs=1e-6)
     np.testing.assert_allclose(with_gaps.covariance, with_weights.covariance, rtol=1e-4)
@@ -146,7 +146,7 @@ def test_samples_that_are_missing_or_of_weight_zero_are_no_information():
 
 def test_units_of_a_state_do_not_matter():
     small, large = (
-        cc.uncertainty(cc.fit(line(scale * (0.5 + 2.0 * T + 0.1 * np.sin(9.0 * T)))))
+        cc.uncertainty(cc.fit(line(scale * (0.5 + 2.0 * T + 0.1 * np.sin(9.0 * T))), mesh=None))
         for scale in (1.0, 1e6)
     )
     np.testing.assert_allclose(large.covariance, 1e12 * small.covariance, rtol=1e-4)
@@ -187,7 +187,7 @@ def test_bands_contain_the_truth_about_as_often_as_they_promise():
 
 
 def test_the_linearised_interval_agrees_with_the_bootstrap():
-    solution = cc.fit(noisy_decay(3))
+    solution = cc.fit(noisy_decay(3), mesh=None)
     linear = cc.uncertainty(solution).intervals().loc["k"]
     again = cc.bootstrap(solution, refits=150, seed=1)
     assert again.failed == 0
@@ -211,7 +211,7 @@ def test_a_product_of_parameters_is_named_as_not_identifiable():
             cc.Parameter("m", 0.1),
         ],
     )
-    trust = cc.uncertainty(cc.fit(replace(problem, dynamics=dynamics)))
+    trust = cc.uncertainty(cc.fit(replace(problem, dynamics=dynamics), mesh=None))
     assert set(trust.not_identifiable) == {"k", "q"}
     table = trust.intervals()
     assert np.isinf(table.loc[["k", "q"], "std"]).all()
@@ -228,7 +228,7 @@ def test_a_parameter_at_its_bound_gets_no_variance_and_lends_none():
         lambda t, x, u, p, nn: [-p.k * x.c + p.m],
         parameters=[cc.Parameter("k", 1.0, 0.0, 10.0), cc.Parameter("m", 0.4, 0.4, 1.0)],
     )
-    solution = cc.fit(replace(problem, dynamics=dynamics))
+    solution = cc.fit(replace(problem, dynamics=dynamics), mesh=None)
     assert solution.parameters["m"] == pytest.approx(0.4, abs=1e-5)
     trust = cc.uncertainty(solution)
     assert trust.at_bound == ("m",)
@@ -239,7 +239,7 @@ def test_a_parameter_at_its_bound_gets_no_variance_and_lends_none():
     known = cc.Dynamics(
         lambda t, x, u, p, nn: [-p.k * x.c + 0.4], parameters=[cc.Parameter("k", 1.0, 0.0, 10.0)]
     )
-    alone = cc.uncertainty(cc.fit(replace(problem, dynamics=known)))
+    alone = cc.uncertainty(cc.fit(replace(problem, dynamics=known), mesh=None))
     assert trust.intervals().loc["k", "std"] == pytest.approx(
         alone.intervals().loc["k", "std"], rel=1e-3
     )
@@ -247,7 +247,7 @@ def test_a_parameter_at_its_bound_gets_no_variance_and_lends_none():
 
 def test_an_active_state_bound_is_projected_out():
     y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
-    trust = cc.uncertainty(cc.fit(line(y, bounds={"x": (-10.0, 4.0)})))
+    trust = cc.uncertainty(cc.fit(line(y, bounds={"x": (-10.0, 4.0)}), mesh=None))
     low, high = trust.band([0.0, 2.0])
     assert (high - low)[1, 0] < 1e-4  # x(2) is held at 4
     # what is left is a line through (2, 4): var k = σ² / Σ (2 − t)²
@@ -286,7 +286,7 @@ def test_parameters_of_an_experiment_have_intervals_of_their_own():
         lambda t, x, u, p, nn: [-p.k * x.c],
         parameters=[cc.Parameter("k", 1.0, per_experiment=True)],
     )
-    table = cc.uncertainty(cc.fit(cc.Problem(dynamics, runs))).intervals()
+    table = cc.uncertainty(cc.fit(cc.Problem(dynamics, runs), mesh=None)).intervals()
     assert list(table.index) == ["k[cold]", "k[warm]"]
     assert table.loc["k[cold]", "lower"] < 0.7 < table.loc["k[cold]", "upper"]
     assert table.loc["k[warm]", "lower"] < 1.4 < table.loc["k[warm]", "upper"]
@@ -324,7 +324,7 @@ def test_a_bound_within_the_noise_leaves_the_width_that_is_without_it():
             lambda t, x, u, p, nn: [-p.k * x.c + p.m],
             parameters=[cc.Parameter("k", 1.0, 0.0, 10.0), cc.Parameter("m", 0.2, *bounds)],
         )
-        return cc.uncertainty(cc.fit(replace(problem, dynamics=dynamics)))
+        return cc.uncertainty(cc.fit(replace(problem, dynamics=dynamics), mesh=None))
 
     bounded, free = of(0.2, 1.0), of()
     assert bounded.intervals().loc["m", "estimate"] == pytest.approx(0.2, abs=1e-6)
@@ -370,16 +370,16 @@ def test_the_accuracy_of_every_sample_counts():
         (known, {"sigma": sigma}),
         (scaled, {"weights": 1.0 / sigma[:, None] ** 2}),  # only ratios are known
     ):
-        trust = cc.uncertainty(cc.fit(decay_of(y, t, **options)))
+        trust = cc.uncertainty(cc.fit(decay_of(y, t, **options), mesh=None))
         assert trust.intervals().loc["k", "std"] == pytest.approx(std, rel=0.01)
 
 
 def test_a_given_sigma_is_believed_unless_the_residuals_refute_it():
     rng, t = np.random.default_rng(0), np.linspace(0.0, 4.0, 41)
     y = np.exp(-0.7 * t) + 0.05 * rng.standard_normal(41)
-    free = cc.uncertainty(cc.fit(decay_of(y, t))).intervals().loc["k", "std"]
+    free = cc.uncertainty(cc.fit(decay_of(y, t), mesh=None)).intervals().loc["k", "std"]
     for sigma, ratio in ((0.04, 0.04 / 0.05), (0.06, 0.06 / 0.05), (0.001, 1.0), (1.0, 1.0)):
-        trust = cc.uncertainty(cc.fit(decay_of(y, t, sigma=sigma)))
+        trust = cc.uncertainty(cc.fit(decay_of(y, t, sigma=sigma), mesh=None))
         width = ratio * free if ratio == 1.0 else ratio * free * 0.05 / trust.noise["c"]
         assert trust.intervals().loc["k", "std"] == pytest.approx(width, rel=1e-3)
         assert trust.noise["c"] == pytest.approx(0.05, rel=0.2)
@@ -427,7 +427,9 @@ def test_a_parameter_that_a_network_can_imitate_is_named_at_any_strength(strengt
         parameters=[cc.Parameter("k", 1.0, 0.0, 10.0), cc.Parameter("q", 1.0)],
     )
     data = cc.Experiment(t, np.column_stack([y, y]), ("c", "d"))
-    trust = cc.uncertainty(cc.fit(cc.Problem(model, data, regularisation=cc.L2(strength))))
+    trust = cc.uncertainty(
+        cc.fit(cc.Problem(model, data, regularisation=cc.L2(strength)), mesh=None)
+    )
     assert set(trust.not_identifiable) == {"k"}
     table = trust.intervals()
     assert table.loc["k", "note"].startswith("not identifiable")
@@ -553,7 +555,7 @@ def test_intervals_cover_in_90_to_99_percent_of_200_data_sets(problems, truth):
 
 
 def test_bad_input():
-    solution = cc.fit(noisy_decay(0))
+    solution = cc.fit(noisy_decay(0), mesh=None)
     trust = cc.uncertainty(solution)
     with pytest.raises(cc.InputError, match="confidence level"):
         trust.intervals(level=95.0)
@@ -562,13 +564,13 @@ def test_bad_input():
     with pytest.raises(cc.InputError, match="at least 2 refits"):
         cc.bootstrap(solution, refits=1)
     with pytest.raises(cc.InputError, match="only an optimum"):
-        cc.uncertainty(cc.fit(noisy_decay(0), options={"max_iter": 1}))
+        cc.uncertainty(cc.fit(noisy_decay(0), options={"max_iter": 1}, mesh=None))
     with pytest.raises(cc.InputError, match="outside the mesh"):
         trust.band([3.0])
 
 
 def test_a_loaded_solution_has_no_covariance(tmp_path):
-    solution = cc.fit(noisy_decay(0))
+    solution = cc.fit(noisy_decay(0), mesh=None)
     solution.save(tmp_path / "fit.npz")
     with pytest.raises(cc.InputError, match="no NLP"):
         cc.uncertainty(cc.load(tmp_path / "fit.npz"))

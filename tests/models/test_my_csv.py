@@ -39,7 +39,7 @@ def tanks(tmp_path):
 def test_times_first_and_states_behind(oscillation):
     problem = my_csv.problem(data=str(oscillation))
     assert problem.states == ("y1", "y2")
-    solution = cc.fit(problem)
+    solution = cc.fit(problem, mesh=None)
     fitted, predicted = solution.score()
     assert solution.success
     assert (fitted.role, predicted.role) == ("train", "test")
@@ -53,7 +53,7 @@ def test_named_columns_runs_and_inputs(tanks):
     )
     assert problem.states == ("level",)
     assert [run.name for run in problem.experiments] == ["A", "B"]
-    solution = cc.fit(problem)
+    solution = cc.fit(problem, mesh=None)
     assert solution.success
     for score in solution.score():
         assert score.simulated < 10 * 0.01**2, score

@@ -100,7 +100,7 @@ def test_experiments_and_states_can_be_chosen_and_are_limited(two_releases):
 
 
 def test_a_simulation_that_runs_away_does_not_flatten_the_data():
-    wild = cc.fit(harmonic_oscillator.problem(regularisation=1e-6))
+    wild = cc.fit(harmonic_oscillator.problem(regularisation=1e-6), mesh=None)
     ax = plots.trajectories(wild).axes[0]
     spread = max(np.abs(line.get_ydata()).max() for line in lines(ax, "simulated"))
     assert spread > 10.0  # it does run away
@@ -116,7 +116,7 @@ def test_outputs_that_are_no_states_have_a_row():
         states=("c",),
         observe=lambda x, u, p: [p.a * x.c],
     )
-    solution = cc.fit(problem, start="interpolate")
+    solution = cc.fit(problem, start="interpolate", mesh=None)
     figure = plots.trajectories(solution)
     assert [ax.get_ylabel() for ax in figure.axes] == ["c", "y"]
     assert not lines(figure.axes[0], "data")
@@ -164,7 +164,7 @@ def test_phase_portrait_of_three_states_says_what_is_held():
         ),
         [cc.Experiment(t, values, outputs=("a", "b", "c"))],
     )
-    figure = plots.phase_portrait(cc.fit(problem), states=["a", "c"])
+    figure = plots.phase_portrait(cc.fit(problem, mesh=None), states=["a", "c"])
     assert "b held at the middle" in figure.get_suptitle()
 
 

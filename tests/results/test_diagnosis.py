@@ -55,7 +55,7 @@ def test_the_table_is_as_long_and_as_fine_as_asked_for():
 
 
 def test_a_converged_solve_has_nothing_to_repair():
-    found = cc.diagnose(cc.fit(decay()))
+    found = cc.diagnose(cc.fit(decay(), mesh=None))
     assert len(found.violated) == 0
     assert len(found.not_finite) == 0
     assert "nothing to repair" in found.remedy
@@ -97,7 +97,7 @@ def test_a_constraint_that_the_data_contradict_is_named():
             cc.PathConstraint("falling", lambda t, x, u, p, nn: x.c, 0.0, 1.5),
         ),
     )
-    solution = cc.fit(problem)
+    solution = cc.fit(problem, mesh=None)
     assert not solution.success
     found = cc.diagnose(solution)
     assert found.violated["equation"].isin(["growing", "falling", "collocation"]).all()
@@ -126,11 +126,11 @@ def test_one_remedy_for_every_way_to_stop(termination, phrase):
 def test_variables_at_bounds_are_named():
     problem = decay()
     dynamics = replace(problem.dynamics, parameters=[cc.Parameter("k", 0.4, 0.0, 0.5)])
-    found = cc.diagnose(cc.fit(replace(problem, dynamics=dynamics)))
+    found = cc.diagnose(cc.fit(replace(problem, dynamics=dynamics), mesh=None))
     assert "k" in found.at_bounds
 
 
 def test_a_loaded_solution_cannot_be_diagnosed(tmp_path):
-    cc.fit(decay()).save(tmp_path / "fit.npz")
+    cc.fit(decay(), mesh=None).save(tmp_path / "fit.npz")
     with pytest.raises(cc.InputError, match="no NLP"):
         cc.diagnose(cc.load(tmp_path / "fit.npz"))

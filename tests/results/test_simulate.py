@@ -10,7 +10,7 @@ from tests.problems import LOGISTIC, decay, driven, driven_exact, van_der_pol_ne
 
 @pytest.fixture(scope="module")
 def fitted_decay():
-    return cc.fit(decay())
+    return cc.fit(decay(), mesh=None)
 
 
 def test_against_the_exponential(fitted_decay):
@@ -28,7 +28,7 @@ def test_integrators_agree(method):
 
 
 def test_the_integration_restarts_where_an_input_jumps():
-    solution = cc.fit(driven())
+    solution = cc.fit(driven(), mesh=None)
     u = solution.trajectories[0].experiment.inputs["u"]
     model = solution.model.with_parameters(np.array([1.3, 0.8]))
     t = np.array([0.0, 0.5, 0.7, 1.6, 1.9, 2.5, 3.0])  # some report times are jumps

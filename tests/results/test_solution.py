@@ -12,7 +12,7 @@ from tests.problems import decay, driven, van_der_pol, van_der_pol_data, van_der
 
 @pytest.fixture(scope="module")
 def neural():
-    return cc.fit(van_der_pol_neural(), options={"max_iter": 100})
+    return cc.fit(van_der_pol_neural(), options={"max_iter": 100}, mesh=None)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_the_network_is_a_plain_callable(neural):
     with pytest.raises(cc.InputError, match="the network has 2 inputs"):
         neural.network()([1.0, 2.0, 3.0])
     with pytest.raises(cc.InputError, match="has no networks"):
-        cc.fit(decay()).network()
+        cc.fit(decay(), mesh=None).network()
 
 
 def test_the_trained_function_needs_no_parameters():
-    solution = cc.fit(driven())
+    solution = cc.fit(driven(), mesh=None)
     function = solution.model.trained_function()
     a, b = solution.parameters["a"], solution.parameters["b"]
     assert float(function(0.0, 2.0, 3.0)) == pytest.approx(-a * 2.0 + b * 3.0, rel=1e-12)
@@ -79,7 +79,7 @@ def test_the_trained_function_needs_no_parameters():
 
 def test_experiments_by_number_and_name():
     runs = [replace(decay().experiments[0], name=n) for n in ("one", "two")]
-    solution = cc.fit(replace(decay(), experiments=runs))
+    solution = cc.fit(replace(decay(), experiments=runs), mesh=None)
     assert [solution.index(k) for k in (0, 1, -1, "two")] == [0, 1, 1, 1]
     with pytest.raises(cc.InputError, match="no experiment 'three'; there are: one, two"):
         solution.states([0.0], "three")
@@ -88,7 +88,7 @@ def test_experiments_by_number_and_name():
 
 
 def test_simulation_reports_where_it_is_asked():
-    solution = cc.fit(decay())
+    solution = cc.fit(decay(), mesh=None)
     times = np.array([0.5, 1.5])
     run = solution.simulate(times=times)
     np.testing.assert_array_equal(run.times, times)
@@ -121,7 +121,7 @@ def test_scores_are_what_their_names_say():
     data = cc.Experiment(t, np.exp(-0.7 * t) + noise, ("c",))
     later = np.linspace(2.0, 4.0, 11)
     test = cc.Experiment(later, np.exp(-0.7 * later), ("c",), name="later")
-    solution = cc.fit(replace(decay(), experiments=data, test=test, truth=truth))
+    solution = cc.fit(replace(decay(), experiments=data, test=test, truth=truth), mesh=None)
     train, ahead = solution.score()
     k, c0 = solution.parameters["k"], solution.trajectories[0].states[0, 0]
     model = c0 * np.exp(-k * t)
@@ -146,7 +146,7 @@ def test_a_test_without_truth_starts_from_what_is_known():
     given = cc.Experiment(t, np.exp(-0.7 * t), ("c",), name="given", initial={"c": np.exp(-1.4)})
     follows = replace(given, name="follows", initial={})
     elsewhere = cc.Experiment(t + 9.0, t, ("c",), name="elsewhere")
-    solution = cc.fit(replace(decay(), test=[given, follows, elsewhere]))
+    solution = cc.fit(replace(decay(), test=[given, follows, elsewhere]), mesh=None)
     _, first, second, third = solution.score()
     assert first.simulated < 1e-12
     assert second.simulated < 1e-12  # from the fit's own last state
@@ -155,8 +155,8 @@ def test_a_test_without_truth_starts_from_what_is_known():
 
 def test_a_trajectory_that_breaks_down_scores_infinity():
     # a fit can interpolate data that its own model cannot reproduce: make one by hand
-    solution = cc.fit(decay())
-    runaway = replace(solution, model=cc.fit(blow_up()).model)
+    solution = cc.fit(decay(), mesh=None)
+    runaway = replace(solution, model=cc.fit(blow_up(), mesh=None).model)
     assert runaway.gap() == np.inf
     assert runaway.score()[0].simulated == np.inf
 
@@ -177,7 +177,7 @@ def test_observed_outputs_are_not_states():
         lambda t, x, u, p, nn: [x.v, -p.k * x.q], parameters=[cc.Parameter("k", 0.8, 0.1, 5.0)]
     )
     problem = cc.Problem(dynamics, data, states=("q", "v"), observe=lambda x, u, p: [x.q**2])
-    solution = cc.fit(problem)
+    solution = cc.fit(problem, mesh=None)
     assert solution.parameters["k"] == pytest.approx(1.0, abs=1e-4)
     assert solution.model.outputs == ("energy",)
     np.testing.assert_allclose(solution.predict(t)[:, 0], np.cos(t) ** 2, atol=1e-3)

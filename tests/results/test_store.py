@@ -28,21 +28,21 @@ def neural_problem():
 @pytest.fixture(scope="module", params=["neural", "driven", "decay", "two runs"])
 def solution(request):
     if request.param == "neural":
-        return cc.fit(neural_problem(), options={"max_iter": 20})
+        return cc.fit(neural_problem(), options={"max_iter": 20}, mesh=None)
     if request.param == "driven":
-        return cc.fit(driven())
+        return cc.fit(driven(), mesh=None)
     if request.param == "decay":
-        return cc.fit(decay(), "gauss", 2)
+        return cc.fit(decay(), "gauss", 2, mesh=None)
     k = cc.Parameter("k", 1.0, per_experiment=True)
     runs = [replace(decay(v).experiments[0], name=str(v)) for v in (0.7, 1.4)]
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[k])
-    return cc.fit(cc.Problem(dynamics, runs))
+    return cc.fit(cc.Problem(dynamics, runs), mesh=None)
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "fit.npz"
-    cc.fit(neural_problem(), options={"max_iter": 20}).save(path)
+    cc.fit(neural_problem(), options={"max_iter": 20}, mesh=None).save(path)
     return path
 
 
@@ -94,7 +94,7 @@ def test_parameters_of_each_run_keep_their_names(rates, tmp_path):
     own, shared = cc.Parameter("k", 1.0, per_experiment=True), cc.Parameter("a", 0.5)
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c + 0 * p.a], parameters=[own, shared])
     runs = [replace(decay(v).experiments[0], name=f"run {i}") for i, v in enumerate(rates)]
-    fitted = cc.fit(cc.Problem(dynamics, runs))
+    fitted = cc.fit(cc.Problem(dynamics, runs), mesh=None)
     names = [*(f"k[run {i}]" for i in range(len(rates))), "a"]
     assert list(fitted.parameters) == names
     fitted.save(tmp_path / "fit.npz")
@@ -128,7 +128,7 @@ def test_a_loaded_solution_starts_a_new_fit(saved):
 
 
 def test_saving_replaces_in_one_step_and_names_a_bad_folder(tmp_path):
-    solution = cc.fit(decay())
+    solution = cc.fit(decay(), mesh=None)
     path = tmp_path / "fit.npz"
     path.write_bytes(b"old")
     solution.save(path)

@@ -149,7 +149,7 @@ def test_jax_computes_the_same(solved):
 )
 def test_a_drifting_damping_is_recovered(basis, order, largest):
     """Errors are of c, which falls from 0.55 to 0.07; the noise leaves about 0.002."""
-    solution = cc.fit(drifting_oscillator.problem(basis=basis, order=order))
+    solution = cc.fit(drifting_oscillator.problem(basis=basis, order=order), mesh=None)
     assert solution.success
     error = solution.parameter("c", T) - drifting_oscillator.damping(T)
     assert np.abs(error).max() < largest
@@ -158,12 +158,12 @@ def test_a_drifting_damping_is_recovered(basis, order, largest):
 
 
 def test_weights_that_do_not_vary_cannot_do_it():
-    solution = cc.fit(drifting_oscillator.problem(basis="constant"))
+    solution = cc.fit(drifting_oscillator.problem(basis="constant"), mesh=None)
     assert max(score.truth for score in solution.score()) > 0.05
 
 
 def test_uncertainty_covers_the_true_damping():
-    solution = cc.fit(drifting_oscillator.problem(order=5))
+    solution = cc.fit(drifting_oscillator.problem(order=5), mesh=None)
     trust = cc.uncertainty(solution)
     names = cc.Parameter("c", 1.0, basis=cc.Legendre(5, INTERVAL)).names
     index = [trust.names.index(name) for name in names]

@@ -121,10 +121,10 @@ def test_iterations_stay_where_they_are(neural):
     """Bands about today's counts: a regression from 30 to 300 must not pass unseen."""
     assert neural.success
     assert neural.result.iterations <= 60
-    grey = cc.fit(van_der_pol_grey(van_der_pol_data(sigma=0.05)))
+    grey = cc.fit(van_der_pol_grey(van_der_pol_data(sigma=0.05)), mesh=None)
     assert 3 <= grey.result.iterations <= 20
-    assert 2 <= cc.fit(decay()).result.iterations <= 12
-    assert 2 <= cc.fit(driven()).result.iterations <= 12
+    assert 2 <= cc.fit(decay(), mesh=None).result.iterations <= 12
+    assert 2 <= cc.fit(driven(), mesh=None).result.iterations <= 12
 
 
 def test_the_history_and_the_timings_are_told(neural):
@@ -217,7 +217,7 @@ def test_the_best_iterate_is_the_best_that_was_shown(neural_nlp):
 @pytest.mark.parametrize("cap", [-1.0, -5.0])
 def test_contradicting_constraints_end_in_an_honest_status(cap):
     impossible = cc.PathConstraint("negative", lambda t, x, u, p, nn: x.c**2, upper=cap)
-    solution = cc.fit(decay(constraints=[impossible]), options={"max_iter": 200})
+    solution = cc.fit(decay(constraints=[impossible]), options={"max_iter": 200}, mesh=None)
     assert not solution.success
     assert solution.result.status is SolutionStatus.INFEASIBLE
     assert solution.result.termination in (
@@ -272,7 +272,7 @@ def test_a_right_hand_side_that_cannot_be_evaluated_says_so():
         lambda t, x, u, p, nn: [p.k * ca.log(x.c - 10.0)], parameters=[cc.Parameter("k", 1.0)]
     )
     with quiet_casadi():
-        solution = cc.fit(cc.Problem(broken, data), start="interpolate")
+        solution = cc.fit(cc.Problem(broken, data), start="interpolate", mesh=None)
     assert not solution.success
     assert solution.result.termination is Termination.EVALUATION_ERROR
     assert "could not be evaluated" in solution.status
@@ -337,7 +337,7 @@ def test_options_have_three_spellings_and_defaults():
     assert merge(None) == DEFAULTS
     for given in ({"tol": 1e-5}, {"ipopt.tol": 1e-5}, {"ipopt": {"tol": 1e-5}}):
         assert merge(given)["tol"] == 1e-5
-    result = cc.fit(decay(), options={"max_iter": 50}).result
+    result = cc.fit(decay(), options={"max_iter": 50}, mesh=None).result
     assert result.options["max_iter"] == 50
     assert result.options["tol"] == 1e-8
 

@@ -92,7 +92,7 @@ def test_a_state_without_data_is_found():
         lambda t, x, u, p, nn: [x.y2, p.mu * (1.0 - x.y1**2) * x.y2 - x.y1],
         parameters=[cc.Parameter("mu", 3.0, 0.0, 10.0)],
     )
-    solution = cc.fit(cc.Problem(dynamics, data, states=("y1", "y2")), start="horizon")
+    solution = cc.fit(cc.Problem(dynamics, data, states=("y1", "y2")), start="horizon", mesh=None)
     assert solution.success
     assert solution.parameters["mu"] == pytest.approx(1.0, rel=0.03)
     assert np.abs(solution.states(full.times)[:, 1] - full.values[:, 1]).max() < 0.2
@@ -120,7 +120,7 @@ def test_networks_start_from_a_good_trajectory():
 def test_too_few_data_for_a_window_skip_it():
     t = np.array([0.0, 1.8, 1.9, 2.0])
     data = cc.Experiment(t, np.exp(-0.7 * t), ("c",))
-    solution = cc.fit(replace(decay(), experiments=(data,)), start="horizon")
+    solution = cc.fit(replace(decay(), experiments=(data,)), start="horizon", mesh=None)
     assert solution.parameters["k"] == pytest.approx(0.7, abs=1e-4)
 
 

@@ -137,7 +137,7 @@ PARTIAL = (
 @pytest.mark.parametrize("make", PARTIAL, ids=lambda make: make.__name__)
 def test_a_default_fit_of_what_has_no_value_everywhere(make):
     problem, k = make()
-    solution = cc.fit(problem)
+    solution = cc.fit(problem, mesh=None)
     assert solution.success
     assert solution.result.iterations > 0
     score = np.mean([score.simulated for score in solution.score()])
@@ -234,7 +234,7 @@ def test_poor_guesses_and_many_data_start_by_gradient_matching():
     record = cc.start_from(cc.discretize(decaying(120, 7.0))).start_record
     assert record.name == "gradient_matching"
     assert record.merits["gradient_matching"] < record.merits["simulate"]
-    solution = cc.fit(decaying(120, 7.0))
+    solution = cc.fit(decaying(120, 7.0), mesh=None)
     assert solution.parameters["w"] == pytest.approx(2.0, rel=0.01)
 
 
@@ -281,7 +281,11 @@ def test_states_are_found_from_outputs_that_determine_them():
         t, np.column_stack([np.log(a), a + b]), ("l", "s"), initial={"a": 1.0, "b": 2.0}
     )
     problem = cc.Problem(
-        model, data, states=("a", "b"), observe=lambda x, u, p: [ca.log(x.a), x.a + x.b]
+        model,
+        data,
+        states=("a", "b"),
+        observe=lambda x, u, p: [ca.log(x.a), x.a + x.b],
+        regularisation=cc.L2(),
     )
     nlp = cc.discretize(problem)
     part = nlp.layout.experiments[0]
@@ -325,10 +329,10 @@ def predators_unseen():
 
 def test_a_fit_that_explains_nothing_is_tried_again_from_a_growing_horizon():
     problem = predators_unseen()
-    poor = cc.fit(problem, start="smoothing")
+    poor = cc.fit(problem, start="smoothing", mesh=None)
     assert poor.result.objective > 0.5  # converged, to the mean
     assert poor.start_record.name == "smoothing"
-    solution = cc.fit(problem)
+    solution = cc.fit(problem, mesh=None)
     assert solution.success
     assert solution.start_record.name == "horizon"
     assert "the fit from there ended with" in solution.start_record.passed["smoothing"]
@@ -341,7 +345,7 @@ def test_a_limit_that_the_caller_sets_is_kept(monkeypatch):
 
     grown = []
     monkeypatch.setattr(strategies, "grow_horizon", lambda *given: grown.append(given))
-    solution = cc.fit(van_der_pol_neural(), options={"max_iter": 2})
+    solution = cc.fit(van_der_pol_neural(), options={"max_iter": 2}, mesh=None)
     assert solution.result.termination is cc.Termination.ITERATION_LIMIT
     assert not grown
 
@@ -370,7 +374,7 @@ def test_every_start_has_a_record():
 def test_ctrl_c_while_the_horizon_grows(monkeypatch):
     problem = van_der_pol_neural(van_der_pol_data(n=30))
     press_ctrl_c(monkeypatch, 2)
-    solution = cc.fit(problem, start="horizon")
+    solution = cc.fit(problem, start="horizon", mesh=None)
     assert solution.result.termination is cc.Termination.INTERRUPTED
     assert solution.start_record.interrupted
     assert np.isfinite(solution.result.x).all()
@@ -378,7 +382,7 @@ def test_ctrl_c_while_the_horizon_grows(monkeypatch):
 
 def test_ctrl_c_on_the_last_rung_keeps_the_better_of_both(monkeypatch):
     press_ctrl_c(monkeypatch, 2, solve=2)
-    solution = cc.fit(predators_unseen())
+    solution = cc.fit(predators_unseen(), mesh=None)
     assert solution.result.termination is cc.Termination.INTERRUPTED
     assert solution.result.violation < 1e-6  # that of the first fit, which had converged
 

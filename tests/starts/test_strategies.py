@@ -19,7 +19,9 @@ def observed():
     data = van_der_pol_data(n=40)
     only = cc.Experiment(data.times, data.values[:, 0] ** 2, ("square",))
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [x.b, nn.f(x)], networks={"f": cc.MLP((2, 3, 1))})
-    return cc.Problem(dynamics, only, states=("a", "b"), observe=lambda x, u, p: [x.a**2])
+    return cc.Problem(
+        dynamics, only, states=("a", "b"), observe=lambda x, u, p: [x.a**2], regularisation=cc.L2()
+    )
 
 
 PROBLEMS = {
@@ -123,7 +125,7 @@ def test_a_solution_starts_another_mesh_and_another_scheme():
 
 
 def test_a_solution_of_another_problem_is_refused():
-    solution = cc.fit(decay())
+    solution = cc.fit(decay(), mesh=None)
     nlp = cc.discretize(van_der_pol_neural(), mesh=4)
     with pytest.raises(
         cc.InputError, match="solution has states c and 0 weights, the problem y1, y2"

@@ -68,7 +68,9 @@ def test_many_pieces_are_fitted_by_a_sparse_least_squares(monkeypatch):
 
 @pytest.mark.parametrize("name", ["legendre", "layers", "bspline"])
 def test_growing_horizon_reaches_pieces_that_the_first_windows_do_not_see(name):
-    solution = cc.fit(learns(cc.basis(name, 2, INTERVAL, pieces=4), 1e-6), start="horizon")
+    solution = cc.fit(
+        learns(cc.basis(name, 2, INTERVAL, pieces=4), 1e-6), start="horizon", mesh=None
+    )
     assert solution.success
     assert solution.gap() < 1e-3
 
@@ -85,7 +87,7 @@ def test_growing_horizon_reaches_pieces_that_the_first_windows_do_not_see(name):
 )
 @pytest.mark.parametrize("make", [decays, learns])
 def test_a_solution_starts_a_richer_problem_with_the_same_function(make, old, new):
-    coarse = cc.fit(make(old))
+    coarse = cc.fit(make(old), mesh=None)
     nlp = cc.discretize(make(new), mesh=coarse.trajectories[0].mesh.with_points(new.breaks))
     fine = cc.start_from(nlp, coarse)
     # the same function of time meets the same equations; only its mean square is written otherwise
@@ -97,7 +99,7 @@ def test_a_solution_starts_a_richer_problem_with_the_same_function(make, old, ne
 
 
 def test_what_does_not_contain_the_solution_is_refused():
-    coarse = cc.fit(decays(cc.Legendre(2, INTERVAL)))
+    coarse = cc.fit(decays(cc.Legendre(2, INTERVAL)), mesh=None)
     for other, message in (
         (cc.Legendre(1, INTERVAL), "parameter 'c': .*P2 is not among them"),
         (None, "parameter 'c' varies in time"),
@@ -106,5 +108,6 @@ def test_what_does_not_contain_the_solution_is_refused():
             cc.start_from(cc.discretize(decays(other)), coarse)
     with pytest.raises(cc.InputError, match=r"network 'nn': .* cannot be prolonged"):
         cc.start_from(
-            cc.discretize(learns(cc.BSpline(KNOTS, 1))), cc.fit(learns(cc.Legendre(2, INTERVAL)))
+            cc.discretize(learns(cc.BSpline(KNOTS, 1))),
+            cc.fit(learns(cc.Legendre(2, INTERVAL)), mesh=None),
         )

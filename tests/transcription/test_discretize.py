@@ -228,7 +228,9 @@ def test_the_unit_of_a_state_does_not_matter():
     """From volt to microvolt: the same iterates, since all scales follow in powers of two."""
     data = van_der_pol_data(n=40, sigma=0.05)
     small = replace(data, values=data.values * np.array([1.0, 2.0**-20]))
-    one, other = (cc.fit(van_der_pol_neural(d), options={"max_iter": 60}) for d in (data, small))
+    one, other = (
+        cc.fit(van_der_pol_neural(d), options={"max_iter": 60}, mesh=None) for d in (data, small)
+    )
     assert one.success
     assert other.success
     assert one.result.iterations == other.result.iterations
@@ -248,7 +250,9 @@ def test_any_factor_gives_the_same_optimum():
             ],
             parameters=[cc.Parameter("mu", 0.3, 0.0, 5.0)],
         )
-        return cc.fit(cc.Problem(dynamics, replace(data, values=data.values * [1.0, factor])))
+        return cc.fit(
+            cc.Problem(dynamics, replace(data, values=data.values * [1.0, factor])), mesh=None
+        )
 
     one, other = grey(1.0), grey(997.0)
     assert one.parameters["mu"] == pytest.approx(other.parameters["mu"], rel=1e-6)

@@ -39,8 +39,10 @@ SHARED: dict[str, tuple[Any, Any]] = {
     ),
     "degree": _option(int | None, "Stages of an element; the scheme's usual number if absent."),
     "elements": _option(
-        int | None,
-        "Elements of every experiment; the model's mesh, or about one stage a measurement.",
+        str | None,
+        "Elements of every experiment, or auto: chosen from the data and refined. The model's mesh, or "
+        "auto where fits choose it and else about one stage a measurement.",
+        metavar="COUNT|auto",
     ),
     "start": _option(str | None, _START),
     "seed": _option(int | None, "Of the random first weights."),

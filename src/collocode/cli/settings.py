@@ -114,6 +114,27 @@ def parse_settings(
     return values
 
 
+def parse_elements(text: str) -> int | str:
+    """Turn the text of ``--elements`` into a number, or leave it ``auto``.
+
+    Raises
+    ------
+    InputError
+        Something else.
+
+    Examples
+    --------
+    >>> parse_elements("40"), parse_elements("auto")
+    (40, 'auto')
+    """
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"--elements takes a number or auto, not {text!r}.") from None
+
+
 def parse_options(given: Sequence[str]) -> dict[str, Any]:
     """Turn ``name=value`` texts into solver options, numbers as numbers.
 

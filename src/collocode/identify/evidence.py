@@ -83,7 +83,13 @@ def choose_strength(
         step = np.log(best.strength / max(here, 1e-300))
         # the data tell ln α to a standard deviation of √(2/γ)
         found = bool(abs(step) < max(np.log(_SETTLED), np.sqrt(2.0 / best.effective)))
-        penalty = Penalty(strength=here, chosen=found, effective=best.effective, solves=solves)
+        penalty = Penalty(
+            strength=here,
+            chosen=found,
+            asked=best.strength,
+            effective=best.effective,
+            solves=solves,
+        )
         solution = replace(solution, penalty=penalty)
         step = np.clip(step, -np.log(_STRIDE), np.log(_STRIDE))
         while not found and solves < most:

@@ -33,7 +33,7 @@ def fit(
     problem: Problem,
     scheme: Scheme | str = "radau",
     degree: int | None = None,
-    mesh: MeshLike | AutoMesh | str = None,
+    mesh: MeshLike | AutoMesh | str = "auto",
     start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
@@ -45,10 +45,13 @@ def fit(
 
     Parameters
     ----------
-    problem : what to identify.  With ``regularisation=Evidence()`` the fit is solved again, from the
-        last point, until the λ that its evidence asks for is the one it has; `Solution.penalty` tells.
-    scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
-        and refined until it no longer matters for what is reported.
+    problem : what to identify.  With ``regularisation=Evidence()``, the default, the fit is solved again,
+        from the last point, until the λ that its evidence asks for is the one it has;
+        `Solution.penalty` tells.  ``L2(x)`` stays exact.
+    scheme, degree : as for `discretize`.
+    mesh : ``"auto"``, an `AutoMesh`: chosen from the data and refined until it no longer matters for what
+        is reported; `Solution.meshing` tells.  A number of elements, a `Mesh` and None, as for
+        `discretize`, stay exact.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
         growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
@@ -69,20 +72,31 @@ def fit(
     """
     check_type("fit", problem, Problem)
     first = time.perf_counter()
-    auto, given = AutoMesh.or_given(mesh)
-    chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+    auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
-    meshes = given if auto is None else first_meshes(problem, chosen)
-    solution = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
+    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
     for _ in range(0 if auto is None else _FINER):
         if not ended_nowhere(solution):
             break
-        meshes = [part.mesh.divide(2) for part in solution.trajectories]
-        again = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
-        solution = again
+        finer = [part.mesh.divide(2) for part in nlp.layout.experiments]
+        nlp = discretize(problem, nlp.scheme, mesh=finer)
+        solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
     solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
     seconds = time.perf_counter() - first
     return replace(solution, result=solution.result.with_timings(total=seconds))
+
+
+def discretized(
+    problem: Problem,
+    scheme: Scheme | str = "radau",
+    degree: int | None = None,
+    mesh: MeshLike | AutoMesh | str = "auto",
+) -> tuple[AutoMesh | None, NLP]:
+    """Return the NLP that a fit begins with, and how its mesh is to be refined."""
+    auto, given = AutoMesh.or_given(mesh)
+    chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+    meshes = given if auto is None else first_meshes(problem, chosen)
+    return auto, discretize(problem, chosen, mesh=meshes)
 
 
 def settle(
@@ -124,10 +138,13 @@ def _stopped(solution: Solution) -> Solution:
     return replace(solution, result=replace(result, termination=Termination.INTERRUPTED))
 
 
-def _climbed(
-    nlp: NLP, how: How, start: Start, seed: int, on_iteration: OnIteration | None
-) -> Solution:
-    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
+    """Tell of a solution whether its mesh and λ are what `settle` would choose; solve nothing."""
+    if auto is not None:
+        solution = refine_mesh(solution, replace(auto, cycles=1), how, lambda nlp: nlp)
+    if solution.nlp is None or not isinstance(solution.nlp.problem.regularisation, Evidence):
+        return solution
+    return choose_strength(solution, how, most=0)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

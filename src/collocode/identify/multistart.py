@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from ..adapt.automesh import AutoMesh
 from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
@@ -16,8 +18,10 @@ from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
-from ..transcription.discretize import MeshLike, discretize
+from ..starts.strategies import start_from
+from ..transcription.discretize import MeshLike
 from .climb import solve_begun
+from .fit import discretized, judged, settle
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
@@ -64,7 +68,7 @@ def multistart(
     seeds: int | Sequence[int] = 10,
     scheme: Scheme | str = "radau",
     degree: int | None = None,
-    mesh: MeshLike = None,
+    mesh: MeshLike | AutoMesh | str = "auto",
     start: str = "auto",
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
@@ -73,6 +77,9 @@ def multistart(
     on_iteration: OnIteration | None = None,
 ) -> Multistart:
     """Solve from several seeds of the random weights.
+
+    All are solved on one mesh and with one λ, so that their objectives compare: where these are to be
+    chosen, the first seed that is solved chooses them.
 
     Parameters
     ----------
@@ -94,12 +101,21 @@ def multistart(
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen:
         raise InputError("multistart needs at least one seed.")
-    nlp = discretize(problem, scheme, degree, mesh)
-    solver = make_solver(nlp, interface, options, deterministic)
+    auto, nlp = discretized(problem, scheme, degree, mesh)
+    how = interface, options, deterministic
+    solver, settled = make_solver(nlp, *how), False
     solutions, rows = [], []
     for seed in chosen:
         began = time.perf_counter()
         solution = solve_begun(solver, nlp, start, seed, on_iteration)
+        if settled:
+            solution = judged(solution, auto, how)
+        elif solution.success:
+            begin = partial(start_from, strategy=start, seed=seed)
+            solution = settle(solution, auto, how, begin, on_iteration)
+            assert solution.nlp is not None
+            nlp, settled = replace(solution.nlp, start_record=None), True
+            solver = make_solver(nlp, *how)
         seconds = time.perf_counter() - began
         solution = replace(solution, result=solution.result.with_timings(total=seconds))
         rows.append({"seed": seed, **_row(solution, seconds)})

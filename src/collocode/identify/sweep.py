@@ -8,7 +8,7 @@ Every value is begun twice, from the best fit so far (*warm*) and from its own s
 the fit that simulates the held-out data better counts: a continuation that goes astray spoils
 nothing behind it.  So is the refit to all data; and it must not simulate them worse than the fit
 that was validated, or else that one is handed back.  A sweep over the regularisation keeps one
-NLP and one solver.
+NLP and one solver; its mesh, unless it is given, is the one that a fit by evidence chooses.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ import numpy as np
 import pandas as pd
 
 from ..errors import FileError, InputError, check_type
-from ..model.losses import L2
+from ..model.losses import L2, Evidence
 from ..model.problem import Problem
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, alike
-from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .checkpoint import SWEEP, Checkpoint, Point, Row
 from .climb import solve_begun
-from .fit import fit, split
+from .fit import discretized, fit, split
 from .validation import training_error, validation_error, whole_error
 
 _CONVERGED = (Termination.CONVERGED, Termination.ACCEPTABLE)
@@ -275,12 +274,21 @@ class _Trials:
         look, seed = own.pop("on_iteration", None), own.pop("seed", 0)
         solving = {k: own.pop(k) for k in ("interface", "options", "deterministic") if k in own}
         if self._built is None:
-            nlp = discretize(self._part(value), **own)
+            nlp = self._discretized(value, own)
             self._built = nlp, make_solver(nlp, **solving)
         nlp, solver = self._built
         # multipliers are of another λ and stay out
         here = nlp.with_parameters(regularisation=[value])
         return self._finished(solve_begun(solver, here, start, seed, look))
+
+    def _discretized(self, value: Any, how: Mapping[str, Any]) -> NLP:
+        """The NLP of all values; a mesh that is to be chosen is that of a fit by evidence."""
+        auto, nlp = discretized(self._part(value), **how)
+        if auto is None:
+            return nlp
+        chosen = replace(self._part(value), regularisation=Evidence())
+        found = self._finished(fit(chosen, **self._settings, start=self._own))
+        return found.nlp if found.success and found.nlp is not None else nlp
 
     def _part(self, value: Any) -> Problem:
         return replace(split(self._make(value), self._holdout), test=())

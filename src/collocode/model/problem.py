@@ -36,7 +36,7 @@ class Problem:
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
-    regularisation : `L2` of a given strength, or `Evidence`, by which `fit` chooses it.
+    regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
     constraints : `PathConstraint` along the trajectories, `PointConstraint` at given points.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
@@ -57,7 +57,7 @@ class Problem:
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
-    regularisation: L2 | Evidence = L2()
+    regularisation: L2 | Evidence = Evidence()
     constraints: Sequence[PathConstraint | PointConstraint] = ()
     normalise: bool = True
     scaling: Mapping[str, float] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from ..errors import listed
+from ..identify.evidence import evidence_of
 from ..identify.uncertainty import Uncertainty, uncertainty
+from ..model import losses
 from ..model.problem import Problem
 from ..results.diagnosis import Advice, Diagnosis, diagnose
+from ..results.fitted import Penalty
 from ..results.residuals import whiteness
 from ..results.solution import Solution
 from ..starts.strategies import STRATEGIES
@@ -77,6 +80,23 @@ class Evidence:
             return None, f"the covariance could not be computed ({error})"
 
     @cached_property
+    def penalty(self) -> Penalty | None:
+        """The ridge of the weights, beside what the evidence asks for; None without weights."""
+        solution = self.solution
+        if solution.penalty is None or not len(solution.model.theta):
+            return None
+        if np.isfinite(solution.penalty.asked) or self.trusted[0] is None:
+            return solution.penalty
+        best = evidence_of(solution)
+        return replace(solution.penalty, asked=best.strength, effective=best.effective)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the problem left λ to the evidence."""
+        given = None if self.problem is None else self.problem.regularisation
+        return isinstance(given, losses.Evidence)
+
+    @cached_property
     def parameters(self) -> list[dict[str, Any]]:
         """One row a physical parameter."""
         return parameter_rows(self.solution, self.trusted[0])
@@ -97,6 +117,10 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
     if gaps[worst] is None or gaps[worst] > LARGE_GAP:
         size, remedy = formatted(gaps[worst], ".2g"), _gap_remedy(evidence, asked)
         found.append(asked.finding("large-gap", experiment=worst, gap=size, remedy=remedy))
+    penalty = evidence.penalty
+    if evidence.chooses and penalty is not None and not penalty.chosen:
+        facts = {"strength": penalty.strength, "asked": penalty.asked, "solves": penalty.solves}
+        found.append(asked.finding("strength-unsettled", **facts))
     bounded = [row["name"] for row in evidence.parameters if _at_bound(row)]
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))

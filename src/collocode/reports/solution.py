@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..results.fitted import Penalty
 from ..results.solution import Solution
 from ..results.status import Termination
 from .evidence import Evidence, findings_of
@@ -111,6 +113,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
     )
     if solution.meshing is not None:
         found["mesh"] = str(solution.meshing)
+    if evidence.penalty is not None:
+        found["λ"] = _penalty_text(evidence, evidence.penalty)
     ran = f"{result.solver} through {result.interface}" if result.solver else ""
     found["solver"] = ran + (f", linear solver {linear}" if linear else "")
     found["time"] = times_text(result.timings)
@@ -118,6 +122,27 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{_finite(result.objective, '.6g')}, largest violation {_finite(result.violation, '.1e')}"
     )
     return {label: text for label, text in found.items() if text}
+
+
+def _penalty_text(evidence: Evidence, penalty: Penalty) -> str:
+    """The ridge, who chose it, and what the data say of it."""
+    chosen = evidence.chooses and penalty.chosen
+    words = [f"{penalty.strength:.2g}", "by evidence" if chosen else "as given"]
+    if evidence.chooses and not chosen:
+        words[-1] = "on the way to what the evidence asks for"
+    told = []
+    if not chosen and np.isfinite(penalty.asked):
+        told.append(f"the evidence asks for {penalty.asked:.2g}")
+    if np.isfinite(penalty.effective):
+        count = len(evidence.solution.model.theta)
+        told.append(f"the data determine {penalty.effective:.3g} of {counted(count, 'weight')}")
+    trust = evidence.trusted[0]
+    if chosen and trust is not None:
+        noise = ", ".join(f"{name} {formatted(std, '.3g')}" for name, std in trust.noise.items())
+        told.append(f"noise {noise}")
+    if penalty.solves > 1:
+        told.append(counted(penalty.solves, "solve"))
+    return " ".join(words) + (f" ({'; '.join(told)})" if told else "")
 
 
 def _finite(value: float, form: str) -> str:
@@ -165,6 +190,8 @@ def _details(evidence: Evidence) -> dict[str, Any]:
     }
     if solution.meshing is not None:
         found["mesh"] = solution.meshing.to_dict()
+    if evidence.penalty is not None:
+        found["penalty"] = asdict(evidence.penalty)
     if solution.nlp is not None:
         functions = solution.nlp.functions
         found["nlp"] = {

@@ -23,13 +23,15 @@ class Penalty:
     Attributes
     ----------
     strength : λ.
-    chosen : whether the evidence chose it.
+    chosen : whether it is the one that the evidence asks for, as exactly as the data tell.
+    asked : λ that the evidence asks for; NaN if nobody asked.
     effective : number of weights that the data determine, γ; NaN if nobody asked.
     solves : how many it took.
     """
 
     strength: float
     chosen: bool = False
+    asked: float = float("nan")
     effective: float = float("nan")
     solves: int = 1
 

@@ -51,6 +51,7 @@ _START = {
     "passed": {"*": str},
     "interrupted": bool,
 }
+PENALTY = {"strength": float, "chosen": bool, "asked": float, "effective": float, "solves": int}
 _FORM = {
     "name": str,
     "loss": LOSS,
@@ -102,7 +103,7 @@ _FORM = {
     ],
     "test": [_EXPERIMENT],
     "own_names?": [str],
-    "penalty?": ({"strength": float, "chosen": bool, "effective": float, "solves": int}, None),
+    "penalty?": (PENALTY, None),
     "meshing?": (MESHING, None),
     "start?": (_START, None),
 }

@@ -39,7 +39,7 @@ def discretize(
 
     Parameters
     ----------
-    problem : what to identify.
+    problem : what to identify; the λ of `Evidence` is the one that it starts from, see there.
     scheme : a `Scheme` or its name; ``degree`` counts its stages.
     mesh : number of elements of every experiment, a `Mesh`, one per experiment (sequence, or mapping
         from the experiment's name), or None for about one stage a measurement.  Jumps of the
@@ -126,6 +126,11 @@ def _kinks(problem: Problem) -> tuple[str, ...]:
 
 def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
     """Return one mesh per experiment; see `discretize`."""
+    if isinstance(mesh, str):
+        raise InputError(
+            f"mesh={mesh!r} is no mesh; only fit, multistart and sweep choose one. Give a number of "
+            "elements, or a Mesh."
+        )
     given: list[Mesh | int | None]
     if isinstance(mesh, Mapping):
         absent = [e.name for e in problem.experiments if e.name not in mesh]
