@@ -45,7 +45,7 @@ def solves(monkeypatch):
 
 
 def test_held_out_by_time(solves):
-    found = cc.sweep(problem(), values=VALUES, holdout=0.25)
+    found = cc.sweep(problem(), values=VALUES, holdout=0.25, mesh=None)
     for part in solves[:-2]:
         assert [name for name, _ in part] == ["a", "bb", "ccc"]
         for (_, last), whole in zip(part, (4.0, 3.0, 2.0), strict=True):
@@ -58,7 +58,7 @@ def test_held_out_by_time(solves):
 
 
 def test_held_out_by_experiment(solves):
-    found = cc.sweep(problem(), values=VALUES, holdout=["bb"])
+    found = cc.sweep(problem(), values=VALUES, holdout=["bb"], mesh=None)
     for part in solves[:-2]:
         assert [name for name, _ in part] == ["a", "ccc"]
     for part in solves[-2:]:
@@ -67,7 +67,7 @@ def test_held_out_by_experiment(solves):
 
 
 def test_the_table_goes_from_strong_to_weak_and_the_best_is_its_minimum():
-    found = cc.sweep(problem(), values=VALUES[::-1])
+    found = cc.sweep(problem(), values=VALUES[::-1], mesh=None)
     assert list(found.table.index) == sorted(VALUES, reverse=True)
     assert found.best == found.table["validation"].idxmin()
     assert found.best != max(VALUES)  # 0.1 flattens the network
@@ -78,7 +78,7 @@ def test_the_table_goes_from_strong_to_weak_and_the_best_is_its_minimum():
 
 
 def test_any_setting_of_a_function_can_be_swept():
-    found = cc.sweep(problem, "hidden", [1, 3], holdout=["a"])
+    found = cc.sweep(problem, "hidden", [1, 3], holdout=["a"], mesh=None)
     assert list(found.table.index) == [1, 3]
     assert found.solution.network().network.sizes == (1, found.best, 1)
 
@@ -94,13 +94,13 @@ def test_every_row_is_reported():
 
 def test_a_checkpoint_saves_the_fits(tmp_path, solves):
     path = tmp_path / "sweep.json"
-    first = cc.sweep(problem(), values=VALUES, checkpoint=path)
+    first = cc.sweep(problem(), values=VALUES, checkpoint=path, mesh=None)
     assert len(solves) == 7
-    again = cc.sweep(problem(), values=VALUES, checkpoint=path)
+    again = cc.sweep(problem(), values=VALUES, checkpoint=path, mesh=None)
     assert len(solves) == 7 + 1 + 2  # the best again from its point, and those to all data
     assert again.best == first.best
     np.testing.assert_array_equal(again.table["validation"], first.table["validation"])
-    cc.sweep(problem(), values=(*VALUES, 1e-4), checkpoint=path)
+    cc.sweep(problem(), values=(*VALUES, 1e-4), checkpoint=path, mesh=None)
     assert len(solves) == 10 + 1 + 2 + 2  # and one new value from two starts
 
 
@@ -119,12 +119,12 @@ def stop_at(wanted):
 def test_a_stopped_sweep_goes_on_as_it_would_have(tmp_path, solves):
     path = tmp_path / "sweep.json"
     with pytest.raises(Stop):
-        cc.sweep(problem(), values=VALUES, checkpoint=path, on_value=stop_at(1e-3))
+        cc.sweep(problem(), values=VALUES, checkpoint=path, on_value=stop_at(1e-3), mesh=None)
     assert len(json.loads(path.read_text())["content"]["rows"]) == 2
     before = len(solves)
-    resumed = cc.sweep(problem(), values=VALUES, checkpoint=path)
+    resumed = cc.sweep(problem(), values=VALUES, checkpoint=path, mesh=None)
     assert len(solves) == before + 1 + 2 + 2
-    whole = cc.sweep(problem(), values=VALUES)
+    whole = cc.sweep(problem(), values=VALUES, mesh=None)
     columns = ["validation", "training", "start", "status"]
     for name in columns[:2]:
         np.testing.assert_allclose(resumed.table[name], whole.table[name], rtol=1e-4)
@@ -149,7 +149,7 @@ def spoilt(solution):
 
 def test_a_step_that_goes_astray_spoils_nothing(monkeypatch):
     """The second value's continuation ends in a bad optimum; the anew begun one counts."""
-    sound = cc.sweep(problem(), values=VALUES).table
+    sound = cc.sweep(problem(), values=VALUES, mesh=None).table
     calls = []
 
     def second_is_spoilt(solution):
@@ -157,7 +157,7 @@ def test_a_step_that_goes_astray_spoils_nothing(monkeypatch):
         return spoilt(solution) if len(calls) == 2 else solution
 
     with_starts(monkeypatch, second_is_spoilt)
-    found = cc.sweep(problem(), values=VALUES)
+    found = cc.sweep(problem(), values=VALUES, mesh=None)
     assert found.table["start"].iloc[1] == "cold"
     assert found.table["converged"].all()
     np.testing.assert_allclose(found.table["validation"], sound["validation"], rtol=0.5)
@@ -170,7 +170,7 @@ def test_what_is_handed_back_is_never_worse_than_what_was_validated(monkeypatch)
         return spoilt(solution) if solution.trajectories[0].mesh.end == 4.0 else solution
 
     with_starts(monkeypatch, whole_ones_are_spoilt)
-    found = cc.sweep(problem(), values=VALUES)
+    found = cc.sweep(problem(), values=VALUES, mesh=None)
     assert not found.refitted
     assert found.solution.trajectories[0].mesh.end < 4.0
     assert found.solution.nlp.problem.regularisation.strength == found.best
@@ -202,7 +202,7 @@ def test_the_free_run_of_the_answer_is_as_good_as_validated():
     whole = cc.Problem(
         model, cc.Experiment(t, y, ("prey",)), states=("prey", "predator"), regularisation=cc.L2()
     )
-    done = cc.sweep(whole, values=(1e-3, 1e-4))
+    done = cc.sweep(whole, values=(1e-3, 1e-4), mesh=None)
     validated = done.table.loc[done.best, "training"] * y.var() / sigma**2
     returned = (((done.solution.predict(t)[:, 0] - y) / sigma) ** 2).mean()
     assert returned <= 2.0 * max(validated, 1.0)
@@ -213,7 +213,7 @@ def test_ctrl_c_keeps_the_best_so_far(solve, rows, monkeypatch, tmp_path):
     """In the first fit, in that of the second value, and in one to all data."""
     press_ctrl_c(monkeypatch, 2, solve)
     path = tmp_path / "sweep.json"
-    found = cc.sweep(problem(), values=VALUES, checkpoint=path)
+    found = cc.sweep(problem(), values=VALUES, checkpoint=path, mesh=None)
     assert found.termination is cc.Termination.INTERRUPTED
     assert len(found.table) == rows
     assert np.isfinite(found.solution.predict([0.0, 1.0])).all()
@@ -226,7 +226,7 @@ def test_ctrl_c_keeps_the_best_so_far(solve, rows, monkeypatch, tmp_path):
 
 def test_a_failed_fit_is_not_chosen():
     with pytest.raises(cc.InputError, match="no value of 'regularisation'"):
-        cc.sweep(problem(), values=VALUES, options={"max_iter": 1})
+        cc.sweep(problem(), values=VALUES, options={"max_iter": 1}, mesh=None)
 
 
 @pytest.mark.parametrize(
@@ -251,14 +251,14 @@ def test_bad_checkpoints(tmp_path):
     path = tmp_path / "sweep.json"
     path.write_text("not json")
     with pytest.raises(cc.FileError, match="not a checkpoint"):
-        cc.sweep(problem(), values=VALUES, checkpoint=path)
+        cc.sweep(problem(), values=VALUES, checkpoint=path, mesh=None)
     assert path.read_text() == "not json"  # nothing is lost
     path.unlink()
-    cc.sweep(problem(), values=VALUES[:1], checkpoint=path)
+    cc.sweep(problem(), values=VALUES[:1], checkpoint=path, mesh=None)
     with pytest.raises(cc.FileError, match="holdout"):
-        cc.sweep(problem(), values=VALUES[:1], holdout=0.5, checkpoint=path)
+        cc.sweep(problem(), values=VALUES[:1], holdout=0.5, checkpoint=path, mesh=None)
     with pytest.raises(cc.FileError, match="another"):
-        cc.sweep(problem, "hidden", [1], checkpoint=path)
+        cc.sweep(problem, "hidden", [1], checkpoint=path, mesh=None)
 
 
 def test_a_held_out_experiment_needs_a_known_start():
@@ -272,7 +272,7 @@ def test_a_held_out_experiment_needs_a_known_start():
     )
     whole = cc.Problem(dynamics, runs, states=("x", "v"), regularisation=cc.L2())
     with pytest.raises(cc.InputError, match=r"'q' does not tell v\(0\)"):
-        cc.sweep(whole, values=(1e-3,), holdout=["q"])
+        cc.sweep(whole, values=(1e-3,), holdout=["q"], mesh=None)
     known = replace(whole, experiments=(runs[0], replace(runs[1], initial={"v": cc.fixed(0.0)})))
-    found = cc.sweep(known, values=(1e-3,), holdout=["q"])
+    found = cc.sweep(known, values=(1e-3,), holdout=["q"], mesh=None)
     assert found.table["validation"].iloc[0] < 0.1

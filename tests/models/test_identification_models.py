@@ -60,7 +60,7 @@ LITERATURE = {"alpha": 0.55, "beta": 0.028, "gamma": 0.80, "delta": 0.024}
 
 
 def test_hudson_bay_is_near_the_literature_and_has_intervals():
-    solution = fit(hudson_bay, mesh=None)
+    solution = fit(hudson_bay)
     table = cc.uncertainty(solution).intervals()
     for name, value in LITERATURE.items():
         assert solution.parameters[name] == pytest.approx(value, rel=0.05)
@@ -74,7 +74,7 @@ def test_hudson_bay_is_near_the_literature_and_has_intervals():
 
 
 def test_hudson_bay_hybrid_finds_a_falling_growth_rate():
-    solution = fit(hudson_bay, hybrid=True, mesh=None)
+    solution = fit(hudson_bay, hybrid=True)
     assert solution.success
     assert solution.gap() < 1e-2
     assert solution.parameters["gamma"] == pytest.approx(0.80, rel=0.1)
@@ -85,7 +85,7 @@ def test_hudson_bay_hybrid_finds_a_falling_growth_rate():
     # the network bends, but stays about Lotka and Volterra's line
     assert np.abs(growth - (0.55 - 0.028 * lynx)).max() < 0.25
     parametric, hybrid = (
-        s.score()[0].simulated for s in (fit(hudson_bay, mesh=None), solution)
+        s.score()[0].simulated for s in (fit(hudson_bay), solution)
     )  # in logarithms
     assert hybrid < parametric
 
@@ -140,7 +140,7 @@ def test_the_driven_oscillator_has_runs_of_different_length_and_sampling(solutio
 
 
 def test_the_black_box_fits_the_driven_oscillator():
-    solution = fit(van_der_pol_forced, hybrid=False, mesh=None)
+    solution = fit(van_der_pol_forced, hybrid=False)
     assert solution.success
     assert all(score.truth < 2e-3 for score in solution.score() if score.role == "train")
 

@@ -24,7 +24,7 @@ from ..numerics.mesh import Mesh
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.meshing import Meshing
 from ..results.solution import Solution
-from ..results.status import Outcome, Termination
+from ..results.status import Outcome, SolverResult, Termination
 from ..solvers.protocol import OnIteration, WarmStart
 from ..solvers.solve import make_solver
 from ..transcription.discretize import MeshLike, discretize
@@ -209,22 +209,23 @@ class _AutoMeshes:
         nlp, warm, before = discrete
         solver = make_solver(nlp, interface, options, deterministic)
         result = solver.solve(nlp, warm, self.on_iteration)
+        if result.termination is Termination.INTERRUPTED:
+            return before._replace(solution=_taken(before, nlp, result))
+        found = _taken(before, nlp, result)
+        worth = judge(found, self.limits) if found.success else None
         astray = before.fineness.gap > _ASTRAY and before.anew < _ANEW
-        interrupted = result.termination is Termination.INTERRUPTED
-        if (astray or not result.success) and not interrupted:
+        if nlp.layout.weights.size and worth is not None:
+            astray = astray and worth.gap > _ASTRAY  # a network's fit from the start is dear
+        if astray or worth is None:
             begun = self.begin(nlp) if astray else nlp
             again = solver.solve(begun, None, self.on_iteration)
             worse = result.success and not again.objective < result.objective
             if again.success and not worse:
-                nlp, result = begun, again
-        spent = before.solution.result.timings
-        timings = {**result.timings, "build": nlp.build_seconds}
-        total = {k: spent.get(k, 0.0) + timings.get(k, 0.0) for k in {**spent, **timings}}
-        found = Solution.of(nlp, replace(result, timings=total))
-        if not found.success:
+                found = _taken(before, begun, again)
+                worth = judge(found, self.limits)
+        if worth is None:
             return before._replace(solution=found)
-        anew = before.anew + int(astray)
-        return _Solved(found, found, judge(found, self.limits), anew)
+        return _Solved(found, found, worth, before.anew + int(astray))
 
     def estimate(self, solved: _Solved, before: Sequence[AutoCycle]) -> AutoCycle:
         """Take down what `solve` found."""
@@ -269,6 +270,14 @@ class _AutoMeshes:
         bare = bare.with_parameters(regularisation=nlp.parameters["regularisation"])
         begun, warm = prolong(good, bare)
         return _Discrete(begun, warm, solved)
+
+
+def _taken(before: _Solved, nlp: NLP, result: SolverResult) -> Solution:
+    """What the solver found, with the time of all meshes."""
+    spent = before.solution.result.timings
+    timings = {**result.timings, "build": nlp.build_seconds}
+    total = {k: spent.get(k, 0.0) + timings.get(k, 0.0) for k in {**spent, **timings}}
+    return Solution.of(nlp, replace(result, timings=total))
 
 
 def _changed(mesh: Mesh, actions: Index) -> Mesh:

@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
 _SOLVES, _SETTLED = 6, 1.2  # at most, and the factor within which λ counts as found
 _STRIDE = 100.0  # largest factor between one solve and the next
+_SHORTER = 3  # solves of one step, each half as long as the one before
 _LARGEST = 1e6  # α of weights that are as good as zero
 
 
@@ -92,7 +93,8 @@ def choose_strength(
         )
         solution = replace(solution, penalty=penalty)
         step = np.clip(step, -np.log(_STRIDE), np.log(_STRIDE))
-        while not found and solves < most:
+        tries = _SHORTER
+        while not found and tries and solves < most:
             assert solution.nlp is not None
             solver = solver or make_solver(solution.nlp, *how)
             again = solution.nlp.with_parameters(regularisation=here * np.exp(step))
@@ -104,7 +106,7 @@ def choose_strength(
                 return replace(solution, result=stopped)
             if tried.success:
                 break
-            step = 0.5 * step
+            step, tries = 0.5 * step, tries - 1
         else:
             return replace(solution, penalty=replace(penalty, solves=solves))
         solution = replace(
