@@ -362,6 +362,41 @@ def run(system: str, method: str, seed: int) -> dict[str, Any]:
     }
 
 
+def cost(system: str, seed: int) -> str:
+    """A row of the table of costs: what choosing takes, and one solve on the same mesh with the same λ."""
+    problem, *_ = SYSTEMS[system].problem(seed)
+    cells, spent = [system], []
+    count, began = Counter(), time.process_time()
+    chosen = cc.fit(problem, seed=seed, on_iteration=count)
+    spent.append(time.process_time() - began)
+    cells += [f"{chosen.nlp.elements}", f"{count.solves}", f"{count.iterations}", f"{spent[0]:.2f}"]
+    given = replace(problem, regularisation=cc.L2(chosen.penalty.strength))
+    meshes = [part.mesh for part in chosen.trajectories]
+    count, began = Counter(), time.process_time()
+    cc.fit(given, mesh=meshes, seed=seed, on_iteration=count)
+    spent.append(time.process_time() - began)
+    cells += [f"{count.iterations}", f"{spent[1]:.2f}", f"{spent[0] / spent[1]:.1f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Shares of right fits by system and method, and the medians of the error against the truth."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [f"| system | {' | '.join(methods)} |", "|---|" + "---|" * len(methods)]
+    for system in [*dict.fromkeys(row["system"] for row in rows), "all"]:
+        cells = []
+        for method in methods:
+            mine = [r for r in rows if r["method"] == method and system in (r["system"], "all")]
+            right = sum(r["data"] <= RIGHT for r in mine)
+            silent = sum(r["data"] > RIGHT and not r["findings"] for r in mine)
+            truth = np.median([r["truth"] for r in mine])
+            spent = np.median([r.get("cpu", np.nan) for r in mine])
+            note = f", {silent} without a finding" if silent else ""
+            cells.append(f"{right} of {len(mine)}{note} ({truth:.2g}; {spent:.1f} s)")
+        lines.append(f"| {system} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -370,7 +405,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--cost", action="store_true", help="the table of costs instead")
     args = parser.parse_args()
+    if args.cost:
+        print(
+            "| system | elements | solves | iterations | CPU s | one: iterations | CPU s | ratio |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+        for system in args.systems.split(","):
+            print(cost(system, args.first), flush=True)
+        return
     rows = []
     for seed in range(args.first, args.first + args.seeds):
         for system in args.systems.split(","):
@@ -387,6 +431,7 @@ def main() -> None:
                 )
                 if args.json:
                     args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    print("\n" + table(rows))
 
 
 if __name__ == "__main__":

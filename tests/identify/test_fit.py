@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
+import collocode.identify.fit as fit_module
 from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 
 
@@ -263,3 +264,48 @@ def test_every_held_out_end_goes_on_from_its_own_experiment():
     scores = cc.fit(cc.split(cc.Problem(rhs, runs), 0.3), mesh=None).score()
     assert [score.experiment for score in scores] == ["A", "AB", "A, held out", "AB, held out"]
     assert all(score.simulated < 1e-8 for score in scores)
+
+
+# ---- what a fit decides by itself ----------------------------------------------------------------
+
+
+def test_mesh_and_strength_are_chosen_unless_they_are_given():
+    problem = van_der_pol_neural(regularisation=cc.Evidence())
+    assert cc.Problem(problem.dynamics, problem.experiments).regularisation == cc.Evidence()
+    chosen = cc.fit(problem)
+    assert chosen.meshing.success
+    assert chosen.penalty.chosen
+    given = cc.fit(van_der_pol_neural(regularisation=cc.L2(2e-3)), mesh=11)
+    assert given.meshing is None
+    assert [part.mesh.elements for part in given.trajectories] == [11]
+    assert (given.penalty.strength, given.penalty.solves) == (2e-3, 1)
+
+
+def test_a_first_mesh_that_is_not_solved_is_halved(monkeypatch):
+    tried, whole = [], fit_module.climb
+
+    def failing(solver, nlp, *rest):
+        solution = whole(solver, nlp, *rest)
+        tried.append(nlp.elements)
+        if len(tried) > 1:
+            return solution
+        failed = replace(solution.result, termination=cc.Termination.INFEASIBLE)
+        return replace(solution, result=failed)
+
+    monkeypatch.setattr(fit_module, "climb", failing)
+    solution = cc.fit(decay())
+    assert solution.success
+    assert solution.meshing.success
+    assert tried == [10, 20]
+    assert solution.meshing.elements[0] == 20
+
+
+def test_a_fit_that_no_mesh_helps_is_that_of_the_first_one():
+    both = [
+        cc.PathConstraint("floor", lambda t, x, u, p, nn: x.c, lower=2.0),
+        cc.PathConstraint("ceiling", lambda t, x, u, p, nn: x.c, upper=1.0),
+    ]
+    impossible = cc.fit(decay(constraints=both))
+    assert impossible.result.termination is cc.Termination.INFEASIBLE
+    assert impossible.nlp.elements == 10
+    assert not impossible.meshing.success

@@ -86,3 +86,17 @@ def test_ctrl_c_in_a_start_is_one_in_its_run(monkeypatch):
     found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4, start="horizon", mesh=None)
     assert found.termination is cc.Termination.INTERRUPTED
     assert found.seeds == (0,)
+
+
+def test_the_first_seed_chooses_mesh_and_strength_of_all():
+    problem = van_der_pol_neural(regularisation=cc.Evidence())
+    found = cc.multistart(problem, 3)
+    first = found.solutions[0]
+    assert first.penalty.chosen
+    assert first.meshing.success
+    for other in found.solutions[1:]:
+        assert other.penalty.strength == first.penalty.strength
+        np.testing.assert_array_equal(other.trajectories[0].times, first.trajectories[0].times)
+        assert np.isfinite(other.penalty.asked)  # judged, not solved again
+        assert other.penalty.solves == 1
+        assert other.meshing.meshes == 1

@@ -276,3 +276,21 @@ def test_a_held_out_experiment_needs_a_known_start():
     known = replace(whole, experiments=(runs[0], replace(runs[1], initial={"v": cc.fixed(0.0)})))
     found = cc.sweep(known, values=(1e-3,), holdout=["q"], mesh=None)
     assert found.table["validation"].iloc[0] < 0.1
+
+
+def test_the_mesh_of_a_sweep_is_that_of_a_fit_by_evidence(monkeypatch):
+    seen, original = [], sweep_module.solve_begun
+
+    def look(solver, nlp, *rest):
+        seen.append([part.mesh for part in nlp.layout.experiments])
+        return original(solver, nlp, *rest)
+
+    monkeypatch.setattr(sweep_module, "solve_begun", look)
+    found = cc.sweep(problem(), values=(1e-2, 1e-3), holdout=["bb"])
+    part = replace(cc.split(problem(), ["bb"]), test=(), regularisation=cc.Evidence())
+    wanted = [trajectory.mesh for trajectory in cc.fit(part).trajectories]
+    assert len(seen) == 3  # the second value is begun twice
+    for meshes in seen:
+        for mesh, other in zip(meshes, wanted, strict=True):
+            np.testing.assert_allclose(mesh.points, other.points)
+    assert found.solution.meshing.success

@@ -324,3 +324,10 @@ def test_failing_observers_and_constraints_are_named():
     limit = cc.PathConstraint("cap", lambda t, x, u, p, nn: x.a + {}, upper=1.0)
     with pytest.raises(cc.InputError, match="path constraint 'cap' failed"):
         discretized(lambda t, x, u, p, nn: [0.0, 0.0], constraints=[limit])
+
+
+def test_a_mesh_that_only_a_fit_chooses_is_refused():
+    with pytest.raises(
+        cc.InputError, match="mesh='auto' is no mesh; only fit, multistart and sweep"
+    ):
+        cc.discretize(decay(), mesh="auto")

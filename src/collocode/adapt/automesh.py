@@ -39,6 +39,7 @@ from .refinement import Cycle
 Index = NDArray[np.intp]
 How = tuple[str, Mapping[str, Any] | None, bool]
 _ASTRAY = 1.0  # gap, in the noise's standard deviations, of a fit that says little of the model
+_EQUAL = 0.01  # objectives closer than this, relatively, say that beginning anew leads nowhere else
 _ANEW = 2  # so many times a fit that went astray is begun anew on a finer mesh
 
 
@@ -216,16 +217,19 @@ class _AutoMeshes:
         astray = before.fineness.gap > _ASTRAY and before.anew < _ANEW
         if nlp.layout.weights.size and worth is not None:
             astray = astray and worth.gap > _ASTRAY  # a network's fit from the start is dear
+        same = False
         if astray or worth is None:
             begun = self.begin(nlp) if astray else nlp
             again = solver.solve(begun, None, self.on_iteration)
             worse = result.success and not again.objective < result.objective
+            same = abs(again.objective - result.objective) <= _EQUAL * abs(result.objective)
             if again.success and not worse:
                 found = _taken(before, begun, again)
                 worth = judge(found, self.limits)
         if worth is None:
             return before._replace(solution=found)
-        return _Solved(found, found, worth, before.anew + int(astray))
+        anew = _ANEW if same else before.anew + int(astray)
+        return _Solved(found, found, worth, anew)
 
     def estimate(self, solved: _Solved, before: Sequence[AutoCycle]) -> AutoCycle:
         """Take down what `solve` found."""

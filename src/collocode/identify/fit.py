@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..adapt.automesh import AutoMesh, How, refine_mesh
 from ..adapt.first_mesh import first_meshes
 from ..errors import InputError, check_type
@@ -75,12 +77,14 @@ def fit(
     auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
     solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
-    for _ in range(0 if auto is None else _FINER):
-        if not ended_nowhere(solution):
-            break
-        finer = [part.mesh.divide(2) for part in nlp.layout.experiments]
+    for halved in range(1, 1 + (_FINER if auto is not None and ended_nowhere(solution) else 0)):
+        whole = [part.mesh for part in solution.trajectories]
+        finer = [mesh.divide(np.full(mesh.elements, 2**halved)) for mesh in whole]
         nlp = discretize(problem, nlp.scheme, mesh=finer)
-        solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+        again = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+        if not ended_nowhere(again):
+            solution = again
+            break
     solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
     seconds = time.perf_counter() - first
     return replace(solution, result=solution.result.with_timings(total=seconds))
