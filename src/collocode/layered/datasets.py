@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency, check_choice
+from ..numerics.random import generator
 from .samples import Samples
 
 Array = NDArray[np.float64]
@@ -113,7 +114,7 @@ def dataset(name: str, seed: int = 0) -> Pair:
 
 
 def _pair(make: Callable[[np.random.Generator], tuple[Array, NDArray[np.intp]]], seed: int) -> Pair:
-    first, second = (Samples(*make(np.random.default_rng([seed, part]))) for part in (0, 1))
+    first, second = (Samples(*make(generator(seed, part))) for part in (0, 1))
     return first, second
 
 
@@ -154,7 +155,7 @@ def _real(loader: str, seed: int, classes: bool) -> Pair:
             "pip install 'collocode[test]'."
         ) from error
     X, y = getattr(datasets, loader)(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(X))
+    order = generator(seed).permutation(len(X))
     train, validation = np.split(order, [int(0.7 * len(X))])
     X = _standardised(np.asarray(X, dtype=float), train)
     # targets are not centred, so that relative errors keep their meaning

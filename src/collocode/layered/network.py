@@ -28,6 +28,7 @@ from ..errors import InputError, check_choice
 from ..forms import Form
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
+from ..numerics.random import generator
 from .blocks import Block, ResidualBlock, block
 
 Array = NDArray[np.float64]
@@ -239,7 +240,7 @@ class LayeredNetwork:
         seed : of the random numbers.
         scale : factor of K.
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         d, theta = self.width, np.zeros(self.n_weights)
         if self.lift == "opening":
             part = theta[self.slices["opening"]]

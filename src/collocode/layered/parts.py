@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..numerics.random import generator
 from .losses import relative_error
 from .samples import Samples
 
@@ -59,7 +60,7 @@ def split_samples(
     sizes = _sizes(given, len(samples))
     order = np.arange(len(samples))
     if seed is not None:
-        np.random.default_rng(seed).shuffle(order)
+        generator(seed).shuffle(order)
     ends = np.cumsum(sizes)
     cut = [order[end - size : end] for size, end in zip(sizes, ends, strict=True)]
     return tuple(samples.take(part) for part in cut)  # type: ignore[return-value]

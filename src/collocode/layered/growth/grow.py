@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
 from ...errors import InputError, check_type
+from ...numerics.random import generator
 from ...results.status import Outcome, Termination
 from ..objective import Objective
 from ..problem import LayeredProblem
@@ -213,7 +214,7 @@ class _Loop:
         self, cycle: GrowthCycle, objective: Objective, number: int
     ) -> tuple[GrowthCycle, Insertion | Outcome]:
         """Score, and make the network deeper at the best place that lowers J, or say why not."""
-        rng = np.random.default_rng([self.seed, number])
+        rng = generator(self.seed, number)
         training = cycle.training
         began = time.perf_counter()
         scores = self.indicator.score(objective, training, rng)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError, MissingDependency
 from ...forms import Numbers
+from ...numerics.random import generator
 from ..continuous_jax import float64
 from .run import Run
 from .training import remembered
@@ -69,7 +70,7 @@ class Adam:
         """Go once through all samples."""
         samples = run.objective.samples
         assert self.batch is not None
-        order = np.random.default_rng([self.seed, run.iteration]).permutation(len(samples))
+        order = generator(self.seed, run.iteration).permutation(len(samples))
         mean = np.zeros_like(theta)
         for first in range(0, len(order), self.batch):
             rows = order[first : first + self.batch]
