@@ -18,7 +18,7 @@ from collocode.layered import (
     scale_parts,
     split_samples,
 )
-from collocode.layered.parts import affine_errors
+from collocode.layered.losses import affine_errors
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((6, 3)), RNG.standard_normal((6, 2))

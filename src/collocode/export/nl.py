@@ -26,8 +26,7 @@ from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.program import Program
 from .operations import EXP_ONLY, pyomo_environ
-from .pyomo_model import PyomoExport, to_pyomo
-from .pyomo_values import bound_multipliers
+from .pyomo_model import PyomoExport, bound_multipliers, to_pyomo
 from .sol import read_sol
 
 Array = NDArray[np.float64]

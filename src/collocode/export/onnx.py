@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, installed
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
 from ..results.doors import network_of
@@ -57,12 +57,8 @@ def onnx_package() -> Any:
     MissingDependency
         If it is not installed.
     """
-    try:
+    with installed("ONNX", "exchange"):
         import onnx
-    except ImportError as error:
-        raise MissingDependency(
-            "ONNX is not installed; run: pip install 'collocode[exchange]'."
-        ) from error
     return onnx
 
 

@@ -270,24 +270,7 @@ class _Reader:
         return array.reshape(-1)
 
 
-_TAKEN = frozenset(
-    [
-        "Identity",
-        "Cast",
-        "Dropout",
-        "Flatten",
-        "Reshape",
-        "Gemm",
-        "MatMul",
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Neg",
-        "BatchNormalization",
-        "Scaler",
-        "Clip",
-        "Max",
-        "Min",
-    ]
-)
+_TAKEN = frozenset([
+    "Identity", "Cast", "Dropout", "Flatten", "Reshape", "Gemm", "MatMul", "Add", "Sub", "Mul",
+    "Div", "Neg", "BatchNormalization", "Scaler", "Clip", "Max", "Min",
+])  # fmt: skip

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, check_choice, check_whole
 from ..forms import Form
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
@@ -74,9 +74,7 @@ class LayeredNetwork:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "outputs", "width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise InputError(f"{name} must be a positive integer, not {value!r}.")
+            object.__setattr__(self, name, check_whole(name, getattr(self, name)))
         check_choice("lift", self.lift, LIFTS)
         if self.lift == "none" and self.inputs != self.width:
             raise InputError(

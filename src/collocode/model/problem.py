@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
 from ..numerics.bases import Basis
-from ..numerics.smoothing import Smoother
+from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free

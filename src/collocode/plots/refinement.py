@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -75,10 +77,7 @@ def _indicators(ax: Axes, refinement: MeshRefinement, number: int, points: Array
         style.empty(ax, "every indicator is zero")
         return
     floor = max(size[known].min(), 1e-8 * size.max())
-    for sign, colour, label in (
-        (1.0, style.GREEN, "positive"),
-        (-1.0, style.PURPLE, "negative"),
-    ):
+    for sign, colour, label in ((1.0, style.GREEN, "positive"), (-1.0, style.PURPLE, "negative")):
         here = known & (np.sign(values) == sign) & (size >= floor)
         ax.vlines(middle[here], 0.5 * floor, size[here], color=colour, linewidth=0.9, alpha=0.6)
         look = {"linestyle": "none", "marker": "o", "markersize": 3.0, "color": colour}
@@ -96,21 +95,16 @@ def refinement_history(refinement: MeshRefinement) -> Figure:
     """
     figure = style.new_figure(7.2, 4.6)
     ax = figure.subplots()
-    runs = [(refinement, style.BLUE, "o", "refined" if refinement.uniform is None else "adaptive")]
-    if refinement.uniform is not None:
-        runs.append((refinement.uniform, style.ORANGE, "s", "uniform"))
     sizes: list[float] = []
-    for run, colour, marker, label in runs:
+    for run, colour, marker, label in style.runs_of(refinement):
         table = run.table()
         x = table["unknowns"].to_numpy(dtype=float)
         sizes += x.tolist()
-        estimate, error = (
-            _shown(table[key].to_numpy(dtype=float)) for key in ("estimate", "error")
-        )
-        look = {"color": colour, "marker": marker, "markersize": 5}
-        ax.plot(x, estimate, linewidth=1.8, label=label, **look)  # type: ignore[arg-type]
+        estimate, error = (style.positive(np.abs(table[key])) for key in ("estimate", "error"))
+        look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5}
+        ax.plot(x, estimate, linewidth=1.8, label=label, **look)
         hollow = {**look, "markerfacecolor": "white", "markersize": 8, "zorder": 1.5}
-        ax.plot(x, error, linestyle="none", **hollow)  # type: ignore[arg-type]
+        ax.plot(x, error, linestyle="none", **hollow)
     shown = {"marker": "o", "markersize": 8, "markerfacecolor": "white", "color": style.MUTED}
     ax.plot([], [], linestyle="none", label="error against the reference", **shown)  # type: ignore[arg-type]
     ax.axhline(refinement.tol, color=style.MUTED, linewidth=0.9, linestyle=":", label="tolerance")
@@ -123,11 +117,6 @@ def refinement_history(refinement: MeshRefinement) -> Figure:
     style.heading(figure, refinement.solution.name, note)
     style.legend_below(figure, [ax])
     return figure
-
-
-def _shown(values: Array) -> Array:
-    size = np.abs(values)
-    return np.where(np.isfinite(size) & (size > 0.0), size, np.nan)
 
 
 def _plain_ticks(ax: Axes, sizes: list[float]) -> None:

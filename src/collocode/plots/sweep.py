@@ -37,7 +37,7 @@ def sweep_curve(sweep: Sweep) -> Figure:
     labels = {"training": "training data", "validation": "held-out data"}
     for key, look in looks.items():
         y, quiet = errors[key], {**look, "linestyle": "none"}
-        shown = np.where(np.isfinite(y) & (y > 0.0), y, np.nan)
+        shown = style.positive(y)
         order = np.argsort(x)
         ax.plot(x[order], shown[order], label=labels[key], **look)
         ax.plot(x[~solved], shown[~solved], **{**quiet, "markerfacecolor": "white"}, zorder=4)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_whole
 from .bounds import (
     ON,
     UNDECIDED,
@@ -72,13 +72,12 @@ def lp_bounds(
     """
     if time_budget is not None and not time_budget >= 0.0:
         raise InputError(f"time_budget must be a number of seconds, not {time_budget}.")
-    if int(workers) != workers or workers < 1:
-        raise InputError(f"workers must be a positive integer, not {workers}.")
+    workers = check_whole("workers", workers)
     began = time.perf_counter()
     deadline = np.inf if time_budget is None else began + time_budget
     linear = as_linear(network, constraints).on_inputs(network)
     require_feasible(network, box, linear)
-    steps = _Tightening(network, box, linear.core(network), deadline, int(workers), start)
+    steps = _Tightening(network, box, linear.core(network), deadline, workers, start)
     return steps.run(began)
 
 

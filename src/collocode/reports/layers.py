@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..layered.growth.growth import Growth, save_growth
-from ..layered.problem import LayeredProblem
+from ..layered.objective import LayeredProblem
 from ..layered.refinement.result import LayerRefinement
 from ..results.status import Termination
 from .folder import Writer

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..layered.continuous import ContinuousObjective
-from ..layered.parts import affine_errors
-from ..layered.problem import LayeredProblem
+from ..layered.losses import affine_errors
+from ..layered.objective import LayeredProblem
 from ..layered.trainers.training import Training
 from ..results.status import Termination
 from .parts import Column, Finding, Table, Words, figure

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, check_choice
-from ..depth import bisect, one_each
+from ..depth import bisect, check_one_each
 from ..objective import Objective
 from ..refinement.estimate import INDICATORS as KINDS
 from ..refinement.estimate import estimate_layers
@@ -128,14 +128,8 @@ class Topological:
                 after=J,
                 accepted=False,
             )
-        how = {"step": self.step, "both": found.order == 2}
-        done = search_insertion(
-            objective,
-            training.theta,
-            position,
-            found.direction(position),
-            **how,  # type: ignore[arg-type]
-        )
+        way, both = found.direction(position), found.order == 2
+        done = search_insertion(objective, training.theta, position, way, step=self.step, both=both)
         return replace(done, predicted=found.predicted(done.epsilon, position))
 
 
@@ -206,11 +200,7 @@ class DualWeightedResiduals:
 
     def check(self, objective: Objective) -> None:
         """Refuse layers that share weights or are all frozen."""
-        if not one_each(objective.network):
-            raise InputError(
-                f"growing needs layers with weights of their own, not {objective.network.basis!r}; "
-                "prolong the weights to PiecewiseConstant first, or refine the layers instead."
-            )
+        check_one_each(objective.network)
         part = objective.network.slices["coefficients"]
         if not objective.free[part].any():
             raise InputError(

@@ -14,7 +14,7 @@ from ...adapt.refinement import Cycle, Refinement
 from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork
-from ..problem import LayeredProblem
+from ..objective import LayeredProblem
 from ..trainers.training import Training
 from .estimate import LayerEstimate, flow_value
 

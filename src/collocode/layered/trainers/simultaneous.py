@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from ...errors import check_choice
 from ...results.status import SolverResult, Termination
 from ...solvers.protocol import Progress, WarmStart
 from ...solvers.solve import make_solver
 from ..program import LayeredProgram, layered_program
 from .run import Run
-from .training import Step
 
 Array = NDArray[np.float64]
 _INTERFACES = ("casadi", "cyipopt")
@@ -43,17 +42,10 @@ class Simultaneous:
     options: Mapping[str, Any] = field(default_factory=dict)
     interface: str = "casadi"
     warm: bool = False
+    name = "ipopt"
 
     def __post_init__(self) -> None:
-        if self.interface not in _INTERFACES:
-            raise InputError(
-                f"unknown interface {self.interface!r}; choose from {', '.join(_INTERFACES)}."
-            )
-
-    @property
-    def name(self) -> str:
-        """``ipopt``."""
-        return "ipopt"
+        check_choice("interface", self.interface, _INTERFACES)
 
     def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
         """Solve; see `Trainer`."""
@@ -66,16 +58,7 @@ class Simultaneous:
             if at.iteration:
                 run.evaluations += 1.0
                 run.gradients += 1.0
-                run.note(
-                    Step(
-                        iteration=first + at.iteration,
-                        seconds=run.seconds,
-                        evaluations=run.evaluations,
-                        gradients=run.gradients,
-                        objective=at.objective,
-                        gradient_norm=at.dual,
-                    )
-                )
+                run.note(first + at.iteration, at.objective, at.dual)
 
         result = self._solve(run, program, theta, first, progress)
         run.adjoint = program.adjoint(result.lam_g)

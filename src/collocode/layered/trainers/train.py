@@ -15,8 +15,7 @@ from ..continuous import ContinuousObjective
 from ..network import LayeredNetwork
 from ..objective import Objective
 from ..samples import Samples
-from .adam import Adam
-from .descent import LBFGS, SteepestDescent
+from .descent import LBFGS, Adam, SteepestDescent
 from .gauss_newton import GaussNewton
 from .run import Limits, Run, Stop, Trainer
 from .simultaneous import Simultaneous

@@ -192,14 +192,6 @@ class Basis(ABC):
         return (self._inside(t) - start) / (end - start)
 
 
-def checked_order(value: Any, what: str, least: int = 0) -> int:
-    """Return ``value`` as an integer that is ``least`` or more."""
-    whole = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not whole or value % 1 != 0 or value < least:
-        raise InputError(f"{what} must be an integer of at least {least}, not {value!r}.")
-    return int(value)
-
-
 def checked_interval(value: Any, what: str) -> Interval:
     """Return ``value`` as two finite, increasing numbers."""
     try:

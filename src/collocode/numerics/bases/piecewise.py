@@ -11,10 +11,10 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
+from ...errors import InputError, check_whole
 from ..mesh import Mesh
 from ..scheme import Array
-from .base import _SLACK, Basis, Index, Interval, checked_order
+from .base import _SLACK, Basis, Index, Interval
 
 Points = tuple[float, ...]
 
@@ -119,7 +119,7 @@ class BSpline(Basis):
 
     def __post_init__(self) -> None:
         _set_points(self, self.points, "BSpline")
-        number = checked_order(self.degree, "the degree of BSpline")
+        number = check_whole("the degree of BSpline", self.degree, 0)
         if number == 0:
             raise InputError("a BSpline of degree 0 has jumps; use PiecewiseConstant instead.")
         object.__setattr__(self, "degree", number)
