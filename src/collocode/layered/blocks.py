@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
@@ -105,6 +105,7 @@ class Block(ABC):
     """
 
     activation: str = "tanh"
+    stages: ClassVar[tuple[float, ...]] = (0.0,)  # where in the layer, 0 to 1, weights are needed
 
     def __post_init__(self) -> None:
         activation(self.activation)
@@ -113,11 +114,6 @@ class Block(ABC):
     def phi(self) -> Activation:
         """The activation with its derivatives."""
         return activation(self.activation)
-
-    @property
-    def stages(self) -> tuple[float, ...]:
-        """Where in the layer, from 0 to 1, weights are needed."""
-        return (0.0,)
 
     def state_size(self, width: int) -> int:
         """Length of the state of a network of the given width."""
@@ -226,10 +222,7 @@ class HamiltonianBlock(Block):
 class RungeKuttaBlock(Block):
     """The classical Runge-Kutta method on x' = φ(K(t) x + b(t)): a neural ODE in depth."""
 
-    @property
-    def stages(self) -> tuple[float, ...]:
-        """Beginning, middle and end of the layer."""
-        return (0.0, 0.5, 1.0)
+    stages = (0.0, 0.5, 1.0)  # beginning, middle and end
 
     def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
         """Return x + h (k₁ + 2 k₂ + 2 k₃ + k₄) / 6."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
 from .samples import Samples
@@ -290,6 +290,5 @@ def _unit_vectors(samples: Samples, outputs: int) -> Array:
 
 def loss_named(name: str) -> Any:
     """Return the loss called ``squared``, ``logistic`` or ``softmax``."""
-    if name not in LOSSES:
-        raise InputError(f"unknown loss {name!r}; choose from {', '.join(LOSSES)}.")
+    check_choice("loss", name, LOSSES)
     return LOSSES[name]()

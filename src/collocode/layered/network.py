@@ -28,7 +28,7 @@ from ..errors import InputError, check_choice, check_whole
 from ..forms import Form
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
-from .blocks import Block, ResidualBlock, block
+from .blocks import BLOCKS, Block, ResidualBlock, block
 
 Array = NDArray[np.float64]
 LIFTS = ("none", "pad", "opening")
@@ -252,14 +252,14 @@ class LayeredNetwork:
 
     def description(self) -> dict[str, Any]:
         """Return the network as plain data; `network_of` reads it."""
-        names = {"ResidualBlock": "residual", "HamiltonianBlock": "hamiltonian"}
+        names = {kind: name for name, kind in BLOCKS.items()}
         return {
             "inputs": int(self.inputs),
             "outputs": int(self.outputs),
             "width": int(self.width),
             "mesh": self.mesh.points.tolist(),
             "basis": basis_to_dict(self.time_basis),
-            "block": names.get(type(self.block).__name__, "rk4"),
+            "block": names.get(type(self.block), type(self.block).__name__),
             "activation": self.block.activation,
             "lift": self.lift,
         }

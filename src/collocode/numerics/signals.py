@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from .scheme import Array
 
 KINDS = ("zoh", "linear", "spline")
@@ -49,8 +49,7 @@ class Signal:
 
     def __post_init__(self) -> None:
         t, v = np.array(self.times, dtype=float), np.array(self.values, dtype=float)
-        if self.kind not in KINDS:
-            raise InputError(f"unknown input kind {self.kind!r}; choose from {', '.join(KINDS)}.")
+        check_choice("input kind", self.kind, KINDS)
         if t.ndim != 1 or t.shape != v.shape or len(t) == 0:
             raise InputError(f"an input needs two rows of one length, not {t.shape} and {v.shape}.")
         if not (np.isfinite(t).all() and np.isfinite(v).all()):

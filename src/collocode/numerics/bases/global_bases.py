@@ -51,24 +51,10 @@ class Constant(GlobalBasis):
     """
 
     interval: Interval = (0.0, 1.0)
+    size, degree, bounded_by_coefficients = 1, 0, True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interval", checked_interval(self.interval, "Constant"))
-
-    @property
-    def size(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def bounded_by_coefficients(self) -> bool:
-        """Yes: the coefficient is the value."""
-        return True
-
-    @property
-    def degree(self) -> int:
-        """Zero."""
-        return 0
 
     def _evaluate(self, t: Array) -> Array:
         return np.ones((len(t), 1))

@@ -39,6 +39,7 @@ class PiecewiseConstant(Basis):
 
     points: Points
     interval: Interval = field(init=False, repr=False, compare=False)
+    support, degree, bounded_by_coefficients = 1, 0, True
 
     def __post_init__(self) -> None:
         _set_points(self, self.points, "PiecewiseConstant")
@@ -51,21 +52,6 @@ class PiecewiseConstant(Basis):
     def size(self) -> int:
         """Number of pieces."""
         return len(self.points) - 1
-
-    @property
-    def support(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def bounded_by_coefficients(self) -> bool:
-        """Yes: the coefficients are the values."""
-        return True
-
-    @property
-    def degree(self) -> int:
-        """Zero."""
-        return 0
 
     @property
     def breaks(self) -> Array:
