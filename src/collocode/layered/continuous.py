@@ -125,14 +125,13 @@ class ContinuousObjective(Objective):
 
     def _back(self, done: Evaluation) -> Back:
         """P(T) to p(0) and ∫ F_θᵀ p dt, by the chosen adjoint."""
-        flow, tolerances = self.flow, (self.rtol, self.atol)
-        solve = flow.backward if self.adjoint_method == "continuous" else flow.differentiate
+        coefficients, tolerances = self._coefficients(done.theta), (self.rtol, self.atol)
+        exact = self.adjoint_method == "exact"
 
         def back(end: Array) -> tuple[Array, Array]:
-            coefficients = self._coefficients(done.theta)
-            start, by_coefficients, spent = solve(coefficients, done.states, end, tolerances)
+            *found, spent = self.flow.backward(coefficients, done.states, end, tolerances, exact)
             self.work.backward += spent
-            return start, by_coefficients
+            return found[0], found[1]
 
         return back
 

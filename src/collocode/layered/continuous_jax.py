@@ -60,19 +60,15 @@ class Flow:
             return np.array(end), _STAGES * int(steps) + 1
 
     def backward(
-        self, coefficients: Array, states: Array, end: Array, tolerances: Pair
+        self, coefficients: Array, states: Array, end: Array, tolerances: Pair, exact: bool = False
     ) -> tuple[Array, Array, int]:
-        """Return p(0), the derivatives by the coefficients and the evaluations."""
-        with float64():
-            start, pulled, steps = self._backward(coefficients, states[-1], end, tolerances)
-            return np.array(start), np.array(pulled), _STAGES * int(steps) + 1
+        """Return p(0), the derivatives by the coefficients and the evaluations.
 
-    def differentiate(
-        self, coefficients: Array, states: Array, end: Array, tolerances: Pair
-    ) -> tuple[Array, Array, int]:
-        """As `backward`, but the exact derivatives of the accepted steps."""
+        They are the solution of the continuous adjoint equation, or ``exact`` for the accepted steps.
+        """
+        solve, known = (self._differentiate, 0) if exact else (self._backward, -1)
         with float64():
-            start, pulled, steps = self._differentiate(coefficients, states[0], end, tolerances)
+            start, pulled, steps = solve(coefficients, states[known], end, tolerances)
             return np.array(start), np.array(pulled), _STAGES * int(steps) + 1
 
     # ---- what is compiled ------------------------------------------------------------------------

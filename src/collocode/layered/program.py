@@ -71,11 +71,9 @@ class LayeredProgram(Program):
 
     Attributes
     ----------
-    objective_of : the objective of the weights alone.
     layout : which column and row is what.
     """
 
-    objective_of: Objective
     layout: Columns
 
     def theta(self, x: Array) -> Array:
@@ -122,7 +120,6 @@ def layered_program(objective: Objective, theta: ArrayLike) -> LayeredProgram:
     block = network.block
     return LayeredProgram(
         name="layered network",
-        objective_of=objective,
         layout=layout,
         functions=assemble(terms, linear, 0),
         terms=terms,

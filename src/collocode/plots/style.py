@@ -24,7 +24,7 @@ from ..files import replacing
 P = ParamSpec("P")
 Array = NDArray[np.float64]
 
-INK, MUTED, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
+INK, MUTED = "#222222", "#6b6b6b"
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 
 DATA: dict[str, Any] = {
