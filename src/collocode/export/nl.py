@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Index
 from ..errors import InputError, check_type
 from ..files import replacing
 from ..results.doors import program_of
@@ -28,9 +28,6 @@ from ..transcription.program import Program
 from .operations import EXP_ONLY, pyomo_environ
 from .pyomo_model import PyomoExport, bound_multipliers, to_pyomo
 from .sol import read_sol
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..arrays import Array
 from ..errors import check_path
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
@@ -19,7 +20,6 @@ from ..transcription.term import MappedTerm
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
 
-Array = NDArray[np.float64]
 Instance = tuple[NDArray[np.intp], Array]  # variables and constants of one expression
 Expression = tuple[int | None, int, float]  # row (None: objective), beginning, factor
 _RARE = 4  # so many expressions of one shape get a mapped term of their own

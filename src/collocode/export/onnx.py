@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import InputError, installed
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
@@ -28,7 +28,6 @@ from ..results.doors import network_of
 from ..results.model import TrainedModel, TrainedNetwork
 from ..results.solution import Solution
 
-Array = NDArray[np.float64]
 OPSET, IR_VERSION = 17, 8
 
 

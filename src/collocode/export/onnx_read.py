@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import CollocodeError, FileError, InputError, check_path
 from ..files import read_bytes
 from ..results.model import TrainedNetwork
@@ -28,7 +28,6 @@ from .dense_chain import ChainBuilder, DenseChain
 from .onnx import evaluate, onnx_package
 from .onnx_graph import OnnxGraph
 
-Array = NDArray[np.float64]
 Network = TypeVar("Network", bound=Callable[..., Any])
 LARGEST = 2**28  # bytes
 _ROUNDING = 1000  # units of rounding, of the largest number on the way

@@ -22,9 +22,9 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..arrays import Array
 from ..errors import InputError, check_type
 from ..results.doors import program_of
 from ..results.program_solution import ProgramSolution
@@ -33,8 +33,6 @@ from ..transcription.program import Block, Program
 from ..transcription.tape import Tape
 from ..transcription.term import MappedTerm
 from .operations import ReplayedTape, pyomo_environ, pyomo_tape_operations, rewritten, with_exp
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,12 +21,10 @@ from typing import Any, ClassVar
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import check_choice
 from ..model.activations import CASADI, NUMPY, Activation, Operations, activation
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError, check_choice
 from ..numerics.mesh import Mesh
 from .blocks import HamiltonianBlock, RungeKuttaBlock
@@ -35,7 +36,6 @@ from .forward import Back, Evaluation, extend_cotangents, lifted
 from .network import LayeredNetwork
 from .objective import Objective
 
-Array = NDArray[np.float64]
 ADJOINTS = ("continuous", "exact")
 
 

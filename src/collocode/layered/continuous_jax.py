@@ -11,8 +11,8 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import installed
 from ..model.activations import jax_operations
 from ..model.basis_symbols import basis_symbols
@@ -20,7 +20,6 @@ from ..transcription.tape import Tape, jax_tape_operations
 from .blocks import HamiltonianBlock
 from .network import LayeredNetwork
 
-Array = NDArray[np.float64]
 Pair = tuple[float, float]
 _STAGES = 6  # evaluations in a step of Tsitouras' method, whose last one serves the next step
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import InputError, check_choice, installed
 from .samples import Samples
 
-Array = NDArray[np.float64]
 Pair = tuple[Samples, Samples]
 _NOISE = {"donut": 0.1, "spiral": 0.05, "squares": 0.1}
 

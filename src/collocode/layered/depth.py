@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError
 from ..numerics.bases import Basis, PiecewiseConstant, basis
 from ..numerics.mesh import Mesh
 from .network import LayeredNetwork
-
-Array = NDArray[np.float64]
 
 
 def bisect(

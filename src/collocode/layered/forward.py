@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError, check_type
 from .blocks import Factor
 from .network import LayeredNetwork
 
-Array = NDArray[np.float64]
 Back = Callable[[Array], tuple[Array, Array]]
 _MOST = 2**23  # numbers in one chunk of rows: 64 MB
 

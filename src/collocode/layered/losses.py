@@ -19,16 +19,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 
+from ..arrays import Array, Index
 from ..errors import InputError, check_choice
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
 from .samples import Samples
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

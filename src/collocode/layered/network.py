@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from ..arrays import Array
 from ..errors import InputError, check_choice, check_whole
 from ..forms import Form
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from .blocks import BLOCKS, Block, ResidualBlock, block
 
-Array = NDArray[np.float64]
 LIFTS = ("none", "pad", "opening")
 PARTS = ("opening", "coefficients", "readout")
 

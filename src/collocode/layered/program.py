@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..arrays import Array, Index
 from ..errors import check_type
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
@@ -28,8 +29,6 @@ from .forward import forward, lifted
 from .network import LayeredNetwork
 from .objective import Objective
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _NONE = (ca.SX(0, 1), np.empty(0, dtype=np.intp))
 
 

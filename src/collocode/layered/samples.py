@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Array, Index
 from ..errors import InputError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,6 @@ def _table(values: ArrayLike, what: str) -> Array:
     return table
 
 
-Index = NDArray[np.intp]
 Share = int | float | ArrayLike | None
 PARTS = ("train", "validation", "test")
 

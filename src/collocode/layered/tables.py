@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
+from ..arrays import Array
 from ..errors import FileError, InputError, listed
 from ..files import read_npz
 from ..model.text_table import Table, read_text
 from .samples import Samples
 
-Array = NDArray[np.float64]
 Columns = str | Sequence[str]
 _NUMBERS = "biuf"
 _LARGEST = 2**34  # bytes that the arrays of a file may take

@@ -29,11 +29,10 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import check_choice, installed
 
-Array = NDArray[np.float64]
 _FUNCTIONS = ("tanh", "exp", "log", "cosh", "sqrt")
 
 

@@ -7,12 +7,11 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError
 from ..numerics.signals import Signal
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

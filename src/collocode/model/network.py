@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError, check_choice
 from .activations import ACTIVATIONS, NUMPY, Operations
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import InputError, check_type
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
@@ -19,7 +20,6 @@ from .experiment import Experiment, Initial, Truth, free
 from .losses import L2, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
 
-Array = NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
 
 

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import FileError, InputError, listed
 
-Array = NDArray[np.float64]
 Row = tuple[int, Sequence[Any]]  # line, fields
 _LOG = logging.getLogger("collocode")
 LARGEST = 2**31  # bytes, unpacked

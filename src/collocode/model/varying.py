@@ -13,15 +13,14 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..arrays import Array
 from ..errors import InputError
 from ..forms import Form, form_of
 from ..numerics.bases import BASIS, Basis, basis_from_dict, basis_to_dict
 from .network import MLP
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

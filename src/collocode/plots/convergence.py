@@ -8,14 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..coordination.admm import ADMMResult
 from ..layered.trainers.training import Training
 from ..results.solution import Solution
 from . import style
 
-Array = NDArray[np.float64]
 _PRIMAL: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.8, "marker": "o", "markersize": 3}
 _DUAL: dict[str, Any] = {"color": style.ORANGE, "linewidth": 1.8, "marker": "s", "markersize": 3}
 _LIMIT: dict[str, Any] = {"linewidth": 1.1, "linestyle": (0, (1, 1.6)), "marker": "none"}

@@ -10,8 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import InputError
 from ..layered.forward import predict
 from ..layered.growth.growth import Growth
@@ -19,7 +19,6 @@ from ..layered.refinement.result import LayerCycle, LayerRefinement
 from ..layered.samples import Samples
 from . import style
 
-Array = NDArray[np.float64]
 _FINE = 161  # points an axis of the grid that carries the colours
 _COLUMNS, _PANELS = 4, 12
 _MOST_POINTS = 600

@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import InputError
 from ..results.solution import Solution
 from . import style
 from .trajectories import POINTS, pick
 
-Array = NDArray[np.float64]
 FINE = 60  # points an axis of the grid on which the fields are evaluated
 ARROWS = 18
 

@@ -8,12 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
-from numpy.typing import NDArray
 
 from ..adapt.refinement import MeshRefinement
+from ..arrays import Array
 from . import style
 
-Array = NDArray[np.float64]
 _SAMPLES = 1500
 
 

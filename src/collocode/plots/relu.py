@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError
 from ..relu import ReluNetwork, Surrogate, TrainingResult, planar_regions
 from ..relu.regions import PlanarRegions
 from . import style
 
-Array = NDArray[np.float64]
 FINE = 241  # points an axis of the grid that carries the colours
 
 

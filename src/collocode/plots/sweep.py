@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..identify.sweep import Sweep
 from . import style
 
-Array = NDArray[np.float64]
 WIDE = 20.0  # a range wider than this factor gets a logarithmic axis
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import InputError
 from ..identify.uncertainty import Uncertainty
 from ..model.experiment import Experiment
@@ -19,7 +19,6 @@ from ..results.simulate import Simulation, simulate
 from ..results.solution import Solution
 from . import style
 
-Array = NDArray[np.float64]
 MOST_ROWS = 8
 BAND = "95 % band"
 

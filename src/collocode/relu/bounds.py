@@ -23,10 +23,10 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Array
 from ..errors import InputError
 from .network import ReluNetwork
 
-Array = NDArray[np.float64]
 OFF, UNDECIDED, ON, SATURATED = -1, 0, 1, 2
 
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError
 from ..export.operations import pyomo_environ
 from .bounds import Bounds, as_box, core_box
@@ -27,8 +28,6 @@ from .encodings import check_encoding, encode, mip_start
 from .mip import EncodingSummary, MixedIntegerProgram, summarise
 from .network import ReluNetwork
 from .tighten import proved_bounds
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,14 +28,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import check_choice, check_whole
 from .bounds import OFF, ON, SATURATED, UNDECIDED, Bounds, affine_range
 from .mip import Index, MixedIntegerProgram, StartRule, UndecidedUnits, UnitValues
 from .network import ReluNetwork
-
-Array = NDArray[np.float64]
 
 
 def encode(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError, listed
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box
@@ -16,8 +17,6 @@ from .constraints import Linear
 from .encodings import check_encoding
 from .mip import EncodingSummary
 from .network import ReluNetwork
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Array
 from ..errors import check_whole
 from .bounds import Bounds, affine_range, core_box
 from .constraints import Linear, as_linear, require_feasible
 from .network import ReluNetwork
 
-Array = NDArray[np.float64]
 _CHUNK = 2**21  # entries of the largest array of a batch
 _ROUNDS = 60
 _PARTS, _WORK = 1024, 2e10  # parts, and multiplications for a round of all of them

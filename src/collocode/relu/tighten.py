@@ -23,8 +23,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Array
 from ..errors import InputError, check_whole
 from .bounds import (
     ON,
@@ -42,7 +43,6 @@ from .mip import Index, MipArrays, MixedIntegerProgram, UnitValues
 from .network import ReluNetwork
 from .splitting import split_bounds
 
-Array = NDArray[np.float64]
 _ROUNDING = 1e-9  # relative; how far a given bound may be inside the proved one
 
 

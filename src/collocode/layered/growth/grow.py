@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
+from ...arrays import Array
 from ...errors import InputError, check_type, check_whole
 from ...results.status import Outcome, Termination
 from ..objective import LayeredProblem, Objective
@@ -27,7 +28,6 @@ from .growth import Growth, GrowthCycle, load_growth, save_growth
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
 
-Array = NDArray[np.float64]
 OnCycle = Callable[[GrowthCycle], Any]
 OnStep = Callable[[Step, int], Any]
 

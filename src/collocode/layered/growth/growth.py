@@ -11,14 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...archives import Schema
+from ...arrays import Array
 from ...errors import check_path, check_type
 from ...forms import Numbers
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
 from ..trainers.training import TRAINED, Training, training_of
 from .insertion import Extension
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

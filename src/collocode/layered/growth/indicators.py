@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...errors import InputError, check_choice
 from ..depth import bisect, check_one_each
 from ..objective import Objective
@@ -27,7 +28,6 @@ from .insertion import Insertion, insert_random, insert_zeros, search_insertion
 from .neurons import order_of
 from .topological import TopologicalDerivative, sensitivities, topological_derivative
 
-Array = NDArray[np.float64]
 STARTS = ("zero", "direction")
 
 

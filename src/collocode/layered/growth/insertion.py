@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arrays import Array
 from ...errors import InputError
 from ..depth import insert
 from ..forward import forward, propagated
 from ..objective import Objective
 
-Array = NDArray[np.float64]
 _FIRST = 0.25  # largest argument of φ that the search begins with
 _MOST = 16  # doublings, or halvings
 

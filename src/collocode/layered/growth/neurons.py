@@ -10,15 +10,14 @@ attention what the tokens attend to.  `order_of` tells which form it is, or why 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...errors import InputError
 from ...model.activations import Activation
 from ..blocks import HamiltonianBlock
 from ..depth import check_one_each
 from ..network import LayeredNetwork
 
-Array = NDArray[np.float64]
 SELECTIONS = ("rows", "neuron")
 
 

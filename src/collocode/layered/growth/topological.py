@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import Array
 from ...errors import InputError, check_choice, check_type
 from ...results.status import Termination
 from ..forward import forward
@@ -35,7 +36,6 @@ from ..objective import LayeredProblem, Objective
 from ..trainers.training import Training
 from .neurons import SELECTIONS, curvatures, order_of, selected
 
-Array = NDArray[np.float64]
 ADJOINTS = ("auto", "reduced", "multipliers")
 
 

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...errors import InputError, check_choice
 from ...model.activations import activation
 from ..continuous_jax import float64
@@ -30,7 +30,6 @@ from ..samples import Samples
 from .insertion import Extension, search_size
 from .neurons import SELECTIONS, activation_order, curvatures, selected, slopes
 
-Array = NDArray[np.float64]
 _FIRST = 0.05  # ε that the line search begins with
 
 

@@ -40,9 +40,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.estimate import Estimate
+from ...arrays import Array
 from ...errors import InputError, check_choice, check_type
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
@@ -50,7 +51,6 @@ from ..forward import Evaluation
 from ..network import LayeredNetwork
 from ..objective import Objective
 
-Array = NDArray[np.float64]
 INDICATORS = ("error", "freedom")
 _ORDERS = {ResidualBlock: 1, HamiltonianBlock: 1, RungeKuttaBlock: 4}
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.loop import Adapted, Budget, adapt
 from ...adapt.marking import Action, Marking
 from ...adapt.stopping import believed_small, stalled
+from ...arrays import Array, Index
 from ...errors import InputError, check_choice, check_type, check_whole
 from ...results.status import Outcome, Termination
 from ...solvers.threads import one_blas_thread
@@ -33,8 +34,6 @@ from ..trainers.training import UNIMPROVED, Step, Training, load_training, outco
 from .estimate import INDICATORS, estimate_layers
 from .result import LayerCycle, LayerRefinement
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 Discrete = tuple[LayeredNetwork, Array]
 OnCycle = Callable[[LayerCycle], Any]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ...arrays import Array
 from ...errors import InputError, check_choice, check_whole, installed
 from ...forms import Numbers
 from ...results.status import Termination
@@ -17,7 +17,6 @@ from ..continuous_jax import float64
 from .run import Run, Stop
 from .training import remembered
 
-Array = NDArray[np.float64]
 _DECREASE = 1e-4  # share of the linear prediction that a step has to bring
 _SHORTEST = 1e-16
 _LONGEST = 1e10

@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
+from ...arrays import Array, Mask
 from ...errors import check_choice
 from ...forms import Numbers
 from ...results.status import Termination
@@ -38,8 +38,6 @@ from ..objective import Objective
 from .run import Run, Stop
 from .training import remembered
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 _LARGEST = 1e12  # damping, relative to the first one, at which nothing moves any more
 _MEMORY = {"damping?": Numbers((), finite=True), "growth?": Numbers((), finite=True)}
 _FEW = 400  # weights up to which the matrix is written out

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...errors import InputError, check_whole
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
@@ -23,7 +23,6 @@ from ..objective import Evaluation, Objective
 from ..samples import Samples
 from .training import COLUMNS, Step, Training, history_table, step_of
 
-Array = NDArray[np.float64]
 _CHECKPOINT_SECONDS = 10.0  # between two writings of the file
 
 

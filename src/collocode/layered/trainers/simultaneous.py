@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...errors import check_choice
 from ...results.status import SolverResult, Termination
 from ...solvers.protocol import Progress, WarmStart
@@ -16,7 +16,6 @@ from ...solvers.solve import make_solver
 from ..program import LayeredProgram, layered_program
 from .run import Run
 
-Array = NDArray[np.float64]
 _INTERFACES = ("casadi", "cyipopt")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arrays import Array
 from ...errors import InputError, check_choice, check_type
 from ...solvers.threads import one_blas_thread
 from ..continuous import ContinuousObjective
@@ -20,8 +20,6 @@ from .gauss_newton import GaussNewton
 from .run import Limits, Run, Stop, Trainer
 from .simultaneous import Simultaneous
 from .training import Step, Training, load_training
-
-Array = NDArray[np.float64]
 
 TRAINERS: dict[str, Trainer] = {
     "armijo": SteepestDescent("armijo"),

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...archives import Schema
+from ...arrays import Array
 from ...errors import FileError
 from ...forms import Form, Numbers, fitted
 from ...results.status import Outcome, Termination
 from ..forward import predict
 from ..network import LAYERED, LayeredNetwork, network_of
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import Index
 from ...errors import InputError
 from ..scheme import Array
 
-Index = NDArray[np.intp]
 Interval = tuple[float, float]
 _CONTAINED = 1e-8  # of the largest value; what is not contained misses by far more
 _SLACK = 1e-9  # of the interval: how far rounding may carry a time outside, or beyond a jump
