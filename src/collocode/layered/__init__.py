@@ -48,7 +48,7 @@ from .trainers.descent import Adam as Adam
 from .trainers.descent import SteepestDescent as SteepestDescent
 from .trainers.gauss_newton import GaussNewton as GaussNewton
 from .trainers.run import Limits as Limits
-from .trainers.simultaneous import Simultaneous as Simultaneous
+from .trainers.train import Simultaneous as Simultaneous
 from .trainers.train import train as train
 from .trainers.training import Step as Step
 from .trainers.training import Training as Training

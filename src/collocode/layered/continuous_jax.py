@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import installed
 from ..model.activations import jax_operations
-from ..model.basis_symbols import basis_symbols
+from ..model.varying import basis_symbols
 from ..transcription.tape import Tape, jax_tape_operations
 from .blocks import HamiltonianBlock
 from .network import LayeredNetwork

@@ -16,10 +16,9 @@ from ..results.solution import Solution
 from .convergence import admm_history, convergence, learning_curves
 from .layers import decision_regions, growth_history, growth_scores, layer_history, layer_mesh
 from .phase import phase_portrait
-from .refinement import mesh_density, refinement_history
 from .relu import relu_regions, training_curve
+from .searches import mesh_density, refinement_history, sweep_curve
 from .style import png, save_figure
-from .sweep import sweep_curve
 from .trajectories import simulation, trajectories
 
 __all__ = [

@@ -28,8 +28,7 @@ from ..depth import bisect, one_each
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem
 from ..trainers.run import Trainer
-from ..trainers.simultaneous import Simultaneous
-from ..trainers.train import TRAINERS, train
+from ..trainers.train import TRAINERS, Simultaneous, train
 from ..trainers.training import UNIMPROVED, Step, Training, load_training, outcome_of
 from .estimate import INDICATORS, estimate_layers
 from .result import LayerCycle, LayerRefinement
