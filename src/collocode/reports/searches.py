@@ -59,15 +59,7 @@ def sweep_table(name: str, table: pd.DataFrame, best: Any, held: Any = None) -> 
             Column("value", heading=name, show=lambda row: _value(row["value"])),
             Column("validation", ".2e", "held-out error"),
             Column("training", ".2e", "training error"),
-            Column("iterations", "d"),
-            Column("seconds", ".2f", drop=1),
-            Column("status", show=_status, left=True),
-            Column(
-                "chosen",
-                heading="",
-                show=lambda row: "chosen" if row["value"] == best else "",
-                left=True,
-            ),
+            *_end_columns("value", best, "chosen"),
         ],
         rows=rows,
         note=note if held is None else f"Held out: {held_text(held)}. {note}",
@@ -96,6 +88,16 @@ def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _end_columns(key: str, best: Any, word: str) -> list[Column]:
+    """How the fit of a row ended, and a word where it is the best."""
+    return [
+        Column("iterations", "d"),
+        Column("seconds", ".2f", drop=1),
+        Column("status", show=_status, left=True),
+        Column(word, heading="", show=lambda row: word if row[key] == best else "", left=True),
+    ]
+
+
 def _status(row: Row) -> Span:
     """Return a status in a word or two; what converged in any way is not red."""
     reason = row["status"].split(" (", 1)[0]
@@ -117,15 +119,7 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
             Column("seed"),
             Column("objective", ".4e"),
             Column("simulated", ".2e", "simulated vs data"),
-            Column("iterations", "d"),
-            Column("seconds", ".2f", drop=1),
-            Column("status", show=_status, left=True),
-            Column(
-                "best",
-                heading="",
-                show=lambda row: "best" if row["seed"] == best else "",
-                left=True,
-            ),
+            *_end_columns("seed", best, "best"),
         ],
         rows=rows,
         strong=list(found.table.index).index(best),
