@@ -24,7 +24,7 @@ from ..objective import Objective
 from ..refinement.estimate import INDICATORS as KINDS
 from ..refinement.estimate import estimate_layers
 from ..trainers.training import Training
-from .insertion import Insertion, insert_random, insert_zeros, search_insertion
+from .insertion import Insertion, insert_random, insert_zeros, measured, search_insertion
 from .neurons import order_of
 from .topological import TopologicalDerivative, sensitivities, topological_derivative
 
@@ -119,15 +119,8 @@ class Topological:
         found, position = scores.derivative, int(scores.places[row])
         assert found is not None
         if scores.values[row] <= 0.0:
-            J = objective.value(training.theta)
-            return Insertion(
-                objective=objective,
-                theta=training.theta,
-                position=position,
-                before=J,
-                after=J,
-                accepted=False,
-            )
+            same = measured(objective, training.theta, objective, training.theta, position)
+            return replace(same, accepted=False)
         way, both = found.direction(position), found.order == 2
         done = search_insertion(objective, training.theta, position, way, step=self.step, both=both)
         return replace(done, predicted=found.predicted(done.epsilon, position))
@@ -228,16 +221,8 @@ class DualWeightedResiduals:
             first = old.slices["coefficients"].start + layer * old.row
             frozen = np.insert(frozen, first, frozen[first : first + old.row])
         finer = replace(objective, network=network, frozen=frozen)
-        before, after = objective.value(training.theta), finer.value(theta)
-        return Insertion(
-            objective=finer,
-            theta=theta,
-            position=layer,
-            before=before,
-            after=after,
-            evaluations=1,
-            accepted=bool(np.isfinite(after)),
-        )
+        done = measured(objective, training.theta, finer, theta, layer)
+        return replace(done, accepted=bool(np.isfinite(done.after)))
 
 
 @dataclass(frozen=True)

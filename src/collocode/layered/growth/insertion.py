@@ -138,15 +138,16 @@ def search_insertion(
 
 def insert_zeros(objective: Objective, theta: Array, position: int, step: float = 1.0) -> Insertion:
     """Insert a layer of zeros, which changes nothing."""
-    grown, new = deeper(objective, theta, position, None, step)
-    value = objective.value(theta)
+    return measured(objective, theta, *deeper(objective, theta, position, None, step), position)
+
+
+def measured(
+    objective: Objective, theta: Array, grown: Objective, new: Array, position: int
+) -> Insertion:
+    """Return a new layer with J before and after it."""
+    before, after = objective.value(theta), grown.value(new)
     return Insertion(
-        objective=grown,
-        theta=new,
-        position=position,
-        before=value,
-        after=grown.value(new),
-        evaluations=1,
+        objective=grown, theta=new, position=position, before=before, after=after, evaluations=1
     )
 
 
@@ -161,12 +162,10 @@ def insert_random(
     )
     if done.epsilon:
         return done
-    small = 1e-2
-    grown, new = deeper(
-        objective, theta, position, (small * rows[:, :-1], small * rows[:, -1]), step
-    )
+    small = 1e-2 * rows
+    grown, new = deeper(objective, theta, position, (small[:, :-1], small[:, -1]), step)
     after = grown.value(new)
-    return replace(done, objective=grown, theta=new, epsilon=small, after=after, accepted=True)
+    return replace(done, objective=grown, theta=new, epsilon=1e-2, after=after, accepted=True)
 
 
 def random_rows(rng: np.random.Generator, width: int) -> Array:
