@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError
 from ..model.network import MLP
+from ..numerics import Array
 from ..results.model import TrainedNetwork
 
 

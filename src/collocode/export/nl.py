@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Index
 from ..errors import InputError, check_type
 from ..files import replacing
+from ..numerics import Array, Index
 from ..results.doors import program_of
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..arrays import Array
 from ..errors import check_path
+from ..numerics import Array
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
 from ..transcription.term import MappedTerm

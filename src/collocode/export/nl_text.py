@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import FileError
 from ..files import read_bytes
+from ..numerics import Array
 
 LARGEST = 2**30  # bytes
 # operation number -> number of operands; those of `N_ARY` tell theirs on the next line

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError, installed
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
+from ..numerics import Array
 from ..results.doors import network_of
 from ..results.model import TrainedModel, TrainedNetwork
 from ..results.solution import Solution

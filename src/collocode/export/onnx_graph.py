@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError
 from ..model.activations import ACTIVATIONS
+from ..numerics import Array
 from .onnx import activation_nodes
 
 LARGEST = 2**28  # bytes of a constant

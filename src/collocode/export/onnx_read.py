@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import CollocodeError, FileError, InputError, check_path
 from ..files import read_bytes
+from ..numerics import Array
 from ..results.model import TrainedNetwork
 from .dense_chain import ChainBuilder, DenseChain
 from .onnx import evaluate, onnx_package

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import FileError
 from ..files import read_bytes, write_text
+from ..numerics import Array
 from .nl_text import real, whole
 
 _LARGEST = 2**30

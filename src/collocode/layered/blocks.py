@@ -22,9 +22,9 @@ from typing import Any, ClassVar
 import casadi as ca
 import numpy as np
 
-from ..arrays import Array
 from ..errors import check_choice
 from ..model.activations import CASADI, NUMPY, Activation, Operations, activation
+from ..numerics import Array
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError, check_choice
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from .blocks import HamiltonianBlock, RungeKuttaBlock
 from .continuous_jax import Flow

@@ -12,10 +12,10 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..arrays import Array
 from ..errors import installed
 from ..model.activations import jax_operations
 from ..model.varying import basis_symbols
+from ..numerics import Array
 from ..transcription.tape import Tape, jax_tape_operations
 from .blocks import HamiltonianBlock
 from .network import LayeredNetwork

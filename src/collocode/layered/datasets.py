@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Array
 from ..errors import InputError, check_choice, installed
+from ..numerics import Array
 from .samples import Samples
 
 Pair = tuple[Samples, Samples]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from ..numerics.bases import Basis, PiecewiseConstant, basis
 from ..numerics.mesh import Mesh
 from .network import LayeredNetwork

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError, check_type
+from ..numerics import Array
 from .blocks import Factor
 from .network import LayeredNetwork
 

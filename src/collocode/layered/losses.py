@@ -21,10 +21,10 @@ import casadi as ca
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
-from ..arrays import Array, Index
 from ..errors import InputError, check_choice
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
+from ..numerics import Array, Index
 from .samples import Samples
 
 

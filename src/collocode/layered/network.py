@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..arrays import Array
 from ..errors import InputError, check_choice, check_whole
 from ..forms import Form
+from ..numerics import Array
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from .blocks import BLOCKS, Block, ResidualBlock, block

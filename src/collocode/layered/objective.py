@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array
 from ..errors import InputError, check_type
+from ..numerics import Array
 from .forward import Back, Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import SampleLoss, SquaredLoss, metric
 from .network import LayeredNetwork

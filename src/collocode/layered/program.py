@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from ..arrays import Array, Index
 from ..errors import check_type
+from ..numerics import Array, Index
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
 from ..transcription.structure import Chain, ChainStructure, stacked

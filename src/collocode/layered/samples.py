@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array, Index
 from ..errors import InputError
+from ..numerics import Array, Index
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..arrays import Array
 from ..errors import FileError, InputError, listed
 from ..files import read_npz
 from ..model.text_table import Table, read_text
+from ..numerics import Array
 from .samples import Samples
 
 Columns = str | Sequence[str]

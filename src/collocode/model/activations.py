@@ -30,8 +30,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..arrays import Array
 from ..errors import check_choice, installed
+from ..numerics import Array
 
 _FUNCTIONS = ("tanh", "exp", "log", "cosh", "sqrt")
 

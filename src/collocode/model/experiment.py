@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from ..numerics.signals import Signal
 
 

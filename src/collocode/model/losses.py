@@ -27,9 +27,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError
 from ..forms import Form, form_of
+from ..numerics import Array
 from .activations import NUMPY, Operations
 
 Sigma = float | Mapping[str, float] | None

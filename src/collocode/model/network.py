@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError, check_choice
+from ..numerics import Array
 from .activations import ACTIVATIONS, NUMPY, Operations
 
 

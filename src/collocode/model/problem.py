@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Array
 from ..errors import InputError, check_type
+from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of

@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import FileError, InputError, listed
+from ..numerics import Array
 
 Row = tuple[int, Sequence[Any]]  # line, fields
 _LOG = logging.getLogger("collocode")

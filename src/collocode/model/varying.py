@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from ..arrays import Array
 from ..errors import InputError
 from ..forms import Form, form_of
-from ..numerics import bases
+from ..numerics import Array, bases
 from ..numerics.bases import BASIS, Basis, basis_from_dict, basis_to_dict
 from .network import MLP
 

@@ -35,8 +35,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
+from . import Array
 
 _TOLERANCE = 1e-9
 

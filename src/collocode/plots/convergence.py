@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ..arrays import Array
 from ..coordination.admm import ADMMResult
 from ..layered.trainers.training import Training
+from ..numerics import Array
 from ..results.solution import Solution
 from . import style
 

@@ -11,12 +11,12 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..arrays import Array
 from ..errors import InputError
 from ..layered.forward import predict
 from ..layered.growth.growth import Growth
 from ..layered.refinement.result import LayerCycle, LayerRefinement
 from ..layered.samples import Samples
+from ..numerics import Array
 from . import style
 
 _FINE = 161  # points an axis of the grid that carries the colours

@@ -11,8 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from ..results.solution import Solution
 from . import style
 from .trajectories import POINTS, pick

@@ -10,8 +10,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from ..relu import ReluNetwork, Surrogate, TrainingResult, planar_regions
 from ..relu.regions import PlanarRegions
 from . import style

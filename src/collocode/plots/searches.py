@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from ..adapt.refinement import MeshRefinement
-from ..arrays import Array
 from ..identify.sweep import Sweep
+from ..numerics import Array
 from . import style
 
 WIDE = 20.0  # a range wider than this factor gets a logarithmic axis

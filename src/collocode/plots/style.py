@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..files import replacing
+from ..numerics import Array
 
 P = ParamSpec("P")
 

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..arrays import Array
 from ..errors import InputError
 from ..identify.uncertainty import Uncertainty
 from ..model.experiment import Experiment
+from ..numerics import Array
 from ..results.score import test_initial, test_model, true_states
 from ..results.simulate import Simulation, simulate
 from ..results.solution import Solution

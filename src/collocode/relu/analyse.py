@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from .bounds import Bounds, as_box, count_states
 from .constraints import sampled_range
 from .network import ReluNetwork

@@ -23,8 +23,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from .network import ReluNetwork
 
 OFF, UNDECIDED, ON, SATURATED = -1, 0, 1, 2

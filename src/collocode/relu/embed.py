@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
 from ..export.operations import pyomo_environ
+from ..numerics import Array
 from .bounds import Bounds, as_box, core_box
 from .encodings import check_encoding, encode, mip_start
 from .mip import EncodingSummary, MixedIntegerProgram, summarise

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError, MissingDependency
+from ..numerics import Array
 from .mip import Index, MipArrays
 
 OnProgress = Callable[["MipProgress"], Any]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linprog
 
-from ..arrays import Array
+from ..numerics import Array
 from .bounds import sample_box
 from .problem import OptimizationProblem
 

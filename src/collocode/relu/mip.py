@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array
+from ..numerics import Array
 from .bounds import Bounds, count_states
 from .network import ReluNetwork
 

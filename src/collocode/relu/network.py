@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..archives import Schema
-from ..arrays import Array
 from ..errors import InputError
 from ..export.onnx_read import read_network
 from ..forms import Numbers
 from ..model.network import MLP
+from ..numerics import Array
 from . import readers
 from .readers import broadcast_vector, finite_array
 

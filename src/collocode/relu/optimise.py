@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
+from ..numerics import Array
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from .bounds import Bounds, as_box, scaled, scaled_bounds

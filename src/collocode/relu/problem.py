@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError, listed
+from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box
 from .constraints import Linear

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError, MissingDependency
 from ..export.operations import pyomo_environ
+from ..numerics import Array
 from ..results.status import Termination
 from .bounds import Bounds
 from .embed import Embedded, write_network

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
 from ..export.dense_chain import DenseChain
 from ..model.network import MLP
+from ..numerics import Array
 
 
 def finite_array(values: Any, name: str, dimensions: int) -> Array:

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Array
 from ..errors import check_whole
+from ..numerics import Array
 from .bounds import Bounds, affine_range, core_box
 from .constraints import Linear, as_linear, require_feasible
 from .network import ReluNetwork

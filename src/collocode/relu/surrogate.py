@@ -13,8 +13,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError
+from ..numerics import Array
 from .bounds import as_box
 from .network import ReluNetwork
 from .readers import checked_samples

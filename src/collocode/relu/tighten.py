@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError, check_whole
+from ..numerics import Array
 from .bounds import (
     ON,
     UNDECIDED,

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array
 from ..errors import InputError, MissingDependency
+from ..numerics import Array
 from . import regularisers
 from .network import ReluNetwork
 from .readers import checked_range, checked_samples, checked_widths

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
-from ...arrays import Array
 from ...errors import InputError, check_type, check_whole
+from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..objective import LayeredProblem, Objective
 from ..trainers.run import Trainer

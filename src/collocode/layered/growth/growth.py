@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...archives import Schema
-from ...arrays import Array
 from ...errors import check_path, check_type
 from ...forms import Numbers
+from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
 from ..trainers.training import TRAINED, Training, training_of

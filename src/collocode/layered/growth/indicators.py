@@ -17,8 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import Array
 from ...errors import InputError, check_choice
+from ...numerics import Array
 from ..depth import bisect, check_one_each
 from ..objective import Objective
 from ..refinement.estimate import INDICATORS as KINDS

@@ -9,8 +9,8 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import Array
 from ...errors import InputError
+from ...numerics import Array
 from ..depth import insert
 from ..forward import forward, propagated
 from ..objective import Objective

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...arrays import Array
 from ...errors import InputError
 from ...model.activations import Activation
+from ...numerics import Array
 from ..blocks import HamiltonianBlock
 from ..depth import check_one_each
 from ..network import LayeredNetwork

@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import Array
 from ...errors import InputError, check_choice, check_type
+from ...numerics import Array
 from ...results.status import Termination
 from ..forward import forward
 from ..network import LayeredNetwork

@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from ...arrays import Array
 from ...errors import InputError, check_choice
 from ...model.activations import activation
+from ...numerics import Array
 from ..continuous_jax import float64
 from ..equinox_blocks import StreamNetwork, new_block
 from ..losses import accuracy

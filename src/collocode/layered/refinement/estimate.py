@@ -43,8 +43,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...adapt.estimate import Estimate
-from ...arrays import Array
 from ...errors import InputError, check_choice, check_type
+from ...numerics import Array
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
 from ..forward import Evaluation

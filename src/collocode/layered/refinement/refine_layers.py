@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike
 from ...adapt.loop import Adapted, Budget, adapt
 from ...adapt.marking import Action, Marking
 from ...adapt.stopping import believed_small, stalled
-from ...arrays import Array, Index
 from ...errors import InputError, check_choice, check_type, check_whole
+from ...numerics import Array, Index
 from ...results.status import Outcome, Termination
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each

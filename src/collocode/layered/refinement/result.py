@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...adapt.refinement import Cycle, Refinement
-from ...arrays import Array
+from ...numerics import Array
 from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from ...arrays import Array
 from ...errors import InputError, check_choice, check_whole, installed
 from ...forms import Numbers
+from ...numerics import Array
 from ...results.status import Termination
 from ..continuous_jax import float64
 from .run import Run, Stop

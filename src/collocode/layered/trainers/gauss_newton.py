@@ -20,9 +20,9 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
-from ...arrays import Array, Mask
 from ...errors import check_choice
 from ...forms import Numbers
+from ...numerics import Array, Mask
 from ...results.status import Termination
 from ..forward import (
     Evaluation,

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...arrays import Array
 from ...errors import InputError, check_whole
+from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
 from ..losses import metric, metric_name

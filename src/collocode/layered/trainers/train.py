@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...arrays import Array
 from ...errors import InputError, check_choice, check_type
+from ...numerics import Array
 from ...results.status import SolverResult, Termination
 from ...solvers.protocol import Progress, WarmStart
 from ...solvers.solve import make_solver

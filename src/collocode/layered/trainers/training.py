@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...archives import Schema
-from ...arrays import Array
 from ...errors import FileError
 from ...forms import Form, Numbers, fitted
+from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..forward import predict
 from ..network import LAYERED, LayeredNetwork, network_of

@@ -18,8 +18,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ...arrays import Index
 from ...errors import InputError
+from .. import Index
 from ..scheme import Array
 
 Interval = tuple[float, float]
