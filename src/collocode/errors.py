@@ -65,6 +65,27 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
         raise InputError(f"unknown {what} {value!r}; {hint}")
 
 
+def check_has(owner: str, what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse the name of something that its owner has not, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        It has none of that name.
+
+    Examples
+    --------
+    >>> check_has("the model", "state", "pray", ["prey", "predator"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: the model has no state 'pray'; did you mean 'prey'? it has: prey, predator.
+    """
+    every = list(known)
+    if name not in every:
+        near = difflib.get_close_matches(name, every, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"{owner} has no {what} {name!r}; {hint}it has: {listed(every, 20)}.")
+
+
 def check_whole(what: str, value: object, least: int = 1) -> int:
     """Return a whole number, 3.0 included, as an integer; refuse what is none or is too small.
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError, check_choice, check_whole
+from ..errors import InputError, check_choice, check_has, check_whole
 from ..forms import Form
 from ..numerics import Array
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
@@ -157,8 +157,7 @@ class LayeredNetwork:
         """(n_weights,) true on the named parts; serves to freeze them in an `Objective`."""
         chosen = np.zeros(self.n_weights, dtype=bool)
         for part in parts:
-            if part not in self.slices:
-                raise InputError(f"a network has no part {part!r}; choose from {', '.join(PARTS)}.")
+            check_has("a network", "part", part, PARTS)
             chosen[self.slices[part]] = True
         return chosen
 

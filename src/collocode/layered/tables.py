@@ -5,7 +5,6 @@ Nothing in a file is ever executed: no pickles, no MATLAB objects.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..errors import FileError, InputError, listed
+from ..errors import FileError, InputError, check_has
 from ..files import read_npz
 from ..model.text_table import Table, read_text
 from ..numerics import Array
@@ -194,11 +193,7 @@ def _listed(wanted: Columns) -> list[str]:
 
 
 def _known(name: str, known: Iterable[str], source: str, what: str) -> str:
-    every = list(known)
-    if name not in every:
-        near = difflib.get_close_matches(name, every, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"{source} has no {what} {name!r}; {hint}it has: {listed(every)}.")
+    check_has(source, what, name, known)
     return name
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, listed
+from ..errors import InputError, check_choice, listed
 from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box
@@ -69,10 +69,8 @@ class OptimizationSettings:
         InputError
             A name that is none of them.
         """
-        known = [f.name for f in fields(self)]
         for name in changes:
-            if name not in known:
-                raise InputError(f"there is no setting {name!r}; choose from {', '.join(known)}.")
+            check_choice("setting", name, [f.name for f in fields(self)])
         return replace(self, **changes)
 
 
