@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.io import loadmat
 
 from ..errors import FileError, InputError, check_has
-from ..files import read_npz
+from ..files import read_npz, refusing
 from ..model.text_table import Table, read_text
 from ..numerics import Array
 from .samples import Samples
@@ -104,21 +104,11 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
     FileError
         Missing, unreadable or foreign file.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no data file {str(source)!r}; check the path.")
-    readers = {".npz": _npz, ".mat": _mat}
-    reader = readers.get(source.suffix.lower())
-    if reader is None:
-        raise FileError(f"{source} is of no known kind; give a .csv, .npz or .mat file.")
-    try:
-        found = reader(source)
-    except FileError:
-        raise
-    except Exception as error:  # a broken file can fail in zip, zlib, NumPy, SciPy, memory, ...
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileError(f"{source} cannot be read ({reason}).") from error
-    return found
+    with refusing(path, "a file of arrays") as source:
+        reader = {".npz": _npz, ".mat": _mat}.get(source.suffix.lower())
+        if reader is None:
+            raise FileError(f"{source} is of no known kind; give a .csv, .npz or .mat file.")
+        return reader(source)
 
 
 def _npz(source: Path) -> dict[str, Array]:
