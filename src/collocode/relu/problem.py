@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_choice, listed
+from ..errors import InputError, check_has, listed
 from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box
@@ -70,7 +70,7 @@ class OptimizationSettings:
             A name that is none of them.
         """
         for name in changes:
-            check_choice("setting", name, [f.name for f in fields(self)])
+            check_has("an optimization", "setting", name, [f.name for f in fields(self)])
         return replace(self, **changes)
 
 
