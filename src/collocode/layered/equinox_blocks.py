@@ -21,21 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependency, check_choice
+from ..errors import InputError, check_choice, installed
 from ..model.activations import activation as known_activation
 from ..model.activations import jax_operations
 from ..numerics.random import generator
 from .continuous_jax import float64
 
-try:
+with installed("Equinox, which convolution and attention blocks are written in,", "learn"):
     import equinox as eqx
     import jax
     import jax.numpy as jnp
-except ImportError as error:
-    raise MissingDependency(
-        "Equinox, which convolution and attention blocks are written in, is not installed; run: "
-        "pip install 'collocode[learn]'."
-    ) from error
 
 
 class Block(eqx.Module):
