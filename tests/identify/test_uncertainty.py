@@ -572,3 +572,18 @@ def test_a_loaded_solution_has_no_covariance(tmp_path):
     solution.save(tmp_path / "fit.npz")
     with pytest.raises(cc.InputError, match="no NLP"):
         cc.uncertainty(cc.load(tmp_path / "fit.npz"))
+
+
+def test_correlations_are_covariances_over_both_deviations():
+    """Of a straight line with known start, dx/dt = a + b t: two coefficients of least squares."""
+    y = 1.0 + T + 0.3 * T**2 + 0.1 * np.random.default_rng(3).standard_normal(21)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.a + p.b * t + 0.0 * x.x],
+        parameters=[cc.Parameter("a", 0.5), cc.Parameter("b", 0.5)],
+    )
+    data = cc.Experiment(T, y, ("x",), initial={"x": 1.0})
+    found = cc.uncertainty(cc.fit(cc.Problem(model, data))).correlation()
+    A = np.column_stack([T, 0.5 * T**2])
+    C = np.linalg.inv(A.T @ A)
+    expected = C / np.sqrt(np.outer(np.diag(C), np.diag(C)))
+    np.testing.assert_allclose(found.loc[["a", "b"], ["a", "b"]], expected, rtol=1e-6)
