@@ -65,7 +65,8 @@ def fit(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     nlp = discretize(problem, chosen, mesh=given if auto is None else first_meshes(problem, chosen))
     how = interface, options, deterministic
-    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+    remake = None if auto is None else lambda nlp: make_solver(nlp, *how)
+    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
     if auto is not None:
         solution = refine_mesh(
             solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
