@@ -131,7 +131,7 @@ def _multipliers(begun: NLP) -> WarmStart | None:
 
 
 def _failed(solution: Solution) -> bool:
-    """Whether a fit ended nowhere; an iteration limit that the caller set is the caller's wish."""
+    """Whether a fit ended nowhere, or explains too little."""
     result = solution.result
     if result.success or result.termination is Termination.ACCEPTABLE:
         # beside networks noise is no measure, for a penalty may keep a good fit above it
@@ -139,6 +139,12 @@ def _failed(solution: Solution) -> bool:
         networks = len(nlp.layout.weights) > 0
         enough = 0.5 * merit_of_means(nlp) if networks else enough_for(nlp)
         return _misfit(solution) > enough
+    return ended_nowhere(solution)
+
+
+def ended_nowhere(solution: Solution) -> bool:
+    """Whether a fit failed, and not by a limit that the caller set."""
+    result = solution.result
     exhausted = result.termination is Termination.ITERATION_LIMIT
     return result.termination in _NOWHERE or (
         exhausted and result.iterations >= DEFAULTS["max_iter"]
