@@ -123,6 +123,8 @@ class CasadiIpopt(Ipopt):
         seconds = time.perf_counter() - began
         if watch.error is not None:
             raise watch.error
+        if self._session is not None and self._session.tell():
+            return self._without_chains(program)._attempt(program, warm, on_iteration)
         stats = solver.stats()
         if stats["return_status"] == "Invalid_Option":
             raise unavailable_solver(self._options, read_log(self._log_path))
@@ -142,6 +144,10 @@ class CasadiIpopt(Ipopt):
             linear_solver=self._linear_solver(),
             options=self._options,
         )
+
+    def _without_chains(self, program: Program) -> CasadiIpopt:
+        """A solver with MUMPS alone, for where chains ended IPOPT."""
+        return CasadiIpopt(program, {**self._given, "linear_solver": "mumps"})
 
     def _linear_solver(self) -> str:
         if self._session is None:

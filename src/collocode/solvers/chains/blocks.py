@@ -96,14 +96,17 @@ class Places:
         self.before = np.arange(self.elements) - 1
         starts = np.cumsum([0, *counts[:-1]])
         self.before[starts] = self.elements + np.arange(self.chains)
-        self.last = starts + counts - 1
+        self.last = starts + np.array(counts) - 1
         self.slot, self.position = np.full(columns, -1), np.zeros(columns, dtype=int)
         inside = np.concatenate([c.inner for c in chains])
         ends = np.concatenate([c.links[1:] for c in chains])
         firsts = np.stack([c.links[0] for c in chains])
         slots = np.arange(self.elements)[:, None]
         self.slot[inside], self.position[inside] = slots, np.arange(self.inner)
-        for where, numbers in ((ends, slots), (firsts, self.elements + np.arange(self.chains)[:, None])):
+        for where, numbers in (
+            (ends, slots),
+            (firsts, self.elements + np.arange(self.chains)[:, None]),
+        ):
             self.slot[where], self.position[where] = numbers, self.inner + np.arange(self.states)
         is_free = np.zeros(columns, dtype=bool)
         is_free[order.columns] = True
@@ -224,7 +227,9 @@ class _Fill:
         slots, own, d, n = p.elements + p.chains, p.own, p.states, p.border
         self._hessian(slots, own, d)
         u, v = self._pick(_X, _BORDER)
-        self._put("H_border", (slots, own, n), (b.slot[u[0]], b.position[u[0]], b.position[u[1]]), v)
+        self._put(
+            "H_border", (slots, own, n), (b.slot[u[0]], b.position[u[0]], b.position[u[1]]), v
+        )
         u, v = self._pick(_BORDER, _BORDER)
         i, j = b.position[u[0]], b.position[u[1]]
         self._put("H_shared", (n, n), (np.append(i, j), np.append(j, i)), np.append(v, v))
@@ -274,7 +279,10 @@ class _Fill:
             ("delta", _UNEQUAL, first + m + len(b.order.equalities)),
         ):
             other = _SLACK if kind == _SLACK else _BORDER_UNEQUAL
-            for label, k, size in ((name, kind, shape), (f"{name}_shared", other, (p.border_unequal,))):
+            for label, k, size in (
+                (name, kind, shape),
+                (f"{name}_shared", other, (p.border_unequal,)),
+            ):
                 u, v = self._pick(k, k)
                 inside = (b.slot[u[0]] >= 0) == (len(size) == 2)
                 i = u[0][inside & (u[0] == u[1])]
@@ -292,7 +300,9 @@ class _Fill:
             (i, j), v = self._pick(kind, kind)
             places.append(i[i == j] - first - m)
             sources.append(v[i == j])
-        self._put("C", (len(b.order.equalities),), (np.concatenate(places),), np.concatenate(sources))
+        self._put(
+            "C", (len(b.order.equalities),), (np.concatenate(places),), np.concatenate(sources)
+        )
 
     def _pick(self, first: int, second: int) -> tuple[tuple[Index, Index], Index]:
         """Entries between two kinds, as rows of the first, rows of the second, and numbers."""
@@ -305,7 +315,9 @@ class _Fill:
             forth = np.append(forth, back)
         return (i, j), forth
 
-    def _put(self, name: str, shape: tuple[int, ...], where: tuple[Index, ...], sources: Index) -> None:
+    def _put(
+        self, name: str, shape: tuple[int, ...], where: tuple[Index, ...], sources: Index
+    ) -> None:
         table = np.full(shape, self.b.entries)
         table[where] = sources
         self.b._used[sources] = True

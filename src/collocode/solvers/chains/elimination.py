@@ -5,8 +5,8 @@ An element's rows read :math:`A_i x_i + A_e x_e + B\theta = r` with its inner co
 
 .. math:: x_i = T x_e + U\theta + \varrho,\qquad T = -R^{-1}(Q^T A_e)_1,\ U = -R^{-1}(Q^T B)_1,
 
-and the others are one equation between neighbouring links.  Two neighbours are merged likewise, the
-link between them taking the place of :math:`x_i`, until each chain is one segment.  Where that would
+and the others are one equation between neighbouring links.  A few neighbours are merged likewise,
+the links between them taking the place of :math:`x_i`, until each chain is one segment.  Where that would
 let errors grow (a large T), the link stays: both sides of it are segments then.  So every column is
 an affine function of the links that stayed, each of the two next to it only, and of the border; this
 is a basis of the null space of all rows that is as well conditioned as the problem is.
@@ -21,24 +21,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Blocks, Places
+from .blocks import Blocks
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_SMALL = 12  # rows up to which Householder's method is vectorised over the matrices
+_GROUP = 4  # segments merged at once
+_FEW, _SMALL = 64, 16  # more matrices with fewer rows are done all at once, not by LAPACK
 
 
 @dataclass(eq=False)
 class _Level:
-    """What one round eliminated: ``middle`` by rows of segments that link ``left`` and ``right``."""
+    """What one round eliminated: from groups of segments, the links between them.
+
+    Attributes
+    ----------
+    middle : (groups, links) slots; None where it is the inner columns of the elements.
+    left, right : (groups,) slots of the links at their ends.
+    members : (groups, segments), numbers in the round.
+    keep : which numbers go on to the next round, each group as its first segment.
+    Q, R, E, T, U : Qᵀ, R⁻¹, the eliminating rows by ends, and what they give; see the module.
+    """
 
     middle: Index | None
     left: Index
     right: Index
-    first: Index  # segments that were merged with their successors
-    keep: NDArray[np.bool_] | None
-    Q: Array  # transposed
-    R: Array  # inverted
+    members: Index
+    keep: NDArray[np.bool_]
+    Q: Array
+    R: Array
     E: Array
     T: Array
     U: Array
@@ -79,77 +89,97 @@ class Elimination:
         self._basis()
 
     def _elements(self, blocks: Blocks, ends: Array) -> None:
-        n = self.places.inner
+        n, count = self.places.inner, self.places.elements
         Q, R = self._orthogonal(blocks.A[:, :, :n])
         E, B = Q @ ends, Q @ blocks.A_border
-        T, U = -(R @ E[:, :n]), -(R @ B[:, :n])
-        everything = np.arange(self.places.elements)
-        self.levels.append(
-            _Level(
-                None, self.left.copy(), self.right.copy(), everything, None,
-                Q, R, E[:, :n].copy(), T, U,
-            )  # fmt: skip
-        )
+        level = _Level(
+            None, self.left.copy(), self.right.copy(), np.arange(count)[:, None],
+            np.ones(count, dtype=bool), Q, R, E[:, :n].copy(), -(R @ E[:, :n]), -(R @ B[:, :n]),
+        )  # fmt: skip
+        self.levels.append(level)
         self.E, self.B = E[:, n:], B[:, n:]
 
     def _merge(self, frozen: NDArray[np.bool_], growth: float) -> bool:
-        """Merge neighbours two by two; freeze links where that would let errors grow."""
-        joined = np.append((self.right[:-1] == self.left[1:]) & ~frozen[self.right[:-1]], False)
-        if not joined.any():
+        """Merge groups of neighbours; freeze a link where that would let errors grow."""
+        members = self._groups(frozen)
+        if not len(members):
             return False
-        # within a run of joined segments, every other one begins a pair
-        index = np.arange(len(joined))
-        begins = np.append(True, ~joined[:-1])
-        run = index[begins][np.cumsum(begins) - 1]
-        first = index[joined & ((index - run) % 2 == 0)]
-        d = self.places.states
-        E1, E2 = self.E[first], self.E[first + 1]
-        Q, R = self._orthogonal(np.concatenate([E1[:, :, d:], E2[:, :, :d]], axis=1))
-        E = Q[:, :, :d] @ np.pad(E1[:, :, :d], ((0, 0), (0, 0), (0, d)))
-        E += Q[:, :, d:] @ np.pad(E2[:, :, d:], ((0, 0), (0, 0), (d, 0)))
-        T = -(R @ E[:, :d])
+        d, g = self.places.states, members.shape[1]
+        n, q = len(members), (g - 1) * self.places.states
+        inner, ends = np.zeros((n, g * d, q)), np.zeros((n, g * d, 2 * d))
+        for i in range(g):
+            rows, E = slice(i * d, (i + 1) * d), self.E[members[:, i]]
+            if i:
+                inner[:, rows, (i - 1) * d : i * d] = E[:, :, :d]
+            else:
+                ends[:, rows, :d] = E[:, :, :d]
+            if i < g - 1:
+                inner[:, rows, i * d : (i + 1) * d] = E[:, :, d:]
+            else:
+                ends[:, rows, d:] = E[:, :, d:]
+        Q, R = self._orthogonal(inner)
+        E = Q @ ends
+        T = -(R @ E[:, :q])
         bad = ~(np.abs(T).max(axis=(1, 2)) <= growth)
         if bad.any():
-            frozen[self.right[first[bad]]] = True
-            first, Q, R, E, T = (a[~bad] for a in (first, Q, R, E, T))
-        B = Q @ self._stacked(self.B, first)
-        keep = np.ones(len(joined), dtype=bool)
-        keep[first + 1] = False
+            frozen[self.right[members[bad, (g - 1) // 2]]] = True
+            members, Q, R, E, T = (a[~bad] for a in (members, Q, R, E, T))
+            if not len(members):
+                return True
+        B = Q @ self._stacked(members)
+        keep = np.ones(len(self.left), dtype=bool)
+        keep[members[:, 1:]] = False
+        first, last = members[:, 0], members[:, -1]
         level = _Level(
-            self.right[first], self.left[first], self.right[first + 1], first, keep,
-            Q, R, E[:, :d].copy(), T, -(R @ B[:, :d]),
+            self.right[members[:, :-1]], self.left[first], self.right[last], members, keep,
+            Q, R, E[:, :q].copy(), T, -(R @ B[:, :q]),
         )  # fmt: skip
         self.levels.append(level)
-        self.E[first], self.right[first] = E[:, d:], level.right
+        self.E[first], self.right[first] = E[:, q:], level.right
         if len(first) == keep.sum():
-            self.E, self.B = E[:, d:].copy(), B[:, d:]
+            self.E, self.B = self.E[keep], B[:, q:]
         else:
             rest = self.B[keep]
-            rest[np.cumsum(keep)[first] - 1] = B[:, d:]
+            rest[(np.cumsum(keep) - 1)[first]] = B[:, q:]
             self.E, self.B = self.E[keep], rest
         self.left, self.right = self.left[keep], self.right[keep]
         return True
 
+    def _groups(self, frozen: NDArray[np.bool_]) -> Index:
+        """(groups, size) segments that are merged next: by fours, what is left by threes and twos."""
+        joined = (self.right[:-1] == self.left[1:]) & ~frozen[self.right[:-1]]
+        begins = np.flatnonzero(np.append(True, ~joined))
+        lengths = np.diff(np.append(begins, len(self.left)))
+        size = min(_GROUP, int(lengths.max()))
+        if size < 2:
+            return np.empty((0, 2), dtype=int)
+        counts = lengths // size
+        before = np.repeat(np.cumsum(counts) - counts, counts)
+        first = np.repeat(begins, counts) + size * (np.arange(counts.sum()) - before)
+        groups: Index = first[:, None] + np.arange(size)
+        return groups
+
     def _orthogonal(self, A: Array) -> tuple[Array, Array]:
         """Return (matrices) Qᵀ and R⁻¹ of A = Q (R; 0)."""
-        n = A.shape[2]
-        if A.shape[1] <= _SMALL:
+        n, many = A.shape[2], len(A) > _FEW
+        if many and A.shape[1] <= _SMALL:
             Q, R = householder(A)
         else:
             Q, R = np.linalg.qr(A, mode="complete")
-            Q, R = Q.swapaxes(1, 2), R[:, :n]
+            Q, R = np.ascontiguousarray(Q.swapaxes(1, 2)), R[:, :n]
         diagonal = np.abs(np.diagonal(R, axis1=1, axis2=2))
-        if len(R) and not (diagonal > 1e-13 * np.abs(R).max(axis=(1, 2))[:, None]).all():
+        if not (diagonal > 1e-13 * np.abs(R).max(axis=(1, 2))[:, None]).all():
             self.singular = True
             R = R + np.eye(n)
-        return Q, _inverse(R)
+        inverse = _inverse(R) if many else np.asarray(np.linalg.inv(R), dtype=float)
+        return Q, inverse
 
-    @staticmethod
-    def _stacked(B: Array, first: Index) -> Array:
-        """Rows of segments ``first`` over those of their successors."""
-        if 2 * len(first) == len(B):
-            return B.reshape(len(first), -1, B.shape[2])
-        return np.concatenate([B[first], B[first + 1]], axis=1)
+    def _stacked(self, members: Index) -> Array:
+        """Border entries of each group's rows, one segment over the other."""
+        groups, size = members.shape
+        if groups * size == len(self.B):
+            return self.B.reshape(groups, -1, self.B.shape[2])
+        return self.B[members].reshape(groups, -1, self.B.shape[2])
 
     def _basis(self) -> None:
         p, Z, d = self.places, self.Z, self.places.states
@@ -168,7 +198,7 @@ class Elimination:
             if level.middle is None:
                 Z[:-1, : p.inner] = values
             else:
-                link[level.middle] = values
+                link[level.middle] = values.reshape(*level.middle.shape, d, -1)
         self.start = np.where(stayed[p.before], p.elements, p.before)
         # segments are ranges of elements: the end of each is the slot of its right link
         self.segment = np.searchsorted(self.right, np.arange(p.elements))
@@ -179,54 +209,51 @@ class Elimination:
         """Right-hand sides of the segments, and what each level's own rows are left with."""
         own, seg = [], r
         for level in self.levels:
-            d = level.R.shape[1]
-            if level.keep is None:
-                x = (level.Q @ seg[:, :, None])[:, :, 0]
-                seg = x[:, d:]
+            q = level.R.shape[1]
+            x = level.Q @ seg[level.members].reshape(len(level.members), -1, 1)
+            if level.middle is None:
+                seg = x[:, q:, 0]
             else:
-                both = np.concatenate([seg[level.first], seg[level.first + 1]], axis=1)
-                x = (level.Q @ both[:, :, None])[:, :, 0]
                 seg = seg.copy()
-                seg[level.first] = x[:, d:]
+                seg[level.members[:, 0]] = x[:, q:, 0]
                 seg = seg[level.keep]
-            own.append((level.R @ x[:, :d, None])[:, :, 0])
+            own.append(level.R @ x[:, :q])
         return seg, own
 
     def particular(self, own: list[Array]) -> Array:
         """(slots, own) a point that satisfies the eliminated rows, zero at links and border."""
         p = self.places
         y = np.zeros((p.elements + p.chains, p.own))
+        link = y[:, p.inner :]
         for level, rho in zip(reversed(self.levels), reversed(own), strict=True):
-            ends = np.concatenate([y[level.left, p.inner :], y[level.right, p.inner :]], axis=1)
-            values = (level.T @ ends[:, :, None])[:, :, 0] + rho
+            ends = np.concatenate([link[level.left], link[level.right]], axis=1)
+            values = level.T @ ends[:, :, None] + rho
             if level.middle is None:
-                y[: p.elements, : p.inner] = values
+                y[: p.elements, : p.inner] = values[:, :, 0]
             else:
-                y[level.middle, p.inner :] = values
+                link[level.middle] = values.reshape(*level.middle.shape, -1)
         return y
 
     def multipliers(self, g: Array, nu: Array) -> Array:
         """(elements, rows) from what is left of stationarity, which is used up, and those on top."""
         p, d = self.places, self.places.states
-        own = []
+        link, own = g[:, p.inner :], []
         for level in self.levels:
-            left = g[:, : p.inner][: p.elements] if level.middle is None else g[level.middle, p.inner :]
-            mu = (level.R.swapaxes(1, 2) @ left[:, :, None])[:, :, 0]
-            ends = (level.E.swapaxes(1, 2) @ mu[:, :, None])[:, :, 0]
-            g[level.left, p.inner :] -= ends[:, :d]
-            g[level.right, p.inner :] -= ends[:, d:]
+            left = g[: p.elements, : p.inner] if level.middle is None else link[level.middle]
+            mu = level.R.swapaxes(1, 2) @ left.reshape(len(left), -1, 1)
+            ends = (level.E.swapaxes(1, 2) @ mu)[:, :, 0]
+            link[level.left] -= ends[:, :d]
+            link[level.right] -= ends[:, d:]
             own.append(mu)
         for level, mu in zip(reversed(self.levels), reversed(own), strict=True):
-            if level.keep is None:
-                both = np.concatenate([mu, nu], axis=1)
-                nu = (level.Q.swapaxes(1, 2) @ both[:, :, None])[:, :, 0]
-            else:
-                before = np.empty((len(level.keep), d))
-                before[level.keep] = nu
-                both = np.concatenate([mu, before[level.first]], axis=1)
-                both = (level.Q.swapaxes(1, 2) @ both[:, :, None])[:, :, 0]
-                before[level.first], before[level.first + 1] = both[:, :d], both[:, d:]
-                nu = before
+            before = np.empty((len(level.keep), d))
+            before[level.keep] = nu
+            both = np.concatenate([mu, before[level.members[:, 0], :, None]], axis=1)
+            both = level.Q.swapaxes(1, 2) @ both
+            if level.middle is None:
+                return both[:, :, 0]
+            before[level.members] = both.reshape(*level.members.shape, d)
+            nu = before
         return nu
 
 

@@ -12,6 +12,8 @@ from .top import Top
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+# with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
+_MANY = 40
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -22,6 +24,11 @@ class ChainFactor:
     ----------
     program : with a `structure`.
     start, columns : compressed rows of the upper triangle, from 0.
+
+    Attributes
+    ----------
+    shifts : whether the Hessian is made positive definite here, and not by Ipopt.
+    shift : what was added to the diagonal of `top_columns`.
 
     Raises
     ------
@@ -48,7 +55,7 @@ class ChainFactor:
         slack = self._at[2]
         inside = b.slot[slack] >= 0
         self._slacks, self._border_slacks = slack[inside], slack[~inside]
-        self.shift = 0.0
+        self.shifts, self.shift = p.border >= _MANY, 0.0
 
     @property
     def top_columns(self) -> Index:
@@ -85,16 +92,18 @@ class ChainFactor:
         if el.singular:
             return 0, True
         F = self._reduced_hessian()
-        self.top = top = Top(p, el, F, self._links, b.G)
+        self._top = top = Top(p, el, F, self._links, b.G, self.shifts)
         if not top.finite:
             raise Unsuited("a number in it is not finite")
         self.shift = top.shift
-        return self.order.negative, top.singular
+        if top.singular or self.shifts:
+            return self.order.negative, top.singular
+        # indefinite without a negative eigenvalue is singular to working precision
+        return self.negative(), not top.positive and not top.negative()
 
     def negative(self) -> int:
         """Number of negative eigenvalues before the shift."""
-        below = int((np.linalg.eigvalsh(self.top.reduced) < 0.0).sum()) if self.shift else 0
-        return self.order.negative + below
+        return self.order.negative + self._top.negative()
 
     def _condense(self) -> None:
         """Take out slacks and multipliers of the inequality rows."""
@@ -177,7 +186,7 @@ class ChainFactor:
         links[at[el.right]] += ends[:, d:]
         firsts = p.elements + np.arange(p.chains)
         links[at[firsts]] += h[firsts, p.inner :]
-        solution, nu, nu_border = self.top.solve(right, seg, shared)
+        solution, nu, nu_border = self._top.solve(right, seg, shared)
         links, found = solution[:t].reshape(-1, d), solution[t:]
         ends = np.concatenate([links[at[el.left]], links[at[el.right]]], axis=1)[el.segment]
         y[: p.elements] += (Z[:-1, :, :c] @ ends[:, :, None])[:, :, 0]

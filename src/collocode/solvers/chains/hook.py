@@ -76,11 +76,11 @@ def _set_functions() -> Callable[..., None] | None:
         found = _NAME.search(library.read_bytes())
         if found is None:
             continue
-        function: Any = getattr(ctypes.CDLL(str(library)), found[0].decode(), None)
+        function = getattr(ctypes.CDLL(str(library)), found[0].decode(), None)
         if function is not None:
             function.restype = None
             function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]
-            return function  # type: ignore[no-any-return]
+            return function
     return None
 
 
@@ -159,7 +159,7 @@ def _pardiso(  # type: ignore[no-untyped-def]
             parameters[6] = 0
     except BaseException as problem:  # must not pass through Ipopt's own code
         if client is not None:
-            client.error = problem
+            client.error = problem.with_traceback(None)  # whose frames would keep Ipopt's arrays
         error[0] = _FATAL
 
 

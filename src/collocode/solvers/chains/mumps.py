@@ -10,6 +10,7 @@ import ctypes
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_TYPES = {
+_TYPES: dict[str, Any] = {
     "MUMPS_INT": ctypes.c_int,
     "MUMPS_INT8": ctypes.c_int64,
     "DMUMPS_REAL": ctypes.c_double,
@@ -113,7 +114,11 @@ class Mumps:
         m.n, m.nz, m.nnz = size, 0, len(rows)
         m.irn, m.jcn, m.a = (
             v.ctypes.data_as(ctypes.POINTER(t))
-            for v, t in ((self._i, ctypes.c_int), (self._j, ctypes.c_int), (self._a, ctypes.c_double))
+            for v, t in (
+                (self._i, ctypes.c_int),
+                (self._j, ctypes.c_int),
+                (self._a, ctypes.c_double),
+            )
         )
         self._analysed = False
 

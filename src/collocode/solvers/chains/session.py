@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,12 +71,27 @@ class Session:
         self._order = Order.of(program)
         self.negative = self._order.negative
 
+    def tell(self) -> bool:
+        """Warn of what went wrong in the solve that has ended; return whether that ended it."""
+        if isinstance(self.error, KeyboardInterrupt):
+            raise self.error
+        faults = [*self.count.faults, *([] if self.error is None else [repr(self.error)])]
+        if faults:
+            warnings.warn(
+                f"the factorisation by chains went wrong {len(faults)} times ({faults[0]}), and MUMPS "
+                'took over; with options={"linear_solver": "mumps"} it is not tried.',
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return self.error is not None
+
     def analyse(self, start: Index, columns: Index) -> Factorisations:
         """Return a linear solver for matrices of a pattern."""
         chains = None
-        if self._made is not None and self._made[1].order.equals(self._order):
-            if np.array_equal(self._made[0], columns):
-                chains = self._made[1]
+        if self._made is not None:
+            known, made = self._made
+            same = made.order.equals(self._order) and np.array_equal(known, columns)
+            chains = made if same else None
         if chains is None:
             try:
                 chains = ChainFactor(self._program, start, columns)
@@ -132,13 +148,16 @@ class Factorisations:
         except np.linalg.LinAlgError as problem:
             self._count.faults.append(str(problem))
             return None
-        if not singular and negative != self._negative:
+        wanted = negative == self._negative or (
+            not self._chains.shifts and negative > self._negative
+        )
+        if not singular and not wanted:
             self._count.faults.append(f"it counts {negative} negative eigenvalues")
             return None
         self._count.chains += 1
-        if singular:
-            return negative, True
         self._by_chains = True
+        if singular or negative != self._negative:
+            return negative, singular
         shift = self._chains.shift
         if shift:
             self._count.shifted += 1
