@@ -73,13 +73,13 @@ def fit(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)
-    solution = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
+    settings = start, seed, on_iteration, auto is not None
+    solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
     for _ in range(0 if auto is None else _FINER):
         if not ended_nowhere(solution):
             break
         meshes = [part.mesh.divide(2) for part in solution.trajectories]
-        again = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
-        solution = again
+        solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
     solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
     seconds = time.perf_counter() - first
     return replace(solution, result=solution.result.with_timings(total=seconds))
@@ -125,9 +125,16 @@ def _stopped(solution: Solution) -> Solution:
 
 
 def _climbed(
-    nlp: NLP, how: How, start: Start, seed: int, on_iteration: OnIteration | None
+    nlp: NLP,
+    how: How,
+    start: Start,
+    seed: int,
+    on_iteration: OnIteration | None,
+    moves: bool,
 ) -> Solution:
-    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+    """Climb on a mesh that is given, or that moves with what a start finds."""
+    remake = (lambda other: make_solver(other, *how)) if moves else None
+    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
