@@ -25,6 +25,7 @@ from .coordination.pool import ProcessPool as ProcessPool
 from .coordination.state import Checkpoint as Checkpoint
 from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
+from .errors import CollocodeWarning as CollocodeWarning
 from .errors import FileError as FileError
 from .errors import InputError as InputError
 from .errors import MissingDependency as MissingDependency
@@ -111,6 +112,7 @@ from .numerics.signals import Signal as Signal
 from .numerics.smoothing import Smoother as Smoother
 from .reports.parts import Finding as Finding
 from .reports.record import Report as Report
+from .reports.report import findings as findings
 from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose

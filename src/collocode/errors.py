@@ -1,4 +1,4 @@
-"""The exceptions of the toolkit.
+"""The exceptions of the toolkit, and its warning.
 
 Every message is one sentence that names the culprit and the remedy, so that it can be shown to a
 user as it stands.  A solve that stops early is *not* an error: it returns its best iterate with an
@@ -25,6 +25,10 @@ class MissingDependency(CollocodeError, ImportError):
 
 class FileError(CollocodeError, OSError):
     """A file is missing, unreadable or not what it claims to be."""
+
+
+class CollocodeWarning(UserWarning):
+    """A fit should not be believed as it stands; `collocode.findings` tells what to do about it."""
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

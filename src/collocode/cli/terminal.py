@@ -13,6 +13,7 @@ from ..errors import CollocodeError
 from ..reports.parts import Severity, Table
 from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
+from ..results.doubts import quietly
 
 SOLVED, UNSOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _STYLES = {
@@ -72,7 +73,8 @@ def guarded(debug: bool = False) -> Iterator[None]:
     Anything else is a bug and keeps its traceback; ``debug`` shows it for expected errors too.
     """
     try:
-        yield
+        with quietly():  # findings are printed as such
+            yield
     except CollocodeError as error:
         if debug:
             raise

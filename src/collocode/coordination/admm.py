@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
+from ..results.doubts import quietly
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import OnIteration
@@ -87,6 +88,7 @@ class ADMMResult:
         )
 
 
+@quietly()
 def admm(
     problem: Problem,
     batches: int | Groups | Partition = 2,

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
+from ..results.doubts import quietly, warn
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
@@ -41,7 +42,13 @@ def fit(
 
     Returns
     -------
-    A `Solution`; look at its ``status`` and ``score()`` before you believe it.
+    A `Solution`; `collocode.findings` tells what is wrong with it, if anything, and what to do.
+
+    Warns
+    -----
+    CollocodeWarning
+        It should not be believed: not solved, simulated away from its own collocation or from the data
+        by more than the noise, or moved by a bound of a state.
 
     Examples
     --------
@@ -58,9 +65,11 @@ def fit(
     began = time.perf_counter()
     nlp = start_from(nlp, start, seed)
     seconds = time.perf_counter() - began
-    solution = solve(
-        nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
-    )
+    with quietly():
+        solution = solve(
+            nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
+        )
+    warn(solution)
     timings = {"start": seconds, "total": time.perf_counter() - first}
     return replace(solution, result=solution.result.with_timings(**timings))
 

@@ -25,6 +25,7 @@ import pandas as pd
 from ..errors import InputError
 from ..model.losses import L2
 from ..model.problem import Problem
+from ..results.doubts import quietly
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import Solver
@@ -66,6 +67,7 @@ class Sweep:
     termination: Termination = Termination.CONVERGED
 
 
+@quietly()
 def sweep(
     problem: Problem | Factory,
     name: str = "regularisation",

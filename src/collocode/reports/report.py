@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
+from .parts import Finding, ranked
 from .record import Asked, Report
 
 # what describes a class, by the class's name: the modules of those that are not used stay unloaded
@@ -62,3 +63,33 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
         f"report takes a result of collocode ({listed(_HOMES, 12)}), not an object of type "
         f"{type(result).__name__!r}."
     )
+
+
+def findings(result: Any, problem: Any = None) -> tuple[Finding, ...]:
+    """Return what must not be overlooked, the most serious first, each with the lever that acts.
+
+    Where a fit is bad the remedy is computed: the mesh if the estimate of its error says so, the
+    regularisation if the residuals do, a bound or σ if these are the cause, another start otherwise.
+    No figure is drawn for it.
+
+    Parameters
+    ----------
+    result, problem : as for `report`.
+
+    Raises
+    ------
+    InputError
+        Nothing that `report` takes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from collocode import Dynamics, Experiment, Parameter, Problem, fit
+    >>> t, rng = np.linspace(0.0, 2.0, 41), np.random.default_rng(0)
+    >>> noisy = np.exp(-0.7 * t) + 0.01 * rng.standard_normal(41)
+    >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 1, 0.71, 5)])
+    >>> solution = fit(Problem(decay, Experiment(t, noisy, outputs=("c",))))
+    >>> [(found.code, found.lever.value) for found in findings(solution)]
+    [('at-bound', 'bounds')]
+    """
+    return ranked(report(result, problem).findings)

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from ..errors import InputError
 from ..model.activations import ACTIVATIONS
+from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
@@ -107,9 +108,16 @@ def solve(
     -------
     A `Solution` of an `NLP`, a `ProgramSolution` of any other program, whatever happened: its status
     tells whether it is one.  Ctrl-C, an iteration or a time limit return the best iterate.
+
+    Warns
+    -----
+    CollocodeWarning
+        The solution of an `NLP` should not be believed; `collocode.findings` says what to do.
     """
     solver = make_solver(program, interface, options, deterministic)
-    return solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    solution = solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    warn(solution)
+    return solution
 
 
 @overload

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..numerics.mesh import Mesh
+from ..results.doubts import quietly
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
@@ -26,6 +27,7 @@ Array = NDArray[np.float64]
 FRACTIONS = (0.1, 0.25, 0.5)
 
 
+@quietly()
 def grow_horizon(nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTIONS) -> Array:
     """Return a start for ``nlp`` that fits the first ``fractions`` of every experiment in turn.
 

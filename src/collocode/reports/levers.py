@@ -1,0 +1,232 @@
+r"""Which lever helps a fit that should not be believed: computed, where a finding asks for it.
+
+The mesh, if `estimate_error` says that the discretization makes the difference.  The regularisation, if
+the residuals do: smaller than the noise (the network follows it), or larger while the penalty has a
+share in the objective.  Bounds and constraints, if one Newton step without them gains a share of what is
+missing.  Another start otherwise: the noise that smoothing finds is what a misfit could come down to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..adapt.estimate import estimate_error
+from ..errors import InputError
+from ..results.diagnosis import MANY_ITERATIONS, Advice, Diagnosis
+from ..results.doubts import GAP, Agreement, Doubt
+from ..results.released import Released, release_rest
+from ..results.simulate import simulate
+from ..results.solution import Solution
+from ..results.status import SolutionStatus
+from ..starts.strategies import STRATEGIES
+from .parts import Lever
+from .record import Asked
+
+_SHARE = 0.1  # of the misfit, that the discretization or a bound has to explain
+_GAP_AIM = 0.3  # of the noise
+_PENALTY = 0.02  # of the misfit, from which on a penalty matters
+_DEAD = 0.05  # root mean square of weights that the penalty has pressed to nothing
+_DETERMINED = 0.25  # share of the weights that the data determine, as a guess
+
+
+class Remedy(NamedTuple):
+    """What to do, as `spoken` takes it, and what it acts on."""
+
+    lever: Lever
+    text: str
+
+
+def for_gap(solution: Solution, agreed: list[Agreement], asked: Asked) -> Remedy:
+    """Return the remedy of a model that leaves its own collocated trajectory."""
+    if _learns(solution) and any(a.below for a in agreed):
+        return regularise(solution, agreed, asked, stronger=True)
+    if _discretized(solution, "simulated") or not _learns(solution):
+        return finer(solution, max(a.gap_share for a in agreed))
+    return regularise(solution, agreed, asked, stronger=True)
+
+
+def for_misfit(solution: Solution, agreed: list[Agreement], asked: Asked) -> Remedy:
+    """Return the remedy of a model that misses the data by more than the noise."""
+    nlp = solution.nlp
+    if nlp is None:
+        return another_start(solution, asked)
+    missing = _missing(solution, agreed)
+    released = {n: r for n, r in release_rest(solution).items() if r.gain > _SHARE * missing}
+    if released:
+        best = max(released.values(), key=lambda r: r.gain)
+        return Remedy(Lever.BOUNDS, f"relax {_named(best)}, which the data contradict")
+    if _discretized(solution, "objective"):
+        return finer(solution, 1.0)
+    strength, theta = nlp.problem.regularisation.strength, solution.model.theta
+    if _learns(solution) and strength > 0.0:
+        penalty = strength * float(theta @ theta)
+        if penalty > _PENALTY * missing or np.sqrt(np.mean(theta**2)) < _DEAD:
+            return regularise(solution, agreed, asked, stronger=False)
+    return another_start(solution, asked)
+
+
+def for_bound(solution: Solution, doubt: Doubt) -> Remedy:
+    """Return the remedy of bounds on states: the mesh, if the model itself would keep within them."""
+    released = doubt.released
+    assert released is not None
+    if _keeps_within(solution, released):
+        elements = max(part.mesh.elements for part in solution.trajectories)
+        text = f"refine the mesh by <mesh|elements={2 * elements}>: only its interpolants leave the bounds"
+        return Remedy(Lever.MESH, text)
+    return Remedy(
+        Lever.BOUNDS, f"widen the bounds of {', '.join(released.names)}, unless they are physical"
+    )
+
+
+def for_unsolved(
+    solution: Solution, diagnosis: Diagnosis | None, agreed: list[Agreement], asked: Asked
+) -> Remedy:
+    """Return the remedy of a fit that was not solved: a diagnosis's, or what its good iterate tells."""
+    result = solution.result
+    if diagnosis is None:
+        return Remedy(Lever.SOLVER, "")
+    advice = diagnosis.advice
+    late = result.iterations >= MANY_ITERATIONS and result.status is SolutionStatus.FEASIBLE
+    if late and max((a.gap_share for a in agreed), default=0.0) > GAP:
+        return for_gap(solution, agreed, asked)
+    remedies = {
+        Advice.KEEP_DEFINED: (
+            Lever.BOUNDS,
+            "keep the states by bounds= in the model where its functions are defined",
+        ),
+        Advice.MORE_ITERATIONS: (
+            Lever.SOLVER,
+            f"raise it by <options.max_iter={max(2000, 4 * result.iterations)}>",
+        ),
+        Advice.RELAX: (
+            Lever.BOUNDS,
+            f"relax the constraint {diagnosis.contradicted!r}, which the data contradict",
+        ),
+        Advice.CHECK_BOUNDS: (
+            Lever.BOUNDS,
+            "check the model's bounds and fixed initial states",
+        ),
+        Advice.LOOSEN: (Lever.SOLVER, "loosen it by <options.tol=1e-6> if that is enough"),
+        Advice.GO_ON: (Lever.SOLVER, "run it again to the end; this is the best iterate so far"),
+        Advice.MORE_TIME: (Lever.SOLVER, "give it more time by <options.max_wall_time>"),
+    }
+    if advice in remedies:
+        return Remedy(*remedies[advice])
+    return Remedy(Lever.START, f"try <start={next_start(asked.start)}>")
+
+
+def finer(solution: Solution, gap: float) -> Remedy:
+    """Return how many elements bring a gap, in units of the noise, below a third."""
+    elements = max(part.mesh.elements for part in solution.trajectories)
+    factor = (min(gap, 1e6) / _GAP_AIM) ** (1.0 / solution.scheme.order)
+    number = int(np.ceil(elements * np.clip(factor, 2.0, 4.0)))
+    return Remedy(Lever.MESH, f"refine the mesh by <mesh|elements={number}>")
+
+
+def regularise(solution: Solution, agreed: list[Agreement], asked: Asked, stronger: bool) -> Remedy:
+    """Return a regularisation ten times as strong or weak, or as far as a guess of the evidence goes.
+
+    The evidence is greatest at λ = γ v / (M |θ|²), with γ the number of weights that the data determine
+    and v the noise's variance in units of the loss's (MacKay 1992).
+    """
+    nlp, theta = solution.nlp, solution.model.theta
+    size, own = float(theta @ theta), nlp.problem.regularisation if nlp else None
+    strength = own.strength if own else 0.0
+    guess = np.nan
+    if nlp is not None and size > 0.0:
+        problem = nlp.problem
+        known = [a for a in agreed if np.isfinite(a.expected)]
+        shares = [(a.expected / problem.sigma[a.output]) ** 2 for a in known]
+        determined = _DETERMINED * min(len(theta), problem.n_measurements)
+        guess = (
+            determined * float(np.mean(shares)) / size / problem.n_measurements if shares else guess
+        )
+    if stronger:
+        new = float(np.fmax(guess, 10.0 * strength if strength > 0.0 else 1e-6))
+    else:
+        new = float(np.fmin(guess, 0.1 * strength))
+    new = float(f"{new:.1g}")
+    word = "stronger" if stronger else "weaker"
+    if "regularisation" in asked.model.get("settings", {}):
+        return Remedy(Lever.REGULARISATION, f"regularise {word}: <set.regularisation={new:g}>")
+    kind = type(own).__name__ if own else "L2"
+    return Remedy(Lever.REGULARISATION, f"regularise {word}: regularisation=cc.{kind}({new:g})")
+
+
+def another_start(solution: Solution, asked: Asked) -> Remedy:
+    """Return the start to try next; of a network also another seed."""
+    seed = " or <seed=1>" if _learns(solution) else ""
+    return Remedy(
+        Lever.START,
+        f"try <start={next_start(asked.start)}>{seed}; where all end here, the model lacks something",
+    )
+
+
+def next_start(start: str) -> str:
+    """Return the start strategy to try after ``start``: growing horizons, then those in turn.
+
+    Examples
+    --------
+    >>> next_start("gradient_matching"), next_start("smoothing"), next_start("horizon")
+    ('horizon', 'horizon', 'smoothing')
+    """
+    if start != "horizon":
+        return "horizon"
+    return STRATEGIES[STRATEGIES.index(start) + 1]
+
+
+def _learns(solution: Solution) -> bool:
+    return len(solution.model.theta) > 0
+
+
+def _misfit(solution: Solution) -> float:
+    """The objective without the penalty on the weights."""
+    nlp, theta = solution.nlp, solution.model.theta
+    strength = nlp.problem.regularisation.strength if nlp else 0.0
+    return max(solution.result.objective - strength * float(theta @ theta), 1e-300)
+
+
+def _missing(solution: Solution, agreed: list[Agreement]) -> float:
+    """By how much the misfit is above what the noise explains."""
+    known = [a for a in agreed if np.isfinite(a.expected)]
+    noise = sum(a.samples * a.expected**2 / max(a.collocated, 1e-300) ** 2 for a in known)
+    share = noise / max(1, sum(a.samples for a in known))
+    return _misfit(solution) * max(_SHARE, 1.0 - share)
+
+
+def _discretized(solution: Solution, goal: str) -> bool:
+    """Whether the discretization changes the misfit by a share of it, by the estimate."""
+    if solution.nlp is None:
+        return False
+    try:
+        with np.errstate(all="ignore"):
+            found = estimate_error(solution, goal)
+    except InputError:  # singular: no estimate
+        return True
+    size = found.magnitude
+    return bool(found.unconverged or not np.isfinite(size) or size > _SHARE * _misfit(solution))
+
+
+def _keeps_within(solution: Solution, released: Released) -> bool:
+    """Whether the model that the bounds do not hold keeps within them when it is simulated."""
+    nlp = solution.nlp
+    assert nlp is not None
+    x = solution.result.x + released.shift
+    for number, part in enumerate(nlp.layout.experiments):
+        columns = nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)
+        model = replace(solution.model, parameters=x[columns], theta=x[nlp.layout.weights])
+        run = simulate(model, x[part.states[0]], part.times, nlp.problem.experiments[number].inputs)
+        slack = 1e-3 * nlp.problem.state_scale
+        if not run.complete:
+            return False
+        low = (run.states < nlp.lower[part.states] - slack).any()
+        if low or (run.states > nlp.upper[part.states] + slack).any():
+            return False
+    return True
+
+
+def _named(released: Released) -> str:
+    return f"the constraint or bound {released.names[0]!r}"

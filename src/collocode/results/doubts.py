@@ -1,0 +1,323 @@
+r"""When a fit should not be believed: found by one simulation, told in one warning.
+
+Every output of every experiment is judged against its noise, which is the σ that was given or else the
+root mean square of the collocated residuals:
+
+* *gap*: the trained model, simulated, leaves its own collocated outputs by more than half the noise;
+* *misfit*: the simulated model misses the data by more than the noise explains.  Here unknown noise is
+  what a smoothing spline leaves, since the residuals of a bad fit tell nothing of it;
+* *bound*: multipliers of bounds on states, which a good fit does not feel.  One Newton step without them
+  tells by how many standard deviations of the noise they move the fit;
+* a fit that was not solved at all.
+
+`fit` and `solve` warn of them; `collocode.findings` adds what to do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from ..errors import CollocodeWarning, listed
+from ..numerics.smoothing import Smoother
+from .released import Released, release_states
+from .solution import Solution
+from .status import SolverResult
+
+Array = NDArray[np.float64]
+GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
+EXCESS = 1.5  # times the noise's variance
+FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
+_NOISE_FREE = 2e-3  # share of an output's spread that is no noise to speak of
+_SURE = 1e-3  # p-value of residuals as large as these
+_FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How data, collocated and simulated outputs agree: one output of one experiment.
+
+    Attributes
+    ----------
+    experiment, output, samples : whose.
+    noise, given : standard deviation of the noise, and whether σ was given; else of the residuals.
+    smooth, freedom : the noise by a smoothing spline and its degrees of freedom; NaN where it cannot
+        tell.
+    collocated, simulated : root mean square against the data.
+    gap : root mean square of simulated minus collocated, at the samples.
+    lag_one : correlation of simulated residuals with the next ones.
+
+    All are in the data's units; data of larger weight or smaller σ count more.
+    """
+
+    experiment: str
+    output: str
+    samples: int
+    noise: float
+    given: bool
+    smooth: float
+    freedom: float
+    collocated: float
+    simulated: float
+    gap: float
+    lag_one: float
+
+    @property
+    def expected(self) -> float:
+        """The noise that residuals should have: as given, else by smoothing; NaN if nobody knows."""
+        return self.noise if self.given else self.smooth
+
+    @property
+    def gap_share(self) -> float:
+        """Gap over noise."""
+        return self.gap / self.noise
+
+    def excess(self, rms: float) -> float:
+        """Return ``rms`` over the expected noise where it is beyond chance; else 0."""
+        ratio = rms / self.expected if self.expected > 0.0 else np.nan
+        if np.isnan(ratio):
+            return 0.0
+        n, square = self.samples, ratio**2
+        tail = (
+            scipy.special.chdtrc(n, n * square)
+            if self.given
+            else scipy.special.fdtrc(n, self.freedom, square)
+        )
+        lasting = self.lag_one > 2.0 / np.sqrt(n) or square > EXCESS**4
+        return float(ratio) if square > EXCESS and tail < _SURE and lasting else 0.0
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether smoothing the data tells of another noise than the σ that was given."""
+        ratio = self.smooth / self.noise
+        return self.given and bool(ratio > 2.0 or ratio < 0.5)
+
+    @property
+    def below(self) -> bool:
+        """Whether collocated residuals are smaller than the noise can leave: the model follows it."""
+        share = self.collocated / self.expected if self.expected > 0.0 else np.nan
+        return bool(
+            share**2 < 0.7 and scipy.special.chdtr(self.samples, self.samples * share**2) < _SURE
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Why a fit should not be believed.
+
+    Attributes
+    ----------
+    code : of the finding.
+    text : in words.
+    worst : where it is worst, of gap and misfit.
+    released : of bounds.
+    """
+
+    code: str
+    text: str
+    worst: Agreement | None = None
+    released: Released | None = None
+
+
+def agreements(solution: Solution) -> list[Agreement]:
+    """Compare data, collocated and simulated outputs, by experiment and output."""
+    found = []
+    for number, part in enumerate(solution.trajectories):
+        experiment = part.experiment
+        t, y = experiment.times, experiment.values
+        with np.errstate(all="ignore"):  # a simulation that breaks down leaves NaN
+            simulated = np.nan_to_num(solution.predict(t, number), nan=np.inf)
+        collocated = solution.fitted(t, number)
+        for j, output in enumerate(solution.model.outputs):
+            known = np.isfinite(y[:, j])
+            if known.any():
+                unit, given = _units(solution, number, j, known)
+                models = collocated[known, j], simulated[known, j]
+                whose = experiment.name, output
+                found.append(
+                    _agreement(solution, whose, (t[known], y[known, j], *models), unit, given)
+                )
+    return found
+
+
+def _units(
+    solution: Solution, number: int, column: int, known: NDArray[np.bool_]
+) -> tuple[Array, bool]:
+    """√w/σ of the known data of an output, or √w; and whether σ was given."""
+    experiment = solution.trajectories[number].experiment
+    weight = np.ones(len(known)) if experiment.weights is None else experiment.weights[:, column]
+    own = np.full(experiment.values.shape, np.nan)
+    if experiment.sigma is not None:
+        own = np.broadcast_to(np.asarray(experiment.sigma, dtype=float), own.shape)
+    if solution.nlp is not None and solution.nlp.problem.loss.sigma is not None:
+        own = solution.nlp.problem.sigma_in(solution.nlp.problem.experiments[number])
+    sigma = own[known, column]
+    given = bool(np.isfinite(sigma).all())
+    return np.asarray(np.sqrt(weight[known]) / (sigma if given else 1.0)), given
+
+
+def _agreement(
+    solution: Solution,
+    whose: tuple[str, str],
+    curves: tuple[Array, Array, Array, Array],
+    unit: Array,
+    given: bool,
+) -> Agreement:
+    t, y, collocated, simulated = curves
+    size = float(np.sqrt(np.mean(unit**2)))  # from units of the noise to those of the data
+    robust = not solution.loss.quadratic
+
+    def rms(r: Array) -> float:
+        if not np.isfinite(r).all():
+            return np.inf
+        square = 2.198 * np.median((unit * r) ** 2) if robust else np.mean((unit * r) ** 2)
+        return float(np.sqrt(square)) / size
+
+    floor = _NOISE_FREE * float(np.std(y)) or 1e-12
+    smoother = _smoother(solution, *whose) or Smoother(t, y)
+    freedom = smoother.freedom
+    told = freedom >= max(_FEWEST, 0.3 * len(t))
+    smooth = rms(y - smoother(t)) * np.sqrt(len(t) / freedom) if told else np.nan
+    left = unit * (simulated - y)
+    left = left - left.mean()
+    with np.errstate(all="ignore"):
+        lag_one = float(left[1:] @ left[:-1] / (left @ left))
+    return Agreement(
+        experiment=whose[0],
+        output=whose[1],
+        samples=len(t),
+        noise=1.0 / size if given else max(rms(collocated - y), floor),
+        given=given,
+        smooth=max(float(smooth), floor) if told else np.nan,
+        freedom=float(freedom),
+        collocated=rms(collocated - y),
+        simulated=rms(simulated - y),
+        gap=rms(simulated - collocated),
+        lag_one=lag_one if np.isfinite(lag_one) else 1.0,
+    )
+
+
+def _smoother(solution: Solution, experiment: str, output: str) -> Smoother | None:
+    """The problem's own, which is there already."""
+    if solution.nlp is None:
+        return None
+    problem = solution.nlp.problem
+    return problem.smoothers(problem.experiments[solution.index(experiment)]).get(output)
+
+
+def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list[Doubt]:
+    """Return why a fit should not be believed; of one that was not solved only that.
+
+    Parameters
+    ----------
+    agreed : of `agreements`, where it is there already.
+    """
+    if not solution.success:
+        return [Doubt(code="not-solved", text=unsolved_text(solution.result))]
+    agreed = agreements(solution) if agreed is None else agreed
+    found = []
+    gap = max(agreed, key=lambda a: a.gap_share)
+    if gap.gap_share > GAP:
+        found.append(Doubt(code="large-gap", text=_gap_text(gap), worst=gap))
+    miss = max(agreed, key=lambda a: a.excess(a.simulated))
+    if miss.excess(miss.simulated) and not found:
+        code, text = (
+            ("sigma-contradicted", sigma_text(miss))
+            if miss.contradicted
+            else ("above-noise", _misfit_text(miss))
+        )
+        found.append(Doubt(code=code, text=text, worst=miss))
+    released = release_states(solution)
+    if released is not None and _moved(solution, released) > FELT:
+        text = (
+            f"bounds of {listed(released.names)} hold the collocated states in {released.places} and "
+            f"move the fit by {_moved(solution, released):.2g} standard deviations of the noise"
+        )
+        found.append(Doubt(code="state-bound", text=text, released=released))
+    return found
+
+
+def unsolved_text(result: SolverResult) -> str:
+    """Say how a solver ended that did not solve."""
+    return (
+        f"not solved: {result.termination.value}, the point is {result.status.value} "
+        f"(largest violation {result.violation:.1e}; {result.message})"
+    )
+
+
+def _gap_text(a: Agreement) -> str:
+    by = "does not get through" if a.gap == np.inf else f"is {a.gap_share:.2g} times the noise off"
+    return (
+        f"the learnt model, simulated, {by} its own collocated trajectory of {a.experiment!r} "
+        f"({a.output}, noise {a.noise:.2g})"
+    )
+
+
+def sigma_text(a: Agreement) -> str:
+    """Say that a given σ is none."""
+    return (
+        f"the noise of {a.output} in {a.experiment!r} is given as {a.noise:.2g}, but the data scatter by "
+        f"{a.smooth:.2g} around a smooth curve"
+    )
+
+
+def _misfit_text(a: Agreement) -> str:
+    source = "as given" if a.given else "by smoothing the data"
+    return (
+        f"the learnt model misses {a.output} of {a.experiment!r} by {a.simulated / a.expected:.2g} times "
+        f"the noise (rms {a.simulated:.2g}, noise {a.expected:.2g} {source})"
+    )
+
+
+def _moved(solution: Solution, released: Released) -> float:
+    """By how many standard deviations of the noise bounds move the fit."""
+    nlp = solution.nlp
+    assert nlp is not None
+    x = solution.result.x
+    predicted, jacobian = nlp.predictions(x)
+    used = nlp.parameters["weights"] > 0.0
+    pull = np.sqrt(nlp.parameters["weights"]) / nlp.parameters["sigma"]
+    shift = pull * (jacobian @ released.shift).reshape(predicted.shape)
+    left = pull * (predicted - nlp.parameters["measurements"])
+    variance = float(np.mean(left[used] ** 2))
+    given = all(e.sigma is not None for e in nlp.problem.experiments)
+    variance = 1.0 if given or nlp.problem.loss.sigma is not None else max(variance, _NOISE_FREE**2)
+    return float(np.sqrt(np.sum(shift[used] ** 2) / variance))
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep `warn` silent within: of many fits, or where findings are shown in another way."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def warn(solution: Any, stacklevel: int = 3) -> None:
+    """Emit one `CollocodeWarning` if a fit should not be believed.
+
+    Parameters
+    ----------
+    stacklevel : as for `warnings.warn`; by default the caller's caller is named.
+    """
+    if _QUIET.get() or not isinstance(solution, Solution):
+        return
+    found = doubts_of(solution)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        warnings.warn(
+            f"{solution.name}: {found[0].text}{more}; collocode.findings(solution) says what to do.",
+            CollocodeWarning,
+            stacklevel=stacklevel,
+        )
