@@ -29,6 +29,7 @@ _SHARE = 0.1  # of the misfit, that the discretization or a bound has to explain
 _GAP_AIM = 0.3  # of the noise
 _PENALTY = 0.02  # of the misfit, from which on a penalty matters
 _DEAD = 0.05  # root mean square of weights that the penalty has pressed to nothing
+_SOME_ITERATIONS = 100  # of a good fit
 _DETERMINED = 0.25  # share of the weights that the data determine, as a guess
 
 
@@ -88,10 +89,16 @@ def for_unsolved(
     result = solution.result
     if diagnosis is None:
         return Remedy(Lever.SOLVER, "")
-    advice = diagnosis.advice
-    late = result.iterations >= MANY_ITERATIONS and result.status is SolutionStatus.FEASIBLE
+    follows = _learns(solution) and any(a.below for a in agreed)  # the noise, at ever slower steps
+    late = result.iterations >= (_SOME_ITERATIONS if follows else MANY_ITERATIONS)
+    late = late and result.status is SolutionStatus.FEASIBLE
     if late and max((a.gap_share for a in agreed), default=0.0) > GAP:
         return for_gap(solution, agreed, asked)
+    return advised(diagnosis, asked.start, result.iterations)
+
+
+def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
+    """Return a diagnosis's advice."""
     remedies = {
         Advice.KEEP_DEFINED: (
             Lever.BOUNDS,
@@ -99,7 +106,7 @@ def for_unsolved(
         ),
         Advice.MORE_ITERATIONS: (
             Lever.SOLVER,
-            f"raise it by <options.max_iter={max(2000, 4 * result.iterations)}>",
+            f"raise it by <options.max_iter={max(2000, 4 * iterations)}>",
         ),
         Advice.RELAX: (
             Lever.BOUNDS,
@@ -113,9 +120,9 @@ def for_unsolved(
         Advice.GO_ON: (Lever.SOLVER, "run it again to the end; this is the best iterate so far"),
         Advice.MORE_TIME: (Lever.SOLVER, "give it more time by <options.max_wall_time>"),
     }
-    if advice in remedies:
-        return Remedy(*remedies[advice])
-    return Remedy(Lever.START, f"try <start={next_start(asked.start)}>")
+    if diagnosis.advice in remedies:
+        return Remedy(*remedies[diagnosis.advice])
+    return Remedy(Lever.START, f"try <start={next_start(start)}>")
 
 
 def finer(solution: Solution, gap: float) -> Remedy:
