@@ -21,11 +21,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from collocode.archives import Schema
 from collocode.errors import FileError
-from collocode.files import Schema, plain, read_bytes, read_npz, replacing, write_text
+from collocode.files import plain, read_bytes, read_npz, replacing, write_text
 
-SHELF = Schema("shelf", 3, "a shelf", largest=2**24)
-TEXT = Schema("list", 1, "a list", suffix=".json")
+SHELF = Schema("shelf", 3, "a shelf", object, largest=2**24)
+TEXT = Schema("list", 1, "a list", object, suffix=".json")
 TREE = {
     "name": "oscillator",
     "x": np.linspace(0.0, 1.0, 40),
@@ -217,9 +218,9 @@ def test_others_may_read_what_is_written(tmp_path):
 KILLED = """
 import os, signal, sys
 import numpy as np
-from collocode.files import Schema
+from collocode.archives import Schema
 
-shelf = Schema("shelf", 3, "a shelf", compress=False)
+shelf = Schema("shelf", 3, "a shelf", object, compress=False)
 number = 0
 print("begun", flush=True)
 while True:
@@ -275,13 +276,13 @@ def test_a_file_that_must_not_be_read(kept, monkeypatch):
 
 
 def test_a_file_of_another_kind(tmp_path):
-    path = Schema("network", 3, "a network").write(tmp_path / "n.npz", {"x": 1})
+    path = Schema("network", 3, "a network", object).write(tmp_path / "n.npz", {"x": 1})
     refused(path, r"holds 'network', which is not a shelf \('shelf'\); name another file")
 
 
 @pytest.mark.parametrize(("version", "remedy"), [(4, "update collocode"), (2, "make it anew")])
 def test_a_file_of_another_version(tmp_path, version, remedy):
-    path = Schema("shelf", version, "a shelf").write(tmp_path / "n.npz", {"x": 1})
+    path = Schema("shelf", version, "a shelf", object).write(tmp_path / "n.npz", {"x": 1})
     refused(path, f"is a shelf in version {version} .* reads version 3; {remedy}")
 
 

@@ -16,13 +16,13 @@ from .adapt.refinement import MeshCycle as MeshCycle
 from .adapt.refinement import MeshRefinement as MeshRefinement
 from .coordination.admm import ADMMResult as ADMMResult
 from .coordination.admm import admm as admm
+from .coordination.checkpoint import Checkpoint as Checkpoint
 from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
 from .coordination.coordinator import Callbacks as Callbacks
 from .coordination.executors import InProcess as InProcess
 from .coordination.partition import Partition as Partition
 from .coordination.pool import ProcessPool as ProcessPool
-from .coordination.state import Checkpoint as Checkpoint
 from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
 from .errors import CollocodeWarning as CollocodeWarning
@@ -40,12 +40,12 @@ from .export.modelica import write_modelica as write_modelica
 from .export.nl import NlFile as NlFile
 from .export.nl import load_sol as load_sol
 from .export.nl import write_nl as write_nl
+from .export.nl import write_pyomo as write_pyomo
 from .export.nl_read import NlModel as NlModel
 from .export.nl_read import read_nl as read_nl
 from .export.onnx import OnnxFile as OnnxFile
 from .export.onnx import write_onnx as write_onnx
 from .export.onnx_read import read_onnx as read_onnx
-from .export.pyomo_files import write_pyomo as write_pyomo
 from .export.pyomo_model import PyomoExport as PyomoExport
 from .export.pyomo_model import to_pyomo as to_pyomo
 from .export.pyomo_values import load_from_pyomo as load_from_pyomo
@@ -93,6 +93,7 @@ from .model.network import MLP as MLP
 from .model.problem import Problem as Problem
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
+from .model.table import read_table as read_table
 from .model.varying import TimeVarying as TimeVarying
 from .numerics.bases import Basis as Basis
 from .numerics.bases import BSpline as BSpline

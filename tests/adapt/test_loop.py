@@ -14,7 +14,7 @@ from collocode.adapt.estimate import Estimate
 from collocode.adapt.loop import Adapted, Budget, adapt
 from collocode.adapt.marking import Marking
 from collocode.adapt.refinement import Cycle, Refinement
-from collocode.numerics.barycentric import lagrange_matrix
+from collocode.numerics.scheme import lagrange_matrix
 from collocode.results.status import Outcome
 
 KEEP, SPLIT, MERGE, RAISE = range(4)

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli import doctor
+from collocode.cli.doctor import probe
 from collocode.cli.main import app
-from collocode.cli.probe import probe
 
 
 @pytest.fixture(scope="module")

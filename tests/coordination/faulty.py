@@ -16,11 +16,12 @@ import casadi as ca
 import numpy as np
 
 import collocode as cc
+from collocode.coordination.checkpoint import CheckpointFile
 from collocode.coordination.consensus import ADMMRules, Consensus
 from collocode.coordination.coordinator import ADMM, Callbacks, Outcome, run
 from collocode.coordination.executors import Executor, Session
 from collocode.coordination.partition import Batch, Partition
-from collocode.coordination.state import CheckpointFile, State
+from collocode.coordination.state import State
 from collocode.coordination.subproblem import FitSettings, Task
 from collocode.coordination.variables import ConsensusVariables
 from collocode.results.status import Termination

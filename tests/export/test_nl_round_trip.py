@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import collocode as cc
 from collocode.export.nl import write_nl
 from collocode.export.nl_read import read_nl
-from collocode.export.rewrite import EXP_ONLY
+from collocode.export.operations import EXP_ONLY
 from tests.export.compare import assert_same, close, values
 from tests.interface_problems import PROBLEMS
 from tests.transcription.random_problems import cases

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import collocode as cc
 from collocode.errors import InputError
-from collocode.export.rewrite import EXP_ONLY, rewritten
+from collocode.export.operations import EXP_ONLY, rewritten
 
 pyo = pytest.importorskip("pyomo.environ")
 FORMS = {
@@ -23,7 +23,7 @@ FORMS = {
 def test_value_and_derivative(name, share):
     from pyomo.core.expr.calculus.derivatives import Modes, differentiate
 
-    from collocode.export.rewrite import with_exp
+    from collocode.export.operations import with_exp
 
     function, slope, low, high = FORMS[name]
     model = pyo.ConcreteModel()

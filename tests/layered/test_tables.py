@@ -132,7 +132,7 @@ def test_files_that_are_none(tmp_path, csv):
         ("broken.npz", b"PK\x03\x04 no", "is not a file of arrays, or it is damaged"),
         ("broken.mat", b"x" * 600, "cannot be read"),
         ("hdf.mat", b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x00" * 64, "-v7"),
-        ("empty.csv", b"", "cannot be read as CSV"),
+        ("empty.csv", b"", "is empty; it needs a header"),
         ("head.csv", b"a,b\n", "no rows"),
     ]:
         if content is not None:

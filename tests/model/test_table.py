@@ -1,8 +1,16 @@
 """Tables and everything that can be wrong with them."""
 
+import bz2
+import gzip
+import lzma
+import math
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import collocode as cc
 
@@ -136,3 +144,280 @@ def test_a_single_column_may_be_given_as_a_text():
     (run,) = cc.from_frame(frame, outputs="level", inputs="Tc")
     assert run.outputs == ("level",)
     assert list(run.inputs) == ["Tc"]
+
+
+# ---- what loggers and spreadsheets write: read rightly or refused, never shifted -----------------
+
+THREE = ([0.0, 1.0, 2.0], [0.5, 1.5, 2.5])
+READ = {
+    "semicolons": ("t;x\n0;.5\n1;1.5\n2;2.5\n", "semicolons"),
+    "semicolons and decimal commas": ("t;x\n0;0,5\n1;1,5\n2;2,5\n", "decimal commas"),
+    "decimal commas in the times too": ("t;x\n0,0;0,5\n1,0;1,5\n2;2,5\n", "decimal commas"),
+    "tabs": ("t\tx\n0\t0.5\n1\t1.5\n2\t2.5\n", "tabs"),
+    "tabs and decimal commas": ("t\tx\n0\t0,5\n1\t1,5\n2\t2,5\n", "tabs .*decimal commas"),
+    "quoted decimal commas": ('t,x\n0,"0,5"\n1,"1,5"\n2,"2,5"\n', "decimal commas"),
+    "bars": ("t|x\n0|0.5\n1|1.5\n2|2.5\n", "bars"),
+    "blanks": ("t  x\n0  0.5\n1  1.5\n2  2.5\n", "blanks"),
+    "trailing commas": ("t,x\n0,0.5,\n1,1.5,\n2,2.5,\n", "ends of the rows are dropped"),
+    "trailing semicolons": ("t;x\n0;0,5;\n1;1,5;\n2;2,5;\n", "ends of the rows"),
+    "an empty last column": ("t,x,\n0,0.5,\n1,1.5,\n2,2.5,\n", "the empty column 3 is dropped"),
+    "Excel's word on the separator": ("sep=;\nt;x\n0;0,5\n1;1,5\n2;2,5\n", "semicolons"),
+    "a header in a comment": ("# t,x\n0,0.5\n1,1.5\n2,2.5\n", "names of columns from the comment"),
+    "comments first": ("# made today\n# by hand\nt,x\n0,0.5\n1,1.5\n2,2.5\n", ""),
+    "empty lines": ("t,x\n\n0,0.5\n1,1.5\n,\n2,2.5\n\n", ""),
+    "windows": ("\ufefft,x\r\n0,0.5\r\n1,1.5\r\n2,2.5\r\n", ""),
+    "an old mac": ("t,x\r0,0.5\r1,1.5\r2,2.5\r", ""),
+    "no last line break": ("t,x\n0,0.5\n1,1.5\n2,2.5", ""),
+    "blanks about": (" t , x \n 0 , 0.5\n1, 1.5 \n2 ,2.5\n", ""),
+    "exponents": ("t,x\n0,5e-1\n1,+1.5E0\n2,.25e1\n", ""),
+    "a name with a comma": ('"t","x"\n0,0.5\n1,1.5\n2,2.5\n', ""),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_tables_that_are_read_and_what_is_said_of_them(name, tmp_path, caplog):
+    text, note = READ[name]
+    path = tmp_path / "data.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    [run] = cc.read_csv(path)
+    assert (run.times.tolist(), run.values.ravel().tolist()) == THREE
+    assert run.outputs == ("x",)
+    said = "; ".join(run.notes)
+    assert re.search(note, said) if note else not said
+    assert caplog.messages == ([f"data.csv was read with: {said}."] if said else [])
+
+
+def test_the_report_says_how_the_data_were_read(tmp_path):
+    lines = [f"{k / 10};{math.exp(-k / 10):.6f}".replace(".", ",") for k in range(11)]
+    data = cc.read_csv(write(tmp_path, "\n".join(["t;c", *lines])))
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 2.0)])
+    found = cc.report(cc.fit(cc.Problem(decay, data))).findings
+    [note] = [finding for finding in found if finding.code == "read-as"]
+    assert str(note) == (
+        "the table of data was read with semicolons between fields; decimal commas."
+    )
+
+
+REFUSED = {
+    "a field more": ("t,x\n0,5\n1,6,9\n2,7\n", "line 3 has 3 fields, but the header has 2"),
+    "a field less": ("t,x,y\n0,5,1\n1,6\n2,7,3\n", "line 3 has 2 fields, but the header has 3"),
+    "an empty field more": ("t,x\n0,5\n1,6,\n2,7\n", "line 3 has 3 fields"),
+    "a field more below empty lines": ("t,x\n\n\n0,5\n1,6,9\n", "line 5 has 3 fields"),
+    "decimal commas": ("t,x\n0,1,5\n1,2,5\n", "line 2 has 3 fields.*if these are decimal commas"),
+    "decimal commas everywhere": ("t,x\n0,0,1,5\n1,0,2,5\n", "line 2 has 4 fields.*decimal comma"),
+    "a field less in all": ("t,x,y\n0,5\n1,6\n", "line 2 has 2 fields, but the header has 3"),
+    "separators alone": (",\n,\n", "is empty; it needs a header"),
+    "no header": ("0,5\n1,6\n2,7\n", "has no header: line 1 holds numbers"),
+    "no header, semicolons": ("0;5,5\n1;6,5\n", "has no header"),
+    "no header, a gap": ("0,\n1,6\n2,7\n", "has no header"),
+    "points and decimal commas": (
+        "t;x\n0.5;5,5\n1;6,5\n",
+        "line 2, .*'t': '0.5' has a point where",
+    ),
+    "points in the same column": ("t;x\n0;5,5\n1;6.5\n", "line 3, column 'x': '6.5' has a point"),
+    "thousands": ('t,x\n0,"1,500"\n1,"2,500"\n', "'1,500' has a decimal comma or one between"),
+    "thousands after tabs": ("t\tx\n0\t1,500\n1\t2,500\n", "between thousands"),
+    "thousands and decimals": ("t;x\n0;1.500,5\n1;2,5\n", "'1.500,5' .*point"),
+    "two of one name": ("t,x,x\n0,1,2\n1,2,3\n", "two columns are called 'x'"),
+    "a column without a name": (",t,x\n0,0,1\n1,1,2\n", "column 1 has no name in line 1"),
+    "units below the header": ("t,x\ns,m\n0,1\n1,2\n", "line 2, column 't': 's' is not a number"),
+    "an open quote": ('t,x\n0,"1\n1,2\n2,3\n', "cannot be read as CSV"),
+    "python's digits": ("t,x\n0,1_0\n1,2\n", "'1_0' is not a number"),
+    "arabic digits": ("t,x\n0,١\n1,2\n", "is not a number"),
+    "hexadecimal": ("t,x\n0,0x1\n1,2\n", "'0x1' is not a number"),
+    "dates": ("t,x\n2020-01-01,1\n2020-01-02,2\n", "'2020-01-01' is not a number"),
+    "a separator of its own": ("sep=&\nt&x\n0&1\n", "separated by '&'; choose one of"),
+    "latin-1": ("t,°C\n0,1\n1,2\n".encode("latin-1"), "save it as UTF-8"),
+    "a spreadsheet": (b"PK\x03\x04 and more", "use read_table"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_tables_that_are_refused_by_line(name, tmp_path):
+    content, message = REFUSED[name]
+    path = tmp_path / "data.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(cc.CollocodeError, match=message) as caught:
+        cc.read_csv(path)
+    assert "data.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    rows=st.lists(
+        st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 3)), min_size=2, max_size=2),
+        min_size=2,
+        max_size=5,
+    ),
+    separator=st.sampled_from([",", ";", "\t", "|"]),
+    comma=st.booleans(),
+    change=st.sampled_from(["", "drop", "double", "trail", "headless"]),
+    where=st.integers(0, 4),
+)
+def test_random_tables_are_never_shifted(tmp_path_factory, rows, separator, comma, change, where):
+    """What is read are the numbers that were written, in their columns."""
+    lines = [[str(k), *(f"{v:.3f}" for v in row)] for k, row in enumerate(rows)]
+    if comma:
+        lines = [[cell.replace(".", ",") for cell in line] for line in lines]
+    line = lines[where % len(lines)]
+    if change == "drop":
+        line.pop()
+    elif change == "double":
+        line.append(line[-1])
+    elif change == "trail":
+        lines = [[*line, ""] for line in lines]
+    head = [] if change == "headless" else [["t", "a", "b"]]
+    path = tmp_path_factory.mktemp("tables") / "data.csv"
+    path.write_text("\n".join(separator.join(line) for line in [*head, *lines]) + "\n")
+    try:
+        [run] = cc.read_csv(path)
+    except cc.CollocodeError:
+        assert change in ("drop", "double", "headless") or comma
+        return
+    np.testing.assert_array_equal(run.times, np.arange(len(rows)))
+    np.testing.assert_array_equal(run.values, rows)
+
+
+def test_wide_tables_take_seconds(tmp_path):
+    """10^4 columns here; the time of 10^5 is ten times that, not a hundred."""
+    names = [f"c{j}" for j in range(10_000)]
+    lines = [",".join(["t", *names]), *(",".join([str(k)] * 10_001) for k in range(3))]
+    [run] = cc.read_csv(write(tmp_path, "\n".join(lines)))
+    assert run.values.shape == (3, 10_000)
+    assert run.outputs == tuple(names)
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
+def test_packed_files(ending, tmp_path):
+    path = tmp_path / f"data.csv.{ending}"
+    module = {"gz": gzip, "bz2": bz2, "xz": lzma}[ending]
+    path.write_bytes(module.compress(b"t,x\n0,0.5\n1,1.5\n2,2.5\n"))
+    [run] = cc.read_csv(path)
+    assert (run.times.tolist(), run.values.ravel().tolist()) == THREE
+    path.write_bytes(b"no such thing")
+    with pytest.raises(cc.FileError, match="cannot be read as CSV"):
+        cc.read_csv(path)
+
+
+def test_an_empty_cell_of_the_experiment_column_is_refused(tmp_path):
+    path = write(tmp_path, "run,t,x\nA,0,1\nA,1,2\n,2,3\n")
+    with pytest.raises(cc.InputError, match="line 4, column 'run': the cell is empty"):
+        cc.read_csv(path, time="t", experiment="run")
+
+
+# ---- data frames --------------------------------------------------------------------------------
+
+
+def test_a_named_index_is_the_first_column():
+    frame = pd.DataFrame({"x": [5.0, 6.0]}, index=pd.Index([0.0, 2.0], name="t"))
+    [run] = cc.from_frame(frame)
+    assert (run.times.tolist(), run.outputs) == ([0.0, 2.0], ("x",))
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"x": [5.0, 6.0]}, index=[0.5, 2.0]), "an index without a name"),
+        (pd.DataFrame([[0, 1, 2], [1, 2, 3]], columns=["t", "x", "x"]), "two columns are called"),
+        (
+            pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-01-02"]), "x": [1.0, 2.0]}),
+            r"row 0, column 't': '2020-01-01 00:00:00' is not a number",
+        ),
+        (pd.DataFrame({"t": pd.to_timedelta([0, 1], unit="s"), "x": [1.0, 2.0]}), "not a number"),
+        (pd.DataFrame({"t": [0.0, 1.0], "x": [1j, 2j]}), "is not a number"),
+        (pd.DataFrame({"t": ["0", "1"], "x": ["1,5", "2,5"]}), "'1,5' is not a number"),
+        (pd.DataFrame({"t": [], "x": []}), "no rows or no columns"),
+        (pd.Series([1.0, 2.0]), "takes a pandas DataFrame, not a Series"),
+        ("data.csv", "not a str; read_csv and read_table read files"),
+    ],
+)
+def test_frames_that_mean_something_else_are_refused(frame, message):
+    with pytest.raises(cc.InputError, match=message):
+        cc.from_frame(frame)
+
+
+def test_nullable_and_mixed_columns():
+    frame = pd.DataFrame({"t": pd.array([0, 1, 2], dtype="Int64"), "x": [1, None, "2.5"]})
+    frame["y"] = pd.array([1.0, None, 3.0], dtype="Float64")
+    [run] = cc.from_frame(frame)
+    np.testing.assert_array_equal(run.values, [[1.0, 1.0], [np.nan, np.nan], [2.5, 3.0]])
+
+
+# ---- spreadsheets and Parquet -------------------------------------------------------------------
+
+SHEET = [["t", "x"], [0, 0.5], [None, None], [1, "1,5"], [2, 2.5]]
+
+
+def sheets(monkeypatch, **tables):
+    """What pandas hands over; its engines are not ours to test."""
+    frames = {name: pd.DataFrame(rows, dtype=object) for name, rows in tables.items()}
+    monkeypatch.setattr(pd, "read_excel", lambda path, **options: frames)
+
+
+def test_sheets_are_read_like_text(tmp_path, monkeypatch):
+    path = write(tmp_path, "a spreadsheet", "data.xlsx")
+    numbers = [[*SHEET[0]], *([k, k + 0.5] for k in range(3))]
+    sheets(monkeypatch, first=numbers, second=[["t", "y"], [0, 1], [1, 2]])
+    [run] = cc.read_table(path)
+    assert (run.times.tolist(), run.values.ravel().tolist()) == THREE
+    assert run.notes == ("the first of 2 sheets, 'first'",)
+    assert cc.read_table(path, sheet="second")[0].outputs == ("y",)
+    assert cc.read_table(path, sheet=1)[0].outputs == ("y",)
+    for options, message in (
+        ({"sheet": "third"}, "data.xlsx has no sheet 'third'; it has: first, second"),
+        ({"sheet": 7}, "has no sheet 7"),
+        ({"time": "when"}, "has no column 'when'"),
+    ):
+        with pytest.raises(cc.InputError, match=message):
+            cc.read_table(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (SHEET, "'0.5' has a point where others have decimal commas"),
+        (SHEET[1:3], "has no header: line 1 holds numbers"),
+        ([[None, None]], "is empty"),
+        ([["t", "x"], [0, 1], [1, "abc"]], "row 3, column 'x': 'abc' is not a number"),
+    ],
+)
+def test_sheets_that_are_refused(rows, message, tmp_path, monkeypatch):
+    path = write(tmp_path, "a spreadsheet", "data.xlsx")
+    sheets(monkeypatch, only=rows)
+    with pytest.raises(cc.CollocodeError, match=message):
+        cc.read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("data.xlsx", "openpyxl"), ("data.ods", "odfpy"), ("data.parquet", "pyarrow")],
+)
+def test_an_engine_that_is_not_installed_is_named(name, package, tmp_path, monkeypatch):
+    def missing(path, **options):
+        raise ImportError("Missing optional dependency")
+
+    monkeypatch.setattr(pd, "read_excel", missing)
+    monkeypatch.setattr(pd, "read_parquet", missing)
+    with pytest.raises(cc.MissingDependency, match=rf"run: pip install {package}\."):
+        cc.read_table(write(tmp_path, "x", name))
+
+
+def test_parquet_files_keep_their_names(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"t": [0.0, 1.0, 2.0], "x": [0.5, 1.5, 2.5]})
+    monkeypatch.setattr(pd, "read_parquet", lambda path: frame)
+    [run] = cc.read_table(write(tmp_path, "x", "data.parquet"))
+    assert (run.name, run.times.tolist(), run.values.ravel().tolist()) == ("data", *THREE)
+    monkeypatch.setattr(pd, "read_parquet", lambda path: 1 / 0)
+    with pytest.raises(cc.FileError, match=r"data.parquet cannot be read \(division by zero\)"):
+        cc.read_table(tmp_path / "data.parquet")
+
+
+def test_tables_of_other_endings_are_text(tmp_path):
+    [run] = cc.read_table(write(tmp_path, "t\tx\n0\t0.5\n1\t1.5\n2\t2.5\n", "data.tsv"))
+    assert (run.times.tolist(), run.values.ravel().tolist()) == THREE
+    with pytest.raises(cc.InputError, match=r"data\.tsv has no sheets"):
+        cc.read_table(tmp_path / "data.tsv", sheet=0)
+    for name in ("absent.xlsx", "absent.parquet", "absent.csv"):
+        with pytest.raises(cc.FileError, match="no data file"):
+            cc.read_table(tmp_path / name)

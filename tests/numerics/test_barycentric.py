@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import Chebyshev, Polynomial
 from scipy.interpolate import BarycentricInterpolator
 
-from collocode.numerics.barycentric import (
+from collocode.numerics.scheme import (
     barycentric_weights,
     differentiation_matrix,
     integration_matrix,

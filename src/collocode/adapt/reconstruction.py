@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.barycentric import lagrange_matrix
-from ..numerics.scheme import Scheme
+from ..numerics.scheme import Scheme, lagrange_matrix
 from ..numerics.schemes import scheme
 from .elements import Elements
 

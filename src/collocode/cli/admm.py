@@ -149,14 +149,14 @@ def parse_batches(text: str) -> int | list[list[str]]:
 
 def _content(path: Path) -> tuple[bool, int]:
     """Whether a checkpoint's run has ended, and the number of its iterations."""
-    from ..coordination.state import ADMM_CHECKPOINT
+    from ..coordination.checkpoint import ADMM_CHECKPOINT
 
     return ADMM_CHECKPOINT.read(path, lambda tree: ("ended" in tree, len(tree["history"])))
 
 
 def _finish(source: Path, termination: cc.Termination, target: Path) -> None:
     """Copy the checkpoint, with a mark if its run has ended."""
-    from ..coordination.state import ADMM_CHECKPOINT
+    from ..coordination.checkpoint import ADMM_CHECKPOINT
 
     tree = ADMM_CHECKPOINT.read(source, dict)
     tree.pop("ended", None)

@@ -11,11 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
+import numpy as np
 import typer
 from rich.status import Status
 
-from ..errors import InputError
+import collocode as cc
+
+from ..errors import CollocodeError, InputError
 from ..reports.parts import Column, Table
 from .terminal import SOLVED, UNSOLVED, guarded, messages, output, show_table, styled
 
@@ -165,7 +169,7 @@ def findings(kind: str, names: tuple[str, ...]) -> list[Finding]:
 
 def _probe(kind: str, names: list[str]) -> tuple[list[Finding], str]:
     """Run one process; return its findings, and how it ended."""
-    command = [sys.executable, "-m", "collocode.cli.probe", kind, *names]
+    command = [sys.executable, "-m", "collocode.cli.doctor", kind, *names]
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=_SECONDS
@@ -225,3 +229,49 @@ def schemes_table() -> Table:
         *(Column(str(degree)) for degree in DEGREES),
     ]
     return Table(name="schemes", columns=columns, rows=rows)
+
+
+RATE = 0.7
+
+
+def tiny_problem() -> cc.Problem:
+    """Identify the rate of an exponential decay from exact data."""
+    t = np.linspace(0.0, 2.0, 11)
+    data = cc.Experiment(t, np.exp(-RATE * t), outputs=("c",), name="decay")
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    return cc.Problem(decay, [data], name="probe")
+
+
+def probe(kind: str, name: str) -> dict[str, Any]:
+    """Solve the tiny problem through an interface, or with a linear solver, and tell how it went."""
+    options = {"linear_solver": name} if kind == "linear" else {}
+    try:
+        solution = cc.fit(
+            tiny_problem(), interface="casadi" if kind == "linear" else name, options=options
+        )
+    except CollocodeError as error:
+        return {"works": False, "text": str(error), "solver": ""}
+    except Exception as error:  # whatever a broken installation raises is the finding
+        return {"works": False, "text": f"{type(error).__name__}: {error}", "solver": ""}
+    result = solution.result
+    solver = ", ".join(part for part in (result.solver, result.linear_solver) if part)
+    off = abs(solution.parameters["k"] - RATE)
+    if not solution.success or off > 1e-4:
+        text = f"{solution.status} ({result.message}), error of the estimate {off:.1e}"
+        return {"works": False, "text": text, "solver": solver}
+    if kind == "linear" and result.linear_solver and name not in result.linear_solver:
+        text = f"{result.linear_solver} ran instead"
+        return {"works": False, "text": text, "solver": solver}
+    return {"works": True, "text": "", "solver": solver}
+
+
+def main(arguments: list[str]) -> None:
+    """Probe every name of a kind: ``interface casadi pyomo`` or ``linear mumps spral``."""
+    kind, *names = arguments
+    for name in names:
+        answer = {"name": name, **probe(kind, name)}
+        print("\n" + MARK + json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -99,7 +99,7 @@ def _writers(
     network: str | None,
 ) -> dict[str, Callable[[], object]]:
     """Return what can be written, by the file's ending."""
-    from ..export.rewrite import EXP_ONLY
+    from ..export.operations import EXP_ONLY
 
     rules = EXP_ONLY if rewrite else ()
     values = "start" if solution is None else solution

@@ -22,11 +22,12 @@ from ..solvers.solve import solve
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
+from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
 from .coordinator import ADMM, Callbacks, run
 from .executors import Executor, InProcess
 from .partition import Groups, Partition, measurements
-from .state import Checkpoint, CheckpointFile, table
+from .state import table
 from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser
 

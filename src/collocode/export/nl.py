@@ -23,7 +23,7 @@ from ..errors import InputError
 from ..files import replacing
 from ..results.solution import Solution
 from ..transcription.program import Program
-from .operations import pyomo_environ
+from .operations import EXP_ONLY, pyomo_environ
 from .pyomo_model import PyomoExport, to_pyomo
 from .pyomo_values import bound_multipliers
 from .sol import read_sol
@@ -66,7 +66,7 @@ def write_nl(
     multipliers : whether to write multipliers (the dual start, and the suffixes ``ipopt_zL_in`` and
         ``ipopt_zU_in``); default: if ``values`` is a Solution.
     scaling : whether to write the scales that our own solvers use as the suffix ``scaling_factor``.
-    rewrite : functions to write with exp, e.g. ``("tanh",)`` or `collocode.export.rewrite.EXP_ONLY`.
+    rewrite : functions to write with exp, e.g. ``("tanh",)`` or `collocode.export.operations.EXP_ONLY`.
 
     Raises
     ------
@@ -167,3 +167,39 @@ def _positions(ours: list[Any], theirs: list[Any]) -> list[int]:
 def _write_names(path: Path, names: list[str]) -> None:
     plain = (" ".join(name.split()) for name in names)  # a name with a line break would be two
     path.write_text("".join(f"{name}\n" for name in plain), encoding="utf-8")
+
+
+ENDINGS = (".gms", ".bar", ".lp")
+
+
+def write_pyomo(
+    program: Program,
+    path: str | Path,
+    values: str | Solution = "start",
+    rewrite: Iterable[str] = (),
+) -> None:
+    """Write an NLP as ``.gms``, ``.bar`` or ``.lp``, by the file's ending.
+
+    BARON has no tanh, so ``.bar`` files are always written with exp.
+
+    Raises
+    ------
+    InputError
+        Another ending, or a model that the language cannot express.
+    FileError
+        The folder cannot be written.
+    MissingDependency
+        Pyomo is not installed.
+    """
+    target = Path(path)
+    if target.suffix not in ENDINGS:
+        raise InputError(f"{target.name} ends in none of {', '.join(ENDINGS)}.")
+    functions = tuple(rewrite) or (EXP_ONLY if target.suffix == ".bar" else ())
+    model = to_pyomo(program, values, multipliers=False, rewrite=functions).model
+    model.del_component("scaling_factor")
+    with replacing(target) as (aside,):
+        try:
+            model.write(str(aside), io_options={"symbolic_solver_labels": True})
+        except (ValueError, RuntimeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"Pyomo cannot write {target.suffix} ({reason}).") from error

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..transcription.assembly import assemble
-from ..transcription.names import Block
-from ..transcription.program import Program
+from ..transcription.program import Block, Program
 from ..transcription.term import MappedTerm
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, MissingDependency
-from ..model.activations import Operations
+from ..model.activations import ACTIVATIONS, Operations
 
 
 def pyomo_environ() -> Any:
@@ -93,3 +93,54 @@ def require(names: set[str], supported: Mapping[str, Any], where: str) -> None:
             f"{where} uses {', '.join(absent)}, which a Pyomo model cannot express; "
             "rewrite it smoothly, or solve through the casadi or cyipopt interface."
         )
+
+
+#: all that can be rewritten: ``rewrite=EXP_ONLY`` serves SCIP and BARON
+EXP_ONLY = ("tanh", "sinh", "cosh", "tan")
+_CAP, _ROUNDING = 20.0, 1e-12
+
+
+def rewritten(names: Iterable[str]) -> frozenset[str]:
+    """Return the functions that ``names`` (functions or activations) ask to rewrite.
+
+    Raises
+    ------
+    InputError
+        A name for which there is no rewriting.
+
+    Examples
+    --------
+    >>> sorted(rewritten(["softplus"]))
+    ['cosh', 'tanh']
+    """
+    wanted = [names] if isinstance(names, str) else list(names)
+    parts = {name: frozenset({name}) for name in EXP_ONLY}
+    for name, phi in ACTIVATIONS.items():
+        if "maximum" not in phi.functions:
+            parts[name] = phi.functions & parts.keys()
+    for name in wanted:
+        if name not in parts:
+            raise InputError(
+                f"there is no rewriting of {name!r} with exp; there is of {', '.join(parts)}."
+            )
+    return frozenset().union(*(parts[name] for name in wanted))
+
+
+def with_exp(names: Iterable[str]) -> Mapping[str, Callable[[Any], Any]]:
+    """Return the rewritten functions over Pyomo expressions, by name."""
+    chosen = frozenset(names)
+    if not chosen:
+        return {}
+    pyo = pyomo_environ()
+
+    def tanh(a: Any) -> Any:
+        capped = 0.5 * (a + _CAP - pyo.sqrt((a - _CAP) ** 2 + _ROUNDING))
+        return 1.0 - 2.0 / (1.0 + pyo.exp(2.0 * capped))
+
+    table: dict[str, Callable[[Any], Any]] = {
+        "tanh": tanh,
+        "sinh": lambda a: 0.5 * (pyo.exp(a) - pyo.exp(-a)),
+        "cosh": lambda a: 0.5 * (pyo.exp(a) + pyo.exp(-a)),
+        "tan": lambda a: pyo.sin(a) / pyo.cos(a),
+    }
+    return {name: table[name] for name in chosen}

@@ -26,13 +26,11 @@ from scipy import sparse
 
 from ..errors import InputError
 from ..results.solution import Solution
-from ..transcription.names import Block
-from ..transcription.program import Program
+from ..transcription.program import Block, Program
 from ..transcription.tape import Tape
 from ..transcription.term import MappedTerm
-from .operations import pyomo_environ, pyomo_tape_operations
+from .operations import pyomo_environ, pyomo_tape_operations, rewritten, with_exp
 from .replay import ReplayedTape
-from .rewrite import rewritten, with_exp
 
 Array = NDArray[np.float64]
 
@@ -68,7 +66,7 @@ def to_pyomo(
     multipliers : whether to declare the suffixes ``dual``, ``ipopt_zL_out`` and ``ipopt_zU_out``
         that bring multipliers back; some solver plugins refuse suffixes that they cannot fill.
     rewrite : functions to be written with exp instead, for readers that lack them; see
-        `collocode.export.rewrite`.
+        `collocode.export.operations`.
 
     Raises
     ------

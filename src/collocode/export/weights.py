@@ -13,12 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from ..archives import Schema
 from ..errors import FileError
-from ..files import Schema, read_npz, refusing
+from ..files import read_npz, refusing
+from ..forms import Numbers, form_of
 from ..model.network import MLP
 from ..results.model import TrainedNetwork
 
-NETWORK = Schema("network", 1, "a network", largest=2**28)
+_ARRAYS = {"network": form_of(MLP), "*": (Numbers(("rows", "columns")), Numbers(("rows",)))}
+NETWORK = Schema("network", 1, "a network", _ARRAYS, largest=2**28)
 
 
 def save_weights(network: TrainedNetwork, path: str | Path) -> None:
@@ -45,10 +48,18 @@ def load_weights(path: str | Path, network: MLP | None = None) -> TrainedNetwork
     """
     source = Path(path)
     if network is None:
-        return NETWORK.read(source, lambda tree: _trained(source, MLP(**tree["network"]), tree))
+        return NETWORK.read(source, lambda tree: _own(source, tree))
     arrays = read_npz(source, NETWORK.largest, NETWORK.noun)
     with refusing(source, NETWORK.noun):
         return _trained(source, network, arrays)
+
+
+def _own(source: Path, tree: Mapping[str, Any]) -> TrainedNetwork:
+    network = MLP(**tree["network"])
+    known = {f"{kind}{n}" for n in range(1, len(network.sizes)) for kind in "Wb"}
+    if foreign := tree.keys() - known - {"network"}:
+        raise ValueError(f"{min(foreign)!r} belongs to no layer")
+    return _trained(source, network, tree)
 
 
 def _trained(source: Path, network: MLP, arrays: Mapping[str, Any]) -> TrainedNetwork:

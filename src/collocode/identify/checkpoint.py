@@ -8,10 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..archives import Schema, Tree
 from ..errors import FileError
-from ..files import Schema, plain
+from ..files import plain
 
-SWEEP = Schema("sweep", 1, "a checkpoint of a sweep", suffix=".json")
+_ROW = {
+    "validation": float,
+    "training": float,
+    "start": str,
+    "status": str,
+    "converged": bool,
+    "objective": float,
+    "iterations": int,
+    "seconds": float,
+}
+SWEEP = Schema(
+    "sweep",
+    1,
+    "a checkpoint of a sweep",
+    {
+        "swept": str,
+        "conditions": {"*": object},
+        "rows": {"*": _ROW},
+        "best?": {"value": str, "x": [float]},
+        "finished?": bool,
+    },
+    suffix=".json",
+)
 Row = dict[str, Any]
 Point = dict[str, Any]  # value and point x of the best fit so far
 
@@ -41,7 +64,8 @@ class Checkpoint:
         """
         if self.path is None or not self.path.is_file():
             return {}, None
-        swept, conditions, rows, point = SWEEP.read(self.path, _content)
+        tree = SWEEP.read(self.path, _content)
+        swept, conditions = tree["swept"], tree["conditions"]
         if swept != self.name:
             raise FileError(f"{self.path} belongs to a sweep over {swept!r}; name another.")
         now = _as_json(self.conditions)
@@ -51,7 +75,7 @@ class Checkpoint:
                     f"{self.path} was made with {key} = {conditions.get(key)}, not {now.get(key)}; "
                     "name another checkpoint or delete it."
                 )
-        return rows, point
+        return tree["rows"], tree.get("best")
 
     def write(self, rows: Mapping[str, Row], point: Point | None) -> None:
         """Write all rows and where the best fit is, in one step.
@@ -68,16 +92,11 @@ class Checkpoint:
         SWEEP.write(self.path, tree if point is None else {**tree, "best": point})
 
 
-def _content(
-    tree: dict[str, Any],
-) -> tuple[str, dict[str, Any], dict[str, Row], Point | None]:
-    rows = {value: dict(row) for value, row in tree["rows"].items()}
-    best, point = tree.get("best"), None
-    if best is not None:
-        point = {"value": str(best["value"]), "x": [float(x) for x in best["x"]]}
-        if point["value"] not in rows:
-            raise ValueError("the best value has no row")
-    return str(tree["swept"]), dict(tree["conditions"]), rows, point
+def _content(tree: Tree) -> Tree:
+    """Return the tree, if its best value is one of the rows."""
+    if "best" in tree and tree["best"]["value"] not in tree["rows"]:
+        raise ValueError("the best value has no row")
+    return tree
 
 
 def _as_json(conditions: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import FileError, InputError
 from ..model.losses import L2
 from ..model.problem import Problem
 from ..results.doubts import quietly
@@ -113,7 +113,7 @@ def sweep(
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
-    trials.resume(values, done, point)
+    trials.resume(place, values, done, point)
     try:
         for value in values:
             if str(value) not in done:
@@ -218,11 +218,19 @@ class _Trials:
             self.point = {"value": str(value), "x": solution.result.x.tolist()}
         return {**row, "seconds": time.perf_counter() - began}
 
-    def resume(self, values: Sequence[Any], done: Mapping[str, Row], point: Point | None) -> None:
+    def resume(
+        self, path: Path | None, values: Sequence[Any], done: Mapping[str, Row], point: Point | None
+    ) -> None:
         """Take up the best fit of a checkpoint: a few iterations from its point."""
         known = [v for v in values if point is not None and str(v) == point["value"]]
         if known and point is not None:
-            self.best = self._fit_part(known[0], np.array(point["x"]))
+            try:
+                self.best = self._fit_part(known[0], np.array(point["x"]))
+            except InputError as error:
+                raise FileError(
+                    f"the best point in {path} is not of this problem ({error}); name another "
+                    "checkpoint or delete it."
+                ) from error
             self._least, self.point = done[point["value"]]["validation"], point
 
     def refit(self, value: Any) -> tuple[Solution, bool]:

@@ -25,7 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError, check_choice
-from ..numerics.bases import Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
+from ..forms import Form
+from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from .blocks import Block, ResidualBlock, block
 
@@ -264,6 +265,19 @@ class LayeredNetwork:
             "activation": self.block.activation,
             "lift": self.lift,
         }
+
+
+LAYERED: Form = {
+    "inputs": int,
+    "outputs": int,
+    "width": int,
+    "mesh": [float],
+    "basis": BASIS,
+    "block": str,
+    "activation": str,
+    "lift": str,
+}
+"""What a file holds of a layered network."""
 
 
 def network_of(description: Mapping[str, Any]) -> LayeredNetwork:

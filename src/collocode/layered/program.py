@@ -18,8 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..transcription.assembly import assemble
-from ..transcription.names import Block
-from ..transcription.program import Program
+from ..transcription.program import Block, Program
 from ..transcription.structure import Chain, ChainStructure, stacked
 from .forward import forward, lifted
 from .objective import Objective

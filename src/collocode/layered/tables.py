@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
 from ..errors import FileError, InputError, listed
 from ..files import read_npz
+from ..model.text_table import Table, read_text
 from .samples import Samples
 
 Array = NDArray[np.float64]
@@ -71,10 +71,14 @@ def read_samples(
             raise InputError(
                 f"{source.name} is a CSV file, whose samples are rows; drop transpose."
             )
-        frame = _csv(source)
-        (X, x_names), (Y, y_names) = (_columns(frame, c, source.name) for c in (features, targets))
+        table = read_text(source)
+        x_names, y_names = (_columns(table, wanted) for wanted in (features, targets))
+        numbers = table.numbers([*x_names, *y_names])
+        table.tell()
+        X, Y = (np.column_stack([numbers[n] for n in names]) for names in (x_names, y_names))
+        place = table.place
     else:
-        arrays = read_arrays(source)
+        arrays, place = read_arrays(source), lambda row: f"row {row}"
         (X, x_names), (Y, y_names) = (
             _variables(arrays, c, source.name, transpose) for c in (features, targets)
         )
@@ -85,9 +89,8 @@ def read_samples(
         )
     known = np.isfinite(X).all(axis=1) & np.isfinite(Y).all(axis=1)
     if missing == "refuse":
-        first = 2 if source.suffix.lower() == ".csv" else 0
-        _refuse_missing(X, x_names, source.name, first)
-        _refuse_missing(Y, y_names, source.name, first)
+        _refuse_missing(X, x_names, source.name, place)
+        _refuse_missing(Y, y_names, source.name, place)
     elif not known.any():
         raise InputError(f"{source.name}: every row has a missing value; there is nothing to keep.")
     X, Y = X[known], Y[known]
@@ -139,50 +142,25 @@ def _mat(source: Path) -> dict[str, Array]:
     return found
 
 
-def _csv(source: Path) -> pd.DataFrame:
-    if not source.is_file():
-        raise FileError(f"there is no data file {str(source)!r}; check the path.")
-    try:
-        frame = pd.read_csv(source, dtype=str, skipinitialspace=True)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise FileError(f"{source} cannot be read as CSV ({reason}).") from error
-    if frame.empty:
-        raise FileError(f"{source} has a header but no rows; add data.")
-    return frame.set_axis([str(c).strip() for c in frame.columns], axis=1)
-
-
-def _columns(frame: pd.DataFrame, wanted: Columns, source: str) -> tuple[Array, list[str]]:
+def _columns(table: Table, wanted: Columns) -> list[str]:
     names: list[str] = []
+    columns, source = table.names, table.source
     for part in _listed(wanted):
         first, colon, last = part.partition(":")
-        if part in frame.columns or not colon:
-            names.append(_known(part, frame.columns, source, "column"))
+        if part in columns or not colon:
+            names.append(_known(part, columns, source, "column"))
             continue
-        ends = [_known(name.strip(), frame.columns, source, "column") for name in (first, last)]
-        i, j = (list(frame.columns).index(name) for name in ends)
+        ends = [_known(name.strip(), columns, source, "column") for name in (first, last)]
+        i, j = (columns.index(name) for name in ends)
         if i > j:
             raise InputError(
                 f"{source}: in the range {part!r}, {ends[0]!r} comes after {ends[1]!r}."
             )
-        names += frame.columns[i : j + 1].tolist()
+        names += columns[i : j + 1]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{source}: column {twice!r} is asked for twice; name it once.")
-    return np.column_stack([_numeric(frame[name], name, source) for name in names]), names
-
-
-def _numeric(column: pd.Series, name: str, source: str) -> Array:
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-    text = column.fillna("").str.strip().str.lower()
-    bad = np.isnan(numbers) & ~text.isin(["", "nan", "na"]).to_numpy()
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            f"{source}, line {row + 2}, column {name!r}: {column.iloc[row]!r} is not a number; repair "
-            "the cell or leave it empty."
-        )
-    return numbers
+    return names
 
 
 def _variables(
@@ -224,15 +202,16 @@ def _known(name: str, known: Iterable[str], source: str, what: str) -> str:
     return name
 
 
-def _refuse_missing(table: Array, names: Sequence[str], source: str, first: int) -> None:
+def _refuse_missing(
+    table: Array, names: Sequence[str], source: str, place: Callable[[int], str]
+) -> None:
     bad = np.argwhere(~np.isfinite(table))
     if not len(bad):
         return
     row, column = bad[0]
-    where = f"line {row + first}" if first else f"row {row}"
     shown = re.sub(r"\.0$", "", str(table[row, column]))
     raise InputError(
-        f"{source}, {where}, {names[column]}: the value is {shown} ({len(bad)} such in all); fill the "
+        f"{source}, {place(int(row))}, {names[column]}: the value is {shown} ({len(bad)} such in all); fill the "
         "gap, or leave such rows out by missing='drop'."
     )
 

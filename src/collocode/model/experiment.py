@@ -100,6 +100,7 @@ class Experiment:
     initial : `fixed`, `weighted` or `free` (or a number, which means fixed) by state name.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
+    notes : what a reader decided about the file that it is from, a phrase each.
 
     Raises
     ------
@@ -124,6 +125,7 @@ class Experiment:
     name: str = "experiment"
     start: float | None = None
     end: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"experiment {self.name!r}"

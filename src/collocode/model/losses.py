@@ -23,12 +23,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..forms import Form, form_of
 from .activations import NUMPY, Operations
 
 Array = NDArray[np.float64]
@@ -226,6 +227,10 @@ LOSSES: dict[str, type[ResidualLoss]] = {
     "huber": Huber,
     "pseudo_huber": PseudoHuber,
 }
+
+
+LOSS: Form = tuple({"loss": Literal[name], **form_of(kind)} for name, kind in LOSSES.items())
+"""What a file holds of a loss."""
 
 
 def describe_loss(loss: Loss) -> dict[str, Any]:

@@ -1,23 +1,32 @@
-"""Reading experiments from CSV files and data frames."""
+"""Reading experiments from text, spreadsheets, Parquet files and data frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, MissingDependency, listed
 from ..numerics.signals import Signal
 from .experiment import Experiment, Initial
+from .text_table import Table, read_text, tabulated
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+_PARQUET = (".parquet", ".pq")
+
 
 def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[Experiment]:
-    """Read experiments from a CSV file with a header line.
+    """Read experiments from a text file with a header line.
+
+    Commas, semicolons, tabs, bars or blanks part the fields, numbers may have decimal commas (not
+    beside separating ones), lines of ``#`` may come first, the file may be packed (``.gz``, ``.bz2``,
+    ``.xz``).  What was decided about it is logged as a warning of ``collocode`` and kept in
+    `Experiment.notes`.
 
     Parameters
     ----------
@@ -32,27 +41,83 @@ def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[
     Raises
     ------
     FileError
-        Missing, unreadable or empty file.
+        Missing, unreadable or empty file; no header; a row with more or fewer fields (by its line).
     InputError
         Unknown column, a cell that is not a number (named by line and column), bad times.
     """
+    return _experiments(read_text(path), time=time, **options)
+
+
+def read_table(
+    path: str | Path, time: str | None = None, sheet: str | int | None = None, **options: Any
+) -> list[Experiment]:
+    """Read experiments from a spreadsheet (``.xlsx``, ``.xls``, ``.ods``), Parquet or text file.
+
+    Parameters
+    ----------
+    path : the file; its ending says what it is, text if it is none of these.
+    time, options : as for `read_csv`.
+    sheet : name or number of the sheet; None takes the first.
+
+    Raises
+    ------
+    FileError, InputError
+        As `read_csv`.
+    MissingDependency
+        The package by which pandas reads such files is not installed.
+    """
     import pandas as pd
 
-    source = Path(path)
+    source, suffix = Path(path), Path(path).suffix.lower()
+    if sheet is not None and suffix not in _SHEETS:
+        raise InputError(f"{source.name} has no sheets; leave out sheet={sheet!r}.")
+    if suffix not in (*_SHEETS, *_PARQUET):
+        return read_csv(source, time, **options)
     if not source.is_file():
         raise FileError(f"there is no data file {str(source)!r}; check the path.")
     try:
-        frame = pd.read_csv(source, dtype=str, skipinitialspace=True)
-    except pd.errors.EmptyDataError as error:
-        raise FileError(
-            f"{source} is empty; it needs a header line and rows of numbers."
+        if suffix in _PARQUET:
+            return from_frame(pd.read_parquet(source), time, source=source.name, **options)
+        sheets = pd.read_excel(source, sheet_name=None, header=None, dtype=object)
+    except ImportError as error:
+        package = _engine(str(error), suffix)
+        raise MissingDependency(
+            f"{source.name}: pandas reads {suffix} files by the package {package!r}, which is not "
+            f"installed; run: pip install {package}."
         ) from error
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise FileError(f"{source} cannot be read as CSV ({reason}).") from error
-    if frame.empty:
-        raise FileError(f"{source} has a header but no rows; add data.")
-    return from_frame(frame, time=time, source=source.name, **options)
+    except InputError:
+        raise
+    except Exception as error:  # each engine has errors of its own
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise FileError(f"{source} cannot be read ({reason}).") from error
+    return _experiments(_sheet(sheets, sheet, source), time=time, **options)
+
+
+def _engine(said: str, suffix: str) -> str:
+    known = ("openpyxl", "xlrd", "odfpy", "pyxlsb", "calamine")
+    usual = {".xls": "xlrd", ".ods": "odfpy", ".xlsb": "pyxlsb"}.get(suffix, "openpyxl")
+    if suffix in _PARQUET:
+        return "pyarrow"
+    return next((name for name in known if name in said), usual)
+
+
+def _sheet(sheets: Mapping[str, pd.DataFrame], sheet: str | int | None, source: Path) -> Table:
+    names, notes = list(sheets), []
+    if sheet is None and len(names) > 1:
+        notes.append(f"the first of {len(names)} sheets, {names[0]!r}")
+    chosen = names[int(sheet or 0)] if sheet in (None, *range(len(names))) else str(sheet)
+    if chosen not in names:
+        raise InputError(f"{source.name} has no sheet {sheet!r}; it has: {listed(names)}.")
+    rows = list(enumerate(sheets[chosen].to_numpy(dtype=object).tolist(), start=1))
+    rows = [(line, ["" if cell != cell else cell for cell in cells]) for line, cells in rows]
+    columns, lines = tabulated(rows, (), source, notes)
+    return Table(
+        source=source.name,
+        columns=columns,
+        place=lambda row: f"row {lines[row]}",
+        commas="doubtful",
+        notes=notes,
+    )
 
 
 def from_frame(
@@ -66,11 +131,12 @@ def from_frame(
     value: str = "value",
     source: str = "data frame",
 ) -> list[Experiment]:
-    """Turn a table into experiments: one row per time, or (with ``variable``) one row per measurement.
+    """Turn a table into experiments: one row a time, or (with ``variable``) one row a measurement.
 
     Parameters
     ----------
-    frame : the table; strings are converted, empty cells are missing values.
+    frame : the table; strings are converted, empty cells are missing values.  A named index is its
+        first column.
     time : the time column; None takes the first one.
     outputs : measured columns; None takes all that have no other role.
     inputs : input columns, or a mapping from them to ``"zoh"``, ``"linear"`` or ``"spline"``.
@@ -80,6 +146,11 @@ def from_frame(
         inputs are then named among the variables too.
     source : what messages call the table.
 
+    Raises
+    ------
+    InputError
+        No data frame, unknown or equal columns, a cell that is not a number, dates, bad times.
+
     Examples
     --------
     >>> import pandas as pd
@@ -88,34 +159,80 @@ def from_frame(
     array([[ 1.,  2.],
            [ 3., nan]])
     """
-    columns = [str(c) for c in frame.columns]
-    frame = frame.set_axis(columns, axis=1)
+    return _experiments(
+        _table(frame, time, source),
+        time=time,
+        outputs=outputs,
+        inputs=inputs,
+        experiment=experiment,
+        initial=initial,
+        variable=variable,
+        value=value,
+    )
+
+
+def _table(frame: pd.DataFrame, time: str | None, source: str) -> Table:
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(
+            f"from_frame takes a pandas DataFrame, not a {type(frame).__name__}; "
+            "read_csv and read_table read files."
+        )
+    places = frame.index
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    elif time is None and frame.index.dtype.kind in "fmM":
+        raise InputError(
+            f"{source} has an index without a name, of type {frame.index.dtype}; name it if it is the "
+            "time, else drop it by reset_index(drop=True)."
+        )
+    columns: dict[str, Any] = {}
+    for j, label in enumerate(frame.columns):
+        name, series = str(label), frame.iloc[:, j]
+        if name in columns:
+            raise InputError(f"{source}: two columns are called {name!r}; rename one of them.")
+        plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb"
+        columns[name] = series.to_numpy(dtype=float) if plain else series.tolist()
+    if not columns or not len(frame):
+        raise InputError(f"{source} has no rows or no columns; add data.")
+    return Table(source=source, columns=columns, place=lambda row: f"row {places[row]!r}")
+
+
+def _experiments(
+    table: Table,
+    *,
+    time: str | None = None,
+    outputs: Iterable[str] | None = None,
+    inputs: Mapping[str, str] | Iterable[str] = (),
+    experiment: str | None = None,
+    initial: Mapping[str, Initial | float] | None = None,
+    variable: str | None = None,
+    value: str = "value",
+) -> list[Experiment]:
+    """Give the columns their roles; see `from_frame`."""
+    source, time = table.source, table.names[0] if time is None else time
     if variable is not None:
-        frame = _widened(frame, time or columns[0], variable, value, experiment, source)
-        columns = [str(c) for c in frame.columns]
-    time = columns[0] if time is None else time
+        table = _widened(table, time, variable, value, experiment)
     outputs = [outputs] if isinstance(outputs, str) else outputs
     inputs = [inputs] if isinstance(inputs, str) else inputs
     kinds = dict(inputs) if isinstance(inputs, Mapping) else {name: "linear" for name in inputs}
     roles = {time, *kinds} | ({experiment} if experiment else set())
-    names = [c for c in columns if c not in roles] if outputs is None else list(outputs)
-    for name in [*roles, *names]:
-        if name not in columns:
-            raise InputError(f"{source} has no column {name!r}; it has: {', '.join(columns)}.")
+    names = [c for c in table.names if c not in roles] if outputs is None else list(outputs)
+    table.require([*sorted(roles), *names])
     if not names:
-        raise InputError(f"{source} has no measured column beside {', '.join(sorted(roles))}.")
-    numeric = {name: _numeric(frame[name], name, source) for name in [time, *kinds, *names]}
-    groups = (
-        {Path(source).stem: np.arange(len(frame))}
-        if experiment is None
-        else {
-            str(k): np.asarray(v) for k, v in frame.groupby(experiment, sort=False).indices.items()
-        }
-    )
+        hint = "; is it another separator?" if len(table.names) == 1 else ""
+        raise InputError(
+            f"{source} has no measured column beside {', '.join(sorted(roles))}{hint}."
+        )
+    numeric = table.numbers([time, *kinds, *names])
+    groups = _groups(table, experiment, len(numeric[time]))
+    table.tell()
+    values = np.column_stack([numeric[name] for name in names])
     return [
         Experiment(
             times=numeric[time][rows],
-            values=np.column_stack([numeric[name][rows] for name in names]),
+            values=values[rows],
             outputs=tuple(names),
             inputs={
                 k: _signal(numeric[time][rows], numeric[k][rows], kind, f"{source}: {k}")
@@ -123,61 +240,64 @@ def from_frame(
             },
             initial=initial or {},
             name=label,
+            notes=tuple(table.notes),
         )
         for label, rows in groups.items()
     ]
 
 
-def _widened(
-    frame: pd.DataFrame, time: str, variable: str, value: str, experiment: str | None, source: str
-) -> pd.DataFrame:
-    """Turn one row per measurement into one row per time, in the order of time."""
-    keys = [time] if experiment is None else [experiment, time]
-    for name in [*keys, variable, value]:
-        if name not in frame.columns:
-            known = ", ".join(frame.columns)
-            raise InputError(f"{source} has no column {name!r}; it has: {known}.")
-    numbers = frame.assign(**{name: _numeric(frame[name], name, source) for name in (time, value)})
-    repeated = numbers.duplicated([*keys, variable])
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
-        what, when = numbers[variable].iloc[row], numbers[time].iloc[row]
-        raise InputError(
-            f"{source}, line {row + 2}: {what!r} was measured twice at time {when:g}; "
-            "merge the rows or name an experiment column."
-        )
-    if numbers[time].isna().any():
-        row = int(np.flatnonzero(numbers[time].isna())[0])
-        raise InputError(f"{source}, line {row + 2}: the time is missing; drop or repair that row.")
-    wide = numbers.pivot(index=keys, columns=variable, values=value)
-    wanted = list(dict.fromkeys(numbers[variable].astype(str)))
-    wide.columns = [str(c) for c in wide.columns]
-    roles = [time] if experiment is None else [time, experiment]
-    return wide[wanted].reset_index()[[*roles, *wanted]]
+def _groups(table: Table, experiment: str | None, count: int) -> dict[str, np.ndarray]:
+    """Rows by experiment."""
+    if experiment is None:
+        return {Path(table.source).stem: np.arange(count)}
+    return {label: np.array(rows) for label, rows in _labels(table, experiment).items()}
 
 
-def _numeric(column: pd.Series, name: str, source: str) -> np.ndarray:
-    import pandas as pd
-
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-    text = column.astype("string").str.strip().str.lower()
-    bad = np.isnan(numbers) & ~(column.isna() | text.isin(["", "nan", "na"])).to_numpy(dtype=bool)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            f"{source}, {_row_name(column, row)}, column {name!r}: {str(column.iloc[row])!r} is not a number; "
-            "repair the cell or leave it empty."
-        )
-    return numbers
+def _labels(table: Table, name: str) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row, cell in enumerate(table.columns[name]):
+        label = str(cell).strip()
+        if label.lower() in ("", "nan", "none", "<na>"):
+            table.refuse(row, name, "the cell is empty; say which it belongs to")
+        found.setdefault(label, []).append(row)
+    return found
 
 
-def _row_name(column: pd.Series, row: int) -> str:
-    """Where a reader finds a row: the line of a file, the index of a data frame."""
-    import pandas as pd
-
-    if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
-        return f"line {row + 2}"
-    return f"row {column.index[row]!r}"
+def _widened(table: Table, time: str, variable: str, value: str, experiment: str | None) -> Table:
+    """Turn one row a measurement into one row a time, in the order of time."""
+    table.require([*([experiment] if experiment else []), time, variable, value])
+    numbers = table.numbers([time, value])
+    runs = _labels(table, experiment) if experiment else {"": list(range(len(numbers[time])))}
+    whats = _labels(table, variable)
+    what_of = {row: what for what, rows in whats.items() for row in rows}
+    cells: dict[tuple[str, float], dict[str, float]] = {}
+    for run, rows in runs.items():
+        for row in rows:
+            when, what = float(numbers[time][row]), what_of[row]
+            if np.isnan(when):
+                raise InputError(
+                    f"{table.source}, {table.place(row)}: the time is missing; drop or repair that row."
+                )
+            entry = cells.setdefault((run, when), {})
+            if what in entry:
+                raise InputError(
+                    f"{table.source}, {table.place(row)}: {what!r} was measured twice at time "
+                    f"{when:g}; merge the rows or name an experiment column."
+                )
+            entry[what] = float(numbers[value][row])
+    order = {run: place for place, run in enumerate(runs)}
+    keys = sorted(cells, key=lambda key: (order[key[0]], key[1]))
+    columns: dict[str, Sequence[Any] | np.ndarray] = {time: np.array([when for _, when in keys])}
+    if experiment:
+        columns[experiment] = [run for run, _ in keys]
+    for what in whats:
+        columns[what] = np.array([cells[key].get(what, np.nan) for key in keys])
+    return Table(
+        source=table.source,
+        columns=columns,
+        place=lambda row: f"time {keys[row][1]:g}",
+        notes=table.notes,
+    )
 
 
 def _signal(times: np.ndarray, values: np.ndarray, kind: str, where: str) -> Signal:

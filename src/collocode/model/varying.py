@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..numerics.bases import Basis, basis_from_dict, basis_to_dict
+from ..forms import Form, form_of
+from ..numerics.bases import BASIS, Basis, basis_from_dict, basis_to_dict
 from .network import MLP
 
 Array = NDArray[np.float64]
@@ -104,6 +105,10 @@ class TimeVarying:
 
 
 Network = MLP | TimeVarying
+
+
+NETWORK: Form = {**form_of(MLP), "basis?": BASIS}
+"""What a file holds of a network."""
 
 
 def describe_network(network: Network) -> dict[str, Any]:

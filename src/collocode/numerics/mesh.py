@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .barycentric import Array
+from .scheme import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,8 +30,7 @@ import numpy as np
 import scipy
 
 from ..errors import InputError
-from .barycentric import Array, differentiation_matrix, integration_matrix, lagrange_matrix
-from .scheme import Scheme
+from .scheme import Array, Scheme, differentiation_matrix, integration_matrix, lagrange_matrix
 
 
 def _made(name: str, degree: int, nodes: Array, D: Array, B: Array, dense: Iterable[int]) -> Scheme:

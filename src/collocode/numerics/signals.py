@@ -11,7 +11,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .barycentric import Array
+from .scheme import Array
 
 KINDS = ("zoh", "linear", "spline")
 

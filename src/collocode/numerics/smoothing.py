@@ -17,7 +17,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from .barycentric import Array
+from .scheme import Array
 
 _FEWEST_FOR_GCV = 8
 

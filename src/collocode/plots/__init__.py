@@ -8,7 +8,7 @@ so it works in scripts, notebooks, threads and without a display.
 """
 
 from .admm import admm_history
-from .convergence import convergence
+from .convergence import convergence, learning_curves
 from .files import png, save_all, save_figure
 from .growth import growth_history, growth_scores
 from .layers import decision_regions, layer_history, layer_mesh
@@ -16,7 +16,6 @@ from .phase import phase_portrait
 from .refinement import mesh_density, refinement_history
 from .relu import relu_regions, training_curve
 from .sweep import sweep_curve
-from .training import learning_curves
 from .trajectories import simulation, trajectories
 
 __all__ = [

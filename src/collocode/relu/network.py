@@ -14,15 +14,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..archives import Schema
 from ..errors import InputError
 from ..export.onnx_read import read_network
-from ..files import Schema
+from ..forms import Numbers
 from ..model.network import MLP
 from . import readers
 from .readers import broadcast_vector, finite_array
 
 Array = NDArray[np.float64]
-RELU_NETWORK = Schema("relu network", 1, "a ReLU network", largest=2**28)
+_VECTOR = Numbers(("n",), finite=True)
+RELU_NETWORK = Schema(
+    "relu network",
+    1,
+    "a ReLU network",
+    {
+        "weights": [Numbers(("rows", "columns"), finite=True)],
+        "biases": [_VECTOR],
+        "clip": [(Numbers(("n",)), None)],
+        "input_shift": Numbers(("inputs",), finite=True),
+        "input_scale": Numbers(("inputs",), finite=True),
+        "output_shift": Numbers(("outputs",), finite=True),
+        "output_scale": Numbers(("outputs",), finite=True),
+    },
+    largest=2**28,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..errors import listed
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model.problem import Problem
 from ..results.diagnosis import Diagnosis, diagnose
@@ -173,6 +174,14 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)
+    tables: dict[str, list[str]] = {}
+    for part in evidence.solution.trajectories:
+        if part.experiment.notes:
+            tables.setdefault("; ".join(part.experiment.notes), []).append(part.experiment.name)
+    found += [
+        asked.finding("read-as", names=listed(names), notes=notes)
+        for notes, names in tables.items()
+    ]
     return found
 
 

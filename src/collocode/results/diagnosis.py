@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..transcription.names import Block, Place
 from ..transcription.nlp import NLP
-from ..transcription.program import Program
+from ..transcription.program import Block, Place, Program
 from ..transcription.term import MappedTerm
 from .program_solution import ProgramSolution
 from .solution import Solution

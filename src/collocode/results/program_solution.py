@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
-from ..transcription.names import Block
-from ..transcription.program import Program
+from ..transcription.program import Block, Program
 from .status import SolutionStatus, SolverResult
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import Schema, Tree
+from ..archives import Schema, Tree
+from ..forms import Numbers
 from ..model.experiment import Experiment, Initial
-from ..model.losses import Loss, describe_loss, described_loss
-from ..model.varying import describe_network, described_network
-from ..numerics.bases import basis_from_dict, basis_to_dict
+from ..model.losses import LOSS, Loss, describe_loss, described_loss
+from ..model.varying import NETWORK, describe_network, described_network
+from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -23,7 +24,78 @@ from .model import TrainedModel
 from .status import SolutionStatus, SolverResult, Termination
 
 Array = NDArray[np.float64]
-SOLUTION = Schema("solution", 1, "a solution")
+_TAPE = {
+    "header": Numbers(("entries",), dtype="int64"),
+    "code": Numbers(("code",), dtype="int16"),
+    "target": Numbers(("code",), dtype="int32"),
+    "operands": Numbers(("code", 2), dtype="int32"),
+    "constants": Numbers(("code",)),
+}
+_EXPERIMENT = {
+    "name": str,
+    "times": Numbers(("times",)),
+    "values": Numbers(("times", "outputs")),
+    "weights": (Numbers(("times", "outputs")), None),
+    "sigma?": (Numbers(("times", "outputs")), None),
+    "outputs": [str],
+    "start": (float, None),
+    "end": (float, None),
+    "inputs": {"*": {"times": Numbers(("n",)), "values": Numbers(("n",)), "kind": str}},
+    "initial": {"*": [float]},
+}
+_FORM = {
+    "name": str,
+    "loss": LOSS,
+    "scheme": {
+        "name": str,
+        "degree": int,
+        "dense": [int],
+        "nodes": Numbers(("nodes",), finite=True),
+        "D": Numbers(("stages", "nodes"), finite=True),
+        "B": Numbers(("stages", "nodes"), finite=True),
+    },
+    "model": {
+        "states": [str],
+        "inputs": [str],
+        "outputs": [str],
+        "parameter_names": [str],
+        "parameters": Numbers(("parameters",), finite=True),
+        "theta": Numbers(("weights",), finite=True),
+        "rhs": _TAPE,
+        "observe": _TAPE,
+        "networks": {"*": NETWORK},
+        "bases": {"*": BASIS},
+    },
+    "result": {
+        "x": Numbers(("columns",)),
+        "lam_g": Numbers(("rows",)),
+        "lam_x": Numbers(("columns",)),
+        "objective": float,
+        "violation": float,
+        "termination": Termination,
+        "status": SolutionStatus,
+        "message": str,
+        "history": {"*": Numbers(("iterations",))},
+        "timings": {"*": float},
+        "interface": str,
+        "solver": str,
+        "linear_solver": str,
+        "options": {"*": (bool, int, float, str)},
+    },
+    "trajectories": [
+        {
+            "experiment": _EXPERIMENT,
+            "mesh": Numbers(("points",)),
+            "times": Numbers(("places",), finite=True),
+            "states": Numbers(("places", "states"), finite=True),
+            "multipliers": Numbers(("elements", "stages", "states")),
+            "parameters": Numbers(("parameters",), finite=True),
+        }
+    ],
+    "test": [_EXPERIMENT],
+    "own_names?": [str],
+}
+SOLUTION = Schema("solution", 1, "a solution", _FORM)
 STORED = ("name", "result", "model", "scheme", "trajectories", "test", "loss", "own_names")
 
 
@@ -61,19 +133,19 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
     """Return the arguments of the `Solution` that `solution_tree` took apart."""
     entry = tree["scheme"]
     scheme = Scheme(
-        name=str(entry["name"]),
-        degree=int(entry["degree"]),
-        nodes=_floats(entry, "nodes"),
-        D=_floats(entry, "D"),
-        B=_floats(entry, "B"),
-        dense=tuple(int(j) for j in entry["dense"]),
+        name=entry["name"],
+        degree=entry["degree"],
+        nodes=entry["nodes"],
+        D=entry["D"],
+        B=entry["B"],
+        dense=tuple(entry["dense"]),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
     if not trajectories:
         raise ValueError("there is no experiment")
     return {
-        "name": str(tree["name"]),
+        "name": tree["name"],
         "result": _result(tree["result"]),
         "model": model,
         "scheme": scheme,
@@ -91,24 +163,10 @@ def _own_names(
     if "own_names" not in tree:
         table = np.array([part.parameters for part in trajectories])
         return tuple(np.array(model.parameter_names)[np.ptp(table, axis=0) > 0.0].tolist())
-    names = tuple(str(name) for name in tree["own_names"])
+    names = tuple(tree["own_names"])
     if not set(names) <= set(model.parameter_names):
         raise ValueError("a parameter is not the model's")
     return names
-
-
-def _finite(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
-    array = _floats(tree, name, shape)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} has values that are not finite")
-    return array
-
-
-def _floats(tree: Mapping[str, Any], name: str, shape: tuple[int, ...] | None = None) -> Array:
-    array = np.asarray(tree[name])
-    if array.dtype != np.float64 or (shape is not None and array.shape != shape):
-        raise ValueError(f"{name} does not fit")
-    return array
 
 
 def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
@@ -123,17 +181,21 @@ def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
 
 
 def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) -> Trajectory:
-    mesh, stages = Mesh(tree["mesh"]), scheme.intervals
-    states = _finite(tree, "states")
+    mesh, stages, states = Mesh(tree["mesh"]), scheme.intervals, tree["states"]
     if states.shape != (mesh.elements * stages + 1, len(model.states)):
         raise ValueError("the states do not fit the mesh")
+    if tree["multipliers"].shape[:2] != (mesh.elements, stages):
+        raise ValueError("the multipliers do not fit the mesh")
+    if tree["parameters"].shape != model.parameters.shape:
+        raise ValueError("an experiment's parameters do not fit the model's")
+    experiment = _experiment(tree["experiment"])
+    if not set(model.inputs) <= set(experiment.inputs):
+        raise ValueError("an input of the model has no signal")
+    if experiment.outputs != model.outputs:
+        raise ValueError("the data do not fit the model's outputs")
+    own = ("times", "multipliers", "parameters")
     return Trajectory(
-        experiment=_experiment(tree["experiment"]),
-        mesh=mesh,
-        times=_finite(tree, "times", (len(states),)),
-        states=states,
-        multipliers=_floats(tree, "multipliers", (mesh.elements, stages, len(model.states))),
-        parameters=_finite(tree, "parameters", model.parameters.shape),
+        experiment=experiment, mesh=mesh, states=states, **{name: tree[name] for name in own}
     )
 
 
@@ -150,13 +212,8 @@ def _result_tree(result: SolverResult) -> dict[str, Any]:
 def _result(tree: Mapping[str, Any]) -> SolverResult:
     given = {
         **tree,
-        **{name: _floats(tree, name) for name in ("x", "lam_g", "lam_x")},
-        **{name: float(tree[name]) for name in ("objective", "violation")},
         "termination": Termination[tree["termination"]],
         "status": SolutionStatus[tree["status"]],
-        "history": {k: _floats(tree["history"], k) for k in tree["history"]},
-        "timings": {k: float(v) for k, v in tree["timings"].items()},
-        "options": dict(tree["options"]),
     }
     return SolverResult(**given)
 
@@ -178,11 +235,10 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
 
 def _model(tree: Mapping[str, Any]) -> TrainedModel:
     states, inputs, outputs, parameters = (
-        tuple(str(name) for name in tree[key])
-        for key in ("states", "inputs", "outputs", "parameter_names")
+        tuple(tree[key]) for key in ("states", "inputs", "outputs", "parameter_names")
     )
-    networks = {str(k): described_network(v) for k, v in tree["networks"].items()}
-    bases = {str(k): basis_from_dict(v) for k, v in tree["bases"].items()}
+    networks = {name: described_network(entry) for name, entry in tree["networks"].items()}
+    bases = {name: basis_from_dict(entry) for name, entry in tree["bases"].items()}
     model = TrainedModel(
         states=states,
         inputs=inputs,
@@ -190,11 +246,15 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         parameter_names=parameters,
         tape=Tape.from_arrays(tree["rhs"], "rhs"),
         output_tape=Tape.from_arrays(tree["observe"], "outputs"),
-        parameters=_finite(tree, "parameters", (len(parameters),)),
+        parameters=tree["parameters"],
         networks=networks,
-        theta=_finite(tree, "theta", (sum(n.n_weights for n in networks.values()),)),
+        theta=tree["theta"],
         bases=bases,
     )
+    if len(model.parameters) != len(parameters):
+        raise ValueError("the parameters do not fit their names")
+    if len(model.theta) != sum(network.n_weights for network in networks.values()):
+        raise ValueError("theta does not fit the networks")
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
         raise ValueError("the bases do not fit the parameters")
@@ -234,8 +294,8 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         weights=tree["weights"],
         sigma=tree.get("sigma"),
         inputs={k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
-        initial={k: Initial(float(v), float(std)) for k, (v, std) in tree["initial"].items()},
-        name=str(tree["name"]),
+        initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
+        name=tree["name"],
         start=tree["start"],
         end=tree["end"],
     )

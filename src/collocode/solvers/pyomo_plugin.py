@@ -27,7 +27,7 @@ from ..export.nl_read import NlModel, read_nl
 from ..export.operations import pyomo_environ
 from ..export.sol import Sol
 from ..results.status import SolutionStatus, Termination
-from ..transcription.names import Block
+from ..transcription.program import Block
 from .nl_solve import sol_of, solve_nl
 
 NAME = "collocode_ipopt"

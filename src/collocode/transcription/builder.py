@@ -40,8 +40,7 @@ from scipy import sparse
 from ..errors import InputError
 from .arguments import Function, Parameter, Shape, Term, Variable, numbers_of
 from .assembly import assemble
-from .names import Block
-from .program import Program
+from .program import Block, Program
 from .structure import ChainStructure
 
 Array = NDArray[np.float64]

@@ -19,7 +19,7 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
-from .names import Block, Place
+from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
 
 Array = NDArray[np.float64]

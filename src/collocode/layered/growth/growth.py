@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...files import Schema
+from ...archives import Schema
+from ...forms import Numbers
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
-from ..trainers.training import Training, training_of
+from ..trainers.training import TRAINED, Training, training_of
 from .insertion import Extension
 
 Array = NDArray[np.float64]
@@ -182,7 +183,27 @@ def _row(number: int, cycle: GrowthCycle) -> dict[str, float]:
     }
 
 
-GROWTH = Schema("growth", 1, "a growth")  # a new version too when the trainings' files get one
+_CYCLE = {
+    "training": TRAINED,
+    "values": Numbers(("places",)),
+    "depths": Numbers(("places",)),
+    "scoring_seconds": float,
+    "extension": (Extension, None),
+    "frozen": (Numbers(("weights",), dtype="bool"), None),
+}
+GROWTH = Schema(
+    "growth",
+    1,  # a new version too when the trainings' files get one
+    "a growth",
+    {
+        "termination": Termination,
+        "message": str,
+        "indicator": str,
+        "trainer": str,
+        "name": str,
+        "cycles": [_CYCLE],
+    },
+)
 
 
 def save_growth(growth: Growth, path: str | Path) -> Path:
@@ -221,7 +242,7 @@ def _growth(tree: dict[str, Any]) -> Growth:
     cycles = tuple(_cycle(entry) for entry in tree["cycles"])
     if not cycles:
         raise ValueError("it has no cycles")
-    words = {key: str(tree[key]) for key in ("message", "indicator", "trainer", "name")}
+    words = {key: tree[key] for key in ("message", "indicator", "trainer", "name")}
     return Growth(termination=Termination[tree["termination"]], cycles=cycles, **words)
 
 
@@ -237,18 +258,12 @@ def _entry(cycle: GrowthCycle) -> dict[str, Any]:
 
 
 def _cycle(entry: dict[str, Any]) -> GrowthCycle:
-    training = training_of(entry["training"])
-    values, depths = (np.asarray(entry[name], dtype=float) for name in ("values", "depths"))
-    if values.shape != depths.shape:
-        raise ValueError("scores and depths differ in number")
-    frozen = entry["frozen"]
-    if frozen is not None and (frozen.dtype, frozen.shape) != (bool, training.theta.shape):
-        raise ValueError("the frozen weights do not fit the network")
+    extension = entry["extension"]
     return GrowthCycle(
-        training=training,
-        values=values,
-        depths=depths,
-        scoring_seconds=float(entry["scoring_seconds"]),
-        extension=Extension(**entry["extension"]) if entry["extension"] else None,
-        frozen=frozen,
+        training=training_of(entry["training"]),
+        values=entry["values"],
+        depths=entry["depths"],
+        scoring_seconds=entry["scoring_seconds"],
+        extension=None if extension is None else Extension(**extension),
+        frozen=entry["frozen"],
     )

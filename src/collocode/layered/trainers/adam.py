@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, MissingDependency
+from ...forms import Numbers
 from ..continuous_jax import float64
 from .run import Run
+from .training import remembered
 
 Array = NDArray[np.float64]
 
@@ -95,11 +97,12 @@ class _Optimiser:
         with float64():
             transformation = optax.adam(rate)
             leaves, self._structure = jax.tree.flatten(transformation.init(theta))
-            known = [memory.get(f"adam{i}") for i in range(len(leaves))]
-            if all(v is not None for v in known):
+            form = {f"adam{i}": Numbers(leaf.shape, dtype=None) for i, leaf in enumerate(leaves)}
+            if memory:
+                known = remembered(memory, form)
                 leaves = [
-                    jax.numpy.asarray(v, dtype=old.dtype)
-                    for v, old in zip(known, leaves, strict=True)
+                    jax.numpy.asarray(known[name], dtype=old.dtype)
+                    for name, old in zip(form, leaves, strict=True)
                 ]
             self._leaves = leaves
             self._update: Callable[..., Any] = jax.jit(transformation.update)

@@ -10,13 +10,20 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ...errors import check_choice
+from ...forms import Numbers
 from ...results.status import Termination
 from .run import Run, Stop
+from .training import remembered
 
 Array = NDArray[np.float64]
 _DECREASE = 1e-4  # share of the linear prediction that a step has to bring
 _SHORTEST = 1e-16
 _LONGEST = 1e10
+_MEMORY = {
+    "step?": Numbers((), finite=True),
+    "values?": Numbers(("window",), finite=True),
+    "turn?": Numbers((), dtype="int64"),
+}
 _NEVER = 10**9  # SciPy's own limits; the run has better ones
 
 
@@ -51,17 +58,18 @@ class SteepestDescent:
 
     def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
         """Descend; see `Trainer`."""
+        memory = remembered(memory, _MEMORY)
         value, gradient = run.gradient(theta)
         step = float(memory.get("step", self.first / max(float(np.linalg.norm(gradient)), 1e-12)))
-        values = [float(v) for v in memory.get("values", [value])]
+        values = [float(v) for v in memory.get("values", ())] or [value]
         turn = int(memory.get("turn", 0))
         while True:
-            remembered = {
+            left = {
                 "step": np.array(step),
                 "values": np.array(values),
                 "turn": np.array(turn),
             }
-            run.report(theta, value, float(np.linalg.norm(gradient)), remembered)
+            run.report(theta, value, float(np.linalg.norm(gradient)), left)
             reference = value if self.rule == "armijo" else max(values)
             step = _search(run, theta, gradient, step, reference)
             new = theta - step * gradient

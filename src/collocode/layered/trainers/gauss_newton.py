@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ...errors import check_choice
+from ...forms import Numbers
 from ...results.status import Termination
 from ..curvature import Curvature, ProjectedCurvature, best_readout, can_eliminate
 from ..forward import Evaluation, forward
 from .run import Run, Stop
+from .training import remembered
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Product = Callable[[Array], Array]
 _LARGEST = 1e12  # damping, relative to the first one, at which nothing moves any more
+_MEMORY = {"damping?": Numbers((), finite=True), "growth?": Numbers((), finite=True)}
 _FEW = 400  # weights up to which the matrix is written out
 
 
@@ -61,7 +64,7 @@ class GaussNewton:
 
     def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
         """Step; see `Trainer`."""
-        objective = run.objective
+        objective, memory = run.objective, remembered(memory, _MEMORY)
         projected = self.eliminate and can_eliminate(objective)
         moving = objective.free.copy()
         if projected:
@@ -71,8 +74,8 @@ class GaussNewton:
         first = damping
         while True:
             value, gradient = run.gradient(done.theta)
-            remembered = {"damping": np.array(damping), "growth": np.array(growth)}
-            run.report(done.theta, value, float(np.linalg.norm(gradient)), remembered)
+            left = {"damping": np.array(damping), "growth": np.array(growth)}
+            run.report(done.theta, value, float(np.linalg.norm(gradient)), left)
             curvature = (ProjectedCurvature if projected else Curvature)(objective, done)
             model = _Model(run, curvature, gradient, moving, self)
             if first < 0.0:

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...files import Schema
+from ...archives import Schema
+from ...errors import FileError
+from ...forms import Form, Numbers, fitted
 from ...results.status import Outcome, Termination
 from ..forward import predict
-from ..network import LayeredNetwork, network_of
+from ..network import LAYERED, LayeredNetwork, network_of
 
 Array = NDArray[np.float64]
-TRAINING = Schema("training", 1, "a training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,20 @@ class Step:
 
 
 COLUMNS = tuple(Step.__dataclass_fields__)
+TRAINED: Form = {
+    "network": LAYERED,
+    "best_iteration": int,
+    "termination": Termination,
+    "message": str,
+    "trainer": str,
+    "metric": str,
+    "theta": Numbers(("weights",), finite=True),
+    "best": Numbers(("weights",), finite=True),
+    "history": Numbers(("rows", len(COLUMNS))),
+    "memory": {"*": Numbers(dtype=None)},
+    "adjoint": (Numbers(("nodes", "samples", "width")), None),
+}
+TRAINING = Schema("training", 1, "a training", TRAINED)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -189,21 +204,42 @@ def load_training(path: str | Path) -> Training:
 
 def training_of(tree: Mapping[str, Any]) -> Training:
     """Return the training that `Training.tree` describes."""
-    network = network_of(tree["network"])
-    history = np.atleast_2d(np.asarray(tree["history"], dtype=float))
+    network, iterations = network_of(tree["network"]), tree["history"][:, 0].tolist()
+    if not all(float(k).is_integer() and k >= 0.0 for k in iterations) or (
+        iterations != sorted(iterations)
+    ):
+        raise ValueError("the history's iterations do not follow each other")
+    if tree["best_iteration"] not in (iterations or [0]):
+        raise ValueError("the best iteration is not in the history")
     return Training(
         network=network,
         theta=network.checked(tree["theta"]),
         best=network.checked(tree["best"]),
-        best_iteration=int(tree["best_iteration"]),
-        history=history_table([step_of(row) for row in history]),
+        best_iteration=tree["best_iteration"],
+        history=history_table([step_of(row) for row in tree["history"]]),
         termination=Termination[tree["termination"]],
-        message=str(tree["message"]),
-        trainer=str(tree["trainer"]),
-        metric=str(tree["metric"]),
-        memory=dict(tree["memory"]),
+        message=tree["message"],
+        trainer=tree["trainer"],
+        metric=tree["metric"],
+        memory=tree["memory"],
         adjoint=tree["adjoint"],
     )
+
+
+def remembered(memory: Mapping[str, Array], form: Form) -> dict[str, Array]:
+    """Return what an earlier run of a trainer has left, if it is of a form.
+
+    Raises
+    ------
+    FileError
+        It is not.
+    """
+    try:
+        return dict(fitted(dict(memory), form))
+    except ValueError as error:
+        raise FileError(
+            f"the training to resume does not fit its trainer ({error}); start from its weights."
+        ) from error
 
 
 def step_of(row: Iterable[float]) -> Step:

@@ -5,6 +5,7 @@ One protocol, `Basis`; the kinds are `Constant`, `Monomial`, `Legendre`, `Chebys
 """
 
 from .base import Basis as Basis
+from .catalogue import BASIS as BASIS
 from .catalogue import basis as basis
 from .catalogue import basis_from_dict as basis_from_dict
 from .catalogue import basis_names as basis_names

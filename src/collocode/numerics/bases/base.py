@@ -19,7 +19,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
-from ..barycentric import Array
+from ..scheme import Array
 
 Index = NDArray[np.intp]
 Interval = tuple[float, float]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from ...errors import InputError
-from ..barycentric import Array
+from ...forms import Form, form_of
 from ..mesh import Mesh
+from ..scheme import Array
 from .base import Basis, Interval, checked_interval
 from .global_bases import Chebyshev, Constant, Fourier, Legendre, Monomial
 from .piecewise import BSpline, PiecewiseConstant
@@ -35,6 +36,8 @@ _KINDS: tuple[type[Any], ...] = (
     BSpline,
     PiecewiseConstant,
 )
+BASIS: Form = tuple({"kind": Literal[kind.__name__], **form_of(kind)} for kind in _KINDS)
+"""What a file holds of a basis."""
 
 
 def basis_names() -> tuple[str, ...]:

@@ -12,8 +12,8 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
-from ..barycentric import Array
 from ..mesh import Mesh
+from ..scheme import Array
 from .base import _SLACK, Basis, Index, Interval, checked_order
 
 Points = tuple[float, ...]

@@ -1,0 +1,243 @@
+"""The file that keeps a run's state.
+
+It is replaced in one step after every iteration, so that a killed run leaves the last complete one.
+Reading it executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..archives import Schema
+from ..errors import FileError
+from ..forms import Numbers
+from ..model.experiment import Experiment, Initial
+from ..numerics.mesh import Mesh
+from ..transcription.layout import Layout
+from .consensus import check_rho
+from .partition import Batch
+from .state import Iteration, State
+from .subproblem import FitSettings, Point
+from .variables import ConsensusVariables, Regulariser
+
+Array = NDArray[np.float64]
+_EMPTY = np.empty(0)
+_POINT = ("x", "lam_g", "lam_x")
+_ROWS = ("dual", *_POINT)
+_FINITE = Numbers(("n",), finite=True)
+ADMM_CHECKPOINT = Schema(
+    "admm",
+    2,
+    "a checkpoint of an ADMM run",
+    {
+        "conditions": {
+            "data and mesh": str,
+            "batches": int,
+            "consensus variables": str,
+            "scheme": str,
+            "regularisation": str,
+            "start": str,
+        },
+        "rho": [float],
+        "seen": [float],
+        "z": _FINITE,
+        "best": {"value": float, "z": (_FINITE, None)},
+        "history": [Iteration],
+        "rows": {part: Numbers((part,)) for part in _ROWS},
+        "lengths": {part: Numbers(("batches",), dtype="int64") for part in _ROWS},
+        "ended?": str,
+    },
+    compress=False,
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that keeps a run's last iteration.
+
+    Parameters
+    ----------
+    path : an ``.npz`` file, replaced after every iteration.
+    resume : whether to go on from what it holds.
+    """
+
+    path: str | Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A file, and the conditions under which its state counts.
+
+    Attributes
+    ----------
+    path : the ``.npz`` file.
+    conditions : what has to be the same: data, batches, variables, scheme, regularisation.
+    sizes : per batch, columns and rows of its NLP.
+    """
+
+    path: Path
+    conditions: Mapping[str, Any]
+    sizes: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(
+        cls,
+        path: str | Path,
+        batches: Sequence[Batch],
+        variables: ConsensusVariables,
+        regulariser: Regulariser,
+        settings: FitSettings,
+    ) -> CheckpointFile:
+        """Describe a run.
+
+        Raises
+        ------
+        FileError
+            The file's folder does not exist, or must not be written to.
+        """
+        file = ADMM_CHECKPOINT.place(path)
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+            raise FileError(
+                f"the checkpoint {file} cannot be written, as there is no folder {file.parent} that "
+                "may be written to; create it or name another."
+            )
+        digest = hashlib.sha256()
+        for batch in batches:
+            for experiment, mesh in zip(batch.problem.experiments, batch.meshes, strict=True):
+                for array in _arrays_of(experiment, mesh):
+                    digest.update(np.ascontiguousarray(array).tobytes())
+        names = hashlib.sha256("\n".join(variables.names).encode()).hexdigest()
+        scheme = settings.collocation
+        conditions = {
+            "data and mesh": digest.hexdigest()[:16],
+            "batches": len(batches),
+            "consensus variables": f"{len(variables)} ({names[:8]})",
+            "scheme": f"{scheme.name} {scheme.degree}",
+            "regularisation": f"{type(regulariser).__name__} {regulariser.strength:.17g}",
+            "start": f"{settings.start}, seed {settings.seed}",
+        }
+        layouts = (Layout.of(batch.problem, batch.meshes, scheme) for batch in batches)
+        return cls(file, conditions, tuple((layout.columns, layout.rows) for layout in layouts))
+
+    def write(self, state: State) -> None:
+        """Write the state.
+
+        Raises
+        ------
+        FileError
+            The folder is missing or full, or cannot be written; an earlier checkpoint stays.
+        """
+        c = state.consensus
+        rows = {"dual": list(c.duals)}
+        for part in _POINT:
+            rows[part] = [_EMPTY if p is None else getattr(p, part) for p in state.points]
+        value, best = state.best
+        tree = {
+            "conditions": self.conditions,
+            "rho": [c.rho, c.floor],
+            "seen": c.seen,
+            "z": c.z,
+            "best": {"value": value, "z": best},
+            "history": [asdict(row) for row in state.history],
+            # one array for all batches: a thousand members take a second
+            "rows": {name: np.concatenate(row) for name, row in rows.items()},
+            "lengths": {name: np.array([len(v) for v in row]) for name, row in rows.items()},
+        }
+        try:
+            ADMM_CHECKPOINT.write(self.path, tree)
+        except FileError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error
+            raise FileError(
+                f"cannot write the checkpoint {self.path} ({reason}); the run goes on without."
+            ) from error
+
+    def read(self, fresh: State) -> State:
+        """Return the state that the file holds; ``fresh`` gives its structure.
+
+        Raises
+        ------
+        FileError
+            There is no such file, it is no checkpoint, or one of another run.
+        """
+        if not self.path.is_file():
+            raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
+
+        def build(tree: Mapping[str, Any]) -> State:
+            self._compare(tree["conditions"])
+            return _state(fresh, tree, self.sizes)
+
+        return ADMM_CHECKPOINT.read(self.path, build)
+
+    def _compare(self, there: Mapping[str, Any]) -> None:
+        for key, here in self.conditions.items():
+            if there.get(key) != here:
+                raise FileError(
+                    f"{self.path} was made with other {key} ({there.get(key)}, now {here}); name "
+                    "another checkpoint or delete it."
+                )
+
+
+def _state(fresh: State, tree: Mapping[str, Any], sizes: Sequence[tuple[int, int]]) -> State:
+    c = fresh.consensus
+    rows = {part: _split(row, tree["lengths"][part]) for part, row in tree["rows"].items()}
+    duals = tuple(_like(found, dual) for found, dual in zip(rows["dual"], c.duals, strict=True))
+    points = tuple(
+        _point(Point(*parts), *size)
+        for *parts, size in zip(*(rows[part] for part in _POINT), sizes, strict=True)
+    )
+    rho, floor = tree["rho"]
+    check_rho(rho)
+    z, best = _like(tree["z"], c.z), tree["best"]
+    consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=tuple(tree["seen"]))
+    found = None if best["z"] is None else _like(best["z"], c.z)
+    history = tuple(Iteration(**row) for row in tree["history"])
+    if [row.iteration for row in history] != list(range(1, len(history) + 1)):
+        raise ValueError("the iterations do not follow each other")
+    return State(consensus, points, history, (best["value"], found))
+
+
+def _split(stacked: Array, lengths: NDArray[np.int64]) -> list[Array]:
+    """Take rows of different lengths apart."""
+    if lengths.min(initial=0) < 0 or lengths.max(initial=0) > len(stacked):
+        raise ValueError("the lengths do not fit the rows")
+    if lengths.sum() != len(stacked):
+        raise ValueError("the lengths do not fit the rows")
+    return np.split(stacked, np.cumsum(lengths)[:-1])
+
+
+def _point(point: Point, columns: int, rows: int) -> Point | None:
+    """Return a batch's point, None where it stayed with the workers."""
+    lengths = len(point.x), len(point.lam_g), len(point.lam_x)
+    if lengths == (0, 0, 0):
+        return None
+    if lengths != (columns, rows, columns) or not np.isfinite(point.x).all():
+        raise ValueError("a batch's point does not fit its problem")
+    return point
+
+
+def _like(found: Array, wanted: Array) -> Array:
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        raise ValueError("the consensus does not fit the problem")
+    return found
+
+
+def _arrays_of(experiment: Experiment, mesh: Mesh) -> Iterator[Any]:
+    """All numbers on which an experiment's part of the misfit depends."""
+    yield from (experiment.times, experiment.values, mesh.points)
+    if experiment.weights is not None:
+        yield experiment.weights
+    if experiment.sigma is not None:
+        yield np.asarray(experiment.sigma)
+    for signal in experiment.inputs.values():
+        yield from (signal.times, signal.values)
+    for known in experiment.initial.values():
+        yield np.array([known.value, known.std] if isinstance(known, Initial) else [known, 0.0])

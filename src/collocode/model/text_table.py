@@ -1,0 +1,369 @@
+"""Tables as loggers and spreadsheets write them: read rightly, or refused with the line.
+
+The separator is the one of ``,`` ``;`` tab ``|`` and blanks by which every row has as many fields as the
+header, a comma if several do.  Then a comma inside a number is a decimal comma; where it might part
+thousands (tabs, quoted cells) the file is refused.  Whatever was decided is said in `Table.notes`.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import logging
+import lzma
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, InputError, listed
+
+Array = NDArray[np.float64]
+Row = tuple[int, Sequence[Any]]  # line, fields
+_LOG = logging.getLogger("collocode")
+LARGEST = 2**31  # bytes, unpacked
+_PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+_EMPTY = "{} is empty; it needs a header line and rows of numbers."
+_SAMPLE = 50  # rows that decide on the separator
+_SIGNS = frozenset("0123456789+-.eE ")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.I)
+_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
+_MISSING = frozenset(
+    [
+        "",
+        "nan",
+        "-nan",
+        "na",
+        "n/a",
+        "<na>",
+        "#na",
+        "#n/a",
+        "#n/a n/a",
+        "null",
+        "none",
+        "1.#ind",
+        "-1.#ind",
+        "1.#qnan",
+        "-1.#qnan",
+    ]
+)
+
+
+@dataclass(eq=False, kw_only=True)
+class Table:
+    """Named columns of cells, and where a reader finds each row.
+
+    Attributes
+    ----------
+    source : what messages call it.
+    columns : cells by name: text or Python objects, or an array of numbers.
+    place : tells "line 7" of row 5.
+    commas : "decimal" where a comma in a number is one, "doubtful" where it may part thousands, or "".
+    notes : what was decided about it, a phrase each.
+    """
+
+    source: str
+    columns: Mapping[str, Sequence[Any] | Array]
+    place: Callable[[int], str]
+    commas: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.columns)
+
+    def tell(self) -> None:
+        """Log what was decided, if anything was."""
+        if self.notes:
+            _LOG.warning("%s was read with: %s.", self.source, "; ".join(self.notes))
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse names that are no columns."""
+        for name in names:
+            if name not in self.columns:
+                found = listed(self.columns, 20)
+                hint = "" if len(self.columns) > 1 else "; is it another separator?"
+                raise InputError(f"{self.source} has no column {name!r}; it has: {found}{hint}.")
+
+    def refuse(self, row: int, name: str, why: str) -> NoReturn:
+        """Refuse a cell."""
+        raise InputError(f"{self.source}, {self.place(row)}, column {name!r}: {why}.")
+
+    def numbers(self, names: Iterable[str]) -> dict[str, Array]:
+        """Return columns as numbers, empty cells as NaN.
+
+        Raises
+        ------
+        InputError
+            A cell that is none, by line and column.
+        """
+        wanted = list(dict.fromkeys(names))
+        found = {name: _plain(self.columns[name]) for name in wanted}
+        commas = bool(self.commas) and self._decimal_commas([n for n in wanted if found[n] is None])
+        numbers = {}
+        for name in wanted:
+            fast = found[name]
+            if commas and fast is not None:
+                self._refuse_points(name)
+            numbers[name] = self._parsed(name, commas) if fast is None else fast
+        return numbers
+
+    def _parsed(self, name: str, commas: bool) -> Array:
+        cells, parsed = self.columns[name], np.empty(len(self.columns[name]))
+        if commas:
+            self._refuse_points(name)
+        for row, cell in enumerate(cells):
+            value = number(cell, commas)
+            if value is None:
+                self.refuse(
+                    row,
+                    name,
+                    f"{str(cell)[:40]!r} is not a number; repair the cell or leave it empty",
+                )
+            parsed[row] = value
+        return parsed
+
+    def _decimal_commas(self, names: Sequence[str]) -> bool:
+        cells = [
+            (row, name, str(cell).strip())
+            for name in names
+            for row, cell in enumerate(self.columns[name])
+            if _COMMA.fullmatch(str(cell).strip()) or _THOUSANDS.fullmatch(str(cell).strip())
+        ]
+        if cells and self.commas == "doubtful" and all(_THOUSANDS.fullmatch(c) for *_, c in cells):
+            row, name, cell = cells[0]
+            self.refuse(
+                row, name, f"{cell!r} has a decimal comma or one between thousands; write a point"
+            )
+        if cells:
+            self.notes.append("decimal commas")
+        return bool(cells)
+
+    def _refuse_points(self, name: str) -> None:
+        for row, cell in enumerate(self.columns[name]):
+            if "." in str(cell):
+                self.refuse(
+                    row, name, f"{str(cell)!r} has a point where others have decimal commas"
+                )
+
+
+def number(cell: Any, commas: bool = False) -> float | None:
+    """Return the number in a cell, NaN of an empty one, None if it is none.
+
+    Examples
+    --------
+    >>> number(" 1.5e3 "), number("NA"), number("1_000"), number("1,5"), number("1,5", commas=True)
+    (1500.0, nan, None, None, 1.5)
+    """
+    if isinstance(cell, str):
+        text = cell.strip()
+        if text.lower() in _MISSING:
+            return np.nan
+        if commas and _COMMA.fullmatch(text):
+            return float(text.replace(",", "."))
+        return float(text) if _NUMBER.fullmatch(text) else None
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return np.nan
+    try:  # dates and complex numbers have no float
+        return None if isinstance(cell, bytes) else float(cell)
+    except (TypeError, ValueError):
+        return None
+
+
+def _plain(cells: Sequence[Any] | Array) -> Array | None:
+    """Numbers of cells that all are, or None; this is what makes wide and long tables fast."""
+    if isinstance(cells, np.ndarray):
+        return cells
+    try:
+        if set("".join(cells)) <= _SIGNS:
+            return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
+    except (TypeError, ValueError):
+        pass
+    return None
+
+
+# ---- text files ---------------------------------------------------------------------------------
+
+
+def read_text(path: str | Path) -> Table:
+    """Read a text file of numbers with a header, also a packed one (``.gz``, ``.bz2``, ``.xz``).
+
+    Raises
+    ------
+    FileError
+        Missing, empty, no text in UTF-8 or UTF-16, without a header, or with a row of another number of
+        fields, by its line.
+    """
+    source = Path(path)
+    text = _decoded(source)
+    comments, rows, separator = _rows(text, source)
+    notes = [] if separator == "," else [f"{_SEPARATORS[separator]} between fields"]
+    columns, lines = tabulated(rows, comments, source, notes)
+    commas = "decimal" if separator == ";" else "doubtful"
+    if separator == "," and '"' not in text:
+        commas = ""
+    return Table(
+        source=source.name,
+        columns=columns,
+        place=lambda row: f"line {lines[row]}",
+        commas=commas,
+        notes=notes,
+    )
+
+
+def _decoded(source: Path) -> str:
+    if not source.is_file():
+        raise FileError(f"there is no data file {str(source)!r}; check the path.")
+    try:
+        with _PACKED.get(source.suffix.lower(), open)(source, "rb") as stream:
+            content: bytes = stream.read(LARGEST + 1)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise FileError(f"{source} cannot be read as CSV ({error}).") from error
+    if len(content) > LARGEST:
+        raise FileError(f"{source} holds more than {LARGEST} bytes, too much for a table.")
+    if content[:4] in (b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0"):
+        raise FileError(f"{source} is no text but a spreadsheet or Parquet file; use read_table.")
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{source} cannot be read as CSV ({error.reason}); save it as UTF-8."
+        ) from error
+    if not text.strip():
+        raise FileError(_EMPTY.format(source))
+    if "\0" in text:
+        raise FileError(f"{source} cannot be read as CSV (it holds zero bytes).")
+    return text
+
+
+def _rows(text: str, source: Path) -> tuple[list[str], list[Row], str]:
+    """Return leading comment lines, rows with their lines, and the separator."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    told = re.fullmatch(r'"?sep=(.)"?', lines[0].strip(), re.I)  # for Excel
+    skipped = int(told is not None)
+    while skipped < len(lines) and (lines[skipped].startswith("#") or not lines[skipped].strip()):
+        skipped += 1
+    comments = [line for line in lines[:skipped] if line.startswith("#")]
+    body = lines[skipped:]
+    separator = told.group(1) if told else _separator(body[:_SAMPLE])
+    if separator not in _SEPARATORS:
+        raise FileError(f"{source} is separated by {separator!r}; choose one of , ; | and tabs.")
+    try:
+        rows: list[Row] = [(n + skipped, fields) for n, fields in _split(body, separator)]
+    except csv.Error as error:
+        raise FileError(f"{source} cannot be read as CSV ({error}).") from error
+    return comments, rows, separator
+
+
+def _split(lines: Sequence[str], separator: str) -> Iterable[tuple[int, list[str]]]:
+    """Fields by line; quotes hold them together."""
+    if separator == " ":
+        yield from ((n, line.split()) for n, line in enumerate(lines, start=1))
+        return
+    csv.field_size_limit(2**20)
+    reader = csv.reader(
+        (line + "\n" for line in lines),
+        delimiter=separator,
+        skipinitialspace=separator != "\t",
+        strict=True,
+    )
+    for fields in reader:
+        yield reader.line_num, fields
+
+
+def _separator(lines: Sequence[str]) -> str:
+    best = (0.0, ",")
+    for separator in _SEPARATORS:
+        try:
+            rows = [fields for _, fields in _split(lines, separator) if any(map(str.strip, fields))]
+        except csv.Error:
+            continue
+        width = len(rows[0]) if rows else 0
+        if width < 2:
+            continue
+        fits = all(
+            len(row) == width or (len(row) == width + 1 and not row[-1].strip()) for row in rows[1:]
+        )
+        cells = [cell for row in rows[1:] for cell in row]
+        share = sum(number(cell, separator != ",") is not None for cell in cells) / max(
+            1, len(cells)
+        )
+        best = max(best, (2.0 * fits + share, separator), key=lambda found: found[0])
+    return best[1]
+
+
+# ---- rows to columns ----------------------------------------------------------------------------
+
+
+def tabulated(
+    rows: Sequence[Row], comments: Sequence[str], source: Path, notes: list[str]
+) -> tuple[dict[str, Sequence[Any]], list[int]]:
+    """Return the columns under the names of the first row, and the line of every other row.
+
+    Raises
+    ------
+    FileError
+        No names or the same one twice, no rows, or a row that does not fit the header.
+    """
+    kept = [(line, fields) for line, fields in rows if not all(map(_blank, fields))]
+    if not kept:
+        raise FileError(_EMPTY.format(source))
+    header_line, header = kept[0][0], [str(name).strip() for name in kept[0][1]]
+    if all(number(name, commas=True) is not None for name in header):
+        names = comments[-1].lstrip("# ") if comments else ""
+        named = next(fields for _, fields in _split([names], _separator([names])))
+        if len(named) != len(header) or number(named[0]) is not None:
+            raise FileError(
+                f"{source} has no header: line {header_line} holds numbers; put the names of the "
+                "columns, such as t,x, in a line above."
+            )
+        header = [name.strip() for name in named]
+        notes.append(f"names of columns from the comment {comments[-1][:60]!r}")
+        kept.insert(0, kept[0])
+    kept = kept[1:]
+    if not kept:
+        raise FileError(f"{source} has a header but no rows; add data.")
+    if all(len(fields) == len(header) + 1 and _blank(fields[-1]) for _, fields in kept):
+        kept = [(line, fields[:-1]) for line, fields in kept]
+        notes.append("separators at the ends of the rows are dropped")
+    for line, fields in kept:
+        if len(fields) != len(header):
+            raise FileError(_misfit(source, kept, line, len(fields), len(header)))
+    columns = list(zip(*(fields for _, fields in kept), strict=True))
+    found: dict[str, Sequence[Any]] = {}
+    for place, (name, cells) in enumerate(zip(header, columns, strict=True), start=1):
+        if not name and all(map(_blank, cells)):
+            notes.append(f"the empty column {place} is dropped")
+            continue
+        if not name:
+            raise FileError(
+                f"{source}: column {place} has no name in line {header_line}; name it, or leave it out."
+            )
+        if name in found:
+            raise FileError(f"{source}: two columns are called {name!r}; rename one of them.")
+        found[name] = cells
+    return found, [line for line, _ in kept]
+
+
+def _blank(cell: Any) -> bool:
+    return cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())
+
+
+def _misfit(source: Path, rows: Sequence[Row], line: int, fields: int, header: int) -> str:
+    every = {len(row) for _, row in rows} == {fields}
+    hint = "no cell can be assigned to its column; repair the row"
+    if every and fields > header:
+        hint = "if these are decimal commas, write points, or semicolons between the fields"
+    return (
+        f"{source} cannot be read as CSV: line {line} has {fields} fields, but the header has "
+        f"{header}; {hint}."
+    )

@@ -1,0 +1,184 @@
+"""Every archive, damaged in every way: it is refused in one sentence, or it is of the right types and works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode.coordination.executors import InProcess
+from collocode.layered import (
+    LayeredNetwork,
+    LayeredProblem,
+    LogisticLoss,
+    load_training,
+    spiral2d,
+    train,
+)
+from collocode.layered.growth.grow import grow
+from collocode.layered.growth.growth import load_growth, save_growth
+from tests.coordination.faulty import Case, oscillators
+from tests.mutants import kinds, mutants
+from tests.problems import driven
+from tests.relu.nets import random_network
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of archive.
+
+    Attributes
+    ----------
+    path : a good one.
+    read : reads one.
+    use : does with what was read what its owner does.
+    open : the place of what may be of several types.
+    """
+
+    path: Path
+    read: Callable[[Path], Any]
+    use: Callable[[Any], Any]
+    open: str = "-"
+
+
+def _solution(folder):
+    problem = driven()
+    data = replace(
+        problem.experiments[0], weights=np.ones_like(problem.experiments[0].values), start=0.0
+    )
+    fitted = cc.fit(replace(problem, experiments=[data], test=[data]), mesh=3)
+    fitted.save(folder / "fit.npz")
+
+    def use(solution):
+        str(solution), solution.status, solution.parameters
+        part = solution.trajectories[0]
+        solution.states([part.mesh.start, part.mesh.end])
+        solution.save(folder / "again.npz")
+        assert cc.load(folder / "again.npz").parameters == solution.parameters
+
+    return Reader(folder / "fit.npz", cc.load, use, ".result.options")
+
+
+def _layered():
+    samples, validation = spiral2d(20)
+    network = LayeredNetwork(2, 1, 3, cc.Mesh.uniform(0, 1, 2), lift="pad")
+    return LayeredProblem(network, samples, LogisticLoss(), validation=validation)
+
+
+def _training(folder):
+    problem = _layered().objective
+    train(problem, "barzilai-borwein", iterations=3).save(folder / "training.npz")
+
+    def use(training):
+        (
+            str(training),
+            training.save(folder / "again.npz"),
+            training.predict(np.zeros((1, training.network.inputs))),
+        )
+        network = training.network
+        if network.description() == problem.network.description():
+            with suppress(cc.CollocodeError):  # what it remembers is the trainer's to check
+                train(problem, "barzilai-borwein", iterations=3, resume=training)
+
+    return Reader(folder / "training.npz", load_training, use, ".memory")
+
+
+def _growth(folder):
+    save_growth(grow(_layered(), max_layers=3, iterations=2), folder / "growth.npz")
+
+    def use(growth):
+        str(growth), growth.table(), growth.history, growth.scores, growth.success
+        growth.training_seconds, growth.scoring_seconds, save_growth(growth, folder / "again.npz")
+
+    return Reader(folder / "growth.npz", load_growth, use)
+
+
+def _network(folder):
+    network = cc.MLP((2, 3, 1)).normalised([0.1, 0.2], [1.0, 2.0], [1.0])
+    cc.save_weights(cc.TrainedNetwork(network, network.initial_weights(0)), folder / "network.npz")
+    return Reader(folder / "network.npz", cc.load_weights, lambda found: found([0.1, 0.2]))
+
+
+def _relu_network(folder):
+    network = random_network(0, clip=1.0)
+    network.save(folder / "relu.npz")
+    load = cc.relu.ReluNetwork.load
+    return Reader(folder / "relu.npz", load, lambda found: found(np.zeros(found.inputs)))
+
+
+def _admm(folder):
+    case, states = Case.of(oscillators(number=2), 2), []
+    session = case.open(InProcess())
+    case.run(session, iterations=2, save=states.append)
+    file = case.checkpoint(folder / "admm.npz")
+    file.write(states[-1])
+    again = case.checkpoint(folder / "again.npz")
+
+    def use(state):
+        again.write(state)
+        str(state.history)
+
+    return Reader(
+        file.path, lambda path: replace(file, path=path).read(case.first), use, ".consensus.seen"
+    )
+
+
+def _sweep(folder):
+    problem, values = driven(), [1e-3, 1e-4]
+    how = {"values": values, "mesh": 3}
+    cc.sweep(problem, checkpoint=folder / "sweep.json", **how)
+
+    def read(path):
+        return cc.sweep(problem, checkpoint=path, **how)
+
+    return Reader(folder / "sweep.json", read, str)
+
+
+MAKERS = (_solution, _training, _growth, _network, _relu_network, _admm, _sweep)
+
+
+@pytest.fixture(scope="module", params=MAKERS, ids=lambda make: make.__name__[1:])
+def reader(request, tmp_path_factory):
+    return request.param(tmp_path_factory.mktemp("archive"))
+
+
+def judge(reader, count, seed, folder):
+    """Read mutants; return how many were refused and how many were good."""
+    path = folder / f"mutant{reader.path.suffix}"
+    allowed = kinds(reader.read(reader.path))
+    refused = good = 0
+    for words, data in mutants(reader.path, count, seed):
+        path.write_bytes(data)
+        try:
+            with np.errstate(all="ignore"):  # numbers may be huge
+                found = reader.read(path)
+        except cc.FileError as error:
+            sentence = str(error)
+            assert str(path) in sentence, (words, sentence)
+            assert sentence.endswith("."), (words, sentence)
+            assert "\n" not in sentence, (words, sentence)
+            refused += 1
+            continue
+        foreign = [k for k in kinds(found) - allowed if not k[0].startswith(reader.open)]
+        assert not foreign, (words, foreign)
+        with np.errstate(all="ignore"):
+            reader.use(found)
+        good += 1
+    return refused, good
+
+
+def test_mutants_are_refused_in_one_sentence_or_are_right(reader, tmp_path):
+    refused, good = judge(reader, 500, 0, tmp_path)
+    assert refused > 350
+    assert good > 10  # so that the judge has something to judge
+
+
+@pytest.mark.slow
+def test_ten_thousand_mutants(reader, tmp_path):
+    judge(reader, 10_000, 1, tmp_path)
