@@ -8,7 +8,10 @@ honest status (see `collocode.results.status`).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class CollocodeError(Exception):
@@ -29,6 +32,24 @@ class FileError(CollocodeError, OSError):
 
 class CollocodeWarning(UserWarning):
     """A fit should not be believed as it stands; `collocode.findings` tells what to do about it."""
+
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep `CollocodeWarning` back within: of many fits, or where findings are shown in another way."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether `CollocodeWarning` is kept back."""
+    return _QUIET.get()
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
@@ -64,3 +85,109 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
         raise InputError(f"unknown {what} {value!r}; {hint}")
+
+
+# what to pass instead, by what is wanted and what was given
+_INSTEAD: dict[str, dict[str, str]] = {
+    "Program": {
+        "Problem": "pass discretize(problem)",
+        "Solution": "pass solution.nlp",
+        "ProgramSolution": "pass solution.program",
+        "ProgramBuilder": "pass builder.build()",
+        "Experiment": "make a Problem of it, then discretize(problem)",
+        "LayeredProblem": "pass layered.layered_program(problem)",
+        "str": "read_nl(path) reads a file",
+        "PathLike": "read_nl(path) reads a file",
+    },
+    "Problem": {
+        "Experiment": "pass Problem(dynamics, experiment)",
+        "list": "pass Problem(dynamics, experiments)",
+        "tuple": "pass Problem(dynamics, experiments)",
+        "Dynamics": "pass Problem(dynamics, experiments)",
+        "MLP": "pass Problem(NeuralODE(network), experiments)",
+        "NLP": "pass nlp.problem",
+        "Program": "solve(program) solves it",
+        "Solution": "pass solution.nlp.problem",
+        "ProgramBuilder": "solve(builder.build()) solves it",
+        "LayeredProblem": "layered.train(problem) trains it",
+        "str": "read_csv(path) reads data",
+        "PathLike": "read_csv(path) reads data",
+    },
+    "Solution": {
+        "Problem": "pass fit(problem)",
+        "NLP": "pass solve(nlp)",
+        "Program": "pass solve(program)",
+        "SolverResult": "pass the Solution that it belongs to",
+        "Multistart": "pass result.best",
+        "Sweep": "pass result.solution",
+        "MeshRefinement": "pass result.solution",
+        "ADMMResult": "pass result.solution",
+        "TrainedModel": "pass the Solution that it belongs to",
+        "str": "pass load(path)",
+        "PathLike": "pass load(path)",
+    },
+    "TrainedModel": {
+        "Problem": "pass fit(problem).model",
+        "TrainedNetwork": "pass the solution that it belongs to",
+        "Multistart": "pass result.best",
+        "Sweep": "pass result.solution",
+        "MeshRefinement": "pass result.solution",
+        "ADMMResult": "pass result.solution",
+        "str": "pass load(path).model",
+    },
+    "TrainedNetwork": {
+        "MLP": "pass TrainedNetwork(network, weights)",
+        "Problem": "pass fit(problem).network()",
+        "Multistart": "pass result.best",
+        "Sweep": "pass result.solution",
+        "MeshRefinement": "pass result.solution",
+        "ADMMResult": "pass result.solution",
+        "str": "pass load_weights(path)",
+    },
+    "NlModel": {"str": "pass read_nl(path)", "NLP": "write_nl(nlp, path) writes its file"},
+    "LayeredProblem": {
+        "Problem": "pass a layered.LayeredProblem; refine(problem) takes this one",
+        "LayeredNetwork": "pass layered.LayeredProblem(network, samples)",
+    },
+    "Objective": {"LayeredProblem": "pass problem.objective()"},
+    "MLP": {"TrainedNetwork": "pass network.network", "tuple": "pass MLP(sizes)"},
+    "PathLike": {"Solution": "solution.save(path) writes it"},
+}
+_INSTEAD["NLP"] = _INSTEAD["Program"]
+
+
+def check_type(function: str, value: object, *kinds: type) -> None:
+    """Refuse a value that is of none of the kinds; say what to pass instead, where that is known.
+
+    Raises
+    ------
+    InputError
+        It is none.
+
+    Examples
+    --------
+    >>> check_type("area", "3", float, int)
+    Traceback (most recent call last):
+    collocode.errors.InputError: area takes a float or an int, not a str.
+    """
+    if isinstance(value, kinds):
+        return
+    given = type(value)
+    known = _INSTEAD.get(kinds[0].__name__, {})
+    names = [kind.__name__ for kind in given.__mro__]
+    names += ["PathLike"] if hasattr(value, "__fspath__") else []
+    instead = next((known[name] for name in names if name in known), "")
+    wanted = " or ".join(_with_article(kind.__name__) for kind in kinds)
+    told = _with_article(given.__name__) if value is not None else "None"
+    told = f"the class {value.__name__}" if isinstance(value, type) else told
+    raise InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
+
+
+def _with_article(name: str) -> str:
+    name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
+    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP') else 'a'} {name}"
+
+
+def check_path(function: str, path: object) -> None:
+    """Refuse what is neither text nor a path."""
+    check_type(function, path, os.PathLike, str)

@@ -7,6 +7,7 @@ import pytest
 
 import collocode as cc
 from tests.problems import decay, van_der_pol_neural
+from tests.waiting import press_ctrl_c
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,19 @@ def test_without_any_converged_run_the_least_violated_is_best():
 def test_bad_input(options, phrase):
     with pytest.raises(cc.InputError, match=phrase):
         cc.multistart(decay(), **options)
+
+
+def test_ctrl_c_keeps_the_runs_so_far(monkeypatch):
+    press_ctrl_c(monkeypatch, 2, solve=2)
+    found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4)
+    assert found.termination is cc.Termination.INTERRUPTED
+    assert found.seeds == (0, 1)
+    assert found.best_seed == 0
+    assert found.best.success
+
+
+def test_ctrl_c_in_a_start_is_one_in_its_run(monkeypatch):
+    press_ctrl_c(monkeypatch, 1)
+    found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4, start="horizon")
+    assert found.termination is cc.Termination.INTERRUPTED
+    assert found.seeds == (0,)

@@ -31,7 +31,7 @@ def problem(hidden=3, **options):
 def solves(monkeypatch):
     """Names of the experiments of every problem that is solved, in order."""
     seen = []
-    for name in ("solve_with", "fit"):
+    for name in ("solve_begun", "fit"):
         original = getattr(sweep_module, name)
 
         def counted(first, *rest, original=original, **options):
@@ -132,7 +132,7 @@ def test_a_stopped_sweep_goes_on_as_it_would_have(tmp_path, solves):
 
 def with_starts(monkeypatch, results):
     """Hand what every fit ends in through ``results``."""
-    for name in ("solve_with", "fit"):
+    for name in ("solve_begun", "fit"):
         solver = getattr(sweep_module, name)
 
         def solved(*given, solver=solver, **how):

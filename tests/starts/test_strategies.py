@@ -138,7 +138,7 @@ def test_an_array_and_an_unknown_name():
         cc.start_from(nlp, np.ones(3))
     with pytest.raises(cc.InputError, match="strategy 'smothing'; did you mean 'smoothing'"):
         cc.start_from(nlp, "smothing")
-    with pytest.raises(cc.InputError, match="choose from gradient_matching"):
+    with pytest.raises(cc.InputError, match="choose from auto"):
         cc.start_from(nlp, "zzz")
 
 

@@ -67,7 +67,8 @@ def test_stages_and_interpolant_converge_at_their_order(method):
 
 @pytest.mark.parametrize("method", [m for m in LOCAL if m.order <= 10], ids=str)
 def test_mesh_points_converge_at_the_nodal_order(method):
-    assert last_slope(LONG, method, kind=0) == pytest.approx(method.order, abs=0.2)
+    room = 0.2 if method.order < 10 else 0.3  # their errors meet rounding before the last tenth
+    assert last_slope(LONG, method, kind=0) == pytest.approx(method.order, abs=room)
 
 
 @pytest.mark.parametrize("method", [m for m in LOCAL if m.order > 10], ids=str)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..results.solution import Solution
 from .elements import Elements
 
@@ -55,6 +55,7 @@ def costates(solution: Solution) -> tuple[Costates, ...]:
     InputError
         A solution without its NLP (one loaded from a file).
     """
+    check_type("costates", solution, Solution)
     if solution.nlp is None:
         raise InputError("costates need the solution's NLP, which is not saved with it.")
     e = Elements.of(solution.nlp, solution.result.x)

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from .defects import Defects
@@ -155,6 +155,7 @@ def estimate_error(
     >>> round(estimate.effectivity(fine.parameters["k"]), 1)
     1.0
     """
+    check_type("estimate_error", solution, Solution)
     began = time.perf_counter()
     chosen, nlp = goal_of(goal), _checked(solution)
     chosen.check(nlp)

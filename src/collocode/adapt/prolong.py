@@ -8,6 +8,8 @@ solve, where interpolation would have to know how each scheme scales its rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +31,7 @@ def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:
     nlp : the same problem on the new mesh.
     """
     assert solution.nlp is not None
-    begun = start_from(nlp, solution)
+    begun = replace(start_from(nlp, solution), start_record=solution.start_record)
     lam_x, lam_g = np.zeros(nlp.columns), np.zeros(nlp.rows)
     old, result = solution.nlp, solution.result
     held = np.where(old.lower < old.upper, result.lam_x, 0.0)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
@@ -52,7 +52,7 @@ def refine(
     max_cycles: int = 40,
     compare: bool = False,
     reference: float | None = None,
-    start: Start = "gradient_matching",
+    start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
@@ -95,6 +95,7 @@ def refine(
     >>> found.status, abs(found.estimate.error) <= 1e-8
     ('tolerance reached', True)
     """
+    check_type("refine", problem, Problem)
     if not isinstance(problem, Problem):
         raise InputError(
             f"refine takes a collocode.Problem, not a {type(problem).__name__}; layered networks have "

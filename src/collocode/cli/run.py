@@ -127,7 +127,7 @@ class Run:
         if "scheme" in chosen and chosen["scheme"] != own.get("scheme"):
             own.pop("degree", None)
         options = {**own.pop("options", {}), **self.options}
-        merged = {"scheme": "radau", "start": "gradient_matching", "seed": 0, **own, **chosen}
+        merged = {"scheme": "radau", "start": "auto", "seed": 0, **own, **chosen}
         return {
             **merged,
             "interface": self.values.get("interface", "casadi"),

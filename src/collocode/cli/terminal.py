@@ -9,11 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ..errors import CollocodeError
+from ..errors import CollocodeError, quietly
 from ..reports.parts import Severity, Table
 from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
-from ..results.doubts import quietly
 
 SOLVED, UNSOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _STYLES = {

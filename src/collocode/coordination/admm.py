@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..errors import check_type, quietly
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
-from ..results.doubts import quietly
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import OnIteration
@@ -135,6 +135,7 @@ def admm(
     MissingDependency, WorkerError
         A cluster without its package, one that nobody answers for, or without workers.
     """
+    check_type("admm", problem, Problem)
     began = time.perf_counter()
     partition = batches if isinstance(batches, Partition) else Partition(batches)
     settings, callbacks = settings or FitSettings(), callbacks or Callbacks()

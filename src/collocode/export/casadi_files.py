@@ -17,16 +17,20 @@ from pathlib import Path
 
 import casadi as ca
 
-from ..errors import FileError
+from ..errors import FileError, check_path, check_type
 from ..files import read_bytes, replacing, write_text
+from ..results.doors import program_of
+from ..results.program_solution import ProgramSolution
+from ..results.solution import Solution
 from ..transcription.program import Program
 
 LARGEST = 2**31  # bytes
 _C_OPTIONS = {"with_header": False, "verbose": False, "casadi_int": "long long int"}
 
 
-def nlp_functions(program: Program) -> dict[str, ca.Function]:
+def nlp_functions(program: Program | Solution | ProgramSolution) -> dict[str, ca.Function]:
     """Return the functions of an NLP by name; see the module docstring."""
+    program = program_of("nlp_functions", program)
     x, p = ca.MX.sym("x", program.columns), ca.MX.sym("p", len(program.p))
     f = program.functions
     both = [f.objective(x, p), f.constraints(x, p)]
@@ -50,6 +54,9 @@ def save_functions(functions: Mapping[str, ca.Function], path: str | Path) -> No
     FileError
         The folder cannot be written.
     """
+    check_type("save_functions", functions, Mapping)
+    for function in functions.values():
+        check_type("save_functions", function, ca.Function)
     with replacing(Path(path)) as (aside,):
         serializer = ca.FileSerializer(str(aside))
         serializer.pack(list(functions.values()))
@@ -64,6 +71,7 @@ def load_functions(path: str | Path) -> dict[str, ca.Function]:
     FileError
         Missing, or not such a file as far as CasADi notices.
     """
+    check_path("load_functions", path)
     source = Path(path)
     if not read_bytes(source, LARGEST, "CasADi functions"):
         raise FileError(f"{source} is empty.")
@@ -87,9 +95,13 @@ def write_c(functions: Sequence[ca.Function] | Mapping[str, ca.Function], path: 
     FileError
         The folder cannot be written.
     """
+    check_type("write_c", functions, Mapping, list, tuple)
+    listed = list(functions.values() if isinstance(functions, Mapping) else functions)
+    for function in listed:
+        check_type("write_c", function, ca.Function)
     target = Path(path)
     generator = ca.CodeGenerator(target.name, _C_OPTIONS)
-    for function in functions.values() if isinstance(functions, Mapping) else functions:
+    for function in listed:
         generator.add(function)
     # CasADi adds an offset to a null pointer where a mapped argument is empty; GCC 14 refuses that
     code = re.sub(r"\b0\+ ?i\*0\b", "0", generator.dump())

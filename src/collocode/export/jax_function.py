@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..model.activations import jax_operations
+from ..results.doors import model_of, network_of
 from ..results.model import TrainedModel, TrainedNetwork
+from ..results.solution import Solution
 from ..transcription.tape import NAMES, SCALAR_OPERATIONS, Tape
 from .operations import require
 
 
-def jax_network(network: TrainedNetwork) -> Callable[[Any], Any]:
+def jax_network(network: TrainedNetwork | TrainedModel | Solution) -> Callable[[Any], Any]:
     """Return z -> N(z) for (inputs,) or (samples, inputs) arrays.
 
     Raises
@@ -23,6 +25,7 @@ def jax_network(network: TrainedNetwork) -> Callable[[Any], Any]:
     MissingDependency
         JAX is not installed.
     """
+    network = network_of("jax_network", network)
     operations = jax_operations()
     import jax.numpy as jnp
 
@@ -34,7 +37,7 @@ def jax_network(network: TrainedNetwork) -> Callable[[Any], Any]:
     return evaluate
 
 
-def jax_rhs(model: TrainedModel) -> Callable[..., Any]:
+def jax_rhs(model: TrainedModel | Solution) -> Callable[..., Any]:
     """Return (t, x, u=()) -> dx of a trained model, weights and parameters put in.
 
     Raises
@@ -44,6 +47,7 @@ def jax_rhs(model: TrainedModel) -> Callable[..., Any]:
     InputError
         An operation that JAX lacks.
     """
+    model = model_of("jax_rhs", model)
     jax_operations()
     import jax.numpy as jnp
     from jax.scipy.special import erf

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..files import write_text
 from ..results.model import TrainedModel
 from ..results.solution import Solution
@@ -75,6 +75,7 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     InputError
         An operation that Modelica lacks.
     """
+    check_type("modelica_text", solution, Solution)
     model = solution.model
     used: set[str] = set()
     states, inputs, parameters = (
@@ -99,6 +100,7 @@ def modelica_text(solution: Solution, name: str = "") -> str:
 
 def write_modelica(solution: Solution, path: str | Path, name: str = "") -> None:
     """Write `modelica_text` to a file."""
+    check_type("write_modelica", solution, Solution)
     text = modelica_text(solution, name or Path(path).stem)
     write_text(path, text)
 

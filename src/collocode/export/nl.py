@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..files import replacing
+from ..results.doors import program_of
+from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.program import Program
 from .operations import EXP_ONLY, pyomo_environ
@@ -49,9 +51,9 @@ class NlFile:
 
 
 def write_nl(
-    program: Program,
+    program: Program | Solution | ProgramSolution,
     path: str | Path,
-    values: str | Solution = "start",
+    values: str | Solution | ProgramSolution = "start",
     multipliers: bool | None = None,
     scaling: bool = False,
     rewrite: Iterable[str] = (),
@@ -77,7 +79,10 @@ def write_nl(
     MissingDependency
         Pyomo is not installed.
     """
-    solved = isinstance(values, Solution)
+    if isinstance(program, Solution | ProgramSolution) and values == "start":
+        values = program
+    program = program_of("write_nl", program)
+    solved = isinstance(values, Solution | ProgramSolution)
     if multipliers and not solved:
         raise InputError("multipliers come from a Solution; give it as values=solution.")
     target = Path(path)
@@ -85,7 +90,7 @@ def write_nl(
     export = to_pyomo(program, values, multipliers=False, rewrite=rewrite)
     if not scaling:
         export.model.del_component("scaling_factor")
-    if isinstance(values, Solution) and multipliers is not False:
+    if isinstance(values, Solution | ProgramSolution) and multipliers is not False:
         add_multipliers(export, values.result.lam_g, values.result.lam_x)
     with replacing(*(target.with_suffix(end) for end in (".nl", ".row", ".col"))) as paths:
         order = _write(export, paths[0])
@@ -99,7 +104,7 @@ def write_nl(
 
 
 def load_sol(
-    program: Program, file: NlFile, path: str | Path | None = None
+    program: Program | Solution | ProgramSolution, file: NlFile, path: str | Path | None = None
 ) -> tuple[Array, Array, Array]:
     """Read the ``.sol`` file that a solver wrote for ``file``, in the NLP's sign.
 
@@ -116,6 +121,8 @@ def load_sol(
     FileError
         Missing or corrupt, or of another model.
     """
+    program = program_of("load_sol", program)
+    check_type("load_sol", file, NlFile)
     source = file.path.with_suffix(".sol") if path is None else Path(path)
     sol = read_sol(source, len(file.columns), len(file.rows))
     x = np.where(program.lower == program.upper, program.lower, program.start)
@@ -173,9 +180,9 @@ ENDINGS = (".gms", ".bar", ".lp")
 
 
 def write_pyomo(
-    program: Program,
+    program: Program | Solution | ProgramSolution,
     path: str | Path,
-    values: str | Solution = "start",
+    values: str | Solution | ProgramSolution = "start",
     rewrite: Iterable[str] = (),
 ) -> None:
     """Write an NLP as ``.gms``, ``.bar`` or ``.lp``, by the file's ending.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..errors import check_path
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
 from ..transcription.term import MappedTerm
@@ -57,6 +58,7 @@ def read_nl(path: str | Path) -> NlModel:
     >>> model.columns, model.column_names[0]  # doctest: +SKIP
     (562, 'y1[experiment;0.0]')
     """
+    check_path("read_nl", path)
     nl = parse(path)
     start = np.zeros(nl.variables)
     for j, value in nl.start.items():

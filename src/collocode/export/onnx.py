@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingDependency
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
-from ..results.model import TrainedNetwork
+from ..results.doors import network_of
+from ..results.model import TrainedModel, TrainedNetwork
+from ..results.solution import Solution
 
 Array = NDArray[np.float64]
 OPSET, IR_VERSION = 17, 8
@@ -64,7 +66,9 @@ def onnx_package() -> Any:
     return onnx
 
 
-def write_onnx(network: TrainedNetwork, path: str | Path, dtype: str = "float64") -> OnnxFile:
+def write_onnx(
+    network: TrainedNetwork | TrainedModel | Solution, path: str | Path, dtype: str = "float64"
+) -> OnnxFile:
     """Write a trained network as an ONNX file.
 
     Parameters
@@ -81,6 +85,7 @@ def write_onnx(network: TrainedNetwork, path: str | Path, dtype: str = "float64"
     MissingDependency
         ``onnx`` is not installed.
     """
+    network = network_of("write_onnx", network)
     if dtype not in ("float64", "float32"):
         raise InputError(f"dtype must be 'float64' or 'float32', not {dtype!r}.")
     onnx = onnx_package()

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CollocodeError, FileError, InputError
+from ..errors import CollocodeError, FileError, InputError, check_path
 from ..files import read_bytes
 from ..results.model import TrainedNetwork
 from .dense_chain import ChainBuilder, DenseChain
@@ -45,6 +45,7 @@ def read_onnx(path: str | Path) -> TrainedNetwork:
     MissingDependency
         ``onnx`` is not installed.
     """
+    check_path("read_onnx", path)
     return read_network(path, DenseChain.to_mlp)
 
 

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import InputError
+from ..errors import InputError, check_type
+from ..results.doors import program_of
+from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.program import Block, Program
 from ..transcription.tape import Tape
@@ -52,8 +54,8 @@ class PyomoExport:
 
 
 def to_pyomo(
-    program: Program,
-    values: str | Solution = "start",
+    program: Program | Solution | ProgramSolution,
+    values: str | Solution | ProgramSolution = "start",
     multipliers: bool = True,
     rewrite: Iterable[str] = (),
 ) -> PyomoExport:
@@ -75,6 +77,10 @@ def to_pyomo(
     MissingDependency
         If Pyomo is not installed.
     """
+    if isinstance(program, Solution | ProgramSolution) and values == "start":
+        values = program
+    program = program_of("to_pyomo", program)
+    check_type("values=", values, Solution, ProgramSolution, str)
     pyo = pyomo_environ()
     from pyomo.common.gc_manager import PauseGC
 

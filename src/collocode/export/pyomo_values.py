@@ -6,14 +6,19 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
+from ..results.doors import program_of
+from ..results.program_solution import ProgramSolution
+from ..results.solution import Solution
 from ..transcription.program import Program
 from .pyomo_model import PyomoExport
 
 Array = NDArray[np.float64]
 
 
-def load_from_pyomo(program: Program, export: PyomoExport) -> tuple[Array, Array, Array]:
+def load_from_pyomo(
+    program: Program | Solution | ProgramSolution, export: PyomoExport
+) -> tuple[Array, Array, Array]:
     """Read point and multipliers of a solved model in the NLP's sign.
 
     Returns
@@ -26,6 +31,8 @@ def load_from_pyomo(program: Program, export: PyomoExport) -> tuple[Array, Array
     InputError
         A variable without a value, or a model without ``dual`` values.
     """
+    program = program_of("load_from_pyomo", program)
+    check_type("load_from_pyomo", export, PyomoExport)
     model = export.model
     x = np.array([v.value for v in export.variables], dtype=float)
     if not np.isfinite(x).all():

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..archives import Schema
-from ..errors import FileError
+from ..errors import FileError, check_path
 from ..files import read_npz, refusing
 from ..forms import Numbers, form_of
 from ..model.network import MLP
-from ..results.model import TrainedNetwork
+from ..results.doors import network_of
+from ..results.model import TrainedModel, TrainedNetwork
+from ..results.solution import Solution
 
 _ARRAYS = {"network": form_of(MLP), "*": (Numbers(("rows", "columns")), Numbers(("rows",)))}
 NETWORK = Schema("network", 1, "a network", _ARRAYS, largest=2**28)
 
 
-def save_weights(network: TrainedNetwork, path: str | Path) -> None:
+def save_weights(network: TrainedNetwork | TrainedModel | Solution, path: str | Path) -> None:
     """Write a network as ``.npz``.
 
     Raises
@@ -32,6 +34,7 @@ def save_weights(network: TrainedNetwork, path: str | Path) -> None:
     FileError
         The folder cannot be written.
     """
+    network = network_of("save_weights", network)
     tree: dict[str, Any] = {"network": asdict(network.network)}
     for number, (W, b) in enumerate(network.network.matrices(network.weights), start=1):
         tree[f"W{number}"], tree[f"b{number}"] = W, b
@@ -46,6 +49,7 @@ def load_weights(path: str | Path, network: MLP | None = None) -> TrainedNetwork
     FileError
         Missing, corrupt, too large; arrays of other shapes, or with values that are not finite.
     """
+    check_path("load_weights", path)
     source = Path(path)
     if network is None:
         return NETWORK.read(source, lambda tree: _own(source, tree))

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..results.solution import Solution
+from ..results.status import Termination
 from ..solvers.solve import make_solver, solve_with
-from .uncertainty import uncertainty
+from ..transcription.nlp import NLP
+from .uncertainty import Uncertainty, uncertainty
 
 Array = NDArray[np.float64]
 
@@ -24,10 +26,12 @@ class Bootstrap:
     ----------
     samples : one row a converged refit, one column a physical parameter.
     failed : number of refits that did not converge.
+    termination : ``INTERRUPTED`` after Ctrl-C, with the refits that were done by then.
     """
 
     samples: pd.DataFrame
     failed: int
+    termination: Termination = Termination.CONVERGED
 
     def intervals(self, level: float = 0.95) -> pd.DataFrame:
         """Percentile intervals: ``estimate`` (median), ``std``, ``lower``, ``upper``."""
@@ -47,7 +51,7 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
 
     Parameters
     ----------
-    solution : an optimum; its noise level is that of `uncertainty`.
+    solution : an optimum; its noise is that of `uncertainty`, sample by sample.
     refits : number of resampled data sets; the NLP and its solver are built once.
     seed : of the noise.
 
@@ -56,19 +60,31 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     InputError
         As `uncertainty`, or fewer than two refits.
     """
+    check_type("bootstrap", solution, Solution)
     if refits < 2:
         raise InputError(f"a bootstrap needs at least 2 refits, not {refits}.")
-    noise = np.array(list(uncertainty(solution).noise.values()))
+    trust = uncertainty(solution)
     assert solution.nlp is not None
+    noise = _deviations_of_data(solution.nlp, trust)
     nlp = solution.nlp.with_start(solution.result.x)
     fitted, _ = nlp.predictions(solution.result.x)
     solver, rng = make_solver(nlp), np.random.default_rng(seed)
-    rows, failed = [], 0
+    rows, failed, end = [], 0, Termination.CONVERGED
     for _ in range(refits):
         data = fitted + noise * rng.standard_normal(fitted.shape)
         again = solve_with(solver, nlp.with_parameters(measurements=data))
+        if again.result.termination is Termination.INTERRUPTED:
+            end = Termination.INTERRUPTED
+            break
         if again.success:
             rows.append(again.parameters)
         else:
             failed += 1
-    return Bootstrap(pd.DataFrame(rows), failed)
+    return Bootstrap(pd.DataFrame(rows, columns=list(solution.parameters)), failed, end)
+
+
+def _deviations_of_data(nlp: NLP, trust: Uncertainty) -> Array:
+    """(samples, outputs) standard deviations of the data, 0 where nothing was measured."""
+    table = np.zeros_like(nlp.parameters["measurements"])
+    table[nlp.parameters["weights"] > 0.0] = trust.deviations_of_data
+    return table

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, check_type, quietly
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
-from ..results.doubts import quietly, warn
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
-from ..solvers.solve import solve
-from ..starts.strategies import Start, start_from
+from ..solvers.solve import make_solver
+from ..starts.strategies import Start
 from ..transcription.discretize import MeshLike, discretize
+from .climb import climb
 
 
 def fit(
@@ -24,7 +25,7 @@ def fit(
     scheme: Scheme | str = "radau",
     degree: int | None = None,
     mesh: MeshLike = None,
-    start: Start = "gradient_matching",
+    start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
@@ -37,7 +38,8 @@ def fit(
     ----------
     problem : what to identify.
     scheme, degree, mesh : as for `discretize`.
-    start, seed : as for `start_from`.
+    start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
+        growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
 
     Returns
@@ -60,18 +62,15 @@ def fit(
     >>> round(fit(Problem(decay, data)).parameters["k"], 6)
     0.7
     """
+    check_type("fit", problem, Problem)
     first = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
-    began = time.perf_counter()
-    nlp = start_from(nlp, start, seed)
-    seconds = time.perf_counter() - began
+    solver = make_solver(nlp, interface, options, deterministic)
     with quietly():
-        solution = solve(
-            nlp, interface, options, deterministic=deterministic, on_iteration=on_iteration
-        )
+        solution = climb(solver, nlp, start, seed, on_iteration)
     warn(solution)
-    timings = {"start": seconds, "total": time.perf_counter() - first}
-    return replace(solution, result=solution.result.with_timings(**timings))
+    seconds = time.perf_counter() - first
+    return replace(solution, result=solution.result.with_timings(total=seconds))
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
@@ -98,6 +97,7 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     >>> parts.experiments[0].end, parts.test[0]
     (8.0, Experiment('run, held out', outputs=('c',), samples=20, [8, 10]))
     """
+    check_type("split", problem, Problem)
     if isinstance(holdout, int | float):
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]

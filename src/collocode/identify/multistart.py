@@ -9,15 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import OnIteration
-from ..solvers.solve import make_solver, solve_with
-from ..starts.strategies import start_from
+from ..solvers.solve import make_solver
 from ..transcription.discretize import MeshLike, discretize
+from .climb import solve_begun
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
@@ -35,6 +35,12 @@ class Multistart:
     solutions: tuple[Solution, ...]
     seeds: tuple[int, ...]
     table: pd.DataFrame
+
+    @property
+    def termination(self) -> Termination:
+        """``INTERRUPTED`` if Ctrl-C ended it with the last run, else ``CONVERGED``."""
+        stopped = self.solutions[-1].result.termination is Termination.INTERRUPTED
+        return Termination.INTERRUPTED if stopped else Termination.CONVERGED
 
     @property
     def best(self) -> Solution:
@@ -59,7 +65,7 @@ def multistart(
     scheme: Scheme | str = "radau",
     degree: int | None = None,
     mesh: MeshLike = None,
-    start: str = "gradient_matching",
+    start: str = "auto",
     interface: str = "casadi",
     options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
@@ -84,6 +90,7 @@ def multistart(
     InputError
         No seeds.
     """
+    check_type("multistart", problem, Problem)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen:
         raise InputError("multistart needs at least one seed.")
@@ -92,12 +99,9 @@ def multistart(
     solutions, rows = [], []
     for seed in chosen:
         began = time.perf_counter()
-        here = start_from(nlp, start, seed)
-        started = time.perf_counter()
-        solution = solve_with(solver, here, on_iteration=on_iteration)
+        solution = solve_begun(solver, nlp, start, seed, on_iteration)
         seconds = time.perf_counter() - began
-        result = solution.result.with_timings(start=started - began, total=seconds)
-        solution = replace(solution, result=result)
+        solution = replace(solution, result=solution.result.with_timings(total=seconds))
         rows.append({"seed": seed, **_row(solution, seconds)})
         solutions.append(solution)
         if on_run is not None:

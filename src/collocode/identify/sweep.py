@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, check_type, quietly
 from ..model.losses import L2
 from ..model.problem import Problem
-from ..results.doubts import quietly
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import Solver
-from ..solvers.solve import make_solver, solve_with
-from ..starts.strategies import Start, alike, start_from
+from ..solvers.solve import make_solver
+from ..starts.strategies import Start, alike
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .checkpoint import SWEEP, Checkpoint, Point, Row
+from .climb import solve_begun
 from .fit import fit, split
 from .validation import training_error, validation_error, whole_error
 
@@ -152,6 +152,9 @@ def _best(table: pd.DataFrame) -> Any:
 
 
 def _factory(problem: Problem | Factory, name: str) -> Callable[[Any], Problem]:
+    ours = type(problem).__module__.startswith("collocode.")  # networks are callable
+    if ours or isinstance(problem, type) or not callable(problem):
+        check_type("sweep", problem, Problem)
     if isinstance(problem, Problem):
         if name != "regularisation":
             raise InputError(
@@ -188,7 +191,7 @@ class _Trials:
         settings: Mapping[str, Any],
     ) -> None:
         self._make, self._holdout, self._settings = make, holdout, dict(settings)
-        self._own: Start = self._settings.pop("start", "gradient_matching")
+        self._own: Start = self._settings.pop("start", "auto")
         self._one_structure = name == "regularisation"
         self._built: tuple[NLP, Solver] | None = None
         self._least = np.inf
@@ -277,8 +280,8 @@ class _Trials:
             self._built = nlp, make_solver(nlp, **solving)
         nlp, solver = self._built
         # multipliers are of another λ and stay out
-        here = start_from(nlp.with_parameters(regularisation=[value]), start, seed)
-        return self._finished(solve_with(solver, here, on_iteration=look))
+        here = nlp.with_parameters(regularisation=[value])
+        return self._finished(solve_begun(solver, here, start, seed, look))
 
     def _part(self, value: Any) -> Problem:
         return replace(split(self._make(value), self._holdout), test=())

@@ -1,26 +1,28 @@
-r"""How far to trust a fit: covariance, intervals and bands from the reduced Hessian.
+r"""How far to trust a fit: covariance, intervals and bands, with the penalty's bias inside.
 
-At the solution the collocation rows tie the states to the degrees of freedom `d` (free initial
-states, parameters, weights): :math:`dx = Z\,dd`.  With the Jacobian :math:`J` of the outputs, the
-weights :math:`W=w/(M\sigma^2)`, the prior :math:`R` and the loss ρ(r), by output,
+At the solution the collocation rows tie the states to the degrees of freedom `d`, see `linearised`.  With
+the Jacobian :math:`J` of the outputs, :math:`u=w/\sigma^2`, the data's variances `v` (see `noise`), the loss ρ
+and the penalty :math:`\lambda M\,M_w`, all in units of one half of the sum of squares,
 
-.. math:: H = Z^T J^T W K J Z + R,\qquad
-          C = H^{-1}\,(Z^T J^T W \Sigma W J Z + \bar c R)\,H^{-1},\qquad
-          K = \tfrac12\overline{\rho''(r)},\quad \Sigma = \tfrac14\sigma^2\overline{\rho'(r)^2}
+.. math:: H = J^TUKJ + \lambda M\,M_w + P_0,\qquad
+          C = H^{-1}\Bigl(J^TUV J + \frac{(\lambda M)^2}{\alpha}M_w + P_0\Bigr)H^{-1},\qquad
+          K = \tfrac12\overline{\rho''}
 
-is the covariance of `d` (the sandwich; M-estimators).  For least squares K is one and Σ the noise's
-variance; it is :math:`(Z^TJ^T\Sigma^{-1}JZ)^{-1}` for weights in proportion to :math:`\Sigma^{-1}` and no
-prior.  Active bounds and path constraints are projected out.  Directions
-in which `H` has (nearly) no curvature are not identifiable; the parameters in them are named and
-get infinite intervals, not wrong ones.  Source: Bard, *Nonlinear Parameter Estimation*, 1974, ch. 7;
-Bock, *Randwertproblemmethoden*, 1987 (constrained Gauss-Newton covariance); Huber, *Robust
-Statistics*, 1981, ch. 7.
+is the covariance of `d` (the sandwich of M-estimators; :math:`(J^T\Sigma^{-1}J)^{-1}` for least squares
+without a penalty).  α is the precision that the *evidence* gives the weights: at the λ that it chooses, C
+is the posterior covariance; at another, the penalty's bias is in it at its true size, so that a strong
+penalty does not assert itself as knowledge.  Bounds hold what their multipliers say (see `bounds`).
+
+A parameter in a direction without curvature has no interval, and one that the networks can imitate,
+told apart only by their penalty, has the interval that the penalty leaves; both are named.  Source: Bard, *Nonlinear Parameter Estimation*, 1974, ch. 7; Bock,
+*Randwertproblemmethoden*, 1987; Huber, *Robust Statistics*, 1981, ch. 7; MacKay, Neural Computation 4,
+1992.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,22 +30,21 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..results.solution import Solution
+from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
-from .directions import (
-    columns_by_role,
-    prior_curvature,
-    project,
-    sensitivity,
-    spectrum,
-    spread_of,
-)
+from .bounds import held_by, moves
+from .evidence import most_probable
+from .linearised import Linearised
+from .noise import Noise, noise_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+_IMITATED = 0.5  # share of a variance that the networks' penalty alone keeps from growing
+_NO_WIDTH = 1e-3  # share of the width without bounds below which bounds hold a quantity
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,26 +57,44 @@ class Uncertainty:
     values, covariance : (d,) and (d, d), in the data's units.
     noise : standard deviation of the measurement noise by output, estimated from the residuals,
         outliers included.
+    deviations : (runs, outputs) rms standard deviation of the data, as the intervals take it: the
+        given σ, or by output and run from the residuals; NaN where nothing was measured.
+    deviations_of_data : (n,) the same of every measurement that counts, experiment by experiment.
+    refuted : standard deviation of the residuals by output whose given σ they refute beyond doubt; the
+        intervals take it in place of σ.
     freedom : residual degrees of freedom, samples minus effective parameters.
-    not_identifiable : names that lie in a direction without curvature.
+    not_identifiable : names that lie in a direction without curvature, and `imitated`.
+    imitated : names that a network can take the place of: only its penalty tells them apart.
     at_bound : names held by an active bound (no variance is attributed to them).
+    moved : by name, how far bounds of states and constraints move an estimate from where it would be
+        without them (to first order), where that is more than 0.3 of its standard deviation.
+    moved_by : the states and constraints that do it.
     """
 
     names: tuple[str, ...]
     values: Array
     covariance: Array
     noise: dict[str, float]
+    deviations: Array
+    deviations_of_data: Array
+    refuted: dict[str, float]
     freedom: float
     not_identifiable: tuple[str, ...]
+    imitated: tuple[str, ...]
     at_bound: tuple[str, ...]
-    _sensitivity: sparse.csc_matrix | Array
+    moved: dict[str, float]
+    moved_by: tuple[str, ...]
+    _lost: tuple[str, ...]
+    _held: tuple[str, ...]
+    _student: Array
+    _linearised: Linearised
     _solution: Solution
 
     def std(self) -> Array:
-        """(d,) standard deviations; inf where not identifiable."""
-        variance = np.clip(np.diag(self.covariance), 0.0, None)
-        spread = np.sqrt(variance)
-        spread[[name in self.not_identifiable for name in self.names]] = np.inf
+        """(d,) standard deviations; inf where nothing determines a quantity."""
+        spread = np.sqrt(np.clip(np.diag(self.covariance), 0.0, None))
+        spread[[name in self._lost for name in self.names]] = np.inf
+        spread[[name in self._held for name in self.names]] = np.nan
         return spread
 
     def intervals(self, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -89,25 +108,32 @@ class Uncertainty:
 
         if not 0.0 < level < 1.0:
             raise InputError(f"a confidence level lies between 0 and 1, not at {level}.")
-        known = list(self.names)
+        known = {name: j for j, name in enumerate(self.names)}
         wanted = list(self._solution.parameters) if names is None else list(names)
-        half = float(scipy.special.stdtrit(max(1.0, self.freedom), 0.5 + 0.5 * level))
         std, rows = self.std(), []
         for name in wanted:
-            if name in self.at_bound:
+            if name in self.at_bound or (name not in known and name in self._solution.parameters):
                 value = self._solution.parameters.get(name, np.nan)
                 rows.append((value, np.nan, np.nan, np.nan, "at its bound"))
                 continue
             if name not in known:
                 raise InputError(f"there is no free quantity {name!r}; see `names`.")
-            j = known.index(name)
-            width = half * std[j]
-            note = "not identifiable" if name in self.not_identifiable else ""
-            rows.append(
-                (self.values[j], std[j], self.values[j] - width, self.values[j] + width, note)
-            )
+            j = known[name]
+            half = scipy.special.stdtrit(self._student[j], 0.5 + 0.5 * level) * std[j]
+            value = self.values[j]
+            rows.append((value, std[j], value - half, value + half, self._note(name)))
         columns = ["estimate", "std", "lower", "upper", "note"]
         return pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
+
+    def _note(self, name: str) -> str:
+        if name in self.imitated:
+            return "not identifiable: a network can imitate it"
+        if name in self.not_identifiable:
+            return "not identifiable"
+        by = ", ".join(self.moved_by)
+        if name in self._held:
+            return f"held by bounds of {by}"
+        return f"moved by bounds of {by}" if name in self.moved else ""
 
     def correlation(self) -> pd.DataFrame:
         """Correlation matrix of the physical parameters."""
@@ -133,24 +159,33 @@ class Uncertainty:
         (N, states) lower and upper limits around ``solution.states(times)``.
         """
         solution, nlp = self._solution, _nlp_of(self._solution)
-        part = nlp.layout.experiments[solution.index(experiment)]
+        number = solution.index(experiment)
+        part = nlp.layout.experiments[number]
         element, tau = part.mesh.locate(times)
         basis = nlp.scheme.interpolation(tau)
         columns = part.states[part.element_nodes()[element]]  # (N, nodes, states)
-        root = _root(self.covariance)
-        spread = np.zeros((len(basis), len(nlp.problem.states)))
-        for i, state in enumerate(nlp.problem.states):
-            pick = sparse.csr_matrix(
+        states = nlp.problem.states
+        N, nodes = basis.shape
+        pick = sparse.csr_array(
+            (
+                np.repeat(basis, len(states), axis=0).ravel(),
                 (
-                    basis.ravel(),
-                    (np.repeat(np.arange(len(basis)), basis.shape[1]), columns[:, :, i].ravel()),
+                    np.repeat(np.arange(N * len(states)), nodes),
+                    columns.transpose(0, 2, 1).ravel(),
                 ),
-                shape=(len(basis), nlp.columns),
-            )
-            spread[:, i] = ((pick @ self._sensitivity @ root) ** 2).sum(axis=1)
-            if noise and nlp.problem.observe is None:
-                spread[:, i] += self.noise.get(state, 0.0) ** 2
-        half = scipy.special.stdtrit(max(1.0, self.freedom), 0.5 + 0.5 * level) * np.sqrt(spread)
+            ),
+            shape=(N * len(states), nlp.columns),
+        )
+        rows = self._linearised.rows(pick, number)
+        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
+        if noise and nlp.problem.observe is None:
+            for j, output in enumerate(nlp.problem.outputs):
+                own = self.deviations[number, j]
+                spread[:, states.index(output)] += (
+                    own if np.isfinite(own) else self.noise[output]
+                ) ** 2
+        freedom = float(np.min(self._student, initial=np.inf))
+        half = scipy.special.stdtrit(min(freedom, 1e9), 0.5 + 0.5 * level) * np.sqrt(spread)
         centre = solution.states(times, experiment)
         return centre - half, centre + half
 
@@ -176,53 +211,50 @@ def uncertainty(solution: Solution) -> Uncertainty:
     >>> bool(low < 0.7 < high)
     True
     """
+    check_type("uncertainty", solution, Solution)
     nlp = _nlp_of(solution)
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")
-    x = solution.result.x
-    free, dependent, bound = columns_by_role(nlp, x)
-    Z = sensitivity(nlp, x, free, dependent)
-    predicted, J = nlp.predictions(x)
-    weights, sigmas = (nlp.parameters[name] for name in ("weights", "sigma"))
-    prior = prior_curvature(nlp)
-    used = weights.ravel() > 0.0
-    bent, pulls = _loss_moments(nlp, predicted)
-    W = (weights / sigmas**2).ravel()
-    WK = (weights / sigmas**2 * bent).ravel()
-    scatter = float((weights / sigmas**2 * pulls**2 / bent).sum()) / max(1, used.sum() - len(free))
-    Z, coordinates = project(nlp, x, Z, free, spread_of(Z, np.asarray(J @ Z), WK, prior, scatter))
-    JZ = np.asarray(J @ Z)
-    R = Z.T @ (prior @ Z)
-    H = JZ.T @ (WK[:, None] * JZ) + R
-    values, vectors, singular = spectrum(H)
-    inverse = vectors[:, ~singular] @ np.diag(1.0 / values[~singular]) @ vectors[:, ~singular].T
-    effective = float(np.trace(inverse @ (JZ.T @ (WK[:, None] * JZ))))
-    loss, near = nlp.problem.loss, float(bent.ravel()[used].sum())
-    if not loss.quadratic and near < 2.0 * effective:
-        raise InputError(
-            f"{loss!r} takes all but {near:.3g} of {used.sum()} measurements for outliers, too few for "
-            f"intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."
-        )
-    sigma, variance = (
-        _mean_squares(nlp, values, effective)
-        for values in (predicted - nlp.parameters["measurements"], pulls)
-    )
-    variance = np.tile(variance, len(predicted))
-    prior_scale = float(np.mean((W**2 * variance)[used] / WK[used]))
-    G = JZ.T @ ((W**2 * variance)[:, None] * JZ) + prior_scale * R
-    core = inverse @ G @ inverse
-    names = tuple(nlp.column_names[j] for j in free)
-    share = coordinates @ vectors[:, singular] if singular.any() else np.zeros((len(free), 0))
-    lost = np.flatnonzero((np.abs(share) > 1e-3 * np.abs(share).max(initial=1e-300)).any(axis=1))
+    whole = Linearised.of(solution, nlp)
+    noise = noise_of(whole)
+    held = held_by(whole, solution, float(np.mean(noise.of_data)))
+    lin = whole.along(held.allowed)
+    noise = noise_of(lin)
+    effective = float(lin.leverage.sum())
+    _check_outliers(nlp, lin, effective)
+    parts = _covariances(lin, noise, most_probable(lin, solution.model.theta, noise).alpha)
+    covariance = np.sum(parts, axis=0)
+    names = np.array([nlp.column_names[j] for j in whole.free])
+    of_data = np.sqrt(noise.of_data / lin.precision)
+    free = ~held.at_bound
+    lost = lin.undetermined & free
+    level = float(np.mean(noise.of_data))
+    imitated = _imitated(lin, level) & ~lost & free
+    if len(nlp.layout.weights):
+        generic = Linearised.of(solution, nlp, initial_weights(nlp.problem)).along(held.allowed)
+        lost |= _imitated(generic, level) & ~imitated & free
+    loose = np.sqrt((whole.inverse_root**2).sum(axis=1) * np.mean(noise.of_data))
+    std = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+    nailed = free & ~lost & (std < _NO_WIDTH * loose)
+    moved = [moves(m, w) for m, w in zip(held.moved, loose, strict=True)]
     return Uncertainty(
-        names=names,
-        values=x[free],
-        covariance=coordinates @ core @ coordinates.T,
-        noise=dict(zip(nlp.problem.outputs, np.sqrt(sigma).tolist(), strict=True)),
-        freedom=float(used.sum() - effective),
-        not_identifiable=tuple(names[j] for j in lost),
-        at_bound=tuple(nlp.column_names[j] for j in bound),
-        _sensitivity=Z @ np.linalg.pinv(coordinates),
+        names=tuple(names.tolist()),
+        values=solution.result.x[whole.free],
+        covariance=covariance,
+        noise=_noise_by_output(lin),
+        deviations=_deviations(lin, of_data),
+        deviations_of_data=of_data,
+        refuted=_refuted(lin, noise),
+        freedom=float(lin.n - effective),
+        not_identifiable=tuple(names[lost | imitated].tolist()),
+        imitated=tuple(names[imitated].tolist()),
+        _lost=tuple(names[lost].tolist()),
+        at_bound=tuple(names[held.at_bound].tolist()),
+        moved=dict(zip(names[moved].tolist(), held.moved[moved].tolist(), strict=True)),
+        moved_by=held.by if any(moved) or nailed.any() else (),
+        _held=tuple(names[nailed].tolist()),
+        _student=_satterthwaite(parts, noise),
+        _linearised=whole,
         _solution=solution,
     )
 
@@ -235,25 +267,78 @@ def _nlp_of(solution: Solution) -> NLP:
     return solution.nlp
 
 
-def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:
-    """½ ρ''(r), its mean by output in every row, and ½ σ ρ'(r): 1 and the residual for squares."""
-    y, sigma = nlp.parameters["measurements"], nlp.parameters["sigma"]
-    loss, used = nlp.problem.loss, nlp.parameters["weights"] > 0.0
-    bent = 0.5 * sigma**2 * loss.curvature(predicted, y, sigma)
-    mean = np.sum(bent * used, axis=0) / np.maximum(1, used.sum(axis=0))
-    pulls = 0.5 * sigma**2 * loss.slope(predicted, y, sigma)
-    return np.broadcast_to(np.maximum(mean, 1e-6), y.shape), pulls
+def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
+    near = float(lin.bend.sum())
+    if not nlp.problem.loss.quadratic and near < 2.0 * effective:
+        raise InputError(
+            f"{nlp.problem.loss!r} takes all but {near:.3g} of {lin.n} measurements for outliers, too few "
+            f"for intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."
+        )
 
 
-def _mean_squares(nlp: NLP, values: Array, effective: float) -> Array:
-    """(outputs,) mean of the squares by output, lost freedom made good; NaN where nothing counts."""
-    used = nlp.parameters["weights"] > 0.0
-    keep = max(1e-3, 1.0 - effective / max(1, int(used.sum())))
-    count = used.sum(axis=0)
-    sums = np.sum(np.where(used, values, 0.0) ** 2, axis=0)
-    return np.where(count > 0, sums / (np.maximum(count, 1) * keep), np.nan)
+def _covariances(lin: Linearised, noise: Noise, alpha: float) -> list[Array]:
+    """(d, d) parts of the covariance: of every group of data, then of penalty and priors."""
+    F, parts = lin.inverse_root, []
+    along = lin.J @ F
+    scores = lin.precision * noise.of_data
+    for number in range(len(noise.known)):
+        mine = noise.group == number
+        parts.append(along[mine].T @ (scores[mine, None] * along[mine]))
+    bias = np.sqrt(lin.strength**2 / alpha) * (lin.penalty @ F) if np.isfinite(alpha) else F[:0]
+    prior = lin.prior @ F
+    parts.append(bias.T @ bias + prior.T @ prior)
+    root = lin.allowed @ F
+    return [np.asarray(root @ part @ root.T) for part in parts]
 
 
-def _root(covariance: Array) -> Array:
-    values, vectors = scipy.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.clip(values, 0.0, None))
+def _satterthwaite(parts: Sequence[Array], noise: Noise) -> Array:
+    """(d,) degrees of freedom of every variance, where some of its parts were estimated."""
+    diagonals = np.array([np.clip(np.diag(part), 0.0, None) for part in parts])
+    unknown = np.flatnonzero(~noise.known | noise.refuted)
+    spread = (diagonals[unknown] ** 2 / np.maximum(noise.freedom[unknown], 1.0)[:, None]).sum(
+        axis=0
+    )
+    whole = diagonals.sum(axis=0) ** 2
+    return np.asarray(np.clip(whole / np.maximum(spread, 1e-9 * whole + 1e-300), 1.0, 1e9))
+
+
+def _imitated(lin: Linearised, variance: float) -> NDArray[np.bool_]:
+    r"""Which parameters and initial states only the networks' penalty holds.
+
+    With :math:`A` the precision of the data and :math:`\alpha M_w` that of the penalty, the variance of
+    a quantity grows by the share :math:`-d\ln c/d\ln\alpha=\alpha (FF^TM_wFF^T)_{jj}/(FF^T)_{jj}` of what
+    the penalty is weakened by: 0 for what the data tell, 1 for what the penalty alone does.
+    A penalty that keeps weights below a size of one counts as one that does not: it is a choice.
+    """
+    lin = replace(lin, strength=min(lin.strength, variance))
+    root = lin.allowed @ lin.inverse_root
+    held = np.sqrt(lin.strength) * lin.penalty @ lin.inverse_root
+    by_penalty = ((root @ held.T) ** 2).sum(axis=1)
+    share = by_penalty / np.maximum((root**2).sum(axis=1), 1e-300)
+    return np.asarray((share > _IMITATED) & ~np.isin(lin.free, lin.nlp.layout.weights))
+
+
+def _noise_by_output(lin: Linearised) -> dict[str, float]:
+    """Standard deviation of the residuals by output, in the data's units, lost freedom made good."""
+    found = {}
+    for j, name in enumerate(lin.nlp.problem.outputs):
+        mine = lin.output == j
+        left = max(float((1.0 - lin.leverage[mine]).sum()), 1e-3 * float(mine.sum()))
+        squares = float((lin.residual[mine] ** 2).sum())
+        found[name] = float(np.sqrt(squares / left)) if mine.any() else np.nan
+    return found
+
+
+def _refuted(lin: Linearised, noise: Noise) -> dict[str, float]:
+    doubtful = noise.refuted[noise.group]
+    outputs, by_output = np.unique(lin.output[doubtful]), _noise_by_output(lin)
+    return {name: by_output[name] for name in np.array(lin.nlp.problem.outputs)[outputs].tolist()}
+
+
+def _deviations(lin: Linearised, of_data: Array) -> Array:
+    table = np.full((len(lin.nlp.problem.experiments), len(lin.nlp.problem.outputs)), np.nan)
+    for run, output in np.unique(np.column_stack([lin.run, lin.output]), axis=0):
+        table[run, output] = np.sqrt(
+            np.mean(of_data[(lin.run == run) & (lin.output == output)] ** 2)
+        )
+    return table

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from .arithmetic import Factor
 from .network import LayeredNetwork
 
@@ -73,6 +73,7 @@ def forward(network: LayeredNetwork, theta: ArrayLike, X: ArrayLike) -> Array:
 
 def predict(network: LayeredNetwork, theta: ArrayLike, X: ArrayLike) -> Array:
     """(S, outputs) read-outs W x_N + μ; keeps one layer's states at a time."""
+    check_type("predict", network, LayeredNetwork)
     weights = network.checked(theta)
     K, b = network.stage_weights(weights)
     x = lifted(network, weights, X)

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from .forward import Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import SampleLoss, SquaredLoss, metric
 from .network import LayeredNetwork
@@ -94,6 +94,8 @@ class Objective:
 
     def __post_init__(self) -> None:
         network, samples = self.network, self.samples
+        check_type("Objective(network=...)", network, LayeredNetwork)
+        check_type("Objective(samples=...)", samples, Samples)
         if samples.inputs != network.inputs:
             raise InputError(
                 f"the samples have {samples.inputs} features, but the network {network.inputs} inputs."

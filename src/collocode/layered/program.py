@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from ..errors import check_type
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
 from ..transcription.structure import Chain, ChainStructure, stacked
@@ -67,6 +68,7 @@ def layered_program(objective: Objective, theta: ArrayLike) -> LayeredProgram:
 
     An activation with kinks makes it one that `collocode.solve` refuses.
     """
+    check_type("layered_program", objective, Objective)
     network = objective.network
     weights = network.checked(theta)
     layout = Columns.of(network, len(objective.samples))

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..numerics.bases import Basis
 from .named import Named, Networks, stack
 from .varying import Block, Network, check_basis
@@ -185,6 +185,9 @@ class NeuralODE:
     network: Network
     time: bool = False
     inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_type("NeuralODE", self.network, *get_args(Network))
 
     @property
     def networks(self) -> Mapping[str, Network]:

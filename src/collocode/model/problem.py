@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..numerics.bases import Basis
 from ..numerics.smoothing import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
-from .dynamics import DynamicsLike, check_bounds
+from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
 from .losses import L2, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
@@ -66,6 +66,9 @@ class Problem:
     source: str = ""
 
     def __post_init__(self) -> None:
+        needed = ("rhs", "networks", "parameters", "normalised")
+        if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
+            check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
         experiments = _as_tuple(self.experiments)
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
@@ -320,4 +323,9 @@ class Problem:
 
 
 def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:
-    return (experiments,) if isinstance(experiments, Experiment) else tuple(experiments)
+    if isinstance(experiments, str) or not hasattr(experiments, "__iter__"):
+        check_type("Problem(experiments=...)", experiments, Experiment)
+    found = (experiments,) if isinstance(experiments, Experiment) else tuple(experiments)
+    for experiment in found:
+        check_type("Problem(experiments=...)", experiment, Experiment)
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, MissingDependency, listed
+from ..errors import FileError, InputError, MissingDependency, check_path, listed
 from ..numerics.signals import Signal
 from .experiment import Experiment, Initial
 from .text_table import Table, read_text, tabulated
@@ -45,6 +45,7 @@ def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[
     InputError
         Unknown column, a cell that is not a number (named by line and column), bad times.
     """
+    check_path("read_csv", path)
     return _experiments(read_text(path), time=time, **options)
 
 
@@ -66,6 +67,7 @@ def read_table(
     MissingDependency
         The package by which pandas reads such files is not installed.
     """
+    check_path("read_table", path)
     import pandas as pd
 
     source, suffix = Path(path), Path(path).suffix.lower()

@@ -14,7 +14,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..transcription.nlp import NLP
 from ..transcription.program import Block, Place, Program
 from ..transcription.term import MappedTerm
@@ -116,6 +116,7 @@ def diagnose(
     InputError
         A solution loaded from a file, which has no program.
     """
+    check_type("diagnose", solution, Solution, ProgramSolution)
     program = solution.program
     if program is None:
         raise InputError("a solution loaded from a file has no NLP; diagnose it before saving.")

@@ -16,9 +16,6 @@ root mean square of the collocated residuals:
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +23,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from ..errors import CollocodeWarning, listed
+from ..errors import CollocodeWarning, is_quiet, listed
 from ..numerics.smoothing import Smoother
 from .released import Released, release_states
 from .solution import Solution
@@ -39,7 +36,6 @@ FELT = 1.0  # standard deviations of the noise by which bounds on states may mov
 _NOISE_FREE = 2e-3  # share of an output's spread that is no noise to speak of
 _SURE = 1e-3  # p-value of residuals as large as these
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
-_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,22 +170,26 @@ def _agreement(
 ) -> Agreement:
     t, y, collocated, simulated = curves
     size = float(np.sqrt(np.mean(unit**2)))  # from units of the noise to those of the data
-    robust = not solution.loss.quadratic
 
     def rms(r: Array) -> float:
         if not np.isfinite(r).all():
             return np.inf
-        square = 2.198 * np.median((unit * r) ** 2) if robust else np.mean((unit * r) ** 2)
+        square = (
+            2.198 * np.median((unit * r) ** 2)
+            if not solution.loss.quadratic
+            else np.mean((unit * r) ** 2)
+        )
         return float(np.sqrt(square)) / size
 
     floor = _NOISE_FREE * float(np.std(y)) or 1e-12
     smoother = _smoother(solution, *whose) or Smoother(t, y)
     freedom = smoother.freedom
-    told = freedom >= max(_FEWEST, 0.3 * len(t))
+    # a smoother follows the outliers that a robust loss looks past
+    told = solution.loss.quadratic and freedom >= max(_FEWEST, 0.3 * len(t))
     smooth = rms(y - smoother(t)) * np.sqrt(len(t) / freedom) if told else np.nan
-    left = unit * (simulated - y)
-    left = left - left.mean()
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # a simulation that broke down is infinite
+        left = unit * (simulated - y)
+        left = left - left.mean()
         lag_one = float(left[1:] @ left[:-1] / (left @ left))
     return Agreement(
         experiment=whose[0],
@@ -294,16 +294,6 @@ def _moved(solution: Solution, released: Released) -> float:
     return float(np.sqrt(np.sum(shift[used] ** 2) / variance))
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep `warn` silent within: of many fits, or where findings are shown in another way."""
-    token = _QUIET.set(True)
-    try:
-        yield
-    finally:
-        _QUIET.reset(token)
-
-
 def warn(solution: Any, stacklevel: int = 3) -> None:
     """Emit one `CollocodeWarning` if a fit should not be believed.
 
@@ -311,7 +301,7 @@ def warn(solution: Any, stacklevel: int = 3) -> None:
     ----------
     stacklevel : as for `warnings.warn`; by default the caller's caller is named.
     """
-    if _QUIET.get() or not isinstance(solution, Solution):
+    if is_quiet() or not isinstance(solution, Solution):
         return
     found = doubts_of(solution)
     if found:

@@ -14,7 +14,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, listed
+from ..errors import InputError, check_type, listed
 from ..model.network import MLP
 from ..model.symbolic import output_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
@@ -41,6 +41,7 @@ class TrainedNetwork:
     weights: Array
 
     def __post_init__(self) -> None:
+        check_type("TrainedNetwork", self.network, MLP)
         if not np.isfinite(self.weights).all():
             raise InputError("a trained network needs finite weights; one of these is nan or inf.")
 

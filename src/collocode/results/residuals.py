@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ..errors import check_type
 from .solution import Solution
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
     -------
     Table with columns ``experiment``, ``output``, ``time``, ``measured``, ``model``, ``residual``.
     """
+    check_type("residuals", solution, Solution)
     import pandas as pd
 
     frames = []
@@ -69,6 +71,7 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
     ``p_value``, ``white``: False for p up to 0.05, True above, missing (`pandas.NA`) where fewer than
     20 residuals cannot tell.
     """
+    check_type("whiteness", solution, Solution)
     import pandas as pd
 
     rows = []

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..numerics.signals import Signal
 from .model import TrainedModel
 
@@ -62,6 +62,8 @@ def simulate(
         Wrong lengths, times out of order, a missing input, times that the basis of a weight or
         parameter does not cover.
     """
+    model = getattr(model, "model", model)  # of a solution
+    check_type("simulate", model, TrainedModel)
     signals = dict(inputs or {})
     missing = [name for name in model.inputs if name not in signals]
     if missing:

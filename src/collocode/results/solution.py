@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, listed
+from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
-from ..transcription.nlp import NLP
+from ..transcription.nlp import NLP, StartRecord
 from .fitted import Trajectory
 from .model import TrainedModel, TrainedNetwork
 from .score import Score, score_all
@@ -44,6 +44,8 @@ class Solution:
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     own_names : parameters of which every experiment has its own value.
+    start_record : which start was used, and which were passed over and why; None if the start was
+        put into the NLP by hand.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Solution:
     nlp: NLP | None = None
     loss: Loss = LeastSquares()
     own_names: tuple[str, ...] = ()
+    start_record: StartRecord | None = None
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
@@ -87,6 +90,7 @@ class Solution:
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
             own_names=layout.own_names,
+            start_record=nlp.start_record,
         )
 
     @property
@@ -260,4 +264,5 @@ def load(path: str | Path) -> Solution:
     FileError
         Missing, corrupt or foreign file.
     """
+    check_path("load", path)
     return SOLUTION.read(path, lambda tree: Solution(**solution_parts(tree)))

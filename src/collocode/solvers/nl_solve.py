@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_path, check_type
 from ..export.nl_read import NlModel, read_nl
 from ..export.sol import Sol, write_sol
 from ..results.status import SolverResult, Termination
@@ -65,6 +65,8 @@ def solve_nl(
     InputError
         An option that IPOPT does not know.
     """
+    if not isinstance(model, NlModel):
+        check_path("solve_nl", model)
     nlp = model if isinstance(model, NlModel) else read_nl(model)
     foreign = {"mumps_scaling": 77, **(options or {})}  # MUMPS's own: nobody has scaled this file
     chosen = merge(foreign, deterministic)
@@ -99,6 +101,8 @@ def sol_of(model: NlModel, result: SolverResult) -> Sol:
 
 def write_solution(model: NlModel, result: SolverResult, path: str | Path | None = None) -> Path:
     """Write a result as a ``.sol`` file, by default beside the ``.nl`` file; return its path."""
+    check_type("write_solution", model, NlModel)
+    check_type("write_solution", result, SolverResult)
     target = model.path.with_suffix(".sol") if path is None else Path(path)
     write_sol(target, sol_of(model, result), (model.columns, model.rows), model.options)
     return target

@@ -209,7 +209,10 @@ def _tolerances(options: Mapping[str, Any]) -> tuple[float, float, float]:
 def _terms(program: Program, x: Array) -> Array:
     """(rows,) size of each row: its largest |J_ij x_j| or the bound that is near."""
     jacobian = sparse.csr_matrix(program.functions.jacobian(x, program.p)[1].sparse())
-    largest = abs(jacobian.multiply(x)).tocsr().max(axis=1).toarray().ravel()
+    with np.errstate(invalid="ignore"):  # 0 times the slope of a root at 0
+        products = abs(jacobian.multiply(x)).tocsr()
+    products.data = np.nan_to_num(products.data, nan=0.0, posinf=0.0)
+    largest = products.max(axis=1).toarray().ravel()
     side = _side(program.constraints(x), program.row_lower, program.row_upper)
     return np.nan_to_num(np.maximum(side, largest))
 
@@ -222,6 +225,13 @@ def _side(values: Array, lower: Array, upper: Array) -> Array:
     """Size of the bound that is nearer to be violated; 0 where there is none."""
     side = np.abs(np.where(lower - values >= values - upper, lower, upper))
     return np.where(np.isfinite(side), side, 0.0)
+
+
+def untouched(program: Program) -> SolverResult:
+    """Return the program's start as what Ctrl-C before the first iteration leaves."""
+    rows, columns = np.zeros(program.rows), np.zeros(program.columns)
+    point = program.start / program.column_scale, rows, columns
+    return result(program, point, None, "User_Requested_Stop", {})
 
 
 def _better(program: Program, last: Array, best: Array) -> Array:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, overload
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.activations import ACTIVATIONS
 from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution
@@ -47,6 +48,7 @@ def make_solver(
     MissingDependency
         The interface's package is not installed.
     """
+    check_type("make_solver", program, Program)
     if interface not in INTERFACES:
         near = difflib.get_close_matches(str(interface), INTERFACES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
@@ -114,6 +116,7 @@ def solve(
     CollocodeWarning
         The solution of an `NLP` should not be believed; `collocode.findings` says what to do.
     """
+    check_type("solve", program, Program)
     solver = make_solver(program, interface, options, deterministic)
     solution = solve_with(solver, program, warm=warm, on_iteration=on_iteration)
     warn(solution)
@@ -148,9 +151,14 @@ def solve_with(
     on_iteration: OnIteration | None = None,
 ) -> Solution | ProgramSolution:
     """Solve a program with a solver that `make_solver` built; see `solve`."""
+    check_type("solve_with", program, Program)
+    if warm is not None:
+        check_type("warm=", warm, Solution, ProgramSolution)
     multipliers = None
     if warm is not None:
         program = program.with_start(warm.result.x)
+        if isinstance(program, NLP) and isinstance(warm, Solution):
+            program = replace(program, start_record=warm.start_record)
         multipliers = WarmStart(warm.result.lam_g, warm.result.lam_x)
     answer = solver.solve(program, multipliers, on_iteration)
     answer = answer.with_timings(build=program.build_seconds)

@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import quietly
 from ..model.experiment import Experiment
 from ..numerics.mesh import Mesh
-from ..results.doubts import quietly
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
@@ -28,15 +28,21 @@ FRACTIONS = (0.1, 0.25, 0.5)
 
 
 @quietly()
-def grow_horizon(nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTIONS) -> Array:
+def grow_horizon(
+    nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTIONS
+) -> tuple[Array, bool]:
     """Return a start for ``nlp`` that fits the first ``fractions`` of every experiment in turn.
 
     Parameters
     ----------
     nlp : the whole problem.
     start : (columns,) where the first, shortest fit begins.
+
+    Returns
+    -------
+    (columns,) what the windows so far have brought, and whether Ctrl-C ended them.
     """
-    x = start.copy()
+    x = np.clip(start, nlp.lower, nlp.upper)
     for fraction in fractions:
         part = _shortened(nlp, fraction)
         if part is None:
@@ -46,8 +52,8 @@ def grow_horizon(nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTION
         if np.isfinite(solution.result.x).all():
             _continue(nlp, x, part, solution)
         if solution.result.termination is Termination.INTERRUPTED:
-            break  # what the windows so far have brought is the start
-    return x
+            return x, True
+    return x, False
 
 
 def _shortened(nlp: NLP, fraction: float) -> NLP | None:

@@ -3,6 +3,7 @@
 ===================== ==================================== ===================================
 name                  states                               weights and parameters
 ===================== ==================================== ===================================
+``auto``              the best of several, see below       of that candidate
 ``interpolate``       data, joined by lines                Glorot; the parameters' own starts
 ``smoothing``         smoothing spline (GCV)               the same
 ``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
@@ -13,40 +14,50 @@ a `Solution`          its interpolated states, continued   its own, taken to the
                       by simulation on a longer record     bases in time
 an array              as given                             as given
 ===================== ==================================== ===================================
+
+``auto`` is a ladder (see `collocode.starts.ladder`).  If every initial state is known or guessed (of a
+model without networks, measured ones are), the simulation is the first candidate; gradient matching is the next, or smoothing where the slopes of
+some state are not known; the start of lower merit is used.  Only if none of them evaluates, plain
+interpolation and states made positive follow.  `collocode.fit` climbs one rung more: if the fit from
+there fails, it grows the horizon.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..model.varying import prolongation
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
-from ..transcription.nlp import NLP
+from ..transcription.nlp import NLP, StartRecord
 from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
+from .ladder import Ladder, merit_of_means, why_not
+from .outputs import match_outputs
 
 Array = NDArray[np.float64]
 Start = str | Solution | NDArray[np.float64]
-STRATEGIES = ("gradient_matching", "horizon", "smoothing", "interpolate", "simulate")
+STRATEGIES = ("auto", "gradient_matching", "horizon", "smoothing", "interpolate", "simulate")
 
 
-def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -> NLP:
-    """Return the NLP with a starting point made by a strategy.
+def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
+    """Return the NLP with a starting point made by a strategy, and the record of it.
 
     Parameters
     ----------
     nlp : from `discretize`.
-    strategy : ``gradient_matching`` (smoothed data, weights and parameters fitted to their slopes),
-        ``horizon`` (fits of growing windows), ``smoothing``, ``interpolate``, ``simulate``, a
-        `Solution` of a like problem, or (columns,) values.
+    strategy : ``auto`` (the best of several), ``gradient_matching`` (smoothed data, weights and
+        parameters fitted to their slopes), ``horizon`` (fits of growing windows), ``smoothing``,
+        ``interpolate``, ``simulate``, a `Solution` of a like problem, or (columns,) values.
     seed : of the random weights.
 
     Raises
@@ -54,45 +65,133 @@ def start_from(nlp: NLP, strategy: Start = "gradient_matching", seed: int = 0) -
     InputError
         Unknown strategy, or a solution or array that does not fit.
     """
+    check_type("start_from", nlp, NLP)
     if isinstance(strategy, Solution):
-        return _inside(nlp, _from_solution(nlp, strategy))
+        return _begun(nlp, _from_solution(nlp, strategy), StartRecord(name="a solution"))
     if not isinstance(strategy, str):
-        return nlp.with_start(strategy)
+        if np.asarray(strategy).dtype.kind not in "iuf":
+            check_type("start_from(strategy=...)", strategy, Solution, str, np.ndarray)
+        return replace(nlp.with_start(strategy), start_record=StartRecord(name="given values"))
     if strategy not in STRATEGIES:
         near = difflib.get_close_matches(strategy, STRATEGIES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(STRATEGIES)}."
         raise InputError(f"unknown start strategy {strategy!r}; {hint}")
-    x = nlp.start.copy()
-    x[nlp.layout.weights] = initial_weights(nlp.problem, seed)
-    if strategy in ("smoothing", "gradient_matching", "horizon"):
-        smooth_states(nlp, x)
-    if strategy in ("gradient_matching", "horizon"):
-        match_gradients(nlp, x)
+    plain = nlp.start.copy()
+    plain[nlp.layout.weights] = initial_weights(nlp.problem, seed)
+    if strategy == "auto":
+        ladder = _climbed(nlp, plain)
+        return _begun(nlp, ladder.best if ladder.found else plain, ladder.record())
     if strategy == "horizon":
-        x = grow_horizon(nlp, np.clip(x, nlp.lower, nlp.upper))
-    if strategy == "simulate":
-        _simulate_states(nlp, x)
-    return _inside(nlp, x)
+        x, _ = _matched(nlp, plain)
+        if why_not(nlp, np.clip(x, nlp.lower, nlp.upper)):
+            x = _climbed(nlp, plain).best
+        x, interrupted = grow_horizon(nlp, x)
+        return _begun(nlp, x, StartRecord(name=strategy, interrupted=interrupted))
+    makers: Mapping[str, Callable[[], Array]] = {
+        "interpolate": lambda: plain,
+        "smoothing": lambda: smoothed(nlp, plain),
+        "gradient_matching": lambda: _matched(nlp, plain)[0],
+        "simulate": lambda: simulated(nlp, plain),
+    }
+    return _begun(nlp, makers[strategy](), StartRecord(name=strategy))
 
 
-def smooth_states(nlp: NLP, x: Array) -> None:
-    """Put smoothing splines of the measured states into ``x``, in place."""
-    problem = nlp.problem
-    if problem.observe is not None:
-        return
+def _begun(nlp: NLP, x: Array, record: StartRecord) -> NLP:
+    return replace(nlp.with_start(np.clip(x, nlp.lower, nlp.upper)), start_record=record)
+
+
+def _climbed(nlp: NLP, plain: Array) -> Ladder:
+    """Offer the candidates in turn; the makeshift ones only if none before them evaluates."""
+    ladder = Ladder(nlp)
+    try:
+        unknown = _unknown_initial(nlp.problem)
+        if unknown:
+            ladder.passed["simulate"] = f"{unknown} is not known"
+        else:
+            ladder.offer("simulate", simulated(nlp, smoothed(nlp, plain)))
+        matched, worked = _matched(nlp, plain)
+        if worked:
+            ladder.offer("gradient_matching", matched, most=merit_of_means(nlp))
+        else:
+            ladder.offer("smoothing", matched)
+        if not ladder.found and worked:
+            ladder.offer("smoothing", smoothed(nlp, plain))
+        if not ladder.found:
+            ladder.offer("interpolate", plain)
+        if not ladder.found:
+            ladder.offer("smoothing, made positive", _positive(nlp, smoothed(nlp, plain)))
+    except KeyboardInterrupt:
+        ladder.interrupted = True
+    return ladder
+
+
+def _unknown_initial(problem: Problem) -> str:
+    """The first initial state that is neither known nor guessed, in words; empty if there is none.
+
+    The first values of measured states are guesses, but not beside networks of random weights.
+    """
+    for experiment in problem.experiments:
+        told = (
+            set()
+            if problem.observe or problem.dynamics.networks
+            else {*problem.smoothers(experiment)}
+        )
+        for state in problem.states:
+            if state not in told and not np.isfinite(problem.initial_of(experiment, state).value):
+                return f"{state}(0) of experiment {experiment.name!r}"
+    return ""
+
+
+def smoothed(nlp: NLP, x: Array) -> Array:
+    """Return ``x`` with smoothing splines of the measured states, or states that match the outputs.
+
+    A state that is not measured stays at its known initial value, if it has one.
+    """
+    problem, found = nlp.problem, x.copy()
     for experiment, part in zip(problem.experiments, nlp.layout.experiments, strict=True):
-        for name, smoother in problem.smoothers(experiment).items():
-            x[part.states[:, problem.states.index(name)]] = smoother(part.times)
+        for i, name in enumerate(problem.states):
+            known = problem.initial_of(experiment, name).value
+            measured = problem.observe is None and name in problem.smoothers(experiment)
+            if measured:
+                found[part.states[:, i]] = problem.smoothers(experiment)[name](part.times)
+            elif np.isfinite(known):
+                found[part.states[:, i]] = known
+    match_outputs(nlp, found)
+    return found
 
 
-def _simulate_states(nlp: NLP, x: Array) -> None:
-    """Replace the states by a simulation, as far as that goes."""
+def _matched(nlp: NLP, x: Array) -> tuple[Array, bool]:
+    """Smoothed states with weights and parameters fitted to their slopes, and whether that went."""
+    found = smoothed(nlp, x)
+    return found, match_gradients(nlp, found)
+
+
+def simulated(nlp: NLP, x: Array) -> Array:
+    """Return ``x`` with states replaced by a simulation, as far as that goes."""
+    found = x.copy()
     experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
     for number, (experiment, part) in enumerate(experiments):
         model = TrainedModel.of(nlp, x, number)
-        run = simulate(model, x[part.states[0]], part.times, experiment.inputs, rtol=1e-6)
+        initial = np.clip(x[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]])
+        run = simulate(model, initial, part.times, experiment.inputs, rtol=1e-6)
         good = np.isfinite(run.states).all(axis=1)
-        x[part.states[good]] = run.states[good]
+        found[part.states[good]] = run.states[good]
+    return found
+
+
+def _positive(nlp: NLP, x: Array) -> Array:
+    """Return ``x`` with states lifted to where logarithms, roots and quotients have a value.
+
+    What is measured is lifted to a hundredth of its size, what is not to its typical size.
+    """
+    found, problem = x.copy(), nlp.problem
+    for experiment, part in zip(problem.experiments, nlp.layout.experiments, strict=True):
+        for i, name in enumerate(problem.states):
+            measured = problem.observe is None and name in problem.smoothers(experiment)
+            floor = problem.state_scale[i] * (1e-2 if measured else 1.0)
+            values = x[part.states[:, i]]
+            found[part.states[:, i]] = np.where(values < 1e-2 * floor, floor, values)
+    return found
 
 
 def _from_solution(nlp: NLP, solution: Solution) -> Array:
@@ -142,7 +241,3 @@ def _weights(problem: Problem, model: TrainedModel) -> Array:
         start += old.n_weights
         parts.append((prolongation(old.basis, new.basis, f"network {name!r}") @ table).ravel())
     return np.concatenate(parts)
-
-
-def _inside(nlp: NLP, x: Array) -> NLP:
-    return nlp.with_start(np.clip(x, nlp.lower, nlp.upper))

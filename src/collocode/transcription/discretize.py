@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import check_switches
@@ -58,6 +58,7 @@ def discretize(
         A mesh that does not cover the data, an unknown scheme or degree, a right-hand side that
         fails, or a parameter of it without a derivative.
     """
+    check_type("discretize", problem, Problem)
     began = time.perf_counter()
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = meshes_of(problem, chosen, mesh)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +21,24 @@ from .terms import prediction_term
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True)
+class StartRecord:
+    """Where a start came from; see `collocode.start_from`.
+
+    Attributes
+    ----------
+    name : of the strategy that was used.
+    merits : of every candidate that evaluates, the objective after one Picard sweep; lower is better.
+    passed : why the others were passed over, by name.
+    interrupted : whether Ctrl-C ended it.
+    """
+
+    name: str
+    merits: Mapping[str, float] = field(default_factory=dict)
+    passed: Mapping[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class NLP(Program):
     """A `Problem` on a mesh by a scheme; see `Program` for all that solvers look at.
@@ -27,11 +47,17 @@ class NLP(Program):
     ----------
     problem, scheme, layout : where it came from, and which column and row is what.
     parameters : among them ``measurements``, ``weights`` and ``regularisation``.
+    start_record : where the start came from, if a start strategy made it.
     """
 
     problem: Problem
     scheme: Scheme
     layout: Layout
+    start_record: StartRecord | None = None
+
+    def with_start(self, start: ArrayLike) -> Self:
+        """Return the program with another starting point, which no strategy made."""
+        return replace(super().with_start(start), start_record=None)
 
     def __repr__(self) -> str:
         return (

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
-from ...errors import InputError
+from ...errors import InputError, check_type
 from ...results.status import Outcome, Termination
 from ..objective import Objective
 from ..problem import LayeredProblem
@@ -98,6 +98,7 @@ def grow(
     >>> [cycle.layers for cycle in growth.cycles], growth.status
     ([1, 2, 3], 'depth limit')
     """
+    check_type("grow", problem, LayeredProblem)
     chosen = indicator_of(indicator)
     _check(problem, max_layers, tolerance, gain, stall, tries)
     budget = Budget(max_layers, max_layers, seconds, "layer")

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...archives import Schema
+from ...errors import check_path, check_type
 from ...forms import Numbers
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
@@ -214,6 +215,7 @@ def save_growth(growth: Growth, path: str | Path) -> Path:
     FileError
         The folder is missing or cannot be written.
     """
+    check_type("save_growth", growth, Growth)
     return GROWTH.write(
         path,
         {
@@ -235,6 +237,7 @@ def load_growth(path: str | Path) -> Growth:
     FileError
         Missing, corrupt or foreign file.
     """
+    check_path("load_growth", path)
     return GROWTH.read(path, _growth)
 
 

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, check_type
 from ...results.status import Termination
 from ..forward import forward
 from ..network import LayeredNetwork
@@ -154,6 +154,7 @@ def topological_derivative(
     >>> found.order, found.scores.shape, found.weights.shape
     (2, (4,), (4, 2, 3))
     """
+    check_type("topological_derivative", objective, Objective, LayeredProblem)
     began = time.perf_counter()
     check_choice("selection", selection, SELECTIONS)
     check_choice("adjoint", adjoint, ADJOINTS)

@@ -43,7 +43,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...adapt.estimate import Estimate
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, check_type
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
 from ..forward import Evaluation
@@ -120,6 +120,7 @@ def estimate_layers(
     >>> 0.9 < estimate.effectivity(flow_value(objective, theta)) < 1.1
     True
     """
+    check_type("estimate_layers", objective, Objective)
     began = time.perf_counter()
     network = objective.network
     _order(network)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...adapt.loop import Adapted, Budget, adapt
 from ...adapt.marking import Action, Marking
 from ...adapt.stopping import believed_small, stalled
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, check_type
 from ...results.status import Outcome, Termination
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each
@@ -107,6 +107,7 @@ def refine_layers(
     >>> found.status, [cycle.layers for cycle in found.cycles]
     ('layer budget used up', [1, 2, 3, 4])
     """
+    check_type("refine_layers", problem, LayeredProblem)
     if not isinstance(problem, LayeredProblem):
         raise InputError(
             f"refine_layers takes a collocode.layered.LayeredProblem, not a {type(problem).__name__}; "

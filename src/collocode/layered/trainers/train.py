@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError, check_choice
+from ...errors import InputError, check_choice, check_type
 from ...solvers.threads import one_blas_thread
 from ..continuous import ContinuousObjective
 from ..network import LayeredNetwork
@@ -87,6 +87,7 @@ def train(
     >>> bool(training.history["training"].iloc[-1] > 0.8)
     True
     """
+    check_type("train", objective, Objective, ContinuousObjective)
     method, network = _trainer(trainer), objective.network
     if isinstance(objective, ContinuousObjective) and isinstance(
         method, GaussNewton | Simultaneous

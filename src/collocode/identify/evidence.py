@@ -1,0 +1,132 @@
+r"""The regularisation that the evidence chooses, and how sure the fit is of its weights.
+
+Weights with the prior :math:`N(0, (\alpha M_w)^{-1})` and data with the variances v make the fit the most
+probable point of a posterior whose normalisation, the evidence, depends on α and v.  Where it is
+greatest (MacKay, Neural Computation 4, 1992),
+
+.. math:: \gamma = P - \alpha\,\mathrm{tr}\,(S M_w),\qquad \alpha = \gamma / \theta^TM_w\theta,\qquad
+          v_g = \sum_{i\in g} q_i^2 \Big/ \sum_{i\in g}(1-h_i),\qquad
+          S = \Bigl(\sum_g H_g/v_g + \alpha M_w + P_0\Bigr)^{-1}
+
+with γ the number of weights that the data determine.  The strength that does it is
+:math:`\lambda=\alpha v/M`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from ..model.varying import penalty_root
+from .linearised import Linearised
+from .noise import Noise, standardised
+
+Array = NDArray[np.float64]
+_STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
+_LARGEST = 1e6  # α of weights that are as good as zero
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MostProbable:
+    """Where the evidence of a linearised fit is greatest.
+
+    Attributes
+    ----------
+    alpha : precision of the weights.
+    strength : the λ that makes the penalty of the objective just that.
+    effective : γ, the number of weights that the data determine.
+    variance : (groups,) of the data, in units of σ²/w.
+    """
+
+    alpha: float
+    strength: float
+    effective: float
+    variance: Array
+
+
+def most_probable(lin: Linearised, theta: Array, noise: Noise) -> MostProbable:
+    """Maximise the evidence of the fit as linearised: weights and residuals follow α and v."""
+    data = _Compressed.of(lin, noise)
+    theta = _root_times(lin, theta)
+    variance, alpha = noise.variance.copy(), lin.strength / _mean(noise.variance, noise)
+    rank = float(np.linalg.matrix_rank(data.penalty)) if data.penalty.size else 0.0
+    if rank == 0.0:
+        return MostProbable(alpha=np.inf, strength=0.0, effective=0.0, variance=variance)
+    alpha = alpha if alpha > 0.0 else 1e-6
+    for _ in range(_STEPS):
+        S = data.covariance(variance, alpha)
+        step = -S @ data.slope(variance, alpha, theta)
+        weights = theta + data.penalty @ step
+        effective = rank - alpha * float(np.einsum("ij,jk,ik->", data.penalty, S, data.penalty))
+        effective = float(np.clip(effective, 1e-3, rank))
+        new = min(effective / max(float(weights @ weights), 1e-300), _LARGEST)
+        variance = data.variances(variance, S, step)
+        moved, alpha = abs(np.log(new / alpha)), new
+        if moved < _STILL:
+            break
+    strength = alpha * _mean(variance, noise) / lin.nlp.problem.n_measurements
+    return MostProbable(alpha=alpha, strength=strength, effective=effective, variance=variance)
+
+
+def _mean(variance: Array, noise: Noise) -> float:
+    """The variance that the objective takes for one: given σ count as they are."""
+    if noise.known.any():
+        return 1.0
+    return float(np.exp(np.mean(np.log(np.maximum(variance[noise.group], 1e-300)))))
+
+
+def _root_times(lin: Linearised, theta: Array) -> Array:
+    return np.asarray(penalty_root(lin.nlp.problem.weight_blocks) @ theta)
+
+
+@dataclass(frozen=True, eq=False)
+class _Compressed:
+    """Gram matrices by group, so that a step of the fixed point costs no pass over the data."""
+
+    gram: list[Array]
+    J: Array
+    penalty: Array
+    prior: Array
+    lin: Linearised
+    noise: Noise
+
+    @classmethod
+    def of(cls, lin: Linearised, noise: Noise) -> _Compressed:
+        weight = np.sqrt(lin.precision * lin.bend)[:, None] * lin.J
+        size = np.sqrt((weight**2).sum(axis=0) + lin.strength * (lin.penalty**2).sum(axis=0))
+        size[size == 0.0] = 1.0
+        J = lin.J / size
+        uk = lin.precision * lin.bend
+        gram = []
+        for number in range(len(noise.known)):
+            mine = noise.group == number
+            gram.append(J[mine].T @ (uk[mine, None] * J[mine]))
+        return cls(gram, J, lin.penalty / size, lin.prior / size, lin, noise)
+
+    def covariance(self, variance: Array, alpha: float) -> Array:
+        A = alpha * self.penalty.T @ self.penalty + self.prior.T @ self.prior
+        for gram, v in zip(self.gram, variance, strict=True):
+            A += gram / v
+        A[np.diag_indices_from(A)] *= 1.0 + 1e-13  # flat directions stay finite
+        A[np.diag_indices_from(A)] += 1e-300
+        return np.asarray(scipy.linalg.inv(A, check_finite=False))
+
+    def slope(self, variance: Array, alpha: float, theta: Array) -> Array:
+        """Of the negative logarithm of the posterior, at the fit."""
+        lin = self.lin
+        pulls = lin.precision * lin.pull / variance[self.noise.group]
+        return np.asarray(self.J.T @ pulls + alpha * self.penalty.T @ theta)
+
+    def variances(self, variance: Array, S: Array, step: Array) -> Array:
+        lin, noise = self.lin, self.noise
+        q = standardised(lin) + np.sqrt(lin.precision) * lin.bend * (self.J @ step)
+        leverage = lin.precision * lin.bend * np.einsum("ij,ij->i", self.J @ S, self.J)
+        freedom = 1.0 - leverage / variance[noise.group]
+        count = len(noise.known)
+        size = np.bincount(noise.group, minlength=count)
+        left = np.maximum(np.bincount(noise.group, freedom, count), 0.02 * size)
+        found = np.bincount(noise.group, q**2, count) / left
+        return np.where(noise.known, noise.variance, np.maximum(found, 1e-300))

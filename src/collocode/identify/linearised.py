@@ -1,0 +1,251 @@
+r"""A fit as its unknowns see it: the outputs as linear functions of all that is free to move.
+
+The collocation rows tie the nodes of every chain of elements to the degrees of freedom `d` (free
+initial states, parameters, weights): :math:`dx = Z\,dd`, one sparse factorisation a chain, so no
+matrix of columns times columns ever arises.  In units of one half of the sum of squares, that is the
+objective times M/2, a fit minimises
+
+.. math:: \tfrac12\sum_i u_i\,\rho_i(d) + \tfrac12\lambda M\,\theta^TM_w\theta + \tfrac12 d^TP_0d,
+          \qquad u_i = w_i/\sigma_i^2,
+
+whose Gauss-Newton matrix is :math:`H=J^TUKJ+\lambda M\,M_w+P_0`, K the mean of ρ''/2 by output (one
+for least squares).  It is never formed: a QR factorisation of its root, columns scaled to length one,
+gives :math:`H^{-1}=FF^T`, and the directions that nothing determines, to working precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..model.varying import penalty_root
+from ..results.solution import Solution
+from ..transcription.layout import ExperimentLayout
+from ..transcription.nlp import NLP
+from ..transcription.regularisation import prior_columns
+from ..transcription.terms import measured
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+_FLAT = 1e-8  # singular values of the scaled root below this share of the largest are zero
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linearised:
+    """The measurements that count, as linear functions of the free unknowns.
+
+    Attributes
+    ----------
+    nlp, x : where it was linearised.
+    free : (d,) columns that are degrees of freedom.
+    allowed : (d, a) directions in which they may move; the identity unless bounds hold some.
+    J : (n, a) derivative of the predictions along them.
+    run, output : (n,) numbers of experiment and output of every datum.
+    known : (n,) whether its σ was given; a robust loss takes it for a scale only.
+    precision : (n,) u = w/σ².
+    sigma, residual : (n,) what the loss divides by, and model minus datum.
+    bend, pull : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for squares.
+    penalty : (weights, a) root of the penalty's matrix, without λ.
+    prior : (priors, a) root of P₀, the priors of initial states.
+    strength : λM, the precision that the penalty gives the weights in these units.
+    tangent : where the derivatives by the weights were taken; the fit's point unless told otherwise.
+    """
+
+    nlp: NLP
+    x: Array
+    free: Index
+    allowed: Array
+    J: Array
+    run: Index
+    output: Index
+    known: NDArray[np.bool_]
+    precision: Array
+    sigma: Array
+    residual: Array
+    bend: Array
+    pull: Array
+    penalty: Array
+    prior: Array
+    strength: float
+    tangent: Array
+
+    @classmethod
+    def of(cls, solution: Solution, nlp: NLP, theta: Array | None = None) -> Linearised:
+        """Linearise at a solution's point; by the weights at ``theta``, if given.
+
+        At weights of zero a network has hardly any derivatives; at others it shows what it could do.
+        """
+        x, problem, layout = solution.result.x, nlp.problem, nlp.layout
+        tangent = x.copy()
+        if theta is not None:
+            tangent[layout.weights] = theta
+        candidates = np.concatenate(
+            [
+                *(part.states[0] for part in layout.experiments),
+                *(part.parameters for part in layout.experiments),
+                layout.shared,
+                layout.weights,
+            ]
+        ).astype(int)
+        free = candidates[nlp.lower[candidates] < nlp.upper[candidates]]
+        y, sigma, weights = (nlp.parameters[k] for k in ("measurements", "sigma", "weights"))
+        predicted, by_columns = nlp.predictions(x)
+        by_columns = _exchanged(by_columns, nlp.predictions(tangent)[1], layout.weights)
+        used = weights > 0.0
+        kept = [measured(e) for e in problem.experiments]
+        counts = [int(keep.sum()) for keep in kept]
+        known = [
+            problem.knows_noise_of(e)[k] for e, k in zip(problem.experiments, kept, strict=True)
+        ]
+        run = np.broadcast_to(np.repeat(np.arange(len(counts)), counts)[:, None], y.shape)
+        output = np.broadcast_to(np.arange(y.shape[1]), y.shape)
+        total = problem.n_measurements
+        priors = _prior_root(nlp, total)
+        J, first, prior = [], 0, priors[:, free].toarray()
+        for (part, Z), count in zip(_sensitivities(nlp, x, free, tangent), counts, strict=True):
+            rows = by_columns[first * y.shape[1] : (first + count) * y.shape[1]]
+            dependent = part.states[1:].ravel()
+            J.append(rows[:, dependent] @ Z + rows[:, free].toarray())
+            prior += priors[:, dependent] @ Z
+            first += count
+        bend, pull = _loss_moments(nlp, predicted)
+        root = penalty_root(problem.weight_blocks).tocsc()
+        penalty = np.zeros((root.shape[0], len(free)))
+        at = {column: j for j, column in enumerate(layout.weights.tolist())}
+        mine = [(j, at[c]) for j, c in enumerate(free.tolist()) if c in at]
+        if mine:
+            here, there = np.array(mine).T
+            penalty[:, here] = root[:, there].toarray()
+        return cls(
+            nlp=nlp,
+            x=x,
+            free=free,
+            allowed=np.eye(len(free)),
+            J=np.vstack(J)[used.ravel()],
+            run=run[used],
+            output=output[used],
+            known=np.vstack(known)[used] & problem.loss.quadratic,
+            precision=(weights * total / sigma**2)[used],
+            sigma=sigma[used],
+            residual=(predicted - y)[used],
+            bend=bend[used],
+            pull=pull[used],
+            penalty=penalty,
+            prior=prior,
+            strength=total * float(nlp.parameters["regularisation"][0]),
+            tangent=tangent,
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of measurements that count."""
+        return len(self.J)
+
+    def along(self, allowed: Array) -> Linearised:
+        """Return the same with its unknowns moving in the directions ``allowed`` (d, a) only."""
+        return replace(
+            self,
+            allowed=self.allowed @ allowed,
+            J=self.J @ allowed,
+            penalty=self.penalty @ allowed,
+            prior=self.prior @ allowed,
+        )
+
+    @cached_property
+    def _factor(self) -> tuple[Array, Array, Array]:
+        root = np.vstack(
+            [
+                np.sqrt(self.precision * self.bend)[:, None] * self.J,
+                np.sqrt(self.strength) * self.penalty,
+                self.prior,
+            ]
+        )
+        if not root.shape[1]:
+            return np.zeros((0, 0)), np.zeros((0, 0)), np.ones(0)
+        size = np.sqrt((root**2).sum(axis=0))
+        size[size == 0.0] = 1.0
+        (R,) = scipy.linalg.qr(root / size, mode="r", check_finite=False)
+        _, values, vectors = scipy.linalg.svd(R[: root.shape[1]], full_matrices=True)
+        values = np.append(values, np.zeros(root.shape[1] - len(values)))
+        flat = values <= _FLAT * values.max(initial=0.0)
+        inverse = vectors[~flat].T / values[~flat] / size[:, None]
+        return inverse, vectors[flat].T / size[:, None], size
+
+    @property
+    def inverse_root(self) -> Array:
+        """(a, r) F with H⁻¹ = F Fᵀ, without the directions that nothing determines."""
+        return self._factor[0]
+
+    @cached_property
+    def undetermined(self) -> NDArray[np.bool_]:
+        """(d,) which unknowns lie in a direction that neither data nor penalty determine."""
+        flat = self._factor[1]
+        sizes = np.sqrt(((self.allowed * self._factor[2]) ** 2).sum(axis=1))
+        share = np.sqrt(((self.allowed @ flat) ** 2).sum(axis=1)) * sizes
+        return np.asarray(share > 1e-3)
+
+    @cached_property
+    def leverage(self) -> Array:
+        """(n,) by how much of itself every datum determines its prediction; their sum is γ + flat."""
+        return self.precision * self.bend * ((self.J @ self.inverse_root) ** 2).sum(axis=1)
+
+    def rows(self, matrix: sparse.csr_matrix, experiment: int | None = None) -> Array:
+        """(rows, a) derivative of what has the Jacobian ``matrix`` by columns, of one experiment's if given."""
+        matrix = sparse.csc_array(matrix)
+        total = np.asarray(matrix[:, self.free].toarray(), dtype=float)
+        for part, Z in _sensitivities(self.nlp, self.x, self.free, self.tangent, experiment):
+            total += matrix[:, part.states[1:].ravel()] @ Z
+        return total @ self.allowed
+
+
+def _sensitivities(
+    nlp: NLP, x: Array, free: Index, tangent: Array, only: int | None = None
+) -> Iterator[tuple[ExperimentLayout, Array]]:
+    """Every experiment with the (dependent nodes, free) derivative of its states."""
+    jacobian, other = (nlp.functions.jacobian(at, nlp.p)[1].sparse() for at in (x, tangent))
+    jacobian = _exchanged(jacobian, other, nlp.layout.weights)
+    for number, part in enumerate(nlp.layout.experiments):
+        if only is not None and number != only:
+            continue
+        rows = jacobian[part.rows.ravel()].tocsc()
+        dependent = part.states[1:].ravel()
+        seen = np.isin(free, np.flatnonzero(np.diff(rows.indptr)))
+        Z = np.zeros((len(dependent), len(free)))
+        Z[:, seen] = -sparse.linalg.splu(rows[:, dependent]).solve(rows[:, free[seen]].toarray())
+        yield part, Z
+
+
+def _exchanged(matrix: sparse.csc_matrix, other: sparse.csc_matrix, columns: Index) -> Any:
+    """``matrix`` by rows, with the columns ``columns`` of ``other``, of the same sparsity."""
+    here = np.zeros(matrix.shape[1], dtype=bool)
+    here[columns] = True
+    matrix, other = sparse.csc_array(matrix), sparse.csc_array(other)
+    mine = np.repeat(here, np.diff(matrix.indptr))
+    matrix.data = np.where(mine, other.data, matrix.data)
+    return matrix.tocsr()
+
+
+def _prior_root(nlp: NLP, total: int) -> sparse.csc_array:
+    """(priors, columns) root of the quadratic priors, in units of one half of the sum of squares."""
+    columns, weights = prior_columns(nlp.layout), nlp.parameters["prior_weight"]
+    there = np.flatnonzero(weights > 0.0)
+    data = np.sqrt(total * weights[there])
+    shape = (len(there), nlp.columns)
+    return sparse.csc_array((data, (np.arange(len(there)), columns[there])), shape=shape)
+
+
+def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:
+    """½ ρ''(r), its mean by output in every row, and ½ σ ρ'(r): 1 and the residual for squares."""
+    y, sigma = nlp.parameters["measurements"], nlp.parameters["sigma"]
+    loss, used = nlp.problem.loss, nlp.parameters["weights"] > 0.0
+    bent = 0.5 * sigma**2 * loss.curvature(predicted, y, sigma)
+    mean = np.sum(bent * used, axis=0) / np.maximum(1, used.sum(axis=0))
+    pulls = 0.5 * sigma**2 * loss.slope(predicted, y, sigma)
+    return np.broadcast_to(np.maximum(mean, 1e-6), y.shape), pulls

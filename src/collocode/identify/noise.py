@@ -1,0 +1,109 @@
+r"""The noise of a fit: believed where σ was given, else estimated by output, or by output and run.
+
+In units of its σ and weight a datum's residual is :math:`q=\sqrt w\,r/\sigma`, whose variance is one
+where σ is the noise's.  Where it was not given, the variance is that of a *group* of data: an output in
+all runs, or in each of them where Bartlett's test tells the runs apart (Proc. R. Soc. A 160, 1937).
+
+.. math:: v_g = \sum_{i\in g} q_i^2 \Big/ \sum_{i\in g}(1-h_i),
+
+h the leverages, so that what the fit used up is made good.  A given σ is believed, unless the residuals
+refute it beyond doubt; it is then scaled by what they say (Birge, Phys. Rev. 40, 1932).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from .linearised import Linearised
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+_DIFFERENT = 0.01  # p-value of Bartlett's test below which every run has a noise of its own
+_REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed
+_LEAST = 0.02  # share of a group's data that counts as its degrees of freedom at least
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Noise:
+    """Variances of the data's residuals, in units of σ²/w.
+
+    Attributes
+    ----------
+    group : (n,) number of every datum's group.
+    known : (groups,) whether its σ was given.
+    refuted : (groups,) whether a given σ is refuted by the residuals.
+    variance : (groups,) v; 1 where σ was given and not refuted.
+    freedom : (groups,) Σ (1 − h).
+    ratio : (groups,) what the residuals say, also where σ was given.
+    """
+
+    group: Index
+    known: NDArray[np.bool_]
+    refuted: NDArray[np.bool_]
+    variance: Array
+    freedom: Array
+    ratio: Array
+
+    @property
+    def of_data(self) -> Array:
+        """(n,) v of every datum."""
+        return self.variance[self.group]
+
+
+def standardised(lin: Linearised) -> Array:
+    """(n,) q = √w ½ρ'(r): residuals in units of their σ and weight."""
+    return np.sqrt(lin.precision) * lin.pull
+
+
+def noise_of(lin: Linearised) -> Noise:
+    """Estimate the variances of the groups of data."""
+    q2 = standardised(lin) ** 2
+    freedom = 1.0 - lin.leverage
+    group = groups(lin, q2, freedom)
+    count = int(group.max(initial=-1)) + 1
+    known = np.zeros(count, dtype=bool)
+    known[group] = lin.known
+    size = np.bincount(group, minlength=count)
+    left = np.maximum(np.bincount(group, freedom, count), _LEAST * size)
+    squares = np.bincount(group, q2, count)
+    ratio = squares / np.maximum(left, 1e-300)
+    upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
+    refuted = known & (np.minimum(upper, lower) < _REFUTED)
+    return Noise(
+        group=group,
+        known=known,
+        refuted=refuted,
+        variance=np.where(known & ~refuted, 1.0, ratio),
+        freedom=left,
+        ratio=ratio,
+    )
+
+
+def groups(lin: Linearised, q2: Array, freedom: Array) -> Index:
+    """(n,) numbers of groups: outputs, or outputs by run where the runs' noises differ."""
+    runs = int(lin.run.max(initial=0)) + 1
+    label = 2 * runs * lin.output + np.where(lin.known, 1, 0) * runs
+    for output in np.unique(lin.output[~lin.known]):
+        here = (lin.output == output) & ~lin.known
+        of_run = lin.run[here]
+        left = np.asarray(np.bincount(of_run, freedom[here], runs), dtype=float)
+        squares = np.asarray(np.bincount(of_run, q2[here], runs), dtype=float)
+        many = left > 2.0
+        if many.sum() > 1 and _bartlett(squares[many], left[many]) < _DIFFERENT:
+            label[here] += of_run
+    return np.unique(label, return_inverse=True)[1]
+
+
+def _bartlett(squares: Array, freedom: Array) -> float:
+    """p-value of equal variances, from sums of squares and their degrees of freedom."""
+    if (squares <= 0.0).any():
+        return 0.0
+    k, total = len(freedom), freedom.sum()
+    pooled = total * np.log(squares.sum() / total)
+    T = pooled - float(freedom @ np.log(squares / freedom))
+    T /= 1.0 + ((1.0 / freedom).sum() - 1.0 / total) / (3.0 * (k - 1))
+    return float(scipy.special.chdtrc(k - 1, max(T, 0.0)))

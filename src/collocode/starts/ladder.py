@@ -1,0 +1,129 @@
+r"""Candidates for a start, compared by what they say after one sweep of Picard's iteration.
+
+A start is a pair of states :math:`x(t)` and numbers (weights, parameters) that need not fit each
+other: a smoothing spline is near the data but no solution, a simulation is a solution but may be far
+from the data.  One sweep
+
+.. math:: \tilde x(t) = x(t_0) + \int_{t_0}^t f(s, x(s), u(s), p, \theta)\,\mathrm{d}s
+
+takes both to the same measure: the *merit* of a start is the objective at :math:`\tilde x`.  Of a
+simulated start that is its misfit; of smoothed data, what the integrated slopes miss.  Unlike a
+simulation it cannot run away, and it costs one evaluation of the collocation rows, because
+:math:`\tilde x - x` solves them: :math:`D\,\delta = -c(x)` element by element.
+
+One sweep says little where the model is stiff or the record long.  States of gradient matching are
+the data's, so its merit is never taken for worse than that of predicting the means; a simulation that
+is worse than that has lost the data.
+
+A candidate whose functions do not evaluate, values or derivatives, is passed over with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..transcription.nlp import NLP, StartRecord
+
+Array = NDArray[np.float64]
+_PUSH = 1e-2  # Ipopt's bound_push and bound_frac
+
+
+@dataclass
+class Ladder:
+    """The candidates offered so far, and the best of them."""
+
+    nlp: NLP
+    merits: dict[str, float] = field(default_factory=dict)
+    passed: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+    _best: tuple[float, str, Array] | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether some candidate evaluates."""
+        return self._best is not None
+
+    @property
+    def best(self) -> Array:
+        """(columns,) the best candidate; the program's own start if none evaluates."""
+        return self.nlp.start if self._best is None else self._best[2]
+
+    def offer(self, name: str, x: Array, most: float = np.inf) -> None:
+        """Look at a candidate, whose merit counts as ``most`` if it is more; of equals the first."""
+        point = np.clip(x, self.nlp.lower, self.nlp.upper)
+        reason = why_not(self.nlp, point)
+        if reason:
+            self.passed[name] = reason
+            return
+        value = self.merits[name] = min(merit(self.nlp, point), most)
+        if self._best is None or value < self._best[0]:
+            self._best = value, name, point
+
+    def record(self) -> StartRecord:
+        """Return which candidate is used, and what became of the others."""
+        name = "interpolate" if self._best is None else self._best[1]
+        return StartRecord(
+            name=name, merits=self.merits, passed=self.passed, interrupted=self.interrupted
+        )
+
+
+def merit(nlp: NLP, x: Array) -> float:
+    """Objective after one sweep of Picard's iteration; inf where that cannot be evaluated."""
+    moved = x.copy()
+    rows = nlp.constraints(x)
+    inverse = np.linalg.inv(nlp.scheme.D[:, 1:])
+    for part in nlp.layout.experiments:
+        within = -np.einsum("kj,eji->eki", inverse, rows[part.rows])
+        before = np.cumsum(within[:, -1], axis=0) - within[:, -1]
+        moved[part.states[1:]] += (within + before[:, None]).reshape(-1, within.shape[2])
+    value = nlp.objective(np.clip(moved, nlp.lower, nlp.upper))
+    return value if np.isfinite(value) else np.inf
+
+
+def merit_of_means(nlp: NLP) -> float:
+    """Misfit of a model that says every output's mean: what a start should be better than."""
+    y, weights, sigma = (nlp.parameters[n] for n in ("measurements", "weights", "sigma"))
+    mean = (weights * y).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
+    return float((weights * nlp.problem.loss.cost(mean[None, :], y, sigma)).sum())
+
+
+def why_not(nlp: NLP, x: Array) -> str:
+    """Say what cannot be evaluated where IPOPT would begin from ``x``; empty if all can."""
+    point, ones = _pushed(nlp, x), np.ones(nlp.rows)
+    f, gradient = nlp.functions.gradient(point, nlp.p)
+    g, jacobian = nlp.functions.jacobian(point, nlp.p)
+    rows = np.asarray(g, dtype=float).ravel()
+    if not np.isfinite(rows).all():
+        return f"{nlp.row_names[_first_bad(rows)]} is not finite there"
+    if not np.isfinite(float(f)):
+        return "the misfit is not finite there"
+    slopes = np.asarray(gradient, dtype=float).ravel()
+    if not np.isfinite(slopes).all():
+        return f"the misfit has no derivative by {nlp.column_names[_first_bad(slopes)]} there"
+    values = np.asarray(jacobian.nonzeros(), dtype=float)
+    if not np.isfinite(values).all():
+        row = np.asarray(jacobian.sparsity().row())[_first_bad(values)]
+        return f"{nlp.row_names[row]} has no derivative there"
+    hessian = nlp.functions.hessian(point, nlp.p, 1.0, ones)
+    if not np.isfinite(np.asarray(hessian.nonzeros(), dtype=float)).all():
+        return "second derivatives are not finite there"
+    return ""
+
+
+def _first_bad(values: Array) -> int:
+    return int(np.flatnonzero(~np.isfinite(values))[0])
+
+
+def _pushed(nlp: NLP, x: Array) -> Array:
+    """Where Ipopt begins: inside the bounds by its own rule, in scaled variables."""
+    scale = nlp.column_scale
+    lower, upper, z = nlp.lower / scale, nlp.upper / scale, x / scale
+    with np.errstate(invalid="ignore"):  # inf - inf, where there is no bound
+        width = _PUSH * np.nan_to_num(upper - lower, nan=np.inf)
+        low = lower + np.minimum(_PUSH * np.maximum(1.0, np.abs(lower)), width)
+        high = upper - np.minimum(_PUSH * np.maximum(1.0, np.abs(upper)), width)
+    z = np.where(np.isfinite(lower), np.maximum(z, low), z)
+    return np.asarray(np.where(np.isfinite(upper), np.minimum(z, high), z) * scale)
