@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from collocode.errors import quietly
 from collocode.model.dynamics import Dynamics, NeuralODE, Parameter
 from collocode.model.experiment import Experiment, fixed
 from collocode.model.losses import L2
@@ -83,5 +84,6 @@ class Solved:
     def __call__(self, name):
         if name not in self._made:
             nlp = discretize(PROBLEMS[name]())
-            self._made[name] = nlp, solve(nlp, options=TIGHT).result
+            with quietly():  # bounds and constraints that the data contradict
+                self._made[name] = nlp, solve(nlp, options=TIGHT).result
         return self._made[name]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..adapt.estimate import estimate_error
+from ..adapt.estimate import Estimate, estimate_error
 from ..errors import InputError
 from ..results.diagnosis import MANY_ITERATIONS, Advice, Diagnosis
 from ..results.doubts import GAP, Agreement, Doubt
@@ -26,7 +26,9 @@ from .parts import Lever
 from .record import Asked
 
 _SHARE = 0.1  # of the misfit, that the discretization or a bound has to explain
+_FAR = 3.0  # times the noise: residuals of a fit that is none, whatever its gap
 _GAP_AIM = 0.3  # of the noise
+_MOST = 0.3  # of what is missing, that a finer mesh has to gain
 _PENALTY = 0.02  # of the misfit, from which on a penalty matters
 _DEAD = 0.05  # root mean square of weights that the penalty has pressed to nothing
 _SOME_ITERATIONS = 100  # of a good fit
@@ -44,7 +46,9 @@ def for_gap(solution: Solution, agreed: list[Agreement], asked: Asked) -> Remedy
     """Return the remedy of a model that leaves its own collocated trajectory."""
     if _learns(solution) and any(a.below for a in agreed):
         return regularise(solution, agreed, asked, stronger=True)
-    if _discretized(solution, "simulated") or not _learns(solution):
+    if max(a.excess(a.collocated) for a in agreed) > _FAR:
+        return for_misfit(solution, agreed, asked)
+    if not _learns(solution) or _misfit_moves(solution):
         return finer(solution, max(a.gap_share for a in agreed))
     return regularise(solution, agreed, asked, stronger=True)
 
@@ -59,7 +63,7 @@ def for_misfit(solution: Solution, agreed: list[Agreement], asked: Asked) -> Rem
     if released:
         best = max(released.values(), key=lambda r: r.gain)
         return Remedy(Lever.BOUNDS, f"relax {_named(best)}, which the data contradict")
-    if _discretized(solution, "objective"):
+    if _mesh_misses(solution, missing):
         return finer(solution, 1.0)
     strength, theta = nlp.problem.regularisation.strength, solution.model.theta
     if _learns(solution) and strength > 0.0:
@@ -164,12 +168,15 @@ def regularise(solution: Solution, agreed: list[Agreement], asked: Asked, strong
 
 
 def another_start(solution: Solution, asked: Asked) -> Remedy:
-    """Return the start to try next; of a network also another seed."""
+    """Return the start to try next, those aside that were tried; of a network also another seed."""
+    record, start = solution.start_record, next_start(asked.start)
+    if record is not None:
+        tried = {record.name, *record.passed}
+        start = next_start("horizon" if "horizon" in tried else record.name)
+        start = "auto" if len({*record.merits, *record.passed}) < 2 else start
     seed = " or <seed=1>" if _learns(solution) else ""
-    return Remedy(
-        Lever.START,
-        f"try <start={next_start(asked.start)}>{seed}; where all end here, the model lacks something",
-    )
+    text = f"try <start={start}>{seed}; where all end here, the model lacks something"
+    return Remedy(Lever.START, text)
 
 
 def next_start(start: str) -> str:
@@ -204,17 +211,29 @@ def _missing(solution: Solution, agreed: list[Agreement]) -> float:
     return _misfit(solution) * max(_SHARE, 1.0 - share)
 
 
-def _discretized(solution: Solution, goal: str) -> bool:
-    """Whether the discretization changes the misfit by a share of it, by the estimate."""
-    if solution.nlp is None:
+def _misfit_moves(solution: Solution) -> bool:
+    """Whether the simulated model's misfit differs by a share, by the estimate of its error."""
+    found = _estimate(solution, "simulated")
+    if found is None or found.unconverged or not np.isfinite(found.magnitude):
+        return True
+    return found.magnitude > _SHARE * _misfit(solution)
+
+
+def _mesh_misses(solution: Solution, missing: float) -> bool:
+    """Whether the objective would fall by a share of what is missing, were the mesh fine."""
+    found = _estimate(solution, "objective")
+    if found is None or not np.isfinite(found.error):
         return False
+    return bool(found.unconverged or -found.error > _MOST * missing)
+
+
+def _estimate(solution: Solution, goal: str) -> Estimate | None:
+    """The estimate; None where the data do not determine it."""
     try:
         with np.errstate(all="ignore"):
-            found = estimate_error(solution, goal)
-    except InputError:  # singular: no estimate
-        return True
-    size = found.magnitude
-    return bool(found.unconverged or not np.isfinite(size) or size > _SHARE * _misfit(solution))
+            return estimate_error(solution, goal)
+    except InputError:
+        return None
 
 
 def _keeps_within(solution: Solution, released: Released) -> bool:
