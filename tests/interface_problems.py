@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from collocode.errors import quietly
 from collocode.model.dynamics import Dynamics, NeuralODE, Parameter
 from collocode.model.experiment import Experiment, fixed
 from collocode.model.losses import L2
@@ -84,6 +83,5 @@ class Solved:
     def __call__(self, name):
         if name not in self._made:
             nlp = discretize(PROBLEMS[name]())
-            with quietly():  # bounds and constraints that the data contradict
-                self._made[name] = nlp, solve(nlp, options=TIGHT).result
+            self._made[name] = nlp, solve(nlp, options=TIGHT).result
         return self._made[name]

@@ -7,13 +7,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from collocode.errors import (
-    CollocodeWarning,
-    FileError,
-    InputError,
-    MissingDependency,
-    quietly,
-)
+from collocode.errors import FileError, InputError, MissingDependency
 from collocode.export.sol import read_sol
 from collocode.results.status import SolutionStatus, Termination
 from collocode.solvers.solve import make_solver, solve
@@ -92,7 +86,6 @@ def test_warm_start_is_at_the_solution(interface):
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_a_solver_takes_new_data(interface):
     nlp = discretize(black_box())
     solver = make_solver(nlp, available(interface))
@@ -109,8 +102,7 @@ def test_a_solver_takes_new_data(interface):
 def test_iteration_limit_returns_the_best_iterate(solved, interface):
     nlp, _ = solved("black_box")
     seen = []
-    with pytest.warns(CollocodeWarning, match="not solved"):
-        answer = solve(nlp, available(interface), {"max_iter": 4}, on_iteration=seen.append).result
+    answer = solve(nlp, available(interface), {"max_iter": 4}, on_iteration=seen.append).result
     assert answer.termination is Termination.ITERATION_LIMIT
     assert answer.status is SolutionStatus.INFEASIBLE
     assert answer.iterations == 4
@@ -128,8 +120,7 @@ def test_ctrl_c_returns_the_best_iterate(interface):
         if progress.iteration == 5:
             signal.raise_signal(signal.SIGINT)
 
-    with quietly():
-        result = solve(nlp, available(interface), on_iteration=press).result
+    result = solve(nlp, available(interface), on_iteration=press).result
     if interface == "pyomo" and result.success:  # a process of its own may be done by then
         return
     assert result.termination is Termination.INTERRUPTED
@@ -182,8 +173,7 @@ def test_option_types_are_forgiven(solved):
     nlp, _ = solved("grey_box")
     for interface in ("casadi", available("cyipopt")):
         options = {"tol": 1, "max_iter": 3.0, "ipopt.mu_strategy": "adaptive"}
-        with pytest.warns(CollocodeWarning, match="not solved"):
-            assert solve(nlp, interface, options).result.iterations <= 3
+        assert solve(nlp, interface, options).result.iterations <= 3
 
 
 def test_a_missing_nl_solver_is_named(solved):
@@ -198,8 +188,7 @@ def test_no_files_are_left_behind(solved, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for interface in INTERFACES:
-        with quietly():
-            solve(solved("grey_box")[0], available(interface), {"max_iter": 3})
+        solve(solved("grey_box")[0], available(interface), {"max_iter": 3})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,6 @@ def gradient(nlp: cc.NLP, x: np.ndarray) -> np.ndarray:
     return np.asarray(nlp.functions.gradient(x, nlp.p)[1]).ravel()
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 @pytest.mark.parametrize("method", LOCAL, ids=str)
 def test_multipliers_are_the_discrete_adjoint(method):
     solution = solved(pendulum(), method, 5)

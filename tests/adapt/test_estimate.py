@@ -229,7 +229,6 @@ def test_robust_losses_are_what_the_estimate_is_of(loss, goal):
     assert 0.9 < cc.estimate_error(solution, goal).effectivity(exact) < 1.1
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 @pytest.mark.parametrize(
     ("name", "degree"), [("radau", 3), ("gauss", 1), ("lobatto", 3), ("lobatto_iiic", 3)]
 )
@@ -334,7 +333,6 @@ def test_active_bounds_and_path_constraints_are_taken_out():
     assert abs(fine.parameters["k"] - held.parameters["k"] - estimate.error) < 1e-5
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_inputs_with_jumps():
     from tests.problems import driven
 
@@ -343,7 +341,6 @@ def test_inputs_with_jumps():
     assert 0.8 < estimate.effectivity(fine) < 1.2
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 @pytest.mark.parametrize(("name", "degree", "elements"), [("radau", 1, 40), ("radau", 2, 2)])
 def test_a_parameter_that_jumps_in_time(name, degree, elements):
     """A piecewise constant rate: an element that ends at the jump sees the rate before it."""
@@ -361,9 +358,7 @@ def test_a_parameter_that_jumps_in_time(name, degree, elements):
 
 def test_a_solution_that_is_none_is_reported():
     nlp = cc.start_from(cc.discretize(oscillator(*MILD), "radau", 3, 16))
-    with pytest.warns(cc.CollocodeWarning, match="not solved"):
-        stopped = cc.solve(nlp, options={"max_iter": 2})
-    estimate = cc.estimate_error(stopped)
+    estimate = cc.estimate_error(cc.solve(nlp, options={"max_iter": 2}))
     assert not estimate.stationary
     assert estimate.stationarity > 1e-6
     assert "NOT STATIONARY" in repr(estimate)
@@ -374,9 +369,7 @@ def test_elements_too_long_for_their_dynamics_are_counted():
     data = cc.Experiment([0.0, 2.0], [1.0, 1.5], outputs=("x",), initial={"x": 1.0})
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [x.x**2])
     nlp = cc.discretize(cc.Problem(dynamics, data), "explicit_euler", 1, 1)
-    with pytest.warns(cc.CollocodeWarning, match="does not get through"):
-        coarse = cc.solve(nlp)
-    estimate = cc.estimate_error(coarse)
+    estimate = cc.estimate_error(cc.solve(nlp))
     assert estimate.unconverged == 1
     assert np.isfinite(estimate.error)
 
@@ -400,7 +393,6 @@ def test_goals_that_make_no_sense(goal, message):
         cc.estimate_error(reference("mild"), goal)
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_what_cannot_be_estimated(tmp_path):
     solution = solve(decay(), "radau", 2, 4)
     with pytest.raises(cc.InputError, match="second order is there for"):

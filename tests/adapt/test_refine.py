@@ -56,7 +56,6 @@ def test_every_local_scheme_refines(name, degree):
     ids=["parameter", "network", "active bounds"],
 )
 @pytest.mark.parametrize("name", ["radau", "gauss", "hermite_simpson"])
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_a_prolonged_solution_is_nearly_one(problem, name):
     """IPOPT takes a few steps from there, and many from the usual start."""
     coarse = cc.fit(problem, name, mesh=40)

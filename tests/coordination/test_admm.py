@@ -33,7 +33,6 @@ def found(problem):
     return result, seen
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_a_consensus_network_fits_as_well_as_one_trained_on_all_data(found, problem):
     result, _ = found
     single = cc.fit(problem, mesh=40)

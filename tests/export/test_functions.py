@@ -21,8 +21,7 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 @pytest.fixture(scope="module")
 def solution():
-    data = van_der_pol_data(n=15, sigma=0.05)
-    return cc.fit(van_der_pol_neural(data, sizes=(2, 4, 2)), mesh=14)
+    return cc.fit(van_der_pol_neural(van_der_pol_data(n=15, sigma=0.05), sizes=(2, 4, 2)))
 
 
 def point(nlp, seed=0):

@@ -29,7 +29,6 @@ SEVERAL = {"van_der_pol_stiff"}  # optima: a parameter of a relaxation oscillati
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_the_same_optimum_from_two_readers(name, tmp_path):
     module = importlib.import_module(f"models.{name}")
     defaults = dict(getattr(module, "DEFAULTS", {}))

@@ -119,7 +119,6 @@ def test_pyomo_model_has_the_hessian_of_the_nlp():
     close(np.array(H, dtype=float), values(nlp, x, lam)[4], 1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_solved_files_carry_point_multipliers_and_scales(name, tmp_path):
     nlp = cc.discretize(PROBLEMS[name]())

@@ -84,7 +84,6 @@ def test_duals_are_the_change_of_the_objective(sense):
     assert model.rc[model.x[2]] == pytest.approx(slope, rel=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_our_own_models(name):
     nlp = cc.discretize(PROBLEMS[name]())

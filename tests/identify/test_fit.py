@@ -156,7 +156,6 @@ def test_an_energy_invariant_improves_a_network():
     assert np.abs(sizes - 1.0).max() < 0.011
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_a_network_learns_van_der_pol():
     data = van_der_pol_data(n=150, end=10.0, sigma=0.05)
     solution = cc.fit(van_der_pol_neural(data, sizes=(2, 16, 2)))

@@ -79,7 +79,6 @@ def test_what_is_lost_in_outputs_and_constraints_is_named():
         cc.discretize(tank(lambda t, x, p: -p.k * x.h, constraints=[path]))
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_numpy_interpolates_symbols_rightly():
     """np.interp becomes straight lines with their own slopes, of time or of a state."""
     steps = np.interp(TIMES, [0.0, 2.0, 6.0], [1.0, 3.0, 0.0])

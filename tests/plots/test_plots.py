@@ -99,7 +99,6 @@ def test_experiments_and_states_can_be_chosen_and_are_limited(two_releases):
         plots.trajectories(two_releases, states=["w"])
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_a_simulation_that_runs_away_does_not_flatten_the_data():
     wild = cc.fit(harmonic_oscillator.problem(regularisation=1e-6))
     ax = plots.trajectories(wild).axes[0]

@@ -37,7 +37,6 @@ def test_collocated_residuals_on_request():
     np.testing.assert_allclose(simulated["residual"], collocated["residual"], atol=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_white_noise_passes_and_a_sine_fails():
     solution = constants(white=noise(1), sine=np.sin(2.0 * T) + 0.3 * noise(2))
     table = cc.whiteness(solution)

@@ -28,7 +28,7 @@ def neural_problem():
 @pytest.fixture(scope="module", params=["neural", "driven", "decay", "two runs"])
 def solution(request):
     if request.param == "neural":
-        return cc.fit(neural_problem(), mesh=20, options={"max_iter": 40})
+        return cc.fit(neural_problem(), options={"max_iter": 20})
     if request.param == "driven":
         return cc.fit(driven())
     if request.param == "decay":
@@ -42,7 +42,7 @@ def solution(request):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "fit.npz"
-    cc.fit(neural_problem(), mesh=20, options={"max_iter": 40}).save(path)
+    cc.fit(neural_problem(), options={"max_iter": 20}).save(path)
     return path
 
 

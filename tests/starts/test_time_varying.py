@@ -84,7 +84,6 @@ def test_growing_horizon_reaches_pieces_that_the_first_windows_do_not_see(name):
     ids=repr,
 )
 @pytest.mark.parametrize("make", [decays, learns])
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_a_solution_starts_a_richer_problem_with_the_same_function(make, old, new):
     coarse = cc.fit(make(old))
     nlp = cc.discretize(make(new), mesh=coarse.trajectories[0].mesh.with_points(new.breaks))

@@ -217,7 +217,6 @@ def test_bounds_of_an_experiments_own_parameter_hold_at_its_nodes():
 @pytest.mark.parametrize(
     "basis", [cc.Fourier(1, (0.0, 20.0)), cc.BSpline((0, 5, 10, 20), 3)], ids=repr
 )
-@pytest.mark.filterwarnings("ignore::collocode.CollocodeWarning")  # coarse on purpose
 def test_bounded_rows_do_not_drive_a_parameter_away(basis):
     """The loss is bounded, log c is not: with a row at every node IPOPT's barrier would win."""
     t = np.linspace(0.0, 20.0, 161)

@@ -153,7 +153,7 @@ def estimate_error(
     >>> t = np.linspace(0.0, 2.0, 21)
     >>> data = Experiment(t, np.exp(-0.7 * t) + 0.01 * np.cos(9.0 * t), outputs=("c",))
     >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 1.0)])
-    >>> coarse = fit(Problem(decay, data), "explicit_euler", mesh=80)
+    >>> coarse = fit(Problem(decay, data), "explicit_euler", mesh=20)
     >>> fine = fit(Problem(decay, data), "radau", mesh=40)
     >>> estimate = estimate_error(coarse, "parameter:k")
     >>> round(estimate.effectivity(fine.parameters["k"]), 1)
