@@ -113,6 +113,8 @@ from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
 from .numerics.smoothing import Smoother as Smoother
 from .reports.parts import Finding as Finding
+from .reports.parts import Lever as Lever
+from .reports.parts import Severity as Severity
 from .reports.record import Report as Report
 from .reports.report import findings as findings
 from .reports.report import report as report

@@ -78,9 +78,10 @@ def fit(
             solution = refine_mesh(
                 solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
             )
-    warn(solution)
     seconds = time.perf_counter() - first
-    return replace(solution, result=solution.result.with_timings(total=seconds))
+    solution = replace(solution, result=solution.result.with_timings(total=seconds))
+    warn(solution)
+    return solution
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

@@ -14,10 +14,11 @@ from ..errors import listed
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model.problem import Problem
 from ..results.diagnosis import Diagnosis, diagnose
-from ..results.doubts import Agreement, Doubt, agreements, doubts_of, sigma_text
+from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mesh_text, sigma_text
 from ..results.residuals import whiteness
+from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from .levers import for_bound, for_gap, for_misfit, for_unsolved, regularise
+from .levers import finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
 from .parts import Finding, ranked
 from .programs import not_solved
 from .record import Asked
@@ -108,6 +109,22 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
         return [not_solved(solution.result, remedy.text, asked, remedy.lever)]
     found = [_of_doubt(doubt, evidence, asked) for doubt in evidence.doubts]
     found += _of_noise(evidence, asked)
+    return [*ranked([*found, *_of_parameters(evidence, asked)]), *_notes(evidence, asked)]
+
+
+def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """What must be known of the estimates; without any, no covariance is taken."""
+    solution, found = evidence.solution, []
+    if not solution.parameters:
+        return []
+    shares = {row["name"]: row["mesh_share"] for row in evidence.parameters}
+    known = {doubt.code for doubt in evidence.doubts}
+    if any(abs(share) > SHARE for share in shares.values()) and not known & {
+        "large-gap",
+        "mesh-share",
+    }:
+        lever, remedy = finer(solution, asked)
+        found.append(asked.finding("mesh-share", lever, text=mesh_text(shares), remedy=remedy))
     bounded = [row["name"] for row in evidence.parameters if _at_bound(row)]
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
@@ -120,7 +137,7 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
             else {"are": "are", "which": "one of them"}
         )
         found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
-    return [*ranked(found), *_notes(evidence, asked)]
+    return found
 
 
 def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
@@ -128,11 +145,12 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
     if doubt.code == "sigma-contradicted":
         assert doubt.worst is not None
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
-    remedy = (
-        for_bound(solution, doubt)
-        if doubt.code == "state-bound"
-        else (for_gap if doubt.code == "large-gap" else for_misfit)(solution, agreed, asked)
-    )
+    if doubt.code == "state-bound":
+        remedy = for_bound(solution, doubt, asked)
+    elif doubt.code == "mesh-share":
+        remedy = finer(solution, asked)
+    else:
+        remedy = (for_gap if doubt.code == "large-gap" else for_misfit)(solution, agreed, asked)
     return asked.finding(doubt.code, remedy.lever, text=doubt.text, remedy=remedy.text)
 
 
@@ -142,20 +160,20 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
     known = {doubt.code for doubt in evidence.doubts}
     wrong = [a for a in agreed if a.contradicted]
     found = []
-    if wrong and "sigma-contradicted" not in known:
+    if wrong and not known & {"sigma-contradicted", "large-gap"}:
         worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
     below = [a for a in agreed if a.below and not a.contradicted]
     if below and len(solution.model.theta) and "large-gap" not in known:
-        worst = min(below, key=lambda a: a.collocated / a.expected)
+        worst = min(below, key=lambda a: a.collocated / a.least)
         found.append(
             asked.finding(
                 "overfitted",
                 output=worst.output,
                 experiment=worst.experiment,
                 rms=worst.collocated,
-                noise=worst.expected,
+                noise=worst.least,
                 remedy=regularise(solution, agreed, asked, stronger=True).text,
             )
         )
@@ -186,10 +204,16 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
 
 
 def _worse_held_out(evidence: Evidence, asked: Asked) -> list[Finding]:
-    train = [s["simulated"] for s in evidence.scores if s["role"] == "train"]
-    test = {s["experiment"]: s["simulated"] for s in evidence.scores if s["role"] == "test"}
-    test = {name: error for name, error in test.items() if error is not None}
-    if not test or None in train:
+    solution = evidence.solution
+    if not solution.test:
+        return []
+    train = [
+        mse(solution.predict(part.experiment.times, number), part.experiment.values)
+        for number, part in enumerate(solution.trajectories)
+    ]
+    predicted = {e.name: (predict_test(solution, e), e.values) for e in solution.test}
+    test = {name: mse(p[1], values) for name, (p, values) in predicted.items() if p is not None}
+    if not test:
         return []
     worst, usual = max(test, key=lambda name: test[name]), float(np.mean(train))
     if not test[worst] > WORSE * usual:

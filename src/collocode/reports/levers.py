@@ -15,9 +15,10 @@ import numpy as np
 
 from ..adapt.estimate import Estimate, estimate_error
 from ..errors import InputError
+from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.diagnosis import MANY_ITERATIONS, Advice, Diagnosis
 from ..results.doubts import GAP, Agreement, Doubt
-from ..results.released import Released, release_rest
+from ..results.released import Released, release_rest, release_states
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..results.status import SolutionStatus
@@ -27,12 +28,11 @@ from .record import Asked
 
 _SHARE = 0.1  # of the misfit, that the discretization or a bound has to explain
 _FAR = 3.0  # times the noise: residuals of a fit that is none, whatever its gap
-_GAP_AIM = 0.3  # of the noise
 _MOST = 0.3  # of what is missing, that a finer mesh has to gain
 _PENALTY = 0.02  # of the misfit, from which on a penalty matters
 _DEAD = 0.05  # root mean square of weights that the penalty has pressed to nothing
 _SOME_ITERATIONS = 100  # of a good fit
-_DETERMINED = 0.25  # share of the weights that the data determine, as a guess
+_FOLLOWS = 0.5  # of the noise, that residuals are of a network that follows it
 
 
 class Remedy(NamedTuple):
@@ -44,12 +44,12 @@ class Remedy(NamedTuple):
 
 def for_gap(solution: Solution, agreed: list[Agreement], asked: Asked) -> Remedy:
     """Return the remedy of a model that leaves its own collocated trajectory."""
-    if _learns(solution) and any(a.below for a in agreed):
+    if _follows_noise(solution, agreed):
         return regularise(solution, agreed, asked, stronger=True)
     if max(a.excess(a.collocated) for a in agreed) > _FAR:
         return for_misfit(solution, agreed, asked)
     if not _learns(solution) or _misfit_moves(solution):
-        return finer(solution, max(a.gap_share for a in agreed))
+        return finer(solution, asked)
     return regularise(solution, agreed, asked, stronger=True)
 
 
@@ -59,28 +59,28 @@ def for_misfit(solution: Solution, agreed: list[Agreement], asked: Asked) -> Rem
     if nlp is None:
         return another_start(solution, asked)
     missing = _missing(solution, agreed)
-    released = {n: r for n, r in release_rest(solution).items() if r.gain > _SHARE * missing}
-    if released:
-        best = max(released.values(), key=lambda r: r.gain)
+    released = [*release_rest(solution).values(), release_states(solution)]
+    large = [r for r in released if r is not None and r.gain > _SHARE * missing]
+    if large:
+        best = max(large, key=lambda r: r.gain)
         return Remedy(Lever.BOUNDS, f"relax {_named(best)}, which the data contradict")
     if _mesh_misses(solution, missing):
-        return finer(solution, 1.0)
-    strength, theta = nlp.problem.regularisation.strength, solution.model.theta
-    if _learns(solution) and strength > 0.0:
-        penalty = strength * float(theta @ theta)
+        return finer(solution, asked)
+    if _learns(solution) and _strength(solution) > 0.0:
+        theta = solution.model.theta
+        penalty = _strength(solution) * float(theta @ theta)
         if penalty > _PENALTY * missing or np.sqrt(np.mean(theta**2)) < _DEAD:
             return regularise(solution, agreed, asked, stronger=False)
     return another_start(solution, asked)
 
 
-def for_bound(solution: Solution, doubt: Doubt) -> Remedy:
+def for_bound(solution: Solution, doubt: Doubt, asked: Asked) -> Remedy:
     """Return the remedy of bounds on states: the mesh, if the model itself would keep within them."""
     released = doubt.released
     assert released is not None
     if _keeps_within(solution, released):
-        elements = max(part.mesh.elements for part in solution.trajectories)
-        text = f"refine the mesh by <mesh|elements={2 * elements}>: only its interpolants leave the bounds"
-        return Remedy(Lever.MESH, text)
+        lever, text = finer(solution, asked)
+        return Remedy(lever, f"{text}: only its interpolants leave the bounds")
     return Remedy(
         Lever.BOUNDS, f"widen the bounds of {', '.join(released.names)}, unless they are physical"
     )
@@ -93,8 +93,8 @@ def for_unsolved(
     result = solution.result
     if diagnosis is None:
         return Remedy(Lever.SOLVER, "")
-    follows = _learns(solution) and any(a.below for a in agreed)  # the noise, at ever slower steps
-    late = result.iterations >= (_SOME_ITERATIONS if follows else MANY_ITERATIONS)
+    slow = _learns(solution) and any(a.below for a in agreed)
+    late = result.iterations >= (_SOME_ITERATIONS if slow else MANY_ITERATIONS)
     late = late and result.status is SolutionStatus.FEASIBLE
     if late and max((a.gap_share for a in agreed), default=0.0) > GAP:
         return for_gap(solution, agreed, asked)
@@ -129,32 +129,31 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
     return Remedy(Lever.START, f"try <start={next_start(start)}>")
 
 
-def finer(solution: Solution, gap: float) -> Remedy:
-    """Return how many elements bring a gap, in units of the noise, below a third."""
-    elements = max(part.mesh.elements for part in solution.trajectories)
-    factor = (min(gap, 1e6) / _GAP_AIM) ** (1.0 / solution.scheme.order)
-    number = int(np.ceil(elements * np.clip(factor, 2.0, 4.0)))
-    return Remedy(Lever.MESH, f"refine the mesh by <mesh|elements={number}>")
+def finer(solution: Solution, asked: Asked) -> Remedy:
+    """Return how the mesh becomes fine enough: by itself, or with a larger budget if that ended."""
+    if solution.scheme.name in GLOBAL_SCHEMES:
+        return Remedy(Lever.MESH, f"raise <degree={2 * solution.scheme.degree}>")
+    if solution.meshing is None:
+        return Remedy(Lever.MESH, "let the fit refine the mesh by <mesh|elements=auto>")
+    elements = sum(part.mesh.elements for part in solution.trajectories)
+    if asked.shell:
+        return Remedy(Lever.MESH, f"refine the mesh further by <mesh|elements={4 * elements}>")
+    budget = f"elements={8 * elements}, cycles={2 * solution.meshing.meshes + 10}"
+    return Remedy(Lever.MESH, f"give the mesh a larger budget: mesh=cc.AutoMesh({budget})")
 
 
 def regularise(solution: Solution, agreed: list[Agreement], asked: Asked, stronger: bool) -> Remedy:
     """Return a regularisation ten times as strong or weak, or as far as a guess of the evidence goes.
 
-    The evidence is greatest at λ = γ v / (M |θ|²), with γ the number of weights that the data determine
-    and v the noise's variance in units of the loss's (MacKay 1992).
+    The evidence is greatest at λ = γ v / (M |θ|²), with v the noise's variance in units of the loss's; of γ
+    weights that the data determine, each about one in size, v / M is left (MacKay 1992).
     """
-    nlp, theta = solution.nlp, solution.model.theta
-    size, own = float(theta @ theta), nlp.problem.regularisation if nlp else None
-    strength = own.strength if own else 0.0
-    guess = np.nan
-    if nlp is not None and size > 0.0:
+    nlp, strength, guess = solution.nlp, _strength(solution), np.nan
+    known = [a for a in agreed if np.isfinite(a.expected)]
+    if nlp is not None and known:
         problem = nlp.problem
-        known = [a for a in agreed if np.isfinite(a.expected)]
         shares = [(a.expected / problem.sigma[a.output]) ** 2 for a in known]
-        determined = _DETERMINED * min(len(theta), problem.n_measurements)
-        guess = (
-            determined * float(np.mean(shares)) / size / problem.n_measurements if shares else guess
-        )
+        guess = float(np.mean(shares)) / problem.n_measurements
     if stronger:
         new = float(np.fmax(guess, 10.0 * strength if strength > 0.0 else 1e-6))
     else:
@@ -163,8 +162,7 @@ def regularise(solution: Solution, agreed: list[Agreement], asked: Asked, strong
     word = "stronger" if stronger else "weaker"
     if "regularisation" in asked.model.get("settings", {}):
         return Remedy(Lever.REGULARISATION, f"regularise {word}: <set.regularisation={new:g}>")
-    kind = type(own).__name__ if own else "L2"
-    return Remedy(Lever.REGULARISATION, f"regularise {word}: regularisation=cc.{kind}({new:g})")
+    return Remedy(Lever.REGULARISATION, f"regularise {word}: regularisation=cc.L2({new:g})")
 
 
 def another_start(solution: Solution, asked: Asked) -> Remedy:
@@ -196,11 +194,19 @@ def _learns(solution: Solution) -> bool:
     return len(solution.model.theta) > 0
 
 
+def _follows_noise(solution: Solution, agreed: list[Agreement]) -> bool:
+    return _learns(solution) and any(a.below and a.collocated < _FOLLOWS * a.least for a in agreed)
+
+
 def _misfit(solution: Solution) -> float:
     """The objective without the penalty on the weights."""
-    nlp, theta = solution.nlp, solution.model.theta
-    strength = nlp.problem.regularisation.strength if nlp else 0.0
-    return max(solution.result.objective - strength * float(theta @ theta), 1e-300)
+    theta = solution.model.theta
+    return max(solution.result.objective - _strength(solution) * float(theta @ theta), 1e-300)
+
+
+def _strength(solution: Solution) -> float:
+    """λ of the solve; 0 of a solution from a file."""
+    return 0.0 if solution.nlp is None else float(solution.nlp.parameters["regularisation"][0])
 
 
 def _missing(solution: Solution, agreed: list[Agreement]) -> float:

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
+from ..results.solution import Solution
+from .evidence import Evidence, findings_of
 from .parts import Finding, ranked
 from .record import Asked, Report
 
@@ -92,4 +94,6 @@ def findings(result: Any, problem: Any = None) -> tuple[Finding, ...]:
     >>> [(found.code, found.lever.value) for found in findings(solution)]
     [('at-bound', 'bounds')]
     """
+    if isinstance(result, Solution):  # without tables and figures
+        return ranked(findings_of(Evidence(result), Asked(problem=problem)))
     return ranked(report(result, problem).findings)

@@ -6,6 +6,7 @@ root mean square of the collocated residuals:
 * *gap*: the trained model, simulated, leaves its own collocated outputs by more than half the noise;
 * *misfit*: the simulated model misses the data by more than the noise explains.  Here unknown noise is
   what a smoothing spline leaves, since the residuals of a bad fit tell nothing of it;
+* *mesh*: `mesh="auto"` ended before its budget made the mesh's share in every parameter small;
 * *bound*: multipliers of bounds on states, which a good fit does not feel.  One Newton step without them
   tells by how many standard deviations of the noise they move the fit;
 * a fit that was not solved at all.
@@ -16,6 +17,7 @@ root mean square of the collocated residuals:
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +35,7 @@ Array = NDArray[np.float64]
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
 EXCESS = 1.5  # times the noise's variance
 FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
+SHARE = 0.3  # of a standard error, by which the mesh may move a parameter
 _NOISE_FREE = 2e-3  # share of an output's spread that is no noise to speak of
 _SURE = 1e-3  # p-value of residuals as large as these
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
@@ -48,6 +51,7 @@ class Agreement:
     noise, given : standard deviation of the noise, and whether σ was given; else of the residuals.
     smooth, freedom : the noise by a smoothing spline and its degrees of freedom; NaN where it cannot
         tell.
+    core : the same by the median of what the spline leaves, which does not see where it cuts corners.
     collocated, simulated : root mean square against the data.
     gap : root mean square of simulated minus collocated, at the samples.
     lag_one : correlation of simulated residuals with the next ones.
@@ -62,6 +66,7 @@ class Agreement:
     given: bool
     smooth: float
     freedom: float
+    core: float
     collocated: float
     simulated: float
     gap: float
@@ -73,9 +78,14 @@ class Agreement:
         return self.noise if self.given else self.smooth
 
     @property
+    def least(self) -> float:
+        """The least noise that residuals can be expected to have."""
+        return self.noise if self.given else min(self.smooth, self.core)
+
+    @property
     def gap_share(self) -> float:
-        """Gap over noise."""
-        return self.gap / self.noise
+        """Gap over noise; a σ that the data contradict does not count."""
+        return self.gap / (self.smooth if self.contradicted else self.noise)
 
     def excess(self, rms: float) -> float:
         """Return ``rms`` over the expected noise where it is beyond chance; else 0."""
@@ -93,14 +103,17 @@ class Agreement:
 
     @property
     def contradicted(self) -> bool:
-        """Whether smoothing the data tells of another noise than the σ that was given."""
-        ratio = self.smooth / self.noise
-        return self.given and bool(ratio > 2.0 or ratio < 0.5)
+        """Whether smoothing and the fit agree on another noise than the σ that was given."""
+        far = np.log([self.smooth, max(self.collocated, 1e-300)]) - np.log(self.noise)
+        side = np.sign(far[0])
+        return self.given and bool(
+            side * far[0] > np.log(2.0) and side * far[1] > 0.5 * side * far[0]
+        )
 
     @property
     def below(self) -> bool:
         """Whether collocated residuals are smaller than the noise can leave: the model follows it."""
-        share = self.collocated / self.expected if self.expected > 0.0 else np.nan
+        share = self.collocated / self.least if self.least > 0.0 else np.nan
         return bool(
             share**2 < 0.7 and scipy.special.chdtr(self.samples, self.samples * share**2) < _SURE
         )
@@ -186,7 +199,8 @@ def _agreement(
     freedom = smoother.freedom
     # a smoother follows the outliers that a robust loss looks past
     told = solution.loss.quadratic and freedom >= max(_FEWEST, 0.3 * len(t))
-    smooth = rms(y - smoother(t)) * np.sqrt(len(t) / freedom) if told else np.nan
+    rest = (y - smoother(t)) * np.sqrt(len(t) / max(freedom, 1.0))
+    smooth = rms(rest) if told else np.nan
     with np.errstate(all="ignore"):  # a simulation that broke down is infinite
         left = unit * (simulated - y)
         left = left - left.mean()
@@ -199,6 +213,7 @@ def _agreement(
         given=given,
         smooth=max(float(smooth), floor) if told else np.nan,
         freedom=float(freedom),
+        core=1.4826 * float(np.median(np.abs(unit * rest))) / size if told else np.nan,
         collocated=rms(collocated - y),
         simulated=rms(simulated - y),
         gap=rms(simulated - collocated),
@@ -236,6 +251,9 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
             else ("above-noise", _misfit_text(miss))
         )
         found.append(Doubt(code=code, text=text, worst=miss))
+    shares = solution.meshing.shares if solution.meshing else {}
+    if any(abs(share) > SHARE for share in shares.values()):
+        found.append(Doubt(code="mesh-share", text=mesh_text(shares)))
     released = release_states(solution)
     if released is not None and _moved(solution, released) > FELT:
         text = (
@@ -260,6 +278,13 @@ def _gap_text(a: Agreement) -> str:
         f"the learnt model, simulated, {by} its own collocated trajectory of {a.experiment!r} "
         f"({a.output}, noise {a.noise:.2g})"
     )
+
+
+def mesh_text(shares: Mapping[str, float]) -> str:
+    """Say by how much the mesh moves parameters; ``shares`` are in standard errors."""
+    large = {name: abs(share) for name, share in shares.items() if abs(share) > SHARE}
+    parts = listed(f"{name} by {share:.2g}" for name, share in large.items())
+    return f"the mesh moves {parts} of {'its' if len(large) == 1 else 'their'} standard error"
 
 
 def sigma_text(a: Agreement) -> str:
