@@ -100,8 +100,9 @@ class Evidence:
         return parameter_rows(self.solution, self.trusted[0])
 
 
-def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
+def findings_of(fit: Solution | Evidence, asked: Asked) -> list[Finding]:
     """Return the findings; of a fit that was not solved only that, all else follows from it."""
+    evidence = Evidence(fit) if isinstance(fit, Solution) else fit
     solution = evidence.solution
     if not solution.success:
         agreed = evidence.agreements if evidence.finite else []
@@ -169,7 +170,7 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         worst = min(below, key=lambda a: a.collocated / a.least)
         found.append(
             asked.finding(
-                "overfitted",
+                "below-noise",
                 output=worst.output,
                 experiment=worst.experiment,
                 rms=worst.collocated,

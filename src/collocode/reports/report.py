@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
-from ..results.solution import Solution
-from .evidence import Evidence, findings_of
 from .parts import Finding, ranked
 from .record import Asked, Report
 
@@ -55,16 +54,8 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
     >>> found.success, found.status, round(found.tables["parameters"].rows[0]["value"], 3)
     (True, 'converged (optimal)', 0.7)
     """
-    how = asked or Asked(problem=problem)
-    for kind in type(result).__mro__:
-        if kind.__name__ in _HOMES and kind.__module__.startswith("collocode."):
-            module, _, function = _HOMES[kind.__name__].partition(".")
-            found: Report = getattr(import_module(f"{__package__}.{module}"), function)(result, how)
-            return found
-    raise InputError(
-        f"report takes a result of collocode ({listed(_HOMES, 12)}), not an object of type "
-        f"{type(result).__name__!r}."
-    )
+    found: Report = _described(result, _HOMES)(result, asked or Asked(problem=problem))
+    return found
 
 
 def findings(result: Any, problem: Any = None) -> tuple[Finding, ...]:
@@ -94,6 +85,21 @@ def findings(result: Any, problem: Any = None) -> tuple[Finding, ...]:
     >>> [(found.code, found.lever.value) for found in findings(solution)]
     [('at-bound', 'bounds')]
     """
-    if isinstance(result, Solution):  # without tables and figures
-        return ranked(findings_of(Evidence(result), Asked(problem=problem)))
-    return ranked(report(result, problem).findings)
+    asked = Asked(problem=problem)
+    told = _described(result, _HOMES | {"Solution": "evidence.findings_of"})(result, asked)
+    return ranked(told.findings if isinstance(told, Report) else told)
+
+
+def _described(result: Any, homes: Mapping[str, str]) -> Callable[[Any, Asked], Any]:
+    """What describes a result; an `InputError` for what is none."""
+    for kind in type(result).__mro__:
+        if kind.__name__ in homes and kind.__module__.startswith("collocode."):
+            module, _, function = homes[kind.__name__].partition(".")
+            found: Callable[[Any, Asked], Any] = getattr(
+                import_module(f"{__package__}.{module}"), function
+            )
+            return found
+    raise InputError(
+        f"report takes a result of collocode ({listed(_HOMES, 12)}), not an object of type "
+        f"{type(result).__name__!r}."
+    )

@@ -9,7 +9,7 @@ root mean square of the collocated residuals:
 * *mesh*: `mesh="auto"` ended before its budget made the mesh's share in every parameter small;
 * *bound*: multipliers of bounds on states, which a good fit does not feel.  One Newton step without them
   tells by how many standard deviations of the noise they move the fit;
-* a fit that was not solved at all.
+* a fit that was not solved.
 
 `fit` and `solve` warn of them; `collocode.findings` adds what to do.
 """
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..errors import CollocodeWarning, is_quiet, listed
 from ..numerics.smoothing import Smoother
-from .released import Released, release_states
+from .released import NOISE_FREE, Released, release_states
 from .solution import Solution
 from .status import SolverResult
 
@@ -36,7 +36,6 @@ GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the er
 EXCESS = 1.5  # times the noise's variance
 FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
 SHARE = 0.3  # of a standard error, by which the mesh may move a parameter
-_NOISE_FREE = 2e-3  # share of an output's spread that is no noise to speak of
 _SURE = 1e-3  # p-value of residuals as large as these
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
 
@@ -194,12 +193,11 @@ def _agreement(
         )
         return float(np.sqrt(square)) / size
 
-    floor = _NOISE_FREE * float(np.std(y)) or 1e-12
+    floor = NOISE_FREE * float(np.std(y)) or 1e-12
     smoother = _smoother(solution, *whose) or Smoother(t, y)
-    freedom = smoother.freedom
     # a smoother follows the outliers that a robust loss looks past
-    told = solution.loss.quadratic and freedom >= max(_FEWEST, 0.3 * len(t))
-    rest = (y - smoother(t)) * np.sqrt(len(t) / max(freedom, 1.0))
+    told = solution.loss.quadratic and smoother.freedom >= max(_FEWEST, 0.3 * len(t))
+    rest = (y - smoother(t)) * np.sqrt(len(t) / max(smoother.freedom, 1.0))
     smooth = rms(rest) if told else np.nan
     with np.errstate(all="ignore"):  # a simulation that broke down is infinite
         left = unit * (simulated - y)
@@ -212,7 +210,7 @@ def _agreement(
         noise=1.0 / size if given else max(rms(collocated - y), floor),
         given=given,
         smooth=max(float(smooth), floor) if told else np.nan,
-        freedom=float(freedom),
+        freedom=float(smoother.freedom),
         core=1.4826 * float(np.median(np.abs(unit * rest))) / size if told else np.nan,
         collocated=rms(collocated - y),
         simulated=rms(simulated - y),
@@ -240,11 +238,11 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
         return [Doubt(code="not-solved", text=unsolved_text(solution.result))]
     agreed = agreements(solution) if agreed is None else agreed
     found = []
-    gap = max(agreed, key=lambda a: a.gap_share)
-    if gap.gap_share > GAP:
+    gap = max(agreed, key=lambda a: a.gap_share, default=None)
+    if gap is not None and gap.gap_share > GAP:
         found.append(Doubt(code="large-gap", text=_gap_text(gap), worst=gap))
-    miss = max(agreed, key=lambda a: a.excess(a.simulated))
-    if miss.excess(miss.simulated) and not found:
+    miss = max(agreed, key=lambda a: a.excess(a.simulated), default=None)
+    if miss is not None and miss.excess(miss.simulated) and not found:
         code, text = (
             ("sigma-contradicted", sigma_text(miss))
             if miss.contradicted
@@ -255,10 +253,10 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
     if any(abs(share) > SHARE for share in shares.values()):
         found.append(Doubt(code="mesh-share", text=mesh_text(shares)))
     released = release_states(solution)
-    if released is not None and _moved(solution, released) > FELT:
+    if released is not None and released.moved > FELT:
         text = (
             f"bounds of {listed(released.names)} hold the collocated states in {released.places} and "
-            f"move the fit by {_moved(solution, released):.2g} standard deviations of the noise"
+            f"move the fit by {released.moved:.2g} standard deviations of the noise"
         )
         found.append(Doubt(code="state-bound", text=text, released=released))
     return found
@@ -301,22 +299,6 @@ def _misfit_text(a: Agreement) -> str:
         f"the learnt model misses {a.output} of {a.experiment!r} by {a.simulated / a.expected:.2g} times "
         f"the noise (rms {a.simulated:.2g}, noise {a.expected:.2g} {source})"
     )
-
-
-def _moved(solution: Solution, released: Released) -> float:
-    """By how many standard deviations of the noise bounds move the fit."""
-    nlp = solution.nlp
-    assert nlp is not None
-    x = solution.result.x
-    predicted, jacobian = nlp.predictions(x)
-    used = nlp.parameters["weights"] > 0.0
-    pull = np.sqrt(nlp.parameters["weights"]) / nlp.parameters["sigma"]
-    shift = pull * (jacobian @ released.shift).reshape(predicted.shape)
-    left = pull * (predicted - nlp.parameters["measurements"])
-    variance = float(np.mean(left[used] ** 2))
-    given = all(e.sigma is not None for e in nlp.problem.experiments)
-    variance = 1.0 if given or nlp.problem.loss.sigma is not None else max(variance, _NOISE_FREE**2)
-    return float(np.sqrt(np.sum(shift[used] ** 2) / variance))
 
 
 def warn(solution: Any, stacklevel: int = 3) -> None:

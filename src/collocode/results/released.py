@@ -23,6 +23,7 @@ from .solution import Solution
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+NOISE_FREE = 2e-3  # share of an output's spread that is no noise to speak of
 _FAINT = 1e-6  # scaled multipliers below it are the barrier's
 
 
@@ -36,12 +37,14 @@ class Released:
     places : experiments, in words.
     shift : (columns,) change of the unknowns.
     gain : by how much the objective would fall.
+    moved : standard deviations of the noise that outputs move by, root of the sum of squares.
     """
 
     names: tuple[str, ...]
     places: str
     shift: Array
     gain: float
+    moved: float
 
 
 def release_states(solution: Solution) -> Released | None:
@@ -131,4 +134,17 @@ def _released(
     gain = 0.5 * float(right @ shift)
     if not np.isfinite(gain) or gain <= 0.0:
         return None
-    return Released(names=names, places=places, shift=shift, gain=gain)
+    moved = _moved(nlp, result.x, shift)
+    return Released(names=names, places=places, shift=shift, gain=gain, moved=moved)
+
+
+def _moved(nlp: NLP, x: Array, shift: Array) -> float:
+    """How far a step moves the outputs, in units of the noise."""
+    problem, blocks = nlp.problem, nlp.parameters
+    predicted, jacobian = nlp.predictions(x)
+    used, pull = blocks["weights"] > 0.0, np.sqrt(blocks["weights"]) / blocks["sigma"]
+    step = pull * (jacobian @ shift).reshape(predicted.shape)
+    left = pull * (predicted - blocks["measurements"])
+    given = problem.loss.sigma is not None or all(e.sigma is not None for e in problem.experiments)
+    variance = 1.0 if given else max(float(np.mean(left[used] ** 2)), NOISE_FREE**2)
+    return float(np.sqrt(np.sum(step[used] ** 2) / variance))
