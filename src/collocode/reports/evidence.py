@@ -18,7 +18,7 @@ from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mes
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from .levers import finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
+from .levers import by_evidence, finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
 from .parts import Finding, ranked
 from .programs import not_solved
 from .record import Asked
@@ -166,7 +166,12 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
     below = [a for a in agreed if a.below and not a.contradicted]
-    if below and len(solution.model.theta) and "large-gap" not in known:
+    if (
+        below
+        and len(solution.model.theta)
+        and not by_evidence(solution)
+        and "large-gap" not in known
+    ):
         worst = min(below, key=lambda a: a.collocated / a.least)
         found.append(
             asked.finding(

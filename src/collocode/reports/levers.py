@@ -8,13 +8,15 @@ missing.  Another start otherwise: the noise that smoothing finds is what a misf
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..adapt.estimate import Estimate, estimate_error
 from ..errors import InputError
+from ..model.losses import Evidence
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.diagnosis import MANY_ITERATIONS, Advice, Diagnosis
 from ..results.doubts import GAP, Agreement, Doubt
@@ -66,7 +68,7 @@ def for_misfit(solution: Solution, agreed: list[Agreement], asked: Asked) -> Rem
         return Remedy(Lever.BOUNDS, f"relax {_named(best)}, which the data contradict")
     if _mesh_misses(solution, missing):
         return finer(solution, asked)
-    if _learns(solution) and _strength(solution) > 0.0:
+    if _learns(solution) and _strength(solution) > 0.0 and not by_evidence(solution):
         theta = solution.model.theta
         penalty = _strength(solution) * float(theta @ theta)
         if penalty > _PENALTY * missing or np.sqrt(np.mean(theta**2)) < _DEAD:
@@ -143,26 +145,32 @@ def finer(solution: Solution, asked: Asked) -> Remedy:
 
 
 def regularise(solution: Solution, agreed: list[Agreement], asked: Asked, stronger: bool) -> Remedy:
-    """Return a regularisation ten times as strong or weak, or as far as a guess of the evidence goes.
+    """Leave λ to the evidence; where it chose already, or λ is a model's setting, give another one.
 
-    The evidence is greatest at λ = γ v / (M |θ|²), with v the noise's variance in units of the loss's; of γ
-    weights that the data determine, each about one in size, v / M is left (MacKay 1992).
+    That is ten times as strong or weak, or as far as v / M if it is farther, v the noise's variance in
+    units of the loss's: the strength at which weights are of size one.
     """
     nlp, strength, guess = solution.nlp, _strength(solution), np.nan
+    word, setting = "stronger" if stronger else "weaker", "regularisation" in _settings(asked)
+    if not setting and nlp is not None and not isinstance(nlp.problem.regularisation, Evidence):
+        return Remedy(Lever.REGULARISATION, f"regularise {word}: regularisation=cc.Evidence()")
     known = [a for a in agreed if np.isfinite(a.expected)]
     if nlp is not None and known:
-        problem = nlp.problem
-        shares = [(a.expected / problem.sigma[a.output]) ** 2 for a in known]
-        guess = float(np.mean(shares)) / problem.n_measurements
+        shares = [(a.expected / nlp.problem.sigma[a.output]) ** 2 for a in known]
+        guess = float(np.mean(shares)) / nlp.problem.n_measurements
     if stronger:
         new = float(np.fmax(guess, 10.0 * strength if strength > 0.0 else 1e-6))
     else:
         new = float(np.fmin(guess, 0.1 * strength))
     new = float(f"{new:.1g}")
-    word = "stronger" if stronger else "weaker"
-    if "regularisation" in asked.model.get("settings", {}):
-        return Remedy(Lever.REGULARISATION, f"regularise {word}: <set.regularisation={new:g}>")
-    return Remedy(Lever.REGULARISATION, f"regularise {word}: regularisation=cc.L2({new:g})")
+    how = f"<set.regularisation={new:g}>" if setting else f"regularisation=cc.L2({new:g})"
+    return Remedy(Lever.REGULARISATION, f"regularise {word}: {how}")
+
+
+def _settings(asked: Asked) -> Mapping[str, Any]:
+    """Settings of a model file."""
+    found: Mapping[str, Any] = asked.model.get("settings", {})
+    return found
 
 
 def another_start(solution: Solution, asked: Asked) -> Remedy:
@@ -194,8 +202,15 @@ def _learns(solution: Solution) -> bool:
     return len(solution.model.theta) > 0
 
 
+def by_evidence(solution: Solution) -> bool:
+    """Whether the evidence has chosen λ."""
+    return solution.penalty is not None and solution.penalty.chosen
+
+
 def _follows_noise(solution: Solution, agreed: list[Agreement]) -> bool:
-    return _learns(solution) and any(a.below and a.collocated < _FOLLOWS * a.least for a in agreed)
+    if not _learns(solution) or by_evidence(solution):
+        return False
+    return any(a.below and a.collocated < _FOLLOWS * a.least for a in agreed)
 
 
 def _misfit(solution: Solution) -> float:
