@@ -23,15 +23,14 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from ..errors import CollocodeWarning, is_quiet, listed
-from ..numerics.smoothing import Smoother
+from ..numerics import Array, Mask
+from ..numerics.signals import Smoother
 from .released import NOISE_FREE, Released, release_states
 from .solution import Solution
 from .status import SolverResult
 
-Array = NDArray[np.float64]
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
 EXCESS = 1.5  # times the noise's variance
 FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
@@ -157,9 +156,7 @@ def agreements(solution: Solution) -> list[Agreement]:
     return found
 
 
-def _units(
-    solution: Solution, number: int, column: int, known: NDArray[np.bool_]
-) -> tuple[Array, bool]:
+def _units(solution: Solution, number: int, column: int, known: Mask) -> tuple[Array, bool]:
     """√w/σ of the known data of an output, or √w; and whether σ was given."""
     experiment = solution.trajectories[number].experiment
     weight = np.ones(len(known)) if experiment.weights is None else experiment.weights[:, column]

@@ -15,14 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Array, Index, Mask
 from ..transcription.nlp import NLP
 from .solution import Solution
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 NOISE_FREE = 2e-3  # share of an output's spread that is no noise to speak of
 _FAINT = 1e-6  # scaled multipliers below it are the barrier's
 
@@ -96,7 +94,7 @@ def _none() -> Index:
     return np.empty(0, dtype=int)
 
 
-def _strong_bounds(solution: Solution, nlp: NLP) -> NDArray[np.bool_]:
+def _strong_bounds(solution: Solution, nlp: NLP) -> Mask:
     strong = np.abs(solution.result.lam_x) * nlp.column_scale > _FAINT
     return np.asarray(strong & (nlp.lower < nlp.upper))
 
