@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
@@ -80,19 +81,16 @@ def fit(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)
+    settings = start, seed, on_iteration, auto is not None
     with quietly():
-        solution = _climbed(
-            discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration
-        )
+        solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
         for _ in range(0 if auto is None else _FINER):
             if not ended_nowhere(solution):
                 break
-            finer = [part.mesh.divide(2) for part in solution.trajectories]
-            again = discretize(problem, chosen, mesh=finer)
-            solution = _climbed(again, how, start, seed, on_iteration)
-        solution = settle(
-            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
-        )
+            meshes = [part.mesh.divide(2) for part in solution.trajectories]
+            solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
+        begin = partial(start_from, start=start, seed=seed)
+        solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first
     solution = replace(solution, result=solution.result.with_timings(total=seconds))
     warn(solution)
@@ -139,9 +137,16 @@ def _stopped(solution: Solution) -> Solution:
 
 
 def _climbed(
-    nlp: NLP, how: How, start: Start, seed: int, on_iteration: OnIteration | None
+    nlp: NLP,
+    how: How,
+    start: Start,
+    seed: int,
+    on_iteration: OnIteration | None,
+    moves: bool,
 ) -> Solution:
-    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+    """Climb on a mesh that is given, or that moves with what a start finds."""
+    remake = (lambda other: make_solver(other, *how)) if moves else None
+    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

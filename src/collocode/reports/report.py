@@ -17,7 +17,7 @@ _HOMES = {
     "Multistart": "searches.report_multistart",
     "MeshRefinement": "searches.report_refinement",
     "ADMMResult": "admm.report_admm",
-    "Training": "training.report_training",
+    "Training": "layers.report_training",
     "LayerRefinement": "layers.report_layers",
     "Growth": "layers.report_growth",
     "OptimumResult": "relu.report_optimum",

@@ -124,7 +124,7 @@ def solve_with(  # type: ignore[overload-overlap]
     solver: Solver,
     program: NLP,
     *,
-    warm: Solution | None = ...,
+    warm: Solution | WarmStart | None = ...,
     on_iteration: OnIteration | None = ...,
 ) -> Solution: ...
 
@@ -134,7 +134,7 @@ def solve_with(
     solver: Solver,
     program: Program,
     *,
-    warm: Solution | ProgramSolution | None = ...,
+    warm: Solution | ProgramSolution | WarmStart | None = ...,
     on_iteration: OnIteration | None = ...,
 ) -> ProgramSolution: ...
 
@@ -143,15 +143,17 @@ def solve_with(
     solver: Solver,
     program: Program,
     *,
-    warm: Solution | ProgramSolution | None = None,
+    warm: Solution | ProgramSolution | WarmStart | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Solution | ProgramSolution:
-    """Solve a program with a solver that `make_solver` built; see `solve`."""
+    """Solve a program with a solver that `make_solver` built; see `solve`.
+
+    ``warm`` may also be multipliers alone, which belong to the program's own start.
+    """
     check_type("solve_with", program, Program)
-    if warm is not None:
+    multipliers = warm if isinstance(warm, WarmStart) else None
+    if warm is not None and not isinstance(warm, WarmStart):
         check_type("warm=", warm, Solution, ProgramSolution)
-    multipliers = None
-    if warm is not None:
         program = program.with_start(warm.result.x)
         if isinstance(program, NLP) and isinstance(warm, Solution):
             program = replace(program, start_record=warm.start_record)
