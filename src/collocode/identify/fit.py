@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
@@ -89,8 +88,9 @@ def fit(
                 break
             meshes = [part.mesh.divide(2) for part in solution.trajectories]
             solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
-        begin = partial(start_from, start=start, seed=seed)
-        solution = settle(solution, auto, how, begin, on_iteration)
+        solution = settle(
+            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
+        )
     seconds = time.perf_counter() - first
     solution = replace(solution, result=solution.result.with_timings(total=seconds))
     warn(solution)
