@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from ..errors import InputError, check_choice, check_type
 from ..model.activations import ACTIVATIONS
+from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
@@ -105,10 +106,17 @@ def solve(
     -------
     A `Solution` of an `NLP`, a `ProgramSolution` of any other program, whatever happened: its status
     tells whether it is one.  Ctrl-C, an iteration or a time limit return the best iterate.
+
+    Warns
+    -----
+    CollocodeWarning
+        The solution of an `NLP` should not be believed; `collocode.findings` says what to do.
     """
     check_type("solve", program, Program)
     solver = make_solver(program, interface, options, deterministic)
-    return solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    solution = solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    warn(solution)
+    return solution
 
 
 @overload
