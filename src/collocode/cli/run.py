@@ -18,7 +18,6 @@ from ..reports.record import Asked, Report, report_names
 from .model_file import ModelFile, load_model
 from .settings import (
     defaults_text,
-    parse_elements,
     parse_options,
     parse_settings,
     settings_table,
@@ -129,8 +128,6 @@ class Run:
         names["seed"] = "seed"
         given = {key: self.values.get(name) for key, name in names.items()}
         chosen = {key: value for key, value in given.items() if value is not None}
-        if "mesh" in chosen:
-            chosen["mesh"] = parse_elements(chosen["mesh"])
         own = dict(defaults)
         if "scheme" in chosen and chosen["scheme"] != own.get("scheme"):
             own.pop("degree", None)

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
 from ..adapt.first_mesh import first_meshes
-from ..errors import InputError, check_type
+from ..errors import InputError, check_type, quietly
 from ..model.experiment import Experiment
 from ..model.losses import Evidence
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import OnIteration
@@ -60,7 +61,13 @@ def fit(
 
     Returns
     -------
-    A `Solution`; look at its ``status`` and ``score()`` before you believe it.
+    A `Solution`; `collocode.findings` tells what is wrong with it, if anything, and what to do.
+
+    Warns
+    -----
+    CollocodeWarning
+        It should not be believed: not solved, simulated away from its own collocation or from the data
+        by more than the noise, or moved by a bound of a state.
 
     Examples
     --------
@@ -76,18 +83,18 @@ def fit(
     first = time.perf_counter()
     auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
-    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
-    for halved in range(1, 1 + (_FINER if auto is not None and ended_nowhere(solution) else 0)):
-        whole = [part.mesh for part in solution.trajectories]
-        finer = [mesh.divide(np.full(mesh.elements, 2**halved)) for mesh in whole]
-        nlp = discretize(problem, nlp.scheme, mesh=finer)
-        again = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
-        if not ended_nowhere(again):
-            solution = again
-            break
-    solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
+    settings = start, seed, on_iteration, auto is not None
+    with quietly():
+        solution = _climbed(nlp, how, *settings)
+        if auto is not None and ended_nowhere(solution):
+            solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
+        solution = settle(
+            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
+        )
     seconds = time.perf_counter() - first
-    return replace(solution, result=solution.result.with_timings(total=seconds))
+    solution = replace(solution, result=solution.result.with_timings(total=seconds))
+    warn(solution)
+    return solution
 
 
 def discretized(
@@ -149,6 +156,32 @@ def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
     if solution.nlp is None or not isinstance(solution.nlp.problem.regularisation, Evidence):
         return solution
     return choose_strength(solution, how, most=0)
+
+
+def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
+    """Solve on meshes twice and four times as fine; the first solution, if that helps nothing."""
+    nlp = solution.nlp
+    assert nlp is not None
+    for pieces in 2 ** np.arange(1, 1 + _FINER):
+        whole = [part.mesh for part in solution.trajectories]
+        finer = [mesh.divide(np.full(mesh.elements, pieces)) for mesh in whole]
+        again = climbed(discretize(nlp.problem, nlp.scheme, mesh=finer))
+        if not ended_nowhere(again):
+            return again
+    return solution
+
+
+def _climbed(
+    nlp: NLP,
+    how: How,
+    start: Start,
+    seed: int,
+    on_iteration: OnIteration | None,
+    moves: bool,
+) -> Solution:
+    """Climb on a mesh that is given, or that moves with what a start finds."""
+    remake = (lambda other: make_solver(other, *how)) if moves else None
+    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

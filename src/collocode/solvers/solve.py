@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, overload
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_choice, check_type
 from ..model.activations import ACTIVATIONS
+from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
@@ -48,10 +48,7 @@ def make_solver(
         The interface's package is not installed.
     """
     check_type("make_solver", program, Program)
-    if interface not in INTERFACES:
-        near = difflib.get_close_matches(str(interface), INTERFACES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
-        raise InputError(f"unknown interface {interface!r}; {hint}")
+    check_choice("interface", interface, INTERFACES)
     if program.kinks:
         able = sorted(n for n, a in ACTIVATIONS.items() if not a.kinks and n != "linear")
         raise InputError(
@@ -109,10 +106,17 @@ def solve(
     -------
     A `Solution` of an `NLP`, a `ProgramSolution` of any other program, whatever happened: its status
     tells whether it is one.  Ctrl-C, an iteration or a time limit return the best iterate.
+
+    Warns
+    -----
+    CollocodeWarning
+        The solution of an `NLP` should not be believed; `collocode.findings` says what to do.
     """
     check_type("solve", program, Program)
     solver = make_solver(program, interface, options, deterministic)
-    return solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    solution = solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    warn(solution)
+    return solution
 
 
 @overload
@@ -120,7 +124,7 @@ def solve_with(  # type: ignore[overload-overlap]
     solver: Solver,
     program: NLP,
     *,
-    warm: Solution | None = ...,
+    warm: Solution | WarmStart | None = ...,
     on_iteration: OnIteration | None = ...,
 ) -> Solution: ...
 
@@ -130,7 +134,7 @@ def solve_with(
     solver: Solver,
     program: Program,
     *,
-    warm: Solution | ProgramSolution | None = ...,
+    warm: Solution | ProgramSolution | WarmStart | None = ...,
     on_iteration: OnIteration | None = ...,
 ) -> ProgramSolution: ...
 
@@ -139,15 +143,17 @@ def solve_with(
     solver: Solver,
     program: Program,
     *,
-    warm: Solution | ProgramSolution | None = None,
+    warm: Solution | ProgramSolution | WarmStart | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Solution | ProgramSolution:
-    """Solve a program with a solver that `make_solver` built; see `solve`."""
+    """Solve a program with a solver that `make_solver` built; see `solve`.
+
+    ``warm`` may also be multipliers alone, which belong to the program's own start.
+    """
     check_type("solve_with", program, Program)
-    if warm is not None:
+    multipliers = warm if isinstance(warm, WarmStart) else None
+    if warm is not None and not isinstance(warm, WarmStart):
         check_type("warm=", warm, Solution, ProgramSolution)
-    multipliers = None
-    if warm is not None:
         program = program.with_start(warm.result.x)
         if isinstance(program, NLP) and isinstance(warm, Solution):
             program = replace(program, start_record=warm.start_record)
