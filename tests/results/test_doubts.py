@@ -36,13 +36,13 @@ def coarse(sigma: float = 0.1) -> cc.Problem:
 def main_job():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return cc.fit(importlib.import_module("models.van_der_pol").problem())
+        return cc.fit(importlib.import_module("models.van_der_pol").problem(), mesh=None)
 
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.filterwarnings("error::collocode.CollocodeWarning")
 def test_good_fits_of_our_models_have_no_warning_and_no_finding(name):
-    solution = cc.fit(importlib.import_module(f"models.{name}").problem())
+    solution = cc.fit(importlib.import_module(f"models.{name}").problem(), mesh=None)
     assert [
         found.code for found in cc.findings(solution) if found.severity is not cc.Severity.NOTE
     ] == []
@@ -124,7 +124,7 @@ def test_nothing_is_emitted_where_it_is_shown_in_another_way():
 
 def test_a_sigma_that_only_the_smoother_doubts_is_left_alone():
     """The lynx and hare scatter around a smooth curve by half of what the model leaves."""
-    solution = cc.fit(importlib.import_module("models.hudson_bay").problem())
+    solution = cc.fit(importlib.import_module("models.hudson_bay").problem(), mesh=None)
     hare = agreements(solution)[0]
     assert hare.smooth < 0.5 * hare.noise
     assert not hare.contradicted
@@ -136,7 +136,7 @@ def test_agreements_are_those_of_the_curves():
     y = np.exp(-0.7 * t) + 0.02 * np.cos(40.0 * t)
     y[4] = np.nan
     decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
-    solution = cc.fit(cc.Problem(decay, cc.Experiment(t, y, outputs=("c",), sigma=0.02)))
+    solution = cc.fit(cc.Problem(decay, cc.Experiment(t, y, outputs=("c",), sigma=0.02)), mesh=None)
     (found,) = agreements(solution)
     left = np.delete(y - solution.predict(t)[:, 0], 4)
     assert found.samples == 30
