@@ -51,7 +51,7 @@ def followed(case: Case, found: cc.Finding) -> cc.Solution:
         problem = replace(problem, regularisation=arguments.pop("regularisation"))
     if case.follow is not None:
         problem = case.follow(problem)
-    return cc.fit(problem, **{**case.how, **arguments})
+    return cc.fit(problem, **{"mesh": None, **case.how, **arguments})
 
 
 def oscillator(mu: float, n: int, end: float, sigma: float, seed: int = 0) -> tuple[Any, cc.Truth]:
@@ -66,6 +66,7 @@ def oscillator(mu: float, n: int, end: float, sigma: float, seed: int = 0) -> tu
 
 
 def learnt(data: Any, truth: cc.Truth, hidden: int = 8, **how: Any) -> cc.Problem:
+    how = {"regularisation": cc.L2(), **how}
     return cc.Problem(cc.NeuralODE(cc.MLP((2, hidden, 2))), data, truth=truth, **how)
 
 
@@ -196,7 +197,7 @@ CASES = cases()
 def test_following_the_first_finding_helps(name):
     case = CASES[name]
     with nullcontext() if case.code == "mesh-share" else pytest.warns(cc.CollocodeWarning):
-        solution = cc.fit(case.problem, **case.how)
+        solution = cc.fit(case.problem, **{"mesh": None, **case.how})
     found = cc.findings(solution)
     better = followed(case, found[0])
     assert (found[0].code, found[0].lever) == (case.code, case.lever)

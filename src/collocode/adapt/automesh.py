@@ -215,14 +215,16 @@ class _AutoMeshes:
         found = _taken(before, nlp, result)
         worth = judge(found, self.limits) if found.success else None
         astray = before.fineness.gap > _ASTRAY and before.anew < _ANEW
-        if nlp.layout.weights.size and worth is not None:
+        networks = nlp.layout.weights.size > 0
+        if networks and worth is not None:
             astray = astray and worth.gap > _ASTRAY  # a network's fit from the start is dear
         same = False
         if astray or worth is None:
             begun = self.begin(nlp) if astray else nlp
             again = solver.solve(begun, None, self.on_iteration)
             worse = result.success and not again.objective < result.objective
-            same = abs(again.objective - result.objective) <= _EQUAL * abs(result.objective)
+            apart = abs(again.objective - result.objective)
+            same = networks and apart <= _EQUAL * abs(result.objective)
             if again.success and not worse:
                 found = _taken(before, begun, again)
                 worth = judge(found, self.limits)

@@ -130,8 +130,8 @@ def findings_of(fit: Solution | Evidence, asked: Asked) -> list[Finding]:
         return [not_solved(solution.result, remedy.text, asked, remedy.lever)]
     found = [_of_doubt(doubt, evidence, asked) for doubt in evidence.doubts]
     found += _of_noise(evidence, asked)
-    penalty = evidence.penalty
-    if evidence.chooses and penalty is not None and not penalty.chosen:
+    penalty = evidence.penalty if evidence.chooses else None
+    if penalty is not None and not penalty.chosen:
         facts = {"strength": penalty.strength, "asked": penalty.asked, "solves": penalty.solves}
         found.append(asked.finding("strength-unsettled", **facts))
     return [*ranked([*found, *_of_parameters(evidence, asked)]), *_notes(evidence, asked)]
