@@ -16,6 +16,7 @@ import casadi as ca
 from ..errors import CollocodeError, InputError
 from .basis_symbols import basis_symbols
 from .constraints import PathConstraint, PointConstraint
+from .costs import Cost, Lagrange
 from .named import Named, Networks, stack
 from .problem import Problem
 from .varying import total, values_at
@@ -103,6 +104,8 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
 
 def observed(problem: Problem, s: Symbols) -> ca.SX:
     """Return h(x, u, p) as an SX column of one entry an output."""
+    if not problem.outputs:
+        return ca.SX(0, 1)
     if problem.observe is None:
         return s.x[[problem.states.index(name) for name in problem.outputs]]
     value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
@@ -115,6 +118,13 @@ def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.
     """Return the function of a path constraint as an SX scalar."""
     where = f"path constraint {constraint.name!r}"
     return _column(where, _called(where, constraint.function, _arguments(problem, s)), 1, s)
+
+
+def costed(problem: Problem, cost: Cost, s: Symbols) -> ca.SX:
+    """Return the weighted function of a cost as an SX scalar."""
+    where = f"cost {cost.name!r}"
+    value = _column(where, _called(where, cost.function, _arguments(problem, s)), 1, s)
+    return cost.weight * value
 
 
 def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z: ca.SX) -> ca.SX:
@@ -167,7 +177,9 @@ def check_switches(problem: Problem) -> None:
     if not free or problem.point_constraints:
         return
     seen = [derivatives(problem, s), observed(problem, s)]
-    seen += [constrained(problem, c, s) for c in problem.path_constraints]
+    held = (*problem.path_constraints, *problem.boundary_constraints)
+    seen += [constrained(problem, c, s) for c in held]
+    seen += [costed(problem, cost, s) for cost in problem.costs]
     everything = ca.vertcat(*seen)
     function = ca.Function("all", s.tuple(), [everything])
     count = function.n_instructions()
@@ -182,6 +194,35 @@ def check_switches(problem: Problem) -> None:
                 "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
                 "1/(1 + exp(-(t - p.switch)/width)), or fix it by equal bounds."
             )
+
+
+def check_controls(problem: Problem) -> None:
+    """Refuse an unbounded control that enters linearly: nothing keeps it from running to infinity.
+
+    Raises
+    ------
+    InputError
+        A control without bounds, in which right-hand side and integral costs are linear and on which
+        no path constraint depends.
+    """
+    s = Symbols.of(problem)
+    costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
+    balance = ca.vertcat(derivatives(problem, s), *costs)
+    held = ca.vertcat(*[constrained(problem, c, s) for c in problem.path_constraints])
+    for j, name in enumerate(problem.inputs):
+        u = s.u[j]
+        slope = ca.jacobian(balance, u)
+        for window in problem.experiments:
+            control = window.controls.get(name)
+            if control is None or control.is_rate_bounded:
+                continue
+            unbounded = math.isinf(control.lower) and math.isinf(control.upper)
+            if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):
+                raise InputError(
+                    f"control {name!r} of window {window.name!r} has no bounds, and right-hand side and "
+                    "costs are linear in it, so nothing keeps it finite; give it lower= and upper=, or a "
+                    "cost that grows faster."
+                )
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.symbolic import Symbols, observed
+from ..transcription.decided import Place
 from ..transcription.nlp import NLP
-from ..transcription.unknowns import Place, Unknowns
+from ..transcription.unknowns import Unknowns
 
 Array = NDArray[np.float64]
 _STEPS = 40

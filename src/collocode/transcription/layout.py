@@ -1,7 +1,7 @@
 """Which column is which unknown, and which row is which equation.
 
-Columns, in order: for every experiment its node states (node by node, state by state) and its own
-parameters; then the shared parameters; then the network weights.  What varies in time has its
+Columns, in order: for every experiment its node states (node by node, state by state), the unknowns
+of inputs that are decided, its own parameters, its times where these are free; then the shared parameters; then the network weights.  What varies in time has its
 coefficients for columns.  The matrix of a chain of
 elements with a dense border of shared columns is thus visible in the order itself.
 """
@@ -19,6 +19,7 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
+from .decided import Decided
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
 
@@ -39,6 +40,10 @@ class ExperimentLayout:
         one that varies in time has one column per coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
     path_rows : (constraints, nodes) rows of the path constraints.
+    boundary_rows : (constraints,) rows of those at one end.
+    rate_rows : (elements,) rows of the slope of a decided input, by its name.
+    decided : unknowns of decided inputs, by their names.
+    free_times : (2,) columns of start and end; empty where both are given.
     """
 
     name: str
@@ -48,11 +53,26 @@ class ExperimentLayout:
     parameters: Index
     rows: Index
     path_rows: Index
+    boundary_rows: Index
+    rate_rows: Mapping[str, Index]
+    decided: Mapping[str, Decided]
+    free_times: Index
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
         elements, intervals, _ = self.rows.shape
         return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
+
+    def places(self, scheme: Scheme) -> tuple[Index, Index]:
+        """(nodes,) element of every node, and its place there among the scheme's nodes.
+
+        A mesh point belongs to the element that ends there, or where the scheme has no stage at the
+        end to the one that begins there.
+        """
+        elements, intervals, _ = self.rows.shape
+        later = 0 if 0 in scheme.stages and intervals not in scheme.stages else 1
+        element = np.clip((np.arange(len(self.times)) - later) // intervals, 0, elements - 1)
+        return element, np.arange(len(self.times)) - element * intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +84,8 @@ class Layout:
     shared_names: tuple[str, ...]
     weight_names: tuple[str, ...]
     path_names: tuple[str, ...]
+    boundary_names: tuple[str, ...]
+    boundary_at: tuple[str, ...]
     point_rows: Mapping[str, Index]
     experiments: tuple[ExperimentLayout, ...]
     shared: Index
@@ -89,14 +111,39 @@ class Layout:
             )
             states = column + np.arange(nodes * nx).reshape(nodes, nx)
             column += nodes * nx
+            decided = {}
+            for name, control in experiment.controls.items():
+                decided[name] = Decided.of(column, mesh.elements, control.nodes(scheme))
+                column += decided[name].count
             mine = column + np.arange(len(own))
             column += len(own)
+            free_times = column + np.arange(2 if experiment.is_free else 0)
+            column += len(free_times)
             rows = row + np.arange(mesh.elements * m * nx).reshape(mesh.elements, m, nx)
             row += rows.size
             path_rows = row + np.arange(n_path * nodes).reshape(n_path, nodes)
             row += path_rows.size
+            boundary_rows = row + np.arange(len(problem.boundary_constraints))
+            row += len(boundary_rows)
+            rate_rows = {}
+            for name, control in experiment.controls.items():
+                if control.is_rate_bounded:
+                    rate_rows[name] = row + np.arange(mesh.elements)
+                    row += mesh.elements
             parts.append(
-                ExperimentLayout(experiment.name, mesh, times, states, mine, rows, path_rows)
+                ExperimentLayout(
+                    name=experiment.name,
+                    mesh=mesh,
+                    times=times,
+                    states=states,
+                    parameters=mine,
+                    rows=rows,
+                    path_rows=path_rows,
+                    boundary_rows=boundary_rows,
+                    rate_rows=rate_rows,
+                    decided=decided,
+                    free_times=free_times,
+                )
             )
         point_rows = {}
         for name, values in _point_values(problem).items():
@@ -110,6 +157,8 @@ class Layout:
             shared,
             weights,
             tuple(c.name for c in problem.path_constraints),
+            tuple(c.name for c in problem.boundary_constraints),
+            tuple(c.at for c in problem.boundary_constraints),
             point_rows,
             tuple(parts),
             shared_columns,
@@ -119,7 +168,7 @@ class Layout:
         )
 
     def column_blocks(self) -> tuple[Block, ...]:
-        """A block per state, own and shared parameter, and matrix of weights."""
+        """A block per state, decided input, own and shared parameter, and matrix of weights."""
 
         def nodes() -> list[Place]:
             return [
@@ -135,14 +184,32 @@ class Layout:
         for i, state in enumerate(self.state_names):
             numbers = np.concatenate([e.states[:, i] for e in self.experiments])
             blocks.append(Block(state, numbers, nodes, _at_node))
+        for name in dict.fromkeys(n for e in self.experiments for n in e.decided):
+            blocks.append(self._decided_block(name))
         for j, name in enumerate(self.own_names):
             own = np.array([e.parameters[j] for e in self.experiments], dtype=int)
             blocks.append(Block(name, own, names))
+        moving = [e for e in self.experiments if len(e.free_times)]
+        for k, name in enumerate(("start", "end") if moving else ()):
+            ends = np.array([e.free_times[k] for e in moving])
+            blocks.append(Block(name, ends, lambda: [(e.name,) for e in moving]))
         blocks += [
             Block(name, np.array(column))
             for name, column in zip(self.shared_names, self.shared, strict=True)
         ]
         return (*blocks, *_weight_blocks(self.weight_names, self.weights))
+
+    def _decided_block(self, name: str) -> Block:
+        """Unknowns of one decided input in all windows that decide it."""
+        columns, places = [], []
+        for e in self.experiments:
+            if name in e.decided:
+                table = e.decided[name].columns
+                whose, place = np.divmod(np.arange(table.size), table.shape[1])
+                found, first = np.unique(table.ravel(), return_index=True)
+                columns.append(found)
+                places += [(e.name, int(whose[j]), int(place[j])) for j in first]
+        return Block(name, np.concatenate(columns), _listed(places), _at_node)
 
     def row_blocks(self) -> tuple[Block, ...]:
         """Collocation equations, then a block per path and per point constraint."""
@@ -166,12 +233,22 @@ class Layout:
         for c, name in enumerate(self.path_names):
             numbers = np.concatenate([e.path_rows[c] for e in self.experiments])
             blocks.append(Block(name, numbers, nodes, _of_path))
+        for c, name in enumerate(self.boundary_names):
+            numbers = np.array([e.boundary_rows[c] for e in self.experiments])
+            blocks.append(
+                Block(name, numbers, lambda: [(e.name,) for e in self.experiments], _of_boundary)
+            )
+        for name in dict.fromkeys(n for e in self.experiments for n in e.rate_rows):
+            parts = [(e.name, e.rate_rows[name]) for e in self.experiments if name in e.rate_rows]
+            places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
+            rows = np.concatenate([numbers for _, numbers in parts])
+            blocks.append(Block(name, rows, _listed(places), _of_rate))
         for name, numbers in self.point_rows.items():
             blocks.append(Block(name, numbers, label=_of_point))
         return tuple(blocks)
 
     def structure(self) -> ChainStructure:
-        """A chain of elements per experiment; parameters and weights are the border."""
+        """A chain of elements per experiment; parameters, free times and weights are the border."""
         chains = []
         for e in self.experiments:
             elements, m, _ = e.rows.shape
@@ -180,9 +257,19 @@ class Layout:
                 for element in range(elements):
                     last = (element + 1) * m + (element == elements - 1)
                     rows[element] = np.append(rows[element], path[element * m : last])
+            for c, name in enumerate(self.boundary_at):
+                at = 0 if name == "start" else elements - 1
+                rows[at] = np.append(rows[at], e.boundary_rows[c])
+            for numbers in e.rate_rows.values():
+                rows = [np.append(a, b) for a, b in zip(rows, numbers, strict=True)]
             nodes = e.states[e.element_nodes()]
-            chains.append(Chain(e.states[::m], nodes[:, 1:-1].reshape(elements, -1), stacked(rows)))
-        own = [e.parameters for e in self.experiments]
+            links, inner = [e.states[::m]], [nodes[:, 1:-1].reshape(elements, -1)]
+            for decided in e.decided.values():
+                table, ends = decided.columns, decided.spans
+                links += [np.append(table[:, 0], table[-1, -1])[:, None]] if ends else []
+                inner.append(table[:, 1:-1] if ends else table)
+            chains.append(Chain(np.hstack(links), np.hstack(inner), stacked(rows)))
+        own = [np.append(e.parameters, e.free_times) for e in self.experiments]
         border = np.concatenate([*own, self.shared, self.weights])
         points = np.concatenate([np.empty(0, dtype=int), *self.point_rows.values()])
         return ChainStructure(tuple(chains), border, points)
@@ -251,6 +338,14 @@ def _of_state(name: str, place: Place) -> str:
 
 def _of_path(name: str, place: Place) -> str:
     return f"path.{_at_node(name, place)}"
+
+
+def _of_boundary(name: str, place: Place) -> str:
+    return f"path.{name}[{place[0]}]"
+
+
+def _of_rate(name: str, place: Place) -> str:
+    return f"rate.{name}[{place[0]};{place[1]}]"
 
 
 def _of_point(name: str, place: Place) -> str:
