@@ -46,7 +46,8 @@ def climb(
     on_iteration : as for `solve`.
     """
     first = solve_begun(solver, nlp, start, seed, on_iteration)
-    if not (isinstance(start, str) and start == "auto") or not _failed(nlp, first):
+    again = isinstance(start, str) and start == "auto" and not nlp.problem.decides
+    if not again or not _failed(nlp, first):
         return first
     second = solve_begun(solver, nlp, "horizon", seed, on_iteration)
     if _rank(nlp, second) < _rank(nlp, first):

@@ -34,11 +34,11 @@ def fit(
     deterministic: bool = False,
     on_iteration: OnIteration | None = None,
 ) -> Solution:
-    """Identify a problem: one call from data to trained model.
+    """Solve a problem: one call from data to trained model, or from costs to controls.
 
     Parameters
     ----------
-    problem : what to identify.
+    problem : what to identify, or to decide.
     scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
         and refined until it no longer matters for what is reported.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
@@ -62,6 +62,8 @@ def fit(
     check_type("fit", problem, Problem)
     first = time.perf_counter()
     auto, given = AutoMesh.or_given(mesh)
+    if auto is not None:
+        problem.refuse_decisions("mesh='auto'")
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     nlp = discretize(problem, chosen, mesh=given if auto is None else first_meshes(problem, chosen))
     how = interface, options, deterministic

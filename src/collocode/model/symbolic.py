@@ -6,7 +6,7 @@ import math
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -146,6 +146,13 @@ def output_function(problem: Problem) -> ca.Function:
     """Return h as a CasADi Function (t, x, u, p, theta) -> y, of coefficients p and theta."""
     s = Symbols.of(problem)
     return _of_coefficients(problem, s, "outputs", observed(problem, s), "y")
+
+
+def cost_function(problem: Problem, costs: Sequence[Cost]) -> ca.Function:
+    """Return the sum of costs as a CasADi Function (t, x, u, p, theta) -> L, of coefficients."""
+    s = Symbols.of(problem)
+    value = sum((costed(problem, cost, s) for cost in costs), ca.SX(0.0))
+    return _of_coefficients(problem, s, "cost", value, "L")
 
 
 def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:

@@ -169,7 +169,8 @@ class Decisions:
         known = [part.decided[name] for part in parts]
         pairs = list(zip(known, places, strict=True))
         columns = np.vstack([d.columns[p.element] for d, p in pairs])
-        weights = np.vstack([lagrange_matrix(d.nodes, p.tau) for d, p in pairs])
+        taus = [np.empty(0) if p.tau is None else p.tau for p in places]
+        weights = np.vstack([lagrange_matrix(d.nodes, t) for d, t in zip(known, taus, strict=True)])
         self.symbols.append(symbol)
         if ((weights == 0.0) | (weights == 1.0)).all():
             unknown = ca.SX.sym(name)

@@ -105,10 +105,7 @@ class Layout:
         parts = []
         for experiment, mesh in zip(problem.experiments, meshes, strict=True):
             nodes = mesh.elements * m + 1
-            times = np.append(
-                (mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]).ravel(),
-                mesh.end,
-            )
+            times = nodes_of(mesh, scheme)
             states = column + np.arange(nodes * nx).reshape(nodes, nx)
             column += nodes * nx
             decided = {}
@@ -279,6 +276,12 @@ class Layout:
         own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
         return np.array([known[name] for name in names], dtype=int)
+
+
+def nodes_of(mesh: Mesh, scheme: Scheme) -> Array:
+    """(nodes,) times of all nodes of a mesh, element ends included."""
+    inside = mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]
+    return np.append(inside.ravel(), mesh.end)
 
 
 def _point_values(problem: Problem) -> dict[str, int]:
