@@ -381,7 +381,11 @@ class Problem:
     def _size_of(self, state: str) -> float:
         """Size of a state that is not measured: of its ends in windows, or of its bounds there."""
         windows = [e for e in self.experiments if not e.measures]
-        ends = [getattr(e, end).get(state, free()).value for e in windows for end in ("initial", "final")]
+        ends = [
+            getattr(e, end).get(state, free()).value
+            for e in windows
+            for end in ("initial", "final")
+        ]
         for values in (ends, self.bounds.get(state, ()) if windows else ()):
             known = np.abs([v for v in values if np.isfinite(v) and v != 0.0])
             if known.size:

@@ -60,13 +60,17 @@ class Signal:
 
     def _checked_points(self, t: Array) -> Array | None:
         if (self.kind == "polynomial") != (self.points is not None):
-            raise InputError("an input of polynomials, and no other, has points= between its pieces.")
+            raise InputError(
+                "an input of polynomials, and no other, has points= between its pieces."
+            )
         if self.points is None:
             return None
         points = np.array(self.points, dtype=float)
         pieces = len(points) - 1
         if points.ndim != 1 or pieces < 1 or not (np.diff(points) > 0.0).all() or len(t) % pieces:
-            raise InputError("the points of an input must increase, with equally many samples between.")
+            raise InputError(
+                "the points of an input must increase, with equally many samples between."
+            )
         inside = np.repeat(points[:-1], len(t) // pieces), np.repeat(points[1:], len(t) // pieces)
         slack = 1e-9 * (points[-1] - points[0])
         if ((t < inside[0] - slack) | (t > inside[1] + slack)).any():

@@ -9,6 +9,7 @@ so it works in scripts, notebooks, threads and without a display.
 
 from .admm import admm_history
 from .convergence import convergence, learning_curves
+from .costates import costates
 from .files import png, save_all, save_figure
 from .growth import growth_history, growth_scores
 from .layers import decision_regions, layer_history, layer_mesh
@@ -21,6 +22,7 @@ from .trajectories import simulation, trajectories
 __all__ = [
     "admm_history",
     "convergence",
+    "costates",
     "decision_regions",
     "growth_history",
     "growth_scores",

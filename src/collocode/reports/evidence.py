@@ -91,7 +91,7 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
         return [not_solved(solution.result, remedy, asked)]
     found = []
     gaps = {
-        score["experiment"]: score["gap"] for score in evidence.scores if score["role"] == "train"
+        score["experiment"]: score["gap"] for score in evidence.scores if score["role"] != "test"
     }
     worst = max(gaps, key=lambda name: gaps[name] or 0.0)
     if gaps[worst] is None or gaps[worst] > LARGE_GAP:

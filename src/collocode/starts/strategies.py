@@ -253,7 +253,9 @@ def _take_window(x: Array, part: ExperimentLayout, solution: Solution) -> None:
 
     def moved(times: Array) -> Array:
         share = (times - here.start) / (here.end - here.start)
-        return np.asarray(np.clip(mesh.start + share * (mesh.end - mesh.start), mesh.start, mesh.end))
+        return np.asarray(
+            np.clip(mesh.start + share * (mesh.end - mesh.start), mesh.start, mesh.end)
+        )
 
     x[part.states] = solution.states(moved(part.times), part.name)
     for name, decided in part.decided.items():

@@ -33,7 +33,9 @@ def costs(
     terms = []
     for cost in problem.costs:
         bearing = [
-            n for n in group.numbers if not cost.windows or layout.experiments[n].name in cost.windows
+            n
+            for n in group.numbers
+            if not cost.windows or layout.experiments[n].name in cost.windows
         ]
         if not bearing:
             continue

@@ -86,7 +86,9 @@ def groups_of(problem: Problem) -> tuple[Group, ...]:
     """Return the groups of a problem's windows; one, if it only identifies."""
     found: dict[Any, list[int]] = {}
     for number, e in enumerate(problem.experiments):
-        decided = tuple((name, e.controls[name].kind) for name in problem.inputs if name in e.controls)
+        decided = tuple(
+            (name, e.controls[name].kind) for name in problem.inputs if name in e.controls
+        )
         found.setdefault((decided, e.is_free), []).append(number)
     return tuple(
         Group(tuple(numbers), f".{k}" if k else "") for k, numbers in enumerate(found.values())
@@ -186,9 +188,7 @@ class Decisions:
             self.constants.append(weights)
         self.own.append(unknown)
 
-    def _with_times(
-        self, s: Symbols, parts: Sequence[_Part], places: Sequence[Place]
-    ) -> Decisions:
+    def _with_times(self, s: Symbols, parts: Sequence[_Part], places: Sequence[Place]) -> Decisions:
         start, end, first, share = (ca.SX.sym(n) for n in ("t0", "tf", "first", "share"))
         table = []
         for part, place in zip(parts, places, strict=True):

@@ -192,7 +192,10 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             control = experiment.controls[name]
             lower[decided.columns], upper[decided.columns] = control.lower, control.upper
         if experiment.is_free:
-            ends_of = (experiment.start, experiment.start_bounds), (experiment.end, experiment.end_bounds)
+            ends_of = (
+                (experiment.start, experiment.start_bounds),
+                (experiment.end, experiment.end_bounds),
+            )
             pairs = [(time, time) if bounds is None else bounds for time, bounds in ends_of]
             lower[part.free_times], upper[part.free_times] = np.array(pairs, dtype=float).T
         for parameter in problem.dynamics.parameters:
