@@ -217,7 +217,7 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
             rows = part.path_rows[number]
             if seen[number] & set(part.decided):
                 lower[rows], upper[rows] = -np.inf, np.inf
-                rows = rows[np.isin(part.places(scheme)[1], scheme.stages)]
+                rows = rows[np.isin(part.place, scheme.stages)]
             elif constraint.lower == constraint.upper:
                 # an invariant at every node would leave the collocation rows no freedom
                 lower[rows], upper[rows] = -np.inf, np.inf

@@ -39,6 +39,8 @@ class ExperimentLayout:
     parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
         one that varies in time has one column per coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
+    element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
+        point belongs to the element that ends there, or if that has no stage there, to the next one.
     path_rows : (constraints, nodes) rows of the path constraints.
     boundary_rows : (constraints,) rows of those at one end.
     rate_rows : (elements,) rows of the slope of a decided input, by its name.
@@ -52,6 +54,8 @@ class ExperimentLayout:
     states: Index
     parameters: Index
     rows: Index
+    element: Index
+    place: Index
     path_rows: Index
     boundary_rows: Index
     rate_rows: Mapping[str, Index]
@@ -62,17 +66,6 @@ class ExperimentLayout:
         """(elements, intervals+1) node numbers of every element."""
         elements, intervals, _ = self.rows.shape
         return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
-
-    def places(self, scheme: Scheme) -> tuple[Index, Index]:
-        """(nodes,) element of every node, and its place there among the scheme's nodes.
-
-        A mesh point belongs to the element that ends there, or where the scheme has no stage at the
-        end to the one that begins there.
-        """
-        elements, intervals, _ = self.rows.shape
-        later = 0 if 0 in scheme.stages and intervals not in scheme.stages else 1
-        element = np.clip((np.arange(len(self.times)) - later) // intervals, 0, elements - 1)
-        return element, np.arange(len(self.times)) - element * intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +94,12 @@ class Layout:
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
         nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
+        later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
         column = row = 0
         parts = []
         for experiment, mesh in zip(problem.experiments, meshes, strict=True):
             nodes = mesh.elements * m + 1
+            element = np.clip((np.arange(nodes) - later) // m, 0, mesh.elements - 1)
             times = nodes_of(mesh, scheme)
             states = column + np.arange(nodes * nx).reshape(nodes, nx)
             column += nodes * nx
@@ -135,6 +130,8 @@ class Layout:
                     states=states,
                     parameters=mine,
                     rows=rows,
+                    element=element,
+                    place=np.arange(nodes) - element * m,
                     path_rows=path_rows,
                     boundary_rows=boundary_rows,
                     rate_rows=rate_rows,
@@ -250,10 +247,9 @@ class Layout:
         for e in self.experiments:
             elements, m, _ = e.rows.shape
             rows = [part.ravel() for part in e.rows]
+            ends = np.searchsorted(e.element, np.arange(1, elements))
             for path in e.path_rows:
-                for element in range(elements):
-                    last = (element + 1) * m + (element == elements - 1)
-                    rows[element] = np.append(rows[element], path[element * m : last])
+                rows = [np.append(a, b) for a, b in zip(rows, np.split(path, ends), strict=True)]
             for c, name in enumerate(self.boundary_at):
                 at = 0 if name == "start" else elements - 1
                 rows[at] = np.append(rows[at], e.boundary_rows[c])

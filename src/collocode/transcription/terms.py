@@ -150,8 +150,7 @@ def _path_constraints(
     for number, constraint in enumerate(problem.path_constraints):
         s, places = Symbols.of(problem), []
         for n, part in zip(group.numbers, parts, strict=True):
-            element, place = part.places(scheme)
-            places.append(Place(n, part.times, False, element, scheme.nodes[place]))
+            places.append(Place(n, part.times, False, part.element, scheme.nodes[part.place]))
         v = Unknowns.of(problem, layout, s, places)
         states = np.vstack([part.states for part in parts])
         rows = np.concatenate([part.path_rows[number] for part in parts])
