@@ -316,3 +316,12 @@ def test_other_interfaces_and_readers_reach_the_same_optimum(tmp_path):
     pytest.importorskip("cyipopt")
     other = cc.solve(nlp, "cyipopt")
     assert other.result.objective == pytest.approx(found.result.objective, rel=1e-9)
+
+
+def test_the_diagnosis_names_windows_boundaries_and_slopes():
+    stopped = cc.diagnose(
+        cc.solve(cc.discretize(everything("linear"), mesh=2), options={"max_iter": 0}), most=500
+    )
+    equations = set(stopped.violated["equation"])
+    assert {"collocation", "a"} <= equations or "level" in equations
+    assert set(stopped.violated["experiment"]) <= {"experiment", "first", "second"}

@@ -14,11 +14,11 @@ from ..errors import InputError, check_type
 from ..numerics.bases import Basis
 from ..numerics.smoothing import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
-from .control import Control
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
 from .losses import L2, LeastSquares, Loss
+from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
 Array = NDArray[np.float64]
@@ -332,79 +332,18 @@ class Problem:
     @cached_property
     def smoothed_noise(self) -> dict[str, float]:
         """Standard deviation of what smoothing leaves of every output's data."""
-        found = {}
-        for j, name in enumerate(self.outputs):
-            squares, freedom = 0.0, 0.0
-            for e in self.experiments:
-                smoother = self.smoothers(e).get(name)
-                if smoother is not None:
-                    known = np.isfinite(e.values[:, j])
-                    left = e.values[known, j] - smoother(e.times[known])
-                    squares, freedom = squares + float(left @ left), freedom + smoother.freedom
-            rough = np.sqrt(squares / freedom) if freedom > 0.0 else 0.0
-            found[name] = float(rough) if rough > 1e-12 * self.spread[name] else self.spread[name]
-        return found
+        return noise_of(self)
 
     @cached_property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
-        starts = [(e.start, e.end) for e in self.experiments]
-        low, high = float(min(s for s, _ in starts)), float(max(e for _, e in starts))  # type: ignore[type-var, arg-type]
-        found = {"t": (low, high)}
-        for state in self.states:
-            found |= self._range_of(state, high - low)
-        for name in self.inputs:
-            values = [e.inputs[name].values for e in self.experiments if name in e.inputs]
-            values += [np.array([-1.0, 1.0]) * c.size for c in self._controls_called(name)]
-            found[f"u:{name}"] = _interval(np.concatenate(values))
-        return found
-
-    def _range_of(self, state: str, duration: float) -> dict[str, tuple[float, float]]:
-        smooth = [(e, self.smoothers(e)) for e in self.experiments]
-        curves = [(e, s[state]) for e, s in smooth if self.observe is None and state in s]
-        if not curves or state in self.scaling:
-            size = float(self.scaling.get(state, self._size_of(state)))
-            slope = (0.0, size / duration * 10.0)
-            return {f"x:{state}": (-size, size), f"slope:{state}": slope}
-        column = self.outputs.index(state)  # where it was measured; a row of NaN is no data
-        at = [(e.times[np.isfinite(e.values[:, column])], c) for e, c in curves]
-        values = np.concatenate([c(t) for t, c in at])
-        slopes = np.concatenate([c.derivative(t) for t, c in at])
-        middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
-        half = half or abs(middle) or 1.0
-        rms = float(np.sqrt(np.mean(slopes**2)))
-        return {
-            f"x:{state}": (float(middle - half), float(middle + half)),
-            f"slope:{state}": (0.0, rms or half / duration),
-        }
-
-    def _size_of(self, state: str) -> float:
-        """Size of a state that is not measured: of its ends in windows, or of its bounds there."""
-        windows = [e for e in self.experiments if not e.measures]
-        ends = [
-            getattr(e, end).get(state, free()).value
-            for e in windows
-            for end in ("initial", "final")
-        ]
-        for values in (ends, self.bounds.get(state, ()) if windows else ()):
-            known = np.abs([v for v in values if np.isfinite(v) and v != 0.0])
-            if known.size:
-                return float(known.max())
-        return 1.0
-
-    def _controls_called(self, name: str) -> list[Control]:
-        return [e.controls[name] for e in self.experiments if name in e.controls]
+        return ranges_of(self)
 
     @cached_property
     def state_scale(self) -> Array:
         """(states,) typical sizes, powers of two, so that scaling and unscaling are exact."""
         sizes = [max(abs(v) for v in self.ranges[f"x:{state}"]) for state in self.states]
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
-
-
-def _interval(values: Array) -> tuple[float, float]:
-    middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
-    return float(middle - (half or 1.0)), float(middle + (half or 1.0))
 
 
 def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:

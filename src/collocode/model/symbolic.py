@@ -16,14 +16,12 @@ import casadi as ca
 from ..errors import CollocodeError, InputError
 from .basis_symbols import basis_symbols
 from .constraints import PathConstraint, PointConstraint
-from .costs import Cost, Lagrange
+from .costs import Cost
 from .named import Named, Networks, stack
 from .problem import Problem
 from .varying import total, values_at
 
 _LOCK = threading.RLock()
-# operations whose derivative is zero wherever it exists
-_STEPS = {ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_SIGN, ca.OP_FLOOR, ca.OP_CEIL}
 
 
 @dataclass(frozen=True)
@@ -169,67 +167,6 @@ def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, labe
     return ca.Function(
         name, [s.t, s.x, s.u, p, theta], [value], ["t", "x", "u", "p", "theta"], [label]
     )
-
-
-def check_switches(problem: Problem) -> None:
-    """Refuse a free parameter that nothing but conditions and steps see: its derivative is zero.
-
-    Raises
-    ------
-    InputError
-        A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
-    """
-    s = Symbols.of(problem)
-    free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
-    if not free or problem.point_constraints:
-        return
-    seen = [derivatives(problem, s), observed(problem, s)]
-    held = (*problem.path_constraints, *problem.boundary_constraints)
-    seen += [constrained(problem, c, s) for c in held]
-    seen += [costed(problem, cost, s) for cost in problem.costs]
-    everything = ca.vertcat(*seen)
-    function = ca.Function("all", s.tuple(), [everything])
-    count = function.n_instructions()
-    if not any(function.instruction_id(k) in _STEPS for k in range(count)):
-        return
-    slopes = ca.jacobian(everything, s.p)
-    for j in free:
-        if ca.depends_on(everything, s.p[j]) and slopes[:, j].is_zero():
-            name = problem.dynamics.parameters[j].name
-            raise InputError(
-                f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
-                "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
-                "1/(1 + exp(-(t - p.switch)/width)), or fix it by equal bounds."
-            )
-
-
-def check_controls(problem: Problem) -> None:
-    """Refuse an unbounded control that enters linearly: nothing keeps it from running to infinity.
-
-    Raises
-    ------
-    InputError
-        A control without bounds, in which right-hand side and integral costs are linear and on which
-        no path constraint depends.
-    """
-    s = Symbols.of(problem)
-    costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
-    balance = ca.vertcat(derivatives(problem, s), *costs)
-    held = ca.vertcat(*[constrained(problem, c, s) for c in problem.path_constraints])
-    for j, name in enumerate(problem.inputs):
-        u = s.u[j]
-        slope = ca.jacobian(balance, u)
-        for window in problem.experiments:
-            control = window.controls.get(name)
-            if control is None or control.is_rate_bounded:
-                continue
-            unbounded = math.isinf(control.lower) and math.isinf(control.upper)
-            if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):
-                raise InputError(
-                    f"control {name!r} of window {window.name!r} has no bounds, and right-hand side and "
-                    "costs are linear in it, so nothing keeps it finite; give it lower= and upper=, or a "
-                    "cost that grows faster."
-                )
 
 
 @dataclass(frozen=True)

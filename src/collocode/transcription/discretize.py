@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError, check_type
+from ..model.checks import check_controls, check_switches
 from ..model.experiment import Experiment
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, check_controls, check_switches, constrained
+from ..model.symbolic import Symbols, constrained
 from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme

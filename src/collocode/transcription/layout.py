@@ -8,7 +8,7 @@ elements with a dense border of shared columns is thus visible in the order itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import casadi as ca
@@ -20,6 +20,16 @@ from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from .decided import Decided
+from .labels import (
+    at_node,
+    listed,
+    of_boundary,
+    of_path,
+    of_point,
+    of_rate,
+    of_state,
+    weight_blocks,
+)
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
 
@@ -177,7 +187,7 @@ class Layout:
         blocks = []
         for i, state in enumerate(self.state_names):
             numbers = np.concatenate([e.states[:, i] for e in self.experiments])
-            blocks.append(Block(state, numbers, nodes, _at_node))
+            blocks.append(Block(state, numbers, nodes, at_node))
         for name in dict.fromkeys(n for e in self.experiments for n in e.decided):
             blocks.append(self._decided_block(name))
         for j, name in enumerate(self.own_names):
@@ -191,7 +201,7 @@ class Layout:
             Block(name, np.array(column))
             for name, column in zip(self.shared_names, self.shared, strict=True)
         ]
-        return (*blocks, *_weight_blocks(self.weight_names, self.weights))
+        return (*blocks, *weight_blocks(self.weight_names, self.weights))
 
     def _decided_block(self, name: str) -> Block:
         """Unknowns of one decided input in all windows that decide it."""
@@ -203,7 +213,7 @@ class Layout:
                 found, first = np.unique(table.ravel(), return_index=True)
                 columns.append(found)
                 places += [(e.name, int(whose[j]), int(place[j])) for j in first]
-        return Block(name, np.concatenate(columns), _listed(places), _at_node)
+        return Block(name, np.concatenate(columns), listed(places), at_node)
 
     def row_blocks(self) -> tuple[Block, ...]:
         """Collocation equations, then a block per path and per point constraint."""
@@ -223,22 +233,22 @@ class Layout:
             ]
 
         rows = np.concatenate([e.rows.ravel() for e in self.experiments])
-        blocks = [Block("collocation", rows, equations, _of_state)]
+        blocks = [Block("collocation", rows, equations, of_state)]
         for c, name in enumerate(self.path_names):
             numbers = np.concatenate([e.path_rows[c] for e in self.experiments])
-            blocks.append(Block(name, numbers, nodes, _of_path))
+            blocks.append(Block(name, numbers, nodes, of_path))
         for c, name in enumerate(self.boundary_names):
             numbers = np.array([e.boundary_rows[c] for e in self.experiments])
             blocks.append(
-                Block(name, numbers, lambda: [(e.name,) for e in self.experiments], _of_boundary)
+                Block(name, numbers, lambda: [(e.name,) for e in self.experiments], of_boundary)
             )
         for name in dict.fromkeys(n for e in self.experiments for n in e.rate_rows):
             parts = [(e.name, e.rate_rows[name]) for e in self.experiments if name in e.rate_rows]
             places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
             rows = np.concatenate([numbers for _, numbers in parts])
-            blocks.append(Block(name, rows, _listed(places), _of_rate))
+            blocks.append(Block(name, rows, listed(places), of_rate))
         for name, numbers in self.point_rows.items():
-            blocks.append(Block(name, numbers, label=_of_point))
+            blocks.append(Block(name, numbers, label=of_point))
         return tuple(blocks)
 
     def structure(self) -> ChainStructure:
@@ -247,9 +257,9 @@ class Layout:
         for e in self.experiments:
             elements, m, _ = e.rows.shape
             rows = [part.ravel() for part in e.rows]
-            ends = np.searchsorted(e.element, np.arange(1, elements))
+            cuts = np.searchsorted(e.element, np.arange(1, elements))
             for path in e.path_rows:
-                rows = [np.append(a, b) for a, b in zip(rows, np.split(path, ends), strict=True)]
+                rows = [np.append(a, b) for a, b in zip(rows, np.split(path, cuts), strict=True)]
             for c, name in enumerate(self.boundary_at):
                 at = 0 if name == "start" else elements - 1
                 rows[at] = np.append(rows[at], e.boundary_rows[c])
@@ -300,52 +310,3 @@ def weight_names(problem: Problem) -> tuple[str, ...]:
         for name, network in problem.dynamics.networks.items()
         for weight in network.weight_names()
     )
-
-
-def _weight_blocks(names: Sequence[str], columns: Index) -> list[Block]:
-    """Group ``nn.W1[0,1]``, or ``nn.W1[0,1].P2`` where it varies in time, by matrix and function."""
-    groups: dict[str, tuple[list[Place], list[int], str, str]] = {}
-    for name, column in zip(names, columns.tolist(), strict=True):
-        stem, _, rest = name.partition("[")
-        numbers, _, function = rest.partition("]")
-        places, members, *_ = groups.setdefault(stem + function, ([], [], stem, function))
-        places.append(tuple(int(n) for n in numbers.split(",")))
-        members.append(column)
-    return [
-        Block(name, np.array(members, dtype=int), _listed(places), _of_weight(stem, function))
-        for name, (places, members, stem, function) in groups.items()
-    ]
-
-
-def _listed(places: list[Place]) -> Callable[[], list[Place]]:
-    return lambda: places
-
-
-def _of_weight(stem: str, function: str) -> Callable[[str, Place], str]:
-    return lambda _, place: f"{stem}[{','.join(map(str, place))}]{function}"
-
-
-def _at_node(name: str, place: Place) -> str:
-    experiment, element, node = place
-    return f"{name}[{experiment};{element}.{node}]"
-
-
-def _of_state(name: str, place: Place) -> str:
-    experiment, element, stage, state = place
-    return f"{name}.{state}[{experiment};{element}.{stage}]"
-
-
-def _of_path(name: str, place: Place) -> str:
-    return f"path.{_at_node(name, place)}"
-
-
-def _of_boundary(name: str, place: Place) -> str:
-    return f"path.{name}[{place[0]}]"
-
-
-def _of_rate(name: str, place: Place) -> str:
-    return f"rate.{name}[{place[0]};{place[1]}]"
-
-
-def _of_point(name: str, place: Place) -> str:
-    return f"point.{name}[{place[0]}]"
