@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import types
@@ -12,11 +11,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+import typer
+
+from ..errors import InputError, check_has
 from ..reports.parts import Column, Table
 
 KINDS = (bool, int, float, str)
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def whole_number(text: str) -> int:
+    """Read a count, also as 1e6.
+
+    Examples
+    --------
+    >>> whole_number("301"), whole_number("1e3")
+    (301, 1000)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(f"{text!r} is no whole number; give one such as 301.")
 
 
 @dataclass(frozen=True)
@@ -101,12 +123,7 @@ def parse_settings(
     known = {setting.name: setting for setting in settings}
     values: dict[str, Any] = {}
     for name, text in split_pairs(given, "--set"):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(
-                f"the model has no setting {name!r}; {hint}it has: {', '.join(known) or 'none'}."
-            )
+        check_has("the model", "setting", name, known)
         values[name] = known[name].convert(text)
     for setting in settings:
         if setting.required and setting.name not in (*values, *later):

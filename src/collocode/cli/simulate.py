@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +11,11 @@ from numpy.typing import NDArray
 
 import collocode as cc
 
-from ..errors import InputError
+from ..errors import InputError, check_has
 from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
 from .run import Run
-from .settings import split_pairs
+from .settings import split_pairs, whole_number
 from .terminal import output
 
 if TYPE_CHECKING:
@@ -38,7 +37,9 @@ def simulate(
     until: Annotated[
         float | None, typer.Option(help="Last time; the end of the experiment if absent.")
     ] = None,
-    points: Annotated[int, typer.Option(help="Number of times, without --times.")] = 301,
+    points: Annotated[
+        int, typer.Option(parser=whole_number, help="Number of times, without --times.")
+    ] = 301,
     initial: Annotated[
         str | None,
         typer.Option(metavar="NAME=VALUE,...", help="Initial state; as fitted if absent."),
@@ -82,11 +83,7 @@ def _conditions(
     if name is None or name in trained:
         part = solution.trajectories[solution.index(name or 0)]
         return part.experiment, part.parameters, part.states[0]
-    if name not in tested:
-        known = [*trained, *tested]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"the fit has no experiment {name!r}; {hint}it has: {', '.join(known)}.")
+    check_has("the fit", "experiment", name, [*trained, *tested])
     from ..results.score import test_initial, test_model
 
     experiment = tested[name]
@@ -114,6 +111,7 @@ def time_grid(times: str | None, until: float | None, points: int, over: cc.Expe
         return _range(times, start)
     if points < 2:
         raise InputError(f"--points must be at least 2, not {points}.")
+    _check_size(f"--points {points}", points)
     assert over.end is not None
     end = over.end if until is None else until
     if not (np.isfinite(end) and end > start):
@@ -130,11 +128,18 @@ def _range(text: str, start: float) -> Array:
     if not (np.isfinite([low, high, step]).all() and step > 0.0 and high > low):
         raise InputError(f"--times {text}: start < end and a positive step are needed.")
     count = int(np.floor((high - low) / step + 1e-9)) + 1
-    if count > _MOST_POINTS:
-        raise InputError(f"--times {text} has {count} points; choose a larger step.")
+    _check_size(f"--times {text}", count)
     if low < start:
         raise InputError(f"--times {text} begins before the fit does, at t = {start:g}.")
     return np.asarray(low + step * np.arange(count), dtype=float)
+
+
+def _check_size(option: str, count: int) -> None:
+    if count > _MOST_POINTS:
+        raise InputError(
+            f"{option} asks for {count:.3g} times, which take {8e-9 * count:.3g} GB and every state as "
+            f"much again; ask for at most {_MOST_POINTS:.0e}."
+        )
 
 
 def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | None) -> Array:

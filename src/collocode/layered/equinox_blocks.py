@@ -21,20 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependency, check_choice
+from ..errors import InputError, check_choice, installed
 from ..model.activations import activation as known_activation
 from ..model.activations import jax_operations
+from ..numerics.random import generator
 from .continuous_jax import float64
 
-try:
+with installed("Equinox, which convolution and attention blocks are written in,", "learn"):
     import equinox as eqx
     import jax
     import jax.numpy as jnp
-except ImportError as error:
-    raise MissingDependency(
-        "Equinox, which convolution and attention blocks are written in, is not installed; run: "
-        "pip install 'collocode[learn]'."
-    ) from error
 
 
 class Block(eqx.Module):
@@ -198,7 +194,7 @@ def stream_network(
     if patch < 1 or side % patch:
         raise InputError(f"patches of {patch} do not tile a side of {side} pixels.")
     known_activation(activation)
-    rng, grid = np.random.default_rng(seed), (side // patch, side // patch)
+    rng, grid = generator(seed), (side // patch, side // patch)
 
     def draw(rows: int, columns: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal((rows, columns)) / np.sqrt(columns))

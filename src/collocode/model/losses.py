@@ -26,13 +26,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..forms import Form, form_of
+from ..numerics import Array
 from .activations import NUMPY, Operations
 
-Array = NDArray[np.float64]
 Sigma = float | Mapping[str, float] | None
 
 
@@ -284,6 +283,31 @@ class L2(_Regulariser):
     def prox(self, v: Array, step: Array | float) -> Array:
         r"""Minimise :math:`\lambda\lVert z\rVert^2 + \sum (z - v)^2/(2\,step)`: v / (1 + 2 λ step)."""
         return np.asarray(v / (1.0 + 2.0 * self.strength * step))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    r"""Ridge whose λ the data choose: where the evidence of the fit is greatest, see `fit`.
+
+    Parameters
+    ----------
+    start : λ of the first solve, and of whatever solves but once (`discretize`, `admm`, files); None
+        takes 1e-4, or what is nearest to it from :math:`v/M` to :math:`10v/M`, v the share of noise in
+        the smoothed data's variance: weights of size 1 to 1/3.
+
+    Raises
+    ------
+    InputError
+        A start that is not positive and finite.
+    """
+
+    start: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and not (np.isfinite(self.start) and self.start > 0.0):
+            raise InputError(
+                f"the start of Evidence must be positive and finite, not {self.start}."
+            )
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from typing import Any
 import casadi as ca
 
 from ..errors import CollocodeError, InputError
-from .basis_symbols import basis_symbols
 from .constraints import PathConstraint, PointConstraint
+<<<<<<< HEAD
 from .costs import Cost
 from .named import Named, Networks, stack
+=======
+from .dynamics import Named, Networks, stack
+>>>>>>> main
 from .problem import Problem
-from .varying import total, values_at
+from .varying import basis_symbols, total, values_at
 
 _LOCK = threading.RLock()
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..numerics import Array
+from ..numerics.random import generator
 from .bounds import Bounds, as_box, count_states
 from .constraints import sampled_range
 from .network import ReluNetwork
@@ -24,7 +26,6 @@ from .problem import OptimizationSettings, OptimumResult
 from .regions import planar_regions, sampled_regions, segment_breaks
 from .tighten import proved_bounds
 
-Array = NDArray[np.float64]
 _PLANE = 20_000  # sampled regions above which the plane is not cut
 
 
@@ -252,7 +253,7 @@ def count_regions(
 ) -> RegionCounts:
     """Count linear regions: sampled, along random segments between opposite faces, in the plane."""
     sampled = sampled_regions(network, box, samples, seed)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     wide = np.flatnonzero(box[:, 1] > box[:, 0])
     counts: list[int] = []
     for k in range(segments if len(wide) else 0):

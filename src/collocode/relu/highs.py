@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency
+from ..numerics import Array
 from .mip import Index, MipArrays
 
-Array = NDArray[np.float64]
 OnProgress = Callable[["MipProgress"], Any]
 
 

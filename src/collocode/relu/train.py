@@ -19,14 +19,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError, MissingDependency
+from ..numerics import Array
+from ..numerics.random import generator
 from . import regularisers
 from .network import ReluNetwork
 from .readers import checked_range, checked_samples, checked_widths
 
-Array = NDArray[np.float64]
 CHECKS = 40  # times that the validation error is looked at
 
 
@@ -177,7 +178,7 @@ def descend(
 ) -> tuple[list[tuple[Array, Array]], TrainingHistory]:
     """Run Adam; return the best iterate by validation error plus regularisers."""
     jax, jnp, _ = learning_packages()
-    rng = np.random.default_rng(how.seed)
+    rng = generator(how.seed)
     order = rng.permutation(len(x))
     held = min(round(how.validation * len(x)), len(x) - 1)
     train_set, test_set = order[held:], order[:held] if held else order

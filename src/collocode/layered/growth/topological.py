@@ -12,8 +12,8 @@ at ε = 0, where φ(0) = 0.  With :math:`\tilde x=(x,1)`, the rows :math:`\tilde
                               :math:`M_r=-\sum_sP_{s,r}\tilde x_s\tilde x_s^T`: one eigenproblem per neuron
 ============================  ==========================================================================
 
-Krishnanunni & Bui-Thanh, *A topological derivative approach to adapt the architecture of neural
-networks*, arXiv 2502.06885; the step h and the regulariser's share are added here.  The P are the
+Krishnanunni, Bui-Thanh & Dawson, *Topological derivative approach for deep neural network architecture
+adaptation*, arXiv 2502.06885; the step h and the regulariser's share are added here.  The P are the
 discrete adjoint, or the multipliers of the simultaneous problem: the same numbers.
 """
 
@@ -28,15 +28,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, check_choice, check_type
+from ...numerics import Array
 from ...results.status import Termination
 from ..forward import forward
 from ..network import LayeredNetwork
-from ..objective import Objective
-from ..problem import LayeredProblem
+from ..objective import LayeredProblem, Objective
 from ..trainers.training import Training
 from .neurons import SELECTIONS, curvatures, order_of, selected
 
-Array = NDArray[np.float64]
 ADJOINTS = ("auto", "reduced", "multipliers")
 
 
@@ -158,7 +157,7 @@ def topological_derivative(
     began = time.perf_counter()
     check_choice("selection", selection, SELECTIONS)
     check_choice("adjoint", adjoint, ADJOINTS)
-    objective = _objective_of(objective)
+    objective = objective.objective if isinstance(objective, LayeredProblem) else objective
     network = objective.network
     order = order_of(network)
     if not (np.isfinite(step) and step > 0.0):
@@ -220,18 +219,6 @@ def _scored(
     shares = [np.column_stack(factor.gradient()) for factor in factors]
     weights = -np.sum(shares, axis=0)
     return np.linalg.norm(weights, axis=1), weights
-
-
-def _objective_of(objective: Objective | LayeredProblem) -> Objective:
-    if isinstance(objective, LayeredProblem):
-        return objective.objective
-    if not isinstance(objective, Objective):
-        raise InputError(
-            f"layers can be inserted into the residual network of a layered.Objective or LayeredProblem, not "
-            f"into {type(objective).__name__!r}; layers that are not residual or change the width "
-            "have no insertion that leaves the network as it is."
-        )
-    return objective
 
 
 def _places(network: LayeredNetwork, positions: Iterable[int] | None) -> NDArray[np.intp]:
