@@ -45,12 +45,8 @@ def fit(
 
     Parameters
     ----------
-    <<<<<<< HEAD
-    problem : what to identify, or to decide.
-    =======
-    problem : what to identify.  With ``regularisation=Evidence()`` the fit is solved again, from the
+    problem : what to identify, or to decide.  With ``regularisation=Evidence()`` the fit is solved again, from the
         last point, until the λ that its evidence asks for is the one it has; `Solution.penalty` tells.
-    >>>>>>> main
     scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
         and refined until it no longer matters for what is reported.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
@@ -76,6 +72,8 @@ def fit(
     auto, given = AutoMesh.or_given(mesh)
     if auto is not None:
         problem.refuse_decisions("mesh='auto'")
+    if isinstance(problem.regularisation, Evidence):
+        problem.refuse_decisions("regularisation=Evidence()")
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)

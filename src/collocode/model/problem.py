@@ -18,12 +18,8 @@ from .constraints import PathConstraint, PointConstraint, bounds_of, shared_boun
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
-<<<<<<< HEAD
-from .losses import L2, LeastSquares, Loss
-from .sizes import noise_of, ranges_of
-=======
 from .losses import L2, Evidence, LeastSquares, Loss
->>>>>>> main
+from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
 _USUAL = 1e-4  # λ that a first fit converges well with
@@ -43,15 +39,10 @@ class Problem:
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
-<<<<<<< HEAD
-    regularisation : see `L2`.
+    regularisation : `L2` of a given strength, or `Evidence`, by which `fit` chooses it.
     constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
         points.
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
-=======
-    regularisation : `L2` of a given strength, or `Evidence`, by which `fit` chooses it.
-    constraints : `PathConstraint` along the trajectories, `PointConstraint` at given points.
->>>>>>> main
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.

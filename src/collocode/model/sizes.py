@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.smoothing import Smoother
+from ..numerics.signals import Smoother
 from .experiment import Experiment, free
 
 Array = NDArray[np.float64]

@@ -15,12 +15,8 @@ import casadi as ca
 
 from ..errors import CollocodeError, InputError
 from .constraints import PathConstraint, PointConstraint
-<<<<<<< HEAD
 from .costs import Cost
-from .named import Named, Networks, stack
-=======
 from .dynamics import Named, Networks, stack
->>>>>>> main
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
 

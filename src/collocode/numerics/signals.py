@@ -1,7 +1,4 @@
-<<<<<<< HEAD
-"""Input signals u(t): zero-order hold, lines, a cubic spline, polynomials piece by piece."""
-=======
-"""Sampled signals: inputs u(t) between their samples, and smooth curves through noisy ones.
+"""Sampled signals: inputs u(t) between their samples, decided ones too, and smooth curves through noisy ones.
 
 The smoother is a penalised cubic B-spline (Eilers & Marx, Statistical Science 11, 1996) whose
 penalty minimises generalised cross-validation (Wahba, *Spline Models for Observational Data*,
@@ -10,7 +7,6 @@ once, so the search costs next to nothing and does not grow with the samples, wh
 ``make_smoothing_spline`` walks over them in Python for every trial.  Short records fall back, in the open,
 to a monotone cubic through the data, or to a constant.
 """
->>>>>>> main
 
 from __future__ import annotations
 
@@ -23,13 +19,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-<<<<<<< HEAD
-from ..errors import InputError
-from .scheme import Array, differentiation_matrix, lagrange_matrix
-=======
 from ..errors import InputError, check_choice
-from .scheme import Array
->>>>>>> main
+from .scheme import Array, differentiation_matrix, lagrange_matrix
 
 KINDS = ("zoh", "linear", "spline", "polynomial")
 

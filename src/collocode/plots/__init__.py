@@ -7,14 +7,6 @@ so it works in scripts, notebooks, threads and without a display.
 >>> trajectories(solution).savefig("fit.png")  # doctest: +SKIP
 """
 
-<<<<<<< HEAD
-from .admm import admm_history
-from .convergence import convergence, learning_curves
-from .costates import costates
-from .files import png, save_all, save_figure
-from .growth import growth_history, growth_scores
-from .layers import decision_regions, layer_history, layer_mesh
-=======
 from __future__ import annotations
 
 from pathlib import Path
@@ -22,8 +14,8 @@ from pathlib import Path
 from ..errors import FileError
 from ..results.solution import Solution
 from .convergence import admm_history, convergence, learning_curves
+from .costates import costates
 from .layers import decision_regions, growth_history, growth_scores, layer_history, layer_mesh
->>>>>>> main
 from .phase import phase_portrait
 from .relu import relu_regions, training_curve
 from .searches import mesh_density, refinement_history, sweep_curve

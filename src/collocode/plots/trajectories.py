@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -193,12 +193,13 @@ POINTS = 600
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Curves of one experiment, over `quantities`: its states, then outputs that are no states.
+    """Curves of one experiment, over `quantities`: its states, other outputs, then decided inputs.
 
     Attributes
     ----------
     experiment, role : what was measured; ``train`` or ``test``.
     times, collocated, simulated, truth : (POINTS,) and (POINTS, quantities); None if not known.
+    decided : (POINTS,) by the name of a decided input.
     band : (POINTS, states) lower and upper confidence limits of the collocated states, if asked for.
     """
 
@@ -209,11 +210,13 @@ class Curves:
     simulated: Array | None
     truth: Array | None
     band: tuple[Array, Array] | None = None
+    decided: Mapping[str, Array] = field(default_factory=dict)
 
 
 def quantities(solution: Solution) -> tuple[str, ...]:
-    """Names of what can be drawn: states, then outputs that are no states."""
-    return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs)))
+    """Names of what can be drawn: states, outputs that are no states, inputs that were decided."""
+    decided = [name for part in solution.trajectories for name in part.controls]
+    return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs, *decided)))
 
 
 def curves_of(solution: Solution, trust: Uncertainty | None = None) -> list[Curves]:
@@ -238,6 +241,7 @@ def train_curves(solution: Solution, number: int, trust: Uncertainty | None = No
         _with_outputs(solution, part.experiment, part.parameters, times, run.states),
         _truth(solution, part.experiment, times),
         None if trust is None else trust.band(times, number),
+        {name: solution.control(name, times, number) for name in part.controls},
     )
 
 
@@ -320,5 +324,6 @@ def _truth(solution: Solution, experiment: Experiment, times: Array) -> Array | 
     states = true_states(solution, experiment, times)
     if states is None:
         return None
-    missing = len(quantities(solution)) - states.shape[1]
+    known = dict.fromkeys((*solution.model.states, *solution.model.outputs))
+    missing = len(known) - states.shape[1]
     return np.hstack([states, np.full((len(times), missing), np.nan)])
