@@ -16,8 +16,6 @@ Source: D. E. Seborg, T. F. Edgar, D. A. Mellichamp, *Process Dynamics and Contr
 import importlib.util
 from pathlib import Path
 
-import numpy as np
-
 import collocode as cc
 
 DEFAULTS = {"mesh": 50}

@@ -168,7 +168,7 @@ WRONG = {
     ),
     "a goal-driven mesh": (
         lambda: cc.fit(integrator(), mesh="auto"),
-        "mesh='auto' is about fits of data, but problem 'problem' has windows without data or costs",
+        "mesh='auto' is about fits of data, but problem 'problem' has windows without data, costs or links",
     ),
     "a ridge by evidence": (
         lambda: cc.fit(replace(integrator(), regularisation=cc.Evidence()), mesh=2),

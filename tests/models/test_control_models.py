@@ -78,3 +78,26 @@ def test_channel_flow_against_a_boundary_value_solver():
     )
     assert found.success
     np.testing.assert_allclose(found.states(t), exact.sol(t).T, atol=1e-6)
+
+
+def test_what_was_learnt_plans_for_the_true_tank():
+    from models.control import cstr_setpoint as model
+
+    planned = cc.fit(model.problem(), **model.DEFAULTS)
+    true = cc.fit(model.problem(learnt=False), **model.DEFAULTS)
+    assert planned.success
+    assert planned.result.objective == pytest.approx(true.result.objective, rel=0.03)
+    part = planned.trajectories[0]
+    run = cc.simulate(true.model, part.states[0], part.times, part.experiment.inputs)
+    np.testing.assert_allclose(run.states[:, 0], part.states[:, 0], atol=0.01)
+    np.testing.assert_allclose(run.states[:, 1], part.states[:, 1], atol=1.0)
+    assert part.states[:, 1].max() <= 352.0 + 1e-4
+
+
+def test_a_trained_network_refuses_another_number_of_symbols():
+    network = cc.TrainedNetwork(cc.MLP((2, 1)), np.zeros(3))
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [network(x.x)]), cc.Window(end=1.0), states=("x",)
+    )
+    with pytest.raises(cc.InputError, match="has 2 inputs, but was called with 1"):
+        cc.discretize(problem)

@@ -101,7 +101,7 @@ class Experiment:
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
-    controls, final, start_bounds, end_bounds, guess : see `Window`, the experiment without data.
+    controls, final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
     ------
@@ -131,6 +131,7 @@ class Experiment:
     final: Mapping[str, Initial | float] = field(default_factory=dict)
     start_bounds: tuple[float, float] | None = None
     end_bounds: tuple[float, float] | None = None
+    duration_bounds: tuple[float, float] | None = None
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
     measures: ClassVar[bool] = True
 

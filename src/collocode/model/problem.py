@@ -18,6 +18,7 @@ from .constraints import PathConstraint, PointConstraint, bounds_of, shared_boun
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
+from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
@@ -43,6 +44,7 @@ class Problem:
     constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
         points.
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
+    links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.
@@ -65,6 +67,7 @@ class Problem:
     regularisation: L2 | Evidence = L2()
     constraints: Sequence[PathConstraint | PointConstraint] = ()
     costs: Sequence[Cost] = ()
+    links: Sequence[Link] = ()
     normalise: bool = True
     scaling: Mapping[str, float] = field(default_factory=dict)
     test: Sequence[Experiment] = ()
@@ -103,6 +106,7 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
+        set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
         set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
         self._check_names()
         self._check_decisions()
@@ -152,6 +156,9 @@ class Problem:
                 raise InputError(
                     f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
+        for link in self.links:
+            check_type("Problem(links=...)", link, Link)
+            self._check_link(link, names)
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -160,6 +167,23 @@ class Problem:
             raise InputError(
                 "parameters or weights that vary in time have an interval of given times, so no window "
                 "may have free ones; fix the times."
+            )
+
+    def _check_link(self, link: Link, names: Sequence[str]) -> None:
+        for name in (link.before, link.after):
+            if name not in names:
+                raise InputError(f"a link names window {name!r}; there are: {', '.join(names)}.")
+        for state in (*link.states, *link.jump):
+            if state not in self.states:
+                raise InputError(
+                    f"link {link.name!r} names {state!r}, which is no state; states: "
+                    f"{', '.join(self.states)}."
+                )
+        before, after = (self.experiments[names.index(n)] for n in (link.before, link.after))
+        if link.time and not (before.is_free or after.is_free) and before.end != after.start:
+            raise InputError(
+                f"window {after.name!r} starts at {after.start:g}, not when {before.name!r} ends, at "
+                f"{before.end:g}; shift it, free a time, or give the link time=False."
             )
 
     def _check_measured(self) -> None:
@@ -212,15 +236,15 @@ class Problem:
 
     @cached_property
     def decides(self) -> bool:
-        """Whether it does more than identify: windows without data, or costs."""
-        return bool(self.costs) or not all(e.measures for e in self.experiments)
+        """Whether it does more than identify: windows without data, costs, links."""
+        return bool(self.costs or self.links) or not all(e.measures for e in self.experiments)
 
     def refuse_decisions(self, what: str) -> None:
         """Refuse to do with a problem that decides what is about fits of data alone."""
         if self.decides:
             raise InputError(
-                f"{what} is about fits of data, but problem {self.name!r} has windows without data or "
-                "costs; use fit or solve for it."
+                f"{what} is about fits of data, but problem {self.name!r} has windows without data, "
+                "costs or links; use fit or solve for it."
             )
 
     @property

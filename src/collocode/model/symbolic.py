@@ -17,6 +17,7 @@ from ..errors import CollocodeError, InputError
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
 from .dynamics import Named, Networks, stack
+from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
 
@@ -122,6 +123,19 @@ def costed(problem: Problem, cost: Cost, s: Symbols) -> ca.SX:
     where = f"cost {cost.name!r}"
     value = _column(where, _called(where, cost.function, _arguments(problem, s)), 1, s)
     return cost.weight * value
+
+
+def jumped(problem: Problem, link: Link, s: Symbols) -> ca.SX:
+    """Return what a link makes of the states at the end of a window, as an SX column."""
+    values = []
+    for name in link.linked(problem.states):
+        if name in link.jump:
+            where = f"jump of {name!r} in link {link.name!r}"
+            called = _called(where, link.jump[name], _arguments(problem, s))
+            values.append(_column(where, called, 1, s))
+        else:
+            values.append(s.x[problem.states.index(name)])
+    return ca.vertcat(*values)
 
 
 def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z: ca.SX) -> ca.SX:

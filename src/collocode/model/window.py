@@ -24,6 +24,7 @@ class Window(Experiment):
     ----------
     start, end : its times; first guesses where they are free.
     start_bounds, end_bounds : (lower, upper) make a time free.
+    duration_bounds : (lower, upper) of end − start, where both are free.
     controls : the inputs that are decided, by name; ``inputs`` are given as in any experiment.
     initial, final : what is known of the states at both ends, as in any experiment.
     guess : a number or `Signal` by state name to start from; by default, the line between what is
@@ -70,10 +71,18 @@ class Window(Experiment):
                     )
         latest = start if self.start_bounds is None else self.start_bounds[1]
         earliest = end if self.end_bounds is None else self.end_bounds[0]
-        if not earliest > latest:
+        if self.duration_bounds is not None:
+            check_bounds(*self.duration_bounds, f"the duration of {where}")
+            if not (self.is_free and self.duration_bounds[0] > 0.0):
+                raise InputError(
+                    f"duration_bounds={self.duration_bounds} of {where} need a free time and a positive "
+                    "lower bound."
+                )
+        elif not earliest > latest:
             raise InputError(
                 f"{where} may shrink to nothing (its end may be {earliest:g}, its start {latest:g}); "
-                "raise the lower bound of the end or lower the upper bound of the start."
+                "raise the lower bound of the end, lower the upper bound of the start, or give "
+                "duration_bounds=."
             )
         for name, control in self.controls.items():
             check_type(f"controls[{name!r}] of {where}", control, Control)

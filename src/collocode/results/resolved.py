@@ -44,6 +44,7 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         end=mesh.end,
         start_bounds=None,
         end_bounds=None,
+        duration_bounds=None,
     )
     return given, mesh
 

@@ -44,7 +44,7 @@ def costs(
             states, places, weights = _along(layout, scheme, bearing)
         else:
             assert isinstance(cost, Mayer)
-            states, places = _at(layout, bearing, cost.at)
+            states, places = at_end(layout, bearing, cost.at)
             weights = None
         v = Unknowns.of(problem, layout, s, places)
         value, constants = costed(problem, cost, s), [*v.constants]
@@ -76,7 +76,7 @@ def boundary_constraints(
     terms = []
     for number, constraint in enumerate(problem.boundary_constraints):
         s = Symbols.of(problem)
-        states, places = _at(layout, group.numbers, constraint.at)
+        states, places = at_end(layout, group.numbers, constraint.at)
         v = Unknowns.of(problem, layout, s, places)
         u = np.vstack(
             [inputs_at(problem, problem.experiments[p.experiment], p.times, p.left) for p in places]
@@ -162,7 +162,7 @@ def _along(
     return np.vstack(states), places, np.vstack(shares)
 
 
-def _at(layout: Layout, numbers: Sequence[int], end: str) -> tuple[Index, list[Place]]:
+def at_end(layout: Layout, numbers: Sequence[int], end: str) -> tuple[Index, list[Place]]:
     """States and places of one end of some windows, a point a window."""
     states, places = [], []
     for number in numbers:

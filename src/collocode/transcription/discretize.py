@@ -213,6 +213,8 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         for name, rows in part.rate_rows.items():
             lower[rows], upper[rows] = experiment.controls[name].rate
+        if experiment.duration_bounds is not None:
+            lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
             lower[row], upper[row] = constraint.lower, constraint.upper
         for number, constraint in enumerate(problem.path_constraints):
@@ -255,6 +257,11 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             size = _power_of_two(abs(parameter.start)) if parameter.start else 1.0
             large = _amplitudes(parameter.basis)
             columns[layout.parameter_columns(number, parameter.names)] = size / large
+    for link, where in zip(problem.links, layout.links, strict=True):
+        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        columns[where.columns] = problem.state_scale[chosen]
+        for numbers in (where.end_rows, where.start_rows):
+            rows[numbers] = 1.0 / problem.state_scale[chosen]
     sizes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
     columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *sizes])
     return columns, rows
@@ -287,6 +294,9 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
         for parameter in problem.dynamics.parameters:
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
+    for link, where in zip(problem.links, layout.links, strict=True):
+        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        start[where.columns] = start[layout.experiments[where.after].states[0, chosen]]
     start[layout.weights] = initial_weights(problem)
     return np.clip(start, lower, upper)
 

@@ -58,6 +58,11 @@ def of_boundary(name: str, place: Place) -> str:
     return f"path.{name}[{place[0]}]"
 
 
+def of_link(name: str, place: Place) -> str:
+    """A row of a link: ``link.boost to coast.v[coast]``."""
+    return f"link.{name}[{place[0]}]"
+
+
 def of_rate(name: str, place: Place) -> str:
     """The slope of a decided input in an element."""
     return f"rate.{name}[{place[0]};{place[1]}]"

@@ -24,6 +24,7 @@ from .labels import (
     at_node,
     listed,
     of_boundary,
+    of_link,
     of_path,
     of_point,
     of_rate,
@@ -55,6 +56,7 @@ class ExperimentLayout:
     boundary_rows : (constraints,) rows of those at one end.
     rate_rows : (elements,) rows of the slope of a decided input, by its name.
     decided : unknowns of decided inputs, by their names.
+    duration_row : (1,) row of the length of a window, where that is bounded; else empty.
     free_times : (2,) columns of start and end; empty where both are given.
     """
 
@@ -70,12 +72,33 @@ class ExperimentLayout:
     boundary_rows: Index
     rate_rows: Mapping[str, Index]
     decided: Mapping[str, Decided]
+    duration_row: Index
     free_times: Index
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
         elements, intervals, _ = self.rows.shape
         return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """Where the junction of a link is.
+
+    Attributes
+    ----------
+    before, after : numbers of the windows.
+    columns : (states,) of the junction.
+    end_rows, start_rows : (states,) rows in which the windows' ends equal it.
+    time_row : (1,) row in which the one starts when the other ends; empty if it need not.
+    """
+
+    before: int
+    after: int
+    columns: Index
+    end_rows: Index
+    start_rows: Index
+    time_row: Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +114,8 @@ class Layout:
     boundary_at: tuple[str, ...]
     point_rows: Mapping[str, Index]
     experiments: tuple[ExperimentLayout, ...]
+    links: tuple[Linked, ...]
+    link_names: tuple[tuple[str, tuple[str, ...]], ...]
     shared: Index
     weights: Index
     columns: int
@@ -105,6 +130,7 @@ class Layout:
         weights = weight_names(problem)
         nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
         later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
+        names = [e.name for e in problem.experiments]
         column = row = 0
         parts = []
         for experiment, mesh in zip(problem.experiments, meshes, strict=True):
@@ -132,6 +158,8 @@ class Layout:
                 if control.is_rate_bounded:
                     rate_rows[name] = row + np.arange(mesh.elements)
                     row += mesh.elements
+            duration_row = row + np.arange(0 if experiment.duration_bounds is None else 1)
+            row += len(duration_row)
             parts.append(
                 ExperimentLayout(
                     name=experiment.name,
@@ -145,10 +173,23 @@ class Layout:
                     path_rows=path_rows,
                     boundary_rows=boundary_rows,
                     rate_rows=rate_rows,
+                    duration_row=duration_row,
                     decided=decided,
                     free_times=free_times,
                 )
             )
+        links = []
+        for link in problem.links:
+            before, after = (names.index(name) for name in (link.before, link.after))
+            count = len(link.linked(problem.states))
+            ends = row + np.arange(2 * count).reshape(2, count)
+            row += 2 * count
+            moving = any(len(parts[n].free_times) for n in (before, after))
+            time_row = row + np.arange(1 if link.time and moving else 0)
+            row += len(time_row)
+            junction = column + np.arange(count)
+            column += count
+            links.append(Linked(before, after, junction, ends[0], ends[1], time_row))
         point_rows = {}
         for name, values in _point_values(problem).items():
             point_rows[name] = row + np.arange(values)
@@ -165,6 +206,8 @@ class Layout:
             tuple(c.at for c in problem.boundary_constraints),
             point_rows,
             tuple(parts),
+            tuple(links),
+            tuple((link.name, link.linked(problem.states)) for link in problem.links),
             shared_columns,
             weight_columns,
             column + len(shared) + len(weights),
@@ -197,6 +240,9 @@ class Layout:
         for k, name in enumerate(("start", "end") if moving else ()):
             ends = np.array([e.free_times[k] for e in moving])
             blocks.append(Block(name, ends, lambda: [(e.name,) for e in moving]))
+        for where, (name, states) in zip(self.links, self.link_names, strict=True):
+            for j, state in enumerate(states):
+                blocks.append(Block(f"{name}.{state}", np.array(where.columns[j])))
         blocks += [
             Block(name, np.array(column))
             for name, column in zip(self.shared_names, self.shared, strict=True)
@@ -247,14 +293,25 @@ class Layout:
             places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
             rows = np.concatenate([numbers for _, numbers in parts])
             blocks.append(Block(name, rows, listed(places), of_rate))
+        bounded = [e for e in self.experiments if len(e.duration_row)]
+        if bounded:
+            numbers = np.concatenate([e.duration_row for e in bounded])
+            blocks.append(Block("duration", numbers, listed([(e.name,) for e in bounded])))
+        for where, (name, states) in zip(self.links, self.link_names, strict=True):
+            whose = [(self.experiments[n].name,) for n in (where.before, where.after)]
+            ends = np.column_stack([where.end_rows, where.start_rows])
+            for j, state in enumerate(states):
+                blocks.append(Block(f"{name}.{state}", ends[j], listed(whose), of_link))
+            if len(where.time_row):
+                blocks.append(Block(f"{name}.time", where.time_row, listed(whose[:1]), of_link))
         for name, numbers in self.point_rows.items():
             blocks.append(Block(name, numbers, label=of_point))
         return tuple(blocks)
 
     def structure(self) -> ChainStructure:
-        """A chain of elements per experiment; parameters, free times and weights are the border."""
+        """A chain of elements per experiment; the border is parameters, free times, junctions, weights."""
         chains = []
-        for e in self.experiments:
+        for number, e in enumerate(self.experiments):
             elements, m, _ = e.rows.shape
             rows = [part.ravel() for part in e.rows]
             cuts = np.searchsorted(e.element, np.arange(1, elements))
@@ -263,6 +320,11 @@ class Layout:
             for c, name in enumerate(self.boundary_at):
                 at = 0 if name == "start" else elements - 1
                 rows[at] = np.append(rows[at], e.boundary_rows[c])
+            for link in self.links:
+                both = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
+                for whose, at, linked in both:
+                    if whose == number:
+                        rows[at] = np.append(rows[at], linked)
             for numbers in e.rate_rows.values():
                 rows = [np.append(a, b) for a, b in zip(rows, numbers, strict=True)]
             nodes = e.states[e.element_nodes()]
@@ -273,8 +335,11 @@ class Layout:
                 inner.append(table[:, 1:-1] if ends else table)
             chains.append(Chain(np.hstack(links), np.hstack(inner), stacked(rows)))
         own = [np.append(e.parameters, e.free_times) for e in self.experiments]
-        border = np.concatenate([*own, self.shared, self.weights])
-        points = np.concatenate([np.empty(0, dtype=int), *self.point_rows.values()])
+        junctions = [link.columns for link in self.links]
+        border = np.concatenate([*own, *junctions, self.shared, self.weights])
+        between = [link.time_row for link in self.links]
+        between += [e.duration_row for e in self.experiments]
+        points = np.concatenate([np.empty(0, dtype=int), *between, *self.point_rows.values()])
         return ChainStructure(tuple(chains), border, points)
 
     def parameter_columns(self, experiment: int, names: Sequence[str]) -> Index:

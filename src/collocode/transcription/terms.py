@@ -17,6 +17,7 @@ from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .layout import ExperimentLayout, Layout
+from .links import durations, links
 from .regularisation import prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
@@ -35,6 +36,8 @@ def build_terms(
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *rates(problem, layout, blocks),
+        *links(problem, layout, blocks),
+        *durations(layout, blocks),
         *_point_constraints(problem, layout, blocks),
         *([_misfit(problem, layout, scheme, blocks)] if problem.n_measurements else []),
         *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
