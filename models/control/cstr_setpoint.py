@@ -22,7 +22,8 @@ DEFAULTS = {"mesh": 50}
 START, TARGET, END = {"c": 0.7, "T": 335.0}, 0.5, 5.0
 
 _SPEC = importlib.util.spec_from_file_location("cstr", Path(__file__).parents[1] / "cstr.py")
-assert _SPEC is not None and _SPEC.loader is not None
+assert _SPEC is not None
+assert _SPEC.loader is not None
 cstr = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(cstr)
 

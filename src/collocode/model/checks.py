@@ -56,6 +56,8 @@ def check_controls(problem: Problem) -> None:
         A control without bounds, in which right-hand side and integral costs are linear and on which
         no path constraint depends.
     """
+    if not any(e.controls for e in problem.experiments):
+        return
     s = Symbols.of(problem)
     costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
     balance = ca.vertcat(derivatives(problem, s), *costs)
