@@ -16,7 +16,7 @@ from rich.text import Text
 
 import collocode as cc
 
-from ..errors import CollocodeError
+from ..errors import CollocodeError, quietly
 from ..reports.parts import Severity, Table
 from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
@@ -79,7 +79,8 @@ def guarded(debug: bool = False) -> Iterator[None]:
     Anything else is a bug and keeps its traceback; ``debug`` shows it for expected errors too.
     """
     try:
-        yield
+        with quietly():  # findings are printed as such
+            yield
     except CollocodeError as error:
         if debug:
             raise
