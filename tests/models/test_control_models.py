@@ -101,3 +101,10 @@ def test_a_trained_network_refuses_another_number_of_symbols():
     )
     with pytest.raises(cc.InputError, match="has 2 inputs, but was called with 1"):
         cc.discretize(problem)
+
+
+def test_a_mesh_that_is_too_coarse_is_told_by_the_simulation():
+    with pytest.warns(cc.CollocodeWarning, match="simulated under the controls found, window"):
+        coarse = solved("hang_glider", mesh=8)
+    (finding,) = [f for f in cc.findings(coarse) if f.code == "window-gap"]
+    assert "mesh=" in finding.remedy

@@ -18,8 +18,17 @@ from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mes
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from .levers import by_evidence, finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
-from .parts import Finding, ranked
+from .levers import (
+    Remedy,
+    by_evidence,
+    finer,
+    for_bound,
+    for_gap,
+    for_misfit,
+    for_unsolved,
+    regularise,
+)
+from .parts import Finding, Lever, ranked
 from .programs import not_solved
 from .record import Asked
 from .solution_tables import (
@@ -148,6 +157,9 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
+    elif doubt.code == "window-gap":
+        elements = max(part.mesh.elements for part in solution.trajectories)
+        remedy = Remedy(Lever.MESH, f"give a finer mesh, <mesh|elements={2 * elements}>")
     elif doubt.code == "mesh-share":
         remedy = finer(solution, asked)
     else:
