@@ -4,7 +4,7 @@
 
 with drag D = Dc v² exp(-500 (h - 1)), gravity g = 1/h², thrust 0 ≤ T ≤ 3.5 and c = 1/2; from h = 1 (the
 surface) at rest with m = 1 to m = 0.6, in free time.  Full thrust is followed by a singular arc and a
-coast.  All quantities are dimensionless, by Earth's radius and gravity and the rocket's mass.
+coast; the thrust is held constant in every element, because free stages ring along that arc.  All quantities are dimensionless, by Earth's radius and gravity and the rocket's mass.
 
 Source: R. H. Goddard, 1919; E. Dolan, J. Moré, T. Munson, COPS 3.0, ANL/MCS-TM-273, 2004; problem 10,
 largest height 1.01283 for 400 intervals.
@@ -34,7 +34,7 @@ def problem() -> cc.Problem:
         cc.Window(
             end=1.0,
             end_bounds=(0.01, 10.0),
-            controls={"thrust": cc.Control(0.0, MOST_THRUST)},
+            controls={"thrust": cc.Control(0.0, MOST_THRUST, kind="constant")},
             initial={"h": 1.0, "v": 0.0, "m": 1.0},
             final={"m": LAST_MASS},
             guess={"v": cc.Signal([0.0, 0.5, 1.0], [0.0, 0.1, 0.0])},

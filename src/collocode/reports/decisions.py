@@ -12,8 +12,22 @@ from ..results.solution import Solution
 from .parts import Column, Row, Table
 from .words import formatted
 
+OVERSHOOT = 0.05  # of a control's size, beyond its bounds between the stages
 SAMPLES = 1001  # of a control, to tell how long it is at a bound
 AT_BOUND = 1e-4  # of its range, or of its size
+
+
+def overshoots(solution: Solution) -> dict[str, float]:
+    """Return by how much of its size every control leaves its bounds between the stages, by name."""
+    found: dict[str, float] = {}
+    for part in solution.trajectories:
+        times = np.linspace(part.mesh.start, part.mesh.end, SAMPLES)
+        for name, control in part.controls.items():
+            values = part.experiment.inputs[name](times)
+            beyond = float(np.max([values - control.upper, control.lower - values])) / control.size
+            if beyond > OVERSHOOT:
+                found[name] = max(beyond, found.get(name, 0.0))
+    return found
 
 
 def costs_table(solution: Solution) -> Table:

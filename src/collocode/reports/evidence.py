@@ -18,6 +18,7 @@ from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mes
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
+from .decisions import overshoots
 from .levers import (
     Remedy,
     by_evidence,
@@ -207,6 +208,10 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
+    ringing = overshoots(evidence.solution)
+    if ringing:
+        worst = max(ringing.values())
+        found.append(asked.finding("control-overshoots", names=listed(ringing), worst=worst))
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)
