@@ -13,6 +13,7 @@ import typer
 import collocode as cc
 
 from ..errors import FileError, InputError
+from ..solvers.interrupt import Interrupt
 from .options import FILES, verb
 from .progress import Shown, live_view
 from .run import Run, Task
@@ -98,7 +99,7 @@ def relu(
     names = ["network.npz", "optimum.csv"]
     names += ["history.csv", "training.png"] if surrogate.network is None else []
     folder = run.folder([*names, *(["regions.png"] if len(surrogate.inputs) > 1 else [])])
-    with live_view(messages()) as view:
+    with live_view(messages()) as view, Interrupt():  # of training and search, one after the other
         found, more = _optimum(surrogate, how, view)
     asked = run.asked(task, how, problem=surrogate, more=more)
     return run.finish(cc.report(found, asked=asked), folder)

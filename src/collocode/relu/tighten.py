@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..solvers.interrupt import aside, interrupted
 from .bounds import (
     ON,
     UNDECIDED,
@@ -145,7 +146,7 @@ class _Tightening:
         jobs = np.arange(len(low))
         if hidden:
             jobs = np.flatnonzero(unit_states(low, up, level) == UNDECIDED)
-        if not len(jobs) or time.perf_counter() >= self._deadline:
+        if not len(jobs) or interrupted() or time.perf_counter() >= self._deadline:
             self._complete &= not len(jobs)
             return low, up
         arrays = self._program.arrays()
@@ -187,7 +188,7 @@ def _tighten_units(
             if hidden and states[k] != UNDECIDED:
                 continue
             left = deadline - time.perf_counter()
-            if left <= 0.0:
+            if left <= 0.0 or interrupted():
                 return low, up, programs, False
             value = solver.minimum(columns[unit], sign, left)
             programs += 1

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, MissingDependency
+from ..solvers.interrupt import Interrupt, interrupted
 from . import regularisers
 from .network import ReluNetwork
 from .readers import checked_range, checked_samples, checked_widths
@@ -106,12 +107,16 @@ class TrainingHistory:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """A trained network, how it came about, and the seconds it took (compilation included)."""
+    """A trained network, how it came about, and the seconds it took (compilation included).
+
+    ``interrupted`` says that Ctrl-C ended the training; the network is the best one until then.
+    """
 
     network: ReluNetwork
     history: TrainingHistory
     settings: TrainingSettings
     seconds: float
+    interrupted: bool = False
 
     def __repr__(self) -> str:
         h = self.history
@@ -157,7 +162,8 @@ def train(
     level, deviation = y.mean(axis=0), y.std(axis=0)
     deviation = np.where(deviation > 0.0, deviation, 1.0)
     inner = ((x - shift) / scale).astype(np.float32), ((y - level) / deviation).astype(np.float32)
-    layers, history = descend(*inner, (x.shape[1], *widths, y.shape[1]), how, on_check)
+    with Interrupt() as interrupt:
+        layers, history = descend(*inner, (x.shape[1], *widths, y.shape[1]), how, on_check)
     if how.l1 > 0.0:
         layers = [(np.where(abs(W) < how.prune * abs(W).max(), 0.0, W), b) for W, b in layers]
     network = ReluNetwork(
@@ -169,7 +175,8 @@ def train(
         output_shift=level,
         output_scale=deviation,
     )
-    return TrainingResult(network, history, how, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return TrainingResult(network, history, how, seconds, interrupt.requested)
 
 
 def descend(
@@ -209,7 +216,7 @@ def descend(
             best, kept, chosen, last = error + found[1], layers, len(rows) - 1, epoch
         if on_check is not None:
             on_check(epoch, error)
-        if epoch - last > how.patience * how.epochs:
+        if epoch - last > how.patience * how.epochs or interrupted():
             break
     epochs_, errors, held_errors, added = np.array(rows, dtype=float).T
     history = TrainingHistory(epochs_, errors, held_errors, added, chosen)
