@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..solvers.interrupt import aside, interrupted
+from ..solvers.interrupt import interrupted
 from .bounds import (
     ON,
     UNDECIDED,
