@@ -2,6 +2,7 @@
 
 from . import layered as layered
 from . import relu as relu
+from .adapt.automesh import AutoMesh as AutoMesh
 from .adapt.costates import Costates as Costates
 from .adapt.costates import costates as costates
 from .adapt.estimate import Estimate as Estimate
@@ -116,6 +117,7 @@ from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.fitted import Trajectory as Trajectory
+from .results.meshing import Meshing as Meshing
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork
 from .results.program_solution import ProgramSolution as ProgramSolution

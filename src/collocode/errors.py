@@ -85,7 +85,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "Program": "solve(program) solves it",
         "Solution": "pass solution.nlp.problem",
         "ProgramBuilder": "solve(builder.build()) solves it",
-        "LayeredProblem": "layered.train(problem) trains it",
+        "LayeredProblem": "layered.train(problem) trains it, refine_layers(problem) refines it",
         "str": "read_csv(path) reads data",
         "PathLike": "read_csv(path) reads data",
     },

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collocode import InputError
-from collocode.adapt.marking import mark
+from collocode.adapt.marking import Action, equidistribute, mark
 
 ETA = st.lists(st.floats(-10.0, 10.0), min_size=1, max_size=7)
 
@@ -59,3 +59,41 @@ def test_uniform_marks_all():
 def test_bad_marking(arguments, message):
     with pytest.raises(InputError, match=message):
         mark(*arguments)
+
+
+SIZES = st.lists(st.floats(0.0, 1e6), min_size=2, max_size=12)
+
+
+@given(SIZES, st.integers(2, 6), st.integers(0, 60), st.data())
+def test_elements_are_halved_to_their_share_within_the_budget(sizes, order, most, data):
+    count = len(sizes)
+    free = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    free[-1] = False
+    actions = equidistribute(sizes, order, free, most, 6)
+    grown = np.where(actions > 0, 2.0**actions - 1, 0).sum() - (actions == Action.MERGE).sum()
+    assert count + grown <= max(count, most)
+    assert not (actions[np.array(sizes) <= 1.0] > 0).any()
+    if most >= 4 * count:
+        left = np.array(sizes) / 2.0 ** (order * np.maximum(actions, 0))
+        assert ((left <= 1.0 + 1e-9) | (actions == Action.QUARTER)).all()
+
+
+@given(SIZES, st.data())
+def test_what_is_joined_stays_far_below_the_tolerances(sizes, data):
+    sizes = 1e-4 * np.array(sizes)
+    free = data.draw(st.lists(st.booleans(), min_size=len(sizes), max_size=len(sizes)))
+    free[-1] = False
+    actions = equidistribute(sizes, 4, free, 1000, 6)
+    joined = np.flatnonzero(actions == Action.MERGE)
+    assert np.array(free)[joined].all()
+    assert (np.diff(joined) > 1).all()  # an element is joined once
+    assert not (actions[joined + 1] > 0).any()
+    predicted = 2.0**6 * (sizes[joined] + sizes[joined + 1])
+    assert predicted.sum() <= 0.05 * len(sizes)
+
+
+def test_negligible_neighbours_are_joined_and_a_short_budget_joins_none():
+    sizes = [10.0, 1e-9, 1e-9, 1e-9, 1e-9]
+    free = [True, True, True, True, False]
+    assert equidistribute(sizes, 4, free, 20, 6).tolist() == [1, -1, 0, -1, 0]
+    assert equidistribute(sizes, 4, free, 5, 6).tolist() == [0] * 5

@@ -319,7 +319,7 @@ def test_networks_that_cannot_grow_are_refused_before_any_training():
     ):
         with pytest.raises(InputError, match=reason):
             grow(problem(activation, kind=kind), on_step=never)
-    with pytest.raises(InputError, match="'MLP'"):
+    with pytest.raises(InputError, match="not an MLP"):
         grow(cc.MLP((2, 4, 2)))
     with pytest.raises(InputError, match="3 layers, more than the budget of 2"):
         grow(problem(layers=3), max_layers=2)

@@ -227,10 +227,12 @@ def test_bad_requests(how: dict[str, Any], message: str) -> None:
         refine_layers(squares(), **how)
 
 
-def test_each_verb_names_the_other() -> None:
-    with pytest.raises(cc.InputError, match=r"layered networks have\s+collocode.refine_layers"):
+def test_each_verb_refuses_the_problem_of_the_other() -> None:
+    with pytest.raises(
+        cc.InputError, match=r"not a LayeredProblem; .*refine_layers\(problem\) refines it"
+    ):
         cc.refine(squares())  # type: ignore[arg-type]
-    with pytest.raises(cc.InputError, match=r"for dynamics there is collocode\.refine"):
+    with pytest.raises(cc.InputError, match="takes a LayeredProblem, not an Objective"):
         refine_layers(small()[0])  # type: ignore[arg-type]
     assert cc.refine_layers is refine_layers
 

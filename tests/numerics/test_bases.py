@@ -104,7 +104,9 @@ def test_a_function_within_bounds_at_the_probes_hardly_leaves_them(basis, data):
     assert probes[-1] == INTERVAL[1]
     assert len(probes) <= 4 * basis.size + len(KNOTS)
     largest = np.abs(basis.values(np.linspace(*INTERVAL, 400)) @ c).max()
-    assert largest <= 1.1 * np.abs(basis.values(probes) @ c).max() + 1e-9
+    # a trigonometric polynomial of degree 2 exceeds its largest value at probes no more than h apart
+    # by no more than 1 / cos(2 π h) = 1.152, h = sin(π / 38) of the interval (Ehlich and Zeller, 1964)
+    assert largest <= 1.16 * np.abs(basis.values(probes) @ c).max() + 1e-9
 
 
 @every_basis

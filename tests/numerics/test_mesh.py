@@ -43,6 +43,49 @@ def test_bisection_halves_the_marked_elements_only(nodes, data):
     np.testing.assert_array_equal(mesh.points, sorted(nodes))  # the coarse one is untouched
 
 
+@given(points, st.data())
+def test_division_cuts_every_element_into_equal_pieces(nodes, data):
+    mesh = Mesh(nodes)
+    pieces = data.draw(st.lists(st.integers(1, 5), min_size=mesh.elements, max_size=mesh.elements))
+    fine = mesh.divide(pieces)
+    assert fine.elements == sum(pieces)
+    steps = np.split(fine.steps, np.cumsum(pieces)[:-1])
+    for whole, parts in zip(mesh.steps, steps, strict=True):
+        np.testing.assert_allclose(parts, whole / len(parts), atol=1e-12 * np.abs(nodes).max())
+    assert set(mesh.points) <= set(fine.points)
+
+
+@given(points, st.data())
+def test_merging_takes_back_a_bisection_and_nothing_else(nodes, data):
+    mesh = Mesh(nodes)
+    marked = sorted(data.draw(st.sets(st.integers(0, mesh.elements - 1))))
+    fine = mesh.bisect(marked)
+    first_halves = [e + k for k, e in enumerate(marked)]
+    np.testing.assert_array_equal(fine.merge(first_halves).points, mesh.points)
+    np.testing.assert_array_equal(mesh.merge([]).points, mesh.points)
+
+
+TIMES = st.lists(st.floats(0.0, 100.0), min_size=2, max_size=60, unique=True).map(sorted)
+
+
+@given(TIMES, st.integers(1, 40))
+def test_a_mesh_through_samples_follows_them_and_cuts_the_gaps(times, elements):
+    mesh = Mesh.through(times, elements, 0.0, 100.0)
+    assert (mesh.start, mesh.end) == (0.0, 100.0)
+    assert mesh.steps.max() <= 1.5 * 100.0 / elements * (1.0 + 1e-9)
+    assert mesh.elements <= 2 * elements
+    # between neighbouring ends there are no more samples than the quantiles leave there
+    inside = np.histogram(times, mesh.points)[0]
+    assert inside.max() <= np.ceil((len(times) + 1) / min(elements, len(times) + 1)) + 1
+
+
+def test_equal_samples_give_equal_elements():
+    t = np.linspace(0.0, 15.0, 200)
+    mesh = Mesh.through(t, 66, 0.0, 15.0)
+    assert mesh.elements == 66
+    assert np.isin(mesh.points, t).all()
+
+
 @given(points, st.lists(st.floats(-1.2e3, 1.2e3), max_size=6))
 def test_with_points_adds_what_lies_inside_and_nothing_twice(nodes, extra):
     mesh = Mesh(nodes)
@@ -98,6 +141,10 @@ def test_times_may_miss_the_ends_by_rounding_only():
         (lambda: Mesh.uniform(1.0, 1.0, 2), "start < end"),
         (lambda: Mesh.uniform(0.0, 1.0, 2).bisect([2]), "must lie in 0 ... 1"),
         (lambda: Mesh.uniform(0.0, 1.0, 2).bisect([-1]), "must lie in 0 ... 1"),
+        (lambda: Mesh.uniform(0.0, 1.0, 3).merge([2]), "must lie in 0 ... 1"),
+        (lambda: Mesh.uniform(0.0, 1.0, 2).divide([1]), "2 elements are divided"),
+        (lambda: Mesh.uniform(0.0, 1.0, 2).divide([1, 0]), "positive whole numbers"),
+        (lambda: Mesh.uniform(0.0, 1.0, 2).divide([1, 1.5]), "positive whole numbers"),
     ],
 )
 def test_bad_meshes_are_refused_by_name(make, message):

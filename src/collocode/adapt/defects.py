@@ -125,12 +125,15 @@ class Defects:
         linear = np.einsum("kj,ejx->ekx", scheme.D, nodes)
         return np.asarray(linear - self.elements.step[:, None, None] * used)
 
+    def interpolation_error(self) -> Array:
+        """(N, states) exact solution minus its interpolant, at the measurement times."""
+        nodes = self._nodes(self.better.states)
+        return self._sample(self._fine, self.better.states) - self._sample(self._coarse, nodes)
+
     def _at_samples(self) -> tuple[Array, Array]:
         """(N, states) interpolant at the measurement times, without and with its error."""
         discrete = self._sample(self._coarse, self.elements.states)
-        nodes = self._nodes(self.better.states)
-        error = self._sample(self._fine, self.better.states) - self._sample(self._coarse, nodes)
-        return discrete, discrete + error
+        return discrete, discrete + self.interpolation_error()
 
     def _sample(self, matrix: Array, values: Array) -> Array:
         """(N, states) at the measurement times, by a row of ``matrix`` each."""

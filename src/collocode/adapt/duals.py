@@ -14,7 +14,8 @@ equations.  For the NLP's own objective the solution is known: :math:`v=0, w=\la
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -74,7 +75,7 @@ class System:
         The states follow from the collocation rows by substitution, so one sparse LU of their
         square block serves; parameters, weights, initial states and what bounds hold form a small
         dense border.  Where that loses accuracy (dynamics that amplify strongly), the whole matrix
-        is factorised.
+        is factorised.  The factors are kept for further right-hand sides.
 
         Raises
         ------
@@ -82,19 +83,26 @@ class System:
             The system is singular: the data do not determine what the goal depends on.
         """
         s, r = self.nlp.column_scale, self.nlp.row_scale
-        h = (sparse.diags(s) @ self.hessian @ sparse.diags(s)).tocsc()
-        j = (sparse.diags(r) @ self.jacobian @ sparse.diags(s)).tocsc()
+        h, j = self._scaled
         a, g = np.where(self.free, s * right_x, 0.0), np.where(self.rows, r * right_g, 0.0)
         with np.errstate(all="ignore"):
-            v, w, determined = self._condensed(h, j, a, g)
+            v, w, determined = self._condensed(a, g)
             if determined and not self._solves(h, j, a, g, v, w):
-                v, w = self._whole(h, j, a, g)
+                v, w = self._whole(a, g)
         if not self._solves(h, j, a, g, v, w):
             raise InputError(_SINGULAR)
         return s * v, r * w
 
-    def _condensed(self, h: Any, j: Any, a: Array, g: Array) -> tuple[Array, Array, bool]:
-        """Solve by elimination of the states; also tell whether the rest has full rank."""
+    @cached_property
+    def _scaled(self) -> tuple[Any, Any]:
+        """H and J in the units of the scaled problem."""
+        s, r = sparse.diags(self.nlp.column_scale), sparse.diags(self.nlp.row_scale)
+        return (s @ self.hessian @ s).tocsc(), (r @ self.jacobian @ s).tocsc()
+
+    @cached_property
+    def _condensation(self) -> _Condensation | None:
+        """The states eliminated; None where the rows do not determine them."""
+        h, j = self._scaled
         states, rows = _chain(self.nlp)
         columns = np.setdiff1d(np.flatnonzero(self.free), states)
         others = np.setdiff1d(np.flatnonzero(self.rows), rows)
@@ -112,38 +120,54 @@ class System:
         corner[:k, :k] = h[:, columns].tocsr()[columns].toarray()
         corner[k:both, :k] = j_o[:, columns].toarray()
         corner[:k, k:both] = corner[k:both, :k].T
-        v, w = np.zeros_like(a), np.zeros_like(g)
         try:
             lu = splu(j_c[:, states].tocsc(), permc_spec="NATURAL")
-
-            def eliminated(top: Array, bottom: Array) -> tuple[Array, Array]:
-                moved = lu.solve(bottom)
-                return moved, lu.solve(top - h_s[states] @ moved, trans="T")
-
-            first = eliminated(a[states], g[rows])
-            border = eliminated(upper, lower)
-            schur = corner - upper.T @ border[0] - lower.T @ border[1]
-            right = np.concatenate([a[columns], g[others], np.zeros(len(held))])
-            z, determined = _symmetric(schur, right - upper.T @ first[0] - lower.T @ first[1])
+            inner = h_s[states]
+            moved = lu.solve(lower)
+            border = moved, lu.solve(upper - inner @ moved, trans="T")
+            schur = _Symmetric.of(corner - upper.T @ border[0] - lower.T @ border[1])
         except (RuntimeError, np.linalg.LinAlgError):
-            return v + np.nan, w, True
-        v[states], w[rows] = first[0] - border[0] @ z, first[1] - border[1] @ z
-        v[columns], w[others] = z[:k], z[k:both]
-        return v, w, determined
+            return None
+        return _Condensation(
+            states, rows, columns, others, len(held), inner, lu, upper, lower, border, schur
+        )
 
-    def _whole(self, h: Any, j: Any, a: Array, g: Array) -> tuple[Array, Array]:
-        """Solve by a sparse LU of the whole matrix."""
-        free, rows = self.free, self.rows
-        block = j[:, free].tocsr()[rows]
+    def _condensed(self, a: Array, g: Array) -> tuple[Array, Array, bool]:
+        """Solve by elimination of the states; also tell whether the rest has full rank."""
+        v, w, c = np.zeros_like(a), np.zeros_like(g), self._condensation
+        if c is None:
+            return v + np.nan, w, True
+        moved = c.lu.solve(g[c.rows])
+        answer = c.lu.solve(a[c.states] - c.inner @ moved, trans="T")
+        right = np.concatenate([a[c.columns], g[c.others], np.zeros(c.held)])
+        z = c.schur.solve(right - c.upper.T @ moved - c.lower.T @ answer)
+        v[c.states], w[c.rows] = moved - c.border[0] @ z, answer - c.border[1] @ z
+        k, both = len(c.columns), len(c.columns) + len(c.others)
+        v[c.columns], w[c.others] = z[:k], z[k:both]
+        return v, w, c.schur.determined
+
+    @cached_property
+    def _factors(self) -> Any:
+        """Sparse LU of the whole matrix; None where it is singular."""
+        h, j = self._scaled
+        free = self.free
+        block = j[:, free].tocsr()[self.rows]
         matrix = sparse.block_array(
             [[h[:, free].tocsr()[free], block.T], [block, None]], format="csc"
         )
-        v, w = np.zeros_like(a), np.zeros_like(g)
         try:
-            found = splu(matrix).solve(np.concatenate([a[free], g[rows]]))
+            return splu(matrix)
         except RuntimeError:
+            return None
+
+    def _whole(self, a: Array, g: Array) -> tuple[Array, Array]:
+        """Solve by a sparse LU of the whole matrix."""
+        free, rows = self.free, self.rows
+        v, w = np.zeros_like(a), np.zeros_like(g)
+        if self._factors is None:
             return v + np.nan, w
-        v[free], w[rows] = found[: block.shape[1]], found[block.shape[1] :]
+        found = self._factors.solve(np.concatenate([a[free], g[rows]]))
+        v[free], w[rows] = found[: free.sum()], found[free.sum() :]
         return v, w
 
     def _solves(self, h: Any, j: Any, a: Array, g: Array, v: Array, w: Array) -> bool:
@@ -159,16 +183,81 @@ class System:
         return bool(gap <= _ACCURACY * size)
 
 
-def _symmetric(matrix: Array, right: Array) -> tuple[Array, bool]:
-    """Solve a small symmetric system; where it has no full rank, for the least norm."""
-    if not len(matrix):
-        return np.zeros(0), True
-    size = np.abs(matrix).max(axis=1)
-    d = 1.0 / np.sqrt(np.where(size > 0.0, size, 1.0))
-    values, vectors = np.linalg.eigh(d[:, None] * matrix * d[None, :])
-    kept = np.abs(values) > _RANK * np.abs(values).max()
-    inverse = np.where(kept, 1.0 / np.where(kept, values, 1.0), 0.0)
-    return d * (vectors @ (inverse * (vectors.T @ (d * right)))), bool(kept.all())
+class _Condensation(NamedTuple):
+    """What `System` keeps of the elimination of the states."""
+
+    states: Index
+    rows: Index
+    columns: Index
+    others: Index
+    held: int
+    inner: Any
+    lu: Any
+    upper: Array
+    lower: Array
+    border: tuple[Array, Array]
+    schur: _Symmetric
+
+
+class _Symmetric(NamedTuple):
+    """A small symmetric matrix, to be solved; where it has no full rank, for the least norm."""
+
+    scale: Array
+    vectors: Array
+    inverse: Array
+    determined: bool
+
+    @classmethod
+    def of(cls, matrix: Array) -> _Symmetric:
+        if not len(matrix):
+            return cls(np.zeros(0), matrix, np.zeros(0), True)
+        size = np.abs(matrix).max(axis=1)
+        d = 1.0 / np.sqrt(np.where(size > 0.0, size, 1.0))
+        values, vectors = np.linalg.eigh(d[:, None] * matrix * d[None, :])
+        kept = np.abs(values) > _RANK * np.abs(values).max()
+        inverse = np.where(kept, 1.0 / np.where(kept, values, 1.0), 0.0)
+        return cls(d, vectors, inverse, bool(kept.all()))
+
+    def solve(self, right: Array) -> Array:
+        d = self.scale
+        return np.asarray(d * (self.vectors @ (self.inverse * (self.vectors.T @ (d * right)))))
+
+
+class Chain:
+    """The collocation rows as equations for the states that are not initial, factorised once.
+
+    Parameters
+    ----------
+    nlp, x : where.
+
+    Raises
+    ------
+    InputError
+        The rows do not determine the states.
+    """
+
+    def __init__(self, nlp: NLP, x: Array) -> None:
+        self.nlp = nlp
+        self._states, self._rows = _chain(nlp)
+        self._s, self._r = nlp.column_scale[self._states], nlp.row_scale[self._rows]
+        square = _scipy(nlp.functions.jacobian(x, nlp.p)[1])[:, self._states].tocsr()[self._rows]
+        scaled = (sparse.diags(self._r) @ square @ sparse.diags(self._s)).tocsc()
+        try:
+            self._lu = splu(scaled, permc_spec="NATURAL")
+        except RuntimeError as error:
+            raise InputError(_SINGULAR) from error
+
+    def response(self, rows: Array) -> Array:
+        """(columns,) answer of the states to a change (rows,) of the collocation rows: J_X v = rows."""
+        v = np.zeros(self.nlp.columns)
+        v[self._states] = self._s * self._lu.solve(self._r * rows[self._rows])
+        return v
+
+    def weights(self, gradient: Array) -> Array:
+        """(rows,) solution w of the discrete adjoint equation, J_Xᵀ w = −∇_X E."""
+        w = np.zeros(self.nlp.rows)
+        w[self._rows] = self._r * self._lu.solve(-self._s * gradient[self._states], trans="T")
+        return w
 
 
 def state_weights(nlp: NLP, x: Array, gradient: Array) -> Array:
@@ -182,17 +271,7 @@ def state_weights(nlp: NLP, x: Array, gradient: Array) -> Array:
     InputError
         The rows do not determine the states.
     """
-    states, rows = _chain(nlp)
-    square = _scipy(nlp.functions.jacobian(x, nlp.p)[1])[:, states].tocsr()[rows]
-    s, r = nlp.column_scale[states], nlp.row_scale[rows]
-    scaled = (sparse.diags(r) @ square @ sparse.diags(s)).tocsc()
-    try:
-        found = splu(scaled, permc_spec="NATURAL").solve(-s * gradient[states], trans="T")
-    except RuntimeError as error:
-        raise InputError(_SINGULAR) from error
-    w = np.zeros(nlp.rows)
-    w[rows] = r * found
-    return w
+    return Chain(nlp, x).weights(gradient)
 
 
 def _chain(nlp: NLP) -> tuple[Index, Index]:

@@ -35,12 +35,14 @@ class PointFunctions:
     jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
     along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
     misfit : (t, x, u, p, θ, y, w, σ) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
+    output : (t, x, u, p, θ) -> h, and h_x column by column.
     """
 
     rhs: ca.Function
     jacobian: ca.Function
     along: ca.Function
     misfit: ca.Function
+    output: ca.Function
 
     @classmethod
     def of(cls, problem: Problem) -> PointFunctions:
@@ -60,6 +62,7 @@ class PointFunctions:
             ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
             ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
             ca.Function("misfit", [*arguments, y, w, sigma], [value, by_x, by_p]),
+            ca.Function("h", arguments, [ca.densify(h), ca.vec(ca.densify(ca.jacobian(h, x)))]),
         )
 
 

@@ -22,12 +22,11 @@ Optim. 46 (2007), Thm. 4.1 and 4.3.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
@@ -38,6 +37,9 @@ from .duals import System, state_weights
 from .elements import Elements
 from .goals import AnyGoal, Goal, ObjectiveValue, SimulatedMisfit, goal_of
 from .reconstruction import reconstruct
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -102,6 +104,8 @@ class Estimate:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per element: experiment, start, end, parts and indicator."""
+        import pandas as pd
+
         counts = [len(points) - 1 for points in self.meshes]
         whose = {"experiment": np.repeat(self.experiments, counts)} if self.experiments else {}
         where = {
@@ -159,8 +163,7 @@ def estimate_error(
     began = time.perf_counter()
     chosen, nlp = goal_of(goal), _checked(solution)
     chosen.check(nlp)
-    result = solution.result
-    elements = Elements.of(nlp, result.x)
+    elements = Elements.of(nlp, solution.result.x)
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(chosen, ObjectiveValue | SimulatedMisfit):
             second = isinstance(chosen, SimulatedMisfit) if second_order is None else second_order
@@ -171,9 +174,50 @@ def estimate_error(
                 "leave out second_order."
             )
         else:
-            found = _of_goal(solution, elements, chosen)
+            found, _ = _Goals(solution, elements).found(chosen)
+    return _estimate(solution, chosen, found, began)
+
+
+def estimate_errors(
+    solution: Solution, goals: Sequence[Goal]
+) -> tuple[tuple[Estimate | None, float], ...]:
+    r"""Estimate the errors of several goals at once: reconstruction and KKT system are shared.
+
+    Parameters
+    ----------
+    solution, goals : as for `estimate_error`; objective and simulated misfit are not among them.
+
+    Returns
+    -------
+    For every goal E its `Estimate`, None where the data do not determine it, and the curvature
+    :math:`\nabla E^TH^{-1}\nabla E` along the rows of the NLP: for least squares, times 2/M and the
+    noise's variance, the variance of E; nan beside None.
+    """
+    nlp = _checked(solution)
+    for goal in goals:
+        goal.check(nlp)
+    if not goals:
+        return ()
+    began = time.perf_counter()
+    found: list[tuple[Estimate | None, float]] = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        shared = _Goals(solution, Elements.of(nlp, solution.result.x))
+        for goal in goals:
+            try:
+                one, curvature = shared.found(goal)
+            except InputError:
+                found.append((None, float("nan")))
+                continue
+            found.append((_estimate(solution, goal, one, began), curvature))
+            began = time.perf_counter()
+    return tuple(found)
+
+
+def _estimate(solution: Solution, goal: AnyGoal, found: _Found, began: float) -> Estimate:
+    nlp, result = solution.nlp, solution.result
+    assert nlp is not None
     return Estimate(
-        goal=chosen,
+        goal=goal,
         value=found.value,
         parts=found.parts,
         meshes=tuple(part.mesh.points for part in nlp.layout.experiments),
@@ -237,21 +281,32 @@ def _second(elements: Elements, defects: Defects, rows: Array, system: System) -
     )
 
 
-def _of_goal(solution: Solution, elements: Elements, goal: Goal) -> _Found:
-    """Residuals of the three equations, weighed by the solution of one KKT system."""
-    nlp = elements.nlp
-    system = System.of(nlp, solution.result)
-    v, w = system.solve(-goal.gradient(elements), np.zeros(nlp.rows))
-    better = reconstruct(elements)
-    defects = Defects(better)
-    multipliers = solution.result.lam_g[elements.rows]
-    truncation = np.einsum("ekx,ekx->e", w[elements.rows], defects.full().rows)
-    state = goal.defect(better) - truncation
-    nodes, dp, dtheta = v[elements.columns], v[elements.parameter_columns], v[nlp.layout.weights]
-    adjoint = defects.along(nodes, 0.0 * dp, 0.0 * dtheta).lagrangian(multipliers)
-    control = defects.along(0.0 * nodes, dp, dtheta).lagrangian(multipliers)
-    parts = {"state": state, "adjoint": adjoint, "control": control, "curvature": 0.0 * state}
-    return _Found(goal.value(elements), parts, int((~better.converged).sum()))
+class _Goals:
+    """Residuals of the three equations, weighed by solutions of one KKT system, for any number of goals."""
+
+    def __init__(self, solution: Solution, elements: Elements) -> None:
+        self.elements, nlp = elements, elements.nlp
+        self.system = System.of(nlp, solution.result)
+        self.better = reconstruct(elements)
+        self.defects = Defects(self.better)
+        self.multipliers = solution.result.lam_g[elements.rows]
+        self.full = self.defects.full()
+
+    def found(self, goal: Goal) -> tuple[_Found, float]:
+        """Return value and indicators, and the curvature ∇Eᵀ H⁻¹ ∇E along the rows."""
+        elements, nlp = self.elements, self.elements.nlp
+        gradient = goal.gradient(elements)
+        v, w = self.system.solve(-gradient, np.zeros(nlp.rows))
+        truncation = np.einsum("ekx,ekx->e", w[elements.rows], self.full.rows)
+        state = goal.defect(self.better) - truncation
+        nodes, dp = v[elements.columns], v[elements.parameter_columns]
+        dtheta = v[nlp.layout.weights]
+        along = self.defects.along
+        adjoint = along(nodes, 0.0 * dp, 0.0 * dtheta).lagrangian(self.multipliers)
+        control = along(0.0 * nodes, dp, dtheta).lagrangian(self.multipliers)
+        parts = {"state": state, "adjoint": adjoint, "control": control, "curvature": 0.0 * state}
+        unconverged = int((~self.better.converged).sum())
+        return _Found(goal.value(elements), parts, unconverged), float(-gradient @ v)
 
 
 def _checked(solution: Solution) -> NLP:

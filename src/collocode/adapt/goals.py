@@ -167,16 +167,43 @@ class ParameterValue:
 
     def value(self, elements: Elements) -> float:
         """The estimate."""
-        return float(elements.x[self._column(elements.nlp)])
+        return ColumnValue(self._column(elements.nlp)).value(elements)
+
+    def gradient(self, elements: Elements) -> Array:
+        """A unit vector."""
+        return ColumnValue(self._column(elements.nlp)).gradient(elements)
+
+    def defect(self, better: Reconstruction) -> Array:
+        """Zero: no element has a part in it."""
+        return np.zeros(len(better.elements))
+
+
+@dataclass(frozen=True)
+class ColumnValue:
+    """Any variable of the NLP, by its number."""
+
+    column: int
+
+    def __str__(self) -> str:
+        return f"column {self.column}"
+
+    def check(self, nlp: NLP) -> None:
+        """Refuse numbers that are none."""
+        if not 0 <= self.column < nlp.columns:
+            raise InputError(f"the goal names column {self.column}; there are {nlp.columns}.")
+
+    def value(self, elements: Elements) -> float:
+        """The variable."""
+        return float(elements.x[self.column])
 
     def gradient(self, elements: Elements) -> Array:
         """A unit vector."""
         found = np.zeros(elements.nlp.columns)
-        found[self._column(elements.nlp)] = 1.0
+        found[self.column] = 1.0
         return found
 
     def defect(self, better: Reconstruction) -> Array:
-        """Zero: no element has a part in it."""
+        """Zero: nodes are points of every trajectory."""
         return np.zeros(len(better.elements))
 
 

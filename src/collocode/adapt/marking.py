@@ -19,10 +19,59 @@ RULES = ("dorfler", "maximum", "fixed", "uniform")
 
 
 class Action(IntEnum):
-    """What happens to an element; zero leaves it as it is."""
+    """What happens to an element; zero leaves it as it is, n > 0 halves it n times."""
 
+    MERGE = -1  # with the next one
     KEEP = 0
     BISECT = 1
+    QUARTER = 2
+
+
+def equidistribute(
+    sizes: ArrayLike, order: float, joinable: ArrayLike, most: int, merged: float
+) -> Index:
+    """(E,) actions that bring every element to its equal share of the tolerances.
+
+    An element of size one has its share; halving it divides its size by ``2**order``.  Where the budget of
+    ``most`` elements is short, the largest go first.  Joining two multiplies the sum of their sizes by
+    ``2**merged``; pairs whose joint sizes stay below a twentieth of all shares together are joined, the
+    smallest first, unless the budget is short.
+
+    Parameters
+    ----------
+    sizes : (E,) largest indicator of an element over its share, of any goal.
+    joinable : (E,) whether an element may be joined to the next one.
+    order, merged : powers of the step with which a size falls, at the least, and rises, at most.
+
+    Examples
+    --------
+    >>> equidistribute([500.0, 3.0, 1e-9, 1e-9, 0.5], 4, [True] * 4 + [False], 20, 6)
+    array([ 2,  1, -1,  0,  0])
+    """
+    size, free = np.asarray(sizes, dtype=float), np.array(joinable, dtype=bool)
+    count = len(size)
+    with np.errstate(divide="ignore"):
+        levels = np.ceil(np.log2(np.maximum(size, 1e-300)) / order)
+    actions = np.clip(np.nan_to_num(levels, nan=2.0), Action.KEEP, Action.QUARTER).astype(int)
+    room = max(0, most - count)
+    if (2**actions - 1).sum() > room:
+        actions = np.minimum(actions, Action.BISECT)
+    if actions.sum() > room:
+        actions[np.argsort(-size, kind="stable")[room:]] = Action.KEEP
+        return actions
+    joint = np.full(count, np.inf)
+    joint[:-1] = 2.0**merged * (size[:-1] + size[1:])
+    total = 0.0
+    for e in np.argsort(joint, kind="stable"):
+        if not free[e] or total + joint[e] > 0.05 * count:
+            continue
+        if (actions[e : e + 2] != Action.KEEP).any():
+            continue
+        if e > 0 and actions[e - 1] == Action.MERGE:
+            continue
+        total += joint[e]
+        actions[e] = Action.MERGE
+    return actions
 
 
 def mark(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..results.solution import Solution
 from ..results.status import Outcome, Termination
 from .estimate import Estimate
 from .goals import AnyGoal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Index = NDArray[np.intp]
 
@@ -120,6 +122,8 @@ class Refinement(Outcome, Generic[C]):
         is none, the corrected value of the most accurate cycle stands for it, and that cycle's own are
         left out.
         """
+        import pandas as pd
+
         rows = []
         for number, c in enumerate(self.cycles):
             e, exact = c.estimate, self.exact(c)

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..adapt.automesh import AutoMesh, refine_mesh
+from ..adapt.first_mesh import first_meshes
 from ..errors import InputError, check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
+from ..numerics.schemes import scheme as scheme_called
 from ..results.solution import Solution
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
-from ..starts.strategies import Start
+from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from .climb import climb
 
@@ -23,7 +26,7 @@ def fit(
     problem: Problem,
     scheme: Scheme | str = "radau",
     degree: int | None = None,
-    mesh: MeshLike = None,
+    mesh: MeshLike | AutoMesh | str = None,
     start: Start = "auto",
     seed: int = 0,
     interface: str = "casadi",
@@ -36,7 +39,8 @@ def fit(
     Parameters
     ----------
     problem : what to identify.
-    scheme, degree, mesh : as for `discretize`.
+    scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
+        and refined until it no longer matters for what is reported.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
         growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
@@ -57,9 +61,15 @@ def fit(
     """
     check_type("fit", problem, Problem)
     first = time.perf_counter()
-    nlp = discretize(problem, scheme, degree, mesh)
-    solver = make_solver(nlp, interface, options, deterministic)
-    solution = climb(solver, nlp, start, seed, on_iteration)
+    auto, given = AutoMesh.or_given(mesh)
+    chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+    nlp = discretize(problem, chosen, mesh=given if auto is None else first_meshes(problem, chosen))
+    how = interface, options, deterministic
+    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+    if auto is not None:
+        solution = refine_mesh(
+            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
+        )
     seconds = time.perf_counter() - first
     return replace(solution, result=solution.result.with_timings(total=seconds))
 

@@ -30,6 +30,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
@@ -102,7 +103,9 @@ class Uncertainty:
 
         Returns
         -------
-        Table with ``estimate``, ``std``, ``lower``, ``upper`` and ``note`` by name.
+        Table with ``estimate``, ``std``, ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
+        part of the standard error that the estimated discretization error makes, with its sign (exact
+        minus discrete); nan where there is none.
         """
         import pandas as pd
 
@@ -123,7 +126,8 @@ class Uncertainty:
             value = self.values[j]
             rows.append((value, std[j], value - half, value + half, self._note(name)))
         columns = ["estimate", "std", "lower", "upper", "note"]
-        return pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
+        table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
+        return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / table["std"])
 
     def _note(self, name: str) -> str:
         if name in self.imitated:
@@ -257,6 +261,14 @@ def uncertainty(solution: Solution) -> Uncertainty:
         _linearised=whole,
         _solution=solution,
     )
+
+
+def _mesh_errors(solution: Solution, names: Sequence[str]) -> Array:
+    """Estimated discretization errors of unknowns; nan where the data do not determine them."""
+    columns = set(_nlp_of(solution).column_names)
+    found = errors_of(solution, [name for name in names if name in columns])
+    errors = {name: one.error for name, (one, _) in found.items() if one is not None}
+    return np.array([errors.get(name, np.nan) for name in names], dtype=float)
 
 
 def _nlp_of(solution: Solution) -> NLP:

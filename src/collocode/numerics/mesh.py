@@ -106,13 +106,63 @@ class Mesh:
         local = (t - self.points[element]) / self.steps[element]
         return element, np.clip(local, 0.0, 1.0)
 
+    @classmethod
+    def through(cls, times: ArrayLike, elements: int, start: float, end: float) -> Mesh:
+        """Put about ``elements`` between sample times, at their quantiles, and cut the gaps.
+
+        No element is longer than one and a half of ``elements`` equal ones, so that the mesh is neither coarse where
+        the samples are dense nor blind where there are none; it has at most twice as many elements as
+        were asked for.
+
+        Examples
+        --------
+        >>> Mesh.through([0.0, 0.1, 0.2, 0.4, 2.2], 4, 0.0, 2.2).points
+        array([0. , 0.1, 0.2, 0.4, 1. , 1.6, 2.2])
+        """
+        longest = 1.5 * cls.uniform(start, end, elements).steps[0]
+        inside = np.unique(np.asarray(times, dtype=float))
+        known = np.concatenate([[start], inside[(inside > start) & (inside < end)], [end]])
+        picked = np.linspace(0, len(known) - 1, min(elements, len(known) - 1) + 1)
+        mesh = cls(known[np.unique(np.round(picked).astype(int))])
+        return mesh.divide(np.maximum(1.0, np.ceil(mesh.steps / longest * (1.0 - 1e-9))))
+
+    def divide(self, pieces: ArrayLike) -> Mesh:
+        """Return a mesh in which element e is cut into ``pieces[e]`` equal ones, at least one."""
+        count = np.asarray(pieces, dtype=float)
+        if count.shape != (self.elements,) or not ((count >= 1) & (count % 1 == 0)).all():
+            raise InputError(
+                f"{self.elements} elements are divided into as many positive whole numbers of pieces, "
+                f"not into {count}."
+            )
+        n = count.astype(int)
+        whose = np.repeat(np.arange(self.elements), n)
+        share = (np.arange(len(whose)) - np.repeat(np.cumsum(n) - n, n)) / count[whose]
+        left, right = self.points[whose], self.points[whose + 1]
+        return Mesh(np.append(left * (1.0 - share) + right * share, self.end))
+
     def bisect(self, marked: Iterable[int]) -> Mesh:
         """Return a mesh in which every marked element is halved."""
+        pieces = np.ones(self.elements)
+        pieces[self._known(marked, self.elements)] = 2
+        return self.divide(pieces)
+
+    def merge(self, marked: Iterable[int]) -> Mesh:
+        """Return a mesh in which every marked element is joined to the next one.
+
+        Examples
+        --------
+        >>> Mesh.uniform(0.0, 1.0, 4).merge([0, 2]).points
+        array([0. , 0.5, 1. ])
+        """
+        chosen = self._known(marked, self.elements - 1)
+        return Mesh(np.delete(self.points, chosen + 1))
+
+    def _known(self, marked: Iterable[int], count: int) -> NDArray[np.intp]:
+        """Return the marked elements in order; refuse numbers outside 0 ... count - 1."""
         chosen = np.unique(np.fromiter(marked, dtype=int))
-        if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < self.elements):
-            raise InputError(f"marked elements must lie in 0 ... {self.elements - 1}.")
-        middle = 0.5 * (self.points[chosen] + self.points[chosen + 1])
-        return Mesh(np.sort(np.concatenate([self.points, middle])))
+        if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < count):
+            raise InputError(f"marked elements must lie in 0 ... {count - 1}.")
+        return chosen
 
     def with_points(self, times: ArrayLike) -> Mesh:
         """Return a mesh that also has ``times`` (those inside it) among its points."""

@@ -59,6 +59,16 @@ class Signal:
             return np.empty(0)
         return np.asarray(self.times[1:][np.diff(self.values) != 0.0], dtype=float)
 
+    @property
+    def kinks(self) -> tuple[Array, Array]:
+        """Times at which the slope is discontinuous, and by how much."""
+        if self.kind == "zoh" or (self.kind == "spline" and len(self.times) >= 3):
+            return np.empty(0), np.empty(0)
+        slope = np.diff(self.values) / np.diff(self.times)
+        change = np.diff(np.concatenate([[0.0], slope, [0.0]]))  # constant outside the samples
+        bent = change != 0.0
+        return self.times[bent], np.abs(change[bent])
+
     @cached_property
     def _spline(self) -> scipy.interpolate.CubicSpline:
         return scipy.interpolate.CubicSpline(self.times, self.values)

@@ -35,6 +35,7 @@ PARAMETER_COLUMNS = (
     "std",
     "lower_95",
     "upper_95",
+    "mesh_share",
     "note",
 )
 
@@ -108,6 +109,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {sum(elements)} elements"
         f"{several}"
     )
+    if solution.meshing is not None:
+        found["mesh"] = str(solution.meshing)
     ran = f"{result.solver} through {result.interface}" if result.solver else ""
     found["solver"] = ran + (f", linear solver {linear}" if linear else "")
     found["time"] = times_text(result.timings)
@@ -160,6 +163,8 @@ def _details(evidence: Evidence) -> dict[str, Any]:
         .reset_index()
         .to_dict("records"),
     }
+    if solution.meshing is not None:
+        found["mesh"] = solution.meshing.to_dict()
     if solution.nlp is not None:
         functions = solution.nlp.functions
         found["nlp"] = {

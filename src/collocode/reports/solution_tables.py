@@ -16,6 +16,7 @@ from .words import formatted, interval_text
 
 LEVEL = 0.95
 SHOWN_RESIDUALS = 6
+MESH_SHARE = 0.1  # of a standard error that the discretization may take
 WHITE = 0.05  # p-values above it speak of white noise
 CANNOT_TELL = "cannot tell"
 
@@ -65,12 +66,13 @@ def parameter_rows(solution: Solution, trust: Uncertainty | None) -> list[dict[s
             "std": np.nan,
             "lower_95": np.nan,
             "upper_95": np.nan,
+            "mesh_share": np.nan,
             "note": "",
         }
         if intervals is not None:
             found = intervals.loc[label]
             row |= {"std": found["std"], "lower_95": found["lower"], "upper_95": found["upper"]}
-            row["note"] = found["note"]
+            row["note"], row["mesh_share"] = found["note"], found["mesh_share"]
         if parameter is not None and parameter.lower == parameter.upper:
             row["note"] = "fixed"
         rows.append(row)
@@ -86,6 +88,7 @@ def parameters_table(rows: Sequence[Row], no_intervals: str) -> Table:
             Column("name", heading="parameter", left=True),
             Column("value", ".6g", "estimate"),
             Column("lower_95", heading="95 % interval", show=_interval, left=True),
+            Column("mesh_share", heading="mesh's share", show=_mesh_share),
             Column("unit", left=True),
             Column("lower", heading="bounds", show=_bounds, left=True),
         ],
@@ -101,6 +104,14 @@ def _interval(row: Row) -> Span:
     if not np.isfinite([low, high]).all():
         return "–", "quiet"
     return interval_text(low, high), ""
+
+
+def _mesh_share(row: Row) -> Span:
+    """Discretization error in standard errors."""
+    share = abs(row["mesh_share"])
+    if not np.isfinite(share):
+        return "", "quiet"
+    return f"{share:.2g} std", "warn" if share > MESH_SHARE else ""
 
 
 def _bounds(row: Row) -> str:

@@ -16,6 +16,7 @@ from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP, StartRecord
 from .fitted import Trajectory
+from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork
 from .score import Score, score_all
 from .simulate import Simulation, simulate
@@ -41,6 +42,7 @@ class Solution:
     trajectories : one per experiment.
     test : experiments that were not fitted.
     loss : what the fit minimised, with the σ of every output.
+    meshing : how the mesh was chosen, where the fit chose it.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     own_names : parameters of which every experiment has its own value.
@@ -59,6 +61,7 @@ class Solution:
     loss: Loss = LeastSquares()
     own_names: tuple[str, ...] = ()
     start_record: StartRecord | None = None
+    meshing: Meshing | None = None
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:

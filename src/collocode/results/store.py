@@ -21,6 +21,7 @@ from ..numerics.signals import Signal
 from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
 from .fitted import Trajectory
+from .meshing import MESHING, Meshing
 from .model import TrainedModel
 from .status import SolutionStatus, SolverResult, Termination
 
@@ -101,6 +102,7 @@ _FORM = {
     ],
     "test": [_EXPERIMENT],
     "own_names?": [str],
+    "meshing?": (MESHING, None),
     "start?": (_START, None),
 }
 SOLUTION = Schema("solution", 1, "a solution", _FORM)
@@ -114,6 +116,7 @@ STORED = (
     "loss",
     "own_names",
     "start_record",
+    "meshing",
 )
 
 
@@ -127,6 +130,7 @@ def solution_tree(
     loss: Loss,
     own_names: Sequence[str],
     start_record: StartRecord | None,
+    meshing: Meshing | None,
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
@@ -146,6 +150,7 @@ def solution_tree(
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
         "own_names": list(own_names),
+        "meshing": None if meshing is None else meshing.to_dict(),
     }
 
 
@@ -174,6 +179,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "loss": described_loss(tree["loss"]),
         "own_names": _own_names(tree, model, trajectories),
         "start_record": _start_record(tree.get("start")),
+        "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
     }
 
 

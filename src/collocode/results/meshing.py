@@ -1,0 +1,102 @@
+"""How the mesh of a fit was chosen, and how good it is: what `mesh="auto"` leaves with a solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .status import Outcome, Termination
+
+MESHING = {  # its form in an archive
+    "termination": Termination,
+    "message": str,
+    "elements": [int],
+    "iterations": [int],
+    "gaps": [float],
+    "shares": {"*": float},
+    "seconds": float,
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Meshing(Outcome):
+    """The meshes that a fit went through, and the word at their end.
+
+    Attributes
+    ----------
+    termination, message : ``CONVERGED`` if the last mesh is fine enough; else which limit was reached.
+    elements, iterations, gaps : of every mesh, the first one first.  The gap is the root mean square of
+        (simulated - collocated outputs), in standard deviations of the noise: the largest of all outputs
+        and experiments, inf where the simulation breaks down.
+    shares : by reported parameter the estimated discretization error (exact - discrete) over the
+        standard error; nan where the data do not determine it.
+    seconds : wall time of all meshes, the first solve included.
+    """
+
+    elements: tuple[int, ...]
+    iterations: tuple[int, ...]
+    gaps: tuple[float, ...]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def meshes(self) -> int:
+        """Number of meshes that were solved on."""
+        return len(self.elements)
+
+    @property
+    def gap(self) -> float:
+        """Gap on the last mesh."""
+        return self.gaps[-1]
+
+    @property
+    def success(self) -> bool:
+        """Whether the last mesh is fine enough for what is reported."""
+        return self.termination is Termination.CONVERGED
+
+    def then(self, later: Meshing) -> Meshing:
+        """Return the record that goes on with another one, which began on this one's last mesh."""
+        return replace(
+            later,
+            elements=self.elements + later.elements[1:],
+            iterations=self.iterations + later.iterations[1:],
+            gaps=self.gaps[:-1] + later.gaps,
+            seconds=self.seconds + later.seconds,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and text, for files and reports."""
+        return {
+            "termination": self.termination.name,
+            "message": self.message,
+            "elements": list(self.elements),
+            "iterations": list(self.iterations),
+            "gaps": list(self.gaps),
+            "shares": dict(self.shares),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Meshing:
+        """Return what `to_dict` took apart."""
+        return cls(
+            termination=Termination[tree["termination"]],
+            message=str(tree["message"]),
+            elements=tuple(int(n) for n in tree["elements"]),
+            iterations=tuple(int(n) for n in tree["iterations"]),
+            gaps=tuple(float(g) for g in tree["gaps"]),
+            shares={str(k): float(v) for k, v in tree["shares"].items()},
+            seconds=float(tree["seconds"]),
+        )
+
+    def __str__(self) -> str:
+        sizes = " -> ".join(map(str, self.elements))
+        return f"{self.status} ({sizes} elements), gap {self.gap:.2g} of the noise"
+
+    def __repr__(self) -> str:
+        worst = max((abs(v) for v in self.shares.values() if v == v), default=0.0)
+        return (
+            f"Meshing({self.status}, elements={' -> '.join(map(str, self.elements))}, "
+            f"gap={self.gap:.2g}, largest share={worst:.2g})"
+        )
