@@ -68,6 +68,18 @@ def test_a_decorated_function_opens_its_own_at_every_call():
     assert [work(True), work(False), work(True)] == [True, False, True]
 
 
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            press()
+            assert aside(lambda: press() or 3, press) == 3
+        assert not interrupt.requested
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_other_threads_see_it_and_open_none():
     seen = []
 

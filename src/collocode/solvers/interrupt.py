@@ -10,9 +10,9 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import ContextDecorator, suppress
+from contextlib import ContextDecorator
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _TICK = 0.2  # seconds after which a signal is seen where none ends the waiting
@@ -28,22 +28,24 @@ class Interrupt(ContextDecorator):
     """Context, or decorator, in which Ctrl-C sets ``requested``; a second one interrupts as usual.
 
     One inside another knows what the outer one knows: a request that came between two solves ends the
-    next one at its start.
+    next one at its start.  Where Ctrl-C is ignored (a job in the background of a script), it stays so.
     """
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: object = None
+        self._installed = False
+        self._previous: Any = None
 
     def _recreate_cm(self) -> Interrupt:
         return Interrupt()  # a decorated function opens its own, whenever it is called
 
     def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
+        self._previous = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(self._previous):
             self.requested = interrupted()
-            self._previous = signal.getsignal(signal.SIGINT)
-            signal.signal(signal.SIGINT, self._request)
             _open.append(self)
+            self._installed = True
+            signal.signal(signal.SIGINT, self._request)
         return self
 
     def __exit__(
@@ -52,9 +54,12 @@ class Interrupt(ContextDecorator):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._previous is not None:
-            _open.remove(self)
-            signal.signal(signal.SIGINT, self._previous)  # type: ignore[arg-type]
+        if self._installed:
+            try:
+                signal.signal(signal.SIGINT, self._previous)
+            finally:  # the previous one may raise at once
+                _open.remove(self)
+                self._installed = False
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -71,10 +76,12 @@ def aside(work: Callable[[], T], cancel: Callable[[], object]) -> T:
     work : the call.
     cancel : tells it to end soon; called when a second Ctrl-C, or another exception, comes meanwhile.
     """
-    if threading.current_thread() is not threading.main_thread():
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
         return work()
     answers: list[T] = []
     errors: list[BaseException] = []
+    pressed: list[tuple[int, FrameType | None]] = []
 
     def run() -> None:
         try:
@@ -84,18 +91,25 @@ def aside(work: Callable[[], T], cancel: Callable[[], object]) -> T:
         finally:
             done.set()
 
-    done = threading.Event()  # a join that an exception ends may take the thread for ended too
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        while not done.wait(_TICK):
-            pass
-    finally:
-        while not done.is_set():  # the program must not go on, or end, under it
+    def tell() -> None:
+        """Tell the handler of what was pressed; what it raises waits for the work's end."""
+        try:
+            while pressed:
+                handler(*pressed.pop())
+        except BaseException as error:
+            errors.insert(0, error)
             cancel()
-            with suppress(KeyboardInterrupt):
-                done.wait(_TICK)
-    thread.join()
+
+    done = threading.Event()
+    # nothing may be raised here: neither a start nor a wait that an exception ends can be taken up again
+    signal.signal(signal.SIGINT, lambda *press: pressed.append(press))
+    try:
+        threading.Thread(target=run).start()
+        while not done.wait(_TICK):
+            tell()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    tell()
     if errors:
         raise errors[0]
     return answers[0]
