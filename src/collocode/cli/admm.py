@@ -115,7 +115,7 @@ def admm(
     files = {}
     if checkpoint is not None and checkpoint.exists():
         files[CHECKPOINT] = partial(_finish, checkpoint, found.termination)
-    return run.finish(cc.report(found, asked=asked), folder, files)
+    return run.finish(found, asked, folder, files)
 
 
 def _executor(workers: int, scheduler: str | None, points: str) -> Any:

@@ -16,6 +16,7 @@ from .relu import relu
 from .simulate import simulate
 from .solve import solve
 from .sweep import sweep
+from .terminal import print_anything
 from .train import train
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ def _main(
     ] = False,
 ) -> None:
     """Identify models with unknown parts by direct collocation."""
+    print_anything()
 
 
 for _verb in (solve, sweep, multistart, refine, admm, relu, grow, train, export, simulate):

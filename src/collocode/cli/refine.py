@@ -111,7 +111,7 @@ def refine(
             **task.how,
         )
     asked = run.asked_of_fit(task, {"goal": goal, "tol": tol, "mark": mark})
-    return run.finish(cc.report(found, asked=asked), folder)
+    return run.finish(found, asked, folder)
 
 
 # ---- layered networks ----------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def _refine_layers(run: Run, task: Task, problem: cc.layered.LayeredProblem) -> 
             problem, checkpoint=checkpoint, on_cycle=tell, callback=look, **how
         )
     said = {key: str(value) if key == "trainer" else value for key, value in how.items()}
-    return run.finish(cc.report(found, asked=run.asked(task, said)), folder)
+    return run.finish(found, run.asked(task, said), folder)
 
 
 def layers_wanted(

@@ -102,7 +102,7 @@ def relu(
     with live_view(messages()) as view, Interrupt():  # of training and search, one after the other
         found, more = _optimum(surrogate, how, view)
     asked = run.asked(task, how, problem=surrogate, more=more)
-    return run.finish(cc.report(found, asked=asked), folder)
+    return run.finish(found, asked, folder)
 
 
 def _optimum(

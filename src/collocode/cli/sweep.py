@@ -81,9 +81,8 @@ def sweep(
         say_error(_interrupted(len(done), len(values), checkpoint))
         return INTERRUPTED
     chosen, more = {found.name: found.best}, {"holdout": held}
-    report = cc.report(found, asked=run.asked_of_fit(task, chosen=chosen, more=more))
     mark = None if checkpoint is None else {CHECKPOINT: partial(_finish, checkpoint)}
-    return run.finish(report, folder, mark)
+    return run.finish(found, run.asked_of_fit(task, chosen=chosen, more=more), folder, mark)
 
 
 def _sweep(

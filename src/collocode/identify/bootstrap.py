@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, check_type
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.solve import make_solver, solve_with
 from ..transcription.nlp import NLP
 from .uncertainty import Uncertainty, uncertainty
@@ -70,16 +71,17 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     fitted, _ = nlp.predictions(solution.result.x)
     solver, rng = make_solver(nlp), np.random.default_rng(seed)
     rows, failed, end = [], 0, Termination.CONVERGED
-    for _ in range(refits):
-        data = fitted + noise * rng.standard_normal(fitted.shape)
-        again = solve_with(solver, nlp.with_parameters(measurements=data))
-        if again.result.termination is Termination.INTERRUPTED:
-            end = Termination.INTERRUPTED
-            break
-        if again.success:
-            rows.append(again.parameters)
-        else:
-            failed += 1
+    with Interrupt():  # one that comes between two refits ends the next
+        for _ in range(refits):
+            data = fitted + noise * rng.standard_normal(fitted.shape)
+            again = solve_with(solver, nlp.with_parameters(measurements=data))
+            if again.result.termination is Termination.INTERRUPTED:
+                end = Termination.INTERRUPTED
+                break
+            if again.success:
+                rows.append(again.parameters)
+            else:
+                failed += 1
     return Bootstrap(pd.DataFrame(rows, columns=list(solution.parameters)), failed, end)
 
 

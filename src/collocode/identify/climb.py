@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import interrupted
 from ..solvers.options import DEFAULTS
 from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration, Solver
@@ -80,7 +81,7 @@ def solve_begun(
     began = time.perf_counter()
     begun = start_from(nlp, start, seed)
     seconds = time.perf_counter() - began
-    if begun.start_record is not None and begun.start_record.interrupted:
+    if interrupted() or (begun.start_record is not None and begun.start_record.interrupted):
         solution = Solution.of(begun, untouched(begun))
     else:
         solution = solve_with(solver, begun, on_iteration=on_iteration)

@@ -27,6 +27,7 @@ from ..model.losses import L2
 from ..model.problem import Problem
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, alike
@@ -112,15 +113,16 @@ def sweep(
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
-    trials.resume(place, values, done, point)
     try:
-        for value in values:
-            if str(value) not in done:
-                done[str(value)] = trials.row_of(value)
-                kept.write(done, trials.point)
-                if on_value is not None:
-                    on_value(value, done[str(value)])
-        solution, refitted = trials.refit(_best(_table(name, values, done)))
+        with Interrupt():
+            trials.resume(place, values, done, point)
+            for value in values:
+                if str(value) not in done:
+                    done[str(value)] = trials.row_of(value)
+                    kept.write(done, trials.point)
+                    if on_value is not None:
+                        on_value(value, done[str(value)])
+            solution, refitted = trials.refit(_best(_table(name, values, done)))
         end = Termination.CONVERGED
     except KeyboardInterrupt:
         found = trials.best or trials.last
@@ -287,7 +289,7 @@ class _Trials:
 
     def _finished(self, solution: Solution) -> Solution:
         self.last = solution
-        if solution.result.termination is Termination.INTERRUPTED:
+        if interrupted() or solution.result.termination is Termination.INTERRUPTED:
             raise KeyboardInterrupt
         return solution
 

@@ -27,7 +27,8 @@ def report_refinement(found: MeshRefinement, asked: Asked) -> Report:
     return fit.around(
         kind="refinement",
         success=fit.success and found.success,
-        interrupted=fit.interrupted or found.termination is Termination.INTERRUPTED,
+        interrupted=fit.interrupted
+        or any(run.termination is Termination.INTERRUPTED for run, _ in runs),
         status=found.status if fit.success else fit.status,
         body=body,
         findings=_refinement_findings(found, asked),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
+from ..results.status import Termination
 from .parts import Column, Heading, Row, Span, Table, figure
 from .record import Asked, Report
 from .solution import report_solution
@@ -111,6 +112,13 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     best = found.best_seed
     again = f"solve --seed {best}" if asked.shell else f"fit(..., seed={best})"
     findings = [] if len(found.best.model.theta) else [asked.finding("nothing-random")]
+    chosen = asked.more.get("asked", found.seeds)
+    stopped = found.termination is Termination.INTERRUPTED
+    if stopped and (left := chosen[len(found.seeds) :]):
+        others = ",".join(map(str, left))
+        findings.append(
+            asked.finding("seeds-left", done=counted(len(found.seeds), "seed"), others=others)
+        )
     rows = [{"seed": seed, **row} for seed, row in _rows(found.table)]
     table = Table(
         name="multistart",
@@ -134,8 +142,9 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     )
     return report_solution(found.best, asked).around(
         kind="multistart",
+        interrupted=stopped,
         body=(table, Heading(f"The best, seed {best} ({again} gives it again)")),
         findings=findings,
-        details={"multistart": {"best": best, "asked": asked.more.get("asked", found.seeds)}},
+        details={"multistart": {"best": best, "asked": chosen}},
         files={"multistart.csv": found.table.to_csv},
     )
