@@ -120,7 +120,8 @@ class Run:
     def how(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keywords of `fit`: the command line's, then the model's defaults.
 
-        A scheme that was chosen here does not take over the degree of the model's scheme.
+        A scheme that was chosen here does not take over the degree of the model's scheme.  A start may be
+        a saved fit.
         """
         names = {"scheme": "scheme", "degree": "degree", "mesh": "elements", "start": "start"}
         names["seed"] = "seed"
@@ -129,6 +130,8 @@ class Run:
         own = dict(defaults)
         if "scheme" in chosen and chosen["scheme"] != own.get("scheme"):
             own.pop("degree", None)
+        if str(chosen.get("start")).endswith(".npz"):
+            chosen["start"] = cc.load(chosen["start"])
         options = {**own.pop("options", {}), **self.options}
         merged = {"scheme": "radau", "start": "auto", "seed": 0, **own, **chosen}
         return {
@@ -154,7 +157,7 @@ class Run:
         return Asked(
             model={"file": str(self.path), "settings": settings},
             command={"name": self.context.info_name, **(command or {})},
-            start="" if task is None else str(task.how["start"]),
+            start="" if task is None else self._start(task),
             shell=True,
             **rest,
         )
@@ -163,9 +166,13 @@ class Run:
         self, task: Task, command: Mapping[str, Any] | None = None, **rest: Any
     ) -> Asked:
         """Return the same for a command that fits dynamics."""
-        kept = ("start", "seed", "deterministic", "options")
-        how = {key: task.how[key] for key in kept if key in task.how}
-        return self.asked(task, {**how, **(command or {})}, **rest)
+        how = {
+            key: task.how[key] for key in ("seed", "deterministic", "options") if key in task.how
+        }
+        return self.asked(task, {"start": self._start(task), **how, **(command or {})}, **rest)
+
+    def _start(self, task: Task) -> str:
+        return str(self.values.get("start") or task.how["start"])
 
     # ---- the folder ------------------------------------------------------------------------------
 
