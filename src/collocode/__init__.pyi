@@ -84,6 +84,7 @@ from .model.experiment import free as free
 from .model.experiment import weighted as weighted
 from .model.losses import L1 as L1
 from .model.losses import L2 as L2
+from .model.losses import Evidence as Evidence
 from .model.losses import Huber as Huber
 from .model.losses import LeastSquares as LeastSquares
 from .model.losses import Loss as Loss
@@ -116,6 +117,7 @@ from .reports.record import Report as Report
 from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
+from .results.fitted import Penalty as Penalty
 from .results.fitted import Trajectory as Trajectory
 from .results.meshing import Meshing as Meshing
 from .results.model import TrainedModel as TrainedModel

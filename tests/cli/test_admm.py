@@ -201,6 +201,8 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
         (["--tolerance", "-1"], ["tolerance must not be negative"]),
         (["--time-limit", "0"], ["--time-limit must be positive"]),
         (["--workers", "0"], ["at least 1"]),
+        (["--tls-ca-file", "ca.pem"], ["certificates want both --tls-ca-file and --tls-cert"]),
+        (["--memory-limit", "2GB"], ["--memory-limit is for a Dask cluster; give --scheduler"]),
         (["--points", "moon"], ["not with 'moon'"]),
         (["--l1", "0.1"], ["the model has no network, so --l1 has no weights"]),
         (["--resume"], ["--resume goes on from a checkpoint; give its folder by --out"]),

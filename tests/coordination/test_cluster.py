@@ -1,35 +1,42 @@
 """Dask: the iterates of one process on real schedulers and workers, and what is left of them."""
 
+import gc
 import importlib
 import json
 import logging
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import collocode as cc
+from collocode.cli.main import app
+from collocode.coordination.dask_client import security_from
 from collocode.coordination.executors import InProcess, WorkerError, balanced
 from collocode.results.status import Termination
+from tests.cli.small_models import DECAY
 from tests.waiting import HANGS, until
 
 from .faulty import at, environment
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 
 
 class Processes:
     """A scheduler and workers, each a process that can be killed."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.file, self.started, self.workers = folder / "scheduler.json", [], []
+        self.options = options
         self.scheduler = self._start("dask_scheduler", "--port", "0", "--host", "127.0.0.1")
 
     def _start(self, what, *options):
         command = [sys.executable, "-m", f"distributed.cli.{what}", *options, "--no-dashboard"]
-        command += ["--scheduler-file", str(self.file)]
+        command += ["--scheduler-file", str(self.file), *self.options]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.started.append(subprocess.Popen(command, env=environment(MAY_DIE="1"), **quiet))
         return self.started[-1]
@@ -207,7 +214,10 @@ def test_without_distributed_the_extra_is_named(case, monkeypatch):
 
 @pytest.mark.slow  # the start of a LocalCluster depends on what else the machine does
 def test_a_cluster_of_our_own(case, undisturbed, capfd):
-    session = case.open(cc.DaskCluster(workers=2))
+    session = case.open(cc.DaskCluster(workers=2, memory_limit="1GB"))
+    assert session._client.address.startswith("tls://")
+    known = session._client._client.scheduler_info()["workers"].values()
+    assert [worker["memory_limit"] for worker in known] == [10**9] * 2
     level = logging.getLogger("distributed").level
     state, _, warnings = case.run(session)
     assert (warnings, session.workers) == ([], 2)
@@ -215,6 +225,105 @@ def test_a_cluster_of_our_own(case, undisturbed, capfd):
     session.close()
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("distributed").level < level
+
+
+# ---- certificates -----------------------------------------------------------------------------------
+
+
+def certificates(folder):
+    """Write the files of an authority of its own; return the options that name them."""
+    made = distributed.Security.temporary()
+    texts = {"ca": made.tls_ca_file, "cert": made.tls_client_cert, "key": made.tls_client_key}
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / f"{name}.pem").write_text(text)
+    names = {"--tls-ca-file": "ca", "--tls-cert": "cert", "--tls-key": "key"}
+    return [part for flag, name in names.items() for part in (flag, str(folder / f"{name}.pem"))]
+
+
+def holder(options):
+    """The `Security` of a client with these files."""
+    return security_from(*map(Path, options[1::2]))
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory):
+    """A cluster with certificates, and the files' options."""
+    pytest.importorskip("cryptography")
+    folder = tmp_path_factory.mktemp("closed")
+    options = certificates(folder / "ours")
+    processes = Processes(folder, *options)
+    processes.add()
+    yield processes, options
+    processes.close()
+
+
+def test_over_tls_the_iterates_are_those_of_one_process(case, closed, undisturbed):
+    processes, options = closed
+    assert processes.address.startswith("tls://")
+    session = case.open(cc.DaskCluster(processes.address, security=holder(options)))
+    state, _, warnings = case.run(session)
+    session.close()
+    assert warnings == []
+    same(state, undisturbed)
+    for ours, theirs in zip(state.points, undisturbed.points, strict=True):
+        np.testing.assert_array_equal(ours.x, theirs.x)
+        np.testing.assert_array_equal(ours.lam_g, theirs.lam_g)
+
+
+def test_a_cluster_with_certificates_refuses_who_has_none(case, closed, tmp_path, capfd):
+    processes, options = closed
+    address, plain = processes.address, processes.address.replace("tls", "tcp")
+    foreign = certificates(tmp_path / "theirs")
+    forged = [*options[:2], *foreign[2:]]  # knows the authority, has no certificate of it
+    answers = {
+        (address, None): (cc.InputError, f"the scheduler at '{address}' wants a certificate; give"),
+        (address, holder(foreign)): (WorkerError, f"at '{address}' to this certificate; give the"),
+        (address, holder(forged)): (WorkerError, f"at '{address}' to this certificate; give the"),
+        (plain, None): (WorkerError, f"no Dask scheduler answers at '{plain}'; give the address"),
+        (plain, holder(options)): (cc.InputError, f"encryption, which '{plain}' does not have"),
+    }
+    for (scheduler, security), (kind, phrase) in answers.items():
+        with pytest.raises(kind, match=phrase) as caught:
+            case.open(cc.DaskCluster(scheduler, security=security))
+        assert str(caught.value).endswith(".")
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_certificates_by_the_command_line(closed, tmp_path):
+    (processes, options), model = closed, tmp_path / "decay.py"
+    model.write_text(DECAY)
+    run = ["admm", str(model), "--iterations", "2", "--no-plots", "--scheduler", processes.address]
+    answer = CliRunner().invoke(app, [*run, *options])
+    assert "Dask cluster" in answer.stdout, answer.output
+    answer = CliRunner().invoke(app, run)
+    assert (answer.exit_code, answer.stderr.count("\n")) == (2, 1)
+    assert "wants a certificate" in answer.stderr
+
+
+def test_what_cannot_be_a_certificate_is_named(case, tmp_path):
+    (tmp_path / "ca.pem").write_text("nobody")
+    with pytest.raises(cc.FileError, match=r"gone\.pem is no file"):
+        security_from(tmp_path / "ca.pem", tmp_path / "gone.pem")
+    with pytest.raises(cc.InputError, match="the certificates cannot be read: "):
+        case.open(cc.DaskCluster("tls://h:1", security=security_from(*2 * [tmp_path / "ca.pem"])))
+    with pytest.raises(cc.InputError, match="security takes a Security, not a str"):
+        case.open(cc.DaskCluster("tls://h:1", security="mine"))
+
+
+def test_what_belongs_to_a_cluster_of_our_own(case, monkeypatch):
+    with pytest.raises(cc.InputError, match="memory_limit is for a cluster of our own"):
+        cc.DaskCluster("tcp://host:8786", memory_limit="2GB")
+    for limit in ("much", "1MB", -1, float("nan")):
+        with pytest.raises(cc.InputError, match=r"memory_limit is a size of at least 200 MB"):
+            case.open(cc.DaskCluster(memory_limit=limit, security=distributed.Security()))
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    with pytest.raises(cc.MissingDependency, match="pip install bokeh"):
+        case.open(cc.DaskCluster(dashboard_address=":0", security=distributed.Security()))
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(cc.MissingDependency, match=r"need cryptography; pip install 'collocode\["):
+        case.open(cc.DaskCluster())
 
 
 @pytest.mark.parametrize("workers", [["a"], ["a", "b"], ["a", "b", "c", "d", "e"]])

@@ -1,14 +1,18 @@
 """The linearised fit against dense algebra, and its evidence against Bayesian linear regression."""
 
+import signal
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy
 
 import collocode as cc
-from collocode.identify.evidence import most_probable
+from collocode.identify.evidence import choose_strength, most_probable
 from collocode.identify.linearised import Linearised
 from collocode.identify.noise import noise_of
-from tests.problems import van_der_pol_neural
+from collocode.solvers.solve import solve_with
+from tests.problems import decay, van_der_pol, van_der_pol_data, van_der_pol_neural
 
 T = np.linspace(0.0, 1.0, 41)
 TERMS = 7
@@ -124,3 +128,150 @@ def test_the_bias_of_a_strong_penalty_is_in_the_covariance():
     found = np.diag(trust.covariance)[order]
     np.testing.assert_allclose(found, np.diag(expected), rtol=0.1)
     assert (found > 2.0 * np.diag(H)).any()
+
+
+# ---- fits that choose their λ --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.1, 3e-6, 1e-4), (0.01, 3e-8, 1e-6)])
+def test_a_fit_finds_its_strength_and_the_noise(noise, least, most):
+    data = van_der_pol_data(n=100, end=14.0, begin=(2.0, 0.0))
+    clean, size = data.values, data.values.std(axis=0)
+    noisy = clean + noise * size * np.random.default_rng(0).standard_normal(clean.shape)
+    problem = van_der_pol_neural(
+        cc.Experiment(data.times, noisy, data.outputs),
+        (2, 12, 2),
+        regularisation=cc.Evidence(),
+    )
+    solution = cc.fit(problem)
+    penalty = solution.penalty
+    assert solution.success
+    assert penalty.chosen
+    assert 1 < penalty.solves <= 4
+    assert least < penalty.strength < most
+    assert 10.0 < penalty.effective < 60.0
+    trust = cc.uncertainty(solution)
+    assert list(trust.noise.values()) == pytest.approx(noise * size, rel=0.25)
+    simulated = solution.simulate().states
+    assert np.mean(((simulated - noisy) / (noise * size)) ** 2) < 1.1
+    # it is a fixed point: from another start the same fit
+    again = cc.fit(replace(problem, regularisation=cc.Evidence(start=3.0 * penalty.strength)))
+    known = np.sqrt(2.0 / penalty.effective)  # to which the data tell ln λ
+    assert abs(np.log(again.penalty.strength / penalty.strength)) < 2.0 * known
+
+
+def test_a_strength_that_was_given_stays_and_nothing_is_chosen_without_weights():
+    fixed = cc.fit(van_der_pol_neural(regularisation=cc.L2(3e-4)), mesh=15)
+    assert (fixed.penalty.strength, fixed.penalty.chosen, fixed.penalty.solves) == (3e-4, False, 1)
+    plain = cc.fit(decay(regularisation=cc.Evidence()))
+    assert plain.penalty.solves == 1
+    assert not plain.penalty.chosen
+    assert plain.parameters["k"] == pytest.approx(0.7, abs=1e-6)
+
+
+def test_what_solves_but_once_takes_the_first_strength():
+    problem = van_der_pol_neural(regularisation=cc.Evidence())
+    first = problem.penalty.strength
+    shares = [(problem.smoothed_noise[n] / problem.spread[n]) ** 2 for n in problem.outputs]
+    weak = np.mean(shares) / problem.n_measurements
+    assert first == pytest.approx(min(max(1e-4, weak), 10.0 * weak))
+    nlp = cc.discretize(problem, mesh=10)
+    assert nlp.parameters["regularisation"][0] == first
+    own = van_der_pol_neural(regularisation=cc.Evidence(start=1e-3))
+    assert cc.discretize(own, mesh=10).parameters["regularisation"][0] == 1e-3
+
+
+def test_a_fit_that_is_no_optimum_comes_back_as_it_is():
+    problem = van_der_pol_neural(regularisation=cc.Evidence())
+    solution = cc.fit(problem, mesh=15, options={"max_iter": 2})
+    assert not solution.success
+    assert solution.penalty.strength == problem.penalty.strength
+    assert not solution.penalty.chosen
+
+
+def test_the_chosen_strength_is_kept_in_the_file(tmp_path):
+    solution = cc.fit(van_der_pol_neural(regularisation=cc.Evidence()), mesh=20)
+    solution.save(tmp_path / "fit.npz")
+    assert cc.load(tmp_path / "fit.npz").penalty == solution.penalty
+    assert solution.penalty.chosen
+
+
+def _oscillator(n=60, end=12.0, mu=1.0, noise=0.05, **more):
+    t = np.linspace(0.0, end, n)
+    y = scipy.integrate.solve_ivp(
+        van_der_pol(mu), (0.0, end), (2.0, 0.0), "LSODA", t, rtol=1e-9
+    ).y.T
+    size = y.std(axis=0)
+    noisy = y + noise * size * np.random.default_rng(1).standard_normal(y.shape)
+    experiment = cc.Experiment(t, noisy, outputs=("y1", "y2"))
+    return van_der_pol_neural(experiment, (2, 10, 2), **more), noise * size
+
+
+def test_mesh_and_strength_are_found_together():
+    problem, sigma = _oscillator(70, 14.0, 3.0, regularisation=cc.Evidence())
+    solution = cc.fit(problem, mesh="auto")
+    assert solution.meshing.success
+    assert solution.meshing.meshes > 1
+    assert solution.penalty.chosen
+    # the meshes after the first choice have its λ, too
+    assert solution.nlp.parameters["regularisation"][0] == solution.penalty.strength
+    assert solution.penalty.strength != problem.penalty.strength
+    values = problem.experiments[0].values
+    assert np.mean(((solution.simulate().states - values) / sigma) ** 2) < 1.2
+
+
+def test_a_given_sigma_is_believed():
+    plain, sigma = _oscillator(regularisation=cc.Evidence())
+    found = cc.fit(plain, mesh=30)
+    names = plain.outputs
+    told = [
+        cc.fit(
+            replace(plain, loss=cc.LeastSquares(dict(zip(names, f * sigma, strict=True)))), mesh=30
+        )
+        for f in (1.0, 5.0)
+    ]
+    # as precisely as the noise is known from the data, and then as if it were five times as large
+    assert told[0].penalty.effective == pytest.approx(found.penalty.effective, rel=0.2)
+    assert told[1].penalty.effective < 0.85 * told[0].penalty.effective
+
+
+def test_a_step_that_fails_is_shortened(monkeypatch):
+    problem, _ = _oscillator(regularisation=cc.Evidence(start=1e-2))
+    whole = cc.fit(problem, mesh=30)
+    tried = []
+
+    def failing(solver, nlp, **how):
+        tried.append(float(nlp.parameters["regularisation"][0]))
+        solution = solve_with(solver, nlp, **how)
+        if len(tried) == 1:
+            failed = replace(solution.result, termination=cc.Termination.ITERATION_LIMIT)
+            return replace(solution, result=failed)
+        return solution
+
+    monkeypatch.setattr("collocode.identify.evidence.solve_with", failing)
+    solution = cc.fit(problem, mesh=30)
+    assert tried[0] < tried[1] < 1e-2
+    assert tried[1] == pytest.approx(np.sqrt(tried[0] * 1e-2))
+    assert solution.penalty.chosen
+    assert solution.penalty.solves == 1 + len(tried)
+    known = np.sqrt(2.0 / whole.penalty.effective)
+    assert abs(np.log(solution.penalty.strength / whole.penalty.strength)) < 2.0 * known
+
+
+def test_an_interrupt_keeps_the_last_optimum():
+    problem, _ = _oscillator(regularisation=cc.Evidence(start=1e-2))
+    first = cc.fit(replace(problem, regularisation=cc.L2(1e-2)), mesh=30, deterministic=True)
+
+    def stop(progress):
+        signal.raise_signal(signal.SIGINT)
+
+    solution = choose_strength(first, ("casadi", None, True), stop)
+    assert solution.result.termination is cc.Termination.INTERRUPTED
+    np.testing.assert_array_equal(solution.result.x, first.result.x)
+    assert not solution.penalty.chosen
+
+
+@pytest.mark.parametrize("start", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_bad_start_is_refused(start):
+    with pytest.raises(cc.InputError, match="start of Evidence must be positive and finite"):
+        cc.Evidence(start=start)

@@ -265,7 +265,9 @@ class _AutoMeshes:
         ends = np.cumsum([mesh.elements for mesh in meshes])
         parts = np.split(actions, ends[:-1])
         finer = [_changed(mesh, part) for mesh, part in zip(meshes, parts, strict=True)]
-        begun, warm = prolong(good, discretize(nlp.problem, nlp.scheme, mesh=finer))
+        bare = discretize(nlp.problem, nlp.scheme, mesh=finer)
+        bare = bare.with_parameters(regularisation=nlp.parameters["regularisation"])
+        begun, warm = prolong(good, bare)
         return _Discrete(begun, warm, solved)
 
 

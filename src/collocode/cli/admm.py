@@ -34,9 +34,27 @@ def admm(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="tcp://HOST:PORT|local",
+            metavar="tls://HOST:PORT|tcp://HOST:PORT|local",
             help="A Dask cluster, or local for one of --workers processes here.",
         ),
+    ] = None,
+    tls_ca_file: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Authority whose certificates the cluster has."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="This client's certificate.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Its key, if not in the same file.")
+    ] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Of each worker of --scheduler local, say 2GB."),
+    ] = None,
+    dashboard_address: Annotated[
+        str | None,
+        typer.Option(metavar=":PORT", help="Dask's dashboard of --scheduler local; needs bokeh."),
     ] = None,
     boundary: Annotated[
         str,
@@ -84,13 +102,15 @@ def admm(
         )
     if time_limit is not None and not time_limit > 0.0:
         raise InputError(f"--time-limit must be positive, not {time_limit:g}.")
+    cluster = {"scheduler": scheduler, "security": _security(tls_ca_file, tls_cert, tls_key)}
+    cluster |= {"memory_limit": memory_limit, "dashboard_address": dashboard_address}
     rules: dict[str, Any] = {"rho": rho, "iterations": iterations}
     rules |= {} if time_limit is None else {"time_limit": time_limit}
     rules |= {} if tolerance is None else {"relative": tolerance}
     how = {
         "batches": cc.Partition(groups, overlap, boundary),
         "rules": cc.ADMMRules(**rules),
-        "executor": _executor(workers, scheduler, points),
+        "executor": _executor(workers, points, cluster),
         "settings": cc.FitSettings(**task.how),
         "regularisation": None if l1 is None else cc.L1(l1),
         "polish": polish,
@@ -118,11 +138,25 @@ def admm(
     return run.finish(found, asked, folder, files)
 
 
-def _executor(workers: int, scheduler: str | None, points: str) -> Any:
+def _executor(workers: int, points: str, cluster: dict[str, Any]) -> Any:
     """Return where the batches are solved."""
-    if scheduler is not None:
-        return cc.DaskCluster(scheduler, workers, points=points)
+    if cluster["scheduler"] is not None:
+        return cc.DaskCluster(workers=workers, points=points, **cluster)
+    if given := [name for name, value in cluster.items() if value is not None]:
+        option = {"security": "tls-ca-file"}.get(given[0], given[0].replace("_", "-"))
+        raise InputError(f"--{option} is for a Dask cluster; give --scheduler too.")
     return cc.InProcess(points=points) if workers == 1 else cc.ProcessPool(workers, points=points)
+
+
+def _security(authority: Path | None, certificate: Path | None, key: Path | None) -> Any:
+    """Return what a client of a cluster with certificates shows, or None."""
+    if authority is None and certificate is None and key is None:
+        return None
+    if authority is None or certificate is None:
+        raise InputError("certificates want both --tls-ca-file and --tls-cert; give both.")
+    from ..coordination.dask_client import security_from
+
+    return security_from(authority, certificate, key)
 
 
 def parse_batches(text: str) -> int | list[list[str]]:

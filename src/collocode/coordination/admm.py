@@ -146,7 +146,7 @@ def admm(
         rules=rules or ADMMRules(),
         variables=variables,
         regulariser=consensus_regulariser(
-            problem.regularisation if regularisation is None else regularisation,
+            problem.penalty if regularisation is None else regularisation,
             penalty_matrix(whole.problem.weight_blocks),
         ),
         batches=tuple(batch.name for batch in parts),

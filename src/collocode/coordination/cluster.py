@@ -62,20 +62,33 @@ def _forget(run: str) -> None:  # runs in a Dask worker
 class DaskCluster(Executor):
     """Workers of a Dask scheduler, or of a cluster of our own; needs ``collocode[cluster]``.
 
+    Who reaches a scheduler can run code on its workers, and its workers and itself can run code
+    here: Dask's messages are pickles.  With certificates only their holders reach it.
+
     Parameters
     ----------
-    scheduler : ``tcp://host:port``, or ``local`` for ``workers`` processes on this machine.
+    scheduler : ``tcp://host:port`` or ``tls://host:port``, or ``local`` for ``workers`` processes
+        on this machine.
     workers : of a local cluster; others have the workers that they have.
+    security : a `distributed.Security`; None takes what Dask is configured with.  A local cluster
+        makes itself certificates that last as long as it does.
+    memory_limit : of a local cluster's worker, such as ``"2GB"`` or ``0.5`` of the machine; a
+        worker that exceeds it is killed and started again.  None sets no limit.
+    dashboard_address : of a local cluster, such as ``":8787"``; it needs bokeh and asks nobody for
+        a certificate.  None shows none.
     points, solvers : see `Executor`.
 
     Raises
     ------
     InputError
-        No address.
+        No address, or what a local cluster takes for one that runs already.
     """
 
     scheduler: str = LOCAL
     workers: int = 1
+    security: Any = None
+    memory_limit: str | int | float | None = None
+    dashboard_address: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +97,12 @@ class DaskCluster(Executor):
                 "the scheduler is 'local' or an address such as tcp://host:8786, not "
                 f"{self.scheduler!r}."
             )
+        for name in ("memory_limit", "dashboard_address"):
+            if self.scheduler != LOCAL and getattr(self, name) is not None:
+                raise InputError(
+                    f"{name} is for a cluster of our own; give it to what starts the one at "
+                    f"{self.scheduler!r}."
+                )
 
     def open(self, batches: Sequence[Batch], settings: FitSettings) -> DaskSession:
         """See `Executor`."""
@@ -117,7 +136,14 @@ class DaskSession(Session):
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._seen = self._next = time.monotonic()
         self._connected = True
-        self._client = DaskClient(cluster.scheduler, cluster.workers, self._done.put)
+        self._client = DaskClient(
+            cluster.scheduler,
+            cluster.security,
+            self._done.put,
+            n_workers=cluster.workers,
+            memory_limit=cluster.memory_limit,
+            dashboard_address=cluster.dashboard_address,
+        )
         try:
             self._gather()
         except BaseException:

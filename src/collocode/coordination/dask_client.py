@@ -4,22 +4,53 @@ from __future__ import annotations
 
 import logging
 import re
+import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from ..errors import MissingDependency
+from ..errors import FileError, InputError, MissingDependency, check_type
 from .executors import WorkerError
 from .worker import isolated
 
 LOCAL = "local"
 _SOON = 1.0  # seconds after which to ask whether the worker that has a result is still there
+_ENCRYPTED = ("tls://", "wss://")
 _OVER = ("closing", "closed")  # what a client is that has failed to connect again
+_LEAST = 200_000_000  # bytes that a worker needs before it has seen a batch
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _REACH, _PATIENCE = 8.0, 20.0  # seconds to wait for a first sign of life, and for any other answer
+
+
+def _dask() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingDependency(
+            "batches on a cluster need distributed; pip install 'collocode[cluster]'."
+        ) from error
+    return distributed
+
+
+def security_from(authority: Path, certificate: Path, key: Path | None = None) -> Any:
+    """Return the `distributed.Security` of a client with these PEM files.
+
+    Raises
+    ------
+    FileError
+        A file that is not there.
+    """
+    for path in filter(None, (authority, certificate, key)):
+        if not path.is_file():
+            raise FileError(f"{path} is no file; give a certificate or key in PEM format.")
+    names = {"tls_ca_file": authority, "tls_client_cert": certificate, "tls_client_key": key}
+    files = {name: str(path) for name, path in names.items() if path is not None}
+    return _dask().Security(require_encryption=True, **files)
 
 
 def is_address(scheduler: str) -> bool:
@@ -32,55 +63,98 @@ class DaskClient:
 
     Parameters
     ----------
-    scheduler : ``tcp://host:port``, or ``local`` for ``workers`` processes on this machine.
+    scheduler : ``tcp://`` or ``tls://host:port``, or ``local`` for processes on this machine.
+    security : a `distributed.Security`; None takes what Dask is configured with, and for ``local``
+        certificates that are made for this cluster and never written.
     on_done : called, in some thread, with the key of every task that has ended.
+    local : of a local cluster, see `distributed.LocalCluster`.
 
     Raises
     ------
     MissingDependency
-        ``distributed`` is not installed.
+        ``distributed`` is not installed, or what makes certificates or a dashboard.
+    InputError
+        An address without encryption with a ``security`` that wants it, or the reverse.
     WorkerError
-        Nobody answers at the address.
+        Nobody answers at the address, or not to this certificate.
     """
 
-    def __init__(self, scheduler: str, workers: int, on_done: Callable[[str], Any]) -> None:
-        try:
-            import distributed
-        except ImportError as error:
-            raise MissingDependency(
-                "batches on a cluster need distributed; pip install 'collocode[cluster]'."
-            ) from error
-        self._distributed, self._on_done = distributed, on_done
+    def __init__(
+        self, scheduler: str, security: Any, on_done: Callable[[str], Any], **local: Any
+    ) -> None:
+        self._distributed, self._on_done = _dask(), on_done
         self._open = ExitStack()
         self._open.enter_context(_quiet())
         try:
-            self._client = self._connected(scheduler, workers)
+            self._client = self._connected(scheduler, security, local)
         except BaseException:
             self._open.close()
             raise
         self.address: str = self._client.scheduler.address
 
-    def _connected(self, scheduler: str, workers: int) -> Any:
+    def _connected(self, scheduler: str, security: Any, local: dict[str, Any]) -> Any:
         target: Any = scheduler
+        if security is not None:
+            check_type("security", security, self._distributed.Security)
         if scheduler == LOCAL:
-            with isolated():
-                target = self._distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL,
-                )
-            self._open.callback(target.close, timeout=_REACH)
+            security = security or self._temporary()
+            target = self._started(security, local)
+        else:
+            self._check_encryption(scheduler, security)
         try:
-            client = self._distributed.Client(target, timeout=_REACH, set_as_default=False)
+            client = self._distributed.Client(
+                target, timeout=_REACH, set_as_default=False, security=security
+            )
         except OSError as error:
+            certificate = scheduler.startswith(_ENCRYPTED)
+            remedy = "the certificates" if certificate else "the address"
             raise WorkerError(
-                f"no Dask scheduler answers at {scheduler!r}; give the address that `dask "
-                "scheduler` prints, such as tcp://host:8786."
+                f"no Dask scheduler answers at {scheduler!r}"
+                f"{' to this certificate' if certificate else ''}; give {remedy} that `dask "
+                f"scheduler` {'was started with' if certificate else 'prints'}, such as "
+                f"{'--tls-ca-file ca.pem' if certificate else 'tcp://host:8786'}."
             ) from error
         self._open.callback(_closed, client)
         return client
+
+    def _started(self, security: Any, local: dict[str, Any]) -> Any:
+        if local["dashboard_address"] is not None and find_spec("bokeh") is None:
+            raise MissingDependency("the dashboard of a cluster needs bokeh; pip install bokeh.")
+        _check_memory(local["memory_limit"])
+        with isolated():
+            cluster = self._distributed.LocalCluster(
+                threads_per_worker=1, silence_logs=logging.CRITICAL, security=security, **local
+            )
+        self._open.callback(cluster.close, timeout=_REACH)
+        return cluster
+
+    def _temporary(self) -> Any:
+        try:
+            return self._distributed.Security.temporary()
+        except ImportError as error:
+            raise MissingDependency(
+                "certificates for a cluster need cryptography; pip install 'collocode[cluster]'."
+            ) from error
+
+    def _check_encryption(self, scheduler: str, security: Any) -> None:
+        """Say what Dask says less plainly, or only after some seconds."""
+        known = security or self._distributed.Security()  # what Dask is configured with
+        encrypted = scheduler.startswith(_ENCRYPTED)
+        try:
+            ready = known.get_connection_args("client")["ssl_context"] is not None
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(f"the certificates cannot be read: {error}.") from error
+        if encrypted and not ready:
+            raise InputError(
+                f"the scheduler at {scheduler!r} wants a certificate; give "
+                "security=distributed.Security(tls_ca_file=..., tls_client_cert=..., "
+                "tls_client_key=...)."
+            )
+        if known.require_encryption and not encrypted:
+            raise InputError(
+                f"security asks for encryption, which {scheduler!r} does not have; give the "
+                "tls:// address of a scheduler with certificates."
+            )
 
     def close(self) -> None:
         """Let go of the cluster; a local one stops."""
@@ -165,6 +239,23 @@ class DaskClient:
             self._distributed.fire_and_forget(
                 self._client.submit(function, *arguments, workers=[worker], pure=False)
             )
+
+
+def _check_memory(limit: Any) -> None:
+    from dask.utils import parse_bytes
+
+    try:
+        number = 1.0 if limit is None else float(limit)
+    except (TypeError, ValueError):
+        try:
+            number = float(parse_bytes(limit))
+        except (TypeError, ValueError, AttributeError):
+            number = -1.0
+    if not (0.0 < number <= 1.0 or number >= _LEAST):
+        raise InputError(
+            f"memory_limit is a size of at least {_LEAST // 10**6} MB such as '2GB', or a part of "
+            f"the machine's such as 0.5, not {limit!r}."
+        )
 
 
 def _closed(client: Any) -> None:

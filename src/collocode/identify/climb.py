@@ -89,10 +89,16 @@ def solve_begun(
 
 
 def _failed(nlp: NLP, solution: Solution) -> bool:
-    """Whether a fit ended nowhere; an iteration limit that the caller set is the caller's wish."""
+    """Whether a fit ended nowhere, or explains nothing."""
     result = solution.result
     if result.success or result.termination is Termination.ACCEPTABLE:
         return result.objective > 0.5 * merit_of_means(nlp)
+    return ended_nowhere(solution)
+
+
+def ended_nowhere(solution: Solution) -> bool:
+    """Whether a fit failed, and not by a limit that the caller set."""
+    result = solution.result
     exhausted = result.termination is Termination.ITERATION_LIMIT
     return result.termination in _NOWHERE or (
         exhausted and result.iterations >= DEFAULTS["max_iter"]

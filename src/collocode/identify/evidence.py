@@ -14,18 +14,27 @@ with γ the number of weights that the data determine.  The strength that does i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ..adapt.automesh import How
 from ..model.varying import penalty_root
+from ..results.fitted import Penalty
+from ..results.solution import Solution
+from ..results.status import Termination
+from ..solvers.protocol import OnIteration
+from ..solvers.solve import make_solver, solve_with
+from .bounds import held_by
 from .linearised import Linearised
-from .noise import Noise, standardised
+from .noise import Noise, noise_of, standardised
 
 Array = NDArray[np.float64]
 _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
+_SOLVES, _SETTLED = 6, 1.2  # at most, and the factor within which λ counts as found
+_STRIDE = 100.0  # largest factor between one solve and the next
 _LARGEST = 1e6  # α of weights that are as good as zero
 
 
@@ -45,6 +54,80 @@ class MostProbable:
     strength: float
     effective: float
     variance: Array
+
+
+def choose_strength(
+    solution: Solution,
+    how: How,
+    on_iteration: OnIteration | None = None,
+    most: int = _SOLVES,
+) -> Solution:
+    """Solve again, each time from the last point, until λ is the one that the evidence asks for.
+
+    A solution that is no optimum, or has no weights, comes back as it is; so does the last optimum if
+    the solve with another λ ends in none.
+
+    Parameters
+    ----------
+    solution : with its NLP.
+    how : interface, options and whether deterministic, as for `make_solver`.
+    on_iteration : as for `solve`.
+    most : solves.
+    """
+    if not solution.success or solution.nlp is None or not len(solution.nlp.layout.weights):
+        return solution
+    solves = 1 if solution.penalty is None else solution.penalty.solves
+    most, solver = most + solves, None
+    while True:
+        best, here = evidence_of(solution), _strength(solution)
+        step = np.log(best.strength / max(here, 1e-300))
+        # the data tell ln α to a standard deviation of √(2/γ)
+        found = bool(abs(step) < max(np.log(_SETTLED), np.sqrt(2.0 / best.effective)))
+        penalty = Penalty(strength=here, chosen=found, effective=best.effective, solves=solves)
+        solution = replace(solution, penalty=penalty)
+        step = np.clip(step, -np.log(_STRIDE), np.log(_STRIDE))
+        while not found and solves < most:
+            assert solution.nlp is not None
+            solver = solver or make_solver(solution.nlp, *how)
+            again = solution.nlp.with_parameters(regularisation=here * np.exp(step))
+            # the multipliers are of another λ and stay out
+            begun = again.with_start(solution.result.x)
+            tried, solves = solve_with(solver, begun, on_iteration=on_iteration), solves + 1
+            if tried.result.termination is Termination.INTERRUPTED:
+                stopped = replace(solution.result, termination=Termination.INTERRUPTED)
+                return replace(solution, result=stopped)
+            if tried.success:
+                break
+            step = 0.5 * step
+        else:
+            return replace(solution, penalty=replace(penalty, solves=solves))
+        solution = replace(
+            tried,
+            penalty=replace(penalty, solves=solves),
+            meshing=solution.meshing,
+            start_record=solution.start_record,
+            result=tried.result.with_timings(**_began(solution)),
+        )
+
+
+def evidence_of(solution: Solution) -> MostProbable:
+    """Linearise a fit with its NLP and maximise its evidence; a given σ is believed."""
+    assert solution.nlp is not None
+    lin = Linearised.of(solution, solution.nlp)
+    held = held_by(lin, solution, float(np.mean(noise_of(lin).of_data)))
+    lin = lin.along(held.allowed)
+    noise = noise_of(lin)
+    believed = replace(noise, variance=np.where(noise.known, 1.0, noise.variance))
+    return most_probable(lin, solution.model.theta, believed)
+
+
+def _strength(solution: Solution) -> float:
+    assert solution.nlp is not None
+    return float(solution.nlp.parameters["regularisation"][0])
+
+
+def _began(solution: Solution) -> dict[str, float]:
+    return {k: v for k, v in solution.result.timings.items() if k == "start"}
 
 
 def most_probable(lin: Linearised, theta: Array, noise: Noise) -> MostProbable:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..adapt.automesh import AutoMesh, refine_mesh
+from ..adapt.automesh import AutoMesh, How, refine_mesh
 from ..adapt.first_mesh import first_meshes
 from ..errors import InputError, check_type
 from ..model.experiment import Experiment
+from ..model.losses import Evidence
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
 from ..results.solution import Solution
+from ..results.status import Termination
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
-from .climb import climb
+from ..transcription.nlp import NLP
+from .climb import climb, ended_nowhere
+from .evidence import choose_strength
+
+_FINER = 2  # so many times a first mesh that was not solved is halved
+_ROUNDS = 3  # of mesh and λ
 
 
 def fit(
@@ -38,7 +45,8 @@ def fit(
 
     Parameters
     ----------
-    problem : what to identify.
+    problem : what to identify.  With ``regularisation=Evidence()`` the fit is solved again, from the
+        last point, until the λ that its evidence asks for is the one it has; `Solution.penalty` tells.
     scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
         and refined until it no longer matters for what is reported.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
@@ -63,15 +71,63 @@ def fit(
     first = time.perf_counter()
     auto, given = AutoMesh.or_given(mesh)
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
-    nlp = discretize(problem, chosen, mesh=given if auto is None else first_meshes(problem, chosen))
     how = interface, options, deterministic
-    solution = climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
-    if auto is not None:
-        solution = refine_mesh(
-            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
-        )
+    meshes = given if auto is None else first_meshes(problem, chosen)
+    solution = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
+    for _ in range(0 if auto is None else _FINER):
+        if not ended_nowhere(solution):
+            break
+        meshes = [part.mesh.divide(2) for part in solution.trajectories]
+        again = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
+        solution = again
+    solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
     seconds = time.perf_counter() - first
     return replace(solution, result=solution.result.with_timings(total=seconds))
+
+
+def settle(
+    solution: Solution,
+    auto: AutoMesh | None,
+    how: How,
+    begin: Callable[[NLP], NLP],
+    on_iteration: OnIteration | None = None,
+) -> Solution:
+    """Find mesh and λ: refine, choose by the evidence, and refine again until neither moves.
+
+    What is given stays: the mesh without an `AutoMesh`, λ without `Evidence` or without weights.
+    """
+    nlp = solution.nlp
+    assert nlp is not None
+    if auto is not None:
+        solution = refine_mesh(solution, auto, how, begin, on_iteration)
+    if not isinstance(nlp.problem.regularisation, Evidence) or not len(nlp.layout.weights):
+        return _stopped(solution)
+    for _ in range(_ROUNDS):
+        solution = choose_strength(solution, how, on_iteration)
+        if auto is None or not solution.success:
+            break
+        refined = refine_mesh(solution, auto, how, begin, on_iteration)
+        settled = refined.nlp is solution.nlp
+        solution = replace(refined, penalty=solution.penalty)
+        if settled:
+            break
+    else:
+        solution = choose_strength(solution, how, on_iteration, most=0)
+    return _stopped(solution)
+
+
+def _stopped(solution: Solution) -> Solution:
+    """Tell by the solution's status that Ctrl-C ended the search for its mesh."""
+    meshing, result = solution.meshing, solution.result
+    if meshing is None or meshing.termination is not Termination.INTERRUPTED:
+        return solution
+    return replace(solution, result=replace(result, termination=Termination.INTERRUPTED))
+
+
+def _climbed(
+    nlp: NLP, how: How, start: Start, seed: int, on_iteration: OnIteration | None
+) -> Solution:
+    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

@@ -287,6 +287,31 @@ class L2(_Regulariser):
 
 
 @dataclass(frozen=True)
+class Evidence:
+    r"""Ridge whose λ the data choose: where the evidence of the fit is greatest, see `fit`.
+
+    Parameters
+    ----------
+    start : λ of the first solve, and of whatever solves but once (`discretize`, `admm`, files); None
+        takes 1e-4, or what is nearest to it from :math:`v/M` to :math:`10v/M`, v the share of noise in
+        the smoothed data's variance: weights of size 1 to 1/3.
+
+    Raises
+    ------
+    InputError
+        A start that is not positive and finite.
+    """
+
+    start: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is not None and not (np.isfinite(self.start) and self.start > 0.0):
+            raise InputError(
+                f"the start of Evidence must be positive and finite, not {self.start}."
+            )
+
+
+@dataclass(frozen=True)
 class L1(_Regulariser):
     r"""Lasso :math:`\lambda\lVert\theta\rVert_1`, which sets weights to zero.
 

@@ -16,10 +16,11 @@ from ..numerics.smoothing import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
-from .losses import L2, LeastSquares, Loss
+from .losses import L2, Evidence, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
 
 Array = NDArray[np.float64]
+_USUAL = 1e-4  # λ that a first fit converges well with
 Bounds = Mapping[str, tuple[float, float]]
 
 
@@ -35,7 +36,7 @@ class Problem:
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
-    regularisation : see `L2`.
+    regularisation : `L2` of a given strength, or `Evidence`, by which `fit` chooses it.
     constraints : `PathConstraint` along the trajectories, `PointConstraint` at given points.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
@@ -56,7 +57,7 @@ class Problem:
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
-    regularisation: L2 = L2()
+    regularisation: L2 | Evidence = L2()
     constraints: Sequence[PathConstraint | PointConstraint] = ()
     normalise: bool = True
     scaling: Mapping[str, float] = field(default_factory=dict)
@@ -80,9 +81,10 @@ class Problem:
             raise InputError(
                 f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...) or PseudoHuber(...)."
             )
-        if not isinstance(self.regularisation, L2):
+        if not isinstance(self.regularisation, L2 | Evidence):
             raise InputError(
-                "a problem is regularised by L2; L1 has kinks and goes to admm(regularisation=...)."
+                "a problem is regularised by L2 or Evidence; L1 has kinks and goes to "
+                "admm(regularisation=...)."
             )
         names = [e.name for e in experiments]
         repeated = {n for n in names if names.count(n) > 1}
@@ -263,6 +265,20 @@ class Problem:
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
         return np.where(np.isnan(own), common, own)
+
+    @cached_property
+    def penalty(self) -> L2:
+        """The ridge as a number: that of `L2`, or where `Evidence` starts from."""
+        given = self.regularisation
+        if isinstance(given, L2):
+            return given
+        if given.start is not None:
+            return L2(given.start)
+        shares = [
+            (self.smoothed_noise[n] / self.sigma[n]) ** 2 for n in self.outputs if self.sigma[n]
+        ]
+        weak = float(np.clip(np.mean(shares), 1e-10, 1e2)) / max(1, self.n_measurements)
+        return L2(float(np.clip(_USUAL, weak, 10.0 * weak)))
 
     def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
         """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""

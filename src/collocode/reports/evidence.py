@@ -131,7 +131,7 @@ def _gap_remedy(evidence: Evidence, asked: Asked) -> str:
     strength = asked.model.get("settings", {}).get("regularisation")
     if isinstance(strength, float) and strength > 0.0:
         return f"try <set.regularisation={10.0 * strength:g}>"
-    own = evidence.problem.regularisation if evidence.problem else None
+    own = evidence.problem.penalty if evidence.problem else None
     if (
         not asked.shell
         and own is not None

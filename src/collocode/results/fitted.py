@@ -16,6 +16,24 @@ from .simulate import Simulation
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Penalty:
+    """The ridge that a fit was made with.
+
+    Attributes
+    ----------
+    strength : λ.
+    chosen : whether the evidence chose it.
+    effective : number of weights that the data determine, γ; NaN if nobody asked.
+    solves : how many it took.
+    """
+
+    strength: float
+    chosen: bool = False
+    effective: float = float("nan")
+    solves: int = 1
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trajectory:
     """The collocated states of one experiment.

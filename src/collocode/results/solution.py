@@ -15,7 +15,7 @@ from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP, StartRecord
-from .fitted import Trajectory
+from .fitted import Penalty, Trajectory
 from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork
 from .score import Score, score_all
@@ -46,6 +46,7 @@ class Solution:
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     own_names : parameters of which every experiment has its own value.
+    penalty : the ridge of the weights, as a number; None in files of older versions.
     start_record : which start was used, and which were passed over and why; None if the start was
         put into the NLP by hand.
     """
@@ -60,6 +61,7 @@ class Solution:
     nlp: NLP | None = None
     loss: Loss = LeastSquares()
     own_names: tuple[str, ...] = ()
+    penalty: Penalty | None = None
     start_record: StartRecord | None = None
     meshing: Meshing | None = None
 
@@ -93,6 +95,7 @@ class Solution:
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
             own_names=layout.own_names,
+            penalty=Penalty(strength=float(nlp.parameters["regularisation"][0])),
             start_record=nlp.start_record,
         )
 

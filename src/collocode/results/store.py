@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
-from .fitted import Trajectory
+from .fitted import Penalty, Trajectory
 from .meshing import MESHING, Meshing
 from .model import TrainedModel
 from .status import SolutionStatus, SolverResult, Termination
@@ -102,6 +102,7 @@ _FORM = {
     ],
     "test": [_EXPERIMENT],
     "own_names?": [str],
+    "penalty?": ({"strength": float, "chosen": bool, "effective": float, "solves": int}, None),
     "meshing?": (MESHING, None),
     "start?": (_START, None),
 }
@@ -115,6 +116,7 @@ STORED = (
     "test",
     "loss",
     "own_names",
+    "penalty",
     "start_record",
     "meshing",
 )
@@ -129,6 +131,7 @@ def solution_tree(
     test: Sequence[Experiment],
     loss: Loss,
     own_names: Sequence[str],
+    penalty: Penalty | None,
     start_record: StartRecord | None,
     meshing: Meshing | None,
 ) -> Tree:
@@ -150,6 +153,7 @@ def solution_tree(
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
         "own_names": list(own_names),
+        "penalty": None if penalty is None else asdict(penalty),
         "meshing": None if meshing is None else meshing.to_dict(),
     }
 
@@ -178,6 +182,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "test": tuple(_experiment(entry) for entry in tree["test"]),
         "loss": described_loss(tree["loss"]),
         "own_names": _own_names(tree, model, trajectories),
+        "penalty": Penalty(**tree["penalty"]) if tree.get("penalty") else None,
         "start_record": _start_record(tree.get("start")),
         "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
     }

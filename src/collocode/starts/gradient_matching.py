@@ -105,7 +105,7 @@ class _SlopeFit:
         problem = nlp.problem
         root = penalty_root(problem.weight_blocks).tocoo()
         weights = np.searchsorted(self.free, nlp.layout.weights)
-        data = np.sqrt(problem.regularisation.strength) * root.data
+        data = np.sqrt(problem.penalty.strength) * root.data
         size = (len(self.free), len(self.free))
         matrix = sparse.csr_array((data, (weights[root.row], weights[root.col])), shape=size)
         return matrix if self.sparse else matrix.toarray()

@@ -72,7 +72,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         "measurements": np.vstack(measurements),
         "weights": np.vstack(weights),
         "sigma": np.vstack(sigma),
-        "regularisation": np.array([problem.regularisation.strength]),
+        "regularisation": np.array([problem.penalty.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
         "stage_inputs": np.vstack(stages),
