@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
@@ -17,6 +18,7 @@ from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
@@ -73,14 +75,17 @@ def fit(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)
-    solution = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
-    for _ in range(0 if auto is None else _FINER):
-        if not ended_nowhere(solution):
-            break
-        meshes = [part.mesh.divide(2) for part in solution.trajectories]
-        again = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
-        solution = again
-    solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
+    nlp = discretize(problem, chosen, mesh=meshes)
+    with Interrupt():  # what there is by then counts
+        solution = _climbed(nlp, how, start, seed, on_iteration)
+        for _ in range(0 if auto is None else _FINER):
+            if not ended_nowhere(solution):
+                break
+            meshes = [part.mesh.divide(2) for part in solution.trajectories]
+            nlp = discretize(problem, chosen, mesh=meshes)
+            solution = _climbed(nlp, how, start, seed, on_iteration)
+        begin = partial(start_from, strategy=start, seed=seed)
+        solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first
     return replace(solution, result=solution.result.with_timings(total=seconds))
 
