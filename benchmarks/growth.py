@@ -214,8 +214,12 @@ def draw(found: dict[str, dict[str, list[Result]]], path: Path) -> None:
 def blocks(seeds: int) -> None:
     """Digits by tokens of 2 x 2 pixels: 20 epochs, one block more or none, 20 epochs."""
     from collocode.layered.equinox_blocks import stream_network
-    from collocode.layered.growth.grow_blocks import train_stream
-    from collocode.layered.growth.topological_blocks import block_scores, insert_block, put_block
+    from collocode.layered.growth.topological_blocks import (
+        block_scores,
+        insert_block,
+        put_block,
+        train_stream,
+    )
 
     rows: dict[str, list[tuple[float, float]]] = {}
     for seed in range(seeds):

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from collocode.errors import InputError
-from collocode.export.pyomo_model import to_pyomo
-from collocode.export.pyomo_values import load_from_pyomo
+from collocode.export.pyomo_model import load_from_pyomo, to_pyomo
 from collocode.model.dynamics import NeuralODE
 from collocode.model.network import MLP
 from collocode.model.problem import PathConstraint, Problem

@@ -29,12 +29,12 @@ from .errors import CollocodeError as CollocodeError
 from .errors import FileError as FileError
 from .errors import InputError as InputError
 from .errors import MissingDependency as MissingDependency
-from .export.casadi_files import load_functions as load_functions
-from .export.casadi_files import nlp_functions as nlp_functions
-from .export.casadi_files import save_functions as save_functions
-from .export.casadi_files import write_c as write_c
-from .export.jax_function import jax_network as jax_network
-from .export.jax_function import jax_rhs as jax_rhs
+from .export.functions import jax_network as jax_network
+from .export.functions import jax_rhs as jax_rhs
+from .export.functions import load_functions as load_functions
+from .export.functions import nlp_functions as nlp_functions
+from .export.functions import save_functions as save_functions
+from .export.functions import write_c as write_c
 from .export.modelica import modelica_text as modelica_text
 from .export.modelica import write_modelica as write_modelica
 from .export.nl import NlFile as NlFile
@@ -47,8 +47,8 @@ from .export.onnx import OnnxFile as OnnxFile
 from .export.onnx import write_onnx as write_onnx
 from .export.onnx_read import read_onnx as read_onnx
 from .export.pyomo_model import PyomoExport as PyomoExport
+from .export.pyomo_model import load_from_pyomo as load_from_pyomo
 from .export.pyomo_model import to_pyomo as to_pyomo
-from .export.pyomo_values import load_from_pyomo as load_from_pyomo
 from .export.weights import load_weights as load_weights
 from .export.weights import save_weights as save_weights
 from .identify.bootstrap import Bootstrap as Bootstrap
@@ -111,7 +111,7 @@ from .numerics.scheme import Scheme as Scheme
 from .numerics.schemes import scheme as scheme
 from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
-from .numerics.smoothing import Smoother as Smoother
+from .numerics.signals import Smoother as Smoother
 from .reports.parts import Finding as Finding
 from .reports.record import Report as Report
 from .reports.report import report as report

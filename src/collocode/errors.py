@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from numbers import Real
 
 
 class CollocodeError(Exception):
@@ -61,6 +63,65 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
         raise InputError(f"unknown {what} {value!r}; {hint}")
+
+
+def check_has(owner: str, what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse the name of something that its owner has not, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        It has none of that name.
+
+    Examples
+    --------
+    >>> check_has("the model", "state", "pray", ["prey", "predator"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: the model has no state 'pray'; did you mean 'prey'? it has: prey, predator.
+    """
+    every = list(known)
+    if name not in every:
+        near = difflib.get_close_matches(name, every, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"{owner} has no {what} {name!r}; {hint}it has: {listed(every, 20)}.")
+
+
+def check_whole(what: str, value: object, least: int = 1) -> int:
+    """Return a whole number, 3.0 included, as an integer; refuse what is none or is too small.
+
+    Raises
+    ------
+    InputError
+        It is.
+
+    Examples
+    --------
+    >>> check_whole("the number of layers", 0)
+    Traceback (most recent call last):
+    collocode.errors.InputError: the number of layers must be a positive integer, not 0.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or value % 1 != 0 or value < least:  # type: ignore[operator]
+        wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise InputError(f"{what} must be {wanted}, not {value!r}.")
+    return int(value)  # type: ignore[call-overload]
+
+
+@contextmanager
+def installed(what: str, extra: str) -> Iterator[None]:
+    """Tell of an import inside that fails, which of our extras brings the package.
+
+    Raises
+    ------
+    MissingDependency
+        It fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"{what} is not installed; run: pip install 'collocode[{extra}]'."
+        ) from error
 
 
 # what to pass instead, by what is wanted and what was given

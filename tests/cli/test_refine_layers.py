@@ -130,7 +130,7 @@ def test_three_features_have_no_plane(models, tmp_path):
         (("--indicator", "fear"), "unknown indicator 'fear'"),
         (("--start", "nowhere.npz"), "there is no file 'nowhere.npz'"),
         (("--max-elements", "0"), "more than the budget of 0"),
-        (("--stall", "-1"), "stall must be a positive number"),
+        (("--stall", "-1"), "stall must be a positive integer"),
     ],
 )
 def test_bad_requests(models, options, message):

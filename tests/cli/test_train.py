@@ -138,7 +138,7 @@ def test_continuous(models, tmp_path):
         (["--basis", "legendre", "--order", -1], "must be an integer of at least 0"),
         (["--trainer", "adm"], "did you mean 'adam'"),
         (["--trainer", "lbfgs", "--rate", 0.1], "settings of adam, not of lbfgs"),
-        (["--trainer", "adam", "--batch", 0], "at least one sample"),
+        (["--trainer", "adam", "--batch", 0], "size of a minibatch must be a positive integer"),
         (["--iterations", -1], "iterations must be an integer"),
         (["--resume"], "give its folder by --out"),
         (["--continuous", "--trainer", "gauss-newton"], "works on layers"),

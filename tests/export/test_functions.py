@@ -12,7 +12,7 @@ import pytest
 
 import collocode as cc
 from collocode.errors import FileError, InputError
-from collocode.export.casadi_files import load_functions, nlp_functions, save_functions, write_c
+from collocode.export.functions import load_functions, nlp_functions, save_functions, write_c
 from collocode.export.modelica import modelica_text, write_modelica
 from tests.problems import driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 

@@ -171,7 +171,7 @@ def test_weights_round_trip(tmp_path_factory, activation, hidden, normalised, se
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_jax_functions(activation):
     jax = pytest.importorskip("jax")
-    from collocode.export.jax_function import jax_network, jax_rhs
+    from collocode.export.functions import jax_network, jax_rhs
 
     jax.config.update("jax_enable_x64", True)
     network = networks(activation, True)

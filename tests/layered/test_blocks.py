@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from collocode import InputError
 from collocode.layered import ResidualBlock, RungeKuttaBlock, block
-from collocode.layered.arithmetic import COLUMN
+from collocode.layered.blocks import COLUMN
 from tests.layered.cases import BLOCKS, difference
 
 

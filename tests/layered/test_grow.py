@@ -294,7 +294,7 @@ def test_free_weights_fit_at_least_as_well():
     ("how", "message"),
     [
         ({"indicator": "topologic"}, "did you mean 'topological'"),
-        ({"max_layers": 0}, "max_layers must be an integer of at least 1"),
+        ({"max_layers": 0}, "max_layers must be a positive integer"),
         ({"gain": -1.0}, "gain must be 0 or more"),
         ({"stall": 0}, "stall must be"),
         ({"freeze": ("layers",)}, "no part 'layers'"),

@@ -18,14 +18,14 @@ from collocode.layered import (
     SoftmaxLoss,
     forward,
 )
-from collocode.layered.curvature import (
+from collocode.layered.forward import push, state_rows
+from collocode.layered.trainers.gauss_newton import (
     Curvature,
     ProjectedCurvature,
     best_readout,
     features,
     penalty_matrix,
 )
-from collocode.layered.forward import push, state_rows
 from tests.layered.cases import BASES, BLOCKS, LIFTS, LOSSES, difference, small
 
 

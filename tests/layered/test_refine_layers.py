@@ -214,7 +214,7 @@ def test_regression_and_no_validation() -> None:
         ({"indicator": "errors"}, "unknown indicator 'errors'"),
         ({"max_layers": 0}, "1 layers, more than the budget of 0"),
         ({"max_cycles": 0}, "cycles must be positive"),
-        ({"stall": 0}, "stall must be a positive number"),
+        ({"stall": 0}, "stall must be a positive integer"),
         ({"gain": 1.0}, r"gain must lie in \[0, 1\)"),
         ({"seconds": 0.0}, "time limit must be positive"),
         ({"trainer": "sgd"}, "unknown trainer 'sgd'"),

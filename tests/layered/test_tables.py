@@ -18,7 +18,7 @@ from collocode.layered import (
     scale_parts,
     split_samples,
 )
-from collocode.layered.parts import affine_errors
+from collocode.layered.losses import affine_errors
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((6, 3)), RNG.standard_normal((6, 2))
@@ -127,10 +127,10 @@ def test_missing_targets_of_arrays(tmp_path):
 def test_files_that_are_none(tmp_path, csv):
     for name, content, message in [
         ("absent.csv", None, "no data file"),
-        ("absent.mat", None, "no data file"),
+        ("absent.mat", None, "there is no file"),
         ("table.txt", b"1 2", "no known kind"),
         ("broken.npz", b"PK\x03\x04 no", "is not a file of arrays, or it is damaged"),
-        ("broken.mat", b"x" * 600, "cannot be read"),
+        ("broken.mat", b"x" * 600, "is not a file of arrays, or it is damaged"),
         ("hdf.mat", b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x00" * 64, "-v7"),
         ("empty.csv", b"", "is empty; it needs a header"),
         ("head.csv", b"a,b\n", "no rows"),

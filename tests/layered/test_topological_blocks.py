@@ -16,13 +16,15 @@ from collocode.layered.equinox_blocks import (
     new_block,
     stream_network,
 )
-from collocode.layered.growth.grow_blocks import grow_stream, stream_accuracy, train_stream
 from collocode.layered.growth.topological_blocks import (
     arrays_of,
     block_scores,
+    grow_stream,
     insert_block,
     put_block,
+    stream_accuracy,
     stream_loss,
+    train_stream,
 )
 
 

@@ -127,7 +127,7 @@ def test_functions_are_found_and_names_refused():
     assert activation("elu").functions == {"absolute", "exp"}
     assert activation("relu").functions == {"maximum"}
     assert activation("linear").functions == frozenset()
-    with pytest.raises(InputError, match="unknown activation 'tan'; choose from tanh"):
+    with pytest.raises(InputError, match="unknown activation 'tan'; did you mean 'tanh'"):
         activation("tan")
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.model.basis_symbols import basis_symbols
-from collocode.model.varying import Block, penalty_matrix, penalty_root, prolongation
+from collocode.model.varying import Block, basis_symbols, penalty_matrix, penalty_root, prolongation
 from tests.numerics.test_bases import BASES, INTERVAL, KNOTS, every_basis
 
 MLP = cc.MLP((2, 3, 1))

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import solve_bvp
 
 from collocode.layered import train
-from collocode.layered.parts import affine_errors
+from collocode.layered.losses import affine_errors
 from models import convection_diffusion_reaction as model
 
 SCRIPT = Path(__file__).parents[2] / "models" / "data" / "make_convection_diffusion_reaction.py"

@@ -137,7 +137,7 @@ def test_times_may_miss_the_ends_by_rounding_only():
         (lambda: Mesh.uniform(0.0, 1.0, 2.5), "positive integer, not 2.5"),
         (lambda: Mesh.uniform(0.0, 1.0, True), "positive integer, not True"),
         (lambda: Mesh.uniform(0.0, 1.0, np.inf), "positive integer, not inf"),
-        (lambda: Mesh.uniform(0.0, 1.0, "many"), "positive integer, not many"),
+        (lambda: Mesh.uniform(0.0, 1.0, "many"), "positive integer, not 'many'"),
         (lambda: Mesh.uniform(1.0, 1.0, 2), "start < end"),
         (lambda: Mesh.uniform(0.0, 1.0, 2).bisect([2]), "must lie in 0 ... 1"),
         (lambda: Mesh.uniform(0.0, 1.0, 2).bisect([-1]), "must lie in 0 ... 1"),

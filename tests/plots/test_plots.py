@@ -8,7 +8,7 @@ import pytest
 
 import collocode as cc
 from collocode import plots
-from collocode.plots import curves
+from collocode.plots.trajectories import curves_of, quantities
 from models import damped_oscillator, harmonic_oscillator, van_der_pol_mu
 
 
@@ -213,5 +213,5 @@ def test_no_global_state_is_touched(decay):
 
 
 def test_curves_name_every_quantity(two_releases):
-    assert curves.quantities(two_releases) == ("x", "v")
-    assert [c.role for c in curves.curves_of(two_releases)] == ["train", "train", "test"]
+    assert quantities(two_releases) == ("x", "v")
+    assert [c.role for c in curves_of(two_releases)] == ["train", "train", "test"]

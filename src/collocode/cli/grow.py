@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 import collocode as cc
 
 from ..errors import InputError
 from .options import FILES, verb
-from .progress import live_view
+from .progress import live_trainings
 from .run import Run
 from .terminal import messages
 
@@ -86,7 +83,7 @@ def grow(
     run.folder([*NAMES, CHECKPOINT], [CHECKPOINT] if resume else [])
     folder = run.folder(NAMES, [CHECKPOINT])
     checkpoint = None if folder is None else folder.path / CHECKPOINT
-    with _watching(messages()) as (on_cycle, on_step):
+    with live_trainings(messages(), _depth_line, _step_line, True) as (on_cycle, on_step):
         growth = cc.grow(
             problem,
             _indicator(indicator, select, step),
@@ -120,31 +117,13 @@ def _indicator(name: str, select: str, step: float) -> Any:
     return own[name]() if name in own else name
 
 
-Watch = tuple[Callable[[Any], None], Callable[[Any, int], None] | None]
+def _step_line(step: cc.layered.Step, layers: int) -> str:
+    text = f"{layers} layers  iteration {step.iteration:4d}  J {step.objective:.3e}"
+    known = step.validation_loss == step.validation_loss
+    return text + (f"  validation {step.validation_loss:.3e}" if known else "")
 
 
-@contextmanager
-def _watching(console: Console) -> Iterator[Watch]:
-    """Yield what `grow` calls: a line per depth, and on a terminal a live line per iteration."""
-
-    def tell(cycle: Any) -> None:
-        console.print(Text(_line(cycle), "dim"))
-
-    with live_view(console) as view:
-        if view is None:
-            yield tell, None
-            return
-
-        def look(step: cc.layered.Step, layers: int) -> None:
-            text = f"{layers} layers  iteration {step.iteration:4d}  J {step.objective:.3e}"
-            if step.validation_loss == step.validation_loss:
-                text += f"  validation {step.validation_loss:.3e}"
-            view.line(text)
-
-        yield tell, look
-
-
-def _line(cycle: Any) -> str:
+def _depth_line(cycle: Any) -> str:
     t = cycle.training
     text = f"{cycle.layers} layers: objective {t.objective:.4e} after {t.iterations} iterations"
     if cycle.extension is not None:

@@ -184,7 +184,7 @@ def _check_defaults(path: Path, given: Mapping[str, Any], known: tuple[str, ...]
 
 def is_layered(made: Any) -> TypeGuard[cc.layered.LayeredProblem]:
     """Whether a model's problem is a layered network; loads nothing for those that are not."""
-    layered = sys.modules.get("collocode.layered.problem")  # whoever made one has loaded it
+    layered = sys.modules.get("collocode.layered.objective")  # whoever made one has loaded it
     return layered is not None and isinstance(made, layered.LayeredProblem)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -50,6 +51,25 @@ def live_view(console: Console) -> Iterator[Shown | None]:
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield Shown(live)
+
+
+@contextmanager
+def live_trainings(
+    console: Console, of_cycle: Callable[[Any], str], of_step: Callable[..., str], always: bool
+) -> Iterator[tuple[Callable[[Any], None] | None, Callable[..., None] | None]]:
+    """Yield what a loop of trainings calls: a line per cycle, and a live line per iteration.
+
+    Where nobody looks there is no live line, and a line per cycle only if ``always``.
+    """
+
+    def tell(cycle: Any) -> None:
+        console.print(Text(of_cycle(cycle), "dim"))
+
+    with live_view(console) as view:
+        if view is None:
+            yield tell if always else None, None
+        else:
+            yield tell, lambda *step: view.line(of_step(*step))
 
 
 @contextmanager

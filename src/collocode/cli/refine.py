@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 import collocode as cc
 
 from ..errors import InputError
 from .model_file import is_layered
 from .options import FILES, FIT, SOLVER, verb
-from .progress import live_progress, live_view
+from .progress import live_progress, live_trainings
 from .run import Run, Task
 from .settings import parse_options
 from .terminal import messages
@@ -127,7 +124,7 @@ def _refine_layers(run: Run, task: Task, problem: cc.layered.LayeredProblem) -> 
     names = ["refinement.csv", "indicators.csv", "network.npz", "layers.png", "refinement.png"]
     folder = run.folder([*names, "regions.png"], [CHECKPOINT])
     checkpoint = None if folder is None else folder.path / CHECKPOINT
-    with _watching(messages()) as (tell, look):
+    with live_trainings(messages(), _network_line, _step_line, False) as (tell, look):
         found = cc.refine_layers(
             problem, checkpoint=checkpoint, on_cycle=tell, callback=look, **how
         )
@@ -177,23 +174,10 @@ def _solver(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"trainer": cc.layered.Simultaneous(options, given.get("interface", "casadi"))}
 
 
-Watch = tuple[Callable[[Any], None] | None, Callable[[Any], None] | None]
+def _network_line(cycle: Any) -> str:
+    scores = "".join(f"  {name} {value:.4f}" for name, value in cycle.scores.items())
+    return f"{cycle.layers:3d} layers  J {cycle.estimate.value:.4g}{scores}"
 
 
-@contextmanager
-def _watching(console: Console) -> Iterator[Watch]:
-    """Yield what `refine_layers` calls on a terminal: a line per network, a live line per iteration."""
-    with live_view(console) as view:
-        if view is None:
-            yield None, None
-            return
-
-        def tell(cycle: Any) -> None:
-            text = f"{cycle.layers:3d} layers  J {cycle.estimate.value:.4g}"
-            scores = "".join(f"  {name} {value:.4f}" for name, value in cycle.scores.items())
-            console.print(Text(text + scores, "dim"))
-
-        def look(step: cc.layered.Step) -> None:
-            view.line(f"iteration {step.iteration:4d}  J {step.objective:.3e}")
-
-        yield tell, look
+def _step_line(step: cc.layered.Step) -> str:
+    return f"iteration {step.iteration:4d}  J {step.objective:.3e}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import types
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, check_has
 from ..reports.parts import Column, Table
 
 KINDS = (bool, int, float, str)
@@ -101,12 +100,7 @@ def parse_settings(
     known = {setting.name: setting for setting in settings}
     values: dict[str, Any] = {}
     for name, text in split_pairs(given, "--set"):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(
-                f"the model has no setting {name!r}; {hint}it has: {', '.join(known) or 'none'}."
-            )
+        check_has("the model", "setting", name, known)
         values[name] = known[name].convert(text)
     for setting in settings:
         if setting.required and setting.name not in (*values, *later):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 import collocode as cc
 
-from ..errors import InputError
+from ..errors import InputError, check_has
 from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
 from .run import Run
@@ -83,11 +82,7 @@ def _conditions(
     if name is None or name in trained:
         part = solution.trajectories[solution.index(name or 0)]
         return part.experiment, part.parameters, part.states[0]
-    if name not in tested:
-        known = [*trained, *tested]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"the fit has no experiment {name!r}; {hint}it has: {', '.join(known)}.")
+    check_has("the fit", "experiment", name, [*trained, *tested])
     from ..results.score import test_initial, test_model
 
     experiment = tested[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,7 +13,7 @@ import typer
 
 import collocode as cc
 
-from ..errors import InputError
+from ..errors import InputError, check_has
 from ..reports.words import counted
 from .model_file import load_model
 from .options import FILES, FIT, SOLVER, verb
@@ -172,12 +171,7 @@ def parse_over(text: str, settings: Sequence[Setting]) -> tuple[str, list[Any]]:
     """
     ((name, right),) = split_pairs([text], "--over")
     known = {REGULARISATION.name: REGULARISATION, **{s.name: s for s in settings}}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(
-            f"--over: the model has no setting {name!r}; {hint}it has: {', '.join(known)}."
-        )
+    check_has("--over: the model", "setting", name, known)
     setting = known[name]
     if right.count(":") == 2 and setting.kind in (int, float):
         values = _range(name, right, setting.kind is int)

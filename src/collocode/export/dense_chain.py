@@ -12,13 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.network import MLP
+from ..numerics import Array
 from ..results.model import TrainedNetwork
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,34 +37,11 @@ _FORMS: dict[str, Callable[..., str]] = {
     "le": "(if {} <= {} then 1.0 else 0.0)".format,
     "if_else_zero": "(if {} > 0.5 then {} else 0.0)".format,
 }  # fmt: skip
-_KEYWORDS = frozenset(
-    [
-        "der",
-        "time",
-        "model",
-        "end",
-        "parameter",
-        "Real",
-        "input",
-        "output",
-        "protected",
-        "equation",
-        "if",
-        "then",
-        "else",
-        "and",
-        "or",
-        "not",
-        "for",
-        "loop",
-        "in",
-        "each",
-        "when",
-        "initial",
-        "algorithm",
-        "function",
-    ]
-)
+_KEYWORDS = frozenset([
+    "der", "time", "model", "end", "parameter", "Real", "input", "output", "protected", "equation",
+    "if", "then", "else", "and", "or", "not", "for", "loop", "in", "each", "when", "initial",
+    "algorithm", "function",
+])  # fmt: skip
 
 
 def modelica_text(solution: Solution, name: str = "") -> str:

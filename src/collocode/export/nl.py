@@ -17,21 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
 from ..files import replacing
+from ..numerics import Array, Index
 from ..results.doors import program_of
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.program import Program
 from .operations import EXP_ONLY, pyomo_environ
-from .pyomo_model import PyomoExport, to_pyomo
-from .pyomo_values import bound_multipliers
+from .pyomo_model import PyomoExport, bound_multipliers, to_pyomo
 from .sol import read_sol
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

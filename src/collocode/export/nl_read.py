@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import check_path
+from ..numerics import Array
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
 from ..transcription.term import MappedTerm
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
 
-Array = NDArray[np.float64]
 Instance = tuple[NDArray[np.intp], Array]  # variables and constants of one expression
 Expression = tuple[int | None, int, float]  # row (None: objective), beginning, factor
 _RARE = 4  # so many expressions of one shape get a mapped term of their own

@@ -12,12 +12,11 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileError
 from ..files import read_bytes
+from ..numerics import Array
 
-Array = NDArray[np.float64]
 LARGEST = 2**30  # bytes
 # operation number -> number of operands; those of `N_ARY` tell theirs on the next line
 ARITY = {

@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, installed
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
+from ..numerics import Array
 from ..results.doors import network_of
 from ..results.model import TrainedModel, TrainedNetwork
 from ..results.solution import Solution
 
-Array = NDArray[np.float64]
 OPSET, IR_VERSION = 17, 8
 
 
@@ -57,12 +56,8 @@ def onnx_package() -> Any:
     MissingDependency
         If it is not installed.
     """
-    try:
+    with installed("ONNX", "exchange"):
         import onnx
-    except ImportError as error:
-        raise MissingDependency(
-            "ONNX is not installed; run: pip install 'collocode[exchange]'."
-        ) from error
     return onnx
 
 

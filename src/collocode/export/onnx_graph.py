@@ -8,13 +8,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.activations import ACTIVATIONS
+from ..numerics import Array
 from .onnx import activation_nodes
 
-Array = NDArray[np.float64]
 LARGEST = 2**28  # bytes of a constant
 _CONSTANT = (
     "Constant",

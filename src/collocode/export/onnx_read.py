@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CollocodeError, FileError, InputError, check_path
 from ..files import read_bytes
+from ..numerics import Array
 from ..results.model import TrainedNetwork
 from .dense_chain import ChainBuilder, DenseChain
 from .onnx import evaluate, onnx_package
 from .onnx_graph import OnnxGraph
 
-Array = NDArray[np.float64]
 Network = TypeVar("Network", bound=Callable[..., Any])
 LARGEST = 2**28  # bytes
 _ROUNDING = 1000  # units of rounding, of the largest number on the way
@@ -270,24 +269,7 @@ class _Reader:
         return array.reshape(-1)
 
 
-_TAKEN = frozenset(
-    [
-        "Identity",
-        "Cast",
-        "Dropout",
-        "Flatten",
-        "Reshape",
-        "Gemm",
-        "MatMul",
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Neg",
-        "BatchNormalization",
-        "Scaler",
-        "Clip",
-        "Max",
-        "Min",
-    ]
-)
+_TAKEN = frozenset([
+    "Identity", "Cast", "Dropout", "Flatten", "Reshape", "Gemm", "MatMul", "Add", "Sub", "Mul",
+    "Div", "Neg", "BatchNormalization", "Scaler", "Clip", "Max", "Min",
+])  # fmt: skip

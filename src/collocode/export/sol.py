@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileError
 from ..files import read_bytes, write_text
+from ..numerics import Array
 from .nl_text import real, whole
 
-Array = NDArray[np.float64]
 _LARGEST = 2**30
 
 

@@ -15,17 +15,73 @@ over samples they are the gradient, unsummed a Jacobian.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import check_choice
-from ..model.activations import Activation, activation
-from .arithmetic import ROWS, Arithmetic, Factor
+from ..model.activations import CASADI, NUMPY, Activation, Operations, activation
+from ..numerics import Array
 
-Array = NDArray[np.float64]
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How states look: ``affine(K, x, b)``, halving and joining of states."""
+
+    ops: Operations
+    affine: Callable[[Any, Any, Any], Any]
+    split: Callable[[Any], tuple[Any, Any]]
+    join: Callable[[Any, Any], Any]
+
+
+ROWS = Arithmetic(
+    NUMPY,
+    lambda K, x, b: x @ K.T + b,
+    lambda x: (x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]),
+    lambda y, z: np.concatenate([y, z], axis=-1),
+)
+COLUMN = Arithmetic(
+    CASADI,
+    lambda K, x, b: K @ x + b,
+    lambda x: tuple(ca.vertsplit(x, x.numel() // 2)),
+    ca.vertcat,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Cotangents of one affine map K x + b (or Kᵀ x + b): they give its share of the derivatives.
+
+    Attributes
+    ----------
+    stage : which of the layer's weights the map uses.
+    cotangent : (..., S, d) derivatives by the map's result.
+    argument : (S, d) what it was applied to.
+    transposed : whether the map is Kᵀ x + b.
+    """
+
+    stage: int
+    cotangent: Array
+    argument: Array
+    transposed: bool = False
+
+    def gradient(self) -> tuple[Array, Array]:
+        """(d, d) and (d,) derivatives by K and b, summed over samples."""
+        by_matrix = self.cotangent.T @ self.argument
+        return by_matrix.T if self.transposed else by_matrix, self.cotangent.sum(axis=0)
+
+    def rows(self) -> Array:
+        """(..., S, d*d + d) derivatives by [K column by column, b], sample by sample."""
+        first, second = self.argument[..., :, None], self.cotangent[..., None, :]
+        # column-major: the last axis runs over the rows of K
+        outer = (
+            second.swapaxes(-1, -2) * first.swapaxes(-1, -2) if self.transposed else first * second
+        )
+        flat = outer.reshape(*outer.shape[:-2], -1)
+        return np.concatenate([flat, self.cotangent], axis=-1)
 
 
 # stage of the weights, where the slope before is followed to, weight in sixths
@@ -47,6 +103,7 @@ class Block(ABC):
     """
 
     activation: str = "tanh"
+    stages: ClassVar[tuple[float, ...]] = (0.0,)  # where in the layer, 0 to 1, weights are needed
 
     def __post_init__(self) -> None:
         activation(self.activation)
@@ -55,11 +112,6 @@ class Block(ABC):
     def phi(self) -> Activation:
         """The activation with its derivatives."""
         return activation(self.activation)
-
-    @property
-    def stages(self) -> tuple[float, ...]:
-        """Where in the layer, from 0 to 1, weights are needed."""
-        return (0.0,)
 
     def state_size(self, width: int) -> int:
         """Length of the state of a network of the given width."""
@@ -168,22 +220,16 @@ class HamiltonianBlock(Block):
 class RungeKuttaBlock(Block):
     """The classical Runge-Kutta method on x' = φ(K(t) x + b(t)): a neural ODE in depth."""
 
-    @property
-    def stages(self) -> tuple[float, ...]:
-        """Beginning, middle and end of the layer."""
-        return (0.0, 0.5, 1.0)
+    stages = (0.0, 0.5, 1.0)  # beginning, middle and end
 
     def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
         """Return x + h (k₁ + 2 k₂ + 2 k₃ + k₄) / 6."""
-
-        def rate(stage: int, at: Any) -> Any:
-            return self.phi(arithmetic.affine(K[stage], at, b[stage]), arithmetic.ops)
-
-        k1 = rate(0, x)
-        k2 = rate(1, x + 0.5 * h * k1)
-        k3 = rate(1, x + 0.5 * h * k2)
-        k4 = rate(2, x + h * k3)
-        return x + (h / 6.0) * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+        rate, total = 0.0 * x, 0.0
+        for stage, shift, weight in _RK4:
+            at = arithmetic.affine(K[stage], x + shift * h * rate, b[stage])
+            rate = self.phi(at, arithmetic.ops)
+            total = total + weight * rate
+        return x + (h / 6.0) * total
 
     def tangent(
         self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array

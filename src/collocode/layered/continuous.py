@@ -25,17 +25,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError, check_choice
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from .blocks import HamiltonianBlock, RungeKuttaBlock
 from .continuous_jax import Flow
-from .forward import Evaluation, extend_cotangents, lifted
+from .forward import Back, Evaluation, extend_cotangents, lifted
 from .network import LayeredNetwork
 from .objective import Objective
 
-Array = NDArray[np.float64]
 ADJOINTS = ("continuous", "exact")
 
 
@@ -116,37 +116,24 @@ class ContinuousObjective(Objective):
             return replace(self.finish(weights, np.stack([start, start])), value=np.inf)
         return self.finish(weights, np.stack([start, end]))
 
-    def backpropagate(self, done: Evaluation) -> Array:
-        """(n_weights,) gradient of J by the chosen adjoint."""
-        network, theta = self.network, done.theta
-        slope = self.loss.gradient(done.outputs, self.targets)
-        end = extend_cotangents(network, slope @ network.readout(theta)[0])
-        start, by_coefficients = self._pull(theta, done.states, end)
-        final = done.states[-1][:, : network.width]
-        parts = [by_coefficients.ravel(), (slope.T @ final).ravel(order="F"), slope.sum(axis=0)]
-        if network.lift == "opening":
-            opened = done.states[0][:, : network.width]
-            inner = (1.0 - opened**2) * start[:, : network.width]
-            parts = [(inner.T @ self.samples.X).ravel(order="F"), inner.sum(axis=0), *parts]
-        gradient = np.concatenate(parts) + self.regularisation.times(network, theta)
-        return np.where(self.free, gradient, 0.0)
-
     def adjoint(self, theta: ArrayLike) -> Array:
         """(2, S, state_size) costates p(0) and p(T) of every sample (1/S included)."""
         done = self.evaluate(theta)
         slope = self.loss.gradient(done.outputs, self.targets)
         end = extend_cotangents(self.network, slope @ self.network.readout(done.theta)[0])
-        return np.stack([self._pull(done.theta, done.states, end)[0], end])
+        return np.stack([self._back(done)(end)[0], end])
 
-    def _pull(self, theta: Array, states: Array, end: Array) -> tuple[Array, Array]:
-        """p(0) and ∫ F_θᵀ p dt from p(T)."""
-        solve = (
-            self.flow.backward if self.adjoint_method == "continuous" else self.flow.differentiate
-        )
-        tolerances = (self.rtol, self.atol)
-        start, by_coefficients, spent = solve(self._coefficients(theta), states, end, tolerances)
-        self.work.backward += spent
-        return start, by_coefficients
+    def _back(self, done: Evaluation) -> Back:
+        """P(T) to p(0) and ∫ F_θᵀ p dt, by the chosen adjoint."""
+        coefficients, tolerances = self._coefficients(done.theta), (self.rtol, self.atol)
+        exact = self.adjoint_method == "exact"
+
+        def back(end: Array) -> tuple[Array, Array]:
+            *found, spent = self.flow.backward(coefficients, done.states, end, tolerances, exact)
+            self.work.backward += spent
+            return found[0], found[1]
+
+        return back
 
     def _coefficients(self, theta: Array) -> Array:
         return self.network.split(theta)[1]

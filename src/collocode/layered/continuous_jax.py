@@ -11,16 +11,15 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import MissingDependency
+from ..errors import installed
 from ..model.activations import jax_operations
-from ..model.basis_symbols import basis_symbols
-from ..transcription.tape import SCALAR_OPERATIONS, Tape
+from ..model.varying import basis_symbols
+from ..numerics import Array
+from ..transcription.tape import Tape, jax_tape_operations
 from .blocks import HamiltonianBlock
 from .network import LayeredNetwork
 
-Array = NDArray[np.float64]
 Pair = tuple[float, float]
 _STAGES = 6  # evaluations in a step of Tsitouras' method, whose last one serves the next step
 
@@ -40,7 +39,10 @@ class Flow:
     """
 
     def __init__(self, network: LayeredNetwork, steps: int) -> None:
-        self._jax, self._diffrax = _libraries()
+        with installed("diffrax, which solves a network in continuous depth,", "learn"):
+            import diffrax
+            import jax
+        self._jax, self._diffrax = jax, diffrax
         self._span, self._jumps = (network.mesh.start, network.mesh.end), network.time_basis.breaks
         self._steps = steps
         self._rate = _rate(network)
@@ -57,19 +59,15 @@ class Flow:
             return np.array(end), _STAGES * int(steps) + 1
 
     def backward(
-        self, coefficients: Array, states: Array, end: Array, tolerances: Pair
+        self, coefficients: Array, states: Array, end: Array, tolerances: Pair, exact: bool = False
     ) -> tuple[Array, Array, int]:
-        """Return p(0), the derivatives by the coefficients and the evaluations."""
-        with float64():
-            start, pulled, steps = self._backward(coefficients, states[-1], end, tolerances)
-            return np.array(start), np.array(pulled), _STAGES * int(steps) + 1
+        """Return p(0), the derivatives by the coefficients and the evaluations.
 
-    def differentiate(
-        self, coefficients: Array, states: Array, end: Array, tolerances: Pair
-    ) -> tuple[Array, Array, int]:
-        """As `backward`, but the exact derivatives of the accepted steps."""
+        They are the solution of the continuous adjoint equation, or ``exact`` for the accepted steps.
+        """
+        solve, known = (self._differentiate, 0) if exact else (self._backward, -1)
         with float64():
-            start, pulled, steps = self._differentiate(coefficients, states[0], end, tolerances)
+            start, pulled, steps = solve(coefficients, states[known], end, tolerances)
             return np.array(start), np.array(pulled), _STAGES * int(steps) + 1
 
     # ---- what is compiled ------------------------------------------------------------------------
@@ -152,31 +150,13 @@ def _basis(network: LayeredNetwork) -> Callable[[Any], Any]:
 
     t = ca.SX.sym("t")
     tape = Tape.of(ca.Function("basis", [t], [basis_symbols(network.time_basis, t)]))
-    operations = {
-        name: getattr(jnp, getattr(function, "__name__", ""), function)
-        for name, function in SCALAR_OPERATIONS.items()
-    }
-    operations["if_else_zero"] = lambda c, a: jnp.where(c, a, 0.0)
-    operations["not"] = jnp.logical_not
+    operations = jax_tape_operations()
 
     def values(time: Any) -> Any:
-        return jnp.stack(
-            [jnp.asarray(v, dtype=float) for v in tape.replay([[time]], operations)[0]]
-        )
+        found = tape.replay([[time]], operations)[0]
+        return jnp.stack([jnp.asarray(v, dtype=float) for v in found])
 
     return values
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import diffrax
-        import jax
-    except ImportError as error:
-        raise MissingDependency(
-            "JAX and diffrax, which solve a network in continuous depth, are not installed; run: "
-            "pip install 'collocode[learn]'."
-        ) from error
-    return jax, diffrax
 
 
 def float64() -> Any:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MissingDependency, check_choice
+from ..errors import InputError, check_choice, installed
+from ..numerics import Array
 from .samples import Samples
 
-Array = NDArray[np.float64]
 Pair = tuple[Samples, Samples]
 _NOISE = {"donut": 0.1, "spiral": 0.05, "squares": 0.1}
 
@@ -125,13 +125,8 @@ def _halves(n: int) -> tuple[tuple[int, int], NDArray[np.intp]]:
 
 
 def _donut(rng: np.random.Generator, n: int, dimension: int) -> tuple[Array, NDArray[np.intp]]:
-    half, labels = _halves(n)
-    x = np.concatenate(
-        [
-            _ring(rng, count, radius, dimension)
-            for count, radius in zip(half, (0.0, 0.5), strict=True)
-        ]
-    )
+    (inner, outer), labels = _halves(n)
+    x = np.concatenate([_ring(rng, inner, 0.0, dimension), _ring(rng, outer, 0.5, dimension)])
     return x + _NOISE["donut"] * rng.standard_normal(x.shape), labels
 
 
@@ -146,13 +141,8 @@ def _ring(rng: np.random.Generator, count: int, radius: float, dimension: int) -
 
 
 def _real(loader: str, seed: int, classes: bool) -> Pair:
-    try:
+    with installed("scikit-learn, which brings this data set,", "test"):
         from sklearn import datasets
-    except ImportError as error:
-        raise MissingDependency(
-            "scikit-learn, which brings this data set, is not installed; run: "
-            "pip install 'collocode[test]'."
-        ) from error
     X, y = getattr(datasets, loader)(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(X))
     train, validation = np.split(order, [int(0.7 * len(X))])

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..numerics import Array
 from ..numerics.bases import Basis, PiecewiseConstant, basis
 from ..numerics.mesh import Mesh
 from .network import LayeredNetwork
-
-Array = NDArray[np.float64]
 
 
 def bisect(
@@ -81,11 +80,7 @@ def insert(
         raise InputError(f"a layer can be inserted at 0 ... {network.layers}, not at {position}.")
     if not (np.isfinite(step) and step > 0.0):
         raise InputError(f"the step of a layer must be positive, not {step}.")
-    if not one_each(network):
-        raise InputError(
-            f"a layer can be inserted where every layer has weights of its own, not with "
-            f"{network.basis!r}; prolong the weights to PiecewiseConstant first."
-        )
+    check_one_each(network)
     K, b = (np.zeros((d, d)), np.zeros(d)) if weights is None else weights
     K, b = np.asarray(K, dtype=float), np.asarray(b, dtype=float)
     if K.shape != (d, d) or b.shape != (d,):
@@ -107,6 +102,15 @@ def one_each(network: LayeredNetwork) -> bool:
         and basis.size == network.layers
         and bool(np.allclose(basis.points, points, rtol=0.0, atol=1e-9 * (points[-1] - points[0])))
     )
+
+
+def check_one_each(network: LayeredNetwork) -> None:
+    """Refuse a network whose layers share weights, where one is to be inserted or halved."""
+    if not one_each(network):
+        raise InputError(
+            f"a layer can be inserted where every layer has weights of its own, not with "
+            f"{network.basis!r}; prolong the weights to PiecewiseConstant first."
+        )
 
 
 def weight_basis(name: str, order: int, mesh: Mesh) -> Basis:

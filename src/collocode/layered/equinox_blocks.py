@@ -21,20 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependency, check_choice
+from ..errors import InputError, check_choice, installed
 from ..model.activations import activation as known_activation
 from ..model.activations import jax_operations
 from .continuous_jax import float64
 
-try:
+with installed("Equinox, which convolution and attention blocks are written in,", "learn"):
     import equinox as eqx
     import jax
     import jax.numpy as jnp
-except ImportError as error:
-    raise MissingDependency(
-        "Equinox, which convolution and attention blocks are written in, is not installed; run: "
-        "pip install 'collocode[learn]'."
-    ) from error
 
 
 class Block(eqx.Module):

@@ -8,17 +8,18 @@ with few weights; ϑ is what shapes the states: opening and coefficients, not th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError, check_type
-from .arithmetic import Factor
+from ..numerics import Array
+from .blocks import Factor
 from .network import LayeredNetwork
 
-Array = NDArray[np.float64]
+Back = Callable[[Array], tuple[Array, Array]]
 _MOST = 2**23  # numbers in one chunk of rows: 64 MB
 
 
@@ -61,26 +62,31 @@ def forward(network: LayeredNetwork, theta: ArrayLike, X: ArrayLike) -> Array:
     (N+1, S, state_size) states x_0 ... x_N.  Values may be infinite where the weights are large.
     """
     weights = network.checked(theta)
-    K, b = network.stage_weights(weights)
     start = lifted(network, weights, X)
     states = np.empty((network.layers + 1, *start.shape))
     states[0] = start
-    with np.errstate(over="ignore", invalid="ignore"):
-        for n, h in enumerate(network.mesh.steps):
-            states[n + 1] = network.block.step(states[n], K[n], b[n], h)
+    for n, x in enumerate(propagated(network, weights, start), start=1):
+        states[n] = x
     return states
+
+
+def propagated(network: LayeredNetwork, theta: Array, x: Array, first: int = 0) -> Iterator[Array]:
+    """Yield what becomes of the states x behind each layer, from layer number ``first`` on."""
+    K, b = network.stage_weights(theta)
+    for n in range(first, network.layers):
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = network.block.step(x, K[n], b[n], network.mesh.steps[n])
+        yield x
 
 
 def predict(network: LayeredNetwork, theta: ArrayLike, X: ArrayLike) -> Array:
     """(S, outputs) read-outs W x_N + μ; keeps one layer's states at a time."""
     check_type("predict", network, LayeredNetwork)
     weights = network.checked(theta)
-    K, b = network.stage_weights(weights)
-    x = lifted(network, weights, X)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for n, h in enumerate(network.mesh.steps):
-            x = network.block.step(x, K[n], b[n], h)
-        return read_out(network, weights, x)
+    start = final = lifted(network, weights, X)
+    for final in propagated(network, weights, start):  # noqa: B007
+        pass
+    return read_out(network, weights, final)
 
 
 def read_out(network: LayeredNetwork, theta: Array, final: Array) -> Array:
@@ -120,31 +126,45 @@ def opening_factor(network: LayeredNetwork, states: Array, p: Array, X: Array) -
     return Factor(0, (1.0 - start**2) * p[..., : network.width], X)
 
 
-def pull_outputs(network: LayeredNetwork, done: Evaluation, X: Array, v: Array) -> Array:
+def pull_outputs(
+    network: LayeredNetwork, done: Evaluation, X: Array, v: Array, back: Back | None = None
+) -> Array:
     """(n_weights,) derivatives by all weights of Σ_s v_s · u_s, for v of (S, outputs)."""
     W, _ = network.readout(done.theta)
     by_readout = np.concatenate(
         [(v.T @ done.states[-1][:, : network.width]).ravel(order="F"), v.sum(axis=0)]
     )
-    return np.concatenate([pull_states(network, done, X, v @ W), by_readout])
+    return np.concatenate([pull_states(network, done, X, v @ W, back), by_readout])
 
 
-def pull_states(network: LayeredNetwork, done: Evaluation, X: Array, v: Array) -> Array:
-    """Derivatives by opening and coefficients of Σ_s v_s · x_{s,N}, for v of (S, d)."""
+def pull_states(
+    network: LayeredNetwork, done: Evaluation, X: Array, v: Array, back: Back | None = None
+) -> Array:
+    """Derivatives by opening and coefficients of Σ_s v_s · x_{s,N}, for v of (S, d).
+
+    Parameters
+    ----------
+    back : takes (S, state_size) cotangents of x_N to those of x₀ and the derivatives by the
+        coefficients; None goes through the layers.
+    """
+    p = extend_cotangents(network, v)
+    p, by_coefficients = back(p) if back is not None else _through_layers(network, done, p)
+    if network.lift != "opening":
+        return np.asarray(by_coefficients.ravel())
+    by_matrix, by_bias = opening_factor(network, done.states, p, X).gradient()
+    return np.concatenate([by_matrix.ravel(order="F"), by_bias, by_coefficients.ravel()])
+
+
+def _through_layers(network: LayeredNetwork, done: Evaluation, p: Array) -> tuple[Array, Array]:
     d, stages = network.width, len(network.block.stages)
     by_weights = np.zeros((network.layers, stages, network.row))
-    p = extend_cotangents(network, v)
     for n, by_state, factors in backward(network, done.theta, done.states, p):
         p = by_state
         for factor in factors:
             by_matrix, by_bias = factor.gradient()
             by_weights[n, factor.stage, : d * d] += by_matrix.ravel(order="F")
             by_weights[n, factor.stage, d * d :] += by_bias
-    by_coefficients = network.time_values.T @ by_weights.reshape(-1, network.row)
-    if network.lift != "opening":
-        return np.asarray(by_coefficients.ravel())
-    by_matrix, by_bias = opening_factor(network, done.states, p, X).gradient()
-    return np.concatenate([by_matrix.ravel(order="F"), by_bias, by_coefficients.ravel()])
+    return p, network.time_values.T @ by_weights.reshape(-1, network.row)
 
 
 def push_states(network: LayeredNetwork, done: Evaluation, X: Array, direction: Array) -> Array:

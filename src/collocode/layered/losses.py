@@ -19,16 +19,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
+from ..numerics import Array, Index
 from .samples import Samples
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -228,6 +225,31 @@ def relative_error(u: Array, targets: Array) -> float:
     return float(np.mean(error / np.where(size > 0.0, size, 1.0)))
 
 
+def affine_errors(train: Samples, *others: Samples) -> list[float]:
+    """Fit targets ≈ A x + b to the training part; return the relative errors on it and on the others.
+
+    Raises
+    ------
+    InputError
+        Targets that are classes.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [2.0]])
+    >>> [round(error, 12) for error in affine_errors(Samples(X, 1.0 + 2.0 * X))]
+    [0.0]
+    """
+    if train.classes:
+        raise InputError("affine least squares is for numbers, but these targets are classes.")
+
+    def columns(samples: Samples) -> np.ndarray:
+        return np.column_stack([samples.X, np.ones(len(samples))])
+
+    W = np.linalg.lstsq(columns(train), train.Y.astype(float), rcond=None)[0]
+    parts = (train, *others)
+    return [relative_error(columns(part) @ W, part.Y.astype(float)) for part in parts]
+
+
 def metric(loss: SampleLoss, u: Array, samples: Samples) -> float:
     """Return `accuracy` where the targets are classes, else `relative_error`."""
     if samples.classes:
@@ -265,6 +287,5 @@ def _unit_vectors(samples: Samples, outputs: int) -> Array:
 
 def loss_named(name: str) -> Any:
     """Return the loss called ``squared``, ``logistic`` or ``softmax``."""
-    if name not in LOSSES:
-        raise InputError(f"unknown loss {name!r}; choose from {', '.join(LOSSES)}.")
+    check_choice("loss", name, LOSSES)
     return LOSSES[name]()

@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, check_choice, check_has, check_whole
 from ..forms import Form
+from ..numerics import Array
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
-from .blocks import Block, ResidualBlock, block
+from .blocks import BLOCKS, Block, ResidualBlock, block
 
-Array = NDArray[np.float64]
 LIFTS = ("none", "pad", "opening")
 PARTS = ("opening", "coefficients", "readout")
 
@@ -74,9 +74,7 @@ class LayeredNetwork:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "outputs", "width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise InputError(f"{name} must be a positive integer, not {value!r}.")
+            object.__setattr__(self, name, check_whole(name, getattr(self, name)))
         check_choice("lift", self.lift, LIFTS)
         if self.lift == "none" and self.inputs != self.width:
             raise InputError(
@@ -159,8 +157,7 @@ class LayeredNetwork:
         """(n_weights,) true on the named parts; serves to freeze them in an `Objective`."""
         chosen = np.zeros(self.n_weights, dtype=bool)
         for part in parts:
-            if part not in self.slices:
-                raise InputError(f"a network has no part {part!r}; choose from {', '.join(PARTS)}.")
+            check_has("a network", "part", part, PARTS)
             chosen[self.slices[part]] = True
         return chosen
 
@@ -254,14 +251,14 @@ class LayeredNetwork:
 
     def description(self) -> dict[str, Any]:
         """Return the network as plain data; `network_of` reads it."""
-        names = {"ResidualBlock": "residual", "HamiltonianBlock": "hamiltonian"}
+        names = {kind: name for name, kind in BLOCKS.items()}
         return {
             "inputs": int(self.inputs),
             "outputs": int(self.outputs),
             "width": int(self.width),
             "mesh": self.mesh.points.tolist(),
             "basis": basis_to_dict(self.time_basis),
-            "block": names.get(type(self.block).__name__, "rk4"),
+            "block": names.get(type(self.block), type(self.block).__name__),
             "activation": self.block.activation,
             "lift": self.lift,
         }

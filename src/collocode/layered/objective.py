@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type
-from .forward import Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
+from ..numerics import Array
+from .forward import Back, Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import SampleLoss, SquaredLoss, metric
 from .network import LayeredNetwork
 from .samples import Samples
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,12 @@ class Objective:
         penalty = self.regularisation.times(self.network, done.theta)
         with np.errstate(over="ignore", invalid="ignore"):
             slope = self.loss.gradient(done.outputs, self.targets)
-            gradient = pull_outputs(self.network, done, self.samples.X, slope) + penalty
-        return np.where(self.free, gradient, 0.0)
+            pulled = pull_outputs(self.network, done, self.samples.X, slope, self._back(done))
+        return np.where(self.free, pulled + penalty, 0.0)
+
+    def _back(self, done: Evaluation) -> Back | None:
+        """How cotangents go back to x₀, where it is not through the layers; see `pull_states`."""
+        return None
 
     def adjoint(self, theta: ArrayLike) -> Array:
         """(N+1, S, state_size) derivatives P_n = ∂J/∂x_n of every sample's states (1/S included)."""
@@ -186,3 +189,72 @@ class Objective:
         for n, p, _ in backward(self.network, done.theta, done.states, P[-1]):
             P[n] = p
         return P
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredProblem:
+    """What is trained on what, and what it is judged by.
+
+    Parameters
+    ----------
+    network : the first network; `refine_layers` and other verbs make it deeper.
+    samples : to train with.
+    loss, regularisation : as for `Objective`.
+    validation : samples that choose the weights, the depth, and when to stop; None if there are none.
+    test : samples that choose nothing.
+    name, source : for titles and reports.
+
+    Raises
+    ------
+    InputError
+        Samples of either part that do not fit the network or the loss.
+
+    Examples
+    --------
+    >>> from collocode import Mesh
+    >>> from collocode.layered import LogisticLoss, donut2d
+    >>> samples, validation = donut2d(n=100)
+    >>> network = LayeredNetwork(inputs=2, outputs=1, width=2, mesh=Mesh.uniform(0, 4, 2))
+    >>> LayeredProblem(network, samples, LogisticLoss(), validation=validation, name="Donut")
+    LayeredProblem('Donut': 2 -> 2 -> 1, 2 layers, 15 weights; samples 100 + 100 validation)
+    """
+
+    network: LayeredNetwork
+    samples: Samples
+    loss: SampleLoss = SquaredLoss()
+    regularisation: Regularisation = Regularisation()
+    validation: Samples | None = None
+    test: Samples | None = None
+    name: str = "layered network"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for part, samples in self.parts.items():
+            try:
+                Objective(self.network, samples, self.loss, self.regularisation)
+            except InputError as error:
+                raise InputError(f"{part}: {error}") from error
+
+    @property
+    def parts(self) -> dict[str, Samples]:
+        """The samples that there are, by the name of their part."""
+        every = {"training": self.samples, "validation": self.validation, "test": self.test}
+        return {name: samples for name, samples in every.items() if samples is not None}
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The function of the weights that training minimises."""
+        return Objective(self.network, self.samples, self.loss, self.regularisation)
+
+    def with_network(self, network: LayeredNetwork) -> LayeredProblem:
+        """Return the same problem for another network."""
+        return replace(self, network=network)
+
+    def __repr__(self) -> str:
+        net = self.network
+        sizes = [f"{len(self.samples)}"]
+        sizes += [f"{len(s)} {name}" for name, s in self.parts.items() if name != "training"]
+        return (
+            f"LayeredProblem({self.name!r}: {net.inputs} -> {net.width} -> {net.outputs}, "
+            f"{net.layers} layers, {net.n_weights} weights; samples {' + '.join(sizes)})"
+        )

@@ -5,7 +5,6 @@ Nothing in a file is ever executed: no pickles, no MATLAB objects.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..errors import FileError, InputError, listed
-from ..files import read_npz
+from ..errors import FileError, InputError, check_has
+from ..files import read_npz, refusing
 from ..model.text_table import Table, read_text
+from ..numerics import Array
 from .samples import Samples
 
-Array = NDArray[np.float64]
 Columns = str | Sequence[str]
 _NUMBERS = "biuf"
 _LARGEST = 2**34  # bytes that the arrays of a file may take
@@ -105,21 +104,11 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
     FileError
         Missing, unreadable or foreign file.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"there is no data file {str(source)!r}; check the path.")
-    readers = {".npz": _npz, ".mat": _mat}
-    reader = readers.get(source.suffix.lower())
-    if reader is None:
-        raise FileError(f"{source} is of no known kind; give a .csv, .npz or .mat file.")
-    try:
-        found = reader(source)
-    except FileError:
-        raise
-    except Exception as error:  # a broken file can fail in zip, zlib, NumPy, SciPy, memory, ...
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileError(f"{source} cannot be read ({reason}).") from error
-    return found
+    with refusing(path, "a file of arrays") as source:
+        reader = {".npz": _npz, ".mat": _mat}.get(source.suffix.lower())
+        if reader is None:
+            raise FileError(f"{source} is of no known kind; give a .csv, .npz or .mat file.")
+        return reader(source)
 
 
 def _npz(source: Path) -> dict[str, Array]:
@@ -194,11 +183,7 @@ def _listed(wanted: Columns) -> list[str]:
 
 
 def _known(name: str, known: Iterable[str], source: str, what: str) -> str:
-    every = list(known)
-    if name not in every:
-        near = difflib.get_close_matches(name, every, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"{source} has no {what} {name!r}; {hint}it has: {listed(every)}.")
+    check_has(source, what, name, known)
     return name
 
 

@@ -29,11 +29,10 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import InputError, MissingDependency
+from ..errors import check_choice, installed
+from ..numerics import Array
 
-Array = NDArray[np.float64]
 _FUNCTIONS = ("tanh", "exp", "log", "cosh", "sqrt")
 
 
@@ -77,10 +76,8 @@ CASADI = Operations(
 
 def jax_operations() -> Operations:
     """Return the namespace for JAX arrays."""
-    try:
+    with installed("JAX", "learn"):
         import jax.numpy as jnp
-    except ImportError as error:
-        raise MissingDependency("JAX is not installed; run: pip install jax.") from error
     return _array_operations("jax", jnp)
 
 
@@ -300,6 +297,5 @@ def activation(name: str) -> Activation:
     InputError
         Unknown name.
     """
-    if name not in ACTIVATIONS:
-        raise InputError(f"unknown activation {name!r}; choose from {', '.join(ACTIVATIONS)}.")
+    check_choice("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]

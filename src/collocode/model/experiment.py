@@ -7,12 +7,11 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..numerics import Array
 from ..numerics.signals import Signal
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..forms import Form, form_of
+from ..numerics import Array
 from .activations import NUMPY, Operations
 
-Array = NDArray[np.float64]
 Sigma = float | Mapping[str, float] | None
 
 

@@ -82,10 +82,8 @@ class Networks:
         if name is None and len(self._networks) != 1:
             raise InputError("nn.derivative(...) needs name= when there are several networks.")
         label = next(iter(self._networks)) if name is None else name
-        value = stack(
-            [getattr(self, label)(*(z := ca.vertsplit(ca.SX.sym("z", stack(inputs).numel()))))]
-        )
-        variables = ca.vertcat(*z)
+        variables = ca.SX.sym("z", stack(inputs).numel())
+        value = stack([getattr(self, label)(variables)])
         return ca.substitute(ca.jacobian(value, variables), variables, stack(inputs))
 
     def _evaluate(self, name: str, inputs: Sequence[Any]) -> Any:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
+from ..numerics import Array
 from .activations import ACTIVATIONS, NUMPY, Operations
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,9 @@ class MLP:
                 f"an MLP needs at least two positive integer widths, such as (2, 32, 2), not {sizes}."
             )
         object.__setattr__(self, "sizes", tuple(int(n) for n in sizes))
-        if self.activation not in ACTIVATIONS:
-            raise InputError(
-                f"unknown activation {self.activation!r}; choose from {', '.join(ACTIVATIONS)}."
-            )
-        for name, length in (
-            ("shift", self.sizes[0]),
-            ("scale", self.sizes[0]),
-            ("output_scale", self.sizes[-1]),
-        ):
+        check_choice("activation", self.activation, ACTIVATIONS)
+        first, last = self.sizes[0], self.sizes[-1]
+        for name, length in (("shift", first), ("scale", first), ("output_scale", last)):
             given = tuple(float(v) for v in getattr(self, name))
             object.__setattr__(self, name, given)
             if given and len(given) != length:
@@ -173,13 +166,10 @@ class MLP:
 
     def vector(self, matrices: list[tuple[ArrayLike, ArrayLike]]) -> Array:
         """Return the weight vector of [(W, b), ...]; the inverse of `matrices`."""
-        parts = []
-        for W, b in matrices:
-            parts += [
-                np.asarray(W, dtype=float).ravel(order="F"),
-                np.asarray(b, dtype=float).ravel(),
-            ]
-        vector = np.concatenate(parts)
+        flat = (
+            np.asarray(part, dtype=float).ravel(order="F") for pair in matrices for part in pair
+        )
+        vector = np.concatenate(list(flat))
         self.matrices(vector)  # checks the length
         return vector
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..numerics import Array
 from ..numerics.bases import Basis
-from ..numerics.smoothing import Smoother
+from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
 from .losses import L2, Evidence, LeastSquares, Loss
 from .varying import Block, bases_of, weight_blocks
 
-Array = NDArray[np.float64]
 _USUAL = 1e-4  # λ that a first fit converges well with
 Bounds = Mapping[str, tuple[float, float]]
 

@@ -14,11 +14,10 @@ from typing import Any
 import casadi as ca
 
 from ..errors import CollocodeError, InputError
-from .basis_symbols import basis_symbols
 from .constraints import PathConstraint, PointConstraint
 from .named import Named, Networks, stack
 from .problem import Problem
-from .varying import total, values_at
+from .varying import basis_symbols, total, values_at
 
 _LOCK = threading.RLock()
 # operations whose derivative is zero wherever it exists

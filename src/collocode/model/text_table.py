@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileError, InputError, listed
+from ..numerics import Array
 
-Array = NDArray[np.float64]
 Row = tuple[int, Sequence[Any]]  # line, fields
 _LOG = logging.getLogger("collocode")
 LARGEST = 2**31  # bytes, unpacked
@@ -35,25 +34,10 @@ _SIGNS = frozenset("0123456789+-.eE ")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.I)
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
-_MISSING = frozenset(
-    [
-        "",
-        "nan",
-        "-nan",
-        "na",
-        "n/a",
-        "<na>",
-        "#na",
-        "#n/a",
-        "#n/a n/a",
-        "null",
-        "none",
-        "1.#ind",
-        "-1.#ind",
-        "1.#qnan",
-        "-1.#qnan",
-    ]
-)
+_MISSING = frozenset([
+    "", "nan", "-nan", "na", "n/a", "<na>", "#na", "#n/a", "null", "none", "1.#ind", "-1.#ind",
+    "1.#qnan", "-1.#qnan", "#n/a n/a",
+])  # fmt: skip
 
 
 @dataclass(eq=False, kw_only=True)
@@ -123,10 +107,9 @@ class Table:
         for row, cell in enumerate(cells):
             value = number(cell, commas)
             if value is None:
+                shown = repr(str(cell)[:40])
                 self.refuse(
-                    row,
-                    name,
-                    f"{str(cell)[:40]!r} is not a number; repair the cell or leave it empty",
+                    row, name, f"{shown} is not a number; repair the cell or leave it empty"
                 )
             parsed[row] = value
         return parsed
@@ -140,9 +123,8 @@ class Table:
         ]
         if cells and self.commas == "doubtful" and all(_THOUSANDS.fullmatch(c) for *_, c in cells):
             row, name, cell = cells[0]
-            self.refuse(
-                row, name, f"{cell!r} has a decimal comma or one between thousands; write a point"
-            )
+            why = "has a decimal comma or one between thousands; write a point"
+            self.refuse(row, name, f"{cell!r} {why}")
         if cells:
             self.notes.append("decimal commas")
         return bool(cells)
@@ -294,9 +276,8 @@ def _separator(lines: Sequence[str]) -> str:
             len(row) == width or (len(row) == width + 1 and not row[-1].strip()) for row in rows[1:]
         )
         cells = [cell for row in rows[1:] for cell in row]
-        share = sum(number(cell, separator != ",") is not None for cell in cells) / max(
-            1, len(cells)
-        )
+        known = sum(number(cell, separator != ",") is not None for cell in cells)
+        share = known / max(1, len(cells))
         best = max(best, (2.0 * fits + share, separator), key=lambda found: found[0])
     return best[1]
 

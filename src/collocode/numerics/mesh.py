@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_whole
 from .scheme import Array
 
 
@@ -56,12 +56,10 @@ class Mesh:
     @classmethod
     def uniform(cls, start: float, end: float, elements: int) -> Mesh:
         """Cut [start, end] into ``elements`` of equal length."""
-        number = isinstance(elements, int | float | np.number) and not isinstance(elements, bool)
-        if not number or elements % 1 != 0 or elements < 1:
-            raise InputError(f"the number of elements must be a positive integer, not {elements}.")
+        count = check_whole("the number of elements", elements)
         if not end > start:
             raise InputError(f"a mesh needs start < end, but got [{start:g}, {end:g}].")
-        return cls(np.linspace(start, end, int(elements) + 1))
+        return cls(np.linspace(start, end, count + 1))
 
     @property
     def elements(self) -> int:

@@ -33,9 +33,10 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from . import Array
 
 _TOLERANCE = 1e-9
 
@@ -188,9 +189,6 @@ def _legendre_primitive(k: int, c: Array) -> Array:
 def _first_failure(defect: Callable[[int], Any], limit: int) -> int:
     """Smallest k < limit for which the order condition ``defect(k) = 0`` fails."""
     return next((k for k in range(limit) if np.abs(defect(k)).max() > _TOLERANCE), limit)
-
-
-Array = NDArray[np.float64]
 
 
 def barycentric_weights(nodes: ArrayLike) -> Array:

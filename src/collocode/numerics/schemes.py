@@ -22,14 +22,13 @@ degree, spectrally where the solution is smooth, at the price of dense rows.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
 import scipy
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from .scheme import Array, Scheme, differentiation_matrix, integration_matrix, lagrange_matrix
 
 
@@ -145,10 +144,7 @@ def scheme(name: str = "radau", degree: int | None = None) -> Scheme:
     (5, 4, 2)
     """
     key = str(name).lower().replace("-", "_")
-    if key not in _CATALOGUE:
-        near = difflib.get_close_matches(key, _CATALOGUE, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(_CATALOGUE)}."
-        raise InputError(f"unknown scheme {name!r}; {hint}")
+    check_choice("scheme", key, _CATALOGUE)
     build, allowed, usual = _CATALOGUE[key]
     degree = usual if degree is None else degree
     if isinstance(degree, bool) or degree not in allowed:

@@ -7,15 +7,18 @@ so it works in scripts, notebooks, threads and without a display.
 >>> trajectories(solution).savefig("fit.png")  # doctest: +SKIP
 """
 
-from .admm import admm_history
-from .convergence import convergence, learning_curves
-from .files import png, save_all, save_figure
-from .growth import growth_history, growth_scores
-from .layers import decision_regions, layer_history, layer_mesh
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import FileError
+from ..results.solution import Solution
+from .convergence import admm_history, convergence, learning_curves
+from .layers import decision_regions, growth_history, growth_scores, layer_history, layer_mesh
 from .phase import phase_portrait
-from .refinement import mesh_density, refinement_history
 from .relu import relu_regions, training_curve
-from .sweep import sweep_curve
+from .searches import mesh_density, refinement_history, sweep_curve
+from .style import png, save_figure
 from .trajectories import simulation, trajectories
 
 __all__ = [
@@ -39,3 +42,21 @@ __all__ = [
     "training_curve",
     "trajectories",
 ]
+
+
+def save_all(solution: Solution, folder: str | Path) -> list[Path]:
+    """Write every figure of a solution into a folder, which is made if need be.
+
+    Returns
+    -------
+    The files: ``trajectories.png``, ``convergence.png`` and, with two states, ``phase_portrait.png``.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {place} ({error.strerror}).") from error
+    drawn = {"trajectories.png": trajectories, "convergence.png": convergence}
+    if len(solution.model.states) > 1:
+        drawn["phase_portrait.png"] = phase_portrait
+    return [save_figure(draw(solution), place / name) for name, draw in drawn.items()]

@@ -1,18 +1,23 @@
-"""Convergence of the solver by iteration."""
+"""Histories by iteration: of the solver, of consensus ADMM, of a training."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from ..coordination.admm import ADMMResult
 from ..layered.trainers.training import Training
+from ..numerics import Array
 from ..results.solution import Solution
 from . import style
 
-Array = NDArray[np.float64]
+_PRIMAL: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.8, "marker": "o", "markersize": 3}
+_DUAL: dict[str, Any] = {"color": style.ORANGE, "linewidth": 1.8, "marker": "s", "markersize": 3}
+_LIMIT: dict[str, Any] = {"linewidth": 1.1, "linestyle": (0, (1, 1.6)), "marker": "none"}
 
 
 @style.styled
@@ -29,19 +34,21 @@ def convergence(solution: Solution) -> Figure:
         for ax in (upper, lower):
             style.empty(ax, "this interface keeps no history of its iterations")
     else:
-        _line(upper, history["objective"], "objective", color=style.INK, linewidth=1.6)
-        looks = {
+        objective = np.asarray(history["objective"], dtype=float)
+        look = {"color": style.INK, "linewidth": 1.6, "marker": "o", "markersize": 2.6}
+        _lines(upper, np.arange(len(objective)), [(objective, "objective", look)])
+        looks: dict[str, dict[str, Any]] = {
             "primal": {"color": style.BLUE, "linewidth": 1.8},
             "dual": {"color": style.ORANGE, "linewidth": 1.8, "linestyle": (0, (4, 1.5))},
         }
         for key, look in looks.items():
             if key in history:
-                _line(lower, history[key], f"{key} infeasibility", **look)
+                y = style.positive(history[key])
+                lower.plot(y, label=f"{key} infeasibility", marker="o", markersize=2.6, **look)
         tolerance = solution.result.options.get("tol")
         if tolerance:
-            lower.axhline(
-                tolerance, color=style.MUTED, linewidth=0.9, linestyle=":", label="tolerance"
-            )
+            limit = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
+            lower.axhline(tolerance, label="tolerance", **limit)
         lower.set_yscale("log")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         lower.margins(x=0.02)
@@ -53,20 +60,6 @@ def convergence(solution: Solution) -> Figure:
     style.heading(figure, solution.name, note)
     style.legend_below(figure, [lower])
     return figure
-
-
-def _line(ax: Axes, values: Array, label: str, **look: object) -> None:
-    """Plot by iteration; zeros, which no logarithm shows, are left out."""
-    shown = np.where(np.isfinite(values), values, np.nan)
-    if label == "objective":
-        known = shown[np.isfinite(shown)]
-        if (known > 0.0).all() and known.max(initial=0.0) > 5.0 * known.min(initial=np.inf):
-            ax.set_yscale("log")
-        else:
-            ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    else:
-        shown = np.where(shown > 0.0, shown, np.nan)
-    ax.plot(np.arange(len(shown)), shown, label=label, marker="o", markersize=2.6, **look)  # type: ignore[arg-type]
 
 
 @style.styled
@@ -84,8 +77,10 @@ def learning_curves(training: Training, name: str = "Layered network") -> Figure
     figure = style.new_figure(7.2, 5.0)
     upper, lower = figure.subplots(2, 1, sharex=True)
     iteration = history["iteration"].to_numpy(dtype=float)
-    _logarithmic(upper, iteration, history["objective"], "objective", style.INK)
-    _logarithmic(upper, iteration, history["gradient_norm"], "gradient", style.MUTED, (0, (4, 1.5)))
+    _positive_line(upper, iteration, history["objective"], "objective", style.INK)
+    _positive_line(
+        upper, iteration, history["gradient_norm"], "gradient", style.MUTED, (0, (4, 1.5))
+    )
     shares = training.metric == "accuracy"
     for key, colour in (("training", style.BLUE), ("validation", style.ORANGE)):
         values = history[key].to_numpy(dtype=float)
@@ -94,7 +89,7 @@ def learning_curves(training: Training, name: str = "Layered network") -> Figure
         if shares:
             lower.plot(iteration, values, color=colour, linewidth=1.6, label=key)
         else:
-            _logarithmic(lower, iteration, history[key], key, colour)
+            _positive_line(lower, iteration, history[key], key, colour)
     if np.isfinite(history["validation"]).any():
         look = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
         lower.axvline(training.best_iteration, label="best on validation", **look)
@@ -109,12 +104,93 @@ def learning_curves(training: Training, name: str = "Layered network") -> Figure
     return figure
 
 
-def _logarithmic(
-    ax: Axes, x: Array, values: object, label: str, colour: str, dash: object = "-"
+def _positive_line(
+    ax: Axes, x: Array, values: Any, label: str, colour: str, dash: object = "-"
 ) -> None:
     """Plot positive values on a logarithmic axis; the others are left out."""
-    y = np.asarray(values, dtype=float)
-    shown = np.where(np.isfinite(y) & (y > 0.0), y, np.nan)
+    shown = style.positive(values)
     if np.isfinite(shown).any():
         ax.set_yscale("log")
     ax.plot(x, shown, color=colour, linewidth=1.6, linestyle=dash, label=label)
+
+
+@style.styled
+def admm_history(result: ADMMResult) -> Figure:
+    """Draw residuals with their limits, objectives, the simulated error and ρ by iteration.
+
+    Objective means the loss of the batches' own networks plus the penalty of the consensus; simulated,
+    the same with the consensus network integrated over every batch.  Iterations whose simulation broke
+    down leave a gap; those in which a batch had to be rescued are marked at the lower edge.
+    """
+    table = result.history
+    figure = style.new_figure(9.0, 5.4)
+    axes = figure.subplots(2, 2, sharex=True, height_ratios=[3, 2])
+    if not len(table):
+        for ax in axes.flat:
+            style.empty(ax, "no iteration was finished")
+    else:
+        x = table.index.to_numpy(dtype=int)
+        _residuals(axes[0, 0], x, result)
+        curves = [(table["objective"], "of the batches", _PRIMAL)]
+        curves += [(table["simulated_objective"], "of the simulated consensus", _DUAL)]
+        _lines(axes[0, 1], x, curves)
+        axes[0, 1].set_ylabel("objective")
+        axes[1, 0].step(x, table["rho"], where="mid", color=style.INK, linewidth=1.6)
+        _logarithmic(axes[1, 0])
+        values = np.unique(table["rho"])
+        if len(values) < 7:
+            axes[1, 0].set_yticks(values, [f"{value:.2g}" for value in values])
+        axes[1, 0].set_ylabel("penalty ρ")
+        _lines(axes[1, 1], x, [(table["batch_mse"], "simulated by batch, against data", _DUAL)])
+        axes[1, 1].set_ylabel("mean squared error")
+        for ax in axes.flat:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.margins(x=0.02)
+        for ax in axes[0]:
+            ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=4, fontsize=8.5,
+                      columnspacing=1.2, handlelength=1.8, borderaxespad=0.0)  # fmt: skip
+    for ax in axes[1]:
+        ax.set_xlabel("iteration")
+    figure.align_ylabels()
+    note = f"{result.termination.value} after {len(table)} iterations of {len(result.batches)}"
+    style.heading(figure, result.solution.name, f"{note} batches")
+    return figure
+
+
+def _residuals(ax: Axes, x: Array, result: ADMMResult) -> None:
+    table = result.history
+    for name, look in (("primal", _PRIMAL), ("dual", _DUAL)):
+        ax.plot(x, style.positive(table[name]), label=name, **look)
+        ax.plot(x, table[f"{name}_limit"], **{**look, **_LIMIT}, label="its limit")
+    rescued = x[(table["rescued"] != "").to_numpy()]
+    ax.set_yscale("log")
+    if len(rescued):
+        look = {"color": style.PURPLE, "transform": ax.get_xaxis_transform(), "label": "rescue"}
+        ax.plot(rescued, np.full(len(rescued), 0.02), "^", **look)
+    ax.set_ylabel("residual")
+
+
+def _lines(ax: Axes, x: Any, curves: list[tuple[Any, str, dict[str, Any]]]) -> None:
+    """Plot curves; the axis is logarithmic where they spread over more than a factor of five."""
+    known = [np.empty(0)]
+    for values, label, look in curves:
+        shown = np.where(np.isfinite(values), values, np.nan)
+        ax.plot(x, shown, label=label, **look)
+        known.append(shown[np.isfinite(shown)])
+    every = np.concatenate(known)
+    if len(every) and every.min() > 0.0 and every.max() > 5.0 * every.min():
+        _logarithmic(ax)
+    elif len(every):
+        ax.ticklabel_format(axis="y", scilimits=(-2, 3))
+    else:
+        style.empty(ax, "was not measured")
+
+
+def _logarithmic(ax: Axes) -> None:
+    """Scale logarithmically, with 1, 2 and 5 for labels where the range is short."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 30.0 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())

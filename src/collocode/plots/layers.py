@@ -1,4 +1,4 @@
-"""Figures of a refinement of layers: decision regions, the layer mesh, and what the layers bought."""
+"""Figures of networks that get deeper: decision regions, layer mesh, scores, what the layers bought."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..layered.forward import predict
+from ..layered.growth.growth import Growth
 from ..layered.refinement.result import LayerCycle, LayerRefinement
 from ..layered.samples import Samples
+from ..numerics import Array
 from . import style
 
-Array = NDArray[np.float64]
 _FINE = 161  # points an axis of the grid that carries the colours
 _COLUMNS, _PANELS = 4, 12
 _MOST_POINTS = 600
@@ -52,10 +53,7 @@ def decision_regions(refinement: LayerRefinement) -> Figure:
             f"{refinement.problem.samples}."
         )
     shown = _chosen(len(refinement.cycles))
-    columns = min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = style.new_figure(2.6 * columns + 0.3, 2.5 * rows + 0.5)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    figure, axes = style.panels(len(shown), _COLUMNS, 2.6, 2.5, sharex=True, sharey=True)
     part = "validation" if refinement.problem.validation is not None else "training"
     samples = refinement.problem.parts[part]
     limits = _limits(samples.X)
@@ -69,8 +67,6 @@ def decision_regions(refinement: LayerRefinement) -> Figure:
         ax.set_aspect("equal")
         ax.grid(visible=False)
         ax.tick_params(labelsize=8)
-    for ax in axes.flat[len(shown) :]:
-        ax.set_visible(False)
     note = f"decision regions, {part} samples and {refinement.metric}"
     style.heading(figure, refinement.problem.name, note)
     return figure
@@ -154,18 +150,13 @@ def layer_mesh(refinement: LayerRefinement) -> Figure:
     ax.set_xlabel("depth t")
     ax.grid(visible=False)
     ax.tick_params(axis="y", length=0)
-    bar = figure.colorbar(_scale(shades), ax=ax, shrink=0.9, aspect=16, pad=0.02)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0.0, 1.0), shades), ax=ax, shrink=0.9, aspect=16, pad=0.02
+    )
     bar.set_label(f"indicator ({refinement.indicator})\nover its largest", fontsize=8.5)
     note = f"layer mesh and {cycles[0].training.metric}; framed: bisected next"
     style.heading(figure, refinement.problem.name, note)
     return figure
-
-
-def _scale(shades: Any) -> Any:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    return ScalarMappable(Normalize(0.0, 1.0), shades)
 
 
 @style.styled
@@ -180,12 +171,8 @@ def layer_history(refinement: LayerRefinement) -> Figure:
     """
     figure = style.new_figure(8.4, 3.9)
     left, right = figure.subplots(1, 2, sharey=True)
-    own = "refined" if refinement.uniform is None else "adaptive"
-    runs = [(refinement, style.BLUE, "o", own)]
-    if refinement.uniform is not None:
-        runs.append((refinement.uniform, style.ORANGE, "s", "uniform"))
     part = "validation" if "validation" in refinement.best.scores else "training"
-    for run, colour, marker, label in runs:
+    for run, colour, marker, label in style.runs_of(refinement):
         layers = np.array([c.layers for c in run.cycles])
         work = np.cumsum([c.work for c in run.cycles])
         for ax, x in ((left, layers), (right, work)):
@@ -206,3 +193,93 @@ def layer_history(refinement: LayerRefinement) -> Figure:
     style.heading(figure, refinement.problem.name, note)
     style.legend_below(figure, [left])
     return figure
+
+
+_COLUMNS = 4
+
+
+@style.styled
+def growth_scores(growth: Growth) -> Figure:
+    """Draw the scores of all places, one panel per cycle; the place that got the layer is full.
+
+    Parameters
+    ----------
+    growth : from `collocode.grow`.
+    """
+    cycles = [cycle for cycle in growth.cycles if np.isfinite(cycle.values).any()]
+    figure, axes = style.panels(len(cycles), _COLUMNS, 2.5, 1.9)
+    for ax, cycle in zip(axes.flat, cycles, strict=False):
+        _scores(ax, cycle.depths, cycle.values, cycle.training.network.mesh.points)
+        if cycle.extension is not None:
+            chosen = cycle.extension.position
+            here = cycle.depths[chosen], cycle.values[chosen]
+            ax.plot(*here, "o", color=style.ORANGE, markersize=7, zorder=4)
+        ax.set_title(_layers(cycle.layers), fontsize=9)
+    if not cycles:
+        style.empty(axes[0, 0], "this indicator gives no scores")
+    figure.supxlabel("depth", fontsize=9.5)
+    figure.supylabel("score", fontsize=9.5)
+    style.heading(figure, growth.name, f"{growth.indicator} scores; full: where it grew")
+    return figure
+
+
+def _scores(ax: Axes, depths: Array, values: Array, points: Array) -> None:
+    """Stems at the places, over ticks at the layers' ends."""
+    ax.vlines(depths, 0.0, values, color=style.BLUE, linewidth=1.6, zorder=2)
+    look: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 5,
+        "markerfacecolor": "white",
+        "color": style.BLUE,
+    }
+    ax.plot(depths, values, linestyle="none", zorder=3, **look)
+    ax.axhline(0.0, color=style.MUTED, linewidth=0.8)
+    ax.set_xticks(
+        points, [f"{t:g}" if len(points) < 8 or not i % 2 else "" for i, t in enumerate(points)]
+    )
+    room = 0.06 * max(points[-1] - points[0], 1e-12)
+    ax.set_xlim(points[0] - room, points[-1] + room)
+    ax.ticklabel_format(axis="y", scilimits=(-2, 3))
+
+
+@style.styled
+def growth_history(growth: Growth) -> Figure:
+    """Draw objective and validation loss over the iterations; lines stand where the network grew.
+
+    Parameters
+    ----------
+    growth : from `collocode.grow`.
+    """
+    history = growth.history
+    figure = style.new_figure(7.2, 4.2)
+    ax = figure.subplots()
+    x = history["iteration"].to_numpy(dtype=float)
+    ax.plot(x, history["objective"], color=style.BLUE, linewidth=1.6, label="training objective")
+    if history["validation_loss"].notna().any():
+        known = history.dropna(subset="validation_loss")
+        look: dict[str, Any] = {"color": style.ORANGE, "linewidth": 1.4, "dashes": (4, 1.5)}
+        ax.plot(known["iteration"], known["validation_loss"], label="validation loss", **look)
+        _mark_best(ax, growth)
+    ax.set_yscale("log")
+    begins = np.cumsum([0, *(cycle.training.iterations for cycle in growth.cycles)])
+    for begin, cycle in zip(begins[:-1], growth.cycles, strict=True):
+        if begin:
+            ax.axvline(begin, color=style.MUTED, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+        where = (begin, 1.01)
+        kind = ax.get_xaxis_transform()
+        ax.text(*where, f"{cycle.layers}", transform=kind, fontsize=8, color=style.MUTED)
+    ax.set_xlabel("iteration; above: number of layers")
+    ax.set_ylabel("loss")
+    ax.margins(x=0.01)
+    style.heading(figure, growth.name, f"{growth.indicator}: {growth.status}")
+    style.legend_below(figure, [ax])
+    return figure
+
+
+def _mark_best(ax: Axes, growth: Growth) -> None:
+    before = sum(c.training.iterations for c in growth.cycles[: growth.best_cycle])
+    best = growth.best
+    row = best.history[best.history["iteration"] == best.best_iteration].iloc[-1]
+    look: dict[str, Any] = {"color": style.ORANGE, "markersize": 6, "zorder": 5}
+    look["label"] = "weights that are kept"
+    ax.plot(before + best.best_iteration, row["validation_loss"], "o", **look)

@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..numerics import Array
 from ..results.solution import Solution
 from . import style
-from .curves import POINTS, pick
+from .trajectories import POINTS, pick
 
-Array = NDArray[np.float64]
 FINE = 60  # points an axis of the grid on which the fields are evaluated
 ARROWS = 18
 
@@ -100,8 +99,7 @@ def _fields(
 ) -> tuple[Array, Array | None]:
     """(FINE, FINE, 2) learnt and true field on the grid, rows along y."""
     part = solution.trajectories[number]
-    points = np.tile(np.median(part.states, axis=0), (FINE * FINE, 1))
-    points[:, pair[0]], points[:, pair[1]] = (a.ravel() for a in np.meshgrid(x, y))
+    points = style.plane(x, y, np.median(part.states, axis=0), pair)
     inputs = [float(part.experiment.inputs[n](time)[0]) for n in solution.model.inputs]
     model = solution.model.with_parameters(part.parameters)
     learnt = model.rhs(time, points, inputs)[:, pair].reshape(FINE, FINE, 2)
@@ -157,16 +155,8 @@ def _paths(ax: Axes, solution: Solution, pair: tuple[int, int], only_data: bool 
 def _error(figure: Figure, ax: Axes, x: Array, y: Array, learnt: Array, true: Array) -> None:
     size = np.sqrt(np.mean(np.sum(true**2, axis=2)))
     error = np.linalg.norm(learnt - true, axis=2) / (size or 1.0)
-    image = ax.pcolormesh(
-        x,
-        y,
-        np.maximum(error, 1e-12),
-        cmap="Blues",
-        norm=LogNorm(1e-3, 3.0),
-        shading="gouraud",
-        rasterized=True,
+    look = {"cmap": "Blues", "norm": LogNorm(1e-3, 3.0)}
+    style.coloured(
+        figure, ax, x, y, np.maximum(error, 1e-12), "|learnt − true| / rms |true|", **look
     )
-    bar = figure.colorbar(image, ax=ax, extend="both", pad=0.02, aspect=30)
-    bar.set_label("|learnt − true| / rms |true|")
-    bar.outline.set_visible(False)
     ax.set_title("error of the field, with the data", color=style.MUTED, fontsize=9)

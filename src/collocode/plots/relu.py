@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..numerics import Array
 from ..relu import ReluNetwork, Surrogate, TrainingResult, planar_regions
 from ..relu.regions import PlanarRegions
 from . import style
 
-Array = NDArray[np.float64]
 FINE = 241  # points an axis of the grid that carries the colours
 
 
@@ -49,7 +49,8 @@ def relu_regions(
     regions = planar_regions(network, box, inputs, at)
     limits = np.asarray(box, dtype=float)
     point = limits.mean(axis=1) if at is None else np.asarray(at, dtype=float)
-    x, y, grid = _grid(limits, point, regions.inputs)
+    x, y = (np.linspace(limits[i, 0], limits[i, 1], FINE) for i in regions.inputs)
+    grid = style.plane(x, y, point, regions.inputs)
     value = network(grid)[:, output].reshape(FINE, FINE)
     true = None if surrogate is None else surrogate.truth(grid)
     figure = style.new_figure(5.9 if true is None else 10.4, 4.9)
@@ -77,14 +78,6 @@ def relu_regions(
     return figure
 
 
-def _grid(limits: Array, point: Array, pair: tuple[int, int]) -> tuple[Array, Array, Array]:
-    """Return the grid lines, and (FINE², inputs) points, rows along the second input."""
-    x, y = (np.linspace(limits[i, 0], limits[i, 1], FINE) for i in pair)
-    points = np.tile(point, (FINE * FINE, 1))
-    points[:, pair[0]], points[:, pair[1]] = (a.ravel() for a in np.meshgrid(x, y))
-    return x, y, points
-
-
 def _panel(
     figure: Figure,
     ax: Axes,
@@ -95,18 +88,13 @@ def _panel(
     label: str,
     look: dict[str, Any],
 ) -> None:
-    image = ax.pcolormesh(x, y, values, shading="gouraud", rasterized=True, zorder=1, **look)
+    style.coloured(figure, ax, x, y, values, label, zorder=1, **look)
     edges = [np.vstack([p, p[:1]]) for p in regions.polygons]
-    light = look["cmap"] == "viridis"
     # the more edges, the finer, or they would hide what they part
     width = float(np.clip(12.0 / np.sqrt(len(edges)), 0.15, 0.8))
-    colour = "white" if light else style.MUTED
-    ax.add_collection(
-        LineCollection(edges, colors=colour, linewidths=width, alpha=0.7, zorder=2), autolim=False
-    )
-    bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=30)
-    bar.set_label(label)
-    bar.outline.set_visible(False)
+    colour = "white" if look["cmap"] == "viridis" else style.MUTED
+    lines = LineCollection(edges, colors=colour, linewidths=width, alpha=0.7, zorder=2)
+    ax.add_collection(lines, autolim=False)
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     ax.grid(False)
@@ -119,15 +107,12 @@ def training_curve(trained: TrainingResult) -> Figure:
     figure = style.new_figure(6.0, 3.8)
     ax = figure.subplots()
     ax.plot(history.epoch, history.train, color=style.BLUE, label="training samples")
-    ax.plot(
-        history.epoch, history.validation, color=style.ORANGE, dashes=(4, 1.5), label="validation"
-    )
+    held: dict[str, Any] = {"color": style.ORANGE}
+    ax.plot(history.epoch, history.validation, dashes=(4, 1.5), label="validation", **held)
     if history.penalty.any():
         ax.plot(history.epoch, history.penalty, color=style.GREEN, dashes=(1, 1), label="penalties")
     best = history.best
-    ax.plot(
-        history.epoch[best], history.validation[best], "o", color=style.ORANGE, label="kept iterate"
-    )
+    ax.plot(history.epoch[best], history.validation[best], "o", label="kept iterate", **held)
     ax.set_yscale("log")
     ax.set_xlabel("epoch")
     ax.set_ylabel("mean square error / variance")

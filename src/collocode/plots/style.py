@@ -1,4 +1,4 @@
-"""One look for all figures.
+"""One look for all figures, and how they become PNG files.
 
 Colours are those of Okabe and Ito (*Color Universal Design*, 2008), which stay apart for every kind
 of colour vision; lines also differ in width and dash, so that a grey print can be read.
@@ -7,17 +7,24 @@ of colour vision; lines also differ in width and dash, so that a grey print can 
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from ..files import replacing
+from ..numerics import Array
 
 P = ParamSpec("P")
 
-INK, MUTED, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
+INK, MUTED = "#222222", "#6b6b6b"
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 
 DATA: dict[str, Any] = {
@@ -94,6 +101,71 @@ def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
             handlelength=2.2,
             columnspacing=1.8,
         )
+
+
+def positive(values: ArrayLike) -> Array:
+    """Return what a logarithmic axis can show: NaN for the rest."""
+    y = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(y) & (y > 0.0), y, np.nan)
+
+
+def panels(
+    count: int, columns: int, width: float, height: float, **shared: Any
+) -> tuple[Figure, Any]:
+    """Return a figure with a panel of a size for each of ``count``, so many in a row, and the axes."""
+    columns = min(columns, max(1, count))
+    rows = max(1, -(-count // columns))
+    figure = new_figure(width * columns + 0.6, height * rows + 0.7)
+    axes: Any = figure.subplots(rows, columns, squeeze=False, **shared)
+    for ax in axes.flat[max(1, count) :]:
+        ax.set_visible(False)
+    return figure, axes
+
+
+def plane(x: Array, y: Array, point: Array, pair: tuple[int, int]) -> Array:
+    """(len(y)·len(x), n) copies of a point whose entries ``pair`` run over a grid, rows along y."""
+    points = np.tile(point, (len(x) * len(y), 1))
+    points[:, pair[0]], points[:, pair[1]] = (a.ravel() for a in np.meshgrid(x, y))
+    return points
+
+
+def coloured(
+    figure: Figure, ax: Axes, x: Array, y: Array, values: Array, label: str, **look: Any
+) -> None:
+    """Fill a panel with the colours of (len(y), len(x)) values, and explain them by a bar."""
+    image = ax.pcolormesh(x, y, values, shading="gouraud", rasterized=True, **look)
+    bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=30)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+
+
+def runs_of(refinement: Any) -> list[tuple[Any, str, str, str]]:
+    """(run, colour, marker, label) of a refinement and, if there, the uniform one beside it."""
+    if refinement.uniform is None:
+        return [(refinement, BLUE, "o", "refined")]
+    return [(refinement, BLUE, "o", "adaptive"), (refinement.uniform, ORANGE, "s", "uniform")]
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    with mpl.rc_context({"savefig.dpi": 160}):
+        figure.savefig(stream, format="png", metadata={"Software": "collocode"})
+    return stream.getvalue()
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, in one step, so that a crash never leaves half a file.
+
+    Raises
+    ------
+    FileError
+        The folder is missing or cannot be written.
+    """
+    target = Path(path)
+    with replacing(target) as (drawn,):
+        drawn.write_bytes(png(figure))
+    return target
 
 
 def empty(ax: Axes, text: str) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..numerics import Array
 from .bounds import Bounds, as_box, count_states
 from .constraints import sampled_range
 from .network import ReluNetwork
@@ -24,7 +25,6 @@ from .problem import OptimizationSettings, OptimumResult
 from .regions import planar_regions, sampled_regions, segment_breaks
 from .tighten import proved_bounds
 
-Array = NDArray[np.float64]
 _PLANE = 20_000  # sampled regions above which the plane is not cut
 
 

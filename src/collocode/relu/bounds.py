@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..numerics import Array
 from .network import ReluNetwork
 
-Array = NDArray[np.float64]
 OFF, UNDECIDED, ON, SATURATED = -1, 0, 1, 2
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
 from ..errors import InputError, listed
+from ..numerics import Array
 from .bounds import Bounds, affine_range, as_box, sample_box
 from .network import ReluNetwork
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,17 +18,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..export.operations import pyomo_environ
+from ..numerics import Array
 from .bounds import Bounds, as_box, core_box
 from .encodings import check_encoding, encode, mip_start
 from .mip import EncodingSummary, MixedIntegerProgram, summarise
 from .network import ReluNetwork
 from .tighten import proved_bounds
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

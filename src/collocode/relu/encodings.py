@@ -28,14 +28,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import check_choice, check_whole
+from ..numerics import Array
 from .bounds import OFF, ON, SATURATED, UNDECIDED, Bounds, affine_range
 from .mip import Index, MixedIntegerProgram, StartRule, UndecidedUnits, UnitValues
 from .network import ReluNetwork
-
-Array = NDArray[np.float64]
 
 
 def encode(
@@ -84,10 +82,8 @@ def check_encoding(encoding: str, partitions: int) -> None:
     InputError
         Naming what there is.
     """
-    if encoding not in ENCODINGS:
-        raise InputError(f"unknown encoding {encoding!r}; choose from {', '.join(ENCODINGS)}.")
-    if int(partitions) != partitions or partitions < 1:
-        raise InputError(f"partitions must be a positive integer, not {partitions}.")
+    check_choice("encoding", encoding, ENCODINGS)
+    check_whole("partitions", partitions)
 
 
 def _add_layer(

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency
+from ..numerics import Array
 from ..solvers.interrupt import aside, interrupted
 from .mip import Index, MipArrays
 
-Array = NDArray[np.float64]
 OnProgress = Callable[["MipProgress"], Any]
 
 

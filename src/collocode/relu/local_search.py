@@ -13,14 +13,12 @@ CPAIOR 2024.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import sample_box
 from .problem import OptimizationProblem
-
-Array = NDArray[np.float64]
 
 
 def region_optimum(problem: OptimizationProblem, x: Array) -> Array | None:

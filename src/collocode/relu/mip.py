@@ -16,10 +16,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from ..numerics import Array
 from .bounds import Bounds, count_states
 from .network import ReluNetwork
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 

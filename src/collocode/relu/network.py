@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..archives import Schema
 from ..errors import InputError
 from ..export.onnx_read import read_network
 from ..forms import Numbers
 from ..model.network import MLP
+from ..numerics import Array
 from . import readers
 from .readers import broadcast_vector, finite_array
 
-Array = NDArray[np.float64]
 _VECTOR = Numbers(("n",), finite=True)
 RELU_NETWORK = Schema(
     "relu network",

@@ -16,8 +16,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..numerics import Array
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from .bounds import Bounds, as_box, scaled, scaled_bounds
@@ -38,7 +39,6 @@ from .pyomo_solvers import solve_with_pyomo
 from .splitting import split_box
 from .tighten import lp_bounds, proved_bounds
 
-Array = NDArray[np.float64]
 _GAP = 1e-6  # HiGHS' own 1e-4 leaves optima of different encodings visibly apart
 _TERMINATION = {
     "Optimal": Termination.CONVERGED,

@@ -7,17 +7,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..errors import InputError, listed
+from ..errors import InputError, check_has, listed
+from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box
 from .constraints import Linear
 from .encodings import check_encoding
 from .mip import EncodingSummary
 from .network import ReluNetwork
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,10 +69,8 @@ class OptimizationSettings:
         InputError
             A name that is none of them.
         """
-        known = [f.name for f in fields(self)]
         for name in changes:
-            if name not in known:
-                raise InputError(f"there is no setting {name!r}; choose from {', '.join(known)}.")
+            check_has("an optimization", "setting", name, [f.name for f in fields(self)])
         return replace(self, **changes)
 
 

@@ -11,17 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, MissingDependency
 from ..export.operations import pyomo_environ
+from ..numerics import Array
 from ..results.status import Termination
 from .bounds import Bounds
 from .embed import Embedded, write_network
 from .local_search import best_sample
 from .problem import OptimizationProblem, OptimizationSettings, OptimumResult, assessed
 
-Array = NDArray[np.float64]
 _NAMES = {"scip": "scip_direct", "gurobi": "gurobi_persistent", "ipopt": "collocode_ipopt"}
 _INSTALL = {"scip": "pip install pyscipopt", "gurobi": "pip install gurobipy (needs a licence)"}
 _TERMINATION = {

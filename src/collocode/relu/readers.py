@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..export.dense_chain import DenseChain
 from ..model.network import MLP
-
-Array = NDArray[np.float64]
+from ..numerics import Array
 
 
 def finite_array(values: Any, name: str, dimensions: int) -> Array:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..numerics import Array
 from .bounds import as_box, sample_box
 from .network import ReluNetwork
 
-Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
 MOST = 200_000  # polygons; beyond it a plane is refused
 _TOLERANCE = (

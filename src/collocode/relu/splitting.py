@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import check_whole
+from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import Bounds, affine_range, core_box
 from .constraints import Linear, as_linear, require_feasible
 from .network import ReluNetwork
 
-Array = NDArray[np.float64]
 _CHUNK = 2**21  # entries of the largest array of a batch
 _ROUNDS = 60
 _PARTS, _WORK = 1024, 2e10  # parts, and multiplications for a round of all of them
@@ -89,10 +89,7 @@ def split_box(
     The hull of the parts that are left, and bounds that hold on it wherever the constraints and the
     value do.
     """
-    if parts is None:
-        parts = _affordable(network)
-    if int(parts) != parts or parts < 1:
-        raise InputError(f"parts must be a positive integer, not {parts}.")
+    parts = _affordable(network) if parts is None else check_whole("parts", parts)
     began = time.perf_counter()
     deadline = np.inf if time_budget is None else began + time_budget
     value += 1e-6 * (1.0 + abs(value)) if np.isfinite(value) else 0.0

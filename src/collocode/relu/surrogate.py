@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..numerics import Array
 from .bounds import as_box
 from .network import ReluNetwork
 from .readers import checked_samples
 from .train import TrainingResult, TrainingSettings, train
 
-Array = NDArray[np.float64]
 Function = Callable[[Array], ArrayLike]
 SENSES = ("maximize", "minimize")
 _HELD = 0.2  # share of given samples that tests the network

@@ -23,9 +23,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..errors import InputError
+from ..errors import InputError, check_whole
+from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import (
     ON,
@@ -43,7 +44,6 @@ from .mip import Index, MipArrays, MixedIntegerProgram, UnitValues
 from .network import ReluNetwork
 from .splitting import split_bounds
 
-Array = NDArray[np.float64]
 _ROUNDING = 1e-9  # relative; how far a given bound may be inside the proved one
 
 
@@ -73,13 +73,12 @@ def lp_bounds(
     """
     if time_budget is not None and not time_budget >= 0.0:
         raise InputError(f"time_budget must be a number of seconds, not {time_budget}.")
-    if int(workers) != workers or workers < 1:
-        raise InputError(f"workers must be a positive integer, not {workers}.")
+    workers = check_whole("workers", workers)
     began = time.perf_counter()
     deadline = np.inf if time_budget is None else began + time_budget
     linear = as_linear(network, constraints).on_inputs(network)
     require_feasible(network, box, linear)
-    steps = _Tightening(network, box, linear.core(network), deadline, int(workers), start)
+    steps = _Tightening(network, box, linear.core(network), deadline, workers, start)
     return steps.run(began)
 
 

@@ -19,15 +19,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import InputError, MissingDependency
+from ..numerics import Array
 from ..solvers.interrupt import Interrupt, interrupted
 from . import regularisers
 from .network import ReluNetwork
 from .readers import checked_range, checked_samples, checked_widths
 
-Array = NDArray[np.float64]
 CHECKS = 40  # times that the validation error is looked at
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..layered.growth.growth import Growth, save_growth
-from ..layered.problem import LayeredProblem
+from ..layered.objective import LayeredProblem
 from ..layered.refinement.result import LayerRefinement
 from ..results.status import Termination
 from .folder import Writer
@@ -116,19 +116,11 @@ def _layer_findings(found: LayerRefinement, asked: Asked) -> list[Finding]:
 
 
 def _layer_figures(found: LayerRefinement) -> tuple[Figure, ...]:
+    meshes = "The layer meshes, shaded by their indicators; framed: bisected next"
+    course = f"{found.metric.capitalize()} against layers and against work"
     figures = [
-        figure(
-            "layers",
-            "The layer meshes, shaded by their indicators; framed: bisected next",
-            "layer_mesh",
-            found,
-        ),
-        figure(
-            "refinement",
-            f"{found.metric.capitalize()} against layers and against work",
-            "layer_history",
-            found,
-        ),
+        figure("layers", meshes, "layer_mesh", found),
+        figure("refinement", course, "layer_history", found),
     ]
     samples = found.problem.samples
     if samples.inputs == 2 and 0 < samples.classes <= CLASSES:
@@ -161,10 +153,10 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
         f"{growth.status}; best with {counted(growth.network.layers, 'layer')}; training "
         f"{spent:.2f} s{share}"
     )
-    body: list[Table | Words] = [
-        _depths(growth),
-        Words(((text, "good" if growth.success else "bad"),)),
-    ]
+    body: list[Table | Words] = [_depths(growth)]
+    body.append(Words(((text, "good" if growth.success else "bad"),)))
+    places = "Scores of all places by cycle; full: where it grew"
+    course = "Objective and validation loss; lines stand where the network grew"
     scores: dict[str, float] = {}
     if problem is not None and problem.test is not None:
         score = problem.with_network(growth.network).objective.score(growth.theta, problem.test)
@@ -192,18 +184,8 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
             "seconds": {"training": spent, "scores": growth.scoring_seconds},
         },
         figures=(
-            figure(
-                "scores",
-                "Scores of all places by cycle; full: where it grew",
-                "growth_scores",
-                growth,
-            ),
-            figure(
-                "history",
-                "Objective and validation loss; lines stand where the network grew",
-                "growth_history",
-                growth,
-            ),
+            figure("scores", places, "growth_scores", growth),
+            figure("history", course, "growth_history", growth),
         ),
         files={
             "growth.npz": partial(save_growth, growth),

@@ -13,7 +13,7 @@ _HOMES = {
     "Solution": "solution.report_solution",
     "Sweep": "searches.report_sweep",
     "Multistart": "searches.report_multistart",
-    "MeshRefinement": "refinement.report_refinement",
+    "MeshRefinement": "searches.report_refinement",
     "ADMMResult": "admm.report_admm",
     "Training": "training.report_training",
     "LayerRefinement": "layers.report_layers",

@@ -1,16 +1,19 @@
-"""Reports of searches: a setting chosen by validation, and the best of several starts."""
+"""Reports of what goes round a fit: a setting chosen by validation, several starts, a refined mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from ..adapt.goals import ObjectiveValue
+from ..adapt.refinement import MeshRefinement
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
 from ..results.status import Termination
-from .parts import Column, Heading, Row, Span, Table, figure
+from .parts import Column, Finding, Heading, Row, Span, Table, Words, figure
 from .record import Asked, Report
 from .solution import report_solution
 from .words import counted
@@ -27,6 +30,7 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
             asked.finding("at-the-end-of-the-range", name=found.name, best=best, which=which)
         )
     held = asked.more.get("holdout")
+    caption = f"Training and held-out error over {found.name}; ringed: the choice"
     whose = "Fit to all data" if found.refitted else "Validated fit, which none to all data equals,"
     return report_solution(found.solution, asked).around(
         kind="sweep",
@@ -38,14 +42,7 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
         details={
             "sweep": {"over": found.name, "holdout": held, "best": best, "refitted": found.refitted}
         },
-        figures=(
-            figure(
-                "sweep",
-                f"Training and held-out error over {found.name}; ringed: the choice",
-                "sweep_curve",
-                found,
-            ),
-        ),
+        figures=(figure("sweep", caption, "sweep_curve", found),),
         files={"sweep.csv": found.table.to_csv},
     )
 
@@ -62,15 +59,7 @@ def sweep_table(name: str, table: pd.DataFrame, best: Any, held: Any = None) -> 
             Column("value", heading=name, show=lambda row: _value(row["value"])),
             Column("validation", ".2e", "held-out error"),
             Column("training", ".2e", "training error"),
-            Column("iterations", "d"),
-            Column("seconds", ".2f", drop=1),
-            Column("status", show=_status, left=True),
-            Column(
-                "chosen",
-                heading="",
-                show=lambda row: "chosen" if row["value"] == best else "",
-                left=True,
-            ),
+            *_end_columns("value", best, "chosen"),
         ],
         rows=rows,
         note=note if held is None else f"Held out: {held_text(held)}. {note}",
@@ -97,6 +86,16 @@ def _rows(table: pd.DataFrame) -> list[tuple[Any, dict[str, Any]]]:
 
 def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _end_columns(key: str, best: Any, word: str) -> list[Column]:
+    """How the fit of a row ended, and a word where it is the best."""
+    return [
+        Column("iterations", "d"),
+        Column("seconds", ".2f", drop=1),
+        Column("status", show=_status, left=True),
+        Column(word, heading="", show=lambda row: word if row[key] == best else "", left=True),
+    ]
 
 
 def _status(row: Row) -> Span:
@@ -127,15 +126,7 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
             Column("seed"),
             Column("objective", ".4e"),
             Column("simulated", ".2e", "simulated vs data"),
-            Column("iterations", "d"),
-            Column("seconds", ".2f", drop=1),
-            Column("status", show=_status, left=True),
-            Column(
-                "best",
-                heading="",
-                show=lambda row: "best" if row["seed"] == best else "",
-                left=True,
-            ),
+            *_end_columns("seed", best, "best"),
         ],
         rows=rows,
         strong=list(found.table.index).index(best),
@@ -148,3 +139,92 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
         details={"multistart": {"best": best, "asked": chosen}},
         files={"multistart.csv": found.table.to_csv},
     )
+
+
+def report_refinement(found: MeshRefinement, asked: Asked) -> Report:
+    """Return the report of a refinement, and of the fit on the last mesh."""
+    e, fit = found.estimate, report_solution(found.solution, asked)
+    runs = [(found, found.rule), *([(found.uniform, "uniform")] if found.uniform else [])]
+    whole = pd.concat([run.table().reset_index().assign(rule=name) for run, name in runs])
+    body: list[Table | Words | Heading] = []
+    for number, (run, name) in enumerate(runs):
+        body += _cycles(run, name, "uniform" if number else "refinement")
+    body.append(Heading("Fit on the last mesh"))
+    error = "Error of the goal against the number of unknowns"
+    mesh = "Where the elements went: trajectory, lengths of elements, indicators"
+    return fit.around(
+        kind="refinement",
+        success=fit.success and found.success,
+        interrupted=fit.interrupted
+        or any(run.termination is Termination.INTERRUPTED for run, _ in runs),
+        status=found.status if fit.success else fit.status,
+        body=body,
+        findings=_refinement_findings(found, asked),
+        details={
+            "refinement": {
+                "goal": str(found.goal),
+                "tol": found.tol,
+                "status": found.status,
+                "value": e.value,
+                "estimate": e.error,
+                "magnitude": e.magnitude,
+                "stationarity": e.stationarity,
+                "seconds": found.seconds,
+            }
+        },
+        figures=(
+            figure("refinement", error, "refinement_history", found),
+            figure("mesh", mesh, "mesh_density", found),
+        ),
+        files={
+            "refinement.csv": partial(whole.to_csv, index=False),
+            "indicators.csv": partial(e.to_frame().to_csv, index=False),
+        },
+    )
+
+
+def _cycles(run: MeshRefinement, rule: str, name: str) -> list[Table | Words | Heading]:
+    goal = "" if isinstance(run.goal, ObjectiveValue) else str(run.goal)
+    rows = run.table().reset_index().to_dict("records")
+    columns = [
+        Column("elements", "d"),
+        Column("unknowns", "d"),
+        Column("objective", ".5g"),
+        *([Column("goal", ".7g", goal)] if goal else []),
+        Column("estimate", ".1e", "estimated error"),
+        Column("effectivity", ".2f"),
+        Column("iterations", "d", drop=1),
+        Column("seconds", ".2f", drop=2),
+        Column(
+            "solved",
+            heading="",
+            show=lambda row: "" if row["solved"] else ("not solved", "bad"),
+            left=True,
+        ),
+    ]
+    lost = sum(not row["solved"] for row in rows)
+    note = f"{run.status}; {counted(len(rows), 'mesh', 'meshes')} in {run.seconds:.2f} s"
+    note += f", {lost} not solved" if lost else ""
+    return [
+        Table(name=name, title=f"Refinement, {rule}", columns=columns, rows=rows),
+        Words(((note, "good" if run.success else "bad"),)),
+    ]
+
+
+def _refinement_findings(found: MeshRefinement, asked: Asked) -> list[Finding]:
+    """Say what keeps the tolerance from being reached, and what to do."""
+    e, ending, findings = found.estimate, found.termination, []
+    codes = {
+        Termination.SIZE_LIMIT: "element-budget",
+        Termination.ITERATION_LIMIT: "cycle-budget",
+        Termination.STALLED: "stagnation",
+        Termination.ERROR: "last-mesh-not-solved",
+    }
+    if ending in codes:
+        findings.append(asked.finding(codes[ending], error=abs(e.error), magnitude=e.magnitude))
+    if not e.stationary and ending is not Termination.ERROR:
+        findings.append(asked.finding("not-stationary", residual=e.stationarity))
+    if e.unconverged:
+        count = counted(e.unconverged, "element")
+        findings.append(asked.finding("rough-estimate", elements=count))
+    return findings

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..layered.continuous import ContinuousObjective
-from ..layered.parts import affine_errors
-from ..layered.problem import LayeredProblem
+from ..layered.losses import affine_errors
+from ..layered.objective import LayeredProblem
 from ..layered.trainers.training import Training
 from ..results.status import Termination
 from .parts import Column, Finding, Table, Words, figure
@@ -48,6 +48,7 @@ def report_training(training: Training, asked: Asked) -> Report:
     details = {"network": network.description(), "basis": repr(network.time_basis)}
     if objective is not None:
         details["right_hand_sides"] = vars(objective.work)
+    caption = f"Objective and gradient, and {metric}, by iteration"
     names = ["message", "trainer", "metric", "objective", "iterations", "best_iteration"]
     names += ["evaluations", "gradients", "seconds"]
     return asked.report(
@@ -70,15 +71,7 @@ def report_training(training: Training, asked: Asked) -> Report:
             "weights_in_time": in_time,
         },
         details=details,
-        figures=(
-            figure(
-                "learning_curves",
-                f"Objective and gradient, and {metric}, by iteration",
-                "learning_curves",
-                training,
-                title,
-            ),
-        ),
+        figures=(figure("learning_curves", caption, "learning_curves", training, title),),
         files={
             "training.npz": training.save,
             "history.csv": partial(training.history.to_csv, index=False),

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
 from ..export.operations import pyomo_environ
-from ..export.pyomo_model import PyomoExport, to_pyomo
-from ..export.pyomo_values import bound_multipliers
+from ..export.pyomo_model import PyomoExport, bound_multipliers, to_pyomo
 from ..export.sol import Sol, read_sol
 from ..results.status import SolverResult
 from ..transcription.program import Program

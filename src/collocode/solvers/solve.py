@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, overload
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_choice, check_type
 from ..model.activations import ACTIVATIONS
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
@@ -48,10 +47,7 @@ def make_solver(
         The interface's package is not installed.
     """
     check_type("make_solver", program, Program)
-    if interface not in INTERFACES:
-        near = difflib.get_close_matches(str(interface), INTERFACES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(INTERFACES)}."
-        raise InputError(f"unknown interface {interface!r}; {hint}")
+    check_choice("interface", interface, INTERFACES)
     if program.kinks:
         able = sorted(n for n, a in ACTIVATIONS.items() if not a.kinks and n != "linear")
         raise InputError(

@@ -24,14 +24,13 @@ there fails, it grows the horizon.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_choice, check_type
 from ..model.problem import Problem
 from ..model.varying import prolongation
 from ..results.model import TrainedModel
@@ -72,10 +71,7 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
         if np.asarray(strategy).dtype.kind not in "iuf":
             check_type("start_from(strategy=...)", strategy, Solution, str, np.ndarray)
         return replace(nlp.with_start(strategy), start_record=StartRecord(name="given values"))
-    if strategy not in STRATEGIES:
-        near = difflib.get_close_matches(strategy, STRATEGIES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(STRATEGIES)}."
-        raise InputError(f"unknown start strategy {strategy!r}; {hint}")
+    check_choice("start strategy", strategy, STRATEGIES)
     plain = nlp.start.copy()
     plain[nlp.layout.weights] = initial_weights(nlp.problem, seed)
     if strategy == "auto":

@@ -7,7 +7,6 @@ expressions of another modelling tool.  Exporters and saved fits both rest on th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, installed
 
 # operation -> number of operands; the names are CasADi's own, in lower case
 ARITY: dict[str, int] = {
@@ -226,11 +225,16 @@ class Tape:
                 raise problem
 
 
-CASADI_OPERATIONS: dict[str, Callable[..., Any]] = {
+#: what needs operators only, so that every scalar can do it
+ALGEBRA: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b, "pow": lambda a, b: a**b, "constpow": lambda a, b: a**b,
     "assign": lambda a: a, "neg": lambda a: -a, "sq": lambda a: a * a, "twice": lambda a: 2.0 * a,
-    "inv": lambda a: 1.0 / a, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b,
+    "inv": lambda a: 1.0 / a,
+}  # fmt: skip
+
+CASADI_OPERATIONS: dict[str, Callable[..., Any]] = {
+    **ALGEBRA, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b,
     "eq": ca.eq, "ne": ca.ne, "and": ca.logic_and, "or": ca.logic_or, "not": ca.logic_not,
     "if_else_zero": lambda c, a: ca.if_else(c, a, 0),
     "hypot": ca.hypot,
@@ -242,19 +246,25 @@ CASADI_OPERATIONS: dict[str, Callable[..., Any]] = {
     },
 }  # fmt: skip
 
-SCALAR_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b, "pow": lambda a, b: a**b, "constpow": lambda a, b: a**b,
-    "assign": lambda a: a, "neg": lambda a: -a, "sq": lambda a: a * a, "twice": lambda a: 2.0 * a,
-    "inv": lambda a: 1.0 / a,
-    "if_else_zero": lambda c, a: np.where(c, a, 0.0),
-    "not": np.logical_not, "and": np.logical_and, "or": np.logical_or,
-    "lt": np.less, "le": np.less_equal, "eq": np.equal, "ne": np.not_equal,
-    "fabs": np.abs, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
-    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "erf": np.vectorize(math.erf),
-    **{
-        name: getattr(np, name)
-        for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "floor", "ceil", "sign", "sinh",
-                     "cosh", "tanh", "log1p", "expm1", "fmin", "fmax", "copysign", "fmod", "hypot")
-    },
-}  # fmt: skip
+
+def jax_tape_operations() -> dict[str, Callable[..., Any]]:
+    """Return what the operations of a tape mean for JAX.
+
+    Raises
+    ------
+    MissingDependency
+        JAX is not installed.
+    """
+    with installed("JAX", "learn"):
+        import jax.numpy as jnp
+        from jax.scipy.special import erf
+    named: dict[str, Callable[..., Any]] = {
+        "fabs": jnp.abs, "asin": jnp.arcsin, "acos": jnp.arccos, "atan": jnp.arctan,
+        "atan2": jnp.arctan2, "asinh": jnp.arcsinh, "acosh": jnp.arccosh, "atanh": jnp.arctanh,
+        "lt": jnp.less, "le": jnp.less_equal, "eq": jnp.equal, "ne": jnp.not_equal, "erf": erf,
+        "not": jnp.logical_not, "and": jnp.logical_and, "or": jnp.logical_or,
+    }  # fmt: skip
+    same = ("exp", "log", "sqrt", "sin", "cos", "tan", "floor", "ceil", "sign", "sinh", "cosh",
+            "tanh", "log1p", "expm1", "fmin", "fmax", "copysign", "fmod", "hypot")  # fmt: skip
+    named |= {name: getattr(jnp, name) for name in same}
+    return {**ALGEBRA, **named, "if_else_zero": lambda c, a: jnp.where(c, a, 0.0)}

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
-from ...errors import InputError, check_type
+from ...errors import InputError, check_type, check_whole
+from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ...solvers.interrupt import Interrupt, interrupted
-from ..objective import Objective
-from ..problem import LayeredProblem
+from ..objective import LayeredProblem, Objective
 from ..trainers.run import Trainer
 from ..trainers.train import train
 from ..trainers.training import UNIMPROVED, Step, Training, outcome_of
@@ -29,7 +29,6 @@ from .growth import Growth, GrowthCycle, load_growth, save_growth
 from .indicators import Indicator, indicator_of
 from .insertion import Insertion
 
-Array = NDArray[np.float64]
 OnCycle = Callable[[GrowthCycle], Any]
 OnStep = Callable[[Step, int], Any]
 
@@ -101,7 +100,7 @@ def grow(
     """
     check_type("grow", problem, LayeredProblem)
     chosen = indicator_of(indicator)
-    _check(problem, max_layers, tolerance, gain, stall, tries)
+    _check(max_layers, tolerance, gain, stall, tries)
     budget = Budget(max_layers, max_layers, seconds, "layer")
     budget.check(problem.network.layers, "network")
     earlier = load_growth(resume) if isinstance(resume, str | Path) else resume
@@ -265,25 +264,10 @@ def _first(
     return replace(problem.objective, frozen=frozen), theta
 
 
-def _check(
-    problem: LayeredProblem,
-    max_layers: int,
-    tolerance: float,
-    gain: float,
-    stall: int | None,
-    tries: int,
-) -> None:
-    if not isinstance(problem, LayeredProblem):
-        raise InputError(
-            f"grow needs a layered.LayeredProblem, whose layers are residual and of one width, not "
-            f"{type(problem).__name__!r}."
-        )
-    whole = {"max_layers": max_layers, "tries": tries}
-    if stall is not None:
-        whole["stall"] = stall
+def _check(max_layers: int, tolerance: float, gain: float, stall: int | None, tries: int) -> None:
+    whole = {"max_layers": max_layers, "tries": tries, "stall": 1 if stall is None else stall}
     for name, value in whole.items():
-        if isinstance(value, bool) or int(value) != value or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1, not {value!r}.")
+        check_whole(name, value)
     for name, number in (("tolerance", tolerance), ("gain", gain)):
         if not (np.isfinite(number) and number >= 0.0):
             raise InputError(f"{name} must be 0 or more, not {number!r}.")

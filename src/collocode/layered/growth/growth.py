@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from ...archives import Schema
 from ...errors import check_path, check_type
 from ...forms import Numbers
+from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
 from ..trainers.training import TRAINED, Training, training_of
 from .insertion import Extension
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -219,11 +218,8 @@ def save_growth(growth: Growth, path: str | Path) -> Path:
     return GROWTH.write(
         path,
         {
+            **{name: getattr(growth, name) for name in GROWTH.form},
             "termination": growth.termination.name,
-            "message": growth.message,
-            "indicator": growth.indicator,
-            "trainer": growth.trainer,
-            "name": growth.name,
             "cycles": [_entry(cycle) for cycle in growth.cycles],
         },
     )
@@ -245,28 +241,18 @@ def _growth(tree: dict[str, Any]) -> Growth:
     cycles = tuple(_cycle(entry) for entry in tree["cycles"])
     if not cycles:
         raise ValueError("it has no cycles")
-    words = {key: tree[key] for key in ("message", "indicator", "trainer", "name")}
-    return Growth(termination=Termination[tree["termination"]], cycles=cycles, **words)
+    return Growth(**{**tree, "termination": Termination[tree["termination"]], "cycles": cycles})
 
 
 def _entry(cycle: GrowthCycle) -> dict[str, Any]:
-    return {
-        "training": cycle.training.tree(),
-        "values": cycle.values,
-        "depths": cycle.depths,
-        "scoring_seconds": cycle.scoring_seconds,
-        "extension": asdict(cycle.extension) if cycle.extension else None,
-        "frozen": cycle.frozen,
-    }
+    extension = asdict(cycle.extension) if cycle.extension else None
+    plain = {name: getattr(cycle, name) for name in _CYCLE}
+    return {**plain, "training": cycle.training.tree(), "extension": extension}
 
 
 def _cycle(entry: dict[str, Any]) -> GrowthCycle:
-    extension = entry["extension"]
+    found = entry["extension"]
+    extension = None if found is None else Extension(**found)
     return GrowthCycle(
-        training=training_of(entry["training"]),
-        values=entry["values"],
-        depths=entry["depths"],
-        scoring_seconds=entry["scoring_seconds"],
-        extension=None if extension is None else Extension(**extension),
-        frozen=entry["frozen"],
+        **{**entry, "training": training_of(entry["training"]), "extension": extension}
     )

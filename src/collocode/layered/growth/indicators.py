@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, check_choice
-from ..depth import bisect, one_each
+from ...numerics import Array
+from ..depth import bisect, check_one_each
 from ..objective import Objective
 from ..refinement.estimate import INDICATORS as KINDS
 from ..refinement.estimate import estimate_layers
 from ..trainers.training import Training
-from .insertion import Insertion, insert_random, insert_zeros, search_insertion
+from .insertion import Insertion, insert_random, insert_zeros, measured, search_insertion
 from .neurons import order_of
 from .topological import TopologicalDerivative, sensitivities, topological_derivative
 
-Array = NDArray[np.float64]
 STARTS = ("zero", "direction")
 
 
@@ -119,23 +119,10 @@ class Topological:
         found, position = scores.derivative, int(scores.places[row])
         assert found is not None
         if scores.values[row] <= 0.0:
-            J = objective.value(training.theta)
-            return Insertion(
-                objective=objective,
-                theta=training.theta,
-                position=position,
-                before=J,
-                after=J,
-                accepted=False,
-            )
-        how = {"step": self.step, "both": found.order == 2}
-        done = search_insertion(
-            objective,
-            training.theta,
-            position,
-            found.direction(position),
-            **how,  # type: ignore[arg-type]
-        )
+            same = measured(objective, training.theta, objective, training.theta, position)
+            return replace(same, accepted=False)
+        way, both = found.direction(position), found.order == 2
+        done = search_insertion(objective, training.theta, position, way, step=self.step, both=both)
         return replace(done, predicted=found.predicted(done.epsilon, position))
 
 
@@ -206,11 +193,7 @@ class DualWeightedResiduals:
 
     def check(self, objective: Objective) -> None:
         """Refuse layers that share weights or are all frozen."""
-        if not one_each(objective.network):
-            raise InputError(
-                f"growing needs layers with weights of their own, not {objective.network.basis!r}; "
-                "prolong the weights to PiecewiseConstant first, or refine the layers instead."
-            )
+        check_one_each(objective.network)
         part = objective.network.slices["coefficients"]
         if not objective.free[part].any():
             raise InputError(
@@ -238,16 +221,8 @@ class DualWeightedResiduals:
             first = old.slices["coefficients"].start + layer * old.row
             frozen = np.insert(frozen, first, frozen[first : first + old.row])
         finer = replace(objective, network=network, frozen=frozen)
-        before, after = objective.value(training.theta), finer.value(theta)
-        return Insertion(
-            objective=finer,
-            theta=theta,
-            position=layer,
-            before=before,
-            after=after,
-            evaluations=1,
-            accepted=bool(np.isfinite(after)),
-        )
+        done = measured(objective, training.theta, finer, theta, layer)
+        return replace(done, accepted=bool(np.isfinite(done.after)))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@ r"""Put a layer in: its place and direction are known, its size ε is searched f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...errors import InputError
+from ...numerics import Array
 from ..depth import insert
-from ..forward import forward
+from ..forward import forward, propagated
 from ..objective import Objective
 
-Array = NDArray[np.float64]
 _FIRST = 0.25  # largest argument of φ that the search begins with
 _MOST = 16  # doublings, or halvings
 
@@ -121,8 +123,7 @@ def search_insertion(
     before = objective.value(theta)
     width = objective.network.width
     size = max(np.abs(states[position][:, :width] @ K.T + b).max(), np.finfo(float).tiny)
-    epsilon = _search(along, before, _FIRST / float(size), both)
-    after = along.value(epsilon) if epsilon else before
+    epsilon, after = search_size(along.value, before, _FIRST / float(size), both)
     return Insertion(
         objective=grown,
         theta=along.at(epsilon),
@@ -137,15 +138,16 @@ def search_insertion(
 
 def insert_zeros(objective: Objective, theta: Array, position: int, step: float = 1.0) -> Insertion:
     """Insert a layer of zeros, which changes nothing."""
-    grown, new = deeper(objective, theta, position, None, step)
-    value = objective.value(theta)
+    return measured(objective, theta, *deeper(objective, theta, position, None, step), position)
+
+
+def measured(
+    objective: Objective, theta: Array, grown: Objective, new: Array, position: int
+) -> Insertion:
+    """Return a new layer with J before and after it."""
+    before, after = objective.value(theta), grown.value(new)
     return Insertion(
-        objective=grown,
-        theta=new,
-        position=position,
-        before=value,
-        after=grown.value(new),
-        evaluations=1,
+        objective=grown, theta=new, position=position, before=before, after=after, evaluations=1
     )
 
 
@@ -160,12 +162,10 @@ def insert_random(
     )
     if done.epsilon:
         return done
-    small = 1e-2
-    grown, new = deeper(
-        objective, theta, position, (small * rows[:, :-1], small * rows[:, -1]), step
-    )
+    small = 1e-2 * rows
+    grown, new = deeper(objective, theta, position, (small[:, :-1], small[:, -1]), step)
     after = grown.value(new)
-    return replace(done, objective=grown, theta=new, epsilon=small, after=after, accepted=True)
+    return replace(done, objective=grown, theta=new, epsilon=1e-2, after=after, accepted=True)
 
 
 def random_rows(rng: np.random.Generator, width: int) -> Array:
@@ -174,26 +174,27 @@ def random_rows(rng: np.random.Generator, width: int) -> Array:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def _search(along: _Along, before: float, first: float, both: bool) -> float:
-    """Double while J falls, or halve until it does; 0 if it never does."""
-    best, least, sign = 0.0, before, 1.0
-    for candidate in (first, -first) if both else (first,):
-        value = along.value(candidate)
-        if value < least:
-            best, least, sign = candidate, value, float(np.sign(candidate))
-    epsilon = first
+def search_size(
+    value: Callable[[float], float], before: float, first: float, both: bool
+) -> tuple[float, float]:
+    """Double ε while J falls, or halve it until J does; return ε and J there, 0 if J never does."""
+
+    def better(size: float) -> tuple[float, float]:
+        found = [(value(sign * size), sign * size) for sign in ((1.0, -1.0) if both else (1.0,))]
+        return min(found, key=itemgetter(0))
+
+    least, best = better(first)
     for _ in range(_MOST):
-        epsilon *= 2.0 if best else 0.5
-        if best:
-            value = along.value(sign * epsilon)
-            if value >= least:
+        if least < before:
+            found = value(2.0 * best)
+            if found >= least:
                 break
-            best, least = sign * epsilon, value
-            continue
-        values = [along.value(s * epsilon) for s in ((1.0, -1.0) if both else (1.0,))]
-        if min(values) < least:
-            return epsilon * (1.0 if values[0] <= values[-1] else -1.0)
-    return best
+            least, best = found, 2.0 * best
+        else:
+            least, best = better(0.5 * abs(best))
+            if least < before:
+                break
+    return (best, least) if least < before else (0.0, before)
 
 
 class _Along:
@@ -215,9 +216,7 @@ class _Along:
     def value(self, epsilon: float) -> float:
         """J at ε; infinite where it overflows."""
         self.evaluations += 1
-        network, theta, x = self.objective.network, self.at(epsilon), self.states
-        K, b = network.stage_weights(theta)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for n in range(self.position, network.layers):
-                x = network.block.step(x, K[n], b[n], network.mesh.steps[n])
-        return self.objective.finish(theta, x[None]).value
+        theta, final = self.at(epsilon), self.states
+        for final in propagated(self.objective.network, theta, self.states, self.position):  # noqa: B007
+            pass
+        return self.objective.finish(theta, final[None]).value

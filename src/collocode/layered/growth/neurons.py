@@ -10,15 +10,14 @@ attention what the tokens attend to.  `order_of` tells which form it is, or why 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...model.activations import Activation
+from ...numerics import Array
 from ..blocks import HamiltonianBlock
-from ..depth import one_each
+from ..depth import check_one_each
 from ..network import LayeredNetwork
 
-Array = NDArray[np.float64]
 SELECTIONS = ("rows", "neuron")
 
 
@@ -98,11 +97,7 @@ def order_of(network: LayeredNetwork) -> int:
             f"{network.block.activation!r} has no eigenproblem per neuron; take 'tanh' or a "
             "ResidualBlock."
         )
-    if not one_each(network):
-        raise InputError(
-            f"a layer can be inserted where every layer has weights of its own, not with "
-            f"{network.basis!r}; prolong the weights to PiecewiseConstant first."
-        )
+    check_one_each(network)
     return order
 
 

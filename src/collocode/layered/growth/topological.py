@@ -28,15 +28,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, check_choice, check_type
+from ...numerics import Array
 from ...results.status import Termination
 from ..forward import forward
 from ..network import LayeredNetwork
-from ..objective import Objective
-from ..problem import LayeredProblem
+from ..objective import LayeredProblem, Objective
 from ..trainers.training import Training
 from .neurons import SELECTIONS, curvatures, order_of, selected
 
-Array = NDArray[np.float64]
 ADJOINTS = ("auto", "reduced", "multipliers")
 
 
@@ -158,7 +157,7 @@ def topological_derivative(
     began = time.perf_counter()
     check_choice("selection", selection, SELECTIONS)
     check_choice("adjoint", adjoint, ADJOINTS)
-    objective = _objective_of(objective)
+    objective = objective.objective if isinstance(objective, LayeredProblem) else objective
     network = objective.network
     order = order_of(network)
     if not (np.isfinite(step) and step > 0.0):
@@ -220,18 +219,6 @@ def _scored(
     shares = [np.column_stack(factor.gradient()) for factor in factors]
     weights = -np.sum(shares, axis=0)
     return np.linalg.norm(weights, axis=1), weights
-
-
-def _objective_of(objective: Objective | LayeredProblem) -> Objective:
-    if isinstance(objective, LayeredProblem):
-        return objective.objective
-    if not isinstance(objective, Objective):
-        raise InputError(
-            f"layers can be inserted into the residual network of a layered.Objective or LayeredProblem, not "
-            f"into {type(objective).__name__!r}; layers that are not residual or change the width "
-            "have no insertion that leaves the network as it is."
-        )
-    return objective
 
 
 def _places(network: LayeredNetwork, positions: Iterable[int] | None) -> NDArray[np.intp]:

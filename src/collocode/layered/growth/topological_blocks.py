@@ -1,9 +1,10 @@
-r"""Topological derivative of convolution, attention and token blocks, by JAX.
+r"""Topological derivative of convolution, attention and token blocks, by JAX; training and growing them.
 
 With f̃ the features that a new block's linear map sees, at every sample and token, and P the gradient
 of the loss with respect to the stream, the problem of a neuron is that of layers, with sums over samples
 *and tokens*: :math:`M_r=-\sum_{s,t}P_{s,t,r}\tilde f_{s,t}\tilde f_{s,t}^T`.  So one scoring compares
-places and kinds of blocks.  Import needs ``collocode[learn]``.
+places and kinds of blocks.  `grow_stream` is `collocode.grow` for such networks: train by Adam on
+minibatches, score places *and kinds* of blocks, insert, train on.  Import needs ``collocode[learn]``.
 """
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...errors import InputError, check_choice
 from ...model.activations import activation
+from ...numerics import Array
 from ..continuous_jax import float64
 from ..equinox_blocks import StreamNetwork, new_block
+from ..losses import accuracy
 from ..samples import Samples
+from .insertion import Extension, search_size
 from .neurons import SELECTIONS, activation_order, curvatures, selected, slopes
 
-Array = NDArray[np.float64]
-_FIRST, _DOUBLINGS = 0.05, 14  # of the line search for ε
+_FIRST = 0.05  # ε that the line search begins with
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +64,11 @@ class BlockScores:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class BlockInsertion:
+class BlockInsertion(Extension):
     """A deeper stream network, and what the new block did to the loss."""
 
     network: StreamNetwork
-    position: int
     kind: str
-    epsilon: float
-    before: float
-    after: float
 
 
 def stream_loss(network: StreamNetwork, X: jax.Array, classes: jax.Array) -> jax.Array:
@@ -163,25 +162,12 @@ def insert_block(
             return float(loss(changed, *arrays_of(samples)))
 
     before = value(0.0)
-    best, least, epsilon = 0.0, before, _FIRST
-    for sign in (1.0, -1.0) if scores.order == 2 else (1.0,):
-        found = value(sign * epsilon)
-        best, least = (sign * epsilon, found) if found < least else (best, least)
-    for _ in range(_DOUBLINGS):
-        epsilon = 2.0 * best if best else 0.5 * epsilon
-        found = value(epsilon)
-        if found < least:
-            grows, best, least = bool(best), epsilon, found
-            if grows:
-                continue
-            break  # halved to the first decrease
-        if best:
-            break
-    if not best:
+    epsilon, after = search_size(value, before, _FIRST, scores.order == 2)
+    if not epsilon:
         return None
-    grown = put_block(network, position, kind, best * direction)
+    grown = put_block(network, position, kind, epsilon * direction)
     return BlockInsertion(
-        network=grown, position=position, kind=kind, epsilon=best, before=before, after=least
+        network=grown, position=position, kind=kind, epsilon=epsilon, before=before, after=after
     )
 
 
@@ -232,3 +218,101 @@ def _order(network: StreamNetwork) -> int:
             "blocks that add to a stream of one width can begin as nothing."
         )
     return activation_order(activation(network.activation))
+
+
+def grow_stream(
+    network: StreamNetwork,
+    samples: Samples,
+    validation: Samples | None = None,
+    *,
+    kinds: Sequence[str] = ("token", "attention", "convolution"),
+    max_blocks: int = 4,
+    scored: int = 256,
+    seed: int = 0,
+    **how: Any,
+) -> tuple[StreamNetwork, pd.DataFrame]:
+    """Train, and insert the block of the largest score until there are ``max_blocks``.
+
+    Parameters
+    ----------
+    kinds : of blocks that compete.
+    scored : samples that the scores are taken on; the line search sees all.
+    how : keywords of `train_stream`, for every depth.
+
+    Returns
+    -------
+    The last network, and the histories of all trainings with the columns ``blocks``, ``inserted`` (kind
+    and position of the newest block) and ``decrease`` (what it did to the loss).  Growing ends early
+    where no ε lowers the loss.
+    """
+    if max_blocks < len(network.blocks):
+        raise InputError(
+            f"the network has {len(network.blocks)} blocks already, more than max_blocks = {max_blocks}."
+        )
+    chosen = np.random.default_rng(seed).permutation(len(samples))[:scored]
+    tables, inserted, decrease = [], "", 0.0
+    while True:
+        network, history = train_stream(network, samples, validation, seed=seed, **how)
+        new = {"blocks": len(network.blocks), "inserted": inserted, "decrease": decrease}
+        tables.append(history.assign(**new))
+        if len(network.blocks) >= max_blocks:
+            break
+        done = insert_block(network, samples, block_scores(network, samples.take(chosen), kinds))
+        if done is None:
+            break
+        network, decrease = done.network, done.decrease
+        inserted = f"{done.kind} at {done.position}"
+    return network, pd.concat(tables, ignore_index=True)
+
+
+def train_stream(
+    network: StreamNetwork,
+    samples: Samples,
+    validation: Samples | None = None,
+    *,
+    epochs: int = 20,
+    rate: float = 3e-3,
+    batch: int = 128,
+    seed: int = 0,
+) -> tuple[StreamNetwork, pd.DataFrame]:
+    """Train a stream network by Adam on minibatches.
+
+    Returns
+    -------
+    The network of the last epoch, and one row per epoch: loss, accuracies, seconds.
+    """
+    import optax
+
+    if epochs < 1 or batch < 1 or not rate > 0.0:
+        raise InputError("epochs, batch and rate must be positive.")
+    adam = optax.adam(rate)
+
+    @eqx.filter_jit
+    def step(net: StreamNetwork, state: object, X: jax.Array, y: jax.Array) -> tuple:
+        gradient = eqx.filter_grad(stream_loss)(net, X, y)
+        change, state = adam.update(gradient, state)
+        return eqx.apply_updates(net, change), state
+
+    began, rows = time.perf_counter(), []
+    with float64():
+        X, y = arrays_of(samples)
+        state = adam.init(eqx.filter(network, eqx.is_array))
+        rng = np.random.default_rng(seed)
+        count = max(1, len(samples) // batch)
+        for epoch in range(1, epochs + 1):
+            order = rng.permutation(len(samples))[: count * batch]  # one shape: compiled once
+            for part in np.array_split(order, count):
+                network, state = step(network, state, X[part], y[part])
+            row = {"epoch": epoch, "loss": float(stream_loss(network, X, y))}
+            row["training"] = stream_accuracy(network, samples)
+            if validation is not None:
+                row["validation"] = stream_accuracy(network, validation)
+            rows.append({**row, "seconds": time.perf_counter() - began})
+    return network, pd.DataFrame(rows)
+
+
+def stream_accuracy(network: StreamNetwork, samples: Samples) -> float:
+    """Share of images whose class is right."""
+    with float64():
+        outputs = np.asarray(eqx.filter_jit(network)(jnp.asarray(samples.X)))
+    return accuracy(outputs.argmax(axis=1), np.asarray(samples.Y, dtype=np.intp))

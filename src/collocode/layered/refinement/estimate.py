@@ -40,17 +40,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.estimate import Estimate
 from ...errors import InputError, check_choice, check_type
+from ...numerics import Array
 from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
 from ..forward import Evaluation
 from ..network import LayeredNetwork
 from ..objective import Objective
 
-Array = NDArray[np.float64]
 INDICATORS = ("error", "freedom")
 _ORDERS = {ResidualBlock: 1, HamiltonianBlock: 1, RungeKuttaBlock: 4}
 
@@ -207,32 +207,24 @@ class Halves:
         self.steps = finer.mesh.steps
         step, states = network.block.step, done.states
         with np.errstate(over="ignore", invalid="ignore"):
-            self.middles = np.stack(
-                [step(states[n], *self._first(n)) for n in range(network.layers)]
-            )
-            self.ends = np.stack(
-                [step(self.middles[n], *self._second(n)) for n in range(network.layers)]
-            )
+            layers = range(network.layers)
+            self.middles = np.stack([step(states[n], *self._half(2 * n)) for n in layers])
+            self.ends = np.stack([step(self.middles[n], *self._half(2 * n + 1)) for n in layers])
 
-    def _first(self, n: int) -> tuple[Array, Array, float]:
-        return self.K[2 * n], self.b[2 * n], float(self.steps[2 * n])
-
-    def _second(self, n: int) -> tuple[Array, Array, float]:
-        return self.K[2 * n + 1], self.b[2 * n + 1], float(self.steps[2 * n + 1])
+    def _half(self, k: int) -> tuple[Array, Array, float]:
+        return self.K[k], self.b[k], float(self.steps[k])
 
     def split_gradient(self, n: int, x: Array, p: Array) -> tuple[Array, Array]:
         """(d, d) and (d,) derivative of p·x_{n+1} by weights added to one half, taken from the other."""
         pullback = self.network.block.pullback
-        middle, second = pullback(self.middles[n], *self._second(n), p)
-        _, first = pullback(x, *self._first(n), middle)
-        shape = self.network.width
-        by_matrix, by_bias = np.zeros((shape, shape)), np.zeros(shape)
-        for sign, factors in ((1.0, first), (-1.0, second)):
-            for factor in factors:
-                matrix, bias = factor.gradient()
-                by_matrix += sign * matrix
-                by_bias += sign * bias
-        return by_matrix, by_bias
+        middle, second = pullback(self.middles[n], *self._half(2 * n + 1), p)
+        _, first = pullback(x, *self._half(2 * n), middle)
+        parts = [(1.0, factor.gradient()) for factor in first]
+        parts += [(-1.0, factor.gradient()) for factor in second]
+        return (
+            np.sum([sign * matrix for sign, (matrix, _) in parts], axis=0),
+            np.sum([sign * bias for sign, (_, bias) in parts], axis=0),
+        )
 
 
 def freedom_of(P: Array, states: Array, halves: Halves) -> Array:

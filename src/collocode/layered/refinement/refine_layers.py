@@ -15,27 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.loop import Adapted, Budget, adapt
 from ...adapt.marking import Action, Marking
 from ...adapt.stopping import believed_small, stalled
-from ...errors import InputError, check_choice, check_type
+from ...errors import InputError, check_choice, check_type, check_whole
+from ...numerics import Array, Index
 from ...results.status import Outcome, Termination
 from ...solvers.interrupt import Interrupt
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each
 from ..network import LayeredNetwork
-from ..problem import LayeredProblem
+from ..objective import LayeredProblem
 from ..trainers.run import Trainer
-from ..trainers.simultaneous import Simultaneous
-from ..trainers.train import TRAINERS, train
+from ..trainers.train import TRAINERS, Simultaneous, train
 from ..trainers.training import UNIMPROVED, Step, Training, load_training, outcome_of
 from .estimate import INDICATORS, estimate_layers
 from .result import LayerCycle, LayerRefinement
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 Discrete = tuple[LayeredNetwork, Array]
 OnCycle = Callable[[LayerCycle], Any]
 
@@ -109,11 +107,6 @@ def refine_layers(
     ('layer budget used up', [1, 2, 3, 4])
     """
     check_type("refine_layers", problem, LayeredProblem)
-    if not isinstance(problem, LayeredProblem):
-        raise InputError(
-            f"refine_layers takes a collocode.layered.LayeredProblem, not a {type(problem).__name__}; "
-            "for dynamics there is collocode.refine."
-        )
     _check(problem.network, tol, indicator, stall, gain)
     budget = Budget(max_layers, max_cycles, seconds, "layer")
     problem, weights = _first(problem, start, seed)
@@ -170,8 +163,8 @@ def _check(
     """Refuse settings that make no sense."""
     if tol is not None and not (np.isfinite(tol) and tol > 0.0):
         raise InputError(f"the tolerance must be positive and finite, not {tol}.")
-    if stall is not None and stall < 1:
-        raise InputError(f"stall must be a positive number of cycles, not {stall}.")
+    if stall is not None:
+        check_whole("stall", stall)
     if not 0.0 <= gain < 1.0:
         raise InputError(f"gain must lie in [0, 1), not {gain}.")
     check_choice("indicator", indicator, INDICATORS)

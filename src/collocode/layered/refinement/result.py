@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...adapt.refinement import Cycle, Refinement
+from ...numerics import Array
 from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork
-from ..problem import LayeredProblem
+from ..objective import LayeredProblem
 from ..trainers.training import Training
 from .estimate import LayerEstimate, flow_value
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

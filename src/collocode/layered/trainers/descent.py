@@ -1,21 +1,22 @@
-r"""Descent over all samples: steepest, with Armijo's or Barzilai and Borwein's steps, and SciPy's L-BFGS."""
+r"""First-order methods: steepest descent (Armijo, Barzilai and Borwein), SciPy's L-BFGS, optax's Adam."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ...errors import check_choice
+from ...errors import InputError, check_choice, check_whole, installed
 from ...forms import Numbers
+from ...numerics import Array
 from ...results.status import Termination
+from ..continuous_jax import float64
 from .run import Run, Stop
 from .training import remembered
 
-Array = NDArray[np.float64]
 _DECREASE = 1e-4  # share of the linear prediction that a step has to bring
 _SHORTEST = 1e-16
 _LONGEST = 1e10
@@ -115,11 +116,7 @@ class LBFGS:
     """
 
     memory: int = 20
-
-    @property
-    def name(self) -> str:
-        """``lbfgs``."""
-        return "lbfgs"
+    name = "lbfgs"
 
     def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
         """Minimise; see `Trainer`."""
@@ -152,3 +149,98 @@ class LBFGS:
             evaluate, theta, jac=True, method="L-BFGS-B", callback=accepted, options=options
         )
         raise Stop(Termination.STALLED, f"line search: {str(answer.message).strip().lower()}")
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba, ICLR 2015) with all samples or minibatches; an iteration is one epoch.
+
+    With minibatches the gradient norm in the history is that of the epoch's mean gradient.
+
+    Parameters
+    ----------
+    rate : length of a step.
+    batch : samples in a minibatch; None takes all.
+    seed : of the order of the samples, drawn anew for every epoch.
+
+    Raises
+    ------
+    InputError
+        A rate or batch that is not positive.
+    """
+
+    rate: float = 1e-3
+    batch: int | None = None
+    seed: int = 0
+    name = "adam"
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0.0:
+            raise InputError(f"the rate of Adam must be positive, not {self.rate!r}.")
+        if self.batch is not None:
+            check_whole("the size of a minibatch", self.batch)
+
+    def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:
+        """Step; see `Trainer`."""
+        optimiser = _Optimiser(self.rate, theta, memory)
+        samples = len(run.objective.samples)
+        if self.batch is None or self.batch >= samples:
+            while True:
+                value, gradient = run.gradient(theta)
+                run.report(theta, value, float(np.linalg.norm(gradient)), optimiser.memory)
+                theta = theta + optimiser.step(gradient)
+        norm = float("inf")
+        while True:
+            run.report(theta, run.value(theta), norm, optimiser.memory)
+            theta, norm = self._epoch(run, theta, optimiser)
+
+    def _epoch(self, run: Run, theta: Array, optimiser: _Optimiser) -> tuple[Array, float]:
+        """Go once through all samples."""
+        samples = run.objective.samples
+        assert self.batch is not None
+        order = np.random.default_rng([self.seed, run.iteration]).permutation(len(samples))
+        mean = np.zeros_like(theta)
+        for first in range(0, len(order), self.batch):
+            rows = order[first : first + self.batch]
+            gradient = run.objective.on(samples.take(rows)).gradient(theta)
+            share = len(rows) / len(order)
+            mean += share * gradient
+            run.evaluations += share
+            run.gradients += share
+            theta = theta + optimiser.step(gradient)
+        return theta, float(np.linalg.norm(mean))
+
+
+class _Optimiser:
+    """optax's state and update, with NumPy outside; its arrays are the memory of a training."""
+
+    def __init__(self, rate: float, theta: Array, memory: Mapping[str, Array]) -> None:
+        with installed("optax, which brings Adam,", "learn"):
+            import jax
+            import optax
+        self._jax = jax
+        with float64():
+            transformation = optax.adam(rate)
+            leaves, self._structure = jax.tree.flatten(transformation.init(theta))
+            form = {f"adam{i}": Numbers(leaf.shape, dtype=None) for i, leaf in enumerate(leaves)}
+            if memory:
+                known = remembered(memory, form)
+                leaves = [
+                    jax.numpy.asarray(known[name], dtype=old.dtype)
+                    for name, old in zip(form, leaves, strict=True)
+                ]
+            self._leaves = leaves
+            self._update: Callable[..., Any] = jax.jit(transformation.update)
+
+    @property
+    def memory(self) -> dict[str, Array]:
+        """Moments and count."""
+        return {f"adam{i}": np.asarray(leaf) for i, leaf in enumerate(self._leaves)}
+
+    def step(self, gradient: Array) -> Array:
+        """Return the change of the weights."""
+        with float64():
+            state = self._jax.tree.unflatten(self._structure, self._leaves)
+            change, state = self._update(self._jax.numpy.asarray(gradient), state)
+            self._leaves = self._jax.tree.leaves(state)
+            return np.asarray(change)

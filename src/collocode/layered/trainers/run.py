@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...errors import InputError
+from ...errors import InputError, check_whole
+from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
 from ..losses import metric, metric_name
@@ -23,7 +23,6 @@ from ..objective import Evaluation, Objective
 from ..samples import Samples
 from .training import COLUMNS, Step, Training, history_table, step_of
 
-Array = NDArray[np.float64]
 _CHECKPOINT_SECONDS = 10.0  # between two writings of the file
 
 
@@ -51,12 +50,10 @@ class Limits:
     every: int = 1
 
     def __post_init__(self) -> None:
-        whole = {"iterations": (self.iterations, 0), "every": (self.every, 1)}
+        check_whole("iterations", self.iterations, 0)
+        check_whole("every", self.every)
         if self.patience is not None:
-            whole["patience"] = (self.patience, 1)
-        for name, (value, least) in whole.items():
-            if isinstance(value, bool) or int(value) != value or value < least:
-                raise InputError(f"{name} must be an integer of at least {least}, not {value!r}.")
+            check_whole("patience", self.patience)
         for name in ("seconds", "tolerance"):
             if not getattr(self, name) >= 0.0:
                 raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}.")
@@ -197,12 +194,10 @@ class Run:
             raise Stop(termination, message)
         self.iteration += 1
 
-    def note(self, step: Step) -> None:
-        """Take note of an iterate of which only numbers are known."""
-        self._steps.append(step)
-        self.iteration = step.iteration
-        if self._callback is not None:
-            self._callback(step)
+    def note(self, iteration: int, value: float, gradient_norm: float) -> None:
+        """Take note of an iterate of which only these numbers are known."""
+        self.iteration = iteration
+        self._append(value, gradient_norm)
 
     def _limit(self, gradient_norm: float) -> Termination | None:
         if gradient_norm <= self.limits.tolerance:
@@ -227,6 +222,19 @@ class Run:
             done = self._validation.evaluate(theta)
             loss = self._validation.loss.value(done.outputs, self._validation.targets)
             validation = metric(self._validation.loss, done.outputs, self._validation.samples)
+        if self._steps and self._steps[-1].iteration == self.iteration:
+            self._steps.pop()  # the same iterate, noted before its metrics were known
+        known = {"training": training, "validation": validation, "validation_loss": loss}
+        step = self._append(value, gradient_norm, **known)
+        if self._criterion(step) < self._best[0]:
+            self._best = (self._criterion(step), theta.copy(), self.iteration)
+        now = time.perf_counter()
+        if self._checkpoint is not None and now - self._written >= _CHECKPOINT_SECONDS:
+            self._written = now
+            self.training(Termination.INTERRUPTED, "checkpoint").save(self._checkpoint)
+
+    def _append(self, value: float, gradient_norm: float, **metrics: float) -> Step:
+        """Add the iterate to the history, and tell of it."""
         step = Step(
             iteration=self.iteration,
             seconds=self.seconds,
@@ -234,21 +242,12 @@ class Run:
             gradients=self.gradients,
             objective=value,
             gradient_norm=gradient_norm,
-            training=training,
-            validation=validation,
-            validation_loss=loss,
+            **metrics,
         )
-        if self._steps and self._steps[-1].iteration == step.iteration:
-            self._steps.pop()  # the same iterate, noted before its metrics were known
         self._steps.append(step)
-        if self._criterion(step) < self._best[0]:
-            self._best = (self._criterion(step), theta.copy(), self.iteration)
         if self._callback is not None:
             self._callback(step)
-        now = time.perf_counter()
-        if self._checkpoint is not None and now - self._written >= _CHECKPOINT_SECONDS:
-            self._written = now
-            self.training(Termination.INTERRUPTED, "checkpoint").save(self._checkpoint)
+        return step
 
     def _criterion(self, step: Step) -> float:
         """Return what the best iterate has least of."""

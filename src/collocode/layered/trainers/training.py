@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...archives import Schema
 from ...errors import FileError
 from ...forms import Form, Numbers, fitted
+from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..forward import predict
 from ..network import LAYERED, LayeredNetwork, network_of
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,17 +164,11 @@ class Training:
     def tree(self) -> dict[str, Any]:
         """Return what a file holds of it, for an archive."""
         return {
+            **{name: getattr(self, name) for name in TRAINED},
             "network": self.network.description(),
-            "best_iteration": self.best_iteration,
             "termination": self.termination.name,
-            "message": self.message,
-            "trainer": self.trainer,
-            "metric": self.metric,
-            "theta": self.theta,
-            "best": self.best,
             "history": self.history[list(COLUMNS)].to_numpy(dtype=float),
             "memory": {name: np.asarray(value) for name, value in self.memory.items()},
-            "adjoint": self.adjoint,
         }
 
 
@@ -211,19 +204,14 @@ def training_of(tree: Mapping[str, Any]) -> Training:
         raise ValueError("the history's iterations do not follow each other")
     if tree["best_iteration"] not in (iterations or [0]):
         raise ValueError("the best iteration is not in the history")
-    return Training(
-        network=network,
-        theta=network.checked(tree["theta"]),
-        best=network.checked(tree["best"]),
-        best_iteration=tree["best_iteration"],
-        history=history_table([step_of(row) for row in tree["history"]]),
-        termination=Termination[tree["termination"]],
-        message=tree["message"],
-        trainer=tree["trainer"],
-        metric=tree["metric"],
-        memory=tree["memory"],
-        adjoint=tree["adjoint"],
-    )
+    changed = {
+        "network": network,
+        "theta": network.checked(tree["theta"]),
+        "best": network.checked(tree["best"]),
+        "history": history_table([step_of(row) for row in tree["history"]]),
+        "termination": Termination[tree["termination"]],
+    }
+    return Training(**{**tree, **changed})
 
 
 def remembered(memory: Mapping[str, Array], form: Form) -> dict[str, Array]:

@@ -19,9 +19,9 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
+from .. import Index
 from ..scheme import Array
 
-Index = NDArray[np.intp]
 Interval = tuple[float, float]
 _CONTAINED = 1e-8  # of the largest value; what is not contained misses by far more
 _SLACK = 1e-9  # of the interval: how far rounding may carry a time outside, or beyond a jump
@@ -190,14 +190,6 @@ class Basis(ABC):
         """Times mapped to [0, 1]."""
         start, end = self.interval
         return (self._inside(t) - start) / (end - start)
-
-
-def checked_order(value: Any, what: str, least: int = 0) -> int:
-    """Return ``value`` as an integer that is ``least`` or more."""
-    whole = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not whole or value % 1 != 0 or value < least:
-        raise InputError(f"{what} must be an integer of at least {least}, not {value!r}.")
-    return int(value)
 
 
 def checked_interval(value: Any, what: str) -> Interval:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ...forms import Form, form_of
 from ..mesh import Mesh
 from ..scheme import Array
@@ -27,15 +26,8 @@ _LOCAL: dict[str, Callable[[int, Mesh], Basis]] = {
     "bspline": lambda order, mesh: BSpline(mesh, order),  # type: ignore[arg-type]
     "layers": lambda order, mesh: PiecewiseConstant(mesh),  # type: ignore[arg-type]
 }
-_KINDS: tuple[type[Any], ...] = (
-    Constant,
-    Monomial,
-    Legendre,
-    Chebyshev,
-    Fourier,
-    BSpline,
-    PiecewiseConstant,
-)
+_GLOBAL_KINDS = (Constant, Monomial, Legendre, Chebyshev, Fourier)
+_KINDS: tuple[type[Any], ...] = (*_GLOBAL_KINDS, BSpline, PiecewiseConstant)
 BASIS: Form = tuple({"kind": Literal[kind.__name__], **form_of(kind)} for kind in _KINDS)
 """What a file holds of a basis."""
 
@@ -83,10 +75,7 @@ def basis(
     key = str(name).lower().replace("_", "-")
     if key in _GLOBAL:
         return _GLOBAL[key](order, interval)
-    if key not in _LOCAL:
-        near = difflib.get_close_matches(key, basis_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(basis_names())}."
-        raise InputError(f"unknown basis {name!r}; {hint}")
+    check_choice("basis", key, basis_names())
     if points is None:
         return _LOCAL[key](order, Mesh.uniform(*checked_interval(interval, key), pieces))
     return _LOCAL[key](order, points if isinstance(points, Mesh) else Mesh(points))  # type: ignore[arg-type]

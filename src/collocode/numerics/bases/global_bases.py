@@ -14,8 +14,9 @@ import scipy
 from numpy.polynomial import chebyshev, legendre
 from numpy.typing import ArrayLike, NDArray
 
+from ...errors import check_whole
 from ..scheme import Array
-from .base import Basis, Index, Interval, checked_interval, checked_order
+from .base import Basis, Index, Interval, checked_interval
 
 
 class GlobalBasis(Basis):
@@ -50,24 +51,10 @@ class Constant(GlobalBasis):
     """
 
     interval: Interval = (0.0, 1.0)
+    size, degree, bounded_by_coefficients = 1, 0, True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interval", checked_interval(self.interval, "Constant"))
-
-    @property
-    def size(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def bounded_by_coefficients(self) -> bool:
-        """Yes: the coefficient is the value."""
-        return True
-
-    @property
-    def degree(self) -> int:
-        """Zero."""
-        return 0
 
     def _evaluate(self, t: Array) -> Array:
         return np.ones((len(t), 1))
@@ -94,7 +81,7 @@ class _Polynomials(GlobalBasis):
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
-        object.__setattr__(self, "order", checked_order(self.order, f"the order of {kind}"))
+        object.__setattr__(self, "order", check_whole(f"the order of {kind}", self.order, 0))
         object.__setattr__(self, "interval", checked_interval(self.interval, kind))
 
     @property
@@ -225,7 +212,7 @@ class Fourier(GlobalBasis):
     interval: Interval = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        number = checked_order(self.harmonics, "the number of harmonics of Fourier")
+        number = check_whole("the number of harmonics of Fourier", self.harmonics, 0)
         object.__setattr__(self, "harmonics", number)
         object.__setattr__(self, "interval", checked_interval(self.interval, "Fourier"))
 

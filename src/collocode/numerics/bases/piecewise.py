@@ -11,10 +11,10 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
+from ...errors import InputError, check_whole
 from ..mesh import Mesh
 from ..scheme import Array
-from .base import _SLACK, Basis, Index, Interval, checked_order
+from .base import _SLACK, Basis, Index, Interval
 
 Points = tuple[float, ...]
 
@@ -39,6 +39,7 @@ class PiecewiseConstant(Basis):
 
     points: Points
     interval: Interval = field(init=False, repr=False, compare=False)
+    support, degree, bounded_by_coefficients = 1, 0, True
 
     def __post_init__(self) -> None:
         _set_points(self, self.points, "PiecewiseConstant")
@@ -51,21 +52,6 @@ class PiecewiseConstant(Basis):
     def size(self) -> int:
         """Number of pieces."""
         return len(self.points) - 1
-
-    @property
-    def support(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def bounded_by_coefficients(self) -> bool:
-        """Yes: the coefficients are the values."""
-        return True
-
-    @property
-    def degree(self) -> int:
-        """Zero."""
-        return 0
 
     @property
     def breaks(self) -> Array:
@@ -119,7 +105,7 @@ class BSpline(Basis):
 
     def __post_init__(self) -> None:
         _set_points(self, self.points, "BSpline")
-        number = checked_order(self.degree, "the degree of BSpline")
+        number = check_whole("the degree of BSpline", self.degree, 0)
         if number == 0:
             raise InputError("a BSpline of degree 0 has jumps; use PiecewiseConstant instead.")
         object.__setattr__(self, "degree", number)

@@ -1,9 +1,12 @@
-r"""NLPs and trained models as CasADi Functions, in files and as C code.
+r"""NLPs and trained models as CasADi Functions, in files and as C code, and as functions for JAX.
 
 The functions of an NLP, all of (x, p): ``nlp`` -> (f, g), as ``casadi.nlpsol`` takes it;
 ``nlp_grad_f``, ``nlp_jac_g`` and ``nlp_hess_l`` (upper triangle; also of lam_f, lam_g), which
 ``nlpsol`` takes as options; and ``nlp_data`` () -> (x0, p, lbx, ubx, lbg, ubg).
 A trained right-hand side is ``rhs`` (t, x, u) -> dx with weights and parameters put in.
+
+JAX's jit, grad and vmap apply to its functions; they compute in the precision that it is set to: for
+float64 call ``jax.config.update("jax_enable_x64", True)`` first.
 
 Reading a ``.casadi`` file is CasADi's business: it may load libraries that the file names, and
 crash on a corrupt one.  Read those only that you trust; a saved fit (``.npz``) is safe.
@@ -12,17 +15,22 @@ crash on a corrupt one.  Read those only that you trust; a saved fit (``.npz``) 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import casadi as ca
 
 from ..errors import FileError, check_path, check_type
 from ..files import read_bytes, replacing, write_text
-from ..results.doors import program_of
+from ..model.activations import jax_operations
+from ..results.doors import model_of, network_of, program_of
+from ..results.model import TrainedModel, TrainedNetwork
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.program import Program
+from ..transcription.tape import NAMES, Tape, jax_tape_operations
+from .operations import require
 
 LARGEST = 2**31  # bytes
 _C_OPTIONS = {"with_header": False, "verbose": False, "casadi_int": "long long int"}
@@ -106,3 +114,48 @@ def write_c(functions: Sequence[ca.Function] | Mapping[str, ca.Function], path: 
     # CasADi adds an offset to a null pointer where a mapped argument is empty; GCC 14 refuses that
     code = re.sub(r"\b0\+ ?i\*0\b", "0", generator.dump())
     write_text(target, code)
+
+
+def jax_network(network: TrainedNetwork | TrainedModel | Solution) -> Callable[[Any], Any]:
+    """Return z -> N(z) for (inputs,) or (samples, inputs) arrays.
+
+    Raises
+    ------
+    MissingDependency
+        JAX is not installed.
+    """
+    network = network_of("jax_network", network)
+    operations = jax_operations()
+    import jax.numpy as jnp
+
+    theta = jnp.asarray(network.weights)
+
+    def evaluate(z: Any) -> Any:
+        return network.network(jnp.asarray(z).T, theta, operations).T
+
+    return evaluate
+
+
+def jax_rhs(model: TrainedModel | Solution) -> Callable[..., Any]:
+    """Return (t, x, u=()) -> dx of a trained model, weights and parameters put in.
+
+    Raises
+    ------
+    MissingDependency
+        JAX is not installed.
+    InputError
+        An operation that JAX lacks.
+    """
+    model = model_of("jax_rhs", model)
+    operations = jax_tape_operations()
+    import jax.numpy as jnp
+
+    tape = Tape.of(model.trained_function())
+    require({NAMES[c] for c in tape.code.tolist()}, operations, "the right-hand side")
+
+    def rhs(t: Any, x: Any, u: Any = ()) -> Any:
+        states, inputs = jnp.asarray(x), jnp.asarray(u)
+        arguments = ([t], list(states), list(inputs))
+        return jnp.stack([jnp.asarray(v) for v in tape.replay(arguments, operations)[0]])
+
+    return rhs
