@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -55,12 +56,19 @@ class Task:
     ----------
     model : the model file.
     values : settings given by ``--set``.
-    how : keywords of `fit`.
+    keywords : of `fit`; the start may be the path of a saved one.
     """
 
     model: ModelFile
     values: Mapping[str, Any]
-    how: Mapping[str, Any]
+    keywords: Mapping[str, Any]
+
+    @cached_property
+    def how(self) -> Mapping[str, Any]:
+        """Keywords of `fit`."""
+        start = self.keywords["start"]
+        saved = str(start).endswith(".npz")
+        return {**self.keywords, "start": cc.load(start) if saved else start}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -120,8 +128,7 @@ class Run:
     def how(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keywords of `fit`: the command line's, then the model's defaults.
 
-        A scheme that was chosen here does not take over the degree of the model's scheme.  A start may be
-        a saved fit.
+        A scheme that was chosen here does not take over the degree of the model's scheme.
         """
         names = {"scheme": "scheme", "degree": "degree", "mesh": "elements", "start": "start"}
         names["seed"] = "seed"
@@ -130,8 +137,6 @@ class Run:
         own = dict(defaults)
         if "scheme" in chosen and chosen["scheme"] != own.get("scheme"):
             own.pop("degree", None)
-        if str(chosen.get("start")).endswith(".npz"):
-            chosen["start"] = cc.load(chosen["start"])
         options = {**own.pop("options", {}), **self.options}
         merged = {"scheme": "radau", "start": "auto", "seed": 0, **own, **chosen}
         return {
@@ -157,7 +162,7 @@ class Run:
         return Asked(
             model={"file": str(self.path), "settings": settings},
             command={"name": self.context.info_name, **(command or {})},
-            start="" if task is None else self._start(task),
+            start="" if task is None else str(task.keywords["start"]),
             shell=True,
             **rest,
         )
@@ -166,13 +171,9 @@ class Run:
         self, task: Task, command: Mapping[str, Any] | None = None, **rest: Any
     ) -> Asked:
         """Return the same for a command that fits dynamics."""
-        how = {
-            key: task.how[key] for key in ("seed", "deterministic", "options") if key in task.how
-        }
-        return self.asked(task, {"start": self._start(task), **how, **(command or {})}, **rest)
-
-    def _start(self, task: Task) -> str:
-        return str(self.values.get("start") or task.how["start"])
+        kept = ("start", "seed", "deterministic", "options")
+        how = {key: task.keywords[key] for key in kept if key in task.keywords}
+        return self.asked(task, {**how, **(command or {})}, **rest)
 
     # ---- the folder ------------------------------------------------------------------------------
 

@@ -148,8 +148,9 @@ def _finish(source: Path, target: Path) -> None:
 
 
 def _interrupted(done: int, every: int, checkpoint: Path | None) -> str:
-    if checkpoint is None:
-        return f"interrupted after {done} of {every} values; with --out a sweep can be resumed."
+    if checkpoint is None or not done:
+        hint = "" if checkpoint else "; with --out a sweep can be resumed"
+        return f"interrupted after {done} of {every} values{hint}."
     return f"interrupted; {done} of {every} values are kept in {checkpoint}, --resume goes on."
 
 
