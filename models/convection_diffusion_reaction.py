@@ -7,7 +7,9 @@ residual network of twelve layers whose weights are polynomials in depth.  300 s
 with, 100 to choose by, 100 to be judged by.  All quantities are dimensionless.
 
 Source: the data are made by ``models/data/make_convection_diffusion_reaction.py``; the set-up, weights
-that are polynomials in time and Gauss-Newton with the read-out eliminated, is that of arXiv 2507.22045.
+that are polynomials in time and Gauss-Newton with the read-out eliminated, is that of H. Rosso,
+L. Ruthotto and K. Sargsyan, *Weight-parameterization in continuous time deep neural networks for
+surrogate modeling*, arXiv 2507.22045 (2025).
 """
 
 from pathlib import Path

@@ -9,8 +9,8 @@ once.  The window t = 30 ... 45 is predicted, from its true initial state.  All 
 dimensionless.
 
 Source: B. van der Pol, *On relaxation-oscillations*, Phil. Mag. 2 (1926) 978; the set-up of two
-batches is that of the ADMM experiment in I. Shapovalova and C. Tsay, *Training neural ODEs using
-fully discretized simultaneous optimization*, arXiv 2502.15642 (2025); the data are made by
+batches is that of the ADMM experiment in Mariia Shapovalova and Calvin Tsay, *Training neural ODEs
+using fully discretized simultaneous optimization*, arXiv 2502.15642 (2025); the data are made by
 ``models/data/make_van_der_pol_batches.py``.
 """
 

@@ -1,4 +1,4 @@
-"""The exceptions of the toolkit.
+"""The exceptions of the toolkit, and its warning.
 
 Every message is one sentence that names the culprit and the remedy, so that it can be shown to a
 user as it stands.  A solve that stops early is *not* an error: it returns its best iterate with an
@@ -11,6 +11,7 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Real
 
 
@@ -28,6 +29,28 @@ class MissingDependency(CollocodeError, ImportError):
 
 class FileError(CollocodeError, OSError):
     """A file is missing, unreadable or not what it claims to be."""
+
+
+class CollocodeWarning(UserWarning):
+    """A fit should not be believed as it stands; `collocode.findings` tells what to do about it."""
+
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep `CollocodeWarning` back within: of many fits, or where findings are shown in another way."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether `CollocodeWarning` is kept back."""
+    return _QUIET.get()
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
@@ -132,7 +155,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "ProgramSolution": "pass solution.program",
         "ProgramBuilder": "pass builder.build()",
         "Experiment": "make a Problem of it, then discretize(problem)",
-        "LayeredProblem": "pass layered.layered_program(problem)",
+        "LayeredProblem": "pass layered.layered_program(problem.objective, weights)",
         "str": "read_nl(path) reads a file",
         "PathLike": "read_nl(path) reads a file",
     },
@@ -146,7 +169,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "Program": "solve(program) solves it",
         "Solution": "pass solution.nlp.problem",
         "ProgramBuilder": "solve(builder.build()) solves it",
-        "LayeredProblem": "layered.train(problem) trains it, refine_layers(problem) refines it",
+        "LayeredProblem": "layered.train(problem.objective) trains it, refine_layers(problem) refines it",
         "str": "read_csv(path) reads data",
         "PathLike": "read_csv(path) reads data",
     },
@@ -173,6 +196,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "str": "pass load(path).model",
     },
     "TrainedNetwork": {
+        "Training": "a layered network is no such network; training.save(path) writes it",
         "MLP": "pass TrainedNetwork(network, weights)",
         "Problem": "pass fit(problem).network()",
         "Multistart": "pass result.best",
@@ -186,7 +210,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "Problem": "pass a layered.LayeredProblem; refine(problem) takes this one",
         "LayeredNetwork": "pass layered.LayeredProblem(network, samples)",
     },
-    "Objective": {"LayeredProblem": "pass problem.objective()"},
+    "Objective": {"LayeredProblem": "pass problem.objective"},
     "MLP": {"TrainedNetwork": "pass network.network", "tuple": "pass MLP(sizes)"},
     "PathLike": {"Solution": "solution.save(path) writes it"},
 }

@@ -81,11 +81,15 @@ def test_a_test_experiment_needs_an_initial_state(fit):
         (["--times", "0:a:1"], "start:end:step"),
         (["--times", "3:0:1"], "start < end"),
         (["--times", "0:1:0"], "positive step"),
-        (["--times", "0:1e9:1e-9"], "larger step"),
+        (
+            ["--times", "0:1e9:1e-9"],
+            "asks for 1e+18 times, which take 8e+09 GB and every state as much",
+        ),
         (["--times", "-1:1:0.1"], "begins before the fit"),
         (["--times", "0:1:0.1", "--until", "3"], "not both"),
         (["--until", "-1"], "must lie after the start"),
         (["--points", "1"], "at least 2"),
+        (["--points", "1e12"], "--points 1000000000000 asks for 1e+12 times, which take 8e+03 GB"),
         (["--initial", "z=1"], "'z', which is no state: x, v"),
         (["--initial", "x=one"], "'one' is not a number"),
         (["--initial", "x"], "--initial takes name=value"),
@@ -98,6 +102,12 @@ def test_bad_input(fit, arguments, phrase):
     assert answer.exit_code == 2, answer.output
     assert answer.stderr.startswith("error: ")
     assert phrase in answer.stderr
+
+
+@pytest.mark.parametrize("points", ["many", "1.5", "inf", "nan"])
+def test_points_are_a_whole_number(fit, points):
+    assert f"'{points}' is no whole number" in simulate(fit, "--points", points).stderr
+    assert simulate(fit, "--points", "1e2").exit_code == 0
 
 
 def test_files_that_are_no_fit(tmp_path):

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 import collocode as cc
 from collocode.identify import sweep as sweep_module
-from collocode.identify.validation import whole_error
+from collocode.identify.validation import training_error, validation_error, whole_error
 from tests.waiting import press_ctrl_c
 
 VALUES = (1e-1, 1e-3, 1e-5)
@@ -74,6 +74,31 @@ def test_the_table_goes_from_strong_to_weak_and_the_best_is_its_minimum():
     assert found.solution.nlp.problem.regularisation.strength == found.best
     # the training error falls with λ
     assert found.table["training"].is_monotonic_decreasing
+
+
+def test_validation_and_training_errors_by_hand():
+    """Residuals of e^-kt over the spread of all data of their output, before and after the cut."""
+    t = np.linspace(0.0, 4.0, 41)
+    rates, sizes, cut = np.array([0.5, 1.5]), np.array([1.0, 300.0]), 3.0
+    model = np.exp(-np.outer(t, rates)) * sizes
+    y = model + np.outer(np.where(t > cut, 0.3, 0.1), sizes)
+    y[3, 0] = y[35, 1] = np.nan
+    data = cc.Experiment(t, y, ("a", "b"), initial=dict(zip("ab", sizes, strict=True)))
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.r * x.a, -p.s * x.b],
+        parameters=[cc.Parameter(name, k, k, k) for name, k in zip("rs", rates, strict=True)],
+    )
+    whole = cc.Problem(
+        dynamics, data, loss=cc.LeastSquares(0.2)
+    )  # which the units do not depend on
+    training = cc.split(whole, 0.25)
+    assert training.experiments[0].times[-1] == cut
+    solution = cc.fit(training)
+    squares = ((y - model) / np.nanstd(y, axis=0)) ** 2
+    seen = t <= cut
+    assert validation_error(solution, whole) == pytest.approx(np.nanmean(squares[~seen]), rel=1e-5)
+    assert training_error(solution, whole) == pytest.approx(np.nanmean(squares[seen]), rel=1e-5)
+    assert whole_error(solution, whole) == pytest.approx(np.nanmean(squares), rel=1e-5)
 
 
 def test_any_setting_of_a_function_can_be_swept():

@@ -23,6 +23,12 @@ from collocode.layered.losses import SquaredLoss, accuracy, metric, relative_err
         ([[1.0], [2.0]], [0, -1], "class -1 in row 1 is negative"),
         ([["a"]], [[1.0]], "features are no table of numbers"),
         (np.ones((2, 2, 2)), [0, 1], "need two dimensions"),
+        (
+            [[1.0], [2.0]],
+            [[0], [1]],
+            r"shape \(2, 1\); give Y.ravel\(\) if they are classes, Y.astype",
+        ),
+        ([[1.0], [2.0]], [[True], [False]], "one column of integers"),
     ],
 )
 def test_bad_tables(X: object, Y: object, message: str) -> None:

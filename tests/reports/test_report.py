@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import collocode as cc
 from collocode.cli.main import app
 from collocode.reports import Severity, as_text
+from collocode.reports.parts import Column, Table
 from collocode.reports.record import catalogue
 from collocode.reports.text import table_lines
 from models.nlp import chain
@@ -45,17 +46,34 @@ def test_json_is_of_the_schema_and_complete(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("width", [80, 120])
-def test_text_keeps_within_the_width_and_breaks_no_word(kind, width):
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_text_keeps_within_the_width_breaks_no_word_and_names_what_it_leaves_out(kind, width):
     text = as_text(report_of(kind), width)
     assert max(map(len, text.splitlines())) <= width
     for table in report_of(kind).tables.values():
+        lines = ["".join(part for part, _ in line) for line in table_lines(table, width)]
+        said = " ".join(" ".join(lines).split())
+        left_out = said.partition("Not shown for want of width: ")[2]
         for column, cells in table.shown():
-            if not column.drop:
-                for word in column.words.split():
-                    assert word in text
-                for cell, _ in cells if not column.left else ():
-                    assert cell in text
+            for word in column.words.split():
+                assert word in said
+            for cell, _ in cells if not (column.left or column.words in left_out) else ():
+                assert cell in said or cell == "–"
+
+
+def test_a_row_that_does_not_fit_becomes_a_list():
+    columns = [Column("a"), Column("b", drop=1), Column("c", heading="longer words")]
+    row = {"a": "1.2345678", "b": "8.7654321", "c": "9.9999999"}
+    table = Table(name="t", title="Title", columns=columns, rows=[row, row])
+
+    def shown(width):
+        return ["".join(part for part, _ in line).rstrip() for line in table_lines(table, width)]
+
+    assert shown(40)[1] == "        a          b  longer words"
+    assert shown(25)[1:3] == ["        a  longer words", "1.2345678     9.9999999"]
+    assert shown(25)[-2:] == ["Not shown for want of", "width: b."]
+    once = ["a", "  1.2345678", "b", "  8.7654321", "longer words", "  9.9999999"]
+    assert shown(16) == ["Title", *once, "", *once]
 
 
 def test_a_long_name_is_broken_and_no_number_is():

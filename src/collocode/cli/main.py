@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated
 
 import typer
@@ -15,8 +16,8 @@ from .refine import refine
 from .relu import relu
 from .simulate import simulate
 from .solve import solve
+from .streams import print_anything
 from .sweep import sweep
-from .terminal import print_anything
 from .train import train
 
 app = typer.Typer(
@@ -25,7 +26,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    # panels of options break words where there are few columns; plain text does not
+    rich_markup_mode="rich" if shutil.get_terminal_size().columns >= 60 else None,
 )
 
 

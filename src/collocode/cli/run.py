@@ -21,7 +21,8 @@ from ..reports.record import Asked, Report, report_names
 from ..solvers.interrupt import Interrupt
 from .model_file import ModelFile, load_model
 from .settings import defaults_text, parse_options, parse_settings, settings_table
-from .terminal import INTERRUPTED, SOLVED, UNSOLVED, output, show_report, show_table, shown
+from .streams import shown
+from .terminal import INTERRUPTED, SOLVED, UNSOLVED, output, show_report, show_table
 
 
 def ready(

@@ -11,11 +11,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import InputError, check_has
 from ..reports.parts import Column, Table
 
 KINDS = (bool, int, float, str)
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def whole_number(text: str) -> int:
+    """Read a count, also as 1e6.
+
+    Examples
+    --------
+    >>> whole_number("301"), whole_number("1e3")
+    (301, 1000)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(f"{text!r} is no whole number; give one such as 301.")
 
 
 @dataclass(frozen=True)

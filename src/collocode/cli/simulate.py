@@ -15,7 +15,7 @@ from ..errors import InputError, check_has
 from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
 from .run import Run
-from .settings import split_pairs
+from .settings import split_pairs, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,9 @@ def simulate(
     until: Annotated[
         float | None, typer.Option(help="Last time; the end of the experiment if absent.")
     ] = None,
-    points: Annotated[int, typer.Option(help="Number of times, without --times.")] = 301,
+    points: Annotated[
+        int, typer.Option(parser=whole_number, help="Number of times, without --times.")
+    ] = 301,
     initial: Annotated[
         str | None,
         typer.Option(metavar="NAME=VALUE,...", help="Initial state; as fitted if absent."),
@@ -110,6 +112,7 @@ def time_grid(times: str | None, until: float | None, points: int, over: cc.Expe
         return _range(times, start)
     if points < 2:
         raise InputError(f"--points must be at least 2, not {points}.")
+    _check_size(f"--points {points}", points)
     assert over.end is not None
     end = over.end if until is None else until
     if not (np.isfinite(end) and end > start):
@@ -126,11 +129,18 @@ def _range(text: str, start: float) -> Array:
     if not (np.isfinite([low, high, step]).all() and step > 0.0 and high > low):
         raise InputError(f"--times {text}: start < end and a positive step are needed.")
     count = int(np.floor((high - low) / step + 1e-9)) + 1
-    if count > _MOST_POINTS:
-        raise InputError(f"--times {text} has {count} points; choose a larger step.")
+    _check_size(f"--times {text}", count)
     if low < start:
         raise InputError(f"--times {text} begins before the fit does, at t = {start:g}.")
     return np.asarray(low + step * np.arange(count), dtype=float)
+
+
+def _check_size(option: str, count: int) -> None:
+    if count > _MOST_POINTS:
+        raise InputError(
+            f"{option} asks for {count:.3g} times, which take {8e-9 * count:.3g} GB and every state as "
+            f"much again; ask for at most {_MOST_POINTS:.0e}."
+        )
 
 
 def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | None) -> Array:

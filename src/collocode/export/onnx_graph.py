@@ -47,6 +47,19 @@ def _patterns() -> tuple[tuple[str, _Pattern], ...]:
         for name, phi in nonlinear.items()
         if phi.operator and not phi.native
     ]
+    # as PyTorch and Keras write them; beyond 20 softplus is its argument to 3e-9
+    switch = emit("Where", emit("Greater", None, 20.0), None, emit("Softplus", None))
+    known.append(("softplus", switch))
+    for cube in (emit("Pow", None, 3.0), emit("Mul", None, emit("Mul", None, None))):
+        inner = emit("Add", None, emit("Mul", 0.044715, cube))
+        root = float(np.sqrt(2.0 / np.pi))
+        part = emit("Add", 1.0, emit("Tanh", emit("Mul", root, inner)))
+        forms = [
+            emit("Mul", 0.5, emit("Mul", None, part)),
+            emit("Mul", None, emit("Mul", 0.5, part)),
+            emit("Mul", emit("Mul", 0.5, None), part),
+        ]
+        known += [("gelu", form) for form in forms]
     return tuple(known)
 
 

@@ -141,6 +141,8 @@ class _Reader:
             kinds = sorted(n.op_type for n in users)
             raise InputError(f"{', '.join(kinds) or 'nothing'} after {tensor!r}")
         node = users[0]
+        if node.op_type == "Gelu":
+            raise InputError("the operator Gelu in its exact form; the tanh form is read")
         if node.op_type not in _TAKEN:
             raise InputError(f"the operator {node.op_type}")
         getattr(self, f"_{node.op_type.lower()}")(node, tensor)

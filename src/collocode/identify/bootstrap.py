@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..numerics.random import generator
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
@@ -69,7 +70,7 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     noise = _deviations_of_data(solution.nlp, trust)
     nlp = solution.nlp.with_start(solution.result.x)
     fitted, _ = nlp.predictions(solution.result.x)
-    solver, rng = make_solver(nlp), np.random.default_rng(seed)
+    solver, rng = make_solver(nlp), generator(seed)
     rows, failed, end = [], 0, Termination.CONVERGED
     with Interrupt():  # one that comes between two refits ends the next
         for _ in range(refits):

@@ -12,6 +12,7 @@ import pandas as pd
 from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
@@ -107,12 +108,14 @@ def multistart(
             if interrupt.requested or solution.result.termination is Termination.INTERRUPTED:
                 end = Termination.INTERRUPTED
                 break
-    return Multistart(
+    found = Multistart(
         solutions=tuple(solutions),
         seeds=chosen[: len(rows)],
         table=pd.DataFrame(rows).set_index("seed"),
         termination=end,
     )
+    warn(found.best)
+    return found
 
 
 def _row(solution: Solution, seconds: float) -> dict[str, Any]:

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import FileError, InputError, check_type
+from ..errors import FileError, InputError, check_type, quietly
 from ..model.losses import L2
 from ..model.problem import Problem
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt, interrupted
@@ -114,7 +115,7 @@ def sweep(
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
     try:
-        with Interrupt():
+        with quietly(), Interrupt():
             trials.resume(place, values, done, point)
             for value in values:
                 if str(value) not in done:
@@ -131,6 +132,7 @@ def sweep(
         solution, refitted, end = found, False, Termination.INTERRUPTED
     table = _table(name, values, done)
     best = _best(table) if trials.best is not None else None
+    warn(solution)
     return Sweep(
         name=name, table=table, best=best, solution=solution, refitted=refitted, termination=end
     )

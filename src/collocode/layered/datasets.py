@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_choice, installed
 from ..numerics import Array
+from ..numerics.random import generator
 from .samples import Samples
 
 Pair = tuple[Samples, Samples]
@@ -113,7 +114,7 @@ def dataset(name: str, seed: int = 0) -> Pair:
 
 
 def _pair(make: Callable[[np.random.Generator], tuple[Array, NDArray[np.intp]]], seed: int) -> Pair:
-    first, second = (Samples(*make(np.random.default_rng([seed, part]))) for part in (0, 1))
+    first, second = (Samples(*make(generator(seed, part))) for part in (0, 1))
     return first, second
 
 
@@ -144,7 +145,7 @@ def _real(loader: str, seed: int, classes: bool) -> Pair:
     with installed("scikit-learn, which brings this data set,", "test"):
         from sklearn import datasets
     X, y = getattr(datasets, loader)(return_X_y=True)
-    order = np.random.default_rng(seed).permutation(len(X))
+    order = generator(seed).permutation(len(X))
     train, validation = np.split(order, [int(0.7 * len(X))])
     X = _standardised(np.asarray(X, dtype=float), train)
     # targets are not centred, so that relative errors keep their meaning

@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import InputError, check_choice, installed
 from ..model.activations import activation as known_activation
 from ..model.activations import jax_operations
+from ..numerics.random import generator
 from .continuous_jax import float64
 
 with installed("Equinox, which convolution and attention blocks are written in,", "learn"):
@@ -193,7 +194,7 @@ def stream_network(
     if patch < 1 or side % patch:
         raise InputError(f"patches of {patch} do not tile a side of {side} pixels.")
     known_activation(activation)
-    rng, grid = np.random.default_rng(seed), (side // patch, side // patch)
+    rng, grid = generator(seed), (side // patch, side // patch)
 
     def draw(rows: int, columns: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal((rows, columns)) / np.sqrt(columns))

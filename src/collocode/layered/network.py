@@ -29,6 +29,7 @@ from ..forms import Form
 from ..numerics import Array
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
+from ..numerics.random import generator
 from .blocks import BLOCKS, Block, ResidualBlock, block
 
 LIFTS = ("none", "pad", "opening")
@@ -236,7 +237,7 @@ class LayeredNetwork:
         seed : of the random numbers.
         scale : factor of K.
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         d, theta = self.width, np.zeros(self.n_weights)
         if self.lift == "opening":
             part = theta[self.slices["opening"]]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..numerics import Array, Index
+from ..numerics.random import generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Samples:
     ------
     InputError
         Empty or mismatched tables, values that are not finite (named by row and column), classes
-        below zero.
+        below zero, one column of integers, which may be meant as either.
 
     Examples
     --------
@@ -44,6 +45,11 @@ class Samples:
                 raise InputError(
                     f"class {Y.min()} in row {int(Y.argmin())} is negative; number the classes from 0."
                 )
+        elif Y.ndim == 2 and Y.shape[1] == 1 and Y.dtype.kind in "iub":
+            raise InputError(
+                f"the targets are one column of integers, shape {Y.shape}; give Y.ravel() if they are "
+                "classes, Y.astype(float) if they are numbers."
+            )
         else:
             Y = _table(Y, "targets")
         if len(X) != len(Y):
@@ -163,7 +169,7 @@ def split_samples(
 def _shuffled(count: int, seed: int | None) -> Index:
     rows = np.arange(count)
     if seed is not None:
-        np.random.default_rng(seed).shuffle(rows)
+        generator(seed).shuffle(rows)
     return rows
 
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError, check_choice
 from ..numerics import Array
+from ..numerics.random import generator
 from .activations import ACTIVATIONS, NUMPY, Operations
 
 
@@ -145,7 +146,7 @@ class MLP:
 
     def initial_weights(self, seed: int | np.random.Generator = 0) -> Array:
         """Glorot-uniform weights and zero biases (Glorot & Bengio, AISTATS 2010)."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         theta = np.zeros(self.n_weights)
         for where_w, _, rows, columns in self.layers():
             bound = np.sqrt(6.0 / (rows + columns))

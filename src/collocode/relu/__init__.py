@@ -2,7 +2,9 @@
 
 `embed` writes a network into a Pyomo model, `maximize` and `minimize` do the whole job with HiGHS,
 `interval_bounds` and `lp_bounds` prove the ranges that the encodings need, `scaled` changes the
-variables; `train` makes networks that are cheap to optimize over, `analyse` tells how cheap.
+variables; `train` makes networks that are cheap to optimize over, `analyse` tells how cheap.  Clipped
+units, bounds by optimization, the scaling and the indicators are those of Plate, Hahn, Klimek, Ganzer,
+Sundmacher & Sager, *An analysis of optimization problems involving ReLU neural networks*, arXiv 2502.03016.
 """
 
 from .analyse import Analysis as Analysis

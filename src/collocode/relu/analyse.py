@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..numerics import Array
+from ..numerics.random import generator
 from .bounds import Bounds, as_box, count_states
 from .constraints import sampled_range
 from .network import ReluNetwork
@@ -252,7 +253,7 @@ def count_regions(
 ) -> RegionCounts:
     """Count linear regions: sampled, along random segments between opposite faces, in the plane."""
     sampled = sampled_regions(network, box, samples, seed)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     wide = np.flatnonzero(box[:, 1] > box[:, 0])
     counts: list[int] = []
     for k in range(segments if len(wide) else 0):

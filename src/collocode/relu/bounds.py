@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..numerics import Array
+from ..numerics.random import generator
 from .network import ReluNetwork
 
 OFF, UNDECIDED, ON, SATURATED = -1, 0, 1, 2
@@ -217,7 +218,7 @@ def interval_bounds(network: ReluNetwork, box: ArrayLike) -> Bounds:
 
 def sample_box(box: Array, samples: int, seed: int) -> Array:
     """Return (samples, inputs) points: uniform, each coordinate at one of its ends now and then."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     unit = rng.uniform(-0.1, 1.1, (samples, len(box))).clip(0.0, 1.0)  # extremes sit at faces
     return box[:, 0] + unit * (box[:, 1] - box[:, 0])
 

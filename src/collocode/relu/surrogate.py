@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..numerics import Array
+from ..numerics.random import generator
 from .bounds import as_box
 from .network import ReluNetwork
 from .readers import checked_samples
@@ -145,16 +146,14 @@ class Surrogate:
                     f"the data of {self.name} have {x.shape[1]} inputs and {y.shape[1]} outputs, "
                     f"but {len(self.inputs)} and {len(self.outputs)} are named."
                 )
-            order = np.random.default_rng(seed).permutation(len(x))
+            order = generator(seed).permutation(len(x))
             test, seen = np.split(order, [round(_HELD * len(x))])
             return SurrogateSamples(x[seen], y[seen], x[test], y[test])
         if self.function is None:
             raise InputError(f"{self.name} has neither a function nor data to draw samples from.")
         box = np.asarray(self.box, dtype=float)
-        cube = scipy.stats.qmc.LatinHypercube(len(box), rng=np.random.default_rng(seed)).random(
-            self.samples
-        )
-        rest = np.random.default_rng([seed, 1]).random((max(2, self.samples // 2), len(box)))
+        cube = scipy.stats.qmc.LatinHypercube(len(box), rng=generator(seed)).random(self.samples)
+        rest = generator(seed, 1).random((max(2, self.samples // 2), len(box)))
         points = [box[:, 0] + unit * (box[:, 1] - box[:, 0]) for unit in (cube, rest)]
         values = [self._called(self.function, part) for part in points]
         return SurrogateSamples(points[0], values[0], points[1], values[1])

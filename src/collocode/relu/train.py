@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError, MissingDependency
 from ..numerics import Array
+from ..numerics.random import generator
 from ..solvers.interrupt import Interrupt, aside, interrupted
 from . import regularisers
 from .network import ReluNetwork
@@ -193,7 +194,7 @@ def descend(
 ) -> tuple[list[tuple[Array, Array]], TrainingHistory]:
     """Run Adam until ``stop()`` or Ctrl-C; return the best iterate by validation error plus regularisers."""
     jax, jnp, _ = learning_packages()
-    rng = np.random.default_rng(how.seed)
+    rng = generator(how.seed)
     order = rng.permutation(len(x))
     held = min(round(how.validation * len(x)), len(x) - 1)
     train_set, test_set = order[held:], order[:held] if held else order

@@ -8,6 +8,7 @@ from .parts import Column, Content, Facts, Finding, Heading, Severity, Span, Tab
 
 Line = tuple[Span, ...]
 WIDTH = 80
+_TEXT = 12  # a column of text is not made narrower
 _TONES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: "quiet"}
 
 
@@ -72,10 +73,12 @@ def _fact_lines(facts: Facts, width: int) -> Iterator[Line]:
 def table_lines(table: Table, width: int = WIDTH) -> Iterator[Line]:
     """Yield title, headings, rows and note of a table.
 
-    Columns that may be left out go where the width does not suffice; then the gaps shrink, and at last
-    the widest column of text is wrapped.
+    Columns that may be left out go where the width does not suffice, and the note names them; then the
+    gaps shrink, and the widest column of text is wrapped.  Where all that is not enough, every row
+    becomes a list of its values.
     """
-    shown = table.shown()
+    every = table.shown()
+    shown = list(every)
     while _width(shown, 2) > width and any(column.drop for column, _ in shown):
         shown.remove(max(shown, key=lambda part: part[0].drop))
     gap = 2 if _width(shown, 2) <= width else 1
@@ -85,9 +88,46 @@ def table_lines(table: Table, width: int = WIDTH) -> Iterator[Line]:
     texts = [n for n, (column, _) in enumerate(shown) if column.left]
     if excess > 0 and texts:
         widest = max(texts, key=lambda n: widths[n])
-        widths[widest] = max(12, widths[widest] - excess)
+        fitted = max(_TEXT, widths[widest] - excess)
+        excess -= widths[widest] - fitted
+        widths[widest] = fitted
     if table.title:
         yield from wrapped([(table.title, "strong")], width)
+    if excess > 0 and len(every) > 1:
+        yield from _record_lines(table, every, width)
+    else:
+        yield from _row_lines(table, shown, widths, gap)
+    kept = {column.key for column, _ in (every if excess > 0 else shown)}
+    lost = [column.words or column.key for column, _ in every if column.key not in kept]
+    note = [table.note] if table.note else []
+    note += [f"Not shown for want of width: {', '.join(lost)}."] if lost else []
+    for text in note:
+        yield from wrapped([(text, "quiet")], width)
+
+
+def _record_lines(
+    table: Table, columns: list[tuple[Column, list[Span]]], width: int
+) -> Iterator[Line]:
+    """Yield every row as a list of its values, each behind its heading."""
+    space = max(len(column.words) for column, _ in columns) + 2
+    for number, row in enumerate(table.picked):
+        if number:
+            yield ()
+        strong = "strong" if row == table.strong else ""
+        for column, cells in columns:
+            text, tone = cells[number]
+            if text not in ("", "–"):
+                label, value = (column.words.ljust(space), "quiet"), (text, tone or strong)
+                if space + max(map(len, text.split(" "))) <= width:
+                    yield from wrapped((label, value), width, space)
+                else:
+                    yield (label,)
+                    yield from wrapped((("  ", ""), value), width, 2)
+
+
+def _row_lines(
+    table: Table, shown: list[tuple[Column, list[Span]]], widths: list[int], gap: int
+) -> Iterator[Line]:
     heads = [[(text, "quiet") for text in _fold(c.words, w)] for (c, _), w in _zip(shown, widths)]
     if any(column.words for column, _ in shown):
         yield from _block(heads, shown, widths, gap, bottom=True)
@@ -98,8 +138,6 @@ def table_lines(table: Table, width: int = WIDTH) -> Iterator[Line]:
             for text, tone in (column[number],)
         ]
         yield from _block(cells, shown, widths, gap)
-    if table.note:
-        yield from wrapped([(table.note, "quiet")], width)
 
 
 def _zip(

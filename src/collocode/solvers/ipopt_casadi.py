@@ -15,6 +15,8 @@ from ..errors import InputError
 from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
+from .chains import hook, uses_chains
+from .chains.session import Session
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
@@ -44,7 +46,12 @@ class CasadiIpopt(Ipopt):
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         super().__init__(program, options)
-        self._options = typed(options)
+        wanted = options.get("linear_solver")
+        options = {k: v for k, v in options.items() if (k, v) != ("linear_solver", "chains")}
+        self._options = self._inner = typed(options)
+        self._session = Session() if uses_chains(program, wanted) else None
+        if self._session is not None:
+            self._inner = {**self._options, **hook.options(hook.register(self._session))}
         self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
         self._solvers = OrderedDict()
         self._size = program.columns, program.rows
@@ -81,7 +88,7 @@ class CasadiIpopt(Ipopt):
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
-                **ipopt_options(self._options, self._log_path, warm),
+                **ipopt_options(self._inner, self._log_path, warm),
             },
         }
         made = self._solvers[key] = (ca.nlpsol("solver", "ipopt", given, options), callback)
@@ -106,6 +113,9 @@ class CasadiIpopt(Ipopt):
             arguments["lam_g0"] = warm.lam_g / program.row_scale
             arguments["lam_x0"] = warm.lam_x * program.column_scale
         empty(self._log_path)
+        if self._session is not None:
+            self._session.begin(view)
+        hook.connect(self._session is not None)
         began = time.perf_counter()
         with Interrupt() as interrupt:
             watch = callback.watch = Watch(view, interrupt, on_iteration)
@@ -113,6 +123,8 @@ class CasadiIpopt(Ipopt):
         seconds = time.perf_counter() - began
         if watch.error is not None:
             raise watch.error
+        if self._session is not None and self._session.tell():
+            return self._without_chains(program)._attempt(program, warm, on_iteration)
         stats = solver.stats()
         if stats["return_status"] == "Invalid_Option":
             raise unavailable_solver(self._options, read_log(self._log_path))
@@ -129,9 +141,18 @@ class CasadiIpopt(Ipopt):
             timings=timings,
             interface=self.name,
             solver=read_version(self._log_path),
-            linear_solver=read_linear_solver(self._log_path),
+            linear_solver=self._linear_solver(),
             options=self._options,
         )
+
+    def _without_chains(self, program: Program) -> CasadiIpopt:
+        """A solver with MUMPS alone, for where chains ended IPOPT."""
+        return CasadiIpopt(program, {**self._given, "linear_solver": "mumps"})
+
+    def _linear_solver(self) -> str:
+        if self._session is None:
+            return read_linear_solver(self._log_path)
+        return str(self._session.count)
 
 
 class _Callback(ca.Callback):

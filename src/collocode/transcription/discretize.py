@@ -15,6 +15,7 @@ from ..model.problem import Problem
 from ..model.symbolic import check_switches
 from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
+from ..numerics.random import generator
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
@@ -242,6 +243,6 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
 
 def initial_weights(problem: Problem, seed: int = 0) -> Array:
     """Glorot weights of all networks in one vector, deterministic in ``seed``."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     parts = [network.initial_weights(rng) for network in problem.dynamics.networks.values()]
     return np.concatenate([np.empty(0), *parts])

@@ -19,6 +19,7 @@ from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
 from ...errors import InputError, check_type, check_whole
 from ...numerics import Array
+from ...numerics.random import generator
 from ...results.status import Outcome, Termination
 from ...solvers.interrupt import Interrupt, interrupted
 from ..objective import LayeredProblem, Objective
@@ -216,7 +217,7 @@ class _Loop:
         self, cycle: GrowthCycle, objective: Objective, number: int
     ) -> tuple[GrowthCycle, Insertion | Outcome]:
         """Score, and make the network deeper at the best place that lowers J, or say why not."""
-        rng = np.random.default_rng([self.seed, number])
+        rng = generator(self.seed, number)
         training = cycle.training
         began = time.perf_counter()
         scores = self.indicator.score(objective, training, rng)

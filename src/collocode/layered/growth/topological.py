@@ -12,8 +12,8 @@ at ε = 0, where φ(0) = 0.  With :math:`\tilde x=(x,1)`, the rows :math:`\tilde
                               :math:`M_r=-\sum_sP_{s,r}\tilde x_s\tilde x_s^T`: one eigenproblem per neuron
 ============================  ==========================================================================
 
-Krishnanunni & Bui-Thanh, *A topological derivative approach to adapt the architecture of neural
-networks*, arXiv 2502.06885; the step h and the regulariser's share are added here.  The P are the
+Krishnanunni, Bui-Thanh & Dawson, *Topological derivative approach for deep neural network architecture
+adaptation*, arXiv 2502.06885; the step h and the regulariser's share are added here.  The P are the
 discrete adjoint, or the multipliers of the simultaneous problem: the same numbers.
 """
 

@@ -23,6 +23,7 @@ import pandas as pd
 from ...errors import InputError, check_choice
 from ...model.activations import activation
 from ...numerics import Array
+from ...numerics.random import generator
 from ..continuous_jax import float64
 from ..equinox_blocks import StreamNetwork, new_block
 from ..losses import accuracy
@@ -249,7 +250,7 @@ def grow_stream(
         raise InputError(
             f"the network has {len(network.blocks)} blocks already, more than max_blocks = {max_blocks}."
         )
-    chosen = np.random.default_rng(seed).permutation(len(samples))[:scored]
+    chosen = generator(seed).permutation(len(samples))[:scored]
     tables, inserted, decrease = [], "", 0.0
     while True:
         network, history = train_stream(network, samples, validation, seed=seed, **how)
@@ -297,7 +298,7 @@ def train_stream(
     with float64():
         X, y = arrays_of(samples)
         state = adam.init(eqx.filter(network, eqx.is_array))
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         count = max(1, len(samples) // batch)
         for epoch in range(1, epochs + 1):
             order = rng.permutation(len(samples))[: count * batch]  # one shape: compiled once

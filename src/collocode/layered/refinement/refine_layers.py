@@ -2,8 +2,9 @@ r"""`refine_layers`: train, estimate, mark, bisect, train on; a network that gro
 
 A bisected layer leaves its weights to both halves, so that every training begins where the last one
 ended, up to the discretization error.  The loop ends when the estimated error is below a tolerance,
-when validation no longer improves, or at a budget.  The setting is that of layerwise training by
-optimal control (arXiv 2601.07397).
+when validation no longer improves, or at a budget.  The setting is that of Hintermüller, Hinze &
+Korolev, *Layerwise goal-oriented adaptivity for neural ODEs: an optimal control perspective*, arXiv
+2601.07397.
 """
 
 from __future__ import annotations

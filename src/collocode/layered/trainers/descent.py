@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from ...errors import InputError, check_choice, check_whole, installed
 from ...forms import Numbers
 from ...numerics import Array
+from ...numerics.random import generator
 from ...results.status import Termination
 from ..continuous_jax import float64
 from .run import Run, Stop
@@ -198,7 +199,7 @@ class Adam:
         """Go once through all samples."""
         samples = run.objective.samples
         assert self.batch is not None
-        order = np.random.default_rng([self.seed, run.iteration]).permutation(len(samples))
+        order = generator(self.seed, run.iteration).permutation(len(samples))
         mean = np.zeros_like(theta)
         for first in range(0, len(order), self.batch):
             rows = order[first : first + self.batch]

@@ -1,0 +1,170 @@
+"""The way into stock Ipopt: its interface to Pardiso takes functions instead of a library.
+
+``PardisoSolverInterface::SetFunctions`` is exported by the libipopt of the casadi wheel under its
+mangled name, which is looked for in the library and taken only if all arguments are what is expected
+here.  Which program a call belongs to is told by an option that Pardiso's interface passes on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import mumps
+from .mumps import libraries
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+# void (*init)(void*, const int*, const int*, int*, double*, int*), void (*pardiso)(void**, 5 × const
+# int*, const double*, 4 × const int*, int*, const int*, double*, double*, int*, double*), bool, …
+_NAME = re.compile(
+    rb"_ZN5Ipopt22PardisoSolverInterface12SetFunctionsEPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKd"
+    rb"S3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv\w+E"
+)
+_int = ctypes.POINTER(ctypes.c_int)
+_double = ctypes.POINTER(ctypes.c_double)
+_handle = ctypes.POINTER(ctypes.c_void_p)
+_INIT = ctypes.CFUNCTYPE(None, _handle, _int, _int, _int, _double, _int)
+_PARDISO = ctypes.CFUNCTYPE(
+    None, _handle, *[_int] * 5, _double, *[_int] * 6, _double, _double, _int, _double
+)
+_ANALYSE, _FACTOR, _SOLVE, _RELEASE = 11, 22, 33, -1
+_ID, _PERTURBED, _POSITIVE, _NEGATIVE = 7, 13, 21, 22  # places in Pardiso's parameters
+_FATAL, _SINGULAR = -1, -4
+
+
+class LinearSolver(Protocol):
+    """What Ipopt's matrices of one solve are given to."""
+
+    def factor(self, values: Array) -> tuple[int, bool]:
+        """Return the number of negative eigenvalues, and whether the matrix is singular."""
+
+    def solve(self, rhs: Array) -> Array:
+        """Return the solution."""
+
+    def close(self) -> None:
+        """Ipopt has ended."""
+
+
+class Client(Protocol):
+    """Who makes a linear solver for a pattern (compressed rows of the upper triangle, from 0)."""
+
+    negative: int  # eigenvalues that Ipopt wants to see
+    error: BaseException | None
+
+    def analyse(self, start: Index, columns: Index) -> LinearSolver:
+        """Return a linear solver."""
+
+
+_clients: WeakValueDictionary[int, Client] = WeakValueDictionary()
+_open: dict[int, tuple[Client, LinearSolver]] = {}
+_numbers = itertools.count(1)
+
+
+@lru_cache(maxsize=1)
+def _set_functions() -> Callable[..., None] | None:
+    for library in libraries("ipopt"):
+        found = _NAME.search(library.read_bytes())
+        if found is None:
+            continue
+        function = getattr(ctypes.CDLL(str(library)), found[0].decode(), None)
+        if function is not None:
+            function.restype = None
+            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]
+            return function
+    return None
+
+
+@lru_cache(maxsize=1)
+def available() -> bool:
+    """Whether this Ipopt takes a linear solver from here, and MUMPS is there to fall back on."""
+    return _set_functions() is not None and mumps.available()
+
+
+def register(client: Client) -> int:
+    """Return the number by which Ipopt names the client, for `options`."""
+    number = next(_numbers)
+    _clients[number] = client
+    return number
+
+
+def options(number: int) -> dict[str, Any]:
+    """Ipopt's options for a registered client, which refines every solution by itself."""
+    return {
+        "linear_solver": "pardiso",
+        "pardiso_max_iterative_refinement_steps": number,
+        "min_refinement_steps": 0,
+        "max_refinement_steps": 0,
+        "residual_ratio_max": 1e10,
+        "residual_ratio_singular": 1e20,
+    }
+
+
+def connect(on: bool) -> None:
+    """Let Ipopt's Pardiso interface call here, or a library of Pardiso as it does of itself."""
+    function = _set_functions()
+    if function is not None:
+        init, pardiso = (ctypes.cast(f, ctypes.c_void_p) for f in (_initialise, _pardiso))
+        function(init if on else None, pardiso if on else None, False, None)
+
+
+@_INIT
+def _initialise(handle, _kind, _solver, _parameters, _numbers, error) -> None:  # type: ignore[no-untyped-def]
+    for k in range(64):  # Ipopt clears 64 bytes, not 64 pointers
+        handle[k] = None
+    error[0] = 0
+
+
+@_PARDISO
+def _pardiso(  # type: ignore[no-untyped-def]
+    handle, _m, _n, _t, phase, size, a, ia, ja, _p, count, parameters, _l, b, _x, error, _d
+) -> None:
+    client = None
+    try:
+        error[0] = 0
+        if phase[0] == _ANALYSE:
+            client = _clients[parameters[_ID]]
+            start = np.ctypeslib.as_array(ia, (size[0] + 1,)) - 1
+            columns = np.ctypeslib.as_array(ja, (int(start[-1]),)) - 1
+            number = handle[0] or next(_numbers)
+            _close(handle[0])
+            _open[number] = client, client.analyse(start.astype(np.intp), columns.astype(np.intp))
+            handle[0] = number
+        elif phase[0] == _RELEASE:
+            _close(handle[0])
+            handle[0] = None
+        elif phase[0] == _FACTOR:
+            client, solver = _open[handle[0]]
+            entries = int(ia[size[0]]) - 1
+            negative, singular = solver.factor(np.ctypeslib.as_array(a, (entries,)))
+            parameters[_PERTURBED] = 0
+            # Ipopt takes the larger of this number and the one it wants: too few would pass for right
+            if singular or negative < client.negative:
+                error[0] = _SINGULAR
+                return
+            parameters[_NEGATIVE], parameters[_POSITIVE] = negative, size[0] - negative
+        elif phase[0] == _SOLVE:
+            client, solver = _open[handle[0]]
+            for rhs in np.ctypeslib.as_array(b, (count[0], size[0])):
+                rhs[:] = solver.solve(rhs.copy())
+            parameters[6] = 0
+    except BaseException as problem:  # must not pass through Ipopt's own code
+        if client is not None:
+            client.error = problem.with_traceback(None)  # whose frames would keep Ipopt's arrays
+        error[0] = _FATAL
+
+
+def _close(number: int | None) -> None:
+    if number:
+        _, solver = _open.pop(number, (None, None))
+        if solver is not None:
+            solver.close()

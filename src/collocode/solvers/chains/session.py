@@ -1,0 +1,215 @@
+"""One solver's factorisations: by chains where they do well, by MUMPS where they do not."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ...transcription.program import Program
+from .blocks import Order, Unsuited
+from .factor import ChainFactor
+from .mumps import Mumps
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+_ACCURATE, _STEPS = 1e-10, 10  # of refinement, as Ipopt has it
+_USABLE = 1e-8
+_MOST_FAULTS = 3  # of a solve, then chains are given up
+
+
+class WrongInertia(ArithmeticError):
+    """Chains told Ipopt an inertia that MUMPS does not find; the solve has to be done again."""
+
+
+@dataclass
+class Count:
+    """Which factorisations of a solve were done by what.
+
+    Attributes
+    ----------
+    chains, mumps, shifted : factorisations; those by chains whose curvature was shifted.
+    faults : what went wrong with chains, a phrase each.
+    reason : why the program was not taken for chains, if it was not.
+    """
+
+    chains: int = 0
+    mumps: int = 0
+    shifted: int = 0
+    faults: list[str] = field(default_factory=list)
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if not self.chains:
+            return "mumps"
+        if not self.mumps:
+            return "chains"
+        return f"chains, mumps for {self.mumps} of {self.chains + self.mumps} factorisations"
+
+
+class Session:
+    """The linear solver of one program's solves, as `hook` calls it.
+
+    Attributes
+    ----------
+    error : what Python raised where Ipopt called.
+    count : of the solve at hand.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.negative = 0
+        self.count = Count()
+        self._made: tuple[Index, ChainFactor] | None = None
+
+    def begin(self, program: Program) -> None:
+        """Take note of the program that is solved next, in the scales that Ipopt sees."""
+        self._program, self.count, self.error = program, Count(), None
+        self._order = Order.of(program)
+        self.negative = self._order.negative
+
+    def tell(self) -> bool:
+        """Warn of what went wrong in the solve that has ended; return whether that ended it."""
+        if isinstance(self.error, KeyboardInterrupt):
+            raise self.error
+        faults = [*self.count.faults, *([] if self.error is None else [repr(self.error)])]
+        if faults:
+            warnings.warn(
+                f"the factorisation by chains went wrong {len(faults)} times ({faults[0]}), and MUMPS "
+                'took over; with options={"linear_solver": "mumps"} it is not tried.',
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return self.error is not None
+
+    def analyse(self, start: Index, columns: Index) -> Factorisations:
+        """Return a linear solver for matrices of a pattern."""
+        chains = None
+        if self._made is not None:
+            known, made = self._made
+            same = made.order.equals(self._order) and np.array_equal(known, columns)
+            chains = made if same else None
+        if chains is None:
+            try:
+                chains = ChainFactor(self._program, start, columns)
+                self._made = columns, chains
+            except Unsuited as why:
+                self.count.reason = str(why)
+        return Factorisations(chains, start, columns, self.negative, self.count)
+
+
+class Factorisations:
+    """Factorises by chains, watches them, and lets MUMPS take over.
+
+    Parameters
+    ----------
+    chains : None where the program is not made of them.
+    start, columns : compressed rows of the upper triangle, from 0.
+    negative : eigenvalues that Ipopt wants to see.
+    count : is kept.
+    """
+
+    def __init__(
+        self, chains: ChainFactor | None, start: Index, columns: Index, negative: int, count: Count
+    ) -> None:
+        n = len(start) - 1
+        self._chains, self._negative, self._count = chains, negative, count
+        self._upper = sparse.csr_matrix((np.zeros(len(columns)), columns, start), shape=(n, n))
+        self._lower = self._upper.T  # a view of the same values
+        rows = np.repeat(np.arange(n), np.diff(start))
+        self._places = rows, columns
+        self._diagonal = np.full(n, -1)
+        on = np.flatnonzero(rows == columns)
+        self._diagonal[rows[on]] = on
+        self._mumps: Mumps | None = None
+        self._by_chains = False
+
+    def factor(self, values: Array) -> tuple[int, bool]:
+        """Factorise; see `hook.LinearSolver`."""
+        self._upper.data[:] = values
+        if self._chains is not None and len(self._count.faults) < _MOST_FAULTS:
+            found = self._try_chains(values)
+            if found is not None:
+                return found
+        return self._by_mumps()
+
+    def _try_chains(self, values: Array) -> tuple[int, bool] | None:
+        assert self._chains is not None
+        try:
+            with np.errstate(all="ignore"):
+                negative, singular = self._chains.factor(values)
+        except Unsuited as why:
+            if "finite" in str(why) and np.isfinite(values).all():
+                self._count.faults.append("a factor is not finite")
+            return None
+        except np.linalg.LinAlgError as problem:
+            self._count.faults.append(str(problem))
+            return None
+        wanted = negative == self._negative or (
+            not self._chains.shifts and negative > self._negative
+        )
+        if not singular and not wanted:
+            self._count.faults.append(f"it counts {negative} negative eigenvalues")
+            return None
+        self._count.chains += 1
+        self._by_chains = True
+        if singular or negative != self._negative:
+            return negative, singular
+        shift = self._chains.shift
+        if shift:
+            self._count.shifted += 1
+            self._upper.data[self._diagonal[self._chains.top_columns]] += shift
+        return negative, False
+
+    def _by_mumps(self) -> tuple[int, bool]:
+        self._by_chains = False
+        self._count.mumps += 1
+        if self._mumps is None:
+            self._mumps = Mumps(*self._places, len(self._diagonal))
+        return self._mumps.factor(self._upper.data)
+
+    def solve(self, rhs: Array) -> Array:
+        """Solve and refine; see `hook.LinearSolver`."""
+        if self._by_chains:
+            assert self._chains is not None
+            with np.errstate(all="ignore"):
+                x, residual = self._refined(rhs, self._chains.solve)
+            if residual <= _USABLE:
+                return x
+            self._count.faults.append(f"a solution has a residual of {residual:.1e}")
+            negative, singular = self._by_mumps()
+            if singular or negative != self._negative:
+                raise WrongInertia(f"MUMPS counts {negative} negative eigenvalues")
+        assert self._mumps is not None
+        return self._refined(rhs, self._mumps.solve)[0]
+
+    def _refined(self, rhs: Array, solve) -> tuple[Array, float]:  # type: ignore[no-untyped-def]
+        """Return the solution and its residual, relative as Ipopt takes it."""
+        x = solve(rhs)
+        best, least = x, np.inf
+        size = float(np.abs(rhs).max(initial=0.0))
+        for _ in range(_STEPS):
+            left = rhs - self._times(x)
+            scale = size + min(float(np.abs(x).max(initial=0.0)), 1e6 * size)
+            ratio = float(np.abs(left).max(initial=0.0)) / scale if scale else 0.0
+            if not ratio < least:
+                break
+            best, least = x, ratio
+            if ratio <= _ACCURATE:
+                break
+            x = x + solve(left)
+        return best, least
+
+    def _times(self, x: Array) -> Array:
+        diagonal = np.where(self._diagonal >= 0, self._upper.data[self._diagonal], 0.0)
+        product: Array = self._upper @ x + self._lower @ x - diagonal * x
+        return product
+
+    def close(self) -> None:
+        """Give MUMPS's memory back."""
+        if self._mumps is not None:
+            self._mumps.close()
+            self._mumps = None

@@ -1,0 +1,307 @@
+"""The linear solver for chains: inertia and solutions against dense ones, whole solves against MUMPS."""
+
+import importlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+import collocode as cc
+from collocode.solvers.chains import factor as factor_module
+from collocode.solvers.chains import hook, mumps
+from collocode.solvers.chains.blocks import Order, Unsuited
+from collocode.solvers.chains.factor import ChainFactor
+from collocode.solvers.chains.session import Count, Factorisations
+from tests.transcription.random_problems import cases
+from tests.transcription.test_program import constrained
+
+pytestmark = pytest.mark.skipif(not hook.available(), reason="this Ipopt takes no linear solver")
+ABSENT = 1e-300  # an entry that is there, and zero
+
+
+def augmented(program, rng, curvature=1.0, relaxed=0.0):
+    """IPOPT's matrix at a random point, as compressed rows of its upper triangle."""
+    order = Order.of(program)
+    x = program.start + 0.1 * rng.standard_normal(program.columns)
+    lam = curvature * rng.standard_normal(program.rows)
+    H = sparse.csc_matrix(program.functions.hessian(x, program.p, 1.0, lam).sparse())
+    J = sparse.csr_matrix(program.functions.jacobian(x, program.p)[1].sparse())
+    H = (H + sparse.triu(H, 1).T).tocsr()[order.columns][:, order.columns]
+    Jc, Jd = (J[rows][:, order.columns] for rows in (order.equalities, order.inequalities))
+    m, k = Jc.shape[0], Jd.shape[0]
+    barrier = sparse.diags(rng.uniform(0.0, 0.1, H.shape[0]) + ABSENT)
+    slacks = sparse.diags(10.0 ** rng.uniform(-3, 3, k))
+    delta = sparse.diags(np.full(k, -relaxed * 1e-3 + ABSENT))
+    K = sparse.bmat(
+        [
+            [H + barrier, None, Jc.T, Jd.T],
+            [None, slacks, None, -sparse.identity(k)],
+            [Jc, None, sparse.diags(np.full(m, ABSENT)), None],
+            [Jd, -sparse.identity(k), None, delta],
+        ],
+        format="csr",
+    )
+    upper = sparse.triu(K, format="csr")
+    upper.sort_indices()
+    values = np.where(np.abs(upper.data) == ABSENT, 0.0, upper.data)
+    return upper.indptr.astype(int), upper.indices.astype(int), values
+
+
+def dense(start, columns, values):
+    n = len(start) - 1
+    upper = sparse.csr_matrix((values, columns, start), shape=(n, n)).toarray()
+    return upper + np.triu(upper, 1).T
+
+
+def negative(K):
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(K).max(axis=1), 1e-30))  # keeps the inertia
+    return int((np.linalg.eigvalsh(K * scale[:, None] * scale) < 0.0).sum())
+
+
+def check(program, rng, curvature, relaxed=0.0):
+    """Inertia before and after the shift, and a refined solution, against dense ones."""
+    program = program.scaled()
+    start, columns, values = augmented(program, rng, curvature, relaxed)
+    chains = ChainFactor(program, start, columns)
+    K = dense(start, columns, values)
+    found, singular = chains.factor(values)
+    wanted = Order.of(program).negative
+    assert not singular
+    assert chains.negative() == negative(K)
+    if chains.shift:
+        lowest = np.linalg.eigvalsh(chains._top.reduced)[0]
+        assert chains.shift == pytest.approx(-2.0 * lowest)
+        K[chains.top_columns, chains.top_columns] += chains.shift
+        assert negative(K) == found == wanted
+    elif chains.shifts:
+        assert found == negative(K) == wanted
+    solver = Factorisations(chains, start, columns, wanted, count := Count())
+    solver.factor(values)
+    if found != wanted:
+        return chains
+    rhs = rng.standard_normal(len(K))
+    x = solver.solve(rhs)
+    exact = np.linalg.solve(K, rhs)
+    assert np.abs(x - exact).max() <= 1e-8 * np.abs(exact).max()
+    assert not count.faults
+    return chains
+
+
+@given(cases(), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.1, 1.0]), st.booleans())
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_inertia_and_solutions_are_those_of_dense_ones(case, seed, curvature, relaxed):
+    program = case.nlp()
+    rng = np.random.default_rng(seed)
+    try:
+        check(program, rng, curvature, float(relaxed))
+    except Unsuited as why:
+        reason = str(why)
+    else:
+        return
+    # only for reasons that random problems have
+    assert reason in (
+        "a variable inside a chain is fixed",
+        "its elements have more or fewer equations than they determine unknowns",
+    )
+
+
+def network_of(hidden, experiments=1, samples=12, **settings):
+    rng = np.random.default_rng(3)
+    t = np.linspace(0.0, 4.0, samples)
+    data = [
+        cc.Experiment(t, np.cos(t[:, None] * [1.0, 1.3]) + 0.1 * rng.standard_normal((samples, 2)),
+                      ("x", "y"), name=f"run {k}")
+        for k in range(experiments)
+    ]  # fmt: skip
+    return cc.Problem(cc.NeuralODE(cc.MLP((2, hidden, 2))), data, **settings)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "degree"), [("radau", 1), ("radau", 3), ("gauss", 2), ("lobatto", 3)]
+)
+@pytest.mark.parametrize("experiments", [1, 3])
+def test_what_is_shifted_here(scheme, degree, experiments):
+    """With many weights the Hessian is made positive definite by a shift."""
+    program = cc.discretize(network_of(12, experiments), scheme, degree, mesh=5)
+    shifts = [check(program, np.random.default_rng(k), 1.0).shift for k in range(3)]
+    assert max(shifts) > 0.0
+
+
+def test_inequalities_and_fixed_ends_are_condensed():
+    program = cc.discretize(constrained(), mesh=6)
+    check(program, np.random.default_rng(0), 0.5, 1.0)
+    problem = network_of(12, bounds={"y": (-3.0, 3.0)})
+    fixed = [replace(e, initial={"x": 1.0}) for e in problem.experiments]
+    program = cc.discretize(replace(problem, experiments=fixed), mesh=4)
+    chains = check(program, np.random.default_rng(1), 1.0)
+    assert chains.places.fixed.sum() == 1
+
+
+def test_links_stay_where_elimination_would_let_errors_grow(monkeypatch):
+    monkeypatch.setattr(factor_module, "_GROWTH", (0.6,))
+    chains = check(cc.discretize(network_of(12), mesh=9), np.random.default_rng(0), 1.0)
+    assert len(chains._links) > 2
+
+
+def test_mumps_counts_as_dense_eigenvalues_do():
+    program = cc.discretize(constrained(), mesh=3).scaled()
+    start, columns, values = augmented(program, np.random.default_rng(0))
+    K = dense(start, columns, values)
+    rows = np.repeat(np.arange(len(K)), np.diff(start))
+    direct = mumps.Mumps(rows, columns, len(K))
+    assert direct.factor(values) == (negative(K), False)
+    rhs = np.arange(len(K), dtype=float)
+    assert np.allclose(K @ direct.solve(rhs), rhs)
+    assert direct.factor(np.zeros_like(values))[1]
+    direct.close()
+
+
+# ---- whole solves --------------------------------------------------------------------------------
+
+MODELS = (
+    "damped_oscillator",
+    "drifting_oscillator",
+    "fitzhugh_nagumo",
+    "harmonic_oscillator",
+    "hudson_bay",
+    "my_csv",
+    "van_der_pol_mu",
+    "van_der_pol_forced",
+    pytest.param("van_der_pol_batches", marks=pytest.mark.slow),
+    pytest.param("cstr", marks=pytest.mark.slow),
+    pytest.param("van_der_pol", marks=pytest.mark.slow),
+    pytest.param("van_der_pol_stiff", marks=pytest.mark.slow),
+)
+
+
+def both(program, **options):
+    """The same program by MUMPS and by chains."""
+    return [
+        cc.solve(program, options={"linear_solver": name, **options}).result
+        for name in ("mumps", "chains")
+    ]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_have_the_solution_that_mumps_finds(name):
+    module = importlib.import_module(f"models.{name}")
+    program = cc.start_from(cc.discretize(module.problem()))
+    reference, _ = both(program)
+    # from there, so that both end in the same of several optima
+    near = program.with_start(reference.x)
+    reference, chains = both(near)
+    assert chains.linear_solver == "chains"
+    assert all(r.success for r in (reference, chains))
+    assert chains.objective == pytest.approx(reference.objective, rel=1e-6)
+    size = np.abs(reference.lam_g).max()
+    assert np.abs(chains.lam_g - reference.lam_g).max() <= 1e-3 * size
+    assert program.kkt_residual(chains.x, chains.lam_g, chains.lam_x) <= 1e-6
+
+
+def test_a_program_without_chains_goes_to_mumps():
+    builder = cc.ProgramBuilder()
+    x = builder.variable("x", 2, start=1.0)
+    builder.minimize(lambda a: (a - 2.0) ** 2, x)
+    found = cc.solve(builder.build(), options={"linear_solver": "chains"})
+    assert found.result.linear_solver == "mumps"
+
+
+def test_a_fixed_state_inside_a_chain_goes_to_mumps_and_says_so():
+    program = cc.discretize(network_of(12), mesh=4)
+    middle = program.structure.chains[0].links[2, 0]
+    lower, upper = program.lower.copy(), program.upper.copy()
+    lower[middle] = upper[middle] = 0.0
+    held = replace(program, lower=lower, upper=upper)
+    reference, chains = both(held)
+    assert chains.linear_solver == "mumps"
+    assert chains.objective == pytest.approx(reference.objective, rel=1e-8)
+
+
+def infeasible():
+    """A bound that the data contradict from the start: IPOPT has to restore feasibility."""
+    t = np.linspace(0.0, 2.0, 9)
+    data = cc.Experiment(t, np.exp(2.0 * t)[:, None], ("x",))
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.k * x.x**2], parameters=[cc.Parameter("k", 30.0, lower=-1.0)]
+    )
+    return cc.discretize(cc.Problem(dynamics, data, bounds={"x": (0.5, 60.0)}), mesh=6)
+
+
+def test_restoration_is_left_to_mumps():
+    reference, chains = both(infeasible(), start_with_resto="yes")
+    assert "mumps for" in chains.linear_solver
+    assert chains.termination is reference.termination
+    assert chains.objective == pytest.approx(reference.objective, rel=1e-6)
+
+
+# ---- faults --------------------------------------------------------------------------------------
+
+
+def with_fault(monkeypatch, method, fault, after=2):
+    """Break a method of `ChainFactor` from its third call on."""
+    right, calls = getattr(ChainFactor, method), []
+
+    def wrong(self, values):
+        calls.append(1)
+        answer = right(self, values)
+        return fault(answer) if len(calls) > after else answer
+
+    monkeypatch.setattr(ChainFactor, method, wrong)
+
+
+FAULTS = {
+    "numbers that are none": ("solve", lambda x: x * np.nan),
+    "wrong solutions": ("solve", lambda x: x + 1.0),
+    "too few negative eigenvalues": ("factor", lambda a: (a[0] - 1, False)),
+    "too many negative eigenvalues": ("factor", lambda a: (a[0] + 1, False)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_end_in_mumps_with_a_warning(monkeypatch, fault):
+    program = cc.start_from(cc.discretize(network_of(12, samples=20)))
+    reference = cc.solve(program, options={"linear_solver": "mumps"}).result
+    with_fault(monkeypatch, *FAULTS[fault])
+    with pytest.warns(RuntimeWarning, match="by chains went wrong 3 times .*MUMPS took over"):
+        found = cc.solve(program, options={"linear_solver": "chains"}).result
+    assert found.success
+    assert "mumps" in found.linear_solver
+    assert program.kkt_residual(found.x, found.lam_g, found.lam_x) <= 1e-6
+    assert found.objective <= 1.5 * reference.objective
+
+
+def test_factors_that_are_not_finite_end_in_mumps(monkeypatch):
+    program = cc.start_from(cc.discretize(network_of(12, samples=20)))
+    hessian = ChainFactor._reduced_hessian
+    monkeypatch.setattr(ChainFactor, "_reduced_hessian", lambda self: hessian(self) * np.nan)
+    with pytest.warns(RuntimeWarning, match="a factor is not finite"):
+        found = cc.solve(program, options={"linear_solver": "chains"}).result
+    assert (found.success, found.linear_solver) == (True, "mumps")
+
+
+def test_what_ends_ipopt_is_solved_again_without_chains(monkeypatch):
+    def fails(self, values):
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr(ChainFactor, "factor", fails)
+    program = cc.start_from(cc.discretize(network_of(12, samples=20)))
+    with pytest.warns(RuntimeWarning, match="no luck"):
+        found = cc.solve(program, options={"linear_solver": "chains"}).result
+    assert (found.success, found.linear_solver) == (True, "mumps")
+
+
+def test_without_the_way_into_ipopt_mumps_is_used(monkeypatch):
+    monkeypatch.setattr(hook, "available", lambda: False)
+    program = cc.discretize(network_of(12), mesh=4)
+    found = cc.solve(program, options={"linear_solver": "chains", "max_iter": 3})
+    assert found.result.linear_solver == "mumps"
+
+
+def test_pardiso_itself_is_still_looked_for_in_its_library():
+    program = cc.discretize(network_of(12), mesh=4)
+    cc.solve(program, options={"linear_solver": "chains", "max_iter": 3})
+    with pytest.raises(cc.MissingDependency, match="pardiso"):
+        cc.solve(program, options={"linear_solver": "pardiso"})
