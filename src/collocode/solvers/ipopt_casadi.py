@@ -74,10 +74,11 @@ class CasadiIpopt(Ipopt):
         x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.parameters)
         f = ca.densify(functions.objective(x, p))  # without an objective it is a sparse zero
         given = {"x": x, "p": p, "f": f, "g": functions.constraints(x, p)}
+        gradient, jacobian = functions.slopes()
         callback = _Callback(*self._size, functions.parameters)
         options = {
-            "grad_f": functions.gradient,
-            "jac_g": functions.jacobian,
+            "grad_f": gradient,
+            "jac_g": jacobian,
             "hess_lag": functions.hessian,
             "calc_lam_p": False,
             "no_nlp_grad": True,
