@@ -116,7 +116,9 @@ class CasadiIpopt(Ipopt):
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
-        hook.connect(self._session is not None)
+            hook.connect(True)
+        elif str(self._options.get("linear_solver", "")).startswith("pardiso"):
+            hook.connect(False)
         began = time.perf_counter()
         with Interrupt() as interrupt:
             watch = callback.watch = Watch(view, interrupt, on_iteration)
