@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
-from collocode.cli.progress import counted_progress
 from collocode.cli.sweep import parse_over
+from collocode.cli.terminal import counted_progress
 from collocode.identify import sweep as library
 from collocode.solvers.protocol import Progress
 from tests.cli.small_models import DECAY, NETWORK

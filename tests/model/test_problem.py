@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.model.named import Named, Networks
+from collocode.model.dynamics import Named, Networks
 from tests.problems import decay, van_der_pol_data
 
 T = np.linspace(0.0, 1.0, 5)

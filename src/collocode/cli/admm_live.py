@@ -15,8 +15,7 @@ from ..reports.admm import admm_table
 from ..reports.text import table_lines
 from ..reports.words import counted
 from ..solvers.protocol import OnIteration, Progress
-from .progress import Shown, live_view, progress_line
-from .terminal import styled
+from .terminal import Shown, live_view, progress_line, styled
 
 SHOWN = 12  # rows of the live table
 

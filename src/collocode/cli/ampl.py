@@ -17,10 +17,9 @@ import typer
 import collocode as cc
 
 from ..errors import InputError
-from .progress import live_progress
 from .run import Run
 from .settings import parse_options
-from .terminal import SOLVED, guarded, messages
+from .terminal import SOLVED, guarded, live_progress, messages
 
 _USAGE = "usage: collocode_ipopt STUB[.nl] [-AMPL] [NAME=VALUE]..."
 

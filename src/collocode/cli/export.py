@@ -12,9 +12,8 @@ import collocode as cc
 
 from ..errors import InputError
 from .options import FIT, verb
-from .progress import live_progress
 from .run import Run
-from .terminal import SOLVED, UNSOLVED, messages, output, say_error
+from .terminal import SOLVED, UNSOLVED, live_progress, messages, output, say_error
 
 OF_NLP = (".nl", ".gms", ".bar", ".lp")
 OF_BOTH = (".casadi", ".c")

@@ -11,9 +11,8 @@ import collocode as cc
 
 from ..errors import InputError
 from .options import FILES, verb
-from .progress import live_trainings
 from .run import Run
-from .terminal import messages
+from .terminal import live_trainings, messages
 
 CHECKPOINT = "growth.npz"
 NAMES = ("network.npz", "cycles.csv", "scores.csv", "history.csv", "scores.png", "history.png")

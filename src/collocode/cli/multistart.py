@@ -10,9 +10,8 @@ import collocode as cc
 
 from ..errors import InputError
 from .options import FILES, FIT, SOLVER, verb
-from .progress import counted_progress
 from .run import Run
-from .terminal import messages
+from .terminal import counted_progress, messages
 
 MOST_SEEDS = 10_000
 

@@ -17,6 +17,10 @@ def _option(kind: Any, text: str, *names: str, default: Any = None, **how: Any) 
     return Annotated[kind, typer.Option(*names, help=text, **how)], default
 
 
+def _elements(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
 def _flag(name: str, text: str) -> tuple[Any, Any]:
     return _option(bool, text, name, default=False)
 
@@ -39,8 +43,11 @@ SHARED: dict[str, tuple[Any, Any]] = {
     ),
     "degree": _option(int | None, "Stages of an element; the scheme's usual number if absent."),
     "elements": _option(
-        int | None,
-        "Elements of every experiment; the model's mesh, or about one stage a measurement.",
+        Any,
+        "Elements of every experiment, or auto: as many as it takes; the model's mesh, or about one "
+        "stage a measurement.",
+        parser=_elements,
+        metavar="INTEGER|auto",
     ),
     "start": _option(str | None, _START),
     "seed": _option(int | None, "Of the random first weights."),

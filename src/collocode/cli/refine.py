@@ -13,10 +13,9 @@ import collocode as cc
 from ..errors import InputError
 from .model_file import is_layered
 from .options import FILES, FIT, SOLVER, verb
-from .progress import live_progress, live_trainings
 from .run import Run, Task
 from .settings import parse_options
-from .terminal import messages
+from .terminal import live_progress, live_trainings, messages
 
 LAYERS = "Layered networks"
 CHECKPOINT = "last.npz"

@@ -14,10 +14,9 @@ import collocode as cc
 
 from ..errors import FileError, InputError
 from .options import FILES, verb
-from .progress import Shown, live_view
 from .run import Run, Task
 from .settings import settings_of, split_pairs
-from .terminal import messages
+from .terminal import Shown, live_view, messages
 
 NETWORKS = (".npz", ".onnx")
 MODEL = Annotated[

@@ -9,9 +9,8 @@ import typer
 import collocode as cc
 
 from .options import FILES, FIT, SOLVER, verb
-from .progress import live_progress
 from .run import Run, Task
-from .terminal import messages
+from .terminal import live_progress, messages
 
 
 @verb(*FIT, *SOLVER, *FILES)

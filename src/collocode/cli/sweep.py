@@ -17,10 +17,9 @@ from ..errors import InputError, check_has
 from ..reports.words import counted
 from .model_file import load_model
 from .options import FILES, FIT, SOLVER, verb
-from .progress import Bar, counted_progress
 from .run import Run, Task
 from .settings import Setting, split_pairs
-from .terminal import INTERRUPTED, UNSOLVED, messages, say_error, show_table
+from .terminal import INTERRUPTED, UNSOLVED, Bar, counted_progress, messages, say_error, show_table
 
 CHECKPOINT = "sweep.json"
 Held = float | list[str]

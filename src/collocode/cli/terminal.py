@@ -1,15 +1,22 @@
-"""Consoles, exit codes, and one way to show reports, errors and warnings."""
+"""Consoles, exit codes, one way to show reports, errors and warnings, and the progress of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from ..errors import CollocodeError
+import collocode as cc
+
+from ..errors import CollocodeError, quietly
 from ..reports.parts import Severity, Table
 from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
@@ -72,7 +79,8 @@ def guarded(debug: bool = False) -> Iterator[None]:
     Anything else is a bug and keeps its traceback; ``debug`` shows it for expected errors too.
     """
     try:
-        yield
+        with quietly():  # findings are printed as such
+            yield
     except CollocodeError as error:
         if debug:
             raise
@@ -81,3 +89,139 @@ def guarded(debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt:
         say_error("interrupted; nothing more was written.")
         raise typer.Exit(INTERRUPTED) from None
+
+
+_EVERY = 0.08  # seconds between two refreshments
+
+
+class Shown:
+    """What is shown live; it changes at most twelve times a second unless it must."""
+
+    def __init__(self, live: Live) -> None:
+        self._live, self._began, self._last = live, time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self._began
+
+    def show(self, what: Callable[[], RenderableType], at_once: bool = False) -> None:
+        """Show what ``what`` returns, if it is time to."""
+        now = time.perf_counter()
+        if not at_once and now - self._last <= _EVERY:
+            return
+        self._last = self._last if at_once else now
+        self._live.update(what(), refresh=True)
+
+    def line(self, text: str, at_once: bool = False) -> None:
+        """Show a quiet line that says how long it has taken and how to stop it."""
+        tail = f"  {self.seconds:.1f} s  Ctrl-C stops"
+        self.show(lambda: Text(text + tail, "dim"), at_once)
+
+
+@contextmanager
+def live_view(console: Console) -> Iterator[Shown | None]:
+    """Yield what shows things live, or None where nobody looks."""
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield Shown(live)
+
+
+@contextmanager
+def live_trainings(
+    console: Console, of_cycle: Callable[[Any], str], of_step: Callable[..., str], always: bool
+) -> Iterator[tuple[Callable[[Any], None] | None, Callable[..., None] | None]]:
+    """Yield what a loop of trainings calls: a line per cycle, and a live line per iteration.
+
+    Where nobody looks there is no live line, and a line per cycle only if ``always``.
+    """
+
+    def tell(cycle: Any) -> None:
+        console.print(Text(of_cycle(cycle), "dim"))
+
+    with live_view(console) as view:
+        if view is None:
+            yield tell if always else None, None
+        else:
+            yield tell, lambda *step: view.line(of_step(*step))
+
+
+@contextmanager
+def live_progress(console: Console) -> Iterator[Callable[[cc.Progress], object] | None]:
+    """Yield what a solver has to call after every iteration, or None where nobody looks."""
+    with live_view(console) as view:
+        if view is None:
+            yield None
+            return
+        view.show(lambda: Text("building the problem and its start ..."), at_once=True)
+        yield lambda progress: view.show(lambda: progress_line(progress, view.seconds))
+
+
+def progress_line(progress: cc.Progress, seconds: float) -> Text:
+    """Return one iteration as a line."""
+    parts: list[str | tuple[str, str]] = [
+        ("iteration ", "dim"),
+        f"{progress.iteration:4d}",
+        ("  objective ", "dim"),
+        f"{progress.objective:.3e}",
+        ("  infeasibility ", "dim"),
+        f"{progress.primal:.1e}",
+    ]
+    if progress.dual == progress.dual:
+        parts += [("  dual ", "dim"), f"{progress.dual:.1e}"]
+    return Text.assemble(*parts, ("  ", ""), (f"{seconds:.1f} s  Ctrl-C stops", "dim"))
+
+
+class Bar:
+    """Progress through a list of fits; nothing of it shows where nobody looks.
+
+    Attributes
+    ----------
+    look : what the solver calls after every iteration, or None.
+    """
+
+    def __init__(self, live: RichProgress | None, task: TaskID, labels: Sequence[str]) -> None:
+        self._live, self._task, self._labels = live, task, list(labels)
+        self._done, self._shown = 0, 0.0
+        self.look: Callable[[cc.Progress], object] | None = None if live is None else self._look
+
+    def advance(self) -> None:
+        """Note that one fit is done."""
+        self._done += 1
+        if self._live is not None:
+            self._live.update(self._task, advance=1, now=self._label(), inner="")
+
+    def _look(self, progress: cc.Progress) -> None:
+        now = time.perf_counter()
+        if self._live is not None and now - self._shown > _EVERY:
+            self._shown = now
+            inner = f"iteration {progress.iteration}, objective {progress.objective:.2e}"
+            self._live.update(self._task, now=self._label(), inner=inner, refresh=True)
+
+    def _label(self) -> str:
+        return self._labels[self._done] if self._done < len(self._labels) else "best, all data"
+
+
+@contextmanager
+def counted_progress(
+    console: Console, what: str, labels: Sequence[str], done: Sequence[str] = ()
+) -> Iterator[Bar]:
+    """Yield a bar over the fits called ``labels``; those in ``done`` are done already."""
+    pending = [label for label in labels if label not in done]
+    if not console.is_terminal:
+        yield Bar(None, TaskID(0), pending)
+        return
+    columns = (
+        TextColumn("{task.description} [bold]{task.fields[now]}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[inner]}"),
+    )
+    with RichProgress(*columns, console=console, transient=True) as live:
+        count = len(labels) - len(pending)
+        first = pending[0] if pending else "best, all data"
+        task = live.add_task(what, total=len(labels), completed=count, now=first, inner="")
+        yield Bar(live, task, pending)

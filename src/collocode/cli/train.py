@@ -11,9 +11,8 @@ import collocode as cc
 
 from ..errors import InputError
 from .options import FILES, verb
-from .progress import live_view
 from .run import Run
-from .terminal import messages
+from .terminal import live_view, messages
 
 CHECKPOINT = "training.npz"
 _USUAL = {"trainer": "lbfgs", "iterations": 500, "patience": None, "tolerance": 1e-6, "seed": 0}

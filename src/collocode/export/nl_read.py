@@ -16,7 +16,7 @@ from ..errors import check_path
 from ..numerics import Array
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
-from ..transcription.term import MappedTerm
+from ..transcription.term import MappedTerm, data_function
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
 
@@ -152,16 +152,13 @@ def _mapped(
     value = ca.SX(build(key, ca.vertsplit(variables) if variables.numel() else [], numbers)[0])
     own = np.flatnonzero(~same).tolist()
     shared = sorted(np.flatnonzero(same).tolist(), key=lambda s: int(columns[0, s]))
-    scatter = None
-    if rows[0] is not None:
-        entries = (np.ones(len(rows)), (np.array(rows), np.arange(len(rows))))
-        scatter = sparse.csc_matrix(entries, shape=(nl.constraints, len(rows)))
+    scatter = None if rows[0] is None else _scatter(nl, rows)
     return MappedTerm.build(
         "nl",
         value,
         (_pick(variables, own), columns[:, own]),
         (_pick(variables, shared), columns[0, shared]),
-        (data, _constant(constants[:, ~equal])),
+        (data, data_function({}, [constants[:, ~equal]], ())),
         scatter,
     )
 
@@ -177,12 +174,8 @@ def _bundled(nl: NlText, expressions: list[Expression]) -> MappedTerm:
     if expressions[0][0] is None:
         value, scatter = ca.sum1(ca.vertcat(*values)), None
     else:
-        value, rows = ca.vertcat(*values), np.array([row for row, _, _ in expressions])
-        entries = (np.ones(len(rows)), (rows, np.arange(len(rows))))
-        scatter = sparse.csc_matrix(entries, shape=(nl.constraints, len(rows)))
-    nothing = (ca.SX(0, 1), np.zeros(0, dtype=int))
-    data = (ca.SX(0, 1), _constant(np.zeros((1, 0))))
-    return MappedTerm.build("nl", ca.SX(value), (variables, columns), nothing, data, scatter)
+        value, scatter = ca.vertcat(*values), _scatter(nl, [row for row, _, _ in expressions])
+    return MappedTerm.build("nl", ca.SX(value), (variables, columns), scatter=scatter)
 
 
 def _linear_term(nl: NlText, sign: float) -> MappedTerm:
@@ -190,19 +183,18 @@ def _linear_term(nl: NlText, sign: float) -> MappedTerm:
     columns = np.array([j for j, _ in nl.gradient]).reshape(-1, 1)
     factors = sign * np.array([v for _, v in nl.gradient]).reshape(-1, 1)
     x, c = ca.SX.sym("x"), ca.SX.sym("c")
-    nothing = (ca.SX(0, 1), np.zeros(0, dtype=int))
-    return MappedTerm.build("linear", c * x, (x, columns), nothing, (c, _constant(factors)))
+    data = (c, data_function({}, [factors], ()))
+    return MappedTerm.build("linear", c * x, (x, columns), data=data)
+
+
+def _scatter(nl: NlText, rows: list[int | None]) -> sparse.csc_matrix:
+    """Return the matrix that adds each value to its row."""
+    entries = (np.ones(len(rows)), (rows, np.arange(len(rows))))
+    return sparse.csc_matrix(entries, shape=(nl.constraints, len(rows)))
 
 
 def _pick(symbols: ca.SX, entries: list[int]) -> ca.SX:
     return symbols[entries] if entries else ca.SX(0, 1)
-
-
-def _constant(values: Array) -> ca.Function:
-    """Return a function of nothing whose value is ``values`` transposed."""
-    p = ca.MX.sym("p", 0)
-    matrix = ca.DM(values.T.tolist()) if values.size else ca.DM(values.shape[1], values.shape[0])
-    return ca.Function("data", [p], [ca.MX(matrix)])
 
 
 def _block(letter: str, path: Path, count: int) -> Block:

@@ -12,6 +12,7 @@ import pandas as pd
 from ..errors import InputError, check_type
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.protocol import OnIteration
@@ -109,7 +110,9 @@ def multistart(
         if solution.result.termination is Termination.INTERRUPTED:
             break
     table = pd.DataFrame(rows).set_index("seed")
-    return Multistart(tuple(solutions), chosen[: len(rows)], table)
+    found = Multistart(tuple(solutions), chosen[: len(rows)], table)
+    warn(found.best)
+    return found
 
 
 def _row(solution: Solution, seconds: float) -> dict[str, Any]:

@@ -83,10 +83,10 @@ def predict(network: LayeredNetwork, theta: ArrayLike, X: ArrayLike) -> Array:
     """(S, outputs) read-outs W x_N + μ; keeps one layer's states at a time."""
     check_type("predict", network, LayeredNetwork)
     weights = network.checked(theta)
-    start = final = lifted(network, weights, X)
-    for final in propagated(network, weights, start):  # noqa: B007
-        pass
-    return read_out(network, weights, final)
+    x = lifted(network, weights, X)
+    for after in propagated(network, weights, x):
+        x = after
+    return read_out(network, weights, x)
 
 
 def read_out(network: LayeredNetwork, theta: Array, final: Array) -> Array:

@@ -29,8 +29,6 @@ from .forward import forward, lifted
 from .network import LayeredNetwork
 from .objective import Objective
 
-_NONE = (ca.SX(0, 1), np.empty(0, dtype=np.intp))
-
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -208,7 +206,7 @@ def _layers(network: LayeredNetwork, layout: Columns) -> MappedTerm:
     states = layout.states[:, :-1].reshape(-1, D)
     coefficients = layout.weights[network.slices["coefficients"]].reshape(-1, network.row)
     own: tuple[ca.SX, Index] = (x, states)
-    shared: tuple[ca.SX, Index] = _NONE
+    shared: tuple[ca.SX, Index] | None = None
     if k == network.time_basis.size:
         shared = (ca.vec(c), coefficients.ravel())
     else:
@@ -259,6 +257,5 @@ def _penalties(objective: Objective, layout: Columns) -> list[MappedTerm]:
         if factor > 0.0 and len(columns):
             c = ca.SX.sym("c", gram.shape[0])
             value = 0.5 * factor * ca.dot(c, ca.mtimes(gram, c))
-            data = (ca.SX(0, 1), _constants(np.empty((len(columns), 0))))
-            terms.append(MappedTerm.build(f"ridge.{part}", value, (c, columns), _NONE, data))
+            terms.append(MappedTerm.build(f"ridge.{part}", value, (c, columns)))
     return terms

@@ -15,7 +15,7 @@ import casadi as ca
 
 from ..errors import CollocodeError, InputError
 from .constraints import PathConstraint, PointConstraint
-from .named import Named, Networks, stack
+from .dynamics import Named, Networks, stack
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
 

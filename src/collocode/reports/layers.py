@@ -1,15 +1,19 @@
-"""Reports of layered networks that get deeper: by refinement, by growth."""
+"""Reports of layered networks: trained, and made deeper by refinement or by growth."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ..layered.continuous import ContinuousObjective
 from ..layered.growth.growth import Growth, save_growth
+from ..layered.losses import affine_errors
 from ..layered.objective import LayeredProblem
 from ..layered.refinement.result import LayerRefinement
+from ..layered.trainers.training import Training
 from ..results.status import Termination
 from .folder import Writer
 from .parts import Column, Figure, Finding, Row, Span, Table, Words, figure
@@ -87,9 +91,7 @@ def _networks(
         *(Column(part, ".4f", f"{run.metric} {part}") for part in parts),
         Column("evaluations", ".0f", drop=1),
         Column("seconds", ".2f", drop=2),
-        Column(
-            "mesh", heading="layer mesh", show=lambda row: ruler(row["mesh"]), left=True, drop=4
-        ),
+        Column("mesh", "", "layer mesh", show=lambda row: ruler(row["mesh"]), left=True, drop=4),
     ]
     best = run.best
     judged = "validation" if "validation" in best.scores else "training"
@@ -130,18 +132,14 @@ def _layer_figures(found: LayerRefinement) -> tuple[Figure, ...]:
 
 
 def _layer_files(found: LayerRefinement, table: pd.DataFrame) -> dict[str, Writer]:
-    indicators = pd.concat(
-        [c.estimate.to_frame().assign(cycle=n) for n, c in enumerate(found.cycles)]
-    )
+    frames = [c.estimate.to_frame().assign(cycle=n) for n, c in enumerate(found.cycles)]
+    indicators = pd.concat(frames)
     return {
         "network.npz": found.best.training.save,
         "last.npz": found.cycles[-1].training.save,
         "refinement.csv": partial(table.to_csv, index=False),
         "indicators.csv": partial(indicators.to_csv, index=False),
     }
-
-
-# ---- growth --------------------------------------------------------------------------------------
 
 
 def report_growth(growth: Growth, asked: Asked) -> Report:
@@ -172,11 +170,8 @@ def report_growth(growth: Growth, asked: Asked) -> Report:
         body=tuple(body),
         result={
             "layers": growth.network.layers,
-            "metric": best.metric,
-            "objective": best.objective,
-            "iterations": growth.iterations,
-            "indicator": growth.indicator,
-            "trainer": growth.trainer,
+            **{name: getattr(best, name) for name in ("metric", "objective")},
+            **{name: getattr(growth, name) for name in ("iterations", "indicator", "trainer")},
             "scores": scores,
         },
         details={
@@ -226,3 +221,98 @@ def _depths(growth: Growth) -> Table:
         rows=growth.table().to_dict("records"),
         strong=growth.best_cycle,
     )
+
+
+def report_training(training: Training, asked: Asked) -> Report:
+    """Return the report of a training; ``asked.problem`` is its `LayeredProblem`, if there is one.
+
+    ``asked.more`` may have the ``objective`` that was trained, where that is a continuous one.
+    """
+    problem: LayeredProblem | None = asked.problem
+    objective = asked.more.get("objective")
+    network, metric = training.network, training.metric
+    rows = _training_rows(training, problem, objective)
+    coefficients = network.slices["coefficients"]
+    in_time = coefficients.stop - coefficients.start
+    good = not training.termination.failed
+    title = "Layered network" if problem is None else problem.name
+    columns = [
+        Column("part", heading="", left=True),
+        Column("samples", "d"),
+        Column("error", ".4f", metric),
+        Column("continuous", ".4f", "in continuous depth"),
+        Column("affine", ".4f"),
+    ]
+    status = training.status + (f" ({training.message})" if training.message else "")
+    after = f" after {counted(training.iterations, 'iteration')}"
+    work = (
+        f"objective {training.objective:.4g}; {network.n_weights} weights, {in_time} of them in time; "
+        f"{training.evaluations:.0f} evaluations, {training.seconds:.2f} s"
+    )
+    details = {"network": network.description(), "basis": repr(network.time_basis)}
+    if objective is not None:
+        details["right_hand_sides"] = vars(objective.work)
+    caption = f"Objective and gradient, and {metric}, by iteration"
+    names = ["message", "trainer", "metric", "objective", "iterations", "best_iteration"]
+    names += ["evaluations", "gradients", "seconds"]
+    return asked.report(
+        "" if problem is None else problem.source,
+        kind="training",
+        title=title,
+        success=good and training.termination is not Termination.INTERRUPTED,
+        status=status,
+        interrupted=training.termination is Termination.INTERRUPTED,
+        body=(
+            Words(((f"{title}: {training.trainer}, {network.time_basis!r}", "strong"),)),
+            Table(name="parts", columns=columns, rows=rows),
+            Words(((status, "good" if good else "bad"), (after, ""))),
+            Words(((work, ""),)),
+        ),
+        findings=tuple(_training_findings(training, rows, problem, asked)),
+        result={
+            **{name: getattr(training, name) for name in names},
+            "weights": network.n_weights,
+            "weights_in_time": in_time,
+        },
+        details=details,
+        figures=(figure("learning_curves", caption, "learning_curves", training, title),),
+        files={
+            "training.npz": training.save,
+            "history.csv": partial(training.history.to_csv, index=False),
+        },
+    )
+
+
+def _training_rows(
+    training: Training, problem: LayeredProblem | None, objective: Any
+) -> list[dict[str, Any]]:
+    """One row a part of the data: errors of the network, in continuous depth, of an affine model."""
+    if problem is None:  # the history knows the best iterate
+        history = training.history
+        best = history[history["iteration"] == training.best_iteration]
+        known = {part: best[part].iloc[-1] for part in PARTS[:2] if len(best)}
+        return [{"part": part, "error": float(e)} for part, e in known.items() if np.isfinite(e)]
+    rows: list[dict[str, Any]] = []
+    for name, samples in problem.parts.items():
+        error = problem.with_network(training.network).objective.score(training.best, samples)
+        rows.append({"part": name, "samples": len(samples), "error": error})
+        if isinstance(objective, ContinuousObjective):
+            rows[-1]["continuous"] = objective.score(training.best, samples)
+    if not problem.samples.classes:
+        for row, error in zip(rows, affine_errors(*problem.parts.values()), strict=True):
+            row["affine"] = error
+    return rows
+
+
+def _training_findings(
+    training: Training, rows: list[dict[str, Any]], problem: LayeredProblem | None, asked: Asked
+) -> list[Finding]:
+    by_part, found = {row["part"]: row for row in rows}, []
+    judged = by_part.get("test") or by_part.get("validation") or {}
+    if "affine" in judged and judged["error"] >= judged["affine"]:
+        found.append(asked.finding("no-better-than-affine"))
+    if "validation" in by_part and training.best_iteration < training.iterations:
+        found.append(asked.finding("earlier-weights", iteration=training.best_iteration))
+    if problem is not None and problem.validation is None:
+        found.append(asked.finding("no-validation"))
+    return found

@@ -33,15 +33,9 @@ def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
         if (factors != 1.0).any():
             value, symbols = factor * value, ca.vertcat(strength, factor)
             rows.append(ca.MX(ca.DM([factors.tolist()])))
-        terms.append(
-            MappedTerm.build(
-                name,
-                value,
-                (unknowns, columns[:, : unknowns.numel()]),
-                (ca.SX(0, 1), np.empty(0, dtype=int)),
-                (symbols, ca.Function("data", [p], [ca.vertcat(*rows)])),
-            )
-        )
+        own = (unknowns, columns[:, : unknowns.numel()])
+        data = (symbols, ca.Function("data", [p], [ca.vertcat(*rows)]))
+        terms.append(MappedTerm.build(name, value, own, data=data))
     return terms
 
 
@@ -55,11 +49,7 @@ def prior_columns(layout: Layout) -> Index:
 def prior(layout: Layout, blocks: ParameterBlocks) -> MappedTerm:
     """weight · (v − mean)² for every column that may carry a prior."""
     v, mean, weight = ca.SX.sym("v"), ca.SX.sym("mean"), ca.SX.sym("weight")
-    data = data_function(blocks, [], ["prior_mean", "prior_weight"])
-    return MappedTerm.build(
-        "prior",
-        weight * (v - mean) ** 2,
-        (v, prior_columns(layout)[:, None]),
-        (ca.SX(0, 1), np.empty(0, dtype=int)),
-        (ca.vertcat(mean, weight), data),
-    )
+    own = (v, prior_columns(layout)[:, None])
+    told = data_function(blocks, [], ["prior_mean", "prior_weight"])
+    data = (ca.vertcat(mean, weight), told)
+    return MappedTerm.build("prior", weight * (v - mean) ** 2, own, data=data)

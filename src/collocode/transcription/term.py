@@ -59,11 +59,13 @@ class MappedTerm:
         name: str,
         value: ca.SX,
         own: tuple[ca.SX, Index],
-        shared: tuple[ca.SX, Index],
-        data: tuple[ca.SX, ca.Function],
+        shared: tuple[ca.SX, Index] | None = None,
+        data: tuple[ca.SX, ca.Function] | None = None,
         scatter: sparse.spmatrix | None = None,
     ) -> MappedTerm:
         """Make a term, leaving out the unknowns that ``value`` does not depend on.
+
+        Without ``shared`` there are none; without ``data`` there are none, nor any parameters.
 
         Raises
         ------
@@ -75,6 +77,9 @@ class MappedTerm:
                 f"the function of {name!r} is NaN whatever its arguments are: call casadi's or NumPy's "
                 "functions in it, not math's, which cannot take symbols, and no NaN constant."
             )
+        nothing, columns = ca.SX(0, 1), own[1]
+        shared = shared or (nothing, np.empty(0, dtype=np.intp))
+        data = data or (nothing, data_function({}, [np.empty((len(columns), 0))], ()))
         used = {v.__hash__() for v in ca.symvar(value)}
 
         def prune(symbols: ca.SX, columns: Index) -> tuple[ca.SX, Index]:

@@ -216,7 +216,7 @@ class _Along:
     def value(self, epsilon: float) -> float:
         """J at ε; infinite where it overflows."""
         self.evaluations += 1
-        theta, final = self.at(epsilon), self.states
-        for final in propagated(self.objective.network, theta, self.states, self.position):  # noqa: B007
-            pass
-        return self.objective.finish(theta, final[None]).value
+        theta, x = self.at(epsilon), self.states
+        for after in propagated(self.objective.network, theta, x, self.position):
+            x = after
+        return self.objective.finish(theta, x[None]).value
