@@ -168,13 +168,10 @@ class _Parser:
         if nl.variables + nl.constraints > len(nl.lines):
             raise ValueError("it claims more variables and constraints than it has lines")
         complementarities = sum(self._integers()[2:4])
-        self._line()
-        self._line()
+        self.at += 2
         functions = self._integers()[1:2]
         discrete = sum(self._integers()[:5])
-        self._line()
-        self._line()
-        self._line()
+        self.at += 3
         logical = sizes[5:6]
         for count, what in (
             (discrete, "discrete variables"),
