@@ -26,6 +26,7 @@ from .coordination.partition import Partition as Partition
 from .coordination.pool import ProcessPool as ProcessPool
 from .coordination.subproblem import FitSettings as FitSettings
 from .errors import CollocodeError as CollocodeError
+from .errors import CollocodeWarning as CollocodeWarning
 from .errors import FileError as FileError
 from .errors import InputError as InputError
 from .errors import MissingDependency as MissingDependency
@@ -113,7 +114,10 @@ from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
 from .numerics.signals import Smoother as Smoother
 from .reports.parts import Finding as Finding
+from .reports.parts import Lever as Lever
+from .reports.parts import Severity as Severity
 from .reports.record import Report as Report
+from .reports.report import findings as findings
 from .reports.report import report as report
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose

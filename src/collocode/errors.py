@@ -1,4 +1,4 @@
-"""The exceptions of the toolkit.
+"""The exceptions of the toolkit, and its warning.
 
 Every message is one sentence that names the culprit and the remedy, so that it can be shown to a
 user as it stands.  A solve that stops early is *not* an error: it returns its best iterate with an
@@ -11,6 +11,7 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Real
 
 
@@ -28,6 +29,28 @@ class MissingDependency(CollocodeError, ImportError):
 
 class FileError(CollocodeError, OSError):
     """A file is missing, unreadable or not what it claims to be."""
+
+
+class CollocodeWarning(UserWarning):
+    """A fit should not be believed as it stands; `collocode.findings` tells what to do about it."""
+
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep `CollocodeWarning` back within: of many fits, or where findings are shown in another way."""
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether `CollocodeWarning` is kept back."""
+    return _QUIET.get()
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

@@ -172,7 +172,7 @@ def test_oscillations_between_samples_are_found_by_a_start_anew() -> None:
         parameters=[cc.Parameter(n, 0.9 * v, 0.0) for n, v in zip(names, k, strict=True)],
     )
     data = cc.Experiment(t, y, outputs=("x", "y"), initial={"x": 3.0, "y": 1.0})
-    found = cc.fit(cc.Problem(model, data), mesh="auto")
+    found = cc.fit(cc.Problem(model, data), mesh="auto", start="gradient_matching")
     assert found.meshing is not None
     assert found.meshing.gaps[0] > 1.0 > 0.3 > found.meshing.gap
     std = cc.uncertainty(found).intervals()["std"]

@@ -8,7 +8,7 @@ import pytest
 import collocode as cc
 from collocode.adapt.estimate import Estimate
 from collocode.adapt.goals import ObjectiveValue, ParameterValue
-from collocode.adapt.refinement import MeshCycle
+from collocode.adapt.refinement import MeshCycle, Refinement
 from collocode.adapt.stopping import decide
 
 TOL = 1e-3
@@ -94,3 +94,15 @@ def test_the_numbers_of_an_estimate():
     assert e.effectivity(1.0 + 4.0 * TOL) == pytest.approx(0.5)
     assert e.effectivity(1.0 - TOL) == pytest.approx(-2.0)
     assert np.isnan(e.effectivity(1.0))
+
+
+def test_errors_in_the_table_are_against_the_corrected_value_of_the_most_accurate_mesh():
+    cycles = (cycle(4.0, -1.0), cycle(0.5, 0.25, value=2.004), cycle(5.0, 1.0, value=2.002))
+    table = Refinement(
+        termination=cc.Termination.CONVERGED, cycles=cycles, tol=TOL, rule="dorfler"
+    ).table()
+    exact = 2.004 + 0.75 * TOL
+    np.testing.assert_allclose(table["error"], [exact - 2.0, np.nan, exact - 2.002])
+    np.testing.assert_allclose(
+        table["effectivity"], [3.0 * TOL / (exact - 2.0), np.nan, 6.0 * TOL / (exact - 2.002)]
+    )

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
-from collocode.reports.evidence import remedy_of
+from collocode.reports.levers import advised
 from collocode.reports.words import spoken
 from collocode.results.diagnosis import Advice, Diagnosis
 from tests.cli.small_models import DECAY, NETWORK
@@ -156,7 +156,7 @@ def test_every_advice_has_words_for_the_command_line(advice, start, phrase):
     import pandas as pd
 
     empty = pd.DataFrame({"equation": []})
-    said = remedy_of(Diagnosis(empty, empty, (), advice), start, 1000)
+    said = advised(Diagnosis(empty, empty, (), advice), start, 1000).text
     assert phrase in spoken(said, shell=True)
 
 

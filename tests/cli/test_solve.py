@@ -187,8 +187,8 @@ def test_an_iteration_limit_is_not_solved_but_nothing_is_lost(tmp_path):
 def test_a_fit_that_does_not_simulate_is_a_warning_with_a_remedy():
     answer = solve(HARMONIC, "--set", "regularisation=1e-6")
     assert answer.exit_code == 0
-    assert "does not reproduce its collocated trajectory" in answer.stderr
-    assert "try --set regularisation=1e-05" in answer.stderr
+    assert "times the noise off its own collocated trajectory" in answer.stderr
+    assert "--elements auto" in answer.stderr
 
 
 def test_help_shows_the_models_settings():

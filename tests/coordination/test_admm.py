@@ -234,3 +234,16 @@ def test_parameters_of_a_consensus_have_the_intervals_of_a_fit():
     theirs = cc.uncertainty(cc.fit(pushed(), mesh=12)).intervals()
     np.testing.assert_allclose(ours["std"], theirs["std"], rtol=0.02)
     assert (ours["note"] == "").all()
+
+
+def test_the_error_of_the_result_is_the_mean_over_all_measurements():
+    runs = []
+    for n, size in ((9, 1.0), (41, 2.0)):
+        t = np.linspace(0.0, 2.0, n)
+        noise = 0.1 * size * np.random.default_rng(n).standard_normal(n)
+        runs.append(cc.Experiment(t, size * np.exp(-t) + noise, ("c",), name=f"{n}"))
+    model = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 0.8)])
+    found = cc.admm(cc.Problem(model, runs), 2, rules=cc.ADMMRules(iterations=1))
+    r = cc.residuals(found.solution)["residual"]
+    assert len(r) == 50
+    assert found.mse == pytest.approx(np.mean(r**2), rel=1e-6)

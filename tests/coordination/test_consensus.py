@@ -14,6 +14,8 @@ from sklearn.linear_model import Lasso
 
 import collocode as cc
 from collocode.coordination.consensus import Consensus, Residuals
+from collocode.coordination.state import simulated
+from collocode.coordination.subproblem import BatchResult
 
 
 def plain(v, step):
@@ -267,3 +269,21 @@ def test_adaptation_and_relaxation_save_iterations():
     counts = [iterate(A, y, plain, 100.0, rules)[1] for rules in (slow, relaxed, adapted)]
     assert counts[0] > 1.3 * counts[1]
     assert counts[1] > 2 * counts[2]
+
+
+def test_the_scaled_residual_is_per_variable_and_relative_to_large_consensus():
+    # four variables, one copy each off by 1: primal 2; per variable 1, over ‖z‖ = 6
+    c = Consensus.start(np.full(4, 3.0), [[0, 1, 2, 3]], 1.0)
+    found = c.residuals([np.full(4, 4.0)], c, cc.ADMMRules())
+    assert (found.primal, found.scaled) == pytest.approx((2.0, 1.0 / 6.0))
+
+
+def test_what_batches_simulate_is_summed_and_averaged_over_their_measurements():
+    parts = [
+        BatchResult(
+            batch=k, iteration=1, values=np.zeros(1), loss=0.0, simulated_loss=loss, squares=squares
+        )
+        for k, (loss, squares) in enumerate([(0.5, (3.0, 4)), (0.25, (2.0, 6))])
+    ]
+    assert simulated(parts, penalty=0.125) == pytest.approx((0.875, 0.5))
+    assert np.isnan(simulated(parts[:0])[1])

@@ -1,5 +1,7 @@
 """ONNX graphs as other exporters write them: the same function, or a refusal by name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -295,3 +297,38 @@ def test_random_chains_are_read_exactly(tmp_path_factory, name, data):
 @given(graphs(["Relu", "Clip", "Max", "Min"]))
 def test_random_relu_chains_are_read_exactly(tmp_path_factory, graph):
     compared(ReluNetwork.from_onnx, graph, tmp_path_factory.mktemp("graph"))
+
+
+# ---- files of other exporters, see exported/README.md -------------------------------------------
+
+EXPORTED = Path(__file__).parent / "exported"
+
+
+@pytest.mark.parametrize(
+    ("name", "activation", "sizes"),
+    [
+        ("pytorch_gelu", "gelu", (3, 5, 2)),
+        ("pytorch_dynamo_softplus", "softplus", (3, 5, 2)),
+        ("keras_gelu", "gelu", (3, 5, 2)),
+        ("keras_rescaling", "tanh", (3, 5, 2)),
+        ("sklearn_tanh", "tanh", (3, 6, 5, 1)),
+    ],
+)
+def test_files_of_other_exporters_are_the_functions_that_onnxruntime_computes(
+    name, activation, sizes
+):
+    path = EXPORTED / f"{name}.onnx"
+    network = cc.read_onnx(path)
+    assert (network.network.activation, network.network.sizes) == (activation, sizes)
+    x = np.random.default_rng(2).normal(size=(30, 3)) * 3.0
+    expected = np.vstack([evaluate(path.read_bytes(), row[None]) for row in x.astype(np.float32)])
+    np.testing.assert_allclose(network(x), expected, atol=1e-4)
+
+
+def test_a_clipped_network_of_pytorch():
+    path = EXPORTED / "pytorch_relu6.onnx"
+    with pytest.raises(FileError, match=r"clipped units, which relu.ReluNetwork.from_onnx reads"):
+        cc.read_onnx(path)
+    x = np.random.default_rng(2).normal(size=(30, 3)) * 30.0
+    expected = evaluate(path.read_bytes(), x.astype(np.float32))
+    np.testing.assert_allclose(ReluNetwork.from_onnx(path)(x), expected, rtol=1e-5, atol=1e-5)

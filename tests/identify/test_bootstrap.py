@@ -1,6 +1,8 @@
 """Ctrl-C in a bootstrap; that its intervals are right is in test_uncertainty."""
 
 import numpy as np
+import pandas as pd
+import pytest
 
 import collocode as cc
 from tests.problems import decay
@@ -32,3 +34,11 @@ def test_ctrl_c_in_the_first_refit_leaves_no_sample(monkeypatch):
     assert found.termination is cc.Termination.INTERRUPTED
     assert list(found.samples.columns) == ["k"]
     assert found.intervals().isna().all(axis=None)
+
+
+def test_intervals_are_quantiles_of_the_refits():
+    k = np.random.default_rng(1).standard_normal(400) ** 3
+    row = cc.Bootstrap(pd.DataFrame({"k": k}), failed=0).intervals(0.9).loc["k"]
+    assert row["estimate"] == np.median(k)
+    assert row["std"] == pytest.approx(np.sqrt(np.sum((k - k.mean()) ** 2) / 399))
+    np.testing.assert_allclose(row[["lower", "upper"]], np.percentile(k, [5.0, 95.0]))

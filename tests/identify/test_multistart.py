@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import collocode as cc
+from collocode.identify.multistart import _row as row_of
 from tests.problems import decay, van_der_pol_neural
 from tests.waiting import press_ctrl_c
 
@@ -84,3 +86,21 @@ def test_ctrl_c_in_a_start_is_one_in_its_run(monkeypatch):
     found = cc.multistart(van_der_pol_neural(sizes=(2, 3, 2)), 4, start="horizon")
     assert found.termination is cc.Termination.INTERRUPTED
     assert found.seeds == (0,)
+
+
+def test_of_several_optima_the_lowest_is_the_best_and_errors_are_means_over_experiments():
+    problem = decay()
+    twice = [replace(problem.experiments[0], name=name) for name in ("one", "two")]
+    off = replace(twice[1], values=twice[1].values + 0.3)
+    solution = cc.fit(replace(problem, experiments=[twice[0], off]))
+    scores = [score.simulated for score in solution.score()]
+    assert row_of(solution, 1.0)["simulated"] == pytest.approx(sum(scores) / 2)
+    assert min(scores) >= 0.0
+
+    def worth(objective, **how):
+        return replace(solution, result=replace(solution.result, objective=objective, **how))
+
+    failed = worth(0.5, termination=cc.Termination.ERROR)
+    runs = worth(3.0), failed, worth(1.0 + 1e-9), worth(1.0)
+    found = cc.Multistart(runs, (7, 8, 9, 10), pd.DataFrame())
+    assert (found.best_seed, found.best) == (9, runs[2])  # of equal ones the first

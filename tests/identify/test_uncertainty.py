@@ -44,6 +44,8 @@ def refits(sets, sigma=0.05):
 
 @pytest.mark.parametrize("loss", [cc.LeastSquares(), cc.LeastSquares(0.3)])
 def test_covariance_of_a_straight_line_is_that_of_ordinary_least_squares(loss):
+    from scipy.stats import t as student
+
     y = 0.5 + 2.0 * T + 0.1 * np.random.default_rng(0).standard_normal(21)
     trust = cc.uncertainty(cc.fit(line(y, loss=loss)))
     A = np.column_stack([np.ones_like(T), T])
@@ -55,9 +57,11 @@ def test_covariance_of_a_straight_line_is_that_of_ordinary_least_squares(loss):
     np.testing.assert_allclose(trust.covariance[np.ix_(order, order)], expected, rtol=1e-6)
     assert trust.freedom == pytest.approx(19.0, abs=1e-6)
     assert trust.noise["x"] == pytest.approx(np.sqrt(rss / 19.0))
+    row, half = trust.intervals(0.9).loc["k"], student.ppf(0.95, 19) * np.sqrt(expected[1, 1])
+    assert (row["lower"], row["upper"]) == pytest.approx(
+        (found[1] - half, found[1] + half), rel=1e-6
+    )
     # pointwise band of a regression line: half = t √(aᵀ C a)
-    from scipy.stats import t as student
-
     low, high = trust.band(T)
     half = student.ppf(0.975, 19) * np.sqrt(np.einsum("ij,jk,ik->i", A, expected, A))
     np.testing.assert_allclose(0.5 * (high - low)[:, 0], half, rtol=1e-5)
@@ -572,3 +576,18 @@ def test_a_loaded_solution_has_no_covariance(tmp_path):
     solution.save(tmp_path / "fit.npz")
     with pytest.raises(cc.InputError, match="no NLP"):
         cc.uncertainty(cc.load(tmp_path / "fit.npz"))
+
+
+def test_correlations_are_covariances_over_both_deviations():
+    """Of a straight line with known start, dx/dt = a + b t: two coefficients of least squares."""
+    y = 1.0 + T + 0.3 * T**2 + 0.1 * np.random.default_rng(3).standard_normal(21)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.a + p.b * t + 0.0 * x.x],
+        parameters=[cc.Parameter("a", 0.5), cc.Parameter("b", 0.5)],
+    )
+    data = cc.Experiment(T, y, ("x",), initial={"x": 1.0})
+    found = cc.uncertainty(cc.fit(cc.Problem(model, data))).correlation()
+    A = np.column_stack([T, 0.5 * T**2])
+    C = np.linalg.inv(A.T @ A)
+    expected = C / np.sqrt(np.outer(np.diag(C), np.diag(C)))
+    np.testing.assert_allclose(found.loc[["a", "b"], ["a", "b"]], expected, rtol=1e-6)

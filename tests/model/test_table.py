@@ -413,6 +413,43 @@ def test_parquet_files_keep_their_names(tmp_path, monkeypatch):
         cc.read_table(tmp_path / "data.parquet")
 
 
+def test_a_workbook_that_openpyxl_wrote(tmp_path):
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "data.xlsx"
+    first = pd.DataFrame({"t": [0, 1, 2, 3], "x": [0.5, None, 1.5, 2.5], "u": [1, 1, 2, 2]})
+    with pd.ExcelWriter(path) as book:
+        first.to_excel(book, sheet_name="pulled", index=False)
+        pd.DataFrame({"t": [0.0, 1.0], "x": ["low", 2.0]}).to_excel(
+            book, sheet_name="bad", index=False
+        )
+    [run] = cc.read_table(path, inputs="u", sheet="pulled")
+    np.testing.assert_array_equal(run.values[:, 0], [0.5, np.nan, 1.5, 2.5])
+    assert (run.outputs, list(run.inputs)) == (("x",), ["u"])
+    np.testing.assert_array_equal(run.inputs["u"](run.times), [1.0, 1.0, 2.0, 2.0])
+    with pytest.raises(cc.InputError, match=r"row 2, column 'x': 'low' is not a number"):
+        cc.read_table(path, sheet="bad")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(cc.FileError, match=r"data\.xlsx cannot be read"):
+        cc.read_table(path)
+
+
+def test_a_parquet_file_that_pyarrow_wrote(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "data.parquet"
+    frame = pd.DataFrame({"t": [0.0, 1.0, 2.0], "x": [0.5, np.nan, 2.5], "run": ["a", "a", "a"]})
+    frame["y"] = pd.array([1, None, 3], dtype="Int32")
+    frame.to_parquet(path)
+    [run] = cc.read_table(path, outputs=("x", "y"), experiment="run")
+    assert (run.name, run.outputs, run.times.tolist()) == ("a", ("x", "y"), [0.0, 1.0, 2.0])
+    np.testing.assert_array_equal(run.values, [[0.5, 1.0], [np.nan, np.nan], [2.5, 3.0]])
+    frame.assign(t=pd.date_range("2026-01-01", periods=3)).to_parquet(path)
+    with pytest.raises(cc.InputError, match="'t'"):
+        cc.read_table(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(cc.FileError, match=r"data\.parquet cannot be read"):
+        cc.read_table(path)
+
+
 def test_tables_of_other_endings_are_text(tmp_path):
     [run] = cc.read_table(write(tmp_path, "t\tx\n0\t0.5\n1\t1.5\n2\t2.5\n", "data.tsv"))
     assert (run.times.tolist(), run.values.ravel().tolist()) == THREE

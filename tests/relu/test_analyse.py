@@ -1,10 +1,13 @@
 """Indicators against brute force, and their table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from collocode.errors import InputError
-from collocode.relu import ReluNetwork, analyse, planar_regions
+from collocode.relu import Bounds, ReluNetwork, analyse, planar_regions, surrogate_error
+from collocode.relu.analyse import _excess as excess_of
 from tests.relu.nets import enumerated_maximum, random_network
 
 BOX = [(-1.0, 1.0), (-2.0, 1.0)]
@@ -101,7 +104,38 @@ def test_bad_input():
     network = random_network(0)
     with pytest.raises(InputError, match="outputs of shape"):
         analyse(network, BOX, solve=False, data=(np.zeros((3, 2)), np.zeros((3, 2))))
-    with pytest.raises(InputError, match="sense must be"):
+    with pytest.raises(InputError, match="unknown sense"):
         analyse(network, BOX, sense="best")
     with pytest.raises(InputError, match="input 1 is unbounded"):
         analyse(network, [(0.0, 1.0), (0.0, np.inf)])
+
+
+def test_the_numbers_of_a_result_by_hand(found):
+    _, told = found
+    result = told.results[0]
+    high = replace(result, sense=1, value=4.0, bound=5.0, root_bound=7.0)
+    assert (high.gap, high.root_gap) == pytest.approx((0.25, 0.75))
+    low = replace(result, sense=-1, value=0.5, bound=0.2, root_bound=-0.5)
+    assert (low.gap, low.root_gap) == pytest.approx((0.3, 1.0))
+    assert replace(low, value=np.nan).gap == np.inf
+    fact = replace(told.facts[0], off=1, on=2, saturated=5, undecided=2)
+    assert fact.stable_share == pytest.approx(0.8)
+
+
+def test_errors_of_a_surrogate_by_hand():
+    twice = ReluNetwork(([[1.0], [-1.0]], [[2.0, -2.0]]), ([0.0, 0.0], [0.0]))  # 2 x
+    x = np.array([[-1.0], [0.0], [1.0], [4.0]])
+    y = 2.0 * x[:, 0] + [0.0, 1.0, -1.0, 2.0]
+    told = surrogate_error(twice, x, y)
+    assert told.rmse == pytest.approx((np.sqrt(1.5),))
+    assert told.relative == pytest.approx((np.sqrt(1.5) / np.std(y),))
+    assert told.largest == pytest.approx((2.0,))
+
+
+def test_the_excess_is_the_mean_over_units_of_how_much_wider_their_bounds_are():
+    def bounds(*widths):
+        lower = (np.zeros(3), np.zeros(1))
+        return Bounds(lower, (np.array(widths, dtype=float), np.ones(1)))
+
+    assert excess_of(bounds(2.0, 30.0, 5.0), bounds(1.0, 10.0, 0.0)) == pytest.approx(2.5)
+    assert excess_of(bounds(1.0, 1.0, 1.0), bounds(0.0, 0.0, 0.0)) == 1.0

@@ -95,3 +95,15 @@ def test_every_residual_counts_in_units_of_its_own_noise():
     assert known["p_value"].iloc[0] < 1e-3
     assert weighted["p_value"].iloc[0] == pytest.approx(known["p_value"].iloc[0], rel=1e-3)
     assert blind["p_value"].iloc[0] > 0.05
+
+
+def test_rms_and_bias_are_those_of_data_minus_model():
+    y = np.exp(-0.7 * T) + 0.3 + 0.1 * noise(5)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 0.7, 0.7, 0.7)]
+    )
+    data = cc.Experiment(T, y, ("c",), name="run", initial={"c": 1.0})
+    row = cc.whiteness(cc.fit(cc.Problem(model, data), mesh=30)).loc[("run", "c")]
+    r = y - np.exp(-0.7 * T)
+    assert row["bias"] == pytest.approx(r.mean(), rel=1e-5)
+    assert row["rms"] == pytest.approx(np.sqrt(np.mean(r**2)), rel=1e-5)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
+from collocode.adapt.fineness import simulated_gap
 
 START, SEEN, LATER = 1.0, 1.5, 3.0
 TIMES, AHEAD = np.linspace(SEEN, LATER, 16), np.linspace(LATER, 4.0, 6)
@@ -97,3 +98,28 @@ def test_a_truth_by_name_starts_with_each_window():
     assert np.isnan(test.truth)
     model = damped(AHEAD, LATER, damped(LATER, START, 2.2, 0.9), 0.9)
     assert test.simulated == error(model, damped(AHEAD, START, 2.0) + 0.1)
+
+
+def test_the_gap_in_units_of_the_noise_is_the_largest_of_all_outputs_and_experiments():
+    t, n, rates = np.linspace(0.0, 2.0, 9), np.arange(9.0), np.array([-1.0, 0.5])
+    runs = [
+        cc.Experiment(
+            t,
+            np.exp(np.outer(t, rates)) * size,
+            ("a", "b"),
+            name=f"run {size:g}",
+            initial={"a": size, "b": size},
+        )
+        for size in (3.0, 1.0)
+    ]
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.r * x.a, p.s * x.b],
+        parameters=[cc.Parameter(k, r, r, r) for k, r in zip("rs", rates, strict=True)],
+    )
+    solution = cc.fit(cc.Problem(model, runs), "implicit_euler", mesh=8)
+    apart = np.exp(np.outer(t, rates)) - (1.0 - 0.25 * rates) ** -n[:, None]
+    rms = np.sqrt(np.mean(apart**2, axis=0))
+    noise = np.full((18, 2), 0.1)
+    assert simulated_gap(solution, noise) == pytest.approx(30.0 * rms.max(), rel=1e-5)
+    noise[:, np.argmax(rms)] *= 100.0
+    assert simulated_gap(solution, noise) == pytest.approx(30.0 * rms.min(), rel=1e-5)

@@ -39,7 +39,7 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "shooting"])
 @pytest.mark.parametrize("kind", PROBLEMS)
 def test_every_start_is_finite_and_inside_the_bounds(kind, strategy):
     nlp = cc.discretize(PROBLEMS[kind](), mesh=6)

@@ -241,3 +241,24 @@ def test_unknown_blocks_of_a_solution_are_named():
     assert found.to_frame()["variable"].tolist() == ["x[0]", "x[1]", "x[2]", "x[3]"]
     assert list(found.values()) == ["x"]
     assert found.bound_dual("x").shape == (4,)
+
+
+def test_the_kkt_residual_by_hand():
+    """min x² over x in [0, 1] and x + y >= 1 at (0.5, 2): each of its four parts in turn."""
+    builder = cc.ProgramBuilder("square")
+    x, y = builder.variable("x", lower=0.0, upper=1.0, start=0.5), builder.variable("y", start=2.0)
+    builder.minimize(lambda x: x**2, x)
+    builder.constraint("sum", lambda x, y: x + y, x, y, lower=1.0)
+    program = builder.build()
+
+    def residual(point, lam_g, lam_x):
+        return program.kkt_residual(point, [lam_g], lam_x)
+
+    assert residual([0.5, 2.0], 0.0, [0.0, 0.0]) == pytest.approx(1.0)  # 2 x, not stationary
+    assert residual([0.5, 2.0], 0.0, [-1.0, 0.0]) == pytest.approx(0.5)  # 0.5 off the bound at 0
+    assert residual([0.5, 2.0], -1.0, [0.0, 1.0]) == pytest.approx(1e30)  # y has no bound
+    assert residual([0.0, 0.25], 0.0, [0.0, 0.0]) == pytest.approx(0.75)  # x + y is below 1
+    assert residual([0.0, 1.75], -0.5, [0.5, 0.0]) == pytest.approx(
+        0.5
+    )  # multiplier of y left over
+    assert residual([0.0, 3.0], 0.0, [0.0, 0.0]) == pytest.approx(0.0)

@@ -10,10 +10,15 @@ from ..model.problem import Problem
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
+from ..results.model import TrainedModel
+from ..results.simulate import simulate
+from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 
 Array = NDArray[np.float64]
 _FEWEST = 10
+_MOST = 200  # elements along a simulation
+_NEAR, _BESIDE = 1e-3, 1e-7  # of a state's size
 _VISIBLE = 0.01  # share of an input's range by which a kink has to bend it within an element
 
 
@@ -25,6 +30,43 @@ def first_meshes(problem: Problem, scheme: Scheme) -> tuple[Mesh, ...]:
     one element between them.
     """
     return tuple(_first(problem, experiment, scheme) for experiment in problem.experiments)
+
+
+def meshes_along(nlp: NLP, x: Array) -> tuple[Mesh, ...]:
+    """Return meshes on which the scheme's interpolant follows the simulation from ``x``.
+
+    Elements of the program's own meshes are halved until between their nodes the interpolant is within
+    a thousandth of every state's size; halving ends at two hundred.
+    """
+    return tuple(_along(nlp, x, number) for number in range(len(nlp.layout.experiments)))
+
+
+def _along(nlp: NLP, x: Array, number: int) -> Mesh:
+    part, scheme = nlp.layout.experiments[number], nlp.scheme
+    model, mesh = TrainedModel.of(nlp, x, number), part.mesh
+    inputs, initial = nlp.problem.experiments[number].inputs, x[part.states[0]]
+    between = 0.5 * (scheme.nodes[1:] + scheme.nodes[:-1])
+    matrix = scheme.interpolation(between)
+    tau = np.concatenate([scheme.nodes, between])
+    while mesh.elements < _MOST and scheme.name not in GLOBAL_SCHEMES:
+        times = mesh.points[:-1, None] + mesh.steps[:, None] * tau
+        at, back = np.unique(times, return_inverse=True)
+        run = simulate(model, initial, at, inputs)
+        states = run.states[back.reshape(times.shape)]
+        nodes, truth = states[:, : len(scheme.nodes)], states[:, len(scheme.nodes) :]
+        off = np.abs(np.einsum("qj,eji->eqi", matrix, nodes) - truth) / nlp.problem.state_scale
+        marked = np.flatnonzero(~(off <= _allowed(nlp, truth)).all(axis=(1, 2)))
+        if not run.complete or not len(marked):
+            break
+        mesh = mesh.bisect(marked)
+    return mesh
+
+
+def _allowed(nlp: NLP, states: Array) -> Array:
+    """What the interpolant may be off by: beside a bound much less, lest nodes that overshoot hit it."""
+    bounds = [nlp.problem.bounds.get(state, (-np.inf, np.inf)) for state in nlp.problem.states]
+    away = np.abs(states[..., None] - np.array(bounds)).min(axis=-1) / nlp.problem.state_scale
+    return np.where(away < 10.0 * _NEAR, _BESIDE, _NEAR)
 
 
 def fixed_points(problem: Problem, experiment: Experiment, longest: float) -> Array:

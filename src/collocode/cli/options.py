@@ -17,6 +17,10 @@ def _option(kind: Any, text: str, *names: str, default: Any = None, **how: Any) 
     return Annotated[kind, typer.Option(*names, help=text, **how)], default
 
 
+def _elements(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
 def _flag(name: str, text: str) -> tuple[Any, Any]:
     return _option(bool, text, name, default=False)
 
@@ -27,8 +31,8 @@ MODEL = Annotated[
 _SET = "A keyword parameter of problem(); MODEL --help lists them."
 _START = (
     "auto (the best of several); gradient_matching; horizon (fits growing windows: for long, "
-    "oscillating or partly measured records); smoothing, interpolate or simulate. The model's, or "
-    "the first."
+    "oscillating or partly measured records); smoothing, interpolate or simulate; or the "
+    "solution.npz of an earlier fit. The model's, or the first."
 )
 _TRAINER = "lbfgs, adam, gauss-newton, ipopt, barzilai-borwein or armijo; the model's, or lbfgs."
 # an annotation and a default by the name under which `Run.values` has the value
@@ -39,8 +43,11 @@ SHARED: dict[str, tuple[Any, Any]] = {
     ),
     "degree": _option(int | None, "Stages of an element; the scheme's usual number if absent."),
     "elements": _option(
-        int | None,
-        "Elements of every experiment; the model's mesh, or about one stage a measurement.",
+        Any,
+        "Elements of every experiment, or auto: as many as it takes; the model's mesh, or about one "
+        "stage a measurement.",
+        parser=_elements,
+        metavar="INTEGER|auto",
     ),
     "start": _option(str | None, _START),
     "seed": _option(int | None, "Of the random first weights."),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import check_type
+from ..errors import check_type, quietly
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
@@ -89,6 +89,7 @@ class ADMMResult:
         )
 
 
+@quietly()
 def admm(
     problem: Problem,
     batches: int | Groups | Partition = 2,

@@ -1,24 +1,34 @@
-"""From a start to a solution, with one rung more where the first fit fails.
+"""From a start to a solution, with rungs more where the first fit fails.
 
 The cheap starts are compared before anything is solved (`collocode.starts.ladder`).  Whether the best
 of them was good shows in the fit: if that ends nowhere, or explains less than half of what the data's
 means leave, the horizon grows from the same start (a few short fits) and the program is solved again.
-Of the two solutions the better one is returned, and its record names both.
+Of a model without networks more is asked, its simulation has to come near the noise, and before the
+horizon grows, single shooting looks for better numbers (`collocode.starts.shooting`).  The best of the
+solutions is returned, and its record names the others.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
+from ..adapt.duals import state_weights
+from ..adapt.first_mesh import meshes_along
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import interrupted
 from ..solvers.options import DEFAULTS
 from ..solvers.outcome import untouched
-from ..solvers.protocol import OnIteration, Solver
+from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
-from ..starts.ladder import merit_of_means
-from ..starts.strategies import Start, start_from
+from ..starts.ladder import merit_of_means, why_not
+from ..starts.shooting import can_shoot, enough_for, simulated_misfit
+from ..starts.strategies import Start, simulated, start_from
+from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 
 _NOWHERE = (
@@ -36,6 +46,7 @@ def climb(
     start: Start = "auto",
     seed: int = 0,
     on_iteration: OnIteration | None = None,
+    remake: Callable[[NLP], Solver] | None = None,
 ) -> Solution:
     """Solve from a start; from ``auto``, a fit that fails is tried again from a growing horizon.
 
@@ -44,15 +55,25 @@ def climb(
     solver : built for ``nlp``.
     start, seed : as for `start_from`; every start but ``auto`` is solved from as it stands.
     on_iteration : as for `solve`.
+    remake : makes another solver, where the mesh may be chosen: what shooting finds needs one that
+        its simulation can be followed on.
     """
-    first = solve_begun(solver, nlp, start, seed, on_iteration)
-    if not (isinstance(start, str) and start == "auto") or not _failed(nlp, first):
-        return first
-    second = solve_begun(solver, nlp, "horizon", seed, on_iteration)
-    if _rank(nlp, second) < _rank(nlp, first):
+    found = solve_begun(solver, nlp, start, seed, on_iteration)
+    if not (isinstance(start, str) and start == "auto"):
+        return found
+    for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
+        if not _failed(found):
+            break
+        other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
+        found = _better(found, other)
+    return found
+
+
+def _better(first: Solution, second: Solution) -> Solution:
+    """The better of two, whose record names both and whose times are those of both."""
+    chosen, other = first, second
+    if _rank(second) < _rank(first):
         chosen, other = second, first
-    else:
-        chosen, other = first, second
     if second.result.termination is Termination.INTERRUPTED:
         chosen = replace(chosen, result=replace(chosen.result, termination=Termination.INTERRUPTED))
     assert first.start_record and chosen.start_record and other.start_record
@@ -75,23 +96,51 @@ def solve_begun(
     start: Start,
     seed: int = 0,
     on_iteration: OnIteration | None = None,
+    remake: Callable[[NLP], Solver] | None = None,
 ) -> Solution:
     """Solve from a start as it stands; what Ctrl-C left of the start if that was interrupted."""
     began = time.perf_counter()
     begun = start_from(nlp, start, seed)
+    if remake is not None and isinstance(start, str) and start == "shooting":
+        meshes = meshes_along(begun, begun.start)
+        begun = _moved(begun, discretize(nlp.problem, nlp.scheme, mesh=meshes))
+        solver = remake(begun)
     seconds = time.perf_counter() - began
-    if begun.start_record is not None and begun.start_record.interrupted:
+    if interrupted() or (begun.start_record is not None and begun.start_record.interrupted):
         solution = Solution.of(begun, untouched(begun))
     else:
-        solution = solve_with(solver, begun, on_iteration=on_iteration)
+        solution = solve_with(solver, begun, warm=_multipliers(begun), on_iteration=on_iteration)
     return replace(solution, result=solution.result.with_timings(start=seconds))
 
 
-def _failed(nlp: NLP, solution: Solution) -> bool:
-    """Whether a fit ended nowhere, or explains nothing."""
+def _moved(begun: NLP, nlp: NLP) -> NLP:
+    """The program of another mesh, started from the simulation with the same numbers."""
+    x = nlp.start.copy()
+    for old, new in zip(begun.layout.experiments, nlp.layout.experiments, strict=True):
+        x[new.parameters] = begun.start[old.parameters]
+        x[new.states[0]] = begun.start[old.states[0]]
+    x[nlp.layout.shared] = begun.start[begun.layout.shared]
+    return replace(nlp.with_start(simulated(nlp, x)), start_record=begun.start_record)
+
+
+def _multipliers(begun: NLP) -> WarmStart | None:
+    """Adjoint of what shooting found: a cold barrier would push IPOPT far away from that optimum."""
+    shot = begun.start_record is not None and begun.start_record.name == "shooting"
+    if not shot or why_not(begun, begun.start):
+        return None
+    gradient = np.asarray(begun.functions.gradient(begun.start, begun.p)[1], dtype=float).ravel()
+    return WarmStart(state_weights(begun, begun.start, gradient), np.zeros(begun.columns))
+
+
+def _failed(solution: Solution) -> bool:
+    """Whether a fit ended nowhere, or explains too little."""
     result = solution.result
     if result.success or result.termination is Termination.ACCEPTABLE:
-        return result.objective > 0.5 * merit_of_means(nlp)
+        # beside networks noise is no measure, for a penalty may keep a good fit above it
+        nlp = _nlp(solution)
+        networks = len(nlp.layout.weights) > 0
+        enough = 0.5 * merit_of_means(nlp) if networks else enough_for(nlp)
+        return _misfit(solution) > enough
     return ended_nowhere(solution)
 
 
@@ -104,8 +153,21 @@ def ended_nowhere(solution: Solution) -> bool:
     )
 
 
-def _rank(nlp: NLP, solution: Solution) -> tuple[bool, float, float]:
-    """Solved before not, then by objective, then by violation."""
+def _misfit(solution: Solution) -> float:
+    """What the fit misses: of a model without networks by simulation, which no coarse mesh flatters."""
+    nlp = _nlp(solution)
+    if len(nlp.layout.weights):
+        return solution.result.objective
+    return simulated_misfit(nlp, solution.result.x)
+
+
+def _rank(solution: Solution) -> tuple[bool, float, float]:
+    """Solved before not, then by misfit, then by violation."""
     result = solution.result
     solved = result.success or result.termination is Termination.ACCEPTABLE
-    return not solved, result.objective if solved else result.violation, result.objective
+    return not solved, _misfit(solution) if solved else result.violation, result.objective
+
+
+def _nlp(solution: Solution) -> NLP:
+    assert solution.nlp is not None  # it has just been solved
+    return solution.nlp

@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
 from ..adapt.first_mesh import first_meshes
-from ..errors import InputError, check_type
+from ..errors import InputError, check_type, quietly
 from ..model.experiment import Experiment
 from ..model.losses import Evidence
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
@@ -55,7 +58,13 @@ def fit(
 
     Returns
     -------
-    A `Solution`; look at its ``status`` and ``score()`` before you believe it.
+    A `Solution`; `collocode.findings` tells what is wrong with it, if anything, and what to do.
+
+    Warns
+    -----
+    CollocodeWarning
+        It should not be believed: not solved, simulated away from its own collocation or from the data
+        by more than the noise, or moved by a bound of a state.
 
     Examples
     --------
@@ -73,16 +82,22 @@ def fit(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)
-    solution = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
-    for _ in range(0 if auto is None else _FINER):
-        if not ended_nowhere(solution):
-            break
-        meshes = [part.mesh.divide(2) for part in solution.trajectories]
-        again = _climbed(discretize(problem, chosen, mesh=meshes), how, start, seed, on_iteration)
-        solution = again
-    solution = settle(solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration)
+    settings = start, seed, on_iteration, auto is not None
+    nlp = discretize(problem, chosen, mesh=meshes)
+    with quietly(), Interrupt():  # what there is by then counts
+        solution = _climbed(nlp, how, *settings)
+        for _ in range(0 if auto is None else _FINER):
+            if not ended_nowhere(solution):
+                break
+            meshes = [part.mesh.divide(2) for part in solution.trajectories]
+            nlp = discretize(problem, chosen, mesh=meshes)
+            solution = _climbed(nlp, how, *settings)
+        begin = partial(start_from, strategy=start, seed=seed)
+        solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first
-    return replace(solution, result=solution.result.with_timings(total=seconds))
+    solution = replace(solution, result=solution.result.with_timings(total=seconds))
+    warn(solution)
+    return solution
 
 
 def settle(
@@ -125,9 +140,16 @@ def _stopped(solution: Solution) -> Solution:
 
 
 def _climbed(
-    nlp: NLP, how: How, start: Start, seed: int, on_iteration: OnIteration | None
+    nlp: NLP,
+    how: How,
+    start: Start,
+    seed: int,
+    on_iteration: OnIteration | None,
+    moves: bool,
 ) -> Solution:
-    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration)
+    """Climb on a mesh that is given, or that moves with what a start finds."""
+    remake = (lambda other: make_solver(other, *how)) if moves else None
+    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

@@ -22,11 +22,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import FileError, InputError, check_type
+from ..errors import FileError, InputError, check_type, quietly
 from ..model.losses import L2
 from ..model.problem import Problem
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, alike
@@ -112,15 +114,16 @@ def sweep(
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
-    trials.resume(place, values, done, point)
     try:
-        for value in values:
-            if str(value) not in done:
-                done[str(value)] = trials.row_of(value)
-                kept.write(done, trials.point)
-                if on_value is not None:
-                    on_value(value, done[str(value)])
-        solution, refitted = trials.refit(_best(_table(name, values, done)))
+        with quietly(), Interrupt():
+            trials.resume(place, values, done, point)
+            for value in values:
+                if str(value) not in done:
+                    done[str(value)] = trials.row_of(value)
+                    kept.write(done, trials.point)
+                    if on_value is not None:
+                        on_value(value, done[str(value)])
+            solution, refitted = trials.refit(_best(_table(name, values, done)))
         end = Termination.CONVERGED
     except KeyboardInterrupt:
         found = trials.best or trials.last
@@ -129,6 +132,7 @@ def sweep(
         solution, refitted, end = found, False, Termination.INTERRUPTED
     table = _table(name, values, done)
     best = _best(table) if trials.best is not None else None
+    warn(solution)
     return Sweep(
         name=name, table=table, best=best, solution=solution, refitted=refitted, termination=end
     )
@@ -287,7 +291,7 @@ class _Trials:
 
     def _finished(self, solution: Solution) -> Solution:
         self.last = solution
-        if solution.result.termination is Termination.INTERRUPTED:
+        if interrupted() or solution.result.termination is Termination.INTERRUPTED:
             raise KeyboardInterrupt
         return solution
 

@@ -4,9 +4,9 @@
 plain values, JSON, Markdown, one HTML page, or a folder of files.
 """
 
-from .parts import Column, Facts, Finding, Heading, Severity, Table, Words
+from .parts import Column, Facts, Finding, Heading, Lever, Severity, Table, Words
 from .record import Asked, Report
-from .report import report
+from .report import findings, report
 from .text import as_text
 
 __all__ = [
@@ -15,10 +15,12 @@ __all__ = [
     "Facts",
     "Finding",
     "Heading",
+    "Lever",
     "Report",
     "Severity",
     "Table",
     "Words",
     "as_text",
+    "findings",
     "report",
 ]

@@ -13,20 +13,23 @@ import pandas as pd
 from ..errors import listed
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model.problem import Problem
-from ..results.diagnosis import Advice, Diagnosis, diagnose
+from ..results.diagnosis import Diagnosis, diagnose
+from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mesh_text, sigma_text
 from ..results.residuals import whiteness
+from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from ..starts.strategies import STRATEGIES
-from .parts import Finding
+from .levers import by_evidence, finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
+from .parts import Finding, ranked
 from .programs import not_solved
 from .record import Asked
 from .solution_tables import (
+    CANNOT_TELL,
     parameter_rows,
     pooled_residuals,
 )
-from .words import formatted
 
-LARGE_GAP = 0.05
+WORSE = 10.0  # mean squared error of what was not fitted, over that of what was
+LONG_GAP = 0.15  # of a window
 MOST_NUMBERS = 2e7  # of the dense sensitivities; 160 MB
 
 
@@ -45,6 +48,21 @@ class Evidence:
     def scores(self) -> list[dict[str, Any]]:
         """Errors by experiment, see `Solution.score`."""
         return [score.as_dict() for score in self.solution.score()]
+
+    @cached_property
+    def agreements(self) -> list[Agreement]:
+        """By experiment and output, see `collocode.results.doubts`."""
+        return agreements(self.solution)
+
+    @cached_property
+    def doubts(self) -> list[Doubt]:
+        """Why it should not be believed."""
+        return doubts_of(self.solution, self.agreements if self.finite else [])
+
+    @property
+    def finite(self) -> bool:
+        """Whether the point is one."""
+        return bool(np.isfinite(self.solution.result.x).all())
 
     @cached_property
     def residuals(self) -> pd.DataFrame:
@@ -82,21 +100,32 @@ class Evidence:
         return parameter_rows(self.solution, self.trusted[0])
 
 
-def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
+def findings_of(fit: Solution | Evidence, asked: Asked) -> list[Finding]:
     """Return the findings; of a fit that was not solved only that, all else follows from it."""
+    evidence = Evidence(fit) if isinstance(fit, Solution) else fit
     solution = evidence.solution
     if not solution.success:
-        diagnosis, count = evidence.diagnosis, solution.result.iterations
-        remedy = "" if diagnosis is None else remedy_of(diagnosis, asked.start, count)
-        return [not_solved(solution.result, remedy, asked)]
-    found = []
-    gaps = {
-        score["experiment"]: score["gap"] for score in evidence.scores if score["role"] == "train"
-    }
-    worst = max(gaps, key=lambda name: gaps[name] or 0.0)
-    if gaps[worst] is None or gaps[worst] > LARGE_GAP:
-        size, remedy = formatted(gaps[worst], ".2g"), _gap_remedy(evidence, asked)
-        found.append(asked.finding("large-gap", experiment=worst, gap=size, remedy=remedy))
+        agreed = evidence.agreements if evidence.finite else []
+        remedy = for_unsolved(solution, evidence.diagnosis, agreed, asked)
+        return [not_solved(solution.result, remedy.text, asked, remedy.lever)]
+    found = [_of_doubt(doubt, evidence, asked) for doubt in evidence.doubts]
+    found += _of_noise(evidence, asked)
+    return [*ranked([*found, *_of_parameters(evidence, asked)]), *_notes(evidence, asked)]
+
+
+def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """What must be known of the estimates; without any, no covariance is taken."""
+    solution, found = evidence.solution, []
+    if not solution.parameters:
+        return []
+    shares = {row["name"]: row["mesh_share"] for row in evidence.parameters}
+    known = {doubt.code for doubt in evidence.doubts}
+    if any(abs(share) > SHARE for share in shares.values()) and not known & {
+        "large-gap",
+        "mesh-share",
+    }:
+        lever, remedy = finer(solution, asked)
+        found.append(asked.finding("mesh-share", lever, text=mesh_text(shares), remedy=remedy))
     bounded = [row["name"] for row in evidence.parameters if _at_bound(row)]
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
@@ -109,10 +138,68 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
             else {"are": "are", "which": "one of them"}
         )
         found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
-    if any(row["white"] is False for row in pooled_residuals(evidence.residuals)):
+    return found
+
+
+def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
+    solution, agreed = evidence.solution, evidence.agreements
+    if doubt.code == "sigma-contradicted":
+        assert doubt.worst is not None
+        return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
+    if doubt.code == "state-bound":
+        remedy = for_bound(solution, doubt, asked)
+    elif doubt.code == "mesh-share":
+        remedy = finer(solution, asked)
+    else:
+        remedy = (for_gap if doubt.code == "large-gap" else for_misfit)(solution, agreed, asked)
+    return asked.finding(doubt.code, remedy.lever, text=doubt.text, remedy=remedy.text)
+
+
+def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """What residuals and data say of the noise: it was given wrongly, or the network follows it."""
+    solution, agreed = evidence.solution, evidence.agreements
+    known = {doubt.code for doubt in evidence.doubts}
+    wrong = [a for a in agreed if a.contradicted]
+    found = []
+    if wrong and not known & {"sigma-contradicted", "large-gap"}:
+        worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
+        text = sigma_text(worst)
+        found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
+    below = [a for a in agreed if a.below and not a.contradicted]
+    if (
+        below
+        and len(solution.model.theta)
+        and not by_evidence(solution)
+        and "large-gap" not in known
+    ):
+        worst = min(below, key=lambda a: a.collocated / a.least)
+        found.append(
+            asked.finding(
+                "below-noise",
+                output=worst.output,
+                experiment=worst.experiment,
+                rms=worst.collocated,
+                noise=worst.least,
+                remedy=regularise(solution, agreed, asked, stronger=True).text,
+            )
+        )
+    return found
+
+
+def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """What is good to know."""
+    found = []
+    rows = pooled_residuals(evidence.residuals)
+    if any(row["white"] is False for row in rows):
         found.append(asked.finding("not-white"))
+    unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
+    if unclear:
+        found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
+    if len(evidence.solution.model.theta):
+        found += _worse_held_out(evidence, asked)
+        found += _gap_in_data(evidence, asked)
     tables: dict[str, list[str]] = {}
-    for part in solution.trajectories:
+    for part in evidence.solution.trajectories:
         if part.experiment.notes:
             tables.setdefault("; ".join(part.experiment.notes), []).append(part.experiment.name)
     found += [
@@ -122,49 +209,41 @@ def findings_of(evidence: Evidence, asked: Asked) -> list[Finding]:
     return found
 
 
+def _worse_held_out(evidence: Evidence, asked: Asked) -> list[Finding]:
+    solution = evidence.solution
+    if not solution.test:
+        return []
+    train = [
+        mse(solution.predict(part.experiment.times, number), part.experiment.values)
+        for number, part in enumerate(solution.trajectories)
+    ]
+    predicted = {e.name: (predict_test(solution, e), e.values) for e in solution.test}
+    test = {name: mse(p[1], values) for name, (p, values) in predicted.items() if p is not None}
+    if not test:
+        return []
+    worst, usual = max(test, key=lambda name: test[name]), float(np.mean(train))
+    if not test[worst] > WORSE * usual:
+        return []
+    remedy = regularise(evidence.solution, evidence.agreements, asked, stronger=True)
+    facts = {"experiment": worst, "test": test[worst], "train": usual, "times": test[worst] / usual}
+    text = f"measure more of that region, or {remedy.text}"
+    return [asked.finding("held-out-worse", remedy.lever, remedy=text, **facts)]
+
+
+def _gap_in_data(evidence: Evidence, asked: Asked) -> list[Finding]:
+    for part in evidence.solution.trajectories:
+        experiment = part.experiment
+        t = experiment.times[np.isfinite(experiment.values).any(axis=1)]
+        steps = np.diff(t)
+        if not len(steps):
+            continue
+        k, window = int(np.argmax(steps)), part.times[-1] - part.times[0]
+        if steps[k] > max(LONG_GAP * window, 5.0 * float(np.median(steps))):
+            facts = {"experiment": experiment.name, "begin": t[k], "end": t[k + 1]}
+            return [asked.finding("data-gap", **facts)]
+    return []
+
+
 def _at_bound(row: Mapping[str, Any]) -> bool:
     room = min(row["value"] - row["lower"], row["upper"] - row["value"])
     return room <= 1e-6 * max(1.0, abs(row["value"])) and row["lower"] < row["upper"]
-
-
-def _gap_remedy(evidence: Evidence, asked: Asked) -> str:
-    strength = asked.model.get("settings", {}).get("regularisation")
-    if isinstance(strength, float) and strength > 0.0:
-        return f"try <set.regularisation={10.0 * strength:g}>"
-    own = evidence.problem.penalty if evidence.problem else None
-    if (
-        not asked.shell
-        and own is not None
-        and own.strength > 0.0
-        and len(evidence.solution.model.theta)
-    ):
-        return f"try regularisation=cc.{type(own).__name__}({10.0 * own.strength:g})"
-    elements = max(part.mesh.elements for part in evidence.solution.trajectories)
-    return f"try <mesh|elements={2 * elements}>"
-
-
-def remedy_of(diagnosis: Diagnosis, start: str, iterations: int) -> str:
-    """Return a diagnosis's advice, see `words.spoken`."""
-    remedies = {
-        Advice.KEEP_DEFINED: "keep the states by bounds= in the model where its functions are defined",
-        Advice.MORE_ITERATIONS: f"raise it by <options.max_iter={max(2000, 4 * iterations)}>",
-        Advice.RELAX: f"relax the constraint {diagnosis.contradicted!r}, which the data contradict",
-        Advice.CHECK_BOUNDS: "check the model's bounds and fixed initial states",
-        Advice.LOOSEN: "loosen it by <options.tol=1e-6> if that is enough",
-        Advice.GO_ON: "run it again to the end; this is the best iterate so far",
-        Advice.MORE_TIME: "give it more time by <options.max_wall_time>",
-    }
-    return remedies.get(diagnosis.advice, f"try <start={next_start(start)}>")
-
-
-def next_start(start: str) -> str:
-    """Return the start strategy to try after ``start``: growing horizons, then those in turn.
-
-    Examples
-    --------
-    >>> next_start("gradient_matching"), next_start("smoothing"), next_start("horizon")
-    ('horizon', 'horizon', 'smoothing')
-    """
-    if start != "horizon":
-        return "horizon"
-    return STRATEGIES[STRATEGIES.index(start) + 1]

@@ -7,7 +7,7 @@ programs can act on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -34,6 +34,17 @@ class Severity(Enum):
     NOTE = "note"
 
 
+class Lever(Enum):
+    """What a remedy acts on."""
+
+    MESH = "mesh"
+    REGULARISATION = "regularisation"
+    START = "start"
+    BOUNDS = "bounds"
+    DATA = "data"
+    SOLVER = "solver"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """What a reader must not overlook.
@@ -44,12 +55,14 @@ class Finding:
     severity : error (the result is none), warning (look before you use it), note (good to know).
     text : what was found.
     remedy : what to do about it; empty where there is nothing to do.
+    lever : what the remedy acts on; None where it is none of these.
     """
 
     code: str
     severity: Severity = Severity.WARNING
     text: str
     remedy: str = ""
+    lever: Lever | None = None
 
     def __str__(self) -> str:
         """Return text and remedy as one sentence."""
@@ -57,7 +70,14 @@ class Finding:
 
     def to_dict(self) -> dict[str, str]:
         """Return plain values."""
-        return {**vars(self), "severity": self.severity.value}
+        lever = "" if self.lever is None else self.lever.value
+        return {**vars(self), "severity": self.severity.value, "lever": lever}
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the most serious ones first; else their order stays."""
+    weight = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: weight.index(finding.severity)))
 
 
 @dataclass(frozen=True)
@@ -236,6 +256,7 @@ class Content:
         """Return this report of a fit inside that of what found it: what is given goes before."""
         for name in ("body", "findings", "figures"):
             changes[name] = (*changes.get(name, ()), *getattr(self, name))
+        changes["findings"] = ranked(changes["findings"])
         for name in ("result", "details", "files"):
             changes[name] = {**getattr(self, name), **changes.get(name, {})}
         return replace(self, **changes)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..results.doubts import unsolved_text
 from ..results.program_solution import ProgramSolution
 from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
-from .parts import Column, Facts, Finding, Table, Words, figure, headline
+from .parts import Column, Facts, Finding, Lever, Table, Words, figure, headline
 from .record import Asked, Report
 from .words import counted
 
@@ -98,16 +99,11 @@ def report_program_solution(solution: ProgramSolution, asked: Asked) -> Report:
     )
 
 
-def not_solved(result: SolverResult, remedy: str, asked: Asked) -> Finding:
+def not_solved(
+    result: SolverResult, remedy: str, asked: Asked, lever: Lever = Lever.SOLVER
+) -> Finding:
     """Return the finding of a result that is no solution."""
-    return asked.finding(
-        "not-solved",
-        termination=result.termination.value,
-        point=result.status.value,
-        violation=result.violation,
-        message=result.message,
-        remedy=remedy,
-    )
+    return asked.finding("not-solved", lever, text=unsolved_text(result), remedy=remedy)
 
 
 def numbers(result: SolverResult) -> dict[str, Any]:

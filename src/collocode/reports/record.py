@@ -13,7 +13,7 @@ from typing import Any
 
 from .folder import Folder, Writer
 from .pages import as_html, as_markdown, framed
-from .parts import Content, Finding, Severity
+from .parts import Content, Finding, Lever, Severity
 from .text import as_text
 from .words import spoken
 
@@ -121,14 +121,15 @@ class Asked:
     problem: Any = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
-    def finding(self, code: str, **facts: Any) -> Finding:
+    def finding(self, code: str, lever: Lever | None = None, /, **facts: Any) -> Finding:
         """Return a finding of the `catalogue` in the reader's words, see `spoken`."""
         entry = catalogue()[code]
         text, remedy = (
             spoken(entry.get(part, "").format(**facts), self.shell) for part in ("text", "remedy")
         )
         severity = Severity(entry.get("severity", "warning"))
-        return Finding(code=code, severity=severity, text=text, remedy=remedy)
+        lever = lever or (Lever(entry["lever"]) if "lever" in entry else None)
+        return Finding(code=code, severity=severity, text=text, remedy=remedy, lever=lever)
 
     def report(self, source: str, **parts: Any) -> Report:
         """Return a report of what was asked; ``source`` is that of the problem."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
+from .parts import Finding, ranked
 from .record import Asked, Report
 
 # what describes a class, by the class's name: the modules of those that are not used stay unloaded
@@ -52,11 +54,50 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
     >>> found.success, found.status, round(found.tables["parameters"].rows[0]["value"], 3)
     (True, 'converged (optimal)', 0.7)
     """
-    how = asked or Asked(problem=problem)
+    found: Report = _described(result, _HOMES)(result, asked or Asked(problem=problem))
+    return found
+
+
+def findings(result: Any, problem: Any = None) -> tuple[Finding, ...]:
+    """Return what must not be overlooked, the most serious first, each with the lever that acts.
+
+    Where a fit is bad the remedy is computed: the mesh if the estimate of its error says so, the
+    regularisation if the residuals do, a bound or σ if these are the cause, another start otherwise.
+    No figure is drawn for it.
+
+    Parameters
+    ----------
+    result, problem : as for `report`.
+
+    Raises
+    ------
+    InputError
+        Nothing that `report` takes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from collocode import Dynamics, Experiment, Parameter, Problem, fit
+    >>> t, rng = np.linspace(0.0, 2.0, 41), np.random.default_rng(0)
+    >>> noisy = np.exp(-0.7 * t) + 0.01 * rng.standard_normal(41)
+    >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 1, 0.71, 5)])
+    >>> solution = fit(Problem(decay, Experiment(t, noisy, outputs=("c",))))
+    >>> [(found.code, found.lever.value) for found in findings(solution)]
+    [('at-bound', 'bounds')]
+    """
+    asked = Asked(problem=problem)
+    told = _described(result, _HOMES | {"Solution": "evidence.findings_of"})(result, asked)
+    return ranked(told.findings if isinstance(told, Report) else told)
+
+
+def _described(result: Any, homes: Mapping[str, str]) -> Callable[[Any, Asked], Any]:
+    """What describes a result; an `InputError` for what is none."""
     for kind in type(result).__mro__:
-        if kind.__name__ in _HOMES and kind.__module__.startswith("collocode."):
-            module, _, function = _HOMES[kind.__name__].partition(".")
-            found: Report = getattr(import_module(f"{__package__}.{module}"), function)(result, how)
+        if kind.__name__ in homes and kind.__module__.startswith("collocode."):
+            module, _, function = homes[kind.__name__].partition(".")
+            found: Callable[[Any, Asked], Any] = getattr(
+                import_module(f"{__package__}.{module}"), function
+            )
             return found
     raise InputError(
         f"report takes a result of collocode ({listed(_HOMES, 12)}), not an object of type "

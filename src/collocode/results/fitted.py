@@ -76,6 +76,10 @@ class Fitted(Protocol):
     def truth(self) -> Truth | None:
         """The true system, where it is known."""
 
+    @property
+    def runs(self) -> tuple[Simulation, ...]:
+        """Simulated at the times of every experiment."""
+
     def simulate(self, experiment: int | str = 0, initial: ArrayLike | None = None) -> Simulation:
         """Integrate the trained model over an experiment."""
 

@@ -62,7 +62,7 @@ def _train(solution: Fitted, number: int) -> Score:
     part = solution.trajectories[number]
     experiment, model = part.experiment, solution.model.with_parameters(part.parameters)
     t = experiment.times
-    run = solution.simulate(number)
+    run = solution.runs[number]
     u = _inputs_at(solution, experiment, t)
     collocated = solution.fitted(t, number)
     truth = true_states(solution, experiment, t)
@@ -85,24 +85,33 @@ def _train(solution: Fitted, number: int) -> Score:
 
 
 def _test(solution: Fitted, experiment: Experiment) -> Score:
+    predicted = predict_test(solution, experiment)
+    if predicted is None:
+        return Score(experiment=experiment.name, role="test")
+    states, outputs = predicted
+    truth = true_states(solution, experiment, experiment.times)
+    against_truth = NAN if truth is None else mse(states, truth)
+    return Score(
+        experiment=experiment.name,
+        role="test",
+        simulated=mse(outputs, experiment.values),
+        truth=against_truth,
+        truth_from_true_initial=against_truth if _uses_truth(solution, experiment) else NAN,
+    )
+
+
+def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array] | None:
+    """States and outputs of a test experiment, simulated; None without an initial state."""
     initial = test_initial(solution, experiment)
     if initial is None:
-        return Score(experiment=experiment.name, role="test")
+        return None
     assert experiment.start is not None
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
     run = simulate(model, initial, times, experiment.inputs)
     states = run.states[np.isin(times, experiment.times)]
     u = _inputs_at(solution, experiment, experiment.times)
-    truth = true_states(solution, experiment, experiment.times)
-    against_truth = NAN if truth is None else mse(states, truth)
-    return Score(
-        experiment=experiment.name,
-        role="test",
-        simulated=mse(model.observe(states, u, experiment.times), experiment.values),
-        truth=against_truth,
-        truth_from_true_initial=against_truth if _uses_truth(solution, experiment) else NAN,
-    )
+    return states, model.observe(states, u, experiment.times)
 
 
 def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:

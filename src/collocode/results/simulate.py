@@ -28,12 +28,14 @@ class Simulation:
     ----------
     times : (N,); states : (N, states), NaN from where the integration broke down.
     complete : whether it reached the last time; ``message`` says why not.
+    evaluations : of the right-hand side.
     """
 
     times: Array
     states: Array
     complete: bool = True
     message: str = ""
+    evaluations: int = 0
 
 
 def simulate(
@@ -114,9 +116,10 @@ def integrate(
         found[np.flatnonzero(inside)[: len(got)]] = got
         if len(answer) < len(report) or not np.isfinite(answer).all():
             reached = t[np.isfinite(found).all(axis=1)][-1]
-            return Simulation(t, found, False, f"the simulation broke down after t = {reached:g}")
+            message = f"the simulation broke down after t = {reached:g}"
+            return Simulation(t, found, False, message, guarded.count)
         x = answer[-1]
-    return Simulation(t, found)
+    return Simulation(t, found, evaluations=guarded.count)
 
 
 def _solve(
@@ -152,11 +155,11 @@ class _Runaway(Exception):
 
 class _Guard:
     def __init__(self, rhs: Callable[[float, Array], ArrayLike]) -> None:
-        self._rhs, self._count = rhs, 0
+        self._rhs, self.count = rhs, 0
 
     def __call__(self, t: float, x: Array) -> Array:
-        self._count += 1
-        if self._count > _MOST_EVALUATIONS or not np.isfinite(x).all() or np.abs(x).max() > 1e100:
+        self.count += 1
+        if self.count > _MOST_EVALUATIONS or not np.isfinite(x).all() or np.abs(x).max() > 1e100:
             raise _Runaway
         return np.asarray(self._rhs(t, x), dtype=float)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,9 +187,16 @@ class Solution:
 
     def predict(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the simulated model at ``times``."""
-        part = self.trajectories[self.index(experiment)]
-        run = self.simulate(experiment, times=times)
+        number = self.index(experiment)
+        part = self.trajectories[number]
+        measured = times is part.experiment.times
+        run = self.runs[number] if measured else self.simulate(number, times=times)
         return self._observe(run.states, part, run.times)
+
+    @cached_property
+    def runs(self) -> tuple[Simulation, ...]:
+        """The trained model simulated at the times of every experiment, once for all who judge it."""
+        return tuple(self.simulate(number) for number in range(len(self.trajectories)))
 
     def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the collocated states at ``times``."""

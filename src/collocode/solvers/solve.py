@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from ..errors import InputError, check_choice, check_type
 from ..model.activations import ACTIVATIONS
+from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
@@ -105,10 +106,17 @@ def solve(
     -------
     A `Solution` of an `NLP`, a `ProgramSolution` of any other program, whatever happened: its status
     tells whether it is one.  Ctrl-C, an iteration or a time limit return the best iterate.
+
+    Warns
+    -----
+    CollocodeWarning
+        The solution of an `NLP` should not be believed; `collocode.findings` says what to do.
     """
     check_type("solve", program, Program)
     solver = make_solver(program, interface, options, deterministic)
-    return solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    solution = solve_with(solver, program, warm=warm, on_iteration=on_iteration)
+    warn(solution)
+    return solution
 
 
 @overload
@@ -116,7 +124,7 @@ def solve_with(  # type: ignore[overload-overlap]
     solver: Solver,
     program: NLP,
     *,
-    warm: Solution | None = ...,
+    warm: Solution | WarmStart | None = ...,
     on_iteration: OnIteration | None = ...,
 ) -> Solution: ...
 
@@ -126,7 +134,7 @@ def solve_with(
     solver: Solver,
     program: Program,
     *,
-    warm: Solution | ProgramSolution | None = ...,
+    warm: Solution | ProgramSolution | WarmStart | None = ...,
     on_iteration: OnIteration | None = ...,
 ) -> ProgramSolution: ...
 
@@ -135,15 +143,17 @@ def solve_with(
     solver: Solver,
     program: Program,
     *,
-    warm: Solution | ProgramSolution | None = None,
+    warm: Solution | ProgramSolution | WarmStart | None = None,
     on_iteration: OnIteration | None = None,
 ) -> Solution | ProgramSolution:
-    """Solve a program with a solver that `make_solver` built; see `solve`."""
+    """Solve a program with a solver that `make_solver` built; see `solve`.
+
+    ``warm`` may also be multipliers alone, which belong to the program's own start.
+    """
     check_type("solve_with", program, Program)
-    if warm is not None:
+    multipliers = warm if isinstance(warm, WarmStart) else None
+    if warm is not None and not isinstance(warm, WarmStart):
         check_type("warm=", warm, Solution, ProgramSolution)
-    multipliers = None
-    if warm is not None:
         program = program.with_start(warm.result.x)
         if isinstance(program, NLP) and isinstance(warm, Solution):
             program = replace(program, start_record=warm.start_record)

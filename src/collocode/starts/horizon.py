@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import quietly
 from ..model.experiment import Experiment
 from ..numerics.mesh import Mesh
 from ..results.model import TrainedModel
@@ -26,6 +27,7 @@ Array = NDArray[np.float64]
 FRACTIONS = (0.1, 0.25, 0.5)
 
 
+@quietly()
 def grow_horizon(
     nlp: NLP, start: Array, fractions: tuple[float, ...] = FRACTIONS
 ) -> tuple[Array, bool]:

@@ -90,6 +90,13 @@ def merit_of_means(nlp: NLP) -> float:
     return float((weights * nlp.problem.loss.cost(mean[None, :], y, sigma)).sum())
 
 
+def merit_of_noise(nlp: NLP) -> float:
+    """Misfit of a model that misses the data by their own noise, as far as smoothing tells it."""
+    weights, sigma = nlp.parameters["weights"], nlp.parameters["sigma"]
+    noise = np.array([nlp.problem.smoothed_noise[name] for name in nlp.problem.outputs])
+    return float((weights * nlp.problem.loss.cost(noise, 0.0, sigma)).sum())
+
+
 def why_not(nlp: NLP, x: Array) -> str:
     """Say what cannot be evaluated where IPOPT would begin from ``x``; empty if all can."""
     point, ones = _pushed(nlp, x), np.ones(nlp.rows)

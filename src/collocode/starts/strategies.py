@@ -8,6 +8,7 @@ name                  states                               weights and parameter
 ``smoothing``         smoothing spline (GCV)               the same
 ``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
 ``simulate``          simulated with the start's weights   the same
+``shooting``          simulated                            fitted by simulations
 ``horizon``           fits of growing windows, from the    fitted
                       gradient-matching start
 a `Solution`          its interpolated states, continued   its own, taken to the problem's
@@ -18,8 +19,8 @@ an array              as given                             as given
 ``auto`` is a ladder (see `collocode.starts.ladder`).  If every initial state is known or guessed (of a
 model without networks, measured ones are), the simulation is the first candidate; gradient matching is the next, or smoothing where the slopes of
 some state are not known; the start of lower merit is used.  Only if none of them evaluates, plain
-interpolation and states made positive follow.  `collocode.fit` climbs one rung more: if the fit from
-there fails, it grows the horizon.
+interpolation and states made positive follow.  `collocode.fit` climbs higher: if the fit from there
+fails, it shoots (models without networks), and if that fails it grows the horizon.
 """
 
 from __future__ import annotations
@@ -42,10 +43,19 @@ from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
 from .ladder import Ladder, merit_of_means, why_not
 from .outputs import match_outputs
+from .shooting import shoot
 
 Array = NDArray[np.float64]
 Start = str | Solution | NDArray[np.float64]
-STRATEGIES = ("auto", "gradient_matching", "horizon", "smoothing", "interpolate", "simulate")
+STRATEGIES = (
+    "auto",
+    "gradient_matching",
+    "horizon",
+    "smoothing",
+    "interpolate",
+    "simulate",
+    "shooting",
+)
 
 
 def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
@@ -55,8 +65,8 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
     ----------
     nlp : from `discretize`.
     strategy : ``auto`` (the best of several), ``gradient_matching`` (smoothed data, weights and
-        parameters fitted to their slopes), ``horizon`` (fits of growing windows), ``smoothing``,
-        ``interpolate``, ``simulate``, a `Solution` of a like problem, or (columns,) values.
+        parameters fitted to their slopes), ``horizon`` (fits of growing windows), ``shooting``
+        (parameters fitted by simulation), ``smoothing``, ``interpolate``, ``simulate``, a `Solution` of a like problem, or (columns,) values.
     seed : of the random weights.
 
     Raises
@@ -82,6 +92,13 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
         if why_not(nlp, np.clip(x, nlp.lower, nlp.upper)):
             x = _climbed(nlp, plain).best
         x, interrupted = grow_horizon(nlp, x)
+        return _begun(nlp, x, StartRecord(name=strategy, interrupted=interrupted))
+    if strategy == "shooting":
+        begun = _climbed(nlp, plain).best
+        try:
+            x, interrupted = simulated(nlp, shoot(nlp, smoothed(nlp, plain), begun)), False
+        except KeyboardInterrupt:
+            x, interrupted = begun, True
         return _begun(nlp, x, StartRecord(name=strategy, interrupted=interrupted))
     makers: Mapping[str, Callable[[], Array]] = {
         "interpolate": lambda: plain,
