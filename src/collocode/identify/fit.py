@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..numerics.schemes import scheme as scheme_called
 from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
@@ -44,16 +46,16 @@ def fit(
     deterministic: bool = False,
     on_iteration: OnIteration | None = None,
 ) -> Solution:
-    """Identify a problem: one call from data to trained model.
+    """Solve a problem: one call from data to trained model, or from costs to controls.
 
     Parameters
     ----------
-    problem : what to identify.  With ``regularisation=Evidence()``, the default, the fit is solved again,
+    problem : what to identify, or to decide.  With ``regularisation=Evidence()``, the default, the fit is solved again,
         from the last point, until the λ that its evidence asks for is the one it has;
         `Solution.penalty` tells.  ``L2(x)`` stays exact.
     scheme, degree : as for `discretize`.
     mesh : ``"auto"``, an `AutoMesh`: chosen from the data and refined until it no longer matters for what
-        is reported; `Solution.meshing` tells.  A number of elements, a `Mesh` and None, as for
+        is reported; `Solution.meshing` tells.  (A problem that decides has neither chosen.)  A number of elements, a `Mesh` and None, as for
         `discretize`, stay exact.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
         growing horizon.
@@ -84,13 +86,12 @@ def fit(
     auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
     settings = start, seed, on_iteration, auto is not None
-    with quietly():
+    with quietly(), Interrupt():  # what there is by then counts
         solution = _climbed(nlp, how, *settings)
         if auto is not None and ended_nowhere(solution):
             solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
-        solution = settle(
-            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
-        )
+        begin = partial(start_from, strategy=start, seed=seed)
+        solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first
     solution = replace(solution, result=solution.result.with_timings(total=seconds))
     warn(solution)
@@ -103,8 +104,12 @@ def discretized(
     degree: int | None = None,
     mesh: MeshLike | AutoMesh | str = "auto",
 ) -> tuple[AutoMesh | None, NLP]:
-    """Return the NLP that a fit begins with, and how its mesh is to be refined."""
+    """Return the NLP that a fit begins with, and how its mesh is to be refined.
+
+    Windows without data tell of no mesh: a problem that decides has the usual one.
+    """
     auto, given = AutoMesh.or_given(mesh)
+    auto = None if problem.decides else auto
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = given if auto is None else first_meshes(problem, chosen)
     return auto, discretize(problem, chosen, mesh=meshes)
@@ -125,7 +130,8 @@ def settle(
     assert nlp is not None
     if auto is not None:
         solution = refine_mesh(solution, auto, how, begin, on_iteration)
-    if not isinstance(nlp.problem.regularisation, Evidence) or not len(nlp.layout.weights):
+    evident = isinstance(nlp.problem.regularisation, Evidence) and not nlp.problem.decides
+    if not evident or not len(nlp.layout.weights):
         return _stopped(solution)
     for _ in range(_ROUNDS):
         solution = choose_strength(solution, how, on_iteration)
@@ -153,7 +159,8 @@ def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
     """Tell of a solution whether its mesh and λ are what `settle` would choose; solve nothing."""
     if auto is not None:
         solution = refine_mesh(solution, replace(auto, cycles=1), how, lambda nlp: nlp)
-    if solution.nlp is None or not isinstance(solution.nlp.problem.regularisation, Evidence):
+    problem = None if solution.nlp is None else solution.nlp.problem
+    if problem is None or problem.decides or not isinstance(problem.regularisation, Evidence):
         return solution
     return choose_strength(solution, how, most=0)
 
