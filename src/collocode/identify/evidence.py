@@ -36,6 +36,7 @@ _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
 _SOLVES, _SETTLED = 6, 1.2  # at most, and the factor within which λ counts as found
 _STRIDE = 100.0  # largest factor between one solve and the next
 _SHORTER = 3  # solves of one step, each half as long as the one before
+_EXACT = 1e-16  # misfit of a fit that leaves nothing
 _LARGEST = 1e6  # α of weights that are as good as zero
 
 
@@ -76,6 +77,8 @@ def choose_strength(
     most : solves.
     """
     if not solution.success or solution.nlp is None or not len(solution.nlp.layout.weights):
+        return solution
+    if _misfit(solution) < _EXACT:  # without noise there is no evidence
         return solution
     solves = 1 if solution.penalty is None else solution.penalty.solves
     most, solver = most + solves, None
@@ -127,6 +130,15 @@ def evidence_of(solution: Solution) -> MostProbable:
     noise = noise_of(lin)
     believed = replace(noise, variance=np.where(noise.known, 1.0, noise.variance))
     return most_probable(lin, solution.model.theta, believed)
+
+
+def _misfit(solution: Solution) -> float:
+    """Mean square of the residuals, in units of the outputs' spreads or σ."""
+    assert solution.nlp is not None
+    blocks = solution.nlp.parameters
+    residual = solution.nlp.predictions(solution.result.x)[0] - blocks["measurements"]
+    used = blocks["weights"] > 0.0
+    return float(np.sum(blocks["weights"][used] * (residual[used] / blocks["sigma"][used]) ** 2))
 
 
 def _strength(solution: Solution) -> float:

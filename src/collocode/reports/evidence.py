@@ -141,7 +141,7 @@ def findings_of(fit: Solution | Evidence, asked: Asked) -> list[Finding]:
     found = [_of_doubt(doubt, evidence, asked) for doubt in evidence.doubts]
     found += _of_noise(evidence, asked)
     penalty = evidence.penalty if evidence.chooses else None
-    if penalty is not None and not penalty.chosen:
+    if penalty is not None and not penalty.chosen and np.isfinite(penalty.asked):
         facts = {"strength": penalty.strength, "asked": penalty.asked, "solves": penalty.solves}
         found.append(asked.finding("strength-unsettled", **facts))
     return [*ranked([*found, *_of_parameters(evidence, asked)]), *_notes(evidence, asked)]
