@@ -86,7 +86,7 @@ def fit(
         for _ in range(0 if auto is None else _FINER):
             if not ended_nowhere(solution):
                 break
-            meshes = [part.mesh.divide(2) for part in solution.trajectories]
+            meshes = [part.mesh.divide([2] * part.mesh.elements) for part in solution.trajectories]
             solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
         solution = settle(
             solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
