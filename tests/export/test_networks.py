@@ -141,7 +141,7 @@ def test_onnx_refusals(tmp_path):
     pytest.importorskip("onnx")
     from collocode.export.onnx import write_onnx
 
-    with pytest.raises(InputError, match="float32"):
+    with pytest.raises(InputError, match="unknown dtype 'float16'; did you mean 'float64'"):
         write_onnx(networks("tanh", False), tmp_path / "n.onnx", "float16")
     with pytest.raises(FileError, match="cannot write"):
         write_onnx(networks("tanh", False), tmp_path / "none" / "n.onnx")

@@ -120,7 +120,7 @@ def test_missing_targets_of_arrays(tmp_path):
         read_samples(tmp_path / "data.npz", ["Z", "X"], "Z")
     with pytest.raises(InputError, match="classes are integers"):
         read_samples(tmp_path / "data.npz", "X", "X", classes=True)
-    with pytest.raises(InputError, match="missing must be"):
+    with pytest.raises(InputError, match="unknown treatment of missing values"):
         read_samples(tmp_path / "data.npz", "X", "X", missing="ignore")
 
 

@@ -104,7 +104,7 @@ def test_bad_input():
     network = random_network(0)
     with pytest.raises(InputError, match="outputs of shape"):
         analyse(network, BOX, solve=False, data=(np.zeros((3, 2)), np.zeros((3, 2))))
-    with pytest.raises(InputError, match="sense must be"):
+    with pytest.raises(InputError, match="unknown sense"):
         analyse(network, BOX, sense="best")
     with pytest.raises(InputError, match="input 1 is unbounded"):
         analyse(network, [(0.0, 1.0), (0.0, np.inf)])

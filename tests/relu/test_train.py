@@ -233,7 +233,7 @@ def test_a_surrogate_draws_trains_and_refuses():
     assert (len(given.x), len(given.x_test)) == (160, 40)
     for bad, message in (
         ({"function": None}, "needs a function, data or a network"),
-        ({"sense": "best"}, "maximize or minimize"),
+        ({"sense": "best"}, "unknown sense 'best'; choose from maximize, minimize"),
         ({"inputs": ("a",)}, "1 names for 2 inputs"),
         ({"box": [(0.0, np.inf)]}, "one finite"),
         ({"network": random_network(0)}, "1 outputs, but 2 are named"),

@@ -144,6 +144,15 @@ def test_networks_many_unknowns_and_nothing_unknown_are_not_shot_at():
         cc.start_from(nlp, "shooting")
 
 
+def test_functions_that_evaluate_nowhere_are_said_as_ever():
+    t = np.linspace(0.0, 4.0, 20)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * (x.c - 5.0) ** 0.5], parameters=[cc.Parameter("k", 1.0)]
+    )
+    problem = cc.Problem(model, cc.Experiment(t, np.exp(-t), outputs=("c",)))
+    assert "could not be evaluated" in str(cc.fit(problem).status)
+
+
 def test_priors_of_initial_states_are_among_the_residuals():
     problem, _, _ = michaelis(s=cc.weighted(10.0, 0.01))
     nlp = cc.discretize(problem, mesh=60)

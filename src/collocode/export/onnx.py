@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, installed
+from ..errors import InputError, check_choice, installed
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
 from ..numerics import Array
@@ -81,8 +81,7 @@ def write_onnx(
         ``onnx`` is not installed.
     """
     network = network_of("write_onnx", network)
-    if dtype not in ("float64", "float32"):
-        raise InputError(f"dtype must be 'float64' or 'float32', not {dtype!r}.")
+    check_choice("dtype", dtype, ("float64", "float32"))
     onnx = onnx_package()
     target = Path(path)
     graph = _Graph(onnx, dtype)

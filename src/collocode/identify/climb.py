@@ -24,7 +24,7 @@ from ..solvers.options import DEFAULTS
 from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
-from ..starts.ladder import merit_of_means
+from ..starts.ladder import merit_of_means, why_not
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
 from ..starts.strategies import Start, simulated, start_from
 from ..transcription.discretize import discretize
@@ -124,7 +124,8 @@ def _moved(begun: NLP, nlp: NLP) -> NLP:
 
 def _multipliers(begun: NLP) -> WarmStart | None:
     """Adjoint of what shooting found: a cold barrier would push IPOPT far away from that optimum."""
-    if begun.start_record is None or begun.start_record.name != "shooting":
+    shot = begun.start_record is not None and begun.start_record.name == "shooting"
+    if not shot or why_not(begun, begun.start):
         return None
     gradient = np.asarray(begun.functions.gradient(begun.start, begun.p)[1], dtype=float).ravel()
     return WarmStart(state_weights(begun, begun.start, gradient), np.zeros(begun.columns))

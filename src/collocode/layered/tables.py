@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..errors import FileError, InputError, check_has
+from ..errors import FileError, InputError, check_choice, check_has
 from ..files import read_npz, refusing
 from ..model.text_table import Table, read_text
 from ..numerics import Array
@@ -62,8 +62,7 @@ def read_samples(
     >>> read_samples(file, "a:c", "y")
     Samples(2 rows, 3 features, 1 targets)
     """
-    if missing not in ("refuse", "drop"):
-        raise InputError(f"missing must be 'refuse' or 'drop', not {missing!r}.")
+    check_choice("treatment of missing values", missing, ("refuse", "drop"))
     source = Path(path)
     if source.suffix.lower() == ".csv":
         if transpose:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..numerics import Array
 from ..numerics.random import generator
 from .bounds import Bounds, as_box, count_states
@@ -191,8 +191,7 @@ def analyse(
     >>> found.regions.sampled, found.facts[0].undecided, found.results[0].value
     (2, 2, 2.0)
     """
-    if sense not in ("maximize", "minimize"):
-        raise InputError(f"sense must be maximize or minimize, not {sense!r}.")
+    check_choice("sense", sense, ("maximize", "minimize"))
     how = (settings or OptimizationSettings(time_limit=60.0)).changed(changes)
     limits = as_box(network, box)
     reached = sampled_range(network, limits, samples, seed)

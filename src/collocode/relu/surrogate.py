@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..numerics import Array
 from ..numerics.random import generator
 from .bounds import as_box
@@ -89,8 +89,7 @@ class Surrogate:
                 "per input."
             )
         object.__setattr__(self, "box", box)
-        if self.sense not in SENSES:
-            raise InputError(f"sense must be maximize or minimize, not {self.sense!r}.")
+        check_choice("sense", self.sense, SENSES)
         if self.function is None and self.data is None and self.network is None:
             raise InputError("a surrogate needs a function, data or a network; give one of them.")
         names = tuple(self.inputs) or tuple(f"x{i}" for i in range(len(box)))

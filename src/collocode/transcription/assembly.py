@@ -7,6 +7,7 @@ need a sum, and that is one sparse product.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ class _Point:
         shared = x[term.shared_columns.tolist()] if term.shared_columns.size else ca.MX(0, 1)
         self.arguments = (
             ca.reshape(own, term.own_columns.shape[1], term.points),
-            ca.repmat(shared, 1, term.points),
+            ca.repmat(shared, 1, term.points) if shared.numel() else ca.MX(0, term.points),
             term.data_function(p),
         )
 
@@ -167,7 +168,9 @@ class _Point:
 
 
 def _mapped(function: ca.Function, points: int, *arguments: Any) -> list[ca.MX]:
-    return function.map(points, "serial").call(list(arguments))
+    """Map in two steps where that can be: patterns are repeated one by one, so two short rows are quicker."""
+    inner = next(k for k in range(math.isqrt(points), 0, -1) if points % k == 0)
+    return function.map(inner, "serial").map(points // inner, "serial").call(list(arguments))
 
 
 def _run(scatter: sparse.csc_matrix) -> tuple[int, int] | None:

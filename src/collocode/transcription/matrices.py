@@ -157,7 +157,7 @@ class Collector:
             weights = np.ones(len(order)) if factors is None else factors[order]
             places = (weights, (count[1:] - 1, sources[order]))
             sums = sparse.csc_matrix(places, shape=(len(lead), self.length))
-            return ca.MX(pattern, ca.mtimes(to_dm(sums), values))
+            return ca.MX(pattern, product(sums, values))
         gather = sources[lead]
         if len(lead) < len(order):  # several contributions to one entry: sum these, few, apart
             entry = count[1:] - 1
@@ -168,13 +168,18 @@ class Collector:
             weights = np.ones(len(which)) if factors is None else factors[order[chosen]]
             sums = sparse.csc_matrix((weights, (which, place)), shape=(len(several), len(used)))
             gather[several] = self.length + np.arange(len(several))
-            values = ca.vertcat(values, ca.mtimes(to_dm(sums), values[used.tolist()]))
+            values = ca.vertcat(values, product(sums, values[used.tolist()]))
             if factors is not None:
                 factors[lead[several]] = 1.0
         nonzeros = ca.vec(values[gather.tolist()])  # a gather from one value is a row
         if factors is not None and (factors[lead] != 1.0).any():
             nonzeros = ca.DM(factors[lead].tolist()) * nonzeros
         return ca.MX(pattern, nonzeros)
+
+
+def product(matrix: sparse.spmatrix, values: ca.MX) -> ca.MX:
+    """Return a constant matrix times dense values; what ``mtimes`` first asks, the result's pattern, is known."""
+    return ca.mac(to_dm(matrix), values, ca.MX.zeros(matrix.shape[0], values.shape[1]))
 
 
 def to_dm(matrix: sparse.spmatrix) -> ca.DM:

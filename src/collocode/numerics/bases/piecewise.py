@@ -84,12 +84,12 @@ class PiecewiseConstant(Basis):
 class BSpline(Basis):
     r"""B-splines of a degree with simple inner knots and clamped ends; K = pieces + degree.
 
+    Source: de Boor, *A Practical Guide to Splines*, chapter IX; evaluated by SciPy.
+
     Parameters
     ----------
     points : knots, increasing; a `Mesh` serves too.
     degree : 1 (piecewise linear) or more; 3 is the cubic spline.
-
-    Source: de Boor, *A Practical Guide to Splines*, chapter IX; evaluated by SciPy.
 
     Examples
     --------
