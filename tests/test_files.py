@@ -23,7 +23,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from collocode.archives import Schema
 from collocode.errors import FileError
-from collocode.files import plain, read_bytes, read_npz, replacing, write_text
+from collocode.files import clear_leftovers, plain, read_bytes, read_npz, replacing, write_text
 
 SHELF = Schema("shelf", 3, "a shelf", object, largest=2**24)
 TEXT = Schema("list", 1, "a list", object, suffix=".json")
@@ -206,6 +206,35 @@ def test_an_interrupt_leaves_nothing(kept):
 
     with pytest.raises(KeyboardInterrupt):
         half()
+    is_unharmed(kept)
+
+
+HALF = """
+import sys, time
+from pathlib import Path
+from collocode.files import replacing
+with replacing(Path(sys.argv[1])):
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_gone(kept):
+    folder = kept.parent
+    command = [sys.executable, "-c", HALF, kept]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "writing\n"
+            (left,) = folder.glob(".*")
+            (folder / ".collocode-unfinished-notes").mkdir()  # somebody's
+            clear_leftovers(folder)
+            assert left.exists()  # it is still at work
+        finally:
+            process.kill()
+    assert left.exists()
+    clear_leftovers(folder)
+    assert not left.exists()
+    (folder / ".collocode-unfinished-notes").rmdir()
     is_unharmed(kept)
 
 

@@ -2,7 +2,8 @@
 
 `replacing` stands under everything that writes: files are made in a hidden folder beside their
 place, forced to the disk and then renamed, so that a reader, a full disk or a killed process meets
-the old file or the new one, never a half.
+the old file or the new one, never a half.  What a killed process leaves is that hidden folder; a lock
+that died with it tells that nobody works there (`clear_leftovers`).
 
 Saved fits and checkpoints are archives (`collocode.archives`).
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -25,8 +28,14 @@ from numpy.typing import NDArray
 
 from .errors import FileError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: leftovers stay there
+    fcntl = None  # type: ignore[assignment]
+
 PLAIN = "biufcUS"  # kinds of arrays that are data: numbers and text, no objects, no records
 _TOO_LARGE = "{} holds more than {} bytes, too much for {}; name another file."
+_HIDDEN = ".collocode-unfinished-"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the other methods unpack without a limit
 
 
@@ -44,8 +53,8 @@ def replacing(*targets: Path) -> Iterator[list[Path]]:
     folder = targets[0].parent
     try:
         # a folder and not mkstemp, whose files nobody else may read
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".collocode-") as aside:
-            paths = [Path(aside) / target.name for target in targets]
+        with _hidden(folder) as aside:
+            paths = [aside / target.name for target in targets]
             yield paths
             for path in paths:
                 _force(path)
@@ -59,6 +68,48 @@ def replacing(*targets: Path) -> Iterator[list[Path]]:
         raise FileError(
             f"cannot write {targets[0]} ({error.strerror or error}); check the folder."
         ) from error
+
+
+@contextmanager
+def _hidden(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden folder in another, locked for as long as it is used."""
+    with ExitStack() as stack:
+        with _locked(folder, shared=True):  # nobody clears up before it is locked
+            made = tempfile.TemporaryDirectory(
+                dir=folder, prefix=_HIDDEN, ignore_cleanup_errors=True
+            )
+            path = Path(stack.enter_context(made))
+            stack.enter_context(_locked(path))
+        yield path
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder."""
+    with _locked(folder) as alone:
+        for path in folder.iterdir() if alone else ():
+            if re.fullmatch(re.escape(_HIDDEN) + r"\w{8}", path.name):
+                with _locked(path) as left:
+                    if left:
+                        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, shared: bool = False) -> Iterator[bool]:
+    """Lock a folder if that goes at once, and yield whether it did; the lock ends with the process."""
+    number = None
+    with suppress(OSError, AttributeError):
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        locked = False
+        with suppress(OSError, AttributeError):
+            if number is not None:
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(number, kind | fcntl.LOCK_NB)
+                locked = True
+        yield locked
+    finally:
+        if number is not None:
+            os.close(number)
 
 
 def _force(path: Path) -> None:

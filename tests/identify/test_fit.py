@@ -1,11 +1,15 @@
 """`fit` against known answers; `split` by time and by experiment."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import collocode as cc
+from collocode.adapt import automesh
+from collocode.identify import evidence, multistart
+from collocode.identify import fit as fitting
 from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 
 
@@ -258,3 +262,53 @@ def test_every_held_out_end_goes_on_from_its_own_experiment():
     scores = cc.fit(cc.split(cc.Problem(rhs, runs), 0.3)).score()
     assert [score.experiment for score in scores] == ["A", "AB", "A, held out", "AB, held out"]
     assert all(score.simulated < 1e-8 for score in scores)
+
+
+# ---- Ctrl-C where no solver runs -------------------------------------------------------------------
+
+
+def pressing(monkeypatch, module, name, call=1):
+    """Press Ctrl-C in one of the calls of a function."""
+    whole, calls = getattr(module, name), []
+
+    def pressed(*given, **named):
+        calls.append(name)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return whole(*given, **named)
+
+    monkeypatch.setattr(module, name, pressed)
+
+
+def test_ctrl_c_between_two_meshes_keeps_the_solution(monkeypatch):
+    plain = cc.fit(decay(), mesh=2, deterministic=True)
+    pressing(monkeypatch, automesh, "judge")
+    found = cc.fit(decay(), mesh=cc.AutoMesh(share=1e-9, gap=1e-9), deterministic=True)
+    assert found.result.termination is cc.Termination.INTERRUPTED
+    assert found.meshing.termination is cc.Termination.INTERRUPTED
+    assert found.meshing.meshes == 1
+    assert found.parameters["k"] == pytest.approx(plain.parameters["k"], abs=1e-2)
+
+
+def test_ctrl_c_while_the_strength_is_chosen_keeps_the_solution(monkeypatch):
+    problem = van_der_pol_neural(sizes=(2, 4, 2), regularisation=cc.Evidence())
+    pressing(monkeypatch, evidence, "evidence_of")
+    found = cc.fit(problem, mesh=20)
+    assert found.result.termination is cc.Termination.INTERRUPTED
+    assert found.result.violation < 1e-6
+
+
+def test_ctrl_c_while_it_starts_gives_the_best_start(monkeypatch):
+    pressing(monkeypatch, fitting, "_climbed")
+    found = cc.fit(decay())
+    assert found.result.termination is cc.Termination.INTERRUPTED
+    assert found.result.iterations == 0
+    assert found.start_record.merits
+
+
+def test_ctrl_c_between_two_seeds_keeps_the_first(monkeypatch):
+    pressing(monkeypatch, multistart, "_row")
+    found = cc.multistart(van_der_pol_neural(sizes=(2, 4, 2)), 3, mesh=20)
+    assert found.termination is cc.Termination.INTERRUPTED
+    assert found.seeds == (0,)
+    assert found.best.success

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..results.status import Outcome, Termination
+from ..solvers.interrupt import interrupted
 from .refinement import Cycle
 
 Index = NDArray[np.intp]
@@ -89,11 +90,12 @@ class Budget:
 
 
 class Adapted(NamedTuple):
-    """How a loop ended, its last solution, and all its cycles."""
+    """How a loop ended, its last solution, all its cycles, and the solution before the last."""
 
     outcome: Outcome
     solved: Any
     cycles: tuple[Any, ...]
+    before: Any = None
 
 
 def adapt(
@@ -103,7 +105,7 @@ def adapt(
     budget: Budget,
     on_cycle: Callable[[C], Any] | None = None,
 ) -> Adapted:
-    """Go round until the method or the budget ends it.
+    """Go round until the method or the budget ends it, or Ctrl-C within an `Interrupt`.
 
     Parameters
     ----------
@@ -113,12 +115,14 @@ def adapt(
     on_cycle : called with every cycle.
     """
     cycles: list[C] = []
-    spent = 0.0
+    spent, last = 0.0, None
     while True:
         began = time.perf_counter() - seconds
         cycle = method.estimate(solved, cycles)
         done = [*cycles, cycle]
         outcome = method.decide(done)
+        if outcome is None and interrupted():
+            outcome = Outcome(termination=Termination.INTERRUPTED)
         outcome = outcome or budget.outcome(len(done), spent + time.perf_counter() - began)
         if outcome is None:
             actions = method.mark(cycle)
@@ -132,7 +136,7 @@ def adapt(
         if on_cycle is not None:
             on_cycle(cycle)
         if outcome is not None:
-            return Adapted(outcome, solved, tuple(cycles))
-        began = time.perf_counter()
+            return Adapted(outcome, solved, tuple(cycles), last)
+        began, last = time.perf_counter(), solved
         solved = method.solve(method.refine(solved, cycle.actions), budget.seconds - spent)
         seconds = time.perf_counter() - began

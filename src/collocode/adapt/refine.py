@@ -20,6 +20,7 @@ from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
 from ..results.status import Outcome, Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration, WarmStart
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
@@ -118,16 +119,17 @@ def refine(
         how=(interface, options, deterministic),
         on_iteration=on_iteration,
     )
-    solved = method.solve((start_from(nlp, start, seed), None))
-    seconds = time.perf_counter() - began
+    with Interrupt():
+        solved = method.solve((start_from(nlp, start, seed), None))
+        seconds = time.perf_counter() - began
 
-    def run(method: _Meshes) -> MeshRefinement:
-        return method.refinement(adapt(method, solved, seconds, budget, on_cycle), reference)
+        def run(method: _Meshes) -> MeshRefinement:
+            return method.refinement(adapt(method, solved, seconds, budget, on_cycle), reference)
 
-    found = run(method)
-    if not compare or found.termination is Termination.INTERRUPTED:
-        return found
-    return found.with_uniform(run(replace(method, marking=Marking("uniform"))))
+        found = run(method)
+        if not compare or found.termination is Termination.INTERRUPTED:
+            return found
+        return found.with_uniform(run(replace(method, marking=Marking("uniform"))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +189,14 @@ class _Meshes:
         return prolong(solved, discretize(self.problem, solved.scheme, mesh=finer))
 
     def refinement(self, done: Adapted, reference: float | None) -> MeshRefinement:
-        """Return the record; a limit without a solution on the last mesh is no mere limit."""
-        outcome, cycles = done.outcome, done.cycles
+        """Return the record; a limit without a solution on the last mesh is no mere limit.
+
+        What Ctrl-C left of a mesh's solve is not worth the solution on the mesh before.
+        """
+        outcome, cycles, solution = done.outcome, done.cycles, done.solved
+        interrupted = outcome.termination is Termination.INTERRUPTED
+        if interrupted and len(cycles) > 1 and not cycles[-1].solved:
+            cycles, solution = cycles[:-1], done.before
         limits = (Termination.ITERATION_LIMIT, Termination.SIZE_LIMIT)
         if outcome.termination in limits and not cycles[-1].solved:
             outcome = UNSOLVED
@@ -200,7 +208,7 @@ class _Meshes:
             tol=self.tol,
             rule=self.marking.rule,
             goal=self.goal,
-            solution=replace(done.solved, result=done.solved.result.with_timings(total=total)),
+            solution=replace(solution, result=solution.result.with_timings(total=total)),
             reference=reference,
         )
 

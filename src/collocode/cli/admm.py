@@ -135,7 +135,7 @@ def admm(
     files = {}
     if checkpoint is not None and checkpoint.exists():
         files[CHECKPOINT] = partial(_finish, checkpoint, found.termination)
-    return run.finish(cc.report(found, asked=asked), folder, files)
+    return run.finish(found, asked, folder, files)
 
 
 def _executor(workers: int, points: str, cluster: dict[str, Any]) -> Any:

@@ -46,13 +46,11 @@ def solve_file(
         print(sol_of(model, result).message)
         cc.write_solution(model, result)
         return SOLVED
-    report = cc.report(result, asked=run.asked(None, {"options": chosen}, problem=model))
+    asked = run.asked(None, {"options": chosen}, problem=model)
+    write = partial(cc.write_solution, model, result)
     if folder is not None:
-        return run.finish(report, folder, {name: partial(cc.write_solution, model, result)})
-    status = run.finish(report, None)
-    if writes:
-        print(f"wrote {cc.write_solution(model, result)}")
-    return status
+        return run.finish(result, asked, folder, {name: write})
+    return run.finish(result, asked, None, beside=write if writes else None)
 
 
 def main() -> None:

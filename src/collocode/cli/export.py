@@ -13,7 +13,15 @@ import collocode as cc
 from ..errors import InputError
 from .options import FIT, verb
 from .run import Run
-from .terminal import SOLVED, UNSOLVED, live_progress, messages, output, say_error
+from .terminal import (
+    INTERRUPTED,
+    SOLVED,
+    UNSOLVED,
+    live_progress,
+    messages,
+    output,
+    say_error,
+)
 
 OF_NLP = (".nl", ".gms", ".bar", ".lp")
 OF_BOTH = (".casadi", ".c")
@@ -63,10 +71,10 @@ def export(
         nlp, solution = _from_model(run, ending, solve_first or ending in OF_FIT)
     _writers(to, nlp, solution, rewrite, scaling, network)[ending]()
     output().print(f"wrote {to} ({to.stat().st_size:,} bytes)", soft_wrap=True)
-    if solution is not None and not solution.success:
-        say_error(f"not solved: {solution.status}.")
-        return UNSOLVED
-    return SOLVED
+    if solution is None or solution.success:
+        return SOLVED
+    say_error(f"not solved: {solution.status}.")
+    return INTERRUPTED if solution.result.termination is cc.Termination.INTERRUPTED else UNSOLVED
 
 
 def _from_model(run: Run, ending: str, solve_first: bool) -> tuple[cc.Program, Any]:

@@ -95,7 +95,7 @@ def grow(
         )
     more = {"indicator": growth.indicator, "select": select, "step": step, "freeze": freeze or ()}
     asked = run.asked(task, {**how, **more}, problem=problem)
-    return run.finish(cc.report(growth, asked=asked), folder)
+    return run.finish(growth, asked, folder)
 
 
 def _indicator(name: str, select: str, step: float) -> Any:

@@ -16,6 +16,7 @@ from .refine import refine
 from .relu import relu
 from .simulate import simulate
 from .solve import solve
+from .streams import print_anything
 from .sweep import sweep
 from .train import train
 
@@ -43,6 +44,7 @@ def _main(
     ] = False,
 ) -> None:
     """Identify models with unknown parts by direct collocation."""
+    print_anything()
 
 
 for _verb in (solve, sweep, multistart, refine, admm, relu, grow, train, export, simulate):

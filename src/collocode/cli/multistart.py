@@ -38,7 +38,7 @@ def multistart(
             on_iteration=bar.look,
         )
     asked = run.asked_of_fit(task, {"seed": found.best_seed}, more={"asked": chosen})
-    return run.finish(cc.report(found, asked=asked), folder)
+    return run.finish(found, asked, folder)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -76,8 +76,9 @@ def refine(
     """Fit MODEL on meshes that are refined where the error of a goal comes from.
 
     Exit status 0 only if the tolerance was reached by a solution. A layered network is trained on
-    layer meshes; without --tol it ends when validation no longer improves, and --start takes the
-    last.npz of an earlier --out to go on from.
+    layer meshes; without --tol it ends when validation no longer improves.
+
+    An earlier run goes on from its last mesh by --start DIR/solution.npz, of layers DIR/last.npz.
     """
     task = run.task()
     problem = task.model.problem(task.values)
@@ -89,6 +90,9 @@ def refine(
             raise InputError(
                 f"--{name} is for layered networks, and {run.path} is none; leave it out."
             )
+    how = dict(task.how)
+    if isinstance(how["start"], cc.Solution) and run.values["elements"] is None:
+        how["mesh"] = {part.experiment.name: part.mesh for part in how["start"].trajectories}
     folder = run.folder(
         ["refinement.csv", "indicators.csv", "refinement.png", "mesh.png"], fits=problem
     )
@@ -104,10 +108,10 @@ def refine(
             max_cycles=max_cycles,
             compare=compare,
             on_iteration=show,
-            **task.how,
+            **how,
         )
     asked = run.asked_of_fit(task, {"goal": goal, "tol": tol, "mark": mark})
-    return run.finish(cc.report(found, asked=asked), folder)
+    return run.finish(found, asked, folder)
 
 
 # ---- layered networks ----------------------------------------------------------------------------
@@ -124,7 +128,7 @@ def _refine_layers(run: Run, task: Task, problem: cc.layered.LayeredProblem) -> 
             problem, checkpoint=checkpoint, on_cycle=tell, callback=look, **how
         )
     said = {key: str(value) if key == "trainer" else value for key, value in how.items()}
-    return run.finish(cc.report(found, asked=run.asked(task, said)), folder)
+    return run.finish(found, run.asked(task, said), folder)
 
 
 def layers_wanted(

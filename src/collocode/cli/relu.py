@@ -13,6 +13,7 @@ import typer
 import collocode as cc
 
 from ..errors import FileError, InputError
+from ..solvers.interrupt import Interrupt
 from .options import FILES, verb
 from .run import Run, Task
 from .settings import settings_of, split_pairs
@@ -97,10 +98,10 @@ def relu(
     names = ["network.npz", "optimum.csv"]
     names += ["history.csv", "training.png"] if surrogate.network is None else []
     folder = run.folder([*names, *(["regions.png"] if len(surrogate.inputs) > 1 else [])])
-    with live_view(messages()) as view:
+    with live_view(messages()) as view, Interrupt():  # of training and search, one after the other
         found, more = _optimum(surrogate, how, view)
     asked = run.asked(task, how, problem=surrogate, more=more)
-    return run.finish(cc.report(found, asked=asked), folder)
+    return run.finish(found, asked, folder)
 
 
 def _optimum(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import typer
@@ -12,11 +15,13 @@ from rich.text import Text
 
 import collocode as cc
 
-from ..errors import InputError
+from ..errors import CollocodeError, FileError, InputError
 from ..reports.folder import Folder, Writer
 from ..reports.record import Asked, Report, report_names
+from ..solvers.interrupt import Interrupt
 from .model_file import ModelFile, load_model
 from .settings import defaults_text, parse_options, parse_settings, settings_table
+from .streams import shown
 from .terminal import INTERRUPTED, SOLVED, UNSOLVED, output, show_report, show_table
 
 
@@ -52,12 +57,19 @@ class Task:
     ----------
     model : the model file.
     values : settings given by ``--set``.
-    how : keywords of `fit`.
+    keywords : of `fit`; the start may be the path of a saved one.
     """
 
     model: ModelFile
     values: Mapping[str, Any]
-    how: Mapping[str, Any]
+    keywords: Mapping[str, Any]
+
+    @cached_property
+    def how(self) -> Mapping[str, Any]:
+        """Keywords of `fit`."""
+        start = self.keywords["start"]
+        saved = str(start).endswith(".npz")
+        return {**self.keywords, "start": cc.load(start) if saved else start}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -151,7 +163,7 @@ class Run:
         return Asked(
             model={"file": str(self.path), "settings": settings},
             command={"name": self.context.info_name, **(command or {})},
-            start="" if task is None else str(task.how["start"]),
+            start="" if task is None else str(task.keywords["start"]),
             shell=True,
             **rest,
         )
@@ -161,7 +173,7 @@ class Run:
     ) -> Asked:
         """Return the same for a command that fits dynamics."""
         kept = ("start", "seed", "deterministic", "options")
-        how = {key: task.how[key] for key in kept if key in task.how}
+        how = {key: task.keywords[key] for key in kept if key in task.keywords}
         return self.asked(task, {**how, **(command or {})}, **rest)
 
     # ---- the folder ------------------------------------------------------------------------------
@@ -220,16 +232,72 @@ class Run:
     # ---- the report ------------------------------------------------------------------------------
 
     def finish(
-        self, report: Report, folder: Folder | None, files: Mapping[str, Writer] | None = None
+        self,
+        found: Any,
+        asked: Asked,
+        folder: Folder | None,
+        files: Mapping[str, Writer] | None = None,
+        beside: Callable[[], Path] | None = None,
     ) -> int:
-        """Show a report, write it with further files, and return the exit status."""
-        show_report(report)
-        if folder is not None:
-            whole = report if self.plots else report.without_figures()
-            written = folder.write(
-                whole.around(files=files or {}).written(Path(folder.manifest).stem)
-            )
-            output().print(f"wrote {len(written)} files into {folder.path}", soft_wrap=True)
-        if report.interrupted:
+        """Report what was found: write it, then show it; return the exit status.
+
+        From here on nothing is lost: the first Ctrl-C is only taken note of, and what a folder cannot
+        take goes without figures, or into a folder of its own among the system's temporary files.
+
+        Parameters
+        ----------
+        found, asked : as for `report`.
+        folder : for the report's files; None writes none.
+        files : further ones.
+        beside : writes one file somewhere else and returns its path.
+
+        Raises
+        ------
+        CollocodeError
+            When all is shown: something could not be written in its place.
+        """
+        with Interrupt() as interrupt:
+            report = cc.report(found, asked=asked)
+            wrote, trouble = [], None
+            try:
+                if folder is not None:
+                    whole = report.around(files=files or {})
+                    wrote += _kept(folder, whole if self.plots else whole.without_figures())
+                if beside is not None:
+                    wrote.append(str(beside()))
+            except CollocodeError as error:
+                trouble = error
+            with shown("the report"):
+                show_report(report)
+                for place in wrote:
+                    output().print(f"wrote {place}", soft_wrap=True)
+            if trouble is not None:
+                raise trouble
+        if report.interrupted or interrupt.requested:
             return INTERRUPTED
         return SOLVED if report.success else UNSOLVED
+
+
+def _kept(folder: Folder, report: Report) -> list[str]:
+    """Write a report; return how many files that are, and where.
+
+    Raises
+    ------
+    FileError
+        The folder did not take all of them; the sentence says where they are instead.
+    """
+    stem, plain = Path(folder.manifest).stem, report.without_figures()
+    try:
+        return [f"{len(folder.write(report.written(stem)))} files into {folder.path}"]
+    except CollocodeError as error:
+        trouble = error
+    for elsewhere in (False, True):
+        with suppress(CollocodeError, OSError):
+            place = (
+                Folder(Path(mkdtemp(prefix="collocode-")), folder.manifest) if elsewhere else folder
+            )
+            place.write(plain.written(stem))
+            break
+    else:
+        raise trouble
+    raise FileError(f"{trouble} The files, without figures, are in {place.path}.") from trouble

@@ -16,7 +16,6 @@ from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
 from .run import Run
 from .settings import split_pairs, whole_number
-from .terminal import output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +65,14 @@ def simulate(
     frame = _frame(solution, conditions, parameters, done)
     more = {"frame": frame, "experiment": conditions.name}
     said = {"times": times, "until": until, "points": points, "initial": initial}
-    report = cc.report(done, asked=run.asked(None, said, problem=solution, more=more))
-    status = run.finish(report, folder)
-    if out is not None and alone:
+    asked = run.asked(None, said, problem=solution, more=more)
+
+    def write() -> Path:
+        assert out is not None
         write_file(out, lambda target: frame.to_csv(target, index=False))
-        output().print(f"wrote {out}", soft_wrap=True)
-    return status
+        return out
+
+    return run.finish(done, asked, folder, beside=write if alone else None)
 
 
 def _conditions(

@@ -44,7 +44,7 @@ def solve(
     folder = run.folder(fits=problem)
     with live_progress(messages()) as show:
         solution = cc.fit(problem, **task.how, on_iteration=show)
-    return run.finish(cc.report(solution, asked=run.asked_of_fit(task)), folder)
+    return run.finish(solution, run.asked_of_fit(task), folder)
 
 
 def _program(run: Run, task: Task, program: cc.Program) -> int:
@@ -55,4 +55,4 @@ def _program(run: Run, task: Task, program: cc.Program) -> int:
     }
     with live_progress(messages()) as show:
         solution = cc.solve(program, **how, on_iteration=show)
-    return run.finish(cc.report(solution, asked=run.asked(task, how)), folder)
+    return run.finish(solution, run.asked(task, how), folder)

@@ -79,9 +79,8 @@ def sweep(
         say_error(_interrupted(len(done), len(values), checkpoint))
         return INTERRUPTED
     chosen, more = {found.name: found.best}, {"holdout": held}
-    report = cc.report(found, asked=run.asked_of_fit(task, chosen=chosen, more=more))
     mark = None if checkpoint is None else {CHECKPOINT: partial(_finish, checkpoint)}
-    return run.finish(report, folder, mark)
+    return run.finish(found, run.asked_of_fit(task, chosen=chosen, more=more), folder, mark)
 
 
 def _sweep(
@@ -148,8 +147,9 @@ def _finish(source: Path, target: Path) -> None:
 
 
 def _interrupted(done: int, every: int, checkpoint: Path | None) -> str:
-    if checkpoint is None:
-        return f"interrupted after {done} of {every} values; with --out a sweep can be resumed."
+    if checkpoint is None or not done:
+        hint = "" if checkpoint else "; with --out a sweep can be resumed"
+        return f"interrupted after {done} of {every} values{hint}."
     return f"interrupted; {done} of {every} values are kept in {checkpoint}, --resume goes on."
 
 

@@ -20,6 +20,7 @@ from ..errors import CollocodeError, quietly
 from ..reports.parts import Severity, Table
 from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
+from .streams import SteadyConsole
 
 SOLVED, UNSOLVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _STYLES = {
@@ -34,12 +35,12 @@ _STYLES = {
 
 def output() -> Console:
     """Return the console of results (stdout, as it is now)."""
-    return Console(highlight=False, soft_wrap=False)
+    return SteadyConsole(highlight=False, soft_wrap=False)
 
 
 def messages() -> Console:
     """Return the console of messages and progress (stderr)."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return SteadyConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say_error(text: str) -> None:

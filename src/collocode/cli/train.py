@@ -87,7 +87,7 @@ def train(
     said = {"basis": basis, "order": order, "rate": rate, "batch": batch, "continuous": continuous}
     said |= {"rtol": rtol, "resume": run.values["resume"], "trainer": training.trainer}
     asked = run.asked(task, {**how, **said}, problem=problem, more=more)
-    return run.finish(cc.report(training, asked=asked), folder)
+    return run.finish(training, asked, folder)
 
 
 def _folder(run: Run) -> Any:

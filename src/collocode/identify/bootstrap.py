@@ -12,6 +12,7 @@ from ..errors import InputError, check_type
 from ..numerics.random import generator
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.solve import make_solver, solve_with
 from ..transcription.nlp import NLP
 from .uncertainty import Uncertainty, uncertainty
@@ -71,16 +72,17 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     fitted, _ = nlp.predictions(solution.result.x)
     solver, rng = make_solver(nlp), generator(seed)
     rows, failed, end = [], 0, Termination.CONVERGED
-    for _ in range(refits):
-        data = fitted + noise * rng.standard_normal(fitted.shape)
-        again = solve_with(solver, nlp.with_parameters(measurements=data))
-        if again.result.termination is Termination.INTERRUPTED:
-            end = Termination.INTERRUPTED
-            break
-        if again.success:
-            rows.append(again.parameters)
-        else:
-            failed += 1
+    with Interrupt():  # one that comes between two refits ends the next
+        for _ in range(refits):
+            data = fitted + noise * rng.standard_normal(fitted.shape)
+            again = solve_with(solver, nlp.with_parameters(measurements=data))
+            if again.result.termination is Termination.INTERRUPTED:
+                end = Termination.INTERRUPTED
+                break
+            if again.success:
+                rows.append(again.parameters)
+            else:
+                failed += 1
     return Bootstrap(pd.DataFrame(rows, columns=list(solution.parameters)), failed, end)
 
 

@@ -20,6 +20,7 @@ from ..adapt.duals import state_weights
 from ..adapt.first_mesh import meshes_along
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import interrupted
 from ..solvers.options import DEFAULTS
 from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration, Solver, WarmStart
@@ -105,7 +106,7 @@ def solve_begun(
         begun = _moved(begun, discretize(nlp.problem, nlp.scheme, mesh=meshes))
         solver = remake(begun)
     seconds = time.perf_counter() - began
-    if begun.start_record is not None and begun.start_record.interrupted:
+    if interrupted() or (begun.start_record is not None and begun.start_record.interrupted):
         solution = Solution.of(begun, untouched(begun))
     else:
         solution = solve_with(solver, begun, warm=_multipliers(begun), on_iteration=on_iteration)

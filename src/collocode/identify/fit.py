@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
@@ -18,6 +19,7 @@ from ..numerics.schemes import scheme as scheme_called
 from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
@@ -81,16 +83,16 @@ def fit(
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)
     settings = start, seed, on_iteration, auto is not None
-    with quietly():
-        solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
+    nlp = discretize(problem, chosen, mesh=meshes)
+    with quietly(), Interrupt():  # what there is by then counts
+        solution = _climbed(nlp, how, *settings)
         for _ in range(0 if auto is None else _FINER):
             if not ended_nowhere(solution):
                 break
             meshes = [part.mesh.divide([2] * part.mesh.elements) for part in solution.trajectories]
             solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
-        solution = settle(
-            solution, auto, how, lambda nlp: start_from(nlp, start, seed), on_iteration
-        )
+        begin = partial(start_from, strategy=start, seed=seed)
+        solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first
     solution = replace(solution, result=solution.result.with_timings(total=seconds))
     warn(solution)

@@ -15,6 +15,7 @@ from ..numerics.scheme import Scheme
 from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..transcription.discretize import MeshLike, discretize
@@ -23,7 +24,7 @@ from .climb import solve_begun
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Multistart:
     """Solutions from several seeds, best first among the converged ones.
 
@@ -31,17 +32,13 @@ class Multistart:
     ----------
     solutions, seeds : in the order of the runs.
     table : one row a seed: objective, simulated error, status, iterations, seconds.
+    termination : ``INTERRUPTED`` if Ctrl-C ended it, else ``CONVERGED``.
     """
 
     solutions: tuple[Solution, ...]
     seeds: tuple[int, ...]
     table: pd.DataFrame
-
-    @property
-    def termination(self) -> Termination:
-        """``INTERRUPTED`` if Ctrl-C ended it with the last run, else ``CONVERGED``."""
-        stopped = self.solutions[-1].result.termination is Termination.INTERRUPTED
-        return Termination.INTERRUPTED if stopped else Termination.CONVERGED
+    termination: Termination = Termination.CONVERGED
 
     @property
     def best(self) -> Solution:
@@ -97,20 +94,26 @@ def multistart(
         raise InputError("multistart needs at least one seed.")
     nlp = discretize(problem, scheme, degree, mesh)
     solver = make_solver(nlp, interface, options, deterministic)
-    solutions, rows = [], []
-    for seed in chosen:
-        began = time.perf_counter()
-        solution = solve_begun(solver, nlp, start, seed, on_iteration)
-        seconds = time.perf_counter() - began
-        solution = replace(solution, result=solution.result.with_timings(total=seconds))
-        rows.append({"seed": seed, **_row(solution, seconds)})
-        solutions.append(solution)
-        if on_run is not None:
-            on_run(seed, solution)
-        if solution.result.termination is Termination.INTERRUPTED:
-            break
-    table = pd.DataFrame(rows).set_index("seed")
-    found = Multistart(tuple(solutions), chosen[: len(rows)], table)
+    solutions, rows, end = [], [], Termination.CONVERGED
+    with Interrupt() as interrupt:
+        for seed in chosen:
+            began = time.perf_counter()
+            solution = solve_begun(solver, nlp, start, seed, on_iteration)
+            seconds = time.perf_counter() - began
+            solution = replace(solution, result=solution.result.with_timings(total=seconds))
+            rows.append({"seed": seed, **_row(solution, seconds)})
+            solutions.append(solution)
+            if on_run is not None:
+                on_run(seed, solution)
+            if interrupt.requested or solution.result.termination is Termination.INTERRUPTED:
+                end = Termination.INTERRUPTED
+                break
+    found = Multistart(
+        solutions=tuple(solutions),
+        seeds=chosen[: len(rows)],
+        table=pd.DataFrame(rows).set_index("seed"),
+        termination=end,
+    )
     warn(found.best)
     return found
 

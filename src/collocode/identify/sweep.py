@@ -28,6 +28,7 @@ from ..model.problem import Problem
 from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..starts.strategies import Start, alike
@@ -113,9 +114,9 @@ def sweep(
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
-    trials.resume(place, values, done, point)
     try:
-        with quietly():
+        with quietly(), Interrupt():
+            trials.resume(place, values, done, point)
             for value in values:
                 if str(value) not in done:
                     done[str(value)] = trials.row_of(value)
@@ -290,7 +291,7 @@ class _Trials:
 
     def _finished(self, solution: Solution) -> Solution:
         self.last = solution
-        if solution.result.termination is Termination.INTERRUPTED:
+        if interrupted() or solution.result.termination is Termination.INTERRUPTED:
             raise KeyboardInterrupt
         return solution
 

@@ -5,14 +5,16 @@ Huangfu & Hall, Parallelizing the dual revised simplex method, Math. Prog. Comp.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, installed
 from ..numerics import Array
+from ..solvers.interrupt import aside, interrupted
 from .mip import Index, MipArrays
 
 OnProgress = Callable[["MipProgress"], Any]
@@ -36,12 +38,8 @@ def highspy_package() -> Any:
     MissingDependency
         If it is not installed.
     """
-    try:
+    with installed("HiGHS", "relu"):
         import highspy
-    except ImportError as error:
-        raise MissingDependency(
-            "HiGHS is not installed; run: pip install 'collocode[relu]'."
-        ) from error
     return highspy
 
 
@@ -106,6 +104,7 @@ class DualBounds:
         self._arrays = arrays
         self._transposed = arrays.A.T.tocsr()
         self._highs = load(arrays, np.zeros(len(arrays.lower)), False, options)
+        self._watched = _Watched(self._highs, simplex=True)
 
     def minimum(self, column: int, sign: float, seconds: float = np.inf) -> float:
         """Return a proved lower bound of ``sign``·u_column; stop the LP after ``seconds``."""
@@ -113,7 +112,7 @@ class DualBounds:
         if np.isfinite(seconds):
             highs.setOptionValue("time_limit", highs.getRunTime() + max(seconds, 0.0))
         highs.changeColCost(int(column), sign)
-        highs.run()
+        self._watched.run()
         dual = np.asarray(highs.getSolution().row_dual)
         highs.changeColCost(int(column), 0.0)
         if len(dual) != len(arrays.row_lower) or not np.isfinite(dual).all():
@@ -146,21 +145,18 @@ def solve_mip(
     time_limit: float | None = None,
     start: tuple[Index, Array] | None = None,
     on_progress: OnProgress | None = None,
-    stop: Callable[[], bool] | None = None,
 ) -> MipAnswer:
-    """Run branch and bound on a loaded program.
+    """Run branch and bound on a loaded program; Ctrl-C within an `Interrupt` ends the search.
 
     Parameters
     ----------
     start : (columns, values) of a partial solution that HiGHS completes.
-    stop : asked now and then; True ends the search.
     """
     if time_limit is not None:
         highs.setOptionValue("time_limit", float(time_limit))
     if start is not None:
         highs.setSolution(len(start[0]), start[0].astype(np.int32), start[1])
-    _listen(highs, on_progress, stop)
-    highs.run()
+    _Watched(highs, on_progress).run()
     info, solution = highs.getInfo(), highs.getSolution()
     feasible = info.primal_solution_status == 2  # kSolutionStatusFeasible
     status = highs.modelStatusToString(highs.getModelStatus())
@@ -175,40 +171,52 @@ def solve_mip(
     )
 
 
-def _listen(highs: Any, on_progress: OnProgress | None, stop: Callable[[], bool] | None) -> None:
-    """Have HiGHS call back for progress and for the question whether to stop."""
-    kinds = highspy_package().cb.HighsCallbackType
+class _Watched:
+    """A HiGHS instance that tells how far it is, and ends when it is told to.
 
-    def callback(kind: Any, message: str, out: Any, into: Any, data: Any) -> None:
-        if kind == kinds.kCallbackMipLogging and on_progress is not None:
-            on_progress(
-                MipProgress(
-                    out.running_time,
-                    int(out.mip_node_count),
-                    out.mip_primal_bound,
-                    out.mip_dual_bound,
-                )
-            )
-        if kind == kinds.kCallbackMipInterrupt and stop is not None and stop():
-            into.user_interrupt = True
+    Its callbacks run aside: nothing that a signal or ``on_progress`` raises passes through HiGHS.
+    """
 
-    if on_progress is not None:  # the lines are made for a log, so there must be one: nowhere
-        highs.setOptionValue("log_to_console", False)
-        highs.setOptionValue("output_flag", True)
-    if on_progress is not None or stop is not None:
-        highs.setCallback(callback, None)
-        for wanted, kind in (
-            (on_progress, kinds.kCallbackMipLogging),
-            (stop, kinds.kCallbackMipInterrupt),
+    def __init__(
+        self, highs: Any, on_progress: OnProgress | None = None, simplex: bool = False
+    ) -> None:
+        kinds = highspy_package().cb.HighsCallbackType
+        self._highs, self._show = highs, on_progress
+        self._lines = kinds.kCallbackMipLogging
+        self._cancelled, self._error = threading.Event(), list[BaseException]()
+        if on_progress is not None:  # the lines are made for a log, so there must be one: nowhere
+            highs.setOptionValue("log_to_console", False)
+            highs.setOptionValue("output_flag", True)
+        highs.setCallback(self._called, None)
+        for kind in (
+            kinds.kCallbackSimplexInterrupt if simplex else kinds.kCallbackMipInterrupt,
+            *([self._lines] if on_progress is not None else ()),
         ):
-            if wanted is not None:
-                highs.startCallback(kind)
+            highs.startCallback(kind)
+
+    def run(self) -> None:
+        """Solve; raise what ``on_progress`` raised."""
+        self._cancelled.clear()
+        aside(self._highs.run, self._cancelled.set)
+        if self._error:
+            raise self._error.pop()
+
+    def _called(self, kind: Any, message: str, out: Any, into: Any, data: Any) -> None:
+        if kind != self._lines:
+            into.user_interrupt = interrupted() or self._cancelled.is_set()
+        elif self._show is not None:
+            sides = out.mip_primal_bound, out.mip_dual_bound
+            try:
+                self._show(MipProgress(out.running_time, int(out.mip_node_count), *sides))
+            except BaseException as error:
+                self._error.append(error)
+                self._cancelled.set()
 
 
 def relaxation_bound(arrays: MipArrays, cost: Array) -> float:
     """Return the optimum of the LP relaxation of min cost·u, inf if it is infeasible."""
     highs = load(arrays, cost, False, {"threads": 1})
-    highs.run()
+    _Watched(highs, simplex=True).run()
     status = highs.modelStatusToString(highs.getModelStatus())
     if status == "Optimal":
         return float(highs.getInfo().objective_function_value)

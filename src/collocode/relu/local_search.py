@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from ..numerics import Array
+from ..solvers.interrupt import interrupted
 from .bounds import sample_box
 from .problem import OptimizationProblem
 
@@ -96,6 +97,8 @@ def local_search(
     for x in points[:starts]:
         here, value = x, problem.cost_at(x)
         for _ in range(steps):
+            if interrupted():
+                return best
             moved = region_optimum(problem, here)
             if moved is None:
                 break

@@ -124,15 +124,24 @@ def _optimise(
         callback=callback,
     )
     require_feasible(network, problem.box, problem.linear)
-    if callback is None and (how.warm or how.bounds == "split"):
+    with Interrupt():
+        return _searched(problem, how, on_progress)
+
+
+def _searched(
+    problem: OptimizationProblem, how: OptimizationSettings, on_progress: OnProgress | None
+) -> OptimumResult:
+    """Search, prove, solve; Ctrl-C cuts each of these short, and the best known point counts."""
+    if problem.callback is None and (how.warm or how.bounds == "split"):
         began = time.perf_counter()
         start = local_search(problem.core())
         problem = replace(problem, start=start, start_seconds=time.perf_counter() - began)
     problem, proved = _proved(problem, how)
     if how.scaling is not None:
+        network = problem.network
         problem = replace(problem, network=scaled(network, proved, how.scaling))
         proved = scaled_bounds(network, proved, how.scaling)
-    if how.solver == "highs" and callback is None and how.encoding != "complementarity":
+    if how.solver == "highs" and problem.callback is None and how.encoding != "complementarity":
         return _solve_with_highs(problem, proved, how, on_progress)
     return solve_with_pyomo(problem, proved, how)
 
@@ -187,14 +196,12 @@ def _solve_with_highs(
         assert on_progress is not None
         on_progress(MipProgress(line.seconds, line.nodes, *sides))
 
-    with Interrupt() as interrupt:
-        answer = solve_mip(
-            highs,
-            None if how.time_limit is None else max(0.0, how.time_limit - problem.start_seconds),
-            None if start is None else mip_start(program, core.network, x, y, start),
-            None if on_progress is None else told,
-            lambda: interrupt.requested,
-        )
+    answer = solve_mip(
+        highs,
+        None if how.time_limit is None else max(0.0, how.time_limit - problem.start_seconds),
+        None if start is None else mip_start(program, core.network, x, y, start),
+        None if on_progress is None else told,
+    )
     error = np.nan
     if answer.x is not None:
         error = float(np.abs(core.network(answer.x[x]) - answer.x[y]).max())

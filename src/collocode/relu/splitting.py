@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import check_whole
 from ..numerics import Array
+from ..solvers.interrupt import interrupted
 from .bounds import Bounds, affine_range, core_box
 from .constraints import Linear, as_linear, require_feasible
 from .network import ReluNetwork
@@ -99,7 +100,7 @@ def split_box(
         widths = (boxes[:, :, 1] - boxes[:, :, 0]) / np.maximum(box[:, 1] - box[:, 0], 1e-300)
         if 2 * len(boxes) > parts or widths.max() < 1e-4:
             break
-        if time.perf_counter() > deadline:
+        if interrupted() or time.perf_counter() > deadline:
             complete = False
             break
         halves = _halved(boxes, widths.argmax(axis=1))

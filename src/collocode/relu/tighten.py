@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError, check_whole
 from ..numerics import Array
+from ..solvers.interrupt import interrupted
 from .bounds import (
     ON,
     UNDECIDED,
@@ -144,7 +145,7 @@ class _Tightening:
         jobs = np.arange(len(low))
         if hidden:
             jobs = np.flatnonzero(unit_states(low, up, level) == UNDECIDED)
-        if not len(jobs) or time.perf_counter() >= self._deadline:
+        if not len(jobs) or interrupted() or time.perf_counter() >= self._deadline:
             self._complete &= not len(jobs)
             return low, up
         arrays = self._program.arrays()
@@ -186,7 +187,7 @@ def _tighten_units(
             if hidden and states[k] != UNDECIDED:
                 continue
             left = deadline - time.perf_counter()
-            if left <= 0.0:
+            if left <= 0.0 or interrupted():
                 return low, up, programs, False
             value = solver.minimum(columns[unit], sign, left)
             programs += 1

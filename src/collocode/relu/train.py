@@ -11,6 +11,7 @@ weights are those numbers as float64.  Kingma & Ba, Adam, ICLR 2015; Loshchilov 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError, MissingDependency
 from ..numerics import Array
 from ..numerics.random import generator
+from ..solvers.interrupt import Interrupt, aside, interrupted
 from . import regularisers
 from .network import ReluNetwork
 from .readers import checked_range, checked_samples, checked_widths
@@ -107,12 +109,16 @@ class TrainingHistory:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """A trained network, how it came about, and the seconds it took (compilation included)."""
+    """A trained network, how it came about, and the seconds it took (compilation included).
+
+    ``interrupted`` says that Ctrl-C ended the training; the network is the best one until then.
+    """
 
     network: ReluNetwork
     history: TrainingHistory
     settings: TrainingSettings
     seconds: float
+    interrupted: bool = False
 
     def __repr__(self) -> str:
         h = self.history
@@ -158,7 +164,11 @@ def train(
     level, deviation = y.mean(axis=0), y.std(axis=0)
     deviation = np.where(deviation > 0.0, deviation, 1.0)
     inner = ((x - shift) / scale).astype(np.float32), ((y - level) / deviation).astype(np.float32)
-    layers, history = descend(*inner, (x.shape[1], *widths, y.shape[1]), how, on_check)
+    sizes, cancelled = (x.shape[1], *widths, y.shape[1]), threading.Event()
+    with Interrupt() as interrupt:  # and JAX aside: not every place in it survives an exception
+        layers, history = aside(
+            lambda: descend(*inner, sizes, how, on_check, cancelled.is_set), cancelled.set
+        )
     if how.l1 > 0.0:
         layers = [(np.where(abs(W) < how.prune * abs(W).max(), 0.0, W), b) for W, b in layers]
     network = ReluNetwork(
@@ -170,13 +180,19 @@ def train(
         output_shift=level,
         output_scale=deviation,
     )
-    return TrainingResult(network, history, how, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return TrainingResult(network, history, how, seconds, interrupt.requested)
 
 
 def descend(
-    x: Any, y: Any, sizes: tuple[int, ...], how: TrainingSettings, on_check: Any
+    x: Any,
+    y: Any,
+    sizes: tuple[int, ...],
+    how: TrainingSettings,
+    on_check: Any,
+    stop: Callable[[], bool],
 ) -> tuple[list[tuple[Array, Array]], TrainingHistory]:
-    """Run Adam; return the best iterate by validation error plus regularisers."""
+    """Run Adam until ``stop()`` or Ctrl-C; return the best iterate by validation error plus regularisers."""
     jax, jnp, _ = learning_packages()
     rng = generator(how.seed)
     order = rng.permutation(len(x))
@@ -210,7 +226,7 @@ def descend(
             best, kept, chosen, last = error + found[1], layers, len(rows) - 1, epoch
         if on_check is not None:
             on_check(epoch, error)
-        if epoch - last > how.patience * how.epochs:
+        if epoch - last > how.patience * how.epochs or interrupted() or stop():
             break
     epochs_, errors, held_errors, added = np.array(rows, dtype=float).T
     history = TrainingHistory(epochs_, errors, held_errors, added, chosen)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import FileError, InputError
-from ..files import replacing
+from ..files import clear_leftovers, replacing
 
 Writer = Callable[[Path], object]
 
@@ -33,6 +33,7 @@ class Folder:
         self.path, self.manifest, self._also = path, manifest, frozenset(also)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(path)
             with tempfile.TemporaryFile(dir=path):
                 pass
         except OSError as error:

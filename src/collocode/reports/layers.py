@@ -41,7 +41,7 @@ def report_layers(found: LayerRefinement, asked: Asked) -> Report:
         title=found.problem.name,
         success=found.success,
         status=found.status,
-        interrupted=found.termination is Termination.INTERRUPTED,
+        interrupted=any(run.termination is Termination.INTERRUPTED for run, _ in runs),
         body=tuple(body),
         findings=tuple(_layer_findings(found, asked)),
         result={

@@ -11,6 +11,8 @@ import pandas as pd
 
 from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, TrainingResult
 from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
+from ..relu.constraints import as_linear
+from ..relu.problem import objective_weights
 from ..results.status import Termination
 from .folder import Writer
 from .parts import Column, Facts, Figure, Finding, Heading, Table, figure, headline
@@ -43,7 +45,8 @@ def report_optimum(found: OptimumResult, asked: Asked) -> Report:
         title=run.name,
         success=found.success,
         status=status,
-        interrupted=found.termination is Termination.INTERRUPTED,
+        interrupted=found.termination is Termination.INTERRUPTED
+        or (run.trained is not None and run.trained.interrupted),
         body=(
             headline(run.name, status, found.success, after),
             Facts(_facts(run)),
@@ -139,14 +142,26 @@ def _findings(run: _Run, asked: Asked) -> list[Finding]:
 def _better_sample(run: _Run, asked: Asked) -> list[Finding]:
     """A training sample beats the function at the optimum by more than the network's error."""
     surrogate, drawn = run.surrogate, run.samples
-    if surrogate is None or drawn is None or run.true is None or surrogate.constraints is not None:
+    network = run.network
+    if surrogate is None or drawn is None or run.true is None or network is None:
         return []
-    if not isinstance(surrogate.objective, int):
+    if callable(surrogate.constraints):  # over the variables of another program
         return []
-    sense, true = run.found.sense, run.true[surrogate.objective]
-    best = sense * float((sense * drawn.y[:, surrogate.objective]).max())
-    allowed = 0.0 if run.error is None else run.error.rmse[surrogate.objective]
-    if sense * (best - true) <= allowed:
+    weights = objective_weights(network, surrogate.objective)
+    points, here = np.hstack([drawn.x, drawn.y]), np.concatenate([run.found.x, run.true])
+    linear = as_linear(network, surrogate.constraints)
+    sides = points @ linear.A.T
+    box = np.asarray(surrogate.box, dtype=float)
+    allowed = ((sides >= linear.lower) & (sides <= linear.upper)).all(axis=1)
+    allowed &= ((drawn.x >= box[:, 0]) & (drawn.x <= box[:, 1])).all(axis=1)
+    if not allowed.any():
+        return []
+    sense, true = run.found.sense, float(here @ weights)
+    best = sense * float((sense * (points[allowed] @ weights)).max())
+    error = 0.0
+    if run.error is not None:
+        error = float(np.abs(weights[network.inputs :]) @ np.asarray(run.error.rmse))
+    if sense * (best - true) <= error:
         return []
     return [asked.finding("better-sample", sample=best, value=true)]
 

@@ -111,6 +111,13 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     best = found.best_seed
     again = f"solve --seed {best}" if asked.shell else f"fit(..., seed={best})"
     findings = [] if len(found.best.model.theta) else [asked.finding("nothing-random")]
+    chosen = asked.more.get("asked", found.seeds)
+    stopped = found.termination is Termination.INTERRUPTED
+    if stopped and (left := chosen[len(found.seeds) :]):
+        others = ",".join(map(str, left))
+        findings.append(
+            asked.finding("seeds-left", done=counted(len(found.seeds), "seed"), others=others)
+        )
     rows = [{"seed": seed, **row} for seed, row in _rows(found.table)]
     table = Table(
         name="multistart",
@@ -126,9 +133,10 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     )
     return report_solution(found.best, asked).around(
         kind="multistart",
+        interrupted=stopped,
         body=(table, Heading(f"The best, seed {best} ({again} gives it again)")),
         findings=findings,
-        details={"multistart": {"best": best, "asked": asked.more.get("asked", found.seeds)}},
+        details={"multistart": {"best": best, "asked": chosen}},
         files={"multistart.csv": found.table.to_csv},
     )
 
@@ -147,7 +155,8 @@ def report_refinement(found: MeshRefinement, asked: Asked) -> Report:
     return fit.around(
         kind="refinement",
         success=fit.success and found.success,
-        interrupted=fit.interrupted or found.termination is Termination.INTERRUPTED,
+        interrupted=fit.interrupted
+        or any(run.termination is Termination.INTERRUPTED for run, _ in runs),
         status=found.status if fit.success else fit.status,
         body=body,
         findings=_refinement_findings(found, asked),

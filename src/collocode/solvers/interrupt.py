@@ -1,22 +1,50 @@
-"""Ctrl-C as a flag: the solver finishes its iteration and hands back the best iterate."""
+"""Ctrl-C as a flag: whoever works sees it at a safe place, ends there and hands back the best there is.
+
+A signal's exception that is raised in a callback would have to pass through the solver's C code, which
+not every solver survives.  So within an `Interrupt` nothing is raised: loops and callbacks ask.  C code
+that asks nobody runs `aside`.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
 from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_TICK = 0.2  # seconds after which a signal is seen where none ends the waiting
+_open: list[Interrupt] = []
 
 
-class Interrupt:
-    """Context in which Ctrl-C sets ``requested``; a second Ctrl-C interrupts as usual."""
+def interrupted() -> bool:
+    """Whether Ctrl-C was pressed within an `Interrupt` that is still open."""
+    return bool(_open) and _open[-1].requested
+
+
+class Interrupt(ContextDecorator):
+    """Context, or decorator, in which Ctrl-C sets ``requested``; a second one interrupts as usual.
+
+    One inside another knows what the outer one knows: a request that came between two solves ends the
+    next one at its start.  Where Ctrl-C is ignored (a job in the background of a script), it stays so.
+    """
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: object = None
+        self._installed = False
+        self._previous: Any = None
+
+    def _recreate_cm(self) -> Interrupt:
+        return Interrupt()  # a decorated function opens its own, whenever it is called
 
     def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.getsignal(signal.SIGINT)
+        self._previous = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(self._previous):
+            self.requested = interrupted()
+            _open.append(self)
+            self._installed = True
             signal.signal(signal.SIGINT, self._request)
         return self
 
@@ -26,10 +54,62 @@ class Interrupt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)  # type: ignore[arg-type]
+        if self._installed:
+            try:
+                signal.signal(signal.SIGINT, self._previous)
+            finally:  # the previous one may raise at once
+                _open.remove(self)
+                self._installed = False
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        for each in _open:
+            each.requested = True
+
+
+def aside(work: Callable[[], T], cancel: Callable[[], object]) -> T:
+    """Run C code in a thread of its own, where no signal raises anything; return what it returns.
+
+    Parameters
+    ----------
+    work : the call.
+    cancel : tells it to end soon; called when a second Ctrl-C, or another exception, comes meanwhile.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        return work()
+    answers: list[T] = []
+    errors: list[BaseException] = []
+    pressed: list[tuple[int, FrameType | None]] = []
+
+    def run() -> None:
+        try:
+            answers.append(work())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    def tell() -> None:
+        """Tell the handler of what was pressed; what it raises waits for the work's end."""
+        try:
+            while pressed:
+                handler(*pressed.pop())
+        except BaseException as error:
+            errors.insert(0, error)
+            cancel()
+
+    done = threading.Event()
+    # nothing may be raised here: neither a start nor a wait that an exception ends can be taken up again
+    signal.signal(signal.SIGINT, lambda *press: pressed.append(press))
+    try:
+        threading.Thread(target=run).start()
+        while not done.wait(_TICK):
+            tell()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    tell()
+    if errors:
+        raise errors[0]
+    return answers[0]

@@ -21,6 +21,7 @@ from ...errors import InputError, check_type, check_whole
 from ...numerics import Array
 from ...numerics.random import generator
 from ...results.status import Outcome, Termination
+from ...solvers.interrupt import Interrupt, interrupted
 from ..objective import LayeredProblem, Objective
 from ..trainers.run import Trainer
 from ..trainers.train import train
@@ -129,9 +130,10 @@ def grow(
         on_cycle=on_cycle,
         on_step=on_step,
     )
-    if earlier is not None:
-        return loop.resume(objective, earlier)
-    return loop.run([], objective, loop.train(objective, theta))
+    with Interrupt():
+        if earlier is not None:
+            return loop.resume(objective, earlier)
+        return loop.run([], objective, loop.train(objective, theta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +204,8 @@ class _Loop:
     def _decide(self, cycles: list[GrowthCycle]) -> Outcome | None:
         """Return why no layer is to follow; None if one may."""
         outcome = outcome_of(cycles[-1].training)
+        if outcome is None and interrupted():
+            outcome = Outcome(termination=Termination.INTERRUPTED)
         outcome = outcome or self.budget.outcome(0, time.perf_counter() - self.began)
         if outcome is None and stalled([c.least_loss for c in cycles], self.stall, self.gain):
             return UNIMPROVED

@@ -24,6 +24,7 @@ from ...adapt.stopping import believed_small, stalled
 from ...errors import InputError, check_choice, check_type, check_whole
 from ...numerics import Array, Index
 from ...results.status import Outcome, Termination
+from ...solvers.interrupt import Interrupt
 from ...solvers.threads import one_blas_thread
 from ..depth import bisect, one_each
 from ..network import LayeredNetwork
@@ -126,7 +127,7 @@ def refine_layers(
     )
     estimate_layers(problem.objective, weights, freedom=False)  # refuses before hours of training
     # the matrices of a layer are too small for more threads: they wait for each other
-    with one_blas_thread():
+    with one_blas_thread(), Interrupt():
         began = time.perf_counter()
         trained = method.solve((problem.network, weights), seconds)
         spent = time.perf_counter() - began
