@@ -12,7 +12,8 @@ import collocode as cc
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
-    "default (METIS)": {},
+    "default (chains)": {},
+    "`mumps` (METIS)": {"options": {"linear_solver": "mumps"}},
     "`deterministic=True` (AMD)": {"deterministic": True},
     "MUMPS's own choice": {"options": {"mumps_pivot_order": 7, "mumps_permuting_scaling": 7}},
     "`linear_solver=spral`": {"options": {"linear_solver": "spral"}},

@@ -21,7 +21,7 @@ from collocode.layered.losses import SquaredLoss, accuracy, metric, relative_err
         ([[1.0, np.nan]], [[1.0]], "features are nan in row 0, column 1"),
         ([[1.0], [2.0]], [[1.0], [np.inf]], "targets are inf in row 1, column 0"),
         ([[1.0], [2.0]], [0, -1], "class -1 in row 1 is negative"),
-        ([["a"]], [[1.0]], "features are no table of numbers"),
+        ([["a"]], [[1.0]], "features cannot be read as numbers"),
         (np.ones((2, 2, 2)), [0, 1], "need two dimensions"),
         (
             [[1.0], [2.0]],

@@ -134,7 +134,7 @@ def test_bounds_that_only_the_programs_prove_are_used_as_they_are():
         ),
         (lambda n: interval_bounds(n, [(-1, 1), (1, 0)]), "input 1 are crossed"),
         (lambda n: interval_bounds(n, [(-1, 1)]), "each of the 2 inputs"),
-        (lambda n: interval_bounds(n, "box"), "no array of numbers"),
+        (lambda n: interval_bounds(n, "box"), "cannot be read as numbers"),
         (lambda n: lp_bounds(n, BOX, time_budget=-1.0), "time_budget"),
         (lambda n: lp_bounds(n, BOX, workers=0), "workers"),
         (lambda n: split_bounds(n, BOX, parts=0), "parts"),

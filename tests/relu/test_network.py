@@ -135,7 +135,7 @@ def test_saved_networks_come_back_exactly(tmp_path):
         (([[[1.0]], [[1.0]]], [[0.0], [0.0]], {"clip": (1.0, 2.0)}), "clip has 2 entries"),
         (([[[1.0]]], [[0.0]], {"input_scale": 0.0}), "input_scale must be positive"),
         (([[[1.0]]], [[0.0]], {"input_shift": [0.0, 1.0]}), r"input_shift has shape \(2,\)"),
-        (([[["a"]]], [[0.0]]), "W1 is no array of numbers"),
+        (([[["a"]]], [[0.0]]), "W1 cannot be read as numbers"),
     ],
 )
 def test_networks_that_make_no_sense_are_refused(arguments, message):

@@ -237,6 +237,29 @@ def test_restoration_is_left_to_mumps():
     assert chains.objective == pytest.approx(reference.objective, rel=1e-6)
 
 
+def test_chains_are_chosen_where_they_are_faster():
+    large = cc.discretize(network_of(40, samples=60))
+    for how, wanted in (
+        ({}, "chains"),
+        ({"deterministic": True}, "mumps"),
+        ({"options": {"mumps_pivot_order": 0}}, "mumps"),
+        ({"options": {"linear_solver": "mumps"}}, "mumps"),
+        ({"options": {"hessian_approximation": "limited-memory"}}, "mumps"),
+    ):
+        how = {**how, "options": {"max_iter": 2, **how.get("options", {})}}
+        assert cc.solve(large, **how).result.linear_solver == wanted
+    small = cc.discretize(network_of(12))
+    assert cc.solve(small, options={"max_iter": 2}).result.linear_solver == "mumps"
+
+
+def test_a_warm_start_by_chains_stays_where_it_is():
+    program = cc.start_from(cc.discretize(network_of(12, samples=20)))
+    first = cc.solve(program, options={"linear_solver": "chains"})
+    again = cc.solve(program, options={"linear_solver": "chains"}, warm=first)
+    assert again.result.iterations <= 3
+    assert again.result.objective == pytest.approx(first.result.objective, rel=1e-6)
+
+
 # ---- faults --------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import collocode as cc
 from collocode import SolutionStatus, Termination
+from collocode.solvers.chains import hook
 from collocode.solvers.options import DEFAULTS, merge
 from tests.methods import FEW
 from tests.problems import (
@@ -325,6 +326,11 @@ def test_bad_options_are_refused_by_name(options, message):
     with pytest.raises(cc.InputError, match=message) as caught:
         cc.solve(nlp, options=options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels of other systems differ")
+def test_the_wheel_takes_a_linear_solver_of_ours():
+    assert hook.available()
 
 
 def test_a_linear_solver_whose_library_is_absent_is_named():

@@ -18,17 +18,12 @@ from ..files import read_bytes
 from ..numerics import Array
 
 LARGEST = 2**30  # bytes
-# operation number -> number of operands; those of `N_ARY` tell theirs on the next line
-ARITY = {
-    0: 2, 1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2, 13: 1, 14: 1, 15: 1, 16: 1, 20: 2, 21: 2, 22: 2,
-    23: 2, 24: 2, 28: 2, 29: 2, 30: 2, 34: 1, 35: 3, 37: 1, 38: 1, 39: 1, 40: 1, 41: 1, 42: 1,
-    43: 1, 44: 1, 45: 1, 46: 1, 47: 1, 48: 2, 49: 1, 50: 1, 51: 1, 52: 1, 53: 1, 75: 2, 76: 1,
-    77: 2,
-}  # fmt: skip
-N_ARY = {11, 12, 54}
+_UNARY = (13, 14, 15, 16, 34, *range(37, 48), *range(49, 54), 76)
+_BINARY = (*range(7), *range(20, 25), 28, 29, 30, 48, 75, 77)
+# operation -> number of operands; those of `VARIADIC` tell theirs on the next line
+OPERANDS = {f"o{n}": 1 for n in _UNARY} | {f"o{n}": 2 for n in _BINARY} | {"o35": 3}
+VARIADIC = {"o11", "o12", "o54"}
 _VBTOL = 3  # as second option: a tolerance follows
-OPERANDS = {f"o{number}": count for number, count in ARITY.items()}
-VARIADIC = {f"o{number}" for number in N_ARY}
 
 
 def whole(word: str) -> int:
@@ -173,13 +168,10 @@ class _Parser:
         if nl.variables + nl.constraints > len(nl.lines):
             raise ValueError("it claims more variables and constraints than it has lines")
         complementarities = sum(self._integers()[2:4])
-        self._line()
-        self._line()
+        self.at += 2
         functions = self._integers()[1:2]
         discrete = sum(self._integers()[:5])
-        self._line()
-        self._line()
-        self._line()
+        self.at += 3
         logical = sizes[5:6]
         for count, what in (
             (discrete, "discrete variables"),

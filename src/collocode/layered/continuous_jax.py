@@ -39,7 +39,7 @@ class Flow:
     """
 
     def __init__(self, network: LayeredNetwork, steps: int) -> None:
-        with installed("diffrax, which solves a network in continuous depth,", "learn"):
+        with installed("JAX or diffrax, which solve a network in continuous depth,", "learn"):
             import diffrax
             import jax
         self._jax, self._diffrax = jax, diffrax

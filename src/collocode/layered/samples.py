@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..numerics import Array, Index
+from ..numerics import Array, Index, numbers
 from ..numerics.random import generator
 
 
@@ -100,10 +100,7 @@ class Samples:
 
 
 def _table(values: ArrayLike, what: str) -> Array:
-    try:
-        table = np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the {what} are no table of numbers ({error}).") from error
+    table = numbers(values, f"the {what}")
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2:
         raise InputError(

@@ -7,10 +7,9 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..numerics import Array
+from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 
 
@@ -128,8 +127,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         where = f"experiment {self.name!r}"
-        times = _numbers(self.times, f"{where}: times")
-        values = _numbers(self.values, f"{where}: values")
+        times = numbers(self.times, f"{where}: times")
+        values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
         check_times(times, where)
         if values.ndim != 2 or len(values) != len(times):
@@ -149,7 +148,7 @@ class Experiment:
             )
         weights = self.weights
         if weights is not None:
-            weights = np.broadcast_to(_numbers(weights, f"{where}: weights"), values.shape).copy()
+            weights = np.broadcast_to(numbers(weights, f"{where}: weights"), values.shape).copy()
             if not (np.isfinite(weights) & (weights >= 0.0)).all():
                 raise InputError(f"{where}: weights must be finite and not negative.")
             values[weights == 0.0] = np.nan
@@ -270,23 +269,16 @@ def _sigma(given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: st
                 raise InputError(
                     f"{where}: sigma names {name!r}, which is no output; outputs: {', '.join(outputs)}."
                 )
-            sigma[:, outputs.index(name)] = _numbers(value, f"{where}: sigma")
+            sigma[:, outputs.index(name)] = numbers(value, f"{where}: sigma")
     else:
-        numbers = _numbers(given, f"{where}: sigma")
-        numbers = numbers[:, None] if numbers.ndim == 1 and len(numbers) == shape[0] else numbers
+        table = numbers(given, f"{where}: sigma")
+        table = table[:, None] if table.ndim == 1 and len(table) == shape[0] else table
         try:
-            sigma[:] = numbers
+            sigma[:] = table
         except ValueError as error:
             raise InputError(
-                f"{where}: sigma of shape {numbers.shape} does not fit values of shape {shape}."
+                f"{where}: sigma of shape {table.shape} does not fit values of shape {shape}."
             ) from error
     if np.isinf(sigma).any() or (sigma <= 0.0).any():
         raise InputError(f"{where}: sigma must be positive and finite, or NaN where it is unknown.")
     return None if np.isnan(sigma).all() else sigma
-
-
-def _numbers(values: ArrayLike, where: str) -> Array:
-    try:
-        return np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where} cannot be read as numbers ({error}).") from error

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..numerics import Array
+from ..numerics import Array, numbers
 from ..numerics.random import generator
 from .network import ReluNetwork
 
@@ -160,10 +160,7 @@ def as_box(network: ReluNetwork, box: ArrayLike) -> Array:
     InputError
         Another shape, an input that is unbounded or whose bounds are crossed, named.
     """
-    try:
-        array = np.array(box, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the box is no array of numbers: {error}.") from error
+    array = numbers(box, "the box")
     if array.shape != (network.inputs, 2):
         raise InputError(
             f"the box has shape {array.shape}; give one (lower, upper) pair for each of the "

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, installed
 from ..numerics import Array
 from ..solvers.interrupt import aside, interrupted
 from .mip import Index, MipArrays
@@ -38,12 +38,8 @@ def highspy_package() -> Any:
     MissingDependency
         If it is not installed.
     """
-    try:
+    with installed("HiGHS", "relu"):
         import highspy
-    except ImportError as error:
-        raise MissingDependency(
-            "HiGHS is not installed; run: pip install 'collocode[relu]'."
-        ) from error
     return highspy
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ..export.dense_chain import DenseChain
 from ..model.network import MLP
-from ..numerics import Array
+from ..numerics import Array, numbers
 
 
 def finite_array(values: Any, name: str, dimensions: int) -> Array:
@@ -27,10 +27,7 @@ def finite_array(values: Any, name: str, dimensions: int) -> Array:
     InputError
         Another number of axes, an empty one, a value that is not finite, named by its place.
     """
-    try:
-        array = np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is no array of numbers: {error}.") from error
+    array = numbers(values, name)
     if array.ndim != dimensions or 0 in array.shape:
         raise InputError(
             f"{name} has shape {array.shape}; it must have {dimensions} axes, none empty."

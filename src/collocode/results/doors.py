@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InputError, check_type
-from ..transcription.nlp import NLP
 from ..transcription.program import Program
 from .model import TrainedModel, TrainedNetwork
 from .program_solution import ProgramSolution
@@ -25,14 +24,6 @@ def program_of(function: str, value: Any) -> Program:
     check_type(function, value, Program)
     program: Program = value
     return program
-
-
-def nlp_of(function: str, solution: Any) -> NLP:
-    """Return the NLP of a solution; see `program_of`."""
-    check_type(function, solution, Solution)
-    nlp = _kept(function, solution)
-    assert isinstance(nlp, NLP)
-    return nlp
 
 
 def _kept(function: str, solution: Solution | ProgramSolution) -> Program:

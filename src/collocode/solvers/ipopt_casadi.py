@@ -19,7 +19,7 @@ from .chains import hook, uses_chains
 from .chains.session import Session
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
-from .options import ipopt_options, typed, unavailable_solver
+from .options import DEFAULTS, ipopt_options, typed, unavailable_solver
 from .outcome import Ipopt, history_of, result
 from .protocol import OnIteration, WarmStart, Watch
 
@@ -46,10 +46,10 @@ class CasadiIpopt(Ipopt):
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         super().__init__(program, options)
-        wanted = options.get("linear_solver")
+        chains = uses_chains(program, options, DEFAULTS)
         options = {k: v for k, v in options.items() if (k, v) != ("linear_solver", "chains")}
         self._options = self._inner = typed(options)
-        self._session = Session() if uses_chains(program, wanted) else None
+        self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
         self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
@@ -74,10 +74,11 @@ class CasadiIpopt(Ipopt):
         x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.parameters)
         f = ca.densify(functions.objective(x, p))  # without an objective it is a sparse zero
         given = {"x": x, "p": p, "f": f, "g": functions.constraints(x, p)}
+        gradient, jacobian = functions.slopes()
         callback = _Callback(*self._size, functions.parameters)
         options = {
-            "grad_f": functions.gradient,
-            "jac_g": functions.jacobian,
+            "grad_f": gradient,
+            "jac_g": jacobian,
             "hess_lag": functions.hessian,
             "calc_lam_p": False,
             "no_nlp_grad": True,
@@ -115,7 +116,9 @@ class CasadiIpopt(Ipopt):
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
-        hook.connect(self._session is not None)
+            hook.connect(True)
+        elif str(self._options.get("linear_solver", "")).startswith("pardiso"):
+            hook.connect(False)
         began = time.perf_counter()
         with Interrupt() as interrupt:
             watch = callback.watch = Watch(view, interrupt, on_iteration)

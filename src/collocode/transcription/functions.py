@@ -65,8 +65,9 @@ class Functions:
         x, p = ca.MX.sym("x", len(s)), ca.MX.sym("p", self.parameters)
         sigma, lam = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", len(r))
         inner = column * x
-        f, gradient = self.gradient(inner, p)
-        g, jacobian = self.jacobian(inner, p)
+        # inlined, so that `slopes` can leave the values out
+        f, gradient = self.gradient.call([inner, p], True, False)
+        g, jacobian = self.jacobian.call([inner, p], True, False)
         hessian = self.hessian(inner, p, sigma, row * lam)
         return Functions.of(
             [x, p, sigma, lam],
@@ -76,6 +77,17 @@ class Functions:
             (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
             hessian * _outer(column, column, hessian.sparsity()),
         )
+
+    def slopes(self) -> tuple[ca.Function, ca.Function]:
+        """`gradient` and `jacobian` with NaN for f and g, for who has evaluated those already."""
+        x, p = ca.MX.sym("x", self.columns), ca.MX.sym("p", self.parameters)
+        made = []
+        for function in (self.gradient, self.jacobian):
+            derivative = function.call([x, p], True, False)[1]
+            outputs = [ca.MX(ca.DM.nan(function.size_out(0))), derivative]
+            names = function.name_in(), function.name_out()
+            made.append(ca.Function(function.name(), [x, p], outputs, *names))
+        return made[0], made[1]
 
     @classmethod
     def of(

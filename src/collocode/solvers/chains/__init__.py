@@ -1,13 +1,49 @@
-"""A linear solver for programs that are chains of elements with a shared border, inside stock Ipopt."""
+r"""A linear solver for programs that are chains of elements with a shared border, inside stock Ipopt.
+
+Ipopt's augmented matrix is block-tridiagonal with a dense border if the program is one of elements
+that share weights (`collocode.transcription.structure`).  `blocks` sorts its entries, `factor`
+condenses inequalities and puts the parts together, `elimination` takes rows and inner columns out,
+chain by chain, `top` factorises the dense problem that is left, of the size of the border.
+`session` refines every solution against the matrix that Ipopt gave and lets MUMPS (`mumps`) take
+over where that does not succeed; `hook` is the way into Ipopt.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ...transcription.program import Program
 from . import hook
+from .factor import MANY
+
+# Measured: below, MUMPS is about as fast and Python's own time per factorisation is what counts
+_LEAST_WORK = 3e6
+_MOST_LINKS = 1500  # the dense problem holds two links of every chain
+_MOST_BYTES = 1.5e9
 
 
-def uses_chains(program: Program, wanted: Any) -> bool:
-    """Whether Ipopt's matrices of a program go to chains, given the option ``linear_solver``."""
-    return wanted == "chains" and program.structure is not None and hook.available()
+def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    """Whether Ipopt's matrices of a program go to chains.
+
+    They do if ``linear_solver`` says so; if it says nothing, no option of MUMPS's own asks for that
+    and the program is one that chains are faster for: a border of many columns that most rows touch.
+    """
+    if program.structure is None or not hook.available():
+        return False
+    wanted = options.get("linear_solver")
+    if wanted is not None:
+        return bool(wanted == "chains")
+    asks = any(k.startswith("mumps_") and v != defaults.get(k) for k, v in options.items())
+    if asks or options.get("hessian_approximation", "exact") != "exact":
+        return False
+    structure, n = program.structure, len(program.structure.border)
+    links = sum(2 * chain.links.shape[1] for chain in structure.chains)
+    width = n + 2 * structure.chains[0].links.shape[1]
+    return (
+        n >= MANY
+        and program.columns * n**2 >= _LEAST_WORK
+        and links <= _MOST_LINKS
+        and 5 * 8 * program.columns * width <= _MOST_BYTES
+        and 2 * program.functions.jacobian.nnz_out(1) >= program.rows * n
+    )

@@ -13,7 +13,7 @@ from .top import Top
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
-_MANY = 40
+MANY = 40
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -55,7 +55,7 @@ class ChainFactor:
         slack = self._at[2]
         inside = b.slot[slack] >= 0
         self._slacks, self._border_slacks = slack[inside], slack[~inside]
-        self.shifts, self.shift = p.border >= _MANY, 0.0
+        self.shifts, self.shift = p.border >= MANY, 0.0
 
     @property
     def top_columns(self) -> Index:

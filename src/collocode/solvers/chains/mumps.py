@@ -65,7 +65,8 @@ def _interface() -> tuple[type[ctypes.Structure], ctypes._CFuncPtr]:  # type: ig
             size = sum(int(n) for n in sizes.split("+")) if sizes else 0
             fields.append((label, entry * size if size else entry))
     structure = type("Structure", (ctypes.Structure,), {"_fields_": fields})
-    function = ctypes.CDLL(str(found[0])).dmumps_c
+    # PyDLL keeps Python's lock: MUMPS has global variables
+    function = ctypes.PyDLL(str(found[0])).dmumps_c
     function.restype = None
     return structure, function
 
