@@ -18,8 +18,18 @@ from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mes
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from .levers import by_evidence, finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
-from .parts import Finding, ranked
+from .decisions import overshoots
+from .levers import (
+    Remedy,
+    by_evidence,
+    finer,
+    for_bound,
+    for_gap,
+    for_misfit,
+    for_unsolved,
+    regularise,
+)
+from .parts import Finding, Lever, ranked
 from .programs import not_solved
 from .record import Asked
 from .solution_tables import (
@@ -148,6 +158,9 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
+    elif doubt.code == "window-gap":
+        elements = max(part.mesh.elements for part in solution.trajectories)
+        remedy = Remedy(Lever.MESH, f"give a finer mesh, <mesh|elements={2 * elements}>")
     elif doubt.code == "mesh-share":
         remedy = finer(solution, asked)
     else:
@@ -195,6 +208,10 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
+    ringing = overshoots(evidence.solution)
+    if ringing:
+        worst = max(ringing.values())
+        found.append(asked.finding("control-overshoots", names=listed(ringing), worst=worst))
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)
