@@ -19,7 +19,9 @@ from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, une
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
+from .decisions import overshoots
 from .levers import (
+    Remedy,
     another_start,
     by_evidence,
     finer,
@@ -29,7 +31,7 @@ from .levers import (
     for_unsolved,
     regularise,
 )
-from .parts import Finding, ranked
+from .parts import Finding, Lever, ranked
 from .programs import not_solved
 from .record import Asked
 from .solution_tables import (
@@ -159,6 +161,9 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
+    elif doubt.code == "window-gap":
+        elements = max(part.mesh.elements for part in solution.trajectories)
+        remedy = Remedy(Lever.MESH, f"give a finer mesh, <mesh|elements={2 * elements}>")
     elif doubt.code == "mesh-share":
         remedy = finer(solution, asked)
     else:
@@ -211,6 +216,10 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
+    ringing = overshoots(evidence.solution)
+    if ringing:
+        worst = max(ringing.values())
+        found.append(asked.finding("control-overshoots", names=listed(ringing), worst=worst))
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)

@@ -118,6 +118,8 @@ def agreements(solution: Solution) -> list[Agreement]:
     found = []
     for number, part in enumerate(solution.trajectories):
         experiment = part.experiment
+        if not experiment.measures:
+            continue
         t, y = experiment.times, experiment.values
         with np.errstate(all="ignore"):  # a simulation that breaks down leaves NaN
             simulated = np.nan_to_num(solution.predict(t, number), nan=np.inf)

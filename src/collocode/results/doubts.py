@@ -10,6 +10,8 @@ root mean square of the collocated residuals:
 * *mesh*: `mesh="auto"` ended before its budget made the mesh's share in every parameter small;
 * *bound*: multipliers of bounds on states, which a good fit does not feel.  One Newton step without them
   tells by how many standard deviations of the noise they move the fit;
+* *window*: where inputs were decided, the simulation under them leaves the collocated states by more
+  than a twentieth of their size;
 * a fit that was not solved.
 
 `fit` and `solve` warn of them; `collocode.findings` adds what to do.
@@ -29,6 +31,7 @@ from .solution import Solution
 from .status import SolverResult
 
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
+WINDOW_GAP = 0.05  # of a state's size, in a window without data
 FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
 SHARE = 0.3  # of a standard error, by which the mesh may move a parameter
 UNEXPLAINED = 0.3  # of the data's variance, where nothing tells whether it is noise
@@ -77,6 +80,15 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
     left = max(agreed, key=lambda a: a.unexplained, default=None)
     if left is not None and left.unexplained > UNEXPLAINED and not found:
         found.append(Doubt(code="left-unexplained", text=unexplained_text(left), worst=left))
+    windows = [p.experiment.name for p in solution.trajectories if not p.experiment.measures]
+    gaps = {name: solution.gap(name) for name in windows}
+    worst = max(gaps, key=lambda name: gaps[name], default=None)
+    if worst is not None and gaps[worst] > WINDOW_GAP:
+        text = (
+            f"simulated under the controls found, window {worst!r} leaves its collocated states by "
+            f"{gaps[worst]:.2g} of their size"
+        )
+        found.append(Doubt(code="window-gap", text=text))
     shares = solution.meshing.shares if solution.meshing else {}
     if any(abs(share) > SHARE for share in shares.values()):
         found.append(Doubt(code="mesh-share", text=mesh_text(shares)))
