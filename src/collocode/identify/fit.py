@@ -93,9 +93,8 @@ def fit(
         for _ in range(0 if auto is None else _FINER):
             if not ended_nowhere(solution):
                 break
-            meshes = [part.mesh.divide(2) for part in solution.trajectories]
-            nlp = discretize(problem, chosen, mesh=meshes)
-            solution = _climbed(nlp, how, *settings)
+            meshes = [part.mesh.divide([2] * part.mesh.elements) for part in solution.trajectories]
+            solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
         begin = partial(start_from, strategy=start, seed=seed)
         solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first
