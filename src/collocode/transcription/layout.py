@@ -15,6 +15,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.experiment import Experiment
+from ..model.links import Link
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
@@ -128,74 +130,12 @@ class Layout:
         own = tuple(name for q in parameters if q.per_experiment for name in q.names)
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
-        nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
-        later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
-        names = [e.name for e in problem.experiments]
-        column = row = 0
-        parts = []
-        for experiment, mesh in zip(problem.experiments, meshes, strict=True):
-            nodes = mesh.elements * m + 1
-            element = np.clip((np.arange(nodes) - later) // m, 0, mesh.elements - 1)
-            times = nodes_of(mesh, scheme)
-            states = column + np.arange(nodes * nx).reshape(nodes, nx)
-            column += nodes * nx
-            decided = {}
-            for name, control in experiment.controls.items():
-                decided[name] = Decided.of(column, mesh.elements, control.nodes(scheme))
-                column += decided[name].count
-            mine = column + np.arange(len(own))
-            column += len(own)
-            free_times = column + np.arange(2 if experiment.is_free else 0)
-            column += len(free_times)
-            rows = row + np.arange(mesh.elements * m * nx).reshape(mesh.elements, m, nx)
-            row += rows.size
-            path_rows = row + np.arange(n_path * nodes).reshape(n_path, nodes)
-            row += path_rows.size
-            boundary_rows = row + np.arange(len(problem.boundary_constraints))
-            row += len(boundary_rows)
-            rate_rows = {}
-            for name, control in experiment.controls.items():
-                if control.is_rate_bounded:
-                    rate_rows[name] = row + np.arange(mesh.elements)
-                    row += mesh.elements
-            duration_row = row + np.arange(0 if experiment.duration_bounds is None else 1)
-            row += len(duration_row)
-            parts.append(
-                ExperimentLayout(
-                    name=experiment.name,
-                    mesh=mesh,
-                    times=times,
-                    states=states,
-                    parameters=mine,
-                    rows=rows,
-                    element=element,
-                    place=np.arange(nodes) - element * m,
-                    path_rows=path_rows,
-                    boundary_rows=boundary_rows,
-                    rate_rows=rate_rows,
-                    duration_row=duration_row,
-                    decided=decided,
-                    free_times=free_times,
-                )
-            )
-        links = []
-        for link in problem.links:
-            before, after = (names.index(name) for name in (link.before, link.after))
-            count = len(link.linked(problem.states))
-            ends = row + np.arange(2 * count).reshape(2, count)
-            row += 2 * count
-            moving = any(len(parts[n].free_times) for n in (before, after))
-            time_row = row + np.arange(1 if link.time and moving else 0)
-            row += len(time_row)
-            junction = column + np.arange(count)
-            column += count
-            links.append(Linked(before, after, junction, ends[0], ends[1], time_row))
-        point_rows = {}
-        for name, values in _point_values(problem).items():
-            point_rows[name] = row + np.arange(values)
-            row += values
-        shared_columns = column + np.arange(len(shared))
-        weight_columns = column + len(shared) + np.arange(len(weights))
+        columns, rows = _Numbers(), _Numbers()
+        pairs = zip(problem.experiments, meshes, strict=True)
+        parts = [_laid(problem, e, mesh, scheme, len(own), columns, rows) for e, mesh in pairs]
+        links = [_linked(problem, link, parts, columns, rows) for link in problem.links]
+        points = {name: rows.take(count) for name, count in _point_values(problem).items()}
+        shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
         return cls(
             problem.states,
             own,
@@ -204,14 +144,14 @@ class Layout:
             tuple(c.name for c in problem.path_constraints),
             tuple(c.name for c in problem.boundary_constraints),
             tuple(c.at for c in problem.boundary_constraints),
-            point_rows,
+            points,
             tuple(parts),
             tuple(links),
             tuple((link.name, link.linked(problem.states)) for link in problem.links),
             shared_columns,
             weight_columns,
-            column + len(shared) + len(weights),
-            row,
+            columns.count,
+            rows.count,
         )
 
     def column_blocks(self) -> tuple[Block, ...]:
@@ -347,6 +287,80 @@ class Layout:
         own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
         return np.array([known[name] for name in names], dtype=int)
+
+
+class _Numbers:
+    """Numbers that are given out in turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, *shape: int) -> Index:
+        """Return the next numbers, in an array."""
+        numbers = self.count + np.arange(int(np.prod(shape))).reshape(shape)
+        self.count += numbers.size
+        return numbers
+
+
+def _laid(
+    problem: Problem,
+    experiment: Experiment,
+    mesh: Mesh,
+    scheme: Scheme,
+    own: int,
+    columns: _Numbers,
+    rows: _Numbers,
+) -> ExperimentLayout:
+    """Lay out one experiment or window behind those before it."""
+    nx, m, elements = len(problem.states), scheme.intervals, mesh.elements
+    nodes = elements * m + 1
+    later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
+    element = np.clip((np.arange(nodes) - later) // m, 0, elements - 1)
+    states, decided = columns.take(nodes, nx), {}
+    for name, control in experiment.controls.items():
+        decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
+        columns.take(decided[name].count)
+    return ExperimentLayout(
+        name=experiment.name,
+        mesh=mesh,
+        times=nodes_of(mesh, scheme),
+        states=states,
+        parameters=columns.take(own),
+        rows=rows.take(elements, m, nx),
+        element=element,
+        place=np.arange(nodes) - element * m,
+        path_rows=rows.take(len(problem.path_constraints), nodes),
+        boundary_rows=rows.take(len(problem.boundary_constraints)),
+        rate_rows={
+            name: rows.take(elements)
+            for name, control in experiment.controls.items()
+            if control.is_rate_bounded
+        },
+        duration_row=rows.take(0 if experiment.duration_bounds is None else 1),
+        decided=decided,
+        free_times=columns.take(2 if experiment.is_free else 0),
+    )
+
+
+def _linked(
+    problem: Problem,
+    link: Link,
+    parts: Sequence[ExperimentLayout],
+    columns: _Numbers,
+    rows: _Numbers,
+) -> Linked:
+    names = [part.name for part in parts]
+    before, after = names.index(link.before), names.index(link.after)
+    count = len(link.linked(problem.states))
+    moving = any(len(parts[n].free_times) for n in (before, after))
+    return Linked(
+        before=before,
+        after=after,
+        columns=columns.take(count),
+        end_rows=rows.take(count),
+        start_rows=rows.take(count),
+        time_row=rows.take(1 if link.time and moving else 0),
+    )
 
 
 def nodes_of(mesh: Mesh, scheme: Scheme) -> Array:
