@@ -74,6 +74,9 @@ from .layered.refinement.refine_layers import refine_layers as refine_layers
 from .layered.refinement.result import LayerRefinement as LayerRefinement
 from .model.constraints import PathConstraint as PathConstraint
 from .model.constraints import PointConstraint as PointConstraint
+from .model.control import Control as Control
+from .model.costs import Lagrange as Lagrange
+from .model.costs import Mayer as Mayer
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
 from .model.dynamics import Parameter as Parameter
@@ -83,6 +86,7 @@ from .model.experiment import Truth as Truth
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import weighted as weighted
+from .model.links import Link as Link
 from .model.losses import L1 as L1
 from .model.losses import L2 as L2
 from .model.losses import Evidence as Evidence
@@ -97,6 +101,7 @@ from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.table import read_table as read_table
 from .model.varying import TimeVarying as TimeVarying
+from .model.window import Window as Window
 from .numerics.bases import Basis as Basis
 from .numerics.bases import BSpline as BSpline
 from .numerics.bases import Chebyshev as Chebyshev

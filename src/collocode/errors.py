@@ -214,6 +214,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
     "MLP": {"TrainedNetwork": "pass network.network", "tuple": "pass MLP(sizes)"},
     "PathLike": {"Solution": "solution.save(path) writes it"},
 }
+_INSTEAD["Cost"] = {"function": "wrap it: Lagrange(function) or Mayer(function)"}
 _INSTEAD["NLP"] = _INSTEAD["Program"]
 
 

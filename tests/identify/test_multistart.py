@@ -102,5 +102,5 @@ def test_of_several_optima_the_lowest_is_the_best_and_errors_are_means_over_expe
 
     failed = worth(0.5, termination=cc.Termination.ERROR)
     runs = worth(3.0), failed, worth(1.0 + 1e-9), worth(1.0)
-    found = cc.Multistart(runs, (7, 8, 9, 10), pd.DataFrame())
+    found = cc.Multistart(solutions=runs, seeds=(7, 8, 9, 10), table=pd.DataFrame())
     assert (found.best_seed, found.best) == (9, runs[2])  # of equal ones the first

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, listed
 from ..model.activations import CASADI
+from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import output_function, rhs_function
+from ..results.resolved import resolved
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 
@@ -101,12 +103,14 @@ class Elements:
     Attributes
     ----------
     nlp, x : the problem and its point.
+    experiments : as ``x`` has decided them, where they decide something.
     experiment, start, step : (E,) number of the experiment, first time, length.
     columns, rows : (E, m+1, states) and (E, m, states) of the NLP.
     """
 
     nlp: NLP
     x: Array
+    experiments: tuple[Experiment, ...]
     experiment: Index
     start: Array
     step: Array
@@ -118,12 +122,14 @@ class Elements:
         """Gather the elements of an NLP at one point."""
         parts = nlp.layout.experiments
         counts = [part.mesh.elements for part in parts]
+        known = [resolved(nlp, x, number) for number in range(len(parts))]
         return cls(
             nlp=nlp,
             x=np.asarray(x, dtype=float),
+            experiments=tuple(experiment for experiment, _ in known),
             experiment=np.repeat(np.arange(len(parts)), counts),
-            start=np.concatenate([part.mesh.points[:-1] for part in parts]),
-            step=np.concatenate([part.mesh.steps for part in parts]),
+            start=np.concatenate([mesh.points[:-1] for _, mesh in known]),
+            step=np.concatenate([mesh.steps for _, mesh in known]),
             columns=np.concatenate([part.states[part.element_nodes()] for part in parts]),
             rows=np.concatenate([part.rows for part in parts]),
         )
@@ -159,11 +165,11 @@ class Elements:
         return self.start[:, None] + self.step[:, None] * tau[None, :]
 
     def inputs(self, tau: Array) -> Array:
-        """(E, len(tau), inputs) exogenous inputs; at the end of an element, from the left."""
+        """(E, len(tau), inputs) inputs, given or decided; at the end of an element, from the left."""
         problem, times = self.nlp.problem, self.times(tau)
         left = np.tile(tau == 1.0, (len(self), 1))
         found = np.empty((*times.shape, len(problem.inputs)))
-        for number, experiment in enumerate(problem.experiments):
+        for number, experiment in enumerate(self.experiments):
             here = slice(self.first[number], self.first[number + 1])
             for j, name in enumerate(problem.inputs):
                 signal = experiment.inputs[name]

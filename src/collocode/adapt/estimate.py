@@ -315,6 +315,7 @@ def _checked(solution: Solution) -> NLP:
             "an estimate needs the solution's NLP, which is not saved with it; solve the problem "
             "again (a start from the loaded solution takes few iterations)."
         )
+    solution.nlp.problem.refuse_decisions("an estimate of the discretization error")
     result = solution.result
     if not (np.isfinite(result.x).all() and np.isfinite(result.lam_g).all()):
         raise InputError(

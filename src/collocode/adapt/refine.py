@@ -97,6 +97,7 @@ def refine(
     ('tolerance reached', True)
     """
     check_type("refine", problem, Problem)
+    problem.refuse_decisions("refine")
     if not isinstance(problem, Problem):
         raise InputError(
             f"refine takes a collocode.Problem, not a {type(problem).__name__}; layered networks have "

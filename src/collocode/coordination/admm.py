@@ -136,6 +136,7 @@ def admm(
         A cluster without its package, one that nobody answers for, or without workers.
     """
     check_type("admm", problem, Problem)
+    problem.refuse_decisions("admm")
     began = time.perf_counter()
     partition = batches if isinstance(batches, Partition) else Partition(batches)
     settings, callbacks = settings or FitSettings(), callbacks or Callbacks()

@@ -140,13 +140,17 @@ def _constraints(lin: Linearised, solution: Solution) -> _Rows:
 
 
 def _tight_rows(nlp: NLP, solution: Solution) -> tuple[Index, list[str]]:
-    """Path and point constraints with a multiplier, or that are equations; and their names."""
+    """Path, boundary and point constraints with a multiplier, or that are equations; and their names."""
     layout, lam_g = nlp.layout, solution.result.lam_g
     rows, names = [np.empty(0, dtype=int)], []
     paths = [
         (n, [e.path_rows[k] for e in layout.experiments]) for k, n in enumerate(layout.path_names)
     ]
-    for name, found in [*paths, *((n, [r]) for n, r in layout.point_rows.items())]:
+    ends = [
+        (n, [e.boundary_rows[k : k + 1] for e in layout.experiments])
+        for k, n in enumerate(layout.boundary_names)
+    ]
+    for name, found in [*paths, *ends, *((n, [r]) for n, r in layout.point_rows.items())]:
         all_ = np.concatenate(found).astype(int)
         keep = (np.abs(lam_g[all_]) > _FAINT * nlp.row_scale[all_]) | (
             nlp.row_lower[all_] == nlp.row_upper[all_]

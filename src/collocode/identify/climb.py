@@ -59,7 +59,7 @@ def climb(
         its simulation can be followed on.
     """
     found = solve_begun(solver, nlp, start, seed, on_iteration)
-    if not (isinstance(start, str) and start == "auto"):
+    if not (isinstance(start, str) and start == "auto") or nlp.problem.decides:
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
         if not _failed(found):

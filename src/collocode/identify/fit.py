@@ -44,11 +44,11 @@ def fit(
     deterministic: bool = False,
     on_iteration: OnIteration | None = None,
 ) -> Solution:
-    """Identify a problem: one call from data to trained model.
+    """Solve a problem: one call from data to trained model, or from costs to controls.
 
     Parameters
     ----------
-    problem : what to identify.  With ``regularisation=Evidence()`` the fit is solved again, from the
+    problem : what to identify, or to decide.  With ``regularisation=Evidence()`` the fit is solved again, from the
         last point, until the λ that its evidence asks for is the one it has; `Solution.penalty` tells.
     scheme, degree, mesh : as for `discretize`; or ``mesh="auto"``, an `AutoMesh`: chosen from the data
         and refined until it no longer matters for what is reported.
@@ -79,6 +79,10 @@ def fit(
     check_type("fit", problem, Problem)
     first = time.perf_counter()
     auto, given = AutoMesh.or_given(mesh)
+    if auto is not None:
+        problem.refuse_decisions("mesh='auto'")
+    if isinstance(problem.regularisation, Evidence):
+        problem.refuse_decisions("regularisation=Evidence()")
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     how = interface, options, deterministic
     meshes = given if auto is None else first_meshes(problem, chosen)
@@ -89,9 +93,8 @@ def fit(
         for _ in range(0 if auto is None else _FINER):
             if not ended_nowhere(solution):
                 break
-            meshes = [part.mesh.divide(2) for part in solution.trajectories]
-            nlp = discretize(problem, chosen, mesh=meshes)
-            solution = _climbed(nlp, how, *settings)
+            meshes = [part.mesh.divide([2] * part.mesh.elements) for part in solution.trajectories]
+            solution = _climbed(discretize(problem, chosen, mesh=meshes), how, *settings)
         begin = partial(start_from, strategy=start, seed=seed)
         solution = settle(solution, auto, how, begin, on_iteration)
     seconds = time.perf_counter() - first

@@ -217,6 +217,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     """
     check_type("uncertainty", solution, Solution)
     nlp = _nlp_of(solution)
+    nlp.problem.refuse_decisions("uncertainty")
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")
     whole = Linearised.of(solution, nlp)

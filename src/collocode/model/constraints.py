@@ -1,6 +1,6 @@
 """What is known of the model beside data: bounds on functions of it.
 
-* `PathConstraint`: held along every trajectory; equal bounds make an invariant.
+* `PathConstraint`: held along every trajectory, or at one end of it; equal bounds make an invariant.
 * `PointConstraint`: held at points of one's choice, wherever the trajectories go: a steady state
   (the right-hand side vanishes there), monotonicity (a derivative of a network has one sign on a
   grid), a limit (a rate vanishes at zero concentration).
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +19,37 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .dynamics import Parameter, check_bounds
 
+At = Literal["path", "start", "end"]
+
 
 @dataclass(frozen=True)
 class PathConstraint:
     """Bounds on a function of the trajectory, held at every node; an invariant at mesh points.
+
+    One that sees an input which is decided is held where that has a meaning to the scheme, at the
+    stages.
 
     Parameters
     ----------
     name : for messages and exported files.
     function : ``c(t, x, u, p, nn)``, one scalar.
     lower, upper : its bounds; equal ones make an invariant.
+    at : ``"start"`` or ``"end"`` of a window makes it a boundary constraint, held there alone.
     """
 
     name: str
     function: Callable[..., Any]
     lower: float = -np.inf
     upper: float = np.inf
+    _: KW_ONLY
+    at: At = "path"
 
     def __post_init__(self) -> None:
         check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
+        if self.at not in get_args(At):
+            raise InputError(
+                f"path constraint {self.name!r} is held at {self.at!r}; choose 'path', 'start' or 'end'."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
+from .control import Control
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,13 @@ class Experiment:
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
+    controls, final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
     ------
     InputError
         Times that are NaN, unsorted or duplicate, shapes that do not fit, infinite values,
-        negative weights, a sigma that is not positive.
+        negative weights, a sigma that is not positive; controls or free times beside data.
 
     Examples
     --------
@@ -124,13 +126,22 @@ class Experiment:
     start: float | None = None
     end: float | None = None
     notes: tuple[str, ...] = ()
+    controls: Mapping[str, Control] = field(default_factory=dict)
+    final: Mapping[str, Initial | float] = field(default_factory=dict)
+    start_bounds: tuple[float, float] | None = None
+    end_bounds: tuple[float, float] | None = None
+    duration_bounds: tuple[float, float] | None = None
+    guess: Mapping[str, Signal | float] = field(default_factory=dict)
+    measures: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        where = f"experiment {self.name!r}"
+        where = f"{'experiment' if self.measures else 'window'} {self.name!r}"
         times = numbers(self.times, f"{where}: times")
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
-        check_times(times, where)
+        if self.measures or len(times):
+            check_times(times, where)
+            self._check_nothing_decided(where)
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
                 f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
@@ -153,14 +164,11 @@ class Experiment:
                 raise InputError(f"{where}: weights must be finite and not negative.")
             values[weights == 0.0] = np.nan
         sigma = _sigma(self.sigma, values.shape, outputs, where)
-        start = float(times[0]) if self.start is None else float(self.start)
-        end = float(times[-1]) if self.end is None else float(self.end)
-        if start > times[0] or end < times[-1]:
-            raise InputError(
-                f"{where}: the window [{start:g}, {end:g}] does not cover the measurements "
-                f"[{times[0]:g}, {times[-1]:g}]; widen it or cut the data."
-            )
-        initial = {k: v if isinstance(v, Initial) else fixed(v) for k, v in self.initial.items()}
+        start, end = self._window(times, where)
+        initial, final = (
+            {k: v if isinstance(v, Initial) else fixed(v) for k, v in given.items()}
+            for given in (self.initial, self.final)
+        )
         for label, value in {
             "times": times,
             "values": values,
@@ -169,12 +177,41 @@ class Experiment:
             "sigma": sigma,
             "inputs": dict(self.inputs),
             "initial": initial,
+            "final": final,
             "start": start,
             "end": end,
         }.items():
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
             object.__setattr__(self, label, value)
+
+    def _check_nothing_decided(self, where: str) -> None:
+        for what, decided in (
+            ("controls", self.controls),
+            ("a free start", self.start_bounds),
+            ("a free end", self.end_bounds),
+        ):
+            if decided:
+                raise InputError(
+                    f"{where} has measurements at given times, so it cannot have {what}; put what is "
+                    "decided into a Window of the same problem."
+                )
+
+    def _window(self, times: Array, where: str) -> tuple[float, float]:
+        """First and last time, checked against the data."""
+        start = float(times[0] if self.start is None else self.start)
+        end = float(times[-1] if self.end is None else self.end)
+        if len(times) and (start > times[0] or end < times[-1]):
+            raise InputError(
+                f"{where}: the window [{start:g}, {end:g}] does not cover the measurements "
+                f"[{times[0]:g}, {times[-1]:g}]; widen it or cut the data."
+            )
+        return start, end
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its start or its end is decided."""
+        return self.start_bounds is not None or self.end_bounds is not None
 
     @property
     def samples(self) -> int:

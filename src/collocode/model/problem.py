@@ -1,4 +1,4 @@
-"""The `Problem`: dynamics, data, bounds, loss and regularisation as one frozen value."""
+"""The `Problem`: dynamics, windows with data or without, costs, bounds and constraints as one value."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
+from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
+from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
+from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
 _USUAL = 1e-4  # λ that a first fit converges well with
@@ -26,18 +29,22 @@ Bounds = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    r"""Identify the unknown parts of :math:`\dot x=f(t,x,u,p,\mathrm{NN}_\theta)` from experiments.
+    r"""Identify unknown parts of :math:`\dot x=f(t,x,u,p,\mathrm{NN}_\theta)`, or decide inputs u.
 
     Parameters
     ----------
     dynamics : `NeuralODE` or `Dynamics`.
-    experiments : one `Experiment` or several; they share networks and parameters.
+    experiments : one `Experiment`, or `Window` without data, or several; they share networks and
+        parameters.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
     regularisation : `L2` of a given strength, or `Evidence`, by which `fit` chooses it.
-    constraints : `PathConstraint` along the trajectories, `PointConstraint` at given points.
+    constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
+        points.
+    costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
+    links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
     scaling : typical size by state name, where the data do not tell it (unmeasured states).
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.
@@ -59,6 +66,8 @@ class Problem:
     loss: Loss = LeastSquares()
     regularisation: L2 | Evidence = L2()
     constraints: Sequence[PathConstraint | PointConstraint] = ()
+    costs: Sequence[Cost] = ()
+    links: Sequence[Link] = ()
     normalise: bool = True
     scaling: Mapping[str, float] = field(default_factory=dict)
     test: Sequence[Experiment] = ()
@@ -75,6 +84,8 @@ class Problem:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
         states = tuple(self.states) or outputs
+        if not states:
+            raise InputError("nothing is measured, so the states have no names; give states=.")
         if len(set(states)) != len(states):
             raise InputError(f"state names must differ, not {states}.")
         if not isinstance(self.loss, Loss):
@@ -95,7 +106,10 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
+        set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
+        set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
         self._check_names()
+        self._check_decisions()
         for state, (lower, upper) in self.bounds.items():
             check_bounds(lower, upper, f"state {state!r}")
         self._check_measured()
@@ -114,7 +128,11 @@ class Problem:
         for what, names in (
             ("bounds", self.bounds),
             ("scaling", self.scaling),
-            *((f"initial of experiment {e.name!r}", e.initial) for e in self.experiments),
+            *(
+                (f"{what} of experiment {e.name!r}", getattr(e, what))
+                for e in self.experiments
+                for what in ("initial", "final", "guess")
+            ),
         ):
             for name in names:
                 if name not in self.states:
@@ -122,11 +140,51 @@ class Problem:
                         f"{what} names {name!r}, which is no state; states: {', '.join(self.states)}."
                     )
         for experiment in (*self.experiments, *self.test):
-            missing = [n for n in self.inputs if n not in experiment.inputs]
+            known = {*experiment.inputs, *experiment.controls}
+            missing = [n for n in self.inputs if n not in known]
             if missing:
                 raise InputError(
                     f"experiment {experiment.name!r} has no input {missing[0]!r}; add it."
                 )
+
+    def _check_decisions(self) -> None:
+        names = [e.name for e in self.experiments]
+        for cost in self.costs:
+            check_type("Problem(costs=...)", cost, Cost)
+            absent = [n for n in cost.windows if n not in names]
+            if absent:
+                raise InputError(
+                    f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
+                )
+        for link in self.links:
+            check_type("Problem(links=...)", link, Link)
+            self._check_link(link, names)
+        labels = [cost.name for cost in self.costs]
+        repeated = {n for n in labels if labels.count(n) > 1}
+        if repeated:
+            raise InputError(f"two costs are called {repeated.pop()!r}; give them name=.")
+        if self.varies_in_time and any(e.is_free for e in self.experiments):
+            raise InputError(
+                "parameters or weights that vary in time have an interval of given times, so no window "
+                "may have free ones; fix the times."
+            )
+
+    def _check_link(self, link: Link, names: Sequence[str]) -> None:
+        for name in (link.before, link.after):
+            if name not in names:
+                raise InputError(f"a link names window {name!r}; there are: {', '.join(names)}.")
+        for state in (*link.states, *link.jump):
+            if state not in self.states:
+                raise InputError(
+                    f"link {link.name!r} names {state!r}, which is no state; states: "
+                    f"{', '.join(self.states)}."
+                )
+        before, after = (self.experiments[names.index(n)] for n in (link.before, link.after))
+        if link.time and not (before.is_free or after.is_free) and before.end != after.start:
+            raise InputError(
+                f"window {after.name!r} starts at {after.start:g}, not when {before.name!r} ends, at "
+                f"{before.end:g}; shift it, free a time, or give the link time=False."
+            )
 
     def _check_measured(self) -> None:
         for column, name in enumerate(self.outputs):
@@ -135,7 +193,7 @@ class Problem:
                     f"output {name!r} has no finite value in any experiment (all NaN or of weight 0); "
                     "leave the column out if the state is not measured."
                 )
-        for experiment in self.experiments:
+        for experiment in (e for e in self.experiments if e.measures):
             count = int(np.isfinite(experiment.values).any(axis=1).sum())
             if count < 2:
                 raise InputError(
@@ -172,8 +230,22 @@ class Problem:
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the exogenous inputs, in the order of the first experiment."""
-        return tuple(self.experiments[0].inputs)
+        """Names of the inputs, given or decided, in the order of the first experiment."""
+        first = self.experiments[0]
+        return (*first.inputs, *first.controls)
+
+    @cached_property
+    def decides(self) -> bool:
+        """Whether it does more than identify: windows without data, costs, links."""
+        return bool(self.costs or self.links) or not all(e.measures for e in self.experiments)
+
+    def refuse_decisions(self, what: str) -> None:
+        """Refuse to do with a problem that decides what is about fits of data alone."""
+        if self.decides:
+            raise InputError(
+                f"{what} is about fits of data, but problem {self.name!r} has windows without data, "
+                "costs or links; use fit or solve for it."
+            )
 
     @property
     def parameter_blocks(self) -> tuple[Block, ...]:
@@ -208,9 +280,15 @@ class Problem:
     @cached_property
     def path_constraints(self) -> tuple[PathConstraint, ...]:
         """What holds along the trajectories; bounds on an experiment's own p(t) are among it."""
-        given = [c for c in self.constraints if isinstance(c, PathConstraint)]
+        given = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at == "path"]
         bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows and q.per_experiment]
         return (*given, *(bounds_of(q) for q in bounded))
+
+    @cached_property
+    def boundary_constraints(self) -> tuple[PathConstraint, ...]:
+        """What holds at one end of every window."""
+        held = [c for c in self.constraints if isinstance(c, PathConstraint)]
+        return tuple(c for c in held if c.at != "path")
 
     @property
     def point_constraints(self) -> tuple[PointConstraint, ...]:
@@ -227,6 +305,11 @@ class Problem:
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
         known = experiment.initial.get(state, free())
+        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+
+    def final_of(self, experiment: Experiment, state: str) -> Initial:
+        """Return what is known of a final state."""
+        known = experiment.final.get(state, free())
         return known if isinstance(known, Initial) else Initial(float(known), 0.0)
 
     def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
@@ -289,47 +372,12 @@ class Problem:
     @cached_property
     def smoothed_noise(self) -> dict[str, float]:
         """Standard deviation of what smoothing leaves of every output's data."""
-        found = {}
-        for j, name in enumerate(self.outputs):
-            squares, freedom = 0.0, 0.0
-            for e in self.experiments:
-                smoother = self.smoothers(e).get(name)
-                if smoother is not None:
-                    known = np.isfinite(e.values[:, j])
-                    left = e.values[known, j] - smoother(e.times[known])
-                    squares, freedom = squares + float(left @ left), freedom + smoother.freedom
-            rough = np.sqrt(squares / freedom) if freedom > 0.0 else 0.0
-            found[name] = float(rough) if rough > 1e-12 * self.spread[name] else self.spread[name]
-        return found
+        return noise_of(self)
 
     @cached_property
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
-        starts = [(e.start, e.end) for e in self.experiments]
-        low, high = float(min(s for s, _ in starts)), float(max(e for _, e in starts))  # type: ignore[type-var, arg-type]
-        ranges = {"t": (low, high)}
-        smooth = [(e, self.smoothers(e)) for e in self.experiments]
-        for state in self.states:
-            curves = [(e, s[state]) for e, s in smooth if self.observe is None and state in s]
-            size = float(self.scaling.get(state, 1.0))
-            if not curves or state in self.scaling:
-                ranges[f"x:{state}"] = (-size, size)
-                ranges[f"slope:{state}"] = (0.0, size / (high - low) * 10.0)
-                continue
-            column = self.outputs.index(state)  # where it was measured; a row of NaN is no data
-            at = [(e.times[np.isfinite(e.values[:, column])], c) for e, c in curves]
-            values = np.concatenate([c(t) for t, c in at])
-            slopes = np.concatenate([c.derivative(t) for t, c in at])
-            middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
-            half = half or abs(middle) or 1.0
-            ranges[f"x:{state}"] = (float(middle - half), float(middle + half))
-            rms = float(np.sqrt(np.mean(slopes**2)))
-            ranges[f"slope:{state}"] = (0.0, rms or half / (high - low))
-        for name in self.inputs:
-            values = np.concatenate([e.inputs[name].values for e in self.experiments])
-            middle, half = 0.5 * (values.max() + values.min()), 0.5 * np.ptp(values)
-            ranges[f"u:{name}"] = (float(middle - (half or 1.0)), float(middle + (half or 1.0)))
-        return ranges
+        return ranges_of(self)
 
     @cached_property
     def state_scale(self) -> Array:

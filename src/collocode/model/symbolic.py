@@ -6,7 +6,7 @@ import math
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +15,13 @@ import casadi as ca
 
 from ..errors import CollocodeError, InputError
 from .constraints import PathConstraint, PointConstraint
+from .costs import Cost
 from .dynamics import Named, Networks, stack
+from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
 
 _LOCK = threading.RLock()
-# operations whose derivative is zero wherever it exists
-_STEPS = {ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_SIGN, ca.OP_FLOOR, ca.OP_CEIL}
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
 
 def observed(problem: Problem, s: Symbols) -> ca.SX:
     """Return h(x, u, p) as an SX column of one entry an output."""
+    if not problem.outputs:
+        return ca.SX(0, 1)
     if problem.observe is None:
         return s.x[[problem.states.index(name) for name in problem.outputs]]
     value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
@@ -114,6 +116,26 @@ def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.
     """Return the function of a path constraint as an SX scalar."""
     where = f"path constraint {constraint.name!r}"
     return _column(where, _called(where, constraint.function, _arguments(problem, s)), 1, s)
+
+
+def costed(problem: Problem, cost: Cost, s: Symbols) -> ca.SX:
+    """Return the weighted function of a cost as an SX scalar."""
+    where = f"cost {cost.name!r}"
+    value = _column(where, _called(where, cost.function, _arguments(problem, s)), 1, s)
+    return cost.weight * value
+
+
+def jumped(problem: Problem, link: Link, s: Symbols) -> ca.SX:
+    """Return what a link makes of the states at the end of a window, as an SX column."""
+    values = []
+    for name in link.linked(problem.states):
+        if name in link.jump:
+            where = f"jump of {name!r} in link {link.name!r}"
+            called = _called(where, link.jump[name], _arguments(problem, s))
+            values.append(_column(where, called, 1, s))
+        else:
+            values.append(s.x[problem.states.index(name)])
+    return ca.vertcat(*values)
 
 
 def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z: ca.SX) -> ca.SX:
@@ -137,6 +159,13 @@ def output_function(problem: Problem) -> ca.Function:
     return _of_coefficients(problem, s, "outputs", observed(problem, s), "y")
 
 
+def cost_function(problem: Problem, costs: Sequence[Cost]) -> ca.Function:
+    """Return the sum of costs as a CasADi Function (t, x, u, p, theta) -> L, of coefficients."""
+    s = Symbols.of(problem)
+    value = sum((costed(problem, cost, s) for cost in costs), ca.SX(0.0))
+    return _of_coefficients(problem, s, "cost", value, "L")
+
+
 def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
     p, theta = s.p, s.theta
     if problem.varies_in_time:
@@ -151,36 +180,6 @@ def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, labe
     return ca.Function(
         name, [s.t, s.x, s.u, p, theta], [value], ["t", "x", "u", "p", "theta"], [label]
     )
-
-
-def check_switches(problem: Problem) -> None:
-    """Refuse a free parameter that nothing but conditions and steps see: its derivative is zero.
-
-    Raises
-    ------
-    InputError
-        A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
-    """
-    s = Symbols.of(problem)
-    free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
-    if not free or problem.point_constraints:
-        return
-    seen = [derivatives(problem, s), observed(problem, s)]
-    seen += [constrained(problem, c, s) for c in problem.path_constraints]
-    everything = ca.vertcat(*seen)
-    function = ca.Function("all", s.tuple(), [everything])
-    count = function.n_instructions()
-    if not any(function.instruction_id(k) in _STEPS for k in range(count)):
-        return
-    slopes = ca.jacobian(everything, s.p)
-    for j in free:
-        if ca.depends_on(everything, s.p[j]) and slopes[:, j].is_zero():
-            name = problem.dynamics.parameters[j].name
-            raise InputError(
-                f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
-                "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
-                "1/(1 + exp(-(t - p.switch)/width)), or fix it by equal bounds."
-            )
 
 
 @dataclass(frozen=True)

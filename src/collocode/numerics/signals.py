@@ -1,4 +1,4 @@
-"""Sampled signals: inputs u(t) between their samples, and smooth curves through noisy ones.
+"""Sampled signals: inputs u(t) between their samples, decided ones too, and smooth curves through noisy ones.
 
 The smoother is a penalised cubic B-spline (Eilers & Marx, Statistical Science 11, 1996) whose
 penalty minimises generalised cross-validation (Wahba, *Spline Models for Observational Data*,
@@ -20,9 +20,9 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_choice
-from .scheme import Array
+from .scheme import Array, differentiation_matrix, lagrange_matrix
 
-KINDS = ("zoh", "linear", "spline")
+KINDS = ("zoh", "linear", "spline", "polynomial")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,9 @@ class Signal:
     times : (N,) strictly increasing.
     values : (N,) finite.
     kind : ``"zoh"`` holds each sample until the next, ``"linear"`` joins them, ``"spline"`` is the
-        not-a-knot cubic through them.
+        not-a-knot cubic through them, ``"polynomial"`` one through the samples of every piece.
+    points : (pieces + 1,) where the pieces of a ``"polynomial"`` end; each has as many samples, at the
+        same places in it, as what a control that is free at the stages of a scheme has.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Signal:
     times: Array
     values: Array
     kind: str = "linear"
+    points: Array | None = None
 
     def __post_init__(self) -> None:
         t, v = np.array(self.times, dtype=float), np.array(self.values, dtype=float)
@@ -54,15 +57,50 @@ class Signal:
             raise InputError(f"an input needs two rows of one length, not {t.shape} and {v.shape}.")
         if not (np.isfinite(t).all() and np.isfinite(v).all()):
             raise InputError("an input has NaN or infinite samples; drop or fill them.")
-        if (np.diff(t) <= 0.0).any():
+        # two pieces may each have a sample where one ends and the other begins
+        steps = np.diff(t)
+        if (steps < 0.0).any() or (self.kind != "polynomial" and (steps == 0.0).any()):
             raise InputError("the times of an input must increase strictly; sort, drop duplicates.")
-        for name, array in (("times", t), ("values", v)):
-            array.setflags(write=False)
+        for name, array in (("times", t), ("values", v), ("points", self._checked_points(t))):
+            if array is not None:
+                array.setflags(write=False)
             object.__setattr__(self, name, array)
+
+    def _checked_points(self, t: Array) -> Array | None:
+        if (self.kind == "polynomial") != (self.points is not None):
+            raise InputError(
+                "an input of polynomials, and no other, has points= between its pieces."
+            )
+        if self.points is None:
+            return None
+        points = np.atleast_1d(np.array(self.points, dtype=float))
+        pieces = len(points) - 1
+        if points.ndim != 1 or pieces < 1 or not (np.diff(points) > 0.0).all() or len(t) % pieces:
+            raise InputError(
+                "the points of an input must increase, with equally many samples between."
+            )
+        inside = np.repeat(points[:-1], len(t) // pieces), np.repeat(points[1:], len(t) // pieces)
+        slack = 1e-9 * (points[-1] - points[0])
+        if ((t < inside[0] - slack) | (t > inside[1] + slack)).any():
+            raise InputError("a sample of an input lies outside its piece; check points=.")
+        return points
+
+    @cached_property
+    def _pieces(self) -> tuple[Array, Array]:
+        """(samples of a piece,) their places in [0, 1], and (pieces, samples) values."""
+        assert self.points is not None
+        values = self.values.reshape(len(self.points) - 1, -1)
+        first = self.times[: values.shape[1]] - self.points[0]
+        return np.clip(first / (self.points[1] - self.points[0]), 0.0, 1.0), values
 
     @property
     def jumps(self) -> Array:
         """Times at which the signal is discontinuous."""
+        if self.kind == "polynomial":
+            assert self.points is not None
+            nodes, values = self._pieces
+            start, end = lagrange_matrix(nodes, [0.0, 1.0]) @ values.T
+            return np.asarray(self.points[1:-1][start[1:] != end[:-1]], dtype=float)
         if self.kind != "zoh":
             return np.empty(0)
         return np.asarray(self.times[1:][np.diff(self.values) != 0.0], dtype=float)
@@ -70,6 +108,13 @@ class Signal:
     @property
     def kinks(self) -> tuple[Array, Array]:
         """Times at which the slope is discontinuous, and by how much."""
+        if self.kind == "polynomial":
+            assert self.points is not None
+            nodes, values = self._pieces
+            to_ends = lagrange_matrix(nodes, [0.0, 1.0]) @ differentiation_matrix(nodes)
+            start, end = to_ends @ values.T / np.diff(self.points)
+            change = np.concatenate([start, [0.0]]) - np.concatenate([[0.0], end])
+            return self.points[change != 0.0], np.abs(change[change != 0.0])
         if self.kind == "zoh" or (self.kind == "spline" and len(self.times) >= 3):
             return np.empty(0), np.empty(0)
         slope = np.diff(self.values) / np.diff(self.times)
@@ -102,6 +147,15 @@ class Signal:
             shift = np.where(np.broadcast_to(left, t.shape), -slack, slack)
             index = np.searchsorted(self.times, t + shift, side="right") - 1
             return np.asarray(self.values[np.clip(index, 0, len(self.times) - 1)], dtype=float)
+        if self.points is not None:
+            nodes, values = self._pieces
+            t = np.clip(t, self.points[0], self.points[-1])
+            slack = 1e-9 * (self.points[-1] - self.points[0])
+            shift = np.where(np.broadcast_to(left, t.shape), -slack, slack)
+            piece = np.searchsorted(self.points, t + shift, side="right") - 1
+            piece = np.clip(piece, 0, len(values) - 1)
+            local = (t - self.points[piece]) / np.diff(self.points)[piece]
+            return np.asarray((lagrange_matrix(nodes, local) * values[piece]).sum(axis=1))
         t = np.clip(t, self.times[0], self.times[-1])
         if self.kind == "linear" or len(self.times) < 3:
             return np.asarray(np.interp(t, self.times, self.values), dtype=float)

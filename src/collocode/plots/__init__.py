@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import FileError
 from ..results.solution import Solution
 from .convergence import admm_history, convergence, learning_curves
+from .costates import costates
 from .layers import decision_regions, growth_history, growth_scores, layer_history, layer_mesh
 from .phase import phase_portrait
 from .relu import relu_regions, training_curve
@@ -24,6 +25,7 @@ from .trajectories import simulation, trajectories
 __all__ = [
     "admm_history",
     "convergence",
+    "costates",
     "decision_regions",
     "growth_history",
     "growth_scores",

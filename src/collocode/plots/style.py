@@ -38,6 +38,9 @@ DATA: dict[str, Any] = {
 TRUTH: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (1, 1.6)), "zorder": 5}
 COLLOCATED: dict[str, Any] = {"color": BLUE, "linewidth": 3.2, "alpha": 0.45, "zorder": 3}
 BAND: dict[str, Any] = {"color": BLUE, "alpha": 0.16, "linewidth": 0, "zorder": 2}
+CONTROL: dict[str, Any] = {"color": GREEN, "linewidth": 1.6, "zorder": 4}
+BOUND: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 2}
+MESH: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 5, "color": MUTED}
 SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
 
 _SETTINGS: Any = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def trajectories(
     time_label: str = "t",
     trust: Uncertainty | None = None,
 ) -> Figure:
-    """Draw data, collocated and simulated trajectories; a row per state, a column per experiment.
+    """Draw data, collocated and simulated trajectories, and controls; a column per experiment.
 
     A test window that continues the only fitted experiment shares its axis, shaded.
 
@@ -40,7 +40,7 @@ def trajectories(
     ----------
     solution : from `fit`, `solve` or `load`.
     experiments : names of those to draw; None draws the first ``limit``.
-    states : names of states or outputs; None draws all (the first eight).
+    states : names of states, outputs or decided inputs; None draws all (the first eight).
     limit : most columns; the heading tells how many were left out.
     time_label : of the time axis, with its unit.
     trust : from `uncertainty`; shades the 95 % confidence band of the fitted states.
@@ -67,7 +67,10 @@ def trajectories(
     for j, column in enumerate(columns):
         for i, name in enumerate(rows):
             for curves in column:
-                _draw(axes[i, j], curves, known.index(name), name)
+                if name in curves.decided:
+                    _draw_control(axes[i, j], solution, curves, name)
+                elif name in (*solution.model.states, *solution.model.outputs):
+                    _draw(axes[i, j], curves, known.index(name), name)
             _windows(axes[i, j], column, i == 0)
             axes[i, j].margins(x=0.01)
         axes[-1, j].set_xlabel(time_label)
@@ -116,7 +119,7 @@ def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
         if np.isfinite(values).any():
             ax.plot(experiment.times, values, label="data", **style.DATA)
             measured = True
-    if not measured:
+    if not measured and experiment.measures:
         place: dict[str, Any] = {"ha": "right", "va": "top", "transform": ax.transAxes}
         ax.text(0.99, 0.97, "not measured", color=style.MUTED, fontsize=8.5, **place)
     for label, table, look in (
@@ -131,6 +134,19 @@ def _draw(ax: Axes, curves: Curves, quantity: int, name: str) -> None:
         ax.fill_between(curves.times, low, high, label=BAND, **style.BAND)
 
 
+def _draw_control(ax: Axes, solution: Solution, curves: Curves, name: str) -> None:
+    """Draw a decided input, its finite bounds and the mesh."""
+    part = solution.trajectories[solution.index(curves.experiment.name)]
+    control = part.controls[name]
+    ax.plot(curves.times, curves.decided[name], label="control", **style.CONTROL)
+    for bound in (control.lower, control.upper):
+        if np.isfinite(bound):
+            ax.axhline(bound, label="bound", **style.BOUND)
+    points = part.mesh.points
+    bottom = ax.get_xaxis_transform()
+    ax.plot(points, np.zeros(len(points)), transform=bottom, label="mesh", **style.MESH)
+
+
 def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
     """Shade test windows, and name every window above the top panel."""
     for curves in column:
@@ -140,7 +156,8 @@ def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
         if curves.role == "test":
             ax.axvspan(start, end, color="#f4f1ea", linewidth=0, zorder=0)
         if top:
-            text = curves.role if len(column) > 1 else f"{curves.experiment.name} ({curves.role})"
+            role = curves.role if curves.experiment.measures else "window"
+            text = role if len(column) > 1 else f"{curves.experiment.name} ({role})"
             ax.annotate(
                 text,
                 (start, 1.0),
@@ -176,12 +193,13 @@ POINTS = 600
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Curves of one experiment, over `quantities`: its states, then outputs that are no states.
+    """Curves of one experiment, over `quantities`: its states, other outputs, then decided inputs.
 
     Attributes
     ----------
     experiment, role : what was measured; ``train`` or ``test``.
     times, collocated, simulated, truth : (POINTS,) and (POINTS, quantities); None if not known.
+    decided : (POINTS,) by the name of a decided input.
     band : (POINTS, states) lower and upper confidence limits of the collocated states, if asked for.
     """
 
@@ -192,11 +210,13 @@ class Curves:
     simulated: Array | None
     truth: Array | None
     band: tuple[Array, Array] | None = None
+    decided: Mapping[str, Array] = field(default_factory=dict)
 
 
 def quantities(solution: Solution) -> tuple[str, ...]:
-    """Names of what can be drawn: states, then outputs that are no states."""
-    return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs)))
+    """Names of what can be drawn: states, outputs that are no states, inputs that were decided."""
+    decided = [name for part in solution.trajectories for name in part.controls]
+    return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs, *decided)))
 
 
 def curves_of(solution: Solution, trust: Uncertainty | None = None) -> list[Curves]:
@@ -221,6 +241,7 @@ def train_curves(solution: Solution, number: int, trust: Uncertainty | None = No
         _with_outputs(solution, part.experiment, part.parameters, times, run.states),
         _truth(solution, part.experiment, times),
         None if trust is None else trust.band(times, number),
+        {name: solution.control(name, times, number) for name in part.controls},
     )
 
 
@@ -303,5 +324,6 @@ def _truth(solution: Solution, experiment: Experiment, times: Array) -> Array | 
     states = true_states(solution, experiment, times)
     if states is None:
         return None
-    missing = len(quantities(solution)) - states.shape[1]
+    known = dict.fromkeys((*solution.model.states, *solution.model.outputs))
+    missing = len(known) - states.shape[1]
     return np.hstack([states, np.full((len(times), missing), np.nan)])

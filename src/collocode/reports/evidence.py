@@ -13,13 +13,25 @@ import pandas as pd
 from ..errors import listed
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model.problem import Problem
+from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
-from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mesh_text, sigma_text
+from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, unexplained_text
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from .levers import by_evidence, finer, for_bound, for_gap, for_misfit, for_unsolved, regularise
-from .parts import Finding, ranked
+from .decisions import overshoots
+from .levers import (
+    Remedy,
+    another_start,
+    by_evidence,
+    finer,
+    for_bound,
+    for_gap,
+    for_misfit,
+    for_unsolved,
+    regularise,
+)
+from .parts import Finding, Lever, ranked
 from .programs import not_solved
 from .record import Asked
 from .solution_tables import (
@@ -29,6 +41,7 @@ from .solution_tables import (
 )
 
 WORSE = 10.0  # mean squared error of what was not fitted, over that of what was
+UNEXPLAINED = 0.1  # of the data's variance, where nothing tells whether it is noise
 LONG_GAP = 0.15  # of a window
 MOST_NUMBERS = 2e7  # of the dense sensitivities; 160 MB
 
@@ -148,6 +161,9 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
+    elif doubt.code == "window-gap":
+        elements = max(part.mesh.elements for part in solution.trajectories)
+        remedy = Remedy(Lever.MESH, f"give a finer mesh, <mesh|elements={2 * elements}>")
     elif doubt.code == "mesh-share":
         remedy = finer(solution, asked)
     else:
@@ -165,6 +181,11 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
+    left = max(agreed, key=lambda a: a.unexplained, default=None)
+    if left is not None and left.unexplained > UNEXPLAINED and not known:
+        remedy = another_start(solution, asked)
+        text = unexplained_text(left)
+        found.append(asked.finding("left-unexplained", remedy.lever, text=text, remedy=remedy.text))
     below = [a for a in agreed if a.below and not a.contradicted]
     if (
         below
@@ -195,6 +216,10 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
+    ringing = overshoots(evidence.solution)
+    if ringing:
+        worst = max(ringing.values())
+        found.append(asked.finding("control-overshoots", names=listed(ringing), worst=worst))
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)

@@ -12,6 +12,7 @@ from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..results.solution import Solution
 from ..results.status import Termination
+from .decisions import controls_table, costs_table, windows_table
 from .evidence import Evidence, findings_of
 from .folder import Writer, unique_stems
 from .parts import Facts, Figure, Heading, Table, Words, figure, headline
@@ -64,7 +65,10 @@ def planned(problem: Problem) -> list[str]:
     """Names of the files and figures that the report of a fit of the problem has."""
     stems = unique_stems(experiment.name for experiment in problem.experiments)
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
-    names += ["phase_portrait.png"] if len(problem.states) > 1 else []
+    if not all(experiment.measures for experiment in problem.experiments):
+        names.append("costates.png")
+    elif len(problem.states) > 1:
+        names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]
 
 
@@ -75,7 +79,7 @@ def _body(evidence: Evidence) -> tuple[Heading | Words | Facts | Table, ...]:
     items: list[Heading | Words | Facts | Table] = [
         headline(solution.name, solution.status, solution.success, f"{after}{total}"),
         Facts(_facts(evidence)),
-        scores_table(evidence.scores),
+        *_outcome(evidence),
     ]
     if evidence.diagnosis is not None:
         items += diagnosis_table(evidence.diagnosis)
@@ -86,20 +90,41 @@ def _body(evidence: Evidence) -> tuple[Heading | Words | Facts | Table, ...]:
     return tuple(items)
 
 
+def _outcome(evidence: Evidence) -> list[Table]:
+    """Return errors of what was measured; costs, windows and controls of what was decided."""
+    solution, scores = evidence.solution, evidence.scores
+    tables = [costs_table(solution)] if solution.costs else []
+    if any(row["role"] == "window" for row in scores):
+        tables.append(windows_table(solution, scores))
+    if any(part.controls for part in solution.trajectories):
+        tables.append(controls_table(solution))
+    errors = [row for row in scores if row["role"] != "window"]
+    return [scores_table(errors), *tables] if errors else tables
+
+
 def _facts(evidence: Evidence) -> dict[str, str]:
     solution, result = evidence.solution, evidence.solution.result
     elements = [part.mesh.elements for part in solution.trajectories]
-    several = f" in {len(elements)} experiments" if len(elements) > 1 else ""
+    windows = [part for part in solution.trajectories if not part.experiment.measures]
+    what = "windows" if windows else "experiments"
+    several = f" in {len(elements)} {what}" if len(elements) > 1 else ""
     scheme, linear = solution.scheme, result.linear_solver
     sizes = _problem(evidence)
     found = {
         "problem": ", ".join(
             (
                 counted(len(sizes["states"]), "state"),
-                counted(len(sizes["experiments"]), "experiment"),
-                counted(sizes["measurements"], "measurement"),
-                counted(sizes["weights"], "weight"),
-                counted(sizes["parameters"], "parameter"),
+                *([_decided(solution)] if windows else []),
+                *(
+                    counted(count, word)
+                    for count, word in (
+                        (len(sizes["experiments"]) - len(windows), "experiment"),
+                        (sizes["measurements"], "measurement"),
+                        (sizes["weights"], "weight"),
+                        (sizes["parameters"], "parameter"),
+                    )
+                    if count or not windows
+                ),
             )
         )
     }
@@ -118,6 +143,12 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{_finite(result.objective, '.6g')}, largest violation {_finite(result.violation, '.1e')}"
     )
     return {label: text for label, text in found.items() if text}
+
+
+def _decided(solution: Solution) -> str:
+    windows = [part for part in solution.trajectories if not part.experiment.measures]
+    controls = {name for part in windows for name in part.controls}
+    return f"{counted(len(windows), 'window')}, {counted(len(controls), 'control')}"
 
 
 def _finite(value: float, form: str) -> str:
@@ -194,7 +225,14 @@ def _figures(evidence: Evidence) -> tuple[Figure, ...]:
             trust=trust,
         )
     ]
-    if len(solution.model.states) > 1:
+    if all(part.experiment.measures for part in solution.trajectories):
+        drawn = len(solution.model.states) > 1
+    else:
+        drawn = False
+        if solution.nlp is not None:
+            caption = "Costates and Hamiltonian"
+            figures.append(figure("costates", caption, "costates", solution))
+    if drawn:
         caption = "Phase portrait: the learnt field, beside the true one where that is known"
         figures.append(figure("phase_portrait", caption, "phase_portrait", solution))
     if len(solution.result.history.get("objective", ())):

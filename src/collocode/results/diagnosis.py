@@ -161,9 +161,10 @@ def _block_of(program: Program, row: int) -> tuple[Block, Place]:
 
 def _place_in_time(nlp: NLP, equation: str, place: Place) -> tuple[str, int, int, str, float]:
     """Experiment, element, stage, state and time of a row of a discretized problem."""
-    if len(place) == 1:  # a point constraint
-        return "", -1, int(place[0]), "", float("nan")
-    experiment, element, stage = place[:3]
+    if len(place) == 1:  # of a point constraint the number, of a boundary the window
+        whose = (place[0], -1) if isinstance(place[0], str) else ("", int(place[0]))
+        return whose[0], -1, whose[1], "", float("nan")
+    experiment, element, stage = (*place, 0)[:3]
     part = next(part for part in nlp.layout.experiments if part.name == experiment)
     time = float(part.times[element * part.rows.shape[1] + stage])
     return experiment, int(element), int(stage), place[3] if len(place) > 3 else "", time

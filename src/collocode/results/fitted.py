@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..model.control import Control
 from ..model.experiment import Experiment, Truth
 from ..numerics.mesh import Mesh
 from .model import TrainedModel
@@ -36,14 +38,15 @@ class Penalty:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trajectory:
-    """The collocated states of one experiment.
+    """The collocated states of one experiment, or window.
 
     Attributes
     ----------
-    experiment : what was measured.
+    experiment : what was measured; its inputs and times as they were decided, where they were.
     mesh, times, states : elements; (nodes,) times; (nodes, states) values.
     multipliers : (elements, intervals, states) of the collocation rows.
     parameters : (parameters,) as this experiment sees them.
+    controls : bounds and kinds of the inputs that were decided, by name.
     """
 
     experiment: Experiment
@@ -52,6 +55,7 @@ class Trajectory:
     states: Array
     multipliers: Array
     parameters: Array
+    controls: Mapping[str, Control] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Trajectory({self.experiment.name!r}, {self.mesh}, nodes={len(self.times)})"

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
+from ..model.activations import CASADI
+from ..model.dynamics import Named, stack
 from ..model.network import MLP
 from ..model.symbolic import output_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
@@ -28,6 +31,9 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
     """A network with its weights: a plain callable.
+
+    In a right-hand side it takes symbols, ``rate(x.c, x.T)``, where an `MLP` that is still to be trained
+    is called as ``nn.rate(x.c, x.T)``: so what was learnt is optimised over.
 
     Examples
     --------
@@ -45,8 +51,22 @@ class TrainedNetwork:
         if not np.isfinite(self.weights).all():
             raise InputError("a trained network needs finite weights; one of these is nan or inf.")
 
-    def __call__(self, z: ArrayLike) -> Array:
-        """Evaluate at one input (inputs,) or at one per row (samples, inputs)."""
+    def __call__(self, z: Any, *more: Any) -> Any:
+        """Evaluate at one input (inputs,) or at one per row (samples, inputs); or at symbols.
+
+        Parameters
+        ----------
+        z, more : all inputs in one array, or CasADi symbols, one argument an input.
+
+        Raises
+        ------
+        InputError
+            Another number of inputs than the network has.
+        """
+        given = [z, *more] if more else z
+        if any(isinstance(v, ca.SX | ca.MX) for v in (z, *more)) or isinstance(z, Named):
+            return self._at_symbols(stack(given))
+        z = given
         points = np.asarray(z, dtype=float)
         if points.ndim == 0 and self.network.inputs == 1:
             points = points[None]
@@ -56,6 +76,14 @@ class TrainedNetwork:
                 f"not {points.shape}."
             )
         return np.asarray(self.network(points.T, self.weights), dtype=float).T
+
+    def _at_symbols(self, column: Any) -> Any:
+        if column.numel() != self.network.inputs:
+            raise InputError(
+                f"the network has {self.network.inputs} inputs, but was called with {column.numel()}."
+            )
+        value = self.network(column, ca.DM(self.weights.tolist()), CASADI)
+        return value if self.network.outputs > 1 else value[0]
 
     def matrices(self) -> list[tuple[Array, Array]]:
         """Return the layers as [(W, b), ...], W of shape (outputs, inputs) of the layer."""

@@ -48,7 +48,7 @@ class Released:
 def release_states(solution: Solution) -> Released | None:
     """Let go of the bounds on states that have a multiplier, initial states aside; None without any."""
     nlp = solution.nlp
-    if nlp is None:
+    if nlp is None or nlp.problem.decides:
         return None
     strong = _strong_bounds(solution, nlp)
     columns, names, places = [], set(), []
@@ -65,7 +65,7 @@ def release_states(solution: Solution) -> Released | None:
 def release_rest(solution: Solution) -> dict[str, Released]:
     """Let go of every path and point constraint, and of every bound of a parameter, one by one."""
     nlp = solution.nlp
-    if nlp is None:
+    if nlp is None or nlp.problem.decides:
         return {}
     layout = nlp.layout
     strong = np.abs(solution.result.lam_g) > _FAINT * nlp.row_scale

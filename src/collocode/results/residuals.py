@@ -36,6 +36,8 @@ def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
 
     frames = []
     for number, part in enumerate(solution.trajectories):
+        if not part.experiment.measures:
+            continue
         t, y = part.experiment.times, part.experiment.values
         model = (solution.predict if simulated else solution.fitted)(t, number)
         for j, name in enumerate(solution.model.outputs):
@@ -52,6 +54,9 @@ def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
                     }
                 )
             )
+    if not frames:  # nothing was measured
+        names = ("experiment", "output", "time", "measured", "model", "residual")
+        return pd.DataFrame(columns=list(names))
     return pd.concat(frames, ignore_index=True)
 
 

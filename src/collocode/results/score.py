@@ -28,7 +28,8 @@ class Score:
 
     Attributes
     ----------
-    experiment, role : its name; ``train`` or ``test``.
+    experiment, role : its name; ``train``, ``test``, or ``window`` without data, of which only the gap
+        is known.
     collocated : MSE of the collocated states against the data (train only).
     simulated : MSE of the simulated model against the data, from the fitted (train) or given (test)
         initial state.
@@ -61,6 +62,8 @@ def score_all(solution: Fitted) -> list[Score]:
 def _train(solution: Fitted, number: int) -> Score:
     part = solution.trajectories[number]
     experiment, model = part.experiment, solution.model.with_parameters(part.parameters)
+    if not experiment.measures:
+        return Score(experiment=experiment.name, role="window", gap=solution.gap(number))
     t = experiment.times
     run = solution.runs[number]
     u = _inputs_at(solution, experiment, t)

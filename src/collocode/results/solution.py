@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
+from ..transcription.layout import nodes_of
 from ..transcription.nlp import NLP, StartRecord
 from .fitted import Penalty, Trajectory
 from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork
+from .resolved import costs_of, resolved
 from .score import Score, score_all
 from .simulate import Simulation, simulate
 from .status import SolverResult
@@ -32,7 +34,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Solution:
-    """What a fit returns; see the methods.
+    """What a fit, or an optimisation, returns; see the methods.
 
     Attributes
     ----------
@@ -44,6 +46,7 @@ class Solution:
     test : experiments that were not fitted.
     loss : what the fit minimised, with the σ of every output.
     meshing : how the mesh was chosen, where the fit chose it.
+    costs : what every cost of the problem adds to the objective.
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     own_names : parameters of which every experiment has its own value.
@@ -65,32 +68,36 @@ class Solution:
     penalty: Penalty | None = None
     start_record: StartRecord | None = None
     meshing: Meshing | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
         """Read a solver's point by the NLP's layout."""
         problem, layout, x = nlp.problem, nlp.layout, result.x
         names = problem.coefficient_names
-        trajectories = tuple(
-            Trajectory(
-                experiment=experiment,
-                mesh=part.mesh,
-                times=part.times,
-                states=x[part.states],
-                multipliers=result.lam_g[part.rows],
-                parameters=x[layout.parameter_columns(number, names)],
+        trajectories = []
+        for number, (given, part) in enumerate(
+            zip(problem.experiments, layout.experiments, strict=True)
+        ):
+            experiment, mesh = resolved(nlp, x, number)
+            trajectories.append(
+                Trajectory(
+                    experiment=experiment,
+                    mesh=mesh,
+                    times=part.times if mesh is part.mesh else nodes_of(mesh, nlp.scheme),
+                    states=x[part.states],
+                    multipliers=result.lam_g[part.rows],
+                    parameters=x[layout.parameter_columns(number, names)],
+                    controls=given.controls,
+                )
             )
-            for number, (experiment, part) in enumerate(
-                zip(problem.experiments, layout.experiments, strict=True)
-            )
-        )
         model = TrainedModel.of(nlp, x)
         return cls(
             name=problem.name,
             result=result,
             model=model,
             scheme=nlp.scheme,
-            trajectories=trajectories,
+            trajectories=tuple(trajectories),
             test=tuple(problem.test),
             truth=problem.truth,
             nlp=nlp,
@@ -98,6 +105,7 @@ class Solution:
             own_names=layout.own_names,
             penalty=Penalty(strength=float(nlp.parameters["regularisation"][0])),
             start_record=nlp.start_record,
+            costs=costs_of(nlp, x),
         )
 
     @property
@@ -146,6 +154,20 @@ class Solution:
         part = self.trajectories[self.index(experiment)]
         return self.model.with_parameters(part.parameters).parameter(name, times)
 
+    def control(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N,) values u(t) of an input of a window, decided or given, at ``times``.
+
+        Raises
+        ------
+        InputError
+            No such input.
+        """
+        part = self.trajectories[self.index(experiment)]
+        if name not in part.experiment.inputs:
+            known = listed(part.experiment.inputs) or "none"
+            raise InputError(f"there is no input {name!r}; there are: {known}.")
+        return part.experiment.inputs[name](times)
+
     def network(self, name: str | None = None, t: float | None = None) -> TrainedNetwork:
         """Return a trained network as a plain callable; one that varies, at time ``t``."""
         return self.model.network(name, t)
@@ -171,12 +193,14 @@ class Solution:
         ----------
         experiment : number or name.
         initial : another initial state.
-        times : where to report; default the measurement times (and the start of the window).
+        times : where to report; default the measurement times (and the start of the window), or the
+            nodes of a window without data.
         options : as for `collocode.simulate`.
         """
         part = self.trajectories[self.index(experiment)]
         start = part.times[0]
-        t = part.experiment.times if times is None else np.asarray(times, dtype=float)
+        usual = part.experiment.times if part.experiment.measures else part.times
+        t = usual if times is None else np.asarray(times, dtype=float)
         reported = t if len(t) and t[0] == start else np.append(start, t)
         x = part.states[0] if initial is None else initial
         model = self.model.with_parameters(part.parameters)
@@ -241,7 +265,7 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states.
+        """Nodes as a table: time, collocated and simulated states, decided inputs.
 
         A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
         """
@@ -253,6 +277,7 @@ class Solution:
             "time": part.times,
             **{name: part.states[:, i] for i, name in enumerate(self.model.states)},
             **{f"{name}_simulated": run.states[:, i] for i, name in enumerate(self.model.states)},
+            **{name: self.control(name, part.times, experiment) for name in part.controls},
         }
         return pd.DataFrame(columns)
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ..archives import Schema, Tree
 from ..forms import Numbers
+from ..model.control import Control
 from ..model.experiment import Experiment, Initial
 from ..model.losses import LOSS, Loss, describe_loss, described_loss
 from ..model.varying import NETWORK, describe_network, described_network
+from ..model.window import Window
 from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
@@ -42,9 +44,18 @@ _EXPERIMENT = {
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
-    "inputs": {"*": {"times": Numbers(("n",)), "values": Numbers(("n",)), "kind": str}},
+    "inputs": {
+        "*": {
+            "times": Numbers(("n",)),
+            "values": Numbers(("n",)),
+            "kind": str,
+            "points?": (Numbers(("pieces",)), None),
+        }
+    },
     "initial": {"*": [float]},
+    "final?": {"*": [float]},
 }
+_CONTROL = {"lower": float, "upper": float, "kind": str, "rate": [float], "unit": str}
 _START = {
     "name": str,
     "merits": {"*": float},
@@ -98,12 +109,14 @@ _FORM = {
             "states": Numbers(("places", "states"), finite=True),
             "multipliers": Numbers(("elements", "stages", "states")),
             "parameters": Numbers(("parameters",), finite=True),
+            "controls?": {"*": _CONTROL},
         }
     ],
     "test": [_EXPERIMENT],
     "own_names?": [str],
     "penalty?": ({"strength": float, "chosen": bool, "effective": float, "solves": int}, None),
     "meshing?": (MESHING, None),
+    "costs?": {"*": float},
     "start?": (_START, None),
 }
 SOLUTION = Schema("solution", 1, "a solution", _FORM)
@@ -119,6 +132,7 @@ STORED = (
     "penalty",
     "start_record",
     "meshing",
+    "costs",
 )
 
 
@@ -134,6 +148,7 @@ def solution_tree(
     penalty: Penalty | None,
     start_record: StartRecord | None,
     meshing: Meshing | None,
+    costs: Mapping[str, float],
 ) -> Tree:
     """Return what a file holds of a solution, for an archive; the truth and the NLP stay out."""
     return {
@@ -155,6 +170,7 @@ def solution_tree(
         "own_names": list(own_names),
         "penalty": None if penalty is None else asdict(penalty),
         "meshing": None if meshing is None else meshing.to_dict(),
+        "costs": dict(costs),
     }
 
 
@@ -185,6 +201,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "penalty": Penalty(**tree["penalty"]) if tree.get("penalty") else None,
         "start_record": _start_record(tree.get("start")),
         "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
+        "costs": tree.get("costs", {}),
     }
 
 
@@ -214,6 +231,10 @@ def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
         "states": part.states,
         "multipliers": part.multipliers,
         "parameters": part.parameters,
+        "controls": {
+            name: {entry: getattr(control, entry) for entry in _CONTROL}
+            for name, control in part.controls.items()
+        },
     }
 
 
@@ -230,9 +251,19 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
+    controls = {
+        name: Control(**{**entry, "rate": tuple(entry["rate"])})
+        for name, entry in tree.get("controls", {}).items()
+    }
+    if not set(controls) <= set(model.inputs):
+        raise ValueError("a control is no input of the model")
     own = ("times", "multipliers", "parameters")
     return Trajectory(
-        experiment=experiment, mesh=mesh, states=states, **{name: tree[name] for name in own}
+        experiment=experiment,
+        mesh=mesh,
+        states=states,
+        controls=controls,
+        **{name: tree[name] for name in own},
     )
 
 
@@ -314,24 +345,30 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "start": experiment.start,
         "end": experiment.end,
         "inputs": {
-            name: {"times": signal.times, "values": signal.values, "kind": signal.kind}
+            name: {entry: getattr(signal, entry) for entry in ("times", "values", "kind", "points")}
             for name, signal in experiment.inputs.items()
         },
-        "initial": {
-            k: [v.value, v.std] for k, v in experiment.initial.items() if isinstance(v, Initial)
+        **{
+            end: {k: [v.value, v.std] for k, v in known.items() if isinstance(v, Initial)}
+            for end, known in (("initial", experiment.initial), ("final", experiment.final))
         },
     }
 
 
 def _experiment(tree: Mapping[str, Any]) -> Experiment:
-    return Experiment(
+    kind = Experiment if len(tree["times"]) else Window
+    return kind(
         tree["times"],
         tree["values"],
         tuple(tree["outputs"]),
         weights=tree["weights"],
         sigma=tree.get("sigma"),
-        inputs={k: Signal(v["times"], v["values"], v["kind"]) for k, v in tree["inputs"].items()},
+        inputs={
+            k: Signal(v["times"], v["values"], v["kind"], v.get("points"))
+            for k, v in tree["inputs"].items()
+        },
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
+        final={k: Initial(v, std) for k, (v, std) in tree.get("final", {}).items()},
         name=tree["name"],
         start=tree["start"],
         end=tree["end"],

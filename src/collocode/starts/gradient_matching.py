@@ -23,8 +23,9 @@ from scipy import sparse
 from ..model.symbolic import Symbols, derivatives
 from ..model.varying import penalty_root
 from ..solvers.threads import one_blas_thread
+from ..transcription.decided import Place
 from ..transcription.nlp import NLP
-from ..transcription.unknowns import Place, Unknowns
+from ..transcription.unknowns import Unknowns
 
 Array = NDArray[np.float64]
 _MOST_POINTS = 1000

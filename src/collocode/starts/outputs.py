@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.symbolic import Symbols, observed
+from ..transcription.decided import Place
 from ..transcription.nlp import NLP
-from ..transcription.unknowns import Place, Unknowns
+from ..transcription.unknowns import Unknowns
 
 Array = NDArray[np.float64]
 _STEPS = 40
@@ -50,9 +51,9 @@ class _OutputFit:
         s, places = Symbols.of(problem), []
         targets, weights, inputs = [], [], []
         sizes = np.array([problem.spread[n] or 1.0 for n in problem.outputs])
-        for number, (experiment, part) in enumerate(
-            zip(problem.experiments, layout.experiments, strict=True)
-        ):
+        measuring = [n for n, e in enumerate(problem.experiments) if e.measures]
+        for number in measuring:
+            experiment, part = problem.experiments[number], layout.experiments[number]
             curves, t = problem.smoothers(experiment), part.times
             places.append(Place(number, t))
             targets.append(
@@ -63,7 +64,7 @@ class _OutputFit:
             inputs.append(np.column_stack(u) if u else np.empty((len(t), 0)))
         v = Unknowns.of(problem, layout, s, places)
         self._target, self._weight = np.vstack(targets), np.vstack(weights) / sizes
-        self.columns = np.vstack([part.states for part in layout.experiments])
+        self.columns = np.vstack([layout.experiments[n].states for n in measuring])
         h = v.put_into(observed(problem, s))
         symbols = [s.x, s.t, s.u, v.own, v.shared, v.data]
         points = len(self._target)
@@ -78,6 +79,8 @@ class _OutputFit:
         z, first = x[self.columns] / self._scale, 0
         problem = self._nlp.problem
         for experiment, part in zip(problem.experiments, self._nlp.layout.experiments, strict=True):
+            if not experiment.measures:
+                continue
             rows = slice(first, first := first + len(part.times))
             for i, state in enumerate(problem.states):
                 if not np.isfinite(problem.initial_of(experiment, state).value):

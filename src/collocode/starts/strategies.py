@@ -4,7 +4,8 @@
 name                  states                               weights and parameters
 ===================== ==================================== ===================================
 ``auto``              the best of several, see below       of that candidate
-``interpolate``       data, joined by lines                Glorot; the parameters' own starts
+``interpolate``       data, joined by lines; of a window   Glorot; the parameters' own starts
+                      without data its guess
 ``smoothing``         smoothing spline (GCV)               the same
 ``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
 ``simulate``          simulated with the start's weights   the same
@@ -19,8 +20,9 @@ an array              as given                             as given
 ``auto`` is a ladder (see `collocode.starts.ladder`).  If every initial state is known or guessed (of a
 model without networks, measured ones are), the simulation is the first candidate; gradient matching is the next, or smoothing where the slopes of
 some state are not known; the start of lower merit is used.  Only if none of them evaluates, plain
-interpolation and states made positive follow.  `collocode.fit` climbs higher: if the fit from there
-fails, it shoots (models without networks), and if that fails it grows the horizon.
+interpolation and states made positive follow.  A window without data starts from its guess and those of
+its controls, whatever the strategy; without any data that is the start.  `collocode.fit` climbs higher:
+if the fit from there fails, it shoots (models without networks), and if that fails it grows the horizon.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_choice, check_type
+from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
+from ..transcription.layout import ExperimentLayout
 from ..transcription.nlp import NLP, StartRecord
 from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
@@ -84,10 +88,13 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
     check_choice("start strategy", strategy, STRATEGIES)
     plain = nlp.start.copy()
     plain[nlp.layout.weights] = initial_weights(nlp.problem, seed)
+    if strategy == "auto" and not nlp.problem.n_measurements:
+        return _begun(nlp, plain, StartRecord(name="guess"))
     if strategy == "auto":
         ladder = _climbed(nlp, plain)
         return _begun(nlp, ladder.best if ladder.found else plain, ladder.record())
     if strategy == "horizon":
+        nlp.problem.refuse_decisions("start='horizon'")
         x, _ = _matched(nlp, plain)
         if why_not(nlp, np.clip(x, nlp.lower, nlp.upper)):
             x = _climbed(nlp, plain).best
@@ -143,7 +150,7 @@ def _unknown_initial(problem: Problem) -> str:
 
     The first values of measured states are guesses, but not beside networks of random weights.
     """
-    for experiment in problem.experiments:
+    for experiment in (e for e in problem.experiments if e.measures):
         told = (
             set()
             if problem.observe or problem.dynamics.networks
@@ -161,7 +168,7 @@ def smoothed(nlp: NLP, x: Array) -> Array:
     A state that is not measured stays at its known initial value, if it has one.
     """
     problem, found = nlp.problem, x.copy()
-    for experiment, part in zip(problem.experiments, nlp.layout.experiments, strict=True):
+    for experiment, part in _measuring(nlp):
         for i, name in enumerate(problem.states):
             known = problem.initial_of(experiment, name).value
             measured = problem.observe is None and name in problem.smoothers(experiment)
@@ -171,6 +178,12 @@ def smoothed(nlp: NLP, x: Array) -> Array:
                 found[part.states[:, i]] = known
     match_outputs(nlp, found)
     return found
+
+
+def _measuring(nlp: NLP) -> list[tuple[Experiment, ExperimentLayout]]:
+    """Experiments with data, and their layouts."""
+    pairs = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
+    return [(experiment, part) for experiment, part in pairs if experiment.measures]
 
 
 def _matched(nlp: NLP, x: Array) -> tuple[Array, bool]:
@@ -184,6 +197,8 @@ def simulated(nlp: NLP, x: Array) -> Array:
     found = x.copy()
     experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
     for number, (experiment, part) in enumerate(experiments):
+        if not experiment.measures:
+            continue
         model = TrainedModel.of(nlp, x, number)
         initial = np.clip(x[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]])
         run = simulate(model, initial, part.times, experiment.inputs, rtol=1e-6)
@@ -198,7 +213,7 @@ def _positive(nlp: NLP, x: Array) -> Array:
     What is measured is lifted to a hundredth of its size, what is not to its typical size.
     """
     found, problem = x.copy(), nlp.problem
-    for experiment, part in zip(problem.experiments, nlp.layout.experiments, strict=True):
+    for experiment, part in _measuring(nlp):
         for i, name in enumerate(problem.states):
             measured = problem.observe is None and name in problem.smoothers(experiment)
             floor = problem.state_scale[i] * (1e-2 if measured else 1.0)
@@ -222,8 +237,12 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
         if part.name not in known:
             continue
         mesh = known[part.name].mesh
-        times = np.clip(part.times, mesh.start, mesh.end)
-        x[part.states] = solution.states(times, part.name)
+        decided = not problem.experiments[number].measures
+        if decided:
+            _take_window(x, part, solution)
+        else:
+            times = np.clip(part.times, mesh.start, mesh.end)
+            x[part.states] = solution.states(times, part.name)
         values = dict(zip(solution.model.parameter_names, known[part.name].parameters, strict=True))
         for q in problem.dynamics.parameters:
             basis = solution.model.bases.get(q.name)
@@ -232,10 +251,33 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
                 matrix = prolongation(basis, q.basis, f"parameter {q.name!r}")
                 found = matrix @ [values[name] for name in names]
                 x[layout.parameter_columns(number, q.names)] = found
+        if decided:
+            continue
         inside = int((part.times <= mesh.end + 1e-9 * (mesh.end - mesh.start)).sum())
         if 0 < inside < len(part.times):  # of a longer record: its end is simulated
             go_on(nlp, x, number, TrainedModel.of(nlp, x, number), inside)
     return x
+
+
+def _take_window(x: Array, part: ExperimentLayout, solution: Solution) -> None:
+    """Put states, decided inputs and times of the window of that name into ``x``."""
+    there = solution.trajectories[solution.index(part.name)]
+    mesh, here = there.mesh, part.mesh
+
+    def moved(times: Array) -> Array:
+        share = (times - here.start) / (here.end - here.start)
+        return np.asarray(
+            np.clip(mesh.start + share * (mesh.end - mesh.start), mesh.start, mesh.end)
+        )
+
+    x[part.states] = solution.states(moved(part.times), part.name)
+    for name, decided in part.decided.items():
+        times = moved(decided.times(here))
+        left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
+        signal = there.experiment.inputs[name]
+        x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
+    if len(part.free_times):
+        x[part.free_times] = mesh.start, mesh.end
 
 
 def alike(problem: Problem, model: TrainedModel) -> bool:

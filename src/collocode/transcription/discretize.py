@@ -5,27 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError, check_type
+from ..model.checks import check_controls, check_switches
 from ..model.experiment import Experiment
 from ..model.problem import Problem
-from ..model.symbolic import check_switches
+from ..model.symbolic import Symbols, constrained
 from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
 from ..numerics.random import generator
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
+from ..numerics.signals import Signal
 from .assembly import assemble
-from .layout import Layout
+from .layout import ExperimentLayout, Layout
 from .nlp import NLP
 from .term import MappedTerm
 from .terms import build_terms, linear_part, parameter_blocks
 
 Array = NDArray[np.float64]
+WINDOW_ELEMENTS = 30  # of a window without data, if nobody says how many
 MeshLike = Mesh | int | Sequence[Mesh] | Mapping[str, Mesh] | None
 
 
@@ -40,10 +44,11 @@ def discretize(
 
     Parameters
     ----------
-    problem : what to identify.
+    problem : what to identify, or to decide.
     scheme : a `Scheme` or its name; ``degree`` counts its stages.
     mesh : number of elements of every experiment, a `Mesh`, one per experiment (sequence, or mapping
-        from the experiment's name), or None for about one stage a measurement.  Jumps of the
+        from the experiment's name), or None for about one stage a measurement (30 elements for a
+        window without any).  Jumps of the
         inputs and the points of bases in time become mesh points unless the mesh was given point by
         point.
     like : an NLP that differs in nothing but parameters, bounds and starts, as of equal batches of
@@ -65,6 +70,7 @@ def discretize(
     meshes = meshes_of(problem, chosen, mesh)
     if like is None:
         check_switches(problem)
+        check_controls(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
     linear = linear_part(layout, chosen)
@@ -75,7 +81,7 @@ def discretize(
         _check_alike(like, terms, linear, blocks)
         terms, functions = like.terms, like.functions
     lower, upper = _bounds(problem, layout)
-    row_lower, row_upper = _row_bounds(problem, layout)
+    row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
     return NLP(
         name=problem.name,
@@ -159,6 +165,7 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, brea
     if given is None:
         # about one stage a sample, so that a fit neither misses nor invents detail
         wanted = max(10, round((experiment.samples - 1) / max(1, scheme.intervals)))
+        wanted = wanted if experiment.measures else WINDOW_ELEMENTS
         given = 1 if scheme.name in GLOBAL_SCHEMES else wanted
     return Mesh.uniform(start, end, given).with_points(np.append(experiment.jumps, breaks))
 
@@ -171,14 +178,28 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         for i, state in enumerate(problem.states):
             low, high = problem.bounds.get(state, (-np.inf, np.inf))
             lower[part.states[:, i]], upper[part.states[:, i]] = low, high
-            initial = problem.initial_of(experiment, state)
-            if initial.is_fixed:
-                if not low <= initial.value <= high:
-                    raise InputError(
-                        f"experiment {experiment.name!r} fixes {state}(0) = {initial.value:g}, outside "
-                        f"its bounds [{low:g}, {high:g}]; the problem is infeasible."
-                    )
-                lower[part.states[0, i]] = upper[part.states[0, i]] = initial.value
+            ends = (
+                (0, f"{state}(0)", problem.initial_of(experiment, state)),
+                (-1, f"the last {state}", problem.final_of(experiment, state)),
+            )
+            for node, what, known in ends:
+                if known.is_fixed:
+                    if not low <= known.value <= high:
+                        raise InputError(
+                            f"experiment {experiment.name!r} fixes {what} = {known.value:g}, outside its "
+                            f"bounds [{low:g}, {high:g}]; the problem is infeasible."
+                        )
+                    lower[part.states[node, i]] = upper[part.states[node, i]] = known.value
+        for name, decided in part.decided.items():
+            control = experiment.controls[name]
+            lower[decided.columns], upper[decided.columns] = control.lower, control.upper
+        if experiment.is_free:
+            ends_of = (
+                (experiment.start, experiment.start_bounds),
+                (experiment.end, experiment.end_bounds),
+            )
+            pairs = [(time, time) if bounds is None else bounds for time, bounds in ends_of]
+            lower[part.free_times], upper[part.free_times] = np.array(pairs, dtype=float).T
         for parameter in problem.dynamics.parameters:
             if not parameter.bounded_by_rows:
                 column = layout.parameter_columns(number, parameter.names)
@@ -186,12 +207,22 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     return lower, upper
 
 
-def _row_bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
+def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array, Array]:
     lower, upper = np.zeros(layout.rows), np.zeros(layout.rows)
-    for part in layout.experiments:
+    seen = _inputs_of_constraints(problem)
+    for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
+        for name, rows in part.rate_rows.items():
+            lower[rows], upper[rows] = experiment.controls[name].rate
+        if experiment.duration_bounds is not None:
+            lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
+        for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
+            lower[row], upper[row] = constraint.lower, constraint.upper
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
-            if constraint.lower == constraint.upper:
+            if seen[number] & set(part.decided):
+                lower[rows], upper[rows] = -np.inf, np.inf
+                rows = rows[np.isin(part.place, scheme.stages)]
+            elif constraint.lower == constraint.upper:
                 # an invariant at every node would leave the collocation rows no freedom
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[:: part.rows.shape[1]]
@@ -202,18 +233,42 @@ def _row_bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     return lower, upper
 
 
+def _inputs_of_constraints(problem: Problem) -> list[set[str]]:
+    """Names of the inputs that every path constraint depends on."""
+    s, found = Symbols.of(problem), []
+    for constraint in problem.path_constraints if problem.decides else ():
+        value = constrained(problem, constraint, s)
+        found.append({n for j, n in enumerate(problem.inputs) if ca.depends_on(value, s.u[j])})
+    return found or [set()] * len(problem.path_constraints)
+
+
 def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     columns, rows = np.ones(layout.columns), np.ones(layout.rows)
     for number, part in enumerate(layout.experiments):
         columns[part.states] = problem.state_scale
         rows[part.rows] = 1.0 / problem.state_scale
+        experiment = problem.experiments[number]
+        for name, decided in part.decided.items():
+            columns[decided.columns] = _power_of_two(experiment.controls[name].size)
+        if experiment.is_free:
+            assert experiment.start is not None and experiment.end is not None
+            columns[part.free_times] = _power_of_two(experiment.end - experiment.start)
         for parameter in problem.dynamics.parameters:
-            size = np.exp2(np.round(np.log2(abs(parameter.start)))) if parameter.start else 1.0
+            size = _power_of_two(abs(parameter.start)) if parameter.start else 1.0
             large = _amplitudes(parameter.basis)
             columns[layout.parameter_columns(number, parameter.names)] = size / large
+    for link, where in zip(problem.links, layout.links, strict=True):
+        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        columns[where.columns] = problem.state_scale[chosen]
+        for numbers in (where.end_rows, where.start_rows):
+            rows[numbers] = 1.0 / problem.state_scale[chosen]
     sizes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
     columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *sizes])
     return columns, rows
+
+
+def _power_of_two(size: float) -> float:
+    return float(np.exp2(np.round(np.log2(size))))
 
 
 def _amplitudes(basis: Basis | None) -> Array:
@@ -221,7 +276,7 @@ def _amplitudes(basis: Basis | None) -> Array:
 
 
 def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Array:
-    """Interpolated data, parameters' own starts, Glorot weights; pushed inside the bounds."""
+    """Interpolated data or guesses, parameters' own starts, Glorot weights; within the bounds."""
     start = np.zeros(layout.columns)
     for number, (experiment, part) in enumerate(
         zip(problem.experiments, layout.experiments, strict=True)
@@ -234,11 +289,38 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
                     start[part.states[:, i]] = np.interp(
                         part.times, experiment.times[known], values[known]
                     )
+        if not experiment.measures:
+            _guess_window(problem, experiment, part, start)
         for parameter in problem.dynamics.parameters:
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
+    for link, where in zip(problem.links, layout.links, strict=True):
+        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        start[where.columns] = start[layout.experiments[where.after].states[0, chosen]]
     start[layout.weights] = initial_weights(problem)
     return np.clip(start, lower, upper)
+
+
+def _guess_window(
+    problem: Problem, experiment: Experiment, part: ExperimentLayout, start: Array
+) -> None:
+    """Put guesses, or lines between the ends, and the controls' starts into ``start``."""
+    for i, state in enumerate(problem.states):
+        guess = experiment.guess.get(state)
+        if isinstance(guess, Signal):
+            start[part.states[:, i]] = guess(part.times)
+            continue
+        ends = [problem.initial_of(experiment, state), problem.final_of(experiment, state)]
+        values = [known.value for known in ends if np.isfinite(known.value)]
+        if guess is not None:
+            values = [float(guess)]
+        if values:
+            ends_of = [part.times[0], part.times[-1]]
+            start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
+    for name, decided in part.decided.items():
+        start[decided.columns] = experiment.controls[name].guess(decided.times(part.mesh))
+    if experiment.is_free:
+        start[part.free_times] = experiment.start, experiment.end
 
 
 def initial_weights(problem: Problem, seed: int = 0) -> Array:

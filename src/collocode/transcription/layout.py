@@ -1,14 +1,14 @@
 """Which column is which unknown, and which row is which equation.
 
-Columns, in order: for every experiment its node states (node by node, state by state) and its own
-parameters; then the shared parameters; then the network weights.  What varies in time has its
+Columns, in order: for every experiment its node states (node by node, state by state), the unknowns
+of inputs that are decided, its own parameters, its times where these are free; then the shared parameters; then the network weights.  What varies in time has its
 coefficients for columns.  The matrix of a chain of
 elements with a dense border of shared columns is thus visible in the order itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import casadi as ca
@@ -19,6 +19,18 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
+from .decided import Decided
+from .labels import (
+    at_node,
+    listed,
+    of_boundary,
+    of_link,
+    of_path,
+    of_point,
+    of_rate,
+    of_state,
+    weight_blocks,
+)
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
 
@@ -38,7 +50,14 @@ class ExperimentLayout:
     parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
         one that varies in time has one column per coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
+    element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
+        point belongs to the element that ends there, or if that has no stage there, to the next one.
     path_rows : (constraints, nodes) rows of the path constraints.
+    boundary_rows : (constraints,) rows of those at one end.
+    rate_rows : (elements,) rows of the slope of a decided input, by its name.
+    decided : unknowns of decided inputs, by their names.
+    duration_row : (1,) row of the length of a window, where that is bounded; else empty.
+    free_times : (2,) columns of start and end; empty where both are given.
     """
 
     name: str
@@ -47,12 +66,39 @@ class ExperimentLayout:
     states: Index
     parameters: Index
     rows: Index
+    element: Index
+    place: Index
     path_rows: Index
+    boundary_rows: Index
+    rate_rows: Mapping[str, Index]
+    decided: Mapping[str, Decided]
+    duration_row: Index
+    free_times: Index
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
         elements, intervals, _ = self.rows.shape
         return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """Where the junction of a link is.
+
+    Attributes
+    ----------
+    before, after : numbers of the windows.
+    columns : (states,) of the junction.
+    end_rows, start_rows : (states,) rows in which the windows' ends equal it.
+    time_row : (1,) row in which the one starts when the other ends; empty if it need not.
+    """
+
+    before: int
+    after: int
+    columns: Index
+    end_rows: Index
+    start_rows: Index
+    time_row: Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +110,12 @@ class Layout:
     shared_names: tuple[str, ...]
     weight_names: tuple[str, ...]
     path_names: tuple[str, ...]
+    boundary_names: tuple[str, ...]
+    boundary_at: tuple[str, ...]
     point_rows: Mapping[str, Index]
     experiments: tuple[ExperimentLayout, ...]
+    links: tuple[Linked, ...]
+    link_names: tuple[tuple[str, tuple[str, ...]], ...]
     shared: Index
     weights: Index
     columns: int
@@ -79,25 +129,67 @@ class Layout:
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
         nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
+        later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
+        names = [e.name for e in problem.experiments]
         column = row = 0
         parts = []
         for experiment, mesh in zip(problem.experiments, meshes, strict=True):
             nodes = mesh.elements * m + 1
-            times = np.append(
-                (mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]).ravel(),
-                mesh.end,
-            )
+            element = np.clip((np.arange(nodes) - later) // m, 0, mesh.elements - 1)
+            times = nodes_of(mesh, scheme)
             states = column + np.arange(nodes * nx).reshape(nodes, nx)
             column += nodes * nx
+            decided = {}
+            for name, control in experiment.controls.items():
+                decided[name] = Decided.of(column, mesh.elements, control.nodes(scheme))
+                column += decided[name].count
             mine = column + np.arange(len(own))
             column += len(own)
+            free_times = column + np.arange(2 if experiment.is_free else 0)
+            column += len(free_times)
             rows = row + np.arange(mesh.elements * m * nx).reshape(mesh.elements, m, nx)
             row += rows.size
             path_rows = row + np.arange(n_path * nodes).reshape(n_path, nodes)
             row += path_rows.size
+            boundary_rows = row + np.arange(len(problem.boundary_constraints))
+            row += len(boundary_rows)
+            rate_rows = {}
+            for name, control in experiment.controls.items():
+                if control.is_rate_bounded:
+                    rate_rows[name] = row + np.arange(mesh.elements)
+                    row += mesh.elements
+            duration_row = row + np.arange(0 if experiment.duration_bounds is None else 1)
+            row += len(duration_row)
             parts.append(
-                ExperimentLayout(experiment.name, mesh, times, states, mine, rows, path_rows)
+                ExperimentLayout(
+                    name=experiment.name,
+                    mesh=mesh,
+                    times=times,
+                    states=states,
+                    parameters=mine,
+                    rows=rows,
+                    element=element,
+                    place=np.arange(nodes) - element * m,
+                    path_rows=path_rows,
+                    boundary_rows=boundary_rows,
+                    rate_rows=rate_rows,
+                    duration_row=duration_row,
+                    decided=decided,
+                    free_times=free_times,
+                )
             )
+        links = []
+        for link in problem.links:
+            before, after = (names.index(name) for name in (link.before, link.after))
+            count = len(link.linked(problem.states))
+            ends = row + np.arange(2 * count).reshape(2, count)
+            row += 2 * count
+            moving = any(len(parts[n].free_times) for n in (before, after))
+            time_row = row + np.arange(1 if link.time and moving else 0)
+            row += len(time_row)
+            junction = column + np.arange(count)
+            column += count
+            links.append(Linked(before, after, junction, ends[0], ends[1], time_row))
         point_rows = {}
         for name, values in _point_values(problem).items():
             point_rows[name] = row + np.arange(values)
@@ -110,8 +202,12 @@ class Layout:
             shared,
             weights,
             tuple(c.name for c in problem.path_constraints),
+            tuple(c.name for c in problem.boundary_constraints),
+            tuple(c.at for c in problem.boundary_constraints),
             point_rows,
             tuple(parts),
+            tuple(links),
+            tuple((link.name, link.linked(problem.states)) for link in problem.links),
             shared_columns,
             weight_columns,
             column + len(shared) + len(weights),
@@ -119,7 +215,7 @@ class Layout:
         )
 
     def column_blocks(self) -> tuple[Block, ...]:
-        """A block per state, own and shared parameter, and matrix of weights."""
+        """A block per state, decided input, own and shared parameter, and matrix of weights."""
 
         def nodes() -> list[Place]:
             return [
@@ -134,15 +230,36 @@ class Layout:
         blocks = []
         for i, state in enumerate(self.state_names):
             numbers = np.concatenate([e.states[:, i] for e in self.experiments])
-            blocks.append(Block(state, numbers, nodes, _at_node))
+            blocks.append(Block(state, numbers, nodes, at_node))
+        for name in dict.fromkeys(n for e in self.experiments for n in e.decided):
+            blocks.append(self._decided_block(name))
         for j, name in enumerate(self.own_names):
             own = np.array([e.parameters[j] for e in self.experiments], dtype=int)
             blocks.append(Block(name, own, names))
+        moving = [e for e in self.experiments if len(e.free_times)]
+        for k, name in enumerate(("start", "end") if moving else ()):
+            ends = np.array([e.free_times[k] for e in moving])
+            blocks.append(Block(name, ends, lambda: [(e.name,) for e in moving]))
+        for where, (name, states) in zip(self.links, self.link_names, strict=True):
+            for j, state in enumerate(states):
+                blocks.append(Block(f"{name}.{state}", np.array(where.columns[j])))
         blocks += [
             Block(name, np.array(column))
             for name, column in zip(self.shared_names, self.shared, strict=True)
         ]
-        return (*blocks, *_weight_blocks(self.weight_names, self.weights))
+        return (*blocks, *weight_blocks(self.weight_names, self.weights))
+
+    def _decided_block(self, name: str) -> Block:
+        """Unknowns of one decided input in all windows that decide it."""
+        columns, places = [], []
+        for e in self.experiments:
+            if name in e.decided:
+                table = e.decided[name].columns
+                whose, place = np.divmod(np.arange(table.size), table.shape[1])
+                found, first = np.unique(table.ravel(), return_index=True)
+                columns.append(found)
+                places += [(e.name, int(whose[j]), int(place[j])) for j in first]
+        return Block(name, np.concatenate(columns), listed(places), at_node)
 
     def row_blocks(self) -> tuple[Block, ...]:
         """Collocation equations, then a block per path and per point constraint."""
@@ -162,29 +279,67 @@ class Layout:
             ]
 
         rows = np.concatenate([e.rows.ravel() for e in self.experiments])
-        blocks = [Block("collocation", rows, equations, _of_state)]
+        blocks = [Block("collocation", rows, equations, of_state)]
         for c, name in enumerate(self.path_names):
             numbers = np.concatenate([e.path_rows[c] for e in self.experiments])
-            blocks.append(Block(name, numbers, nodes, _of_path))
+            blocks.append(Block(name, numbers, nodes, of_path))
+        for c, name in enumerate(self.boundary_names):
+            numbers = np.array([e.boundary_rows[c] for e in self.experiments])
+            blocks.append(
+                Block(name, numbers, lambda: [(e.name,) for e in self.experiments], of_boundary)
+            )
+        for name in dict.fromkeys(n for e in self.experiments for n in e.rate_rows):
+            parts = [(e.name, e.rate_rows[name]) for e in self.experiments if name in e.rate_rows]
+            places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
+            rows = np.concatenate([numbers for _, numbers in parts])
+            blocks.append(Block(name, rows, listed(places), of_rate))
+        bounded = [e for e in self.experiments if len(e.duration_row)]
+        if bounded:
+            numbers = np.concatenate([e.duration_row for e in bounded])
+            blocks.append(Block("duration", numbers, listed([(e.name,) for e in bounded])))
+        for where, (name, states) in zip(self.links, self.link_names, strict=True):
+            whose = [(self.experiments[n].name,) for n in (where.before, where.after)]
+            ends = np.column_stack([where.end_rows, where.start_rows])
+            for j, state in enumerate(states):
+                blocks.append(Block(f"{name}.{state}", ends[j], listed(whose), of_link))
+            if len(where.time_row):
+                blocks.append(Block(f"{name}.time", where.time_row, listed(whose[:1]), of_link))
         for name, numbers in self.point_rows.items():
-            blocks.append(Block(name, numbers, label=_of_point))
+            blocks.append(Block(name, numbers, label=of_point))
         return tuple(blocks)
 
     def structure(self) -> ChainStructure:
-        """A chain of elements per experiment; parameters and weights are the border."""
+        """A chain of elements per experiment; the border is parameters, free times, junctions, weights."""
         chains = []
-        for e in self.experiments:
+        for number, e in enumerate(self.experiments):
             elements, m, _ = e.rows.shape
             rows = [part.ravel() for part in e.rows]
+            cuts = np.searchsorted(e.element, np.arange(1, elements))
             for path in e.path_rows:
-                for element in range(elements):
-                    last = (element + 1) * m + (element == elements - 1)
-                    rows[element] = np.append(rows[element], path[element * m : last])
+                rows = [np.append(a, b) for a, b in zip(rows, np.split(path, cuts), strict=True)]
+            for c, name in enumerate(self.boundary_at):
+                at = 0 if name == "start" else elements - 1
+                rows[at] = np.append(rows[at], e.boundary_rows[c])
+            for link in self.links:
+                both = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
+                for whose, at, linked in both:
+                    if whose == number:
+                        rows[at] = np.append(rows[at], linked)
+            for numbers in e.rate_rows.values():
+                rows = [np.append(a, b) for a, b in zip(rows, numbers, strict=True)]
             nodes = e.states[e.element_nodes()]
-            chains.append(Chain(e.states[::m], nodes[:, 1:-1].reshape(elements, -1), stacked(rows)))
-        own = [e.parameters for e in self.experiments]
-        border = np.concatenate([*own, self.shared, self.weights])
-        points = np.concatenate([np.empty(0, dtype=int), *self.point_rows.values()])
+            links, inner = [e.states[::m]], [nodes[:, 1:-1].reshape(elements, -1)]
+            for decided in e.decided.values():
+                table, ends = decided.columns, decided.spans
+                links += [np.append(table[:, 0], table[-1, -1])[:, None]] if ends else []
+                inner.append(table[:, 1:-1] if ends else table)
+            chains.append(Chain(np.hstack(links), np.hstack(inner), stacked(rows)))
+        own = [np.append(e.parameters, e.free_times) for e in self.experiments]
+        junctions = [link.columns for link in self.links]
+        border = np.concatenate([*own, *junctions, self.shared, self.weights])
+        between = [link.time_row for link in self.links]
+        between += [e.duration_row for e in self.experiments]
+        points = np.concatenate([np.empty(0, dtype=int), *between, *self.point_rows.values()])
         return ChainStructure(tuple(chains), border, points)
 
     def parameter_columns(self, experiment: int, names: Sequence[str]) -> Index:
@@ -192,6 +347,12 @@ class Layout:
         own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
         return np.array([known[name] for name in names], dtype=int)
+
+
+def nodes_of(mesh: Mesh, scheme: Scheme) -> Array:
+    """(nodes,) times of all nodes of a mesh, element ends included."""
+    inside = mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]
+    return np.append(inside.ravel(), mesh.end)
 
 
 def _point_values(problem: Problem) -> dict[str, int]:
@@ -214,44 +375,3 @@ def weight_names(problem: Problem) -> tuple[str, ...]:
         for name, network in problem.dynamics.networks.items()
         for weight in network.weight_names()
     )
-
-
-def _weight_blocks(names: Sequence[str], columns: Index) -> list[Block]:
-    """Group ``nn.W1[0,1]``, or ``nn.W1[0,1].P2`` where it varies in time, by matrix and function."""
-    groups: dict[str, tuple[list[Place], list[int], str, str]] = {}
-    for name, column in zip(names, columns.tolist(), strict=True):
-        stem, _, rest = name.partition("[")
-        numbers, _, function = rest.partition("]")
-        places, members, *_ = groups.setdefault(stem + function, ([], [], stem, function))
-        places.append(tuple(int(n) for n in numbers.split(",")))
-        members.append(column)
-    return [
-        Block(name, np.array(members, dtype=int), _listed(places), _of_weight(stem, function))
-        for name, (places, members, stem, function) in groups.items()
-    ]
-
-
-def _listed(places: list[Place]) -> Callable[[], list[Place]]:
-    return lambda: places
-
-
-def _of_weight(stem: str, function: str) -> Callable[[str, Place], str]:
-    return lambda _, place: f"{stem}[{','.join(map(str, place))}]{function}"
-
-
-def _at_node(name: str, place: Place) -> str:
-    experiment, element, node = place
-    return f"{name}[{experiment};{element}.{node}]"
-
-
-def _of_state(name: str, place: Place) -> str:
-    experiment, element, stage, state = place
-    return f"{name}.{state}[{experiment};{element}.{stage}]"
-
-
-def _of_path(name: str, place: Place) -> str:
-    return f"path.{_at_node(name, place)}"
-
-
-def _of_point(name: str, place: Place) -> str:
-    return f"point.{name}[{place[0]}]"

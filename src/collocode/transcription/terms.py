@@ -1,4 +1,4 @@
-"""The terms of an identification problem: collocation, path constraints, misfit, priors."""
+"""The terms of a problem: collocation, path constraints, misfit, priors; for costs see `costs`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
 from ..numerics.scheme import Scheme
+from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
+from .decided import Group, Place, groups_of, times_of
 from .layout import ExperimentLayout, Layout
+from .links import durations, links
 from .regularisation import prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
-from .unknowns import Place, Unknowns
+from .unknowns import Unknowns
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -27,15 +30,21 @@ def build_terms(
     problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
 ) -> tuple[MappedTerm, ...]:
     """Return all terms of the NLP, objective and constraints."""
+    groups = groups_of(problem)
     terms = [
-        _collocation(problem, layout, scheme, blocks),
-        *_path_constraints(problem, layout, blocks),
+        *(_collocation(problem, layout, scheme, blocks, group) for group in groups),
+        *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
+        *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
+        *rates(problem, layout, blocks),
+        *links(problem, layout, blocks),
+        *durations(layout, blocks),
         *_point_constraints(problem, layout, blocks),
-        _misfit(problem, layout, scheme, blocks),
+        *([_misfit(problem, layout, scheme, blocks)] if problem.n_measurements else []),
+        *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
         *ridge(problem, layout, blocks),
         prior(layout, blocks),
     ]
-    return tuple(term for term in terms if term is not None and term.points)
+    return tuple(term for term in terms if term.points)
 
 
 def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[str, Array]:
@@ -43,13 +52,15 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
 
     ``measurements`` (samples, outputs) with 0 for NaN; ``weights``, the factors :math:`w/M`, 0 for
     NaN; ``sigma`` of every measurement; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
-    the columns `prior_columns`; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``.
+    the columns `prior_columns`; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``, which is 0
+    where an input is decided.
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
     sigma = [problem.sigma_in(e)[measured(e)] for e in problem.experiments]
     stages, nodes = [], []
-    for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
+    pairs = list(zip(problem.experiments, layout.experiments, strict=True))
+    for experiment, part in pairs:
         keep = measured(experiment)
         values = experiment.values[keep]
         factor = np.isfinite(values) / total
@@ -57,17 +68,19 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
             factor = factor * experiment.weights[keep]
         measurements.append(np.nan_to_num(values))
         weights.append(factor)
-        samples.append(_inputs(problem, experiment, experiment.times[keep], False))
+        samples.append(inputs_at(problem, experiment, experiment.times[keep], False))
         stages.append(_stage_inputs(problem, experiment, part, scheme))
-        nodes.append(_inputs(problem, experiment, part.times, False))
+        nodes.append(inputs_at(problem, experiment, part.times, False))
     mean, prior = np.zeros(len(prior_columns(layout))), np.zeros(len(prior_columns(layout)))
-    position = 0
-    for experiment in problem.experiments:
-        for state in problem.states:
-            initial = problem.initial_of(experiment, state)
-            if np.isfinite(initial.std) and not initial.is_fixed:
-                mean[position], prior[position] = initial.value, 1.0 / (total * initial.std**2)
-            position += 1
+    ends = [problem.initial_of(e, state) for e in problem.experiments for state in problem.states]
+    ends += [problem.final_of(e, state) for e in problem.experiments for state in problem.states]
+    for position, known in enumerate(ends):
+        if np.isfinite(known.std) and not known.is_fixed:
+            mean[position], prior[position] = known.value, 1.0 / (total * known.std**2)
+    by_group = {}
+    for group in groups_of(problem):
+        by_group[group.named("stage_inputs")] = np.vstack([stages[n] for n in group.numbers])
+        by_group[group.named("node_inputs")] = np.vstack([nodes[n] for n in group.numbers])
     return {
         "measurements": np.vstack(measurements),
         "weights": np.vstack(weights),
@@ -75,8 +88,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         "regularisation": np.array([problem.penalty.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
-        "stage_inputs": np.vstack(stages),
-        "node_inputs": np.vstack(nodes),
+        **by_group,
         "sample_inputs": np.vstack(samples),
     }
 
@@ -100,17 +112,17 @@ def linear_part(layout: Layout, scheme: Scheme) -> sparse.csr_matrix:
 
 
 def _collocation(
-    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks, group: Group
 ) -> MappedTerm:
     """−h f at every stage, scattered to the rows by B (ones, for most schemes)."""
     s, step = Symbols.of(problem), ca.SX.sym("h")
     states, places, steps, entries = [], [], [], []
     offset, nx = 0, len(problem.states)
-    for number, part in enumerate(layout.experiments):
+    for number in group.numbers:
+        part = layout.experiments[number]
         stage_nodes = part.element_nodes()[:, list(scheme.stages)]
         states.append(part.states[stage_nodes.ravel()])
-        times = part.times[stage_nodes].ravel()
-        places.append(Place(number, times, _ends_element(part, scheme)))
+        places.append(stage_places(number, part, scheme))
         steps.append(np.repeat(part.mesh.steps, stage_nodes.shape[1]))
         point = offset + np.arange(stage_nodes.size).reshape(stage_nodes.shape)
         for k, q in np.argwhere(scheme.B[:, list(scheme.stages)] != 0.0):
@@ -119,31 +131,37 @@ def _collocation(
             entries.append((part.rows[:, k, :].ravel(), columns.ravel(), factor))
         offset += stage_nodes.size
     v = Unknowns.of(problem, layout, s, places)
-    constants = [_times(places), np.concatenate(steps)[:, None], *v.constants]
+    constants = [times_of(places), np.concatenate(steps)[:, None], *v.constants]
     return MappedTerm.build(
         "collocation",
-        v.put_into(-step * derivatives(problem, s)),
+        v.put_into(-step * v.stretch * derivatives(problem, s)),
         (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
         (v.shared, v.shared_columns),
-        (ca.vertcat(s.t, step, v.data, s.u), data_function(blocks, constants, ["stage_inputs"])),
+        (
+            ca.vertcat(s.t, step, v.data, s.u),
+            data_function(blocks, constants, [group.named("stage_inputs")]),
+        ),
         _sparse(entries, (layout.rows, offset * nx)),
     )
 
 
 def _path_constraints(
-    problem: Problem, layout: Layout, blocks: ParameterBlocks
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks, group: Group
 ) -> list[MappedTerm]:
     terms = []
+    parts = [layout.experiments[n] for n in group.numbers]
     for number, constraint in enumerate(problem.path_constraints):
-        s = Symbols.of(problem)
-        places = [Place(e, part.times) for e, part in enumerate(layout.experiments)]
+        s, places = Symbols.of(problem), []
+        for n, part in zip(group.numbers, parts, strict=True):
+            places.append(Place(n, part.times, False, part.element, scheme.nodes[part.place]))
         v = Unknowns.of(problem, layout, s, places)
-        states = np.vstack([part.states for part in layout.experiments])
-        rows = np.concatenate([part.path_rows[number] for part in layout.experiments])
+        states = np.vstack([part.states for part in parts])
+        rows = np.concatenate([part.path_rows[number] for part in parts])
         scatter = _sparse(
             [(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))
         )
-        data = data_function(blocks, [_times(places), *v.constants], ["node_inputs"])
+        inputs = [group.named("node_inputs")]
+        data = data_function(blocks, [times_of(places), *v.constants], inputs)
         terms.append(
             MappedTerm.build(
                 f"path.{constraint.name}",
@@ -224,6 +242,8 @@ class _Samples:
         for number, (experiment, part) in enumerate(
             zip(problem.experiments, layout.experiments, strict=True)
         ):
+            if not experiment.measures:
+                continue
             t = experiment.times[measured(experiment)]
             element, tau = part.mesh.locate(t)
             own.append(part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx))
@@ -235,32 +255,14 @@ class _Samples:
         self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
         self.shared = (v.shared, v.shared_columns)
         self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u
-        self.constants = [np.vstack(rows), _times(places), *v.constants]
-
-
-def _times(places: Sequence[Place]) -> Array:
-    """(points, 1) times."""
-    return np.concatenate([p.times for p in places])[:, None]
-
-
-def _ends_element(part: ExperimentLayout, scheme: Scheme) -> NDArray[np.bool_]:
-    """(stages of all elements,) which of them lie at the end of their element."""
-    return np.tile(scheme.nodes[list(scheme.stages)] == 1.0, part.mesh.elements)
+        self.constants = [np.vstack(rows), times_of(places), *v.constants]
 
 
 def _stage_inputs(
     problem: Problem, experiment: Experiment, part: ExperimentLayout, scheme: Scheme
 ) -> Array:
-    stages = list(scheme.stages)
-    times = part.times[part.element_nodes()[:, stages]].ravel()
-    return _inputs(problem, experiment, times, _ends_element(part, scheme))
-
-
-def _inputs(
-    problem: Problem, experiment: Experiment, times: Array, left: NDArray[np.bool_] | bool
-) -> Array:
-    columns = [experiment.inputs[name](times, left) for name in problem.inputs]
-    return np.column_stack(columns) if columns else np.empty((len(times), 0))
+    place = stage_places(0, part, scheme)
+    return inputs_at(problem, experiment, place.times, place.left)
 
 
 def _sparse(

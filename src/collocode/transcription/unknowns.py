@@ -1,9 +1,10 @@
-r"""Parameters and weights as the points of a term see them.
+r"""Parameters, weights, decided inputs and free times as the points of a term see them.
 
 Where they do not vary in time, they are the NLP's columns as they stand.  Where they do,
 :math:`\theta(t)=\sum_j c_j\varphi_j(t)`, a point sees the functions that are alive at its time: their
 values are data, their coefficients are columns.  All points share the coefficients of a global
-basis; those of a piecewise one belong to the points of its piece, which leaves the border sparse.
+basis; those of a piecewise one belong to the points of its piece, which leaves the border sparse.  For inputs and
+times see `decided`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ..model.problem import Problem
 from ..model.symbolic import Symbols
 from ..numerics.bases import Basis
+from .decided import Decisions, Place
 from .layout import Layout
 
 Array = NDArray[np.float64]
@@ -25,23 +27,15 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Times of points of one experiment; ``left`` marks those that end a piece at a jump."""
-
-    experiment: int
-    times: Array
-    left: bool | NDArray[np.bool_] = False
-
-
-@dataclass(frozen=True, eq=False)
 class Unknowns:
-    """Parameters and weights at the points of a term.
+    """Parameters, weights and what is decided at the points of a term.
 
     Attributes
     ----------
     own, own_columns : symbols that differ from point to point, and their (points, own) columns.
     shared, shared_columns : those that all points have in common.
     data, constants : symbols of the functions' values, and these as (points, functions) tables.
+    stretch : factor of a step of the mesh where times are free, else 1.
     """
 
     own: ca.SX
@@ -50,8 +44,10 @@ class Unknowns:
     shared_columns: Index
     data: ca.SX
     constants: list[Array]
+    stretch: ca.SX
     _symbols: ca.SX
     _values: ca.SX
+    _differ: bool
 
     @classmethod
     def of(cls, problem: Problem, layout: Layout, s: Symbols, places: Sequence[Place]) -> Unknowns:
@@ -93,20 +89,26 @@ class Unknowns:
                 own.append(symbols)
                 own_columns.append(table[at.indices[block.basis]].reshape(at.points, -1))
             values.append(value)
+        parts = [layout.experiments[p.experiment] for p in places]
+        decided = Decisions.of(problem, parts, s, places)
+        own += decided.own
+        own_columns += decided.own_columns
         return cls(
             ca.vertcat(*own),
             np.hstack([np.empty((at.points, 0), dtype=int), *own_columns]),
             ca.vertcat(*shared),
             np.concatenate(shared_columns),
-            ca.vertcat(ca.SX(0, 1), *at.phi.values()),
-            list(at.values.values()),
-            ca.vertcat(s.p, s.theta),
-            ca.vertcat(*values),
+            ca.vertcat(ca.SX(0, 1), *at.phi.values(), *decided.data),
+            [*at.values.values(), *decided.constants],
+            decided.stretch,
+            ca.vertcat(s.p, s.theta, *decided.symbols),
+            ca.vertcat(*values, *decided.values),
+            bool(at.values or decided.symbols),
         )
 
     def put_into(self, value: ca.SX) -> ca.SX:
-        """Return an expression of the problem's parameters and weights in these unknowns."""
-        return ca.substitute(value, self._symbols, self._values) if self.constants else value
+        """Return an expression of the model's symbols in these unknowns."""
+        return ca.substitute(value, self._symbols, self._values) if self._differ else value
 
 
 class _Alive:

@@ -1,0 +1,78 @@
+"""Problems that are well formed and yet cannot be solved, refused by what their expressions tell."""
+
+from __future__ import annotations
+
+import math
+
+import casadi as ca
+
+from ..errors import InputError
+from .costs import Lagrange
+from .problem import Problem
+from .symbolic import Symbols, constrained, costed, derivatives, observed
+
+# operations whose derivative is zero wherever it exists
+_STEPS = {ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_SIGN, ca.OP_FLOOR, ca.OP_CEIL}
+
+
+def check_switches(problem: Problem) -> None:
+    """Refuse a free parameter that nothing but conditions and steps see: its derivative is zero.
+
+    Raises
+    ------
+    InputError
+        A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
+    """
+    s = Symbols.of(problem)
+    free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
+    if not free or problem.point_constraints:
+        return
+    seen = [derivatives(problem, s), observed(problem, s)]
+    held = (*problem.path_constraints, *problem.boundary_constraints)
+    seen += [constrained(problem, c, s) for c in held]
+    seen += [costed(problem, cost, s) for cost in problem.costs]
+    everything = ca.vertcat(*seen)
+    function = ca.Function("all", s.tuple(), [everything])
+    count = function.n_instructions()
+    if not any(function.instruction_id(k) in _STEPS for k in range(count)):
+        return
+    slopes = ca.jacobian(everything, s.p)
+    for j in free:
+        if ca.depends_on(everything, s.p[j]) and slopes[:, j].is_zero():
+            name = problem.dynamics.parameters[j].name
+            raise InputError(
+                f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
+                "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
+                "1/(1 + exp(-(t - p.switch)/width)), or fix it by equal bounds."
+            )
+
+
+def check_controls(problem: Problem) -> None:
+    """Refuse an unbounded control that enters linearly: nothing keeps it from running to infinity.
+
+    Raises
+    ------
+    InputError
+        A control without bounds, in which right-hand side and integral costs are linear and on which
+        no path constraint depends.
+    """
+    if not any(e.controls for e in problem.experiments):
+        return
+    s = Symbols.of(problem)
+    costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
+    balance = ca.vertcat(derivatives(problem, s), *costs)
+    held = ca.vertcat(*[constrained(problem, c, s) for c in problem.path_constraints])
+    for j, name in enumerate(problem.inputs):
+        u = s.u[j]
+        slope = ca.jacobian(balance, u)
+        for window in problem.experiments:
+            control = window.controls.get(name)
+            if control is None or control.is_rate_bounded:
+                continue
+            unbounded = math.isinf(control.lower) and math.isinf(control.upper)
+            if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):
+                raise InputError(
+                    f"control {name!r} of window {window.name!r} has no bounds, and right-hand side and "
+                    "costs are linear in it, so nothing keeps it finite; give it lower= and upper=, or a "
+                    "cost that grows faster."
+                )

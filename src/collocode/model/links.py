@@ -1,0 +1,66 @@
+r"""Links: windows that follow each other, or that close upon themselves.
+
+.. math:: x^+(t^+_0) = j\bigl(t^-_f, x^-(t^-_f), u, p\bigr),\qquad t^+_0 = t^-_f
+
+A state jumps by a given map at a link (a stage is dropped, a batch is diluted) or goes over as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Link:
+    """The end of one window is the start of another, or its own: a periodic orbit.
+
+    Parameters
+    ----------
+    before, after : names of the windows.
+    states : names of the states that go over; empty for all.
+    jump : ``j(t, x, u, p, nn)`` at the end of ``before``, by the state that it gives; the others go over
+        as they are.
+    time : whether ``after`` starts when ``before`` ends; False for a periodic orbit, or for windows that
+        each have a time of their own.
+
+    Examples
+    --------
+    A stage of mass 0.2 that is dropped, and a periodic orbit:
+
+    >>> drop = Link("boost", "coast", jump={"m": lambda t, x, u, p, nn: x.m - 0.2})
+    >>> orbit = Link("orbit", "orbit", time=False)
+    >>> drop.name, orbit.name
+    ('boost to coast', 'orbit to orbit')
+    """
+
+    before: str
+    after: str
+    _: KW_ONLY
+    states: tuple[str, ...] = ()
+    jump: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    time: bool = True
+
+    def __post_init__(self) -> None:
+        if self.time and self.before == self.after:
+            raise InputError(
+                f"window {self.before!r} cannot start when it ends; give time=False for a periodic orbit."
+            )
+        stray = [name for name in self.jump if self.states and name not in self.states]
+        if stray:
+            raise InputError(
+                f"link {self.name!r} has a jump of {stray[0]!r}, which is not among its states="
+                f"{self.states}; add it there."
+            )
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.before} to {self.after}"
+
+    def linked(self, states: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of the states that go over."""
+        return self.states or states

@@ -1,0 +1,108 @@
+"""Windows without data: a stretch of time, fixed or free, over which inputs are decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, check_type
+from .control import Control
+from .dynamics import check_bounds
+from .experiment import Experiment
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Window(Experiment):
+    """An `Experiment` in which nothing is measured; made with keywords.
+
+    Parameters
+    ----------
+    start, end : its times; first guesses where they are free.
+    start_bounds, end_bounds : (lower, upper) make a time free.
+    duration_bounds : (lower, upper) of end − start, where both are free.
+    controls : the inputs that are decided, by name; ``inputs`` are given as in any experiment.
+    initial, final : what is known of the states at both ends, as in any experiment.
+    guess : a number or `Signal` by state name to start from; by default, the line between what is
+        known at the ends.
+    name : how messages and reports call it.
+
+    Examples
+    --------
+    A double integrator that is brought to rest at 1 in free time:
+
+    >>> from collocode.model.control import Control
+    >>> Window(
+    ...     end=2.0,
+    ...     end_bounds=(0.1, 10.0),
+    ...     controls={"a": Control(-1.0, 1.0)},
+    ...     initial={"x": 0.0, "v": 0.0},
+    ...     final={"x": 1.0, "v": 0.0},
+    ... )
+    Window('window', controls=('a',), [0, 2 (free)])
+    """
+
+    times: Array = field(default_factory=lambda: np.empty(0))
+    values: Array = field(default_factory=lambda: np.empty((0, 0)))
+    name: str = "window"
+    start: float | None = 0.0
+    measures: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        where, start, end = f"window {self.name!r}", self.start, self.end
+        if start is None or end is None:
+            raise InputError(f"{where} has no end; give Window(end=...), a guess if it is free.")
+        if not (np.isfinite([start, end]).all() and start < end):
+            raise InputError(f"{where} runs from {start:g} to {end:g}; give finite start < end.")
+        for label, time, bounds in (
+            ("start", start, self.start_bounds),
+            ("end", end, self.end_bounds),
+        ):
+            if bounds is not None:
+                check_bounds(*bounds, f"the {label} of {where}")
+                if not bounds[0] <= time <= bounds[1]:
+                    raise InputError(
+                        f"{where} has {label} = {time:g} for a guess, outside its bounds "
+                        f"[{bounds[0]:g}, {bounds[1]:g}]; move one of them."
+                    )
+        latest = start if self.start_bounds is None else self.start_bounds[1]
+        earliest = end if self.end_bounds is None else self.end_bounds[0]
+        if self.duration_bounds is not None:
+            check_bounds(*self.duration_bounds, f"the duration of {where}")
+            if not (self.is_free and self.duration_bounds[0] > 0.0):
+                raise InputError(
+                    f"duration_bounds={self.duration_bounds} of {where} need a free time and a positive "
+                    "lower bound."
+                )
+        elif not earliest > latest:
+            raise InputError(
+                f"{where} may shrink to nothing (its end may be {earliest:g}, its start {latest:g}); "
+                "raise the lower bound of the end, lower the upper bound of the start, or give "
+                "duration_bounds=."
+            )
+        for name, control in self.controls.items():
+            check_type(f"controls[{name!r}] of {where}", control, Control)
+            if name in self.inputs:
+                raise InputError(
+                    f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
+                    "controls=."
+                )
+        moving = [name for name, signal in self.inputs.items() if np.ptp(signal.values) > 0.0]
+        if self.is_free and moving:
+            raise InputError(
+                f"{where} has free times, but input {moving[0]!r} is a signal of given times; make it "
+                "constant, a Control, or a function of t in the dynamics."
+            )
+        super().__post_init__()
+
+    def __repr__(self) -> str:
+        ends = [
+            f"{time:g}{' (free)' if bounds else ''}"
+            for time, bounds in ((self.start, self.start_bounds), (self.end, self.end_bounds))
+        ]
+        controls = f", controls={tuple(self.controls)}" if self.controls else ""
+        return f"Window({self.name!r}{controls}, [{', '.join(ends)}])"

@@ -1,0 +1,207 @@
+r"""Inputs and times that are decided, as the layout numbers them and as points of terms see them.
+
+In an element a decided input is the polynomial through its unknowns,
+:math:`u(\tau)=\sum_jw_j(\tau)U_{e,j}`; a point that is the place of an unknown sees that one alone.
+A window with free times keeps its mesh; with :math:`r=(t_f-t_0)/(\hat t_f-\hat t_0)`, the hats
+marking the mesh's own times, a point of it lies at :math:`t=t_0+r(\hat t-\hat t_0)` and a step is
+:math:`r\hat h`.
+
+Windows that decide the same have terms of the same form; they are a group.  The experiments of a
+problem that only identifies are one group, in which nothing is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.problem import Problem
+from ..model.symbolic import Symbols
+from ..numerics.mesh import Mesh
+from ..numerics.scheme import lagrange_matrix
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """Where the unknowns of one decided input are.
+
+    Attributes
+    ----------
+    columns : (elements, unknowns of an element) columns; neighbours may share one.
+    nodes : (unknowns of an element,) their places in it, 0 to 1.
+    """
+
+    columns: Index
+    nodes: Array
+
+    @classmethod
+    def of(cls, first: int, elements: int, nodes: Array) -> Decided:
+        """Number the unknowns from ``first`` on."""
+        stride = len(nodes) - (nodes[0] == 0.0 and nodes[-1] == 1.0)
+        element = np.arange(elements)[:, None] * stride
+        return cls(first + element + np.arange(len(nodes))[None, :], nodes)
+
+    @property
+    def count(self) -> int:
+        """Number of unknowns."""
+        return int(self.columns[-1, -1] - self.columns[0, 0]) + 1
+
+    @property
+    def spans(self) -> bool:
+        """Whether it has unknowns at both ends of an element, which neighbours share."""
+        return bool(self.nodes[0] == 0.0 and self.nodes[-1] == 1.0)
+
+    def times(self, mesh: Mesh) -> Array:
+        """(elements, unknowns of an element) times of the unknowns."""
+        return mesh.points[:-1, None] + mesh.steps[:, None] * self.nodes[None, :]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Windows that decide the same inputs in the same way, and whose times are free or are not.
+
+    Attributes
+    ----------
+    numbers : of the windows.
+    suffix : of the names of the group's parameter blocks, empty for the first group.
+    """
+
+    numbers: tuple[int, ...]
+    suffix: str
+
+    def named(self, block: str) -> str:
+        """Name of a parameter block of the group."""
+        return block + self.suffix
+
+
+def groups_of(problem: Problem) -> tuple[Group, ...]:
+    """Return the groups of a problem's windows; one, if it only identifies."""
+    found: dict[Any, list[int]] = {}
+    for number, e in enumerate(problem.experiments):
+        decided = tuple(
+            (name, e.controls[name].kind) for name in problem.inputs if name in e.controls
+        )
+        found.setdefault((decided, e.is_free), []).append(number)
+    return tuple(
+        Group(tuple(numbers), f".{k}" if k else "") for k, numbers in enumerate(found.values())
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Points of one experiment.
+
+    Attributes
+    ----------
+    experiment : its number.
+    times : (points,) by its mesh.
+    left : which of them end a piece at a jump.
+    element, tau : (points,) element and place in it; None where no input is looked at.
+    """
+
+    experiment: int
+    times: Array
+    left: bool | NDArray[np.bool_] = False
+    element: Index | None = None
+    tau: Array | None = None
+
+
+def times_of(places: Sequence[Place]) -> Array:
+    """(points, 1) times."""
+    return np.concatenate([p.times for p in places])[:, None]
+
+
+class _Part(Protocol):
+    """What is needed of an experiment's layout."""
+
+    @property
+    def mesh(self) -> Mesh: ...
+
+    @property
+    def decided(self) -> Mapping[str, Decided]: ...
+
+    @property
+    def free_times(self) -> Index: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Decided inputs and times at the points of a term.
+
+    Attributes
+    ----------
+    own, own_columns : symbols that differ from point to point, and their (points, own) columns.
+    data, constants : symbols of what is known of the points, and these as (points, entries) tables.
+    symbols, values : of the model's functions, and what they are in terms of ``own`` and ``data``.
+    stretch : r, by which a step of the mesh is longer.
+    """
+
+    own: list[ca.SX]
+    own_columns: list[Index]
+    data: list[ca.SX]
+    constants: list[Array]
+    symbols: list[ca.SX]
+    values: list[ca.SX]
+    stretch: ca.SX
+
+    @classmethod
+    def of(
+        cls, problem: Problem, parts: Sequence[_Part], s: Symbols, places: Sequence[Place]
+    ) -> Decisions:
+        """Gather them; all places are of one group."""
+        found = cls([], [], [], [], [], [], ca.SX(1))
+        if all(p.element is not None for p in places):
+            for name in parts[0].decided:
+                found._add_input(name, s.u[problem.inputs.index(name)], parts, places)
+        if len(parts[0].free_times):
+            return found._with_times(s, parts, places)
+        return found
+
+    def _add_input(
+        self, name: str, symbol: ca.SX, parts: Sequence[_Part], places: Sequence[Place]
+    ) -> None:
+        known = [part.decided[name] for part in parts]
+        pairs = list(zip(known, places, strict=True))
+        columns = np.vstack([d.columns[p.element] for d, p in pairs])
+        taus = [np.empty(0) if p.tau is None else p.tau for p in places]
+        weights = np.vstack([lagrange_matrix(d.nodes, t) for d, t in zip(known, taus, strict=True)])
+        self.symbols.append(symbol)
+        if ((weights == 0.0) | (weights == 1.0)).all():
+            unknown = ca.SX.sym(name)
+            self.own_columns.append(
+                np.take_along_axis(columns, weights.argmax(axis=1)[:, None], axis=1)
+            )
+            self.values.append(unknown)
+        else:
+            unknown, w = (ca.SX.sym(f"{name}{k}", columns.shape[1]) for k in "uw")
+            self.own_columns.append(columns)
+            self.values.append(ca.dot(unknown, w))
+            self.data.append(w)
+            self.constants.append(weights)
+        self.own.append(unknown)
+
+    def _with_times(self, s: Symbols, parts: Sequence[_Part], places: Sequence[Place]) -> Decisions:
+        start, end, first, share = (ca.SX.sym(n) for n in ("t0", "tf", "first", "share"))
+        table = []
+        for part, place in zip(parts, places, strict=True):
+            mesh, count = part.mesh, len(place.times)
+            known = [mesh.start, 1.0 / (mesh.end - mesh.start)]
+            table.append((np.tile(part.free_times, (count, 1)), np.tile(known, (count, 1))))
+        stretch = (end - start) * share
+        return Decisions(
+            [*self.own, start, end],
+            [*self.own_columns, np.vstack([columns for columns, _ in table])],
+            [*self.data, first, share],
+            [*self.constants, np.vstack([known for _, known in table])],
+            [*self.symbols, s.t],
+            [*self.values, start + (s.t - first) * stretch],
+            stretch,
+        )

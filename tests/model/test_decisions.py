@@ -1,0 +1,220 @@
+"""What is decided, as the user writes it down: one sentence for every wrong input."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import collocode as cc
+from models.control import bryson_denham, double_integrator
+
+T = np.linspace(0.0, 1.0, 11)
+DATA = {"times": T, "values": np.exp(-T), "outputs": ("x",)}
+
+
+def integrator(**window):
+    """x' = u on [0, 1], at the least ∫u²."""
+    given = {"end": 1.0, "controls": {"u": cc.Control()}, "initial": {"x": 0.0}} | window
+    return cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u]),
+        cc.Window(**given),
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2),
+    )
+
+
+def problem_with(**changes):
+    given = {"dynamics": cc.Dynamics(lambda t, x, u, p, nn: [u.u])}
+    given["experiments"] = cc.Window(end=1.0, controls={"u": cc.Control(-1.0, 1.0)})
+    return cc.discretize(cc.Problem(**{**given, "states": ("x",), **changes}), mesh=3)
+
+
+def lagrange(function=lambda t, x, u, p, nn: u.u**2, **changes):
+    return cc.Lagrange(function, **changes)
+
+
+WRONG = {
+    "a window without end": (
+        lambda: cc.Window(),
+        "window 'window' has no end; give Window\\(end=...\\), a guess if it is free.",
+    ),
+    "an end before the start": (
+        lambda: cc.Window(start=2.0, end=1.0),
+        "runs from 2 to 1; give finite start < end.",
+    ),
+    "a free end without lower bound": (
+        lambda: cc.Window(end=1.0, end_bounds=(-np.inf, 5.0)),
+        "may shrink to nothing \\(its end may be -inf, its start 0\\); raise the lower bound",
+    ),
+    "a guess outside its bounds": (
+        lambda: cc.Window(end=9.0, end_bounds=(0.1, 5.0)),
+        "has end = 9 for a guess, outside its bounds \\[0.1, 5\\]",
+    ),
+    "an input both given and decided": (
+        lambda: integrator(inputs={"u": cc.Signal([0.0], [1.0])}),
+        "input 'u' is both given and decided",
+    ),
+    "a signal of given times in a free window": (
+        lambda: cc.Window(
+            end=1.0, end_bounds=(0.1, 2.0), inputs={"d": cc.Signal([0.0, 1.0], [0.0, 1.0])}
+        ),
+        "has free times, but input 'd' is a signal of given times",
+    ),
+    "no control": (
+        lambda: cc.Window(end=1.0, controls={"u": 3.0}),
+        "controls\\['u'\\] of window 'window' takes a Control, not a float",
+    ),
+    "crossed bounds of a control": (
+        lambda: cc.Control(1.0, -1.0),
+        "the bounds of a control cross \\(1 > -1\\)",
+    ),
+    "a start of a control outside": (
+        lambda: cc.Control(0.0, 1.0, start=2.0),
+        "a control starts at 2, outside its bounds \\[0, 1\\]",
+    ),
+    "an unknown kind of control": (
+        lambda: cc.Control(kind="cubic"),
+        "unknown kind of control 'cubic'; choose from 'stages', 'constant', 'linear'.",
+    ),
+    "rate bounds of a jumping control": (
+        lambda: cc.Control(rate=(-1.0, 1.0)),
+        "rate= bounds the slope of a control of kind 'linear', not 'stages'",
+    ),
+    "controls beside data": (
+        lambda: cc.Experiment(**DATA, controls={"u": cc.Control()}),
+        "has measurements at given times, so it cannot have controls; put what is decided into a Window",
+    ),
+    "free times of data": (
+        lambda: cc.Experiment(**DATA, end_bounds=(1.0, 2.0)),
+        "so it cannot have a free end",
+    ),
+    "states without names": (
+        lambda: problem_with(states=()),
+        "nothing is measured, so the states have no names; give states=.",
+    ),
+    "a cost that is a number": (
+        lambda: cc.Mayer(1.0),
+        "Mayer needs a function of \\(t, x, u, p, nn\\), not 1.0",
+    ),
+    "a cost that is a function": (
+        lambda: problem_with(costs=[lambda t, x, u, p, nn: x.x]),
+        "Problem\\(costs=...\\) takes a Cost, not a function; wrap it: Lagrange\\(function\\) or Mayer",
+    ),
+    "a cost of an unknown state": (
+        lambda: problem_with(costs=lagrange(lambda t, x, u, p, nn: x.y)),
+        "there is no state 'y'; there are: x.",
+    ),
+    "a cost of several values": (
+        lambda: problem_with(costs=lagrange(lambda t, x, u, p, nn: [x.x, u.u])),
+        "cost 'Lagrange' returned 2 values, but 1 are needed.",
+    ),
+    "a cost of an unknown window": (
+        lambda: problem_with(costs=lagrange(windows=("descent",))),
+        "cost 'Lagrange' names window 'descent'; there are: window.",
+    ),
+    "two costs of one name": (
+        lambda: problem_with(costs=[lagrange(), lagrange()]),
+        "two costs are called 'Lagrange'; give them name=.",
+    ),
+    "a cost with a weight that is none": (
+        lambda: np.nan * lagrange(),
+        "the weight of a Lagrange cost must be finite, not nan.",
+    ),
+    "a Mayer cost in the middle": (
+        lambda: cc.Mayer(lambda t, x, u, p, nn: t, at="middle"),
+        "a Mayer cost is taken at 'start' or 'end', not at 'middle'.",
+    ),
+    "a constraint at nowhere": (
+        lambda: cc.PathConstraint("c", lambda t, x, u, p, nn: x.x, at="middle"),
+        "path constraint 'c' is held at 'middle'; choose 'path', 'start' or 'end'.",
+    ),
+    "a control without bounds under a linear cost": (
+        lambda: problem_with(
+            experiments=cc.Window(end=1.0, controls={"u": cc.Control()}),
+            costs=lagrange(lambda t, x, u, p, nn: u.u),
+        ),
+        "control 'u' of window 'window' has no bounds, and right-hand side and costs are linear in it",
+    ),
+    "a final state outside its bounds": (
+        lambda: problem_with(
+            experiments=cc.Window(end=1.0, controls={"u": cc.Control(-1.0, 1.0)}, final={"x": 3.0}),
+            bounds={"x": (0.0, 2.0)},
+        ),
+        "fixes the last x = 3, outside its bounds \\[0, 2\\]; the problem is infeasible.",
+    ),
+    "a final value of no state": (
+        lambda: integrator(final={"y": 1.0}),
+        "final of experiment 'window' names 'y', which is no state; states: x.",
+    ),
+    "an input that nobody gives or decides": (
+        lambda: problem_with(
+            experiments=[
+                cc.Window(end=1.0, controls={"u": cc.Control(-1.0, 1.0)}, name="a"),
+                cc.Window(end=1.0, name="b"),
+            ]
+        ),
+        "experiment 'b' has no input 'u'; add it.",
+    ),
+    "weights in time over free times": (
+        lambda: cc.Problem(
+            cc.Dynamics(
+                lambda t, x, u, p, nn: [p.k],
+                parameters=[cc.Parameter("k", 1.0, basis=cc.Legendre(1, (0.0, 2.0)))],
+            ),
+            cc.Window(end=1.0, end_bounds=(0.5, 2.0)),
+            states=("x",),
+        ),
+        "vary in time have an interval of given times, so no window may have free ones",
+    ),
+    "a goal-driven mesh": (
+        lambda: cc.fit(integrator(), mesh="auto"),
+        "mesh='auto' is about fits of data, but problem 'problem' has windows without data, costs or links",
+    ),
+    "a ridge by evidence": (
+        lambda: cc.fit(replace(integrator(), regularisation=cc.Evidence()), mesh=2),
+        "regularisation=Evidence\\(\\) is about fits of data",
+    ),
+    "an input that was not decided": (
+        lambda: cc.fit(integrator(), mesh=2).control("v", [0.0]),
+        "there is no input 'v'; there are: u.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_one_sentence_for(what):
+    call, sentence = WRONG[what]
+    with pytest.raises(cc.InputError, match=sentence) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [cc.uncertainty, cc.bootstrap, cc.estimate_error, lambda s: cc.start_from(s.nlp, "horizon")],
+)
+def test_what_is_about_data_alone_says_so(question):
+    with pytest.raises(cc.InputError, match="about fits of data, but problem 'Bryson-Denham' has"):
+        question(cc.fit(bryson_denham.problem(), mesh=3))
+
+
+@pytest.mark.parametrize("question", [cc.refine, cc.admm])
+def test_algorithms_on_data_alone_say_so(question):
+    with pytest.raises(cc.InputError, match="about fits of data, but problem 'Double integrator'"):
+        question(double_integrator.problem())
+
+
+def test_costs_are_weighed_and_negated():
+    cost = cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="effort")
+    assert (-(0.5 * cost) * 4.0).weight == -2.0
+    assert (2.0 * cost).name == "effort"
+
+
+def test_a_window_is_shown_with_its_freedom():
+    window = double_integrator.problem().experiments[0]
+    assert repr(window) == "Window('window', controls=('a',), [0, 1 (free)])"
+
+
+def test_typical_sizes_come_from_the_ends():
+    problem = double_integrator.problem(distance=1000.0)
+    assert problem.state_scale.tolist() == [1024.0, 1.0]

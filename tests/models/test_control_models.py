@@ -1,0 +1,120 @@
+"""Models that decide: closed forms and published optima, and simulations under the controls found."""
+
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_bvp
+
+import collocode as cc
+
+# model: published or exact optimum, relative tolerance, largest gap of the simulation
+OPTIMA = {
+    "bryson_denham": (4.0, 1e-7, 1e-5),
+    "double_integrator": (2.0, 1e-6, 1e-5),
+    "brachistochrone": (np.sqrt(np.pi / 9.81), 1e-7, 1e-5),
+    "catalyst_mixing": (-4.80556e-2, 1e-4, 1e-4),
+    "rocket": (-1.01283, 1e-4, 1e-5),
+    "steering": (0.554577, 1e-4, 1e-4),
+    "robot_arm": (9.14138, 1e-4, 1e-3),
+    "hang_glider": (-1247.99, 1e-4, 3e-2),
+    "batch_reactor": (-0.610775, 1e-4, 1e-2),
+}
+
+
+def solved(name, **changes):
+    module = import_module(f"models.control.{name}")
+    return cc.fit(module.problem(), **{**getattr(module, "DEFAULTS", {}), **changes})
+
+
+@pytest.mark.parametrize("name", OPTIMA)
+def test_the_optimum_and_its_simulation(name):
+    value, tolerance, gap = OPTIMA[name]
+    found = solved(name)
+    assert found.success
+    assert found.result.objective == pytest.approx(value, rel=tolerance)
+    assert sum(found.costs.values()) == pytest.approx(found.result.objective, abs=1e-9)
+    assert found.gap() < gap
+    module = import_module(f"models.control.{name}")
+    assert "Source:" in module.__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "energy"), [("double_integrator", -1.0), ("brachistochrone", -1.0), ("steering", -1.0)]
+)
+def test_the_hamiltonian_of_least_time_is_minus_one(name, energy):
+    """∂J/∂t_f = 1 = −H; for the double integrator up to the element before the switch."""
+    hamiltonian = cc.costates(solved(name))[0].hamiltonian
+    np.testing.assert_allclose(hamiltonian, energy, atol=5e-3)
+
+
+def test_the_bead_follows_the_cycloid():
+    found = solved("brachistochrone")
+    end = found.trajectories[0].mesh.end
+    t = np.linspace(0.0, end, 21)
+    angle = np.pi * t / end  # the wheel turns evenly
+    cycloid = np.column_stack([angle - np.sin(angle), 1.0 - np.cos(angle)]) / np.pi
+    np.testing.assert_allclose(found.states(t)[:, :2], cycloid, atol=1e-6)
+
+
+def test_the_published_grids_of_the_trapezoidal_rule():
+    """The same scheme on the same grid as COPS has the same error."""
+    for name, intervals in (("steering", 200), ("robot_arm", 200), ("hang_glider", 100)):
+        found = solved(name, scheme="trapezoid", mesh=intervals)
+        value = 1255.05 if name == "hang_glider" else OPTIMA[name][0]
+        assert found.success
+        assert abs(found.result.objective) == pytest.approx(value, rel=1e-5), name
+
+
+def test_channel_flow_against_a_boundary_value_solver():
+    found = solved("channel_flow")
+    t = np.linspace(0.0, 1.0, 11)
+    exact = solve_bvp(
+        lambda t, y: np.array([y[1], y[2], y[3], 10.0 * (y[1] * y[2] - y[0] * y[3])]),
+        lambda a, b: np.array([a[0], a[1], b[0] - 1.0, b[1]]),
+        np.linspace(0.0, 1.0, 101),
+        np.vstack([np.linspace(0.0, 1.0, 101)] * 2 + [np.zeros(101)] * 2),
+        tol=1e-10,
+    )
+    assert found.success
+    np.testing.assert_allclose(found.states(t), exact.sol(t).T, atol=1e-6)
+
+
+def test_what_was_learnt_plans_for_the_true_tank():
+    from models.control import cstr_setpoint as model
+
+    planned = cc.fit(model.problem(), **model.DEFAULTS)
+    true = cc.fit(model.problem(learnt=False), **model.DEFAULTS)
+    assert planned.success
+    assert planned.result.objective == pytest.approx(true.result.objective, rel=0.03)
+    part = planned.trajectories[0]
+    run = cc.simulate(true.model, part.states[0], part.times, part.experiment.inputs)
+    np.testing.assert_allclose(run.states[:, 0], part.states[:, 0], atol=0.01)
+    np.testing.assert_allclose(run.states[:, 1], part.states[:, 1], atol=1.0)
+    assert part.states[:, 1].max() <= 352.0 + 1e-4
+
+
+def test_a_trained_network_refuses_another_number_of_symbols():
+    network = cc.TrainedNetwork(cc.MLP((2, 1)), np.zeros(3))
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [network(x.x)]), cc.Window(end=1.0), states=("x",)
+    )
+    with pytest.raises(cc.InputError, match="has 2 inputs, but was called with 1"):
+        cc.discretize(problem)
+
+
+def test_a_mesh_that_is_too_coarse_is_told_by_the_simulation():
+    with pytest.warns(cc.CollocodeWarning, match="simulated under the controls found, window"):
+        coarse = solved("hang_glider", mesh=8)
+    (finding,) = [f for f in cc.findings(coarse) if f.code == "window-gap"]
+    assert "mesh=" in finding.remedy
+
+
+def test_a_control_that_rings_is_noted():
+    problem = import_module("models.control.rocket").problem()
+    window = problem.experiments[0]
+    free = {"thrust": replace(window.controls["thrust"], kind="stages")}
+    ringing = cc.fit(replace(problem, experiments=replace(window, controls=free)), mesh=30)
+    assert "control-overshoots" in [f.code for f in cc.findings(ringing)]
+    assert "control-overshoots" not in [f.code for f in cc.findings(solved("rocket", mesh=30))]
