@@ -15,13 +15,10 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment
-from ..model.links import Link
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
-from .decided import Decided
 from .labels import (
     at_node,
     listed,
@@ -35,72 +32,10 @@ from .labels import (
 )
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
+from .windows import ExperimentLayout, Linked, Numbers, laid, linked
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-
-@dataclass(frozen=True, eq=False)
-class ExperimentLayout:
-    """Where one experiment's unknowns and equations are.
-
-    Attributes
-    ----------
-    name, mesh : the experiment and its elements.
-    times : (nodes,) all nodes, element ends included.
-    states : (nodes, states) columns.
-    parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
-        one that varies in time has one column per coefficient.
-    rows : (elements, intervals, states) rows of the collocation equations.
-    element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
-        point belongs to the element that ends there, or if that has no stage there, to the next one.
-    path_rows : (constraints, nodes) rows of the path constraints.
-    boundary_rows : (constraints,) rows of those at one end.
-    rate_rows : (elements,) rows of the slope of a decided input, by its name.
-    decided : unknowns of decided inputs, by their names.
-    duration_row : (1,) row of the length of a window, where that is bounded; else empty.
-    free_times : (2,) columns of start and end; empty where both are given.
-    """
-
-    name: str
-    mesh: Mesh
-    times: Array
-    states: Index
-    parameters: Index
-    rows: Index
-    element: Index
-    place: Index
-    path_rows: Index
-    boundary_rows: Index
-    rate_rows: Mapping[str, Index]
-    decided: Mapping[str, Decided]
-    duration_row: Index
-    free_times: Index
-
-    def element_nodes(self) -> Index:
-        """(elements, intervals+1) node numbers of every element."""
-        elements, intervals, _ = self.rows.shape
-        return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
-
-
-@dataclass(frozen=True, eq=False)
-class Linked:
-    """Where the junction of a link is.
-
-    Attributes
-    ----------
-    before, after : numbers of the windows.
-    columns : (states,) of the junction.
-    end_rows, start_rows : (states,) rows in which the windows' ends equal it.
-    time_row : (1,) row in which the one starts when the other ends; empty if it need not.
-    """
-
-    before: int
-    after: int
-    columns: Index
-    end_rows: Index
-    start_rows: Index
-    time_row: Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +65,10 @@ class Layout:
         own = tuple(name for q in parameters if q.per_experiment for name in q.names)
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
-        columns, rows = _Numbers(), _Numbers()
+        columns, rows = Numbers(), Numbers()
         pairs = zip(problem.experiments, meshes, strict=True)
-        parts = [_laid(problem, e, mesh, scheme, len(own), columns, rows) for e, mesh in pairs]
-        links = [_linked(problem, link, parts, columns, rows) for link in problem.links]
+        parts = [laid(problem, e, mesh, scheme, len(own), columns, rows) for e, mesh in pairs]
+        links = [linked(problem, link, parts, columns, rows) for link in problem.links]
         points = {name: rows.take(count) for name, count in _point_values(problem).items()}
         shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
         return cls(
@@ -262,9 +197,9 @@ class Layout:
                 rows[at] = np.append(rows[at], e.boundary_rows[c])
             for link in self.links:
                 both = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
-                for whose, at, linked in both:
+                for whose, at, joined in both:
                     if whose == number:
-                        rows[at] = np.append(rows[at], linked)
+                        rows[at] = np.append(rows[at], joined)
             for numbers in e.rate_rows.values():
                 rows = [np.append(a, b) for a, b in zip(rows, numbers, strict=True)]
             nodes = e.states[e.element_nodes()]
@@ -287,86 +222,6 @@ class Layout:
         own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
         return np.array([known[name] for name in names], dtype=int)
-
-
-class _Numbers:
-    """Numbers that are given out in turn."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def take(self, *shape: int) -> Index:
-        """Return the next numbers, in an array."""
-        numbers = self.count + np.arange(int(np.prod(shape))).reshape(shape)
-        self.count += numbers.size
-        return numbers
-
-
-def _laid(
-    problem: Problem,
-    experiment: Experiment,
-    mesh: Mesh,
-    scheme: Scheme,
-    own: int,
-    columns: _Numbers,
-    rows: _Numbers,
-) -> ExperimentLayout:
-    """Lay out one experiment or window behind those before it."""
-    nx, m, elements = len(problem.states), scheme.intervals, mesh.elements
-    nodes = elements * m + 1
-    later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
-    element = np.clip((np.arange(nodes) - later) // m, 0, elements - 1)
-    states, decided = columns.take(nodes, nx), {}
-    for name, control in experiment.controls.items():
-        decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
-        columns.take(decided[name].count)
-    return ExperimentLayout(
-        name=experiment.name,
-        mesh=mesh,
-        times=nodes_of(mesh, scheme),
-        states=states,
-        parameters=columns.take(own),
-        rows=rows.take(elements, m, nx),
-        element=element,
-        place=np.arange(nodes) - element * m,
-        path_rows=rows.take(len(problem.path_constraints), nodes),
-        boundary_rows=rows.take(len(problem.boundary_constraints)),
-        rate_rows={
-            name: rows.take(elements)
-            for name, control in experiment.controls.items()
-            if control.is_rate_bounded
-        },
-        duration_row=rows.take(0 if experiment.duration_bounds is None else 1),
-        decided=decided,
-        free_times=columns.take(2 if experiment.is_free else 0),
-    )
-
-
-def _linked(
-    problem: Problem,
-    link: Link,
-    parts: Sequence[ExperimentLayout],
-    columns: _Numbers,
-    rows: _Numbers,
-) -> Linked:
-    names = [part.name for part in parts]
-    before, after = names.index(link.before), names.index(link.after)
-    count = len(link.linked(problem.states))
-    moving = any(len(parts[n].free_times) for n in (before, after))
-    return Linked(
-        before=before,
-        after=after,
-        columns=columns.take(count),
-        end_rows=rows.take(count),
-        start_rows=rows.take(count),
-        time_row=rows.take(1 if link.time and moving else 0),
-    )
-
-
-def nodes_of(mesh: Mesh, scheme: Scheme) -> Array:
-    """(nodes,) times of all nodes of a mesh, element ends included."""
-    inside = mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]
-    return np.append(inside.ravel(), mesh.end)
 
 
 def _point_values(problem: Problem) -> dict[str, int]:
