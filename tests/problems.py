@@ -101,11 +101,17 @@ def van_der_pol(mu: float = 1.0) -> Callable[[float, np.ndarray], list[float]]:
 
 
 def van_der_pol_data(
-    n: int = 60, end: float = 7.0, sigma: float = 0.0, seed: int = 0, begin=(0.0, 1.0), **options
+    n: int = 60,
+    end: float = 7.0,
+    sigma: float = 0.0,
+    seed: int = 0,
+    begin=(0.0, 1.0),
+    mu: float = 1.0,
+    **options,
 ) -> cc.Experiment:
-    """Van der Pol, mu = 1, integrated to 1e-12, with seeded noise."""
+    """Van der Pol, integrated to 1e-12, with seeded noise."""
     t = np.linspace(0.0, end, n)
-    y = solve_ivp(van_der_pol(), (0.0, end), begin, "DOP853", t, rtol=1e-12, atol=1e-13).y.T
+    y = solve_ivp(van_der_pol(mu), (0.0, end), begin, "DOP853", t, rtol=1e-12, atol=1e-13).y.T
     y = y + sigma * np.random.default_rng(seed).normal(size=y.shape)
     return cc.Experiment(t, y, outputs=("y1", "y2"), **options)
 

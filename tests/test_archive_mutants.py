@@ -23,6 +23,7 @@ from collocode.layered import (
 )
 from collocode.layered.growth.grow import grow
 from collocode.layered.growth.growth import load_growth, save_growth
+from models.control import double_integrator
 from tests.coordination.faulty import Case, oscillators
 from tests.mutants import kinds, mutants
 from tests.problems import driven
@@ -63,6 +64,20 @@ def _solution(folder):
         assert cc.load(folder / "again.npz").parameters == solution.parameters
 
     return Reader(folder / "fit.npz", cc.load, use, ".result.options")
+
+
+def _decided(folder):
+    cc.fit(double_integrator.problem(), mesh=3).save(folder / "decided.npz")
+
+    def use(solution):
+        str(solution), solution.costs
+        part = solution.trajectories[0]
+        for name in part.controls:
+            solution.control(name, [part.mesh.start, part.mesh.end])
+        solution.save(folder / "again.npz")
+        assert cc.load(folder / "again.npz").costs == solution.costs
+
+    return Reader(folder / "decided.npz", cc.load, use, ".result.options")
 
 
 def _layered():
@@ -140,7 +155,7 @@ def _sweep(folder):
     return Reader(folder / "sweep.json", read, str)
 
 
-MAKERS = (_solution, _training, _growth, _network, _relu_network, _admm, _sweep)
+MAKERS = (_solution, _decided, _training, _growth, _network, _relu_network, _admm, _sweep)
 
 
 @pytest.fixture(scope="module", params=MAKERS, ids=lambda make: make.__name__[1:])

@@ -52,6 +52,19 @@ def test_short_signals_work(kind):
     assert Signal([0.0, 1.0], [0.0, 2.0], kind)([0.5])[0] in (0.0, 1.0)
 
 
+def test_a_polynomial_per_piece_jumps_between_pieces():
+    """t² on [0, 1], then 3 − t on [1, 3], through three samples each."""
+    times = [0.2, 0.5, 0.9, 1.4, 2.0, 2.8]
+    signal = Signal(times, [0.04, 0.25, 0.81, 1.6, 1.0, 0.2], "polynomial", [0.0, 1.0, 3.0])
+    np.testing.assert_allclose(signal([0.0, 0.3, 0.999]), [0.0, 0.09, 0.998001], atol=1e-12)
+    np.testing.assert_allclose(signal([1.0, 1.0], left=np.array([True, False])), [1.0, 2.0])
+    np.testing.assert_allclose(signal([1.5, 3.0, 9.0]), [1.5, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_array_equal(signal.jumps, [1.0])
+    at, change = signal.kinks
+    np.testing.assert_array_equal(at[-2:], [1.0, 3.0])
+    np.testing.assert_allclose(change[-2:], [3.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -62,6 +75,11 @@ def test_short_signals_work(kind):
         (([0.0, np.inf], [1.0, 2.0]), "NaN or infinite"),
         (([1.0, 0.0], [1.0, 2.0]), "increase strictly"),
         (([0.0, 0.0], [1.0, 2.0]), "drop duplicates"),
+        (([0.5], [1.0], "polynomial"), "and no other, has points="),
+        (([0.5], [1.0], "zoh", [0.0, 1.0]), "and no other, has points="),
+        (([0.5], [1.0], "polynomial", [1.0, 0.0]), "must increase, with equally many samples"),
+        (([0.1, 0.2, 1.5], [1.0] * 3, "polynomial", [0.0, 1.0, 2.0]), "equally many samples"),
+        (([0.1, 0.2], [1.0] * 2, "polynomial", [0.0, 1.0, 2.0]), "lies outside its piece"),
     ],
 )
 def test_bad_signals_are_refused(arguments, message):

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 import collocode as cc
 from collocode.cli.main import app
 from collocode.errors import quietly
-from collocode.results.doubts import agreements, doubts_of
+from collocode.results.agreement import agreements
+from collocode.results.doubts import doubts_of
 from tests.cli.small_models import DECAY
 from tests.problems import van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 
@@ -142,3 +143,57 @@ def test_agreements_are_those_of_the_curves():
     assert found.samples == 30
     assert (found.noise, found.given) == (0.02, True)
     assert found.simulated == pytest.approx(np.sqrt(np.mean(left**2)))
+
+
+def undersampled(n: int, seed: int) -> cc.Problem:
+    """A relaxation oscillation with a few samples a period."""
+    data = van_der_pol_data(n=n, end=20.0, sigma=0.1, seed=seed, mu=5.0, begin=(2.0, 0.0))
+    mu = cc.Parameter("mu", 1.0, 0.0, 20.0)
+    return cc.Problem(
+        cc.Dynamics(
+            lambda t, x, u, p, nn: [x.y2, p.mu * (1 - x.y1**2) * x.y2 - x.y1], parameters=[mu]
+        ),
+        data,
+    )
+
+
+@pytest.mark.parametrize(("seed", "code"), [(0, "above-noise"), (1, "left-unexplained")])
+def test_a_wrong_optimum_of_sixteen_samples_is_doubted(seed, code):
+    """The solver is content, the spline hardly tells the noise, and most of the variance is left."""
+    with pytest.warns(cc.CollocodeWarning):
+        wrong = cc.fit(undersampled(16, seed), start="gradient_matching", mesh=60)
+    assert wrong.success
+    assert abs(wrong.parameters["mu"] - 5.0) > 3.0
+    found = cc.findings(wrong)[0]
+    assert (found.code, found.lever) == (code, cc.Lever.START)
+    assert "start='auto'" in found.remedy
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_fit_of_a_mesh_of_its_own_is_right_or_doubted(seed):
+    """The first mesh is not solved; it is halved then."""
+    solution = cc.fit(undersampled(16, seed), start="gradient_matching", mesh="auto")
+    data = solution.trajectories[0].experiment
+    rms = np.sqrt(np.mean((solution.predict(data.times) - data.values) ** 2))
+    doubted = any(found.severity is not cc.Severity.NOTE for found in cc.findings(solution))
+    assert rms < 0.2 or doubted
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.filterwarnings("error::collocode.CollocodeWarning")
+def test_the_usual_start_finds_the_right_one(seed):
+    solution = cc.fit(undersampled(26, seed), mesh="auto")
+    low, high = cc.uncertainty(solution).intervals(0.999).loc["mu", ["lower", "upper"]]
+    assert low < 5.0 < high < low + 0.1
+
+
+@pytest.mark.filterwarnings("error::collocode.CollocodeWarning")
+def test_a_constant_with_noise_is_believed():
+    """Nothing is explained, since there is nothing to explain."""
+    t = np.linspace(0.0, 2.0, 16)
+    y = 1.0 + 0.1 * np.random.default_rng(4).standard_normal(16)
+    rest = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.k * (1.0 - x.c)], parameters=[cc.Parameter("k", 1.0, 0.1, 9.0)]
+    )
+    solution = cc.fit(cc.Problem(rest, cc.Experiment(t, y, outputs=("c",))))
+    assert not {"left-unexplained", "above-noise"} & {found.code for found in cc.findings(solution)}

@@ -27,10 +27,10 @@ from scipy import sparse
 
 from ..model.varying import penalty_root
 from ..results.solution import Solution
-from ..transcription.layout import ExperimentLayout
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.terms import measured
+from ..transcription.windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -7,11 +7,12 @@ A state jumps by a given map at a link (a stage is dropped, a batch is diluted) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from ..errors import InputError
+from .experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,21 @@ class Link:
     def linked(self, states: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the states that go over."""
         return self.states or states
+
+    def check(self, windows: Mapping[str, Experiment], states: Sequence[str]) -> None:
+        """Refuse names that a problem does not have, and times that do not meet."""
+        for name in (self.before, self.after):
+            if name not in windows:
+                raise InputError(f"a link names window {name!r}; there are: {', '.join(windows)}.")
+        for state in (*self.states, *self.jump):
+            if state not in states:
+                raise InputError(
+                    f"link {self.name!r} names {state!r}, which is no state; states: "
+                    f"{', '.join(states)}."
+                )
+        before, after = windows[self.before], windows[self.after]
+        if self.time and not (before.is_free or after.is_free) and before.end != after.start:
+            raise InputError(
+                f"window {after.name!r} starts at {after.start:g}, not when {before.name!r} ends, at "
+                f"{before.end:g}; shift it, free a time, or give the link time=False."
+            )

@@ -158,7 +158,7 @@ class Problem:
                 )
         for link in self.links:
             check_type("Problem(links=...)", link, Link)
-            self._check_link(link, names)
+            link.check(dict(zip(names, self.experiments, strict=True)), self.states)
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -167,23 +167,6 @@ class Problem:
             raise InputError(
                 "parameters or weights that vary in time have an interval of given times, so no window "
                 "may have free ones; fix the times."
-            )
-
-    def _check_link(self, link: Link, names: Sequence[str]) -> None:
-        for name in (link.before, link.after):
-            if name not in names:
-                raise InputError(f"a link names window {name!r}; there are: {', '.join(names)}.")
-        for state in (*link.states, *link.jump):
-            if state not in self.states:
-                raise InputError(
-                    f"link {link.name!r} names {state!r}, which is no state; states: "
-                    f"{', '.join(self.states)}."
-                )
-        before, after = (self.experiments[names.index(n)] for n in (link.before, link.after))
-        if link.time and not (before.is_free or after.is_free) and before.end != after.start:
-            raise InputError(
-                f"window {after.name!r} starts at {after.start:g}, not when {before.name!r} ends, at "
-                f"{before.end:g}; shift it, free a time, or give the link time=False."
             )
 
     def _check_measured(self) -> None:

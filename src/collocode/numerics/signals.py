@@ -73,7 +73,7 @@ class Signal:
             )
         if self.points is None:
             return None
-        points = np.array(self.points, dtype=float)
+        points = np.atleast_1d(np.array(self.points, dtype=float))
         pieces = len(points) - 1
         if points.ndim != 1 or pieces < 1 or not (np.diff(points) > 0.0).all() or len(t) % pieces:
             raise InputError(

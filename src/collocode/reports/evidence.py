@@ -15,8 +15,9 @@ from ..identify.evidence import evidence_of
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model import losses
 from ..model.problem import Problem
+from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
-from ..results.doubts import SHARE, Agreement, Doubt, agreements, doubts_of, mesh_text, sigma_text
+from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, unexplained_text
 from ..results.fitted import Penalty
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
@@ -24,6 +25,7 @@ from ..results.solution import Solution
 from .decisions import overshoots
 from .levers import (
     Remedy,
+    another_start,
     by_evidence,
     finer,
     for_bound,
@@ -42,6 +44,7 @@ from .solution_tables import (
 )
 
 WORSE = 10.0  # mean squared error of what was not fitted, over that of what was
+UNEXPLAINED = 0.1  # of the data's variance, where nothing tells whether it is noise
 LONG_GAP = 0.15  # of a window
 MOST_NUMBERS = 2e7  # of the dense sensitivities; 160 MB
 
@@ -202,6 +205,11 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
+    left = max(agreed, key=lambda a: a.unexplained, default=None)
+    if left is not None and left.unexplained > UNEXPLAINED and not known:
+        remedy = another_start(solution, asked)
+        text = unexplained_text(left)
+        found.append(asked.finding("left-unexplained", remedy.lever, text=text, remedy=remedy.text))
     below = [a for a in agreed if a.below and not a.contradicted]
     if (
         below

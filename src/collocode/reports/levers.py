@@ -18,12 +18,14 @@ from ..adapt.estimate import Estimate, estimate_error
 from ..errors import InputError
 from ..model.losses import Evidence
 from ..numerics.schemes import GLOBAL_SCHEMES
+from ..results.agreement import Agreement
 from ..results.diagnosis import MANY_ITERATIONS, Advice, Diagnosis
-from ..results.doubts import GAP, Agreement, Doubt
+from ..results.doubts import GAP, Doubt
 from ..results.released import Released, release_rest, release_states
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..results.status import SolutionStatus
+from ..starts.shooting import can_shoot
 from ..starts.strategies import STRATEGIES
 from .parts import Lever
 from .record import Asked
@@ -34,6 +36,7 @@ _MOST = 0.3  # of what is missing, that a finer mesh has to gain
 _PENALTY = 0.02  # of the misfit, from which on a penalty matters
 _DEAD = 0.05  # root mean square of weights that the penalty has pressed to nothing
 _SOME_ITERATIONS = 100  # of a good fit
+_UNLIKE = ("shooting", "horizon")  # starts that find other optima than the rest
 _FOLLOWS = 0.5  # of the noise, that residuals are of a network that follows it
 
 
@@ -48,9 +51,10 @@ def for_gap(solution: Solution, agreed: list[Agreement], asked: Asked) -> Remedy
     """Return the remedy of a model that leaves its own collocated trajectory."""
     if _follows_noise(solution, agreed):
         return regularise(solution, agreed, asked, stronger=True)
-    if max(a.excess(a.collocated) for a in agreed) > _FAR:
+    coarse = solution.meshing is None and any(a.gap > 0.5 * a.collocated for a in agreed)
+    if max(a.excess(a.collocated) for a in agreed) > _FAR and not coarse:
         return for_misfit(solution, agreed, asked)
-    if not _learns(solution) or _misfit_moves(solution):
+    if coarse or not _learns(solution) or _misfit_moves(solution):
         return finer(solution, asked)
     return regularise(solution, agreed, asked, stronger=True)
 
@@ -178,7 +182,10 @@ def another_start(solution: Solution, asked: Asked) -> Remedy:
     record, start = solution.start_record, next_start(asked.start)
     if record is not None:
         tried = {record.name, *record.passed}
-        start = next_start("horizon" if "horizon" in tried else record.name)
+        untried = [name for name in _UNLIKE if name not in tried]
+        if "shooting" in untried and (solution.nlp is None or not can_shoot(solution.nlp)):
+            untried.remove("shooting")
+        start = next((name for name in untried), "smoothing")
         start = "auto" if len({*record.merits, *record.passed}) < 2 else start
     seed = " or <seed=1>" if _learns(solution) else ""
     text = f"try <start={start}>{seed}; where all end here, the model lacks something"

@@ -15,8 +15,8 @@ from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..numerics.scheme import Scheme
-from ..transcription.layout import nodes_of
 from ..transcription.nlp import NLP, StartRecord
+from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
 from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork

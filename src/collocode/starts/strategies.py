@@ -41,8 +41,8 @@ from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
-from ..transcription.layout import ExperimentLayout
 from ..transcription.nlp import NLP, StartRecord
+from ..transcription.windows import ExperimentLayout
 from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
 from .ladder import Ladder, merit_of_means, why_not

@@ -18,9 +18,10 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, costed
 from ..numerics.scheme import Scheme
 from .decided import Group, Place, times_of
-from .layout import ExperimentLayout, Layout
+from .layout import Layout
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
+from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

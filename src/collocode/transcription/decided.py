@@ -1,4 +1,4 @@
-r"""Inputs and times that are decided, as the layout numbers them and as points of terms see them.
+r"""Inputs and times that are decided, as the points of terms see them.
 
 In an element a decided input is the polynomial through its unknowns,
 :math:`u(\tau)=\sum_jw_j(\tau)U_{e,j}`; a point that is the place of an unknown sees that one alone.
@@ -12,9 +12,9 @@ problem that only identifies are one group, in which nothing is decided.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -22,46 +22,11 @@ from numpy.typing import NDArray
 
 from ..model.problem import Problem
 from ..model.symbolic import Symbols
-from ..numerics.mesh import Mesh
 from ..numerics.scheme import lagrange_matrix
+from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-
-@dataclass(frozen=True, eq=False)
-class Decided:
-    """Where the unknowns of one decided input are.
-
-    Attributes
-    ----------
-    columns : (elements, unknowns of an element) columns; neighbours may share one.
-    nodes : (unknowns of an element,) their places in it, 0 to 1.
-    """
-
-    columns: Index
-    nodes: Array
-
-    @classmethod
-    def of(cls, first: int, elements: int, nodes: Array) -> Decided:
-        """Number the unknowns from ``first`` on."""
-        stride = len(nodes) - (nodes[0] == 0.0 and nodes[-1] == 1.0)
-        element = np.arange(elements)[:, None] * stride
-        return cls(first + element + np.arange(len(nodes))[None, :], nodes)
-
-    @property
-    def count(self) -> int:
-        """Number of unknowns."""
-        return int(self.columns[-1, -1] - self.columns[0, 0]) + 1
-
-    @property
-    def spans(self) -> bool:
-        """Whether it has unknowns at both ends of an element, which neighbours share."""
-        return bool(self.nodes[0] == 0.0 and self.nodes[-1] == 1.0)
-
-    def times(self, mesh: Mesh) -> Array:
-        """(elements, unknowns of an element) times of the unknowns."""
-        return mesh.points[:-1, None] + mesh.steps[:, None] * self.nodes[None, :]
 
 
 @dataclass(frozen=True)
@@ -119,19 +84,6 @@ def times_of(places: Sequence[Place]) -> Array:
     return np.concatenate([p.times for p in places])[:, None]
 
 
-class _Part(Protocol):
-    """What is needed of an experiment's layout."""
-
-    @property
-    def mesh(self) -> Mesh: ...
-
-    @property
-    def decided(self) -> Mapping[str, Decided]: ...
-
-    @property
-    def free_times(self) -> Index: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Decisions:
     """Decided inputs and times at the points of a term.
@@ -154,7 +106,11 @@ class Decisions:
 
     @classmethod
     def of(
-        cls, problem: Problem, parts: Sequence[_Part], s: Symbols, places: Sequence[Place]
+        cls,
+        problem: Problem,
+        parts: Sequence[ExperimentLayout],
+        s: Symbols,
+        places: Sequence[Place],
     ) -> Decisions:
         """Gather them; all places are of one group."""
         found = cls([], [], [], [], [], [], ca.SX(1))
@@ -166,7 +122,7 @@ class Decisions:
         return found
 
     def _add_input(
-        self, name: str, symbol: ca.SX, parts: Sequence[_Part], places: Sequence[Place]
+        self, name: str, symbol: ca.SX, parts: Sequence[ExperimentLayout], places: Sequence[Place]
     ) -> None:
         known = [part.decided[name] for part in parts]
         pairs = list(zip(known, places, strict=True))
@@ -188,7 +144,9 @@ class Decisions:
             self.constants.append(weights)
         self.own.append(unknown)
 
-    def _with_times(self, s: Symbols, parts: Sequence[_Part], places: Sequence[Place]) -> Decisions:
+    def _with_times(
+        self, s: Symbols, parts: Sequence[ExperimentLayout], places: Sequence[Place]
+    ) -> Decisions:
         start, end, first, share = (ca.SX.sym(n) for n in ("t0", "tf", "first", "share"))
         table = []
         for part, place in zip(parts, places, strict=True):

@@ -23,10 +23,11 @@ from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
 from ..numerics.signals import Signal
 from .assembly import assemble
-from .layout import ExperimentLayout, Layout
+from .layout import Layout
 from .nlp import NLP
 from .term import MappedTerm
 from .terms import build_terms, linear_part, parameter_blocks
+from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 WINDOW_ELEMENTS = 30  # of a window without data, if nobody says how many

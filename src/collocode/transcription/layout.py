@@ -19,7 +19,6 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
-from .decided import Decided
 from .labels import (
     at_node,
     listed,
@@ -33,72 +32,10 @@ from .labels import (
 )
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
+from .windows import ExperimentLayout, Linked, Numbers, laid, linked
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-
-@dataclass(frozen=True, eq=False)
-class ExperimentLayout:
-    """Where one experiment's unknowns and equations are.
-
-    Attributes
-    ----------
-    name, mesh : the experiment and its elements.
-    times : (nodes,) all nodes, element ends included.
-    states : (nodes, states) columns.
-    parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
-        one that varies in time has one column per coefficient.
-    rows : (elements, intervals, states) rows of the collocation equations.
-    element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
-        point belongs to the element that ends there, or if that has no stage there, to the next one.
-    path_rows : (constraints, nodes) rows of the path constraints.
-    boundary_rows : (constraints,) rows of those at one end.
-    rate_rows : (elements,) rows of the slope of a decided input, by its name.
-    decided : unknowns of decided inputs, by their names.
-    duration_row : (1,) row of the length of a window, where that is bounded; else empty.
-    free_times : (2,) columns of start and end; empty where both are given.
-    """
-
-    name: str
-    mesh: Mesh
-    times: Array
-    states: Index
-    parameters: Index
-    rows: Index
-    element: Index
-    place: Index
-    path_rows: Index
-    boundary_rows: Index
-    rate_rows: Mapping[str, Index]
-    decided: Mapping[str, Decided]
-    duration_row: Index
-    free_times: Index
-
-    def element_nodes(self) -> Index:
-        """(elements, intervals+1) node numbers of every element."""
-        elements, intervals, _ = self.rows.shape
-        return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
-
-
-@dataclass(frozen=True, eq=False)
-class Linked:
-    """Where the junction of a link is.
-
-    Attributes
-    ----------
-    before, after : numbers of the windows.
-    columns : (states,) of the junction.
-    end_rows, start_rows : (states,) rows in which the windows' ends equal it.
-    time_row : (1,) row in which the one starts when the other ends; empty if it need not.
-    """
-
-    before: int
-    after: int
-    columns: Index
-    end_rows: Index
-    start_rows: Index
-    time_row: Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,74 +65,12 @@ class Layout:
         own = tuple(name for q in parameters if q.per_experiment for name in q.names)
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
-        nx, m, n_path = len(problem.states), scheme.intervals, len(problem.path_constraints)
-        later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
-        names = [e.name for e in problem.experiments]
-        column = row = 0
-        parts = []
-        for experiment, mesh in zip(problem.experiments, meshes, strict=True):
-            nodes = mesh.elements * m + 1
-            element = np.clip((np.arange(nodes) - later) // m, 0, mesh.elements - 1)
-            times = nodes_of(mesh, scheme)
-            states = column + np.arange(nodes * nx).reshape(nodes, nx)
-            column += nodes * nx
-            decided = {}
-            for name, control in experiment.controls.items():
-                decided[name] = Decided.of(column, mesh.elements, control.nodes(scheme))
-                column += decided[name].count
-            mine = column + np.arange(len(own))
-            column += len(own)
-            free_times = column + np.arange(2 if experiment.is_free else 0)
-            column += len(free_times)
-            rows = row + np.arange(mesh.elements * m * nx).reshape(mesh.elements, m, nx)
-            row += rows.size
-            path_rows = row + np.arange(n_path * nodes).reshape(n_path, nodes)
-            row += path_rows.size
-            boundary_rows = row + np.arange(len(problem.boundary_constraints))
-            row += len(boundary_rows)
-            rate_rows = {}
-            for name, control in experiment.controls.items():
-                if control.is_rate_bounded:
-                    rate_rows[name] = row + np.arange(mesh.elements)
-                    row += mesh.elements
-            duration_row = row + np.arange(0 if experiment.duration_bounds is None else 1)
-            row += len(duration_row)
-            parts.append(
-                ExperimentLayout(
-                    name=experiment.name,
-                    mesh=mesh,
-                    times=times,
-                    states=states,
-                    parameters=mine,
-                    rows=rows,
-                    element=element,
-                    place=np.arange(nodes) - element * m,
-                    path_rows=path_rows,
-                    boundary_rows=boundary_rows,
-                    rate_rows=rate_rows,
-                    duration_row=duration_row,
-                    decided=decided,
-                    free_times=free_times,
-                )
-            )
-        links = []
-        for link in problem.links:
-            before, after = (names.index(name) for name in (link.before, link.after))
-            count = len(link.linked(problem.states))
-            ends = row + np.arange(2 * count).reshape(2, count)
-            row += 2 * count
-            moving = any(len(parts[n].free_times) for n in (before, after))
-            time_row = row + np.arange(1 if link.time and moving else 0)
-            row += len(time_row)
-            junction = column + np.arange(count)
-            column += count
-            links.append(Linked(before, after, junction, ends[0], ends[1], time_row))
-        point_rows = {}
-        for name, values in _point_values(problem).items():
-            point_rows[name] = row + np.arange(values)
-            row += values
-        shared_columns = column + np.arange(len(shared))
-        weight_columns = column + len(shared) + np.arange(len(weights))
+        columns, rows = Numbers(), Numbers()
+        pairs = zip(problem.experiments, meshes, strict=True)
+        parts = [laid(problem, e, mesh, scheme, len(own), columns, rows) for e, mesh in pairs]
+        links = [linked(problem, link, parts, columns, rows) for link in problem.links]
+        points = {name: rows.take(count) for name, count in _point_values(problem).items()}
+        shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
         return cls(
             problem.states,
             own,
@@ -204,14 +79,14 @@ class Layout:
             tuple(c.name for c in problem.path_constraints),
             tuple(c.name for c in problem.boundary_constraints),
             tuple(c.at for c in problem.boundary_constraints),
-            point_rows,
+            points,
             tuple(parts),
             tuple(links),
             tuple((link.name, link.linked(problem.states)) for link in problem.links),
             shared_columns,
             weight_columns,
-            column + len(shared) + len(weights),
-            row,
+            columns.count,
+            rows.count,
         )
 
     def column_blocks(self) -> tuple[Block, ...]:
@@ -322,9 +197,9 @@ class Layout:
                 rows[at] = np.append(rows[at], e.boundary_rows[c])
             for link in self.links:
                 both = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
-                for whose, at, linked in both:
+                for whose, at, joined in both:
                     if whose == number:
-                        rows[at] = np.append(rows[at], linked)
+                        rows[at] = np.append(rows[at], joined)
             for numbers in e.rate_rows.values():
                 rows = [np.append(a, b) for a, b in zip(rows, numbers, strict=True)]
             nodes = e.states[e.element_nodes()]
@@ -347,12 +222,6 @@ class Layout:
         own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
         return np.array([known[name] for name in names], dtype=int)
-
-
-def nodes_of(mesh: Mesh, scheme: Scheme) -> Array:
-    """(nodes,) times of all nodes of a mesh, element ends included."""
-    inside = mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]
-    return np.append(inside.ravel(), mesh.end)
 
 
 def _point_values(problem: Problem) -> dict[str, int]:

@@ -16,9 +16,10 @@ from ..model.problem import Problem
 from ..model.symbolic import Symbols, jumped
 from .costs import at_end, inputs_at
 from .decided import times_of
-from .layout import Layout, Linked
+from .layout import Layout
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
+from .windows import Linked
 
 Index = NDArray[np.intp]
 

@@ -16,11 +16,12 @@ from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, 
 from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
-from .layout import ExperimentLayout, Layout
+from .layout import Layout
 from .links import durations, links
 from .regularisation import prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
+from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

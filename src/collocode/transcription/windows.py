@@ -1,0 +1,194 @@
+"""Where the unknowns and equations of one experiment, window or link are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model.experiment import Experiment
+from ..model.links import Link
+from ..model.problem import Problem
+from ..numerics import Array, Index
+from ..numerics.mesh import Mesh
+from ..numerics.scheme import Scheme
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """Where the unknowns of one decided input are.
+
+    Attributes
+    ----------
+    columns : (elements, unknowns of an element) columns; neighbours may share one.
+    nodes : (unknowns of an element,) their places in it, 0 to 1.
+    """
+
+    columns: Index
+    nodes: Array
+
+    @classmethod
+    def of(cls, first: int, elements: int, nodes: Array) -> Decided:
+        """Number the unknowns from ``first`` on."""
+        stride = len(nodes) - (nodes[0] == 0.0 and nodes[-1] == 1.0)
+        element = np.arange(elements)[:, None] * stride
+        return cls(first + element + np.arange(len(nodes))[None, :], nodes)
+
+    @property
+    def count(self) -> int:
+        """Number of unknowns."""
+        return int(self.columns[-1, -1] - self.columns[0, 0]) + 1
+
+    @property
+    def spans(self) -> bool:
+        """Whether it has unknowns at both ends of an element, which neighbours share."""
+        return bool(self.nodes[0] == 0.0 and self.nodes[-1] == 1.0)
+
+    def times(self, mesh: Mesh) -> Array:
+        """(elements, unknowns of an element) times of the unknowns."""
+        return mesh.points[:-1, None] + mesh.steps[:, None] * self.nodes[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class ExperimentLayout:
+    """Where one experiment's unknowns and equations are.
+
+    Attributes
+    ----------
+    name, mesh : the experiment and its elements.
+    times : (nodes,) all nodes, element ends included.
+    states : (nodes, states) columns.
+    parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
+        one that varies in time has one column per coefficient.
+    rows : (elements, intervals, states) rows of the collocation equations.
+    element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
+        point belongs to the element that ends there, or if that has no stage there, to the next one.
+    path_rows : (constraints, nodes) rows of the path constraints.
+    boundary_rows : (constraints,) rows of those at one end.
+    rate_rows : (elements,) rows of the slope of a decided input, by its name.
+    decided : unknowns of decided inputs, by their names.
+    duration_row : (1,) row of the length of a window, where that is bounded; else empty.
+    free_times : (2,) columns of start and end; empty where both are given.
+    """
+
+    name: str
+    mesh: Mesh
+    times: Array
+    states: Index
+    parameters: Index
+    rows: Index
+    element: Index
+    place: Index
+    path_rows: Index
+    boundary_rows: Index
+    rate_rows: Mapping[str, Index]
+    decided: Mapping[str, Decided]
+    duration_row: Index
+    free_times: Index
+
+    def element_nodes(self) -> Index:
+        """(elements, intervals+1) node numbers of every element."""
+        elements, intervals, _ = self.rows.shape
+        return np.arange(elements)[:, None] * intervals + np.arange(intervals + 1)[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """Where the junction of a link is.
+
+    Attributes
+    ----------
+    before, after : numbers of the windows.
+    columns : (states,) of the junction.
+    end_rows, start_rows : (states,) rows in which the windows' ends equal it.
+    time_row : (1,) row in which the one starts when the other ends; empty if it need not.
+    """
+
+    before: int
+    after: int
+    columns: Index
+    end_rows: Index
+    start_rows: Index
+    time_row: Index
+
+
+class Numbers:
+    """Numbers of columns or rows, given out in turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, *shape: int) -> Index:
+        """Return the next numbers, in an array."""
+        numbers = self.count + np.arange(int(np.prod(shape))).reshape(shape)
+        self.count += numbers.size
+        return numbers
+
+
+def laid(
+    problem: Problem,
+    experiment: Experiment,
+    mesh: Mesh,
+    scheme: Scheme,
+    own: int,
+    columns: Numbers,
+    rows: Numbers,
+) -> ExperimentLayout:
+    """Lay out one experiment or window behind those before it."""
+    nx, m, elements = len(problem.states), scheme.intervals, mesh.elements
+    nodes = elements * m + 1
+    later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
+    element = np.clip((np.arange(nodes) - later) // m, 0, elements - 1)
+    states, decided = columns.take(nodes, nx), {}
+    for name, control in experiment.controls.items():
+        decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
+        columns.take(decided[name].count)
+    return ExperimentLayout(
+        name=experiment.name,
+        mesh=mesh,
+        times=nodes_of(mesh, scheme),
+        states=states,
+        parameters=columns.take(own),
+        rows=rows.take(elements, m, nx),
+        element=element,
+        place=np.arange(nodes) - element * m,
+        path_rows=rows.take(len(problem.path_constraints), nodes),
+        boundary_rows=rows.take(len(problem.boundary_constraints)),
+        rate_rows={
+            name: rows.take(elements)
+            for name, control in experiment.controls.items()
+            if control.is_rate_bounded
+        },
+        duration_row=rows.take(0 if experiment.duration_bounds is None else 1),
+        decided=decided,
+        free_times=columns.take(2 if experiment.is_free else 0),
+    )
+
+
+def linked(
+    problem: Problem,
+    link: Link,
+    parts: Sequence[ExperimentLayout],
+    columns: Numbers,
+    rows: Numbers,
+) -> Linked:
+    """Number the junction of a link and its rows."""
+    names = [part.name for part in parts]
+    before, after = names.index(link.before), names.index(link.after)
+    count = len(link.linked(problem.states))
+    moving = any(len(parts[n].free_times) for n in (before, after))
+    return Linked(
+        before=before,
+        after=after,
+        columns=columns.take(count),
+        end_rows=rows.take(count),
+        start_rows=rows.take(count),
+        time_row=rows.take(1 if link.time and moving else 0),
+    )
+
+
+def nodes_of(mesh: Mesh, scheme: Scheme) -> Array:
+    """(nodes,) times of all nodes of a mesh, element ends included."""
+    inside = mesh.points[:-1, None] + mesh.steps[:, None] * scheme.nodes[None, :-1]
+    return np.append(inside.ravel(), mesh.end)
