@@ -181,7 +181,7 @@ def test_help_shows_the_model(place):
         (["small.npz", "--box", "0:1,0:inf"], "one finite (lower, upper) pair"),
         (["small.npz", "--box", "0:1,0:1", "--bounds", "0.01"], "would cut the graph"),
         (["small.npz", "--box", "0:1,0:1", "--set", "a=1"], "has no settings"),
-        (["small.npz", "--box", "0:1,0:1", "--sense", "best"], "maximize or minimize"),
+        (["small.npz", "--box", "0:1,0:1", "--sense", "best"], "choose from maximize, minimize"),
         (["small.npz", "--box", "0:1,0:1", "--option", "speed=9"], "HiGHS refuses the option"),
         (["absent.npz", "--box", "0:1,0:1"], "absent.npz"),
         (["other.py"], "there is no model file"),

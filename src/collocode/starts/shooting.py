@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.stats import qmc
 
 from ..errors import InputError
 from ..results.model import TrainedModel
@@ -122,6 +120,8 @@ class _Search:
                 raise _Spent
             return r
 
+        from scipy.optimize import least_squares  # late, as imports of SciPy's rooms are slow
+
         with contextlib.suppress(_Spent):  # the best so far is a start like another
             least_squares(
                 residuals,
@@ -140,6 +140,8 @@ class _Search:
         mine = np.intersect1d(mine, self.columns).astype(int)
         if not len(mine):
             return []
+        from scipy.stats import qmc
+
         unit = qmc.Sobol(len(mine), rng=0).random(_SCATTERED)
         positive = (x[mine] > 0.0) & (nlp.lower[mine] >= 0.0)
         width = 10.0 * np.maximum(np.abs(x[mine]), nlp.column_scale[mine])
