@@ -45,7 +45,8 @@ def test_batches_add_up_to_the_whole(case, scheme):
     nlp = cc.discretize(problem, scheme, 2, mesh=8)
     parts, x = parts_of(nlp, batches, *how), somewhere(nlp)
     settings = FitSettings(scheme=nlp.scheme)
-    total, rows = problem.regularisation.value(x[nlp.layout.weights]), []
+    weights = x[nlp.layout.weights]
+    total, rows = problem.penalty.value(weights), []
     for batch in parts:
         sub = Subproblem(batch, settings)
         inside = restricted(nlp, x, batch, sub)

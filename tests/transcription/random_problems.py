@@ -205,4 +205,4 @@ def reference(case: Case, nlp: cc.NLP, z: np.ndarray) -> tuple[float, np.ndarray
             known = e.initial.get(state)
             if known is not None and 0.0 < known.std < np.inf:
                 f += ((X[0, i] - known.value) / known.std) ** 2 / count
-    return f + problem.regularisation.strength * theta @ theta, g
+    return f + problem.penalty.strength * theta @ theta, g
