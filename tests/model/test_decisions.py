@@ -1,7 +1,5 @@
 """What is decided, as the user writes it down: one sentence for every wrong input."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -165,14 +163,6 @@ WRONG = {
             states=("x",),
         ),
         "vary in time have an interval of given times, so no window may have free ones",
-    ),
-    "a goal-driven mesh": (
-        lambda: cc.fit(integrator(), mesh="auto"),
-        "mesh='auto' is about fits of data, but problem 'problem' has windows without data, costs or links",
-    ),
-    "a ridge by evidence": (
-        lambda: cc.fit(replace(integrator(), regularisation=cc.Evidence()), mesh=2),
-        "regularisation=Evidence\\(\\) is about fits of data",
     ),
     "an input that was not decided": (
         lambda: cc.fit(integrator(), mesh=2).control("v", [0.0]),

@@ -37,7 +37,9 @@ def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[
     asks = any(k.startswith("mumps_") and v != defaults.get(k) for k, v in options.items())
     if asks or options.get("hessian_approximation", "exact") != "exact":
         return False
-    structure, n = program.structure, len(program.structure.border)
+    structure = program.structure
+    border = structure.border
+    n = int((program.lower[border] < program.upper[border]).sum())  # IPOPT leaves fixed ones out
     links = sum(2 * chain.links.shape[1] for chain in structure.chains)
     width = n + 2 * structure.chains[0].links.shape[1]
     return (

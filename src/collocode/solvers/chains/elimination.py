@@ -178,8 +178,8 @@ class Elimination:
         """Border entries of each group's rows, one segment over the other."""
         groups, size = members.shape
         if groups * size == len(self.B):
-            return self.B.reshape(groups, -1, self.B.shape[2])
-        return self.B[members].reshape(groups, -1, self.B.shape[2])
+            return self.B.reshape(groups, size * self.B.shape[1], self.B.shape[2])
+        return self.B[members].reshape(groups, size * self.B.shape[1], self.B.shape[2])
 
     def _basis(self) -> None:
         p, Z, d = self.places, self.Z, self.places.states
