@@ -277,3 +277,9 @@ def test_settings_of_every_type(tmp_path):
     assert "'x' is not true or false" in solve(model, "--set", "flag=x").stderr
     assert "'x' is not a number" in solve(model, "--set", "rate=x").stderr
     assert "--set cannot give 'table'" in solve(model, "--set", "table=1").stderr
+
+
+def test_elements_are_a_count_or_auto(tmp_path):
+    answer = CliRunner().invoke(app, ["solve", "models/my_csv.py", "--elements", "fast"])
+    assert answer.exit_code == 2
+    assert "'fast' is neither a count, say 40, nor auto" in " ".join(answer.stderr.split())

@@ -167,6 +167,15 @@ def test_priors_of_initial_states_are_among_the_residuals():
     assert extra == pytest.approx(2.0**2 / 21, rel=1e-6)
 
 
+def test_a_small_given_sigma_leaves_far_starts_a_slope():
+    """Thousands of sigma away from the data, as a guess may well be."""
+    problem, t, data = michaelis(V=0.5)
+    precise = replace(problem, loss=cc.LeastSquares(1e-4))
+    nlp = cc.start_from(cc.discretize(precise, mesh=40), "shooting")
+    best = best_michaelis(t, data)
+    assert nlp.start[nlp.layout.shared] == pytest.approx(best.x, rel=1e-3)
+
+
 def test_a_budget_of_evaluations_ends_with_the_best_so_far(monkeypatch):
     problem, _, _ = michaelis(V=2.0, K=5.0)
     nlp = cc.discretize(problem, mesh=20)

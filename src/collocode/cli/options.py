@@ -18,7 +18,12 @@ def _option(kind: Any, text: str, *names: str, default: Any = None, **how: Any) 
 
 
 def _elements(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither a count, say 40, nor auto.") from error
 
 
 def _flag(name: str, text: str) -> tuple[Any, Any]:

@@ -48,7 +48,7 @@ def climb(
     on_iteration: OnIteration | None = None,
     remake: Callable[[NLP], Solver] | None = None,
 ) -> Solution:
-    """Solve from a start; from ``auto``, a fit that fails is tried again from a growing horizon.
+    """Solve from a start; from ``auto``, a fit that fails is tried again by shooting and a growing horizon.
 
     Parameters
     ----------

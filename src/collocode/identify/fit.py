@@ -57,8 +57,8 @@ def fit(
     mesh : ``"auto"``, an `AutoMesh`: chosen from the data and refined until it no longer matters for what
         is reported; `Solution.meshing` tells.  (A problem that decides has neither chosen.)  A number of elements, a `Mesh` and None, as for
         `discretize`, stay exact.
-    start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again with a
-        growing horizon.
+    start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again by
+        single shooting (without networks), then with a growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
 
     Returns

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
+from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.terms import measured
@@ -32,7 +33,7 @@ _MOST_EVALUATIONS = 200_000  # of the right-hand side by one fit; a second or tw
 _STEPS = 40
 _WINDOWS = (0.2, 0.5, 1.0)
 _SCATTERED, _TRIED = 64, 4
-_LOST = 1e3  # residual of a sample that a simulation does not reach, in units of σ
+_LOST = 10.0  # residual of a sample that a simulation does not reach, in standard deviations of the data
 _NOISY = 4.0
 
 
@@ -67,14 +68,14 @@ def shoot(nlp: NLP, *starts: Array) -> Array:
                 trial, its = search.fitted(trial, window)
             if its < value:
                 found, value = trial, its
-            if value <= enough:
+            if value <= enough or interrupted():
                 return found
     if value > 0.5 * merit_of_means(nlp):
         for start in search.scattered(np.clip(starts[0], nlp.lower, nlp.upper)):
             trial, its = search.fitted(start)
             if its < value:
                 found, value = trial, its
-            if value <= enough:
+            if value <= enough or interrupted():
                 break
     return found
 
@@ -116,7 +117,7 @@ class _Search:
             r = self.residuals(trial, window)
             if float(r @ r) < value:
                 best, value = trial, float(r @ r)
-            if self._spent > _MOST_EVALUATIONS:
+            if self._spent > _MOST_EVALUATIONS or interrupted():
                 raise _Spent
             return r
 
@@ -181,9 +182,11 @@ class _Search:
         with np.errstate(all="ignore"):
             cost = problem.loss.cost(h, y, sigma)[kept]
             root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)
-        lost = np.sqrt(weights[kept]) * _LOST
+        far = np.array([problem.spread[name] for name in problem.outputs])
+        with np.errstate(all="ignore"):
+            lost = np.sqrt(weights * problem.loss.cost(_LOST * far, 0.0, sigma))[kept]
         found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
-        return np.concatenate([np.clip(found, -lost, lost).ravel(), self._priors(x)])
+        return np.concatenate([found.ravel(), self._priors(x)])
 
     def _priors(self, x: Array) -> Array:
         columns = prior_columns(self.nlp.layout)
@@ -193,4 +196,4 @@ class _Search:
 
 
 class _Spent(Exception):
-    """The evaluations allowed are used up."""
+    """The evaluations allowed are used up, or Ctrl-C was pressed."""
