@@ -48,7 +48,8 @@ def test_export_says_which_penalty_it_wrote(folder):
     ):
         answer = run("export", "decay.py", "--set", "neural=true", "--to", "n.nl", *words)
         assert answer.exit_code == 0, answer.output
-        assert answer.stdout.startswith("λ ") and told in answer.stdout
+        assert answer.stdout.startswith("λ ")
+        assert told in answer.stdout
     assert "λ" not in run("export", "decay.py", "--to", "m.nl").stdout
 
 

@@ -406,7 +406,8 @@ def test_a_time_limit_ends_the_search_for_mesh_and_strength_at_the_last_optimum(
     assert solution.result.status is cc.SolutionStatus.OPTIMAL
     clock[0] = 0.0
     again = cc.fit(problem, time_limit=spent + 1.0, on_iteration=_second(clock))
-    assert again.success and again.result.objective == whole.result.objective
+    assert again.success
+    assert again.result.objective == whole.result.objective
 
 
 def test_a_time_limit_of_a_multistart_and_of_a_sweep(clock):
@@ -418,4 +419,5 @@ def test_a_time_limit_of_a_multistart_and_of_a_sweep(clock):
     clock[0] = 0.0
     swept = cc.sweep(problem, values=np.logspace(-1, -7, 200), **how)
     assert swept.termination is cc.Termination.TIME_LIMIT
-    assert not swept.refitted and len(swept.table) < 200
+    assert not swept.refitted
+    assert len(swept.table) < 200

@@ -114,7 +114,9 @@ def test_the_nearest_limit_counts(clock):
             clock[0] = 4.9
             assert not innermost.requested
             clock[0] = 5.0
-            assert innermost.late and inner.late and interrupted()
+            assert innermost.late
+            assert inner.late
+            assert interrupted()
         assert not outer.requested
         with Interrupt(100.0) as longer:
             clock[0] = 10.0
@@ -127,7 +129,8 @@ def test_ctrl_c_before_the_limit_is_no_delay(clock):
     with Interrupt(5.0) as interrupt:
         press()
         clock[0] = 6.0
-        assert interrupt.requested and not interrupt.late
+        assert interrupt.requested
+        assert not interrupt.late
 
 
 def test_another_thread_has_its_own_limit(clock):
