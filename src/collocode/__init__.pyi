@@ -79,12 +79,13 @@ from .model.costs import Lagrange as Lagrange
 from .model.costs import Mayer as Mayer
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
-from .model.dynamics import Parameter as Parameter
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial
 from .model.experiment import Truth as Truth
+from .model.experiment import bounded as bounded
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
+from .model.experiment import given_by as given_by
 from .model.experiment import weighted as weighted
 from .model.links import Link as Link
 from .model.losses import L1 as L1
@@ -96,6 +97,8 @@ from .model.losses import Loss as Loss
 from .model.losses import PseudoHuber as PseudoHuber
 from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
+from .model.parameters import Parameter as Parameter
+from .model.parameters import Prior as Prior
 from .model.problem import Problem as Problem
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv

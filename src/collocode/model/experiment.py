@@ -16,9 +16,9 @@ from .control import Control
 
 @dataclass(frozen=True)
 class Initial:
-    """What is known of one initial state: its value and how far to trust it.
+    """What is known of one initial state: its value and how far to trust it, bounds, or a formula.
 
-    Use `fixed`, `weighted` or `free`.
+    Use `fixed`, `weighted`, `free`, `bounded` or `given_by`.
 
     Examples
     --------
@@ -28,6 +28,9 @@ class Initial:
 
     value: float = float("nan")
     std: float = float("inf")
+    lower: float = float("-inf")
+    upper: float = float("inf")
+    function: Callable[..., Any] | str | None = None
 
     @property
     def is_fixed(self) -> bool:
@@ -50,6 +53,39 @@ def weighted(value: float, std: float) -> Initial:
 def free() -> Initial:
     """Leave an initial state to the optimiser (the default)."""
     return Initial()
+
+
+def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initial:
+    """Leave an initial state to the optimiser within bounds that hold there alone."""
+    if not lower < upper:
+        raise InputError(
+            f"the bounds of an initial state cross ({lower} and {upper}); swap them, or use fixed()."
+        )
+    return Initial(lower=lower, upper=upper)
+
+
+def given_by(function: Callable[..., Any] | str) -> Initial:
+    """Make an initial state a function ``f(p)`` of the parameters, or the parameter of that name.
+
+    Examples
+    --------
+    >>> given_by(lambda p: p.dose / p.volume).is_fixed
+    False
+    """
+    if not (callable(function) or isinstance(function, str)):
+        raise InputError(
+            f"an initial state is given by a function of p or a parameter's name, not {function!r}."
+        )
+    return Initial(function=function)
+
+
+def as_initial(known: Any) -> Initial:
+    """Read a number, a function of p or the name of a parameter as an `Initial`."""
+    if isinstance(known, Initial):
+        return known
+    if callable(known) or isinstance(known, str):
+        return given_by(known)
+    return fixed(known)
 
 
 def _checked(value: float, std: float) -> Initial:
@@ -96,7 +132,10 @@ class Experiment:
     sigma : standard deviation of this run's noise, where it is known: one for all, by output name, or
         of the shape of ``values``; NaN or None leaves it to the loss.
     inputs : exogenous signals by name.
-    initial : `fixed`, `weighted` or `free` (or a number, which means fixed) by state name.
+    initial : `fixed`, `weighted`, `bounded`, `given_by` or `free` by state name; a number means fixed,
+        a function of p or a parameter's name given by it.
+    parameters : what parameters are in this run, by name: a number, or the name of another one, as for
+        a group of runs.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
@@ -121,7 +160,8 @@ class Experiment:
     weights: Array | None = None
     sigma: Array | float | Mapping[str, Any] | None = None
     inputs: Mapping[str, Signal] = field(default_factory=dict)
-    initial: Mapping[str, Initial | float] = field(default_factory=dict)
+    initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
+    parameters: Mapping[str, float | str] = field(default_factory=dict)
     name: str = "experiment"
     start: float | None = None
     end: float | None = None
@@ -166,9 +206,14 @@ class Experiment:
         sigma = _sigma(self.sigma, values.shape, outputs, where)
         start, end = self._window(times, where)
         initial, final = (
-            {k: v if isinstance(v, Initial) else fixed(v) for k, v in given.items()}
-            for given in (self.initial, self.final)
+            {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
+        for state, known in final.items():
+            if known.function is not None or np.isfinite([known.lower, known.upper]).any():
+                raise InputError(
+                    f"{where}: the final {state!r} can be fixed or weighted, not bounded or given by "
+                    "parameters; use a PathConstraint at the end."
+                )
         for label, value in {
             "times": times,
             "values": values,

@@ -16,10 +16,11 @@ from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
-from .dynamics import Dynamics, DynamicsLike, check_bounds
-from .experiment import Experiment, Initial, Truth, free
+from .dynamics import Dynamics, DynamicsLike
+from .experiment import Experiment, Initial, Truth, as_initial, free
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
+from .parameters import Parameter, check_bounds
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
@@ -36,6 +37,7 @@ class Problem:
     dynamics : `NeuralODE` or `Dynamics`.
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
+    parameters : those that the dynamics do not list: of outputs, noise and initial states.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
@@ -60,6 +62,7 @@ class Problem:
     dynamics: DynamicsLike
     experiments: Sequence[Experiment]
     _: KW_ONLY
+    parameters: Sequence[Parameter] = ()
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
@@ -108,6 +111,7 @@ class Problem:
         set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
         set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
         set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
+        self._check_parameters()
         self._check_names()
         self._check_decisions()
         for state, (lower, upper) in self.bounds.items():
@@ -116,6 +120,28 @@ class Problem:
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _check_parameters(self) -> None:
+        names = [q.name for q in self.all_parameters]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+        known = {q.name: q for q in self.all_parameters}
+        weighed = next((q.name for q in self.all_parameters if q.prior is not None), None)
+        if weighed is not None and not all(self.knows_noise_of(e).all() for e in self.experiments):
+            raise InputError(
+                f"the prior of parameter {weighed!r} has to be weighed against the data, whose noise "
+                "nobody tells; give sigma= to the loss or the experiments, or estimate it by Normal()."
+            )
+        for e in (*self.experiments, *self.test):
+            for name, given in e.parameters.items():
+                for wanted in (name, given) if isinstance(given, str) else (name,):
+                    if wanted not in known:
+                        raise InputError(
+                            f"parameters= of experiment {e.name!r} names {wanted!r}, which is no "
+                            f"parameter; there are: {', '.join(known) or 'none'}."
+                        )
+                _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
 
     def _check_names(self) -> None:
         if self.observe is None:
@@ -202,7 +228,7 @@ class Problem:
         weights = sum(n.n_weights for n in self.dynamics.networks.values())
         return (
             f"Problem({self.name!r}, states={self.states}, experiments={len(self.experiments)}, "
-            f"measurements={self.n_measurements}, parameters={len(self.dynamics.parameters)}, "
+            f"measurements={self.n_measurements}, parameters={len(self.all_parameters)}, "
             f"weights={weights})"
         )
 
@@ -230,10 +256,15 @@ class Problem:
                 "costs or links; use fit or solve for it."
             )
 
+    @cached_property
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """The dynamics' parameters, and then the others."""
+        return (*self.dynamics.parameters, *self.parameters)
+
     @property
     def parameter_blocks(self) -> tuple[Block, ...]:
         """The coefficients of every physical parameter."""
-        return tuple(q.block for q in self.dynamics.parameters)
+        return tuple(q.block for q in self.all_parameters)
 
     @property
     def weight_blocks(self) -> tuple[Block, ...]:
@@ -243,7 +274,7 @@ class Problem:
     @property
     def coefficient_names(self) -> tuple[str, ...]:
         """Names of the parameters; one that varies in time has one per coefficient."""
-        return tuple(name for q in self.dynamics.parameters for name in q.names)
+        return tuple(name for q in self.all_parameters for name in q.names)
 
     @cached_property
     def bases(self) -> tuple[Basis, ...]:
@@ -264,7 +295,7 @@ class Problem:
     def path_constraints(self) -> tuple[PathConstraint, ...]:
         """What holds along the trajectories; bounds on an experiment's own p(t) are among it."""
         given = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at == "path"]
-        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows and q.per_experiment]
+        bounded = [q for q in self.all_parameters if q.bounded_by_rows and q.per_experiment]
         return (*given, *(bounds_of(q) for q in bounded))
 
     @cached_property
@@ -277,7 +308,7 @@ class Problem:
     def point_constraints(self) -> tuple[PointConstraint, ...]:
         """The constraints that hold at given points; bounds on shared p(t) are among them."""
         given = [c for c in self.constraints if isinstance(c, PointConstraint)]
-        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows]
+        bounded = [q for q in self.all_parameters if q.bounded_by_rows]
         return (*given, *(shared_bounds_of(q) for q in bounded if not q.per_experiment))
 
     @cached_property
@@ -287,13 +318,11 @@ class Problem:
 
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
-        known = experiment.initial.get(state, free())
-        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+        return as_initial(experiment.initial.get(state, free()))
 
     def final_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of a final state."""
-        known = experiment.final.get(state, free())
-        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+        return as_initial(experiment.final.get(state, free()))
 
     def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
         """Return a smooth curve for every output that the experiment measured."""
@@ -370,6 +399,25 @@ class Problem:
         """(states,) typical sizes, powers of two, so that scaling and unscaling are exact."""
         sizes = [max(abs(v) for v in self.ranges[f"x:{state}"]) for state in self.states]
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
+
+
+def _check_binding(experiment: Experiment, parameter: Parameter, given: Parameter | float) -> None:
+    """Refuse what a parameter cannot be in an experiment."""
+    where = f"parameter {parameter.name!r} in experiment {experiment.name!r}"
+    if parameter.basis is not None or parameter.per_experiment:
+        raise InputError(
+            f"{where} cannot be bound, since it varies in time or is each experiment's own."
+        )
+    if not isinstance(given, Parameter):
+        if not np.isfinite(parameter.decided(given)):
+            raise InputError(
+                f"{where} is {given:g}, which has no {parameter.scale}; give it the linear scale."
+            )
+    elif given.basis is not None or given.per_experiment or given.scale != parameter.scale:
+        raise InputError(
+            f"{where} is bound to {given.name!r}, which has to be constant, shared and of its scale, "
+            f"{parameter.scale!r}."
+        )
 
 
 def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:

@@ -14,9 +14,11 @@ from typing import Any
 import casadi as ca
 
 from ..errors import CollocodeError, InputError
+from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
 from .dynamics import Named, Networks, stack
+from .experiment import Experiment
 from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
@@ -28,7 +30,8 @@ _LOCK = threading.RLock()
 class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
-    Parameters and weights are values at time t, whether they vary or not.
+    Parameters and weights are values at time t, whether they vary or not; parameters as they are
+    decided, on their scale.
     """
 
     t: ca.SX
@@ -45,7 +48,7 @@ class Symbols:
             ca.SX.sym("t"),
             ca.SX.sym("x", len(problem.states)),
             ca.SX.sym("u", len(problem.inputs)),
-            ca.SX.sym("p", len(problem.dynamics.parameters)),
+            ca.SX.sym("p", len(problem.all_parameters)),
             ca.SX.sym("theta", weights),
         )
 
@@ -59,12 +62,15 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
     for name, network in problem.dynamics.networks.items():
         weights[name] = s.theta[start : start + network.mlp.n_weights]
         start += network.mlp.n_weights
-    names = [q.name for q in problem.dynamics.parameters]
+    names = [q.name for q in problem.all_parameters]
+    values = ca.vertsplit(s.p) if names else []
+    pairs = zip(problem.all_parameters, values, strict=True)
+    natural = [z if q.scale == "linear" else q.natural(z, CASADI) for q, z in pairs]
     return (
         s.t,
         Named("state", problem.states, ca.vertsplit(s.x)),
         Named("input", problem.inputs, ca.vertsplit(s.u) if problem.inputs else []),
-        Named("parameter", names, ca.vertsplit(s.p) if names else []),
+        Named("parameter", names, natural),
         Networks(problem.dynamics.networks, weights),
     )
 
@@ -145,6 +151,18 @@ def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z:
     value = _called(where, constraint.function, (z, p, nn))
     known = Symbols(s.t, ca.vertcat(s.x, z), s.u, s.p, s.theta)
     return _column(where, value, None, known)
+
+
+def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict[str, ca.SX]:
+    """Return the initial states of an experiment that functions of the parameters give, by name."""
+    p, found = _arguments(problem, s)[3], {}
+    for state in problem.states:
+        given = problem.initial_of(experiment, state).function
+        if given is not None:
+            where = f"the initial {state!r} of experiment {experiment.name!r}"
+            value = p[given] if isinstance(given, str) else _called(where, given, (p,))
+            found[state] = _column(where, value, 1, s)
+    return found
 
 
 def rhs_function(problem: Problem) -> ca.Function:

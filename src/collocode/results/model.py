@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
-from ..model.activations import CASADI
+from ..model.activations import CASADI, NUMPY
 from ..model.dynamics import Named, stack
 from ..model.network import MLP
+from ..model.parameters import SCALES
 from ..model.symbolic import output_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
 from ..numerics.bases import Basis
@@ -104,6 +105,8 @@ class TrainedModel:
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
+    scales : scale of every parameter that is not decided on the linear one, by name; ``parameters``
+        holds decided values, `natural` returns them in natural units.
     """
 
     states: tuple[str, ...]
@@ -116,6 +119,7 @@ class TrainedModel:
     networks: Mapping[str, Network]
     theta: Array
     bases: Mapping[str, Basis] = field(default_factory=dict)
+    scales: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
@@ -137,7 +141,8 @@ class TrainedModel:
             parameters=x[nlp.layout.parameter_columns(experiment, names)],
             networks=dict(problem.dynamics.networks),
             theta=x[nlp.layout.weights],
-            bases={q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
+            bases={q.name: q.basis for q in problem.all_parameters if q.basis is not None},
+            scales={q.name: q.scale for q in problem.all_parameters if q.scale != "linear"},
         )
 
     def __repr__(self) -> str:
@@ -219,7 +224,7 @@ class TrainedModel:
             known = dict.fromkeys([*self.bases, *self.parameter_names])
             raise InputError(f"there is no parameter {name!r}; there are: {listed(known)}.")
         first = self.parameter_names.index(wanted[0])
-        found = self.parameters[first : first + len(wanted)]
+        found = self.natural(self.parameters)[first : first + len(wanted)]
         return np.full(len(t), found[0]) if basis is None else basis.values(t) @ found
 
     def network(self, name: str | None = None, t: float | None = None) -> TrainedNetwork:
@@ -256,6 +261,22 @@ class TrainedModel:
                 return TrainedNetwork(network.mlp, network.at(t, weights))
             start += network.n_weights
         raise AssertionError("unreachable")
+
+    def natural(self, decided: Array) -> Array:
+        """(parameters,) values in natural units."""
+        found = np.array(decided, dtype=float)
+        for name, scale in self.scales.items():
+            j = self.parameter_names.index(name)
+            found[j] = SCALES[scale].natural(found[j], NUMPY)
+        return found
+
+    def with_values(self, values: Mapping[str, float]) -> TrainedModel:
+        """Return the model with some parameters exchanged, given by name in natural units."""
+        found = np.array(self.parameters, dtype=float)
+        for name, value in values.items():
+            scale = SCALES[self.scales.get(name, "linear")]
+            found[self.parameter_names.index(name)] = scale.decided(value)
+        return self.with_parameters(found)
 
     def with_parameters(self, values: Array) -> TrainedModel:
         """Return the model with other parameter values (an experiment's own, say)."""

@@ -8,10 +8,13 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment
+from ..model.experiment import Experiment, fixed
+from ..model.problem import Problem
+from ..model.symbolic import Symbols, initial_values
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from .model import TrainedModel
 
 Array = NDArray[np.float64]
 
@@ -60,3 +63,17 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
             values = term.function.map(term.points)(own, shared, term.data_function(nlp.p))
             found[name] += float(np.sum(np.asarray(values)))
     return found
+
+
+def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
+    """Return a test experiment with the initial states that the parameters give as numbers."""
+    s = Symbols.of(problem)
+    given = initial_values(problem, experiment, s)
+    if not given:
+        return experiment
+    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
+    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    function = ca.Function("initial", [s.p], [ca.vertcat(*given.values())])
+    found = np.asarray(function(model.with_values(bound).parameters), dtype=float).ravel()
+    known = {name: fixed(value) for name, value in zip(given, found.tolist(), strict=True)}
+    return replace(experiment, initial={**experiment.initial, **known})

@@ -20,7 +20,7 @@ from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
 from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork
-from .resolved import costs_of, resolved
+from .resolved import begun, costs_of, resolved
 from .score import Score, score_all
 from .simulate import Simulation, simulate
 from .status import SolverResult
@@ -98,7 +98,7 @@ class Solution:
             model=model,
             scheme=nlp.scheme,
             trajectories=tuple(trajectories),
-            test=tuple(problem.test),
+            test=tuple(begun(problem, model, e) for e in problem.test),
             truth=problem.truth,
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
@@ -136,7 +136,7 @@ class Solution:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Estimated parameters; an experiment's own are called ``name[experiment]``.
+        """Estimated parameters in natural units; an experiment's own are called ``name[experiment]``.
 
         Of one that varies in time these are the coefficients, ``name.P0`` and so on; `parameter`
         returns its values.
@@ -144,9 +144,10 @@ class Solution:
         own = set(self.own_names)
         found: dict[str, float] = {}
         for j, name in enumerate(self.model.parameter_names):
-            for part in self.trajectories if name in own else self.trajectories[:1]:
+            shown = [p for p in self.trajectories if name not in p.experiment.parameters]
+            for part in shown if name in own else shown[:1]:
                 label = f"{name}[{part.experiment.name}]" if name in own else name
-                found[label] = float(part.parameters[j])
+                found[label] = float(self.model.natural(part.parameters)[j])
         return found
 
     def parameter(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:

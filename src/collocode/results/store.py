@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from ..forms import Numbers
 from ..model.control import Control
 from ..model.experiment import Experiment, Initial
 from ..model.losses import LOSS, Loss, describe_loss, described_loss
+from ..model.parameters import SCALES
 from ..model.varying import NETWORK, describe_network, described_network
 from ..model.window import Window
 from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict
@@ -53,6 +54,7 @@ _EXPERIMENT = {
         }
     },
     "initial": {"*": [float]},
+    "parameters?": {"*": (float, str)},
     "final?": {"*": [float]},
 }
 _CONTROL = {"lower": float, "upper": float, "kind": str, "rate": [float], "unit": str}
@@ -85,6 +87,7 @@ _FORM = {
         "observe": _TAPE,
         "networks": {"*": NETWORK},
         "bases": {"*": BASIS},
+        "scales?": {"*": Literal[*SCALES]},
     },
     "result": {
         "x": Numbers(("columns",)),
@@ -299,6 +302,7 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "observe": model.output_tape.arrays(),
         "networks": {name: describe_network(network) for name, network in model.networks.items()},
         "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
+        "scales": dict(model.scales),
     }
 
 
@@ -319,7 +323,10 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         networks=networks,
         theta=tree["theta"],
         bases=bases,
+        scales=tree.get("scales", {}),
     )
+    if not set(model.scales) <= set(parameters):
+        raise ValueError("a scale is of no parameter")
     if len(model.parameters) != len(parameters):
         raise ValueError("the parameters do not fit their names")
     if len(model.theta) != sum(network.n_weights for network in networks.values()):
@@ -349,6 +356,7 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
             name: {entry: getattr(signal, entry) for entry in ("times", "values", "kind", "points")}
             for name, signal in experiment.inputs.items()
         },
+        "parameters": dict(experiment.parameters),
         **{
             end: {k: [v.value, v.std] for k, v in known.items() if isinstance(v, Initial)}
             for end, known in (("initial", experiment.initial), ("final", experiment.final))
@@ -370,6 +378,7 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         },
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
         final={k: Initial(v, std) for k, (v, std) in tree.get("final", {}).items()},
+        parameters=tree.get("parameters", {}),
         name=tree["name"],
         start=tree["start"],
         end=tree["end"],

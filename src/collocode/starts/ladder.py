@@ -53,7 +53,7 @@ class Ladder:
 
     def offer(self, name: str, x: Array, most: float = np.inf) -> None:
         """Look at a candidate, whose merit counts as ``most`` if it is more; of equals the first."""
-        point = np.clip(x, self.nlp.lower, self.nlp.upper)
+        point = self.nlp.with_initial(np.clip(x, self.nlp.lower, self.nlp.upper))
         reason = why_not(self.nlp, point)
         if reason:
             self.passed[name] = reason

@@ -14,6 +14,7 @@ from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from .assembly import assemble
 from .functions import Functions
+from .initial import put_initial
 from .layout import Layout
 from .program import Program
 from .terms import prediction_term
@@ -77,6 +78,10 @@ class NLP(Program):
     def elements(self) -> int:
         """Number of elements of all experiments."""
         return sum(part.mesh.elements for part in self.layout.experiments)
+
+    def with_initial(self, x: Array) -> Array:
+        """Return ``x`` with the initial states that its parameters give."""
+        return put_initial(self.terms, self.layout, x, self.p)
 
     def predictions(self, x: ArrayLike) -> tuple[Array, sparse.csc_matrix]:
         """Return model outputs at the measured samples and their Jacobian.

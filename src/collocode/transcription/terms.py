@@ -16,9 +16,10 @@ from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, 
 from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
+from .initial import initial_states
 from .layout import Layout
 from .links import durations, links
-from .regularisation import prior, prior_columns, ridge
+from .regularisation import parameter_priors, prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
@@ -36,6 +37,7 @@ def build_terms(
         *(_collocation(problem, layout, scheme, blocks, group) for group in groups),
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
+        *initial_states(problem, layout, blocks),
         *rates(problem, layout, blocks),
         *links(problem, layout, blocks),
         *durations(layout, blocks),
@@ -44,6 +46,7 @@ def build_terms(
         *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
         *ridge(problem, layout, blocks),
         prior(layout, blocks),
+        *parameter_priors(problem, layout, blocks),
     ]
     return tuple(term for term in terms if term.points)
 

@@ -70,6 +70,9 @@ class ExperimentLayout:
     decided : unknowns of decided inputs, by their names.
     duration_row : (1,) row of the length of a window, where that is bounded; else empty.
     free_times : (2,) columns of start and end; empty where both are given.
+    bound : columns of parameters that are a number in this experiment, by their names.
+    determined : (k,) numbers of the states whose initial value is a function of the parameters.
+    initial_rows : (k,) rows that say so.
     """
 
     name: str
@@ -86,6 +89,24 @@ class ExperimentLayout:
     decided: Mapping[str, Decided]
     duration_row: Index
     free_times: Index
+    bound: Mapping[str, int]
+    determined: Index
+    initial_rows: Index
+
+    @property
+    def free_initial(self) -> Index:
+        """Columns of the initial states that no function of the parameters gives."""
+        return np.delete(self.states[0], self.determined)
+
+    @property
+    def dependent(self) -> Index:
+        """Columns of the states that follow from parameters and `free_initial`, by `equations`."""
+        return np.concatenate([self.states[0, self.determined], self.states[1:].ravel()])
+
+    @property
+    def equations(self) -> Index:
+        """Rows that determine the `dependent` states, as many as there are."""
+        return np.concatenate([self.initial_rows, self.rows.ravel()])
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
@@ -144,6 +165,9 @@ def laid(
     for name, control in experiment.controls.items():
         decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
         columns.take(decided[name].count)
+    numeric = [n for n, given in experiment.parameters.items() if not isinstance(given, str)]
+    functions = [problem.initial_of(experiment, state).function for state in problem.states]
+    determined = [i for i, function in enumerate(functions) if function is not None]
     return ExperimentLayout(
         name=experiment.name,
         mesh=mesh,
@@ -163,6 +187,9 @@ def laid(
         duration_row=rows.take(0 if experiment.duration_bounds is None else 1),
         decided=decided,
         free_times=columns.take(2 if experiment.is_free else 0),
+        bound=dict(zip(numeric, columns.take(len(numeric)).tolist(), strict=True)),
+        determined=np.array(determined, dtype=int),
+        initial_rows=rows.take(len(determined)),
     )
 
 
