@@ -87,6 +87,13 @@ from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import given_by as given_by
 from .model.experiment import weighted as weighted
+from .model.likelihoods import Laplace as Laplace
+from .model.likelihoods import Likelihood as Likelihood
+from .model.likelihoods import LogNormal as LogNormal
+from .model.likelihoods import NegativeBinomial as NegativeBinomial
+from .model.likelihoods import Normal as Normal
+from .model.likelihoods import Poisson as Poisson
+from .model.likelihoods import Student as Student
 from .model.links import Link as Link
 from .model.losses import L1 as L1
 from .model.losses import L2 as L2

@@ -295,7 +295,8 @@ def _nlp_of(solution: Solution) -> NLP:
 
 def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
     near = float(lin.bend.sum())
-    if not nlp.problem.loss.quadratic and near < 2.0 * effective:
+    loss = nlp.problem.loss
+    if not (loss.quadratic or loss.likelihood) and near < 2.0 * effective:
         raise InputError(
             f"{nlp.problem.loss!r} takes all but {near:.3g} of {lin.n} measurements for outliers, too few "
             f"for intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."

@@ -18,6 +18,7 @@ from .constraints import PathConstraint, PointConstraint, bounds_of, shared_boun
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike
 from .experiment import Experiment, Initial, Truth, as_initial, free
+from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
@@ -41,7 +42,8 @@ class Problem:
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node.
-    loss : `LeastSquares`, `Huber` or `PseudoHuber`.
+    loss : `LeastSquares`, `Huber`, `PseudoHuber` or a likelihood, `Normal` and others; or a likelihood
+        for every output, by name.
     regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
     constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
         points.
@@ -91,9 +93,12 @@ class Problem:
             raise InputError("nothing is measured, so the states have no names; give states=.")
         if len(set(states)) != len(states):
             raise InputError(f"state names must differ, not {states}.")
+        if isinstance(self.loss, Mapping):
+            object.__setattr__(self, "loss", PerOutput(self.loss))
         if not isinstance(self.loss, Loss):
             raise InputError(
-                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...) or PseudoHuber(...)."
+                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...), Normal(...) or "
+                "another likelihood."
             )
         if not isinstance(self.regularisation, L2 | Evidence):
             raise InputError(
@@ -111,12 +116,13 @@ class Problem:
         set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
         set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
         set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
-        self._check_parameters()
         self._check_names()
         self._check_decisions()
         for state, (lower, upper) in self.bounds.items():
             check_bounds(lower, upper, f"state {state!r}")
         self._check_measured()
+        self._check_likelihood()
+        self._check_parameters()
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
@@ -210,6 +216,32 @@ class Problem:
                     "at least 2 are needed."
                 )
 
+    def _check_likelihood(self) -> None:
+        if not self.loss.likelihood:
+            if any(e.censored is not None for e in self.experiments):
+                raise InputError(
+                    f"censored data need a likelihood, not {self.loss!r}; give loss=Normal() or LogNormal()."
+                )
+            return
+        if isinstance(self.loss, PerOutput):
+            object.__setattr__(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
+        if self.dynamics.networks and isinstance(self.regularisation, Evidence):
+            raise InputError(
+                f"the evidence that chooses λ is derived for squares, not for {self.loss!r}; give "
+                "regularisation=L2(1e-4), say, or loss=LeastSquares(sigma)."
+            )
+        for name in self.outputs:
+            loss = self.loss.of(name)  # type: ignore[attr-defined]
+            for e in self.experiments:
+                column = e.values[:, self.outputs.index(name)]
+                wrong = np.isfinite(column) & ~loss.takes(column)
+                if wrong.any():
+                    raise InputError(
+                        f"experiment {e.name!r}: {name!r} is {column[wrong][0]:g} at t = "
+                        f"{e.times[wrong][0]:g}, which {type(loss).__name__} cannot be; leave it out "
+                        "(NaN), or take another likelihood."
+                    )
+
     def _check_bases(self) -> None:
         for basis in self.bases:
             start, end = basis.interval
@@ -258,8 +290,41 @@ class Problem:
 
     @cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
-        """The dynamics' parameters, and then the others."""
-        return (*self.dynamics.parameters, *self.parameters)
+        """The dynamics' parameters, the others, and σ of outputs where it is to be estimated."""
+        return (*self.dynamics.parameters, *self.parameters, *self._noise_parameters)
+
+    @staticmethod
+    def noise_name(output: str) -> str:
+        """Name of the parameter that is an output's σ, where nobody gives it another."""
+        return f"sigma_{output}"
+
+    @property
+    def _noise_parameters(self) -> list[Parameter]:
+        found = []
+        for j, name in enumerate(self.outputs if self.loss.likelihood else ()):
+            loss: Likelihood = self.loss.of(name)  # type: ignore[attr-defined]
+            told = [~np.isfinite(e.values[:, j]) for e in self.experiments]
+            for e, absent in zip(self.experiments, told, strict=True):
+                absent |= e.sigma is not None and np.isfinite(np.asarray(e.sigma)[:, j])
+            if loss.dispersed and loss.spread_of(name) is None and not all(t.all() for t in told):
+                guess = max(loss.guess(self.smoothed_noise[name], self.size_of(name)), 1e-300)
+                found.append(
+                    Parameter(
+                        self.noise_name(name),
+                        guess,
+                        1e-6 * guess,
+                        scale="log",
+                        per_experiment=loss.per_experiment,
+                    )
+                )
+        return found
+
+    def size_of(self, output: str) -> float:
+        """Mean magnitude of an output's data."""
+        column = self.outputs.index(output)
+        return float(
+            np.nanmean(np.abs(np.concatenate([e.values[:, column] for e in self.experiments])))
+        )
 
     @property
     def parameter_blocks(self) -> tuple[Block, ...]:
@@ -350,12 +415,14 @@ class Problem:
 
         Beside noise that is known, noise that is not is taken from the smoothed data.
         """
+        if self.loss.likelihood:
+            return {name: self.loss.sigma_of(name, 0.0) for name in self.outputs}
         unknown = self.loss.sigma is None and any(e.sigma is not None for e in self.experiments)
         sizes = self.smoothed_noise if unknown else self.spread
         return {name: self.loss.sigma_of(name, sizes[name]) for name in self.outputs}
 
     def sigma_in(self, experiment: Experiment) -> Array:
-        """(N, outputs) what the loss divides the residuals of an experiment by."""
+        """(N, outputs) what the loss divides the residuals of an experiment by; 0 where a model says it."""
         common = [self.sigma[name] for name in self.outputs]
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
@@ -382,7 +449,7 @@ class Problem:
         """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
-        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None))
+        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None) | self.loss.likelihood)
 
     @cached_property
     def smoothed_noise(self) -> dict[str, float]:

@@ -153,6 +153,19 @@ def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z:
     return _column(where, value, None, known)
 
 
+def named_parameters(problem: Problem, s: Symbols) -> Named:
+    """Return the parameters in natural units, by name."""
+    return _arguments(problem, s)[3]
+
+
+def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.SX) -> ca.SX:
+    """Return σ of an output by a function (h, x, u, p) as an SX scalar."""
+    where = f"sigma of output {output!r}"
+    value = _called(where, function, (h, *_arguments(problem, s)[1:4]))
+    known = Symbols(s.t, ca.vertcat(s.x, *ca.symvar(h)), s.u, s.p, s.theta)
+    return _column(where, value, 1, known)
+
+
 def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict[str, ca.SX]:
     """Return the initial states of an experiment that functions of the parameters give, by name."""
     p, found = _arguments(problem, s)[3], {}
@@ -168,23 +181,24 @@ def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict
 def rhs_function(problem: Problem) -> ca.Function:
     """Return f as a CasADi Function (t, x, u, p, theta) -> dx, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
+    return of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
 
 
 def output_function(problem: Problem) -> ca.Function:
     """Return h as a CasADi Function (t, x, u, p, theta) -> y, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "outputs", observed(problem, s), "y")
+    return of_coefficients(problem, s, "outputs", observed(problem, s), "y")
 
 
 def cost_function(problem: Problem, costs: Sequence[Cost]) -> ca.Function:
     """Return the sum of costs as a CasADi Function (t, x, u, p, theta) -> L, of coefficients."""
     s = Symbols.of(problem)
     value = sum((costed(problem, cost, s) for cost in costs), ca.SX(0.0))
-    return _of_coefficients(problem, s, "cost", value, "L")
+    return of_coefficients(problem, s, "cost", value, "L")
 
 
-def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+def of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+    """Return an expression as a CasADi Function (t, x, u, p, theta), of coefficients p and theta."""
     p, theta = s.p, s.theta
     if problem.varies_in_time:
         known = {b: basis_symbols(b, s.t) for b in problem.bases}

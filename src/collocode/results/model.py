@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, check_type, listed
 from ..model.activations import CASADI, NUMPY
 from ..model.dynamics import Named, stack
+from ..model.misfit import noise_function
 from ..model.network import MLP
 from ..model.parameters import SCALES
 from ..model.symbolic import output_function, rhs_function
@@ -102,6 +103,7 @@ class TrainedModel:
     ----------
     states, inputs, outputs, parameter_names : names, in the order of the vectors.
     tape, output_tape : f and h, functions of (t, x, u, p, theta).
+    noise_tape : σ that a likelihood's model says of every output, the same; None of other losses.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
@@ -120,6 +122,7 @@ class TrainedModel:
     theta: Array
     bases: Mapping[str, Basis] = field(default_factory=dict)
     scales: Mapping[str, str] = field(default_factory=dict)
+    noise_tape: Tape | None = None
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
@@ -128,7 +131,11 @@ class TrainedModel:
         names = problem.coefficient_names
         tapes = nlp.cache(
             "tapes",
-            lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem))),
+            lambda: (
+                Tape.of(rhs_function(problem)),
+                Tape.of(output_function(problem)),
+                Tape.of(noise_function(problem, 1.0)) if problem.loss.likelihood else None,
+            ),
             problem,
         )
         return cls(
@@ -138,6 +145,7 @@ class TrainedModel:
             parameter_names=names,
             tape=tapes[0],
             output_tape=tapes[1],
+            noise_tape=tapes[2],
             parameters=x[nlp.layout.parameter_columns(experiment, names)],
             networks=dict(problem.dynamics.networks),
             theta=x[nlp.layout.weights],
@@ -185,12 +193,26 @@ class TrainedModel:
         x, u : (points, states) and, if the model has inputs, (points, inputs).
         t : (points,) times; needed where parameters vary in time.
         """
+        return self._at_points(self._outputs, x, u, t)
+
+    def spread(
+        self, x: ArrayLike, u: ArrayLike | None = None, t: ArrayLike | None = None
+    ) -> Array | None:
+        """(points, outputs) σ that a likelihood's model says of data there; None of other losses."""
+        if self.noise_tape is None:
+            return None
+        names = ["t", "x", "u", "p", "theta"]
+        return self._at_points(self.noise_tape.function("noise", names, ["sigma"]), x, u, t)
+
+    def _at_points(
+        self, function: ca.Function, x: ArrayLike, u: ArrayLike | None, t: ArrayLike | None
+    ) -> Array:
         states = np.atleast_2d(np.asarray(x, dtype=float))
         inputs = np.zeros((0, len(states))) if u is None or not self.inputs else np.asarray(u).T
         if t is None and self.bases:
             raise InputError("parameters vary in time, so observe needs the times t=.")
         times = 0.0 if t is None else np.reshape(self.checked(t), (1, -1))
-        value = self._outputs(times, states.T, inputs, self.parameters, self.theta)
+        value = function(times, states.T, inputs, self.parameters, self.theta)
         return np.asarray(value, dtype=float).T
 
     def checked(self, times: ArrayLike) -> Array:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
+from ..model.misfit import deviations_of
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import nodes_of
@@ -227,6 +228,33 @@ class Solution:
         """(N, outputs) outputs of the collocated states at ``times``."""
         part = self.trajectories[self.index(experiment)]
         return self._observe(self.states(times, experiment), part, np.asarray(times, dtype=float))
+
+    def sigma(self, experiment: int | str = 0, simulated: bool = True) -> Array:
+        """(N, outputs) σ of an experiment's data by the loss; NaN where it is not known.
+
+        That of the experiment, where given; else what the loss says, of a likelihood at the simulated or
+        collocated states.
+        """
+        number = self.index(experiment)
+        part = self.trajectories[number]
+        own = np.full(part.experiment.values.shape, np.nan)
+        own = own if part.experiment.sigma is None else np.asarray(part.experiment.sigma)
+        t, model = part.experiment.times, self.model.with_parameters(part.parameters)
+        states = self.runs[number].states if simulated else self.states(t, number)
+        u = [part.experiment.inputs[name](t) for name in self.model.inputs]
+        told = model.spread(states, np.column_stack(u) if u else None, t)
+        if told is None:
+            told = np.array([[self.loss.sigma_of(name, np.nan) for name in self.model.outputs]])
+        return np.where(np.isnan(own), told, own)
+
+    def deviations(self, experiment: int | str = 0) -> Array:
+        """(N, outputs) standard deviations of an experiment's data about the collocated outputs.
+
+        In the data's units, as the loss has them; NaN where they are not known.
+        """
+        number, sigma = self.index(experiment), self.sigma(experiment, simulated=False)
+        h = self.fitted(self.trajectories[number].experiment.times, number)
+        return deviations_of(self.loss, self.model.outputs, h, sigma)
 
     def _observe(self, states: Array, part: Trajectory, times: Array) -> Array:
         u = [part.experiment.inputs[name](times) for name in self.model.inputs]

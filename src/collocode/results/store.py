@@ -13,7 +13,8 @@ from ..archives import Schema, Tree
 from ..forms import Numbers
 from ..model.control import Control
 from ..model.experiment import Experiment, Initial
-from ..model.losses import LOSS, Loss, describe_loss, described_loss
+from ..model.likelihoods import LOSS, describe_loss, described_loss
+from ..model.losses import Loss
 from ..model.parameters import SCALES
 from ..model.varying import NETWORK, describe_network, described_network
 from ..model.window import Window
@@ -42,6 +43,7 @@ _EXPERIMENT = {
     "values": Numbers(("times", "outputs")),
     "weights": (Numbers(("times", "outputs")), None),
     "sigma?": (Numbers(("times", "outputs")), None),
+    "censored?": (Numbers(("times", "outputs")), None),
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
@@ -88,6 +90,7 @@ _FORM = {
         "networks": {"*": NETWORK},
         "bases": {"*": BASIS},
         "scales?": {"*": Literal[*SCALES]},
+        "noise?": (_TAPE, None),
     },
     "result": {
         "x": Numbers(("columns",)),
@@ -303,6 +306,7 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "networks": {name: describe_network(network) for name, network in model.networks.items()},
         "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
         "scales": dict(model.scales),
+        "noise": None if model.noise_tape is None else model.noise_tape.arrays(),
     }
 
 
@@ -324,6 +328,7 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         theta=tree["theta"],
         bases=bases,
         scales=tree.get("scales", {}),
+        noise_tape=Tape.from_arrays(tree["noise"], "noise") if tree.get("noise") else None,
     )
     if not set(model.scales) <= set(parameters):
         raise ValueError("a scale is of no parameter")
@@ -337,6 +342,9 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     sizes = (1, len(states), len(inputs), len(parameters), len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (len(states),):
         raise ValueError("the right-hand side does not fit the states")
+    noise = model.noise_tape
+    if noise is not None and (noise.inputs, noise.outputs) != (sizes, (len(outputs),)):
+        raise ValueError("the noise function does not fit the outputs")
     if model.output_tape.inputs != sizes or model.output_tape.outputs != (len(outputs),):
         raise ValueError("the output function does not fit the states")
     return model
@@ -349,6 +357,7 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "values": experiment.values,
         "weights": experiment.weights,
         "sigma": experiment.sigma,
+        "censored": experiment.censored,
         "outputs": experiment.outputs,
         "start": experiment.start,
         "end": experiment.end,
@@ -372,6 +381,7 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         tuple(tree["outputs"]),
         weights=tree["weights"],
         sigma=tree.get("sigma"),
+        censored=tree.get("censored"),
         inputs={
             k: Signal(v["times"], v["values"], v["kind"], v.get("points"))
             for k, v in tree["inputs"].items()

@@ -25,7 +25,7 @@ from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.terms import measured
-from .ladder import merit_of_means, merit_of_noise
+from .ladder import excess, merit_of_means, merit_of_noise
 
 Array = NDArray[np.float64]
 _MOST_UNKNOWNS = 20
@@ -165,7 +165,7 @@ class _Search:
     def residuals(self, x: Array, window: float = 1.0) -> Array:
         """Roots of the objective's terms, those of the data from simulations and then the priors'."""
         nlp, problem, x = self.nlp, self.nlp.problem, self.nlp.with_initial(x)
-        y, weights, sigma = (nlp.parameters[n] for n in ("measurements", "weights", "sigma"))
+        y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
         h = np.full(y.shape, np.nan)
         first, used = 0, []
         for number, (e, part) in enumerate(
@@ -188,11 +188,11 @@ class _Search:
             h[rows][within] = model.observe(run.states[1:], u, at[1:])
         kept = np.concatenate(used)
         with np.errstate(all="ignore"):
-            cost = problem.loss.cost(h, y, sigma)[kept]
+            cost = excess(nlp, h)[kept]
             root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)
         far = np.array([problem.spread[name] for name in problem.outputs])
         with np.errstate(all="ignore"):
-            lost = np.sqrt(weights * problem.loss.cost(_LOST * far, 0.0, sigma))[kept]
+            lost = np.sqrt(weights * excess(nlp, y + _LOST * far))[kept]
         found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
         return np.concatenate([found.ravel(), self._priors(x)])
 
