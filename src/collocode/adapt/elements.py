@@ -87,13 +87,13 @@ def point_arguments(problem: Problem) -> tuple[list[Any], list[Any]]:
         symbols = [ca.SX.sym(*size) for size in sizes]
         return symbols, symbols
     t, x, u, p, theta = (ca.SX.sym(*size) for size in sizes)
-    given, z = u[: len(problem.inputs)], u[len(problem.inputs) :]
+    cuts = [0, len(problem.inputs), len(problem.carried)]
+    given, z = ca.vertsplit(u, cuts)
     g = residual_function(problem)(t, x, u, p, theta)
     equations = ca.Function("g", [z, ca.vertcat(t, x, given, p, theta)], [g])
     newton = ca.rootfinder("z", "newton", equations, _NEWTON)
     known = [ca.MX.sym(*size) for size in sizes]
-    guess = known[2][len(problem.inputs) :]
-    inputs = known[2][: len(problem.inputs)]
+    inputs, guess = ca.vertsplit(known[2], cuts)
     found = newton(guess, ca.vertcat(known[0], known[1], inputs, *known[3:]))
     return known, [*known[:2], ca.vertcat(inputs, found), *known[3:]]
 
