@@ -18,6 +18,8 @@ empirical gramians*, Computers and Chemical Engineering 26 (2002) 1379; its stea
 x_1 = 0.935.
 """
 
+import itertools
+
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import root
@@ -63,7 +65,7 @@ def steady_state(reflux_ratio: float = 3.0):
 def measured(noise: float, seed: int) -> cc.Experiment:
     """The run, by an integrator of the equations without algebraic variables."""
     t, edges, x, rows = np.linspace(0.0, END, 61), (0.0, 5.0, 45.0, END), steady_state(), []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in itertools.pairwise(edges):
         at = t[(t >= left) & (t < right)]
         ratio = float(REFLUX(left)[0])
         run = solve_ivp(

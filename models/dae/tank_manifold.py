@@ -14,6 +14,8 @@ Source: the kind of system of Lueg, Alves, Schicksnus, Kitchin, Laird and Biegle
 the sizes are our own.
 """
 
+import itertools
+
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
@@ -55,7 +57,7 @@ def true_levels(times):
 
     jumps = sorted({0.0, END, *(t for s in FEEDS.values() for t in s.jumps)})
     h, rows = np.array(START), []
-    for left, right in zip(jumps[:-1], jumps[1:], strict=True):
+    for left, right in itertools.pairwise(jumps):
         at = times[(times >= left) & (times < right)]
         run = solve_ivp(rhs, (left, right), h, t_eval=np.append(at, right), rtol=1e-8, atol=1e-10)
         rows.append(run.y.T[:-1])
