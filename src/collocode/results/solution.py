@@ -251,8 +251,9 @@ class Solution:
         """
         number = self.index(experiment)
         part = self.trajectories[number]
-        nodes = not part.experiment.measures  # a window without data is simulated at its nodes anyhow
-        run = self.runs[number] if nodes else self.simulate(number, times=part.times)
+        # a window without data is simulated at its nodes anyhow
+        known = not part.experiment.measures
+        run = self.runs[number] if known else self.simulate(number, times=part.times)
         if not run.complete:
             return float("inf")
         size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
