@@ -264,7 +264,8 @@ class Subproblem:
                 return float("inf"), (float("inf"), 1)
             u = [experiment.inputs[name](t) for name in problem.inputs]
             inputs = np.column_stack(u) if u else None
-            predicted = model.observe(run.states[-len(t) :], inputs, t)
+            z = None if run.algebraics is None else run.algebraics[-len(t) :]
+            predicted = model.observe(run.states[-len(t) :], inputs, t, z)
             finite = np.isfinite(experiment.values[keep])
             censored = nlp.parameters.get("censored", np.zeros((rows, y.shape[1])))[taken]
             costs = costs_of_data(problem, predicted, y, sigma, censored)

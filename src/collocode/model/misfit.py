@@ -74,7 +74,7 @@ def misfit(
     y, weight, sigma, censored = data
     if not problem.loss.likelihood:
         return ca.dot(weight, problem.loss.cost(h, y, sigma, CASADI))
-    total = ca.SX(0.0)
+    total: Any = 0.0
     for j, name in enumerate(problem.outputs):
         loss = likelihood_of(problem.loss, name)
         assert loss is not None

@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import InputError, check_choice, check_type
+from ..errors import InputError, check_choice, check_fields, check_type
 from ..numerics.bases import Basis
 from .activations import NUMPY, Operations
 from .varying import Block, check_basis
@@ -219,6 +219,7 @@ class Parameter:
     prior: Prior | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
         if not np.isfinite(self.start):
             raise InputError(

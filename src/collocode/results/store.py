@@ -91,6 +91,9 @@ _FORM = {
         "bases": {"*": BASIS},
         "scales?": {"*": Literal[*SCALES]},
         "noise?": (_TAPE, None),
+        "algebraics?": {"*": float},
+        "residuals?": (_TAPE, None),
+        "index?": int,
     },
     "result": {
         "x": Numbers(("columns",)),
@@ -254,7 +257,7 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     if tree["parameters"].shape != model.parameters.shape:
         raise ValueError("an experiment's parameters do not fit the model's")
     experiment = _experiment(tree["experiment"])
-    if not set(model.inputs) <= set(experiment.inputs):
+    if not {*model.inputs, *model.algebraics} <= set(experiment.inputs):
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
@@ -307,6 +310,9 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
         "scales": dict(model.scales),
         "noise": None if model.noise_tape is None else model.noise_tape.arrays(),
+        "algebraics": dict(model.algebraics),
+        "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
+        "index": model.index,
     }
 
 
@@ -329,6 +335,11 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         bases=bases,
         scales=tree.get("scales", {}),
         noise_tape=Tape.from_arrays(tree["noise"], "noise") if tree.get("noise") else None,
+        algebraics=tree.get("algebraics", {}),
+        residual_tape=Tape.from_arrays(tree["residuals"], "residuals")
+        if tree.get("residuals")
+        else None,
+        index=tree.get("index", 1),
     )
     if not set(model.scales) <= set(parameters):
         raise ValueError("a scale is of no parameter")
@@ -339,7 +350,8 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
         raise ValueError("the bases do not fit the parameters")
-    sizes = (1, len(states), len(inputs), len(parameters), len(model.theta))
+    carried = len(inputs) + len(model.algebraics)
+    sizes = (1, len(states), carried, len(parameters), len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (len(states),):
         raise ValueError("the right-hand side does not fit the states")
     noise = model.noise_tape
@@ -347,6 +359,11 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         raise ValueError("the noise function does not fit the outputs")
     if model.output_tape.inputs != sizes or model.output_tape.outputs != (len(outputs),):
         raise ValueError("the output function does not fit the states")
+    equations, count = model.residual_tape, len(model.algebraics)
+    if (equations is None) != (count == 0):
+        raise ValueError("the algebraic variables do not fit their equations")
+    if equations is not None and (equations.inputs != sizes or equations.outputs != (count,)):
+        raise ValueError("the algebraic equations do not fit their variables")
     return model
 
 
