@@ -27,7 +27,10 @@ def likelihood_of(loss: Loss, output: str) -> Likelihood | None:
 def modelled(problem: Problem, output: str) -> bool:
     """Whether σ of an output is an expression and not a number."""
     loss = likelihood_of(problem.loss, output)
-    return loss is not None and loss.dispersed and loss.sigma_of(output, 0.0) == 0.0
+    if loss is None or not loss.dispersed or loss.sigma_of(output, 0.0) > 0.0:
+        return False
+    known = {q.name for q in problem.all_parameters}  # without σ_output where all data tell theirs
+    return loss.spread_of(output) is not None or problem.noise_name(output) in known
 
 
 def spreads(problem: Problem, s: Symbols, h: ca.SX, told: float = 0.0) -> ca.SX:

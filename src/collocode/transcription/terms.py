@@ -62,7 +62,10 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
-    sigma = [problem.sigma_in(e)[measured(e)] for e in problem.experiments]
+    sigma = [
+        np.where(np.isfinite(e.values) | (table > 0.0), table, 1.0)[measured(e)]
+        for e, table in ((e, problem.sigma_in(e)) for e in problem.experiments)
+    ]
     stages, nodes = [], []
     pairs = list(zip(problem.experiments, layout.experiments, strict=True))
     for experiment, part in pairs:
