@@ -172,6 +172,13 @@ class Problem:
         for link in self.links:
             check_type("Problem(links=...)", link, Link)
             link.check(dict(zip(names, self.experiments, strict=True)), self.states)
+        for constraint in (*self.path_constraints, *self.boundary_constraints):
+            absent = [n for n in constraint.windows if n not in names]
+            if absent:
+                raise InputError(
+                    f"path constraint {constraint.name!r} names window {absent[0]!r}; there are: "
+                    f"{', '.join(names)}."
+                )
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:

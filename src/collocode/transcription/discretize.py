@@ -230,7 +230,7 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
-            lower[row], upper[row] = constraint.lower, constraint.upper
+            lower[row], upper[row] = constraint.bounds_in(experiment.name)
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
             if seen[number] & set(part.decided):
@@ -240,7 +240,7 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
                 # an invariant at every node would leave the collocation rows no freedom
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[:: part.rows.shape[1]]
-            lower[rows], upper[rows] = constraint.lower, constraint.upper
+            lower[rows], upper[rows] = constraint.bounds_in(experiment.name)
     for point in problem.point_constraints:
         lower[layout.point_rows[point.name]] = point.lower
         upper[layout.point_rows[point.name]] = point.upper
