@@ -145,6 +145,9 @@ from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.fitted import Penalty as Penalty
 from .results.fitted import Trajectory as Trajectory
+from .results.likelihood import LikelihoodScore as LikelihoodScore
+from .results.likelihood import likelihood as likelihood
+from .results.likelihood import minus_log_likelihood as minus_log_likelihood
 from .results.meshing import Meshing as Meshing
 from .results.model import TrainedModel as TrainedModel
 from .results.model import TrainedNetwork as TrainedNetwork

@@ -75,6 +75,13 @@ def test_estimates_and_minus_log_l_are_those_of_scipy(name):
     found = np.array(list(solution.parameters.values()))
     np.testing.assert_allclose(found, np.exp(best.x), rtol=1e-3)
     assert 0.5 * len(y) * solution.result.objective == pytest.approx(best.fun, rel=1e-5)
+    score = cc.likelihood(solution)
+    assert score.minus_log == pytest.approx(best.fun, rel=1e-5)
+    assert (score.parameters, score.data) == (size, 31)
+    assert score.bic == pytest.approx(2.0 * best.fun + size * np.log(31.0), rel=1e-5)
+    at_best = dict(zip(solution.parameters, np.exp(best.x), strict=True))
+    problem = solution.nlp.problem
+    assert cc.minus_log_likelihood(problem, at_best) == pytest.approx(best.fun, rel=1e-7)
     bend = optimize.approx_fprime(
         best.x, lambda z: optimize.approx_fprime(z, cost, 1e-5), 1e-4
     ).reshape(size, size)
@@ -164,3 +171,14 @@ def test_every_output_has_a_law_and_every_datum_a_sigma_of_its_own(tmp_path):
     np.testing.assert_allclose(again.sigma(0)[:, 0], sigma[:, 0])
     before, after = (cc.whiteness(s)["p_value"] for s in (solution, again))
     np.testing.assert_allclose(after, before, rtol=1e-9)
+
+
+def test_squares_of_unknown_sigma_are_no_likelihood():
+    solution = fitted(cc.LeastSquares(), MEAN + NORMAL)
+    with pytest.raises(cc.InputError, match="is no likelihood; give loss=Normal"):
+        cc.likelihood(solution)
+    with pytest.raises(cc.InputError, match="no parameter 'm' here"):
+        cc.minus_log_likelihood(solution.nlp.problem, {"m": 1.0})
+    known = fitted(cc.LeastSquares(1.0), MEAN + NORMAL)
+    again = fitted(cc.Normal(1.0), MEAN + NORMAL)
+    assert cc.likelihood(known).minus_log == pytest.approx(cc.likelihood(again).minus_log, rel=1e-6)

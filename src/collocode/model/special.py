@@ -48,8 +48,8 @@ def log_gamma(z: Any, ops: Operations = NUMPY) -> Any:
 
     Examples
     --------
-    >>> float(ca.DM(log_gamma(ca.SX(5.0), CASADI))) - math.log(24.0) < 1e-13
-    True
+    >>> round(float(np.exp(log_gamma(5.0))), 9)
+    24.0
     """
     if ops is NUMPY:
         import scipy
