@@ -113,6 +113,7 @@ from .model.network import MLP as MLP
 from .model.parameters import Parameter as Parameter
 from .model.parameters import Prior as Prior
 from .model.problem import Problem as Problem
+from .model.steady import Steady as Steady
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.table import read_table as read_table
