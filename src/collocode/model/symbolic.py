@@ -16,7 +16,7 @@ import casadi as ca
 from ..errors import CollocodeError, InputError
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
-from .dynamics import Named, Networks, stack
+from .dynamics import Named, NetworkCall, Networks, stack
 from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
@@ -28,7 +28,8 @@ _LOCK = threading.RLock()
 class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
-    Parameters and weights are values at time t, whether they vary or not.
+    Parameters and weights are values at time t, whether they vary or not.  With a list of ``calls``,
+    networks return symbols of their own, and the list says what they stand for.
     """
 
     t: ca.SX
@@ -36,6 +37,7 @@ class Symbols:
     u: ca.SX
     p: ca.SX
     theta: ca.SX
+    calls: list[NetworkCall] | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Symbols:
@@ -65,7 +67,7 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
         Named("state", problem.states, ca.vertsplit(s.x)),
         Named("input", problem.inputs, ca.vertsplit(s.u) if problem.inputs else []),
         Named("parameter", names, ca.vertsplit(s.p) if names else []),
-        Networks(problem.dynamics.networks, weights),
+        Networks(problem.dynamics.networks, weights, s.calls),
     )
 
 
@@ -269,7 +271,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
         ) from error
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
-    known = {str(v) for part in s.tuple() for v in ca.vertsplit(part)}
+    parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
+    known = {str(v) for part in parts for v in ca.vertsplit(part)}
     strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
     if strange:
         raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")

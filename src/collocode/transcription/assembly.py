@@ -60,7 +60,13 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
         q.add_hessian(hessian, sigma, lam)
 
     return Functions.of(
-        [x, p, sigma, lam], f, (f, gradient.matrix()), g, (g, jacobian.matrix()), hessian.matrix()
+        [x, p, sigma, lam],
+        f,
+        (f, gradient.matrix()),
+        g,
+        (g, jacobian.matrix()),
+        hessian.matrix(),
+        tuple(f for q in points if q.layers is not None for f in q.layers.functions),
     )
 
 
@@ -68,19 +74,46 @@ class _Point:
     """One term with its arguments gathered from the NLP's vectors."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX) -> None:
-        self.term = term
+        self.term, self.layers = term, term.by_layers
         own = x[term.own_columns.ravel().tolist()] if term.own_columns.size else ca.MX(0, 1)
         shared = x[term.shared_columns.tolist()] if term.shared_columns.size else ca.MX(0, 1)
         self.arguments = (
             ca.reshape(own, term.own_columns.shape[1], term.points),
-            ca.repmat(shared, 1, term.points) if shared.numel() else ca.MX(0, term.points),
+            shared if self.layers is not None else ca.repmat(shared, 1, term.points),
             term.data_function(p),
         )
 
         self.run = None if term.scatter is None else _run(term.scatter)
 
     def value(self) -> ca.MX:
+        if self.layers is not None:
+            return self.layers.functions[0].call([*self.arguments])[0]
         return _mapped(self.term.function, self.term.points, *self.arguments)[0]
+
+    def first(self) -> tuple[list[ca.MX], Pattern, Pattern]:
+        """Nonzeros of the Jacobian by own and by shared unknowns, a point a column."""
+        if self.layers is not None:
+            values = self.layers.functions[1].call([*self.arguments])
+            own, shared = (Pattern.row_major(*p) for p in self.layers.first_patterns)
+            return values, own, self._among_all(shared)
+        function, own, shared = self.term.first_derivatives
+        return _mapped(function, self.term.points, *self.arguments), own, shared
+
+    def second(self, multiplier: ca.MX) -> tuple[list[ca.MX], Pattern, Pattern, Pattern]:
+        """Nonzeros own-own and own-shared, a point a column, and shared-shared, summed."""
+        if self.layers is not None:
+            values = self.layers.functions[2].call([*self.arguments, multiplier])
+            own, mixed, shared = (Pattern.row_major(*p) for p in self.layers.second_patterns)
+            count = self.term.own.numel()
+            shared = Pattern.row_major(shared.rows + count, shared.columns + count)
+            return values, own, self._among_all(mixed), shared
+        function, *patterns = self.term.second_derivatives
+        values = _mapped(function, self.term.points, *self.arguments, multiplier)
+        return [*values[:2], ca.sum2(values[2])], *patterns
+
+    def _among_all(self, pattern: Pattern) -> Pattern:
+        """A pattern by shared unknowns as one by own and shared ones."""
+        return Pattern.row_major(pattern.rows, pattern.columns + self.term.own.numel())
 
     def scattered(self) -> ca.MX:
         """(rows,) values in the rows that they belong to."""
@@ -93,8 +126,7 @@ class _Point:
 
     def jacobian(self) -> tuple[ca.MX, Pattern, ca.MX, Pattern]:
         """Own nonzeros a point, and the shared ones summed over the points (objective terms)."""
-        function, own, shared = self.term.first_derivatives
-        own_values, shared_values = _mapped(function, self.term.points, *self.arguments)
+        (own_values, shared_values), own, shared = self.first()
         return ca.vec(own_values), own, ca.sum2(shared_values), shared
 
     def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
@@ -109,8 +141,7 @@ class _Point:
         """Scatter the term's Jacobian to the rows of the NLP."""
         term = self.term
         assert term.scatter is not None
-        function, own, shared = term.first_derivatives
-        own_values, shared_values = _mapped(function, term.points, *self.arguments)
+        (own_values, shared_values), own, shared = self.first()
         scatter = term.scatter.tocsc()
         self._scatter(blocks, own_values, own)
         if scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all():
@@ -142,13 +173,13 @@ class _Point:
 
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
         """Add the upper triangle of the term's part of the Hessian of the Lagrangian."""
-        term, (function, own, mixed, shared) = self.term, self.term.second_derivatives
+        term = self.term
         if term.scatter is None:
             multiplier = ca.repmat(sigma, 1, term.points)
         else:
             pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
             multiplier = ca.reshape(pulled, term.value.numel(), term.points)
-        values = _mapped(function, term.points, *self.arguments, multiplier)
+        values, own, mixed, shared = self.second(multiplier)
         self._triangle(blocks, values[0], own, term.columns)
         own_columns = term.own_columns
         outside = not own_columns.size or own_columns.max() < blocks.start
@@ -156,7 +187,7 @@ class _Point:
             values[1], mixed, own_columns, term.shared_columns, term
         ):
             self._triangle(blocks, values[1], mixed, term.columns)
-        self._triangle(blocks, ca.sum2(values[2]), shared, term.columns[:1])
+        self._triangle(blocks, values[2], shared, term.columns[:1])
 
     @staticmethod
     def _triangle(blocks: BorderedMatrix, values: ca.MX, pattern: Pattern, columns: Index) -> None:

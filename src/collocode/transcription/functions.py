@@ -20,7 +20,7 @@ class Functions:
     """f, ∇f, g, J and H; arguments ``x, p`` and, for the Hessian, ``lam_f, lam_g``.
 
     ``gradient`` returns (f, ∇f), ``jacobian`` (g, J), ``hessian`` the upper triangle of the Hessian
-    of σ f + λᵀ g.
+    of σ f + λᵀ g.  ``evaluated`` are Python functions that they call, which live as long as they do.
     """
 
     objective: ca.Function
@@ -28,6 +28,7 @@ class Functions:
     constraints: ca.Function
     jacobian: ca.Function
     hessian: ca.Function
+    evaluated: tuple[ca.Callback, ...] = ()
     _kept: dict[str, list[tuple[tuple[Any, ...], Any]]] = field(default_factory=dict, repr=False)
 
     @property
@@ -76,6 +77,7 @@ class Functions:
             row * self.constraints(inner, p),
             (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
             hessian * _outer(column, column, hessian.sparsity()),
+            self.evaluated,
         )
 
     def slopes(self) -> tuple[ca.Function, ca.Function]:
@@ -98,6 +100,7 @@ class Functions:
         g: ca.MX,
         jacobian: tuple[ca.MX, ca.MX],
         hessian: ca.MX,
+        evaluated: tuple[ca.Callback, ...] = (),
     ) -> Functions:
         """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
         point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
@@ -115,6 +118,7 @@ class Functions:
                 ["triu_hess_gamma_x_x"],
                 options,
             ),
+            evaluated,
         )
 
 

@@ -17,6 +17,7 @@ from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .layout import Layout
+from .lift import lift
 from .links import durations, links
 from .regularisation import prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
@@ -133,9 +134,13 @@ def _collocation(
         offset += stage_nodes.size
     v = Unknowns.of(problem, layout, s, places)
     constants = [times_of(places), np.concatenate(steps)[:, None], *v.constants]
+
+    def defect(f: ca.SX) -> ca.SX:
+        return v.put_into(-step * v.stretch * f)
+
     return MappedTerm.build(
         "collocation",
-        v.put_into(-step * v.stretch * derivatives(problem, s)),
+        defect(derivatives(problem, s)),
         (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
         (v.shared, v.shared_columns),
         (
@@ -143,6 +148,7 @@ def _collocation(
             data_function(blocks, constants, [group.named("stage_inputs")]),
         ),
         _sparse(entries, (layout.rows, offset * nx)),
+        lift(problem, s, v, lambda symbols: derivatives(problem, symbols), defect),
     )
 
 
