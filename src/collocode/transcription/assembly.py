@@ -107,9 +107,9 @@ class _Point:
             count = self.term.own.numel()
             shared = Pattern.row_major(shared.rows + count, shared.columns + count)
             return values, own, self._among_all(mixed), shared
-        function, *patterns = self.term.second_derivatives
+        function, own, mixed, shared = self.term.second_derivatives
         values = _mapped(function, self.term.points, *self.arguments, multiplier)
-        return [*values[:2], ca.sum2(values[2])], *patterns
+        return [*values[:2], ca.sum2(values[2])], own, mixed, shared
 
     def _among_all(self, pattern: Pattern) -> Pattern:
         """A pattern by shared unknowns as one by own and shared ones."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,55 +18,14 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.network import MLP
 from .callbacks import Evaluated
 from .chain_rule import Node, Point, Second
 from .layers import Pass
+from .lifted import Call, Graph, Lifted, State
 from .outer_products import Group, PairProducts, RowProducts
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """A call of a network in a term.
-
-    Attributes
-    ----------
-    mlp : the network.
-    inputs : SX column of what it is called with.
-    outputs : symbols that stand for its result.
-    first : where its weights begin among those that the points share.
-    functions : (K, functions) values of the basis that spreads the weights over time; None for
-        weights that do not vary.
-    """
-
-    mlp: MLP
-    inputs: ca.SX
-    outputs: ca.SX
-    first: int
-    functions: Array | None
-
-
-@dataclass(frozen=True, eq=False)
-class Lifted:
-    """The function of a term with the results of its networks as arguments of their own.
-
-    Attributes
-    ----------
-    value : φ as an SX column of the term's symbols and all ``outputs``.
-    calls : in the order of evaluation.
-    kept : places among all shared weights of those that the term has.
-    weights : number of all shared weights.
-    exact : whether the networks' own second derivatives count (else: Gauss-Newton).
-    """
-
-    value: ca.SX
-    calls: tuple[Call, ...]
-    kept: Index
-    weights: int
-    exact: bool = True
 
 
 class ByLayers:
@@ -85,14 +43,12 @@ class ByLayers:
     second_patterns : the same of the Hessian's upper triangle: own-own, own-shared, shared-shared.
     """
 
-    def __init__(
-        self, lifted: Lifted, own: ca.SX, shared: ca.SX, data: ca.SX, points: int
-    ) -> None:
+    def __init__(self, lifted: Lifted, own: ca.SX, shared: ca.SX, data: ca.SX, points: int) -> None:
         self.lifted, self.points = lifted, points
         self.counts = own.numel(), shared.numel(), data.numel(), lifted.value.numel()
-        self._graph = _Graph(lifted, own, data, points)
+        self._graph = Graph(lifted, own, data, points)
         self._lock = threading.Lock()
-        self._at: tuple[tuple[Array, ...], _State] | None = None
+        self._at: tuple[tuple[Array, ...], State] | None = None
         self._places = np.full(lifted.weights, -1)
         self._places[lifted.kept] = np.arange(len(lifted.kept))
         self._groups = self._layers_of_networks()
@@ -216,7 +172,7 @@ class ByLayers:
             inputs = {q: state.spread(q) for q in found.gradients}
             self._pairs.put(results[2], found, tangents, inputs, state.functions)
 
-    def _state(self, arguments: Sequence[Array]) -> _State:
+    def _state(self, arguments: Sequence[Array]) -> State:
         """Everything that is evaluated first; that of the last point is kept."""
         if self._at is not None and all(map(np.array_equal, arguments, self._at[0])):
             return self._at[1]
@@ -230,11 +186,11 @@ class ByLayers:
             s = self._graph.call(j, y, d, outputs)
             calls.append(Pass.of(call.mlp, s, _weights_of(call, theta)))
             outputs.append(calls[-1].value)
-        state = _State(y, d, calls, [call.functions for call in self.lifted.calls])
+        state = State(y, d, calls, [call.functions for call in self.lifted.calls])
         self._at = kept, state
         return state
 
-    def _point(self, state: _State) -> Point:
+    def _point(self, state: State) -> Point:
         return Point(state.calls, self._graph.offsets, self._graph.inputs(state))
 
 
@@ -245,127 +201,3 @@ def _weights_of(call: Call, theta: Array) -> Array:
     size = call.functions.shape[1]
     table = theta[call.first : call.first + count * size].reshape(size, count)
     return np.asarray(call.functions @ table)
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """A point of the program, as far as the term sees it: (K, own), (K, data), passes, bases."""
-
-    y: Array
-    d: Array
-    calls: list[Pass]
-    functions: list[Array | None]
-
-    @property
-    def outputs(self) -> list[Array]:
-        return [call.value for call in self.calls]
-
-    def spread(self, q: Node) -> Array:
-        """(K, functions * (columns + 1)) inputs of a node times the functions of its basis."""
-        inputs, functions = self.calls[q[0]].inputs[q[1] - 1], self.functions[q[0]]
-        if functions is None:
-            return inputs
-        return np.asarray((functions[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1))
-
-
-class _Graph:
-    """The symbolic part of a term: φ, s_j and their derivatives by y and all outputs, mapped."""
-
-    def __init__(self, lifted: Lifted, own: ca.SX, data: ca.SX, points: int) -> None:
-        v = [call.outputs for call in lifted.calls]
-        w = ca.vertcat(own, *v)
-        sizes = [own.numel(), *(part.numel() for part in v)]
-        self.offsets = [0, *np.cumsum(sizes).tolist()]
-        self._points = points
-        base, count = [own, data, *v], lifted.value.numel()
-        self._value = self._function(base, [lifted.value])
-        jacobian = ca.jacobian(lifted.value, w)
-        befores = [w[: self.offsets[j + 1]] for j in range(len(v))]
-        slopes = [
-            ca.jacobian(c.inputs, before) for c, before in zip(lifted.calls, befores, strict=True)
-        ]
-        # transposed, so that each point's matrix comes row by row
-        self._first = self._function(base, [jacobian.T, *(s.T for s in slopes)])
-        mu = ca.SX.sym("mu", count)
-        hessian = ca.hessian(ca.dot(mu, lifted.value), w)[0]
-        self._second = self._function([*base, mu], [hessian]) if hessian.nnz() else None
-        self._calls, self._bends, self.bend_patterns = [], [], []
-        for j, (call, before) in enumerate(zip(lifted.calls, befores, strict=True)):
-            self._calls.append(self._function([own, data, *v[:j]], [call.inputs]))
-            g = ca.SX.sym("g", call.inputs.numel())
-            bend = ca.hessian(ca.dot(g, call.inputs), before)[0]
-            there = bool(bend.nnz())
-            self._bends.append(self._function([own, data, *v[:j], g], [bend]) if there else None)
-            self.bend_patterns.append(_ones(bend) if there else None)
-        self.first_pattern, self.second_pattern = _ones(jacobian), _ones(hessian)
-        self.input_patterns = [_ones(s) for s in slopes]
-
-    def _function(self, arguments: list[ca.SX], results: list[ca.SX]) -> _Mapped:
-        return _Mapped(arguments, results, self._points)
-
-    def call(self, j: int, y: Array, d: Array, outputs: list[Array]) -> Array:
-        """(K, inputs) what call j is called with."""
-        return self._calls[j](y, d, *outputs[:j])[0]
-
-    def value(self, state: _State) -> Array:
-        """(K, values)."""
-        return self._value(state.y, state.d, *state.outputs)[0]
-
-    def first(self, state: _State) -> Array:
-        """(K, values, y + outputs) derivatives of φ."""
-        return self._slopes(state)[0].reshape(self._points, -1, self.offsets[-1])
-
-    def inputs(self, state: _State) -> list[Array]:
-        """(K, inputs, y + outputs before) derivatives of every s_j."""
-        parts = self._slopes(state)[1:]
-        return [
-            part.reshape(self._points, -1, self.offsets[j + 1]) for j, part in enumerate(parts)
-        ]
-
-    def _slopes(self, state: _State) -> list[Array]:
-        return self._first(state.y, state.d, *state.outputs)
-
-    def second(self, state: _State, mu: Array) -> Array:
-        """(K, y + outputs, same) second derivatives of μᵀφ."""
-        size = self.offsets[-1]
-        if self._second is None:
-            return np.zeros((self._points, size, size))
-        found = self._second(state.y, state.d, *state.outputs, mu)[0]
-        return found.reshape(self._points, size, size)
-
-    def bend(self, state: _State, j: int, g: Array) -> Array | None:
-        """(K, y + outputs before, same) second derivatives of gᵀ s_j."""
-        function = self._bends[j]
-        if function is None:
-            return None
-        size = self.offsets[j + 1]
-        return function(state.y, state.d, *state.outputs[:j], g)[0].reshape(
-            self._points, size, size
-        )
-
-
-class _Mapped:
-    """A CasADi function of one point, over all points: (K, entries) arrays in and out."""
-
-    def __init__(self, arguments: list[ca.SX], results: list[ca.SX], points: int) -> None:
-        dense = [ca.densify(ca.vec(part)) for part in results]
-        self._function = ca.Function("point", arguments, dense).map(points)
-        self._buffer, self._run = self._function.buffer()
-        self._shapes = [(points, part.numel()) for part in dense]
-
-    def __call__(self, *arguments: Array) -> list[Array]:
-        results = [np.empty(shape) for shape in self._shapes]
-        given = [np.ascontiguousarray(a, dtype=float) for a in arguments]
-        for i, a in enumerate(given):
-            if a.size:
-                self._buffer.set_arg(i, memoryview(a))
-        for i, r in enumerate(results):
-            if r.size:
-                self._buffer.set_res(i, memoryview(r))
-        self._run()
-        return results
-
-
-def _ones(matrix: ca.SX) -> Array:
-    """(1, rows, columns) ones where the matrix has entries."""
-    return np.asarray(ca.DM(matrix.sparsity(), 1.0))[None]

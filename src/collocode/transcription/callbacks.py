@@ -1,4 +1,4 @@
-"""Python code as a CasADi function: arrays in place, nothing copied on the way."""
+"""NumPy called by CasADi, and CasADi by NumPy: arrays in place, nothing converted on the way."""
 
 from __future__ import annotations
 
@@ -37,18 +37,23 @@ class Evaluated(ca.Callback):
         self.construct(name, {})
 
     def get_n_in(self) -> int:
+        """Number of arguments."""
         return len(self._inputs)
 
     def get_n_out(self) -> int:
+        """Number of results."""
         return len(self._outputs)
 
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
+        """Shape of an argument."""
         return ca.Sparsity.dense(*self._inputs[i])
 
     def get_sparsity_out(self, i: int) -> ca.Sparsity:
+        """Shape of a result."""
         return ca.Sparsity.dense(*self._outputs[i])
 
     def has_eval_buffer(self) -> bool:
+        """True: memory is handed over."""
         return True
 
     def eval_buffer(self, arguments: Sequence[Any], results: Sequence[Any]) -> int:
@@ -63,3 +68,26 @@ class Evaluated(ca.Callback):
         ]
         self._code(given, filled)
         return 0
+
+
+class Mapped:
+    """A CasADi function of one point, over all points: (K, entries) arrays in and out."""
+
+    def __init__(self, arguments: list[ca.SX], results: list[ca.SX], points: int) -> None:
+        dense = [ca.densify(ca.vec(part)) for part in results]
+        self._function = ca.Function("point", arguments, dense).map(points)
+        self._buffer, self._run = self._function.buffer()
+        self._shapes = [(points, part.numel()) for part in dense]
+
+    def __call__(self, *arguments: Array) -> list[Array]:
+        """Evaluate; one result an array."""
+        results = [np.empty(shape) for shape in self._shapes]
+        given = [np.ascontiguousarray(a, dtype=float) for a in arguments]
+        for i, a in enumerate(given):
+            if a.size:
+                self._buffer.set_arg(i, a.data)
+        for i, r in enumerate(results):
+            if r.size:
+                self._buffer.set_res(i, r.data)
+        self._run()
+        return results

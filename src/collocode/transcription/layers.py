@@ -19,6 +19,7 @@ where a matrix a point is expected is its diagonal, and None is zero.  In the ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class Pass:
         """Return one point with a one for everything that is not always zero."""
         sizes, curved = mlp.sizes, mlp.activation != "linear"
         return cls(
-            tuple(np.ones((b, a)) for a, b in zip(sizes, sizes[1:], strict=False)),
+            tuple(np.ones((b, a)) for a, b in pairwise(sizes)),
             tuple(np.ones((1, a + 1)) for a in sizes[:-1]),
             tuple(np.ones((1, a)) for a in sizes[1:-1]),
             tuple(np.ones((1, a)) if curved else None for a in sizes[1:-1]),
@@ -175,9 +176,9 @@ class Pass:
                 found[m, layer] = None if above is None else self._down(above, layer + 1)
             below = found[layer + 1, layer]
             block = None if below is None else self._down(below.swapaxes(1, 2), layer + 1)
-            if layer > 0 and self.bends[layer - 1] is not None:
-                bend = _times(gradient[layer + 1], self.weights[layer])[:, 0]
-                bend *= self.bends[layer - 1]
+            bends = self.bends[layer - 1] if layer > 0 else None
+            if bends is not None:
+                bend = bends * _times(gradient[layer + 1], self.weights[layer])[:, 0]
                 block = bend if block is None else _add_diagonal(block, bend)
             found[layer, layer] = block
         return found

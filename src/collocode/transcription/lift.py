@@ -18,6 +18,8 @@ from .by_layers import Call, Lifted
 from .unknowns import Unknowns
 
 Array = NDArray[np.float64]
+# Measured: below, the graph's scalars take as long as the calls of NumPy
+LEAST_WEIGHTS = 64
 
 
 def lift(
@@ -38,7 +40,7 @@ def lift(
     -------
     None too where layers would not do: a function that differentiates networks or does else with
     them than use their results (with these put in, it has to be the same graph), weights that are
-    piecewise functions of time, kinks.
+    piecewise functions of time, kinks, and fewer weights than are worth it.
     """
     calls: list[NetworkCall] = []
     try:
@@ -46,6 +48,9 @@ def lift(
     except InputError:  # it looks into what networks return; without open results it is fine
         return None
     known = _weights(problem, v)
+    used = {call.name: problem.dynamics.networks[call.name].n_weights for call in calls}
+    if sum(used.values()) < LEAST_WEIGHTS:
+        return None
     if not calls or any(call.name not in known for call in calls):
         return None
     if not _same(function(s), _closed(problem, s, value, calls)):

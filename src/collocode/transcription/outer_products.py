@@ -201,10 +201,10 @@ class PairProducts:
         else:
             left = q[:, :, first].transpose(2, 0, 1)
         right = r[:, :, second].transpose(2, 0, 1)
-        i = left.reshape(len(first), -1, 1)
-        j = right.reshape(len(first), 1, -1)
-        i, j = np.broadcast_arrays(i, j)
-        i, j = i.ravel(), j.ravel()
+        both = np.broadcast_arrays(
+            left.reshape(len(first), -1, 1), right.reshape(len(first), 1, -1)
+        )
+        i, j = both[0].ravel(), both[1].ravel()
         if later == earlier:
             chosen = np.flatnonzero(i <= j)
             return [(chosen, i[chosen] * size + j[chosen])]
