@@ -7,6 +7,7 @@ need a sum, and that is one sparse product.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .by_layers import ByLayers
 from .functions import Functions
 from .matrices import BorderedMatrix, Collector, border_start, to_dm
+from .outer_products import OutOfPlace
 from .term import MappedTerm, Pattern
 
 Array = NDArray[np.float64]
@@ -36,7 +39,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     m, n = linear.shape
     x, p = ca.MX.sym("x", n), ca.MX.sym("p", parameters)
     sigma, lam = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", m)
-    points = [_Point(term, x, p) for term in terms]
+    points = [_point(term, x, p, m) for term in terms]
     objective = [q for q in points if q.term.scatter is None]
     constraint = [q for q in points if q.term.scatter is not None]
 
@@ -66,54 +69,37 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
         g,
         (g, jacobian.matrix()),
         hessian.matrix(),
-        tuple(f for q in points if q.layers is not None for f in q.layers.functions),
+        tuple(f for q in points if isinstance(q, _PointByLayers) for f in q.layers.functions),
     )
+
+
+def _point(term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> _Point:
+    """Return a term by layers where it can be, else by its graph."""
+    own, shared = term.own_columns, term.shared_columns
+    suits = term.lifted is not None and term.scatter is not None and own.size
+    if suits and len(shared) and own.max() < shared.min() and (np.diff(shared) > 0).all():
+        with contextlib.suppress(OutOfPlace):
+            return _PointByLayers(term, x, p, rows)
+    return _Point(term, x, p)
 
 
 class _Point:
     """One term with its arguments gathered from the NLP's vectors."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX) -> None:
-        self.term, self.layers = term, term.by_layers
+        self.term = term
         own = x[term.own_columns.ravel().tolist()] if term.own_columns.size else ca.MX(0, 1)
         shared = x[term.shared_columns.tolist()] if term.shared_columns.size else ca.MX(0, 1)
         self.arguments = (
             ca.reshape(own, term.own_columns.shape[1], term.points),
-            shared if self.layers is not None else ca.repmat(shared, 1, term.points),
+            ca.repmat(shared, 1, term.points) if shared.numel() else ca.MX(0, term.points),
             term.data_function(p),
         )
 
         self.run = None if term.scatter is None else _run(term.scatter)
 
     def value(self) -> ca.MX:
-        if self.layers is not None:
-            return self.layers.functions[0].call([*self.arguments])[0]
         return _mapped(self.term.function, self.term.points, *self.arguments)[0]
-
-    def first(self) -> tuple[list[ca.MX], Pattern, Pattern]:
-        """Nonzeros of the Jacobian by own and by shared unknowns, a point a column."""
-        if self.layers is not None:
-            values = self.layers.functions[1].call([*self.arguments])
-            own, shared = (Pattern.row_major(*p) for p in self.layers.first_patterns)
-            return values, own, self._among_all(shared)
-        function, own, shared = self.term.first_derivatives
-        return _mapped(function, self.term.points, *self.arguments), own, shared
-
-    def second(self, multiplier: ca.MX) -> tuple[list[ca.MX], Pattern, Pattern, Pattern]:
-        """Nonzeros own-own and own-shared, a point a column, and shared-shared, summed."""
-        if self.layers is not None:
-            values = self.layers.functions[2].call([*self.arguments, multiplier])
-            own, mixed, shared = (Pattern.row_major(*p) for p in self.layers.second_patterns)
-            count = self.term.own.numel()
-            shared = Pattern.row_major(shared.rows + count, shared.columns + count)
-            return values, own, self._among_all(mixed), shared
-        function, own, mixed, shared = self.term.second_derivatives
-        values = _mapped(function, self.term.points, *self.arguments, multiplier)
-        return [*values[:2], ca.sum2(values[2])], own, mixed, shared
-
-    def _among_all(self, pattern: Pattern) -> Pattern:
-        """A pattern by shared unknowns as one by own and shared ones."""
-        return Pattern.row_major(pattern.rows, pattern.columns + self.term.own.numel())
 
     def scattered(self) -> ca.MX:
         """(rows,) values in the rows that they belong to."""
@@ -126,7 +112,8 @@ class _Point:
 
     def jacobian(self) -> tuple[ca.MX, Pattern, ca.MX, Pattern]:
         """Own nonzeros a point, and the shared ones summed over the points (objective terms)."""
-        (own_values, shared_values), own, shared = self.first()
+        function, own, shared = self.term.first_derivatives
+        own_values, shared_values = _mapped(function, self.term.points, *self.arguments)
         return ca.vec(own_values), own, ca.sum2(shared_values), shared
 
     def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
@@ -141,7 +128,8 @@ class _Point:
         """Scatter the term's Jacobian to the rows of the NLP."""
         term = self.term
         assert term.scatter is not None
-        (own_values, shared_values), own, shared = self.first()
+        function, own, shared = term.first_derivatives
+        own_values, shared_values = _mapped(function, term.points, *self.arguments)
         scatter = term.scatter.tocsc()
         self._scatter(blocks, own_values, own)
         if scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all():
@@ -173,13 +161,9 @@ class _Point:
 
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
         """Add the upper triangle of the term's part of the Hessian of the Lagrangian."""
-        term = self.term
-        if term.scatter is None:
-            multiplier = ca.repmat(sigma, 1, term.points)
-        else:
-            pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
-            multiplier = ca.reshape(pulled, term.value.numel(), term.points)
-        values, own, mixed, shared = self.second(multiplier)
+        term, (function, own, mixed, shared) = self.term, self.term.second_derivatives
+        multiplier = self.multiplier(sigma, lam)
+        values = _mapped(function, term.points, *self.arguments, multiplier)
         self._triangle(blocks, values[0], own, term.columns)
         own_columns = term.own_columns
         outside = not own_columns.size or own_columns.max() < blocks.start
@@ -187,7 +171,15 @@ class _Point:
             values[1], mixed, own_columns, term.shared_columns, term
         ):
             self._triangle(blocks, values[1], mixed, term.columns)
-        self._triangle(blocks, values[2], shared, term.columns[:1])
+        self._triangle(blocks, ca.sum2(values[2]), shared, term.columns[:1])
+
+    def multiplier(self, sigma: ca.MX, lam: ca.MX) -> ca.MX:
+        """What the values are multiplied by in the Lagrangian, a point a column."""
+        term = self.term
+        if term.scatter is None:
+            return ca.repmat(sigma, 1, term.points)
+        pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
+        return ca.reshape(pulled, term.value.numel(), term.points)
 
     @staticmethod
     def _triangle(blocks: BorderedMatrix, values: ca.MX, pattern: Pattern, columns: Index) -> None:
@@ -196,6 +188,62 @@ class _Point:
         doubled = (a == b) & np.tile(pattern.rows != pattern.columns, len(columns))
         factors = np.where(doubled, 2.0, 1.0) if doubled.any() else None
         blocks.add(ca.vec(values), (np.minimum(a, b), np.maximum(a, b)), 0, factors)
+
+
+class _PointByLayers(_Point):
+    """One term whose networks are evaluated layer by layer."""
+
+    def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> None:
+        super().__init__(term, x, p)
+        assert term.lifted is not None and term.scatter is not None
+        own, _, data = self.arguments
+        self.arguments = own, x[term.shared_columns.tolist()], data
+        scatter, values, own_columns = term.scatter, term.value.numel(), term.own_columns
+        ones = scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all()
+        self.rows_as_they_are = ones and _increasing(scatter.indices)
+        places = scatter.indices if self.rows_as_they_are else np.arange(term.points * values)
+        height = rows if self.rows_as_they_are else len(places)
+        self.columns_as_they_are = _increasing(own_columns.ravel())
+        if self.columns_as_they_are:
+            own_rows, shared_rows = own_columns, term.shared_columns
+        else:
+            own_rows = np.arange(own_columns.size).reshape(own_columns.shape)
+            shared_rows = own_columns.size + np.arange(len(term.shared_columns))
+        self.layers = ByLayers(
+            term.lifted,
+            (term.own, term.shared, term.data),
+            places.reshape(term.points, values),
+            own_rows,
+            shared_rows,
+            (height, x.numel() if self.columns_as_they_are else int(shared_rows[-1]) + 1),
+        )
+
+    def value(self) -> ca.MX:
+        return self.layers.functions[0].call([*self.arguments])[0]
+
+    def add_jacobian(self, blocks: BorderedMatrix) -> None:
+        assert self.term.scatter is not None
+        own_values, border = self.layers.functions[1].call([*self.arguments])
+        self._scatter(blocks, own_values, Pattern.row_major(*self.layers.own_first))
+        if not self.rows_as_they_are:
+            border = ca.mtimes(to_dm(self.term.scatter), border)
+        blocks.add_columns(border, self.term.shared_columns)
+
+    def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
+        arguments = [*self.arguments, self.multiplier(sigma, lam)]
+        own_values, border = self.layers.functions[2].call(arguments)
+        own = Pattern.row_major(*self.layers.own_second)
+        self._triangle(blocks, own_values, own, self.term.columns)
+        if not self.columns_as_they_are:
+            rows = np.append(self.term.own_columns.ravel(), self.term.shared_columns)
+            entries = np.ones(len(rows)), (rows, np.arange(len(rows)))
+            placing = sparse.csc_matrix(entries, shape=(blocks.shape[0], len(rows)))
+            border = ca.mtimes(to_dm(placing), border)
+        blocks.add_columns(border, self.term.shared_columns)
+
+
+def _increasing(numbers: Index) -> bool:
+    return bool((np.diff(numbers) > 0).all())
 
 
 def _mapped(function: ca.Function, points: int, *arguments: Any) -> list[ca.MX]:

@@ -14,15 +14,15 @@ Shape = tuple[int, int]
 
 
 class Evaluated(ca.Callback):
-    """A function of dense matrices that NumPy evaluates.
+    """A function that NumPy evaluates.
 
     It has to be kept as long as any function that calls it.
 
     Parameters
     ----------
     name : of the function.
-    run : (arguments, results) -> None; flat arrays, column by column, the results to be filled.
-    inputs, outputs : shapes.
+    run : (arguments, results) -> None; nonzeros, column by column, the results to be filled.
+    inputs, outputs : shapes of the dense arguments, patterns of the results.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Evaluated(ca.Callback):
         name: str,
         run: Callable[[Sequence[Array], Sequence[Array]], None],
         inputs: Sequence[Shape],
-        outputs: Sequence[Shape],
+        outputs: Sequence[ca.Sparsity],
     ) -> None:
         ca.Callback.__init__(self)
         self._code, self._inputs, self._outputs = run, inputs, outputs
@@ -49,8 +49,8 @@ class Evaluated(ca.Callback):
         return ca.Sparsity.dense(*self._inputs[i])
 
     def get_sparsity_out(self, i: int) -> ca.Sparsity:
-        """Shape of a result."""
-        return ca.Sparsity.dense(*self._outputs[i])
+        """Pattern of a result."""
+        return self._outputs[i]
 
     def has_eval_buffer(self) -> bool:
         """True: memory is handed over."""
@@ -63,8 +63,8 @@ class Evaluated(ca.Callback):
             for a, (rows, columns) in zip(arguments, self._inputs, strict=True)
         ]
         filled = [
-            np.frombuffer(r) if r is not None else np.empty(rows * columns)
-            for r, (rows, columns) in zip(results, self._outputs, strict=True)
+            np.frombuffer(r) if r is not None else np.empty(pattern.nnz())
+            for r, pattern in zip(results, self._outputs, strict=True)
         ]
         self._code(given, filled)
         return 0

@@ -81,12 +81,13 @@ class State:
         """(K, outputs) of every call."""
         return [call.value for call in self.calls]
 
-    def spread(self, q: Node) -> Array:
-        """(K, functions * (columns + 1)) inputs of a node times the functions of its basis."""
-        inputs, functions = self.calls[q[0]].inputs[q[1] - 1], self.functions[q[0]]
-        if functions is None:
-            return inputs
-        return np.asarray((functions[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1))
+    def inputs(self) -> dict[Node, Array]:
+        """(K, columns + 1) inputs of every node, a one for the bias included."""
+        return {
+            (j, k): a
+            for j, call in enumerate(self.calls)
+            for k, a in enumerate(call.inputs, start=1)
+        }
 
 
 class Graph:

@@ -37,6 +37,7 @@ class BorderedMatrix:
         self.shape, self.start = shape, start
         self.rest = Collector(shape)
         self.borders: list[ca.MX] = []
+        self.columns: list[ca.MX] = []
 
     def add(self, *arguments: Any) -> None:
         """Collect entries; see `Collector.add`."""
@@ -78,8 +79,25 @@ class BorderedMatrix:
         self.borders.append(ca.horzcat(*parts).T)
         return True
 
+    def add_columns(self, matrix: ca.MX, columns: Index) -> None:
+        """Add a sparse matrix of increasing columns."""
+        height, width = self.shape
+        ends = np.flatnonzero(np.diff(columns) != 1) + 1
+        parts, last = [], 0
+        for begin, end in zip([0, *ends], [*ends, len(columns)], strict=True):
+            parts.append(ca.MX(height, int(columns[begin]) - last))
+            parts.append(matrix[:, int(begin) : int(end)] if len(ends) else matrix)
+            last = int(columns[end - 1]) + 1
+        self.columns.append(ca.horzcat(*parts, ca.MX(height, width - last)))
+
     def matrix(self) -> ca.MX:
         """Return the whole matrix."""
+        whole = self._collected()
+        for matrix in self.columns:
+            whole = _added(matrix, whole)
+        return whole
+
+    def _collected(self) -> ca.MX:
         rest = self.rest.matrix()
         if not self.borders:
             return rest
@@ -88,6 +106,24 @@ class BorderedMatrix:
             border += more
         left, right = ca.horzsplit(rest, [0, self.start, self.shape[1]])
         return ca.horzcat(left, right + border if right.nnz() else border)
+
+
+def _added(large: ca.MX, small: ca.MX) -> ca.MX:
+    """Add two matrices of which the first has columns of its own, on the right, that hold most entries."""
+    pattern, height = large.sparsity(), large.shape[0]
+    starts = np.array(pattern.colind())
+    own = int(np.flatnonzero(np.diff(starts, append=starts[-1] + 1))[0]) if len(starts) > 1 else 0
+    left, right = ca.horzsplit(small, [0, own, small.shape[1]]) if own else (None, small)
+    tail = large[:, own:] if own else large
+    if right.nnz():
+        rows, columns = (np.array(v) for v in right.sparsity().get_triplet())
+        where = tail.sparsity().get_nz((rows + columns * height).tolist())
+        if min(where) < 0:
+            tail = tail + right
+        else:
+            sums = tail.nz[where] + right.nz[:]
+            tail.nz[where] = sums
+    return tail if left is None else ca.horzcat(left, tail)
 
 
 class Collector:

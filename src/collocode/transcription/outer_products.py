@@ -1,12 +1,18 @@
-"""Nonzeros by weights: outer products with the inputs of layers, at points or summed over them."""
+"""Nonzeros by weights: outer products with the inputs of layers, column by column as CasADi has them.
+
+A weight is a column.  What the points' rows have of it is one vector of the inputs, (points x rows), times
+one of the perturbations, written where it belongs; what two weights have of each other is summed over
+the points by one product of matrices for every pair of layers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from typing import Any
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +21,11 @@ from .chain_rule import Node, Second
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+Tangents = Mapping[tuple[Node | None, Node], Array]
+
+
+class OutOfPlace(ArithmeticError):
+    """A weight of which the graph says that nothing depends on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,96 +43,103 @@ class Group:
     places: Index
     function: int
 
+    def inputs(self, at: Array, functions: Array | None) -> Array:
+        """(columns + 1, K) inputs of a node, times the function of time."""
+        if functions is None:
+            return np.ascontiguousarray(at.T)
+        return np.asarray(at.T * functions[:, self.function])
+
 
 @dataclass(frozen=True, eq=False)
-class _Segment:
-    """Neighbouring nonzeros of one row: inputs ``columns`` times perturbations ``rows`` of a group."""
+class _Run:
+    """Neighbouring perturbations of a group whose columns have the same rows of a point."""
 
-    row: int
-    group: Group
-    columns: slice
-    rows: Any
+    which: slice
+    rows: Index
     where: slice
-    shape: tuple[int, int]
 
 
-class RowProducts:
-    """Rows by shared weights: sums of outer products of two vectors a node, at every point.
+class JacobianBorder:
+    """Derivatives of the points' values by the shared weights.
 
     Parameters
     ----------
-    rows : their number.
     groups : in the order of their weights.
-    structure : (row, node) -> pairs of masks, of the node's inputs (None: all) and its perturbations.
+    structure : by node, (values, perturbations) of what may differ from zero.
+    places : (K, values) rows of the points' values, increasing.
+    shape : of the matrix.
 
     Attributes
     ----------
-    pattern : (rows, columns) of the nonzeros, row by row.
+    pattern : of the matrix.
     """
 
     def __init__(
         self,
-        rows: int,
         groups: Sequence[Group],
-        structure: Callable[[int, Node], list[tuple[Mask | None, Mask]]],
+        structure: Mapping[Node, Mask],
+        places: Index,
+        shape: tuple[int, int],
     ) -> None:
-        self._segments: list[_Segment] = []
-        self.length = 0
-        found_rows, found_columns = [], []
-        for row in range(rows):
-            for group in groups:
-                mask = np.zeros(group.places.shape, dtype=bool)
-                for node in group.nodes:
-                    for left, right in structure(row, node):
-                        mask |= right if left is None else left[:, None] & right
-                for segment in self._split(row, group, mask):
-                    self._segments.append(segment)
-                    places = group.places[segment.columns, segment.rows].ravel()
-                    found_rows.append(np.full(len(places), row))
-                    found_columns.append(places)
-        empty = [np.empty(0, dtype=np.intp)]
-        self.pattern = np.concatenate(empty + found_rows), np.concatenate(empty + found_columns)
-
-    def _split(self, row: int, group: Group, mask: Mask) -> list[_Segment]:
-        """Runs of inputs with the same perturbations."""
-        changes = np.flatnonzero((mask[1:] != mask[:-1]).any(axis=1)) + 1
-        found = []
-        for begin, end in zip([0, *changes], [*changes, len(mask)], strict=True):
-            chosen = np.flatnonzero(mask[begin])
-            if not len(chosen):
-                continue
-            shape = (int(end - begin), len(chosen))
-            first, last = int(chosen[0]), int(chosen[-1]) + 1
-            rows = slice(first, last) if last - first == len(chosen) else chosen
-            where = slice(self.length, self.length + shape[0] * shape[1])
-            self.length = where.stop
-            found.append(_Segment(row, group, slice(int(begin), int(end)), rows, where, shape))
-        return found
+        points, offset = len(places), 0
+        self._groups: list[tuple[Group, slice, int, list[_Run]]] = []
+        lengths, rows = np.zeros(shape[1], dtype=np.intp), [np.empty(0, dtype=np.intp)]
+        for group in groups:
+            mask = np.logical_or.reduce([structure[node] for node in group.nodes])
+            runs, width, once = [], 0, [np.empty(0, dtype=np.intp)]
+            for which in _equal_columns(mask):
+                chosen = np.flatnonzero(mask[:, which.start])
+                if not len(chosen):
+                    continue
+                _fill(lengths, group.places[:, which], points * len(chosen))
+                size = (which.stop - which.start) * points * len(chosen)
+                runs.append(_Run(which, chosen, slice(width, width + size)))
+                once.append(np.tile(places[:, chosen].ravel(), which.stop - which.start))
+                width += size
+            end = offset + len(group.places) * width
+            self._groups.append((group, slice(offset, end), width, runs))
+            rows.append(np.tile(np.concatenate(once), len(group.places)))
+            offset = end
+        self.pattern = _pattern(shape, lengths, np.concatenate(rows))
 
     def put(
         self,
         out: Array,
-        parts: Callable[[int, Node], list[tuple[Array, Array]]],
+        parts: Callable[[Node], tuple[Array, Array | None]],
         functions: Sequence[Array | None],
     ) -> None:
-        """Write the (K, nonzeros); ``parts`` returns (K, inputs) and (K, perturbations) pairs."""
-        for segment in self._segments:
-            view = out[:, segment.where].reshape(len(out), *segment.shape)
+        """Write the nonzeros; ``parts`` are a node's (K, inputs) and (K, values, perturbations)."""
+        for group, where, width, runs in self._groups:
+            block = out[where].reshape(len(group.places), width)
             done = False
-            for node in segment.group.nodes:
-                basis = functions[node[0]]
-                for left, right in parts(segment.row, node):
-                    a = left[:, segment.columns, None]
-                    if basis is not None:
-                        a = a * basis[:, segment.group.function, None, None]
-                    b = right[:, None, segment.rows]
+            for node in group.nodes:
+                at, by_node = parts(node)
+                if by_node is None:
+                    continue
+                inputs = group.inputs(at, functions[node[0]])
+                for run in runs:
+                    count = run.which.stop - run.which.start
+                    view = block[:, run.where].reshape(len(inputs), count, -1)
+                    moved = by_node[:, run.rows][:, :, run.which].transpose(2, 0, 1)
+                    right = moved.reshape(1, count, -1)
+                    left = np.repeat(inputs, len(run.rows), axis=1)[:, None, :]
                     if done:
-                        view += a * b
+                        view += left * right
                     else:
-                        np.multiply(a, b, out=view)
-                    done = True
+                        np.multiply(left, right, out=view)
+                done = True
             if not done:
-                view[:] = 0.0
+                block[:] = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """A weight's nonzeros in the rows of the points: input and perturbation of its layer."""
+
+    input: int
+    perturbation: int
+    where: slice
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +150,7 @@ class _Block:
     ----------
     later, earlier : the nodes.
     pairs : rows and columns of the matrix between them that may differ from zero; those of
-        ``moved`` if the derivative of the later node's input is multiplied.
+        the derivative of the later node's input if that is what is multiplied.
     moved : whether it is.
     active : perturbations of the later node whose gradient may differ from zero.
     adds : (places in the block or None for all, places among the nonzeros).
@@ -143,57 +161,100 @@ class _Block:
     pairs: tuple[Index, Index]
     moved: bool
     active: Index
-    adds: list[tuple[Index | None, Index]]
+    adds: list[tuple[Index | None, Index]] = field(default_factory=list)
 
 
-class PairProducts:
-    """The upper triangle of the Hessian by the shared weights, summed over the points.
+class HessianBorder:
+    """Second derivatives by the points' unknowns and weights, and by two weights (upper triangle).
 
     Parameters
     ----------
-    groups : layers of weights.
-    structure, tangents : of `Second` and of the derivatives of a node's input by nodes before it.
-    size : number of shared unknowns.
+    groups : in the order of their weights.
+    found, tangents : structure of the second derivatives and of those of the nodes' inputs.
+    places : (K, own) rows of the points' unknowns, increasing.
+    shared : (weights,) rows of the weights, behind them and increasing.
+    shape : of the matrix.
 
     Attributes
     ----------
-    pattern : (rows, columns) of the nonzeros, row by row.
+    pattern : of the matrix; the weights' diagonal belongs to it.
     """
 
     def __init__(
         self,
         groups: Sequence[Group],
-        structure: Second,
-        tangents: Mapping[tuple[Node | None, Node], Array],
-        size: int,
+        found: Second,
+        tangents: Tangents,
+        places: Index,
+        shared: Index,
+        shape: tuple[int, int],
     ) -> None:
+        self._points, size = len(places), shape[1]
+        rows_of: list[tuple[int, ...]] = [()] * size
+        wanted: list[tuple[Group, list[tuple[int, int, int]]]] = []
+        for group in groups:
+            mask = np.zeros((*group.places.shape, places.shape[1]), dtype=bool)
+            for node in group.nodes:
+                mask |= found.mixed[node][0] != 0.0
+                moved = tangents.get((None, node))
+                if moved is not None:
+                    there = found.gradients[node][0] != 0.0
+                    mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
+            columns = []
+            for j, i in zip(*np.nonzero(mask.any(axis=2)), strict=True):
+                place = int(group.places[j, i])
+                if place < 0:
+                    raise OutOfPlace
+                rows_of[place] = tuple(np.flatnonzero(mask[j, i]).tolist())
+                columns.append((int(j), int(i), place))
+            wanted.append((group, columns))
+        lengths = np.array([len(rows) for rows in rows_of], dtype=np.intp) * self._points
+        before = np.cumsum(lengths)
+        there = self._find_pairs(groups, found, tangents, before)
+        counts = there.sum(axis=1)
+        starts = before - lengths + np.cumsum(counts) - counts
+        self._columns = []
+        for group, columns in wanted:
+            made = [
+                _Column(j, i, slice(starts[c], starts[c] + lengths[c]), rows_of[c])
+                for j, i, c in columns
+            ]
+            self._columns.append((group, made))
+        known = {rows: places[:, list(rows)].ravel() for rows in set(rows_of)}
+        corner = np.split(shared[np.nonzero(there)[1]], np.cumsum(counts)[:-1])
+        indices = [part for c in range(size) for part in (known[rows_of[c]], corner[c])]
+        self.pattern = _pattern(shape, lengths + counts, np.concatenate(indices))
+
+    def _find_pairs(
+        self, groups: Sequence[Group], found: Second, tangents: Tangents, before: Index
+    ) -> Mask:
+        """Make the blocks; return (weights, weights not after them) of the nonzeros."""
+        size = len(before)
+        there = np.eye(size, dtype=bool)
         self._places = _places_of(groups)
-        there = np.zeros((size, size), dtype=bool)
-        nodes = sorted(self._places)
-        blocks: list[tuple[_Block, list[tuple[Index | None, Index]]]] = []
-        for earlier, later in combinations_with_replacement(nodes, 2):
-            matrix, tangent = structure.nodes[later, earlier], tangents.get((earlier, later))
-            active = np.flatnonzero(structure.gradients[later][0])
-            for moved, found in ((False, matrix), (True, tangent)):
-                pairs = None if found is None else _pairs(found, moved)
+        blocks = []
+        for earlier, later in combinations_with_replacement(sorted(self._places), 2):
+            active = np.flatnonzero(found.gradients[later][0])
+            for moved, matrix in (
+                (False, found.nodes[later, earlier]),
+                (True, tangents.get((earlier, later))),
+            ):
+                pairs = None if matrix is None else _pairs(matrix, moved)
                 if pairs is None or not len(pairs[0]):
                     continue
-                block = _Block(later, earlier, pairs, moved, active, [])
+                block = _Block(later, earlier, pairs, moved, active)
                 keys = self._keys(block, size)
                 for _, key in keys:
                     there.ravel()[key] = True
                 blocks.append((block, keys))
-        rows, columns = np.nonzero(there)
-        self.pattern = rows, columns
         number = np.cumsum(there.ravel(), dtype=np.int32)
-        self._blocks = []
         for block, keys in blocks:
-            for chosen, key in keys:
-                block.adds.append((chosen, (number[key] - 1).astype(np.intp)))
-            self._blocks.append(block)
+            block.adds.extend((chosen, number[k] - 1 + before[k // size]) for chosen, k in keys)
+        self._blocks = [block for block, _ in blocks]
+        return there
 
     def _keys(self, block: _Block, size: int) -> list[tuple[Index | None, Index]]:
-        """Which entries of the block are used, and the flat places of those in the triangle."""
+        """Which entries of the block are used, and column * size + row of those in the triangle."""
         later, earlier, (first, second) = block.later, block.earlier, block.pairs
         q, r = self._places[later], self._places[earlier]  # (functions, columns + 1, rows)
         if block.moved:
@@ -205,51 +266,136 @@ class PairProducts:
             left.reshape(len(first), -1, 1), right.reshape(len(first), 1, -1)
         )
         i, j = both[0].ravel(), both[1].ravel()
+        if min(i.min(initial=0), j.min(initial=0)) < 0:
+            raise OutOfPlace
         if later == earlier:
             chosen = np.flatnonzero(i <= j)
-            return [(chosen, i[chosen] * size + j[chosen])]
+            return [(chosen, j[chosen] * size + i[chosen])]
         if later[1] == earlier[1] and np.array_equal(q, r):
             # one layer in two calls: the block and its transpose fall on the same places
-            return [
-                (chosen, a[chosen] * size + b[chosen])
-                for a, b in ((i, j), (j, i))
-                for chosen in [np.flatnonzero(a <= b)]
-            ]
-        return [(None, np.minimum(i, j) * size + np.maximum(i, j))]
+            halves = []
+            for a, b in ((i, j), (j, i)):
+                chosen = np.flatnonzero(a <= b)
+                halves.append((chosen, b[chosen] * size + a[chosen]))
+            return list(halves)
+        return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
 
     def put(
         self,
         out: Array,
         found: Second,
-        tangents: Mapping[tuple[Node | None, Node], Array],
+        tangents: Tangents,
         inputs: Mapping[Node, Array],
         functions: Sequence[Array | None],
     ) -> None:
-        """Write the sums over the points; ``inputs`` are those of the nodes times their functions."""
+        """Write the nonzeros; ``inputs`` are (K, columns + 1) of every node."""
         out[:] = 0.0
+        for group, columns in self._columns:
+            for number, node in enumerate(group.nodes):
+                at = group.inputs(inputs[node], functions[node[0]])
+                self._put_columns(out, columns, (at, found.mixed[node]), number > 0)
+                moved = tangents.get((None, node))
+                if moved is not None:
+                    basis = functions[node[0]]
+                    factor = 1.0 if basis is None else basis[:, group.function, None, None]
+                    g = (factor * found.gradients[node][:, None, :]).transpose(2, 0, 1)
+                    tall = np.zeros((len(at), *moved.shape[:2]))
+                    tall[:-1] = moved.transpose(2, 0, 1)
+                    self._put_moved(out, columns, tall, g[:, :, 0])
         for block in self._blocks:
-            if block.moved:
-                matrix: Array | None = tangents[block.earlier, block.later]
-                left = found.gradients[block.later][:, block.active]
-                basis = functions[block.later[0]]
-                if basis is not None:
-                    left = (left[:, :, None] * basis[:, None, :]).reshape(len(left), -1)
-            else:
-                matrix = found.nodes[block.later, block.earlier]
-                left = inputs[block.later]
-            if matrix is None:
+            self._put_block(out, block, found, tangents, inputs, functions)
+
+    def _put_columns(
+        self, out: Array, columns: list[_Column], parts: tuple[Array, Array], add: bool
+    ) -> None:
+        """Inputs times the second derivatives by y and the perturbations."""
+        at, mixed = parts
+        ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        for column in columns:
+            if column.rows not in ready:
+                rows = mixed[:, :, list(column.rows)].transpose(1, 0, 2)
+                flat = rows.reshape(len(rows), -1)
+                left = np.repeat(at, len(column.rows), axis=1)
+                ready[column.rows] = left, flat, (flat != 0.0).any(axis=1)
+            left, flat, some = ready[column.rows]
+            if not some[column.perturbation]:
                 continue
-            rows, columns = block.pairs
-            if matrix.ndim == 2:
-                chosen = matrix[:, rows]
-            elif block.moved:
-                chosen = matrix[:, columns, rows]
+            view, right = out[column.where], flat[column.perturbation]
+            if add:
+                view += left[column.input] * right
             else:
-                chosen = matrix[:, rows, columns]
-            both = (left[:, :, None] * inputs[block.earlier][:, None, :]).reshape(len(left), -1)
-            sums = (chosen.T @ both).ravel()
-            for where, places in block.adds:
-                out[places] += sums if where is None else sums[where]
+                np.multiply(left[column.input], right, out=view)
+
+    def _put_moved(self, out: Array, columns: list[_Column], moved: Array, g: Array) -> None:
+        """Derivatives of the inputs by y times the gradient by the perturbations."""
+        ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        for column in columns:
+            if column.rows not in ready:
+                rows = moved[:, :, list(column.rows)].reshape(len(moved), -1)
+                ready[column.rows] = (
+                    rows,
+                    np.repeat(g, len(column.rows), axis=1),
+                    (rows != 0.0).any(axis=1),
+                )
+            rows, right, some = ready[column.rows]
+            if some[column.input]:
+                out[column.where] += rows[column.input] * right[column.perturbation]
+
+    def _put_block(
+        self,
+        out: Array,
+        block: _Block,
+        found: Second,
+        tangents: Tangents,
+        inputs: Mapping[Node, Array],
+        functions: Sequence[Array | None],
+    ) -> None:
+        """Sum one pair of nodes over the points."""
+        right = _spread(inputs[block.earlier], functions[block.earlier[0]])
+        basis = functions[block.later[0]]
+        rows, columns = block.pairs
+        if block.moved:
+            matrix: Array | None = tangents[block.earlier, block.later]
+            left = found.gradients[block.later][:, block.active]
+            if basis is not None:
+                left = (left[:, :, None] * basis[:, None, :]).reshape(len(left), -1)
+            rows, columns = columns, rows
+        else:
+            matrix = found.nodes[block.later, block.earlier]
+            left = _spread(inputs[block.later], basis)
+        if matrix is None:
+            return
+        chosen = matrix[:, rows] if matrix.ndim == 2 else matrix[:, rows, columns]
+        both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+        sums = (chosen.T @ both).ravel()
+        for where, places in block.adds:
+            out[places] += sums if where is None else sums[where]
+
+
+def _spread(inputs: Array, functions: Array | None) -> Array:
+    """(K, functions * inputs) products of both."""
+    if functions is None:
+        return inputs
+    return np.asarray((functions[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1))
+
+
+def _equal_columns(mask: Mask) -> list[slice]:
+    """Runs of columns that are the same."""
+    changes = np.flatnonzero((mask[:, 1:] != mask[:, :-1]).any(axis=0)) + 1
+    return [
+        slice(int(a), int(b)) for a, b in zip([0, *changes], [*changes, mask.shape[1]], strict=True)
+    ]
+
+
+def _fill(lengths: Index, places: Index, length: int) -> None:
+    if places.min(initial=0) < 0:
+        raise OutOfPlace
+    lengths[places] = length
+
+
+def _pattern(shape: tuple[int, int], lengths: Index, rows: Index) -> ca.Sparsity:
+    starts = np.append(0, np.cumsum(lengths))
+    return ca.Sparsity(*shape, starts.tolist(), rows.tolist())
 
 
 def _places_of(groups: Sequence[Group]) -> dict[Node, Index]:

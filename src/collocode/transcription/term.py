@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from .by_layers import ByLayers, Lifted
+from .lifted import Lifted
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -138,13 +138,6 @@ class MappedTerm:
         mine, theirs = (np.asarray(term.data_function(p)) for term in (self, other))
         size = np.abs(mine).max(axis=1, initial=0.0, keepdims=True)
         return bool((np.abs(mine - theirs) <= tolerance * size).all())
-
-    @cached_property
-    def by_layers(self) -> ByLayers | None:
-        """Its values and derivatives by matrices, if it has been lifted."""
-        if self.lifted is None:
-            return None
-        return ByLayers(self.lifted, self.own, self.shared, self.data, self.points)
 
     @cached_property
     def function(self) -> ca.Function:
