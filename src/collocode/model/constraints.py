@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from .dynamics import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]
@@ -45,6 +45,7 @@ class PathConstraint:
     at: At = "path"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
         if self.at not in get_args(At):
             raise InputError(
@@ -88,6 +89,7 @@ class PointConstraint:
     times: Sequence[float] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"point constraint {self.name!r}")
         points = np.array(self.points, dtype=float)
         points = points[:, None] if points.ndim == 1 else points

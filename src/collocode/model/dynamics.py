@@ -20,7 +20,7 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_fields, check_type
 from ..numerics.bases import Basis
 from .activations import CASADI
 from .varying import Block, Network, check_basis
@@ -189,6 +189,7 @@ class Parameter:
     basis: Basis | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
         if not np.isfinite(self.start):
             raise InputError(

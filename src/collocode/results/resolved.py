@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import casadi as ca
@@ -12,6 +13,7 @@ from ..model.experiment import Experiment
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.term import MappedTerm
 
 Array = NDArray[np.float64]
 
@@ -52,11 +54,20 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
-    for term in nlp.terms:
-        name = term.name.removeprefix("cost.")
-        if name != term.name:
-            shared = ca.repmat(ca.DM(x[term.shared_columns]), 1, term.points)
-            own = x[term.own_columns].T
-            values = term.function.map(term.points)(own, shared, term.data_function(nlp.p))
-            found[name] += float(np.sum(np.asarray(values)))
+    terms = [term for term in nlp.terms if term.name.startswith("cost.")]
+    if terms:
+        values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
+        for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):
+            found[term.name.removeprefix("cost.")] += float(value)
     return found
+
+
+def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:
+    """(x, p) -> the sum of every term over its points."""
+    x, p = ca.MX.sym("x", nlp.columns), ca.MX.sym("p", len(nlp.p))
+    sums = []
+    for term in terms:
+        own = ca.reshape(x[term.own_columns.ravel().tolist()], -1, term.points)
+        shared = ca.repmat(x[term.shared_columns.tolist()], 1, term.points)
+        sums.append(ca.sum2(term.function.map(term.points)(own, shared, term.data_function(p))))
+    return ca.Function("costs", [x, p], [ca.vertcat(*sums)])

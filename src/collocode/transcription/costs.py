@@ -53,11 +53,13 @@ def costs(
             share = ca.SX.sym("share")
             value = share * v.stretch * value
             constants = [weights, *constants]
-        u = np.vstack(
-            [inputs_at(problem, problem.experiments[p.experiment], p.times, p.left) for p in places]
-        )
+        constants, names = [times_of(places), *constants], [group.named("stage_inputs")]
+        if weights is None or len(bearing) < len(group.numbers):
+            given = [(problem.experiments[p.experiment], p) for p in places]
+            u = [inputs_at(problem, e, p.times, p.left) for e, p in given]
+            constants, names = [*constants, np.vstack(u)], []
         symbols = ca.vertcat(s.t, *([] if weights is None else [share]), v.data, s.u)
-        data = data_function(blocks, [times_of(places), *constants, u], [])
+        data = data_function(blocks, constants, names)
         terms.append(
             MappedTerm.build(
                 f"cost.{cost.name}",
