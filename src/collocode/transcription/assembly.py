@@ -92,11 +92,16 @@ class _Point:
         shared = x[term.shared_columns.tolist()] if term.shared_columns.size else ca.MX(0, 1)
         self.arguments = (
             ca.reshape(own, term.own_columns.shape[1], term.points),
-            ca.repmat(shared, 1, term.points) if shared.numel() else ca.MX(0, term.points),
+            self._of_points(shared),
             term.data_function(p),
         )
 
         self.run = None if term.scatter is None else _run(term.scatter)
+
+    def _of_points(self, shared: ca.MX) -> ca.MX:
+        """What the points have in common, as their functions want it."""
+        points = self.term.points
+        return ca.repmat(shared, 1, points) if shared.numel() else ca.MX(0, points)
 
     def value(self) -> ca.MX:
         return _mapped(self.term.function, self.term.points, *self.arguments)[0]
@@ -196,8 +201,6 @@ class _PointByLayers(_Point):
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> None:
         super().__init__(term, x, p)
         assert term.lifted is not None and term.scatter is not None
-        own, _, data = self.arguments
-        self.arguments = own, x[term.shared_columns.tolist()], data
         scatter, values, own_columns = term.scatter, term.value.numel(), term.own_columns
         ones = scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all()
         self.rows_as_they_are = ones and _increasing(scatter.indices)
@@ -217,6 +220,9 @@ class _PointByLayers(_Point):
             shared_rows,
             (height, x.numel() if self.columns_as_they_are else int(shared_rows[-1]) + 1),
         )
+
+    def _of_points(self, shared: ca.MX) -> ca.MX:
+        return shared
 
     def value(self) -> ca.MX:
         return self.layers.functions[0].call([*self.arguments])[0]

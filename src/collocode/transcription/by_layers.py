@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from .callbacks import Evaluated
 from .chain_rule import Point, Second
+from .hessian_border import HessianBorder
 from .layers import Pass
 from .lifted import Call, Graph, Lifted, State
-from .outer_products import Group, HessianBorder, JacobianBorder
+from .outer_products import Group, JacobianBorder
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

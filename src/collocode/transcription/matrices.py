@@ -37,7 +37,7 @@ class BorderedMatrix:
         self.shape, self.start = shape, start
         self.rest = Collector(shape)
         self.borders: list[ca.MX] = []
-        self.columns: list[ca.MX] = []
+        self.columns: list[tuple[int, ca.MX]] = []
 
     def add(self, *arguments: Any) -> None:
         """Collect entries; see `Collector.add`."""
@@ -83,18 +83,20 @@ class BorderedMatrix:
         """Add a sparse matrix of increasing columns."""
         height, width = self.shape
         ends = np.flatnonzero(np.diff(columns) != 1) + 1
-        parts, last = [], 0
+        parts, last = [], int(columns[0])
         for begin, end in zip([0, *ends], [*ends, len(columns)], strict=True):
             parts.append(ca.MX(height, int(columns[begin]) - last))
             parts.append(matrix[:, int(begin) : int(end)] if len(ends) else matrix)
             last = int(columns[end - 1]) + 1
-        self.columns.append(ca.horzcat(*parts, ca.MX(height, width - last)))
+        parts.append(ca.MX(height, width - last))
+        wide = [part for part in parts if part.shape[1]]
+        self.columns.append((int(columns[0]), wide[0] if len(wide) == 1 else ca.horzcat(*wide)))
 
     def matrix(self) -> ca.MX:
         """Return the whole matrix."""
         whole = self._collected()
-        for matrix in self.columns:
-            whole = _added(matrix, whole)
+        for first, matrix in self.columns:
+            whole = _added(whole, first, matrix)
         return whole
 
     def _collected(self) -> ca.MX:
@@ -108,22 +110,17 @@ class BorderedMatrix:
         return ca.horzcat(left, right + border if right.nnz() else border)
 
 
-def _added(large: ca.MX, small: ca.MX) -> ca.MX:
-    """Add two matrices of which the first has columns of its own, on the right, that hold most entries."""
-    pattern, height = large.sparsity(), large.shape[0]
-    starts = np.array(pattern.colind())
-    own = int(np.flatnonzero(np.diff(starts, append=starts[-1] + 1))[0]) if len(starts) > 1 else 0
-    left, right = ca.horzsplit(small, [0, own, small.shape[1]]) if own else (None, small)
-    tail = large[:, own:] if own else large
+def _added(whole: ca.MX, first: int, tail: ca.MX) -> ca.MX:
+    """Add a matrix to the columns from ``first`` on, where it has most of the entries."""
+    left, right = ca.horzsplit(whole, [0, first, whole.shape[1]])
     if right.nnz():
         rows, columns = (np.array(v) for v in right.sparsity().get_triplet())
-        where = tail.sparsity().get_nz((rows + columns * height).tolist())
+        where = tail.sparsity().get_nz((rows + columns * whole.shape[0]).tolist())
         if min(where) < 0:
             tail = tail + right
         else:
-            sums = tail.nz[where] + right.nz[:]
-            tail.nz[where] = sums
-    return tail if left is None else ca.horzcat(left, tail)
+            tail.nz[where] = tail.nz[where] + right.nz[:]
+    return ca.horzcat(left, tail)
 
 
 class Collector:
