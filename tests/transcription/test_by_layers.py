@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import collocode as cc
 from collocode.numerics.bases import BSpline, Legendre
-from collocode.transcription import lift
+from collocode.transcription import assembly, lift
 from collocode.transcription.assembly import assemble
 from tests.transcription.random_problems import ACTIVATIONS, cases
 
@@ -20,11 +20,11 @@ DATA = cc.Experiment(T, np.column_stack([np.cos(T), -np.sin(T)]), ("x", "v"))
 
 @pytest.fixture(autouse=True)
 def _any_size(monkeypatch):
-    monkeypatch.setattr(lift, "LEAST_WEIGHTS", 0)
+    monkeypatch.setattr(assembly, "LEAST_WEIGHTS", 0)
 
 
 def lifted(nlp):
-    return [term for term in nlp.terms if term.lifted is not None]
+    return nlp.functions.evaluated
 
 
 def as_graph(nlp):
@@ -128,7 +128,7 @@ def test_kinks_and_piecewise_weights_are_left_to_casadi(network):
 
 
 def test_few_weights_are_left_to_casadi(monkeypatch):
-    monkeypatch.setattr(lift, "LEAST_WEIGHTS", 1000)
+    monkeypatch.setattr(assembly, "LEAST_WEIGHTS", 1000)
     problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 32, 2))), DATA)
     assert not lifted(cc.discretize(problem, mesh=5))
 
@@ -182,3 +182,81 @@ def test_functions_outlive_the_program_that_they_were_built_for():
     del nlp
     again = np.asarray(functions.constraints(x / s, p)).ravel() / r
     np.testing.assert_allclose(again, value)
+
+
+def test_gauss_newton_leaves_out_what_the_network_adds_to_the_curvature():
+    nlp = cc.discretize(cc.Problem(cc.NeuralODE(cc.MLP((2, 4, 2))), DATA), mesh=4)
+    rng = np.random.default_rng(0)
+    x, lam = nlp.start + 0.1 * rng.normal(size=nlp.columns), rng.normal(size=nlp.rows)
+    without = nlp.gauss_newton().functions
+    assert not without.exact
+    assert nlp.functions.exact
+    # the network enters the rows linearly, so that nothing of them is left
+    ours = without.hessian(x, nlp.p, 1.0, lam)
+    theirs = nlp.functions.hessian(x, nlp.p, 1.0, np.zeros(nlp.rows))
+    np.testing.assert_allclose(ours.full(), theirs.full(), atol=1e-14)
+    for name in ("jacobian", "gradient"):
+        a, b = (getattr(f, name)(x, nlp.p)[1] for f in (without, nlp.functions))
+        np.testing.assert_array_equal(a.full(), b.full())
+
+
+def test_gauss_newton_keeps_the_curvature_of_what_is_made_of_networks():
+    def rhs(t, x, u, p, nn):
+        return [x.v, ca.exp(nn(x.x, x.v)) - x.x]
+
+    problem = cc.Problem(cc.Dynamics(rhs, {"n": cc.MLP((2, 3, 1))}), DATA)
+    nlp = cc.discretize(problem, mesh=4)
+    x, p, rng = nlp.start, nlp.p, np.random.default_rng(1)
+    x, lam = x + 0.1 * rng.normal(size=nlp.columns), rng.normal(size=nlp.rows)
+    zero = np.zeros(nlp.rows)
+    without = nlp.gauss_newton().functions
+    upper = without.hessian(x, p, 0.0, lam).full() - without.hessian(x, p, 0.0, zero).full()
+    # of a row -h exp(N), N linear about x, the second derivative is JJᵀ / (-h exp(N))
+    term = next(term for term in nlp.terms if term.name == "collocation")
+    jacobian = nlp.functions.jacobian(x, p)[1].full() - nlp.linear.toarray()
+    h = nlp.layout.experiments[0].mesh.steps[0]
+    values = (nlp.constraints(x) - nlp.linear @ x)[term.scatter.indices].reshape(-1, 2)
+    rows = term.scatter.indices.reshape(-1, 2)
+    expected = np.zeros_like(upper)
+    for row, (columns, value) in zip(
+        rows[:, 1], zip(term.own_columns, values[:, 1], strict=True), strict=True
+    ):
+        state = x[columns[0]]
+        grown = value - h * state  # -h exp(N); the value is -h exp(N) + h x
+        slope = jacobian[row].copy()
+        slope[columns[0]] -= h
+        expected += lam[row] * np.outer(slope, slope) / grown
+    np.testing.assert_allclose(upper, np.triu(expected), atol=1e-12 * abs(expected).max())
+
+
+def test_a_fit_by_gauss_newton_comes_near_the_same_optimum_and_says_so():
+    problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 4, 2))), DATA, regularisation=cc.L2(1e-4))
+    nlp = cc.start_from(cc.discretize(problem, mesh=8), "gradient_matching")
+    exact = cc.make_solver(nlp).solve(nlp)
+    options = {"hessian_approximation": "gauss-newton", "tol": 3e-5}
+    found = cc.make_solver(nlp, options=options).solve(nlp)
+    assert found.success
+    assert found.iterations > exact.iterations  # it converges linearly
+    assert found.options["hessian_approximation"] == "gauss-newton"
+    assert "hessian_approximation" not in exact.options
+    assert found.objective == pytest.approx(exact.objective, rel=1e-3)
+
+
+def test_gauss_newton_needs_a_network():
+    decay = cc.Dynamics(
+        lambda t, x, u, p, nn: [x.v, -p.k * x.x], parameters=[cc.Parameter("k", 1.0)]
+    )
+    nlp = cc.discretize(cc.Problem(decay, DATA), mesh=5)
+    with pytest.raises(cc.InputError, match="has no network whose second derivatives"):
+        cc.make_solver(nlp, options={"hessian_approximation": "gauss-newton"})
+
+
+def test_more_weights_than_fit_are_taken_without_their_curvature(monkeypatch):
+    monkeypatch.setattr(lift, "MOST_EXACT", 10)
+    problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 4, 2))), DATA, regularisation=cc.L2(1e-3))
+    nlp = cc.discretize(problem, mesh=5)
+    assert not nlp.functions.exact
+    assert nlp.gauss_newton() is nlp
+    result = cc.make_solver(nlp, options={"max_iter": 2}).solve(nlp)
+    assert result.options["hessian_approximation"] == "gauss-newton"
+    assert result.linear_solver == "mumps"

@@ -25,6 +25,8 @@ from .term import MappedTerm, Pattern
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+# Measured: below, the graph's scalars take as long as the calls of NumPy
+LEAST_WEIGHTS = 64
 
 
 def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: int) -> Functions:
@@ -62,6 +64,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     for q in points:
         q.add_hessian(hessian, sigma, lam)
 
+    layers = [q.layers for q in points if isinstance(q, _PointByLayers)]
     return Functions.of(
         [x, p, sigma, lam],
         f,
@@ -69,15 +72,17 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
         g,
         (g, jacobian.matrix()),
         hessian.matrix(),
-        tuple(f for q in points if isinstance(q, _PointByLayers) for f in q.layers.functions),
+        evaluated=tuple(f for part in layers for f in part.functions),
+        exact=all(part.lifted.exact for part in layers),
     )
 
 
 def _point(term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> _Point:
     """Return a term by layers where it can be, else by its graph."""
-    own, shared = term.own_columns, term.shared_columns
-    suits = term.lifted is not None and term.scatter is not None and own.size
-    if suits and len(shared) and own.max() < shared.min() and (np.diff(shared) > 0).all():
+    own, shared, lifted = term.own_columns, term.shared_columns, term.lifted
+    suits = lifted is not None and term.scatter is not None and own.size and len(shared)
+    worth = lifted is not None and (len(shared) >= LEAST_WEIGHTS or not lifted.exact)
+    if suits and worth and own.max() < shared.min() and (np.diff(shared) > 0).all():
         with contextlib.suppress(OutOfPlace):
             return _PointByLayers(term, x, p, rows)
     return _Point(term, x, p)

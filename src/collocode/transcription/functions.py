@@ -21,6 +21,7 @@ class Functions:
 
     ``gradient`` returns (f, ∇f), ``jacobian`` (g, J), ``hessian`` the upper triangle of the Hessian
     of σ f + λᵀ g.  ``evaluated`` are Python functions that they call, which live as long as they do.
+    ``exact`` tells whether the Hessian has the networks' own second derivatives (else: Gauss-Newton).
     """
 
     objective: ca.Function
@@ -29,6 +30,7 @@ class Functions:
     jacobian: ca.Function
     hessian: ca.Function
     evaluated: tuple[ca.Callback, ...] = ()
+    exact: bool = True
     _kept: dict[str, list[tuple[tuple[Any, ...], Any]]] = field(default_factory=dict, repr=False)
 
     @property
@@ -77,7 +79,8 @@ class Functions:
             row * self.constraints(inner, p),
             (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
             hessian * _outer(column, column, hessian.sparsity()),
-            self.evaluated,
+            evaluated=self.evaluated,
+            exact=self.exact,
         )
 
     def slopes(self) -> tuple[ca.Function, ca.Function]:
@@ -100,7 +103,7 @@ class Functions:
         g: ca.MX,
         jacobian: tuple[ca.MX, ca.MX],
         hessian: ca.MX,
-        evaluated: tuple[ca.Callback, ...] = (),
+        **rest: Any,
     ) -> Functions:
         """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
         point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
@@ -118,7 +121,7 @@ class Functions:
                 ["triu_hess_gamma_x_x"],
                 options,
             ),
-            evaluated,
+            **rest,
         )
 
 

@@ -18,8 +18,8 @@ from .by_layers import Call, Lifted
 from .unknowns import Unknowns
 
 Array = NDArray[np.float64]
-# Measured: below, the graph's scalars take as long as the calls of NumPy
-LEAST_WEIGHTS = 64
+# Memory of the exact second derivatives grows like weights²: 6000 are 1.5 GB in the linear solver alone
+MOST_EXACT = 6000
 
 
 def lift(
@@ -40,7 +40,7 @@ def lift(
     -------
     None too where layers would not do: a function that differentiates networks or does else with
     them than use their results (with these put in, it has to be the same graph), weights that are
-    piecewise functions of time, kinks, and fewer weights than are worth it.
+    piecewise functions of time, kinks.
     """
     calls: list[NetworkCall] = []
     try:
@@ -48,9 +48,6 @@ def lift(
     except InputError:  # it looks into what networks return; without open results it is fine
         return None
     known = _weights(problem, v)
-    used = {call.name: problem.dynamics.networks[call.name].n_weights for call in calls}
-    if sum(used.values()) < LEAST_WEIGHTS:
-        return None
     if not calls or any(call.name not in known for call in calls):
         return None
     if not _same(function(s), _closed(problem, s, value, calls)):
@@ -65,7 +62,9 @@ def lift(
         for call in calls
     ]
     count = v.shared.numel()
-    return Lifted(ca.densify(term(value)), tuple(made), np.arange(count), count)
+    return Lifted(
+        ca.densify(term(value)), tuple(made), np.arange(count), count, exact=count <= MOST_EXACT
+    )
 
 
 def _weights(problem: Problem, v: Unknowns) -> dict[str, tuple[int, Array | None]]:
