@@ -260,3 +260,19 @@ def test_more_weights_than_fit_are_taken_without_their_curvature(monkeypatch):
     result = cc.make_solver(nlp, options={"max_iter": 2}).solve(nlp)
     assert result.options["hessian_approximation"] == "gauss-newton"
     assert result.linear_solver == "mumps"
+
+
+def test_networks_in_path_constraints_and_algebraic_equations():
+    def rhs(t, x, u, p, nn):
+        return [x.v, x.z - x.x]
+
+    dynamics = cc.Dynamics(
+        rhs,
+        {"n": cc.MLP((2, 3, 1))},
+        algebraics={"z": 0.5},
+        residuals=lambda t, x, u, p, nn: [x.z + 0.1 * x.z**3 - nn.n(x.x, x.v)],
+    )
+    least = cc.PathConstraint("least", lambda t, x, u, p, nn: nn.n(x.v, x.z) ** 2, upper=5.0)
+    nlp = cc.discretize(cc.Problem(dynamics, DATA, constraints=[least]), mesh=4)
+    assert len(lifted(nlp)) == 6
+    assert_equal_functions(nlp)

@@ -32,7 +32,7 @@ from ..errors import InputError, check_type
 from ..model.costs import Lagrange
 from ..model.symbolic import cost_function
 from ..results.solution import Solution
-from .elements import Elements
+from .elements import Elements, point_arguments
 
 Array = NDArray[np.float64]
 
@@ -108,8 +108,8 @@ def _running(e: Elements, tau: Array, stages: list[int], u: Array) -> tuple[Arra
     every = [cost for cost in problem.costs if isinstance(cost, Lagrange)]
     for borne in {cost.windows for cost in every}:
         function = cost_function(problem, [cost for cost in every if cost.windows == borne])
-        arguments = [ca.SX.sym(function.name_in(i), function.size1_in(i)) for i in range(5)]
-        value = function(*arguments)
+        arguments, known = point_arguments(problem)
+        value = function(*known)
         both = ca.Function("L", arguments, [value, ca.densify(ca.gradient(value, arguments[1]))])
         values = e.call_nodes(both, tau, e.states[:, stages], u)
         names = [e.experiments[number].name for number in e.experiment]

@@ -1,4 +1,7 @@
-"""What a solution has decided: windows whose inputs and times are given by it, and what they cost."""
+"""What a solution has decided: windows whose inputs and times are given by it, and what they cost.
+
+Algebraic variables stand among the inputs of a window that has been solved, as functions of time.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         mesh = Mesh(start * (1.0 - share) + end * share)
     signals = dict(experiment.inputs)
     for name, decided in part.decided.items():
-        kind, values = experiment.controls[name].kind, x[decided.columns]
+        control, values = experiment.controls.get(name), x[decided.columns]
+        kind = "stages" if control is None else control.kind
         if kind == "constant":
             signals[name] = Signal(mesh.points[:-1], values[:, 0], "zoh")
         elif kind == "linear":

@@ -143,10 +143,10 @@ def stage_places(number: int, part: ExperimentLayout, scheme: Scheme) -> Place:
 def inputs_at(
     problem: Problem, experiment: Experiment, times: Array, left: NDArray[np.bool_] | bool
 ) -> Array:
-    """(N, inputs) given inputs at ``times``; 0 for those that are decided."""
+    """(N, carried) given inputs at ``times``; 0 for what is decided and for algebraic variables."""
     columns = [
         experiment.inputs[name](times, left) if name in experiment.inputs else np.zeros(len(times))
-        for name in problem.inputs
+        for name in problem.carried
     ]
     return np.column_stack(columns) if columns else np.empty((len(times), 0))
 

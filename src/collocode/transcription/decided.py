@@ -1,6 +1,6 @@
-r"""Inputs and times that are decided, as the points of terms see them.
+r"""Inputs and times that are decided, and algebraic variables, as the points of terms see them.
 
-In an element a decided input is the polynomial through its unknowns,
+In an element a decided input or an algebraic variable is the polynomial through its unknowns,
 :math:`u(\tau)=\sum_jw_j(\tau)U_{e,j}`; a point that is the place of an unknown sees that one alone.
 A window with free times keeps its mesh; with :math:`r=(t_f-t_0)/(\hat t_f-\hat t_0)`, the hats
 marking the mesh's own times, a point of it lies at :math:`t=t_0+r(\hat t-\hat t_0)` and a step is
@@ -116,7 +116,7 @@ class Decisions:
         found = cls([], [], [], [], [], [], ca.SX(1))
         if all(p.element is not None for p in places):
             for name in parts[0].decided:
-                found._add_input(name, s.u[problem.inputs.index(name)], parts, places)
+                found._add_input(name, s.u[problem.carried.index(name)], parts, places)
         if len(parts[0].free_times):
             return found._with_times(s, parts, places)
         return found
