@@ -41,6 +41,7 @@ def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:
         if len(here.path_rows):
             weights = result.lam_g[there.path_rows].T
             lam_g[here.path_rows] = _moved(there.times, weights, here.times).T
+        lam_g[here.initial_rows] = result.lam_g[there.initial_rows]
         lam_g[here.boundary_rows] = result.lam_g[there.boundary_rows]
     lam_x[nlp.layout.shared] = held[old.layout.shared]
     lam_x[nlp.layout.weights] = held[old.layout.weights]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, check_type
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
-from .dynamics import check_bounds
+from .parameters import check_bounds
 
 Array = NDArray[np.float64]
 Kind = Literal["stages", "constant", "linear"]

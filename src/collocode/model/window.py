@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
 from .control import Control
-from .dynamics import check_bounds
 from .experiment import Experiment
+from .parameters import check_bounds
 
 Array = NDArray[np.float64]
 
