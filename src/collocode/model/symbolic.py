@@ -18,7 +18,7 @@ from ..errors import CollocodeError, InputError
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
-from .dynamics import Named, Networks, stack
+from .dynamics import Named, NetworkCall, Networks, stack
 from .experiment import Experiment, as_initial, free
 from .links import Link
 from .problem import Problem
@@ -32,7 +32,8 @@ class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
     Parameters and weights are values at time t, whether they vary or not; parameters as they are
-    decided, on their scale; ``u`` has the algebraic variables behind the inputs (`Problem.carried`).
+    decided, on their scale; ``u`` has the algebraic variables behind the inputs (`Problem.carried`).  With
+    a list of ``calls``, networks return symbols of their own, and the list says what they stand for.
     """
 
     t: ca.SX
@@ -40,6 +41,7 @@ class Symbols:
     u: ca.SX
     p: ca.SX
     theta: ca.SX
+    calls: list[NetworkCall] | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Symbols:
@@ -74,7 +76,7 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
         Named("input", problem.inputs, u[:given]),
         Named("parameter", names, natural),
-        Networks(problem.dynamics.networks, weights),
+        Networks(problem.dynamics.networks, weights, s.calls),
     )
 
 
@@ -374,7 +376,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
         ) from error
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
-    known = {str(v) for part in s.tuple() for v in ca.vertsplit(part)}
+    parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
+    known = {str(v) for part in parts for v in ca.vertsplit(part)}
     strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
     if strange:
         raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")
