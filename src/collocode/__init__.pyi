@@ -85,6 +85,10 @@ from .model.costs import Lagrange as Lagrange
 from .model.costs import Mayer as Mayer
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
+from .model.events import Dilution as Dilution
+from .model.events import Dose as Dose
+from .model.events import Reset as Reset
+from .model.events import doses as doses
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial
 from .model.experiment import Truth as Truth

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ..errors import InputError, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
-from ..numerics.signals import Smoother
+from ..numerics.signals import Signal, Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike
+from .events import Impulse, impulses_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
 from .likelihoods import Likelihood, PerOutput
 from .links import Link
@@ -114,6 +115,7 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
+        self._share_impulses()
         set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
         set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
         self._check_names()
@@ -128,6 +130,28 @@ class Problem:
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _share_impulses(self) -> None:
+        """Give every experiment the inputs that events of any of them act by, and check the events."""
+        everywhere = (*self.experiments, *self.test)
+        for e in everywhere:
+            for event in e.events:
+                absent = [name for name in event.states if name not in self.states]
+                if absent:
+                    raise InputError(
+                        f"an event of experiment {e.name!r} names {absent[0]!r}, which is no state; "
+                        f"states: {', '.join(self.states)}."
+                    )
+        nothing = {i.name: Signal(np.zeros(1), np.zeros(1), "zoh") for i in self.impulses}
+        for what in ("experiments", "test") if nothing else ():
+            shared = tuple(replace(e, inputs={**nothing, **e.inputs}) for e in getattr(self, what))
+            object.__setattr__(self, what, shared)
+
+    @property
+    def impulses(self) -> tuple[Impulse, ...]:
+        """What inputs events act by, in any experiment."""
+        events = [event for e in (*self.experiments, *self.test) for event in e.events]
+        return tuple(impulses_of(events))
 
     def _check_parameters(self) -> None:
         names = [q.name for q in self.all_parameters]
