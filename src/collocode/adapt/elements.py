@@ -242,9 +242,15 @@ class Elements:
         -------
         One (E, K, entries) array per result.
         """
-        count, nodes = len(self), len(tau)
+        return self.called(function, np.arange(len(self)), tau, x, u, *more)
+
+    def called(
+        self, function: ca.Function, some: Index, tau: Array, x: Array, u: Array, *more: Array
+    ) -> list[Array]:
+        """Do as `call_nodes` for ``some`` of the elements, which the tables are of."""
+        count, nodes = len(some), len(tau)
         flat = [v.reshape(count * nodes, v.shape[-1]) if v.ndim == 3 else v for v in (x, u, *more)]
-        where = np.repeat(np.arange(count), nodes)
+        where = np.repeat(some, nodes)
         found = self.call(function, where, np.tile(tau, count), *flat)
         return [v.reshape(count, nodes, v.shape[1]) for v in found]
 

@@ -26,6 +26,7 @@ from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
+from .estimate import check_goal
 from .goals import AnyGoal, SimulatedMisfit, goal_of
 from .loop import Adapted, Budget, adapt
 from .marking import Action, Marking
@@ -97,7 +98,6 @@ def refine(
     ('tolerance reached', True)
     """
     check_type("refine", problem, Problem)
-    problem.refuse_decisions("refine")
     if not isinstance(problem, Problem):
         raise InputError(
             f"refine takes a collocode.Problem, not a {type(problem).__name__}; layered networks have "
@@ -109,7 +109,7 @@ def refine(
     marking, budget = Marking(rule, theta, number), Budget(max_elements, max_cycles)
     began = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
-    chosen.check(nlp)
+    check_goal(chosen, nlp)
     budget.check(sum(part.mesh.elements for part in nlp.layout.experiments))
     method = _Meshes(
         problem=problem,

@@ -42,6 +42,10 @@ class Cost:
             object.__setattr__(self, "windows", (self.windows,))
         object.__setattr__(self, "name", self.name or kind)
 
+    def borne_by(self, window: str) -> bool:
+        """Whether a window of this name bears it."""
+        return not self.windows or window in self.windows
+
     def __mul__(self, factor: float) -> Self:
         return replace(self, weight=self.weight * float(factor))
 

@@ -33,11 +33,7 @@ def costs(
     """Return a term for every cost of a group's windows, called ``cost.<name>``."""
     terms = []
     for cost in problem.costs:
-        bearing = [
-            n
-            for n in group.numbers
-            if not cost.windows or layout.experiments[n].name in cost.windows
-        ]
+        bearing = [n for n in group.numbers if cost.borne_by(layout.experiments[n].name)]
         if not bearing:
             continue
         s = Symbols.of(problem)
