@@ -181,17 +181,33 @@ def test_one_sentence_for(what):
 
 @pytest.mark.parametrize(
     "question",
-    [cc.uncertainty, cc.bootstrap, cc.estimate_error, lambda s: cc.start_from(s.nlp, "horizon")],
+    [cc.uncertainty, cc.bootstrap, lambda s: cc.start_from(s.nlp, "horizon")],
 )
 def test_what_is_about_data_alone_says_so(question):
     with pytest.raises(cc.InputError, match="about fits of data, but problem 'Bryson-Denham' has"):
         question(cc.fit(bryson_denham.problem(), mesh=3))
 
 
-@pytest.mark.parametrize("question", [cc.refine, cc.admm])
-def test_algorithms_on_data_alone_say_so(question):
+def test_consensus_of_data_alone_says_so():
     with pytest.raises(cc.InputError, match="about fits of data, but problem 'Double integrator'"):
-        question(double_integrator.problem())
+        cc.admm(double_integrator.problem())
+
+
+@pytest.mark.parametrize(
+    ("goal", "sentence"),
+    [
+        (
+            "state:x@0.5",
+            "decides, so only its objective's error is estimated, not that of x at 0.5",
+        ),
+        ("simulated", "only its objective's error is estimated, not that of simulated misfit"),
+    ],
+)
+def test_errors_of_other_goals_are_refused_by_name(goal, sentence):
+    with pytest.raises(cc.InputError, match=sentence):
+        cc.estimate_error(cc.fit(bryson_denham.problem(), mesh=3), goal)
+    with pytest.raises(cc.InputError, match=sentence):
+        cc.refine(bryson_denham.problem(), goal=goal)
 
 
 def test_costs_are_weighed_and_negated():

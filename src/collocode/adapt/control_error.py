@@ -49,7 +49,7 @@ def control_error(better: Reconstruction, result: SolverResult) -> tuple[Array, 
     fine, tau = better.fine, better.fine.nodes[list(better.fine.stages)]
     x, u = better.states[:, 1:], e.inputs(tau)
     z = _adjoint(better, result)
-    value, gradient, hessian = Running(e).hamiltonian(tau, x, u, z[:, 1:])
+    _, gradient, hessian = Running(e).hamiltonian(tau, x, u, z[:, 1:])
     part, irregular = np.zeros(len(e)), _constrained(e.nlp, result)
     for number, chosen in enumerate(free):
         here = slice(e.first[number], e.first[number + 1])

@@ -113,7 +113,7 @@ def _finer(solution: Solution, elements: Elements, irregular: Mask) -> Solution 
     assert nlp is not None
     meshes = [part.mesh for part in nlp.layout.experiments]
     finer = []
-    for mesh, odd in zip(meshes, elements.split(irregular), strict=True):
+    for mesh, odd in zip(meshes, np.split(irregular, elements.first[1:-1]), strict=True):
         inside = np.concatenate([odd[1:], [True]]) & np.concatenate([[True], odd[:-1]])
         finer.append(mesh.divide(np.where(odd, np.where(inside, _INSIDE, _BESIDE), 1)))
     begun, warm = prolong(solution, discretize(nlp.problem, nlp.scheme, mesh=finer))

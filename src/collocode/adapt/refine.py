@@ -111,7 +111,7 @@ def refine(
     nlp = discretize(problem, scheme, degree, mesh)
     check_goal(chosen, nlp)
     budget.check(sum(part.mesh.elements for part in nlp.layout.experiments))
-    method = _Meshes(
+    method = Meshes(
         problem=problem,
         goal=chosen,
         tol=tol,
@@ -124,7 +124,7 @@ def refine(
         solved = method.solve((start_from(nlp, start, seed), None))
         seconds = time.perf_counter() - began
 
-        def run(method: _Meshes) -> MeshRefinement:
+        def run(method: Meshes) -> MeshRefinement:
             return method.refinement(adapt(method, solved, seconds, budget, on_cycle), reference)
 
         found = run(method)
@@ -134,7 +134,7 @@ def refine(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Meshes:
+class Meshes:
     """Meshes in time, one per experiment, as what the loop goes round."""
 
     problem: Problem
