@@ -116,5 +116,16 @@ def test_a_control_that_rings_is_noted():
     window = problem.experiments[0]
     free = {"thrust": replace(window.controls["thrust"], kind="stages")}
     ringing = cc.fit(replace(problem, experiments=replace(window, controls=free)), mesh=30)
-    assert "control-overshoots" in [f.code for f in cc.findings(ringing)]
-    assert "control-overshoots" not in [f.code for f in cc.findings(solved("rocket", mesh=30))]
+    (finding,) = [f for f in cc.findings(ringing) if f.code == "control-rings"]
+    assert "thrust rings" in finding.text
+    assert "kind='constant'" in finding.remedy
+    for calm in (solved("rocket", mesh=30), solved("steering", mesh=10), solved("robot_arm")):
+        assert "control-rings" not in [f.code for f in cc.findings(calm)]
+
+
+def test_a_control_beyond_its_bounds_between_the_stages_is_noted():
+    """A switch inside an element, and no ringing."""
+    beyond = solved("double_integrator", mesh=11)
+    assert [f.code for f in cc.findings(beyond) if f.code.startswith("control-")] == [
+        "control-overshoots"
+    ]

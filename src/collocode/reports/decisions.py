@@ -13,6 +13,8 @@ from .parts import Column, Row, Table
 from .words import formatted
 
 OVERSHOOT = 0.05  # of a control's size, beyond its bounds between the stages
+SWING = 0.02  # of a control's size, inside an element, that is no rounding
+IN_A_ROW = 3  # elements that make a ringing
 SAMPLES = 1001  # of a control, to tell how long it is at a bound
 AT_BOUND = 1e-4  # of its range, or of its size
 
@@ -27,6 +29,31 @@ def overshoots(solution: Solution) -> dict[str, float]:
             beyond = float(np.max([values - control.upper, control.lower - values])) / control.size
             if beyond > OVERSHOOT:
                 found[name] = max(beyond, found.get(name, 0.0))
+    return found
+
+
+def ringing(solution: Solution) -> dict[str, float]:
+    """Return by how much of its size every control swings inside elements without getting anywhere, by name.
+
+    Along a singular arc the cost sees the mean of a control that is free at the stages, not its swing: in
+    `IN_A_ROW` elements or more the stages then differ from their mean by more than twice what the means
+    of neighbours differ by.  A curved control does so at an extremum only, a switch in one element.
+    """
+    found: dict[str, float] = {}
+    for part in solution.trajectories:
+        for name, control in part.controls.items():
+            if control.kind != "stages" or part.mesh.elements < IN_A_ROW:
+                continue
+            values = part.experiment.inputs[name].values.reshape(part.mesh.elements, -1)
+            mean = values.mean(axis=1)
+            swing = np.abs(values - mean[:, None]).max(axis=1)
+            step = np.abs(np.diff(mean))
+            step = np.maximum(np.append(step[:1], step), np.append(step, step[-1:]))
+            rings = (swing > 2.0 * step) & (swing > SWING * control.size)
+            rows = np.lib.stride_tricks.sliding_window_view(rings, IN_A_ROW).all(axis=1)
+            if rows.any():
+                worst = float(swing[rings].max()) / control.size
+                found[name] = max(worst, found.get(name, 0.0))
     return found
 
 
