@@ -50,6 +50,9 @@ def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:
             was, times = _places(there, there.decided[name])
             now, new = _places(here, decided)
             lam_x[now] = _moved(times, held[was][:, None], new)[:, 0]
+        for name, function in here.spanned.items():
+            lam_x[function.columns] = held[there.spanned[name].columns]
+            lam_g[function.move_rows] = result.lam_g[there.spanned[name].move_rows]
         for name, rows in here.rate_rows.items():
             middle, new = (0.5 * (p.mesh.points[1:] + p.mesh.points[:-1]) for p in (there, here))
             lam_g[rows] = _moved(middle, result.lam_g[there.rate_rows[name]][:, None], new)[:, 0]

@@ -159,6 +159,7 @@ class Problem:
         for link in self.links:
             check_type("Problem(links=...)", link, Link)
             link.check(dict(zip(names, self.experiments, strict=True)), self.states)
+        self._check_shared_controls()
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -168,6 +169,28 @@ class Problem:
                 "parameters or weights that vary in time have an interval of given times, so no window "
                 "may have free ones; fix the times."
             )
+
+    def _check_shared_controls(self) -> None:
+        for name in self.inputs:
+            deciding = [e for e in self.experiments if name in e.controls]
+            first = deciding[0].controls[name] if deciding else None
+            for e in deciding:
+                control = e.controls[name]
+                if control != first and (control.shared or (first is not None and first.shared)):
+                    raise InputError(
+                        f"windows {deciding[0].name!r} and {e.name!r} share control {name!r}, but give "
+                        "it differently; give both the same Control."
+                    )
+                if control.basis is None:
+                    continue
+                start, end = control.basis.interval
+                slack = 1e-9 * (end - start)
+                assert e.start is not None and e.end is not None
+                if e.start < start - slack or e.end > end + slack:
+                    raise InputError(
+                        f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
+                        f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
+                    )
 
     def _check_measured(self) -> None:
         for column, name in enumerate(self.outputs):

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
+from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.windows import Spanned
 
 Array = NDArray[np.float64]
 
@@ -19,7 +21,7 @@ Array = NDArray[np.float64]
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     """Return a window as it is decided at ``x``: every input is a signal, every time a number."""
     experiment, part = nlp.problem.experiments[number], nlp.layout.experiments[number]
-    if not part.decided and not len(part.free_times):
+    if not experiment.controls and not len(part.free_times):
         return experiment, part.mesh
     mesh = part.mesh
     if len(part.free_times):
@@ -36,6 +38,8 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         else:
             times = decided.times(mesh).ravel()
             signals[name] = Signal(times, values.ravel(), "polynomial", mesh.points)
+    for name, function in part.spanned.items():
+        signals[name] = _signal(function, x[function.columns], part.mesh, mesh)
     given = replace(
         experiment,
         inputs=signals,
@@ -49,14 +53,35 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     return given, mesh
 
 
+def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> Signal:
+    """The function of a basis as a signal, polynomial between the points of mesh and basis.
+
+    ``given`` is the mesh in the times of the basis, ``mesh`` the same as it is decided.
+    """
+    basis = function.basis
+    share = (mesh.end - mesh.start) / (given.end - given.start)
+    if isinstance(basis, PiecewiseConstant):
+        inside = np.array([max(given.start, t) for t in basis.points[:-1]])
+        keep = np.append(inside[1:] > inside[:-1], True)
+        keep &= inside < given.end
+        times = mesh.start + share * (inside - given.start)
+        return Signal(times[keep], coefficients[keep], "zoh")
+    whole = given.with_points(basis.breaks)
+    nodes = 0.5 * (1.0 - np.cos(np.pi * (np.arange(basis.degree + 1) + 0.5) / (basis.degree + 1)))
+    times = whole.points[:-1, None] + whole.steps[:, None] * nodes[None, :]
+    values = basis.values(times.ravel()) @ coefficients
+    moved = [mesh.start + share * (t - given.start) for t in (times.ravel(), whole.points)]
+    return Signal(moved[0], values, "polynomial", moved[1])
+
+
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
-    found = {cost.name: 0.0 for cost in nlp.problem.costs}
+    found = {cost.name: 0.0 for cost in nlp.problem.costs}  # and those of moves
     for term in nlp.terms:
         name = term.name.removeprefix("cost.")
         if name != term.name:
             shared = ca.repmat(ca.DM(x[term.shared_columns]), 1, term.points)
             own = x[term.own_columns].T
             values = term.function.map(term.points)(own, shared, term.data_function(nlp.p))
-            found[name] += float(np.sum(np.asarray(values)))
+            found[name] = found.get(name, 0.0) + float(np.sum(np.asarray(values)))
     return found

@@ -276,6 +276,10 @@ def _take_window(x: Array, part: ExperimentLayout, solution: Solution) -> None:
         left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
         signal = there.experiment.inputs[name]
         x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
+    for name, function in part.spanned.items():
+        nodes = function.basis.nodes()
+        values = there.experiment.inputs[name](moved(np.clip(nodes, here.start, here.end)))
+        x[function.columns] = np.linalg.solve(function.basis.values(nodes), values)
     if len(part.free_times):
         x[part.free_times] = mesh.start, mesh.end
 

@@ -200,6 +200,9 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         for name, decided in part.decided.items():
             control = experiment.controls[name]
             lower[decided.columns], upper[decided.columns] = control.lower, control.upper
+        for name, function in part.spanned.items():
+            control = experiment.controls[name]
+            lower[function.columns], upper[function.columns] = control.lower, control.upper
         if experiment.is_free:
             ends_of = (
                 (experiment.start, experiment.start_bounds),
@@ -220,13 +223,15 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         for name, rows in part.rate_rows.items():
             lower[rows], upper[rows] = experiment.controls[name].rate
+        for name, function in part.spanned.items():
+            lower[function.move_rows], upper[function.move_rows] = experiment.controls[name].rate
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
             lower[row], upper[row] = constraint.lower, constraint.upper
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
-            if seen[number] & set(part.decided):
+            if seen[number] & {*part.decided, *part.spanned}:
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[np.isin(part.place, scheme.stages)]
             elif constraint.lower == constraint.upper:
@@ -257,6 +262,9 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         experiment = problem.experiments[number]
         for name, decided in part.decided.items():
             columns[decided.columns] = _power_of_two(experiment.controls[name].size)
+        for name, function in part.spanned.items():
+            size = _power_of_two(experiment.controls[name].size)
+            columns[function.columns] = size / _amplitudes(function.basis)
         if experiment.is_free:
             assert experiment.start is not None and experiment.end is not None
             columns[part.free_times] = _power_of_two(experiment.end - experiment.start)
@@ -326,6 +334,8 @@ def _guess_window(
             start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
     for name, decided in part.decided.items():
         start[decided.columns] = experiment.controls[name].guess(decided.times(part.mesh))
+    for name, function in part.spanned.items():
+        start[function.columns] = experiment.controls[name].coefficients()
     if experiment.is_free:
         start[part.free_times] = experiment.start, experiment.end
 

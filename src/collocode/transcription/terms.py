@@ -14,7 +14,7 @@ from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
 from ..numerics.scheme import Scheme
-from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
+from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .layout import Layout
 from .links import durations, links
@@ -37,6 +37,7 @@ def build_terms(
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *rates(problem, layout, blocks),
+        *moves(problem, layout, blocks),
         *links(problem, layout, blocks),
         *durations(layout, blocks),
         *_point_constraints(problem, layout, blocks),
