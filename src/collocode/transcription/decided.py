@@ -156,7 +156,8 @@ class Decisions:
             known = part.spanned[name]
             alive, phi = known.basis.active(place.times, place.left)
             tables.append((known.columns[alive], phi))
-        columns, values = (np.vstack([table[k] for table in tables]) for k in (0, 1))
+        columns = np.vstack([numbers for numbers, _ in tables])
+        values = np.vstack([phi for _, phi in tables])
         unknown, w = (ca.SX.sym(f"{name}{k}", columns.shape[1]) for k in "cw")
         self.symbols.append(symbol)
         self.own.append(unknown)

@@ -33,7 +33,7 @@ from .labels import (
 )
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
-from .windows import ExperimentLayout, Linked, Numbers, laid, linked
+from .windows import ExperimentLayout, Linked, Numbers, Spanned, laid, linked
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -67,7 +67,8 @@ class Layout:
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
         columns, rows = Numbers(), Numbers()
-        parts, spanned = [], {}
+        parts: list[ExperimentLayout] = []
+        spanned: dict[str, Spanned] = {}
         for e, mesh in zip(problem.experiments, meshes, strict=True):
             part = laid(problem, e, mesh, scheme, len(own), columns, rows, spanned)
             parts.append(part)
