@@ -96,6 +96,8 @@ from .model.losses import Loss as Loss
 from .model.losses import PseudoHuber as PseudoHuber
 from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
+from .model.phases import IntegralConstraint as IntegralConstraint
+from .model.phases import Phases as Phases
 from .model.problem import Problem as Problem
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv

@@ -72,11 +72,12 @@ WRONG = {
     ),
     "an unknown kind of control": (
         lambda: cc.Control(kind="cubic"),
-        "unknown kind of control 'cubic'; choose from 'stages', 'constant', 'linear'.",
+        "unknown kind of control 'cubic'; choose from 'stages', 'constant', 'linear', or a Basis.",
     ),
     "rate bounds of a jumping control": (
         lambda: cc.Control(rate=(-1.0, 1.0)),
-        "rate= bounds the slope of a control of kind 'linear', not 'stages'",
+        "rate= bounds the slope of a control of kind 'linear', PiecewiseConstant or BSpline of degree 1, "
+        "not 'stages'",
     ),
     "controls beside data": (
         lambda: cc.Experiment(**DATA, controls={"u": cc.Control()}),

@@ -35,6 +35,7 @@ class PathConstraint:
     function : ``c(t, x, u, p, nn)``, one scalar.
     lower, upper : its bounds; equal ones make an invariant.
     at : ``"start"`` or ``"end"`` of a window makes it a boundary constraint, held there alone.
+    windows : names of those that it is held in; empty for all.
     """
 
     name: str
@@ -43,13 +44,25 @@ class PathConstraint:
     upper: float = np.inf
     _: KW_ONLY
     at: At = "path"
+    windows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise InputError(
+                f"path constraint {self.name!r} needs a function of (t, x, u, p, nn), not "
+                f"{self.function!r}."
+            )
+        if isinstance(self.windows, str):
+            object.__setattr__(self, "windows", (self.windows,))
         check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
         if self.at not in get_args(At):
             raise InputError(
                 f"path constraint {self.name!r} is held at {self.at!r}; choose 'path', 'start' or 'end'."
             )
+
+    def held_in(self, window: str) -> bool:
+        """Whether it is held in a window of this name."""
+        return not self.windows or window in self.windows
 
 
 @dataclass(frozen=True, eq=False)

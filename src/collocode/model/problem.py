@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from .dynamics import Dynamics, DynamicsLike, check_bounds
 from .experiment import Experiment, Initial, Truth, free
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
+from .phases import IntegralConstraint, Phases, WithIntegrals
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
@@ -33,7 +34,7 @@ class Problem:
 
     Parameters
     ----------
-    dynamics : `NeuralODE` or `Dynamics`.
+    dynamics : `NeuralODE` or `Dynamics`; `Phases` for windows that differ.
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
     states : state names; empty takes the measured outputs.
@@ -41,8 +42,8 @@ class Problem:
     bounds : (lower, upper) by state name, held at every node.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
     regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
-    constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
-        points.
+    constraints : `PathConstraint` along the trajectories or at their ends, `IntegralConstraint`,
+        `PointConstraint` at given points.
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
     links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
@@ -65,7 +66,7 @@ class Problem:
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
     regularisation: L2 | Evidence = Evidence()
-    constraints: Sequence[PathConstraint | PointConstraint] = ()
+    constraints: Sequence[PathConstraint | PointConstraint | IntegralConstraint] = ()
     costs: Sequence[Cost] = ()
     links: Sequence[Link] = ()
     normalise: bool = True
@@ -83,6 +84,7 @@ class Problem:
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
+        experiments, test = self._add_phases_and_integrals(experiments, outputs)
         states = tuple(self.states) or outputs
         if not states:
             raise InputError("nothing is measured, so the states have no names; give states=.")
@@ -105,7 +107,7 @@ class Problem:
         set_(self, "states", states)
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
-        set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
+        set_(self, "test", tuple(e.select(outputs) for e in test))
         set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
         set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
         self._check_names()
@@ -116,6 +118,45 @@ class Problem:
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _add_phases_and_integrals(
+        self, experiments: tuple[Experiment, ...], outputs: tuple[str, ...]
+    ) -> tuple[tuple[Experiment, ...], tuple[Experiment, ...]]:
+        """Tell every window its phase; give every constrained integral a state that begins at zero."""
+        dynamics, before = self.dynamics, tuple[str, ...]()
+        if isinstance(dynamics, WithIntegrals):  # of a problem that was made from another one
+            before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
+        test = _as_tuple(self.test)
+        if isinstance(dynamics, Phases):
+            experiments, test = dynamics.told(experiments), dynamics.told(test)
+        integrals = tuple(c for c in self.constraints if isinstance(c, IntegralConstraint))
+        if not integrals and not before:
+            return experiments, test
+        states = tuple(n for n in self.states or outputs if n not in before)
+        taken = [c.name for c in integrals if c.name in states]
+        if taken:
+            raise InputError(
+                f"integral constraint {taken[0]!r} becomes a state of its name, but there is one; "
+                "rename it."
+            )
+        zero = {c.name: 0.0 for c in integrals}
+
+        def begun(given: Sequence[Experiment]) -> tuple[Experiment, ...]:
+            kept = [{n: v for n, v in e.initial.items() if n not in before} for e in given]
+            return tuple(
+                replace(e, initial={**known, **zero}) for e, known in zip(given, kept, strict=True)
+            )
+
+        sizes = {
+            c.name: float(max(abs(v) for v in (c.lower, c.upper) if np.isfinite(v)) or 1.0)
+            for c in integrals
+        }
+        kept = {n: v for n, v in self.scaling.items() if n not in before or n in zero}
+        set_ = object.__setattr__
+        set_(self, "dynamics", WithIntegrals(dynamics, integrals) if integrals else dynamics)
+        set_(self, "states", (*states, *zero))
+        set_(self, "scaling", {**sizes, **kept})
+        return begun(experiments), begun(test)
 
     def _check_names(self) -> None:
         if self.observe is None:
@@ -155,6 +196,16 @@ class Problem:
             if absent:
                 raise InputError(
                     f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
+                )
+        for held in self.constraints:
+            check_type(
+                *("Problem(constraints=...)", held),
+                *(PathConstraint, PointConstraint, IntegralConstraint),
+            )
+            absent = [n for n in getattr(held, "windows", ()) if n not in names]
+            if absent:
+                raise InputError(
+                    f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
         for link in self.links:
             check_type("Problem(links=...)", link, Link)
@@ -292,9 +343,10 @@ class Problem:
 
     @cached_property
     def boundary_constraints(self) -> tuple[PathConstraint, ...]:
-        """What holds at one end of every window."""
-        held = [c for c in self.constraints if isinstance(c, PathConstraint)]
-        return tuple(c for c in held if c.at != "path")
+        """What holds at one end of every window, or of those that it names."""
+        held = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at != "path"]
+        totals = [c.at_end() for c in self.constraints if isinstance(c, IntegralConstraint)]
+        return (*held, *totals)
 
     @property
     def point_constraints(self) -> tuple[PointConstraint, ...]:

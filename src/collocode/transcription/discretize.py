@@ -228,9 +228,14 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
-            lower[row], upper[row] = constraint.lower, constraint.upper
+            held = constraint.held_in(experiment.name)
+            bounds = (constraint.lower, constraint.upper) if held else (-np.inf, np.inf)
+            lower[row], upper[row] = bounds
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
+            if not constraint.held_in(experiment.name):
+                lower[rows], upper[rows] = -np.inf, np.inf
+                continue
             if seen[number] & {*part.decided, *part.spanned}:
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[np.isin(part.place, scheme.stages)]
