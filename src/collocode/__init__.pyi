@@ -58,6 +58,7 @@ from .identify.fit import fit as fit
 from .identify.fit import split as split
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
+from .identify.receding import RecedingHorizon as RecedingHorizon
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import Uncertainty as Uncertainty
@@ -126,6 +127,7 @@ from .reports.parts import Severity as Severity
 from .reports.record import Report as Report
 from .reports.report import findings as findings
 from .reports.report import report as report
+from .results.closed_loop import ClosedLoop as ClosedLoop
 from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.fitted import Penalty as Penalty

@@ -111,6 +111,14 @@ WRONG = {
         lambda: problem_with(costs=lagrange(windows=("descent",))),
         "cost 'Lagrange' names window 'descent'; there are: window.",
     ),
+    "a constraint in an unknown window": (
+        lambda: problem_with(
+            constraints=[
+                cc.PathConstraint("low", lambda t, x, u, p, nn: x.x, 0.0, 1.0, windows="descent")
+            ]
+        ),
+        "constraint 'low' names window 'descent'; there are: window.",
+    ),
     "two costs of one name": (
         lambda: problem_with(costs=[lagrange(), lagrange()]),
         "two costs are called 'Lagrange'; give them name=.",

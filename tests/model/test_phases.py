@@ -104,7 +104,7 @@ WRONG = {
     ),
     "an integral of a number": (
         lambda: cc.IntegralConstraint("budget", 1.0, upper=1.0),
-        "integral constraint 'budget' needs a function of",
+        "function of IntegralConstraint must be",
     ),
     "an integral called like a state": (
         lambda: replace(

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from ..numerics.mesh import Mesh
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.meshing import Meshing
@@ -72,6 +72,7 @@ class AutoMesh:
     seconds: float = float("inf")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("share", "gap", "cost", "elements", "cycles", "seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -70,7 +70,8 @@ def control_error(better: Reconstruction, result: SolverResult) -> tuple[Array, 
 
 def decided_inputs(nlp: NLP) -> list[list[str]]:
     """By window the inputs that its mesh decides."""
-    return [list(part.decided) for part in nlp.layout.experiments]
+    pairs = zip(nlp.layout.experiments, nlp.problem.experiments, strict=True)
+    return [[name for name in part.decided if name in e.controls] for part, e in pairs]
 
 
 def _adjoint(better: Reconstruction, result: SolverResult) -> Array:

@@ -244,7 +244,7 @@ def check_goal(goal: AnyGoal, nlp: NLP, second_order: bool = False) -> None:
     goal.check(nlp)
     if not nlp.problem.decides:
         return
-    decided = any(part.decided or len(part.free_times) for part in nlp.layout.experiments)
+    decided = any(e.controls or e.is_free for e in nlp.problem.experiments)
     if isinstance(goal, SimulatedMisfit) or (decided and not isinstance(goal, ObjectiveValue)):
         raise InputError(
             f"problem {nlp.name!r} decides, so only its objective's error is estimated, not that of "

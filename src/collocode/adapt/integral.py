@@ -50,6 +50,11 @@ class Integral:
         g = self.function
         held = PathConstraint("goal integral", lambda t, x, u, p, nn: g(t, x, u, p))
         value = constrained(problem, held, s)
+        z = s.u[len(problem.inputs) :]
+        if problem.algebraics and ca.depends_on(value, z):
+            raise InputError(
+                "an integral goal cannot use algebraic variables; write what they are of the states."
+            )
         p, theta = s.p, s.theta
         if problem.varies_in_time:
             if ca.depends_on(value, s.p):

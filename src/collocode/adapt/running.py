@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..model.costs import Lagrange
 from ..model.problem import Problem
 from ..model.symbolic import cost_function, rhs_function
-from .elements import Elements
+from .elements import Elements, point_arguments
 
 Array = NDArray[np.float64]
 
@@ -43,12 +43,13 @@ class RunningCost:
         name = next(iter(windows))
         every = [c for c in problem.costs if isinstance(c, Lagrange) and c.borne_by(name)]
         function, rhs = cost_function(problem, every), rhs_function(problem)
-        given = [ca.SX.sym(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+        given, known = point_arguments(problem)
+        symbol = type(given[0]).sym
         _, x, u, p, theta = given
-        value, z = function(*given), ca.SX.sym("z", x.numel())
-        change = [ca.SX.sym("d", v.numel()) for v in (x, p, theta)]
+        value, z = function(*known), symbol("z", x.numel())
+        change = [symbol("d", v.numel()) for v in (x, p, theta)]
         slope = ca.jtimes(value, ca.vertcat(x, p, theta), ca.vertcat(*change))
-        energy = value + ca.dot(z, rhs(*given))
+        energy = value + ca.dot(z, rhs(*known))
         hessian, gradient = ca.hessian(energy, u)
         dense = [ca.densify(ca.vec(v)) for v in (gradient, hessian)]
         return cls(

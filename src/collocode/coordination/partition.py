@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from ..model.experiment import Experiment
 from ..model.losses import L2
 from ..model.problem import Problem
@@ -85,6 +85,7 @@ class Partition:
     boundary: str = "shared"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.boundary not in BOUNDARIES:
             raise InputError(
                 f"unknown boundary {self.boundary!r}; choose from {', '.join(BOUNDARIES)}."

@@ -264,7 +264,8 @@ class Subproblem:
                 return float("inf"), (float("inf"), 1)
             u = [experiment.inputs[name](t) for name in problem.inputs]
             inputs = np.column_stack(u) if u else None
-            predicted = model.observe(run.states[-len(t) :], inputs, t)
+            z = None if run.algebraics is None else run.algebraics[-len(t) :]
+            predicted = model.observe(run.states[-len(t) :], inputs, t, z)
             finite = np.isfinite(experiment.values[keep])
             loss += float(np.sum(factors * problem.loss.cost(predicted, y, sigma)))
             squares += float(np.sum((predicted - y)[finite] ** 2))

@@ -111,7 +111,7 @@ class Linearised:
         J, first, prior = [], 0, priors[:, free].toarray()
         for (part, Z), count in zip(_sensitivities(nlp, x, free, tangent), counts, strict=True):
             rows = by_columns[first * y.shape[1] : (first + count) * y.shape[1]]
-            dependent = part.states[1:].ravel()
+            dependent = part.dependent
             J.append(rows[:, dependent] @ Z + rows[:, free].toarray())
             prior += priors[:, dependent] @ Z
             first += count
@@ -201,7 +201,7 @@ class Linearised:
         matrix = sparse.csc_array(matrix)
         total = np.asarray(matrix[:, self.free].toarray(), dtype=float)
         for part, Z in _sensitivities(self.nlp, self.x, self.free, self.tangent, experiment):
-            total += matrix[:, part.states[1:].ravel()] @ Z
+            total += matrix[:, part.dependent] @ Z
         return total @ self.allowed
 
 
@@ -214,8 +214,8 @@ def _sensitivities(
     for number, part in enumerate(nlp.layout.experiments):
         if only is not None and number != only:
             continue
-        rows = jacobian[part.rows.ravel()].tocsc()
-        dependent = part.states[1:].ravel()
+        rows = jacobian[part.equations].tocsc()
+        dependent = part.dependent
         seen = np.isin(free, np.flatnonzero(np.diff(rows.indptr)))
         Z = np.zeros((len(dependent), len(free)))
         Z[:, seen] = -sparse.linalg.splu(rows[:, dependent]).solve(rows[:, free[seen]].toarray())

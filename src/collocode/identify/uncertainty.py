@@ -184,6 +184,8 @@ class Uncertainty:
         spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
         if noise and nlp.problem.observe is None:
             for j, output in enumerate(nlp.problem.outputs):
+                if output not in states:
+                    continue
                 own = self.deviations[number, j]
                 spread[:, states.index(output)] += (
                     own if np.isfinite(own) else self.noise[output]

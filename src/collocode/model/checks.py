@@ -9,7 +9,7 @@ import casadi as ca
 from ..errors import InputError
 from .costs import Lagrange
 from .problem import Problem
-from .symbolic import Symbols, constrained, costed, derivatives, observed
+from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
 
 # operations whose derivative is zero wherever it exists
 _STEPS = {ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_SIGN, ca.OP_FLOOR, ca.OP_CEIL}
@@ -27,7 +27,7 @@ def check_switches(problem: Problem) -> None:
     free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
     if not free or problem.point_constraints:
         return
-    seen = [derivatives(problem, s), observed(problem, s)]
+    seen = [derivatives(problem, s), residuals(problem, s), observed(problem, s)]
     held = (*problem.path_constraints, *problem.boundary_constraints)
     seen += [constrained(problem, c, s) for c in held]
     seen += [costed(problem, cost, s) for cost in problem.costs]
@@ -56,8 +56,8 @@ def check_controls(problem: Problem) -> None:
         A control without bounds, in which right-hand side and integral costs are linear and on which
         no path constraint depends.
     """
-    if not any(e.controls for e in problem.experiments):
-        return
+    if problem.algebraics or not any(e.controls for e in problem.experiments):
+        return  # through an algebraic variable a control may enter in any way
     s = Symbols.of(problem)
     costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
     balance = ca.vertcat(derivatives(problem, s), *costs)

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from .dynamics import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]
@@ -35,7 +35,7 @@ class PathConstraint:
     function : ``c(t, x, u, p, nn)``, one scalar.
     lower, upper : its bounds; equal ones make an invariant.
     at : ``"start"`` or ``"end"`` of a window makes it a boundary constraint, held there alone.
-    windows : names of those that it is held in; empty for all.
+    windows : names of those in which it holds; empty for all.
     """
 
     name: str
@@ -47,22 +47,19 @@ class PathConstraint:
     windows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise InputError(
-                f"path constraint {self.name!r} needs a function of (t, x, u, p, nn), not "
-                f"{self.function!r}."
-            )
+        check_fields(self)
+        check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
         if isinstance(self.windows, str):
             object.__setattr__(self, "windows", (self.windows,))
-        check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
         if self.at not in get_args(At):
             raise InputError(
                 f"path constraint {self.name!r} is held at {self.at!r}; choose 'path', 'start' or 'end'."
             )
 
-    def held_in(self, window: str) -> bool:
-        """Whether it is held in a window of this name."""
-        return not self.windows or window in self.windows
+    def bounds_in(self, window: str) -> tuple[float, float]:
+        """Return its bounds in a window of this name."""
+        held = not self.windows or window in self.windows
+        return (self.lower, self.upper) if held else (-np.inf, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +98,7 @@ class PointConstraint:
     times: Sequence[float] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"point constraint {self.name!r}")
         points = np.array(self.points, dtype=float)
         points = points[:, None] if points.ndim == 1 else points

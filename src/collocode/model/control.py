@@ -27,7 +27,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_fields, check_type
 from ..numerics.bases import Basis, BSpline, PiecewiseConstant
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -75,6 +75,7 @@ class Control:
     unit: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, "a control")
         if self.basis is None and self.kind not in get_args(Kind):
             known = ", ".join(repr(kind) for kind in get_args(Kind))

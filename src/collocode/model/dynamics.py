@@ -5,7 +5,9 @@ From one end of the scale to the other:
 * `NeuralODE(MLP((2, 32, 2)))`: the network alone;
 * `Dynamics(rhs, networks={...}, parameters=[...])`: known physics with networks and physical
   parameters inside (grey-box);
-* `Dynamics(rhs, parameters=[...])`: a known ODE, classical parameter estimation.
+* `Dynamics(rhs, parameters=[...])`: a known ODE, classical parameter estimation;
+* `Dynamics(rhs, algebraics={...}, residuals=...)`: differential-algebraic equations,
+  :math:`\dot x=f,\;0=g`, with any of these in both.
 
 ``rhs(t, x, u, p, nn)`` gets `Named` vectors of CasADi scalars and calls networks through ``nn``.
 It is called once, symbolically, whatever the number of data.
@@ -20,7 +22,7 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_fields, check_type
 from ..numerics.bases import Basis
 from .activations import CASADI
 from .varying import Block, Network, check_basis
@@ -170,6 +172,7 @@ class Parameter:
     basis: Basis | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
         if not np.isfinite(self.start):
             raise InputError(
@@ -244,28 +247,93 @@ class Dynamics:
     (``nn.growth(x.prey)``; with a single one, ``nn(x)``).  It may use arithmetic, NumPy and CasADi
     functions, and no ``if`` on a state.
 
+    Algebraic variables `z` have equations :math:`0=g(t,x,z,u,p,\mathrm{NN}_\theta)` instead of
+    derivatives.  ``x`` holds them behind the states, by name like these (``x.flow``), in the right-hand
+    side and in outputs, costs and constraints.
+
     Parameters
     ----------
     function : ``rhs(t, x, u, p, nn)``; returns a sequence or a mapping from state to derivative.
     networks : networks by name, `MLP` or `TimeVarying`.
     parameters : physical parameters.
+    algebraics : algebraic variables, names with a first guess each (names alone: 1).  Their bounds and
+        sizes are given to the `Problem` as those of states are.
+    residuals : ``g(t, x, u, p, nn)``, as many values as algebraic variables, all zero along a solution;
+        a mapping names the equations.
+    index : differentiation index; above 1, where the equations do not determine all algebraic variables,
+        they are solved as they stand, by stiffly accurate schemes.
+
+    Raises
+    ------
+    InputError
+        A name that is defined twice, a guess that is not finite, algebraic variables without equations
+        or equations without variables, an index that is not 1, 2 or 3.
 
     Examples
     --------
     >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x[0]], parameters=[Parameter("k", 1.0)])
     >>> [parameter.name for parameter in decay.parameters]
     ['k']
+
+    A tank that drains through a valve; the flow q is what the valve lets through:
+
+    >>> tank = Dynamics(
+    ...     lambda t, x, u, p, nn: {"level": -x.q},
+    ...     algebraics={"q": 0.5},
+    ...     residuals=lambda t, x, u, p, nn: {"valve": x.q**2 - x.level},
+    ... )
+    >>> dict(tank.algebraics)
+    {'q': 0.5}
     """
 
     function: RightHandSide
     networks: Mapping[str, Network] = field(default_factory=dict)
     parameters: Sequence[Parameter] = ()
+    _: KW_ONLY
+    algebraics: Mapping[str, float] | Sequence[str] = ()
+    residuals: RightHandSide | None = None
+    index: int = 1
 
     def __post_init__(self) -> None:
         names = [p.name for p in self.parameters]
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:
             raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+        object.__setattr__(self, "algebraics", self._checked_algebraics())
+
+    def _checked_algebraics(self) -> dict[str, float]:
+        given = self.algebraics
+        if isinstance(given, str):
+            given = (given,)
+        guesses = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+        if len(guesses) != len(given):
+            raise InputError(
+                f"two algebraic variables have one name in {tuple(given)}; rename one."
+            )
+        for name, guess in guesses.items():
+            if not isinstance(guess, int | float) or not np.isfinite(guess):
+                raise InputError(
+                    f"algebraic variable {name!r} has {guess!r} for a guess; give a finite number."
+                )
+            if name in {p.name for p in self.parameters}:
+                raise InputError(
+                    f"{name!r} is the name of a parameter and of an algebraic variable; rename one."
+                )
+        if guesses and self.residuals is None:
+            raise InputError(
+                f"algebraic variables {', '.join(guesses)} have no equations; give residuals=, "
+                "one value each."
+            )
+        if self.residuals is not None and not guesses:
+            raise InputError(
+                "residuals= are the equations of algebraic variables, of which there are none; name "
+                "them by algebraics=, or write an invariant as a PathConstraint."
+            )
+        if self.index not in (1, 2, 3) or (self.index > 1 and not guesses):
+            raise InputError(
+                f"index={self.index} of Dynamics must be 1, or 2 or 3 with algebraic variables."
+            )
+        return {name: float(guess) for name, guess in guesses.items()}
 
     def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
         """Call the user's function."""

@@ -23,11 +23,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from ..forms import Form, form_of
 from ..numerics import Array
 from .activations import NUMPY, Operations
@@ -90,8 +91,8 @@ class ResidualLoss(Loss):
         given = self.sigma
         values = given.items() if isinstance(given, Mapping) else [("all", given)]
         for name, value in values if given is not None else ():
-            if value is None or not (np.isfinite(value) and value > 0.0):
-                raise InputError(f"sigma of {name} must be positive and finite, not {value}.")
+            if not isinstance(value, Real) or not (np.isfinite(value) and value > 0.0):
+                raise InputError(f"sigma of {name} must be positive and finite, not {value!r}.")
 
     @abstractmethod
     def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
@@ -155,6 +156,7 @@ class _Robust(ResidualLoss):
     delta: float
 
     def __post_init__(self) -> None:
+        check_fields(self)
         super().__post_init__()
         if not (np.isfinite(self.delta) and self.delta > 0.0):
             raise InputError(
@@ -261,6 +263,7 @@ class _Regulariser:
     strength: float = 1e-4
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not (np.isfinite(self.strength) and self.strength >= 0.0):
             raise InputError(
                 f"the strength of {type(self).__name__} must be finite and not negative, not "
@@ -304,6 +307,7 @@ class Evidence:
     start: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.start is not None and not (np.isfinite(self.start) and self.start > 0.0):
             raise InputError(
                 f"the start of Evidence must be positive and finite, not {self.start}."

@@ -14,7 +14,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_type, listed
+from ..errors import InputError, check_fields, listed
 from ..numerics.signals import Signal
 from .constraints import PathConstraint
 from .dynamics import DynamicsLike, Named, Network, Networks, Parameter, check_bounds, stack
@@ -59,6 +59,12 @@ class Phases:
             raise InputError(
                 "Phases takes dynamics by the names of the windows; write Phases({'boost': "
                 "Dynamics(...), 'coast': Dynamics(...)})."
+            )
+        algebraic = [n for n, part in self.dynamics.items() if getattr(part, "algebraics", {})]
+        if algebraic:
+            raise InputError(
+                f"phase {algebraic[0]!r} has algebraic variables, which dynamics that differ by phase "
+                "cannot have; give all windows the same Dynamics, and an input that tells them apart."
             )
         for what in ("networks", "parameters"):
             self._merged(what)
@@ -161,11 +167,7 @@ class IntegralConstraint:
 
     def __post_init__(self) -> None:
         where = f"integral constraint {self.name!r}"
-        check_type("IntegralConstraint(name=...)", self.name, str)
-        if not callable(self.function):
-            raise InputError(
-                f"{where} needs a function of (t, x, u, p, nn), not {self.function!r}."
-            )
+        check_fields(self)
         check_bounds(self.lower, self.upper, where)
         if np.isinf([self.lower, self.upper]).all():
             raise InputError(f"{where} has no bounds; give lower= or upper=.")
@@ -198,6 +200,21 @@ class WithIntegrals:
     def parameters(self) -> Sequence[Parameter]:
         """Those of the dynamics."""
         return self.inner.parameters
+
+    @property
+    def algebraics(self) -> Mapping[str, float]:
+        """Those of the dynamics."""
+        return getattr(self.inner, "algebraics", {})
+
+    @property
+    def index(self) -> int:
+        """That of the dynamics."""
+        return getattr(self.inner, "index", 1)
+
+    def residuals(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
+        """Return the algebraic equations of the dynamics."""
+        plain = x.without([c.name for c in self.integrals])
+        return self.inner.residuals(t, plain, u, p, nn)  # type: ignore[attr-defined]
 
     def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
         """Return the derivatives of the dynamics, and the integrands."""

@@ -39,7 +39,7 @@ class Problem:
         parameters.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
-    bounds : (lower, upper) by state name, held at every node.
+    bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
     loss : `LeastSquares`, `Huber` or `PseudoHuber`.
     regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
     constraints : `PathConstraint` along the trajectories or at their ends, `IntegralConstraint`,
@@ -85,7 +85,7 @@ class Problem:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
         experiments, test = self._add_phases_and_integrals(experiments, outputs)
-        states = tuple(self.states) or outputs
+        states = tuple(self.states) or tuple(n for n in outputs if n not in self.algebraics)
         if not states:
             raise InputError("nothing is measured, so the states have no names; give states=.")
         if len(set(states)) != len(states):
@@ -113,7 +113,9 @@ class Problem:
         self._check_names()
         self._check_decisions()
         for state, (lower, upper) in self.bounds.items():
-            check_bounds(lower, upper, f"state {state!r}")
+            check_bounds(
+                lower, upper, f"{'state' if state in self.states else 'variable'} {state!r}"
+            )
         self._check_measured()
         self._check_bases()
         if self.normalise:
@@ -160,29 +162,40 @@ class Problem:
 
     def _check_names(self) -> None:
         if self.observe is None:
-            unknown = [n for n in self.outputs if n not in self.states]
+            unknown = [n for n in self.outputs if n not in (*self.states, *self.algebraics)]
             if unknown:
                 raise InputError(
                     f"measured column {unknown[0]!r} is no state ({', '.join(self.states)}); "
                     "rename it, leave it out, or give observe=."
                 )
-        for what, names in (
-            ("bounds", self.bounds),
-            ("scaling", self.scaling),
+        every = (*self.states, *self.algebraics)
+        for what, names, known in (
+            ("bounds", self.bounds, every),
+            ("scaling", self.scaling, every),
             *(
-                (f"{what} of experiment {e.name!r}", getattr(e, what))
+                (f"{what} of experiment {e.name!r}", getattr(e, what), known)
                 for e in self.experiments
-                for what in ("initial", "final", "guess")
+                for what, known in (
+                    ("initial", self.states),
+                    ("final", self.states),
+                    ("guess", every),
+                )
             ),
         ):
             for name in names:
-                if name not in self.states:
+                if name not in known:
                     raise InputError(
-                        f"{what} names {name!r}, which is no state; states: {', '.join(self.states)}."
+                        f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
+                    )
+        for name in self.algebraics:
+            for what, names in (("a state", self.states), ("an input", self.inputs)):
+                if name in names:
+                    raise InputError(
+                        f"{name!r} is the name of {what} and of an algebraic variable; rename one."
                     )
         for experiment in (*self.experiments, *self.test):
-            known = {*experiment.inputs, *experiment.controls}
-            missing = [n for n in self.inputs if n not in known]
+            there = {*experiment.inputs, *experiment.controls}
+            missing = [n for n in self.inputs if n not in there]
             if missing:
                 raise InputError(
                     f"experiment {experiment.name!r} has no input {missing[0]!r}; add it."
@@ -290,6 +303,16 @@ class Problem:
         """Names of the inputs, given or decided, in the order of the first experiment."""
         first = self.experiments[0]
         return (*first.inputs, *first.controls)
+
+    @property
+    def algebraics(self) -> Mapping[str, float]:
+        """Algebraic variables by name, with their guesses."""
+        return getattr(self.dynamics, "algebraics", {})
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """What enters the equations beside states and parameters: inputs, then algebraic variables."""
+        return (*self.inputs, *self.algebraics)
 
     @cached_property
     def decides(self) -> bool:
@@ -443,7 +466,16 @@ class Problem:
     @cached_property
     def state_scale(self) -> Array:
         """(states,) typical sizes, powers of two, so that scaling and unscaling are exact."""
-        sizes = [max(abs(v) for v in self.ranges[f"x:{state}"]) for state in self.states]
+        return self._scale(self.states)
+
+    @cached_property
+    def algebraic_scale(self) -> dict[str, float]:
+        """Typical sizes of algebraic variables, powers of two."""
+        names = tuple(self.algebraics)
+        return dict(zip(names, self._scale(names).tolist(), strict=True))
+
+    def _scale(self, names: Sequence[str]) -> Array:
+        sizes = [max(abs(v) for v in self.ranges[f"x:{name}"]) for name in names]
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
 
 

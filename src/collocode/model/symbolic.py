@@ -28,7 +28,8 @@ _LOCK = threading.RLock()
 class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
-    Parameters and weights are values at time t, whether they vary or not.
+    Parameters and weights are values at time t, whether they vary or not; ``u`` has the algebraic
+    variables behind the inputs (`Problem.carried`).
     """
 
     t: ca.SX
@@ -44,7 +45,7 @@ class Symbols:
         return cls(
             ca.SX.sym("t"),
             ca.SX.sym("x", len(problem.states)),
-            ca.SX.sym("u", len(problem.inputs)),
+            ca.SX.sym("u", len(problem.carried)),
             ca.SX.sym("p", len(problem.dynamics.parameters)),
             ca.SX.sym("theta", weights),
         )
@@ -60,10 +61,12 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
         weights[name] = s.theta[start : start + network.mlp.n_weights]
         start += network.mlp.n_weights
     names = [q.name for q in problem.dynamics.parameters]
+    u, given = ca.vertsplit(s.u) if problem.carried else [], len(problem.inputs)
+    states = (*problem.states, *problem.algebraics)
     return (
         s.t,
-        Named("state", problem.states, ca.vertsplit(s.x)),
-        Named("input", problem.inputs, ca.vertsplit(s.u) if problem.inputs else []),
+        Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
+        Named("input", problem.inputs, u[:given]),
         Named("parameter", names, ca.vertsplit(s.p) if names else []),
         Networks(problem.dynamics.networks, weights),
     )
@@ -74,7 +77,7 @@ def depends_on_time(problem: Problem) -> bool:
     if problem.varies_in_time:
         return True
     s = Symbols.of(problem)
-    expressions = [derivatives(problem, s)]
+    expressions = [derivatives(problem, s), residuals(problem, s)]
     expressions += [constrained(problem, c, s) for c in problem.path_constraints]
     return any(bool(ca.depends_on(e, s.t)) for e in expressions)
 
@@ -100,12 +103,50 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
     return _column("the right-hand side", value, len(problem.states), s)
 
 
+def residuals(problem: Problem, s: Symbols) -> ca.SX:
+    """Return g(t, x, z, u, p, NN) as an SX column of one entry an algebraic variable.
+
+    Raises
+    ------
+    InputError
+        If the function fails, or there are more or fewer equations than algebraic variables.
+    """
+    return residuals_by_name(problem, s)[1]
+
+
+def residuals_by_name(problem: Problem, s: Symbols) -> tuple[tuple[str, ...], ca.SX]:
+    """Return what the algebraic equations are called, and their `residuals`."""
+    if not problem.algebraics:
+        return (), ca.SX(0, 1)
+    value = _called("residuals=", problem.dynamics.residuals, _arguments(problem, s))  # type: ignore[attr-defined]
+    names = tuple(value) if isinstance(value, Mapping) else ()
+    column = _column(
+        "residuals=", list(value.values()) if isinstance(value, Mapping) else value, None, s
+    )
+    count, wanted = column.numel(), len(problem.algebraics)
+    if count != wanted:
+        raise InputError(
+            f"there are {count} algebraic equations for {wanted} algebraic variables "
+            f"({', '.join(problem.algebraics)}); "
+            + (
+                "add equations to residuals=."
+                if count < wanted
+                else "leave some out, or name more."
+            )
+        )
+    if len(names) != count:
+        names = tuple(f"equation {k + 1}" for k in range(count))
+    return names, column
+
+
 def observed(problem: Problem, s: Symbols) -> ca.SX:
     """Return h(x, u, p) as an SX column of one entry an output."""
     if not problem.outputs:
         return ca.SX(0, 1)
     if problem.observe is None:
-        return s.x[[problem.states.index(name) for name in problem.outputs]]
+        names = (*problem.states, *problem.algebraics)
+        every = ca.vertcat(s.x, s.u[len(problem.inputs) :])
+        return every[[names.index(name) for name in problem.outputs]]
     value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
     if isinstance(value, Mapping):
         value = [value[name] for name in problem.outputs if name in value]
@@ -151,6 +192,12 @@ def rhs_function(problem: Problem) -> ca.Function:
     """Return f as a CasADi Function (t, x, u, p, theta) -> dx, of coefficients p and theta."""
     s = Symbols.of(problem)
     return _of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
+
+
+def residual_function(problem: Problem) -> ca.Function:
+    """Return g as a CasADi Function (t, x, u, p, theta) -> g, of coefficients p and theta."""
+    s = Symbols.of(problem)
+    return _of_coefficients(problem, s, "residuals", residuals(problem, s), "g")
 
 
 def output_function(problem: Problem) -> ca.Function:

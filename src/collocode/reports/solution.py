@@ -116,6 +116,11 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "problem": ", ".join(
             (
                 counted(len(sizes["states"]), "state"),
+                *(
+                    [counted(len(sizes["algebraics"]), "algebraic variable")]
+                    if sizes["algebraics"]
+                    else []
+                ),
                 *([_decided(solution)] if windows else []),
                 *(
                     counted(count, word)
@@ -186,6 +191,7 @@ def _problem(evidence: Evidence) -> dict[str, Any]:
     return {
         "name": solution.name,
         "states": solution.model.states,
+        "algebraics": tuple(solution.model.algebraics),
         "outputs": solution.model.outputs,
         "inputs": solution.model.inputs,
         "experiments": [_experiment(experiment) for experiment in experiments],

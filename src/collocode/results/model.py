@@ -19,13 +19,15 @@ from ..errors import InputError, check_type, listed
 from ..model.activations import CASADI
 from ..model.dynamics import Named, stack
 from ..model.network import MLP
-from ..model.symbolic import output_function, rhs_function
+from ..model.symbolic import output_function, residual_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
 from ..numerics.bases import Basis
 from ..transcription.nlp import NLP
 from ..transcription.tape import Tape
+from .algebraic import consistent, with_slope
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,9 @@ class TrainedModel:
     ----------
     states, inputs, outputs, parameter_names : names, in the order of the vectors.
     tape, output_tape : f and h, functions of (t, x, u, p, theta).
+    algebraics : algebraic variables with their guesses; they stand behind the inputs in u.
+    residual_tape : their equations g, a function of the same.
+    index : of these equations.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
@@ -116,6 +121,9 @@ class TrainedModel:
     networks: Mapping[str, Network]
     theta: Array
     bases: Mapping[str, Basis] = field(default_factory=dict)
+    algebraics: Mapping[str, float] = field(default_factory=dict)
+    residual_tape: Tape | None = None
+    index: int = 1
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
@@ -124,7 +132,11 @@ class TrainedModel:
         names = problem.coefficient_names
         tapes = nlp.cache(
             "tapes",
-            lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem))),
+            lambda: (
+                Tape.of(rhs_function(problem)),
+                Tape.of(output_function(problem)),
+                Tape.of(residual_function(problem)) if problem.algebraics else None,
+            ),
             problem,
         )
         return cls(
@@ -138,6 +150,9 @@ class TrainedModel:
             networks=dict(problem.dynamics.networks),
             theta=x[nlp.layout.weights],
             bases={q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
+            algebraics=dict(problem.algebraics),
+            residual_tape=tapes[2],
+            index=getattr(problem.dynamics, "index", 1),
         )
 
     def __repr__(self) -> str:
@@ -152,6 +167,52 @@ class TrainedModel:
         return self.tape.function("rhs", ["t", "x", "u", "p", "theta"], ["dx"])
 
     @cached_property
+    def residuals(self) -> ca.Function:
+        """g as a CasADi Function (t, x, u, p, theta) -> g."""
+        assert self.residual_tape is not None
+        return self.residual_tape.function("residuals", ["t", "x", "u", "p", "theta"], ["g"])
+
+    @cached_property
+    def _with_slope(self) -> ca.Function:
+        return with_slope(self.residuals, len(self.algebraics))
+
+    def consistent(
+        self, t: ArrayLike, x: ArrayLike, u: ArrayLike | None = None, guess: ArrayLike | None = None
+    ) -> tuple[Array, Mask]:
+        """Solve for the algebraic variables at states.
+
+        Parameters
+        ----------
+        t, x, u : (points,), (points, states) and, if the model has inputs, (points, inputs).
+        guess : (points, algebraic variables), or one for all; by default the dynamics' own.
+
+        Returns
+        -------
+        (points, algebraic variables) values, and (points,) where Newton's method found them.
+        """
+        states = np.atleast_2d(np.asarray(x, dtype=float))
+        count = len(states)
+        times = np.broadcast_to(np.asarray(t, dtype=float), (count,))
+        inputs = np.zeros((count, 0)) if u is None else np.reshape(u, (count, len(self.inputs)))
+        usual = list(self.algebraics.values()) if guess is None else guess
+        begun = np.array(
+            np.broadcast_to(np.asarray(usual, dtype=float), (count, len(self.algebraics)))
+        )
+        known = (times, states, inputs, self.parameters, self.theta)
+        return consistent(self._with_slope, *known, begun)
+
+    def _carried(self, t: ArrayLike, x: Array, u: ArrayLike | None, z: ArrayLike | None) -> Array:
+        """(entries of u, points) inputs and algebraic variables."""
+        count = len(x)
+        inputs = np.zeros((0, count)) if u is None or not self.inputs else np.asarray(u).T
+        if not self.algebraics:
+            return inputs
+        if z is None:
+            z, found = self.consistent(t, x, inputs.T)
+            z[~found] = np.nan
+        return np.vstack([inputs, np.reshape(z, (count, len(self.algebraics))).T])
+
+    @cached_property
     def _outputs(self) -> ca.Function:
         return self.output_tape.function("outputs", ["t", "x", "u", "p", "theta"], ["y"])
 
@@ -164,14 +225,19 @@ class TrainedModel:
     def rhs(self, t: float, x: ArrayLike, u: ArrayLike = ()) -> Array:
         """Derivative at one state (states,), or at one per row (points, states)."""
         states = np.asarray(x, dtype=float)
-        inputs = np.asarray(u, dtype=float).reshape(-1, 1) if np.size(u) else np.zeros((0, 1))
-        value = np.asarray(
-            self.function(t, np.atleast_2d(states).T, inputs, self.parameters, self.theta)
-        )
+        points = np.atleast_2d(states)
+        inputs = np.asarray(u, dtype=float).reshape(1, -1) if np.size(u) else np.zeros((1, 0))
+        if self.algebraics:
+            inputs = self._carried(t, points, np.tile(inputs, (len(points), 1)), None).T
+        value = np.asarray(self.function(t, points.T, inputs.T, self.parameters, self.theta))
         return value.T if states.ndim == 2 else value.ravel()
 
     def observe(
-        self, x: ArrayLike, u: ArrayLike | None = None, t: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        u: ArrayLike | None = None,
+        t: ArrayLike | None = None,
+        z: ArrayLike | None = None,
     ) -> Array:
         """(points, outputs) outputs of (points, states) states.
 
@@ -179,12 +245,13 @@ class TrainedModel:
         ----------
         x, u : (points, states) and, if the model has inputs, (points, inputs).
         t : (points,) times; needed where parameters vary in time.
+        z : (points, algebraic variables); by default they are solved for.
         """
         states = np.atleast_2d(np.asarray(x, dtype=float))
-        inputs = np.zeros((0, len(states))) if u is None or not self.inputs else np.asarray(u).T
         if t is None and self.bases:
             raise InputError("parameters vary in time, so observe needs the times t=.")
         times = 0.0 if t is None else np.reshape(self.checked(t), (1, -1))
+        inputs = self._carried(np.ravel(times), states, u, z)
         value = self._outputs(times, states.T, inputs, self.parameters, self.theta)
         return np.asarray(value, dtype=float).T
 

@@ -1,7 +1,11 @@
-"""What a solution has decided: windows whose inputs and times are given by it, and what they cost."""
+"""What a solution has decided: windows whose inputs and times are given by it, and what they cost.
+
+Algebraic variables stand among the inputs of a window that has been solved, as functions of time.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import casadi as ca
@@ -13,6 +17,7 @@ from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
 
 Array = NDArray[np.float64]
@@ -30,7 +35,8 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         mesh = Mesh(start * (1.0 - share) + end * share)
     signals = dict(experiment.inputs)
     for name, decided in part.decided.items():
-        kind, values = experiment.controls[name].kind, x[decided.columns]
+        control, values = experiment.controls.get(name), x[decided.columns]
+        kind = "stages" if control is None else control.kind
         if kind == "constant":
             signals[name] = Signal(mesh.points[:-1], values[:, 0], "zoh")
         elif kind == "linear":
@@ -76,12 +82,22 @@ def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> 
 
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
-    found = {cost.name: 0.0 for cost in nlp.problem.costs}  # and those of moves
-    for term in nlp.terms:
-        name = term.name.removeprefix("cost.")
-        if name != term.name:
-            shared = ca.repmat(ca.DM(x[term.shared_columns]), 1, term.points)
-            own = x[term.own_columns].T
-            values = term.function.map(term.points)(own, shared, term.data_function(nlp.p))
-            found[name] = found.get(name, 0.0) + float(np.sum(np.asarray(values)))
+    found = {cost.name: 0.0 for cost in nlp.problem.costs}
+    terms = [term for term in nlp.terms if term.name.startswith("cost.")]
+    if terms:
+        values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
+        for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):
+            name = term.name.removeprefix("cost.")  # of a cost, or of the moves of a control
+            found[name] = found.get(name, 0.0) + float(value)
     return found
+
+
+def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:
+    """(x, p) -> the sum of every term over its points."""
+    x, p = ca.MX.sym("x", nlp.columns), ca.MX.sym("p", len(nlp.p))
+    sums = []
+    for term in terms:
+        own = ca.reshape(x[term.own_columns.ravel().tolist()], -1, term.points)
+        shared = ca.repmat(x[term.shared_columns.tolist()], 1, term.points)
+        sums.append(ca.sum2(term.function.map(term.points)(own, shared, term.data_function(p))))
+    return ca.Function("costs", [x, p], [ca.vertcat(*sums)])

@@ -80,7 +80,7 @@ def _train(solution: Fitted, number: int) -> Score:
         experiment=experiment.name,
         role="train",
         collocated=mse(collocated, experiment.values),
-        simulated=mse(model.observe(run.states, u, t), experiment.values),
+        simulated=mse(model.observe(run.states, u, t, run.algebraics), experiment.values),
         truth=simulated,
         truth_from_true_initial=from_truth,
         gap=solution.gap(number),
@@ -112,9 +112,10 @@ def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
     run = simulate(model, initial, times, experiment.inputs)
-    states = run.states[np.isin(times, experiment.times)]
+    used = np.isin(times, experiment.times)
+    z = None if run.algebraics is None else run.algebraics[used]
     u = _inputs_at(solution, experiment, experiment.times)
-    return states, model.observe(states, u, experiment.times)
+    return run.states[used], model.observe(run.states[used], u, experiment.times, z)
 
 
 def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:

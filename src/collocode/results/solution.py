@@ -180,6 +180,13 @@ class Solution:
         nodes = part.states[element[:, None] * m + np.arange(m + 1)[None, :]]
         return np.asarray(np.einsum("ij,ijk->ik", self.scheme.interpolation(tau), nodes))
 
+    def algebraics(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, algebraic variables) at any times inside the mesh; at a jump, behind it."""
+        inputs = self.trajectories[self.index(experiment)].experiment.inputs
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        found = [inputs[name](t) for name in self.model.algebraics]
+        return np.column_stack(found) if found else np.empty((len(t), 0))
+
     def simulate(
         self,
         experiment: int | str = 0,
@@ -204,9 +211,12 @@ class Solution:
         reported = t if len(t) and t[0] == start else np.append(start, t)
         x = part.states[0] if initial is None else initial
         model = self.model.with_parameters(part.parameters)
+        if model.algebraics:
+            options.setdefault("guess", self.algebraics(start, experiment)[0])
         run = simulate(model, x, reported, part.experiment.inputs, **options)
         if len(reported) != len(t):
-            run = replace(run, times=run.times[1:], states=run.states[1:])
+            z = run.algebraics if run.algebraics is None else run.algebraics[1:]
+            run = replace(run, times=run.times[1:], states=run.states[1:], algebraics=z)
         return run
 
     def predict(self, times: ArrayLike, experiment: int | str = 0) -> Array:
@@ -215,7 +225,7 @@ class Solution:
         part = self.trajectories[number]
         measured = times is part.experiment.times
         run = self.runs[number] if measured else self.simulate(number, times=times)
-        return self._observe(run.states, part, run.times)
+        return self._observe(run.states, part, run.times, run.algebraics)
 
     @cached_property
     def runs(self) -> tuple[Simulation, ...]:
@@ -225,12 +235,13 @@ class Solution:
     def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the collocated states at ``times``."""
         part = self.trajectories[self.index(experiment)]
-        return self._observe(self.states(times, experiment), part, np.asarray(times, dtype=float))
+        t, z = np.asarray(times, dtype=float), self.algebraics(times, experiment)
+        return self._observe(self.states(t, experiment), part, t, z)
 
-    def _observe(self, states: Array, part: Trajectory, times: Array) -> Array:
+    def _observe(self, states: Array, part: Trajectory, times: Array, z: Array | None) -> Array:
         u = [part.experiment.inputs[name](times) for name in self.model.inputs]
         model = self.model.with_parameters(part.parameters)
-        return model.observe(states, np.column_stack(u) if u else None, times)
+        return model.observe(states, np.column_stack(u) if u else None, times, z)
 
     def gap(self, experiment: int | str = 0) -> float:
         """Largest difference of collocated and simulated states at the nodes, relative to size.
@@ -238,8 +249,11 @@ class Solution:
         A good collocation fit that does not re-simulate misleads; this number tells.  It is inf
         if the simulation breaks down.
         """
-        part = self.trajectories[self.index(experiment)]
-        run = self.simulate(experiment, times=part.times)
+        number = self.index(experiment)
+        part = self.trajectories[number]
+        # a window without data is simulated at its nodes anyhow
+        known = not part.experiment.measures
+        run = self.runs[number] if known else self.simulate(number, times=part.times)
         if not run.complete:
             return float("inf")
         size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
@@ -265,7 +279,7 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states, decided inputs.
+        """Nodes as a table: time, collocated and simulated states, algebraic variables, decided inputs.
 
         A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
         """
@@ -273,10 +287,17 @@ class Solution:
 
         part = self.trajectories[self.index(experiment)]
         run = self.simulate(experiment, times=part.times)
+        algebraics = self.algebraics(part.times, experiment)
         columns: Mapping[str, Array] = {
             "time": part.times,
             **{name: part.states[:, i] for i, name in enumerate(self.model.states)},
             **{f"{name}_simulated": run.states[:, i] for i, name in enumerate(self.model.states)},
+            **{name: algebraics[:, i] for i, name in enumerate(self.model.algebraics)},
+            **{
+                f"{name}_simulated": run.algebraics[:, i]
+                for i, name in enumerate(self.model.algebraics)
+                if run.algebraics is not None
+            },
             **{name: self.control(name, part.times, experiment) for name in part.controls},
         }
         return pd.DataFrame(columns)

@@ -92,6 +92,9 @@ _FORM = {
         "observe": _TAPE,
         "networks": {"*": NETWORK},
         "bases": {"*": BASIS},
+        "algebraics?": {"*": float},
+        "residuals?": (_TAPE, None),
+        "index?": int,
     },
     "result": {
         "x": Numbers(("columns",)),
@@ -273,7 +276,7 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     if tree["parameters"].shape != model.parameters.shape:
         raise ValueError("an experiment's parameters do not fit the model's")
     experiment = _experiment(tree["experiment"])
-    if not set(model.inputs) <= set(experiment.inputs):
+    if not {*model.inputs, *model.algebraics} <= set(experiment.inputs):
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
@@ -321,6 +324,9 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "observe": model.output_tape.arrays(),
         "networks": {name: describe_network(network) for name, network in model.networks.items()},
         "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
+        "algebraics": dict(model.algebraics),
+        "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
+        "index": model.index,
     }
 
 
@@ -341,6 +347,11 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         networks=networks,
         theta=tree["theta"],
         bases=bases,
+        algebraics=tree.get("algebraics", {}),
+        residual_tape=Tape.from_arrays(tree["residuals"], "residuals")
+        if tree.get("residuals")
+        else None,
+        index=tree.get("index", 1),
     )
     if len(model.parameters) != len(parameters):
         raise ValueError("the parameters do not fit their names")
@@ -349,11 +360,17 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
         raise ValueError("the bases do not fit the parameters")
-    sizes = (1, len(states), len(inputs), len(parameters), len(model.theta))
+    carried = len(inputs) + len(model.algebraics)
+    sizes = (1, len(states), carried, len(parameters), len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (len(states),):
         raise ValueError("the right-hand side does not fit the states")
     if model.output_tape.inputs != sizes or model.output_tape.outputs != (len(outputs),):
         raise ValueError("the output function does not fit the states")
+    equations, count = model.residual_tape, len(model.algebraics)
+    if (equations is None) != (count == 0):
+        raise ValueError("the algebraic variables do not fit their equations")
+    if equations is not None and (equations.inputs != sizes or equations.outputs != (count,)):
+        raise ValueError("the algebraic equations do not fit their variables")
     return model
 
 

@@ -134,7 +134,8 @@ class CasadiIpopt(Ipopt):
         x, lam_g, lam_x = (np.asarray(answer[k], dtype=float) for k in ("x", "lam_g", "lam_x"))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
-        timings.update(read_timings(self._log_path))
+        log = read_log(self._log_path)
+        timings.update(read_timings(log))
         return result(
             program,
             (x, lam_g, lam_x),
@@ -143,8 +144,8 @@ class CasadiIpopt(Ipopt):
             history=history_of(stats.get("iterations", {})),
             timings=timings,
             interface=self.name,
-            solver=read_version(self._log_path),
-            linear_solver=self._linear_solver(),
+            solver=read_version(log),
+            linear_solver=self._linear_solver(log),
             options=self._options,
         )
 
@@ -152,9 +153,9 @@ class CasadiIpopt(Ipopt):
         """A solver with MUMPS alone, for where chains ended IPOPT."""
         return CasadiIpopt(program, {**self._given, "linear_solver": "mumps"})
 
-    def _linear_solver(self) -> str:
+    def _linear_solver(self, log: str) -> str:
         if self._session is None:
-            return read_linear_solver(self._log_path)
+            return read_linear_solver(log) or str(self._options.get("linear_solver", "mumps"))
         return str(self._session.count)
 
 
@@ -189,8 +190,12 @@ class _Callback(ca.Callback):
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
         return ca.Sparsity.dense(self._sizes[ca.nlpsol_out(i)], 1)
 
-    def eval(self, arguments: list[ca.DM]) -> list[int]:
+    def has_eval_buffer(self) -> bool:
+        return True
+
+    def eval_buffer(self, arguments: list[memoryview], results: list[memoryview]) -> int:
         """Look at one iterate; a result of 1 asks IPOPT to stop."""
         assert self.watch is not None
-        x, f, g = (np.asarray(v, dtype=float).ravel() for v in arguments[:3])
-        return [int(not self.watch.look(x, float(f[0]), g))]
+        x, f, g = (np.frombuffer(v) for v in arguments[:3])
+        np.frombuffer(results[0])[0] = not self.watch.look(x, float(f[0]), g)
+        return 0

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..transcription.nlp import NLP, StartRecord
+from .consistent import settle
 
 Array = NDArray[np.float64]
 _PUSH = 1e-2  # Ipopt's bound_push and bound_frac
@@ -54,6 +55,7 @@ class Ladder:
     def offer(self, name: str, x: Array, most: float = np.inf) -> None:
         """Look at a candidate, whose merit counts as ``most`` if it is more; of equals the first."""
         point = np.clip(x, self.nlp.lower, self.nlp.upper)
+        settle(self.nlp, point)
         reason = why_not(self.nlp, point)
         if reason:
             self.passed[name] = reason
@@ -79,7 +81,9 @@ def merit(nlp: NLP, x: Array) -> float:
         within = -np.einsum("kj,eji->eki", inverse, rows[part.rows])
         before = np.cumsum(within[:, -1], axis=0) - within[:, -1]
         moved[part.states[1:]] += (within + before[:, None]).reshape(-1, within.shape[2])
-    value = nlp.objective(np.clip(moved, nlp.lower, nlp.upper))
+    moved = np.clip(moved, nlp.lower, nlp.upper)
+    settle(nlp, moved)
+    value = nlp.objective(moved)
     return value if np.isfinite(value) else np.inf
 
 

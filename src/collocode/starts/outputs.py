@@ -31,7 +31,7 @@ def match_outputs(nlp: NLP, x: Array) -> bool:
     -------
     Whether the outputs could be evaluated at some level of the states.
     """
-    if nlp.problem.observe is None:
+    if nlp.problem.observe is None or nlp.problem.algebraics:
         return False
     fit = _OutputFit(nlp, x)
     for level in (0.0, 1.0, -1.0):

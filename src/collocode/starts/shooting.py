@@ -177,7 +177,8 @@ class _Search:
                 if problem.inputs
                 else None
             )
-            h[rows][within] = model.observe(run.states[1:], u, at[1:])
+            z = None if run.algebraics is None else run.algebraics[1:]
+            h[rows][within] = model.observe(run.states[1:], u, at[1:], z)
         kept = np.concatenate(used)
         with np.errstate(all="ignore"):
             cost = problem.loss.cost(h, y, sigma)[kept]

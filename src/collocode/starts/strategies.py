@@ -8,7 +8,8 @@ name                  states                               weights and parameter
                       without data its guess
 ``smoothing``         smoothing spline (GCV)               the same
 ``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
-``simulate``          simulated with the start's weights   the same
+``simulate``          simulated with the start's weights,  the same
+                      windows under their guesses
 ``shooting``          simulated                            fitted by simulations
 ``horizon``           fits of growing windows, from the    fitted
                       gradient-matching start
@@ -21,7 +22,8 @@ an array              as given                             as given
 model without networks, measured ones are), the simulation is the first candidate; gradient matching is the next, or smoothing where the slopes of
 some state are not known; the start of lower merit is used.  Only if none of them evaluates, plain
 interpolation and states made positive follow.  A window without data starts from its guess and those of
-its controls, whatever the strategy; without any data that is the start.  `collocode.fit` climbs higher:
+its controls, unless it is simulated; without any data that is the start.  Algebraic variables are made
+consistent with the states by Newton's method at every stage, whatever the strategy.  `collocode.fit` climbs higher:
 if the fit from there fails, it shoots (models without networks), and if that fails it grows the horizon.
 """
 
@@ -38,11 +40,13 @@ from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
 from ..results.model import TrainedModel
+from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout
+from .consistent import settle
 from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
 from .ladder import Ladder, merit_of_means, why_not
@@ -111,13 +115,15 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
         "interpolate": lambda: plain,
         "smoothing": lambda: smoothed(nlp, plain),
         "gradient_matching": lambda: _matched(nlp, plain)[0],
-        "simulate": lambda: simulated(nlp, plain),
+        "simulate": lambda: simulated(nlp, plain, windows=True),
     }
     return _begun(nlp, makers[strategy](), StartRecord(name=strategy))
 
 
 def _begun(nlp: NLP, x: Array, record: StartRecord) -> NLP:
-    return replace(nlp.with_start(np.clip(x, nlp.lower, nlp.upper)), start_record=record)
+    begun = np.clip(x, nlp.lower, nlp.upper)
+    settle(nlp, begun)
+    return replace(nlp.with_start(begun), start_record=record)
 
 
 def _climbed(nlp: NLP, plain: Array) -> Ladder:
@@ -192,18 +198,31 @@ def _matched(nlp: NLP, x: Array) -> tuple[Array, bool]:
     return found, match_gradients(nlp, found)
 
 
-def simulated(nlp: NLP, x: Array) -> Array:
-    """Return ``x`` with states replaced by a simulation, as far as that goes."""
+def simulated(nlp: NLP, x: Array, windows: bool = False) -> Array:
+    """Return ``x`` with states replaced by a simulation, as far as that goes.
+
+    Parameters
+    ----------
+    windows : whether those without data are simulated too, under their guesses.
+    """
     found = x.copy()
     experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
     for number, (experiment, part) in enumerate(experiments):
-        if not experiment.measures:
+        if not (experiment.measures or windows):
             continue
         model = TrainedModel.of(nlp, x, number)
         initial = np.clip(x[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]])
-        run = simulate(model, initial, part.times, experiment.inputs, rtol=1e-6)
+        inputs = resolved(nlp, x, number)[0].inputs
+        guess = [float(x[part.decided[name].columns[0, 0]]) for name in nlp.problem.algebraics]
+        run = simulate(model, initial, part.times, inputs, rtol=1e-6, guess=guess)
         good = np.isfinite(run.states).all(axis=1)
         found[part.states[good]] = run.states[good]
+        for name, decided in part.decided.items():
+            if run.algebraics is not None and name in nlp.problem.algebraics:
+                values = run.algebraics[:, tuple(nlp.problem.algebraics).index(name)]
+                at = decided.times(part.mesh)
+                known = np.isfinite(values)
+                found[decided.columns] = np.interp(at, part.times[known], values[known])
     return found
 
 

@@ -49,11 +49,13 @@ def costs(
             share = ca.SX.sym("share")
             value = share * v.stretch * value
             constants = [weights, *constants]
-        u = np.vstack(
-            [inputs_at(problem, problem.experiments[p.experiment], p.times, p.left) for p in places]
-        )
+        constants, names = [times_of(places), *constants], [group.named("stage_inputs")]
+        if weights is None or len(bearing) < len(group.numbers):
+            given = [(problem.experiments[p.experiment], p) for p in places]
+            u = [inputs_at(problem, e, p.times, p.left) for e, p in given]
+            constants, names = [*constants, np.vstack(u)], []
         symbols = ca.vertcat(s.t, *([] if weights is None else [share]), v.data, s.u)
-        data = data_function(blocks, [times_of(places), *constants, u], [])
+        data = data_function(blocks, constants, names)
         terms.append(
             MappedTerm.build(
                 f"cost.{cost.name}",
@@ -171,10 +173,10 @@ def stage_places(number: int, part: ExperimentLayout, scheme: Scheme) -> Place:
 def inputs_at(
     problem: Problem, experiment: Experiment, times: Array, left: NDArray[np.bool_] | bool
 ) -> Array:
-    """(N, inputs) given inputs at ``times``; 0 for those that are decided."""
+    """(N, carried) given inputs at ``times``; 0 for what is decided and for algebraic variables."""
     columns = [
         experiment.inputs[name](times, left) if name in experiment.inputs else np.zeros(len(times))
-        for name in problem.inputs
+        for name in problem.carried
     ]
     return np.column_stack(columns) if columns else np.empty((len(times), 0))
 

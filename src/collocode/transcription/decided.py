@@ -1,6 +1,6 @@
-r"""Inputs and times that are decided, as the points of terms see them.
+r"""Inputs and times that are decided, and algebraic variables, as the points of terms see them.
 
-In an element a decided input is the polynomial through its unknowns,
+In an element a decided input or an algebraic variable is the polynomial through its unknowns,
 :math:`u(\tau)=\sum_jw_j(\tau)U_{e,j}`; a point that is the place of an unknown sees that one alone.
 One that is a function of a basis, :math:`u(t)=\sum_jc_j\varphi_j(t)`, has the functions that are alive at a
 point of the mesh.
@@ -118,9 +118,9 @@ class Decisions:
         found = cls([], [], [], [], [], [], ca.SX(1))
         if all(p.element is not None for p in places):
             for name in parts[0].decided:
-                found._add_input(name, s.u[problem.inputs.index(name)], parts, places)
+                found._add_input(name, s.u[problem.carried.index(name)], parts, places)
             for name in parts[0].spanned:
-                found._add_function(name, s.u[problem.inputs.index(name)], parts, places)
+                found._add_function(name, s.u[problem.carried.index(name)], parts, places)
         if len(parts[0].free_times):
             return found._with_times(s, parts, places)
         return found

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError, check_type
+from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_switches
 from ..model.experiment import Experiment
 from ..model.problem import Problem
@@ -22,6 +23,7 @@ from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
 from ..numerics.signals import Signal
+from .algebraic import guess_algebraics, scale_algebraic
 from .assembly import assemble
 from .layout import Layout
 from .nlp import NLP
@@ -71,6 +73,7 @@ def discretize(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = meshes_of(problem, chosen, mesh)
     if like is None:
+        check_algebraics(problem, chosen)
         check_switches(problem)
         check_controls(problem)
     layout = Layout.of(problem, meshes, chosen)
@@ -85,6 +88,8 @@ def discretize(
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
+    start = _start(problem, layout, lower, upper)
+    scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
     return NLP(
         name=problem.name,
         problem=problem,
@@ -97,7 +102,7 @@ def discretize(
         upper=upper,
         row_lower=row_lower,
         row_upper=row_upper,
-        start=_start(problem, layout, lower, upper),
+        start=start,
         parameters=blocks,
         column_scale=column_scale,
         row_scale=row_scale,
@@ -198,8 +203,10 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
                         )
                     lower[part.states[node, i]] = upper[part.states[node, i]] = known.value
         for name, decided in part.decided.items():
-            control = experiment.controls[name]
-            lower[decided.columns], upper[decided.columns] = control.lower, control.upper
+            control = experiment.controls.get(name)
+            limits = problem.bounds.get(name, (-np.inf, np.inf))
+            limits = limits if control is None else (control.lower, control.upper)
+            lower[decided.columns], upper[decided.columns] = limits
         for name, function in part.spanned.items():
             control = experiment.controls[name]
             lower[function.columns], upper[function.columns] = control.lower, control.upper
@@ -228,14 +235,9 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
-            held = constraint.held_in(experiment.name)
-            bounds = (constraint.lower, constraint.upper) if held else (-np.inf, np.inf)
-            lower[row], upper[row] = bounds
+            lower[row], upper[row] = constraint.bounds_in(experiment.name)
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
-            if not constraint.held_in(experiment.name):
-                lower[rows], upper[rows] = -np.inf, np.inf
-                continue
             if seen[number] & {*part.decided, *part.spanned}:
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[np.isin(part.place, scheme.stages)]
@@ -243,7 +245,7 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
                 # an invariant at every node would leave the collocation rows no freedom
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[:: part.rows.shape[1]]
-            lower[rows], upper[rows] = constraint.lower, constraint.upper
+            lower[rows], upper[rows] = constraint.bounds_in(experiment.name)
     for point in problem.point_constraints:
         lower[layout.point_rows[point.name]] = point.lower
         upper[layout.point_rows[point.name]] = point.upper
@@ -251,11 +253,12 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
 
 
 def _inputs_of_constraints(problem: Problem) -> list[set[str]]:
-    """Names of the inputs that every path constraint depends on."""
+    """Names of the inputs and algebraic variables that every path constraint depends on."""
     s, found = Symbols.of(problem), []
-    for constraint in problem.path_constraints if problem.decides else ():
+    used = problem.decides or problem.algebraics
+    for constraint in problem.path_constraints if used else ():
         value = constrained(problem, constraint, s)
-        found.append({n for j, n in enumerate(problem.inputs) if ca.depends_on(value, s.u[j])})
+        found.append({n for j, n in enumerate(problem.carried) if ca.depends_on(value, s.u[j])})
     return found or [set()] * len(problem.path_constraints)
 
 
@@ -266,7 +269,9 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         rows[part.rows] = 1.0 / problem.state_scale
         experiment = problem.experiments[number]
         for name, decided in part.decided.items():
-            columns[decided.columns] = _power_of_two(experiment.controls[name].size)
+            size = problem.algebraic_scale.get(name)
+            size = size or _power_of_two(experiment.controls[name].size)
+            columns[decided.columns] = size
         for name, function in part.spanned.items():
             size = _power_of_two(experiment.controls[name].size)
             columns[function.columns] = size / _amplitudes(function.basis)
@@ -309,6 +314,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
                     start[part.states[:, i]] = np.interp(
                         part.times, experiment.times[known], values[known]
                     )
+        guess_algebraics(problem, experiment, part, start)
         if not experiment.measures:
             _guess_window(problem, experiment, part, start)
         for parameter in problem.dynamics.parameters:
@@ -337,10 +343,12 @@ def _guess_window(
         if values:
             ends_of = [part.times[0], part.times[-1]]
             start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
-    for name, decided in part.decided.items():
-        start[decided.columns] = experiment.controls[name].guess(decided.times(part.mesh))
-    for name, function in part.spanned.items():
-        start[function.columns] = experiment.controls[name].coefficients()
+    for name, control in experiment.controls.items():
+        if name in part.spanned:
+            start[part.spanned[name].columns] = control.coefficients()
+            continue
+        decided = part.decided[name]
+        start[decided.columns] = control.guess(decided.times(part.mesh))
     if experiment.is_free:
         start[part.free_times] = experiment.start, experiment.end
 

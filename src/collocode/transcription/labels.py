@@ -53,6 +53,11 @@ def of_state(name: str, place: Place) -> str:
     return f"{name}.{state}[{experiment};{element}.{stage}]"
 
 
+def of_equation(name: str, place: Place) -> str:
+    """An algebraic equation at a stage: ``algebraic.valve[run;3.1]``."""
+    return f"algebraic.{at_node(name, place)}"
+
+
 def of_path(name: str, place: Place) -> str:
     """A path constraint at a node."""
     return f"path.{at_node(name, place)}"

@@ -1,9 +1,10 @@
 """Which column is which unknown, and which row is which equation.
 
 Columns, in order: for every experiment its node states (node by node, state by state), the unknowns
-of inputs that are decided, its own parameters, its times where these are free; then the shared parameters; then the network weights.  What varies in time has its
-coefficients for columns.  The matrix of a chain of
-elements with a dense border of shared columns is thus visible in the order itself.
+of inputs that are decided, algebraic variables, its own parameters, its times where these are free;
+then the shared parameters; then the network weights.  What varies in time has its coefficients for
+columns.  The matrix of a chain of elements with a dense border of shared columns is thus visible in
+the order itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained_at
+from ..model.symbolic import Symbols, constrained_at, residuals_by_name
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from .labels import (
@@ -24,6 +25,7 @@ from .labels import (
     listed,
     of_boundary,
     of_coefficient,
+    of_equation,
     of_link,
     of_path,
     of_point,
@@ -44,6 +46,8 @@ class Layout:
     """The index layout of a whole NLP; see the module docstring for the order."""
 
     state_names: tuple[str, ...]
+    equation_names: tuple[str, ...]
+    stages: tuple[int, ...]
     own_names: tuple[str, ...]
     shared_names: tuple[str, ...]
     weight_names: tuple[str, ...]
@@ -78,6 +82,8 @@ class Layout:
         shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
         return cls(
             problem.states,
+            residuals_by_name(problem, Symbols.of(problem))[0] if problem.algebraics else (),
+            scheme.stages,
             own,
             shared,
             weights,
@@ -172,6 +178,14 @@ class Layout:
 
         rows = np.concatenate([e.rows.ravel() for e in self.experiments])
         blocks = [Block("collocation", rows, equations, of_state)]
+        for k, name in enumerate(self.equation_names):
+            stages: list[Place] = [
+                (e.name, element, self.stages[at])
+                for e in self.experiments
+                for element, at in np.ndindex(e.algebraic_rows.shape[:2])
+            ]
+            numbers = np.concatenate([e.algebraic_rows[:, :, k].ravel() for e in self.experiments])
+            blocks.append(Block(name, numbers, listed(stages), of_equation))
         for c, name in enumerate(self.path_names):
             numbers = np.concatenate([e.path_rows[c] for e in self.experiments])
             blocks.append(Block(name, numbers, nodes, of_path))
@@ -210,7 +224,8 @@ class Layout:
         chains = []
         for number, e in enumerate(self.experiments):
             elements, m, _ = e.rows.shape
-            rows = [part.ravel() for part in e.rows]
+            both = zip(e.rows, e.algebraic_rows, strict=True)
+            rows = [np.append(a, b) for a, b in both]
             cuts = np.searchsorted(e.element, np.arange(1, elements))
             for path in e.path_rows:
                 rows = [np.append(a, b) for a, b in zip(rows, np.split(path, cuts), strict=True)]
@@ -218,8 +233,8 @@ class Layout:
                 at = 0 if name == "start" else elements - 1
                 rows[at] = np.append(rows[at], e.boundary_rows[c])
             for link in self.links:
-                both = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
-                for whose, at, joined in both:
+                pair = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
+                for whose, at, joined in pair:
                     if whose == number:
                         rows[at] = np.append(rows[at], joined)
             for numbers in e.rate_rows.values():

@@ -60,10 +60,18 @@ class NLP(Program):
         return replace(super().with_start(start), start_record=None)
 
     def __repr__(self) -> str:
+        strength = f", λ={self.strength:.2g}" if self.strength is not None else ""
         return (
             f"NLP({self.problem.name!r}, {self.scheme}, elements={self.elements}, "
-            f"variables={self.columns}, constraints={self.rows})"
+            f"variables={self.columns}, constraints={self.rows}{strength})"
         )
+
+    @property
+    def strength(self) -> float | None:
+        """λ of the penalty on the weights, as it stands among the parameters; None without weights."""
+        if not len(self.layout.weights):
+            return None
+        return float(self.parameters["regularisation"][0])
 
     @property
     def elements(self) -> int:

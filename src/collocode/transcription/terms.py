@@ -12,7 +12,7 @@ from scipy import sparse
 from ..model.activations import CASADI
 from ..model.experiment import Experiment
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed
+from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed, residuals
 from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
@@ -34,6 +34,7 @@ def build_terms(
     groups = groups_of(problem)
     terms = [
         *(_collocation(problem, layout, scheme, blocks, group) for group in groups),
+        *(t for group in groups for t in _algebraic(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *rates(problem, layout, blocks),
@@ -147,6 +148,32 @@ def _collocation(
     )
 
 
+def _algebraic(
+    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks, group: Group
+) -> list[MappedTerm]:
+    """g at every stage."""
+    if not problem.algebraics:
+        return []
+    s, parts = Symbols.of(problem), [layout.experiments[n] for n in group.numbers]
+    nodes = [part.element_nodes()[:, list(scheme.stages)].ravel() for part in parts]
+    states = np.vstack([part.states[at] for part, at in zip(parts, nodes, strict=True)])
+    pairs = zip(group.numbers, parts, strict=True)
+    places = [stage_places(number, part, scheme) for number, part in pairs]
+    v = Unknowns.of(problem, layout, s, places)
+    rows = np.concatenate([part.algebraic_rows.ravel() for part in parts])
+    data = data_function(blocks, [times_of(places), *v.constants], [group.named("stage_inputs")])
+    return [
+        MappedTerm.build(
+            "algebraic",
+            v.put_into(residuals(problem, s)),
+            (ca.vertcat(s.x, v.own), np.hstack([states, v.own_columns])),
+            (v.shared, v.shared_columns),
+            (ca.vertcat(s.t, v.data, s.u), data),
+            _sparse([(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))),
+        )
+    ]
+
+
 def _path_constraints(
     problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks, group: Group
 ) -> list[MappedTerm]:
@@ -249,7 +276,7 @@ class _Samples:
             t = experiment.times[measured(experiment)]
             element, tau = part.mesh.locate(t)
             own.append(part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx))
-            places.append(Place(number, t))
+            places.append(Place(number, t, False, element, tau))
             rows.append(scheme.interpolation(tau))
         v = Unknowns.of(problem, layout, s, places)
         outputs = v.put_into(observed(problem, s))

@@ -25,17 +25,19 @@ class Decided:
     ----------
     columns : (elements, unknowns of an element) columns; neighbours may share one.
     nodes : (unknowns of an element,) their places in it, 0 to 1.
+    continuous : whether neighbours share what both have at their common point.
     """
 
     columns: Index
     nodes: Array
+    continuous: bool = True
 
     @classmethod
-    def of(cls, first: int, elements: int, nodes: Array) -> Decided:
+    def of(cls, first: int, elements: int, nodes: Array, continuous: bool = True) -> Decided:
         """Number the unknowns from ``first`` on."""
-        stride = len(nodes) - (nodes[0] == 0.0 and nodes[-1] == 1.0)
+        stride = len(nodes) - (continuous and nodes[0] == 0.0 and nodes[-1] == 1.0)
         element = np.arange(elements)[:, None] * stride
-        return cls(first + element + np.arange(len(nodes))[None, :], nodes)
+        return cls(first + element + np.arange(len(nodes))[None, :], nodes, continuous)
 
     @property
     def count(self) -> int:
@@ -45,7 +47,7 @@ class Decided:
     @property
     def spans(self) -> bool:
         """Whether it has unknowns at both ends of an element, which neighbours share."""
-        return bool(self.nodes[0] == 0.0 and self.nodes[-1] == 1.0)
+        return bool(self.continuous and self.nodes[0] == 0.0 and self.nodes[-1] == 1.0)
 
     def times(self, mesh: Mesh) -> Array:
         """(elements, unknowns of an element) times of the unknowns."""
@@ -81,13 +83,14 @@ class ExperimentLayout:
     parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
         one that varies in time has one column per coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
+    algebraic_rows : (elements, stages, algebraic variables) rows of the algebraic equations.
     element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
         point belongs to the element that ends there, or if that has no stage there, to the next one.
     path_rows : (constraints, nodes) rows of the path constraints.
     boundary_rows : (constraints,) rows of those at one end.
     rate_rows : (elements,) rows of the slope of a decided input, by its name.
-    decided : unknowns of decided inputs, by their names.
-    spanned : coefficients of those that are functions of a basis.
+    decided : unknowns of decided inputs and of algebraic variables, by their names.
+    spanned : coefficients of the decided inputs that are functions of a basis.
     duration_row : (1,) row of the length of a window, where that is bounded; else empty.
     free_times : (2,) columns of start and end; empty where both are given.
     """
@@ -98,6 +101,7 @@ class ExperimentLayout:
     states: Index
     parameters: Index
     rows: Index
+    algebraic_rows: Index
     element: Index
     place: Index
     path_rows: Index
@@ -107,6 +111,24 @@ class ExperimentLayout:
     spanned: Mapping[str, Spanned]
     duration_row: Index
     free_times: Index
+
+    @property
+    def dependent(self) -> Index:
+        """(dependent,) columns that the equations determine: later states, then algebraic variables.
+
+        Element by element, as many as `equations`.
+        """
+        elements, m, nx = self.rows.shape
+        states = self.states[1:].reshape(elements, m * nx)
+        mine = [d.columns for d in self.decided.values() if not d.continuous]
+        return np.hstack([states, *mine]).ravel()
+
+    @property
+    def equations(self) -> Index:
+        """(dependent,) rows of collocation, then of algebraic equations; element by element."""
+        elements = len(self.rows)
+        both = [self.rows.reshape(elements, -1), self.algebraic_rows.reshape(elements, -1)]
+        return np.hstack(both).ravel()
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
@@ -169,6 +191,10 @@ def laid(
             continue
         decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
         columns.take(decided[name].count)
+    stages = scheme.nodes[list(scheme.stages)]
+    for name in problem.algebraics:  # one a stage and element: they jump where inputs do
+        decided[name] = Decided.of(columns.count, elements, stages, continuous=False)
+        columns.take(decided[name].count)
     return ExperimentLayout(
         name=experiment.name,
         mesh=mesh,
@@ -176,6 +202,7 @@ def laid(
         states=states,
         parameters=columns.take(own),
         rows=rows.take(elements, m, nx),
+        algebraic_rows=rows.take(elements, len(stages), len(problem.algebraics)),
         element=element,
         place=np.arange(nodes) - element * m,
         path_rows=rows.take(len(problem.path_constraints), nodes),
