@@ -63,6 +63,11 @@ from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
+from .imports.petab import PetabProblem as PetabProblem
+from .imports.petab import read_petab as read_petab
+from .imports.petab_simulation import simulate_petab as simulate_petab
+from .imports.sbml import SbmlModel as SbmlModel
+from .imports.sbml_file import read_sbml as read_sbml
 from .layered.growth.grow import grow as grow
 from .layered.growth.growth import Growth as Growth
 from .layered.growth.growth import load_growth as load_growth
