@@ -59,6 +59,7 @@ from .identify.fit import split as split
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
 from .identify.receding import RecedingHorizon as RecedingHorizon
+from .identify.scenarios import scenarios as scenarios
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import Uncertainty as Uncertainty

@@ -127,7 +127,13 @@ def test_costs_without_decisions_have_errors_of_all_goals():
         costs=0.1 * cc.Lagrange(lambda t, x, u, p, nn: x.x**2),
     )
     coarse, fine = cc.fit(problem, degree=1, mesh=8), cc.fit(problem, mesh=60)
+    effort = 3.0 * cc.Lagrange(lambda t, x, u, p, nn: p.k * x.x**2, name="effort")
+    last = cc.Mayer(lambda t, x, u, p, nn: t * x.x + p.k, name="last")
+    times = np.linspace(0.0, 2.0, 4001)
+    decayed, k = fine.states(times)[:, 0], fine.parameters["k"]
     for goal, exact in (
+        (effort, 3.0 * k * np.trapezoid(decayed**2, times)),
+        (last, 2.0 * decayed[-1] + k),
         ("objective", fine.result.objective),
         ("parameter:k", fine.parameters["k"]),
         ("state:x@1", fine.states([1.0])[0, 0]),

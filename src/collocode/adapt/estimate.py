@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..model.costs import Cost
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from .cost_error import cost_error
@@ -126,14 +127,15 @@ class Estimate:
 
 
 def estimate_error(
-    solution: Solution, goal: AnyGoal | str = "objective", second_order: bool | None = None
+    solution: Solution, goal: AnyGoal | Cost | str = "objective", second_order: bool | None = None
 ) -> Estimate:
     """Estimate the discretization error of a goal, exact minus discrete.
 
     Parameters
     ----------
     solution : from `solve` or `fit`, with its NLP (a loaded one has none).
-    goal : `ObjectiveValue`, `SimulatedMisfit`, `StateAt`, `Integral`, `ParameterValue`, or a text:
+    goal : `ObjectiveValue`, `SimulatedMisfit`, `StateAt`, `Integral`, `ParameterValue`, a
+        `Lagrange` or `Mayer` cost, or a text:
         ``objective``, ``simulated``, ``state:y1@7.5``, ``integral:y1``, ``parameter:mu``.
     second_order : whether to add the second order, at the price of one KKT system; None does so for
         the simulated misfit.  It counts where a fit is close: there the misfit's slope is next to
@@ -175,7 +177,7 @@ def estimate_error(
 
 
 def estimated(
-    solution: Solution, goal: AnyGoal | str = "objective", second_order: bool | None = None
+    solution: Solution, goal: AnyGoal | Cost | str = "objective", second_order: bool | None = None
 ) -> Estimate:
     """Do as `estimate_error`; where the finer solution fails that it needs, the indicators are nan."""
     began = time.perf_counter()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..model.costs import Cost
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
@@ -42,7 +43,7 @@ OnCycle = Callable[[MeshCycle], Any]
 def refine(
     problem: Problem,
     tol: float = 1e-4,
-    goal: AnyGoal | str = "objective",
+    goal: AnyGoal | Cost | str = "objective",
     *,
     scheme: Scheme | str = "radau",
     degree: int | None = None,
