@@ -27,7 +27,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields, check_type
+from ..errors import InputError, as_pair, check_fields, check_type
 from ..numerics.bases import Basis, BSpline, PiecewiseConstant
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -82,7 +82,7 @@ class Control:
             raise InputError(
                 f"unknown kind of control {self.kind!r}; choose from {known}, or a Basis."
             )
-        check_bounds(*self.rate, "a control's rate")
+        check_bounds(*as_pair(self.rate, "rate= of a Control"), "a control's rate")
         self._check_kind()
         if self.start is not None and not isinstance(self.start, Signal):
             check_type("Control(start=...)", self.start, Signal, float, int)

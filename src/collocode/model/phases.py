@@ -14,7 +14,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_fields, listed
+from ..errors import InputError, as_names, check_fields, listed
 from ..numerics.signals import Signal
 from .constraints import PathConstraint
 from .dynamics import DynamicsLike, Named, Network, Networks, Parameter, check_bounds, stack
@@ -171,8 +171,7 @@ class IntegralConstraint:
         check_bounds(self.lower, self.upper, where)
         if np.isinf([self.lower, self.upper]).all():
             raise InputError(f"{where} has no bounds; give lower= or upper=.")
-        if isinstance(self.windows, str):
-            object.__setattr__(self, "windows", (self.windows,))
+        object.__setattr__(self, "windows", as_names(self.windows, f"windows= of {where}"))
 
     def at_end(self) -> PathConstraint:
         """Return what its state has to be in the end."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_names, as_pair, as_values, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
@@ -80,7 +80,12 @@ class Problem:
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
-        experiments = _as_tuple(self.experiments)
+        experiments = as_values(self.experiments, "Problem(experiments=...)", Experiment)
+        set_ = object.__setattr__
+        set_(self, "states", as_names(self.states, "Problem(states=...)"))
+        kinds = PathConstraint, PointConstraint, IntegralConstraint
+        constraints = as_values(self.constraints, "Problem(constraints=...)", *kinds)
+        set_(self, "constraints", constraints)
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
@@ -103,19 +108,17 @@ class Problem:
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:
             raise InputError(f"two experiments are called {repeated.pop()!r}; rename one.")
-        set_ = object.__setattr__
         set_(self, "states", states)
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in test))
-        set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
-        set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
+        set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
+        set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
         self._check_decisions()
-        for state, (lower, upper) in self.bounds.items():
-            check_bounds(
-                lower, upper, f"{'state' if state in self.states else 'variable'} {state!r}"
-            )
+        for state, bounds in self.bounds.items():
+            what = f"{'state' if state in self.states else 'variable'} {state!r}"
+            check_bounds(*as_pair(bounds, f"bounds= of {what}"), what)
         self._check_measured()
         self._check_bases()
         if self.normalise:
@@ -128,7 +131,7 @@ class Problem:
         dynamics, before = self.dynamics, tuple[str, ...]()
         if isinstance(dynamics, WithIntegrals):  # of a problem that was made from another one
             before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
-        test = _as_tuple(self.test)
+        test = as_values(self.test, "Problem(test=...)", Experiment)
         if isinstance(dynamics, Phases):
             experiments, test = dynamics.told(experiments), dynamics.told(test)
         integrals = tuple(c for c in self.constraints if isinstance(c, IntegralConstraint))
@@ -204,24 +207,18 @@ class Problem:
     def _check_decisions(self) -> None:
         names = [e.name for e in self.experiments]
         for cost in self.costs:
-            check_type("Problem(costs=...)", cost, Cost)
             absent = [n for n in cost.windows if n not in names]
             if absent:
                 raise InputError(
                     f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
         for held in self.constraints:
-            check_type(
-                *("Problem(constraints=...)", held),
-                *(PathConstraint, PointConstraint, IntegralConstraint),
-            )
             absent = [n for n in getattr(held, "windows", ()) if n not in names]
             if absent:
                 raise InputError(
                     f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
         for link in self.links:
-            check_type("Problem(links=...)", link, Link)
             link.check(dict(zip(names, self.experiments, strict=True)), self.states)
         self._check_shared_controls()
         labels = [cost.name for cost in self.costs]
@@ -477,12 +474,3 @@ class Problem:
     def _scale(self, names: Sequence[str]) -> Array:
         sizes = [max(abs(v) for v in self.ranges[f"x:{name}"]) for name in names]
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
-
-
-def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:
-    if isinstance(experiments, str) or not hasattr(experiments, "__iter__"):
-        check_type("Problem(experiments=...)", experiments, Experiment)
-    found = (experiments,) if isinstance(experiments, Experiment) else tuple(experiments)
-    for experiment in found:
-        check_type("Problem(experiments=...)", experiment, Experiment)
-    return found
