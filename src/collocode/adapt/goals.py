@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, listed
 from ..model.costs import Cost
+from ..model.parameters import Parameter
 from ..transcription.nlp import NLP
 from .cost_goal import CostValue
 from .elements import Elements, number_of
@@ -169,12 +170,19 @@ class ParameterValue:
         return int(nlp.layout.parameter_columns(number, [self.name])[0])
 
     def value(self, elements: Elements) -> float:
-        """The estimate."""
-        return ColumnValue(self._column(elements.nlp)).value(elements)
+        """The estimate, in natural units."""
+        decided = ColumnValue(self._column(elements.nlp)).value(elements)
+        return float(self._parameter(elements).natural(decided))
 
     def gradient(self, elements: Elements) -> Array:
-        """A unit vector."""
-        return ColumnValue(self._column(elements.nlp)).gradient(elements)
+        """A unit vector times the slope of its scale."""
+        column = ColumnValue(self._column(elements.nlp))
+        slope = self._parameter(elements).slope(column.value(elements))
+        return column.gradient(elements) * float(slope)
+
+    def _parameter(self, elements: Elements) -> Parameter:
+        known = elements.nlp.problem.all_parameters
+        return next(q for q in known if self.name in q.names)
 
     def defect(self, better: Reconstruction) -> Array:
         """Zero: no element has a part in it."""

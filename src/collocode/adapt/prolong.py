@@ -43,6 +43,7 @@ def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:
         if len(here.path_rows):
             weights = result.lam_g[there.path_rows].T
             lam_g[here.path_rows] = _moved(there.times, weights, here.times).T
+        lam_g[here.initial_rows] = result.lam_g[there.initial_rows]
         lam_g[here.boundary_rows] = result.lam_g[there.boundary_rows]
         lam_g[here.duration_row] = result.lam_g[there.duration_row]
         lam_x[here.free_times] = held[there.free_times]

@@ -219,14 +219,9 @@ def simulated_misfit(solution: Solution) -> float:
     """Misfit of the trained model's trajectories, by the independent integrator."""
     nlp = solution.nlp
     assert nlp is not None
-    total, row = 0.0, 0
-    for number, experiment in enumerate(nlp.problem.experiments):
-        keep = np.isfinite(experiment.values).any(axis=1)
-        count = int(keep.sum())
-        y = nlp.parameters["measurements"][row : row + count]
-        w = nlp.parameters["weights"][row : row + count]
-        sigma = nlp.parameters["sigma"][row : row + count]
-        row += count
-        predicted = solution.predict(experiment.times[keep], number)
-        total += float((w * nlp.problem.loss.cost(predicted, y, sigma)).sum())
-    return total
+    predicted = [
+        solution.predict(e.times[np.isfinite(e.values).any(axis=1)], number)
+        for number, e in enumerate(nlp.problem.experiments)
+    ]
+    costs = nlp.costs(solution.result.x, np.vstack(predicted))
+    return float((nlp.parameters["weights"] * costs).sum())

@@ -247,7 +247,7 @@ def _batch(
         name=f"{problem.name}: {name}",
     )
     states, parameters = [], []
-    has_own = any(q.per_experiment for q in problem.dynamics.parameters)
+    has_own = any(q.per_experiment for q in problem.all_parameters)
     for number, w in enumerate(group):
         label = problem.experiments[w.origin].name
         if boundary == "shared" and w.number > 0:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, as_names, check_fields
-from .dynamics import Parameter, check_bounds
+from .parameters import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]
 

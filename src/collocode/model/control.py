@@ -31,7 +31,7 @@ from ..errors import InputError, as_pair, check_fields, check_type
 from ..numerics.bases import Basis, BSpline, PiecewiseConstant
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
-from .dynamics import check_bounds
+from .parameters import check_bounds
 
 Array = NDArray[np.float64]
 Kind = Literal["stages", "constant", "linear"]

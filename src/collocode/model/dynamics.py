@@ -22,10 +22,10 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_fields, check_type
-from ..numerics.bases import Basis
+from ..errors import InputError, check_type
 from .activations import CASADI
-from .varying import Block, Network, check_basis
+from .parameters import Parameter
+from .varying import Network
 
 
 class Named:
@@ -132,92 +132,6 @@ def stack(parts: Any) -> Any:
 
 
 RightHandSide = Callable[[Any, Named, Named, Named, Networks], Any]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    r"""A physical parameter to be estimated.
-
-    Parameters
-    ----------
-    name : as ``p.<name>`` in the right-hand side.
-    start : first guess.
-    lower, upper : bounds.
-    unit : for reports.
-    per_experiment : whether every experiment has a value of its own.
-    basis : makes it a function of time, :math:`p(t)=\sum_j c_j\,\varphi_j(t)`, that starts out
-        constant.  Its coefficients are called ``<name>.<function>``.  The bounds hold for p(t): where
-        they can, through the coefficients (a constant, piecewise constants, splines of degree 1), else
-        as constraints at the basis' `probes` (at every node, if ``per_experiment``).
-
-    Raises
-    ------
-    InputError
-        Crossed bounds, or a start that is not finite or outside the bounds.
-
-    Examples
-    --------
-    >>> from collocode.numerics.bases import Legendre
-    >>> Parameter("c", 0.5, lower=0.0, basis=Legendre(2, (0.0, 30.0))).names
-    ('c.P0', 'c.P1', 'c.P2')
-    """
-
-    name: str
-    start: float
-    lower: float = -np.inf
-    upper: float = np.inf
-    _: KW_ONLY
-    unit: str = ""
-    per_experiment: bool = False
-    basis: Basis | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
-        if not np.isfinite(self.start):
-            raise InputError(
-                f"parameter {self.name!r} starts at {self.start}; give a finite guess."
-            )
-        if not self.lower <= self.start <= self.upper:
-            raise InputError(
-                f"parameter {self.name!r} starts at {self.start:g}, outside its bounds "
-                f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
-            )
-        if self.basis is not None:
-            check_basis(self.basis, f"parameter {self.name!r}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its coefficients; its own if it does not vary in time."""
-        if self.basis is None:
-            return (self.name,)
-        return tuple(f"{self.name}.{function}" for function in self.basis.names())
-
-    @property
-    def block(self) -> Block:
-        """Its coefficients."""
-        return Block(1, self.basis)
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of the start, constant in time."""
-        if self.basis is None:
-            return (self.start,)
-        return tuple((self.start * self.basis.constant()).tolist())
-
-    @property
-    def bounded_by_rows(self) -> bool:
-        """Whether bounds on p(t) are more than bounds on its coefficients."""
-        bounded = np.isfinite(self.lower) or np.isfinite(self.upper)
-        return bool(bounded) and self.basis is not None and not self.basis.bounded_by_coefficients
-
-
-def check_bounds(lower: float, upper: float, what: str) -> None:
-    """Refuse NaN and crossed bounds."""
-    if np.isnan(lower) or np.isnan(upper):
-        raise InputError(f"a bound of {what} is NaN; use -inf and inf for none.")
-    if lower > upper:
-        raise InputError(f"the bounds of {what} cross ({lower:g} > {upper:g}); swap them.")
 
 
 class DynamicsLike(Protocol):

@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import InputError, as_names, check_fields, listed
 from ..numerics.signals import Signal
 from .constraints import PathConstraint
-from .dynamics import DynamicsLike, Named, Network, Networks, Parameter, check_bounds, stack
+from .dynamics import DynamicsLike, Named, Network, Networks, stack
 from .experiment import Experiment
+from .parameters import Parameter, check_bounds
 
 PHASE = "phase"  # the input that tells in which window one is
 

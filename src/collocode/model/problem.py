@@ -16,10 +16,12 @@ from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
-from .dynamics import Dynamics, DynamicsLike, check_bounds
-from .experiment import Experiment, Initial, Truth, free
+from .dynamics import Dynamics, DynamicsLike
+from .experiment import Experiment, Initial, Truth, as_initial, free
+from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
+from .parameters import Parameter, check_bounds
 from .phases import IntegralConstraint, Phases, WithIntegrals
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
@@ -37,10 +39,12 @@ class Problem:
     dynamics : `NeuralODE` or `Dynamics`; `Phases` for windows that differ.
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
+    parameters : those that the dynamics do not list: of outputs, noise and initial states.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
-    loss : `LeastSquares`, `Huber` or `PseudoHuber`.
+    loss : `LeastSquares`, `Huber`, `PseudoHuber` or a likelihood, `Normal` and others; or a likelihood
+        for every output, by name.
     regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
     constraints : `PathConstraint` along the trajectories or at their ends, `IntegralConstraint`,
         `PointConstraint` at given points.
@@ -61,6 +65,7 @@ class Problem:
     dynamics: DynamicsLike
     experiments: Sequence[Experiment]
     _: KW_ONLY
+    parameters: Sequence[Parameter] = ()
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
@@ -95,9 +100,12 @@ class Problem:
             raise InputError("nothing is measured, so the states have no names; give states=.")
         if len(set(states)) != len(states):
             raise InputError(f"state names must differ, not {states}.")
+        if isinstance(self.loss, Mapping):
+            object.__setattr__(self, "loss", PerOutput(self.loss))
         if not isinstance(self.loss, Loss):
             raise InputError(
-                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...) or PseudoHuber(...)."
+                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...), Normal(...) or "
+                "another likelihood."
             )
         if not isinstance(self.regularisation, L2 | Evidence):
             raise InputError(
@@ -120,6 +128,8 @@ class Problem:
             what = f"{'state' if state in self.states else 'variable'} {state!r}"
             check_bounds(*as_pair(bounds, f"bounds= of {what}"), what)
         self._check_measured()
+        self._check_likelihood()
+        self._check_parameters()
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
@@ -162,6 +172,28 @@ class Problem:
         set_(self, "states", (*states, *zero))
         set_(self, "scaling", {**sizes, **kept})
         return begun(experiments), begun(test)
+
+    def _check_parameters(self) -> None:
+        names = [q.name for q in self.all_parameters]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+        known = {q.name: q for q in self.all_parameters}
+        weighed = next((q.name for q in self.all_parameters if q.prior is not None), None)
+        if weighed is not None and not all(self.knows_noise_of(e).all() for e in self.experiments):
+            raise InputError(
+                f"the prior of parameter {weighed!r} has to be weighed against the data, whose noise "
+                "nobody tells; give sigma= to the loss or the experiments, or estimate it by Normal()."
+            )
+        for e in (*self.experiments, *self.test):
+            for name, given in e.parameters.items():
+                for wanted in (name, given) if isinstance(given, str) else (name,):
+                    if wanted not in known:
+                        raise InputError(
+                            f"parameters= of experiment {e.name!r} names {wanted!r}, which is no "
+                            f"parameter; there are: {', '.join(known) or 'none'}."
+                        )
+                _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
 
     def _check_names(self) -> None:
         if self.observe is None:
@@ -268,6 +300,32 @@ class Problem:
                     "at least 2 are needed."
                 )
 
+    def _check_likelihood(self) -> None:
+        if not self.loss.likelihood:
+            if any(e.censored is not None for e in self.experiments):
+                raise InputError(
+                    f"censored data need a likelihood, not {self.loss!r}; give loss=Normal() or LogNormal()."
+                )
+            return
+        if isinstance(self.loss, PerOutput):
+            object.__setattr__(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
+        if self.dynamics.networks and isinstance(self.regularisation, Evidence):
+            raise InputError(
+                f"the evidence that chooses λ is derived for squares, not for {self.loss!r}; give "
+                "regularisation=L2(1e-4), say, or loss=LeastSquares(sigma)."
+            )
+        for name in self.outputs:
+            loss = self.loss.of(name)  # type: ignore[attr-defined]
+            for e in self.experiments:
+                column = e.values[:, self.outputs.index(name)]
+                wrong = np.isfinite(column) & ~loss.takes(column)
+                if wrong.any():
+                    raise InputError(
+                        f"experiment {e.name!r}: {name!r} is {column[wrong][0]:g} at t = "
+                        f"{e.times[wrong][0]:g}, which {type(loss).__name__} cannot be; leave it out "
+                        "(NaN), or take another likelihood."
+                    )
+
     def _check_bases(self) -> None:
         for basis in self.bases:
             start, end = basis.interval
@@ -286,7 +344,7 @@ class Problem:
         weights = sum(n.n_weights for n in self.dynamics.networks.values())
         return (
             f"Problem({self.name!r}, states={self.states}, experiments={len(self.experiments)}, "
-            f"measurements={self.n_measurements}, parameters={len(self.dynamics.parameters)}, "
+            f"measurements={self.n_measurements}, parameters={len(self.all_parameters)}, "
             f"weights={weights})"
         )
 
@@ -324,10 +382,48 @@ class Problem:
                 "costs or links; use fit or solve for it."
             )
 
+    @cached_property
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """The dynamics' parameters, the others, and σ of outputs where it is to be estimated."""
+        return (*self.dynamics.parameters, *self.parameters, *self._noise_parameters)
+
+    @staticmethod
+    def noise_name(output: str) -> str:
+        """Name of the parameter that is an output's σ, where nobody gives it another."""
+        return f"sigma_{output}"
+
+    @property
+    def _noise_parameters(self) -> list[Parameter]:
+        found = []
+        for j, name in enumerate(self.outputs if self.loss.likelihood else ()):
+            loss: Likelihood = self.loss.of(name)  # type: ignore[attr-defined]
+            told = [~np.isfinite(e.values[:, j]) for e in self.experiments]
+            for e, absent in zip(self.experiments, told, strict=True):
+                absent |= e.sigma is not None and np.isfinite(np.asarray(e.sigma)[:, j])
+            if loss.dispersed and loss.spread_of(name) is None and not all(t.all() for t in told):
+                guess = max(loss.guess(self.smoothed_noise[name], self.size_of(name)), 1e-300)
+                found.append(
+                    Parameter(
+                        self.noise_name(name),
+                        guess,
+                        1e-6 * guess,
+                        scale="log",
+                        per_experiment=loss.per_experiment,
+                    )
+                )
+        return found
+
+    def size_of(self, output: str) -> float:
+        """Mean magnitude of an output's data."""
+        column = self.outputs.index(output)
+        return float(
+            np.nanmean(np.abs(np.concatenate([e.values[:, column] for e in self.experiments])))
+        )
+
     @property
     def parameter_blocks(self) -> tuple[Block, ...]:
         """The coefficients of every physical parameter."""
-        return tuple(q.block for q in self.dynamics.parameters)
+        return tuple(q.block for q in self.all_parameters)
 
     @property
     def weight_blocks(self) -> tuple[Block, ...]:
@@ -337,7 +433,7 @@ class Problem:
     @property
     def coefficient_names(self) -> tuple[str, ...]:
         """Names of the parameters; one that varies in time has one per coefficient."""
-        return tuple(name for q in self.dynamics.parameters for name in q.names)
+        return tuple(name for q in self.all_parameters for name in q.names)
 
     @cached_property
     def bases(self) -> tuple[Basis, ...]:
@@ -358,7 +454,7 @@ class Problem:
     def path_constraints(self) -> tuple[PathConstraint, ...]:
         """What holds along the trajectories; bounds on an experiment's own p(t) are among it."""
         given = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at == "path"]
-        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows and q.per_experiment]
+        bounded = [q for q in self.all_parameters if q.bounded_by_rows and q.per_experiment]
         return (*given, *(bounds_of(q) for q in bounded))
 
     @cached_property
@@ -372,7 +468,7 @@ class Problem:
     def point_constraints(self) -> tuple[PointConstraint, ...]:
         """The constraints that hold at given points; bounds on shared p(t) are among them."""
         given = [c for c in self.constraints if isinstance(c, PointConstraint)]
-        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows]
+        bounded = [q for q in self.all_parameters if q.bounded_by_rows]
         return (*given, *(shared_bounds_of(q) for q in bounded if not q.per_experiment))
 
     @cached_property
@@ -382,13 +478,11 @@ class Problem:
 
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
-        known = experiment.initial.get(state, free())
-        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+        return as_initial(experiment.initial.get(state, free()))
 
     def final_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of a final state."""
-        known = experiment.final.get(state, free())
-        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+        return as_initial(experiment.final.get(state, free()))
 
     def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
         """Return a smooth curve for every output that the experiment measured."""
@@ -416,12 +510,14 @@ class Problem:
 
         Beside noise that is known, noise that is not is taken from the smoothed data.
         """
+        if self.loss.likelihood:
+            return {name: self.loss.sigma_of(name, 0.0) for name in self.outputs}
         unknown = self.loss.sigma is None and any(e.sigma is not None for e in self.experiments)
         sizes = self.smoothed_noise if unknown else self.spread
         return {name: self.loss.sigma_of(name, sizes[name]) for name in self.outputs}
 
     def sigma_in(self, experiment: Experiment) -> Array:
-        """(N, outputs) what the loss divides the residuals of an experiment by."""
+        """(N, outputs) what the loss divides the residuals of an experiment by; 0 where a model says it."""
         common = [self.sigma[name] for name in self.outputs]
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
@@ -448,7 +544,7 @@ class Problem:
         """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
-        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None))
+        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None) | self.loss.likelihood)
 
     @cached_property
     def smoothed_noise(self) -> dict[str, float]:
@@ -474,3 +570,22 @@ class Problem:
     def _scale(self, names: Sequence[str]) -> Array:
         sizes = [max(abs(v) for v in self.ranges[f"x:{name}"]) for name in names]
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
+
+
+def _check_binding(experiment: Experiment, parameter: Parameter, given: Parameter | float) -> None:
+    """Refuse what a parameter cannot be in an experiment."""
+    where = f"parameter {parameter.name!r} in experiment {experiment.name!r}"
+    if parameter.basis is not None or parameter.per_experiment:
+        raise InputError(
+            f"{where} cannot be bound, since it varies in time or is each experiment's own."
+        )
+    if not isinstance(given, Parameter):
+        if not np.isfinite(parameter.decided(given)):
+            raise InputError(
+                f"{where} is {given:g}, which has no {parameter.scale}; give it the linear scale."
+            )
+    elif given.basis is not None or given.per_experiment or given.scale != parameter.scale:
+        raise InputError(
+            f"{where} is bound to {given.name!r}, which has to be constant, shared and of its scale, "
+            f"{parameter.scale!r}."
+        )

@@ -14,9 +14,11 @@ from typing import Any
 import casadi as ca
 
 from ..errors import CollocodeError, InputError
+from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
 from .dynamics import Named, Networks, stack
+from .experiment import Experiment
 from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
@@ -28,8 +30,8 @@ _LOCK = threading.RLock()
 class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
-    Parameters and weights are values at time t, whether they vary or not; ``u`` has the algebraic
-    variables behind the inputs (`Problem.carried`).
+    Parameters and weights are values at time t, whether they vary or not; parameters as they are
+    decided, on their scale; ``u`` has the algebraic variables behind the inputs (`Problem.carried`).
     """
 
     t: ca.SX
@@ -46,7 +48,7 @@ class Symbols:
             ca.SX.sym("t"),
             ca.SX.sym("x", len(problem.states)),
             ca.SX.sym("u", len(problem.carried)),
-            ca.SX.sym("p", len(problem.dynamics.parameters)),
+            ca.SX.sym("p", len(problem.all_parameters)),
             ca.SX.sym("theta", weights),
         )
 
@@ -60,14 +62,17 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
     for name, network in problem.dynamics.networks.items():
         weights[name] = s.theta[start : start + network.mlp.n_weights]
         start += network.mlp.n_weights
-    names = [q.name for q in problem.dynamics.parameters]
+    names = [q.name for q in problem.all_parameters]
+    values = ca.vertsplit(s.p) if names else []
+    pairs = zip(problem.all_parameters, values, strict=True)
+    natural = [z if q.scale == "linear" else q.natural(z, CASADI) for q, z in pairs]
     u, given = ca.vertsplit(s.u) if problem.carried else [], len(problem.inputs)
     states = (*problem.states, *problem.algebraics)
     return (
         s.t,
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
         Named("input", problem.inputs, u[:given]),
-        Named("parameter", names, ca.vertsplit(s.p) if names else []),
+        Named("parameter", names, natural),
         Networks(problem.dynamics.networks, weights),
     )
 
@@ -188,32 +193,58 @@ def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z:
     return _column(where, value, None, known)
 
 
+def named_parameters(problem: Problem, s: Symbols) -> Named:
+    """Return the parameters in natural units, by name."""
+    return _arguments(problem, s)[3]
+
+
+def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.SX) -> ca.SX:
+    """Return σ of an output by a function (h, x, u, p) as an SX scalar."""
+    where = f"sigma of output {output!r}"
+    value = _called(where, function, (h, *_arguments(problem, s)[1:4]))
+    known = Symbols(s.t, ca.vertcat(s.x, *ca.symvar(h)), s.u, s.p, s.theta)
+    return _column(where, value, 1, known)
+
+
+def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict[str, ca.SX]:
+    """Return the initial states of an experiment that functions of the parameters give, by name."""
+    p, found = _arguments(problem, s)[3], {}
+    for state in problem.states:
+        given = problem.initial_of(experiment, state).function
+        if given is not None:
+            where = f"the initial {state!r} of experiment {experiment.name!r}"
+            value = p[given] if isinstance(given, str) else _called(where, given, (p,))
+            found[state] = _column(where, value, 1, s)
+    return found
+
+
 def rhs_function(problem: Problem) -> ca.Function:
     """Return f as a CasADi Function (t, x, u, p, theta) -> dx, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
+    return of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
 
 
 def residual_function(problem: Problem) -> ca.Function:
     """Return g as a CasADi Function (t, x, u, p, theta) -> g, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "residuals", residuals(problem, s), "g")
+    return of_coefficients(problem, s, "residuals", residuals(problem, s), "g")
 
 
 def output_function(problem: Problem) -> ca.Function:
     """Return h as a CasADi Function (t, x, u, p, theta) -> y, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "outputs", observed(problem, s), "y")
+    return of_coefficients(problem, s, "outputs", observed(problem, s), "y")
 
 
 def cost_function(problem: Problem, costs: Sequence[Cost]) -> ca.Function:
     """Return the sum of costs as a CasADi Function (t, x, u, p, theta) -> L, of coefficients."""
     s = Symbols.of(problem)
     value = sum((costed(problem, cost, s) for cost in costs), ca.SX(0.0))
-    return _of_coefficients(problem, s, "cost", value, "L")
+    return of_coefficients(problem, s, "cost", value, "L")
 
 
-def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+def of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+    """Return an expression as a CasADi Function (t, x, u, p, theta), of coefficients p and theta."""
     p, theta = s.p, s.theta
     if problem.varies_in_time:
         known = {b: basis_symbols(b, s.t) for b in problem.bases}

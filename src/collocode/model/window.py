@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..errors import InputError, as_pair, check_fields, check_type
 from ..numerics.signals import Signal
 from .control import Control
-from .dynamics import check_bounds
 from .experiment import Experiment, Initial
+from .parameters import check_bounds
 
 Array = NDArray[np.float64]
 

@@ -79,7 +79,7 @@ class Meshing(Outcome):
             "iterations": list(self.iterations),
             "gaps": list(self.gaps),
             "shares": dict(self.shares),
-            "error": self.error,
+            **({} if math.isnan(self.error) else {"error": self.error}),
             "seconds": self.seconds,
         }
 

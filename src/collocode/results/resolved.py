@@ -12,13 +12,16 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment
+from ..model.experiment import Experiment, fixed
+from ..model.problem import Problem
+from ..model.symbolic import Symbols, initial_values
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
+from .model import TrainedModel
 
 Array = NDArray[np.float64]
 
@@ -90,6 +93,20 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
             name = term.name.removeprefix("cost.")  # of a cost, or of the moves of a control
             found[name] = found.get(name, 0.0) + float(value)
     return found
+
+
+def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
+    """Return a test experiment with the initial states that the parameters give as numbers."""
+    s = Symbols.of(problem)
+    given = initial_values(problem, experiment, s)
+    if not given:
+        return experiment
+    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
+    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    function = ca.Function("initial", [s.p], [ca.vertcat(*given.values())])
+    found = np.asarray(function(model.with_values(bound).parameters), dtype=float).ravel()
+    known = {name: fixed(value) for name, value in zip(given, found.tolist(), strict=True)}
+    return replace(experiment, initial={**experiment.initial, **known})
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:

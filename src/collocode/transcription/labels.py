@@ -68,6 +68,11 @@ def of_boundary(name: str, place: Place) -> str:
     return f"path.{name}[{place[0]}]"
 
 
+def of_initial(name: str, place: Place) -> str:
+    """An initial state that parameters give: ``initial.x[run]``."""
+    return f"{name}.{place[0]}[{place[1]}]"
+
+
 def of_link(name: str, place: Place) -> str:
     """A row of a link: ``link.boost to coast.v[coast]``."""
     return f"link.{name}[{place[0]}]"

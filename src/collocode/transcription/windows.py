@@ -93,6 +93,9 @@ class ExperimentLayout:
     spanned : coefficients of the decided inputs that are functions of a basis.
     duration_row : (1,) row of the length of a window, where that is bounded; else empty.
     free_times : (2,) columns of start and end; empty where both are given.
+    bound : columns of parameters that are a number in this experiment, by their names.
+    determined : (k,) numbers of the states whose initial value is a function of the parameters.
+    initial_rows : (k,) rows that say so.
     """
 
     name: str
@@ -111,24 +114,32 @@ class ExperimentLayout:
     spanned: Mapping[str, Spanned]
     duration_row: Index
     free_times: Index
+    bound: Mapping[str, int]
+    determined: Index
+    initial_rows: Index
+
+    @property
+    def free_initial(self) -> Index:
+        """Columns of the initial states that no function of the parameters gives."""
+        return np.delete(self.states[0], self.determined)
 
     @property
     def dependent(self) -> Index:
         """(dependent,) columns that the equations determine: later states, then algebraic variables.
 
-        Element by element, as many as `equations`.
+        Those of initial states that parameters give, and then element by element; as many as `equations`.
         """
         elements, m, nx = self.rows.shape
         states = self.states[1:].reshape(elements, m * nx)
         mine = [d.columns for d in self.decided.values() if not d.continuous]
-        return np.hstack([states, *mine]).ravel()
+        return np.append(self.states[0, self.determined], np.hstack([states, *mine]))
 
     @property
     def equations(self) -> Index:
-        """(dependent,) rows of collocation, then of algebraic equations; element by element."""
+        """(dependent,) rows of initial states, of collocation and of algebraic equations."""
         elements = len(self.rows)
         both = [self.rows.reshape(elements, -1), self.algebraic_rows.reshape(elements, -1)]
-        return np.hstack(both).ravel()
+        return np.append(self.initial_rows, np.hstack(both))
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
@@ -195,6 +206,9 @@ def laid(
     for name in problem.algebraics:  # one a stage and element: they jump where inputs do
         decided[name] = Decided.of(columns.count, elements, stages, continuous=False)
         columns.take(decided[name].count)
+    numeric = [n for n, given in experiment.parameters.items() if not isinstance(given, str)]
+    functions = [problem.initial_of(experiment, state).function for state in problem.states]
+    determined = [i for i, function in enumerate(functions) if function is not None]
     return ExperimentLayout(
         name=experiment.name,
         mesh=mesh,
@@ -216,6 +230,9 @@ def laid(
         decided=decided,
         spanned=spanned,
         free_times=columns.take(2 if experiment.is_free else 0),
+        bound=dict(zip(numeric, columns.take(len(numeric)).tolist(), strict=True)),
+        determined=np.array(determined, dtype=int),
+        initial_rows=rows.take(len(determined)),
     )
 
 
