@@ -240,9 +240,9 @@ WRONG = {
         lambda: cc.Window(end=1.0, end_bounds=2.0),
         "end_bounds= of window 'window' takes two numbers \\(lower, upper\\), not 2.0.",
     ),
-    "an initial state that is text": (
-        lambda: cc.Window(end=1.0, initial={"x": "0"}),
-        "initial\\['x'\\] of window 'window' takes an Initial or a float",
+    "a guess that is text": (
+        lambda: cc.Window(end=1.0, guess={"x": "0"}),
+        "guess\\['x'\\] of window 'window' takes a Signal or a float",
     ),
     "an input that is a number": (
         lambda: cc.Window(end=1.0, inputs={"d": 3.0}),

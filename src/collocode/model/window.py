@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, as_pair, check_fields, check_type
 from ..numerics.signals import Signal
 from .control import Control
-from .experiment import Experiment, Initial
+from .experiment import Experiment
 from .parameters import check_bounds
 
 Array = NDArray[np.float64]
@@ -98,14 +98,8 @@ class Window(Experiment):
                 )
         for name, signal in self.inputs.items():
             check_type(f"inputs[{name!r}] of {where}", signal, Signal)
-        for what, known in (
-            ("initial", self.initial),
-            ("final", self.final),
-            ("guess", self.guess),
-        ):
-            for name, value in known.items():
-                kinds = (Signal, float, int) if what == "guess" else (Initial, float, int)
-                check_type(f"{what}[{name!r}] of {where}", value, *kinds, np.number)
+        for name, value in self.guess.items():
+            check_type(f"guess[{name!r}] of {where}", value, Signal, float, int, np.number)
         moving = [name for name, signal in self.inputs.items() if np.ptp(signal.values) > 0.0]
         if self.is_free and moving:
             raise InputError(
