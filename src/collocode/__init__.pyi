@@ -116,6 +116,7 @@ from .model.parameters import Prior as Prior
 from .model.phases import IntegralConstraint as IntegralConstraint
 from .model.phases import Phases as Phases
 from .model.problem import Problem as Problem
+from .model.steady import Steady as Steady
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.table import read_table as read_table

@@ -17,7 +17,7 @@ from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike
-from .experiment import Experiment, Initial, Truth, as_initial, free
+from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
 from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
@@ -194,6 +194,32 @@ class Problem:
                             f"parameter; there are: {', '.join(known) or 'none'}."
                         )
                 _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
+            if e.steady is not None:
+                self._check_steady(e, known)
+
+    def _check_steady(self, experiment: Experiment, known: Mapping[str, Parameter]) -> None:
+        where, steady = f"steady= of experiment {experiment.name!r}", experiment.steady
+        assert steady is not None
+        if self.varies_in_time or self.algebraics:
+            raise InputError(
+                f"{where}: a model with algebraic variables, or with parameters or weights that vary in "
+                "time, has no steady state here; give the initial states."
+            )
+        told = [n for given in steady.parameters.items() for n in given if isinstance(n, str)]
+        for what, names, there in (
+            ("input", steady.inputs, self.inputs),
+            ("parameter", told, known),
+        ):
+            absent = [n for n in names if n not in there]
+            if absent:
+                raise InputError(
+                    f"{where} names {absent[0]!r}, which is no {what}; there are: "
+                    f"{', '.join(there) or 'none'}."
+                )
+        for name, given in steady.parameters.items():
+            _check_binding(
+                experiment, known[name], known[given] if isinstance(given, str) else given
+            )
 
     def _check_names(self) -> None:
         if self.observe is None:
@@ -478,6 +504,8 @@ class Problem:
 
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
+        if experiment.steady is not None:
+            return Initial(function=at_rest)
         return as_initial(experiment.initial.get(state, free()))
 
     def final_of(self, experiment: Experiment, state: str) -> Initial:

@@ -19,6 +19,7 @@ from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
 from .model import TrainedModel
@@ -99,14 +100,20 @@ def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Expe
     """Return a test experiment with the initial states that the parameters give as numbers."""
     s = Symbols.of(problem)
     given = initial_values(problem, experiment, s)
-    if not given:
+    if not given and experiment.steady is None:
         return experiment
     values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
     bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
-    function = ca.Function("initial", [s.p], [ca.vertcat(*given.values())])
-    found = np.asarray(function(model.with_values(bound).parameters), dtype=float).ravel()
-    known = {name: fixed(value) for name, value in zip(given, found.tolist(), strict=True)}
-    return replace(experiment, initial={**experiment.initial, **known})
+    p = model.with_values(bound).parameters
+    if experiment.steady is not None:
+        state = rest_of(problem, experiment).state(p, model.theta)
+        known = dict(zip(problem.states, state.tolist(), strict=True))
+    else:
+        function = ca.Function("initial", [s.p], [ca.vertcat(*given.values())])
+        found = np.asarray(function(p), dtype=float).ravel()
+        known = dict(zip(given, found.tolist(), strict=True))
+    there = {name: fixed(value) for name, value in known.items() if np.isfinite(value)}
+    return replace(experiment, steady=None, initial={**experiment.initial, **there})
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:

@@ -91,7 +91,7 @@ def discretize(
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
-    start = put_initial(terms, layout, _start(problem, layout, lower, upper), p)
+    start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
     scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
     return NLP(
         name=problem.name,
