@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
 from ..model.activations import CASADI
+from ..model.algebraic import reduced
 from ..model.dynamics import Named, stack
 from ..model.network import MLP
 from ..model.symbolic import output_function, residual_function, rhs_function
@@ -173,8 +174,16 @@ class TrainedModel:
         return self.residual_tape.function("residuals", ["t", "x", "u", "p", "theta"], ["g"])
 
     @cached_property
+    def determining(self) -> ca.Function:
+        """Equations of index 1 for the algebraic variables: g, or derivatives of it."""
+        count = len(self.algebraics)
+        if self.index == 1:
+            return self.residuals
+        return reduced(self.function, self.residuals, count, len(self.inputs))
+
+    @cached_property
     def _with_slope(self) -> ca.Function:
-        return with_slope(self.residuals, len(self.algebraics))
+        return with_slope(self.determining, len(self.algebraics))
 
     def consistent(
         self, t: ArrayLike, x: ArrayLike, u: ArrayLike | None = None, guess: ArrayLike | None = None
