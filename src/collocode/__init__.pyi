@@ -87,6 +87,7 @@ from .model.experiment import Truth as Truth
 from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import weighted as weighted
+from .model.implicit import implicit as implicit
 from .model.links import Link as Link
 from .model.losses import L1 as L1
 from .model.losses import L2 as L2

@@ -226,10 +226,18 @@ class TrainedModel:
         return self.output_tape.function("outputs", ["t", "x", "u", "p", "theta"], ["y"])
 
     def trained_function(self, name: str = "rhs") -> ca.Function:
-        """f with weights and parameters put in, a saveable CasADi Function (t, x, u) -> dx."""
+        """f with weights and parameters put in, a saveable CasADi Function (t, x, u) -> dx.
+
+        With algebraic variables it is (t, x, u, z) -> (dx, g).
+        """
         t, x, u = ca.SX.sym("t"), ca.SX.sym("x", len(self.states)), ca.SX.sym("u", len(self.inputs))
-        value = self.function(t, x, u, self.parameters, self.theta)
-        return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
+        if not self.algebraics:
+            value = self.function(t, x, u, self.parameters, self.theta)
+            return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
+        z = ca.SX.sym("z", len(self.algebraics))
+        known = (t, x, ca.vertcat(u, z), self.parameters, self.theta)
+        values = [self.function(*known), self.residuals(*known)]
+        return ca.Function(name, [t, x, u, z], values, ["t", "x", "u", "z"], ["dx", "g"])
 
     def rhs(self, t: float, x: ArrayLike, u: ArrayLike = ()) -> Array:
         """Derivative at one state (states,), or at one per row (points, states)."""
