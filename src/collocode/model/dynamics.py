@@ -67,6 +67,17 @@ class Named:
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries."""
+        return self._names
+
+    def without(self, names: Sequence[str]) -> Named:
+        """Return the entries that are not called so."""
+        pairs = zip(self._names, self._values, strict=True)
+        kept = {name: value for name, value in pairs if name not in names}
+        return Named(self._kind, tuple(kept), tuple(kept.values()))
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkCall:

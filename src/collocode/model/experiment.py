@@ -289,10 +289,11 @@ class Experiment:
 
     @property
     def jumps(self) -> Array:
-        """Times inside the window at which an input is discontinuous."""
+        """Times inside the window at which an input is discontinuous, or a control's basis not smooth."""
         assert self.start is not None and self.end is not None
-        own = points_of(self.events, self.instant)
-        jumps = np.unique(np.concatenate([own, *(s.jumps for s in self.inputs.values())]))
+        places = [signal.jumps for signal in self.inputs.values()]
+        places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
+        jumps = np.unique(np.concatenate([points_of(self.events, self.instant), *places]))
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
     def select(self, outputs: Sequence[str]) -> Experiment:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from ..model.experiment import Experiment, fixed
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, initial_values
+from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
+from ..transcription.windows import Spanned
 from .model import TrainedModel
 
 Array = NDArray[np.float64]
@@ -28,7 +30,7 @@ Array = NDArray[np.float64]
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     """Return a window as it is decided at ``x``: every input is a signal, every time a number."""
     experiment, part = nlp.problem.experiments[number], nlp.layout.experiments[number]
-    if not part.decided and not len(part.free_times):
+    if not (part.decided or part.spanned or len(part.free_times)):
         return experiment, part.mesh
     mesh = part.mesh
     if len(part.free_times):
@@ -46,6 +48,8 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         else:
             times = decided.times(mesh).ravel()
             signals[name] = Signal(times, values.ravel(), "polynomial", mesh.points)
+    for name, function in part.spanned.items():
+        signals[name] = _signal(function, x[function.columns], part.mesh, mesh)
     given = replace(
         experiment,
         inputs=signals,
@@ -59,6 +63,27 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     return given, mesh
 
 
+def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> Signal:
+    """The function of a basis as a signal, polynomial between the points of mesh and basis.
+
+    ``given`` is the mesh in the times of the basis, ``mesh`` the same as it is decided.
+    """
+    basis = function.basis
+    share = (mesh.end - mesh.start) / (given.end - given.start)
+    if isinstance(basis, PiecewiseConstant):
+        inside = np.array([max(given.start, t) for t in basis.points[:-1]])
+        keep = np.append(inside[1:] > inside[:-1], True)
+        keep &= inside < given.end
+        times = mesh.start + share * (inside - given.start)
+        return Signal(times[keep], coefficients[keep], "zoh")
+    whole = given.with_points(basis.breaks)
+    nodes = 0.5 * (1.0 - np.cos(np.pi * (np.arange(basis.degree + 1) + 0.5) / (basis.degree + 1)))
+    times = whole.points[:-1, None] + whole.steps[:, None] * nodes[None, :]
+    values = basis.values(times.ravel()) @ coefficients
+    moved = [mesh.start + share * (t - given.start) for t in (times.ravel(), whole.points)]
+    return Signal(moved[0], values, "polynomial", moved[1])
+
+
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
@@ -66,7 +91,8 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     if terms:
         values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
         for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):
-            found[term.name.removeprefix("cost.")] += float(value)
+            name = term.name.removeprefix("cost.")  # of a cost, or of the moves of a control
+            found[name] = found.get(name, 0.0) + float(value)
     return found
 
 

@@ -15,7 +15,7 @@ from ..model.misfit import misfit, spreads
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed, residuals
 from ..numerics.scheme import Scheme
-from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
+from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .initial import initial_states
 from .layout import Layout
@@ -42,6 +42,7 @@ def build_terms(
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *initial_states(problem, layout, blocks),
         *rates(problem, layout, blocks),
+        *moves(problem, layout, blocks),
         *links(problem, layout, blocks),
         *durations(layout, blocks),
         *_point_constraints(problem, layout, blocks),
