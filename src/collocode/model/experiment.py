@@ -151,6 +151,7 @@ class Experiment:
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
     instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
+    points : times that the mesh shall have among its points.
     controls, final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
@@ -188,6 +189,7 @@ class Experiment:
     duration_bounds: tuple[float, float] | None = None
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
     instant: float = 0.0
+    points: tuple[float, ...] = ()
     measures: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -293,7 +295,9 @@ class Experiment:
         assert self.start is not None and self.end is not None
         places = [signal.jumps for signal in self.inputs.values()]
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
-        jumps = np.unique(np.concatenate([points_of(self.events, self.instant), *places]))
+        jumps = np.unique(
+            np.concatenate([points_of(self.events, self.instant), self.points, *places])
+        )
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
     def select(self, outputs: Sequence[str]) -> Experiment:

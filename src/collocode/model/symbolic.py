@@ -18,6 +18,7 @@ from ..errors import CollocodeError, InputError
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
+from .delays import Delay, delayed
 from .dynamics import Named, NetworkCall, Networks, stack
 from .events import Impulse, Reset
 from .experiment import Experiment, as_initial, free
@@ -75,10 +76,23 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
     return (
         s.t,
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
-        Named("input", problem.inputs, u[:given]),
+        Named(
+            "input",
+            problem.inputs,
+            _inputs(problem, s, u[:given], dict(zip(names, natural, strict=True))),
+        ),
         Named("parameter", names, natural),
         Networks(problem.dynamics.networks, weights, s.calls),
     )
+
+
+def _inputs(problem: Problem, s: Symbols, given: list[ca.SX], p: Mapping[str, Any]) -> list[Any]:
+    """Inputs as the model sees them: those of estimated dead time as expressions of it."""
+    known = dict(zip(problem.inputs, given, strict=True))
+    for name, delay in problem.delays.items():
+        if isinstance(delay, Delay) and isinstance(delay.by, str):
+            known[name] = delayed(name, s.t, p[delay.by], known)
+    return list(known.values())
 
 
 def depends_on_time(problem: Problem) -> bool:
