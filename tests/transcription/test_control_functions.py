@@ -115,6 +115,15 @@ def test_the_estimate_holds_the_basis_fast():
     assert 0.9 < estimate.effectivity(exact) < 1.1
 
 
+def test_a_horizon_that_recedes_moves_the_held_values_along():
+    problem = quadratic(cc.Control(-2.0, 2.0, kind=TEN), rate=-1.0)
+    horizon = cc.RecedingHorizon(problem, sample=0.1)
+    first = horizon.plan([1.0])
+    second = horizon.plan(first.states([0.1])[0], 0.1, first)
+    assert second.result.iterations < first.result.iterations
+    assert second.control("u", [0.05])[0] == pytest.approx(first.control("u", [0.15])[0], abs=0.02)
+
+
 def test_other_tools_get_the_coefficients(tmp_path):
     """An .nl file, without the initial state that is fixed, read back has the same optimum."""
     found = cc.fit(quadratic(cc.Control(-3.0, 3.0, kind=PIECES, moves=0.1)), mesh=4)

@@ -252,7 +252,8 @@ class Experiment:
             if decided:
                 raise InputError(
                     f"{where} has measurements at given times, so it cannot have {what}; put what is "
-                    "decided into a Window of the same problem."
+                    "decided into a Window of the same problem, or make an input that nobody measured a "
+                    "Parameter with a basis."
                 )
 
     def _window(self, times: Array, where: str) -> tuple[float, float]:
