@@ -397,15 +397,16 @@ class Problem:
 
     @cached_property
     def decides(self) -> bool:
-        """Whether it does more than identify: windows without data, costs, links."""
-        return bool(self.costs or self.links) or not all(e.measures for e in self.experiments)
+        """Whether it does more than identify: windows without data, controls, costs, links."""
+        more = any(e.controls or not e.measures for e in self.experiments)
+        return bool(self.costs or self.links or more)
 
     def refuse_decisions(self, what: str) -> None:
         """Refuse to do with a problem that decides what is about fits of data alone."""
         if self.decides:
             raise InputError(
                 f"{what} is about fits of data, but problem {self.name!r} has windows without data, "
-                "costs or links; use fit or solve for it."
+                "controls, costs or links; use fit or solve for it."
             )
 
     @cached_property

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, as_pair, check_fields, check_type
 from ..numerics.signals import Signal
-from .control import Control
 from .experiment import Experiment
 from .parameters import check_bounds
 
@@ -89,13 +88,7 @@ class Window(Experiment):
                 "raise the lower bound of the end, lower the upper bound of the start, or give "
                 "duration_bounds=."
             )
-        for name, control in self.controls.items():
-            check_type(f"controls[{name!r}] of {where}", control, Control)
-            if name in self.inputs:
-                raise InputError(
-                    f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
-                    "controls=."
-                )
+        self.check_controls(where)
         for name, signal in self.inputs.items():
             check_type(f"inputs[{name!r}] of {where}", signal, Signal)
         for name, value in self.guess.items():
