@@ -158,7 +158,9 @@ class _Run:
 
         here = self._here
         self.rates = function("rates", here(self.model.rates[n] for n in self.model.states))
-        self.switches = function("switches", here(self.model.switches.values()))
+        self.switches = function(
+            "switches", here(w.difference for w in self.model.switches.values())
+        )
         events = self.model.events
         self.triggers = function("triggers", here(e.trigger for e in events))
         self.jumped = [
