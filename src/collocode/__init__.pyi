@@ -59,6 +59,7 @@ from .identify.fit import split as split
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
 from .identify.receding import RecedingHorizon as RecedingHorizon
+from .identify.scenarios import scenarios as scenarios
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import Uncertainty as Uncertainty
@@ -93,6 +94,7 @@ from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import given_by as given_by
 from .model.experiment import weighted as weighted
+from .model.implicit import implicit as implicit
 from .model.likelihoods import Laplace as Laplace
 from .model.likelihoods import Likelihood as Likelihood
 from .model.likelihoods import LogNormal as LogNormal
@@ -112,7 +114,10 @@ from .model.losses import ResidualLoss as ResidualLoss
 from .model.network import MLP as MLP
 from .model.parameters import Parameter as Parameter
 from .model.parameters import Prior as Prior
+from .model.phases import IntegralConstraint as IntegralConstraint
+from .model.phases import Phases as Phases
 from .model.problem import Problem as Problem
+from .model.steady import Steady as Steady
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.table import read_table as read_table

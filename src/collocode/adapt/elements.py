@@ -84,6 +84,12 @@ def point_arguments(problem: Problem) -> tuple[list[Any], list[Any]]:
     """
     rhs = rhs_function(problem)
     sizes = [(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+    if getattr(problem.dynamics, "index", 1) > 1:
+        raise InputError(
+            "error estimates, refined meshes and costates are for algebraic equations of index 1, and "
+            f"problem {problem.name!r} says it is of index {problem.dynamics.index}; choose the mesh "  # type: ignore[attr-defined]
+            "by the gap, or differentiate the equations."
+        )
     if not problem.algebraics:
         symbols = [ca.SX.sym(*size) for size in sizes]
         return symbols, symbols
@@ -284,9 +290,15 @@ class Elements:
         -------
         One (E, K, entries) array per result.
         """
-        count, nodes = len(self), len(tau)
+        return self.called(function, np.arange(len(self)), tau, x, u, *more)
+
+    def called(
+        self, function: ca.Function, some: Index, tau: Array, x: Array, u: Array, *more: Array
+    ) -> list[Array]:
+        """Do as `call_nodes` for ``some`` of the elements, which the tables are of."""
+        count, nodes = len(some), len(tau)
         flat = [v.reshape(count * nodes, v.shape[-1]) if v.ndim == 3 else v for v in (x, u, *more)]
-        where = np.repeat(np.arange(count), nodes)
+        where = np.repeat(some, nodes)
         found = self.call(function, where, np.tile(tau, count), *flat)
         return [v.reshape(count, nodes, v.shape[1]) for v in found]
 

@@ -8,6 +8,7 @@ goal                        what it is                                          
 `StateAt`                   a state at a time                                       ``state:y1@7.5``
 `Integral`                  :math:`\int g(t,x,u,p)\,dt` along a trajectory          ``integral:y1``
 `ParameterValue`            an estimated parameter                                  ``parameter:mu``
+`Lagrange`, `Mayer`         a cost, the problem's own or another
 =========================== ======================================================= =============
 
 A goal knows its value at the discrete solution, its gradient by the NLP's columns, and by how much
@@ -23,8 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
+from ..model.costs import Cost
 from ..model.parameters import Parameter
 from ..transcription.nlp import NLP
+from .cost_goal import CostValue
 from .elements import Elements, number_of
 from .integral import Integral
 from .reconstruction import Reconstruction
@@ -218,8 +221,8 @@ class ColumnValue:
 AnyGoal = ObjectiveValue | SimulatedMisfit | Goal
 
 
-def goal_of(text: AnyGoal | str) -> AnyGoal:
-    """Return the goal that a text stands for; see the table of this module.
+def goal_of(text: AnyGoal | Cost | str) -> AnyGoal:
+    """Return the goal that a text or a cost stands for; see the table of this module.
 
     An experiment may follow: ``state:y1@7.5,run 2``.
 
@@ -233,6 +236,8 @@ def goal_of(text: AnyGoal | str) -> AnyGoal:
     >>> goal_of("state:y1@7.5"), goal_of("parameter:mu,run 2")
     (StateAt(state='y1', time=7.5, experiment=0), ParameterValue(name='mu', experiment='run 2'))
     """
+    if isinstance(text, Cost):
+        return CostValue(text)
     if not isinstance(text, str):
         return text
     kind, _, rest = text.partition(":")

@@ -92,6 +92,14 @@ class Uncertainty:
     _linearised: Linearised
     _solution: Solution
 
+    @property
+    def fitted_parameters(self) -> dict[str, tuple[float, float]]:
+        """Bounds of the physical parameters that all experiments share and no basis varies, by name."""
+        nlp = _nlp_of(self._solution)
+        known = nlp.problem.dynamics.parameters
+        shared = [q for q in known if not q.per_experiment and q.basis is None]
+        return {q.name: (q.lower, q.upper) for q in shared if q.lower < q.upper}
+
     def std(self) -> Array:
         """(d,) standard deviations; inf where nothing determines a quantity."""
         spread = np.sqrt(np.clip(np.diag(self.covariance), 0.0, None))

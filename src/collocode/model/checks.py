@@ -67,7 +67,7 @@ def check_controls(problem: Problem) -> None:
         slope = ca.jacobian(balance, u)
         for window in problem.experiments:
             control = window.controls.get(name)
-            if control is None or control.is_rate_bounded:
+            if control is None or control.is_rate_bounded or control.moves:
                 continue
             unbounded = math.isinf(control.lower) and math.isinf(control.upper)
             if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):

@@ -67,15 +67,52 @@ class Named:
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries."""
+        return self._names
+
+    def without(self, names: Sequence[str]) -> Named:
+        """Return the entries that are not called so."""
+        pairs = zip(self._names, self._values, strict=True)
+        kept = {name: value for name, value in pairs if name not in names}
+        return Named(self._kind, tuple(kept), tuple(kept.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCall:
+    """A call of a network whose result was left open.
+
+    Attributes
+    ----------
+    name : of the network.
+    inputs : CasADi column of what it was called with.
+    outputs : symbols that stand for the result.
+    """
+
+    name: str
+    inputs: Any
+    outputs: Any
+
 
 class Networks:
     """The networks of a right-hand side: ``nn.growth(x.prey, u.food)``; alone, just ``nn(x)``.
 
     Each is called with its weights at the time of the call.
+
+    Parameters
+    ----------
+    networks, weights : by name.
+    calls : takes a `NetworkCall` for every call, which then returns symbols; None evaluates.
     """
 
-    def __init__(self, networks: Mapping[str, Network], weights: Mapping[str, Any]) -> None:
-        self._networks, self._weights = dict(networks), dict(weights)
+    def __init__(
+        self,
+        networks: Mapping[str, Network],
+        weights: Mapping[str, Any],
+        calls: list[NetworkCall] | None = None,
+    ) -> None:
+        self._networks, self._weights, self._calls = dict(networks), dict(weights), calls
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -99,7 +136,7 @@ class Networks:
             raise InputError("nn.derivative(...) needs name= when there are several networks.")
         label = next(iter(self._networks)) if name is None else name
         variables = ca.SX.sym("z", stack(inputs).numel())
-        value = stack([getattr(self, label)(variables)])
+        value = stack([getattr(Networks(self._networks, self._weights), label)(variables)])
         return ca.substitute(ca.jacobian(value, variables), variables, stack(inputs))
 
     def _evaluate(self, name: str, inputs: Sequence[Any]) -> Any:
@@ -108,7 +145,11 @@ class Networks:
             raise InputError(
                 f"network {name!r} has {network.inputs} inputs, but was called with {column.numel()}."
             )
-        value = network.mlp(column, self._weights[name], CASADI)
+        if self._calls is None:
+            value = network.mlp(column, self._weights[name], CASADI)
+        else:
+            value = ca.SX.sym(f"{name}{len(self._calls)}", network.outputs)
+            self._calls.append(NetworkCall(name, column, value))
         return value if network.outputs > 1 else value[0]
 
 

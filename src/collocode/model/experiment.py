@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
+from .steady import Steady
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ def given_by(function: Callable[..., Any] | str) -> Initial:
     return Initial(function=function)
 
 
+def at_rest(p: Any) -> Any:
+    """Stand for an initial state that a steady state gives."""
+    raise AssertionError("a steady state is no function of the parameters that can be called")
+
+
 def as_initial(known: Any) -> Initial:
     """Read a number, a function of p or the name of a parameter as an `Initial`."""
     if isinstance(known, Initial):
@@ -138,6 +144,7 @@ class Experiment:
         a function of p or a parameter's name given by it.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
+    steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
@@ -165,6 +172,7 @@ class Experiment:
     inputs: Mapping[str, Signal] = field(default_factory=dict)
     initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
     parameters: Mapping[str, float | str] = field(default_factory=dict)
+    steady: Steady | None = None
     name: str = "experiment"
     start: float | None = None
     end: float | None = None
@@ -271,9 +279,11 @@ class Experiment:
 
     @property
     def jumps(self) -> Array:
-        """Times inside the window at which an input is discontinuous."""
+        """Times inside the window at which an input is discontinuous, or a control's basis not smooth."""
         assert self.start is not None and self.end is not None
-        jumps = np.unique(np.concatenate([np.empty(0), *(s.jumps for s in self.inputs.values())]))
+        places = [signal.jumps for signal in self.inputs.values()]
+        places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
+        jumps = np.unique(np.concatenate([np.empty(0), *places]))
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
     def select(self, outputs: Sequence[str]) -> Experiment:
@@ -306,6 +316,7 @@ class Experiment:
             sigma=None if self.sigma is None else np.asarray(self.sigma)[keep],
             censored=None if self.censored is None else np.asarray(self.censored)[keep],
             initial=self.initial if start <= self.times[0] else {},
+            steady=self.steady if start <= self.times[0] else None,
             name=name or self.name,
             start=None,
             end=None,

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_names, as_pair, as_values, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
 from .dynamics import Dynamics, DynamicsLike
-from .experiment import Experiment, Initial, Truth, as_initial, free
+from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
 from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
+from .phases import IntegralConstraint, Phases, WithIntegrals
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
@@ -35,7 +36,7 @@ class Problem:
 
     Parameters
     ----------
-    dynamics : `NeuralODE` or `Dynamics`.
+    dynamics : `NeuralODE` or `Dynamics`; `Phases` for windows that differ.
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
     parameters : those that the dynamics do not list: of outputs, noise and initial states.
@@ -45,8 +46,8 @@ class Problem:
     loss : `LeastSquares`, `Huber`, `PseudoHuber` or a likelihood, `Normal` and others; or a likelihood
         for every output, by name.
     regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
-    constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
-        points.
+    constraints : `PathConstraint` along the trajectories or at their ends, `IntegralConstraint`,
+        `PointConstraint` at given points.
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
     links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
@@ -70,7 +71,7 @@ class Problem:
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
     regularisation: L2 | Evidence = Evidence()
-    constraints: Sequence[PathConstraint | PointConstraint] = ()
+    constraints: Sequence[PathConstraint | PointConstraint | IntegralConstraint] = ()
     costs: Sequence[Cost] = ()
     links: Sequence[Link] = ()
     normalise: bool = True
@@ -84,10 +85,16 @@ class Problem:
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
-        experiments = _as_tuple(self.experiments)
+        experiments = as_values(self.experiments, "Problem(experiments=...)", Experiment)
+        set_ = object.__setattr__
+        set_(self, "states", as_names(self.states, "Problem(states=...)"))
+        kinds = PathConstraint, PointConstraint, IntegralConstraint
+        constraints = as_values(self.constraints, "Problem(constraints=...)", *kinds)
+        set_(self, "constraints", constraints)
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
+        experiments, test = self._add_phases_and_integrals(experiments, outputs)
         states = tuple(self.states) or tuple(n for n in outputs if n not in self.algebraics)
         if not states:
             raise InputError("nothing is measured, so the states have no names; give states=.")
@@ -109,25 +116,62 @@ class Problem:
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:
             raise InputError(f"two experiments are called {repeated.pop()!r}; rename one.")
-        set_ = object.__setattr__
         set_(self, "states", states)
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
-        set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
-        set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
-        set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
+        set_(self, "test", tuple(e.select(outputs) for e in test))
+        set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
+        set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
         self._check_decisions()
-        for state, (lower, upper) in self.bounds.items():
-            check_bounds(
-                lower, upper, f"{'state' if state in self.states else 'variable'} {state!r}"
-            )
+        for state, bounds in self.bounds.items():
+            what = f"{'state' if state in self.states else 'variable'} {state!r}"
+            check_bounds(*as_pair(bounds, f"bounds= of {what}"), what)
         self._check_measured()
         self._check_likelihood()
         self._check_parameters()
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _add_phases_and_integrals(
+        self, experiments: tuple[Experiment, ...], outputs: tuple[str, ...]
+    ) -> tuple[tuple[Experiment, ...], tuple[Experiment, ...]]:
+        """Tell every window its phase; give every constrained integral a state that begins at zero."""
+        dynamics, before = self.dynamics, tuple[str, ...]()
+        if isinstance(dynamics, WithIntegrals):  # of a problem that was made from another one
+            before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
+        test = as_values(self.test, "Problem(test=...)", Experiment)
+        if isinstance(dynamics, Phases):
+            experiments, test = dynamics.told(experiments), dynamics.told(test)
+        integrals = tuple(c for c in self.constraints if isinstance(c, IntegralConstraint))
+        if not integrals and not before:
+            return experiments, test
+        states = tuple(n for n in self.states or outputs if n not in before)
+        taken = [c.name for c in integrals if c.name in states]
+        if taken:
+            raise InputError(
+                f"integral constraint {taken[0]!r} becomes a state of its name, but there is one; "
+                "rename it."
+            )
+        zero = {c.name: 0.0 for c in integrals}
+
+        def begun(given: Sequence[Experiment]) -> tuple[Experiment, ...]:
+            kept = [{n: v for n, v in e.initial.items() if n not in before} for e in given]
+            return tuple(
+                replace(e, initial={**known, **zero}) for e, known in zip(given, kept, strict=True)
+            )
+
+        sizes = {
+            c.name: float(max(abs(v) for v in (c.lower, c.upper) if np.isfinite(v)) or 1.0)
+            for c in integrals
+        }
+        kept = {n: v for n, v in self.scaling.items() if n not in before or n in zero}
+        set_ = object.__setattr__
+        set_(self, "dynamics", WithIntegrals(dynamics, integrals) if integrals else dynamics)
+        set_(self, "states", (*states, *zero))
+        set_(self, "scaling", {**sizes, **kept})
+        return begun(experiments), begun(test)
 
     def _check_parameters(self) -> None:
         names = [q.name for q in self.all_parameters]
@@ -150,6 +194,32 @@ class Problem:
                             f"parameter; there are: {', '.join(known) or 'none'}."
                         )
                 _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
+            if e.steady is not None:
+                self._check_steady(e, known)
+
+    def _check_steady(self, experiment: Experiment, known: Mapping[str, Parameter]) -> None:
+        where, steady = f"steady= of experiment {experiment.name!r}", experiment.steady
+        assert steady is not None
+        if self.varies_in_time or self.algebraics:
+            raise InputError(
+                f"{where}: a model with algebraic variables, or with parameters or weights that vary in "
+                "time, has no steady state here; give the initial states."
+            )
+        told = [n for given in steady.parameters.items() for n in given if isinstance(n, str)]
+        for what, names, there in (
+            ("input", steady.inputs, self.inputs),
+            ("parameter", told, known),
+        ):
+            absent = [n for n in names if n not in there]
+            if absent:
+                raise InputError(
+                    f"{where} names {absent[0]!r}, which is no {what}; there are: "
+                    f"{', '.join(there) or 'none'}."
+                )
+        for name, given in steady.parameters.items():
+            _check_binding(
+                experiment, known[name], known[given] if isinstance(given, str) else given
+            )
 
     def _check_names(self) -> None:
         if self.observe is None:
@@ -195,22 +265,20 @@ class Problem:
     def _check_decisions(self) -> None:
         names = [e.name for e in self.experiments]
         for cost in self.costs:
-            check_type("Problem(costs=...)", cost, Cost)
             absent = [n for n in cost.windows if n not in names]
             if absent:
                 raise InputError(
                     f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
-        for link in self.links:
-            check_type("Problem(links=...)", link, Link)
-            link.check(dict(zip(names, self.experiments, strict=True)), self.states)
-        for constraint in (*self.path_constraints, *self.boundary_constraints):
-            absent = [n for n in constraint.windows if n not in names]
+        for held in self.constraints:
+            absent = [n for n in getattr(held, "windows", ()) if n not in names]
             if absent:
                 raise InputError(
-                    f"path constraint {constraint.name!r} names window {absent[0]!r}; there are: "
-                    f"{', '.join(names)}."
+                    f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
+        for link in self.links:
+            link.check(dict(zip(names, self.experiments, strict=True)), self.states)
+        self._check_shared_controls()
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -220,6 +288,28 @@ class Problem:
                 "parameters or weights that vary in time have an interval of given times, so no window "
                 "may have free ones; fix the times."
             )
+
+    def _check_shared_controls(self) -> None:
+        for name in self.inputs:
+            deciding = [e for e in self.experiments if name in e.controls]
+            first = deciding[0].controls[name] if deciding else None
+            for e in deciding:
+                control = e.controls[name]
+                if control != first and (control.shared or (first is not None and first.shared)):
+                    raise InputError(
+                        f"windows {deciding[0].name!r} and {e.name!r} share control {name!r}, but give "
+                        "it differently; give both the same Control."
+                    )
+                if control.basis is None:
+                    continue
+                start, end = control.basis.interval
+                slack = 1e-9 * (end - start)
+                assert e.start is not None and e.end is not None
+                if e.start < start - slack or e.end > end + slack:
+                    raise InputError(
+                        f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
+                        f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
+                    )
 
     def _check_measured(self) -> None:
         for column, name in enumerate(self.outputs):
@@ -395,9 +485,10 @@ class Problem:
 
     @cached_property
     def boundary_constraints(self) -> tuple[PathConstraint, ...]:
-        """What holds at one end of every window."""
-        held = [c for c in self.constraints if isinstance(c, PathConstraint)]
-        return tuple(c for c in held if c.at != "path")
+        """What holds at one end of every window, or of those that it names."""
+        held = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at != "path"]
+        totals = [c.at_end() for c in self.constraints if isinstance(c, IntegralConstraint)]
+        return (*held, *totals)
 
     @property
     def point_constraints(self) -> tuple[PointConstraint, ...]:
@@ -413,6 +504,8 @@ class Problem:
 
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
+        if experiment.steady is not None:
+            return Initial(function=at_rest)
         return as_initial(experiment.initial.get(state, free()))
 
     def final_of(self, experiment: Experiment, state: str) -> Initial:
@@ -524,12 +617,3 @@ def _check_binding(experiment: Experiment, parameter: Parameter, given: Paramete
             f"{where} is bound to {given.name!r}, which has to be constant, shared and of its scale, "
             f"{parameter.scale!r}."
         )
-
-
-def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:
-    if isinstance(experiments, str) or not hasattr(experiments, "__iter__"):
-        check_type("Problem(experiments=...)", experiments, Experiment)
-    found = (experiments,) if isinstance(experiments, Experiment) else tuple(experiments)
-    for experiment in found:
-        check_type("Problem(experiments=...)", experiment, Experiment)
-    return found

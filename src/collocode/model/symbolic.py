@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import casadi as ca
+import numpy as np
 
 from ..errors import CollocodeError, InputError
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
-from .dynamics import Named, Networks, stack
-from .experiment import Experiment
+from .dynamics import Named, NetworkCall, Networks, stack
+from .experiment import Experiment, as_initial, free
 from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
@@ -31,7 +32,8 @@ class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
     Parameters and weights are values at time t, whether they vary or not; parameters as they are
-    decided, on their scale; ``u`` has the algebraic variables behind the inputs (`Problem.carried`).
+    decided, on their scale; ``u`` has the algebraic variables behind the inputs (`Problem.carried`).  With
+    a list of ``calls``, networks return symbols of their own, and the list says what they stand for.
     """
 
     t: ca.SX
@@ -39,6 +41,7 @@ class Symbols:
     u: ca.SX
     p: ca.SX
     theta: ca.SX
+    calls: list[NetworkCall] | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Symbols:
@@ -73,7 +76,7 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
         Named("input", problem.inputs, u[:given]),
         Named("parameter", names, natural),
-        Networks(problem.dynamics.networks, weights),
+        Networks(problem.dynamics.networks, weights, s.calls),
     )
 
 
@@ -207,15 +210,41 @@ def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.S
 
 
 def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict[str, ca.SX]:
-    """Return the initial states of an experiment that functions of the parameters give, by name."""
+    """Return the initial states of an experiment that functions of the parameters give, by name.
+
+    Of one that begins at rest those that it came from, numbers too.
+    """
     p, found = _arguments(problem, s)[3], {}
     for state in problem.states:
-        given = problem.initial_of(experiment, state).function
+        known = as_initial(experiment.initial.get(state, free()))
+        given = known.function
+        if given is None and experiment.steady is not None and np.isfinite(known.value):
+            found[state] = ca.SX(known.value)
         if given is not None:
             where = f"the initial {state!r} of experiment {experiment.name!r}"
             value = p[given] if isinstance(given, str) else _called(where, given, (p,))
             found[state] = _column(where, value, 1, s)
     return found
+
+
+def at_rest(problem: Problem, experiment: Experiment, s: Symbols) -> tuple[ca.SX, dict[str, ca.SX]]:
+    """Return f and the states before, both as an experiment rested; of x, p and theta alone."""
+    steady = experiment.steady
+    assert steady is not None and experiment.start is not None
+    u = [
+        steady.inputs.get(name, float(experiment.inputs[name](experiment.start)[0]))
+        for name in problem.inputs
+    ]
+    p, names = ca.vertsplit(s.p) if s.p.numel() else [], [q.name for q in problem.all_parameters]
+    for name, given in steady.parameters.items():
+        q = problem.all_parameters[names.index(name)]
+        value = s.p[names.index(given)] if isinstance(given, str) else float(q.decided(given))
+        p[names.index(name)] = ca.SX(value)
+    old = [s.t, s.u, s.p]
+    new = [ca.SX(experiment.start), ca.SX(ca.DM(u)) if u else s.u, ca.vertcat(ca.SX(0, 1), *p)]
+    before = initial_values(problem, experiment, s)
+    f = ca.substitute([derivatives(problem, s)], old, new)[0]
+    return f, {name: ca.substitute([v], old, new)[0] for name, v in before.items()}
 
 
 def rhs_function(problem: Problem) -> ca.Function:
@@ -347,7 +376,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
         ) from error
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
-    known = {str(v) for part in s.tuple() for v in ca.vertsplit(part)}
+    parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
+    known = {str(v) for part in parts for v in ca.vertsplit(part)}
     strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
     if strange:
         raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")

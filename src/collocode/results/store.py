@@ -59,7 +59,14 @@ _EXPERIMENT = {
     "parameters?": {"*": (float, str)},
     "final?": {"*": [float]},
 }
-_CONTROL = {"lower": float, "upper": float, "kind": str, "rate": [float], "unit": str}
+_CONTROL = {
+    "lower": float,
+    "upper": float,
+    "kind": str,  # not looked at where there is a basis
+    "basis?": (BASIS, None),
+    "rate": [float],
+    "unit": str,
+}
 _START = {
     "name": str,
     "merits": {"*": float},
@@ -242,10 +249,28 @@ def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
         "multipliers": part.multipliers,
         "parameters": part.parameters,
         "controls": {
-            name: {entry: getattr(control, entry) for entry in _CONTROL}
+            name: {
+                "lower": control.lower,
+                "upper": control.upper,
+                "kind": "basis" if control.basis is not None else control.kind,
+                "basis": None if control.basis is None else basis_to_dict(control.basis),
+                "rate": control.rate,
+                "unit": control.unit,
+            }
             for name, control in part.controls.items()
         },
     }
+
+
+def _control(entry: Mapping[str, Any]) -> Control:
+    basis = entry.get("basis")
+    return Control(
+        lower=entry["lower"],
+        upper=entry["upper"],
+        kind=entry["kind"] if basis is None else basis_from_dict(basis),
+        rate=tuple(entry["rate"]),
+        unit=entry["unit"],
+    )
 
 
 def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) -> Trajectory:
@@ -261,10 +286,7 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
-    controls = {
-        name: Control(**{**entry, "rate": tuple(entry["rate"])})
-        for name, entry in tree.get("controls", {}).items()
-    }
+    controls = {name: _control(entry) for name, entry in tree.get("controls", {}).items()}
     if not set(controls) <= set(model.inputs):
         raise ValueError("a control is no input of the model")
     own = ("times", "multipliers", "parameters")

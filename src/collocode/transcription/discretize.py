@@ -91,7 +91,7 @@ def discretize(
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
-    start = put_initial(terms, layout, _start(problem, layout, lower, upper), p)
+    start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
     scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
     return NLP(
         name=problem.name,
@@ -213,6 +213,9 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             limits = problem.bounds.get(name, (-np.inf, np.inf))
             limits = limits if control is None else (control.lower, control.upper)
             lower[decided.columns], upper[decided.columns] = limits
+        for name, function in part.spanned.items():
+            control = experiment.controls[name]
+            lower[function.columns], upper[function.columns] = control.lower, control.upper
         if experiment.is_free:
             ends_of = (
                 (experiment.start, experiment.start_bounds),
@@ -256,13 +259,15 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         for name, rows in part.rate_rows.items():
             lower[rows], upper[rows] = experiment.controls[name].rate
+        for name, function in part.spanned.items():
+            lower[function.move_rows], upper[function.move_rows] = experiment.controls[name].rate
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
             lower[row], upper[row] = constraint.bounds_in(experiment.name)
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
-            if seen[number] & set(part.decided):
+            if seen[number] & {*part.decided, *part.spanned}:
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[np.isin(part.place, scheme.stages)]
             elif constraint.lower == constraint.upper:
@@ -297,6 +302,9 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             size = problem.algebraic_scale.get(name)
             size = size or _power_of_two(experiment.controls[name].size)
             columns[decided.columns] = size
+        for name, function in part.spanned.items():
+            size = _power_of_two(experiment.controls[name].size)
+            columns[function.columns] = size / _amplitudes(function.basis)
         if experiment.is_free:
             assert experiment.start is not None and experiment.end is not None
             columns[part.free_times] = _power_of_two(experiment.end - experiment.start)
@@ -367,6 +375,9 @@ def _guess_window(
             ends_of = [part.times[0], part.times[-1]]
             start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
     for name, control in experiment.controls.items():
+        if name in part.spanned:
+            start[part.spanned[name].columns] = control.coefficients()
+            continue
         decided = part.decided[name]
         start[decided.columns] = control.guess(decided.times(part.mesh))
     if experiment.is_free:

@@ -25,6 +25,7 @@ from .labels import (
     at_node,
     listed,
     of_boundary,
+    of_coefficient,
     of_equation,
     of_initial,
     of_link,
@@ -36,7 +37,7 @@ from .labels import (
 )
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
-from .windows import ExperimentLayout, Linked, Numbers, laid, linked
+from .windows import ExperimentLayout, Linked, Numbers, Spanned, laid, linked
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -73,8 +74,12 @@ class Layout:
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
         columns, rows = Numbers(), Numbers()
-        pairs = zip(problem.experiments, meshes, strict=True)
-        parts = [laid(problem, e, mesh, scheme, len(own), columns, rows) for e, mesh in pairs]
+        parts: list[ExperimentLayout] = []
+        spanned: dict[str, Spanned] = {}
+        for e, mesh in zip(problem.experiments, meshes, strict=True):
+            part = laid(problem, e, mesh, scheme, len(own), columns, rows, spanned)
+            parts.append(part)
+            spanned = {**part.spanned, **spanned}
         links = [linked(problem, link, parts, columns, rows) for link in problem.links]
         points = {name: rows.take(count) for name, count in _point_values(problem).items()}
         shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
@@ -121,6 +126,7 @@ class Layout:
             blocks.append(Block(state, numbers, nodes, at_node))
         for name in dict.fromkeys(n for e in self.experiments for n in e.decided):
             blocks.append(self._decided_block(name))
+        blocks += self._spanned_blocks()
         for j, name in enumerate(self.own_names):
             own = np.array([e.parameters[j] for e in self.experiments], dtype=int)
             blocks.append(Block(name, own, names))
@@ -152,6 +158,17 @@ class Layout:
                 columns.append(found)
                 places += [(e.name, int(whose[j]), int(place[j])) for j in first]
         return Block(name, np.concatenate(columns), listed(places), at_node)
+
+    def _spanned_blocks(self) -> list[Block]:
+        """Coefficients of the decided inputs that are functions of a basis; shared ones once."""
+        found, known = [], set()
+        for e in self.experiments:
+            for name, function in e.spanned.items():
+                if int(function.columns[0]) not in known:
+                    known.add(int(function.columns[0]))
+                    labels = [(e.name, label) for label in function.basis.names()]
+                    found.append(Block(name, function.columns, listed(labels), of_coefficient))
+        return found
 
     def row_blocks(self) -> tuple[Block, ...]:
         """Collocation equations, then a block per path and per point constraint."""
@@ -198,6 +215,11 @@ class Layout:
             places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
             rows = np.concatenate([numbers for _, numbers in parts])
             blocks.append(Block(name, rows, listed(places), of_rate))
+        for e in self.experiments:
+            for name, function in e.spanned.items():
+                if len(function.move_rows):
+                    places = [(e.name, k) for k in range(len(function.move_rows))]
+                    blocks.append(Block(name, function.move_rows, listed(places), of_rate))
         bounded = [e for e in self.experiments if len(e.duration_row)]
         if bounded:
             numbers = np.concatenate([e.duration_row for e in bounded])
@@ -245,10 +267,13 @@ class Layout:
             np.concatenate([e.parameters, e.free_times, [*e.bound.values()]]).astype(int)
             for e in self.experiments
         ]
+        functions = [f for e in self.experiments for f in e.spanned.values()]
+        spanned = np.unique(np.concatenate([own[0][:0], *(f.columns for f in functions)]))
         junctions = [link.columns for link in self.links]
-        border = np.concatenate([*own, *junctions, self.shared, self.weights])
+        border = np.concatenate([*own, spanned, *junctions, self.shared, self.weights])
         between = [link.time_row for link in self.links]
         between += [e.duration_row for e in self.experiments]
+        between += [f.move_rows for f in functions]
         points = np.concatenate([np.empty(0, dtype=int), *between, *self.point_rows.values()])
         return ChainStructure(tuple(chains), border, points)
 

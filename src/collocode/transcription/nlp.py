@@ -82,7 +82,7 @@ class NLP(Program):
 
     def with_initial(self, x: Array) -> Array:
         """Return ``x`` with the initial states that its parameters give."""
-        return put_initial(self.terms, self.layout, x, self.p)
+        return put_initial(self.problem, self.terms, self.layout, x, self.p)
 
     def predictions(self, x: ArrayLike) -> tuple[Array, sparse.csc_matrix]:
         """Return model outputs at the measured samples and their Jacobian.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import casadi as ca
 import numpy as np
@@ -14,10 +15,11 @@ from ..model.misfit import misfit, spreads
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed, residuals
 from ..numerics.scheme import Scheme
-from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
+from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .initial import initial_states
 from .layout import Layout
+from .lift import lift
 from .links import durations, links
 from .regularisation import parameter_priors, prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
@@ -40,6 +42,7 @@ def build_terms(
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *initial_states(problem, layout, blocks),
         *rates(problem, layout, blocks),
+        *moves(problem, layout, blocks),
         *links(problem, layout, blocks),
         *durations(layout, blocks),
         *_point_constraints(problem, layout, blocks),
@@ -154,9 +157,13 @@ def _collocation(
         offset += stage_nodes.size
     v = Unknowns.of(problem, layout, s, places)
     constants = [times_of(places), np.concatenate(steps)[:, None], *v.constants]
+
+    def defect(f: ca.SX) -> ca.SX:
+        return v.put_into(-step * v.stretch * f)
+
     return MappedTerm.build(
         "collocation",
-        v.put_into(-step * v.stretch * derivatives(problem, s)),
+        defect(derivatives(problem, s)),
         (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
         (v.shared, v.shared_columns),
         (
@@ -164,6 +171,7 @@ def _collocation(
             data_function(blocks, constants, [group.named("stage_inputs")]),
         ),
         _sparse(entries, (layout.rows, offset * nx)),
+        lift(problem, s, v, lambda symbols: derivatives(problem, symbols), defect),
     )
 
 
@@ -189,6 +197,7 @@ def _algebraic(
             (v.shared, v.shared_columns),
             (ca.vertcat(s.t, v.data, s.u), data),
             _sparse([(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))),
+            lift(problem, s, v, lambda symbols: residuals(problem, symbols), v.put_into),
         )
     ]
 
@@ -218,6 +227,7 @@ def _path_constraints(
                 (v.shared, v.shared_columns),
                 (ca.vertcat(s.t, v.data, s.u), data),
                 scatter,
+                lift(problem, s, v, partial(constrained, problem, constraint), v.put_into),
             )
         )
     return terms
