@@ -10,6 +10,7 @@ whose moment is known become inputs that jump there.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,10 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError
+from ..errors import CollocodeWarning, InputError
 from ..model.dynamics import Dynamics
 from ..model.experiment import Experiment, Initial, fixed, given_by
-from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal
+from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal, PerOutput
 from ..model.parameters import Parameter, Prior
 from ..model.problem import Problem
 from ..numerics import Array
@@ -53,7 +54,13 @@ def from_petab(source: str | Path | PetabProblem) -> Problem:
     ------
     MissingDependency, FileError, InputError
         As `read_petab`; and what a fit cannot have, named: estimated parameters without a nominal value
-        or bounds, events.
+        or bounds, pre-equilibrations, measurements at infinity, Laplace noise on a logarithm.
+
+    Warns
+    -----
+    CollocodeWarning
+        The model has events, which the fit leaves out: where they fire, it is of another model than
+        `simulate_petab`'s.
     """
     petab = source if isinstance(source, PetabProblem) else read_petab(source)
     return _Import(petab).problem()
@@ -130,6 +137,23 @@ class _Import:
     def problem(self) -> Problem:
         """Put everything together."""
         outputs = self.outputs
+        if any(run.before for run in self.runs):
+            raise InputError(
+                f"{self.petab.tables.path} has pre-equilibrations, which a fit does not know yet; "
+                "simulate_petab does."
+            )
+        if any(math.isinf(m.time) for m in self.petab.tables.measurements):
+            raise InputError(
+                f"{self.petab.tables.path} has measurements at infinity, in a steady state, which are "
+                "not supported; leave them out."
+            )
+        if self.model.events:
+            warnings.warn(
+                f"the fit leaves out event {self.model.events[0].id!r} of {self.petab.tables.path}; compare "
+                "with simulate_petab, which has it.",
+                CollocodeWarning,
+                stacklevel=3,
+            )
         starts: dict[tuple[str, str], Initial] = {}
         experiments = [self._experiment(k, starts) for k in range(len(self.runs))]
         observe = self._formulas(
@@ -143,8 +167,7 @@ class _Import:
             states=self.model.states,
             observe=_Outputs(observe),
             parameters=[*(self._parameter(q) for q in self.petab.estimated), *self.placeholders],
-            loss={name: self._likelihood(name) for name in outputs.values()},
-            scaling=self._sizes(),
+            loss=PerOutput({name: self._likelihood(name) for name in outputs.values()}),
             name=self.petab.tables.path.stem,
             source=str(self.petab.tables.path),
         )
@@ -279,7 +302,9 @@ class _Import:
         at = -float(ca.substitute(difference, t, 0.0)) / float(slope)
         before, after = (float(ca.substitute(truth, t, at + s)) for s in (-1.0, 1.0))
         return (
-            Signal([0.0, at], [before, after], "zoh") if at > 0.0 else Signal([0.0], [after], "zoh")
+            Signal(np.array([0.0, at]), np.array([before, after]), "zoh")
+            if at > 0.0
+            else Signal(np.zeros(1), np.array([after]), "zoh")
         )
 
     @cached_property
@@ -408,10 +433,6 @@ class _Import:
             if _same(sigma, symbol):
                 return q.id
         return _Noise(self._formulas([sigma]))
-
-    def _sizes(self) -> dict[str, float]:
-        """Largest magnitudes of the states at the nominal parameters, where these can be simulated."""
-        return {}
 
 
 def _same(a: ca.SX, b: ca.SX) -> bool:

@@ -107,6 +107,11 @@ def simulate_petab(
         A parameter that is not estimated, or one without a value.
     """
     check_type("simulate_petab", problem, PetabProblem)
+    if any(math.isinf(m.time) for m in problem.tables.measurements):
+        raise InputError(
+            f"{problem.tables.path} has measurements at infinity, in a steady state, which are not "
+            "supported; leave them out."
+        )
     ids = [q.id for q in problem.estimated]
     for name in parameters or {}:
         check_has("the problem", "estimated parameter", name, ids)
