@@ -367,3 +367,17 @@ def test_a_pendulum_of_index_three_falls_as_the_closed_form_says():
     assert "solved as it stands" in str(cc.report(solution))
     with pytest.raises(InputError, match="index 1"):
         cc.costates(solution)
+
+
+def test_algebraic_variables_are_right_on_a_mesh_over_decades_of_time():
+    """x' = -x, z = x², where the first element is 1e-13 of the last."""
+    mesh = cc.Mesh(np.append(0.0, np.geomspace(1e-8, 1e5, 40)))
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-x.x],
+        algebraics={"z": 1.0},
+        residuals=lambda t, x, u, p, nn: [x.z - x.x**2],
+    )
+    problem = cc.Problem(dynamics, cc.Window(end=1e5, initial={"x": 1.0}), states=("x",))
+    solution = cc.fit(problem, mesh=mesh, degree=4, start="simulate")
+    t = np.append(0.0, np.geomspace(1e-9, 1e4, 60))
+    assert solution.algebraics(t)[:, 0] == pytest.approx(np.exp(-2.0 * t), abs=2e-3)
