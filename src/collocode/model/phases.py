@@ -239,11 +239,15 @@ class WithIntegrals:
 
 
 class Added(NamedTuple):
-    """What phases and integrals make of a problem's dynamics, states, typical sizes and experiments."""
+    """What phases and integrals make of a problem's dynamics, states, typical sizes and experiments.
+
+    ``gone`` are states of integrals that the problem it was made from had.
+    """
 
     dynamics: DynamicsLike
     states: tuple[str, ...]
     sizes: dict[str, float]
+    gone: tuple[str, ...]
     experiments: tuple[Experiment, ...]
 
 
@@ -290,5 +294,6 @@ def added_to(
         WithIntegrals(dynamics, integrals) if integrals else dynamics,
         (*kept, *(c.name for c in integrals)),
         {c.name: c.size for c in integrals},
+        tuple(name for name in before if name not in [c.name for c in integrals]),
         tuple(begun or experiments),
     )
