@@ -369,6 +369,31 @@ def test_a_pendulum_of_index_three_falls_as_the_closed_form_says():
         cc.costates(solution)
 
 
+def test_index_two_has_the_orders_of_the_theory():
+    """a = sin t drives b' = -a z by z = cos t - b: orders 2s - 1 and s (Hairer, Lubich, Roche)."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: {"a": x.z + x.b, "b": -x.a * x.z},
+        algebraics={"z": 1.0},
+        residuals=lambda t, x, u, p, nn: {"path": x.a - ca.sin(t)},
+        index=2,
+    )
+    window = cc.Window(end=2.0, initial={"a": 0.0, "b": 0.0})
+    problem = cc.Problem(dynamics, window, states=("a", "b"))
+    exact = integrate(
+        lambda t, b: -np.sin(t) * (np.cos(t) - b), [0.0], [0.0, 2.0], rtol=1e-12, atol=1e-14
+    ).states[-1, 0]
+    errors = []
+    for elements in (8, 16):
+        nlp = cc.discretize(problem, "radau", 3, elements)
+        solution = cc.solve(cc.start_from(nlp, "simulate"), options={"tol": 1e-13})
+        b, z = solution.states([2.0])[0, 1], solution.algebraics([2.0])[0, 0]
+        errors.append([abs(b - exact), abs(z - np.cos(2.0) + exact)])
+    slopes = np.log2(np.array(errors[0]) / np.array(errors[1]))
+    assert slopes == pytest.approx([5.0, 3.0], abs=0.25)
+    assert solution.gap() < 1e-5
+    assert cc.fit(problem).gap() < 1e-5  # mesh="auto" keeps the mesh it begins with
+
+
 def test_algebraic_variables_are_right_on_a_mesh_over_decades_of_time():
     """x' = -x, z = x², where the first element is 1e-13 of the last."""
     mesh = cc.Mesh(np.append(0.0, np.geomspace(1e-8, 1e5, 40)))
