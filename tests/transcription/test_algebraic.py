@@ -135,6 +135,33 @@ def test_a_root_that_newton_loses_is_said():
     assert "no consistent algebraic variables" in done.message
 
 
+@pytest.mark.parametrize("where", ["g", "f"])
+def test_a_network_is_learnt_in_either_equation(where):
+    """The valve's law 0.7 √h, where q is nothing else, or where q is known beside it."""
+    net = cc.MLP((1, 4, 1)).normalised([0.5], [0.5], [0.7])
+    if where == "g":
+        dynamics = cc.Dynamics(
+            as_dae,
+            networks={"law": net},
+            algebraics={"q": 0.5},
+            residuals=lambda t, x, u, p, nn: [x.q - nn.law(x.h)],
+        )
+    else:
+        dynamics = cc.Dynamics(
+            lambda t, x, u, p, nn: [u.feed - nn.law(x.h)],
+            networks={"law": net},
+            algebraics={"q": 0.5},
+            residuals=lambda t, x, u, p, nn: [x.q - 0.7 * ca.sqrt(x.h)],
+        )
+    outputs = ("h",) if where == "g" else ("h", "q")
+    fit = cc.fit(cc.Problem(dynamics, run(outputs, noise=0.002), states=("h",)), mesh=12)
+    assert fit.success
+    h = fit.states(np.linspace(0.0, 4.0, 50))
+    law = 0.7 * np.sqrt(h[:, 0])
+    missed = fit.network("law")(h)[:, 0] - law
+    assert np.sqrt(np.mean(missed**2) / np.mean(law**2)) < 0.01
+
+
 # ---- orders ----------------------------------------------------------------------------------
 
 
