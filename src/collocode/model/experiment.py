@@ -130,7 +130,7 @@ class Experiment:
 
     Parameters
     ----------
-    times : (N,) strictly increasing, N >= 2.
+    times : (N,) strictly increasing, N >= 2; one time is enough if ``start`` and ``end`` give the window.
     values : (N, outputs) or (N,); NaN marks what was not measured.  A value of weight 0 becomes NaN:
         it is not there, for the fit and for all that judges it.
     outputs : names of the columns; empty names them ``y1, y2, ...``.
@@ -198,7 +198,8 @@ class Experiment:
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
         if self.measures or len(times):
-            check_times(times, where)
+            spans = self.start is not None and self.end is not None and self.start < self.end
+            check_times(times, where, least=1 if spans else 2)
             self._check_nothing_decided(where)
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
@@ -343,13 +344,13 @@ class Experiment:
         )
 
 
-def check_times(times: Array, where: str) -> None:
+def check_times(times: Array, where: str, least: int = 2) -> None:
     """Refuse times that are too few, NaN, unsorted or duplicate, naming the first culprit."""
     if times.ndim != 1:
         raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
-    if len(times) < 2:
+    if len(times) < least:
         raise InputError(
-            f"{where}: {len(times)} time is too few; at least 2 are needed."
+            f"{where}: {len(times)} time is too few; at least 2 are needed, or start= and end=."
             if len(times) == 1
             else f"{where}: there are no times; add data."
         )

@@ -379,7 +379,7 @@ class Problem:
                 )
         for experiment in (e for e in self.experiments if e.measures):
             count = int(np.isfinite(experiment.values).any(axis=1).sum())
-            if count < 2:
+            if count < min(2, experiment.samples):
                 raise InputError(
                     f"experiment {experiment.name!r} has {count} times with a finite value; "
                     "at least 2 are needed."
