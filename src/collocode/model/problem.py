@@ -405,6 +405,11 @@ class Problem:
         return getattr(self.dynamics, "algebraics", {})
 
     @property
+    def index(self) -> int:
+        """Differentiation index of the algebraic equations, as it is declared."""
+        return int(getattr(self.dynamics, "index", 1))
+
+    @property
     def carried(self) -> tuple[str, ...]:
         """What enters the equations beside states and parameters: inputs, then algebraic variables."""
         return (*self.inputs, *self.algebraics)
