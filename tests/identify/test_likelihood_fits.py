@@ -182,3 +182,27 @@ def test_squares_of_unknown_sigma_are_no_likelihood():
     known = fitted(cc.LeastSquares(1.0), MEAN + NORMAL)
     again = fitted(cc.Normal(1.0), MEAN + NORMAL)
     assert cc.likelihood(known).minus_log == pytest.approx(cc.likelihood(again).minus_log, rel=1e-6)
+
+
+def test_the_report_tells_minus_log_l_and_the_bootstrap_refuses_other_laws():
+    solution = fitted(cc.Poisson(), CASES["poisson"][1])
+    told = cc.report(solution)
+    score = cc.likelihood(solution)
+    assert f"-log L {score.minus_log:.6g}, AIC {score.aic:.6g}" in str(told)
+    with pytest.raises(cc.InputError, match="draws normal noise, which does not fit Poisson"):
+        cc.bootstrap(solution, refits=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("censored", [False, True])
+def test_intervals_cover_what_made_the_data(censored):
+    hit = {"k": 0, "A": 0, "sigma_c": 0}
+    for seed in range(200):
+        y = MEAN + np.random.default_rng(seed).standard_normal(31)
+        below = (y < 4.0) & censored
+        given = {"censored": np.where(below, -1.0, 0.0)} if censored else {}
+        solution = fitted(cc.Normal(), np.where(below, 4.0, y), **given)
+        table = cc.uncertainty(solution).intervals()
+        for name, true in (("k", 0.7), ("A", 20.0), ("sigma_c", 1.0)):
+            hit[name] += table["lower"][name] <= true <= table["upper"][name]
+    assert all(0.90 <= count / 200 <= 0.99 for count in hit.values()), hit

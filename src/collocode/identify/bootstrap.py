@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..model.likelihoods import Normal
+from ..model.misfit import likelihood_of
 from ..numerics.random import generator
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -60,13 +62,21 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
     Raises
     ------
     InputError
-        As `uncertainty`, or fewer than two refits.
+        As `uncertainty`, fewer than two refits, or a likelihood other than `Normal`.
     """
     check_type("bootstrap", solution, Solution)
     if refits < 2:
         raise InputError(f"a bootstrap needs at least 2 refits, not {refits}.")
     trust = uncertainty(solution)
     assert solution.nlp is not None
+    problem = solution.nlp.problem
+    laws = [likelihood_of(problem.loss, name) for name in problem.outputs]
+    other = [law for law in laws if law is not None and not isinstance(law, Normal)]
+    if other or any(e.censored is not None for e in problem.experiments):
+        told = f"{other[0]!r}" if other else "censored data"
+        raise InputError(
+            f"the bootstrap draws normal noise, which does not fit {told}; use uncertainty's intervals."
+        )
     noise = _deviations_of_data(solution.nlp, trust)
     nlp = solution.nlp.with_start(solution.result.x)
     fitted, _ = nlp.predictions(solution.result.x)

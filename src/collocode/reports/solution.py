@@ -12,6 +12,7 @@ import pandas as pd
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..results.fitted import Penalty
+from ..results.likelihood import LikelihoodScore, likelihood
 from ..results.solution import Solution
 from ..results.status import Termination
 from .decisions import bounds_table, controls_table, costs_table, windows_table
@@ -88,8 +89,14 @@ def _body(evidence: Evidence) -> tuple[Heading | Words | Facts | Table, ...]:
     pooled = pooled_residuals(evidence.residuals)
     items += [residuals_table(pooled)] if pooled else []
     if evidence.parameters:
-        items.append(parameters_table(evidence.parameters, evidence.trusted[1]))
+        score = _likelihood(solution)
+        items.append(parameters_table(evidence.parameters, evidence.trusted[1], score))
     return tuple(items)
+
+
+def _likelihood(solution: Solution) -> LikelihoodScore | None:
+    """-log L and its criteria, where the loss is a likelihood."""
+    return likelihood(solution) if solution.loss.likelihood and solution.nlp is not None else None
 
 
 def _outcome(evidence: Evidence) -> list[Table]:
@@ -236,6 +243,9 @@ def _details(evidence: Evidence) -> dict[str, Any]:
     }
     if solution.meshing is not None:
         found["mesh"] = solution.meshing.to_dict()
+    score = _likelihood(solution)
+    if score is not None:
+        found["likelihood"] = {**asdict(score), "aic": score.aic, "bic": score.bic}
     if evidence.penalty is not None:
         found["penalty"] = asdict(evidence.penalty)
     if solution.nlp is not None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
+from ..results.likelihood import LikelihoodScore
 from ..results.solution import Solution
 from .parts import Column, Heading, Row, Span, Table
 from .words import formatted, interval_text
@@ -79,8 +80,14 @@ def parameter_rows(solution: Solution, trust: Uncertainty | None) -> list[dict[s
     return rows
 
 
-def parameters_table(rows: Sequence[Row], no_intervals: str) -> Table:
-    """Return estimates with their intervals, or why there are none."""
+def parameters_table(
+    rows: Sequence[Row], no_intervals: str, score: LikelihoodScore | None = None
+) -> Table:
+    """Return estimates with their intervals, or why there are none; and how likely they are."""
+    notes = [f"No intervals: {no_intervals}."] if no_intervals else []
+    if score is not None:
+        criteria = f"AIC {score.aic:.6g}, BIC {score.bic:.6g}"
+        notes.append(f"-log L {score.minus_log:.6g}, {criteria} ({score.parameters} free numbers).")
     return Table(
         name="parameters",
         title="Estimated parameters",
@@ -93,7 +100,7 @@ def parameters_table(rows: Sequence[Row], no_intervals: str) -> Table:
             Column("lower", heading="bounds", show=_bounds, left=True),
         ],
         rows=rows,
-        note=f"No intervals: {no_intervals}." if no_intervals else "",
+        note=" ".join(notes),
     )
 
 

@@ -121,6 +121,8 @@ def agreements(solution: Solution) -> list[Agreement]:
         if not experiment.measures:
             continue
         t, y = experiment.times, experiment.values
+        if experiment.censored is not None:  # of which only a limit is known
+            y = np.where(np.asarray(experiment.censored) != 0.0, np.nan, y)
         with np.errstate(all="ignore"):  # a simulation that breaks down leaves NaN
             simulated = np.nan_to_num(solution.predict(t, number), nan=np.inf)
         collocated = solution.fitted(t, number)
