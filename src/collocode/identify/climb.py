@@ -63,7 +63,7 @@ def climb(
     if not (isinstance(start, str) and start == "auto") or nlp.problem.decides:
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
-        if not _failed(found):
+        if not failed(found):
             break
         other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
         found = _better(found, other)
@@ -137,7 +137,7 @@ def _multipliers(begun: NLP) -> WarmStart | None:
     return WarmStart(weights, np.zeros(begun.columns))
 
 
-def _failed(solution: Solution) -> bool:
+def failed(solution: Solution) -> bool:
     """Whether a fit ended nowhere, or explains too little."""
     result = solution.result
     if result.success or result.termination is Termination.ACCEPTABLE:
@@ -170,6 +170,8 @@ def _rank(solution: Solution) -> tuple[bool, float, float]:
     """Solved before not, then by misfit, then by violation."""
     result = solution.result
     solved = result.success or result.termination is Termination.ACCEPTABLE
+    if solved and solution.loss.likelihood:  # whose noise is part of what it finds
+        return False, result.objective, result.objective
     return not solved, _misfit(solution) if solved else result.violation, result.objective
 
 

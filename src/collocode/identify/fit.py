@@ -24,10 +24,11 @@ from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
+from ..starts.shooting import can_shoot
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
-from .climb import climb, ended_nowhere
+from .climb import climb, ended_nowhere, failed
 from .evidence import choose_strength
 from .scored import fit_by_scoring
 from .scoring import scorable
@@ -102,7 +103,8 @@ def fit(
         usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
         if usual and scorable(problem):
             solution = fit_by_scoring(problem, _scheme(scheme, degree), on_iteration=on_iteration)
-        if solution is None:
+        scored = solution
+        if solution is None or (_explains_little(solution)):
             auto, nlp = discretized(problem, scheme, degree, mesh)
             settings = start, seed, on_iteration, auto is not None
             solution = _climbed(nlp, how, *settings)
@@ -110,9 +112,21 @@ def fit(
                 solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
             begin = partial(start_from, strategy=start, seed=seed)
             solution = settle(solution, auto, how, begin, on_iteration)
+            if (
+                scored is not None
+                and scored.success
+                and scored.result.objective < solution.result.objective
+            ):
+                solution = scored
         solution = _finished(solution, interrupt, first)
     warn(solution)
     return solution
+
+
+def _explains_little(solution: Solution) -> bool:
+    """Whether a fit by scoring is worth another start, where that is cheap."""
+    nlp = solution.nlp
+    return nlp is not None and can_shoot(nlp) and failed(solution)
 
 
 def _scheme(scheme: Scheme | str, degree: int | None) -> Scheme:

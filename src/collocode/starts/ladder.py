@@ -93,28 +93,26 @@ def merit_of_means(nlp: NLP) -> float:
     """Misfit of a model that says every output's mean: what a start should be better than."""
     y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
     mean = (weights * y).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
-    sigma = nlp.parameters["sigma"]
-    sigma = rough_sigma(nlp.problem, measured) if nlp.problem.loss.likelihood else sigma
-    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape), sigma)).sum())
+    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape))).sum())
 
 
 def merit_of_noise(nlp: NLP) -> float:
     """Misfit of a model that misses the data by their own noise, as far as smoothing tells it."""
     weights, sigma = nlp.parameters["weights"], nlp.parameters["sigma"]
-    if nlp.problem.loss.likelihood:  # whose excess is one a datum, on the average
-        return float(weights.sum())
     noise = np.array([nlp.problem.smoothed_noise[name] for name in nlp.problem.outputs])
     return float((weights * nlp.problem.loss.cost(noise, 0.0, sigma)).sum())
 
 
-def excess(nlp: NLP, predicted: Array, sigma: Array) -> Array:
-    """(samples, outputs) what data cost beyond the best that a model can say of them with this σ.
+def excess(nlp: NLP, predicted: Array) -> Array:
+    """(samples, outputs) what data cost beyond the best that a model can say of them.
 
-    Of squares that is what they cost; of a likelihood the square of the deviance residual.
+    Of squares that is what they cost; of a likelihood the square of the deviance residual, for the σ that
+    is told before a fit: one that is estimated would excuse any misfit.
     """
     problem, y = nlp.problem, nlp.parameters["measurements"]
     if not problem.loss.likelihood:
-        return np.asarray(problem.loss.cost(predicted, y, sigma))
+        return np.asarray(problem.loss.cost(predicted, y, nlp.parameters["sigma"]))
+    sigma = rough_sigma(problem, measured)
     censored = nlp.parameters.get("censored", np.zeros(y.shape))
     columns = []
     for j, name in enumerate(problem.outputs):
