@@ -12,6 +12,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type
+from ..model.calls import Call
 from ..numerics.signals import Signal
 from .model import TrainedModel
 
@@ -165,24 +166,15 @@ class _Guard:
 
 
 def _evaluator(model: TrainedModel, inputs: list[Signal]) -> Callable[[float, Array], Array]:
-    """f(t, x) through CasADi's buffers: no allocation, about a microsecond a call."""
-    function = model.function
+    """f(t, x) without allocation, about a microsecond a call."""
     time, state, u = np.zeros(1), np.zeros(len(model.states)), np.zeros(len(inputs))
     fixed = [np.array(v, dtype=float) for v in (model.parameters, model.theta)]
-    out = np.zeros(len(model.states))
-    buffer, run = function.buffer()
-    for i, array in enumerate((time, state, u, *fixed)):
-        if array.size:
-            buffer.set_arg(i, memoryview(array))  # type: ignore[arg-type]
-    buffer.set_res(0, memoryview(out))  # type: ignore[arg-type]
-    alive = (function, buffer, fixed)  # CasADi keeps bare pointers into these
+    call = Call(model.function, (time, state, u, *fixed))
 
     def evaluate(t: float, x: Array) -> Array:
-        assert alive
         time[0], state[:] = t, x
         for j, signal in enumerate(inputs):
             u[j] = signal(t)[0]
-        run()
-        return out.copy()
+        return call().copy()
 
     return evaluate

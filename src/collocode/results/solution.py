@@ -222,6 +222,17 @@ class Solution:
         """The trained model simulated at the times of every experiment, once for all who judge it."""
         return tuple(self.simulate(number) for number in range(len(self.trajectories)))
 
+    @cached_property
+    def _node_runs(self) -> dict[int, Simulation]:
+        return {}
+
+    def _at_nodes(self, experiment: int | str) -> Simulation:
+        """The trained model simulated at the nodes of an experiment, once for all who ask."""
+        number, runs = self.index(experiment), self._node_runs
+        if number not in runs:
+            runs[number] = self.simulate(number, times=self.trajectories[number].times)
+        return runs[number]
+
     def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the collocated states at ``times``."""
         part = self.trajectories[self.index(experiment)]
@@ -239,7 +250,7 @@ class Solution:
         if the simulation breaks down.
         """
         part = self.trajectories[self.index(experiment)]
-        run = self.simulate(experiment, times=part.times)
+        run = self._at_nodes(experiment)
         if not run.complete:
             return float("inf")
         size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
@@ -271,15 +282,18 @@ class Solution:
         """
         import pandas as pd
 
+        return pd.DataFrame(self.columns(experiment))
+
+    def columns(self, experiment: int | str = 0) -> dict[str, Array]:
+        """The columns of `to_frame` by name."""
         part = self.trajectories[self.index(experiment)]
-        run = self.simulate(experiment, times=part.times)
-        columns: Mapping[str, Array] = {
+        run = self._at_nodes(experiment)
+        return {
             "time": part.times,
             **{name: part.states[:, i] for i, name in enumerate(self.model.states)},
             **{f"{name}_simulated": run.states[:, i] for i, name in enumerate(self.model.states)},
             **{name: self.control(name, part.times, experiment) for name in part.controls},
         }
-        return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
         """Write the solution to an ``.npz`` file of plain numbers and text, for `load`.

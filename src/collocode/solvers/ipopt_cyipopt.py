@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDependency
+from ..model.calls import Call
 from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
@@ -118,7 +119,7 @@ class _Evaluations:
     Attributes
     ----------
     x, p, sigma, lam : (columns,), (parameters,), (1,), (rows,) arguments.
-    f, gradient, g, jacobian, hessian : `_Call`s, whose ``result`` holds f, ∇f, g and the nonzeros.
+    f, gradient, g, jacobian, hessian : `Call`s, whose ``result`` holds f, ∇f, g and the nonzeros.
     jacobian_pattern, hessian_pattern : (rows, columns) of the nonzeros; the Hessian's lower triangle.
     """
 
@@ -127,33 +128,14 @@ class _Evaluations:
         self.x, self.p = np.zeros(columns), np.zeros(parameters)
         self.sigma, self.lam = np.zeros(1), np.zeros(functions.constraints.numel_out(0))
         point = (self.x, self.p)
-        self.f = _Call(functions.objective, point, 0)
-        self.gradient = _Call(functions.gradient, point, 1)
-        self.g = _Call(functions.constraints, point, 0)
-        self.jacobian = _Call(functions.jacobian, point, 1)
-        self.hessian = _Call(functions.hessian, (*point, self.sigma, self.lam), 0)
+        self.f = Call(functions.objective, point, 0)
+        self.gradient = Call(functions.gradient, point, 1)
+        self.g = Call(functions.constraints, point, 0)
+        self.jacobian = Call(functions.jacobian, point, 1)
+        self.hessian = Call(functions.hessian, (*point, self.sigma, self.lam), 0)
         self.jacobian_pattern = _triplet(functions.jacobian.sparsity_out(1))
         upper_rows, upper_columns = _triplet(functions.hessian.sparsity_out(0))
         self.hessian_pattern = (upper_columns, upper_rows)
-
-
-class _Call:
-    """One result of a CasADi function, bound to arrays.
-
-    CasADi keeps bare pointers to the arrays, so they have to live as long as the buffer does.
-    """
-
-    def __init__(self, function: ca.Function, arguments: tuple[Array, ...], wanted: int) -> None:
-        self.result = np.zeros(function.nnz_out(wanted))
-        self._buffer, self._evaluate = function.buffer()
-        self._alive = (function, arguments)
-        for i, argument in enumerate(arguments):
-            self._buffer.set_arg(i, argument.data)
-        self._buffer.set_res(wanted, self.result.data)
-
-    def __call__(self) -> Array:
-        self._evaluate()
-        return self.result
 
 
 class _Callbacks:
@@ -191,7 +173,7 @@ class _Callbacks:
         self._functions.sigma[0] = factor
         return self._evaluate(self._functions.hessian, x)
 
-    def _evaluate(self, call: _Call, x: Array) -> Array:
+    def _evaluate(self, call: Call, x: Array) -> Array:
         began = time.perf_counter()
         self._functions.x[:] = x
         value = call()
