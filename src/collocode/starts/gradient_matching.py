@@ -198,9 +198,11 @@ def _least_squares(fit: _SlopeFit, z: Array, steps: int) -> Array:
         r = fit.residual(trial)
         gain = cost - 0.5 * float(r @ r)
         gain = gain if np.isfinite(gain) else -np.inf
-        before, radius = radius, radius * (2.0 if gain > 0.75 * foreseen and alpha else 1.0)
+        before = radius
         if not gain >= 0.25 * foreseen:
             radius = 0.25 * size
+        elif gain > 0.75 * foreseen and size > 0.95 * radius:
+            radius *= 2.0
         alpha *= before / radius
         if gain > 0.0:
             z, cost = trial, cost - gain
@@ -216,25 +218,30 @@ def _within(A: Array, g: Array, radius: float, alpha: float) -> tuple[Array, flo
 
     The inverse of the length is nearly linear in α: Newton's method on that, kept between bounds.
     """
-    step, _ = _damped(A, g, 0.0)
-    if np.linalg.norm(step) <= radius:
+    step, slope = _damped(A, g, 0.0)
+    size = float(np.linalg.norm(step))
+    if size <= radius:
         return step, 0.0
     lower, upper = 0.0, float(np.linalg.norm(g)) / radius
+    if np.isfinite(size):
+        lower = (radius - size) / slope
     for _ in range(_TRIALS):
-        if not lower < alpha < upper:
+        if not lower <= alpha <= upper or not alpha:
             alpha = max(1e-3 * upper, float(np.sqrt(lower * upper)))
         step, slope = _damped(A, g, alpha)
         size = float(np.linalg.norm(step))
-        missed = size - radius
-        if abs(missed) <= _CLOSE * radius:
-            break
         if not np.isfinite(size):  # flat to working precision
             lower = max(alpha, _FLAT * float(np.trace(A)))
             alpha, upper = 10.0 * lower, max(upper, 100.0 * lower)
             continue
-        upper = upper if missed > 0.0 else alpha
+        missed = size - radius
+        upper = upper if missed >= 0.0 else alpha
         lower = max(lower, alpha - missed / slope)
         alpha -= size * missed / (slope * radius)
+        if abs(missed) < _CLOSE * radius:
+            break
+    step, _ = _damped(A, g, alpha)
+    size = float(np.linalg.norm(step))
     if not np.isfinite(size):
         raise np.linalg.LinAlgError("no damping makes the slopes' matrix definite")
     return step * (radius / size), alpha

@@ -14,10 +14,6 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
 MANY = 40
-# root mean square of a step's border columns, scaled: weights are of size 1/3 to 1.  On 14 fits of 5 records
-# a shift of 1.2 times the lowest eigenvalue with this bound took 258 iterations, one of twice the eigenvalue
-# 284; on 4 fits begun anew with a smaller λ 183 and 393; a bound of 0.05 took 309 and 275
-_LONG, _SHORTER = 0.1, 0.95
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -104,22 +100,6 @@ class ChainFactor:
             return self.order.negative, top.singular
         # indefinite without a negative eigenvalue is singular to working precision
         return self.negative(), not top.positive and not top.negative()
-
-    def shortened(self, rhs: Array) -> Array:
-        """Solve; raise the shift, if there is one, until what the border gets is no long step.
-
-        A shift that only just suffices makes long steps along the direction of least curvature, which
-        the functions may not follow; one that is always large makes all steps short.
-        """
-        x, before = self.solve(rhs), np.inf
-        while self.shift:
-            size = float(np.sqrt(np.mean(x[self._at[1]] ** 2)))
-            # what a larger shift does not shorten is what the curvature or the equations want
-            if not _LONG < size < _SHORTER * before:
-                break
-            self._top.raise_shift(2.0 * self.shift)
-            x, before, self.shift = self.solve(rhs), size, self._top.shift
-        return x
 
     def negative(self) -> int:
         """Number of negative eigenvalues before the shift."""

@@ -125,7 +125,7 @@ class Factorisations:
         on = np.flatnonzero(rows == columns)
         self._diagonal[rows[on]] = on
         self._mumps: Mumps | None = None
-        self._by_chains = self._fresh = False
+        self._by_chains = False
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`."""
@@ -155,7 +155,7 @@ class Factorisations:
             self._count.faults.append(f"it counts {negative} negative eigenvalues")
             return None
         self._count.chains += 1
-        self._by_chains = self._fresh = True
+        self._by_chains = True
         if singular or negative != self._negative:
             return negative, singular
         shift = self._chains.shift
@@ -176,8 +176,7 @@ class Factorisations:
         if self._by_chains:
             assert self._chains is not None
             with np.errstate(all="ignore"):
-                x = self._first(rhs) if self._fresh else self._chains.solve(rhs)
-                x, residual = self._refined(rhs, x, self._chains.solve)
+                x, residual = self._refined(rhs, self._chains.solve)
             if residual <= _USABLE:
                 return x
             self._count.faults.append(f"a solution has a residual of {residual:.1e}")
@@ -185,20 +184,11 @@ class Factorisations:
             if singular or negative != self._negative:
                 raise WrongInertia(f"MUMPS counts {negative} negative eigenvalues")
         assert self._mumps is not None
-        return self._refined(rhs, self._mumps.solve(rhs), self._mumps.solve)[0]
+        return self._refined(rhs, self._mumps.solve)[0]
 
-    def _first(self, rhs: Array) -> Array:
-        """Solve for the first right-hand side of a matrix: that of Ipopt's step, which tells the shift."""
-        assert self._chains is not None
-        before, self._fresh = self._chains.shift, False
-        x = self._chains.shortened(rhs)
-        if self._chains.shift != before:
-            places = self._diagonal[self._chains.top_columns]
-            self._upper.data[places] += self._chains.shift - before
-        return x
-
-    def _refined(self, rhs: Array, x: Array, solve) -> tuple[Array, float]:  # type: ignore[no-untyped-def]
-        """Return the solution after ``x`` and its residual, relative as Ipopt takes it."""
+    def _refined(self, rhs: Array, solve) -> tuple[Array, float]:  # type: ignore[no-untyped-def]
+        """Return the solution and its residual, relative as Ipopt takes it."""
+        x = solve(rhs)
         best, least = x, np.inf
         size = float(np.abs(rhs).max(initial=0.0))
         for _ in range(_STEPS):
