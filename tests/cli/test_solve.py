@@ -237,6 +237,22 @@ def test_ctrl_c_saves_the_best_iterate(tmp_path):
     assert cc.load(out / "solution.npz").result.termination is cc.Termination.INTERRUPTED
 
 
+def test_a_time_limit_is_not_solved_but_nothing_is_lost(tmp_path):
+    answer = solve(VDP, "--time-limit", "1e-9", "--no-plots", "--out", tmp_path)
+    assert answer.exit_code == 1
+    assert "not solved: time limit" in answer.stderr
+    assert "--time-limit" in answer.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["result"]["termination"] == "time limit"
+    assert report["command"]["time_limit"] == 1e-9
+
+
+def test_a_time_limit_that_is_none():
+    answer = solve(VDP, "--time-limit", "-1")
+    assert answer.exit_code == 2
+    assert "the time limit is a positive number of seconds, not -1" in answer.stderr
+
+
 def test_ctrl_c_before_the_solver_runs(tmp_path):
     model = tmp_path / "model.py"
     model.write_text("def problem():\n    raise KeyboardInterrupt\n")

@@ -245,3 +245,9 @@ def test_progress_shows_the_value_and_the_iteration():
     with counted_progress(Console(file=io.StringIO()), "sweep", ["4"]) as bar:
         assert bar.look is None
         bar.advance()
+
+
+def test_a_time_limit_ends_it_and_says_so(models, tmp_path):
+    answer = sweep(models / "network.py", "--time-limit", "1e-9", "--no-plots", "--out", tmp_path)
+    assert answer.exit_code == 1
+    assert "the time was over after 0 of 11 values" in answer.stderr

@@ -40,6 +40,19 @@ def run(*words):
     return CliRunner().invoke(app, [str(w) for w in words])
 
 
+def test_export_says_which_penalty_it_wrote(folder):
+    """λ of `Evidence` is a first guess until a fit has chosen it."""
+    for words, told in (
+        ((), "from the data's noise; --solve finds"),
+        (("--solve",), "by evidence"),
+    ):
+        answer = run("export", "decay.py", "--set", "neural=true", "--to", "n.nl", *words)
+        assert answer.exit_code == 0, answer.output
+        assert answer.stdout.startswith("λ ")
+        assert told in answer.stdout
+    assert "λ" not in run("export", "decay.py", "--to", "m.nl").stdout
+
+
 def test_export_and_solve_a_file(folder):
     assert run("export", "decay.py", "--to", "m.nl").exit_code == 0
     assert sorted(p.name for p in folder.glob("m.*")) == ["m.col", "m.nl", "m.row"]

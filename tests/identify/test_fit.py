@@ -363,3 +363,61 @@ def test_ctrl_c_between_two_seeds_keeps_the_first(monkeypatch):
     assert found.termination is cc.Termination.INTERRUPTED
     assert found.seeds == (0,)
     assert found.best.success
+
+
+# ---- a limit of time for all of it ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """An iteration takes a second, and nothing else takes any."""
+    import collocode.solvers.interrupt as interrupts
+
+    now = [0.0]
+    monkeypatch.setattr(interrupts.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def _second(clock):
+    def pass_by(progress):
+        clock[0] += 1.0
+
+    return pass_by
+
+
+def test_a_time_limit_ends_the_first_solve_at_its_best_iterate(clock):
+    problem = van_der_pol_neural(van_der_pol_data(n=60, sigma=0.1))
+    solution = cc.fit(problem, time_limit=3.0, on_iteration=_second(clock))
+    assert solution.result.termination is cc.Termination.TIME_LIMIT
+    assert not solution.success
+    assert np.isfinite(solution.result.x).all()
+    assert any("time_limit" in str(finding) for finding in cc.findings(solution))
+
+
+def test_a_time_limit_ends_the_search_for_mesh_and_strength_at_the_last_optimum(clock):
+    data = van_der_pol_data(n=60, sigma=0.1)
+    problem = van_der_pol_neural(data, regularisation=cc.Evidence())
+    whole = cc.fit(problem, on_iteration=_second(clock))
+    spent = clock[0]
+    clock[0] = 0.0
+    solution = cc.fit(problem, time_limit=spent - 2.0, on_iteration=_second(clock))
+    assert whole.success
+    assert solution.result.termination is cc.Termination.TIME_LIMIT
+    assert solution.result.status is cc.SolutionStatus.OPTIMAL
+    clock[0] = 0.0
+    again = cc.fit(problem, time_limit=spent + 1.0, on_iteration=_second(clock))
+    assert again.success
+    assert again.result.objective == whole.result.objective
+
+
+def test_a_time_limit_of_a_multistart_and_of_a_sweep(clock):
+    problem = van_der_pol_neural(van_der_pol_data(n=40, sigma=0.1))
+    how = {"mesh": 20, "on_iteration": _second(clock), "time_limit": 60.0}
+    found = cc.multistart(problem, 1000, **how)
+    assert found.termination is cc.Termination.TIME_LIMIT
+    assert 0 < len(found.solutions) < 1000
+    clock[0] = 0.0
+    swept = cc.sweep(problem, values=np.logspace(-1, -7, 200), **how)
+    assert swept.termination is cc.Termination.TIME_LIMIT
+    assert not swept.refitted
+    assert len(swept.table) < 200

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+import collocode.solvers.interrupt as module
+from collocode.errors import InputError
 from collocode.solvers.interrupt import Interrupt, aside, interrupted
 
 
@@ -93,6 +95,65 @@ def test_other_threads_see_it_and_open_none():
         thread.start()
         thread.join()
     assert seen == [True]
+
+
+# ---- a limit of time ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when the test says so."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_the_nearest_limit_counts(clock):
+    with Interrupt(10.0) as outer:
+        with Interrupt(5.0) as inner, Interrupt(7.0) as innermost:
+            clock[0] = 4.9
+            assert not innermost.requested
+            clock[0] = 5.0
+            assert innermost.late
+            assert inner.late
+            assert interrupted()
+        assert not outer.requested
+        with Interrupt(100.0) as longer:
+            clock[0] = 10.0
+            assert longer.late
+        assert outer.late
+    assert not interrupted()
+
+
+def test_ctrl_c_before_the_limit_is_no_delay(clock):
+    with Interrupt(5.0) as interrupt:
+        press()
+        clock[0] = 6.0
+        assert interrupt.requested
+        assert not interrupt.late
+
+
+def test_another_thread_has_its_own_limit(clock):
+    seen = []
+
+    def look():
+        with Interrupt(3.0):
+            seen.append(interrupted())
+            clock[0] = 3.0
+            seen.append(interrupted())
+
+    with Interrupt(5.0):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        assert seen == [False, True]
+        assert not interrupted()
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_limit_is_positive(limit):
+    with pytest.raises(InputError, match="time limit is a positive number of seconds"):
+        Interrupt(limit)
 
 
 # ---- C code aside ------------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ def export(
         solution = cc.load(run.path)
     else:
         nlp, solution = _from_model(run, ending, solve_first or ending in OF_FIT)
+    if isinstance(nlp, cc.NLP) and nlp.strength is not None:
+        output().print(_penalty(nlp, solution), soft_wrap=True)
     _writers(to, nlp, solution, rewrite, scaling, network)[ending]()
     output().print(f"wrote {to} ({to.stat().st_size:,} bytes)", soft_wrap=True)
     if solution is None or solution.success:
@@ -95,6 +97,17 @@ def _from_model(run: Run, ending: str, solve_first: bool) -> tuple[cc.Program, A
         return solution.nlp, solution
     nlp = cc.discretize(problem, how["scheme"], how.get("degree"), how.get("mesh"))
     return cc.start_from(nlp, how["start"], how["seed"]), None
+
+
+def _penalty(nlp: cc.NLP, solution: Any) -> str:
+    """Say which λ the program has, and whether anybody chose it."""
+    text = f"λ {nlp.strength:.2g}"
+    if not isinstance(nlp.problem.regularisation, cc.Evidence):
+        return f"{text}, as given"
+    if solution is None:
+        return f"{text}, from the data's noise; --solve finds the one that the evidence asks for"
+    chosen = solution.penalty is not None and solution.penalty.chosen
+    return f"{text}, {'by' if chosen else 'on the way to what is asked for by'} evidence"
 
 
 def _writers(

@@ -16,7 +16,7 @@ from .terminal import counted_progress, messages
 MOST_SEEDS = 10_000
 
 
-@verb(*FIT[:-1], *SOLVER, *FILES)
+@verb(*FIT[:-1], *SOLVER, "time_limit", *FILES)
 def multistart(
     run: Run,
     seeds: Annotated[

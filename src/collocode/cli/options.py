@@ -61,6 +61,9 @@ SHARED: dict[str, tuple[Any, Any]] = {
         list[str] | None, "An IPOPT option, say ipopt.tol=1e-8.", metavar="NAME=VALUE"
     ),
     "deterministic": _flag("--deterministic", "The same iterates on every platform; slower."),
+    "time_limit": _option(
+        float | None, "Seconds for all of it; then the best point by then is reported."
+    ),
     "trainer": _option(str | None, _TRAINER),
     "resume": _flag("--resume", "Go on from the checkpoint in --out."),
     "out": _option(Path | None, "Folder for the report, CSV, NPZ and PNG files.", metavar="DIR"),

@@ -140,8 +140,10 @@ class Run:
             own.pop("degree", None)
         options = {**own.pop("options", {}), **self.options}
         merged = {"scheme": "radau", "start": "auto", "seed": 0, **own, **chosen}
+        limit = self.values.get("time_limit")
         return {
             **merged,
+            **({} if limit is None else {"time_limit": limit}),
             "interface": self.values.get("interface", "casadi"),
             "options": options,
             "deterministic": self.values.get("deterministic", False),
@@ -172,7 +174,7 @@ class Run:
         self, task: Task, command: Mapping[str, Any] | None = None, **rest: Any
     ) -> Asked:
         """Return the same for a command that fits dynamics."""
-        kept = ("start", "seed", "deterministic", "options")
+        kept = ("start", "seed", "deterministic", "options", "time_limit")
         how = {key: task.keywords[key] for key in kept if key in task.keywords}
         return self.asked(task, {**how, **(command or {})}, **rest)
 

@@ -13,7 +13,7 @@ from .run import Run, Task
 from .terminal import live_progress, messages
 
 
-@verb(*FIT, *SOLVER, *FILES)
+@verb(*FIT, *SOLVER, "time_limit", *FILES)
 def solve(
     run: Run,
     words: Annotated[
@@ -32,7 +32,9 @@ def solve(
     if ampl or run.path.suffix == ".nl":
         from .ampl import solve_file
 
-        given = [*(run.values["option"] or ()), *(words or ())]
+        limit = run.values["time_limit"]
+        given = [] if limit is None else [f"max_wall_time={limit}"]
+        given += [*(run.values["option"] or ()), *(words or ())]
         return solve_file(run.path, given, run.values["deterministic"], None if ampl else run)
     if words:
         raise typer.BadParameter(f"unexpected {words[0]!r}; give options by --option.", run.context)
@@ -53,6 +55,8 @@ def _program(run: Run, task: Task, program: cc.Program) -> int:
     how = {
         key: task.how[key] for key in ("interface", "options", "deterministic") if key in task.how
     }
+    if "time_limit" in task.how:
+        how["options"] = {"max_wall_time": task.how["time_limit"], **how["options"]}
     with live_progress(messages()) as show:
         solution = cc.solve(program, **how, on_iteration=show)
     return run.finish(solution, run.asked(task, how), folder)

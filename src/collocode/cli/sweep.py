@@ -26,7 +26,7 @@ Held = float | list[str]
 Done = dict[str, Mapping[str, Any]]
 
 
-@verb("resume", *FIT, *SOLVER, *FILES)
+@verb("resume", *FIT, *SOLVER, "time_limit", *FILES)
 def sweep(
     run: Run,
     over: Annotated[
@@ -74,10 +74,12 @@ def sweep(
         _show(name, values, done, held)
         say_error(str(error))
         return UNSOLVED
-    if found is None or found.termination is cc.Termination.INTERRUPTED:
+    late = found is not None and found.termination is cc.Termination.TIME_LIMIT
+    if found is None or late or found.termination is cc.Termination.INTERRUPTED:
         _show(name, values, done, held)
-        say_error(_interrupted(len(done), len(values), checkpoint))
-        return INTERRUPTED
+        why = "the time was over" if late else "interrupted"
+        say_error(_stopped(why, len(done), len(values), checkpoint))
+        return UNSOLVED if late else INTERRUPTED
     chosen, more = {found.name: found.best}, {"holdout": held}
     mark = None if checkpoint is None else {CHECKPOINT: partial(_finish, checkpoint)}
     return run.finish(found, run.asked_of_fit(task, chosen=chosen, more=more), folder, mark)
@@ -146,11 +148,11 @@ def _finish(source: Path, target: Path) -> None:
     SWEEP.write(target, {**SWEEP.read(source, dict), "finished": True})
 
 
-def _interrupted(done: int, every: int, checkpoint: Path | None) -> str:
+def _stopped(why: str, done: int, every: int, checkpoint: Path | None) -> str:
     if checkpoint is None or not done:
         hint = "" if checkpoint else "; with --out a sweep can be resumed"
-        return f"interrupted after {done} of {every} values{hint}."
-    return f"interrupted; {done} of {every} values are kept in {checkpoint}, --resume goes on."
+        return f"{why} after {done} of {every} values{hint}."
+    return f"{why}; {done} of {every} values are kept in {checkpoint}, --resume goes on."
 
 
 # ---- the command line's texts --------------------------------------------------------------------

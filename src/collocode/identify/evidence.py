@@ -142,8 +142,8 @@ def _misfit(solution: Solution) -> float:
 
 
 def _strength(solution: Solution) -> float:
-    assert solution.nlp is not None
-    return float(solution.nlp.parameters["regularisation"][0])
+    assert solution.nlp is not None and solution.nlp.strength is not None
+    return solution.nlp.strength
 
 
 def _began(solution: Solution) -> dict[str, float]:

@@ -45,6 +45,7 @@ def fit(
     options: Mapping[str, Any] | None = None,
     deterministic: bool = False,
     on_iteration: OnIteration | None = None,
+    time_limit: float | None = None,
 ) -> Solution:
     """Solve a problem: one call from data to trained model, or from costs to controls.
 
@@ -55,15 +56,22 @@ def fit(
         `Solution.penalty` tells.  ``L2(x)`` stays exact.
     scheme, degree : as for `discretize`.
     mesh : ``"auto"``, an `AutoMesh`: chosen from the data and refined until it no longer matters for what
-        is reported; `Solution.meshing` tells.  (A problem that decides has neither chosen.)  A number of elements, a `Mesh` and None, as for
-        `discretize`, stay exact.
+        is reported, which is the cost where the problem decides; `Solution.meshing` tells.  A number of
+        elements, a `Mesh` and None, as for `discretize`, stay exact.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again by
         single shooting (without networks), then with a growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
+    time_limit : seconds for all of it: starts, meshes and λ; then the best point by then comes back, and
+        its termination is ``TIME_LIMIT``.  None sets no limit.
 
     Returns
     -------
     A `Solution`; `collocode.findings` tells what is wrong with it, if anything, and what to do.
+
+    Raises
+    ------
+    InputError
+        Wrong arguments; what is wrong, and what to do.
 
     Warns
     -----
@@ -83,15 +91,17 @@ def fit(
     """
     check_type("fit", problem, Problem)
     first = time.perf_counter()
-    auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
-    settings = start, seed, on_iteration, auto is not None
-    with quietly(), Interrupt():  # what there is by then counts
+    with quietly(), Interrupt(time_limit) as interrupt:  # what there is by then counts
+        auto, nlp = discretized(problem, scheme, degree, mesh)
+        settings = start, seed, on_iteration, auto is not None
         solution = _climbed(nlp, how, *settings)
-        if auto is not None and ended_nowhere(solution):
+        if auto is not None and not problem.decides and ended_nowhere(solution):
             solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
         begin = partial(start_from, strategy=start, seed=seed)
         solution = settle(solution, auto, how, begin, on_iteration)
+        if interrupt.late:
+            solution = out_of_time(solution)
     seconds = time.perf_counter() - first
     solution = replace(solution, result=solution.result.with_timings(total=seconds))
     warn(solution)
@@ -106,12 +116,11 @@ def discretized(
 ) -> tuple[AutoMesh | None, NLP]:
     """Return the NLP that a fit begins with, and how its mesh is to be refined.
 
-    Windows without data tell of no mesh: a problem that decides has the usual one.
+    Windows without data tell of no mesh: a problem that decides begins with the usual one.
     """
     auto, given = AutoMesh.or_given(mesh)
-    auto = None if problem.decides else auto
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
-    meshes = given if auto is None else first_meshes(problem, chosen)
+    meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
     return auto, discretize(problem, chosen, mesh=meshes)
 
 
@@ -153,6 +162,17 @@ def _stopped(solution: Solution) -> Solution:
     if meshing is None or meshing.termination is not Termination.INTERRUPTED:
         return solution
     return replace(solution, result=replace(result, termination=Termination.INTERRUPTED))
+
+
+def out_of_time(solution: Solution) -> Solution:
+    """Say of what was stopped that its time was over."""
+    result, meshing = solution.result, solution.meshing
+    late = Termination.TIME_LIMIT
+    if result.termination is Termination.INTERRUPTED:
+        solution = replace(solution, result=replace(result, termination=late))
+    if meshing is not None and meshing.termination is Termination.INTERRUPTED:
+        solution = replace(solution, meshing=replace(meshing, termination=late, message=late.value))
+    return solution
 
 
 def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
@@ -216,6 +236,7 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     (8.0, Experiment('run, held out', outputs=('c',), samples=20, [8, 10]))
     """
     check_type("split", problem, Problem)
+    problem.refuse_decisions("split (and sweep, which uses it)")
     if isinstance(holdout, int | float):
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]

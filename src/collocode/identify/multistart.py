@@ -23,7 +23,7 @@ from ..solvers.solve import make_solver
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike
 from .climb import solve_begun
-from .fit import discretized, judged, settle
+from .fit import discretized, judged, out_of_time, settle
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
@@ -73,6 +73,7 @@ def multistart(
     deterministic: bool = False,
     on_run: Callable[[int, Solution], Any] | None = None,
     on_iteration: OnIteration | None = None,
+    time_limit: float | None = None,
 ) -> Multistart:
     """Solve from several seeds of the random weights.
 
@@ -85,6 +86,7 @@ def multistart(
         `fit`.
     seeds : how many (0, 1, ...), or which.
     on_run : called with the seed and its solution after every run.
+    time_limit : seconds for all runs; what there is by then comes back, its last run stopped by it.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def multistart(
     how = interface, options, deterministic
     solver, settled = make_solver(nlp, *how), False
     solutions, rows, end = [], [], Termination.CONVERGED
-    with Interrupt() as interrupt:
+    with Interrupt(time_limit) as interrupt:
         for seed in chosen:
             began = time.perf_counter()
             solution = solve_begun(solver, nlp, start, seed, on_iteration)
@@ -115,6 +117,8 @@ def multistart(
                 assert solution.nlp is not None
                 nlp, settled = replace(solution.nlp, start_record=None), True
                 solver = make_solver(nlp, *how)
+            if interrupt.late:
+                solution = out_of_time(solution)
             seconds = time.perf_counter() - began
             solution = replace(solution, result=solution.result.with_timings(total=seconds))
             rows.append({"seed": seed, **_row(solution, seconds)})
@@ -122,7 +126,7 @@ def multistart(
             if on_run is not None:
                 on_run(seed, solution)
             if interrupt.requested or solution.result.termination is Termination.INTERRUPTED:
-                end = Termination.INTERRUPTED
+                end = Termination.TIME_LIMIT if interrupt.late else Termination.INTERRUPTED
                 break
     found = Multistart(
         solutions=tuple(solutions),
@@ -138,7 +142,7 @@ def _row(solution: Solution, seconds: float) -> dict[str, Any]:
     scores = [s.simulated for s in solution.score() if s.role == "train"]
     return {
         "objective": solution.result.objective,
-        "simulated": float(sum(scores) / len(scores)),
+        "simulated": float(sum(scores) / len(scores)) if scores else float("nan"),
         "status": solution.status,
         "iterations": solution.result.iterations,
         "seconds": seconds,

@@ -76,6 +76,7 @@ def sweep(
     checkpoint: str | Path | None = None,
     on_value: Callable[[Any, Mapping[str, Any]], Any] | None = None,
     conditions: Mapping[str, Any] | None = None,
+    time_limit: float | None = None,
     **settings: Any,
 ) -> Sweep:
     """Fit for every value, validate on held-out data, refit with the best.
@@ -90,11 +91,12 @@ def sweep(
         starts the others as it would have.
     on_value : called with the value and its row after every fit.
     conditions : what else must agree with the checkpoint, such as other settings of the problem.
+    time_limit : seconds for all fits; then what there is by then comes back, as after Ctrl-C.
     settings : as for `fit` (scheme, degree, mesh, start, seed, options, ...).
 
     Returns
     -------
-    The `Sweep`; after Ctrl-C with what there is, and ``INTERRUPTED``.
+    The `Sweep`; after Ctrl-C with what there is, and ``INTERRUPTED``, or ``TIME_LIMIT``.
 
     Raises
     ------
@@ -113,8 +115,9 @@ def sweep(
     kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
+    interrupt = Interrupt(time_limit)
     try:
-        with quietly(), Interrupt():
+        with quietly(), interrupt:
             trials.resume(place, values, done, point)
             for value in values:
                 if str(value) not in done:
@@ -128,7 +131,8 @@ def sweep(
         found = trials.best or trials.last
         if found is None:
             raise
-        solution, refitted, end = found, False, Termination.INTERRUPTED
+        end = Termination.INTERRUPTED if interrupt.pressed else Termination.TIME_LIMIT
+        solution, refitted = found, False
     table = _table(name, values, done)
     best = _best(table) if trials.best is not None else None
     warn(solution)

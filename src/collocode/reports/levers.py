@@ -128,7 +128,10 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
         ),
         Advice.LOOSEN: (Lever.SOLVER, "loosen it by <options.tol=1e-6> if that is enough"),
         Advice.GO_ON: (Lever.SOLVER, "run it again to the end; this is the best iterate so far"),
-        Advice.MORE_TIME: (Lever.SOLVER, "give it more time by <options.max_wall_time>"),
+        Advice.MORE_TIME: (
+            Lever.SOLVER,
+            "give it more time by <time_limit>, or <options.max_wall_time>",
+        ),
     }
     if diagnosis.advice in remedies:
         return Remedy(*remedies[diagnosis.advice])

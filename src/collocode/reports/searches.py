@@ -112,7 +112,7 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     again = f"solve --seed {best}" if asked.shell else f"fit(..., seed={best})"
     findings = [] if len(found.best.model.theta) else [asked.finding("nothing-random")]
     chosen = asked.more.get("asked", found.seeds)
-    stopped = found.termination is Termination.INTERRUPTED
+    stopped = found.termination in (Termination.INTERRUPTED, Termination.TIME_LIMIT)
     if stopped and (left := chosen[len(found.seeds) :]):
         others = ",".join(map(str, left))
         findings.append(

@@ -51,7 +51,7 @@ class Advice(Enum):
     )
     LOOSEN = "Loosen tol if the point is good enough: rounding errors let it go no further."
     GO_ON = "Go on from here: pass this solution as the start."
-    MORE_TIME = "Allow more time (max_wall_time), or go on from this solution as the start."
+    MORE_TIME = "Allow more time (time_limit, or IPOPT's max_wall_time), or go on from this solution as the start."
 
 
 @dataclass(frozen=True, eq=False)

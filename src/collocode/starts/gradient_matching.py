@@ -10,6 +10,9 @@ penalty is their mean square, and the unknowns are coefficients.
 A step is :math:`-(J^TJ+\alpha I)^{-1}J^Tr` by Cholesky's factorisation, with the α of the trust region's
 radius (Moré, LNM 630, 1978), for a tenth of what SciPy's singular value decompositions cost; piecewise
 functions of time, whose Jacobian is sparse, are SciPy's.
+
+Algebraic variables are unknowns of their points, and what their equations lack is matched with the
+slopes, in units of each equation's scaled derivatives; measured ones are held near their smoothing spline.
 """
 
 from __future__ import annotations
@@ -25,9 +28,10 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from ..model.calls import Call
-from ..model.symbolic import Symbols, derivatives
+from ..model.symbolic import Symbols, derivatives, residuals
 from ..model.varying import penalty_root
 from ..solvers.threads import one_blas_thread
+from ..transcription.costs import stage_places
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
@@ -49,7 +53,7 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     Whether that was possible: every state must be measured, and something be unknown.
     """
     problem = nlp.problem
-    measured = problem.observe is None and set(problem.states) == set(problem.outputs)
+    measured = problem.observe is None and set(problem.states) <= set(problem.outputs)
     points = _points(nlp) if measured else None
     if points is None:
         return False
@@ -59,13 +63,16 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     try:
         # a second BLAS thread stalls on a busy machine and brings nothing at these sizes
         with one_blas_thread():
-            if fit.sparse:
+            if problem.algebraics:
+                found = _levenberg(fit, x[fit.free], 4 * steps)
+            elif fit.sparse:
                 found = scipy.optimize.least_squares(
                     fit.residual, x[fit.free], fit.jacobian, max_nfev=steps + 1, tr_solver="lsmr"
                 ).x
             else:
                 found = _least_squares(fit, x[fit.free], steps)
-    except (ValueError, np.linalg.LinAlgError):  # not finite where the data are: keep the start
+    except (ValueError, RuntimeError, np.linalg.LinAlgError):
+        # not finite where the data are: keep the start
         return False
     x[fit.free] = np.clip(found, nlp.lower[fit.free], nlp.upper[fit.free])
     return True
@@ -79,6 +86,7 @@ class _Points:
     states: Array
     inputs: Array
     slopes: Array
+    algebraics: Array
 
 
 class _SlopeFit:
@@ -88,19 +96,31 @@ class _SlopeFit:
         problem, layout = nlp.problem, nlp.layout
         s = Symbols.of(problem)
         v = Unknowns.of(problem, layout, s, points.places)
-        f = v.put_into(derivatives(problem, s))
+        f, scale, slopes = derivatives(problem, s), _sizes(points.slopes), points.slopes
+        if problem.algebraics:
+            # equations to be zero; variables to be as measured, where they are
+            z, zero = s.u[len(problem.inputs) :], np.zeros_like(points.algebraics)
+            f = ca.vertcat(f, residuals(problem, s), z)
+            first = nlp.layout.experiments[points.places[0].experiment].algebraic_rows[0, 0]
+            size = np.array(list(problem.algebraic_scale.values()))
+            measured = np.isfinite(points.algebraics).any(axis=0)
+            scale = np.concatenate(
+                [scale, 1.0 / nlp.row_scale[first], np.where(measured, size, np.inf)]
+            )
+            slopes = np.hstack([slopes, zero, np.nan_to_num(points.algebraics)])
+        f = v.put_into(f)
         t = np.concatenate([p.times for p in points.places])
-        scale = np.sqrt(np.mean(points.slopes**2, axis=0))
-        scale[scale == 0.0] = 1.0
-        self._scale, self._slopes, self._root = scale, points.slopes, np.sqrt(points.slopes.size)
+        self._scale, self._slopes, self._root = scale, slopes, np.sqrt(slopes.size)
         self.free = np.unique(np.concatenate([v.own_columns.ravel(), layout.weights]))
-        self.sparse = len(self.free) > _MOST_DENSE
+        self.sparse = len(self.free) > _MOST_DENSE or bool(problem.algebraics)
         self._own = np.searchsorted(self.free, v.own_columns)
         self._shared = np.searchsorted(self.free, v.shared_columns)
         phi = np.hstack([np.empty((len(t), 0)), *v.constants])
         self._at = np.zeros(self._own.shape), np.zeros(self._shared.shape)
         symbols = [s.t, s.x, s.u, v.own, v.shared, v.data]
-        known = t, points.states, points.inputs, *self._at, np.ascontiguousarray(phi)
+        u = np.zeros((len(t), s.u.numel()))
+        u[:, : points.inputs.shape[1]] = points.inputs
+        known = t, points.states, u, *self._at, np.ascontiguousarray(phi)
         by_unknowns = ca.densify(ca.jacobian(f, ca.vertcat(v.own, v.shared)))
 
         def over_points(value: ca.SX) -> Call:
@@ -154,6 +174,36 @@ class _SlopeFit:
         return np.vstack([J.reshape(-1, len(self.free)), self._penalty])[:, self.varies]
 
 
+def _levenberg(fit: _SlopeFit, z: Array, steps: int) -> Array:
+    """Levenberg-Marquardt steps by sparse normal equations, which unknowns of their points keep cheap."""
+    r, damping, J = fit.residual(z), 1e-3, None
+    for _ in range(steps):
+        J = fit.jacobian(z) if J is None else J
+        A, gradient = (J.T @ J).tocsc(), J.T @ r
+        size = A.diagonal()
+        size = np.maximum(size, 1e-12 * size.max(initial=1e-300))
+        step = sparse.linalg.splu(A + sparse.diags_array(damping * size, format="csc")).solve(
+            gradient
+        )
+        trial = fit.residual(z - step)
+        if float(trial @ trial) < float(r @ r):
+            done = float(r @ r - trial @ trial) < 1e-4 * float(r @ r)
+            z, r, damping, J = z - step, trial, max(0.2 * damping, 1e-9), None
+            if done:
+                break
+        elif damping > 1e6:
+            break
+        else:
+            damping *= 5.0
+    return z
+
+
+def _sizes(slopes: Array) -> Array:
+    scale = np.sqrt(np.mean(slopes**2, axis=0))
+    scale[scale == 0.0] = 1.0
+    return scale
+
+
 def _points(nlp: NLP) -> _Points | None:
     """Nodes of the experiments that measured every state, thinned to what a start needs."""
     problem, layout = nlp.problem, nlp.layout
@@ -164,16 +214,26 @@ def _points(nlp: NLP) -> _Points | None:
         zip(problem.experiments, layout.experiments, strict=True)
     ):
         curves = problem.smoothers(experiment)
-        if set(curves) != set(problem.states):
+        if not set(problem.states) <= set(curves):
             continue
-        t = part.times[::stride]
+        place = Place(number, part.times[::stride])
+        if problem.algebraics:  # where these are unknowns
+            every = stage_places(number, part, nlp.scheme)
+            assert every.element is not None and every.tau is not None
+            at = slice(None, None, stride)
+            place = Place(number, every.times[at], False, every.element[at], every.tau[at])
+        t = place.times
         u = [experiment.inputs[name](t) for name in problem.inputs]
-        places.append(Place(number, t))
+        u += [np.zeros_like(t) for _ in problem.algebraics]
+        absent = np.full(len(t), np.nan)
+        z = [curves[n](t) if n in curves else absent for n in problem.algebraics]
+        places.append(place)
         rows.append(
             (
                 np.column_stack([curves[name](t) for name in problem.states]),
                 np.column_stack(u) if u else np.empty((len(t), 0)),
                 np.column_stack([curves[name].derivative(t) for name in problem.states]),
+                np.column_stack(z) if z else np.empty((len(t), 0)),
             )
         )
     if not rows:
