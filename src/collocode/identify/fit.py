@@ -135,12 +135,13 @@ def discretized(
 ) -> tuple[AutoMesh | None, NLP]:
     """Return the NLP that a fit begins with, and how its mesh is to be refined.
 
-    Windows without data tell of no mesh: a problem that decides begins with the usual one.
+    Windows without data tell of no mesh: a problem that decides begins with the usual one.  Algebraic
+    equations of an index above 1 have no estimates to refine by: they keep the mesh they begin with.
     """
     auto, given = AutoMesh.or_given(mesh)
     chosen = _scheme(scheme, degree)
     meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
-    return auto, discretize(problem, chosen, mesh=meshes)
+    return None if problem.index > 1 else auto, discretize(problem, chosen, mesh=meshes)
 
 
 def settle(
