@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import check_type, quietly
+from ..errors import InputError, check_type, quietly
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.options import merge
+from ..solvers.outcome import result
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
 from ..starts.strategies import start_from
@@ -24,10 +28,12 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
-from .coordinator import ADMM, Callbacks, run
+from .coordinator import ADMM, Callbacks, Coordinator, run
 from .executors import Executor, InProcess
-from .partition import Groups, Partition, measurements
-from .state import table
+from .newton import Newton
+from .newton_state import NewtonRules, NewtonState
+from .partition import Batch, Groups, Partition, measurements
+from .state import State, table
 from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser
 
@@ -94,7 +100,7 @@ def admm(
     problem: Problem,
     batches: int | Groups | Partition = 2,
     *,
-    rules: ADMMRules | None = None,
+    rules: ADMMRules | NewtonRules | None = None,
     executor: Executor | None = None,
     settings: FitSettings | None = None,
     regularisation: L1 | L2 | None = None,
@@ -140,35 +146,50 @@ def admm(
     began = time.perf_counter()
     partition = batches if isinstance(batches, Partition) else Partition(batches)
     settings, callbacks = settings or FitSettings(), callbacks or Callbacks()
+    given, executor = (
+        problem.penalty if regularisation is None else regularisation,
+        executor or InProcess(),
+    )
+    rules = rules or ADMMRules()
     whole = discretize(problem, settings.collocation, mesh=settings.mesh)
     whole = start_from(whole, settings.start, settings.seed)
     parts = partition.cut(problem, [e.mesh for e in whole.layout.experiments])
     variables = ConsensusVariables.of(whole, parts)
-    coordinator = ADMM(
-        rules=rules or ADMMRules(),
-        variables=variables,
-        regulariser=consensus_regulariser(
-            problem.penalty if regularisation is None else regularisation,
-            penalty_matrix(whole.problem.weight_blocks),
-        ),
-        batches=tuple(batch.name for batch in parts),
-    )
-    state, save = coordinator.start(whole, parts), None
+    regulariser = consensus_regulariser(given, penalty_matrix(whole.problem.weight_blocks))
+    coordinator: Coordinator[Any]
+    state: Any
+    if isinstance(rules, NewtonRules):
+        coordinator = Newton.of(rules, variables, variables.ridge(regulariser), parts)
+        state = coordinator.start(whole, parts)
+        if executor.points != "coordinator":
+            raise InputError(
+                "NewtonRules keeps the batches' points with the coordinator; leave out points= or give "
+                "rules=ADMMRules()."
+            )
+    else:
+        names = tuple(batch.name for batch in parts)
+        coordinator = ADMM(rules=rules, variables=variables, regulariser=regulariser, batches=names)
+        state = coordinator.start(whole, parts)
+    save = None
     if checkpoint is not None:
         wanted = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        file = CheckpointFile.of(wanted.path, parts, variables, coordinator.regulariser, settings)
+        file = CheckpointFile.of(wanted.path, parts, variables, regulariser, settings)
         state, save = file.read(state) if wanted.resume else state, file.write
-    session = (executor or InProcess()).open(parts, settings)
+    session = executor.open(parts, settings)
     try:
-        limits = coordinator.rules.iterations, coordinator.rules.time_limit
+        limits = rules.iterations, rules.time_limit
         outcome = run(coordinator, session, state, *limits, save=save, callbacks=callbacks)
     finally:
         session.close()
-    state, z, kept_best = outcome.state, outcome.state.consensus.z, False
-    if outcome.termination is not Termination.CONVERGED and state.best[1] is not None:
+    state, agreed = outcome.state, outcome.termination is Termination.CONVERGED
+    z, kept_best = state.z, False
+    if isinstance(state, State) and not agreed and state.best[1] is not None:
         z, kept_best = state.best[1], state.best[1] is not z
     x = variables.assembled(whole, parts, z, [None if p is None else p.x for p in state.points])
-    solution = _finished(whole.with_start(x), settings, polish, callbacks.on_finish)
+    if agreed and isinstance(state, NewtonState) and not polish:
+        solution = _optimum(whole, x, variables, parts, state, settings)
+    else:
+        solution = _finished(whole.with_start(x), settings, polish, callbacks.on_finish)
     seconds = time.perf_counter() - began
     return ADMMResult(
         solution=replace(solution, result=solution.result.with_timings(total=seconds)),
@@ -184,6 +205,33 @@ def admm(
         workers=session.workers,
         seconds=seconds,
     )
+
+
+def _optimum(
+    nlp: NLP,
+    x: Array,
+    variables: ConsensusVariables,
+    batches: Sequence[Batch],
+    state: NewtonState,
+    settings: FitSettings,
+) -> Solution:
+    """Read the whole problem's solution off the batches: nothing is left to solve."""
+    found = [(p.lam_g, p.lam_x) for p in state.points]
+    lam_g, lam_x = variables.multipliers(nlp, batches, found, state.net)
+    history = table(state.history)
+    point = x / nlp.column_scale, lam_g / nlp.row_scale, lam_x * nlp.column_scale
+    answer = result(
+        nlp,
+        point,
+        None,
+        "Solve_Succeeded",
+        merge(settings.options, settings.deterministic),
+        history={k: history[k].to_numpy(dtype=float) for k in ("objective", "primal", "dual")},
+        interface="batches",
+        solver="Newton's method over batches",
+        linear_solver="condensed batches",
+    )
+    return Solution.of(nlp, answer)
 
 
 def _finished(

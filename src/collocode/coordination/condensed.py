@@ -13,7 +13,8 @@ copies, travels.  Bounds of the batch's own columns are held by a `Barrier`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,195 +25,14 @@ from scipy.sparse.linalg import splu
 from ..errors import InputError
 from ..solvers.evaluations import Evaluations
 from ..transcription.nlp import NLP
-from .barrier import Barrier, inside
+from .barrier import Barrier
+from .messages import Answer, Direction, Linear, NewtonTask, Trials
+from .split import Split
 from .subproblem import Point
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _LEAST = 1e-10  # of the largest curvature, below which a batch's own columns have none
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Direction:
-    """A Newton direction of the consensus.
-
-    Attributes
-    ----------
-    values : (copies,) of the consensus variables that a batch has, scaled.
-    pull : (ends,) multipliers of the rows by which its last states meet another window.
-    corrects, size : the direction that this one corrects, and at which size.
-    """
-
-    values: Array
-    pull: Array
-    corrects: Direction | None = None
-    size: float = 1.0
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class NewtonTask:
-    """What a batch is asked: all that its answer depends on, so that any worker can give it.
-
-    Attributes
-    ----------
-    batch, iteration : numbers.
-    point : where the batch is; None lets the worker use the one it kept.
-    values : (copies,) the consensus there, scaled.
-    pull : (ends,) multipliers of its last states.
-    mu : of the barrier.
-    direction : None asks for a linearisation at the point.
-    trials : sizes at which to try the direction; without any the batch moves along it.
-    size, dual_size : by which it moves.
-    estimate : linearise with an identity for a Hessian, to estimate multipliers.
-    """
-
-    batch: int
-    iteration: int
-    point: Point | None
-    values: Array
-    pull: Array
-    mu: float
-    direction: Direction | None = None
-    trials: tuple[float, ...] = ()
-    size: float = 0.0
-    dual_size: float = 0.0
-    estimate: bool = False
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Linear:
-    """A batch at a point.
-
-    Attributes
-    ----------
-    batch, iteration : of the task.
-    loss, barrier : its part of the misfit, and its barrier.
-    violation, largest : of collocation and of where windows meet, sum and maximum of moduli, scaled.
-    stationarity, complementarity : largest residuals of its own columns.
-    pull : (copies,) derivative of its Lagrangian by the copies; zero for last states.
-    matrix : lower triangle of the reduced Hessian by ports and ends, row by row.
-    gradient, ends : reduced gradient, and by how much last states miss the next window.
-    point : the new point; None where it stays.
-    seconds : that it took.
-    """
-
-    batch: int
-    iteration: int
-    loss: float
-    barrier: float
-    violation: float
-    largest: float
-    stationarity: float
-    complementarity: float
-    pull: Array
-    matrix: Array
-    gradient: Array
-    ends: Array
-    point: Point | None = None
-    seconds: float = 0.0
-    status: str = ""
-    squares: tuple[float, int] = (0.0, 0)
-    iterations: int = 0
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Trials:
-    """What a batch finds along a direction.
-
-    Attributes
-    ----------
-    batch, iteration : of the task.
-    sizes : largest steps of its variables and multipliers that keep its bounds.
-    slope : of misfit and barrier along the direction.
-    losses, barriers, violations : at every size asked for.
-    correction : reduced gradient and ends of the second-order correction of the first of them.
-    """
-
-    batch: int
-    iteration: int
-    sizes: tuple[float, float]
-    slope: float
-    losses: tuple[float, ...]
-    barriers: tuple[float, ...]
-    violations: tuple[float, ...]
-    correction: tuple[Array, Array] | None
-    point: Point | None = None
-    seconds: float = 0.0
-    status: str = ""
-    squares: tuple[float, int] = (0.0, 0)
-    iterations: int = 0
-
-
-class Split:
-    """Which columns of a batch's NLP are dependent, its own and free, and copies of the consensus.
-
-    Parameters
-    ----------
-    nlp, name : the batch's, the latter for messages.
-    copies, units : columns that are copies, and the sizes that they are measured in.
-    ends : (copies,) which of them are last states, where another window begins.
-
-    Raises
-    ------
-    InputError
-        Rows beside the collocation equations, which would determine other columns.
-    """
-
-    def __init__(
-        self, nlp: NLP, name: str, copies: Index, units: Array, ends: NDArray[np.bool_]
-    ) -> None:
-        parts = nlp.layout.experiments
-        rows = np.concatenate([part.rows.ravel() for part in parts])
-        self.dependent = np.concatenate([part.states[1:].ravel() for part in parts])
-        if len(rows) != nlp.rows or len(rows) != len(self.dependent):
-            raise InputError(
-                f"batch {name!r} has constraints beside its collocation equations, which NewtonRules "
-                "does not take; give rules=ADMMRules()."
-            )
-        self.copies, self.ends, self.ports = copies, np.flatnonzero(ends), np.flatnonzero(~ends)
-        own = np.setdiff1d(np.arange(nlp.columns), np.concatenate([self.dependent, copies]))
-        self.own = own[nlp.lower[own] < nlp.upper[own]]
-        self.free = np.concatenate([self.own, copies[self.ports]])
-        self.held = np.concatenate([self.dependent, self.own])
-        self.scale = nlp.column_scale.copy()
-        self.scale[copies] = units
-        d, k = np.full(nlp.columns, -1), np.full(nlp.columns, -1)
-        d[self.dependent], k[self.free] = np.arange(len(self.dependent)), np.arange(len(self.free))
-        self.end_rows = d[copies[self.ends]]
-        calls = nlp.functions.cache("buffers", lambda: Evaluations(nlp.functions))
-        self._jacobian(nlp, *calls.jacobian_pattern, d, k)
-        self._hessian(*calls.hessian_pattern, d, k)
-
-    def _jacobian(self, nlp: NLP, i: Index, j: Index, d: Index, k: Index) -> None:
-        self.J_size, self.J_row, self.J_column = nlp.row_scale[i] * self.scale[j], i, j
-        at = self.J_d = np.flatnonzero(d[j] >= 0)
-        m = len(self.dependent)
-        starts = np.append(0, np.cumsum(np.bincount(d[j[at]], minlength=m)))
-        self.A = sparse.csc_array((np.zeros(len(at)), i[at], starts), shape=(m, m))
-        at = self.J_k = np.flatnonzero(k[j] >= 0)
-        self.J_k_at = i[at], k[j[at]]
-
-    def _hessian(self, i: Index, j: Index, d: Index, k: Index) -> None:
-        self.W_size = self.scale[i] * self.scale[j]
-        below = i != j
-        both = np.flatnonzero((d[i] >= 0) & (d[j] >= 0))
-        twice = both[below[both]]
-        m = len(self.dependent)
-        self.W_dd = np.concatenate([both, twice])
-        rows, columns = np.append(d[i[both]], d[j[twice]]), np.append(d[j[both]], d[i[twice]])
-        self.W_dd_at = np.append(rows, np.arange(m)), np.append(columns, np.arange(m))
-        first = np.flatnonzero((d[i] >= 0) & (k[j] >= 0))
-        second = np.flatnonzero((k[i] >= 0) & (d[j] >= 0))
-        self.W_dk = np.append(first, second)
-        self.W_dk_at = np.append(d[i[first]], d[j[second]]), np.append(k[j[first]], k[i[second]])
-        self.W_kk = np.flatnonzero((k[i] >= 0) & (k[j] >= 0))
-        self.W_kk_at = k[i[self.W_kk]], k[j[self.W_kk]]
-
-    def inside(self, nlp: NLP, x: Array) -> Array:
-        """Return a point whose own columns are strictly between their bounds."""
-        x = x.copy()
-        x[self.held] = inside(x[self.held], nlp.lower[self.held], nlp.upper[self.held])
-        return x
 
 
 class Condensed:
@@ -222,11 +42,10 @@ class Condensed:
     ----------
     nlp, split : of the batch.
     task : what the linearisation depends on.
-    point : where.
     """
 
-    def __init__(self, nlp: NLP, split: Split, task: NewtonTask, point: Point) -> None:
-        self.nlp, self.split, self.task, self.point = nlp, split, task, point
+    def __init__(self, nlp: NLP, split: Split, task: NewtonTask) -> None:
+        self.nlp, self.split, self.task, point = nlp, split, task, task.point
         s, held = split.scale, split.held
         self._calls = nlp.functions.cache("buffers", lambda: Evaluations(nlp.functions))
         self.x, self.lam, self._p = point.x / s, point.lam_g / nlp.row_scale, nlp.p
@@ -266,7 +85,7 @@ class Condensed:
         if self.task.estimate:
             values = np.zeros(len(split.W_size))
         else:
-            calls.sigma[0], calls.lam[:] = 1.0, self.point.lam_g
+            calls.sigma[0], calls.lam[:] = 1.0, self.task.point.lam_g
             values, diagonal = split.W_size * calls.hessian(), self.barrier.curvature
         data = np.append(values[split.W_dd], diagonal[:m])
         self._W_dd = sparse.coo_array((data, split.W_dd_at), shape=(m, m)).tocsr()
@@ -314,10 +133,12 @@ class Condensed:
 
     # ---- what is asked -------------------------------------------------------------------------
 
-    def linear(self, point: Point | None) -> Linear:
-        """What the coordinator needs of this point; ``point`` travels along."""
+    def linear(self) -> Linear:
+        """What the coordinator needs of this point."""
         split, task = self.split, self.task
-        g, ends = self._condensed(self._gradient_of(self.r), self._gap(self.x) + self.r[split.end_rows])
+        g, ends = self._condensed(
+            self._gradient_of(self.r), self._gap(self.x) + self.r[split.end_rows]
+        )
         S = self._matrix()
         pulled = np.bincount(split.J_column, self._J * self.lam[split.J_row], self.nlp.columns)
         stationary = self.slope + pulled
@@ -339,7 +160,7 @@ class Condensed:
             matrix=S[np.tril_indices(len(S))],
             gradient=g,
             ends=ends,
-            point=point,
+            point=task.point,
         )
 
     def trials(self, direction: Direction, sizes: tuple[float, ...]) -> Trials:
@@ -368,16 +189,33 @@ class Condensed:
             correction=correction,
         )
 
-    def moved(self, direction: Direction, size: float, dual_size: float) -> Point:
-        """Point after a step."""
-        nlp, split, s = self.nlp, self.split, self.split.scale
-        d, lam = self._step(direction)
+    def moved(self, task: NewtonTask) -> Condensed:
+        """Return the batch after a step along the task's direction."""
+        nlp, split, s, size = self.nlp, self.split, self.split.scale, task.size
+        assert task.direction is not None
+        d, lam = self._step(task.direction)
+        if task.estimate:  # only the multipliers were asked for
+            point = replace(task.point, lam_g=lam * nlp.row_scale)
+            here = replace(task, pull=task.direction.pull, point=point)
+            return Condensed(nlp, split, replace(here, direction=None, estimate=False))
         x, lam_x, held = (self.x + size * d) * s, np.zeros(nlp.columns), split.held
+        values = task.values + size * task.direction.values
         ports = split.copies[split.ports]
-        x[ports] = (self.task.values + size * direction.values)[split.ports] * s[ports]
-        lam_x[held] = (self.barrier.net + dual_size * self.barrier.step(d[held])) / s[held]
-        lam_g = (self.lam + size * (lam - self.lam)) * nlp.row_scale
-        return Point(x, lam_g, lam_x)
+        x[ports] = values[split.ports] * s[ports]
+        lam_x[held] = (self.barrier.net + task.dual_size * self.barrier.step(d[held])) / s[held]
+        point = Point(x, (self.lam + size * (lam - self.lam)) * nlp.row_scale, lam_x)
+        pull = task.pull + size * (task.direction.pull - task.pull)
+        here = replace(task, values=values, pull=pull, point=point, direction=None)
+        return Condensed(nlp, split, here)
+
+    def serves(self, task: NewtonTask) -> bool:
+        """Whether this is the linearisation that a task builds on."""
+        here, there = self.task, task
+        same = here.mu == there.mu and here.estimate == there.estimate
+        arrays = ("values", "pull"), ("x", "lam_g", "lam_x")
+        pairs = [(getattr(here, name), getattr(there, name)) for name in arrays[0]]
+        pairs += [(getattr(here.point, name), getattr(there.point, name)) for name in arrays[1]]
+        return same and all(np.array_equal(a, b) for a, b in pairs)
 
     def _rows(self, x: Array) -> Array:
         nlp = self.nlp
@@ -392,15 +230,37 @@ class Condensed:
         """Step of all columns, and the multipliers after it."""
         split, r = self.split, self.r
         if direction.corrects is not None:
-            first, size = self._step(direction.corrects)[0], direction.size
-            r = -self.A.solve(size * self.c + self._rows(self.x + size * first))
+            first = self._step(direction.corrects)[0]
+            r = -self.A.solve(self.c + self._rows(self.x + first))
         u, dk = len(split.own), np.empty(len(split.free))
         dk[u:] = direction.values[split.ports]
         if self._own is not None:
-            g = self._gradient_of(r)[:u] + self.H[:u, u:] @ dk[u:] + self.E[:, :u].T @ direction.pull
+            g = (
+                self._gradient_of(r)[:u]
+                + self.H[:u, u:] @ dk[u:]
+                + self.E[:, :u].T @ direction.pull
+            )
             dk[:u] = -cho_solve(self._own, g)
         d = np.zeros(self.nlp.columns)
         d[split.dependent], d[split.free] = r + self.Z @ dk, dk
         left = self.gradient[split.dependent] + self._W_dd @ d[split.dependent] + self._W_dk @ dk
         left[split.end_rows] += direction.pull
         return d, -self.A.solve(left, trans="T")
+
+
+def answered(
+    nlp: NLP, split: Split, task: NewtonTask, last: Condensed | None
+) -> tuple[Answer, Condensed]:
+    """Answer a task; ``last`` saves a linearisation if it is the one that the task builds on."""
+    began = time.perf_counter()
+    if task.estimate and task.direction is None:
+        point = replace(task.point, x=split.inside(nlp, task.point.x))
+        task = replace(task, point=point)
+    here = last if last is not None and last.serves(task) else Condensed(nlp, split, task)
+    answer: Answer
+    if task.direction is not None and task.trials:
+        answer = here.trials(task.direction, task.trials)
+    else:
+        here = here if task.direction is None else here.moved(task)
+        answer = here.linear()
+    return replace(answer, seconds=time.perf_counter() - began), here

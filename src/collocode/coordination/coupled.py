@@ -5,8 +5,8 @@ r"""The coordinator's part of a Newton step: the batches' condensed systems, add
 
 The rows `E` say that a window's last state is where the next one begins; without them and the batches'
 own rows, which are eliminated, the matrix is that of the one NLP.  Its inertia tells whether the step
-leads downhill; where it does not, the weights (and shared parameters) are shifted by twice the least δ
-that makes it so, and nothing else is.
+leads downhill; where it does not, the weights (and shared parameters) are shifted by a little more
+than the least δ that makes it so, and nothing else is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .condensed import Linear
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_OVER = 2.0
+_OVER, _NEAR = 1.2, 1.3  # the shift over the least one, and how well that is found; see the page
 _LEAST = 1e-12  # of the largest entry: the first shift that is tried
 _MOST = 1e12
 
@@ -32,17 +32,23 @@ class Coupled:
     Parameters
     ----------
     linear : what the batches say.
-    ports, ends : per batch, consensus variables of its rows and multipliers.
+    places : per batch, where its rows belong: consensus variables, then n + those that its last states
+        meet.
     hessian, gradient : of regulariser and barrier, by consensus variables.
     states : how many of the first variables are states where windows meet.
     shifted, fixed : (n,) which variables may be shifted, and which do not move.
+
+    Attributes
+    ----------
+    gradient : as given.
+    rhs : negative right-hand side.
+    shift, least : of the last factorisation, and the least that is tried.
     """
 
     def __init__(
         self,
         linear: Sequence[Linear],
-        ports: Sequence[Index],
-        ends: Sequence[Index],
+        places: Sequence[Index],
         hessian: Array,
         gradient: Array,
         states: int,
@@ -50,8 +56,7 @@ class Coupled:
         fixed: NDArray[np.bool_],
     ) -> None:
         n = self._n = len(gradient)
-        self._places = [np.append(p, n + e) for p, e in zip(ports, ends, strict=True)]
-        self._split = [len(p) for p in ports]
+        self._places = places
         K = np.zeros((n + states, n + states))
         K[:n, :n] = hessian
         for result, place in zip(linear, self._places, strict=True):
@@ -64,15 +69,15 @@ class Coupled:
         stuck = np.flatnonzero(fixed)
         K[stuck] = K[:, stuck] = 0.0
         K[stuck, stuck] = 1.0
-        self._K, self._wanted, self._gradient = K, states, gradient
+        self._K, self._wanted, self.gradient = K, states, gradient
         self._fixed, self._shifted = stuck, np.flatnonzero(shifted & ~fixed)
         self.rhs = self.summed([(r.gradient, r.ends) for r in linear])
         self.finite = bool(np.isfinite(K).all() and np.isfinite(self.rhs).all())
-        self.shift = 0.0
+        self.shift, self.least = 0.0, _LEAST * float(np.abs(K).max())
 
     def summed(self, parts: Sequence[tuple[Array, Array]]) -> Array:
         """Right-hand side from the batches' gradients and ends."""
-        total = np.append(self._gradient, np.zeros(len(self._K) - self._n))
+        total = np.append(self.gradient, np.zeros(len(self._K) - self._n))
         for place, (g, e) in zip(self._places, parts, strict=True):
             total[place] += np.append(g, e)
         total[self._fixed] = 0.0
@@ -89,13 +94,13 @@ class Coupled:
             return False
         if self._right(least):
             return True
-        low, shift = least, max(least * 4.0, last / 8.0, _LEAST * float(np.abs(self._K).max()))
+        low, shift = least, max(least * 4.0, last / 8.0, self.least)
         while not self._right(shift):
             low, shift = shift, shift * 8.0
             if shift > _MOST:
                 return False
         low = max(low, shift / 8.0)
-        while shift > 1.3 * low:
+        while shift > _NEAR * low:
             middle = float(np.sqrt(low * shift))
             low, shift = (low, middle) if self._right(middle) else (middle, shift)
         return self._right(_OVER * shift)

@@ -52,6 +52,7 @@ class Call:
         self._buffer.set_res(wanted, self.result.data)
 
     def __call__(self) -> Array:
+        """Return the result for what the arguments hold; the next call overwrites it."""
         self._evaluate()
         return self.result
 
