@@ -60,14 +60,15 @@ class Condensed:
         self.gradient = self.slope.copy()
         self.gradient[held] += self.barrier.net if task.estimate else self.barrier.gradient
         self._J = split.J_size * calls.jacobian()
+        self._refuse_infinite(self.c, self.slope, self._J)
         A, by_free = split.A.copy(), np.zeros((len(self.c), len(split.free)))
         A.data, by_free[split.J_k_at] = self._J[split.J_d], self._J[split.J_k]
         try:
             self.A = splu(A)
         except RuntimeError as error:
             raise InputError(
-                "the collocation equations do not determine the states (their matrix is singular); "
-                "give rules=ADMMRules()."
+                "its collocation equations do not determine the states (their matrix is singular); "
+                "give rules=ADMMRules()"
             ) from error
         self.Z = -self.A.solve(by_free)
         self.r = np.zeros(len(self.c)) if task.estimate else -self.A.solve(self.c)
@@ -78,6 +79,13 @@ class Condensed:
         self._calls.x[:], self._calls.p[:] = x * self.split.scale, self._p
         return self._calls
 
+    def _refuse_infinite(self, *arrays: Array) -> None:
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InputError(
+                "its equations, or their derivatives, are not finite at this point; choose another "
+                "start or give bounds"
+            )
+
     def _curvature(self) -> None:
         """Hessian of the Lagrangian in the null space of the rows, and of the own columns alone."""
         split, calls, Z, m, n = self.split, self._calls, self.Z, len(self.r), len(self.split.free)
@@ -87,6 +95,7 @@ class Condensed:
         else:
             calls.sigma[0], calls.lam[:] = 1.0, self.task.point.lam_g
             values, diagonal = split.W_size * calls.hessian(), self.barrier.curvature
+            self._refuse_infinite(values)
         data = np.append(values[split.W_dd], diagonal[:m])
         self._W_dd = sparse.coo_array((data, split.W_dd_at), shape=(m, m)).tocsr()
         self._W_dk, H = np.zeros((m, n)), np.zeros((n, n))
