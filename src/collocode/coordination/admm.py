@@ -1,4 +1,4 @@
-"""`admm`: train over batches of data."""
+"""`admm`: train over batches of data, by Newton's method or by consensus ADMM."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
+from ..transcription.layout import weight_names
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
@@ -38,6 +39,7 @@ from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser
 
 Array = NDArray[np.float64]
+_MOST_WEIGHTS = 2000  # half the square of their number travels from every batch in every iteration
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,17 +110,21 @@ def admm(
     polish: bool = False,
     callbacks: Callbacks | None = None,
 ) -> ADMMResult:
-    r"""Train over batches of data by consensus ADMM.
+    r"""Train over batches of data, by Newton's method or by consensus ADMM.
 
     .. math:: \min \sum_b f_b(x_b, \theta_b) + r(\bar\theta)\quad\text{s.t.}\quad
               \theta_b = \bar\theta
+
+    With `NewtonRules` the batches linearise and the coordinator steps: the optimum is that of one NLP.
+    With `ADMMRules` each batch is solved in every iteration, and their networks are averaged.
 
     Parameters
     ----------
     problem : what to identify.
     batches : how many (whole experiments where there are enough of them, else windows in time),
         groups of experiments' names, or a `Partition`.
-    rules : penalty, relaxation, tolerances, limits; None takes `ADMMRules()`.
+    rules : `NewtonRules` or `ADMMRules`; None takes the former, but the latter where there are an `L1`,
+        constraints, points that stay with the workers, or more than 2000 weights.
     executor : where the batches are solved: `InProcess` (None), `ProcessPool` or `DaskCluster`; the
         iterates are the same everywhere.
     settings : scheme, mesh, start and solver; None takes `FitSettings()`, what `fit` does.
@@ -150,7 +156,7 @@ def admm(
         problem.penalty if regularisation is None else regularisation,
         executor or InProcess(),
     )
-    rules = rules or ADMMRules()
+    rules = rules or usual_rules(problem, given, executor.points)()
     whole = discretize(problem, settings.collocation, mesh=settings.mesh)
     whole = start_from(whole, settings.start, settings.seed)
     parts = partition.cut(problem, [e.mesh for e in whole.layout.experiments])
@@ -207,6 +213,20 @@ def admm(
     )
 
 
+def usual_rules(problem: Problem, given: L1 | L2, points: str) -> type[ADMMRules | NewtonRules]:
+    """Return what rules a problem gets of which none are said: Newton's, where they are possible.
+
+    Parameters
+    ----------
+    problem, given : the latter is the regularisation.
+    points : where the executor keeps the batches' points.
+    """
+    bound = bool(problem.constraints or problem.links)  # rows beside the collocation equations
+    many = len(weight_names(problem)) > _MOST_WEIGHTS
+    newton = not (bound or many or isinstance(given, L1)) and points == "coordinator"
+    return NewtonRules if newton else ADMMRules
+
+
 def _optimum(
     nlp: NLP,
     x: Array,
@@ -228,8 +248,8 @@ def _optimum(
         merge(settings.options, settings.deterministic),
         history={k: history[k].to_numpy(dtype=float) for k in ("objective", "primal", "dual")},
         interface="batches",
-        solver="Newton's method over batches",
-        linear_solver="condensed batches",
+        solver="Newton's method",
+        linear_solver="condensed by batch",
     )
     return Solution.of(nlp, answer)
 
