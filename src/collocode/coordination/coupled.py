@@ -43,6 +43,7 @@ class Coupled:
     gradient : as given.
     rhs : negative right-hand side.
     shift, least : of the last factorisation, and the least that is tried.
+    typical : median of the diagonal entries that may be shifted.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Coupled:
         self._fixed, self._shifted = stuck, np.flatnonzero(shifted & ~fixed)
         self.rhs = self.summed([(r.gradient, r.ends) for r in linear])
         self.finite = bool(np.isfinite(K).all() and np.isfinite(self.rhs).all())
-        self.shift, self.least = 0.0, _LEAST * float(np.abs(K).max())
+        own = np.abs(np.diagonal(K))[self._shifted]
+        self.shift, self.typical = 0.0, float(np.median(own)) if len(own) else 0.0
+        self.least = _LEAST * float(np.abs(K).max())
 
     def summed(self, parts: Sequence[tuple[Array, Array]]) -> Array:
         """Right-hand side from the batches' gradients and ends."""

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 _GAMMA, _ARMIJO, _POWERS = 1e-5, 1e-4, (1.1, 2.3)
-_LARGE, _SMALL = (
-    1e4,
-    1e-4,
-)  # times the first violation, or 1: never above, and from where Armijo counts
+# Times the first violation, or 1: never above, and from where Armijo's condition counts.  Ipopt allows 1e4:
+# from there an objective as flat as that of a fit does not lead back.
+_LARGE, _SMALL = 1.0, 1e-4
 _ROUNDING = 1e-14
 
 

@@ -115,7 +115,7 @@ class Newton:
             step = self._searched(state, system, barrier, here, ask)
             if step is not None:
                 break
-            least = _DAMPED * max(system.shift, system.least)
+            least = _DAMPED * max(system.shift, 0.01 * system.typical)
         if step is None:
             raise Stalled("no step is taken, however short")
         return self._recorded(self._moved(state, step, barrier, system.shift, ask), step, began)
