@@ -86,11 +86,11 @@ def test_what_no_shift_can_mend_is_told():
 
 
 def test_the_filter_takes_what_is_less_violated_or_lower():
-    here, fresh = Merit(1.0, 5.0), Filter.at(Merit(1.0, 5.0))
+    here, fresh = Merit(1.0, 5.0), Filter.at(Merit(3.0, 5.0))
     assert fresh.takes(here, 1.0, 1.0, Merit(0.5, 9.0))
     assert fresh.takes(here, 1.0, 1.0, Merit(2.0, 4.0))
     assert not fresh.takes(here, 1.0, 1.0, Merit(2.0, 6.0))
-    assert not fresh.takes(here, 1.0, 1.0, Merit(1e9, 0.0))
+    assert not fresh.takes(here, 1.0, 1.0, Merit(3.1, 4.0))  # more than at the start
     assert not fresh.takes(here, 1.0, 1.0, Merit(np.nan, 0.0))
     later = fresh.after(here, 1.0, 1.0, Merit(0.5, 9.0))
     assert not later.takes(Merit(0.5, 9.0), 1.0, 1.0, Merit(1.0, 5.0))
