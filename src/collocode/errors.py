@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import fields
 from numbers import Real
+from textwrap import shorten
+from typing import Any
 
 
 class CollocodeError(Exception):
@@ -123,7 +126,7 @@ def check_whole(what: str, value: object, least: int = 1) -> int:
     Traceback (most recent call last):
     collocode.errors.InputError: the number of layers must be a positive integer, not 0.
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)
+    number = _is_number(value) and not isinstance(value, bool)
     if not number or value % 1 != 0 or value < least:  # type: ignore[operator]
         wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise InputError(f"{what} must be {wanted}, not {value!r}.")
@@ -245,9 +248,116 @@ def check_type(function: str, value: object, *kinds: type) -> None:
     raise InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
 
 
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "float": ("a number", lambda value: _is_number(value)),
+    "int": ("a whole number", lambda value: _is_number(value) and float(value).is_integer()),
+    "bool": ("True or False", lambda value: isinstance(value, bool) or _is_scalar(value, "b")),
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "Mapping": ("a dict", lambda value: isinstance(value, Mapping)),
+    "Callable": ("a function", callable),
+    "None": ("None", lambda value: value is None),
+}
+
+
+def check_fields(record: Any) -> None:
+    """Refuse what is of another kind than a dataclass's fields say: numbers, texts, dicts and functions.
+
+    Fields of further kinds (arrays, sequences, records of ours) are not looked at.
+
+    Raises
+    ------
+    InputError
+        One is.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Circle:
+    ...     radius: float | None = None
+    ...     def __post_init__(self):
+    ...         check_fields(self)
+    >>> Circle("large")
+    Traceback (most recent call last):
+    collocode.errors.InputError: radius of Circle must be a number or None, not 'large'.
+    """
+    for field in fields(record):
+        names = [part.partition("[")[0] for part in _alternatives(str(field.type))]
+        value = getattr(record, field.name)
+        kinds = [_KINDS[name] for name in names if name in _KINDS]
+        if len(kinds) == len(names) and not any(fits(value) for _, fits in kinds):
+            wanted = " or ".join(text for text, _ in kinds)
+            kind, told = type(record).__name__, shorten(repr(value), 60, placeholder="...")
+            raise InputError(f"{field.name} of {kind} must be {wanted}, not {told}.")
+
+
+def _alternatives(annotation: str) -> list[str]:
+    """The parts of a union, those inside brackets left whole."""
+    parts, depth = [""], 0
+    for sign in annotation.replace(" ", ""):
+        depth += (sign == "[") - (sign == "]")
+        if sign == "|" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) or _is_scalar(value)
+
+
+def _is_scalar(value: Any, kind: str = "fiu") -> bool:
+    """Whether it is an array of one number and no dimension."""
+    return getattr(value, "ndim", None) == 0 and value.dtype.kind in kind
+
+
 def _with_article(name: str) -> str:
     name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
     return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP') else 'a'} {name}"
+
+
+def as_pair(value: Any, what: str) -> tuple[float, float]:
+    """Return bounds (lower, upper) as two numbers, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_pair(3.0, "rate=")
+    Traceback (most recent call last):
+    collocode.errors.InputError: rate= takes two numbers (lower, upper), not 3.0.
+    """
+    try:
+        lower, upper = value
+        if _is_number(lower) and _is_number(upper):
+            return float(lower), float(upper)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{what} takes two numbers (lower, upper), not {value!r}.")
+
+
+def as_names(value: Any, what: str) -> tuple[str, ...]:
+    """Return one name or several as a tuple of them, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_names("coast", "windows="), as_names(["burn", "coast"], "windows=")
+    (('coast',), ('burn', 'coast'))
+    """
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, Iterable):
+        names = tuple(names)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise InputError(f"{what} takes names, not {value!r}.")
+
+
+def as_values(value: Any, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Return one value or several of some kinds as a tuple of them, or refuse what is none."""
+    single = isinstance(value, (*kinds, str, Mapping)) or not isinstance(value, Iterable)
+    values = (value,) if single else tuple(value)
+    for one in values:
+        check_type(what, one, *kinds)
+    return values
 
 
 def check_path(function: str, path: object) -> None:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from importlib import import_module
 
+import casadi as ca
 import numpy as np
 import pytest
 from scipy.integrate import solve_bvp
+from scipy.optimize import brentq, minimize_scalar
 
 import collocode as cc
 
@@ -20,7 +22,13 @@ OPTIMA = {
     "robot_arm": (9.14138, 1e-4, 1e-3),
     "hang_glider": (-1247.99, 1e-4, 3e-2),
     "batch_reactor": (-0.610775, 1e-4, 1e-2),
+    "dido": (-0.19938507545, 1e-7, 1e-5),
+    "lifeguard": (20.763062091, 1e-7, 1e-6),
+    "cart_pole": (58.80767, 1e-5, 1e-3),
+    "shuttle": (-34.1412, 1e-5, 1e-2),
+    "delta_iii": (-7529.712, 1e-5, 1e-4),
 }
+COARSER = {"shuttle": {"mesh": 50}, "delta_iii": {"mesh": 8}}  # than what the models draw
 
 
 def solved(name, **changes):
@@ -31,7 +39,7 @@ def solved(name, **changes):
 @pytest.mark.parametrize("name", OPTIMA)
 def test_the_optimum_and_its_simulation(name):
     value, tolerance, gap = OPTIMA[name]
-    found = solved(name)
+    found = solved(name, **COARSER.get(name, {}))
     assert found.success
     assert found.result.objective == pytest.approx(value, rel=tolerance)
     assert sum(found.costs.values()) == pytest.approx(found.result.objective, abs=1e-9)
@@ -58,6 +66,27 @@ def test_the_bead_follows_the_cycloid():
     np.testing.assert_allclose(found.states(t)[:, :2], cycloid, atol=1e-6)
 
 
+def test_the_fence_is_an_arc_of_a_circle():
+    half = brentq(lambda a: np.sin(a) / a - 1.0 / 1.2, 0.1, 3.0)
+    radius = 1.2 / (2.0 * half)
+    area = radius**2 * (half - np.sin(half) * np.cos(half))
+    found = solved("dido", mesh=20)
+    assert -found.result.objective == pytest.approx(area, rel=1e-6)
+    assert found.states([1.0])[0, 1] == pytest.approx(1.2)  # the fence, as a state
+    t = np.linspace(0.0, 1.0, 11)
+    height = np.sqrt(radius**2 - (t - 0.5) ** 2) - radius * np.cos(half)
+    np.testing.assert_allclose(found.states(t)[:, 0], height, atol=1e-5)
+
+
+def test_the_lifeguard_follows_snell():
+    found = solved("lifeguard", mesh=4)
+    sand, water = (found.control("angle", [part.mesh.end], n)[0] for n, part in
+                   enumerate(found.trajectories))  # fmt: skip
+    assert np.cos(sand) / 7.0 == pytest.approx(np.cos(water) / 1.5, abs=1e-6)
+    exact = minimize_scalar(lambda x: np.hypot(x, 20.0) / 7.0 + np.hypot(50.0 - x, 20.0) / 1.5)
+    assert found.costs["time"] == pytest.approx(exact.fun, rel=1e-8)
+
+
 def test_the_published_grids_of_the_trapezoidal_rule():
     """The same scheme on the same grid as COPS has the same error."""
     for name, intervals in (("steering", 200), ("robot_arm", 200), ("hang_glider", 100)):
@@ -79,6 +108,45 @@ def test_channel_flow_against_a_boundary_value_solver():
     )
     assert found.success
     np.testing.assert_allclose(found.states(t), exact.sol(t).T, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:\\s*casadi. a numpy function")
+def test_the_pole_swings_up_as_pontryagin_says():
+    """States and costates solve the boundary-value problem, whose force is that of the optimum."""
+    from models.control import cart_pole as model
+
+    found = solved("cart_pole", mesh=60)
+    x, z, u = ca.SX.sym("x", 4), ca.SX.sym("z", 4), ca.SX.sym("u")
+    f = ca.vertcat(x[2], x[3], *model.accelerations(x[1], x[3], u))
+    hamiltonian = u**2 + ca.dot(z, f)
+    force = ca.simplify(-0.5 * ca.gradient(ca.dot(z, f), u))  # where H is least
+    known = [ca.substitute(v, u, force) for v in (f, -ca.gradient(hamiltonian, x), force**2)]
+    rates = ca.Function("rates", [ca.vertcat(x, z, ca.SX.sym("J"))], [ca.vertcat(*known)])
+    adjoint, t = cc.costates(found)[0], np.linspace(0.0, 2.0, 41)
+    guess = [np.interp(t, adjoint.times, column) for column in adjoint.values.T]
+    exact = solve_bvp(
+        lambda t, y: np.asarray(rates.map(y.shape[1])(y)),
+        lambda a, b: np.concatenate([a[:4], b[:4] - [1.0, np.pi, 0.0, 0.0], a[8:]]),
+        t,
+        np.vstack([found.states(t).T, guess, 30.0 * t]),
+        tol=1e-6,
+    )
+    assert exact.success
+    assert exact.y[-1, -1] == pytest.approx(OPTIMA["cart_pole"][0], rel=1e-6)
+    np.testing.assert_allclose(found.states(t), exact.sol(t)[:4].T, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_more_penicillin_than_was_published_and_the_simulation_has_it():
+    found = solved("penicillin")
+    assert found.success
+    state = found.trajectories[0].states[0]
+    for part in found.trajectories:
+        state = cc.simulate(found.model, state, part.times, part.experiment.inputs).states[-1]
+    assert state[3] <= 10.0 + 1e-6
+    made = state[1] * state[3]
+    assert 87.99 < made < 88.2
+    assert -found.result.objective == pytest.approx(made, rel=5e-4)
 
 
 def test_what_was_learnt_plans_for_the_true_tank():
@@ -116,5 +184,16 @@ def test_a_control_that_rings_is_noted():
     window = problem.experiments[0]
     free = {"thrust": replace(window.controls["thrust"], kind="stages")}
     ringing = cc.fit(replace(problem, experiments=replace(window, controls=free)), mesh=30)
-    assert "control-overshoots" in [f.code for f in cc.findings(ringing)]
-    assert "control-overshoots" not in [f.code for f in cc.findings(solved("rocket", mesh=30))]
+    (finding,) = [f for f in cc.findings(ringing) if f.code == "control-rings"]
+    assert "thrust rings" in finding.text
+    assert "kind='constant'" in finding.remedy
+    for calm in (solved("rocket", mesh=30), solved("steering", mesh=10), solved("robot_arm")):
+        assert "control-rings" not in [f.code for f in cc.findings(calm)]
+
+
+def test_a_control_beyond_its_bounds_between_the_stages_is_noted():
+    """A switch inside an element, and no ringing."""
+    beyond = solved("double_integrator", mesh=11)
+    assert [f.code for f in cc.findings(beyond) if f.code.startswith("control-")] == [
+        "control-overshoots"
+    ]

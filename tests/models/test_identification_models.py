@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from models import cstr, fitzhugh_nagumo, hudson_bay, robertson, van_der_pol_forced
+from models import (
+    alpha_pinene,
+    cstr,
+    fitzhugh_nagumo,
+    gas_oil,
+    hudson_bay,
+    marine,
+    methanol,
+    robertson,
+    van_der_pol_forced,
+)
 
 DATA = Path(cstr.__file__).parent / "data"
 # model, its settings: largest MSE of the simulation against the truth on train and on test experiments
@@ -42,14 +52,35 @@ def test_accuracy(solutions, label):
             assert score.gap <= 1e-2, score
 
 
+@pytest.mark.parametrize("module", [alpha_pinene, gas_oil, marine, methanol])
+def test_the_least_squares_of_cops(module):
+    found = fit(module)
+    run = found.trajectories[0].experiment
+    squares = np.nansum((found.fitted(run.times) - run.values) ** 2)
+    assert found.success
+    assert squares == pytest.approx(module.OPTIMUM, rel=5e-5)
+    assert found.gap() < 1e-4
+
+
 @pytest.mark.parametrize(
-    "module", [cstr, fitzhugh_nagumo, hudson_bay, robertson, van_der_pol_forced]
+    "module",
+    [
+        alpha_pinene,
+        cstr,
+        fitzhugh_nagumo,
+        gas_oil,
+        hudson_bay,
+        marine,
+        methanol,
+        robertson,
+        van_der_pol_forced,
+    ],
 )
 def test_docstrings_state_question_source_and_units(module):
     text = module.__doc__
     assert text.splitlines()[0].endswith("?")
     assert "Source:" in text
-    assert any(word in text for word in ("dimensionless", "mol/l", "thousands"))
+    assert any(word in text for word in ("dimensionless", "mol/l", "thousands", "(%)"))
     for name in module.problem.__annotations__.keys() - {"return"}:
         assert f"    {name}: " in module.problem.__doc__
 

@@ -166,7 +166,7 @@ def test_one_output_and_progress(samples):
     ("change", "message"),
     [
         ({"epochs": 0}, "epochs must be a positive integer"),
-        ({"batch": 2.5}, "batch must be a positive integer"),
+        ({"batch": 2.5}, "batch of TrainingSettings must be a whole number"),
         ({"l1": -1.0}, "l1 must be zero or positive"),
         ({"unstable": np.nan}, "unstable must be zero or positive"),
         ({"dropout": 1.0}, r"dropout is a share in \[0, 1\)"),

@@ -38,6 +38,14 @@ def test_the_integration_restarts_where_an_input_jumps():
         cc.simulate(model, [0.2], t)
 
 
+def test_jumps_that_rounding_has_set_apart_are_one():
+    t, e = np.array([0.0, 0.5, 1.0]), 1e-16
+    jumps = [e, 0.5 - e, 0.5, 0.5 + e, 1.0 - e]
+    run = integrate(lambda t, x: -x, [1.0], t, jumps)
+    assert run.complete
+    np.testing.assert_allclose(run.states[:, 0], np.exp(-t), atol=1e-7)
+
+
 def test_every_jump_starts_the_integrator_anew():
     starts = []
 

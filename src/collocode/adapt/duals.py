@@ -65,8 +65,8 @@ class System:
         """The same for the states alone: parameters and initial states stay as they are."""
         free, rows = np.zeros(nlp.columns, dtype=bool), np.zeros(nlp.rows, dtype=bool)
         for part in nlp.layout.experiments:
-            free[part.states[1:]] = True
-            rows[part.rows] = True
+            free[part.dependent] = True
+            rows[part.equations] = True
         return cls(nlp, *_derivatives(nlp, x, multipliers), free, rows)
 
     def solve(self, right_x: Array, right_g: Array) -> tuple[Array, Array]:
@@ -275,10 +275,10 @@ def state_weights(nlp: NLP, x: Array, gradient: Array) -> Array:
 
 
 def _chain(nlp: NLP) -> tuple[Index, Index]:
-    """Columns of the states that are not initial, and the rows of the collocation."""
+    """Columns that the equations determine, and the rows of these."""
     parts = nlp.layout.experiments
-    states = np.concatenate([part.states[1:].ravel() for part in parts])
-    return states, np.concatenate([part.rows.ravel() for part in parts])
+    states = np.concatenate([part.dependent for part in parts])
+    return states, np.concatenate([part.equations for part in parts])
 
 
 def _derivatives(nlp: NLP, x: Array, multipliers: Array) -> tuple[sparse.csc_matrix, Any]:

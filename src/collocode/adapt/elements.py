@@ -2,12 +2,17 @@
 
 The estimators work on every element at once; this is where the NLP's vectors are cut into arrays
 with one row per element.
+
+Algebraic variables are eliminated: f, outputs and integrands are functions of states alone, with the
+variables that solve the algebraic equations there.  Collocation at the stages is that of this reduced
+equation, so its multipliers are too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import casadi as ca
@@ -15,16 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
-from ..model.activations import CASADI
 from ..model.experiment import Experiment
+from ..model.misfit import misfit, noise_function
 from ..model.problem import Problem
-from ..model.symbolic import output_function, rhs_function
+from ..model.symbolic import output_function, residual_function, rhs_function
 from ..results.resolved import resolved
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_NEWTON = {"abstol": 1e-12, "max_iter": 30, "error_on_fail": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +42,7 @@ class PointFunctions:
     rhs : (t, x, u, p, θ) -> f.
     jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
     along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
-    misfit : (t, x, u, p, θ, y, w, σ) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
+    misfit : (t, x, u, p, θ, y, w, σ, censored) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
     output : (t, x, u, p, θ) -> h, and h_x column by column.
     """
 
@@ -50,22 +56,53 @@ class PointFunctions:
     def of(cls, problem: Problem) -> PointFunctions:
         """Derive the functions of a problem."""
         rhs, output = rhs_function(problem), output_function(problem)
-        arguments = [ca.SX.sym(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+        arguments, known = point_arguments(problem)
+        symbol = type(arguments[0]).sym
         _, x, _, p, theta = arguments
-        f, h = rhs(*arguments), output(*arguments)
-        change = [ca.SX.sym("d", v.numel()) for v in (x, p, theta)]
+        f, h = rhs(*known), output(*known)
+        change = [symbol("d", v.numel()) for v in (x, p, theta)]
         slope = ca.jtimes(f, ca.vertcat(x, p, theta), ca.vertcat(*change))
-        y, w, sigma = (ca.SX.sym(name, h.numel()) for name in ("y", "w", "sigma"))
-        value = ca.dot(w, problem.loss.cost(h, y, sigma, CASADI))
+        data = [symbol(name, h.numel()) for name in ("y", "w", "sigma", "censored")]
+        spread = noise_function(problem)(*known)
+        value = misfit(problem, h, spread, (data[0], data[1], data[2], data[3]))
         jacobian = ca.vec(ca.densify(ca.jacobian(f, x)))
         by_x, by_p = (ca.densify(ca.gradient(value, v)) for v in (x, p))
         return cls(
             ca.Function("f", arguments, [ca.densify(f)]),
             ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
             ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
-            ca.Function("misfit", [*arguments, y, w, sigma], [value, by_x, by_p]),
+            ca.Function("misfit", [*arguments, *data], [value, by_x, by_p]),
             ca.Function("h", arguments, [ca.densify(h), ca.vec(ca.densify(ca.jacobian(h, x)))]),
         )
+
+
+def point_arguments(problem: Problem) -> tuple[list[Any], list[Any]]:
+    """Return symbols (t, x, u, p, θ), and what the model's functions are to be called with.
+
+    These differ where there are algebraic variables: what ``u`` has of them is a guess, from which
+    Newton's method finds those that belong to the states; derivatives go through it.
+    """
+    rhs = rhs_function(problem)
+    sizes = [(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+    if getattr(problem.dynamics, "index", 1) > 1:
+        raise InputError(
+            "error estimates, refined meshes and costates are for algebraic equations of index 1, and "
+            f"problem {problem.name!r} says it is of index {problem.dynamics.index}; choose the mesh "  # type: ignore[attr-defined]
+            "by the gap, or differentiate the equations."
+        )
+    if not problem.algebraics:
+        symbols = [ca.SX.sym(*size) for size in sizes]
+        return symbols, symbols
+    t, x, u, p, theta = (ca.SX.sym(*size) for size in sizes)
+    cuts = [0, len(problem.inputs), len(problem.carried)]
+    given, z = ca.vertsplit(u, cuts)
+    g = residual_function(problem)(t, x, u, p, theta)
+    equations = ca.Function("g", [z, ca.vertcat(t, x, given, p, theta)], [g])
+    newton = ca.rootfinder("z", "newton", equations, _NEWTON)
+    known = [ca.MX.sym(*size) for size in sizes]
+    inputs, guess = ca.vertsplit(known[2], cuts)
+    found = newton(guess, ca.vertcat(known[0], known[1], inputs, *known[3:]))
+    return known, [*known[:2], ca.vertcat(inputs, found), *known[3:]]
 
 
 _KNOWN: WeakKeyDictionary[Problem, PointFunctions] = WeakKeyDictionary()
@@ -86,14 +123,14 @@ class Measurements:
     ----------
     element, tau : (N,) element and local coordinate.
     times : (N,); inputs : (N, inputs).
-    data : values, weights and σ, (N, outputs) each, as in the NLP's misfit.
+    data : values, weights, σ and what is censored, (N, outputs) each, as in the NLP's misfit.
     """
 
     element: Index
     tau: Array
     times: Array
     inputs: Array
-    data: tuple[Array, Array, Array]
+    data: tuple[Array, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -165,13 +202,13 @@ class Elements:
         return self.start[:, None] + self.step[:, None] * tau[None, :]
 
     def inputs(self, tau: Array) -> Array:
-        """(E, len(tau), inputs) inputs, given or decided; at the end of an element, from the left."""
+        """(E, len(tau), carried) inputs and algebraic variables; at the end of an element, from the left."""
         problem, times = self.nlp.problem, self.times(tau)
         left = np.tile(tau == 1.0, (len(self), 1))
-        found = np.empty((*times.shape, len(problem.inputs)))
+        found = np.empty((*times.shape, len(problem.carried)))
         for number, experiment in enumerate(self.experiments):
             here = slice(self.first[number], self.first[number + 1])
-            for j, name in enumerate(problem.inputs):
+            for j, name in enumerate(problem.carried):
                 signal = experiment.inputs[name]
                 flat = signal(times[here].ravel(), left[here].ravel())
                 found[here, :, j] = flat.reshape(times[here].shape)
@@ -189,12 +226,23 @@ class Elements:
             taus.append(tau)
             times.append(t)
         blocks = self.nlp.parameters
+        absent = np.zeros(blocks["measurements"].shape)
+        inputs = np.array(blocks["sample_inputs"])
+        algebraics = tuple(self.nlp.problem.algebraics)
+        if algebraics and len(inputs):
+            measuring = [(e, t) for e, t in zip(self.experiments, times, strict=True) if len(t)]
+            inputs[:, -len(algebraics) :] = np.vstack(
+                [np.column_stack([e.inputs[n](t) for n in algebraics]) for e, t in measuring]
+            )
         return Measurements(
             element=np.concatenate(elements),
             tau=np.concatenate(taus),
             times=np.concatenate(times),
-            inputs=blocks["sample_inputs"],
-            data=(blocks["measurements"], blocks["weights"], blocks["sigma"]),
+            inputs=inputs,
+            data=(
+                *(blocks[name] for name in ("measurements", "weights", "sigma")),
+                blocks.get("censored", absent),
+            ),
         )
 
     @property
@@ -242,9 +290,15 @@ class Elements:
         -------
         One (E, K, entries) array per result.
         """
-        count, nodes = len(self), len(tau)
+        return self.called(function, np.arange(len(self)), tau, x, u, *more)
+
+    def called(
+        self, function: ca.Function, some: Index, tau: Array, x: Array, u: Array, *more: Array
+    ) -> list[Array]:
+        """Do as `call_nodes` for ``some`` of the elements, which the tables are of."""
+        count, nodes = len(some), len(tau)
         flat = [v.reshape(count * nodes, v.shape[-1]) if v.ndim == 3 else v for v in (x, u, *more)]
-        where = np.repeat(np.arange(count), nodes)
+        where = np.repeat(some, nodes)
         found = self.call(function, where, np.tile(tau, count), *flat)
         return [v.reshape(count, nodes, v.shape[1]) for v in found]
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from ..results.status import Outcome, Termination
 from ..solvers.interrupt import interrupted
 from .refinement import Cycle
@@ -67,6 +67,7 @@ class Budget:
     unit: str = "element"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.cycles < 1:
             raise InputError(f"the number of cycles must be positive, not {self.cycles}.")
         if not self.seconds > 0.0:

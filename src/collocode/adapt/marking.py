@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_choice
+from ..errors import InputError, check_choice, check_fields
 
 Index = NDArray[np.intp]
 RULES = ("dorfler", "maximum", "fixed", "uniform")
@@ -115,6 +115,7 @@ class Marking:
     number: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("marking", self.rule, RULES)
         if not 0.0 < self.theta <= 1.0:
             raise InputError(f"theta must lie in (0, 1], not {self.theta}.")

@@ -180,7 +180,9 @@ def _frame(
     columns: dict[str, Array] = {"time": run.times}
     columns.update({name: run.states[:, i] for i, name in enumerate(model.states)})
     u = np.column_stack(inputs) if inputs else None
-    observed = model.observe(run.states, u, run.times)
+    observed = model.observe(run.states, u, run.times, run.algebraics)
+    if run.algebraics is not None:
+        columns.update(zip(model.algebraics, run.algebraics.T, strict=True))
     for j, name in enumerate(model.outputs):
         columns.setdefault(name, observed[:, j])
     return pd.DataFrame(columns)

@@ -17,6 +17,8 @@ from ..errors import InputError, check_type, quietly
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
+from ..numerics.mesh import Mesh
+from ..numerics.schemes import scheme
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.options import merge
@@ -25,7 +27,7 @@ from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
-from ..transcription.layout import weight_names
+from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
@@ -33,6 +35,7 @@ from .coordinator import ADMM, Callbacks, Coordinator, run
 from .executors import Executor, InProcess
 from .newton import Newton
 from .newton_state import NewtonRules, NewtonState
+from .split import only_collocation
 from .partition import Batch, Groups, Partition, measurements
 from .state import State, table
 from .subproblem import FitSettings
@@ -221,9 +224,10 @@ def usual_rules(problem: Problem, given: L1 | L2, points: str) -> type[ADMMRules
     problem, given : the latter is the regularisation.
     points : where the executor keeps the batches' points.
     """
-    bound = bool(problem.constraints or problem.links)  # rows beside the collocation equations
-    many = len(weight_names(problem)) > _MOST_WEIGHTS
-    newton = not (bound or many or isinstance(given, L1)) and points == "coordinator"
+    meshes = [Mesh.uniform(e.times[0], e.times[-1], 1) for e in problem.experiments]
+    layout = Layout.of(problem, meshes, scheme("radau"))
+    few = len(layout.weights) <= _MOST_WEIGHTS and only_collocation(layout)
+    newton = few and not isinstance(given, L1) and points == "coordinator"
     return NewtonRules if newton else ADMMRules
 
 

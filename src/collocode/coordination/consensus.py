@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -76,6 +76,7 @@ class ADMMRules:
     time_limit: float = np.inf
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0.0 < self.relaxation < 2.0:
             raise InputError(f"relaxation lies between 0 and 2, not at {self.relaxation}.")
         for name in ("absolute", "relative"):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..errors import CollocodeError, InputError
+from ..errors import CollocodeError, InputError, check_fields
 from .messages import Answer
 from .partition import Batch
 from .subproblem import NAN, BatchResult, FitSettings, Subproblem, Task
@@ -65,6 +65,7 @@ class Executor(ABC):
     solvers: int = 32
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.points not in POINTS:
             places = " or the ".join(POINTS)
             raise InputError(f"points stay with the {places}, not with {self.points!r}.")

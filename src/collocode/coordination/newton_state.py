@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_fields
 from .filter import Filter
 from .messages import Linear
 from .state import Iteration
@@ -37,6 +37,7 @@ class NewtonRules:
     time_limit: float = np.inf
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.tolerance > 0.0:
             raise InputError(f"the tolerance must be positive, not {self.tolerance}.")
         if self.iterations < 1:

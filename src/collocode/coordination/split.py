@@ -8,6 +8,7 @@ from scipy import sparse
 
 from ..errors import InputError
 from ..solvers.evaluations import Evaluations
+from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .barrier import inside
 from .partition import LAST, Batch
@@ -36,10 +37,9 @@ class Split:
         self, nlp: NLP, name: str, copies: Index, units: Array, ends: NDArray[np.bool_]
     ) -> None:
         parts = nlp.layout.experiments
-        rows = np.concatenate([part.rows.ravel() for part in parts])
         self.dependent = np.concatenate([part.states[1:].ravel() for part in parts])
         held = (nlp.lower == nlp.upper)[self.dependent].any()
-        if held or len(rows) != nlp.rows or len(rows) != len(self.dependent):
+        if held or not only_collocation(nlp.layout):
             raise InputError(
                 f"batch {name!r} has constraints beside its collocation equations, which NewtonRules "
                 "does not take; give rules=ADMMRules()."
@@ -103,3 +103,8 @@ def ends_of(batch: Batch, copies: int) -> NDArray[np.bool_]:
     for number, shared in enumerate(batch.shared_states):
         ends[number * states : (number + 1) * states] = shared.node == LAST
     return ends
+
+
+def only_collocation(layout: Layout) -> bool:
+    """Whether there are no rows but collocation equations, and so no columns that others determine."""
+    return layout.rows == sum(part.rows.size for part in layout.experiments)

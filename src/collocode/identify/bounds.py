@@ -114,13 +114,12 @@ def _constraints(lin: Linearised, solution: Solution) -> _Rows:
         )
     )
     for number, part in enumerate(nlp.layout.experiments):
-        nodes = part.states[1:]
-        at = nodes[strong[nodes]]
+        at = part.dependent[strong[part.dependent]]
         if len(at):
             pick = sparse.csr_array(
                 (np.ones(len(at)), (np.arange(len(at)), at)), shape=(len(at), nlp.columns)
             )
-            names = [nlp.problem.states[j] for j in np.nonzero(strong[nodes])[1]]
+            names = [nlp.column_names[c].partition("[")[0] for c in at]
             parts.append((lin.rows(pick, number), lam_x[at], np.full(len(at), -1), names))
     rows, names = _tight_rows(nlp, solution)
     if len(rows):

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_fields, check_type
 from ..numerics import Array
 from .forward import Back, Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import SampleLoss, SquaredLoss, metric
@@ -45,6 +45,7 @@ class Regularisation:
     opening: float = 1e-4
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("weights", "readout", "opening"):
             value = float(getattr(self, name))
             if not (np.isfinite(value) and value >= 0.0):

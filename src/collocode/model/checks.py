@@ -9,7 +9,7 @@ import casadi as ca
 from ..errors import InputError
 from .costs import Lagrange
 from .problem import Problem
-from .symbolic import Symbols, constrained, costed, derivatives, observed
+from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
 
 # operations whose derivative is zero wherever it exists
 _STEPS = {ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE, ca.OP_NOT, ca.OP_SIGN, ca.OP_FLOOR, ca.OP_CEIL}
@@ -24,10 +24,10 @@ def check_switches(problem: Problem) -> None:
         A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
     """
     s = Symbols.of(problem)
-    free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
+    free = [j for j, q in enumerate(problem.all_parameters) if q.lower < q.upper]
     if not free or problem.point_constraints:
         return
-    seen = [derivatives(problem, s), observed(problem, s)]
+    seen = [derivatives(problem, s), residuals(problem, s), observed(problem, s)]
     held = (*problem.path_constraints, *problem.boundary_constraints)
     seen += [constrained(problem, c, s) for c in held]
     seen += [costed(problem, cost, s) for cost in problem.costs]
@@ -39,7 +39,7 @@ def check_switches(problem: Problem) -> None:
     slopes = ca.jacobian(everything, s.p)
     for j in free:
         if ca.depends_on(everything, s.p[j]) and slopes[:, j].is_zero():
-            name = problem.dynamics.parameters[j].name
+            name = problem.all_parameters[j].name
             raise InputError(
                 f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
                 "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
@@ -56,8 +56,8 @@ def check_controls(problem: Problem) -> None:
         A control without bounds, in which right-hand side and integral costs are linear and on which
         no path constraint depends.
     """
-    if not any(e.controls for e in problem.experiments):
-        return
+    if problem.algebraics or not any(e.controls for e in problem.experiments):
+        return  # through an algebraic variable a control may enter in any way
     s = Symbols.of(problem)
     costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
     balance = ca.vertcat(derivatives(problem, s), *costs)
@@ -67,7 +67,7 @@ def check_controls(problem: Problem) -> None:
         slope = ca.jacobian(balance, u)
         for window in problem.experiments:
             control = window.controls.get(name)
-            if control is None or control.is_rate_bounded:
+            if control is None or control.is_rate_bounded or control.moves:
                 continue
             unbounded = math.isinf(control.lower) and math.isinf(control.upper)
             if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):

@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .dynamics import Parameter, check_bounds
+from ..errors import InputError, as_names, check_fields
+from .parameters import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]
 
@@ -35,6 +35,7 @@ class PathConstraint:
     function : ``c(t, x, u, p, nn)``, one scalar.
     lower, upper : its bounds; equal ones make an invariant.
     at : ``"start"`` or ``"end"`` of a window makes it a boundary constraint, held there alone.
+    windows : names of those in which it holds; empty for all.
     """
 
     name: str
@@ -43,13 +44,22 @@ class PathConstraint:
     upper: float = np.inf
     _: KW_ONLY
     at: At = "path"
+    windows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
+        named = as_names(self.windows, f"windows= of path constraint {self.name!r}")
+        object.__setattr__(self, "windows", named)
         if self.at not in get_args(At):
             raise InputError(
                 f"path constraint {self.name!r} is held at {self.at!r}; choose 'path', 'start' or 'end'."
             )
+
+    def bounds_in(self, window: str) -> tuple[float, float]:
+        """Return its bounds in a window of this name."""
+        held = not self.windows or window in self.windows
+        return (self.lower, self.upper) if held else (-np.inf, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +98,7 @@ class PointConstraint:
     times: Sequence[float] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bounds(self.lower, self.upper, f"point constraint {self.name!r}")
         points = np.array(self.points, dtype=float)
         points = points[:, None] if points.ndim == 1 else points

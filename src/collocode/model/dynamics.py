@@ -5,7 +5,9 @@ From one end of the scale to the other:
 * `NeuralODE(MLP((2, 32, 2)))`: the network alone;
 * `Dynamics(rhs, networks={...}, parameters=[...])`: known physics with networks and physical
   parameters inside (grey-box);
-* `Dynamics(rhs, parameters=[...])`: a known ODE, classical parameter estimation.
+* `Dynamics(rhs, parameters=[...])`: a known ODE, classical parameter estimation;
+* `Dynamics(rhs, algebraics={...}, residuals=...)`: differential-algebraic equations,
+  :math:`\dot x=f,\;0=g`, with any of these in both.
 
 ``rhs(t, x, u, p, nn)`` gets `Named` vectors of CasADi scalars and calls networks through ``nn``.
 It is called once, symbolically, whatever the number of data.
@@ -21,9 +23,9 @@ import casadi as ca
 import numpy as np
 
 from ..errors import InputError, check_type
-from ..numerics.bases import Basis
 from .activations import CASADI
-from .varying import Block, Network, check_basis
+from .parameters import Parameter
+from .varying import Network
 
 
 class Named:
@@ -65,15 +67,52 @@ class Named:
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries."""
+        return self._names
+
+    def without(self, names: Sequence[str]) -> Named:
+        """Return the entries that are not called so."""
+        pairs = zip(self._names, self._values, strict=True)
+        kept = {name: value for name, value in pairs if name not in names}
+        return Named(self._kind, tuple(kept), tuple(kept.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCall:
+    """A call of a network whose result was left open.
+
+    Attributes
+    ----------
+    name : of the network.
+    inputs : CasADi column of what it was called with.
+    outputs : symbols that stand for the result.
+    """
+
+    name: str
+    inputs: Any
+    outputs: Any
+
 
 class Networks:
     """The networks of a right-hand side: ``nn.growth(x.prey, u.food)``; alone, just ``nn(x)``.
 
     Each is called with its weights at the time of the call.
+
+    Parameters
+    ----------
+    networks, weights : by name.
+    calls : takes a `NetworkCall` for every call, which then returns symbols; None evaluates.
     """
 
-    def __init__(self, networks: Mapping[str, Network], weights: Mapping[str, Any]) -> None:
-        self._networks, self._weights = dict(networks), dict(weights)
+    def __init__(
+        self,
+        networks: Mapping[str, Network],
+        weights: Mapping[str, Any],
+        calls: list[NetworkCall] | None = None,
+    ) -> None:
+        self._networks, self._weights, self._calls = dict(networks), dict(weights), calls
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -97,7 +136,7 @@ class Networks:
             raise InputError("nn.derivative(...) needs name= when there are several networks.")
         label = next(iter(self._networks)) if name is None else name
         variables = ca.SX.sym("z", stack(inputs).numel())
-        value = stack([getattr(self, label)(variables)])
+        value = stack([getattr(Networks(self._networks, self._weights), label)(variables)])
         return ca.substitute(ca.jacobian(value, variables), variables, stack(inputs))
 
     def _evaluate(self, name: str, inputs: Sequence[Any]) -> Any:
@@ -106,7 +145,11 @@ class Networks:
             raise InputError(
                 f"network {name!r} has {network.inputs} inputs, but was called with {column.numel()}."
             )
-        value = network.mlp(column, self._weights[name], CASADI)
+        if self._calls is None:
+            value = network.mlp(column, self._weights[name], CASADI)
+        else:
+            value = ca.SX.sym(f"{name}{len(self._calls)}", network.outputs)
+            self._calls.append(NetworkCall(name, column, value))
         return value if network.outputs > 1 else value[0]
 
 
@@ -119,91 +162,6 @@ def stack(parts: Any) -> Any:
 
 
 RightHandSide = Callable[[Any, Named, Named, Named, Networks], Any]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    r"""A physical parameter to be estimated.
-
-    Parameters
-    ----------
-    name : as ``p.<name>`` in the right-hand side.
-    start : first guess.
-    lower, upper : bounds.
-    unit : for reports.
-    per_experiment : whether every experiment has a value of its own.
-    basis : makes it a function of time, :math:`p(t)=\sum_j c_j\,\varphi_j(t)`, that starts out
-        constant.  Its coefficients are called ``<name>.<function>``.  The bounds hold for p(t): where
-        they can, through the coefficients (a constant, piecewise constants, splines of degree 1), else
-        as constraints at the basis' `probes` (at every node, if ``per_experiment``).
-
-    Raises
-    ------
-    InputError
-        Crossed bounds, or a start that is not finite or outside the bounds.
-
-    Examples
-    --------
-    >>> from collocode.numerics.bases import Legendre
-    >>> Parameter("c", 0.5, lower=0.0, basis=Legendre(2, (0.0, 30.0))).names
-    ('c.P0', 'c.P1', 'c.P2')
-    """
-
-    name: str
-    start: float
-    lower: float = -np.inf
-    upper: float = np.inf
-    _: KW_ONLY
-    unit: str = ""
-    per_experiment: bool = False
-    basis: Basis | None = None
-
-    def __post_init__(self) -> None:
-        check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
-        if not np.isfinite(self.start):
-            raise InputError(
-                f"parameter {self.name!r} starts at {self.start}; give a finite guess."
-            )
-        if not self.lower <= self.start <= self.upper:
-            raise InputError(
-                f"parameter {self.name!r} starts at {self.start:g}, outside its bounds "
-                f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
-            )
-        if self.basis is not None:
-            check_basis(self.basis, f"parameter {self.name!r}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its coefficients; its own if it does not vary in time."""
-        if self.basis is None:
-            return (self.name,)
-        return tuple(f"{self.name}.{function}" for function in self.basis.names())
-
-    @property
-    def block(self) -> Block:
-        """Its coefficients."""
-        return Block(1, self.basis)
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of the start, constant in time."""
-        if self.basis is None:
-            return (self.start,)
-        return tuple((self.start * self.basis.constant()).tolist())
-
-    @property
-    def bounded_by_rows(self) -> bool:
-        """Whether bounds on p(t) are more than bounds on its coefficients."""
-        bounded = np.isfinite(self.lower) or np.isfinite(self.upper)
-        return bool(bounded) and self.basis is not None and not self.basis.bounded_by_coefficients
-
-
-def check_bounds(lower: float, upper: float, what: str) -> None:
-    """Refuse NaN and crossed bounds."""
-    if np.isnan(lower) or np.isnan(upper):
-        raise InputError(f"a bound of {what} is NaN; use -inf and inf for none.")
-    if lower > upper:
-        raise InputError(f"the bounds of {what} cross ({lower:g} > {upper:g}); swap them.")
 
 
 class DynamicsLike(Protocol):
@@ -233,28 +191,93 @@ class Dynamics:
     (``nn.growth(x.prey)``; with a single one, ``nn(x)``).  It may use arithmetic, NumPy and CasADi
     functions, and no ``if`` on a state.
 
+    Algebraic variables `z` have equations :math:`0=g(t,x,z,u,p,\mathrm{NN}_\theta)` instead of
+    derivatives.  ``x`` holds them behind the states, by name like these (``x.flow``), in the right-hand
+    side and in outputs, costs and constraints.
+
     Parameters
     ----------
     function : ``rhs(t, x, u, p, nn)``; returns a sequence or a mapping from state to derivative.
     networks : networks by name, `MLP` or `TimeVarying`.
     parameters : physical parameters.
+    algebraics : algebraic variables, names with a first guess each (names alone: 1).  Their bounds and
+        sizes are given to the `Problem` as those of states are.
+    residuals : ``g(t, x, u, p, nn)``, as many values as algebraic variables, all zero along a solution;
+        a mapping names the equations.
+    index : differentiation index; above 1, where the equations do not determine all algebraic variables,
+        they are solved as they stand, by stiffly accurate schemes.
+
+    Raises
+    ------
+    InputError
+        A name that is defined twice, a guess that is not finite, algebraic variables without equations
+        or equations without variables, an index that is not 1, 2 or 3.
 
     Examples
     --------
     >>> decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x[0]], parameters=[Parameter("k", 1.0)])
     >>> [parameter.name for parameter in decay.parameters]
     ['k']
+
+    A tank that drains through a valve; the flow q is what the valve lets through:
+
+    >>> tank = Dynamics(
+    ...     lambda t, x, u, p, nn: {"level": -x.q},
+    ...     algebraics={"q": 0.5},
+    ...     residuals=lambda t, x, u, p, nn: {"valve": x.q**2 - x.level},
+    ... )
+    >>> dict(tank.algebraics)
+    {'q': 0.5}
     """
 
     function: RightHandSide
     networks: Mapping[str, Network] = field(default_factory=dict)
     parameters: Sequence[Parameter] = ()
+    _: KW_ONLY
+    algebraics: Mapping[str, float] | Sequence[str] = ()
+    residuals: RightHandSide | None = None
+    index: int = 1
 
     def __post_init__(self) -> None:
         names = [p.name for p in self.parameters]
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:
             raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+        object.__setattr__(self, "algebraics", self._checked_algebraics())
+
+    def _checked_algebraics(self) -> dict[str, float]:
+        given = self.algebraics
+        if isinstance(given, str):
+            given = (given,)
+        guesses = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+        if len(guesses) != len(given):
+            raise InputError(
+                f"two algebraic variables have one name in {tuple(given)}; rename one."
+            )
+        for name, guess in guesses.items():
+            if not isinstance(guess, int | float) or not np.isfinite(guess):
+                raise InputError(
+                    f"algebraic variable {name!r} has {guess!r} for a guess; give a finite number."
+                )
+            if name in {p.name for p in self.parameters}:
+                raise InputError(
+                    f"{name!r} is the name of a parameter and of an algebraic variable; rename one."
+                )
+        if guesses and self.residuals is None:
+            raise InputError(
+                f"algebraic variables {', '.join(guesses)} have no equations; give residuals=, "
+                "one value each."
+            )
+        if self.residuals is not None and not guesses:
+            raise InputError(
+                "residuals= are the equations of algebraic variables, of which there are none; name "
+                "them by algebraics=, or write an invariant as a PathConstraint."
+            )
+        if self.index not in (1, 2, 3) or (self.index > 1 and not guesses):
+            raise InputError(
+                f"index={self.index} of Dynamics must be 1, or 2 or 3 with algebraic variables."
+            )
+        return {name: float(guess) for name, guess in guesses.items()}
 
     def rhs(self, t: Any, x: Named, u: Named, p: Named, nn: Networks) -> Any:
         """Call the user's function."""

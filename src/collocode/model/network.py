@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,9 @@ class MLP:
 
     def __post_init__(self) -> None:
         sizes = tuple(self.sizes)
-        if len(sizes) < 2 or any(isinstance(n, bool) or int(n) != n or n < 1 for n in sizes):
+        if len(sizes) < 2 or not all(map(_is_width, sizes)):
             raise InputError(
-                f"an MLP needs at least two positive integer widths, such as (2, 32, 2), not {sizes}."
+                f"an MLP needs at least two positive integer widths, such as (2, 32, 2), not {self.sizes!r}."
             )
         object.__setattr__(self, "sizes", tuple(int(n) for n in sizes))
         check_choice("activation", self.activation, ACTIVATIONS)
@@ -190,3 +191,8 @@ class MLP:
             scale=tuple(np.asarray(scale, dtype=float)),
             output_scale=tuple(np.asarray(output_scale, dtype=float)),
         )
+
+
+def _is_width(value: Any) -> bool:
+    whole = isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer()
+    return whole and value >= 1

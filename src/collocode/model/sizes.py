@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.signals import Smoother
-from .experiment import Experiment, free
+from .experiment import Experiment, as_initial, free
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -33,6 +33,10 @@ class Sized(Protocol):
     @property
     def inputs(self) -> Sequence[str]:
         """Names."""
+
+    @property
+    def algebraics(self) -> Mapping[str, float]:
+        """Names and guesses."""
 
     @property
     def observe(self) -> object:
@@ -59,7 +63,7 @@ def ranges_of(problem: Sized) -> dict[str, Range]:
     starts = [(e.start, e.end) for e in problem.experiments]
     low, high = float(min(s for s, _ in starts)), float(max(e for _, e in starts))  # type: ignore[type-var, arg-type]
     found = {"t": (low, high)}
-    for state in problem.states:
+    for state in (*problem.states, *problem.algebraics):
         found |= _range_of_state(problem, state, high - low)
     for name in problem.inputs:
         known = problem.experiments
@@ -94,9 +98,11 @@ def _range_of_state(problem: Sized, state: str, duration: float) -> dict[str, Ra
 
 def _size_of_ends(problem: Sized, state: str) -> float:
     """Size of a state that is not measured: of its ends in windows, else of its bounds there."""
+    if state in problem.algebraics:
+        return abs(problem.algebraics[state]) or 1.0
     windows = [e for e in problem.experiments if not e.measures]
-    known = [known.get(state, free()) for e in windows for known in (e.initial, e.final)]
-    ends = [end if isinstance(end, float) else end.value for end in known]
+    known = [as_initial(k.get(state, free())) for e in windows for k in (e.initial, e.final)]
+    ends = [end.value for end in known]
     for values in (ends, problem.bounds.get(state, ()) if windows else ()):
         sizes = np.abs([v for v in values if np.isfinite(v) and v != 0.0])
         if sizes.size:

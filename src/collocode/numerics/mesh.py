@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_whole
+from . import numbers
 from .scheme import Array
 
 
@@ -37,7 +38,7 @@ class Mesh:
     points: Array
 
     def __post_init__(self) -> None:
-        points = np.array(self.points, dtype=float).ravel()
+        points = numbers(self.points, "points of a mesh").ravel()
         if len(points) < 2:
             raise InputError(f"a mesh needs at least two points, but {len(points)} came.")
         if not np.isfinite(points).all():

@@ -20,6 +20,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_choice
+from . import numbers
 from .scheme import Array, differentiation_matrix, lagrange_matrix
 
 KINDS = ("zoh", "linear", "spline", "polynomial")
@@ -51,7 +52,7 @@ class Signal:
     points: Array | None = None
 
     def __post_init__(self) -> None:
-        t, v = np.array(self.times, dtype=float), np.array(self.values, dtype=float)
+        t, v = numbers(self.times, "times of an input"), numbers(self.values, "values of an input")
         check_choice("input kind", self.kind, KINDS)
         if t.ndim != 1 or t.shape != v.shape or len(t) == 0:
             raise InputError(f"an input needs two rows of one length, not {t.shape} and {v.shape}.")

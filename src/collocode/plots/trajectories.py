@@ -58,8 +58,12 @@ def trajectories(
     rows = pick(states, known, "state or output")
     notes = [f"the first {limit} of {len(columns)} experiments"] if len(columns) > limit else []
     if states is None and len(rows) > MOST_ROWS:
-        notes.append(f"the first {MOST_ROWS} of {len(rows)} states")
-        rows = rows[:MOST_ROWS]
+        decided = [name for part in solution.trajectories for name in part.controls]
+        others = [name for name in rows if name not in decided]
+        most = max(1, MOST_ROWS - (len(rows) - len(others)))  # what was decided is shown whole
+        if len(others) > most:
+            notes.append(f"the first {most} of {len(others)} states")
+            rows = [name for name in rows if name in decided or name in others[:most]]
     columns = columns[:limit]
     wide = 8.6 if len(columns) == 1 else 3.6 * len(columns) + 0.8
     figure = style.new_figure(wide, max(2.6, 1.9 * len(rows) + 1.1))
@@ -69,7 +73,11 @@ def trajectories(
             for curves in column:
                 if name in curves.decided:
                     _draw_control(axes[i, j], solution, curves, name)
-                elif name in (*solution.model.states, *solution.model.outputs):
+                elif name in (
+                    *solution.model.states,
+                    *solution.model.algebraics,
+                    *curves.experiment.outputs,
+                ):
                     _draw(axes[i, j], curves, known.index(name), name)
             _windows(axes[i, j], column, i == 0)
             axes[i, j].margins(x=0.01)
@@ -193,7 +201,7 @@ POINTS = 600
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Curves of one experiment, over `quantities`: its states, other outputs, then decided inputs.
+    """Curves of one experiment, over `quantities`: its states, algebraic variables, other outputs, then decided inputs.
 
     Attributes
     ----------
@@ -214,9 +222,10 @@ class Curves:
 
 
 def quantities(solution: Solution) -> tuple[str, ...]:
-    """Names of what can be drawn: states, outputs that are no states, inputs that were decided."""
+    """Names of what can be drawn: states, algebraic variables, other outputs, decided inputs."""
     decided = [name for part in solution.trajectories for name in part.controls]
-    return tuple(dict.fromkeys((*solution.model.states, *solution.model.outputs, *decided)))
+    model = solution.model
+    return tuple(dict.fromkeys((*model.states, *model.algebraics, *model.outputs, *decided)))
 
 
 def curves_of(solution: Solution, trust: Uncertainty | None = None) -> list[Curves]:
@@ -236,9 +245,12 @@ def train_curves(solution: Solution, number: int, trust: Uncertainty | None = No
         "train",
         times,
         _with_outputs(
-            solution, part.experiment, part.parameters, times, solution.states(times, number)
+            *(solution, part.experiment, part.parameters, times, solution.states(times, number)),
+            solution.algebraics(times, number),
         ),
-        _with_outputs(solution, part.experiment, part.parameters, times, run.states),
+        _with_outputs(
+            solution, part.experiment, part.parameters, times, run.states, run.algebraics
+        ),
         _truth(solution, part.experiment, times),
         None if trust is None else trust.band(times, number),
         {name: solution.control(name, times, number) for name in part.controls},
@@ -254,7 +266,9 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     if initial is not None:
         model = test_model(solution, experiment)
         run = simulate(model, initial, times, experiment.inputs)
-        simulated = _with_outputs(solution, experiment, model.parameters, times, run.states)
+        simulated = _with_outputs(
+            solution, experiment, model.parameters, times, run.states, run.algebraics
+        )
     truth = _truth(solution, experiment, times)
     return Curves(experiment, "test", times, None, simulated, truth)
 
@@ -307,23 +321,31 @@ def pick(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[s
 
 
 def _with_outputs(
-    solution: Solution, experiment: Experiment, parameters: Array, times: Array, states: Array
+    solution: Solution,
+    experiment: Experiment,
+    parameters: Array,
+    times: Array,
+    states: Array,
+    algebraics: Array | None,
 ) -> Array:
-    """Append the outputs that are no states."""
-    extra = [j for j, n in enumerate(solution.model.outputs) if n not in solution.model.states]
+    """Append algebraic variables, and the outputs that are neither these nor states."""
+    found = states if algebraics is None else np.hstack([states, algebraics])
+    known = (*solution.model.states, *solution.model.algebraics)
+    extra = [j for j, n in enumerate(solution.model.outputs) if n not in known]
     if not extra:
-        return states
+        return found
     inputs = [experiment.inputs[name](times) for name in solution.model.inputs]
     observed = solution.model.with_parameters(parameters).observe(
-        states, np.column_stack(inputs) if inputs else None, times
+        states, np.column_stack(inputs) if inputs else None, times, algebraics
     )
-    return np.hstack([states, observed[:, extra]])
+    return np.hstack([found, observed[:, extra]])
 
 
 def _truth(solution: Solution, experiment: Experiment, times: Array) -> Array | None:
     states = true_states(solution, experiment, times)
     if states is None:
         return None
-    known = dict.fromkeys((*solution.model.states, *solution.model.outputs))
+    model = solution.model
+    known = dict.fromkeys((*model.states, *model.algebraics, *model.outputs))
     missing = len(known) - states.shape[1]
     return np.hstack([states, np.full((len(times), missing), np.nan)])

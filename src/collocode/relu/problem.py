@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_has, listed
+from ..errors import InputError, check_fields, check_has, listed
 from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box
@@ -57,6 +57,7 @@ class OptimizationSettings:
     options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_encoding(self.encoding, self.partitions)
         if self.time_limit is not None and not self.time_limit >= 0.0:
             raise InputError(f"time_limit must be a number of seconds, not {self.time_limit}.")

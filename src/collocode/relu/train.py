@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, MissingDependency, check_fields
 from ..numerics import Array
 from ..numerics.random import generator
 from ..solvers.interrupt import Interrupt, aside, interrupted
@@ -73,6 +73,7 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("epochs", "batch"):
             value = getattr(self, name)
             if not (name == "batch" and value is None) and (int(value) != value or value < 1):

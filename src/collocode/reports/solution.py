@@ -14,7 +14,7 @@ from ..model.problem import Problem
 from ..results.fitted import Penalty
 from ..results.solution import Solution
 from ..results.status import Termination
-from .decisions import controls_table, costs_table, windows_table
+from .decisions import bounds_table, controls_table, costs_table, windows_table
 from .evidence import Evidence, findings_of
 from .folder import Writer, unique_stems
 from .parts import Facts, Figure, Heading, Table, Words, figure, headline
@@ -68,7 +68,7 @@ def planned(problem: Problem) -> list[str]:
     stems = unique_stems(experiment.name for experiment in problem.experiments)
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
     if not all(experiment.measures for experiment in problem.experiments):
-        names.append("costates.png")
+        names += ["costates.png"] if getattr(problem.dynamics, "index", 1) == 1 else []
     elif len(problem.states) > 1:
         names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]
@@ -100,6 +100,8 @@ def _outcome(evidence: Evidence) -> list[Table]:
         tables.append(windows_table(solution, scores))
     if any(part.controls for part in solution.trajectories):
         tables.append(controls_table(solution))
+    active = bounds_table(solution)
+    tables += [active] if active.rows else []
     errors = [row for row in scores if row["role"] != "window"]
     return [scores_table(errors), *tables] if errors else tables
 
@@ -116,6 +118,11 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "problem": ", ".join(
             (
                 counted(len(sizes["states"]), "state"),
+                *(
+                    [counted(len(sizes["algebraics"]), "algebraic variable")]
+                    if sizes["algebraics"]
+                    else []
+                ),
                 *([_decided(solution)] if windows else []),
                 *(
                     counted(count, word)
@@ -136,6 +143,11 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {sum(elements)} elements"
         f"{several}"
     )
+    if solution.model.index > 1:
+        found["index"] = (
+            f"{solution.model.index}, solved as it stands: velocities and algebraic variables converge "
+            "more slowly than the order says; simulated by derivatives of the equations"
+        )
     if solution.meshing is not None:
         found["mesh"] = str(solution.meshing)
     if evidence.penalty is not None:
@@ -186,6 +198,7 @@ def _problem(evidence: Evidence) -> dict[str, Any]:
     return {
         "name": solution.name,
         "states": solution.model.states,
+        "algebraics": tuple(solution.model.algebraics),
         "outputs": solution.model.outputs,
         "inputs": solution.model.inputs,
         "experiments": [_experiment(experiment) for experiment in experiments],
@@ -256,7 +269,7 @@ def _figures(evidence: Evidence) -> tuple[Figure, ...]:
         drawn = len(solution.model.states) > 1
     else:
         drawn = False
-        if solution.nlp is not None:
+        if solution.nlp is not None and solution.model.index == 1:
             caption = "Costates and Hamiltonian"
             figures.append(figure("costates", caption, "costates", solution))
     if drawn:

@@ -16,16 +16,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
-from ..model.activations import CASADI
+from ..model.activations import CASADI, NUMPY
+from ..model.algebraic import reduced
 from ..model.dynamics import Named, stack
+from ..model.misfit import noise_function
 from ..model.network import MLP
-from ..model.symbolic import output_function, rhs_function
+from ..model.parameters import SCALES
+from ..model.symbolic import output_function, residual_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
 from ..numerics.bases import Basis
 from ..transcription.nlp import NLP
 from ..transcription.tape import Tape
+from .algebraic import consistent, with_slope
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +106,15 @@ class TrainedModel:
     ----------
     states, inputs, outputs, parameter_names : names, in the order of the vectors.
     tape, output_tape : f and h, functions of (t, x, u, p, theta).
+    noise_tape : σ that a likelihood's model says of every output, the same; None of other losses.
+    algebraics : algebraic variables with their guesses; they stand behind the inputs in u.
+    residual_tape : their equations g, a function of the same.
+    index : of these equations.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
+    scales : scale of every parameter that is not decided on the linear one, by name; ``parameters``
+        holds decided values, `natural` returns them in natural units.
     """
 
     states: tuple[str, ...]
@@ -116,6 +127,11 @@ class TrainedModel:
     networks: Mapping[str, Network]
     theta: Array
     bases: Mapping[str, Basis] = field(default_factory=dict)
+    scales: Mapping[str, str] = field(default_factory=dict)
+    noise_tape: Tape | None = None
+    algebraics: Mapping[str, float] = field(default_factory=dict)
+    residual_tape: Tape | None = None
+    index: int = 1
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
@@ -124,7 +140,12 @@ class TrainedModel:
         names = problem.coefficient_names
         tapes = nlp.cache(
             "tapes",
-            lambda: (Tape.of(rhs_function(problem)), Tape.of(output_function(problem))),
+            lambda: (
+                Tape.of(rhs_function(problem)),
+                Tape.of(output_function(problem)),
+                Tape.of(noise_function(problem, 1.0)) if problem.loss.likelihood else None,
+                Tape.of(residual_function(problem)) if problem.algebraics else None,
+            ),
             problem,
         )
         return cls(
@@ -134,10 +155,15 @@ class TrainedModel:
             parameter_names=names,
             tape=tapes[0],
             output_tape=tapes[1],
+            noise_tape=tapes[2],
             parameters=x[nlp.layout.parameter_columns(experiment, names)],
             networks=dict(problem.dynamics.networks),
             theta=x[nlp.layout.weights],
-            bases={q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
+            bases={q.name: q.basis for q in problem.all_parameters if q.basis is not None},
+            scales={q.name: q.scale for q in problem.all_parameters if q.scale != "linear"},
+            algebraics=dict(problem.algebraics),
+            residual_tape=tapes[3],
+            index=getattr(problem.dynamics, "index", 1),
         )
 
     def __repr__(self) -> str:
@@ -152,26 +178,93 @@ class TrainedModel:
         return self.tape.function("rhs", ["t", "x", "u", "p", "theta"], ["dx"])
 
     @cached_property
+    def residuals(self) -> ca.Function:
+        """g as a CasADi Function (t, x, u, p, theta) -> g."""
+        assert self.residual_tape is not None
+        return self.residual_tape.function("residuals", ["t", "x", "u", "p", "theta"], ["g"])
+
+    @cached_property
+    def determining(self) -> ca.Function:
+        """Equations of index 1 for the algebraic variables: g, or derivatives of it."""
+        count = len(self.algebraics)
+        if self.index == 1:
+            return self.residuals
+        return reduced(self.function, self.residuals, count, len(self.inputs))
+
+    @cached_property
+    def _with_slope(self) -> ca.Function:
+        return with_slope(self.determining, len(self.algebraics))
+
+    def consistent(
+        self, t: ArrayLike, x: ArrayLike, u: ArrayLike | None = None, guess: ArrayLike | None = None
+    ) -> tuple[Array, Mask]:
+        """Solve for the algebraic variables at states.
+
+        Parameters
+        ----------
+        t, x, u : (points,), (points, states) and, if the model has inputs, (points, inputs).
+        guess : (points, algebraic variables), or one for all; by default the dynamics' own.
+
+        Returns
+        -------
+        (points, algebraic variables) values, and (points,) where Newton's method found them.
+        """
+        states = np.atleast_2d(np.asarray(x, dtype=float))
+        count = len(states)
+        times = np.broadcast_to(np.asarray(t, dtype=float), (count,))
+        inputs = np.zeros((count, 0)) if u is None else np.reshape(u, (count, len(self.inputs)))
+        usual = list(self.algebraics.values()) if guess is None else guess
+        begun = np.array(
+            np.broadcast_to(np.asarray(usual, dtype=float), (count, len(self.algebraics)))
+        )
+        known = (times, states, inputs, self.parameters, self.theta)
+        return consistent(self._with_slope, *known, begun)
+
+    def _carried(self, t: ArrayLike, x: Array, u: ArrayLike | None, z: ArrayLike | None) -> Array:
+        """(entries of u, points) inputs and algebraic variables."""
+        count = len(x)
+        inputs = np.zeros((0, count)) if u is None or not self.inputs else np.asarray(u).T
+        if not self.algebraics:
+            return inputs
+        if z is None:
+            z, found = self.consistent(t, x, inputs.T)
+            z[~found] = np.nan
+        return np.vstack([inputs, np.reshape(z, (count, len(self.algebraics))).T])
+
+    @cached_property
     def _outputs(self) -> ca.Function:
         return self.output_tape.function("outputs", ["t", "x", "u", "p", "theta"], ["y"])
 
     def trained_function(self, name: str = "rhs") -> ca.Function:
-        """f with weights and parameters put in, a saveable CasADi Function (t, x, u) -> dx."""
+        """f with weights and parameters put in, a saveable CasADi Function (t, x, u) -> dx.
+
+        With algebraic variables it is (t, x, u, z) -> (dx, g).
+        """
         t, x, u = ca.SX.sym("t"), ca.SX.sym("x", len(self.states)), ca.SX.sym("u", len(self.inputs))
-        value = self.function(t, x, u, self.parameters, self.theta)
-        return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
+        if not self.algebraics:
+            value = self.function(t, x, u, self.parameters, self.theta)
+            return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
+        z = ca.SX.sym("z", len(self.algebraics))
+        known = (t, x, ca.vertcat(u, z), self.parameters, self.theta)
+        values = [self.function(*known), self.residuals(*known)]
+        return ca.Function(name, [t, x, u, z], values, ["t", "x", "u", "z"], ["dx", "g"])
 
     def rhs(self, t: float, x: ArrayLike, u: ArrayLike = ()) -> Array:
         """Derivative at one state (states,), or at one per row (points, states)."""
         states = np.asarray(x, dtype=float)
-        inputs = np.asarray(u, dtype=float).reshape(-1, 1) if np.size(u) else np.zeros((0, 1))
-        value = np.asarray(
-            self.function(t, np.atleast_2d(states).T, inputs, self.parameters, self.theta)
-        )
+        points = np.atleast_2d(states)
+        inputs = np.asarray(u, dtype=float).reshape(1, -1) if np.size(u) else np.zeros((1, 0))
+        if self.algebraics:
+            inputs = self._carried(t, points, np.tile(inputs, (len(points), 1)), None).T
+        value = np.asarray(self.function(t, points.T, inputs.T, self.parameters, self.theta))
         return value.T if states.ndim == 2 else value.ravel()
 
     def observe(
-        self, x: ArrayLike, u: ArrayLike | None = None, t: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        u: ArrayLike | None = None,
+        t: ArrayLike | None = None,
+        z: ArrayLike | None = None,
     ) -> Array:
         """(points, outputs) outputs of (points, states) states.
 
@@ -179,13 +272,37 @@ class TrainedModel:
         ----------
         x, u : (points, states) and, if the model has inputs, (points, inputs).
         t : (points,) times; needed where parameters vary in time.
+        z : (points, algebraic variables); by default they are solved for.
         """
+        return self._at_points(self._outputs, x, u, t, z)
+
+    def spread(
+        self,
+        x: ArrayLike,
+        u: ArrayLike | None = None,
+        t: ArrayLike | None = None,
+        z: ArrayLike | None = None,
+    ) -> Array | None:
+        """(points, outputs) σ that a likelihood's model says of data there; None of other losses."""
+        if self.noise_tape is None:
+            return None
+        names = ["t", "x", "u", "p", "theta"]
+        return self._at_points(self.noise_tape.function("noise", names, ["sigma"]), x, u, t, z)
+
+    def _at_points(
+        self,
+        function: ca.Function,
+        x: ArrayLike,
+        u: ArrayLike | None,
+        t: ArrayLike | None,
+        z: ArrayLike | None,
+    ) -> Array:
         states = np.atleast_2d(np.asarray(x, dtype=float))
-        inputs = np.zeros((0, len(states))) if u is None or not self.inputs else np.asarray(u).T
         if t is None and self.bases:
             raise InputError("parameters vary in time, so observe needs the times t=.")
         times = 0.0 if t is None else np.reshape(self.checked(t), (1, -1))
-        value = self._outputs(times, states.T, inputs, self.parameters, self.theta)
+        inputs = self._carried(np.ravel(times), states, u, z)
+        value = function(times, states.T, inputs, self.parameters, self.theta)
         return np.asarray(value, dtype=float).T
 
     def checked(self, times: ArrayLike) -> Array:
@@ -219,7 +336,7 @@ class TrainedModel:
             known = dict.fromkeys([*self.bases, *self.parameter_names])
             raise InputError(f"there is no parameter {name!r}; there are: {listed(known)}.")
         first = self.parameter_names.index(wanted[0])
-        found = self.parameters[first : first + len(wanted)]
+        found = self.natural(self.parameters)[first : first + len(wanted)]
         return np.full(len(t), found[0]) if basis is None else basis.values(t) @ found
 
     def network(self, name: str | None = None, t: float | None = None) -> TrainedNetwork:
@@ -256,6 +373,22 @@ class TrainedModel:
                 return TrainedNetwork(network.mlp, network.at(t, weights))
             start += network.n_weights
         raise AssertionError("unreachable")
+
+    def natural(self, decided: Array) -> Array:
+        """(parameters,) values in natural units."""
+        found = np.array(decided, dtype=float)
+        for name, scale in self.scales.items():
+            j = self.parameter_names.index(name)
+            found[j] = SCALES[scale].natural(found[j], NUMPY)
+        return found
+
+    def with_values(self, values: Mapping[str, float]) -> TrainedModel:
+        """Return the model with some parameters exchanged, given by name in natural units."""
+        found = np.array(self.parameters, dtype=float)
+        for name, value in values.items():
+            scale = SCALES[self.scales.get(name, "linear")]
+            found[self.parameter_names.index(name)] = scale.decided(value)
+        return self.with_parameters(found)
 
     def with_parameters(self, values: Array) -> TrainedModel:
         """Return the model with other parameter values (an experiment's own, say)."""

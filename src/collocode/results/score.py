@@ -80,7 +80,7 @@ def _train(solution: Fitted, number: int) -> Score:
         experiment=experiment.name,
         role="train",
         collocated=mse(collocated, experiment.values),
-        simulated=mse(model.observe(run.states, u, t), experiment.values),
+        simulated=mse(model.observe(run.states, u, t, run.algebraics), experiment.values),
         truth=simulated,
         truth_from_true_initial=from_truth,
         gap=solution.gap(number),
@@ -112,9 +112,10 @@ def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
     run = simulate(model, initial, times, experiment.inputs)
-    states = run.states[np.isin(times, experiment.times)]
+    used = np.isin(times, experiment.times)
+    z = None if run.algebraics is None else run.algebraics[used]
     u = _inputs_at(solution, experiment, experiment.times)
-    return states, model.observe(states, u, experiment.times)
+    return run.states[used], model.observe(run.states[used], u, experiment.times, z)
 
 
 def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:
@@ -133,7 +134,10 @@ def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:
 def test_model(solution: Fitted, experiment: Experiment) -> TrainedModel:
     """Return the model with the parameters of the fitted experiment that a test window follows."""
     part = predecessor(solution, experiment)
-    return solution.model if part is None else solution.model.with_parameters(part.parameters)
+    model = solution.model if part is None else solution.model.with_parameters(part.parameters)
+    known = solution.parameters if experiment.parameters else {}
+    bound = {k: known[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    return model.with_values(bound)
 
 
 def predecessor(solution: Fitted, experiment: Experiment) -> Trajectory | None:

@@ -1,4 +1,7 @@
-"""Simulation by an integrator that knows nothing of the collocation: SciPy's, LSODA by default."""
+"""Simulation by an integrator that knows nothing of the collocation.
+
+SciPy's, LSODA by default; of models with algebraic variables IDAS, see `collocode.results.algebraic`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, check_type, listed
 from ..numerics.signals import Signal
+from .algebraic import integrate_segment
 from .model import TrainedModel
 
 Array = NDArray[np.float64]
@@ -27,6 +31,7 @@ class Simulation:
     Attributes
     ----------
     times : (N,); states : (N, states), NaN from where the integration broke down.
+    algebraics : (N, algebraic variables) of a model that has them.
     complete : whether it reached the last time; ``message`` says why not.
     evaluations : of the right-hand side.
     """
@@ -36,6 +41,7 @@ class Simulation:
     complete: bool = True
     message: str = ""
     evaluations: int = 0
+    algebraics: Array | None = None
 
 
 def simulate(
@@ -43,9 +49,10 @@ def simulate(
     initial: ArrayLike,
     times: ArrayLike,
     inputs: Mapping[str, Signal] | None = None,
-    method: str = "LSODA",
+    method: str | None = None,
     rtol: float = 1e-8,
     atol: float = 1e-10,
+    guess: ArrayLike | None = None,
 ) -> Simulation:
     """Integrate a trained model from ``times[0]`` to ``times[-1]``.
 
@@ -56,7 +63,9 @@ def simulate(
     times : (N,) not decreasing; where to report.
     inputs : a `Signal` for every input of the model; the integration restarts at their jumps and
         where weights that vary in time are not smooth.
-    method, rtol, atol : as for `scipy.integrate.solve_ivp`.
+    method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
+        one for models with algebraic variables.
+    guess : (algebraic variables,) about their values at ``times[0]``.
 
     Raises
     ------
@@ -71,23 +80,74 @@ def simulate(
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
     u = [signals[name] for name in model.inputs]
-    evaluate = _evaluator(model, u)
     jumps = np.concatenate([model.breaks, *(s.jumps for s in u)])
     model.checked(times)
+    if model.algebraics:
+        if method not in (None, "IDAS"):
+            raise InputError(
+                f"{method!r} integrates no algebraic variables ({listed(model.algebraics)}); leave out "
+                "method= for IDAS."
+            )
+        t, x = _checked(initial, times, len(model.states))
+        return _integrate_algebraic(model, x, t, u, jumps, rtol, atol, guess)
+    evaluate, method = _evaluator(model, u), method or "LSODA"
     return integrate(evaluate, initial, times, jumps, len(model.states), method, rtol, atol)
 
 
-def integrate(
-    rhs: Callable[[float, Array], ArrayLike],
-    initial: ArrayLike,
-    times: ArrayLike,
-    jumps: ArrayLike = (),
-    states: int | None = None,
-    method: str = "LSODA",
-    rtol: float = 1e-8,
-    atol: float = 1e-10,
+def _integrate_algebraic(
+    model: TrainedModel,
+    x: Array,
+    t: Array,
+    signals: list[Signal],
+    jumps: Array,
+    rtol: float,
+    atol: float,
+    guess: ArrayLike | None,
 ) -> Simulation:
-    """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised."""
+    """Integrate by IDAS from jump to jump, from consistent algebraic variables each time."""
+    found = np.full((len(t), len(x)), np.nan)
+    algebraics, count = np.full((len(t), len(model.algebraics)), np.nan), 0
+    found[t == t[0]], z = x, None if guess is None else np.asarray(guess, dtype=float)
+    fixed = (model.parameters, model.theta)
+    message, reached = "", t[0]
+    for left, right in itertools.pairwise(_edges(t, jumps)):
+        u = np.array([[float(s(left)[0]) for s in signals]])
+        values, good = model.consistent(left, x, u, z)
+        z = values[0]
+        if not good[0]:
+            message = f"no consistent algebraic variables were found at t = {left:g}"
+            break
+        algebraics[t == left] = z
+        if right <= left:
+            break
+        inside = (t > left) & (t <= right)
+        report, places = np.unique(np.append(t[inside], right), return_inverse=True)
+        xs, zs, steps = integrate_segment(
+            model.function, model.determining, fixed, signals, (left, x, z), report, rtol, atol
+        )
+        count += steps
+        got = places[:-1] < len(xs)
+        at = np.flatnonzero(inside)[got]
+        found[at], algebraics[at] = xs[places[:-1][got]], zs[places[:-1][got]]
+        if len(xs) < len(report):
+            reached = report[len(xs) - 1] if len(xs) else left
+            message = f"the simulation broke down after t = {reached:g}"
+            break
+        x, z = xs[-1], zs[-1]
+    return Simulation(t, found, not message, message, count, algebraics)
+
+
+def _edges(t: Array, jumps: ArrayLike) -> Array:
+    """Where the integration starts, restarts and ends."""
+    inner = np.unique(np.asarray(jumps, dtype=float))
+    # what rounding has set apart is one jump: no integrator takes a step of 1e-17
+    slack = 1e-12 * np.abs(t[[0, -1]]).max()
+    inner = inner[(inner > t[0] + slack) & (inner < t[-1] - slack)]
+    inner = inner[np.diff(inner, prepend=-np.inf) > slack]
+    return np.concatenate([[t[0]], inner, [t[-1]]])
+
+
+def _checked(initial: ArrayLike, times: ArrayLike, states: int | None) -> tuple[Array, Array]:
     t = np.asarray(times, dtype=float)
     x = np.asarray(initial, dtype=float).ravel()
     if t.ndim != 1 or len(t) < 1 or not np.isfinite(t).all() or (np.diff(t) < 0.0).any():
@@ -98,14 +158,27 @@ def integrate(
         )
     if not np.isfinite(x).all():
         raise InputError(f"the initial state {x} is not finite.")
+    return t, x
+
+
+def integrate(
+    rhs: Callable[[float, Array], ArrayLike],
+    initial: ArrayLike,
+    times: ArrayLike,
+    jumps: ArrayLike = (),
+    states: int | None = None,
+    method: str = "LSODA",
+    rtol: float = 1e-8,
+    atol: ArrayLike = 1e-10,
+) -> Simulation:
+    """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised."""
+    t, x = _checked(initial, times, states)
     if method not in METHODS:
         raise InputError(f"unknown integrator {method!r}; choose from {', '.join(METHODS)}.")
     found = np.full((len(t), len(x)), np.nan)
     found[t == t[0]] = x
-    inner = np.unique(np.asarray(jumps, dtype=float))
-    edges = np.concatenate([[t[0]], inner[(inner > t[0]) & (inner < t[-1])], [t[-1]]])
     guarded = _Guard(rhs)
-    for left, right in itertools.pairwise(edges):
+    for left, right in itertools.pairwise(_edges(t, jumps)):
         if right <= left:
             break
         inside = (t > left) & (t <= right)
@@ -130,7 +203,7 @@ def _solve(
     report: Array,
     method: str,
     rtol: float,
-    atol: float,
+    atol: ArrayLike,
 ) -> Array:
     """(reached, states) at the report times, as far as the integrator comes."""
     found, done = [np.empty((0, len(x)))], 0

@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
+from ..model.misfit import deviations_of
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
 from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork
-from .resolved import costs_of, resolved
+from .resolved import begun, costs_of, resolved
 from .score import Score, score_all
 from .simulate import Simulation, simulate
 from .status import SolverResult
@@ -98,7 +99,7 @@ class Solution:
             model=model,
             scheme=nlp.scheme,
             trajectories=tuple(trajectories),
-            test=tuple(problem.test),
+            test=tuple(begun(problem, model, e) for e in problem.test),
             truth=problem.truth,
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
@@ -136,7 +137,7 @@ class Solution:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Estimated parameters; an experiment's own are called ``name[experiment]``.
+        """Estimated parameters in natural units; an experiment's own are called ``name[experiment]``.
 
         Of one that varies in time these are the coefficients, ``name.P0`` and so on; `parameter`
         returns its values.
@@ -144,9 +145,10 @@ class Solution:
         own = set(self.own_names)
         found: dict[str, float] = {}
         for j, name in enumerate(self.model.parameter_names):
-            for part in self.trajectories if name in own else self.trajectories[:1]:
+            shown = [p for p in self.trajectories if name not in p.experiment.parameters]
+            for part in shown if name in own else shown[:1]:
                 label = f"{name}[{part.experiment.name}]" if name in own else name
-                found[label] = float(part.parameters[j])
+                found[label] = float(self.model.natural(part.parameters)[j])
         return found
 
     def parameter(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:
@@ -180,6 +182,13 @@ class Solution:
         nodes = part.states[element[:, None] * m + np.arange(m + 1)[None, :]]
         return np.asarray(np.einsum("ij,ijk->ik", self.scheme.interpolation(tau), nodes))
 
+    def algebraics(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, algebraic variables) at any times inside the mesh; at a jump, behind it."""
+        inputs = self.trajectories[self.index(experiment)].experiment.inputs
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        found = [inputs[name](t) for name in self.model.algebraics]
+        return np.column_stack(found) if found else np.empty((len(t), 0))
+
     def simulate(
         self,
         experiment: int | str = 0,
@@ -204,9 +213,12 @@ class Solution:
         reported = t if len(t) and t[0] == start else np.append(start, t)
         x = part.states[0] if initial is None else initial
         model = self.model.with_parameters(part.parameters)
+        if model.algebraics:
+            options.setdefault("guess", self.algebraics(start, experiment)[0])
         run = simulate(model, x, reported, part.experiment.inputs, **options)
         if len(reported) != len(t):
-            run = replace(run, times=run.times[1:], states=run.states[1:])
+            z = run.algebraics if run.algebraics is None else run.algebraics[1:]
+            run = replace(run, times=run.times[1:], states=run.states[1:], algebraics=z)
         return run
 
     def predict(self, times: ArrayLike, experiment: int | str = 0) -> Array:
@@ -215,7 +227,7 @@ class Solution:
         part = self.trajectories[number]
         measured = times is part.experiment.times
         run = self.runs[number] if measured else self.simulate(number, times=times)
-        return self._observe(run.states, part, run.times)
+        return self._observe(run.states, part, run.times, run.algebraics)
 
     @cached_property
     def runs(self) -> tuple[Simulation, ...]:
@@ -225,12 +237,42 @@ class Solution:
     def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the collocated states at ``times``."""
         part = self.trajectories[self.index(experiment)]
-        return self._observe(self.states(times, experiment), part, np.asarray(times, dtype=float))
+        t, z = np.asarray(times, dtype=float), self.algebraics(times, experiment)
+        return self._observe(self.states(t, experiment), part, t, z)
 
-    def _observe(self, states: Array, part: Trajectory, times: Array) -> Array:
+    def sigma(self, experiment: int | str = 0, simulated: bool = True) -> Array:
+        """(N, outputs) σ of an experiment's data by the loss; NaN where it is not known.
+
+        That of the experiment, where given; else what the loss says, of a likelihood at the simulated or
+        collocated states.
+        """
+        number = self.index(experiment)
+        part = self.trajectories[number]
+        own = np.full(part.experiment.values.shape, np.nan)
+        own = own if part.experiment.sigma is None else np.asarray(part.experiment.sigma)
+        t, model = part.experiment.times, self.model.with_parameters(part.parameters)
+        run = self.runs[number]
+        states = run.states if simulated else self.states(t, number)
+        z = run.algebraics if simulated else self.algebraics(t, number)
+        u = [part.experiment.inputs[name](t) for name in self.model.inputs]
+        told = model.spread(states, np.column_stack(u) if u else None, t, z)
+        if told is None:
+            told = np.array([[self.loss.sigma_of(name, np.nan) for name in self.model.outputs]])
+        return np.where(np.isnan(own), told, own)
+
+    def deviations(self, experiment: int | str = 0) -> Array:
+        """(N, outputs) standard deviations of an experiment's data about the collocated outputs.
+
+        In the data's units, as the loss has them; NaN where they are not known.
+        """
+        number, sigma = self.index(experiment), self.sigma(experiment, simulated=False)
+        h = self.fitted(self.trajectories[number].experiment.times, number)
+        return deviations_of(self.loss, self.model.outputs, h, sigma)
+
+    def _observe(self, states: Array, part: Trajectory, times: Array, z: Array | None) -> Array:
         u = [part.experiment.inputs[name](times) for name in self.model.inputs]
         model = self.model.with_parameters(part.parameters)
-        return model.observe(states, np.column_stack(u) if u else None, times)
+        return model.observe(states, np.column_stack(u) if u else None, times, z)
 
     def gap(self, experiment: int | str = 0) -> float:
         """Largest difference of collocated and simulated states at the nodes, relative to size.
@@ -238,8 +280,11 @@ class Solution:
         A good collocation fit that does not re-simulate misleads; this number tells.  It is inf
         if the simulation breaks down.
         """
-        part = self.trajectories[self.index(experiment)]
-        run = self.simulate(experiment, times=part.times)
+        number = self.index(experiment)
+        part = self.trajectories[number]
+        # a window without data is simulated at its nodes anyhow
+        known = not part.experiment.measures
+        run = self.runs[number] if known else self.simulate(number, times=part.times)
         if not run.complete:
             return float("inf")
         size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
@@ -265,7 +310,7 @@ class Solution:
         return experiment % len(names)
 
     def to_frame(self, experiment: int | str = 0) -> pd.DataFrame:
-        """Nodes as a table: time, collocated and simulated states, decided inputs.
+        """Nodes as a table: time, collocated and simulated states, algebraic variables, decided inputs.
 
         A scheme with a stage at the start of its elements (Lobatto IIIC) has two rows there.
         """
@@ -273,10 +318,17 @@ class Solution:
 
         part = self.trajectories[self.index(experiment)]
         run = self.simulate(experiment, times=part.times)
+        algebraics = self.algebraics(part.times, experiment)
         columns: Mapping[str, Array] = {
             "time": part.times,
             **{name: part.states[:, i] for i, name in enumerate(self.model.states)},
             **{f"{name}_simulated": run.states[:, i] for i, name in enumerate(self.model.states)},
+            **{name: algebraics[:, i] for i, name in enumerate(self.model.algebraics)},
+            **{
+                f"{name}_simulated": run.algebraics[:, i]
+                for i, name in enumerate(self.model.algebraics)
+                if run.algebraics is not None
+            },
             **{name: self.control(name, part.times, experiment) for name in part.controls},
         }
         return pd.DataFrame(columns)

@@ -23,6 +23,7 @@ from .options import DEFAULTS, ipopt_options, typed, unavailable_solver
 from .outcome import Ipopt, history_of, result
 from .protocol import OnIteration, WarmStart, Watch
 
+GAUSS_NEWTON = "gauss-newton"
 _MOST_SOLVERS = 16  # of one structure in different scales
 
 
@@ -46,8 +47,11 @@ class CasadiIpopt(Ipopt):
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         super().__init__(program, options)
+        self._gauss_newton = options.get("hessian_approximation") == GAUSS_NEWTON
+        program = self._with_hessian(program)
         chains = uses_chains(program, options, DEFAULTS)
-        options = {k: v for k, v in options.items() if (k, v) != ("linear_solver", "chains")}
+        ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
+        options = {k: v for k, v in options.items() if (k, v) not in ours}
         self._options = self._inner = typed(options)
         self._session = Session() if chains else None
         if self._session is not None:
@@ -59,6 +63,9 @@ class CasadiIpopt(Ipopt):
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
         self._build(program.scaled(), warm=False)
+
+    def _with_hessian(self, program: Program) -> Program:
+        return program.gauss_newton() if self._gauss_newton else program
 
     def _build(self, view: Program, warm: bool) -> tuple[ca.Function, _Callback]:
         """Return the solver of these very (scaled) functions, built when they first come."""
@@ -100,6 +107,7 @@ class CasadiIpopt(Ipopt):
     def _attempt(
         self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
+        program = self._with_hessian(program)
         view = program.scaled()
         solver, callback = self._build(view, warm is not None)
         arguments = {
@@ -134,7 +142,8 @@ class CasadiIpopt(Ipopt):
         x, lam_g, lam_x = (np.asarray(answer[k], dtype=float) for k in ("x", "lam_g", "lam_x"))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
-        timings.update(read_timings(self._log_path))
+        log = read_log(self._log_path)
+        timings.update(read_timings(log))
         return result(
             program,
             (x, lam_g, lam_x),
@@ -143,19 +152,24 @@ class CasadiIpopt(Ipopt):
             history=history_of(stats.get("iterations", {})),
             timings=timings,
             interface=self.name,
-            solver=read_version(self._log_path),
-            linear_solver=self._linear_solver(),
-            options=self._options,
+            solver=read_version(log),
+            linear_solver=self._linear_solver(log),
+            options={**self._options, **_hessian_of(program)},
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:
         """A solver with MUMPS alone, for where chains ended IPOPT."""
         return CasadiIpopt(program, {**self._given, "linear_solver": "mumps"})
 
-    def _linear_solver(self) -> str:
+    def _linear_solver(self, log: str) -> str:
         if self._session is None:
-            return read_linear_solver(self._log_path)
+            return read_linear_solver(log) or str(self._options.get("linear_solver", "mumps"))
         return str(self._session.count)
+
+
+def _hessian_of(program: Program) -> dict[str, str]:
+    """What to say of a Hessian that is not exact."""
+    return {} if program.functions.exact else {"hessian_approximation": GAUSS_NEWTON}
 
 
 class _Callback(ca.Callback):
@@ -189,8 +203,12 @@ class _Callback(ca.Callback):
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
         return ca.Sparsity.dense(self._sizes[ca.nlpsol_out(i)], 1)
 
-    def eval(self, arguments: list[ca.DM]) -> list[int]:
+    def has_eval_buffer(self) -> bool:
+        return True
+
+    def eval_buffer(self, arguments: list[memoryview], results: list[memoryview]) -> int:
         """Look at one iterate; a result of 1 asks IPOPT to stop."""
         assert self.watch is not None
-        x, f, g = (np.asarray(v, dtype=float).ravel() for v in arguments[:3])
-        return [int(not self.watch.look(x, float(f[0]), g))]
+        x, f, g = (np.frombuffer(v) for v in arguments[:3])
+        np.frombuffer(results[0])[0] = not self.watch.look(x, float(f[0]), g)
+        return 0

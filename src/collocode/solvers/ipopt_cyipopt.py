@@ -95,8 +95,9 @@ class CyIpopt(Ipopt):
             status = STATUS_BY_NUMBER.get(info["status"], "Internal_Error")
             if status == "Invalid_Option":
                 raise unavailable_solver(self._options, read_log(log))
-            timings = {"solve": seconds, "derivatives": callbacks.seconds, **read_timings(log)}
-            name, linear_solver = read_version(log), read_linear_solver(log)
+            text = read_log(log)
+            timings = {"solve": seconds, "derivatives": callbacks.seconds, **read_timings(text)}
+            name, linear_solver = read_version(text), read_linear_solver(text)
         return result(
             program,
             (x, info["mult_g"], info["mult_x_U"] - info["mult_x_L"]),

@@ -22,9 +22,8 @@ def log_file() -> Iterator[Path]:
         yield Path(folder) / "ipopt.log"
 
 
-def read_timings(path: Path) -> dict[str, float]:
+def read_timings(text: str) -> dict[str, float]:
     """Return seconds by `_ENTRIES` from a log written with ``print_timing_statistics``."""
-    text = read_log(path)
     timings = {}
     for label, names in _ENTRIES.items():
         found = [
@@ -37,16 +36,15 @@ def read_timings(path: Path) -> dict[str, float]:
     return timings
 
 
-def read_linear_solver(path: Path) -> str:
+def read_linear_solver(text: str) -> str:
     """Return the linear solver's name as IPOPT logged it, or an empty string."""
-    text = read_log(path)
     match = re.search(r"running with linear solver ([\w-]+)", text)
     return match.group(1).rstrip(".").lower() if match else ""
 
 
-def read_version(path: Path) -> str:
+def read_version(text: str) -> str:
     """Return IPOPT's name with its version as it logged it: ``IPOPT 3.14.19``."""
-    match = re.search(r"This is Ipopt version ([\w.]*\w)", read_log(path))
+    match = re.search(r"This is Ipopt version ([\w.]*\w)", text)
     return f"IPOPT {match.group(1)}" if match else "IPOPT"
 
 

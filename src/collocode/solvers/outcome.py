@@ -139,8 +139,9 @@ def result(
     if not np.isfinite(x).all():
         x = program.start
         termination = Termination.ERROR if termination in _SOLVED else termination
-    objective, violation = program.objective(x), program.largest_violation(x)
-    culprit = violated(program, x, options)
+    objective, g = program.objective(x), program.constraints(x)
+    violation = program.largest_violation(x, g)
+    culprit = violated(program, x, options, g)
     message = status
     if not np.isfinite(objective + violation):
         worth = SolutionStatus.NONE
@@ -166,7 +167,9 @@ def result(
     )
 
 
-def violated(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[str, float] | None:
+def violated(
+    program: Program, x: Array, options: Mapping[str, Any], g: Array | None = None
+) -> tuple[str, float] | None:
     """Return name and violation of the row or variable that violates most, or None if none does.
 
     A ``constr_viol_tol`` that the caller gave takes the place of the 1e-6, if it is larger that of the
@@ -177,7 +180,7 @@ def violated(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[st
     sizes = _side(x, program.lower, program.upper)
     for excess, allowed, names in (
         (_excess(x, program.lower, program.upper), bounds * np.maximum(1.0, sizes), "column"),
-        (*_rows(program, x, options), "row"),
+        (*_rows(program, x, options, g), "row"),
     ):
         share = np.where(excess > 0.0, excess / allowed, 0.0)
         share[np.isnan(excess)] = np.inf
@@ -188,10 +191,13 @@ def violated(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[st
     return max(found)[1:] if found else None
 
 
-def _rows(program: Program, x: Array, options: Mapping[str, Any]) -> tuple[Array, Array]:
+def _rows(
+    program: Program, x: Array, options: Mapping[str, Any], g: Array | None = None
+) -> tuple[Array, Array]:
     """Return each row's violation and the one that it may have."""
     least, relative, most = _tolerances(options)
-    excess = _excess(program.constraints(x), program.row_lower, program.row_upper)
+    g = program.constraints(x) if g is None else g
+    excess = _excess(g, program.row_lower, program.row_upper)
     allowed = np.full(program.rows, least)
     if (excess > allowed).any():  # rare: only then is the Jacobian worth its evaluation
         allowed = np.clip(relative * _terms(program, x), least, most)

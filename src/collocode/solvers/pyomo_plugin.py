@@ -94,13 +94,13 @@ def ipopt_version() -> tuple[int, ...]:
     """Return the version of the wheel's IPOPT, as it names itself when it solves."""
     import casadi as ca
 
-    from .ipopt_log import log_file, read_version
+    from .ipopt_log import log_file, read_log, read_version
 
     x = ca.MX.sym("x")
     with log_file() as log:
         quiet = {"print_level": 0, "sb": "yes", "output_file": str(log), "file_print_level": 5}
         ca.nlpsol("probe", "ipopt", {"x": x, "f": x**2}, {"print_time": False, "ipopt": quiet})()
-        return tuple(int(n) for n in re.findall(r"\d+", read_version(log)))
+        return tuple(int(n) for n in re.findall(r"\d+", read_version(read_log(log))))
 
 
 def _solve(model: Any, config: Any) -> Any:

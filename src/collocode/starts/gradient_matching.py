@@ -6,6 +6,9 @@ r"""Gradient matching: fit f to the slopes of the smoothed data, without integra
 with the smoothing spline :math:`\hat x` (Varah, SIAM J. Sci. Stat. Comput. 3, 1982).  A handful of
 steps of SciPy's trust-region least squares puts IPOPT where it needs few inertia corrections.  For
 weights that vary in time the penalty is their mean square, and the unknowns are coefficients.
+
+Algebraic variables are unknowns of their points, and what their equations lack is matched with the
+slopes, in units of each equation's scaled derivatives; measured ones are held near their smoothing spline.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ import scipy
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..model.symbolic import Symbols, derivatives
+from ..model.symbolic import Symbols, derivatives, residuals
 from ..model.varying import penalty_root
 from ..solvers.threads import one_blas_thread
+from ..transcription.costs import stage_places
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
@@ -41,7 +45,7 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     Whether that was possible: every state must be measured, and something be unknown.
     """
     problem = nlp.problem
-    measured = problem.observe is None and set(problem.states) == set(problem.outputs)
+    measured = problem.observe is None and set(problem.states) <= set(problem.outputs)
     points = _points(nlp) if measured else None
     if points is None:
         return False
@@ -72,6 +76,7 @@ class _Points:
     states: Array
     inputs: Array
     slopes: Array
+    algebraics: Array
 
 
 class _SlopeFit:
@@ -81,13 +86,23 @@ class _SlopeFit:
         problem, layout = nlp.problem, nlp.layout
         s = Symbols.of(problem)
         v = Unknowns.of(problem, layout, s, points.places)
-        f = v.put_into(derivatives(problem, s))
+        f, scale, slopes = derivatives(problem, s), _sizes(points.slopes), points.slopes
+        if problem.algebraics:
+            # equations to be zero; variables to be as measured, where they are
+            z, zero = s.u[len(problem.inputs) :], np.zeros_like(points.algebraics)
+            f = ca.vertcat(f, residuals(problem, s), z)
+            first = nlp.layout.experiments[points.places[0].experiment].algebraic_rows[0, 0]
+            size = np.array(list(problem.algebraic_scale.values()))
+            measured = np.isfinite(points.algebraics).any(axis=0)
+            scale = np.concatenate(
+                [scale, 1.0 / nlp.row_scale[first], np.where(measured, size, np.inf)]
+            )
+            slopes = np.hstack([slopes, zero, np.nan_to_num(points.algebraics)])
+        f = v.put_into(f)
         t = np.concatenate([p.times for p in points.places])
-        scale = np.sqrt(np.mean(points.slopes**2, axis=0))
-        scale[scale == 0.0] = 1.0
-        self._scale, self._slopes, self._root = scale, points.slopes, np.sqrt(points.slopes.size)
+        self._scale, self._slopes, self._root = scale, slopes, np.sqrt(slopes.size)
         self.free = np.unique(np.concatenate([v.own_columns.ravel(), layout.weights]))
-        self.sparse = len(self.free) > _MOST_DENSE
+        self.sparse = len(self.free) > _MOST_DENSE or bool(problem.algebraics)
         self._own = np.searchsorted(self.free, v.own_columns)
         self._shared = np.searchsorted(self.free, v.shared_columns)
         self._known = (t, points.states.T, points.inputs.T)
@@ -139,6 +154,12 @@ class _SlopeFit:
         return np.vstack([J.reshape(-1, len(self.free)), self._penalty])
 
 
+def _sizes(slopes: Array) -> Array:
+    scale = np.sqrt(np.mean(slopes**2, axis=0))
+    scale[scale == 0.0] = 1.0
+    return scale
+
+
 def _points(nlp: NLP) -> _Points | None:
     """Nodes of the experiments that measured every state, thinned to what a start needs."""
     problem, layout = nlp.problem, nlp.layout
@@ -149,16 +170,26 @@ def _points(nlp: NLP) -> _Points | None:
         zip(problem.experiments, layout.experiments, strict=True)
     ):
         curves = problem.smoothers(experiment)
-        if set(curves) != set(problem.states):
+        if not set(problem.states) <= set(curves):
             continue
-        t = part.times[::stride]
+        place = Place(number, part.times[::stride])
+        if problem.algebraics:  # where these are unknowns
+            every = stage_places(number, part, nlp.scheme)
+            assert every.element is not None and every.tau is not None
+            at = slice(None, None, stride)
+            place = Place(number, every.times[at], False, every.element[at], every.tau[at])
+        t = place.times
         u = [experiment.inputs[name](t) for name in problem.inputs]
-        places.append(Place(number, t))
+        u += [np.zeros_like(t) for _ in problem.algebraics]
+        absent = np.full(len(t), np.nan)
+        z = [curves[n](t) if n in curves else absent for n in problem.algebraics]
+        places.append(place)
         rows.append(
             (
                 np.column_stack([curves[name](t) for name in problem.states]),
                 np.column_stack(u) if u else np.empty((len(t), 0)),
                 np.column_stack([curves[name].derivative(t) for name in problem.states]),
+                np.column_stack(z) if z else np.empty((len(t), 0)),
             )
         )
     if not rows:

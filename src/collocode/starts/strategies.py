@@ -8,7 +8,8 @@ name                  states                               weights and parameter
                       without data its guess
 ``smoothing``         smoothing spline (GCV)               the same
 ``gradient_matching`` smoothing spline (GCV)               fitted to the spline's slopes
-``simulate``          simulated with the start's weights   the same
+``simulate``          simulated with the start's weights,  the same
+                      windows under their guesses
 ``shooting``          simulated                            fitted by simulations
 ``horizon``           fits of growing windows, from the    fitted
                       gradient-matching start
@@ -21,7 +22,8 @@ an array              as given                             as given
 model without networks, measured ones are), the simulation is the first candidate; gradient matching is the next, or smoothing where the slopes of
 some state are not known; the start of lower merit is used.  Only if none of them evaluates, plain
 interpolation and states made positive follow.  A window without data starts from its guess and those of
-its controls, whatever the strategy; without any data that is the start.  `collocode.fit` climbs higher:
+its controls, unless it is simulated; without any data that is the start.  Algebraic variables are made
+consistent with the states by Newton's method at every stage, whatever the strategy.  `collocode.fit` climbs higher:
 if the fit from there fails, it shoots (models without networks), and if that fails it grows the horizon.
 """
 
@@ -29,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +40,16 @@ from ..errors import InputError, check_choice, check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
+from ..numerics.mesh import Mesh
+from ..results.fitted import Trajectory
 from ..results.model import TrainedModel
+from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout
+from .consistent import settle
 from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
 from .ladder import Ladder, merit_of_means, why_not
@@ -111,13 +118,15 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
         "interpolate": lambda: plain,
         "smoothing": lambda: smoothed(nlp, plain),
         "gradient_matching": lambda: _matched(nlp, plain)[0],
-        "simulate": lambda: simulated(nlp, plain),
+        "simulate": lambda: simulated(nlp, plain, windows=True),
     }
     return _begun(nlp, makers[strategy](), StartRecord(name=strategy))
 
 
 def _begun(nlp: NLP, x: Array, record: StartRecord) -> NLP:
-    return replace(nlp.with_start(np.clip(x, nlp.lower, nlp.upper)), start_record=record)
+    begun = np.clip(x, nlp.lower, nlp.upper)
+    settle(nlp, begun)
+    return replace(nlp.with_start(begun), start_record=record)
 
 
 def _climbed(nlp: NLP, plain: Array) -> Ladder:
@@ -157,7 +166,8 @@ def _unknown_initial(problem: Problem) -> str:
             else {*problem.smoothers(experiment)}
         )
         for state in problem.states:
-            if state not in told and not np.isfinite(problem.initial_of(experiment, state).value):
+            known = problem.initial_of(experiment, state)
+            if state not in told and known.function is None and not np.isfinite(known.value):
                 return f"{state}(0) of experiment {experiment.name!r}"
     return ""
 
@@ -192,18 +202,33 @@ def _matched(nlp: NLP, x: Array) -> tuple[Array, bool]:
     return found, match_gradients(nlp, found)
 
 
-def simulated(nlp: NLP, x: Array) -> Array:
-    """Return ``x`` with states replaced by a simulation, as far as that goes."""
-    found = x.copy()
+def simulated(nlp: NLP, x: Array, windows: bool = False) -> Array:
+    """Return ``x`` with states replaced by a simulation, as far as that goes.
+
+    Parameters
+    ----------
+    windows : whether those without data are simulated too, under their guesses.
+    """
+    found = nlp.with_initial(x)
     experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
     for number, (experiment, part) in enumerate(experiments):
-        if not experiment.measures:
+        if not (experiment.measures or windows):
             continue
         model = TrainedModel.of(nlp, x, number)
-        initial = np.clip(x[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]])
-        run = simulate(model, initial, part.times, experiment.inputs, rtol=1e-6)
+        initial = np.clip(
+            found[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]]
+        )
+        inputs = resolved(nlp, x, number)[0].inputs
+        guess = [float(x[part.decided[name].columns[0, 0]]) for name in nlp.problem.algebraics]
+        run = simulate(model, initial, part.times, inputs, rtol=1e-6, guess=guess)
         good = np.isfinite(run.states).all(axis=1)
         found[part.states[good]] = run.states[good]
+        for name, decided in part.decided.items():
+            if run.algebraics is not None and name in nlp.problem.algebraics:
+                values = run.algebraics[:, tuple(nlp.problem.algebraics).index(name)]
+                at = decided.times(part.mesh)
+                known = np.isfinite(values)
+                found[decided.columns] = np.interp(at, part.times[known], values[known])
     return found
 
 
@@ -243,13 +268,19 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
         else:
             times = np.clip(part.times, mesh.start, mesh.end)
             x[part.states] = solution.states(times, part.name)
+            inside_of = partial(_clipped, mesh)
+            _take_decided(x, part, known[part.name], inside_of)
         values = dict(zip(solution.model.parameter_names, known[part.name].parameters, strict=True))
-        for q in problem.dynamics.parameters:
+        for q in problem.all_parameters:
+            if q.name in problem.experiments[number].parameters:
+                continue
             basis = solution.model.bases.get(q.name)
             names = [q.name] if basis is None else [f"{q.name}.{f}" for f in basis.names()]
             if all(name in values for name in names):
                 matrix = prolongation(basis, q.basis, f"parameter {q.name!r}")
                 found = matrix @ [values[name] for name in names]
+                if solution.model.scales.get(q.name, "linear") != q.scale:
+                    found = q.decided(solution.model.parameter(q.name, [0.0]))
                 x[layout.parameter_columns(number, q.names)] = found
         if decided:
             continue
@@ -271,13 +302,29 @@ def _take_window(x: Array, part: ExperimentLayout, solution: Solution) -> None:
         )
 
     x[part.states] = solution.states(moved(part.times), part.name)
-    for name, decided in part.decided.items():
-        times = moved(decided.times(here))
-        left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
-        signal = there.experiment.inputs[name]
-        x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
+    _take_decided(x, part, there, moved)
+    for name, function in part.spanned.items():
+        nodes = function.basis.nodes()
+        values = there.experiment.inputs[name](moved(np.clip(nodes, here.start, here.end)))
+        x[function.columns] = np.linalg.solve(function.basis.values(nodes), values)
     if len(part.free_times):
         x[part.free_times] = mesh.start, mesh.end
+
+
+def _clipped(mesh: Mesh, times: Array) -> Array:
+    return np.clip(times, mesh.start, mesh.end)
+
+
+def _take_decided(
+    x: Array, part: ExperimentLayout, there: Trajectory, moved: Callable[[Array], Array]
+) -> None:
+    """Put decided inputs and algebraic variables at ``moved`` times into ``x``, as far as they are known."""
+    for name, decided in part.decided.items():
+        signal = there.experiment.inputs.get(name)
+        if signal is not None:
+            times = moved(decided.times(part.mesh))
+            left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
+            x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
 
 
 def alike(problem: Problem, model: TrainedModel) -> bool:

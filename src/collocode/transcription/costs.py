@@ -33,11 +33,7 @@ def costs(
     """Return a term for every cost of a group's windows, called ``cost.<name>``."""
     terms = []
     for cost in problem.costs:
-        bearing = [
-            n
-            for n in group.numbers
-            if not cost.windows or layout.experiments[n].name in cost.windows
-        ]
+        bearing = [n for n in group.numbers if cost.borne_by(layout.experiments[n].name)]
         if not bearing:
             continue
         s = Symbols.of(problem)
@@ -53,11 +49,13 @@ def costs(
             share = ca.SX.sym("share")
             value = share * v.stretch * value
             constants = [weights, *constants]
-        u = np.vstack(
-            [inputs_at(problem, problem.experiments[p.experiment], p.times, p.left) for p in places]
-        )
+        constants, names = [times_of(places), *constants], [group.named("stage_inputs")]
+        if weights is None or len(bearing) < len(group.numbers):
+            given = [(problem.experiments[p.experiment], p) for p in places]
+            u = [inputs_at(problem, e, p.times, p.left) for e, p in given]
+            constants, names = [*constants, np.vstack(u)], []
         symbols = ca.vertcat(s.t, *([] if weights is None else [share]), v.data, s.u)
-        data = data_function(blocks, [times_of(places), *constants, u], [])
+        data = data_function(blocks, constants, names)
         terms.append(
             MappedTerm.build(
                 f"cost.{cost.name}",
@@ -126,6 +124,40 @@ def rates(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
     return terms
 
 
+def moves(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
+    r"""Return penalties :math:`w\sum_k(c_{k+1}-c_k)^2` on moves, and their slopes where these are bounded.
+
+    Windows that share a control are charged once.
+    """
+    terms: list[MappedTerm] = []
+    charged: set[int] = set()
+    for number, part in enumerate(layout.experiments):
+        for name, function in part.spanned.items():
+            control = problem.experiments[number].controls[name]
+            pairs = np.column_stack([function.columns[:-1], function.columns[1:]])
+            if not len(pairs):
+                continue
+            s, width, ends = Symbols.of(problem), ca.SX.sym("h"), ca.SX.sym("c", 2)
+            widths = np.diff(function.basis.nodes())[:, None]
+            v = Unknowns.of(
+                problem, layout, s, [Place(number, np.full(len(pairs), part.mesh.start))]
+            )
+            own = ca.vertcat(ends, v.own), np.hstack([pairs, v.own_columns])
+            data = ca.vertcat(width, v.data), data_function(blocks, [widths, *v.constants], [])
+            rest = own, (v.shared, v.shared_columns), data
+            if control.moves and int(pairs[0, 0]) not in charged:
+                charged.add(int(pairs[0, 0]))
+                value = control.moves * (ends[1] - ends[0]) ** 2
+                terms.append(MappedTerm.build(f"cost.moves of {name}", value, *rest))
+            rows = function.move_rows
+            if len(rows):
+                slope = v.put_into((ends[1] - ends[0]) / (width * v.stretch))
+                entries = (np.ones(len(rows)), (rows, np.arange(len(rows))))
+                into = sparse.csc_matrix(entries, shape=(layout.rows, len(rows)))
+                terms.append(MappedTerm.build(f"rate.{name}", slope, *rest, into))
+    return terms
+
+
 def stage_places(number: int, part: ExperimentLayout, scheme: Scheme) -> Place:
     """Return the stages of all elements of an experiment."""
     stages, elements = list(scheme.stages), part.mesh.elements
@@ -141,10 +173,10 @@ def stage_places(number: int, part: ExperimentLayout, scheme: Scheme) -> Place:
 def inputs_at(
     problem: Problem, experiment: Experiment, times: Array, left: NDArray[np.bool_] | bool
 ) -> Array:
-    """(N, inputs) given inputs at ``times``; 0 for those that are decided."""
+    """(N, carried) given inputs at ``times``; 0 for what is decided and for algebraic variables."""
     columns = [
         experiment.inputs[name](times, left) if name in experiment.inputs else np.zeros(len(times))
-        for name in problem.inputs
+        for name in problem.carried
     ]
     return np.column_stack(columns) if columns else np.empty((len(times), 0))
 

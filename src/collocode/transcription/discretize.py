@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError, check_type
+from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_switches
 from ..model.experiment import Experiment
+from ..model.parameters import Parameter
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained
 from ..numerics.bases import Basis
@@ -22,7 +24,9 @@ from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
 from ..numerics.signals import Signal
+from .algebraic import guess_algebraics, scale_algebraic
 from .assembly import assemble
+from .initial import put_initial
 from .layout import Layout
 from .nlp import NLP
 from .term import MappedTerm
@@ -71,6 +75,7 @@ def discretize(
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = meshes_of(problem, chosen, mesh)
     if like is None:
+        check_algebraics(problem, chosen)
         check_switches(problem)
         check_controls(problem)
     layout = Layout.of(problem, meshes, chosen)
@@ -82,9 +87,12 @@ def discretize(
     else:
         _check_alike(like, terms, linear, blocks)
         terms, functions = like.terms, like.functions
+    p = np.concatenate([np.ravel(block) for block in blocks.values()])
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
+    start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
+    scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
     return NLP(
         name=problem.name,
         problem=problem,
@@ -97,7 +105,7 @@ def discretize(
         upper=upper,
         row_lower=row_lower,
         row_upper=row_upper,
-        start=_start(problem, layout, lower, upper),
+        start=start,
         parameters=blocks,
         column_scale=column_scale,
         row_scale=row_scale,
@@ -185,10 +193,13 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         for i, state in enumerate(problem.states):
             low, high = problem.bounds.get(state, (-np.inf, np.inf))
             lower[part.states[:, i]], upper[part.states[:, i]] = low, high
+            first = problem.initial_of(experiment, state)
             ends = (
-                (0, f"{state}(0)", problem.initial_of(experiment, state)),
+                (0, f"{state}(0)", first),
                 (-1, f"the last {state}", problem.final_of(experiment, state)),
             )
+            lower[part.states[0, i]] = max(low, first.lower)
+            upper[part.states[0, i]] = min(high, first.upper)
             for node, what, known in ends:
                 if known.is_fixed:
                     if not low <= known.value <= high:
@@ -198,8 +209,13 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
                         )
                     lower[part.states[node, i]] = upper[part.states[node, i]] = known.value
         for name, decided in part.decided.items():
+            control = experiment.controls.get(name)
+            limits = problem.bounds.get(name, (-np.inf, np.inf))
+            limits = limits if control is None else (control.lower, control.upper)
+            lower[decided.columns], upper[decided.columns] = limits
+        for name, function in part.spanned.items():
             control = experiment.controls[name]
-            lower[decided.columns], upper[decided.columns] = control.lower, control.upper
+            lower[function.columns], upper[function.columns] = control.lower, control.upper
         if experiment.is_free:
             ends_of = (
                 (experiment.start, experiment.start_bounds),
@@ -207,11 +223,34 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             )
             pairs = [(time, time) if bounds is None else bounds for time, bounds in ends_of]
             lower[part.free_times], upper[part.free_times] = np.array(pairs, dtype=float).T
-        for parameter in problem.dynamics.parameters:
+        for parameter in _own(problem, experiment):
             if not parameter.bounded_by_rows:
                 column = layout.parameter_columns(number, parameter.names)
-                lower[column], upper[column] = parameter.lower, parameter.upper
+                lower[column], upper[column] = parameter.decided_bounds
+        for parameter in problem.all_parameters:
+            if parameter.name in part.bound:
+                value = parameter.decided(experiment.parameters[parameter.name])
+                lower[part.bound[parameter.name]] = upper[part.bound[parameter.name]] = value
+    for parameter, unseen in _unseen(problem, layout):
+        lower[unseen] = upper[unseen] = parameter.coefficients[0]
     return lower, upper
+
+
+def _own(problem: Problem, experiment: Experiment) -> list[Parameter]:
+    """Parameters that are not something else in an experiment."""
+    return [q for q in problem.all_parameters if q.name not in experiment.parameters]
+
+
+def _unseen(problem: Problem, layout: Layout) -> list[tuple[Parameter, int]]:
+    """Parameters that are something else in every experiment, and their columns, which nothing sees."""
+    if not any(e.parameters for e in problem.experiments):
+        return []
+    count = len(problem.experiments)
+    names = [q.name for q in problem.all_parameters if not q.per_experiment and q.basis is None]
+    seen = {c for n in range(count) for c in layout.parameter_columns(n, names).tolist()}
+    columns = dict(zip(layout.shared_names, layout.shared.tolist(), strict=True))
+    known = {q.name: q for q in problem.all_parameters}
+    return [(known[name], columns[name]) for name in names if columns[name] not in seen]
 
 
 def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array, Array]:
@@ -220,20 +259,22 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         for name, rows in part.rate_rows.items():
             lower[rows], upper[rows] = experiment.controls[name].rate
+        for name, function in part.spanned.items():
+            lower[function.move_rows], upper[function.move_rows] = experiment.controls[name].rate
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
-            lower[row], upper[row] = constraint.lower, constraint.upper
+            lower[row], upper[row] = constraint.bounds_in(experiment.name)
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
-            if seen[number] & set(part.decided):
+            if seen[number] & {*part.decided, *part.spanned}:
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[np.isin(part.place, scheme.stages)]
             elif constraint.lower == constraint.upper:
                 # an invariant at every node would leave the collocation rows no freedom
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[:: part.rows.shape[1]]
-            lower[rows], upper[rows] = constraint.lower, constraint.upper
+            lower[rows], upper[rows] = constraint.bounds_in(experiment.name)
     for point in problem.point_constraints:
         lower[layout.point_rows[point.name]] = point.lower
         upper[layout.point_rows[point.name]] = point.upper
@@ -241,11 +282,12 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
 
 
 def _inputs_of_constraints(problem: Problem) -> list[set[str]]:
-    """Names of the inputs that every path constraint depends on."""
+    """Names of the inputs and algebraic variables that every path constraint depends on."""
     s, found = Symbols.of(problem), []
-    for constraint in problem.path_constraints if problem.decides else ():
+    used = problem.decides or problem.algebraics
+    for constraint in problem.path_constraints if used else ():
         value = constrained(problem, constraint, s)
-        found.append({n for j, n in enumerate(problem.inputs) if ca.depends_on(value, s.u[j])})
+        found.append({n for j, n in enumerate(problem.carried) if ca.depends_on(value, s.u[j])})
     return found or [set()] * len(problem.path_constraints)
 
 
@@ -254,14 +296,21 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     for number, part in enumerate(layout.experiments):
         columns[part.states] = problem.state_scale
         rows[part.rows] = 1.0 / problem.state_scale
+        rows[part.initial_rows] = 1.0 / problem.state_scale[part.determined]
         experiment = problem.experiments[number]
         for name, decided in part.decided.items():
-            columns[decided.columns] = _power_of_two(experiment.controls[name].size)
+            size = problem.algebraic_scale.get(name)
+            size = size or _power_of_two(experiment.controls[name].size)
+            columns[decided.columns] = size
+        for name, function in part.spanned.items():
+            size = _power_of_two(experiment.controls[name].size)
+            columns[function.columns] = size / _amplitudes(function.basis)
         if experiment.is_free:
             assert experiment.start is not None and experiment.end is not None
             columns[part.free_times] = _power_of_two(experiment.end - experiment.start)
-        for parameter in problem.dynamics.parameters:
-            size = _power_of_two(abs(parameter.start)) if parameter.start else 1.0
+        for parameter in _own(problem, experiment):
+            start = parameter.start if parameter.scale == "linear" else 1.0
+            size = _power_of_two(abs(start)) if start else 1.0
             large = _amplitudes(parameter.basis)
             columns[layout.parameter_columns(number, parameter.names)] = size / large
     for link, where in zip(problem.links, layout.links, strict=True):
@@ -296,9 +345,10 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
                     start[part.states[:, i]] = np.interp(
                         part.times, experiment.times[known], values[known]
                     )
+        guess_algebraics(problem, experiment, part, start)
         if not experiment.measures:
             _guess_window(problem, experiment, part, start)
-        for parameter in problem.dynamics.parameters:
+        for parameter in _own(problem, experiment):
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
     for link, where in zip(problem.links, layout.links, strict=True):
@@ -324,8 +374,12 @@ def _guess_window(
         if values:
             ends_of = [part.times[0], part.times[-1]]
             start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
-    for name, decided in part.decided.items():
-        start[decided.columns] = experiment.controls[name].guess(decided.times(part.mesh))
+    for name, control in experiment.controls.items():
+        if name in part.spanned:
+            start[part.spanned[name].columns] = control.coefficients()
+            continue
+        decided = part.decided[name]
+        start[decided.columns] = control.guess(decided.times(part.mesh))
     if experiment.is_free:
         start[part.free_times] = experiment.start, experiment.end
 

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
+from .assembly import assemble
 from .functions import Functions
 from .structure import ChainStructure
 from .term import MappedTerm
@@ -95,7 +96,7 @@ class Program:
         """Number of constraints."""
         return len(self.row_lower)
 
-    @property
+    @cached_property
     def p(self) -> Array:
         """(parameters,) all parameter blocks in one vector."""
         return np.concatenate([np.zeros(0), *(np.ravel(v) for v in self.parameters.values())])
@@ -171,16 +172,16 @@ class Program:
         """(rows,) values of g."""
         return np.asarray(self.functions.constraints(x, self.p), dtype=float).ravel()
 
-    def violation(self, x: ArrayLike) -> Array:
-        """(rows,) by how much each row's bounds are violated."""
-        g = self.constraints(x)
+    def violation(self, x: ArrayLike, g: Array | None = None) -> Array:
+        """(rows,) by how much each row's bounds are violated; ``g`` where it has been evaluated."""
+        g = self.constraints(x) if g is None else g
         return np.maximum(0.0, np.maximum(self.row_lower - g, g - self.row_upper))
 
-    def largest_violation(self, x: ArrayLike) -> float:
+    def largest_violation(self, x: ArrayLike, g: Array | None = None) -> float:
         """Largest violation of a row or of a variable's bound; NaN where a function is."""
         point = np.asarray(x, dtype=float)
         bounds = np.maximum(self.lower - point, point - self.upper).max(initial=0.0)
-        return float(np.maximum(bounds, self.violation(point).max(initial=0.0)))
+        return float(np.maximum(bounds, self.violation(point, g).max(initial=0.0)))
 
     def kkt_residual(self, x: ArrayLike, lam_g: ArrayLike, lam_x: ArrayLike) -> float:
         r"""Largest of :math:`|\nabla f+J^T\lambda+\lambda_x|`, violation and complementarity.
@@ -235,6 +236,30 @@ class Program:
             column_scale=np.ones_like(s),
             row_scale=np.ones_like(r),
         )
+
+    def gauss_newton(self) -> Self:
+        """Return the program without the networks' own second derivatives in its Hessian.
+
+        Raises
+        ------
+        InputError
+            No term calls a network, or none that can be told apart from the rest.
+        """
+        if not self.functions.exact:
+            return self
+        if all(term.lifted is None for term in self.terms):
+            raise InputError(
+                f"{self} has no network whose second derivatives could be left out; leave out "
+                "hessian_approximation='gauss-newton'."
+            )
+        return replace(self, functions=self.cache("gauss_newton", self._without_curvature))
+
+    def _without_curvature(self) -> Functions:
+        terms = [
+            term if term.lifted is None else replace(term, lifted=replace(term.lifted, exact=False))
+            for term in self.terms
+        ]
+        return assemble(terms, self.linear, len(self.p))
 
 
 Place = tuple[Any, ...]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from ...errors import InputError, check_choice, check_whole, installed
+from ...errors import InputError, check_choice, check_fields, check_whole, installed
 from ...forms import Numbers
 from ...numerics import Array
 from ...numerics.random import generator
@@ -51,6 +51,7 @@ class SteepestDescent:
     window: int = 10
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("step rule", self.rule, ("armijo", "barzilai-borwein"))
 
     @property
@@ -176,6 +177,7 @@ class Adam:
     name = "adam"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.rate > 0.0:
             raise InputError(f"the rate of Adam must be positive, not {self.rate!r}.")
         if self.batch is not None:

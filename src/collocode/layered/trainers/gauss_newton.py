@@ -20,7 +20,7 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
-from ...errors import check_choice
+from ...errors import check_choice, check_fields
 from ...forms import Numbers
 from ...numerics import Array, Mask
 from ...results.status import Termination
@@ -208,6 +208,7 @@ class GaussNewton:
     name = "gauss-newton"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("solver", self.solver, ("auto", "direct", "cg"))
 
     def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:

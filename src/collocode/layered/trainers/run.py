@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import InputError, check_whole
+from ...errors import InputError, check_fields, check_whole
 from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
@@ -50,6 +50,7 @@ class Limits:
     every: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_whole("iterations", self.iterations, 0)
         check_whole("every", self.every)
         if self.patience is not None:

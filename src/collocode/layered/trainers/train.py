@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...errors import InputError, check_choice, check_type
+from ...errors import InputError, check_choice, check_fields, check_type
 from ...numerics import Array
 from ...results.status import SolverResult, Termination
 from ...solvers.protocol import Progress, WarmStart
@@ -54,6 +54,7 @@ class Simultaneous:
     name = "ipopt"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("interface", self.interface, _INTERFACES)
 
     def run(self, run: Run, theta: Array, memory: Mapping[str, Array]) -> None:

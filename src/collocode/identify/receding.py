@@ -1,0 +1,298 @@
+r"""Receding horizon: plan over a window, hold its first move, measure, move the window, plan again.
+
+The window's program and solver are built once.  A new plan exchanges the initial state (bounds of
+columns) and the given inputs (parameters), and starts from the last plan moved by one sample: point and
+multipliers, :math:`\tilde x(t) = x(t + \Delta)`.
+
+Time in the window counts from now.  What depends on the clock, a set point or a disturbance that is
+known ahead, is an input that is given; it is read at now + t.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import CollocodeWarning, InputError, check_type, listed
+from ..model.costs import Mayer
+from ..model.problem import Problem
+from ..model.symbolic import Symbols, constrained, costed
+from ..numerics.mesh import Mesh
+from ..numerics.scheme import Scheme
+from ..numerics.signals import Signal
+from ..results.closed_loop import ClosedLoop
+from ..results.model import TrainedModel
+from ..results.simulate import simulate
+from ..results.solution import Solution
+from ..solvers.protocol import Solver
+from ..solvers.solve import make_solver, solve_with
+from ..starts.moved import MovedPlan
+from ..transcription.costs import inputs_at, stage_places
+from ..transcription.discretize import discretize
+from ..transcription.nlp import NLP
+
+Array = NDArray[np.float64]
+Plant = Callable[[Array, Mapping[str, Signal], float], ArrayLike]
+# a log of every iteration takes as long as the iterations themselves
+_QUIET = {"file_print_level": 0, "print_timing_statistics": "no"}
+
+
+class RecedingHorizon:
+    """The program of a window that moves along, and its solver, both built once.
+
+    Parameters
+    ----------
+    problem : of one `Window` with fixed times; its states and controls are planned.
+    sample : how long a move is held until the next plan; None takes one element.
+    scheme, degree : as for `discretize`.
+    mesh : elements of the window, or a `Mesh`; None takes one a sample.
+    interface, options : as for `solve`.
+
+    Raises
+    ------
+    InputError
+        Several windows, data, free times; a sample that is not within the window; a given input that
+        changes in time and is looked at by a Mayer cost or a constraint at an end.
+
+    Examples
+    --------
+    >>> from collocode import Control, Dynamics, Lagrange, Problem, Window
+    >>> tank = Problem(
+    ...     Dynamics(lambda t, x, u, p, nn: [u.feed - x.level]),
+    ...     Window(end=5.0, controls={"feed": Control(0.0, 2.0, kind="constant")}),
+    ...     states=("level",),
+    ...     costs=Lagrange(lambda t, x, u, p, nn: (x.level - 1.0) ** 2 + 0.1 * (u.feed - 1.0) ** 2),
+    ... )
+    >>> horizon = RecedingHorizon(tank, sample=0.25)
+    >>> plan = horizon.plan([0.0])
+    >>> float(plan.control("feed", [0.0])[0]) > 1.9
+    True
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        sample: float | None = None,
+        scheme: Scheme | str = "radau",
+        degree: int | None = None,
+        mesh: Mesh | int | None = None,
+        interface: str = "casadi",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        check_type("RecedingHorizon", problem, Problem)
+        start, end = _span_of(problem)
+        length = end - start
+        if sample is not None and not 0.0 < sample < length:
+            raise InputError(
+                f"sample={sample:g} does not lie within the window, which is {length:g} long; give how "
+                "long a move is held."
+            )
+        if mesh is None:
+            mesh = 30 if sample is None else max(2, round(length / sample))
+        if isinstance(mesh, int):
+            mesh = Mesh.uniform(start, end, mesh)
+        self.nlp: NLP = discretize(problem, scheme, degree, mesh)
+        self.sample = float(mesh.steps[0]) if sample is None else float(sample)
+        self.solver: Solver = make_solver(self.nlp, interface, {**_QUIET, **(options or {})})
+        self._part = self.nlp.layout.experiments[0]
+        self._last = MovedPlan(self.nlp, self.sample)
+
+    def __repr__(self) -> str:
+        return f"RecedingHorizon({self.nlp.problem.name!r}, sample={self.sample:g}, {self.nlp!r})"
+
+    def plan(
+        self,
+        state: Mapping[str, float] | ArrayLike,
+        now: float = 0.0,
+        previous: Solution | None = None,
+    ) -> Solution:
+        """Plan from a state, warm from the ``previous`` plan, which was made one sample ago.
+
+        Parameters
+        ----------
+        state : measured or estimated, by name or in the order of the problem's states.
+        now : the time by the clock, at which given inputs are read.
+        previous : None starts cold.
+
+        Raises
+        ------
+        InputError
+            A state that is left out, or is not finite.
+        """
+        names = self.nlp.problem.states
+        if isinstance(state, Mapping):
+            missing = [name for name in names if name not in state]
+            if missing:
+                raise InputError(f"the state to plan from lacks {missing[0]!r}; measure it.")
+            state = [state[name] for name in names]
+        x = np.asarray(state, dtype=float).ravel()
+        if x.shape != (len(names),) or not np.isfinite(x).all():
+            raise InputError(
+                f"the state to plan from is {x}; give a finite value of each: {', '.join(names)}."
+            )
+        first = self._part.states[0]
+        lower, upper, start = (v.copy() for v in (self.nlp.lower, self.nlp.upper, self.nlp.start))
+        warm = None
+        if previous is not None:
+            start, warm = self._last.of(previous.result)
+        lower[first] = upper[first] = start[first] = x
+        return solve_with(
+            self.solver, replace(self._read(now), lower=lower, upper=upper, start=start), warm=warm
+        )
+
+    def _read(self, now: float) -> NLP:
+        """The program with its given inputs as the clock has them."""
+        window, nlp = self.nlp.problem.experiments[0], self.nlp
+        if not window.inputs or now == 0.0:
+            return nlp
+        given = {name: shifted(signal, now) for name, signal in window.inputs.items()}
+        later = replace(window, inputs=given)
+        problem = replace(nlp.problem, experiments=(later,))
+        place = stage_places(0, self._part, nlp.scheme)
+        return replace(
+            nlp.with_parameters(
+                stage_inputs=inputs_at(problem, later, place.times, place.left),
+                node_inputs=inputs_at(problem, later, self._part.times, False),
+            ),
+            problem=problem,
+        )
+
+    def run(
+        self,
+        state: Mapping[str, float] | ArrayLike,
+        moves: int,
+        plant: Problem | Plant | None = None,
+    ) -> ClosedLoop:
+        """Close the loop: plan, hold the first move on the plant for one sample, and so on.
+
+        A plan that is not solved is not followed: the move that the last one had for this time is made.
+
+        Parameters
+        ----------
+        state : at the start.
+        moves : how many samples.
+        plant : what answers to the moves.  A `Problem` of the same states and inputs lends its dynamics,
+            with its parameters' starts; a function ``plant(state, inputs, sample)`` returns the state one
+            sample later; None is the model itself.
+
+        Warns
+        -----
+        CollocodeWarning
+            Plans that were not solved.
+        """
+        if moves < 1:
+            raise InputError(f"a closed loop makes at least one move, not {moves}.")
+        answer = self._plant(plant)
+        plans: list[Solution] = []
+        followed: Solution | None = None
+        states: list[Array] = []
+        seconds, failed = [], []
+        for k in range(moves):
+            began = time.perf_counter()
+            plan = self.plan(state if k == 0 else states[-1], k * self.sample, followed)
+            seconds.append(time.perf_counter() - began)
+            if k == 0:
+                states.append(plan.trajectories[0].states[0])
+            if not plan.success:
+                failed.append(k)
+                if followed is not None:
+                    plan = self._moved(plan, followed)
+            followed = plan
+            plans.append(plan)
+            inputs = plan.trajectories[0].experiment.inputs
+            reached = np.asarray(answer(states[-1], inputs, self.sample), dtype=float).ravel()
+            if reached.shape != states[-1].shape or not np.isfinite(reached).all():
+                raise InputError(
+                    f"the plant answered with {reached} at t = {(k + 1) * self.sample:g}; it has to return "
+                    f"a finite value of each: {listed(self.nlp.problem.states)}."
+                )
+            states.append(reached)
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {moves} plans were not solved (the first at t = "
+                f"{failed[0] * self.sample:g}: {plans[failed[0]].status}); the moves before them went on. "
+                "Soften the constraints, lengthen the window or raise max_iter.",
+                CollocodeWarning,
+                stacklevel=2,
+            )
+        return ClosedLoop(
+            times=np.linspace(0.0, moves * self.sample, moves + 1),
+            states=np.array(states),
+            plans=tuple(plans),
+            seconds=np.array(seconds),
+            failed=tuple(failed),
+        )
+
+    def _moved(self, failed: Solution, followed: Solution) -> Solution:
+        """The plan that was followed, one sample later, with the status of the one that failed."""
+        x, multipliers = self._last.of(followed.result)
+        result = replace(failed.result, x=x, lam_g=multipliers.lam_g, lam_x=multipliers.lam_x)
+        assert failed.nlp is not None
+        return Solution.of(failed.nlp, result)
+
+    def _plant(self, plant: Problem | Plant | None) -> Plant:
+        if plant is not None and not isinstance(plant, Problem):
+            if not callable(plant):
+                check_type("RecedingHorizon.run(plant=...)", plant, Problem)
+            return plant
+        problem, mine = plant or self.nlp.problem, self.nlp.problem
+        if problem.states != mine.states or problem.inputs != mine.inputs:
+            raise InputError(
+                f"the plant has states {listed(problem.states)} and inputs "
+                f"{listed(problem.inputs)}, the model {listed(mine.states)} and "
+                f"{listed(mine.inputs)}; give a plant that has the same."
+            )
+        nlp = self.nlp if problem is mine else discretize(problem, mesh=1)
+        model = TrainedModel.of(nlp, nlp.start)
+
+        def answer(state: Array, inputs: Mapping[str, Signal], sample: float) -> Array:
+            run = simulate(model, state, [0.0, sample], inputs)
+            if not run.complete:
+                raise InputError(f"the plant cannot be simulated: {run.message}; check its model.")
+            return run.states[-1]
+
+        return answer
+
+
+def shifted(signal: Signal, now: float) -> Signal:
+    """Return a signal as seen from ``now`` on: s(t) = signal(now + t)."""
+    points = None if signal.points is None else signal.points - now
+    return Signal(signal.times - now, signal.values, signal.kind, points)
+
+
+def _span_of(problem: Problem) -> tuple[float, float]:
+    """Start and end of a problem's only window, once it is one that can move along."""
+    windows = problem.experiments
+    if len(windows) != 1 or windows[0].measures or windows[0].is_free:
+        raise InputError(
+            f"a receding horizon has one window without data and of fixed times, but problem "
+            f"{problem.name!r} has {_what(problem)}; leave one Window(end=...)."
+        )
+    window = windows[0]
+    changing = {n for n, signal in window.inputs.items() if np.ptp(signal.values) > 0.0}
+    s = Symbols.of(problem)
+    ends = [(c.name, costed(problem, c, s)) for c in problem.costs if isinstance(c, Mayer)]
+    ends += [(c.name, constrained(problem, c, s)) for c in problem.boundary_constraints]
+    for label, value in ends:
+        for j, name in enumerate(problem.inputs):
+            if name in changing and ca.depends_on(value, s.u[j]):
+                raise InputError(
+                    f"{label!r} looks at input {name!r} at an end of the window, where its value is part "
+                    "of the program; use it in a Lagrange cost or a constraint along the path."
+                )
+    assert window.start is not None
+    assert window.end is not None
+    return window.start, window.end
+
+
+def _what(problem: Problem) -> str:
+    if len(problem.experiments) > 1:
+        return f"{len(problem.experiments)} windows"
+    return "data" if problem.experiments[0].measures else "free times"

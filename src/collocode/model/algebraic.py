@@ -1,0 +1,165 @@
+r"""Algebraic equations :math:`0=g(t,x,z,u,p)`: whether they determine their variables.
+
+The equations are of index 1 where :math:`g_z` is regular.  That needs a matching, of every equation
+with a variable of its own in it; where there is none, the coarse decomposition of Dulmage and
+Mendelsohn (Can. J. Math. 10, 1958) names the equations that have too few variables and the variables
+that are left over.  If the matching is there once states stand for their derivatives as well
+(Pantelides, SIAM J. Sci. Stat. Comput. 9, 1988), the index is higher; else the problem is singular.
+
+Equations of a higher index are solved as they stand.  What needs their variables as functions of the
+states, a simulation say, takes derivatives of the equations instead: those that have too few variables
+are differentiated along :math:`\dot x=f` until all variables are determined.
+"""
+
+from __future__ import annotations
+
+import casadi as ca
+import numpy as np
+from scipy import sparse
+
+from ..errors import InputError
+from ..numerics import Array
+from ..numerics.scheme import Scheme
+from .problem import Problem
+from .symbolic import Symbols, derivatives, residuals_by_name
+
+
+def check_algebraics(problem: Problem, scheme: Scheme) -> None:
+    """Refuse algebraic equations that do not determine the algebraic variables.
+
+    Raises
+    ------
+    InputError
+        More or fewer equations than variables; a structurally singular system; an index above 1 that
+        was not asked for, or with a scheme that is not stiffly accurate.
+    """
+    if not problem.algebraics:
+        return
+    s = Symbols.of(problem)
+    names, g = residuals_by_name(problem, s)
+    index = int(getattr(problem.dynamics, "index", 1))
+    z, variables = s.u[len(problem.inputs) :], tuple(problem.algebraics)
+    by_z = _incidence(g, z)
+    found = unmatched(by_z)
+    if found is not None:
+        whole = _incidence(ca.vertcat(derivatives(problem, s), g), ca.vertcat(s.x, z))
+        nx = len(problem.states)
+        whole[np.arange(nx), np.arange(nx)] = True  # a state, or its derivative
+        equations = (*(f"d{x}/dt" for x in problem.states), *names)
+        lost = unmatched(whole)
+        if lost is not None:
+            raise InputError(
+                f"the equations are structurally singular: {_told(lost, equations, (*problem.states, *variables))}; "
+                "replace an equation by one in which these variables occur."
+            )
+        if index == 1:
+            raise InputError(
+                f"the algebraic equations are of index above 1: {_told(found, names, variables)}; "
+                "differentiate these equations by time, or give Dynamics(index=2 or 3) to solve them as "
+                "they stand."
+            )
+    if index > 1 and not is_stiff(scheme):
+        raise InputError(
+            f"equations of index {index} need a stiffly accurate scheme with an invertible matrix, which "
+            f"{scheme.name!r} is not; choose 'radau', 'implicit_euler' or 'lobatto_iiic'."
+        )
+
+
+def reduced(rhs: ca.Function, equations: ca.Function, count: int, inputs: int) -> ca.Function:
+    """Return algebraic equations of index 1 in place of those of a higher one.
+
+    Parameters
+    ----------
+    rhs, equations : functions of (t, x, u, p, theta), u with ``count`` algebraic variables behind the
+        ``inputs``.
+
+    Raises
+    ------
+    InputError
+        Equations whose derivatives are not functions of the same, as they contain inputs or algebraic
+        variables; or none that determine the variables after three differentiations.
+    """
+    arguments = [ca.SX.sym(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+    t, x, u = arguments[:3]
+    f, g = rhs(*arguments), ca.vertsplit(equations(*arguments))
+    for _ in range(4):
+        found = unmatched(_incidence(ca.vertcat(*g), u[inputs:]))
+        if found is None:
+            return ca.Function("reduced", arguments, [ca.densify(ca.vertcat(*g))])
+        for k in found[0]:
+            if ca.depends_on(g[k], u):
+                raise InputError(
+                    f"algebraic equation {k + 1} contains inputs or algebraic variables and would have to "
+                    "be differentiated by time; write the equations so that their index is 1."
+                )
+            g[k] = ca.jtimes(g[k], x, f) + ca.jacobian(g[k], t)
+    raise InputError(
+        "the algebraic variables are not determined by three derivatives of their equations; write the "
+        "equations so that their index is 1."
+    )
+
+
+def is_stiff(scheme: Scheme) -> bool:
+    """Whether the last stage is the end of the element, and no stage is explicit."""
+    A, b, c = scheme.butcher
+    regular = np.linalg.matrix_rank(A) == len(A)
+    return bool(regular and c[-1] == 1.0 and np.abs(A[-1] - b).max() < 1e-9)
+
+
+def unmatched(incidence: Array) -> tuple[list[int], list[int], list[int]] | None:
+    """Return what is left of a square system that has no matching of equations with variables.
+
+    Parameters
+    ----------
+    incidence : (n, n) whether an equation (row) contains a variable (column).
+
+    Returns
+    -------
+    Equations that have too few variables, these variables, and variables that are left over; None if
+    every equation has a variable of its own.
+
+    Examples
+    --------
+    Two equations in the first of two variables:
+
+    >>> unmatched(np.array([[True, False], [True, False]]))
+    ([0, 1], [0], [1])
+    """
+    graph = sparse.csr_array(incidence)
+    column_of = sparse.csgraph.maximum_bipartite_matching(graph, perm_type="column")
+    if (column_of >= 0).all():
+        return None
+    row_of = np.full(incidence.shape[1], -1)
+    row_of[column_of[column_of >= 0]] = np.flatnonzero(column_of >= 0)
+    # what an unmatched equation reaches by alternating paths
+    equations, variables = list(np.flatnonzero(column_of < 0)[:1]), []
+    for row in equations:
+        for column in np.flatnonzero(incidence[row]):
+            if column not in variables:
+                variables.append(column)
+                equations.append(row_of[column])
+    left = np.flatnonzero(row_of < 0)
+    return sorted(map(int, equations)), sorted(map(int, variables)), [int(j) for j in left]
+
+
+def _incidence(values: ca.SX, variables: ca.SX) -> Array:
+    pattern = ca.jacobian(values, variables).sparsity()
+    found = np.zeros(pattern.shape, dtype=bool)
+    rows, columns = pattern.get_triplet()
+    found[rows, columns] = True
+    return found
+
+
+def _told(
+    found: tuple[list[int], list[int], list[int]],
+    equations: tuple[str, ...],
+    variables: tuple[str, ...],
+) -> str:
+    too_many, known, left = found
+    few = ", ".join(repr(variables[j]) for j in known) or "none of the variables"
+    alone = "determines" if len(too_many) == 1 else "determine"
+    only = "only " if known else ""
+    return (
+        f"{', '.join(repr(equations[k]) for k in too_many)} {alone} {only}{few}, and nothing determines "
+        f"{', '.join(repr(variables[j]) for j in left)}"
+    )

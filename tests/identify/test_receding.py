@@ -1,0 +1,172 @@
+"""Receding horizons: the linear-quadratic regulator, set points by the clock, plans that fail."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy
+
+import collocode as cc
+
+A = np.array([[0.0, 1.0], [2.0, -0.5]])  # unstable
+B = np.array([[0.0], [1.0]])
+Q, R = np.diag([3.0, 1.0]), 0.5
+
+
+def regulator(end=8.0, **window):
+    """∫ xᵀQx + R u² along an unstable pair of states."""
+
+    def cost(t, x, u, p, nn):
+        return Q[0, 0] * x.x**2 + Q[1, 1] * x.v**2 + R * u.a**2
+
+    return cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: {"x": x.v, "v": 2.0 * x.x - 0.5 * x.v + u.a}),
+        cc.Window(end=end, controls={"a": cc.Control()}, **window),
+        states=("x", "v"),
+        costs=cc.Lagrange(cost),
+    )
+
+
+def tracking(target, end=2.0, plant_gain=1.0, **control):
+    """A tank that follows an input ``target``, which is given."""
+    return cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [plant_gain * u.feed - x.level]),
+        cc.Window(
+            end=end,
+            inputs={"target": target},
+            controls={"feed": cc.Control(0.0, 5.0, kind="constant", **control)},
+        ),
+        states=("level",),
+        costs=cc.Lagrange(
+            lambda t, x, u, p, nn: (x.level - u.target) ** 2 + 1e-3 * (u.feed - u.target) ** 2
+        ),
+    )
+
+
+def test_the_closed_loop_is_the_linear_quadratic_regulator():
+    """A long horizon makes the moves of Riccati's gain."""
+    horizon = cc.RecedingHorizon(regulator(), sample=0.25)
+    loop = horizon.run({"x": 1.0, "v": 0.0}, 6)
+    P = scipy.linalg.solve_continuous_are(A, B, Q, np.array([[R]]))
+    gain = B.T @ P / R
+    for t, state in zip(loop.times, loop.states, strict=True):
+        exact = scipy.linalg.expm((A - B @ gain) * t) @ [1.0, 0.0]
+        np.testing.assert_allclose(state, exact, atol=2e-5)
+    middle = loop.times[:-1] + 0.125
+    states = [scipy.linalg.expm((A - B @ gain) * t) @ [1.0, 0.0] for t in middle]
+    np.testing.assert_allclose(loop.control("a", middle), -(states @ gain.T).ravel(), rtol=1e-3)
+    # quadratic: Newton's one step, whatever the start
+    assert max(loop.iterations) <= 3
+    table = loop.to_frame()
+    assert list(table.columns) == ["time", "x", "v", "a", "seconds"]
+    assert len(table) == 6
+
+
+def test_a_plan_with_another_clock_is_the_plan_of_a_shifted_set_point():
+    target = cc.Signal([0.0, 1.0, 2.3], [1.0, 2.0, 0.5], "zoh")
+    horizon = cc.RecedingHorizon(tracking(target), sample=0.2)
+    first = horizon.plan([0.0])
+    moved = horizon.plan([1.0], now=0.8, previous=first)
+    later = tracking(cc.Signal(target.times - 0.8, target.values, "zoh"))
+    window = replace(later.experiments[0], initial={"level": 1.0})
+    alone = cc.fit(replace(later, experiments=window), mesh=cc.Mesh.uniform(0.0, 2.0, 10))
+    assert moved.success
+    assert moved.result.objective == pytest.approx(alone.result.objective, rel=1e-6)
+    np.testing.assert_allclose(moved.result.x, alone.result.x, atol=1e-5)
+    assert moved.costs == pytest.approx(alone.costs, rel=1e-6)
+
+
+def test_the_loop_follows_a_set_point_that_is_known_ahead():
+    target = cc.Signal([0.0, 1.0], [1.0, 2.0], "zoh")
+    horizon = cc.RecedingHorizon(tracking(target), sample=0.1, mesh=40)
+    loop = horizon.run([1.0], 20)
+    assert loop.states[5, 0] == pytest.approx(1.0, abs=0.02)
+    assert loop.states[-1, 0] == pytest.approx(2.0, abs=0.02)
+    assert (loop.control("target", [0.55, 1.55]) == [1.0, 2.0]).all()
+
+
+def test_a_warm_plan_takes_fewer_iterations_and_finds_the_same():
+    from models.control import cstr_setpoint as tank
+
+    horizon = cc.RecedingHorizon(tank.problem(learnt=False), sample=0.25, degree=2)
+    loop = horizon.run(tank.START, 8)
+    cold = [horizon.plan(state).result for state in loop.states[:-1]]
+    for plan, alone in zip(loop.plans, cold, strict=True):
+        assert plan.success
+        assert plan.result.objective == pytest.approx(alone.objective, rel=1e-6)
+    assert max(loop.iterations[4:]) <= 3
+    assert min(result.iterations for result in cold[4:]) >= 7
+
+
+def test_feedback_rejects_what_the_model_does_not_know():
+    """The plant's gain is a tenth less; what remains is an offset, not a drift."""
+    horizon = cc.RecedingHorizon(tracking(cc.Signal([0.0], [1.0])), sample=0.2)
+    as_problem = horizon.run([0.0], 15, plant=tracking(cc.Signal([0.0], [1.0]), plant_gain=0.9))
+
+    def plant(state, inputs, sample):
+        feed = inputs["feed"](np.array([0.0]))[0]
+        return 0.9 * feed + (state - 0.9 * feed) * np.exp(-sample)
+
+    as_function = horizon.run({"level": 0.0}, 15, plant=plant)
+    np.testing.assert_allclose(as_problem.states, as_function.states, atol=1e-6)
+    assert 0.9 < as_function.states[-1, 0] < 1.0
+
+
+def test_a_plan_that_fails_is_not_followed():
+    horizon = cc.RecedingHorizon(
+        replace(tracking(cc.Signal([0.0], [1.0])), bounds={"level": (0.0, 1.5)}), sample=0.2
+    )
+    kicks = iter([0.5, 4.0, 0.5, 0.5])  # the second cannot decay below 1.5 at once
+    with pytest.warns(cc.CollocodeWarning, match=r"1 of 4 plans were not solved .* Soften"):
+        loop = horizon.run([0.5], 4, plant=lambda state, inputs, sample: [next(kicks)])
+    assert loop.failed == (2,)
+    one, two = loop.plans[1], loop.plans[2]
+    assert not two.success
+    np.testing.assert_allclose(two.control("feed", [0.0]), one.control("feed", [0.2]), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: cc.RecedingHorizon(p, sample=9.0), "sample=9 does not lie within the window"),
+        (lambda p: cc.RecedingHorizon("tank"), "RecedingHorizon takes a Problem"),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(p, experiments=replace(p.experiments[0], end_bounds=(1.0, 3.0)))
+            ),
+            "has free times",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(
+                    p, experiments=[replace(p.experiments[0], name=name) for name in ("a", "b")]
+                )
+            ),
+            "has 2 windows",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(p, costs=cc.Mayer(lambda t, x, u, p, nn: (x.level - u.target) ** 2))
+            ),
+            "'Mayer' looks at input 'target' at an end of the window",
+        ),
+        (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "lacks 'level'; measure it"),
+        (lambda p: cc.RecedingHorizon(p).plan([np.nan]), "a finite value of each: level"),
+        (lambda p: cc.RecedingHorizon(p).run([0.0], 0), "at least one move, not 0"),
+        (lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=3), "plant=...) takes a Problem"),
+        (
+            lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=regulator()),
+            "the plant has states x, v and inputs a, the model level and target, feed",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=lambda *a: [1.0, 2.0]),
+            "the plant answered with",
+        ),
+    ],
+)
+def test_what_cannot_move_along_is_refused(make, message):
+    target = cc.Signal([0.0, 1.0], [1.0, 2.0], "zoh")
+    problem = tracking(cc.Signal([0.0], [1.0]) if "free times" in message else target)
+    with pytest.raises(cc.InputError) as caught:
+        make(problem)
+    assert message in str(caught.value)

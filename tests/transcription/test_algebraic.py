@@ -1,0 +1,310 @@
+"""Differential-algebraic equations: what must hold of them whatever the model."""
+
+import casadi as ca
+import numpy as np
+import pytest
+
+import collocode as cc
+from collocode.errors import InputError
+from collocode.results.simulate import integrate
+
+FEED = cc.Signal([0.0, 1.3, 2.6], [0.2, 0.6, 0.1], "zoh")
+K = cc.Parameter("k", 1.0)
+
+
+def as_dae(t, x, u, p, nn):
+    return {"h": u.feed - x.q}
+
+
+def valve(t, x, u, p, nn):
+    return {"valve": x.q - p.k * ca.sqrt(x.h)}
+
+
+DAE = cc.Dynamics(as_dae, parameters=[K], algebraics={"q": 0.5}, residuals=valve)
+ODE = cc.Dynamics(lambda t, x, u, p, nn: [u.feed - p.k * ca.sqrt(x.h)], parameters=[K])
+
+
+def run(outputs=("h",), noise=0.01):
+    t = np.linspace(0.0, 4.0, 41)
+    found = integrate(
+        lambda s, h: FEED(s) - 0.7 * np.sqrt(h), [1.0], t, jumps=FEED.jumps, rtol=1e-10, atol=1e-12
+    )
+    table = {"h": found.states[:, 0], "q": 0.7 * np.sqrt(found.states[:, 0])}
+    values = np.column_stack([table[name] for name in outputs])
+    values = values + noise * np.random.default_rng(0).standard_normal(values.shape)
+    return cc.Experiment(t, values, outputs, inputs={"feed": FEED})
+
+
+@pytest.fixture(scope="module")
+def both():
+    fits = [cc.fit(cc.Problem(d, run(), states=("h",)), mesh=8) for d in (DAE, ODE)]
+    assert all(fit.success for fit in fits)
+    return fits
+
+
+def test_a_dae_is_fitted_like_the_ode_it_stands_for(both):
+    dae, ode = both
+    assert dae.parameters["k"] == pytest.approx(ode.parameters["k"], rel=1e-7)
+    assert dae.trajectories[0].states == pytest.approx(ode.trajectories[0].states, rel=1e-7)
+    t = np.linspace(0.0, 4.0, 50)
+    flow = dae.parameters["k"] * np.sqrt(dae.states(t)[:, 0])
+    assert dae.algebraics(t)[:, 0] == pytest.approx(flow, rel=1e-3)
+    assert dae.gap() == pytest.approx(ode.gap(), rel=0.1)
+
+
+def test_its_uncertainty_and_costates_are_those_of_the_ode(both):
+    dae, ode = (cc.uncertainty(fit) for fit in both)
+    assert dae.covariance == pytest.approx(ode.covariance, rel=1e-5, abs=1e-12)
+    dae, ode = (cc.costates(fit)[0] for fit in both)
+    assert dae.values == pytest.approx(ode.values, rel=1e-5, abs=1e-8)
+    assert dae.hamiltonian == pytest.approx(ode.hamiltonian, rel=1e-5, abs=1e-8)
+
+
+def test_its_error_estimates_are_those_of_the_ode(both):
+    dae, ode = (cc.estimate_error(fit, cc.ParameterValue("k")) for fit in both)
+    assert dae.error == pytest.approx(ode.error, rel=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [("h", "q"), ("q",)])
+def test_algebraic_variables_are_measured(outputs):
+    fit = cc.fit(cc.Problem(DAE, run(outputs, noise=0.0), states=("h",)), mesh=20)
+    assert fit.parameters["k"] == pytest.approx(0.7, rel=1e-5)
+    assert fit.states([0.0])[0, 0] == pytest.approx(1.0, rel=1e-4)
+    assert fit.gap() < 1e-6
+
+
+def test_it_is_saved_and_loaded(both, tmp_path):
+    dae = both[0]
+    dae.save(tmp_path / "fit.npz")
+    loaded = cc.load(tmp_path / "fit.npz")
+    assert loaded.to_frame().equals(dae.to_frame())
+    assert loaded.gap() == dae.gap()
+    assert list(dae.to_frame()) == ["time", "h", "h_simulated", "q", "q_simulated"]
+
+
+def test_mesh_auto_and_refine_take_it():
+    problem = cc.Problem(DAE, run(), states=("h",))
+    auto = cc.fit(problem, mesh="auto")
+    assert auto.meshing.success
+    refined = cc.refine(problem, mesh=4, goal=cc.ParameterValue("k"), tol=1e-4)
+    assert refined.solution.parameters["k"] == pytest.approx(auto.parameters["k"], abs=1e-3)
+
+
+# ---- orders ----------------------------------------------------------------------------------
+
+
+def exact_problem():
+    """x = exp(sin t), z = x cos t = x': 0 = z³ + z − (its value) is solved for z."""
+
+    def rhs(t, x, u, p, nn):
+        return [x.z]
+
+    def residuals(t, x, u, p, nn):
+        return {"g": x.z + x.z**3 / 10 - x.x * ca.cos(t) - (x.x * ca.cos(t)) ** 3 / 10}
+
+    dynamics = cc.Dynamics(rhs, algebraics={"z": 1.0}, residuals=residuals)
+    return cc.Problem(dynamics, cc.Window(end=2.0, initial={"x": 1.0}), states=("x",))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "degree", "meshes"),
+    [
+        ("radau", 2, (8, 16)),
+        ("radau", 3, (4, 8)),
+        ("gauss", 2, (8, 16)),
+        ("gauss", 3, (3, 6)),
+        ("lobatto", 3, (8, 16)),
+        ("lobatto_iiic", 3, (8, 16)),
+        ("trapezoid", None, (16, 32)),
+        ("explicit_euler", None, (64, 128)),
+        ("implicit_euler", None, (64, 128)),
+    ],
+)
+def test_states_have_the_order_of_the_scheme_and_algebraic_variables_that_of_their_polynomial(
+    scheme, degree, meshes
+):
+    errors = []
+    for elements in meshes:
+        nlp = cc.discretize(exact_problem(), scheme, degree, elements)
+        solution = cc.solve(cc.start_from(nlp, "simulate"), options={"tol": 1e-13})
+        end = abs(float(solution.states([2.0])[0, 0]) - np.exp(np.sin(2.0)))
+        t = np.linspace(0.0, 2.0, 201)[1:-1]
+        z = np.abs(solution.algebraics(t)[:, 0] - np.exp(np.sin(t)) * np.cos(t)).max()
+        errors.append((end, z))
+    slopes = np.log2(np.array(errors[0]) / np.array(errors[1]))
+    chosen = nlp.scheme
+    assert slopes[0] == pytest.approx(chosen.order, abs=0.35)
+    assert slopes[1] > min(len(chosen.stages), chosen.order) - 0.35
+
+
+# ---- wrong inputs ----------------------------------------------------------------------------
+
+
+def dynamics(residuals, algebraics=("q",), rhs=lambda t, x, u, p, nn: [-x[0]], **options):
+    return cc.Dynamics(rhs, algebraics=algebraics, residuals=residuals, **options)
+
+
+def discretized(given, scheme="radau", states=("h",), **options):
+    window = cc.Window(end=1.0, initial=dict.fromkeys(states, 1.0))
+    return cc.discretize(cc.Problem(given, window, states=states, **options), scheme, mesh=2)
+
+
+WRONG = {
+    "2 algebraic equations for 1 algebraic variables": lambda: discretized(
+        dynamics(lambda t, x, u, p, nn: [x.q - 1, x.q - x.h])
+    ),
+    "1 algebraic equations for 2 algebraic variables": lambda: discretized(
+        dynamics(lambda t, x, u, p, nn: [x.q - x.r], ("q", "r"))
+    ),
+    "structurally singular: 'a', 'b' determine only 'q', and nothing determines 'r'": (
+        lambda: discretized(
+            dynamics(lambda t, x, u, p, nn: {"a": x.q - 1 + 0 * t, "b": x.q + t}, ("q", "r"))
+        )
+    ),
+    "index above 1: 'level' determines none of the variables, and nothing determines 'q'": (
+        lambda: discretized(
+            dynamics(lambda t, x, u, p, nn: {"level": x.h - 1}, rhs=lambda t, x, u, p, nn: [x.q])
+        )
+    ),
+    "index 2 need a stiffly accurate scheme": lambda: discretized(
+        dynamics(lambda t, x, u, p, nn: [x.h - 1], rhs=lambda t, x, u, p, nn: [x.q], index=2),
+        "gauss",
+    ),
+    "have no equations": lambda: cc.Dynamics(lambda t, x, u, p, nn: [x.q], algebraics=("q",)),
+    "of which there are none": lambda: dynamics(lambda t, x, u, p, nn: [x[0]], ()),
+    "two algebraic variables have one name": lambda: dynamics(lambda *_: [0], ("q", "q")),
+    "nan for a guess": lambda: dynamics(lambda *_: [0], {"q": float("nan")}),
+    "name of a parameter and of an algebraic variable": lambda: dynamics(
+        lambda *_: [0], ("k",), parameters=[K]
+    ),
+    "name of a state and of an algebraic variable": lambda: discretized(
+        dynamics(lambda t, x, u, p, nn: [x.h], ("h",))
+    ),
+    "index=4": lambda: dynamics(lambda t, x, u, p, nn: [x.q], index=4),
+    "bounds names 'r'": lambda: discretized(
+        dynamics(lambda t, x, u, p, nn: [x.q - 1]), bounds={"r": (0.0, 1.0)}
+    ),
+    "initial of experiment 'window' names 'q'": lambda: cc.Problem(
+        dynamics(lambda t, x, u, p, nn: [x.q - 1]),
+        cc.Window(end=1.0, initial={"h": 1.0, "q": 1.0}),
+        states=("h",),
+    ),
+    "integrates no algebraic variables": lambda: cc.fit(
+        cc.Problem(
+            dynamics(lambda t, x, u, p, nn: [x.q - x.h]),
+            cc.Window(end=1.0, initial={"h": 1.0}),
+            states=("h",),
+        ),
+        mesh=2,
+    ).simulate(method="RK45"),
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_wrong_equations_are_refused_in_a_sentence(sentence):
+    with pytest.raises(InputError) as raised:
+        WRONG[sentence]()
+    assert sentence in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+# ---- decided beside algebraic variables ---------------------------------------------------------
+
+
+def drained(dynamics, cost):
+    """Which feed keeps a tank's outflow at 0.4 with little effort, in a free time?"""
+    return cc.Problem(
+        dynamics,
+        cc.Window(
+            end=2.0,
+            end_bounds=(1.0, 4.0),
+            controls={"feed": cc.Control(0.0, 1.0)},
+            initial={"h": 1.0},
+            guess={"h": 0.8},
+        ),
+        states=("h",),
+        bounds={"h": (0.1, 2.0)},
+        costs=[cc.Lagrange(cost, name="outflow"), 0.1 * cc.Mayer(lambda t, x, u, p, nn: -t)],
+        constraints=[cc.PathConstraint("least", lambda t, x, u, p, nn: x.h, 0.25, at="end")],
+    )
+
+
+def test_a_control_a_cost_and_a_free_time_with_algebraic_variables_as_with_the_ode():
+    fixed = [cc.Parameter("k", 0.7, 0.7, 0.7)]
+    dae = cc.Dynamics(as_dae, parameters=fixed, algebraics={"q": 0.5}, residuals=valve)
+    ode = cc.Dynamics(lambda t, x, u, p, nn: [u.feed - p.k * ca.sqrt(x.h)], parameters=fixed)
+    found = [
+        cc.fit(drained(dae, lambda t, x, u, p, nn: (x.q - 0.4) ** 2 + 0.1 * u.feed**2), mesh=10),
+        cc.fit(
+            drained(ode, lambda t, x, u, p, nn: (0.7 * ca.sqrt(x.h) - 0.4) ** 2 + 0.1 * u.feed**2),
+            mesh=10,
+        ),
+    ]
+    assert all(solution.success for solution in found)
+    a, b = found
+    assert a.result.objective == pytest.approx(b.result.objective, rel=1e-6)
+    assert a.trajectories[0].mesh.end == pytest.approx(b.trajectories[0].mesh.end, rel=1e-5)
+    hamiltonians = [cc.costates(solution)[0].hamiltonian for solution in found]
+    assert hamiltonians[0] == pytest.approx(hamiltonians[1], abs=1e-6)
+    assert a.gap() < 1e-4
+
+
+def test_bounds_on_algebraic_variables_hold():
+    dynamics = cc.Dynamics(
+        as_dae,
+        parameters=[cc.Parameter("k", 0.7, 0.7, 0.7)],
+        algebraics={"q": 0.5},
+        residuals=valve,
+    )
+    window = cc.Window(end=2.0, controls={"feed": cc.Control(0.0, 1.0)}, initial={"h": 1.0})
+    effort = cc.Lagrange(lambda t, x, u, p, nn: u.feed**2)
+    problem = cc.Problem(
+        dynamics, window, states=("h",), costs=effort, bounds={"h": (0.1, 2.0), "q": (0.5, 1.0)}
+    )
+    solution = cc.fit(problem, mesh=10)
+    held = solution.nlp.layout.experiments[0].decided["q"].columns
+    assert solution.result.x[held].min() == pytest.approx(0.5, abs=1e-6)
+
+
+# ---- implicit equations, and a higher index -----------------------------------------------------
+
+
+def test_implicit_equations_are_those_solved_for_the_derivatives():
+    """(1 + x²) v' = -x, x' = v."""
+    implicit = cc.implicit(
+        lambda t, x, dx, u, p, nn: {"speed": dx.x - x.v, "force": (1 + x.x**2) * dx.v + x.x},
+        states=("x", "v"),
+    )
+    explicit = cc.Dynamics(lambda t, x, u, p, nn: [x.v, -x.x / (1 + x.x**2)])
+    window = cc.Window(end=3.0, initial={"x": 1.0, "v": 0.0})
+    ends = [
+        cc.fit(cc.Problem(d, window, states=("x", "v")), mesh=10).states([3.0])
+        for d in (implicit, explicit)
+    ]
+    assert ends[0] == pytest.approx(ends[1], abs=1e-10)
+    with pytest.raises(InputError, match="derivative of a state"):
+        cc.implicit(lambda *_: [], states=("x",), algebraics=("x_dot",))
+    singular = cc.implicit(lambda t, x, dx, u, p, nn: [dx.x - x.v, x.x - x.v], states=("x", "v"))
+    with pytest.raises(InputError, match="nothing determines 'v_dot'"):
+        cc.discretize(cc.Problem(singular, window, states=("x", "v")), mesh=2)
+
+
+def test_a_pendulum_of_index_three_falls_as_the_closed_form_says():
+    from models.dae import pendulum
+
+    problem = pendulum.problem()
+    errors = []
+    for elements in (10, 20):
+        nlp = cc.discretize(problem, "radau", 3, elements)
+        solution = cc.solve(cc.start_from(nlp, "simulate"), options={"tol": 1e-12})
+        x, _, v, w = solution.states([pendulum.QUARTER])[0]
+        tension = solution.algebraics([pendulum.QUARTER])[0, 0]
+        exact = np.sqrt(2.0 * pendulum.GRAVITY)
+        errors.append([abs(x), abs(v + exact), abs(w), abs(tension - 3.0 * pendulum.GRAVITY)])
+    slopes = np.log2(np.array(errors[0]) / np.array(errors[1]))
+    # Hairer, Lubich, Roche: at least 2s - 2 for positions, s for velocities, s - 1 for tensions
+    assert (slopes > np.array([4.0, 3.0, 3.0, 2.0]) - 0.2).all()
+    assert solution.gap() < 1e-3
+    assert "solved as it stands" in str(cc.report(solution))
+    with pytest.raises(InputError, match="index 1"):
+        cc.costates(solution)
