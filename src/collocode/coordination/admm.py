@@ -35,8 +35,8 @@ from .coordinator import ADMM, Callbacks, Coordinator, run
 from .executors import Executor, InProcess
 from .newton import Newton
 from .newton_state import NewtonRules, NewtonState
-from .split import only_collocation
 from .partition import Batch, Groups, Partition, measurements
+from .split import only_collocation
 from .state import State, table
 from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser

@@ -57,7 +57,13 @@ ADMM_CHECKPOINT = Schema(
         "history": [Iteration],
         "rows": {part: Numbers((part,)) for part in _ROWS},
         "lengths": {part: Numbers(("batches",), dtype="int64") for part in _ROWS},
-        "newton?": {"pull": _FINITE_STATES, "net": _FINITE, "mu": float, "shift": float},
+        "newton?": {
+            "pull": _FINITE_STATES,
+            "net": _FINITE,
+            "mu": float,
+            "shift": float,
+            "damping": float,
+        },
         "ended?": str,
     },
     compress=False,
@@ -201,7 +207,13 @@ def _of_admm(state: State) -> dict[str, Any]:
 def _of_newton(state: NewtonState) -> dict[str, Any]:
     kept = state.filter
     pairs = [] if kept is None else [kept.first, *(v for pair in kept.pairs for v in pair)]
-    more = {"pull": state.pull, "net": state.net, "mu": state.mu, "shift": state.shift}
+    more = {
+        "pull": state.pull,
+        "net": state.net,
+        "mu": state.mu,
+        "shift": state.shift,
+        "damping": state.damping,
+    }
     return {"rho": [], "seen": pairs, "best": {"value": np.inf, "z": None}, "newton": more}
 
 
@@ -239,7 +251,7 @@ def _newton_state(
     known = [point for point in points if point is not None]
     if more is None or len(known) < len(points) or len(seen) % 2 == 0:
         raise ValueError("it lacks what Newton's method goes on from")
-    if not (more["mu"] > 0.0 and more["shift"] >= 0.0):
+    if not (more["mu"] > 0.0 and more["shift"] >= 0.0 and more["damping"] >= 0.0):
         raise ValueError("barrier and shift must not be negative")
     return replace(
         fresh,
@@ -249,6 +261,7 @@ def _newton_state(
         points=tuple(known),
         mu=more["mu"],
         shift=more["shift"],
+        damping=more["damping"],
         filter=Filter(seen[0], tuple(zip(seen[1::2], seen[2::2], strict=True))),
         history=history,
     )

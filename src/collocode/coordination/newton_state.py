@@ -57,6 +57,7 @@ class NewtonState:
     net : (n,) multipliers of bounds of the consensus.
     points : per batch where it is.
     mu, shift : of the barrier, and of the last factorisation.
+    damping : least shift, where longer steps were not taken.
     filter : what is not accepted again; None before the first step.
     history : one record per iteration.
     linear : what the batches say of this point; None lets them say it again.
@@ -68,6 +69,7 @@ class NewtonState:
     points: tuple[Point, ...]
     mu: float = _MU
     shift: float = 0.0
+    damping: float = 0.0
     filter: Filter | None = None
     history: tuple[Iteration, ...] = ()
     linear: tuple[Linear, ...] | None = field(default=None, repr=False)
