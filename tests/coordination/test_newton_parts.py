@@ -100,5 +100,5 @@ def test_the_filter_takes_what_is_less_violated_or_lower():
 def test_near_feasibility_the_objective_has_to_fall_as_the_slope_promises():
     here, fresh = Merit(1e-12, 5.0), Filter.at(Merit(1.0, 5.0))
     assert fresh.takes(here, -1.0, 1.0, Merit(1e-6, 4.5))
-    assert not fresh.takes(here, -1.0, 1.0, Merit(1e-13, 5.0 - 1e-6))
+    assert not fresh.takes(here, -1.0, 1.0, Merit(1e-13, 5.0 - 1e-9))
     assert fresh.after(here, -1.0, 1.0, Merit(1e-6, 4.5)) == fresh

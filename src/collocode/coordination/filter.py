@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-_GAMMA, _ARMIJO, _POWERS = 1e-5, 1e-4, (1.1, 2.3)
+_GAMMA, _ARMIJO, _POWERS = 1e-5, 1e-8, (1.1, 2.3)
 # Times the first violation, or 1: never above, and from where Armijo's condition counts.  Ipopt allows 1e4:
 # from there an objective as flat as that of a fit does not lead back.
 _LARGE, _SMALL = 1.0, 1e-4

@@ -34,7 +34,7 @@ from .variables import ConsensusVariables
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the weights are damped instead
-_DAMPINGS, _DAMPED, _RELEASED, _FIRST = 12, 6.0, 4.0, 1e-6
+_DAMPINGS, _DAMPED, _RELEASED, _FIRST = 16, 4.0, 4.0, 1e-7
 
 
 @dataclass(frozen=True, eq=False)
