@@ -36,7 +36,7 @@ $(VENV)/.core: pyproject.toml $(LOCK)
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "== install: optional parts, test and documentation tools into $(VENV)"
-	@$(PIP) install --editable '.[pyomo,exchange,tables,cluster,learn,relu,test,docs]'
+	@$(PIP) install --editable '.[pyomo,exchange,petab,tables,cluster,learn,relu,test,docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core

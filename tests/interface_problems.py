@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from collocode.model.dynamics import Dynamics, NeuralODE, Parameter
+from collocode.model.dynamics import Dynamics, NeuralODE
 from collocode.model.experiment import Experiment, fixed
 from collocode.model.losses import L2
 from collocode.model.network import MLP
+from collocode.model.parameters import Parameter
 from collocode.model.problem import PathConstraint, Problem
 from collocode.solvers.solve import solve
 from collocode.transcription.discretize import discretize

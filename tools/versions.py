@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "constraints.txt"
-EXTRAS = "pyomo,exchange,tables,cluster,learn,relu,test,docs,bench"
+EXTRAS = "pyomo,exchange,petab,tables,cluster,learn,relu,test,docs,bench"
 # What builds our package and cyipopt; pip puts it into environments of its own.
 BUILD_TOOLS = ["hatchling", "editables", "cython", "setuptools", "pkgconf"]
 # The last Python on which an install with these pins was tried; later ones get the open ranges.

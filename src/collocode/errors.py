@@ -317,6 +317,49 @@ def _with_article(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP') else 'a'} {name}"
 
 
+def as_pair(value: Any, what: str) -> tuple[float, float]:
+    """Return bounds (lower, upper) as two numbers, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_pair(3.0, "rate=")
+    Traceback (most recent call last):
+    collocode.errors.InputError: rate= takes two numbers (lower, upper), not 3.0.
+    """
+    try:
+        lower, upper = value
+        if _is_number(lower) and _is_number(upper):
+            return float(lower), float(upper)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{what} takes two numbers (lower, upper), not {value!r}.")
+
+
+def as_names(value: Any, what: str) -> tuple[str, ...]:
+    """Return one name or several as a tuple of them, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_names("coast", "windows="), as_names(["burn", "coast"], "windows=")
+    (('coast',), ('burn', 'coast'))
+    """
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, Iterable):
+        names = tuple(names)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise InputError(f"{what} takes names, not {value!r}.")
+
+
+def as_values(value: Any, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Return one value or several of some kinds as a tuple of them, or refuse what is none."""
+    single = isinstance(value, (*kinds, str, Mapping)) or not isinstance(value, Iterable)
+    values = (value,) if single else tuple(value)
+    for one in values:
+        check_type(what, one, *kinds)
+    return values
+
+
 def check_path(function: str, path: object) -> None:
     """Refuse what is neither text nor a path."""
     check_type(function, path, os.PathLike, str)

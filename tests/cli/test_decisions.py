@@ -32,8 +32,16 @@ def test_solve_prints_costs_windows_and_controls_and_writes_the_solution(tmp_pat
     assert "a" in (tmp_path / "trajectory_window.csv").read_text().splitlines()[0].split(",")
 
 
-def test_refine_and_admm_say_what_they_are_about():
-    for command in ("refine", "admm"):
-        answer = run(command, MODEL)
-        assert answer.exit_code == 2, answer.output
-        assert "about fits of data, but problem 'Double integrator'" in answer.output
+def test_refine_shows_the_error_of_the_cost_mesh_by_mesh(tmp_path):
+    answer = run("refine", MODEL, "--elements", 11, "--tol", "1e-5", "--out", tmp_path)
+    assert answer.exit_code == 0, answer.output
+    assert "tolerance reached" in answer.output
+    table = (tmp_path / "refinement.csv").read_text().splitlines()
+    assert len(table) == 3  # eleven elements have the switch inside, twelve do not
+    assert "structure" in (tmp_path / "indicators.csv").read_text().splitlines()[0]
+
+
+def test_admm_says_what_it_is_about():
+    answer = run("admm", MODEL)
+    assert answer.exit_code == 2, answer.output
+    assert "about fits of data, but problem 'Double integrator'" in answer.output

@@ -72,11 +72,12 @@ WRONG = {
     ),
     "an unknown kind of control": (
         lambda: cc.Control(kind="cubic"),
-        "unknown kind of control 'cubic'; choose from 'stages', 'constant', 'linear'.",
+        "unknown kind of control 'cubic'; choose from 'stages', 'constant', 'linear', or a Basis.",
     ),
     "rate bounds of a jumping control": (
         lambda: cc.Control(rate=(-1.0, 1.0)),
-        "rate= bounds the slope of a control of kind 'linear', not 'stages'",
+        "rate= bounds the slope of a control of kind 'linear', PiecewiseConstant or BSpline of degree 1, "
+        "not 'stages'",
     ),
     "controls beside data": (
         lambda: cc.Experiment(**DATA, controls={"u": cc.Control()}),
@@ -116,7 +117,7 @@ WRONG = {
                 cc.PathConstraint("low", lambda t, x, u, p, nn: x.x, 0.0, 1.0, windows="descent")
             ]
         ),
-        "path constraint 'low' names window 'descent'; there are: window.",
+        "constraint 'low' names window 'descent'; there are: window.",
     ),
     "two costs of one name": (
         lambda: problem_with(costs=[lagrange(), lagrange()]),
@@ -172,6 +173,98 @@ WRONG = {
         ),
         "vary in time have an interval of given times, so no window may have free ones",
     ),
+    "a bound that is text": (
+        lambda: cc.Control("-1"),
+        "lower of Control must be a number, not '-1'.",
+    ),
+    "a rate that is one number": (
+        lambda: cc.Control(kind="linear", rate=1.0),
+        "rate= of a Control takes two numbers \\(lower, upper\\), not 1.0.",
+    ),
+    "moves of a polynomial": (
+        lambda: cc.Control(moves=1.0),
+        "moves= charges the steps of a PiecewiseConstant or a BSpline of degree 1, not 'stages'",
+    ),
+    "a shared polynomial": (
+        lambda: cc.Control(shared=True),
+        "windows share a control that is a Basis, whatever their meshes, not 'stages'",
+    ),
+    "bounds of a cubic spline": (
+        lambda: cc.Control(0.0, 1.0, kind=cc.BSpline((0.0, 1.0), 3)),
+        "are not those of its coefficients; leave them out and hold it by a PathConstraint",
+    ),
+    "a basis that is too short": (
+        lambda: problem_with(
+            experiments=cc.Window(
+                end=2.0, controls={"u": cc.Control(-1.0, 1.0, kind=cc.PiecewiseConstant((0, 1)))}
+            )
+        ),
+        "but window 'window' runs over \\[0, 2\\]; give the basis an interval that covers it.",
+    ),
+    "one shared control given twice": (
+        lambda: problem_with(
+            experiments=[
+                cc.Window(
+                    name=name,
+                    end=1.0,
+                    controls={
+                        "u": cc.Control(0.0, top, kind=cc.PiecewiseConstant((0, 1)), shared=True)
+                    },
+                )
+                for name, top in (("a", 1.0), ("b", 2.0))
+            ]
+        ),
+        "windows 'a' and 'b' share control 'u', but give it differently; give both the same",
+    ),
+    "a weight that is text": (
+        lambda: lagrange(weight="2"),
+        "weight of Lagrange must be a number, not '2'.",
+    ),
+    "a cost times text": (
+        lambda: lagrange() * "2",
+        "a cost is weighed by a number, not by '2'.",
+    ),
+    "a window of a cost that is a number": (
+        lambda: lagrange(windows=2),
+        "windows= of a Lagrange cost takes names, not 2.",
+    ),
+    "an end that is text": (
+        lambda: cc.Window(end="1"),
+        "end of Window must be a number or None, not '1'.",
+    ),
+    "controls in a list": (
+        lambda: cc.Window(end=1.0, controls=[cc.Control()]),
+        "controls of Window must be a dict, not",
+    ),
+    "end bounds that are one number": (
+        lambda: cc.Window(end=1.0, end_bounds=2.0),
+        "end_bounds= of window 'window' takes two numbers \\(lower, upper\\), not 2.0.",
+    ),
+    "a guess that is text": (
+        lambda: cc.Window(end=1.0, guess={"x": "0"}),
+        "guess\\['x'\\] of window 'window' takes a Signal or a float",
+    ),
+    "an input that is a number": (
+        lambda: cc.Window(end=1.0, inputs={"d": 3.0}),
+        "inputs\\['d'\\] of window 'window' takes a Signal, not a float",
+    ),
+    "a link of numbers": (lambda: cc.Link(0, 1), "before of Link must be a text, not 0."),
+    "a jump that is a number": (
+        lambda: cc.Link("a", "b", jump={"x": 0.5}),
+        "the jump of 'x' in link 'a to b' is a function of \\(t, x, u, p, nn\\), not 0.5.",
+    ),
+    "a link of windows that there are not": (
+        lambda: problem_with(links=cc.Link("a", "b")),
+        "a link names window 'a'; there are: window.",
+    ),
+    "costs that are a number": (
+        lambda: problem_with(costs=3),
+        "Problem\\(costs=...\\) takes a Cost, not an int",
+    ),
+    "bounds of a state that are one number": (
+        lambda: problem_with(bounds={"x": 1.0}),
+        "bounds= of state 'x' takes two numbers \\(lower, upper\\), not 1.0.",
+    ),
     "an input that was not decided": (
         lambda: cc.fit(integrator(), mesh=2).control("v", [0.0]),
         "there is no input 'v'; there are: u.",
@@ -189,17 +282,44 @@ def test_one_sentence_for(what):
 
 @pytest.mark.parametrize(
     "question",
-    [cc.uncertainty, cc.bootstrap, cc.estimate_error, lambda s: cc.start_from(s.nlp, "horizon")],
+    [cc.uncertainty, cc.bootstrap, lambda s: cc.start_from(s.nlp, "horizon")],
 )
 def test_what_is_about_data_alone_says_so(question):
     with pytest.raises(cc.InputError, match="about fits of data, but problem 'Bryson-Denham' has"):
         question(cc.fit(bryson_denham.problem(), mesh=3))
 
 
-@pytest.mark.parametrize("question", [cc.refine, cc.admm])
-def test_algorithms_on_data_alone_say_so(question):
+def test_consensus_of_data_alone_says_so():
     with pytest.raises(cc.InputError, match="about fits of data, but problem 'Double integrator'"):
-        question(double_integrator.problem())
+        cc.admm(double_integrator.problem())
+
+
+@pytest.mark.parametrize(
+    ("goal", "sentence"),
+    [
+        (
+            "state:x@0.5",
+            "decides, so only its objective's error is estimated, not that of x at 0.5",
+        ),
+        ("simulated", "only its objective's error is estimated, not that of simulated misfit"),
+    ],
+)
+def test_errors_of_other_goals_are_refused_by_name(goal, sentence):
+    with pytest.raises(cc.InputError, match=sentence):
+        cc.estimate_error(cc.fit(bryson_denham.problem(), mesh=3), goal)
+    with pytest.raises(cc.InputError, match=sentence):
+        cc.refine(bryson_denham.problem(), goal=goal)
+
+
+def test_ends_that_no_control_reaches_are_a_finding():
+    far = cc.Window(
+        end=1.0, controls={"u": cc.Control(-1.0, 1.0)}, initial={"x": 0.0}, final={"x": 5.0}
+    )
+    problem = cc.Problem(cc.Dynamics(lambda t, x, u, p, nn: [u.u]), far, states=("x",))
+    with pytest.warns(cc.CollocodeWarning, match="locally infeasible"):
+        found = cc.fit(problem, mesh=3)
+    (finding,) = cc.findings(found)
+    assert finding.code == "not-solved"
 
 
 def test_costs_are_weighed_and_negated():

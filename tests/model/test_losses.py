@@ -9,7 +9,8 @@ from scipy.optimize import least_squares
 
 import collocode as cc
 from collocode.model.activations import CASADI
-from collocode.model.losses import LOSSES, describe_loss, described_loss
+from collocode.model.likelihoods import describe_loss, described_loss
+from collocode.model.losses import LOSSES
 
 EVERY = [cc.LeastSquares(), cc.Huber(1.3), cc.PseudoHuber(1.3)]
 TEXTBOOK = {

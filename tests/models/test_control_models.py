@@ -7,6 +7,7 @@ import casadi as ca
 import numpy as np
 import pytest
 from scipy.integrate import solve_bvp
+from scipy.optimize import brentq, minimize_scalar
 
 import collocode as cc
 
@@ -21,6 +22,8 @@ OPTIMA = {
     "robot_arm": (9.14138, 1e-4, 1e-3),
     "hang_glider": (-1247.99, 1e-4, 3e-2),
     "batch_reactor": (-0.610775, 1e-4, 1e-2),
+    "dido": (-0.19938507545, 1e-7, 1e-5),
+    "lifeguard": (20.763062091, 1e-7, 1e-6),
     "cart_pole": (58.80767, 1e-5, 1e-3),
     "shuttle": (-34.1412, 1e-5, 1e-2),
     "delta_iii": (-7529.712, 1e-5, 1e-4),
@@ -61,6 +64,27 @@ def test_the_bead_follows_the_cycloid():
     angle = np.pi * t / end  # the wheel turns evenly
     cycloid = np.column_stack([angle - np.sin(angle), 1.0 - np.cos(angle)]) / np.pi
     np.testing.assert_allclose(found.states(t)[:, :2], cycloid, atol=1e-6)
+
+
+def test_the_fence_is_an_arc_of_a_circle():
+    half = brentq(lambda a: np.sin(a) / a - 1.0 / 1.2, 0.1, 3.0)
+    radius = 1.2 / (2.0 * half)
+    area = radius**2 * (half - np.sin(half) * np.cos(half))
+    found = solved("dido", mesh=20)
+    assert -found.result.objective == pytest.approx(area, rel=1e-6)
+    assert found.states([1.0])[0, 1] == pytest.approx(1.2)  # the fence, as a state
+    t = np.linspace(0.0, 1.0, 11)
+    height = np.sqrt(radius**2 - (t - 0.5) ** 2) - radius * np.cos(half)
+    np.testing.assert_allclose(found.states(t)[:, 0], height, atol=1e-5)
+
+
+def test_the_lifeguard_follows_snell():
+    found = solved("lifeguard", mesh=4)
+    sand, water = (found.control("angle", [part.mesh.end], n)[0] for n, part in
+                   enumerate(found.trajectories))  # fmt: skip
+    assert np.cos(sand) / 7.0 == pytest.approx(np.cos(water) / 1.5, abs=1e-6)
+    exact = minimize_scalar(lambda x: np.hypot(x, 20.0) / 7.0 + np.hypot(50.0 - x, 20.0) / 1.5)
+    assert found.costs["time"] == pytest.approx(exact.fun, rel=1e-8)
 
 
 def test_the_published_grids_of_the_trapezoidal_rule():
@@ -160,5 +184,16 @@ def test_a_control_that_rings_is_noted():
     window = problem.experiments[0]
     free = {"thrust": replace(window.controls["thrust"], kind="stages")}
     ringing = cc.fit(replace(problem, experiments=replace(window, controls=free)), mesh=30)
-    assert "control-overshoots" in [f.code for f in cc.findings(ringing)]
-    assert "control-overshoots" not in [f.code for f in cc.findings(solved("rocket", mesh=30))]
+    (finding,) = [f for f in cc.findings(ringing) if f.code == "control-rings"]
+    assert "thrust rings" in finding.text
+    assert "kind='constant'" in finding.remedy
+    for calm in (solved("rocket", mesh=30), solved("steering", mesh=10), solved("robot_arm")):
+        assert "control-rings" not in [f.code for f in cc.findings(calm)]
+
+
+def test_a_control_beyond_its_bounds_between_the_stages_is_noted():
+    """A switch inside an element, and no ringing."""
+    beyond = solved("double_integrator", mesh=11)
+    assert [f.code for f in cc.findings(beyond) if f.code.startswith("control-")] == [
+        "control-overshoots"
+    ]

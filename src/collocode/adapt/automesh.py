@@ -8,6 +8,8 @@ within a third of the noise.
 Every mesh starts from the last one's states and multipliers.  An element is halved once or twice where
 its indicator is above its equal part of a tolerance that is missed, and joined to the next where their
 indicators are negligible for all goals.
+
+A problem that decides reports its cost: see `cost_mesh`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from ..solvers.protocol import OnIteration, WarmStart
 from ..solvers.solve import make_solver
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
+from .cost_mesh import refine_cost_mesh
 from .fineness import Fineness, Limits, judge
 from .first_mesh import first_meshes, fixed_points
 from .loop import Budget, adapt
@@ -51,6 +54,7 @@ class AutoMesh:
     ----------
     share : most of a standard error that the discretization may take in a reported parameter.
     gap : most of the noise that simulated and collocated outputs may differ by, root mean square.
+    cost : most of the costs' size that the estimated error of a problem that decides may be.
     elements : budget, of all experiments; None allows 400 and four times the first mesh.
     cycles, seconds : budget of meshes and of wall time.
 
@@ -62,13 +66,14 @@ class AutoMesh:
 
     share: float = 0.1
     gap: float = 0.3
+    cost: float = 1e-4
     elements: int | None = None
     cycles: int = 10
     seconds: float = float("inf")
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in ("share", "gap", "elements", "cycles", "seconds"):
+        for name in ("share", "gap", "cost", "elements", "cycles", "seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} of an AutoMesh must be positive, not {value}.")
@@ -135,6 +140,8 @@ def refine_mesh(
         outcome = Outcome(termination=ended, message=f"not solved on the first mesh: {ended.value}")
         return replace(solution, meshing=before or _record(solution, outcome, ()))
     budget = auto.budget(nlp.elements if before is None else before.elements[0])
+    if nlp.problem.decides:
+        return refine_cost_mesh(solution, auto.cost, how, budget, on_iteration)
     method = _AutoMeshes(
         limits=Limits(auto.share, auto.gap),
         most=budget.elements,

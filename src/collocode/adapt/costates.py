@@ -24,15 +24,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
-from ..model.costs import Lagrange
-from ..model.symbolic import cost_function
 from ..results.solution import Solution
-from .elements import Elements, point_arguments
+from .elements import Elements
+from .running import Running
 
 Array = NDArray[np.float64]
 
@@ -68,24 +66,9 @@ def costates(solution: Solution) -> tuple[Costates, ...]:
     if solution.nlp is None:
         raise InputError("costates need the solution's NLP, which is not saved with it.")
     e = Elements.of(solution.nlp, solution.result.x)
-    scheme, multipliers = e.nlp.scheme, solution.result.lam_g[e.rows]
-    stages = list(scheme.stages)
-    tau = scheme.nodes[stages]
-    count, nx = len(e), e.states.shape[2]
-    mu = np.einsum("kj,ekx->ejx", scheme.B, multipliers)
-    by_nodes = np.einsum("kj,ekx->ejx", scheme.D, multipliers)
-    u = e.inputs(tau)
-    f, slope = e.call_nodes(e.functions.jacobian, tau, e.states[:, stages], u)
-    slope = slope.reshape(count, len(stages), nx, nx)  # transposed already: CasADi writes columns
-    by_nodes[:, stages] -= e.step[:, None, None] * np.einsum("ejab,ejb->eja", slope, mu[:, stages])
-    by_nodes += _misfit_by_nodes(e)
-    running, by_states = _running(e, tau, stages, u)
-    by_nodes[:, stages] += (e.step[:, None] * scheme.weights[stages])[:, :, None] * by_states
-    at_stages = -mu[:, stages] / scheme.weights[stages][:, None]
-    hamiltonian = running + (at_stages * f).sum(axis=2)
-    tables = (by_nodes, at_stages, e.times(tau), hamiltonian)
+    tables = (*costates_of(e, solution.result.lam_g), e.times(_stages(e)))
     found = []
-    for part, nodes, values, times, energy in zip(
+    for part, nodes, values, energy, times in zip(
         solution.trajectories, *(e.split(table) for table in tables), strict=True
     ):
         at_mesh = np.concatenate([nodes[:1, 0], -nodes[:, -1]])
@@ -101,22 +84,38 @@ def costates(solution: Solution) -> tuple[Costates, ...]:
     return tuple(found)
 
 
-def _running(e: Elements, tau: Array, stages: list[int], u: Array) -> tuple[Array, Array]:
-    """(E, stages) L and (E, stages, states) its gradient, of the Lagrange costs of each window."""
-    problem = e.nlp.problem
-    found = np.zeros((len(e), len(stages))), np.zeros((len(e), len(stages), e.states.shape[2]))
-    every = [cost for cost in problem.costs if isinstance(cost, Lagrange)]
-    for borne in {cost.windows for cost in every}:
-        function = cost_function(problem, [cost for cost in every if cost.windows == borne])
-        arguments, known = point_arguments(problem)
-        value = function(*known)
-        both = ca.Function("L", arguments, [value, ca.densify(ca.gradient(value, arguments[1]))])
-        values = e.call_nodes(both, tau, e.states[:, stages], u)
-        names = [e.experiments[number].name for number in e.experiment]
-        here = np.array([not borne or name in borne for name in names])
-        found[0][here] += values[0][here, :, 0]
-        found[1][here] += values[1][here]
-    return found
+def _stages(e: Elements) -> Array:
+    return np.asarray(e.nlp.scheme.nodes[list(e.nlp.scheme.stages)])
+
+
+def costates_of(e: Elements, multipliers: Array) -> tuple[Array, Array, Array]:
+    """Return what the costates are made of, element by element.
+
+    Parameters
+    ----------
+    multipliers : (rows,) of the NLP.
+
+    Returns
+    -------
+    (E, m+1, states) sensitivity to the nodes; that of an element's end is −z from the left.  (E, stages,
+    states) costates at the stages and (E, stages) the Hamiltonian there.
+    """
+    scheme, multipliers = e.nlp.scheme, multipliers[e.rows]
+    stages = list(scheme.stages)
+    tau = _stages(e)
+    count, nx = len(e), e.states.shape[2]
+    mu = np.einsum("kj,ekx->ejx", scheme.B, multipliers)
+    by_nodes = np.einsum("kj,ekx->ejx", scheme.D, multipliers)
+    u = e.inputs(tau)
+    f, slope = e.call_nodes(e.functions.jacobian, tau, e.states[:, stages], u)
+    slope = slope.reshape(count, len(stages), nx, nx)  # transposed already: CasADi writes columns
+    by_nodes[:, stages] -= e.step[:, None, None] * np.einsum("ejab,ejb->eja", slope, mu[:, stages])
+    by_nodes += _misfit_by_nodes(e)
+    running, by_states = Running(e).value(tau, e.states[:, stages], u)
+    by_nodes[:, stages] += (e.step[:, None] * scheme.weights[stages])[:, :, None] * by_states
+    at_stages = -mu[:, stages] / scheme.weights[stages][:, None]
+    hamiltonian = running + (at_stages * f).sum(axis=2)
+    return by_nodes, at_stages, hamiltonian
 
 
 def _misfit_by_nodes(e: Elements) -> Array:

@@ -3,10 +3,11 @@ r"""By how much the discrete Lagrangian misses the exact one, element by element
 Put the exact trajectory :math:`\hat x` through :math:`X_{e,0}` into the nodes of element `e`.  The
 rows of the scheme do not vanish there but leave the truncation errors
 :math:`\gamma_e=\sum_jD_{kj}\hat X_j-h\sum_jB_{kj}f(\hat X_j)`, and the measurements, which the NLP
-compares with the interpolant, differ from the exact ones.  So
+compares with the interpolant, differ from the exact ones, as a Lagrange cost's quadrature does from its
+integral.  So
 
 .. math:: \delta L_e=\sum_{t_i\in e}\bigl(J_i(\hat x(t_i))-J_i(x_h[\hat X](t_i))\bigr)
-          -\lambda_e^T\gamma_e
+          +\int_eL(\hat x)\,dt-h\sum_jb_jL(\hat X_j)-\lambda_e^T\gamma_e
 
 is what an exact scheme on the same nodes would change in the Lagrangian, and its value and slope
 at the discrete solution are all that an error estimate needs.  Nothing here asks which scheme it
@@ -21,20 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .reconstruction import Reconstruction
+from .running import Running
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Defect:
-    """Rows (E, m, states) γ and misfit (E,), of the exact solution or of a direction."""
+    """Rows (E, m, states) γ and (E,) costs, of the exact solution or of a direction."""
 
     rows: Array
-    misfit: Array
+    costs: Array
 
     def lagrangian(self, multipliers: Array) -> Array:
-        """(E,) misfit − λᵀγ; ``multipliers`` are (E, m, states)."""
-        return np.asarray(self.misfit - np.einsum("ekx,ekx->e", multipliers, self.rows))
+        """(E,) costs − λᵀγ; ``multipliers`` are (E, m, states)."""
+        return np.asarray(self.costs - np.einsum("ekx,ekx->e", multipliers, self.rows))
 
 
 class Defects:
@@ -47,6 +49,9 @@ class Defects:
         self._stages = list(scheme.stages)
         self._tau = scheme.nodes[self._stages]
         self._inputs = e.inputs(self._tau)
+        self._running, fine = Running(e), better.fine
+        self._quadrature = fine.nodes[list(fine.stages)], fine.weights[list(fine.stages)]
+        self._fine_inputs = e.inputs(self._quadrature[0])
         s = e.measurements
         self._fine, self._coarse = better.at(s.tau), scheme.interpolation(s.tau)
 
@@ -54,9 +59,7 @@ class Defects:
         """Residual of the discrete solution, answered by the linearised equation."""
         e, change = self.elements, self.better.change
         # of the interpolant: a stage at the element's start has a value of its own
-        at_nodes = np.einsum(
-            "kj,ejx->ekx", e.nlp.scheme.interpolation(e.nlp.scheme.nodes), e.states
-        )
+        at_nodes = self._interpolated(e.nlp.scheme.nodes)
         x = at_nodes[:, self._stages]
         nodes = self._nodes(change)
         still = np.zeros((len(e), len(self._tau), e.parameter_columns.shape[1]))
@@ -66,11 +69,17 @@ class Defects:
             *(nodes[:, self._stages], still, np.zeros_like(e.theta)),
         )
         rows = self._rows(at_nodes + nodes, f + slope)
+        tau, _ = self._quadrature
+        values, by_x = self._running.value(tau, self._interpolated(tau), self._fine_inputs)
+        fine = values + np.einsum("ekx,ekx->ek", by_x, change[:, 1:])
+        values, by_x = self._running.value(self._tau, x, self._inputs)
+        coarse = values + np.einsum("ekx,ekx->ek", by_x, nodes[:, self._stages])
+        running = self._missed(fine, coarse)
         if not len(e.measurements.tau):
-            return Defect(rows, np.zeros(len(e)))
+            return Defect(rows, running)
         _, by_x, _ = self._misfit(self._sample(self._coarse, e.states))
         moved = self._sample(self._fine, change) - self._sample(self._coarse, nodes)
-        return Defect(rows, self._sum(np.einsum("ix,ix->i", by_x, moved)))
+        return Defect(rows, running + self._sum(np.einsum("ix,ix->i", by_x, moved)))
 
     def full(self) -> Defect:
         """Truncation errors of the exact solution, and what its curvature does to the misfit."""
@@ -79,7 +88,11 @@ class Defects:
         (f,) = e.call_nodes(e.functions.rhs, self._tau, nodes[:, self._stages], self._inputs)
         discrete, exact = self._at_samples()
         change = self._misfit(exact)[0][:, 0] - self._misfit(discrete)[0][:, 0]
-        return Defect(self._rows(nodes, f), self._sum(change))
+        fine = self._running.value(
+            self._quadrature[0], self.better.states[:, 1:], self._fine_inputs
+        )
+        coarse = self._running.value(self._tau, nodes[:, self._stages], self._inputs)
+        return Defect(self._rows(nodes, f), self._missed(fine[0], coarse[0]) + self._sum(change))
 
     def misfit_slope(self) -> Array:
         """(E, m+1, states) by how much the misfit's gradient by the nodes changes."""
@@ -113,7 +126,24 @@ class Defects:
             _, by_x, by_p = self._misfit(x)
             total += sign * np.einsum("ix,ix->i", by_x, change)
             total += sign * np.einsum("ip,ip->i", by_p, dp[e.measurements.element])
-        return Defect(self._rows(moved, slope), self._sum(total))
+        fine = self._running.along(
+            *(self._quadrature[0], self.better.states[:, 1:], self._fine_inputs),
+            *(varied[:, 1:], dp, dtheta),
+        )
+        stages = nodes[:, self._stages], self._inputs, moved[:, self._stages]
+        coarse = self._running.along(self._tau, *stages, dp, dtheta)
+        return Defect(self._rows(moved, slope), self._missed(fine, coarse) + self._sum(total))
+
+    def _missed(self, fine: Array, coarse: Array) -> Array:
+        """(E,) integral of a running cost minus the scheme's quadrature of it."""
+        e = self.elements
+        weights = e.nlp.scheme.weights[self._stages]
+        return np.asarray(e.step * (fine @ self._quadrature[1] - coarse @ weights))
+
+    def _interpolated(self, tau: Array) -> Array:
+        """(E, len(tau), states) interpolant of the discrete states."""
+        e = self.elements
+        return np.einsum("kj,ejx->ekx", e.nlp.scheme.interpolation(tau), e.states)
 
     def _nodes(self, fine: Array) -> Array:
         """(E, m+1, states) values at the scheme's nodes of values at the fine nodes."""

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
-from ..model.activations import CASADI
 from ..model.experiment import Experiment
+from ..model.misfit import misfit, noise_function
 from ..model.problem import Problem
 from ..model.symbolic import output_function, residual_function, rhs_function
 from ..results.resolved import resolved
@@ -42,7 +42,7 @@ class PointFunctions:
     rhs : (t, x, u, p, θ) -> f.
     jacobian : (t, x, u, p, θ) -> f, and f_x column by column.
     along : (t, x, u, p, θ, dx, dp, dθ) -> f_x dx + f_p dp + f_θ dθ.
-    misfit : (t, x, u, p, θ, y, w, σ) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
+    misfit : (t, x, u, p, θ, y, w, σ, censored) -> Σ w ρ((h − y)/σ), its gradient by x and by p.
     output : (t, x, u, p, θ) -> h, and h_x column by column.
     """
 
@@ -62,15 +62,16 @@ class PointFunctions:
         f, h = rhs(*known), output(*known)
         change = [symbol("d", v.numel()) for v in (x, p, theta)]
         slope = ca.jtimes(f, ca.vertcat(x, p, theta), ca.vertcat(*change))
-        y, w, sigma = (symbol(name, h.numel()) for name in ("y", "w", "sigma"))
-        value = ca.dot(w, problem.loss.cost(h, y, sigma, CASADI))
+        data = [symbol(name, h.numel()) for name in ("y", "w", "sigma", "censored")]
+        spread = noise_function(problem)(*known)
+        value = misfit(problem, h, spread, (data[0], data[1], data[2], data[3]))
         jacobian = ca.vec(ca.densify(ca.jacobian(f, x)))
         by_x, by_p = (ca.densify(ca.gradient(value, v)) for v in (x, p))
         return cls(
             ca.Function("f", arguments, [ca.densify(f)]),
             ca.Function("f_x", arguments, [ca.densify(f), jacobian]),
             ca.Function("along", [*arguments, *change], [ca.densify(slope)]),
-            ca.Function("misfit", [*arguments, y, w, sigma], [value, by_x, by_p]),
+            ca.Function("misfit", [*arguments, *data], [value, by_x, by_p]),
             ca.Function("h", arguments, [ca.densify(h), ca.vec(ca.densify(ca.jacobian(h, x)))]),
         )
 
@@ -116,14 +117,14 @@ class Measurements:
     ----------
     element, tau : (N,) element and local coordinate.
     times : (N,); inputs : (N, inputs).
-    data : values, weights and σ, (N, outputs) each, as in the NLP's misfit.
+    data : values, weights, σ and what is censored, (N, outputs) each, as in the NLP's misfit.
     """
 
     element: Index
     tau: Array
     times: Array
     inputs: Array
-    data: tuple[Array, Array, Array]
+    data: tuple[Array, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -219,6 +220,7 @@ class Elements:
             taus.append(tau)
             times.append(t)
         blocks = self.nlp.parameters
+        absent = np.zeros(blocks["measurements"].shape)
         inputs = np.array(blocks["sample_inputs"])
         algebraics = tuple(self.nlp.problem.algebraics)
         if algebraics and len(inputs):
@@ -231,7 +233,10 @@ class Elements:
             tau=np.concatenate(taus),
             times=np.concatenate(times),
             inputs=inputs,
-            data=(blocks["measurements"], blocks["weights"], blocks["sigma"]),
+            data=(
+                *(blocks[name] for name in ("measurements", "weights", "sigma")),
+                blocks.get("censored", absent),
+            ),
         )
 
     @property
@@ -279,9 +284,15 @@ class Elements:
         -------
         One (E, K, entries) array per result.
         """
-        count, nodes = len(self), len(tau)
+        return self.called(function, np.arange(len(self)), tau, x, u, *more)
+
+    def called(
+        self, function: ca.Function, some: Index, tau: Array, x: Array, u: Array, *more: Array
+    ) -> list[Array]:
+        """Do as `call_nodes` for ``some`` of the elements, which the tables are of."""
+        count, nodes = len(some), len(tau)
         flat = [v.reshape(count * nodes, v.shape[-1]) if v.ndim == 3 else v for v in (x, u, *more)]
-        where = np.repeat(np.arange(count), nodes)
+        where = np.repeat(some, nodes)
         found = self.call(function, where, np.tile(tau, count), *flat)
         return [v.reshape(count, nodes, v.shape[1]) for v in found]
 

@@ -10,6 +10,7 @@ With :math:`\delta L_e` of `defects`, the discrete Lagrangian's miss in element 
 * **another goal** `E`, with the weights `(v, w)` of `duals`:
   :math:`E(x)-E(x_h)\approx\sum_e(\delta E_e-w_e^T\gamma_e)+\delta L_e'(v_X)+\delta L_e'(v_q)`: the
   residuals of the state, adjoint and gradient equations.
+* the objective of a problem that **decides**: see `cost_error`.
 * the **second order** of a misfit: :math:`\tfrac12\nabla\delta L\cdot\delta y`, with the shift
   :math:`\delta y` of states, parameters and multipliers that the defects cause.  Of the slope
   :math:`\nabla\delta L` the parts that the multipliers weigh are left out: they are small where the
@@ -30,8 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..model.costs import Cost
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
+from .cost_error import cost_error
 from .defects import Defects
 from .duals import System, state_weights
 from .elements import Elements
@@ -53,7 +56,8 @@ class Estimate:
     goal, value : what was estimated, and its value at the discrete solution.
     parts : (E,) signed parts of the indicators by name, all experiments one after the other.  Of a mesh
         in time these are the residuals of the equations, ``state``, ``adjoint``, ``control``, and
-        ``curvature``, the second order (zero if it was not asked for).
+        ``curvature``, the second order (zero if it was not asked for); of a problem that decides
+        ``structure``, what switches, singular arcs and active constraints add.
     meshes, experiments : mesh points, and whose they are.
     stationarity : largest residual of the optimality conditions at the solution.
     stationary : whether the solution is one; if not, the estimate holds only as far as what was found is
@@ -123,14 +127,15 @@ class Estimate:
 
 
 def estimate_error(
-    solution: Solution, goal: AnyGoal | str = "objective", second_order: bool | None = None
+    solution: Solution, goal: AnyGoal | Cost | str = "objective", second_order: bool | None = None
 ) -> Estimate:
     """Estimate the discretization error of a goal, exact minus discrete.
 
     Parameters
     ----------
     solution : from `solve` or `fit`, with its NLP (a loaded one has none).
-    goal : `ObjectiveValue`, `SimulatedMisfit`, `StateAt`, `Integral`, `ParameterValue`, or a text:
+    goal : `ObjectiveValue`, `SimulatedMisfit`, `StateAt`, `Integral`, `ParameterValue`, a
+        `Lagrange` or `Mayer` cost, or a text:
         ``objective``, ``simulated``, ``state:y1@7.5``, ``integral:y1``, ``parameter:mu``.
     second_order : whether to add the second order, at the price of one KKT system; None does so for
         the simulated misfit.  It counts where a fit is close: there the misfit's slope is next to
@@ -144,7 +149,8 @@ def estimate_error(
     ------
     InputError
         A goal that the problem does not have, a solution without NLP or with values that are not
-        finite, or a goal that the data do not determine.
+        finite, or a goal that the data do not determine; of a problem that decides another goal than the
+        objective, or a finer solution that was not found.
 
     Examples
     --------
@@ -160,12 +166,28 @@ def estimate_error(
     1.0
     """
     check_type("estimate_error", solution, Solution)
+    found = estimated(solution, goal, second_order)
+    if solution.success and np.isnan(found.parts.get("structure", 0.0)).any():
+        raise InputError(
+            "some elements have a switch, a singular arc or an active constraint, where an estimate needs "
+            "the problem solved on a finer mesh, and that failed; refine the mesh there, or hold the "
+            "controls by kind='constant'."
+        )
+    return found
+
+
+def estimated(
+    solution: Solution, goal: AnyGoal | Cost | str = "objective", second_order: bool | None = None
+) -> Estimate:
+    """Do as `estimate_error`; where the finer solution fails that it needs, the indicators are nan."""
     began = time.perf_counter()
     chosen, nlp = goal_of(goal), _checked(solution)
-    chosen.check(nlp)
+    check_goal(chosen, nlp, bool(second_order))
     elements = Elements.of(nlp, solution.result.x)
     with np.errstate(over="ignore", invalid="ignore"):
-        if isinstance(chosen, ObjectiveValue | SimulatedMisfit):
+        if isinstance(chosen, ObjectiveValue) and nlp.problem.decides:
+            found = _of_cost(solution, elements)
+        elif isinstance(chosen, ObjectiveValue | SimulatedMisfit):
             second = isinstance(chosen, SimulatedMisfit) if second_order is None else second_order
             found = _of_misfit(solution, elements, chosen, second)
         elif second_order:
@@ -195,7 +217,7 @@ def estimate_errors(
     """
     nlp = _checked(solution)
     for goal in goals:
-        goal.check(nlp)
+        check_goal(goal, nlp)
     if not goals:
         return ()
     began = time.perf_counter()
@@ -211,6 +233,30 @@ def estimate_errors(
             found.append((_estimate(solution, goal, one, began), curvature))
             began = time.perf_counter()
     return tuple(found)
+
+
+def check_goal(goal: AnyGoal, nlp: NLP, second_order: bool = False) -> None:
+    """Refuse goals that the problem does not have, or of which no estimate is proved.
+
+    Raises
+    ------
+    InputError
+        Another goal than the objective, or its second order, where inputs or times are decided.
+    """
+    goal.check(nlp)
+    if not nlp.problem.decides:
+        return
+    decided = any(e.controls or e.is_free for e in nlp.problem.experiments)
+    if isinstance(goal, SimulatedMisfit) or (decided and not isinstance(goal, ObjectiveValue)):
+        raise InputError(
+            f"problem {nlp.name!r} decides, so only its objective's error is estimated, not that of "
+            f"{goal}; make it a cost, or refine for the objective."
+        )
+    if second_order:
+        raise InputError(
+            f"problem {nlp.name!r} decides, so its objective has no second order of a misfit; leave out "
+            "second_order."
+        )
 
 
 def _estimate(solution: Solution, goal: AnyGoal, found: _Found, began: float) -> Estimate:
@@ -233,6 +279,11 @@ class _Found(NamedTuple):
     value: float
     parts: dict[str, Array]
     unconverged: int
+
+
+def _of_cost(solution: Solution, elements: Elements) -> _Found:
+    parts, unconverged = cost_error(solution, elements)
+    return _Found(solution.result.objective, parts, unconverged)
 
 
 def _of_misfit(
@@ -315,7 +366,6 @@ def _checked(solution: Solution) -> NLP:
             "an estimate needs the solution's NLP, which is not saved with it; solve the problem "
             "again (a start from the loaded solution takes few iterations)."
         )
-    solution.nlp.problem.refuse_decisions("an estimate of the discretization error")
     result = solution.result
     if not (np.isfinite(result.x).all() and np.isfinite(result.lam_g).all()):
         raise InputError(

@@ -99,7 +99,7 @@ def noise_of(solution: Solution) -> tuple[Array, float]:
     nlp = _nlp(solution)
     problem, blocks = nlp.problem, nlp.parameters
     predicted, _ = nlp.predictions(solution.result.x)
-    used, sigma = blocks["weights"] > 0.0, blocks["sigma"]
+    used, sigma = blocks["weights"] > 0.0, nlp.deviations(solution.result.x)
     residual = np.where(used, predicted - blocks["measurements"], 0.0)
     floor = _FLOOR * np.array([problem.spread[name] or 1.0 for name in problem.outputs])
     found, given = [], []
@@ -116,6 +116,7 @@ def noise_of(solution: Solution) -> tuple[Array, float]:
     misfit = (blocks["weights"] * (residual / sigma) ** 2).sum()
     believed = np.vstack(given)[used].all()
     variance = (min(1.0, float(misfit)) if believed else float(misfit)) / max(1, used.sum())
+    variance = 1.0 / max(1, used.sum()) if problem.loss.likelihood else variance
     return np.where(used, np.vstack(found), np.inf), variance
 
 

@@ -8,6 +8,7 @@ goal                        what it is                                          
 `StateAt`                   a state at a time                                       ``state:y1@7.5``
 `Integral`                  :math:`\int g(t,x,u,p)\,dt` along a trajectory          ``integral:y1``
 `ParameterValue`            an estimated parameter                                  ``parameter:mu``
+`Lagrange`, `Mayer`         a cost, the problem's own or another
 =========================== ======================================================= =============
 
 A goal knows its value at the discrete solution, its gradient by the NLP's columns, and by how much
@@ -23,7 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, listed
+from ..model.costs import Cost
+from ..model.parameters import Parameter
 from ..transcription.nlp import NLP
+from .cost_goal import CostValue
 from .elements import Elements, number_of
 from .integral import Integral
 from .reconstruction import Reconstruction
@@ -166,12 +170,19 @@ class ParameterValue:
         return int(nlp.layout.parameter_columns(number, [self.name])[0])
 
     def value(self, elements: Elements) -> float:
-        """The estimate."""
-        return ColumnValue(self._column(elements.nlp)).value(elements)
+        """The estimate, in natural units."""
+        decided = ColumnValue(self._column(elements.nlp)).value(elements)
+        return float(self._parameter(elements).natural(decided))
 
     def gradient(self, elements: Elements) -> Array:
-        """A unit vector."""
-        return ColumnValue(self._column(elements.nlp)).gradient(elements)
+        """A unit vector times the slope of its scale."""
+        column = ColumnValue(self._column(elements.nlp))
+        slope = self._parameter(elements).slope(column.value(elements))
+        return column.gradient(elements) * float(slope)
+
+    def _parameter(self, elements: Elements) -> Parameter:
+        known = elements.nlp.problem.all_parameters
+        return next(q for q in known if self.name in q.names)
 
     def defect(self, better: Reconstruction) -> Array:
         """Zero: no element has a part in it."""
@@ -210,8 +221,8 @@ class ColumnValue:
 AnyGoal = ObjectiveValue | SimulatedMisfit | Goal
 
 
-def goal_of(text: AnyGoal | str) -> AnyGoal:
-    """Return the goal that a text stands for; see the table of this module.
+def goal_of(text: AnyGoal | Cost | str) -> AnyGoal:
+    """Return the goal that a text or a cost stands for; see the table of this module.
 
     An experiment may follow: ``state:y1@7.5,run 2``.
 
@@ -225,6 +236,8 @@ def goal_of(text: AnyGoal | str) -> AnyGoal:
     >>> goal_of("state:y1@7.5"), goal_of("parameter:mu,run 2")
     (StateAt(state='y1', time=7.5, experiment=0), ParameterValue(name='mu', experiment='run 2'))
     """
+    if isinstance(text, Cost):
+        return CostValue(text)
     if not isinstance(text, str):
         return text
     kind, _, rest = text.partition(":")

@@ -21,6 +21,33 @@ from .reconstruction import Reconstruction
 Array = NDArray[np.float64]
 
 
+def goal_function(nlp: NLP, function: Callable[..., Any], what: str) -> ca.Function:
+    """Return (t, x, u, p, θ) -> g, its gradient by x and by p, for g(t, x, u, p, nn).
+
+    Raises
+    ------
+    InputError
+        A function that fails, or that depends on algebraic variables, networks, or parameters in time.
+    """
+    problem, s = nlp.problem, Symbols.of(nlp.problem)
+    value = constrained(problem, PathConstraint(what, function), s)
+    z = s.u[len(problem.inputs) :]
+    if problem.algebraics and ca.depends_on(value, z):
+        raise InputError(
+            f"{what} cannot use algebraic variables; write what they are of the states."
+        )
+    if ca.depends_on(value, s.theta):
+        raise InputError(f"{what} cannot use networks; write it of states and parameters.")
+    p, theta = s.p, s.theta
+    if problem.varies_in_time:
+        if ca.depends_on(value, s.p):
+            raise InputError(f"{what} cannot use parameters that vary in time.")
+        p = ca.SX.sym("p", len(problem.coefficient_names))
+        theta = ca.SX.sym("theta", len(nlp.layout.weights))
+    gradients = [ca.densify(ca.gradient(value, v)) for v in (s.x, p)]
+    return ca.Function("goal", [s.t, s.x, s.u, p, theta], [value, *gradients])
+
+
 @dataclass(frozen=True)
 class Integral:
     r"""An integral :math:`\int g(t, x, u, p)\,dt` along one trajectory.
@@ -44,25 +71,14 @@ class Integral:
         number_of(nlp, self.experiment)
         self._function(nlp)
 
+    def _integrand(self) -> Callable[..., Any]:
+        """g as a function of (t, x, u, p, nn)."""
+        g = self.function
+        return lambda t, x, u, p, nn: g(t, x, u, p)
+
     def _function(self, nlp: NLP) -> ca.Function:
         """(t, x, u, p, θ) -> g, its gradient by x and by p."""
-        problem, s = nlp.problem, Symbols.of(nlp.problem)
-        g = self.function
-        held = PathConstraint("goal integral", lambda t, x, u, p, nn: g(t, x, u, p))
-        value = constrained(problem, held, s)
-        z = s.u[len(problem.inputs) :]
-        if problem.algebraics and ca.depends_on(value, z):
-            raise InputError(
-                "an integral goal cannot use algebraic variables; write what they are of the states."
-            )
-        p, theta = s.p, s.theta
-        if problem.varies_in_time:
-            if ca.depends_on(value, s.p):
-                raise InputError("an integral goal cannot use parameters that vary in time.")
-            p = ca.SX.sym("p", len(problem.coefficient_names))
-            theta = ca.SX.sym("theta", len(nlp.layout.weights))
-        gradients = [ca.densify(ca.gradient(value, v)) for v in (s.x, p)]
-        return ca.Function("goal", [s.t, s.x, s.u, p, theta], [value, *gradients])
+        return goal_function(nlp, self._integrand(), "an integral goal")
 
     def _points(self, e: Elements) -> tuple[Array, Array, Array]:
         """Gauss nodes and weights of (0, 1), and (E,) steps, zero in other experiments."""

@@ -65,7 +65,7 @@ class Reconstruction:
         (slope,) = e.call_nodes(e.functions.along, nodes, inner, u, 0.0 * inner, dp, dtheta)
         known = e.step[:, None, None] * slope
         known = known - self.fine.D[None, :, :1] * first[:, None, :]
-        found = _solve(matrix, known)
+        found = solve_all(matrix, known)
         return np.concatenate([first[:, None, :], found], axis=1)
 
 
@@ -111,7 +111,7 @@ def _step(e: Elements, fine: Scheme, first: Array, states: Array, u: Array) -> A
     """Newton step for D X − h f(X) = 0 in every element."""
     f, matrix = _newton_matrix(e, fine, states, u)
     residual = np.einsum("kj,ejx->ekx", fine.D[:, 1:], states) + fine.D[None, :, :1] * first
-    return -_solve(matrix, residual - e.step[:, None, None] * f)
+    return -solve_all(matrix, residual - e.step[:, None, None] * f)
 
 
 def _newton_matrix(e: Elements, fine: Scheme, states: Array, u: Array) -> tuple[Array, Array]:
@@ -126,7 +126,8 @@ def _newton_matrix(e: Elements, fine: Scheme, states: Array, u: Array) -> tuple[
     return f, matrix
 
 
-def _solve(matrix: Array, right: Array) -> Array:
+def solve_all(matrix: Array, right: Array) -> Array:
+    """Solve a batch of linear systems; the unknowns have the shape of ``right``."""
     count, nodes, nx = right.shape
     square, column = matrix.reshape(count, nodes * nx, -1), right.reshape(count, nodes * nx, 1)
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
+from ..model.costs import Cost
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
@@ -26,6 +27,7 @@ from ..solvers.solve import make_solver
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
+from .estimate import check_goal
 from .goals import AnyGoal, SimulatedMisfit, goal_of
 from .loop import Adapted, Budget, adapt
 from .marking import Action, Marking
@@ -41,7 +43,7 @@ OnCycle = Callable[[MeshCycle], Any]
 def refine(
     problem: Problem,
     tol: float = 1e-4,
-    goal: AnyGoal | str = "objective",
+    goal: AnyGoal | Cost | str = "objective",
     *,
     scheme: Scheme | str = "radau",
     degree: int | None = None,
@@ -97,7 +99,6 @@ def refine(
     ('tolerance reached', True)
     """
     check_type("refine", problem, Problem)
-    problem.refuse_decisions("refine")
     if not isinstance(problem, Problem):
         raise InputError(
             f"refine takes a collocode.Problem, not a {type(problem).__name__}; layered networks have "
@@ -109,9 +110,9 @@ def refine(
     marking, budget = Marking(rule, theta, number), Budget(max_elements, max_cycles)
     began = time.perf_counter()
     nlp = discretize(problem, scheme, degree, mesh)
-    chosen.check(nlp)
+    check_goal(chosen, nlp)
     budget.check(sum(part.mesh.elements for part in nlp.layout.experiments))
-    method = _Meshes(
+    method = Meshes(
         problem=problem,
         goal=chosen,
         tol=tol,
@@ -124,7 +125,7 @@ def refine(
         solved = method.solve((start_from(nlp, start, seed), None))
         seconds = time.perf_counter() - began
 
-        def run(method: _Meshes) -> MeshRefinement:
+        def run(method: Meshes) -> MeshRefinement:
             return method.refinement(adapt(method, solved, seconds, budget, on_cycle), reference)
 
         found = run(method)
@@ -134,7 +135,7 @@ def refine(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Meshes:
+class Meshes:
     """Meshes in time, one per experiment, as what the loop goes round."""
 
     problem: Problem
@@ -218,14 +219,9 @@ def simulated_misfit(solution: Solution) -> float:
     """Misfit of the trained model's trajectories, by the independent integrator."""
     nlp = solution.nlp
     assert nlp is not None
-    total, row = 0.0, 0
-    for number, experiment in enumerate(nlp.problem.experiments):
-        keep = np.isfinite(experiment.values).any(axis=1)
-        count = int(keep.sum())
-        y = nlp.parameters["measurements"][row : row + count]
-        w = nlp.parameters["weights"][row : row + count]
-        sigma = nlp.parameters["sigma"][row : row + count]
-        row += count
-        predicted = solution.predict(experiment.times[keep], number)
-        total += float((w * nlp.problem.loss.cost(predicted, y, sigma)).sum())
-    return total
+    predicted = [
+        solution.predict(e.times[np.isfinite(e.values).any(axis=1)], number)
+        for number, e in enumerate(nlp.problem.experiments)
+    ]
+    costs = nlp.costs(solution.result.x, np.vstack(predicted))
+    return float((nlp.parameters["weights"] * costs).sum())

@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import InputError
 from ..results.solution import Solution
 from ..results.status import Outcome, Termination
-from .estimate import Estimate, estimate_error
+from .estimate import Estimate, estimate_error, estimated
 from .goals import AnyGoal, ObjectiveValue, ParameterValue, SimulatedMisfit
 from .refinement import MeshCycle
 
@@ -34,8 +34,9 @@ _STANDS, _STANDS_ANYWAY = 0.1, 1e-3
 
 def estimates(solution: Solution, goal: AnyGoal, tol: float) -> tuple[Estimate, Estimate | None]:
     """Estimate a goal; and the objective, if that is another and its error no small part of it."""
-    e = estimate_error(solution, goal)
-    if isinstance(goal, ObjectiveValue) and abs(e.error) <= tol:
+    e = estimated(solution, goal)
+    decides = solution.nlp is not None and solution.nlp.problem.decides
+    if isinstance(goal, ObjectiveValue) and abs(e.error) <= tol and not decides:
         # a small first order does not tell the second one; where the data do not determine the
         # parameters, it is all there is
         with suppress(InputError):

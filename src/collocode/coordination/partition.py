@@ -212,6 +212,8 @@ def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> 
         values=experiment.values[keep],
         weights=None if experiment.weights is None else experiment.weights[keep],
         sigma=None if experiment.sigma is None else np.asarray(experiment.sigma)[keep],
+        censored=None if experiment.censored is None else np.asarray(experiment.censored)[keep],
+        steady=experiment.steady if first == 0 else None,
         initial=experiment.initial if first == 0 else {},
         name=name,
         start=start,
@@ -247,7 +249,7 @@ def _batch(
         name=f"{problem.name}: {name}",
     )
     states, parameters = [], []
-    has_own = any(q.per_experiment for q in problem.dynamics.parameters)
+    has_own = any(q.per_experiment for q in problem.all_parameters)
     for number, w in enumerate(group):
         label = problem.experiments[w.origin].name
         if boundary == "shared" and w.number > 0:

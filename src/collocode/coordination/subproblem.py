@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.misfit import costs_of_data
 from ..model.problem import Problem
 from ..model.symbolic import depends_on_time
 from ..numerics.mesh import Mesh
@@ -256,9 +257,8 @@ class Subproblem:
             times = t if t[0] == part.times[0] else np.append(part.times[0], t)
             run = simulate(model, point.x[part.states[0]], times, experiment.inputs, rtol=1e-6)
             taken = slice(rows, rows + len(t))
-            factors, y, sigma = (
-                nlp.parameters[block][taken] for block in ("weights", "measurements", "sigma")
-            )
+            factors, y = (nlp.parameters[block][taken] for block in ("weights", "measurements"))
+            sigma = nlp.sigma(x)[taken]
             rows += len(t)
             if not run.complete:
                 return float("inf"), (float("inf"), 1)
@@ -267,7 +267,9 @@ class Subproblem:
             z = None if run.algebraics is None else run.algebraics[-len(t) :]
             predicted = model.observe(run.states[-len(t) :], inputs, t, z)
             finite = np.isfinite(experiment.values[keep])
-            loss += float(np.sum(factors * problem.loss.cost(predicted, y, sigma)))
+            censored = nlp.parameters.get("censored", np.zeros((rows, y.shape[1])))[taken]
+            costs = costs_of_data(problem, predicted, y, sigma, censored)
+            loss += float(np.sum(factors * costs))
             squares += float(np.sum((predicted - y)[finite] ** 2))
             count += int(finite.sum())
         return loss, (squares, count)

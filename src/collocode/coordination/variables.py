@@ -92,7 +92,7 @@ class ConsensusVariables:
     def copies(self, batch: Batch) -> Index:
         """Which variables a batch has a copy of, in the order of `copied_columns`."""
         number = {name: k for k, name in enumerate(self.names)}
-        parameters = batch.problem.dynamics.parameters
+        parameters = batch.problem.all_parameters
         own = [name for q in parameters if q.per_experiment for name in q.names]
         wanted = [f"{x}[{s.key}]" for s in batch.shared_states for x in batch.problem.states]
         wanted += [f"{name}[{label}]" for _, label in batch.shared_parameters for name in own]

@@ -56,8 +56,8 @@ def fit(
         `Solution.penalty` tells.  ``L2(x)`` stays exact.
     scheme, degree : as for `discretize`.
     mesh : ``"auto"``, an `AutoMesh`: chosen from the data and refined until it no longer matters for what
-        is reported; `Solution.meshing` tells.  (A problem that decides has neither chosen.)  A number of elements, a `Mesh` and None, as for
-        `discretize`, stay exact.
+        is reported, which is the cost where the problem decides; `Solution.meshing` tells.  A number of
+        elements, a `Mesh` and None, as for `discretize`, stay exact.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again by
         single shooting (without networks), then with a growing horizon.
     interface, options, deterministic, on_iteration : as for `solve`.
@@ -96,7 +96,7 @@ def fit(
         auto, nlp = discretized(problem, scheme, degree, mesh)
         settings = start, seed, on_iteration, auto is not None
         solution = _climbed(nlp, how, *settings)
-        if auto is not None and ended_nowhere(solution):
+        if auto is not None and not problem.decides and ended_nowhere(solution):
             solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
         begin = partial(start_from, strategy=start, seed=seed)
         solution = settle(solution, auto, how, begin, on_iteration)
@@ -116,12 +116,11 @@ def discretized(
 ) -> tuple[AutoMesh | None, NLP]:
     """Return the NLP that a fit begins with, and how its mesh is to be refined.
 
-    Windows without data tell of no mesh: a problem that decides has the usual one.
+    Windows without data tell of no mesh: a problem that decides begins with the usual one.
     """
     auto, given = AutoMesh.or_given(mesh)
-    auto = None if problem.decides else auto
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
-    meshes = given if auto is None else first_meshes(problem, chosen)
+    meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
     return auto, discretize(problem, chosen, mesh=meshes)
 
 

@@ -1,6 +1,6 @@
 r"""A fit as its unknowns see it: the outputs as linear functions of all that is free to move.
 
-The collocation rows tie the nodes of every chain of elements to the degrees of freedom `d` (free
+The collocation rows, and those of initial states that parameters give, tie the nodes of every chain of elements to the degrees of freedom `d` (free
 initial states, parameters, weights): :math:`dx = Z\,dd`, one sparse factorisation a chain, so no
 matrix of columns times columns ever arises.  In units of one half of the sum of squares, that is the
 objective times M/2, a fit minimises
@@ -31,6 +31,7 @@ from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.terms import measured
 from ..transcription.windows import ExperimentLayout
+from .information import Informed
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -51,9 +52,10 @@ class Linearised:
     known : (n,) whether its σ was given; a robust loss takes it for a scale only.
     precision : (n,) u = w/σ².
     sigma, residual : (n,) what the loss divides by, and model minus datum.
-    bend, pull : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for squares.
+    bend, pull : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for squares.  Of a
+        likelihood the precision is Fisher's information on h, bend one and pull the score over it.
     penalty : (weights, a) root of the penalty's matrix, without λ.
-    prior : (priors, a) root of P₀, the priors of initial states.
+    prior : (priors, a) root of P₀, the priors; and Fisher's information that a likelihood has on σ.
     strength : λM, the precision that the penalty gives the weights in these units.
     tangent : where the derivatives by the weights were taken; the fit's point unless told otherwise.
     """
@@ -88,7 +90,7 @@ class Linearised:
             tangent[layout.weights] = theta
         candidates = np.concatenate(
             [
-                *(part.states[0] for part in layout.experiments),
+                *(part.free_initial for part in layout.experiments),
                 *(part.parameters for part in layout.experiments),
                 layout.shared,
                 layout.weights,
@@ -107,15 +109,28 @@ class Linearised:
         run = np.broadcast_to(np.repeat(np.arange(len(counts)), counts)[:, None], y.shape)
         output = np.broadcast_to(np.arange(y.shape[1]), y.shape)
         total = problem.n_measurements
-        priors = _prior_root(nlp, total)
+        priors = _prior_root(nlp, x, total)
         J, first, prior = [], 0, priors[:, free].toarray()
+        S, by_spread = [], nlp.spreads(x)[1].tocsr() if problem.loss.likelihood else None
         for (part, Z), count in zip(_sensitivities(nlp, x, free, tangent), counts, strict=True):
-            rows = by_columns[first * y.shape[1] : (first + count) * y.shape[1]]
+            here = slice(first * y.shape[1], (first + count) * y.shape[1])
+            rows = by_columns[here]
             dependent = part.dependent
             J.append(rows[:, dependent] @ Z + rows[:, free].toarray())
+            if by_spread is not None:
+                rows = by_spread[here]
+                S.append(rows[:, dependent] @ Z + rows[:, free].toarray())
             prior += priors[:, dependent] @ Z
             first += count
-        bend, pull = _loss_moments(nlp, predicted)
+        precision = weights * total / np.where(sigma > 0.0, sigma, 1.0) ** 2
+        if problem.loss.likelihood:
+            table = Informed.of(nlp, x, predicted)
+            precision, pull = weights * total * table.on_h, table.score / table.on_h
+            bend, sigma = np.ones_like(pull), nlp.deviations(x)
+            mixed, rest = table.rows(np.vstack(J), np.vstack(S), weights * total)
+            J, prior = [mixed], np.vstack([prior, rest])
+        else:
+            bend, pull = _loss_moments(nlp, predicted)
         root = penalty_root(problem.weight_blocks).tocsc()
         penalty = np.zeros((root.shape[0], len(free)))
         at = {column: j for j, column in enumerate(layout.weights.tolist())}
@@ -131,8 +146,8 @@ class Linearised:
             J=np.vstack(J)[used.ravel()],
             run=run[used],
             output=output[used],
-            known=np.vstack(known)[used] & problem.loss.quadratic,
-            precision=(weights * total / sigma**2)[used],
+            known=np.vstack(known)[used] & (problem.loss.quadratic or problem.loss.likelihood),
+            precision=precision[used],
             sigma=sigma[used],
             residual=(predicted - y)[used],
             bend=bend[used],
@@ -232,13 +247,20 @@ def _exchanged(matrix: sparse.csc_matrix, other: sparse.csc_matrix, columns: Ind
     return matrix.tocsr()
 
 
-def _prior_root(nlp: NLP, total: int) -> sparse.csc_array:
-    """(priors, columns) root of the quadratic priors, in units of one half of the sum of squares."""
+def _prior_root(nlp: NLP, x: Array, total: int) -> sparse.csc_array:
+    """(priors, columns) root of the priors' curvature, in units of one half of the sum of squares."""
     columns, weights = prior_columns(nlp.layout), nlp.parameters["prior_weight"]
     there = np.flatnonzero(weights > 0.0)
-    data = np.sqrt(total * weights[there])
-    shape = (len(there), nlp.columns)
-    return sparse.csc_array((data, (np.arange(len(there)), columns[there])), shape=shape)
+    where, data = [columns[there]], [np.sqrt(total * weights[there])]
+    for q in nlp.problem.all_parameters:
+        if q.prior is not None:
+            mine = nlp.layout.columns_of(q.name)
+            bends = [q.prior.curvature(q.natural(z), z, q.slope(z)) for z in x[mine].tolist()]
+            data.append(np.sqrt(bends))
+            where.append(mine)
+    picked = np.concatenate(where)
+    shape = (len(picked), nlp.columns)
+    return sparse.csc_array((np.concatenate(data), (np.arange(len(picked)), picked)), shape=shape)
 
 
 def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:

@@ -72,7 +72,8 @@ def noise_of(lin: Linearised) -> Noise:
     squares = np.bincount(group, q2, count)
     ratio = squares / np.maximum(left, 1e-300)
     upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
-    refuted = known & (np.minimum(upper, lower) < _REFUTED)
+    believed = lin.nlp.problem.loss.likelihood  # its own parameters tell the noise
+    refuted = known & (not believed) & (np.minimum(upper, lower) < _REFUTED)
     return Noise(
         group=group,
         known=known,

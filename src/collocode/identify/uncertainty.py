@@ -21,7 +21,7 @@ told apart only by their penalty, has the interval that the penalty leaves; both
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,8 @@ class Uncertainty:
     Attributes
     ----------
     names : degrees of freedom, ``mu`` or ``y1[run;0.0]`` or ``nn.W1[0,0]``.
-    values, covariance : (d,) and (d, d), in the data's units.
+    values, covariance : (d,) and (d, d), in the data's units, of parameters as they are decided, on
+        their scale.
     noise : standard deviation of the measurement noise by output, estimated from the residuals,
         outliers included.
     deviations : (runs, outputs) rms standard deviation of the data, as the intervals take it: the
@@ -91,6 +92,14 @@ class Uncertainty:
     _linearised: Linearised
     _solution: Solution
 
+    @property
+    def fitted_parameters(self) -> dict[str, tuple[float, float]]:
+        """Bounds of the physical parameters that all experiments share and no basis varies, by name."""
+        nlp = _nlp_of(self._solution)
+        known = nlp.problem.dynamics.parameters
+        shared = [q for q in known if not q.per_experiment and q.basis is None]
+        return {q.name: (q.lower, q.upper) for q in shared if q.lower < q.upper}
+
     def std(self) -> Array:
         """(d,) standard deviations; inf where nothing determines a quantity."""
         spread = np.sqrt(np.clip(np.diag(self.covariance), 0.0, None))
@@ -103,7 +112,7 @@ class Uncertainty:
 
         Returns
         -------
-        Table with ``estimate``, ``std``, ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
+        Table, in natural units, of ``estimate``, ``std`` (to first order), ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
         part of the standard error that the estimated discretization error makes, with its sign (exact
         minus discrete); nan where there is none.
         """
@@ -121,13 +130,25 @@ class Uncertainty:
                 continue
             if name not in known:
                 raise InputError(f"there is no free quantity {name!r}; see `names`.")
-            j = known[name]
+            j, natural, slope = known[name], *self._scale_of(name)
             half = scipy.special.stdtrit(self._student[j], 0.5 + 0.5 * level) * std[j]
             value = self.values[j]
-            rows.append((value, std[j], value - half, value + half, self._note(name)))
+            ends = [float(natural(v)) for v in (value, value - half, value + half)]
+            rows.append((ends[0], std[j] * slope(value), *ends[1:], self._note(name)))
         columns = ["estimate", "std", "lower", "upper", "note"]
         table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
-        return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / table["std"])
+        decided = [std[known[name]] if name in known else np.nan for name in wanted]
+        return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / decided)
+
+    def _scale_of(self, name: str) -> tuple[Callable[[float], float], Callable[[float], float]]:
+        """How to take a decided value to natural units, and the slope of that."""
+        nlp = _nlp_of(self._solution)
+        scaled = [q for q in nlp.problem.all_parameters if q.scale != "linear"]
+        column = int(self._linearised.free[self.names.index(name)])
+        for q in scaled:
+            if column in nlp.layout.columns_of(q.name):
+                return q.natural, q.slope
+        return float, lambda value: 1.0
 
     def _note(self, name: str) -> str:
         if name in self.imitated:
@@ -284,7 +305,8 @@ def _nlp_of(solution: Solution) -> NLP:
 
 def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
     near = float(lin.bend.sum())
-    if not nlp.problem.loss.quadratic and near < 2.0 * effective:
+    loss = nlp.problem.loss
+    if not (loss.quadratic or loss.likelihood) and near < 2.0 * effective:
         raise InputError(
             f"{nlp.problem.loss!r} takes all but {near:.3g} of {lin.n} measurements for outliers, too few "
             f"for intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."

@@ -47,7 +47,11 @@ def _error(solution: Solution, whole: Problem, seen: bool | None) -> float:
             run.states, np.column_stack(u) if u else None, e.times, run.algebraics
         )
         measured = np.isfinite(e.values[wanted])
-        costs = whole.loss.cost(outputs[wanted], e.values[wanted], sigma) * (sigma / spread) ** 2
+        if whole.loss.likelihood:
+            costs = ((outputs[wanted] - e.values[wanted]) / spread) ** 2
+        else:
+            costs = whole.loss.cost(outputs[wanted], e.values[wanted], sigma)
+            costs = costs * (sigma / spread) ** 2
         total += float(np.nan_to_num(costs[measured], nan=np.inf).sum())
         count += int(measured.sum())
     return total / count if count else float("nan")

@@ -24,7 +24,7 @@ def check_switches(problem: Problem) -> None:
         A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
     """
     s = Symbols.of(problem)
-    free = [j for j, q in enumerate(problem.dynamics.parameters) if q.lower < q.upper]
+    free = [j for j, q in enumerate(problem.all_parameters) if q.lower < q.upper]
     if not free or problem.point_constraints:
         return
     seen = [derivatives(problem, s), residuals(problem, s), observed(problem, s)]
@@ -39,7 +39,7 @@ def check_switches(problem: Problem) -> None:
     slopes = ca.jacobian(everything, s.p)
     for j in free:
         if ca.depends_on(everything, s.p[j]) and slopes[:, j].is_zero():
-            name = problem.dynamics.parameters[j].name
+            name = problem.all_parameters[j].name
             raise InputError(
                 f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
                 "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
@@ -67,7 +67,7 @@ def check_controls(problem: Problem) -> None:
         slope = ca.jacobian(balance, u)
         for window in problem.experiments:
             control = window.controls.get(name)
-            if control is None or control.is_rate_bounded:
+            if control is None or control.is_rate_bounded or control.moves:
                 continue
             unbounded = math.isinf(control.lower) and math.isinf(control.upper)
             if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):

@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields
-from .dynamics import Parameter, check_bounds
+from ..errors import InputError, as_names, check_fields
+from .parameters import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]
 
@@ -49,8 +49,8 @@ class PathConstraint:
     def __post_init__(self) -> None:
         check_fields(self)
         check_bounds(self.lower, self.upper, f"path constraint {self.name!r}")
-        if isinstance(self.windows, str):
-            object.__setattr__(self, "windows", (self.windows,))
+        named = as_names(self.windows, f"windows= of path constraint {self.name!r}")
+        object.__setattr__(self, "windows", named)
         if self.at not in get_args(At):
             raise InputError(
                 f"path constraint {self.name!r} is held at {self.at!r}; choose 'path', 'start' or 'end'."

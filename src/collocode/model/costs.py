@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, as_names, check_fields
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,19 @@ class Cost:
                 f"{kind} needs a function of (t, x, u, p, nn), not {self.function!r}; write "
                 f"{kind}(lambda t, x, u, p, nn: ...)."
             )
+        check_fields(self)
         if not np.isfinite(self.weight):
             raise InputError(f"the weight of a {kind} cost must be finite, not {self.weight}.")
-        if isinstance(self.windows, str):
-            object.__setattr__(self, "windows", (self.windows,))
+        object.__setattr__(self, "windows", as_names(self.windows, f"windows= of a {kind} cost"))
         object.__setattr__(self, "name", self.name or kind)
 
+    def borne_by(self, window: str) -> bool:
+        """Whether a window of this name bears it."""
+        return not self.windows or window in self.windows
+
     def __mul__(self, factor: float) -> Self:
+        if not isinstance(factor, int | float | np.number):
+            raise InputError(f"a cost is weighed by a number, not by {factor!r}.")
         return replace(self, weight=self.weight * float(factor))
 
     __rmul__ = __mul__

@@ -22,10 +22,10 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_fields, check_type
-from ..numerics.bases import Basis
+from ..errors import InputError, check_type
 from .activations import CASADI
-from .varying import Block, Network, check_basis
+from .parameters import Parameter
+from .varying import Network
 
 
 class Named:
@@ -67,15 +67,52 @@ class Named:
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries."""
+        return self._names
+
+    def without(self, names: Sequence[str]) -> Named:
+        """Return the entries that are not called so."""
+        pairs = zip(self._names, self._values, strict=True)
+        kept = {name: value for name, value in pairs if name not in names}
+        return Named(self._kind, tuple(kept), tuple(kept.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCall:
+    """A call of a network whose result was left open.
+
+    Attributes
+    ----------
+    name : of the network.
+    inputs : CasADi column of what it was called with.
+    outputs : symbols that stand for the result.
+    """
+
+    name: str
+    inputs: Any
+    outputs: Any
+
 
 class Networks:
     """The networks of a right-hand side: ``nn.growth(x.prey, u.food)``; alone, just ``nn(x)``.
 
     Each is called with its weights at the time of the call.
+
+    Parameters
+    ----------
+    networks, weights : by name.
+    calls : takes a `NetworkCall` for every call, which then returns symbols; None evaluates.
     """
 
-    def __init__(self, networks: Mapping[str, Network], weights: Mapping[str, Any]) -> None:
-        self._networks, self._weights = dict(networks), dict(weights)
+    def __init__(
+        self,
+        networks: Mapping[str, Network],
+        weights: Mapping[str, Any],
+        calls: list[NetworkCall] | None = None,
+    ) -> None:
+        self._networks, self._weights, self._calls = dict(networks), dict(weights), calls
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -99,7 +136,7 @@ class Networks:
             raise InputError("nn.derivative(...) needs name= when there are several networks.")
         label = next(iter(self._networks)) if name is None else name
         variables = ca.SX.sym("z", stack(inputs).numel())
-        value = stack([getattr(self, label)(variables)])
+        value = stack([getattr(Networks(self._networks, self._weights), label)(variables)])
         return ca.substitute(ca.jacobian(value, variables), variables, stack(inputs))
 
     def _evaluate(self, name: str, inputs: Sequence[Any]) -> Any:
@@ -108,7 +145,11 @@ class Networks:
             raise InputError(
                 f"network {name!r} has {network.inputs} inputs, but was called with {column.numel()}."
             )
-        value = network.mlp(column, self._weights[name], CASADI)
+        if self._calls is None:
+            value = network.mlp(column, self._weights[name], CASADI)
+        else:
+            value = ca.SX.sym(f"{name}{len(self._calls)}", network.outputs)
+            self._calls.append(NetworkCall(name, column, value))
         return value if network.outputs > 1 else value[0]
 
 
@@ -121,92 +162,6 @@ def stack(parts: Any) -> Any:
 
 
 RightHandSide = Callable[[Any, Named, Named, Named, Networks], Any]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    r"""A physical parameter to be estimated.
-
-    Parameters
-    ----------
-    name : as ``p.<name>`` in the right-hand side.
-    start : first guess.
-    lower, upper : bounds.
-    unit : for reports.
-    per_experiment : whether every experiment has a value of its own.
-    basis : makes it a function of time, :math:`p(t)=\sum_j c_j\,\varphi_j(t)`, that starts out
-        constant.  Its coefficients are called ``<name>.<function>``.  The bounds hold for p(t): where
-        they can, through the coefficients (a constant, piecewise constants, splines of degree 1), else
-        as constraints at the basis' `probes` (at every node, if ``per_experiment``).
-
-    Raises
-    ------
-    InputError
-        Crossed bounds, or a start that is not finite or outside the bounds.
-
-    Examples
-    --------
-    >>> from collocode.numerics.bases import Legendre
-    >>> Parameter("c", 0.5, lower=0.0, basis=Legendre(2, (0.0, 30.0))).names
-    ('c.P0', 'c.P1', 'c.P2')
-    """
-
-    name: str
-    start: float
-    lower: float = -np.inf
-    upper: float = np.inf
-    _: KW_ONLY
-    unit: str = ""
-    per_experiment: bool = False
-    basis: Basis | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_bounds(self.lower, self.upper, f"parameter {self.name!r}")
-        if not np.isfinite(self.start):
-            raise InputError(
-                f"parameter {self.name!r} starts at {self.start}; give a finite guess."
-            )
-        if not self.lower <= self.start <= self.upper:
-            raise InputError(
-                f"parameter {self.name!r} starts at {self.start:g}, outside its bounds "
-                f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
-            )
-        if self.basis is not None:
-            check_basis(self.basis, f"parameter {self.name!r}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its coefficients; its own if it does not vary in time."""
-        if self.basis is None:
-            return (self.name,)
-        return tuple(f"{self.name}.{function}" for function in self.basis.names())
-
-    @property
-    def block(self) -> Block:
-        """Its coefficients."""
-        return Block(1, self.basis)
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of the start, constant in time."""
-        if self.basis is None:
-            return (self.start,)
-        return tuple((self.start * self.basis.constant()).tolist())
-
-    @property
-    def bounded_by_rows(self) -> bool:
-        """Whether bounds on p(t) are more than bounds on its coefficients."""
-        bounded = np.isfinite(self.lower) or np.isfinite(self.upper)
-        return bool(bounded) and self.basis is not None and not self.basis.bounded_by_coefficients
-
-
-def check_bounds(lower: float, upper: float, what: str) -> None:
-    """Refuse NaN and crossed bounds."""
-    if np.isnan(lower) or np.isnan(upper):
-        raise InputError(f"a bound of {what} is NaN; use -inf and inf for none.")
-    if lower > upper:
-        raise InputError(f"the bounds of {what} cross ({lower:g} > {upper:g}); swap them.")
 
 
 class DynamicsLike(Protocol):

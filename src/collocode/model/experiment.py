@@ -12,13 +12,14 @@ from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
+from .steady import Steady
 
 
 @dataclass(frozen=True)
 class Initial:
-    """What is known of one initial state: its value and how far to trust it.
+    """What is known of one initial state: its value and how far to trust it, bounds, or a formula.
 
-    Use `fixed`, `weighted` or `free`.
+    Use `fixed`, `weighted`, `free`, `bounded` or `given_by`.
 
     Examples
     --------
@@ -28,6 +29,9 @@ class Initial:
 
     value: float = float("nan")
     std: float = float("inf")
+    lower: float = float("-inf")
+    upper: float = float("inf")
+    function: Callable[..., Any] | str | None = None
 
     @property
     def is_fixed(self) -> bool:
@@ -50,6 +54,44 @@ def weighted(value: float, std: float) -> Initial:
 def free() -> Initial:
     """Leave an initial state to the optimiser (the default)."""
     return Initial()
+
+
+def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initial:
+    """Leave an initial state to the optimiser within bounds that hold there alone."""
+    if not lower < upper:
+        raise InputError(
+            f"the bounds of an initial state cross ({lower} and {upper}); swap them, or use fixed()."
+        )
+    return Initial(lower=lower, upper=upper)
+
+
+def given_by(function: Callable[..., Any] | str) -> Initial:
+    """Make an initial state a function ``f(p)`` of the parameters, or the parameter of that name.
+
+    Examples
+    --------
+    >>> given_by(lambda p: p.dose / p.volume).is_fixed
+    False
+    """
+    if not (callable(function) or isinstance(function, str)):
+        raise InputError(
+            f"an initial state is given by a function of p or a parameter's name, not {function!r}."
+        )
+    return Initial(function=function)
+
+
+def at_rest(p: Any) -> Any:
+    """Stand for an initial state that a steady state gives."""
+    raise AssertionError("a steady state is no function of the parameters that can be called")
+
+
+def as_initial(known: Any) -> Initial:
+    """Read a number, a function of p or the name of a parameter as an `Initial`."""
+    if isinstance(known, Initial):
+        return known
+    if callable(known) or isinstance(known, str):
+        return given_by(known)
+    return fixed(known)
 
 
 def _checked(value: float, std: float) -> Initial:
@@ -95,8 +137,14 @@ class Experiment:
         count as inverse variances, in units of σ⁻².
     sigma : standard deviation of this run's noise, where it is known: one for all, by output name, or
         of the shape of ``values``; NaN or None leaves it to the loss.
+    censored : of the shape of ``values``, or by output name: -1 where y is below its value (of which
+        only that is known, say a limit of detection), 1 where it is above, else 0; see `likelihoods`.
     inputs : exogenous signals by name.
-    initial : `fixed`, `weighted` or `free` (or a number, which means fixed) by state name.
+    initial : `fixed`, `weighted`, `bounded`, `given_by` or `free` by state name; a number means fixed,
+        a function of p or a parameter's name given by it.
+    parameters : what parameters are in this run, by name: a number, or the name of another one, as for
+        a group of runs.
+    steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
@@ -120,8 +168,11 @@ class Experiment:
     _: KW_ONLY
     weights: Array | None = None
     sigma: Array | float | Mapping[str, Any] | None = None
+    censored: Array | Mapping[str, Any] | None = None
     inputs: Mapping[str, Signal] = field(default_factory=dict)
-    initial: Mapping[str, Initial | float] = field(default_factory=dict)
+    initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
+    parameters: Mapping[str, float | str] = field(default_factory=dict)
+    steady: Steady | None = None
     name: str = "experiment"
     start: float | None = None
     end: float | None = None
@@ -164,17 +215,24 @@ class Experiment:
                 raise InputError(f"{where}: weights must be finite and not negative.")
             values[weights == 0.0] = np.nan
         sigma = _sigma(self.sigma, values.shape, outputs, where)
+        censored = _censored(self.censored, values.shape, outputs, where)
         start, end = self._window(times, where)
         initial, final = (
-            {k: v if isinstance(v, Initial) else fixed(v) for k, v in given.items()}
-            for given in (self.initial, self.final)
+            {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
+        for state, known in final.items():
+            if known.function is not None or np.isfinite([known.lower, known.upper]).any():
+                raise InputError(
+                    f"{where}: the final {state!r} can be fixed or weighted, not bounded or given by "
+                    "parameters; use a PathConstraint at the end."
+                )
         for label, value in {
             "times": times,
             "values": values,
             "outputs": outputs,
             "weights": weights,
             "sigma": sigma,
+            "censored": censored,
             "inputs": dict(self.inputs),
             "initial": initial,
             "final": final,
@@ -220,9 +278,11 @@ class Experiment:
 
     @property
     def jumps(self) -> Array:
-        """Times inside the window at which an input is discontinuous."""
+        """Times inside the window at which an input is discontinuous, or a control's basis not smooth."""
         assert self.start is not None and self.end is not None
-        jumps = np.unique(np.concatenate([np.empty(0), *(s.jumps for s in self.inputs.values())]))
+        places = [signal.jumps for signal in self.inputs.values()]
+        places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
+        jumps = np.unique(np.concatenate([np.empty(0), *places]))
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
     def select(self, outputs: Sequence[str]) -> Experiment:
@@ -240,6 +300,7 @@ class Experiment:
             values=columns(self.values, np.nan),
             weights=columns(self.weights, 1.0),
             sigma=columns(self.sigma, np.nan),
+            censored=columns(self.censored, 0.0),
             outputs=tuple(outputs),
         )
 
@@ -252,7 +313,9 @@ class Experiment:
             values=self.values[keep],
             weights=None if self.weights is None else self.weights[keep],
             sigma=None if self.sigma is None else np.asarray(self.sigma)[keep],
+            censored=None if self.censored is None else np.asarray(self.censored)[keep],
             initial=self.initial if start <= self.times[0] else {},
+            steady=self.steady if start <= self.times[0] else None,
             name=name or self.name,
             start=None,
             end=None,
@@ -295,27 +358,45 @@ def check_times(times: Array, where: str) -> None:
         )
 
 
-def _sigma(given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str) -> Array | None:
-    """(N, outputs) standard deviations, NaN where they are not known; None if nowhere."""
-    if given is None:
-        return None
-    sigma = np.full(shape, np.nan)
+def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, what: str) -> Array:
+    """Fill a table of the data's shape from one for all, a column a name, or a table."""
+    shape = filled.shape
     if isinstance(given, Mapping):
         for name, value in given.items():
             if name not in outputs:
                 raise InputError(
-                    f"{where}: sigma names {name!r}, which is no output; outputs: {', '.join(outputs)}."
+                    f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
                 )
-            sigma[:, outputs.index(name)] = numbers(value, f"{where}: sigma")
-    else:
-        table = numbers(given, f"{where}: sigma")
-        table = table[:, None] if table.ndim == 1 and len(table) == shape[0] else table
-        try:
-            sigma[:] = table
-        except ValueError as error:
-            raise InputError(
-                f"{where}: sigma of shape {table.shape} does not fit values of shape {shape}."
-            ) from error
+            filled[:, outputs.index(name)] = numbers(value, f"{where}: {what}")
+        return filled
+    table = numbers(given, f"{where}: {what}")
+    table = table[:, None] if table.ndim == 1 and len(table) == shape[0] else table
+    try:
+        filled[:] = table
+    except ValueError as error:
+        raise InputError(
+            f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
+        ) from error
+    return filled
+
+
+def _sigma(given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str) -> Array | None:
+    """(N, outputs) standard deviations, NaN where they are not known; None if nowhere."""
+    if given is None:
+        return None
+    sigma = _by_output(given, np.full(shape, np.nan), outputs, where, "sigma")
     if np.isinf(sigma).any() or (sigma <= 0.0).any():
         raise InputError(f"{where}: sigma must be positive and finite, or NaN where it is unknown.")
     return None if np.isnan(sigma).all() else sigma
+
+
+def _censored(
+    given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str
+) -> Array | None:
+    """(N, outputs) -1, 0 or 1; None if nothing is censored."""
+    if given is None:
+        return None
+    table = _by_output(given, np.zeros(shape), outputs, where, "censored")
+    if not np.isin(table, (-1.0, 0.0, 1.0)).all():
+        raise InputError(f"{where}: censored is -1 (below), 0 or 1 (above), nothing else.")
+    return table if table.any() else None

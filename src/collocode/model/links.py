@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, as_names, check_fields
 from .experiment import Experiment
 
 
@@ -46,6 +46,14 @@ class Link:
     time: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "states", as_names(self.states, f"states= of link {self.name!r}"))
+        for state, jump in self.jump.items():
+            if not callable(jump):
+                raise InputError(
+                    f"the jump of {state!r} in link {self.name!r} is a function of (t, x, u, p, nn), not "
+                    f"{jump!r}."
+                )
         if self.time and self.before == self.after:
             raise InputError(
                 f"window {self.before!r} cannot start when it ends; give time=False for a periodic orbit."

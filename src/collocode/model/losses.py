@@ -13,8 +13,8 @@ and λ keeps its meaning.  Every ρ is scaled so that :math:`\rho(r)=r^2` to sec
                  :math:`2\delta|r|-\delta^2`
 ===============  ==========================================================  ======================
 
-A loss is a function of prediction, measurement and σ, so that likelihoods with log terms, counts or
-censored values are further records of the same kind; the three above need the residual only.
+A loss is a function of prediction, measurement and σ; the three above need the residual only.
+Likelihoods, with log terms, counts or censored values, are further records: see `likelihoods`.
 Sources: Huber, *Robust Statistics*, 1981; Charbonnier et al., IEEE Trans. Image Proc. 6, 1997.
 """
 
@@ -22,14 +22,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..errors import InputError, check_fields
-from ..forms import Form, form_of
 from ..numerics import Array
 from .activations import NUMPY, Operations
 
@@ -45,10 +44,12 @@ class Loss(ABC):
         every output by the standard deviation of its data, which makes the loss free of units.
     smoothness : number of continuous derivatives by `h`.
     quadratic : whether the cost is quadratic in `h`.
+    likelihood : whether it is twice the negative logarithm of a density, see `likelihoods`.
     """
 
     sigma: Sigma
     smoothness: ClassVar[float] = np.inf
+    likelihood: ClassVar[bool] = False
     quadratic: ClassVar[bool] = False
 
     @abstractmethod
@@ -228,34 +229,6 @@ LOSSES: dict[str, type[ResidualLoss]] = {
     "huber": Huber,
     "pseudo_huber": PseudoHuber,
 }
-
-
-LOSS: Form = tuple({"loss": Literal[name], **form_of(kind)} for name, kind in LOSSES.items())
-"""What a file holds of a loss."""
-
-
-def describe_loss(loss: Loss) -> dict[str, Any]:
-    """Return a loss as JSON knows it.
-
-    Raises
-    ------
-    InputError
-        A loss of somebody's own.
-    """
-    name = next((name for name, kind in LOSSES.items() if type(loss) is kind), None)
-    if name is None:
-        raise InputError(
-            f"{loss!r} cannot be saved; of losses, {', '.join(k.__name__ for k in LOSSES.values())} can."
-        )
-    plain = asdict(loss)  # type: ignore[call-overload]
-    if isinstance(plain["sigma"], Mapping):
-        plain["sigma"] = dict(plain["sigma"])
-    return {"loss": name, **plain}
-
-
-def described_loss(entry: Mapping[str, Any]) -> Loss:
-    """Return the loss that `describe_loss` described."""
-    return LOSSES[str(entry["loss"])](**{k: v for k, v in entry.items() if k != "loss"})
 
 
 @dataclass(frozen=True)

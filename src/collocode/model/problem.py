@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_names, as_pair, as_values, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
-from .dynamics import Dynamics, DynamicsLike, check_bounds
-from .experiment import Experiment, Initial, Truth, free
+from .dynamics import Dynamics, DynamicsLike
+from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
+from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
+from .parameters import Parameter, check_bounds
+from .phases import IntegralConstraint, Phases, WithIntegrals
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
 
@@ -33,16 +36,18 @@ class Problem:
 
     Parameters
     ----------
-    dynamics : `NeuralODE` or `Dynamics`.
+    dynamics : `NeuralODE` or `Dynamics`; `Phases` for windows that differ.
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
+    parameters : those that the dynamics do not list: of outputs, noise and initial states.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
-    loss : `LeastSquares`, `Huber` or `PseudoHuber`.
+    loss : `LeastSquares`, `Huber`, `PseudoHuber` or a likelihood, `Normal` and others; or a likelihood
+        for every output, by name.
     regularisation : `Evidence`, by which `fit` chooses its strength, or `L2` of a given one.
-    constraints : `PathConstraint` along the trajectories or at their ends, `PointConstraint` at given
-        points.
+    constraints : `PathConstraint` along the trajectories or at their ends, `IntegralConstraint`,
+        `PointConstraint` at given points.
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
     links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
@@ -60,12 +65,13 @@ class Problem:
     dynamics: DynamicsLike
     experiments: Sequence[Experiment]
     _: KW_ONLY
+    parameters: Sequence[Parameter] = ()
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
     regularisation: L2 | Evidence = Evidence()
-    constraints: Sequence[PathConstraint | PointConstraint] = ()
+    constraints: Sequence[PathConstraint | PointConstraint | IntegralConstraint] = ()
     costs: Sequence[Cost] = ()
     links: Sequence[Link] = ()
     normalise: bool = True
@@ -79,18 +85,27 @@ class Problem:
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
-        experiments = _as_tuple(self.experiments)
+        experiments = as_values(self.experiments, "Problem(experiments=...)", Experiment)
+        set_ = object.__setattr__
+        set_(self, "states", as_names(self.states, "Problem(states=...)"))
+        kinds = PathConstraint, PointConstraint, IntegralConstraint
+        constraints = as_values(self.constraints, "Problem(constraints=...)", *kinds)
+        set_(self, "constraints", constraints)
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
+        experiments, test = self._add_phases_and_integrals(experiments, outputs)
         states = tuple(self.states) or tuple(n for n in outputs if n not in self.algebraics)
         if not states:
             raise InputError("nothing is measured, so the states have no names; give states=.")
         if len(set(states)) != len(states):
             raise InputError(f"state names must differ, not {states}.")
+        if isinstance(self.loss, Mapping):
+            object.__setattr__(self, "loss", PerOutput(self.loss))
         if not isinstance(self.loss, Loss):
             raise InputError(
-                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...) or PseudoHuber(...)."
+                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...), Normal(...) or "
+                "another likelihood."
             )
         if not isinstance(self.regularisation, L2 | Evidence):
             raise InputError(
@@ -101,23 +116,110 @@ class Problem:
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:
             raise InputError(f"two experiments are called {repeated.pop()!r}; rename one.")
-        set_ = object.__setattr__
         set_(self, "states", states)
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
-        set_(self, "test", tuple(e.select(outputs) for e in _as_tuple(self.test)))
-        set_(self, "links", (self.links,) if isinstance(self.links, Link) else tuple(self.links))
-        set_(self, "costs", (self.costs,) if isinstance(self.costs, Cost) else tuple(self.costs))
+        set_(self, "test", tuple(e.select(outputs) for e in test))
+        set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
+        set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
         self._check_decisions()
-        for state, (lower, upper) in self.bounds.items():
-            check_bounds(
-                lower, upper, f"{'state' if state in self.states else 'variable'} {state!r}"
-            )
+        for state, bounds in self.bounds.items():
+            what = f"{'state' if state in self.states else 'variable'} {state!r}"
+            check_bounds(*as_pair(bounds, f"bounds= of {what}"), what)
         self._check_measured()
+        self._check_likelihood()
+        self._check_parameters()
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _add_phases_and_integrals(
+        self, experiments: tuple[Experiment, ...], outputs: tuple[str, ...]
+    ) -> tuple[tuple[Experiment, ...], tuple[Experiment, ...]]:
+        """Tell every window its phase; give every constrained integral a state that begins at zero."""
+        dynamics, before = self.dynamics, tuple[str, ...]()
+        if isinstance(dynamics, WithIntegrals):  # of a problem that was made from another one
+            before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
+        test = as_values(self.test, "Problem(test=...)", Experiment)
+        if isinstance(dynamics, Phases):
+            experiments, test = dynamics.told(experiments), dynamics.told(test)
+        integrals = tuple(c for c in self.constraints if isinstance(c, IntegralConstraint))
+        if not integrals and not before:
+            return experiments, test
+        states = tuple(n for n in self.states or outputs if n not in before)
+        taken = [c.name for c in integrals if c.name in states]
+        if taken:
+            raise InputError(
+                f"integral constraint {taken[0]!r} becomes a state of its name, but there is one; "
+                "rename it."
+            )
+        zero = {c.name: 0.0 for c in integrals}
+
+        def begun(given: Sequence[Experiment]) -> tuple[Experiment, ...]:
+            kept = [{n: v for n, v in e.initial.items() if n not in before} for e in given]
+            return tuple(
+                replace(e, initial={**known, **zero}) for e, known in zip(given, kept, strict=True)
+            )
+
+        sizes = {
+            c.name: float(max(abs(v) for v in (c.lower, c.upper) if np.isfinite(v)) or 1.0)
+            for c in integrals
+        }
+        kept = {n: v for n, v in self.scaling.items() if n not in before or n in zero}
+        set_ = object.__setattr__
+        set_(self, "dynamics", WithIntegrals(dynamics, integrals) if integrals else dynamics)
+        set_(self, "states", (*states, *zero))
+        set_(self, "scaling", {**sizes, **kept})
+        return begun(experiments), begun(test)
+
+    def _check_parameters(self) -> None:
+        names = [q.name for q in self.all_parameters]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+        known = {q.name: q for q in self.all_parameters}
+        weighed = next((q.name for q in self.all_parameters if q.prior is not None), None)
+        if weighed is not None and not all(self.knows_noise_of(e).all() for e in self.experiments):
+            raise InputError(
+                f"the prior of parameter {weighed!r} has to be weighed against the data, whose noise "
+                "nobody tells; give sigma= to the loss or the experiments, or estimate it by Normal()."
+            )
+        for e in (*self.experiments, *self.test):
+            for name, given in e.parameters.items():
+                for wanted in (name, given) if isinstance(given, str) else (name,):
+                    if wanted not in known:
+                        raise InputError(
+                            f"parameters= of experiment {e.name!r} names {wanted!r}, which is no "
+                            f"parameter; there are: {', '.join(known) or 'none'}."
+                        )
+                _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
+            if e.steady is not None:
+                self._check_steady(e, known)
+
+    def _check_steady(self, experiment: Experiment, known: Mapping[str, Parameter]) -> None:
+        where, steady = f"steady= of experiment {experiment.name!r}", experiment.steady
+        assert steady is not None
+        if self.varies_in_time or self.algebraics:
+            raise InputError(
+                f"{where}: a model with algebraic variables, or with parameters or weights that vary in "
+                "time, has no steady state here; give the initial states."
+            )
+        told = [n for given in steady.parameters.items() for n in given if isinstance(n, str)]
+        for what, names, there in (
+            ("input", steady.inputs, self.inputs),
+            ("parameter", told, known),
+        ):
+            absent = [n for n in names if n not in there]
+            if absent:
+                raise InputError(
+                    f"{where} names {absent[0]!r}, which is no {what}; there are: "
+                    f"{', '.join(there) or 'none'}."
+                )
+        for name, given in steady.parameters.items():
+            _check_binding(
+                experiment, known[name], known[given] if isinstance(given, str) else given
+            )
 
     def _check_names(self) -> None:
         if self.observe is None:
@@ -163,22 +265,20 @@ class Problem:
     def _check_decisions(self) -> None:
         names = [e.name for e in self.experiments]
         for cost in self.costs:
-            check_type("Problem(costs=...)", cost, Cost)
             absent = [n for n in cost.windows if n not in names]
             if absent:
                 raise InputError(
                     f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
-        for link in self.links:
-            check_type("Problem(links=...)", link, Link)
-            link.check(dict(zip(names, self.experiments, strict=True)), self.states)
-        for constraint in (*self.path_constraints, *self.boundary_constraints):
-            absent = [n for n in constraint.windows if n not in names]
+        for held in self.constraints:
+            absent = [n for n in getattr(held, "windows", ()) if n not in names]
             if absent:
                 raise InputError(
-                    f"path constraint {constraint.name!r} names window {absent[0]!r}; there are: "
-                    f"{', '.join(names)}."
+                    f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
                 )
+        for link in self.links:
+            link.check(dict(zip(names, self.experiments, strict=True)), self.states)
+        self._check_shared_controls()
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -188,6 +288,28 @@ class Problem:
                 "parameters or weights that vary in time have an interval of given times, so no window "
                 "may have free ones; fix the times."
             )
+
+    def _check_shared_controls(self) -> None:
+        for name in self.inputs:
+            deciding = [e for e in self.experiments if name in e.controls]
+            first = deciding[0].controls[name] if deciding else None
+            for e in deciding:
+                control = e.controls[name]
+                if control != first and (control.shared or (first is not None and first.shared)):
+                    raise InputError(
+                        f"windows {deciding[0].name!r} and {e.name!r} share control {name!r}, but give "
+                        "it differently; give both the same Control."
+                    )
+                if control.basis is None:
+                    continue
+                start, end = control.basis.interval
+                slack = 1e-9 * (end - start)
+                assert e.start is not None and e.end is not None
+                if e.start < start - slack or e.end > end + slack:
+                    raise InputError(
+                        f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
+                        f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
+                    )
 
     def _check_measured(self) -> None:
         for column, name in enumerate(self.outputs):
@@ -203,6 +325,32 @@ class Problem:
                     f"experiment {experiment.name!r} has {count} times with a finite value; "
                     "at least 2 are needed."
                 )
+
+    def _check_likelihood(self) -> None:
+        if not self.loss.likelihood:
+            if any(e.censored is not None for e in self.experiments):
+                raise InputError(
+                    f"censored data need a likelihood, not {self.loss!r}; give loss=Normal() or LogNormal()."
+                )
+            return
+        if isinstance(self.loss, PerOutput):
+            object.__setattr__(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
+        if self.dynamics.networks and isinstance(self.regularisation, Evidence):
+            raise InputError(
+                f"the evidence that chooses λ is derived for squares, not for {self.loss!r}; give "
+                "regularisation=L2(1e-4), say, or loss=LeastSquares(sigma)."
+            )
+        for name in self.outputs:
+            loss = self.loss.of(name)  # type: ignore[attr-defined]
+            for e in self.experiments:
+                column = e.values[:, self.outputs.index(name)]
+                wrong = np.isfinite(column) & ~loss.takes(column)
+                if wrong.any():
+                    raise InputError(
+                        f"experiment {e.name!r}: {name!r} is {column[wrong][0]:g} at t = "
+                        f"{e.times[wrong][0]:g}, which {type(loss).__name__} cannot be; leave it out "
+                        "(NaN), or take another likelihood."
+                    )
 
     def _check_bases(self) -> None:
         for basis in self.bases:
@@ -222,7 +370,7 @@ class Problem:
         weights = sum(n.n_weights for n in self.dynamics.networks.values())
         return (
             f"Problem({self.name!r}, states={self.states}, experiments={len(self.experiments)}, "
-            f"measurements={self.n_measurements}, parameters={len(self.dynamics.parameters)}, "
+            f"measurements={self.n_measurements}, parameters={len(self.all_parameters)}, "
             f"weights={weights})"
         )
 
@@ -260,10 +408,48 @@ class Problem:
                 "costs or links; use fit or solve for it."
             )
 
+    @cached_property
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """The dynamics' parameters, the others, and σ of outputs where it is to be estimated."""
+        return (*self.dynamics.parameters, *self.parameters, *self._noise_parameters)
+
+    @staticmethod
+    def noise_name(output: str) -> str:
+        """Name of the parameter that is an output's σ, where nobody gives it another."""
+        return f"sigma_{output}"
+
+    @property
+    def _noise_parameters(self) -> list[Parameter]:
+        found = []
+        for j, name in enumerate(self.outputs if self.loss.likelihood else ()):
+            loss: Likelihood = self.loss.of(name)  # type: ignore[attr-defined]
+            told = [~np.isfinite(e.values[:, j]) for e in self.experiments]
+            for e, absent in zip(self.experiments, told, strict=True):
+                absent |= e.sigma is not None and np.isfinite(np.asarray(e.sigma)[:, j])
+            if loss.dispersed and loss.spread_of(name) is None and not all(t.all() for t in told):
+                guess = max(loss.guess(self.smoothed_noise[name], self.size_of(name)), 1e-300)
+                found.append(
+                    Parameter(
+                        self.noise_name(name),
+                        guess,
+                        1e-6 * guess,
+                        scale="log",
+                        per_experiment=loss.per_experiment,
+                    )
+                )
+        return found
+
+    def size_of(self, output: str) -> float:
+        """Mean magnitude of an output's data."""
+        column = self.outputs.index(output)
+        return float(
+            np.nanmean(np.abs(np.concatenate([e.values[:, column] for e in self.experiments])))
+        )
+
     @property
     def parameter_blocks(self) -> tuple[Block, ...]:
         """The coefficients of every physical parameter."""
-        return tuple(q.block for q in self.dynamics.parameters)
+        return tuple(q.block for q in self.all_parameters)
 
     @property
     def weight_blocks(self) -> tuple[Block, ...]:
@@ -273,7 +459,7 @@ class Problem:
     @property
     def coefficient_names(self) -> tuple[str, ...]:
         """Names of the parameters; one that varies in time has one per coefficient."""
-        return tuple(name for q in self.dynamics.parameters for name in q.names)
+        return tuple(name for q in self.all_parameters for name in q.names)
 
     @cached_property
     def bases(self) -> tuple[Basis, ...]:
@@ -294,20 +480,21 @@ class Problem:
     def path_constraints(self) -> tuple[PathConstraint, ...]:
         """What holds along the trajectories; bounds on an experiment's own p(t) are among it."""
         given = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at == "path"]
-        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows and q.per_experiment]
+        bounded = [q for q in self.all_parameters if q.bounded_by_rows and q.per_experiment]
         return (*given, *(bounds_of(q) for q in bounded))
 
     @cached_property
     def boundary_constraints(self) -> tuple[PathConstraint, ...]:
-        """What holds at one end of every window."""
-        held = [c for c in self.constraints if isinstance(c, PathConstraint)]
-        return tuple(c for c in held if c.at != "path")
+        """What holds at one end of every window, or of those that it names."""
+        held = [c for c in self.constraints if isinstance(c, PathConstraint) and c.at != "path"]
+        totals = [c.at_end() for c in self.constraints if isinstance(c, IntegralConstraint)]
+        return (*held, *totals)
 
     @property
     def point_constraints(self) -> tuple[PointConstraint, ...]:
         """The constraints that hold at given points; bounds on shared p(t) are among them."""
         given = [c for c in self.constraints if isinstance(c, PointConstraint)]
-        bounded = [q for q in self.dynamics.parameters if q.bounded_by_rows]
+        bounded = [q for q in self.all_parameters if q.bounded_by_rows]
         return (*given, *(shared_bounds_of(q) for q in bounded if not q.per_experiment))
 
     @cached_property
@@ -317,13 +504,13 @@ class Problem:
 
     def initial_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of an initial state."""
-        known = experiment.initial.get(state, free())
-        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+        if experiment.steady is not None:
+            return Initial(function=at_rest)
+        return as_initial(experiment.initial.get(state, free()))
 
     def final_of(self, experiment: Experiment, state: str) -> Initial:
         """Return what is known of a final state."""
-        known = experiment.final.get(state, free())
-        return known if isinstance(known, Initial) else Initial(float(known), 0.0)
+        return as_initial(experiment.final.get(state, free()))
 
     def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
         """Return a smooth curve for every output that the experiment measured."""
@@ -351,12 +538,14 @@ class Problem:
 
         Beside noise that is known, noise that is not is taken from the smoothed data.
         """
+        if self.loss.likelihood:
+            return {name: self.loss.sigma_of(name, 0.0) for name in self.outputs}
         unknown = self.loss.sigma is None and any(e.sigma is not None for e in self.experiments)
         sizes = self.smoothed_noise if unknown else self.spread
         return {name: self.loss.sigma_of(name, sizes[name]) for name in self.outputs}
 
     def sigma_in(self, experiment: Experiment) -> Array:
-        """(N, outputs) what the loss divides the residuals of an experiment by."""
+        """(N, outputs) what the loss divides the residuals of an experiment by; 0 where a model says it."""
         common = [self.sigma[name] for name in self.outputs]
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
@@ -383,7 +572,7 @@ class Problem:
         """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)
-        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None))
+        return np.asarray(np.isfinite(own) | (self.loss.sigma is not None) | self.loss.likelihood)
 
     @cached_property
     def smoothed_noise(self) -> dict[str, float]:
@@ -411,10 +600,20 @@ class Problem:
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
 
 
-def _as_tuple(experiments: Any) -> tuple[Experiment, ...]:
-    if isinstance(experiments, str) or not hasattr(experiments, "__iter__"):
-        check_type("Problem(experiments=...)", experiments, Experiment)
-    found = (experiments,) if isinstance(experiments, Experiment) else tuple(experiments)
-    for experiment in found:
-        check_type("Problem(experiments=...)", experiment, Experiment)
-    return found
+def _check_binding(experiment: Experiment, parameter: Parameter, given: Parameter | float) -> None:
+    """Refuse what a parameter cannot be in an experiment."""
+    where = f"parameter {parameter.name!r} in experiment {experiment.name!r}"
+    if parameter.basis is not None or parameter.per_experiment:
+        raise InputError(
+            f"{where} cannot be bound, since it varies in time or is each experiment's own."
+        )
+    if not isinstance(given, Parameter):
+        if not np.isfinite(parameter.decided(given)):
+            raise InputError(
+                f"{where} is {given:g}, which has no {parameter.scale}; give it the linear scale."
+            )
+    elif given.basis is not None or given.per_experiment or given.scale != parameter.scale:
+        raise InputError(
+            f"{where} is bound to {given.name!r}, which has to be constant, shared and of its scale, "
+            f"{parameter.scale!r}."
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.signals import Smoother
-from .experiment import Experiment, free
+from .experiment import Experiment, as_initial, free
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -101,8 +101,8 @@ def _size_of_ends(problem: Sized, state: str) -> float:
     if state in problem.algebraics:
         return abs(problem.algebraics[state]) or 1.0
     windows = [e for e in problem.experiments if not e.measures]
-    known = [known.get(state, free()) for e in windows for known in (e.initial, e.final)]
-    ends = [end if isinstance(end, float) else end.value for end in known]
+    known = [as_initial(k.get(state, free())) for e in windows for k in (e.initial, e.final)]
+    ends = [end.value for end in known]
     for values in (ends, problem.bounds.get(state, ()) if windows else ()):
         sizes = np.abs([v for v in values if np.isfinite(v) and v != 0.0])
         if sizes.size:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import casadi as ca
+import numpy as np
 
 from ..errors import CollocodeError, InputError
+from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
-from .dynamics import Named, Networks, stack
+from .dynamics import Named, NetworkCall, Networks, stack
+from .experiment import Experiment, as_initial, free
 from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at
@@ -28,8 +31,9 @@ _LOCK = threading.RLock()
 class Symbols:
     """The arguments of the problem's functions as SX columns: t, x, u, p, theta.
 
-    Parameters and weights are values at time t, whether they vary or not; ``u`` has the algebraic
-    variables behind the inputs (`Problem.carried`).
+    Parameters and weights are values at time t, whether they vary or not; parameters as they are
+    decided, on their scale; ``u`` has the algebraic variables behind the inputs (`Problem.carried`).  With
+    a list of ``calls``, networks return symbols of their own, and the list says what they stand for.
     """
 
     t: ca.SX
@@ -37,6 +41,7 @@ class Symbols:
     u: ca.SX
     p: ca.SX
     theta: ca.SX
+    calls: list[NetworkCall] | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> Symbols:
@@ -46,7 +51,7 @@ class Symbols:
             ca.SX.sym("t"),
             ca.SX.sym("x", len(problem.states)),
             ca.SX.sym("u", len(problem.carried)),
-            ca.SX.sym("p", len(problem.dynamics.parameters)),
+            ca.SX.sym("p", len(problem.all_parameters)),
             ca.SX.sym("theta", weights),
         )
 
@@ -60,15 +65,18 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
     for name, network in problem.dynamics.networks.items():
         weights[name] = s.theta[start : start + network.mlp.n_weights]
         start += network.mlp.n_weights
-    names = [q.name for q in problem.dynamics.parameters]
+    names = [q.name for q in problem.all_parameters]
+    values = ca.vertsplit(s.p) if names else []
+    pairs = zip(problem.all_parameters, values, strict=True)
+    natural = [z if q.scale == "linear" else q.natural(z, CASADI) for q, z in pairs]
     u, given = ca.vertsplit(s.u) if problem.carried else [], len(problem.inputs)
     states = (*problem.states, *problem.algebraics)
     return (
         s.t,
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
         Named("input", problem.inputs, u[:given]),
-        Named("parameter", names, ca.vertsplit(s.p) if names else []),
-        Networks(problem.dynamics.networks, weights),
+        Named("parameter", names, natural),
+        Networks(problem.dynamics.networks, weights, s.calls),
     )
 
 
@@ -188,32 +196,84 @@ def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z:
     return _column(where, value, None, known)
 
 
+def named_parameters(problem: Problem, s: Symbols) -> Named:
+    """Return the parameters in natural units, by name."""
+    return _arguments(problem, s)[3]
+
+
+def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.SX) -> ca.SX:
+    """Return σ of an output by a function (h, x, u, p) as an SX scalar."""
+    where = f"sigma of output {output!r}"
+    value = _called(where, function, (h, *_arguments(problem, s)[1:4]))
+    known = Symbols(s.t, ca.vertcat(s.x, *ca.symvar(h)), s.u, s.p, s.theta)
+    return _column(where, value, 1, known)
+
+
+def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict[str, ca.SX]:
+    """Return the initial states of an experiment that functions of the parameters give, by name.
+
+    Of one that begins at rest those that it came from, numbers too.
+    """
+    p, found = _arguments(problem, s)[3], {}
+    for state in problem.states:
+        known = as_initial(experiment.initial.get(state, free()))
+        given = known.function
+        if given is None and experiment.steady is not None and np.isfinite(known.value):
+            found[state] = ca.SX(known.value)
+        if given is not None:
+            where = f"the initial {state!r} of experiment {experiment.name!r}"
+            value = p[given] if isinstance(given, str) else _called(where, given, (p,))
+            found[state] = _column(where, value, 1, s)
+    return found
+
+
+def at_rest(problem: Problem, experiment: Experiment, s: Symbols) -> tuple[ca.SX, dict[str, ca.SX]]:
+    """Return f and the states before, both as an experiment rested; of x, p and theta alone."""
+    steady = experiment.steady
+    assert steady is not None and experiment.start is not None
+    u = [
+        steady.inputs.get(name, float(experiment.inputs[name](experiment.start)[0]))
+        for name in problem.inputs
+    ]
+    p, names = ca.vertsplit(s.p) if s.p.numel() else [], [q.name for q in problem.all_parameters]
+    for name, given in steady.parameters.items():
+        q = problem.all_parameters[names.index(name)]
+        value = s.p[names.index(given)] if isinstance(given, str) else float(q.decided(given))
+        p[names.index(name)] = ca.SX(value)
+    old = [s.t, s.u, s.p]
+    new = [ca.SX(experiment.start), ca.SX(ca.DM(u)) if u else s.u, ca.vertcat(ca.SX(0, 1), *p)]
+    before = initial_values(problem, experiment, s)
+    f = ca.substitute([derivatives(problem, s)], old, new)[0]
+    return f, {name: ca.substitute([v], old, new)[0] for name, v in before.items()}
+
+
 def rhs_function(problem: Problem) -> ca.Function:
     """Return f as a CasADi Function (t, x, u, p, theta) -> dx, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
+    return of_coefficients(problem, s, "rhs", derivatives(problem, s), "dx")
 
 
 def residual_function(problem: Problem) -> ca.Function:
     """Return g as a CasADi Function (t, x, u, p, theta) -> g, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "residuals", residuals(problem, s), "g")
+    return of_coefficients(problem, s, "residuals", residuals(problem, s), "g")
 
 
 def output_function(problem: Problem) -> ca.Function:
     """Return h as a CasADi Function (t, x, u, p, theta) -> y, of coefficients p and theta."""
     s = Symbols.of(problem)
-    return _of_coefficients(problem, s, "outputs", observed(problem, s), "y")
+    return of_coefficients(problem, s, "outputs", observed(problem, s), "y")
 
 
 def cost_function(problem: Problem, costs: Sequence[Cost]) -> ca.Function:
     """Return the sum of costs as a CasADi Function (t, x, u, p, theta) -> L, of coefficients."""
     s = Symbols.of(problem)
     value = sum((costed(problem, cost, s) for cost in costs), ca.SX(0.0))
-    return _of_coefficients(problem, s, "cost", value, "L")
+    return of_coefficients(problem, s, "cost", value, "L")
 
 
-def _of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+def of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label: str) -> Any:
+    """Return an expression as a CasADi Function (t, x, u, p, theta), of coefficients p and theta."""
     p, theta = s.p, s.theta
     if problem.varies_in_time:
         known = {b: basis_symbols(b, s.t) for b in problem.bases}
@@ -316,7 +376,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
         ) from error
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
-    known = {str(v) for part in s.tuple() for v in ca.vertsplit(part)}
+    parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
+    known = {str(v) for part in parts for v in ca.vertsplit(part)}
     strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
     if strange:
         raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")

@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_pair, check_fields, check_type
+from ..numerics.signals import Signal
 from .control import Control
-from .dynamics import check_bounds
 from .experiment import Experiment
+from .parameters import check_bounds
 
 Array = NDArray[np.float64]
 
@@ -53,6 +54,7 @@ class Window(Experiment):
     measures: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         where, start, end = f"window {self.name!r}", self.start, self.end
         if start is None or end is None:
             raise InputError(f"{where} has no end; give Window(end=...), a guess if it is free.")
@@ -63,7 +65,9 @@ class Window(Experiment):
             ("end", end, self.end_bounds),
         ):
             if bounds is not None:
-                check_bounds(*bounds, f"the {label} of {where}")
+                check_bounds(
+                    *as_pair(bounds, f"{label}_bounds= of {where}"), f"the {label} of {where}"
+                )
                 if not bounds[0] <= time <= bounds[1]:
                     raise InputError(
                         f"{where} has {label} = {time:g} for a guess, outside its bounds "
@@ -72,7 +76,8 @@ class Window(Experiment):
         latest = start if self.start_bounds is None else self.start_bounds[1]
         earliest = end if self.end_bounds is None else self.end_bounds[0]
         if self.duration_bounds is not None:
-            check_bounds(*self.duration_bounds, f"the duration of {where}")
+            pair = as_pair(self.duration_bounds, f"duration_bounds= of {where}")
+            check_bounds(*pair, f"the duration of {where}")
             if not (self.is_free and self.duration_bounds[0] > 0.0):
                 raise InputError(
                     f"duration_bounds={self.duration_bounds} of {where} need a free time and a positive "
@@ -91,6 +96,10 @@ class Window(Experiment):
                     f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
                     "controls=."
                 )
+        for name, signal in self.inputs.items():
+            check_type(f"inputs[{name!r}] of {where}", signal, Signal)
+        for name, value in self.guess.items():
+            check_type(f"guess[{name!r}] of {where}", value, Signal, float, int, np.number)
         moving = [name for name, signal in self.inputs.items() if np.ptp(signal.values) > 0.0]
         if self.is_free and moving:
             raise InputError(

@@ -58,8 +58,12 @@ def trajectories(
     rows = pick(states, known, "state or output")
     notes = [f"the first {limit} of {len(columns)} experiments"] if len(columns) > limit else []
     if states is None and len(rows) > MOST_ROWS:
-        notes.append(f"the first {MOST_ROWS} of {len(rows)} states")
-        rows = rows[:MOST_ROWS]
+        decided = [name for part in solution.trajectories for name in part.controls]
+        others = [name for name in rows if name not in decided]
+        most = max(1, MOST_ROWS - (len(rows) - len(others)))  # what was decided is shown whole
+        if len(others) > most:
+            notes.append(f"the first {most} of {len(others)} states")
+            rows = [name for name in rows if name in decided or name in others[:most]]
     columns = columns[:limit]
     wide = 8.6 if len(columns) == 1 else 3.6 * len(columns) + 0.8
     figure = style.new_figure(wide, max(2.6, 1.9 * len(rows) + 1.1))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..adapt.costates import costates
 from ..results.solution import Solution
 from .parts import Column, Row, Table
 from .words import formatted
 
+Array = NDArray[np.float64]
 OVERSHOOT = 0.05  # of a control's size, beyond its bounds between the stages
+SWING = 0.02  # of a control's size, inside an element, that is no rounding
+IN_A_ROW = 3  # elements that make a ringing
+MOST_INTERVALS = 4  # that are shown of one bound
 SAMPLES = 1001  # of a control, to tell how long it is at a bound
 AT_BOUND = 1e-4  # of its range, or of its size
 
@@ -27,6 +32,31 @@ def overshoots(solution: Solution) -> dict[str, float]:
             beyond = float(np.max([values - control.upper, control.lower - values])) / control.size
             if beyond > OVERSHOOT:
                 found[name] = max(beyond, found.get(name, 0.0))
+    return found
+
+
+def ringing(solution: Solution) -> dict[str, float]:
+    """Return by how much of its size every control swings inside elements without getting anywhere, by name.
+
+    Along a singular arc the cost sees the mean of a control that is free at the stages, not its swing: in
+    `IN_A_ROW` elements or more the stages then differ from their mean by more than twice what the means
+    of neighbours differ by.  A curved control does so at an extremum only, a switch in one element.
+    """
+    found: dict[str, float] = {}
+    for part in solution.trajectories:
+        for name, control in part.controls.items():
+            if control.kind != "stages" or part.mesh.elements < IN_A_ROW:
+                continue
+            values = part.experiment.inputs[name].values.reshape(part.mesh.elements, -1)
+            mean = values.mean(axis=1)
+            swing = np.abs(values - mean[:, None]).max(axis=1)
+            step = np.abs(np.diff(mean))
+            step = np.maximum(np.append(step[:1], step), np.append(step, step[-1:]))
+            rings = (swing > 2.0 * step) & (swing > SWING * control.size)
+            rows = np.lib.stride_tricks.sliding_window_view(rings, IN_A_ROW).all(axis=1)
+            if rows.any():
+                worst = float(swing[rings].max()) / control.size
+                found[name] = max(worst, found.get(name, 0.0))
     return found
 
 
@@ -111,6 +141,82 @@ def controls_table(solution: Solution) -> Table:
         ],
         rows=rows,
     )
+
+
+def bounds_table(solution: Solution) -> Table:
+    """Return where bounds of states and controls and path constraints are active, window by window."""
+    rows = []
+    for number, part in enumerate(solution.trajectories):
+        if part.experiment.measures:
+            continue
+        for name, times, values, (lower, upper), size in _bounded(solution, number):
+            for bound, held in (
+                ("lower", values <= lower + AT_BOUND * size),
+                ("upper", values >= upper - AT_BOUND * size),
+            ):
+                if held.any():
+                    rows.append(
+                        {
+                            "name": name,
+                            "window": part.experiment.name,
+                            "bound": bound,
+                            "value": lower if bound == "lower" else upper,
+                            "where": _intervals(times, held),
+                        }
+                    )
+    return Table(
+        name="active bounds",
+        title="Active bounds",
+        columns=[
+            Column("name", heading="of", left=True),
+            Column("window", left=True, drop=1),
+            Column("bound", left=True),
+            Column("value", ".5g"),
+            Column("where", heading="from … to", show=_where, left=True),
+        ],
+        rows=rows,
+    )
+
+
+def _bounded(
+    solution: Solution, number: int
+) -> Iterator[tuple[str, Array, Array, tuple[float, float], float]]:
+    """Name, times, values, bounds and size of all that is bounded along a window."""
+    part, nlp = solution.trajectories[number], solution.nlp
+    for name, control in part.controls.items():
+        times = np.linspace(part.mesh.start, part.mesh.end, SAMPLES)
+        values = part.experiment.inputs[name](times)
+        yield name, times, values, (control.lower, control.upper), control.size
+    if nlp is None:
+        return
+    # a value that is fixed at an end is no bound that became active
+    inner = slice(1, -1)
+    for name, bounds in nlp.problem.bounds.items():
+        if name in solution.model.states:
+            values = part.states[:, solution.model.states.index(name)]
+            size = float(np.ptp(values)) or 1.0
+            yield name, part.times[inner], values[inner], bounds, size
+    layout, rows = nlp.layout.experiments[number], nlp.constraints(solution.result.x)
+    for constraint, places in zip(nlp.problem.path_constraints, layout.path_rows, strict=True):
+        values, bounds = rows[places], constraint.bounds_in(part.experiment.name)
+        size = float(np.ptp(values)) or 1.0
+        if bounds[0] < bounds[1]:
+            yield constraint.name, part.times, values, bounds, size
+
+
+def _intervals(times: Array, held: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """First and last time of every run of what is held."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], held, [False]]).astype(int)))
+    return [(float(times[a]), float(times[b - 1])) for a, b in edges.reshape(-1, 2)]
+
+
+def _where(row: Row) -> str:
+    shown = [
+        formatted(a, ".4g") if a == b else f"{formatted(a, '.4g')} … {formatted(b, '.4g')}"
+        for a, b in row["where"][:MOST_INTERVALS]
+    ]
+    more = len(row["where"]) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _energy(row: Row) -> str:

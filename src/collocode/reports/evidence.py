@@ -22,7 +22,7 @@ from ..results.fitted import Penalty
 from ..results.residuals import whiteness
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
-from .decisions import overshoots
+from .decisions import overshoots, ringing
 from .levers import (
     Remedy,
     another_start,
@@ -240,10 +240,11 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
-    ringing = overshoots(evidence.solution)
-    if ringing:
-        worst = max(ringing.values())
-        found.append(asked.finding("control-overshoots", names=listed(ringing), worst=worst))
+    rings, beyond = ringing(evidence.solution), overshoots(evidence.solution)
+    beyond = {name: size for name, size in beyond.items() if name not in rings}
+    for code, sizes in (("control-rings", rings), ("control-overshoots", beyond)):
+        if sizes:
+            found.append(asked.finding(code, names=listed(sizes), worst=max(sizes.values())))
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)

@@ -14,7 +14,7 @@ from ..model.problem import Problem
 from ..results.fitted import Penalty
 from ..results.solution import Solution
 from ..results.status import Termination
-from .decisions import controls_table, costs_table, windows_table
+from .decisions import bounds_table, controls_table, costs_table, windows_table
 from .evidence import Evidence, findings_of
 from .folder import Writer, unique_stems
 from .parts import Facts, Figure, Heading, Table, Words, figure, headline
@@ -100,6 +100,8 @@ def _outcome(evidence: Evidence) -> list[Table]:
         tables.append(windows_table(solution, scores))
     if any(part.controls for part in solution.trajectories):
         tables.append(controls_table(solution))
+    active = bounds_table(solution)
+    tables += [active] if active.rows else []
     errors = [row for row in scores if row["role"] != "window"]
     return [scores_table(errors), *tables] if errors else tables
 

@@ -48,7 +48,7 @@ def parameter_rows(solution: Solution, trust: Uncertainty | None) -> list[dict[s
     """Return name, value, unit, bounds and 95 % interval of every physical parameter."""
     known: dict[str, Any] = {}
     if solution.nlp is not None:
-        known = {n: p for p in solution.nlp.problem.dynamics.parameters for n in p.names}
+        known = {n: p for p in solution.nlp.problem.all_parameters for n in p.names}
     intervals = None if trust is None or not solution.parameters else trust.intervals(LEVEL)
     rows = []
     for label, value in solution.parameters.items():

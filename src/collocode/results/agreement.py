@@ -143,7 +143,9 @@ def _units(solution: Solution, number: int, column: int, known: Mask) -> tuple[A
     own = np.full(experiment.values.shape, np.nan)
     if experiment.sigma is not None:
         own = np.broadcast_to(np.asarray(experiment.sigma, dtype=float), own.shape)
-    if solution.nlp is not None and solution.nlp.problem.loss.sigma is not None:
+    if solution.loss.likelihood:
+        own = np.array(solution.deviations(number))
+    elif solution.nlp is not None and solution.nlp.problem.loss.sigma is not None:
         own = solution.nlp.problem.sigma_in(solution.nlp.problem.experiments[number])
     sigma = own[known, column]
     given = bool(np.isfinite(sigma).all())

@@ -26,6 +26,7 @@ from typing import Any
 
 from ..errors import CollocodeWarning, is_quiet, listed
 from .agreement import Agreement, agreements
+from .meshing import Meshing
 from .released import Released, release_states
 from .solution import Solution
 from .status import SolverResult
@@ -92,6 +93,14 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
     shares = solution.meshing.shares if solution.meshing else {}
     if any(abs(share) > SHARE for share in shares.values()):
         found.append(Doubt(code="mesh-share", text=mesh_text(shares)))
+    meshing = solution.meshing
+    if (
+        meshing is not None
+        and solution.nlp is not None
+        and solution.nlp.problem.decides
+        and not meshing.success
+    ):
+        found.append(Doubt(code="mesh-share", text=cost_text(meshing)))
     released = release_states(solution)
     if released is not None and released.moved > FELT:
         text = (
@@ -127,6 +136,15 @@ def mesh_text(shares: Mapping[str, float]) -> str:
     large = {name: abs(share) for name, share in shares.items() if abs(share) > SHARE}
     parts = listed(f"{name} by {share:.2g}" for name, share in large.items())
     return f"the mesh moves {parts} of {'its' if len(large) == 1 else 'their'} standard error"
+
+
+def cost_text(meshing: Meshing) -> str:
+    """Say what is known of a cost's error on a mesh that is not fine enough."""
+    if meshing.error != meshing.error:  # nan
+        return f"the discretization error of the cost is not known ({meshing.message})"
+    return (
+        f"the cost may still change by {abs(meshing.error):.1e} on finer meshes ({meshing.status})"
+    )
 
 
 def sigma_text(a: Agreement) -> str:

@@ -86,6 +86,10 @@ class Fitted(Protocol):
     def runs(self) -> tuple[Simulation, ...]:
         """Simulated at the times of every experiment."""
 
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Estimated parameters by name."""
+
     def simulate(self, experiment: int | str = 0, initial: ArrayLike | None = None) -> Simulation:
         """Integrate the trained model over an experiment."""
 

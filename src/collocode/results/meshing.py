@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ MESHING = {  # its form in an archive
     "iterations": [int],
     "gaps": [float],
     "shares": {"*": float},
+    "error?": float,
     "seconds": float,
 }
 
@@ -31,6 +33,8 @@ class Meshing(Outcome):
         and experiments, inf where the simulation breaks down.
     shares : by reported parameter the estimated discretization error (exact - discrete) over the
         standard error; nan where the data do not determine it.
+    error : estimated discretization error (exact - discrete) of the cost of a problem that decides, which
+        is judged by nothing else; nan for fits of data, and where there is no estimate.
     seconds : wall time of all meshes, the first solve included.
     """
 
@@ -38,6 +42,7 @@ class Meshing(Outcome):
     iterations: tuple[int, ...]
     gaps: tuple[float, ...]
     shares: Mapping[str, float] = field(default_factory=dict)
+    error: float = float("nan")
     seconds: float = 0.0
 
     @property
@@ -74,6 +79,7 @@ class Meshing(Outcome):
             "iterations": list(self.iterations),
             "gaps": list(self.gaps),
             "shares": dict(self.shares),
+            **({} if math.isnan(self.error) else {"error": self.error}),
             "seconds": self.seconds,
         }
 
@@ -87,14 +93,19 @@ class Meshing(Outcome):
             iterations=tuple(int(n) for n in tree["iterations"]),
             gaps=tuple(float(g) for g in tree["gaps"]),
             shares={str(k): float(v) for k, v in tree["shares"].items()},
+            error=float(tree.get("error", "nan")),
             seconds=float(tree["seconds"]),
         )
 
     def __str__(self) -> str:
         sizes = " -> ".join(map(str, self.elements))
+        if math.isnan(self.gap):
+            return f"{self.status} ({sizes} elements), error of the cost {self.error:.1e}"
         return f"{self.status} ({sizes} elements), gap {self.gap:.2g} of the noise"
 
     def __repr__(self) -> str:
+        if math.isnan(self.gap):
+            return f"Meshing({self})"
         worst = max((abs(v) for v in self.shares.values() if v == v), default=0.0)
         return (
             f"Meshing({self.status}, elements={' -> '.join(map(str, self.elements))}, "

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
-from ..model.activations import CASADI
+from ..model.activations import CASADI, NUMPY
 from ..model.dynamics import Named, stack
+from ..model.misfit import noise_function
 from ..model.network import MLP
+from ..model.parameters import SCALES
 from ..model.symbolic import output_function, residual_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
 from ..numerics.bases import Basis
@@ -103,12 +105,15 @@ class TrainedModel:
     ----------
     states, inputs, outputs, parameter_names : names, in the order of the vectors.
     tape, output_tape : f and h, functions of (t, x, u, p, theta).
+    noise_tape : σ that a likelihood's model says of every output, the same; None of other losses.
     algebraics : algebraic variables with their guesses; they stand behind the inputs in u.
     residual_tape : their equations g, a function of the same.
     index : of these equations.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
+    scales : scale of every parameter that is not decided on the linear one, by name; ``parameters``
+        holds decided values, `natural` returns them in natural units.
     """
 
     states: tuple[str, ...]
@@ -121,6 +126,8 @@ class TrainedModel:
     networks: Mapping[str, Network]
     theta: Array
     bases: Mapping[str, Basis] = field(default_factory=dict)
+    scales: Mapping[str, str] = field(default_factory=dict)
+    noise_tape: Tape | None = None
     algebraics: Mapping[str, float] = field(default_factory=dict)
     residual_tape: Tape | None = None
     index: int = 1
@@ -135,6 +142,7 @@ class TrainedModel:
             lambda: (
                 Tape.of(rhs_function(problem)),
                 Tape.of(output_function(problem)),
+                Tape.of(noise_function(problem, 1.0)) if problem.loss.likelihood else None,
                 Tape.of(residual_function(problem)) if problem.algebraics else None,
             ),
             problem,
@@ -146,12 +154,14 @@ class TrainedModel:
             parameter_names=names,
             tape=tapes[0],
             output_tape=tapes[1],
+            noise_tape=tapes[2],
             parameters=x[nlp.layout.parameter_columns(experiment, names)],
             networks=dict(problem.dynamics.networks),
             theta=x[nlp.layout.weights],
-            bases={q.name: q.basis for q in problem.dynamics.parameters if q.basis is not None},
+            bases={q.name: q.basis for q in problem.all_parameters if q.basis is not None},
+            scales={q.name: q.scale for q in problem.all_parameters if q.scale != "linear"},
             algebraics=dict(problem.algebraics),
-            residual_tape=tapes[2],
+            residual_tape=tapes[3],
             index=getattr(problem.dynamics, "index", 1),
         )
 
@@ -247,12 +257,35 @@ class TrainedModel:
         t : (points,) times; needed where parameters vary in time.
         z : (points, algebraic variables); by default they are solved for.
         """
+        return self._at_points(self._outputs, x, u, t, z)
+
+    def spread(
+        self,
+        x: ArrayLike,
+        u: ArrayLike | None = None,
+        t: ArrayLike | None = None,
+        z: ArrayLike | None = None,
+    ) -> Array | None:
+        """(points, outputs) σ that a likelihood's model says of data there; None of other losses."""
+        if self.noise_tape is None:
+            return None
+        names = ["t", "x", "u", "p", "theta"]
+        return self._at_points(self.noise_tape.function("noise", names, ["sigma"]), x, u, t, z)
+
+    def _at_points(
+        self,
+        function: ca.Function,
+        x: ArrayLike,
+        u: ArrayLike | None,
+        t: ArrayLike | None,
+        z: ArrayLike | None,
+    ) -> Array:
         states = np.atleast_2d(np.asarray(x, dtype=float))
         if t is None and self.bases:
             raise InputError("parameters vary in time, so observe needs the times t=.")
         times = 0.0 if t is None else np.reshape(self.checked(t), (1, -1))
         inputs = self._carried(np.ravel(times), states, u, z)
-        value = self._outputs(times, states.T, inputs, self.parameters, self.theta)
+        value = function(times, states.T, inputs, self.parameters, self.theta)
         return np.asarray(value, dtype=float).T
 
     def checked(self, times: ArrayLike) -> Array:
@@ -286,7 +319,7 @@ class TrainedModel:
             known = dict.fromkeys([*self.bases, *self.parameter_names])
             raise InputError(f"there is no parameter {name!r}; there are: {listed(known)}.")
         first = self.parameter_names.index(wanted[0])
-        found = self.parameters[first : first + len(wanted)]
+        found = self.natural(self.parameters)[first : first + len(wanted)]
         return np.full(len(t), found[0]) if basis is None else basis.values(t) @ found
 
     def network(self, name: str | None = None, t: float | None = None) -> TrainedNetwork:
@@ -323,6 +356,22 @@ class TrainedModel:
                 return TrainedNetwork(network.mlp, network.at(t, weights))
             start += network.n_weights
         raise AssertionError("unreachable")
+
+    def natural(self, decided: Array) -> Array:
+        """(parameters,) values in natural units."""
+        found = np.array(decided, dtype=float)
+        for name, scale in self.scales.items():
+            j = self.parameter_names.index(name)
+            found[j] = SCALES[scale].natural(found[j], NUMPY)
+        return found
+
+    def with_values(self, values: Mapping[str, float]) -> TrainedModel:
+        """Return the model with some parameters exchanged, given by name in natural units."""
+        found = np.array(self.parameters, dtype=float)
+        for name, value in values.items():
+            scale = SCALES[self.scales.get(name, "linear")]
+            found[self.parameter_names.index(name)] = scale.decided(value)
+        return self.with_parameters(found)
 
     def with_parameters(self, values: Array) -> TrainedModel:
         """Return the model with other parameter values (an experiment's own, say)."""

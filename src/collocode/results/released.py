@@ -140,9 +140,10 @@ def _moved(nlp: NLP, x: Array, shift: Array) -> float:
     """How far a step moves the outputs, in units of the noise."""
     problem, blocks = nlp.problem, nlp.parameters
     predicted, jacobian = nlp.predictions(x)
-    used, pull = blocks["weights"] > 0.0, np.sqrt(blocks["weights"]) / blocks["sigma"]
+    used, pull = blocks["weights"] > 0.0, np.sqrt(blocks["weights"]) / nlp.deviations(x)
     step = pull * (jacobian @ shift).reshape(predicted.shape)
     left = pull * (predicted - blocks["measurements"])
-    given = problem.loss.sigma is not None or all(e.sigma is not None for e in problem.experiments)
+    given = problem.loss.sigma is not None or problem.loss.likelihood
+    given = given or all(e.sigma is not None for e in problem.experiments)
     variance = 1.0 if given else max(float(np.mean(left[used] ** 2)), NOISE_FREE**2)
     return float(np.sqrt(np.sum(step[used] ** 2) / variance))

@@ -9,6 +9,7 @@ import scipy
 from numpy.typing import NDArray
 
 from ..errors import check_type
+from ..model.misfit import likelihood_of
 from .solution import Solution
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
     chi-squared of m degrees of freedom (Biometrika 65, 1978); a small ``p_value`` says that the
     model misses something that repeats in time.  After a robust loss the residuals go into
     :math:`\hat\rho` with the weights :math:`\rho'(r)/(2r)` that the fit gave them, so that a few
-    outliers do not hide what the others say, and each in units of its own noise where an experiment's
+    outliers do not hide what the others say; after a likelihood they are deviance residuals; and each in units of its own noise where an experiment's
     ``sigma`` or ``weights`` tell it; ``rms`` and ``bias`` are those of all, as they are.
 
     Returns
@@ -111,12 +112,17 @@ def _pulls(solution: Solution, experiment: str, output: str, group: pd.DataFrame
     data = solution.trajectories[solution.index(experiment)].experiment
     column = data.outputs.index(output)
     known = np.isfinite(data.values[:, column])
-    sigma = np.full(len(measured), solution.loss.sigma_of(output, 1.0))
-    if data.sigma is not None:
-        own = np.asarray(data.sigma)[known, column]
-        sigma = np.where(np.isnan(own), sigma, own)
+    sigma = solution.sigma(experiment)[known, column]
+    sigma = np.where(np.isnan(sigma), 1.0, sigma)
     weight = 1.0 if data.weights is None else data.weights[known, column]
-    pulls = -0.5 * sigma * solution.loss.slope(model, measured, sigma)
+    loss = likelihood_of(solution.loss, output)
+    if loss is None:
+        pulls = -0.5 * sigma * solution.loss.slope(model, measured, sigma)
+    else:
+        pulls = loss.deviance(model, measured, sigma)
+        if data.censored is not None:  # where the model is beyond the limit, nothing is missed
+            side = np.asarray(data.censored)[known, column]
+            pulls = np.where(side * (model - measured) > 0.0, 0.0, pulls)
     return np.asarray(np.sqrt(weight) * pulls)
 
 

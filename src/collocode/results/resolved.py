@@ -12,11 +12,17 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment
+from ..model.experiment import Experiment, fixed
+from ..model.problem import Problem
+from ..model.symbolic import Symbols, initial_values
+from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
+from ..transcription.windows import Spanned
+from .model import TrainedModel
 
 Array = NDArray[np.float64]
 
@@ -24,7 +30,7 @@ Array = NDArray[np.float64]
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     """Return a window as it is decided at ``x``: every input is a signal, every time a number."""
     experiment, part = nlp.problem.experiments[number], nlp.layout.experiments[number]
-    if not part.decided and not len(part.free_times):
+    if not experiment.controls and not len(part.free_times):
         return experiment, part.mesh
     mesh = part.mesh
     if len(part.free_times):
@@ -42,6 +48,8 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         else:
             times = decided.times(mesh).ravel()
             signals[name] = Signal(times, values.ravel(), "polynomial", mesh.points)
+    for name, function in part.spanned.items():
+        signals[name] = _signal(function, x[function.columns], part.mesh, mesh)
     given = replace(
         experiment,
         inputs=signals,
@@ -55,6 +63,27 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     return given, mesh
 
 
+def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> Signal:
+    """The function of a basis as a signal, polynomial between the points of mesh and basis.
+
+    ``given`` is the mesh in the times of the basis, ``mesh`` the same as it is decided.
+    """
+    basis = function.basis
+    share = (mesh.end - mesh.start) / (given.end - given.start)
+    if isinstance(basis, PiecewiseConstant):
+        inside = np.array([max(given.start, t) for t in basis.points[:-1]])
+        keep = np.append(inside[1:] > inside[:-1], True)
+        keep &= inside < given.end
+        times = mesh.start + share * (inside - given.start)
+        return Signal(times[keep], coefficients[keep], "zoh")
+    whole = given.with_points(basis.breaks)
+    nodes = 0.5 * (1.0 - np.cos(np.pi * (np.arange(basis.degree + 1) + 0.5) / (basis.degree + 1)))
+    times = whole.points[:-1, None] + whole.steps[:, None] * nodes[None, :]
+    values = basis.values(times.ravel()) @ coefficients
+    moved = [mesh.start + share * (t - given.start) for t in (times.ravel(), whole.points)]
+    return Signal(moved[0], values, "polynomial", moved[1])
+
+
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
@@ -62,8 +91,29 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     if terms:
         values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
         for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):
-            found[term.name.removeprefix("cost.")] += float(value)
+            name = term.name.removeprefix("cost.")  # of a cost, or of the moves of a control
+            found[name] = found.get(name, 0.0) + float(value)
     return found
+
+
+def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
+    """Return a test experiment with the initial states that the parameters give as numbers."""
+    s = Symbols.of(problem)
+    given = initial_values(problem, experiment, s)
+    if not given and experiment.steady is None:
+        return experiment
+    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
+    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    p = model.with_values(bound).parameters
+    if experiment.steady is not None:
+        state = rest_of(problem, experiment).state(p, model.theta)
+        known = dict(zip(problem.states, state.tolist(), strict=True))
+    else:
+        function = ca.Function("initial", [s.p], [ca.vertcat(*given.values())])
+        found = np.asarray(function(p), dtype=float).ravel()
+        known = dict(zip(given, found.tolist(), strict=True))
+    there = {name: fixed(value) for name, value in known.items() if np.isfinite(value)}
+    return replace(experiment, steady=None, initial={**experiment.initial, **there})
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:

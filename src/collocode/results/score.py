@@ -134,7 +134,10 @@ def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:
 def test_model(solution: Fitted, experiment: Experiment) -> TrainedModel:
     """Return the model with the parameters of the fitted experiment that a test window follows."""
     part = predecessor(solution, experiment)
-    return solution.model if part is None else solution.model.with_parameters(part.parameters)
+    model = solution.model if part is None else solution.model.with_parameters(part.parameters)
+    known = solution.parameters if experiment.parameters else {}
+    bound = {k: known[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    return model.with_values(bound)
 
 
 def predecessor(solution: Fitted, experiment: Experiment) -> Trajectory | None:

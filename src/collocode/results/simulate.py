@@ -169,7 +169,7 @@ def integrate(
     states: int | None = None,
     method: str = "LSODA",
     rtol: float = 1e-8,
-    atol: float = 1e-10,
+    atol: ArrayLike = 1e-10,
 ) -> Simulation:
     """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised."""
     t, x = _checked(initial, times, states)
@@ -203,7 +203,7 @@ def _solve(
     report: Array,
     method: str,
     rtol: float,
-    atol: float,
+    atol: ArrayLike,
 ) -> Array:
     """(reached, states) at the report times, as far as the integrator comes."""
     found, done = [np.empty((0, len(x)))], 0

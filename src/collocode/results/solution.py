@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
+from ..model.misfit import deviations_of
 from ..numerics.scheme import Scheme
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
 from .meshing import Meshing
 from .model import TrainedModel, TrainedNetwork
-from .resolved import costs_of, resolved
+from .resolved import begun, costs_of, resolved
 from .score import Score, score_all
 from .simulate import Simulation, simulate
 from .status import SolverResult
@@ -98,7 +99,7 @@ class Solution:
             model=model,
             scheme=nlp.scheme,
             trajectories=tuple(trajectories),
-            test=tuple(problem.test),
+            test=tuple(begun(problem, model, e) for e in problem.test),
             truth=problem.truth,
             nlp=nlp,
             loss=problem.loss.with_sigma(problem.sigma),
@@ -136,7 +137,7 @@ class Solution:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Estimated parameters; an experiment's own are called ``name[experiment]``.
+        """Estimated parameters in natural units; an experiment's own are called ``name[experiment]``.
 
         Of one that varies in time these are the coefficients, ``name.P0`` and so on; `parameter`
         returns its values.
@@ -144,9 +145,10 @@ class Solution:
         own = set(self.own_names)
         found: dict[str, float] = {}
         for j, name in enumerate(self.model.parameter_names):
-            for part in self.trajectories if name in own else self.trajectories[:1]:
+            shown = [p for p in self.trajectories if name not in p.experiment.parameters]
+            for part in shown if name in own else shown[:1]:
                 label = f"{name}[{part.experiment.name}]" if name in own else name
-                found[label] = float(part.parameters[j])
+                found[label] = float(self.model.natural(part.parameters)[j])
         return found
 
     def parameter(self, name: str, times: ArrayLike, experiment: int | str = 0) -> Array:
@@ -237,6 +239,35 @@ class Solution:
         part = self.trajectories[self.index(experiment)]
         t, z = np.asarray(times, dtype=float), self.algebraics(times, experiment)
         return self._observe(self.states(t, experiment), part, t, z)
+
+    def sigma(self, experiment: int | str = 0, simulated: bool = True) -> Array:
+        """(N, outputs) σ of an experiment's data by the loss; NaN where it is not known.
+
+        That of the experiment, where given; else what the loss says, of a likelihood at the simulated or
+        collocated states.
+        """
+        number = self.index(experiment)
+        part = self.trajectories[number]
+        own = np.full(part.experiment.values.shape, np.nan)
+        own = own if part.experiment.sigma is None else np.asarray(part.experiment.sigma)
+        t, model = part.experiment.times, self.model.with_parameters(part.parameters)
+        run = self.runs[number]
+        states = run.states if simulated else self.states(t, number)
+        z = run.algebraics if simulated else self.algebraics(t, number)
+        u = [part.experiment.inputs[name](t) for name in self.model.inputs]
+        told = model.spread(states, np.column_stack(u) if u else None, t, z)
+        if told is None:
+            told = np.array([[self.loss.sigma_of(name, np.nan) for name in self.model.outputs]])
+        return np.where(np.isnan(own), told, own)
+
+    def deviations(self, experiment: int | str = 0) -> Array:
+        """(N, outputs) standard deviations of an experiment's data about the collocated outputs.
+
+        In the data's units, as the loss has them; NaN where they are not known.
+        """
+        number, sigma = self.index(experiment), self.sigma(experiment, simulated=False)
+        h = self.fitted(self.trajectories[number].experiment.times, number)
+        return deviations_of(self.loss, self.model.outputs, h, sigma)
 
     def _observe(self, states: Array, part: Trajectory, times: Array, z: Array | None) -> Array:
         u = [part.experiment.inputs[name](times) for name in self.model.inputs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from ..archives import Schema, Tree
 from ..forms import Numbers
 from ..model.control import Control
 from ..model.experiment import Experiment, Initial
-from ..model.losses import LOSS, Loss, describe_loss, described_loss
+from ..model.likelihoods import LOSS, describe_loss, described_loss
+from ..model.losses import Loss
+from ..model.parameters import SCALES
 from ..model.varying import NETWORK, describe_network, described_network
 from ..model.window import Window
 from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict
@@ -41,6 +43,7 @@ _EXPERIMENT = {
     "values": Numbers(("times", "outputs")),
     "weights": (Numbers(("times", "outputs")), None),
     "sigma?": (Numbers(("times", "outputs")), None),
+    "censored?": (Numbers(("times", "outputs")), None),
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
@@ -53,9 +56,17 @@ _EXPERIMENT = {
         }
     },
     "initial": {"*": [float]},
+    "parameters?": {"*": (float, str)},
     "final?": {"*": [float]},
 }
-_CONTROL = {"lower": float, "upper": float, "kind": str, "rate": [float], "unit": str}
+_CONTROL = {
+    "lower": float,
+    "upper": float,
+    "kind": str,  # not looked at where there is a basis
+    "basis?": (BASIS, None),
+    "rate": [float],
+    "unit": str,
+}
 _START = {
     "name": str,
     "merits": {"*": float},
@@ -85,6 +96,8 @@ _FORM = {
         "observe": _TAPE,
         "networks": {"*": NETWORK},
         "bases": {"*": BASIS},
+        "scales?": {"*": Literal[*SCALES]},
+        "noise?": (_TAPE, None),
         "algebraics?": {"*": float},
         "residuals?": (_TAPE, None),
         "index?": int,
@@ -236,10 +249,28 @@ def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
         "multipliers": part.multipliers,
         "parameters": part.parameters,
         "controls": {
-            name: {entry: getattr(control, entry) for entry in _CONTROL}
+            name: {
+                "lower": control.lower,
+                "upper": control.upper,
+                "kind": "basis" if control.basis is not None else control.kind,
+                "basis": None if control.basis is None else basis_to_dict(control.basis),
+                "rate": control.rate,
+                "unit": control.unit,
+            }
             for name, control in part.controls.items()
         },
     }
+
+
+def _control(entry: Mapping[str, Any]) -> Control:
+    basis = entry.get("basis")
+    return Control(
+        lower=entry["lower"],
+        upper=entry["upper"],
+        kind=entry["kind"] if basis is None else basis_from_dict(basis),
+        rate=tuple(entry["rate"]),
+        unit=entry["unit"],
+    )
 
 
 def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) -> Trajectory:
@@ -255,10 +286,7 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
-    controls = {
-        name: Control(**{**entry, "rate": tuple(entry["rate"])})
-        for name, entry in tree.get("controls", {}).items()
-    }
+    controls = {name: _control(entry) for name, entry in tree.get("controls", {}).items()}
     if not set(controls) <= set(model.inputs):
         raise ValueError("a control is no input of the model")
     own = ("times", "multipliers", "parameters")
@@ -302,6 +330,8 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "observe": model.output_tape.arrays(),
         "networks": {name: describe_network(network) for name, network in model.networks.items()},
         "bases": {name: basis_to_dict(basis) for name, basis in model.bases.items()},
+        "scales": dict(model.scales),
+        "noise": None if model.noise_tape is None else model.noise_tape.arrays(),
         "algebraics": dict(model.algebraics),
         "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
         "index": model.index,
@@ -325,12 +355,16 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         networks=networks,
         theta=tree["theta"],
         bases=bases,
+        scales=tree.get("scales", {}),
+        noise_tape=Tape.from_arrays(tree["noise"], "noise") if tree.get("noise") else None,
         algebraics=tree.get("algebraics", {}),
         residual_tape=Tape.from_arrays(tree["residuals"], "residuals")
         if tree.get("residuals")
         else None,
         index=tree.get("index", 1),
     )
+    if not set(model.scales) <= set(parameters):
+        raise ValueError("a scale is of no parameter")
     if len(model.parameters) != len(parameters):
         raise ValueError("the parameters do not fit their names")
     if len(model.theta) != sum(network.n_weights for network in networks.values()):
@@ -342,6 +376,9 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     sizes = (1, len(states), carried, len(parameters), len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (len(states),):
         raise ValueError("the right-hand side does not fit the states")
+    noise = model.noise_tape
+    if noise is not None and (noise.inputs, noise.outputs) != (sizes, (len(outputs),)):
+        raise ValueError("the noise function does not fit the outputs")
     if model.output_tape.inputs != sizes or model.output_tape.outputs != (len(outputs),):
         raise ValueError("the output function does not fit the states")
     equations, count = model.residual_tape, len(model.algebraics)
@@ -359,6 +396,7 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "values": experiment.values,
         "weights": experiment.weights,
         "sigma": experiment.sigma,
+        "censored": experiment.censored,
         "outputs": experiment.outputs,
         "start": experiment.start,
         "end": experiment.end,
@@ -366,6 +404,7 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
             name: {entry: getattr(signal, entry) for entry in ("times", "values", "kind", "points")}
             for name, signal in experiment.inputs.items()
         },
+        "parameters": dict(experiment.parameters),
         **{
             end: {k: [v.value, v.std] for k, v in known.items() if isinstance(v, Initial)}
             for end, known in (("initial", experiment.initial), ("final", experiment.final))
@@ -381,12 +420,14 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         tuple(tree["outputs"]),
         weights=tree["weights"],
         sigma=tree.get("sigma"),
+        censored=tree.get("censored"),
         inputs={
             k: Signal(v["times"], v["values"], v["kind"], v.get("points"))
             for k, v in tree["inputs"].items()
         },
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
         final={k: Initial(v, std) for k, (v, std) in tree.get("final", {}).items()},
+        parameters=tree.get("parameters", {}),
         name=tree["name"],
         start=tree["start"],
         end=tree["end"],

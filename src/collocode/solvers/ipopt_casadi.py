@@ -23,6 +23,7 @@ from .options import DEFAULTS, ipopt_options, typed, unavailable_solver
 from .outcome import Ipopt, history_of, result
 from .protocol import OnIteration, WarmStart, Watch
 
+GAUSS_NEWTON = "gauss-newton"
 _MOST_SOLVERS = 16  # of one structure in different scales
 
 
@@ -46,8 +47,11 @@ class CasadiIpopt(Ipopt):
 
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         super().__init__(program, options)
+        self._gauss_newton = options.get("hessian_approximation") == GAUSS_NEWTON
+        program = self._with_hessian(program)
         chains = uses_chains(program, options, DEFAULTS)
-        options = {k: v for k, v in options.items() if (k, v) != ("linear_solver", "chains")}
+        ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
+        options = {k: v for k, v in options.items() if (k, v) not in ours}
         self._options = self._inner = typed(options)
         self._session = Session() if chains else None
         if self._session is not None:
@@ -59,6 +63,9 @@ class CasadiIpopt(Ipopt):
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
         self._build(program.scaled(), warm=False)
+
+    def _with_hessian(self, program: Program) -> Program:
+        return program.gauss_newton() if self._gauss_newton else program
 
     def _build(self, view: Program, warm: bool) -> tuple[ca.Function, _Callback]:
         """Return the solver of these very (scaled) functions, built when they first come."""
@@ -100,6 +107,7 @@ class CasadiIpopt(Ipopt):
     def _attempt(
         self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
+        program = self._with_hessian(program)
         view = program.scaled()
         solver, callback = self._build(view, warm is not None)
         arguments = {
@@ -146,7 +154,7 @@ class CasadiIpopt(Ipopt):
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log),
-            options=self._options,
+            options={**self._options, **_hessian_of(program)},
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:
@@ -157,6 +165,11 @@ class CasadiIpopt(Ipopt):
         if self._session is None:
             return read_linear_solver(log) or str(self._options.get("linear_solver", "mumps"))
         return str(self._session.count)
+
+
+def _hessian_of(program: Program) -> dict[str, str]:
+    """What to say of a Hessian that is not exact."""
+    return {} if program.functions.exact else {"hessian_approximation": GAUSS_NEWTON}
 
 
 class _Callback(ca.Callback):

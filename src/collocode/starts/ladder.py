@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.misfit import likelihood_of, rough_sigma
 from ..transcription.nlp import NLP, StartRecord
+from ..transcription.terms import measured
 from .consistent import settle
 
 Array = NDArray[np.float64]
@@ -54,7 +56,7 @@ class Ladder:
 
     def offer(self, name: str, x: Array, most: float = np.inf) -> None:
         """Look at a candidate, whose merit counts as ``most`` if it is more; of equals the first."""
-        point = np.clip(x, self.nlp.lower, self.nlp.upper)
+        point = self.nlp.with_initial(np.clip(x, self.nlp.lower, self.nlp.upper))
         settle(self.nlp, point)
         reason = why_not(self.nlp, point)
         if reason:
@@ -89,16 +91,37 @@ def merit(nlp: NLP, x: Array) -> float:
 
 def merit_of_means(nlp: NLP) -> float:
     """Misfit of a model that says every output's mean: what a start should be better than."""
-    y, weights, sigma = (nlp.parameters[n] for n in ("measurements", "weights", "sigma"))
+    y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
     mean = (weights * y).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
-    return float((weights * nlp.problem.loss.cost(mean[None, :], y, sigma)).sum())
+    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape))).sum())
 
 
 def merit_of_noise(nlp: NLP) -> float:
     """Misfit of a model that misses the data by their own noise, as far as smoothing tells it."""
     weights, sigma = nlp.parameters["weights"], nlp.parameters["sigma"]
+    if nlp.problem.loss.likelihood:  # whose excess is one a datum, on the average
+        return float(weights.sum())
     noise = np.array([nlp.problem.smoothed_noise[name] for name in nlp.problem.outputs])
     return float((weights * nlp.problem.loss.cost(noise, 0.0, sigma)).sum())
+
+
+def excess(nlp: NLP, predicted: Array) -> Array:
+    """(samples, outputs) what data cost beyond the best that a model can say, for σ of before the fit.
+
+    Of squares that is what they cost; of a likelihood the square of the deviance residual.
+    """
+    problem, y = nlp.problem, nlp.parameters["measurements"]
+    if not problem.loss.likelihood:
+        return np.asarray(problem.loss.cost(predicted, y, nlp.parameters["sigma"]))
+    sigma = rough_sigma(problem, measured)
+    censored = nlp.parameters.get("censored", np.zeros(y.shape))
+    columns = []
+    for j, name in enumerate(problem.outputs):
+        loss = likelihood_of(problem.loss, name)
+        assert loss is not None
+        square = loss.deviance(predicted[:, j], y[:, j], sigma[:, j]) ** 2
+        columns.append(np.where(censored[:, j] * (predicted[:, j] - y[:, j]) > 0.0, 0.0, square))
+    return np.stack(columns, axis=-1)
 
 
 def why_not(nlp: NLP, x: Array) -> str:

@@ -25,7 +25,7 @@ from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.terms import measured
-from .ladder import merit_of_means, merit_of_noise
+from .ladder import excess, merit_of_means, merit_of_noise
 
 Array = NDArray[np.float64]
 _MOST_UNKNOWNS = 20
@@ -94,9 +94,15 @@ def simulated_misfit(nlp: NLP, x: Array) -> float:
 def _unknowns(nlp: NLP) -> NDArray[np.intp]:
     """Columns of the parameters and initial states that are not fixed."""
     experiments = nlp.layout.experiments
-    own = [np.append(e.parameters, e.states[0]) for e in experiments]
+    own = [np.append(e.parameters, e.free_initial) for e in experiments]
     columns = np.concatenate([nlp.layout.shared, *own]).astype(int)
     return columns[nlp.lower[columns] < nlp.upper[columns]]
+
+
+def _decades(nlp: NLP) -> list[int]:
+    """Columns of parameters that are decided on another scale than the linear one."""
+    scaled = [q.name for q in nlp.problem.all_parameters if q.scale != "linear"]
+    return [c for name in scaled for c in nlp.layout.columns_of(name).tolist()]
 
 
 @dataclass
@@ -146,6 +152,8 @@ class _Search:
         unit = qmc.Sobol(len(mine), rng=0).random(_SCATTERED)
         positive = (x[mine] > 0.0) & (nlp.lower[mine] >= 0.0)
         width = 10.0 * np.maximum(np.abs(x[mine]), nlp.column_scale[mine])
+        width = np.where(np.isin(mine, _decades(nlp)), np.log(10.0), width)
+        positive &= ~np.isin(mine, _decades(nlp))
         points: list[tuple[float, int, Array]] = []
         for u in 2.0 * unit - 1.0:
             point = x.copy()
@@ -156,8 +164,8 @@ class _Search:
 
     def residuals(self, x: Array, window: float = 1.0) -> Array:
         """Roots of the objective's terms, those of the data from simulations and then the priors'."""
-        nlp, problem = self.nlp, self.nlp.problem
-        y, weights, sigma = (nlp.parameters[n] for n in ("measurements", "weights", "sigma"))
+        nlp, problem, x = self.nlp, self.nlp.problem, self.nlp.with_initial(x)
+        y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
         h = np.full(y.shape, np.nan)
         first, used = 0, []
         for number, (e, part) in enumerate(
@@ -181,11 +189,11 @@ class _Search:
             h[rows][within] = model.observe(run.states[1:], u, at[1:], z)
         kept = np.concatenate(used)
         with np.errstate(all="ignore"):
-            cost = problem.loss.cost(h, y, sigma)[kept]
+            cost = excess(nlp, h)[kept]
             root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)
         far = np.array([problem.spread[name] for name in problem.outputs])
         with np.errstate(all="ignore"):
-            lost = np.sqrt(weights * problem.loss.cost(_LOST * far, 0.0, sigma))[kept]
+            lost = np.sqrt(weights * excess(nlp, y + _LOST * far))[kept]
         found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
         return np.concatenate([found.ravel(), self._priors(x)])
 

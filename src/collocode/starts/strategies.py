@@ -163,7 +163,8 @@ def _unknown_initial(problem: Problem) -> str:
             else {*problem.smoothers(experiment)}
         )
         for state in problem.states:
-            if state not in told and not np.isfinite(problem.initial_of(experiment, state).value):
+            known = problem.initial_of(experiment, state)
+            if state not in told and known.function is None and not np.isfinite(known.value):
                 return f"{state}(0) of experiment {experiment.name!r}"
     return ""
 
@@ -205,13 +206,15 @@ def simulated(nlp: NLP, x: Array, windows: bool = False) -> Array:
     ----------
     windows : whether those without data are simulated too, under their guesses.
     """
-    found = x.copy()
+    found = nlp.with_initial(x)
     experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
     for number, (experiment, part) in enumerate(experiments):
         if not (experiment.measures or windows):
             continue
         model = TrainedModel.of(nlp, x, number)
-        initial = np.clip(x[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]])
+        initial = np.clip(
+            found[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]]
+        )
         inputs = resolved(nlp, x, number)[0].inputs
         guess = [float(x[part.decided[name].columns[0, 0]]) for name in nlp.problem.algebraics]
         run = simulate(model, initial, part.times, inputs, rtol=1e-6, guess=guess)
@@ -263,12 +266,16 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
             times = np.clip(part.times, mesh.start, mesh.end)
             x[part.states] = solution.states(times, part.name)
         values = dict(zip(solution.model.parameter_names, known[part.name].parameters, strict=True))
-        for q in problem.dynamics.parameters:
+        for q in problem.all_parameters:
+            if q.name in problem.experiments[number].parameters:
+                continue
             basis = solution.model.bases.get(q.name)
             names = [q.name] if basis is None else [f"{q.name}.{f}" for f in basis.names()]
             if all(name in values for name in names):
                 matrix = prolongation(basis, q.basis, f"parameter {q.name!r}")
                 found = matrix @ [values[name] for name in names]
+                if solution.model.scales.get(q.name, "linear") != q.scale:
+                    found = q.decided(solution.model.parameter(q.name, [0.0]))
                 x[layout.parameter_columns(number, q.names)] = found
         if decided:
             continue
@@ -295,6 +302,10 @@ def _take_window(x: Array, part: ExperimentLayout, solution: Solution) -> None:
         left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
         signal = there.experiment.inputs[name]
         x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
+    for name, function in part.spanned.items():
+        nodes = function.basis.nodes()
+        values = there.experiment.inputs[name](moved(np.clip(nodes, here.start, here.end)))
+        x[function.columns] = np.linalg.solve(function.basis.values(nodes), values)
     if len(part.free_times):
         x[part.free_times] = mesh.start, mesh.end
 

@@ -7,6 +7,7 @@ need a sum, and that is one sparse product.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .by_layers import ByLayers
 from .functions import Functions
 from .matrices import BorderedMatrix, Collector, border_start, to_dm
+from .outer_products import OutOfPlace
 from .term import MappedTerm, Pattern
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+# Measured: below, the graph's scalars take as long as the calls of NumPy
+LEAST_WEIGHTS = 64
 
 
 def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: int) -> Functions:
@@ -36,7 +41,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     m, n = linear.shape
     x, p = ca.MX.sym("x", n), ca.MX.sym("p", parameters)
     sigma, lam = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", m)
-    points = [_Point(term, x, p) for term in terms]
+    points = [_point(term, x, p, m) for term in terms]
     objective = [q for q in points if q.term.scatter is None]
     constraint = [q for q in points if q.term.scatter is not None]
 
@@ -59,9 +64,28 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     for q in points:
         q.add_hessian(hessian, sigma, lam)
 
+    layers = [q.layers for q in points if isinstance(q, _PointByLayers)]
     return Functions.of(
-        [x, p, sigma, lam], f, (f, gradient.matrix()), g, (g, jacobian.matrix()), hessian.matrix()
+        [x, p, sigma, lam],
+        f,
+        (f, gradient.matrix()),
+        g,
+        (g, jacobian.matrix()),
+        hessian.matrix(),
+        evaluated=tuple(f for part in layers for f in part.functions),
+        exact=all(part.lifted.exact for part in layers),
     )
+
+
+def _point(term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> _Point:
+    """Return a term by layers where it can be, else by its graph."""
+    own, shared, lifted = term.own_columns, term.shared_columns, term.lifted
+    suits = lifted is not None and term.scatter is not None and own.size and len(shared)
+    worth = lifted is not None and (len(shared) >= LEAST_WEIGHTS or not lifted.exact)
+    if suits and worth and own.max() < shared.min() and (np.diff(shared) > 0).all():
+        with contextlib.suppress(OutOfPlace):
+            return _PointByLayers(term, x, p, rows)
+    return _Point(term, x, p)
 
 
 class _Point:
@@ -73,11 +97,16 @@ class _Point:
         shared = x[term.shared_columns.tolist()] if term.shared_columns.size else ca.MX(0, 1)
         self.arguments = (
             ca.reshape(own, term.own_columns.shape[1], term.points),
-            ca.repmat(shared, 1, term.points) if shared.numel() else ca.MX(0, term.points),
+            self._of_points(shared),
             term.data_function(p),
         )
 
         self.run = None if term.scatter is None else _run(term.scatter)
+
+    def _of_points(self, shared: ca.MX) -> ca.MX:
+        """What the points have in common, as their functions want it."""
+        points = self.term.points
+        return ca.repmat(shared, 1, points) if shared.numel() else ca.MX(0, points)
 
     def value(self) -> ca.MX:
         return _mapped(self.term.function, self.term.points, *self.arguments)[0]
@@ -143,11 +172,7 @@ class _Point:
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
         """Add the upper triangle of the term's part of the Hessian of the Lagrangian."""
         term, (function, own, mixed, shared) = self.term, self.term.second_derivatives
-        if term.scatter is None:
-            multiplier = ca.repmat(sigma, 1, term.points)
-        else:
-            pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
-            multiplier = ca.reshape(pulled, term.value.numel(), term.points)
+        multiplier = self.multiplier(sigma, lam)
         values = _mapped(function, term.points, *self.arguments, multiplier)
         self._triangle(blocks, values[0], own, term.columns)
         own_columns = term.own_columns
@@ -158,6 +183,14 @@ class _Point:
             self._triangle(blocks, values[1], mixed, term.columns)
         self._triangle(blocks, ca.sum2(values[2]), shared, term.columns[:1])
 
+    def multiplier(self, sigma: ca.MX, lam: ca.MX) -> ca.MX:
+        """What the values are multiplied by in the Lagrangian, a point a column."""
+        term = self.term
+        if term.scatter is None:
+            return ca.repmat(sigma, 1, term.points)
+        pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
+        return ca.reshape(pulled, term.value.numel(), term.points)
+
     @staticmethod
     def _triangle(blocks: BorderedMatrix, values: ca.MX, pattern: Pattern, columns: Index) -> None:
         a, b = columns[:, pattern.rows].ravel(), columns[:, pattern.columns].ravel()
@@ -165,6 +198,63 @@ class _Point:
         doubled = (a == b) & np.tile(pattern.rows != pattern.columns, len(columns))
         factors = np.where(doubled, 2.0, 1.0) if doubled.any() else None
         blocks.add(ca.vec(values), (np.minimum(a, b), np.maximum(a, b)), 0, factors)
+
+
+class _PointByLayers(_Point):
+    """One term whose networks are evaluated layer by layer."""
+
+    def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> None:
+        super().__init__(term, x, p)
+        assert term.lifted is not None and term.scatter is not None
+        scatter, values, own_columns = term.scatter, term.value.numel(), term.own_columns
+        ones = scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all()
+        self.rows_as_they_are = ones and _increasing(scatter.indices)
+        places = scatter.indices if self.rows_as_they_are else np.arange(term.points * values)
+        height = rows if self.rows_as_they_are else len(places)
+        self.columns_as_they_are = _increasing(own_columns.ravel())
+        if self.columns_as_they_are:
+            own_rows, shared_rows = own_columns, term.shared_columns
+        else:
+            own_rows = np.arange(own_columns.size).reshape(own_columns.shape)
+            shared_rows = own_columns.size + np.arange(len(term.shared_columns))
+        self.layers = ByLayers(
+            term.lifted,
+            (term.own, term.shared, term.data),
+            places.reshape(term.points, values),
+            own_rows,
+            shared_rows,
+            (height, x.numel() if self.columns_as_they_are else int(shared_rows[-1]) + 1),
+        )
+
+    def _of_points(self, shared: ca.MX) -> ca.MX:
+        return shared
+
+    def value(self) -> ca.MX:
+        return self.layers.functions[0].call([*self.arguments])[0]
+
+    def add_jacobian(self, blocks: BorderedMatrix) -> None:
+        assert self.term.scatter is not None
+        own_values, border = self.layers.functions[1].call([*self.arguments])
+        self._scatter(blocks, own_values, Pattern.row_major(*self.layers.own_first))
+        if not self.rows_as_they_are:
+            border = ca.mtimes(to_dm(self.term.scatter), border)
+        blocks.add_columns(border, self.term.shared_columns)
+
+    def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
+        arguments = [*self.arguments, self.multiplier(sigma, lam)]
+        own_values, border = self.layers.functions[2].call(arguments)
+        own = Pattern.row_major(*self.layers.own_second)
+        self._triangle(blocks, own_values, own, self.term.columns)
+        if not self.columns_as_they_are:
+            rows = np.append(self.term.own_columns.ravel(), self.term.shared_columns)
+            entries = np.ones(len(rows)), (rows, np.arange(len(rows)))
+            placing = sparse.csc_matrix(entries, shape=(blocks.shape[0], len(rows)))
+            border = ca.mtimes(to_dm(placing), border)
+        blocks.add_columns(border, self.term.shared_columns)
+
+
+def _increasing(numbers: Index) -> bool:
+    return bool((np.diff(numbers) > 0).all())
 
 
 def _mapped(function: ca.Function, points: int, *arguments: Any) -> list[ca.MX]:

@@ -33,11 +33,7 @@ def costs(
     """Return a term for every cost of a group's windows, called ``cost.<name>``."""
     terms = []
     for cost in problem.costs:
-        bearing = [
-            n
-            for n in group.numbers
-            if not cost.windows or layout.experiments[n].name in cost.windows
-        ]
+        bearing = [n for n in group.numbers if cost.borne_by(layout.experiments[n].name)]
         if not bearing:
             continue
         s = Symbols.of(problem)
@@ -125,6 +121,40 @@ def rates(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
                     sparse.csc_matrix(entries, shape=(layout.rows, len(rows))),
                 )
             )
+    return terms
+
+
+def moves(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
+    r"""Return penalties :math:`w\sum_k(c_{k+1}-c_k)^2` on moves, and their slopes where these are bounded.
+
+    Windows that share a control are charged once.
+    """
+    terms: list[MappedTerm] = []
+    charged: set[int] = set()
+    for number, part in enumerate(layout.experiments):
+        for name, function in part.spanned.items():
+            control = problem.experiments[number].controls[name]
+            pairs = np.column_stack([function.columns[:-1], function.columns[1:]])
+            if not len(pairs):
+                continue
+            s, width, ends = Symbols.of(problem), ca.SX.sym("h"), ca.SX.sym("c", 2)
+            widths = np.diff(function.basis.nodes())[:, None]
+            v = Unknowns.of(
+                problem, layout, s, [Place(number, np.full(len(pairs), part.mesh.start))]
+            )
+            own = ca.vertcat(ends, v.own), np.hstack([pairs, v.own_columns])
+            data = ca.vertcat(width, v.data), data_function(blocks, [widths, *v.constants], [])
+            rest = own, (v.shared, v.shared_columns), data
+            if control.moves and int(pairs[0, 0]) not in charged:
+                charged.add(int(pairs[0, 0]))
+                value = control.moves * (ends[1] - ends[0]) ** 2
+                terms.append(MappedTerm.build(f"cost.moves of {name}", value, *rest))
+            rows = function.move_rows
+            if len(rows):
+                slope = v.put_into((ends[1] - ends[0]) / (width * v.stretch))
+                entries = (np.ones(len(rows)), (rows, np.arange(len(rows))))
+                into = sparse.csc_matrix(entries, shape=(layout.rows, len(rows)))
+                terms.append(MappedTerm.build(f"rate.{name}", slope, *rest, into))
     return terms
 
 

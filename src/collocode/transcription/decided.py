@@ -2,6 +2,8 @@ r"""Inputs and times that are decided, and algebraic variables, as the points of
 
 In an element a decided input or an algebraic variable is the polynomial through its unknowns,
 :math:`u(\tau)=\sum_jw_j(\tau)U_{e,j}`; a point that is the place of an unknown sees that one alone.
+One that is a function of a basis, :math:`u(t)=\sum_jc_j\varphi_j(t)`, has the functions that are alive at a
+point of the mesh.
 A window with free times keeps its mesh; with :math:`r=(t_f-t_0)/(\hat t_f-\hat t_0)`, the hats
 marking the mesh's own times, a point of it lies at :math:`t=t_0+r(\hat t-\hat t_0)` and a step is
 :math:`r\hat h`.
@@ -117,6 +119,8 @@ class Decisions:
         if all(p.element is not None for p in places):
             for name in parts[0].decided:
                 found._add_input(name, s.u[problem.carried.index(name)], parts, places)
+            for name in parts[0].spanned:
+                found._add_function(name, s.u[problem.carried.index(name)], parts, places)
         if len(parts[0].free_times):
             return found._with_times(s, parts, places)
         return found
@@ -143,6 +147,24 @@ class Decisions:
             self.data.append(w)
             self.constants.append(weights)
         self.own.append(unknown)
+
+    def _add_function(
+        self, name: str, symbol: ca.SX, parts: Sequence[ExperimentLayout], places: Sequence[Place]
+    ) -> None:
+        tables = []
+        for part, place in zip(parts, places, strict=True):
+            known = part.spanned[name]
+            alive, phi = known.basis.active(place.times, place.left)
+            tables.append((known.columns[alive], phi))
+        columns = np.vstack([numbers for numbers, _ in tables])
+        values = np.vstack([phi for _, phi in tables])
+        unknown, w = (ca.SX.sym(f"{name}{k}", columns.shape[1]) for k in "cw")
+        self.symbols.append(symbol)
+        self.own.append(unknown)
+        self.own_columns.append(columns)
+        self.values.append(ca.dot(unknown, w))
+        self.data.append(w)
+        self.constants.append(values)
 
     def _with_times(
         self, s: Symbols, parts: Sequence[ExperimentLayout], places: Sequence[Place]

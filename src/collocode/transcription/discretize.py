@@ -14,6 +14,7 @@ from ..errors import InputError, check_type
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_switches
 from ..model.experiment import Experiment
+from ..model.parameters import Parameter
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained
 from ..numerics.bases import Basis
@@ -25,6 +26,7 @@ from ..numerics.schemes import scheme as scheme_called
 from ..numerics.signals import Signal
 from .algebraic import guess_algebraics, scale_algebraic
 from .assembly import assemble
+from .initial import put_initial
 from .layout import Layout
 from .nlp import NLP
 from .term import MappedTerm
@@ -85,10 +87,11 @@ def discretize(
     else:
         _check_alike(like, terms, linear, blocks)
         terms, functions = like.terms, like.functions
+    p = np.concatenate([np.ravel(block) for block in blocks.values()])
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
-    start = _start(problem, layout, lower, upper)
+    start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
     scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
     return NLP(
         name=problem.name,
@@ -190,10 +193,13 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         for i, state in enumerate(problem.states):
             low, high = problem.bounds.get(state, (-np.inf, np.inf))
             lower[part.states[:, i]], upper[part.states[:, i]] = low, high
+            first = problem.initial_of(experiment, state)
             ends = (
-                (0, f"{state}(0)", problem.initial_of(experiment, state)),
+                (0, f"{state}(0)", first),
                 (-1, f"the last {state}", problem.final_of(experiment, state)),
             )
+            lower[part.states[0, i]] = max(low, first.lower)
+            upper[part.states[0, i]] = min(high, first.upper)
             for node, what, known in ends:
                 if known.is_fixed:
                     if not low <= known.value <= high:
@@ -207,6 +213,9 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             limits = problem.bounds.get(name, (-np.inf, np.inf))
             limits = limits if control is None else (control.lower, control.upper)
             lower[decided.columns], upper[decided.columns] = limits
+        for name, function in part.spanned.items():
+            control = experiment.controls[name]
+            lower[function.columns], upper[function.columns] = control.lower, control.upper
         if experiment.is_free:
             ends_of = (
                 (experiment.start, experiment.start_bounds),
@@ -214,11 +223,34 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             )
             pairs = [(time, time) if bounds is None else bounds for time, bounds in ends_of]
             lower[part.free_times], upper[part.free_times] = np.array(pairs, dtype=float).T
-        for parameter in problem.dynamics.parameters:
+        for parameter in _own(problem, experiment):
             if not parameter.bounded_by_rows:
                 column = layout.parameter_columns(number, parameter.names)
-                lower[column], upper[column] = parameter.lower, parameter.upper
+                lower[column], upper[column] = parameter.decided_bounds
+        for parameter in problem.all_parameters:
+            if parameter.name in part.bound:
+                value = parameter.decided(experiment.parameters[parameter.name])
+                lower[part.bound[parameter.name]] = upper[part.bound[parameter.name]] = value
+    for parameter, unseen in _unseen(problem, layout):
+        lower[unseen] = upper[unseen] = parameter.coefficients[0]
     return lower, upper
+
+
+def _own(problem: Problem, experiment: Experiment) -> list[Parameter]:
+    """Parameters that are not something else in an experiment."""
+    return [q for q in problem.all_parameters if q.name not in experiment.parameters]
+
+
+def _unseen(problem: Problem, layout: Layout) -> list[tuple[Parameter, int]]:
+    """Parameters that are something else in every experiment, and their columns, which nothing sees."""
+    if not any(e.parameters for e in problem.experiments):
+        return []
+    count = len(problem.experiments)
+    names = [q.name for q in problem.all_parameters if not q.per_experiment and q.basis is None]
+    seen = {c for n in range(count) for c in layout.parameter_columns(n, names).tolist()}
+    columns = dict(zip(layout.shared_names, layout.shared.tolist(), strict=True))
+    known = {q.name: q for q in problem.all_parameters}
+    return [(known[name], columns[name]) for name in names if columns[name] not in seen]
 
 
 def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array, Array]:
@@ -227,13 +259,15 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
     for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
         for name, rows in part.rate_rows.items():
             lower[rows], upper[rows] = experiment.controls[name].rate
+        for name, function in part.spanned.items():
+            lower[function.move_rows], upper[function.move_rows] = experiment.controls[name].rate
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
         for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
             lower[row], upper[row] = constraint.bounds_in(experiment.name)
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
-            if seen[number] & set(part.decided):
+            if seen[number] & {*part.decided, *part.spanned}:
                 lower[rows], upper[rows] = -np.inf, np.inf
                 rows = rows[np.isin(part.place, scheme.stages)]
             elif constraint.lower == constraint.upper:
@@ -262,16 +296,21 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     for number, part in enumerate(layout.experiments):
         columns[part.states] = problem.state_scale
         rows[part.rows] = 1.0 / problem.state_scale
+        rows[part.initial_rows] = 1.0 / problem.state_scale[part.determined]
         experiment = problem.experiments[number]
         for name, decided in part.decided.items():
             size = problem.algebraic_scale.get(name)
             size = size or _power_of_two(experiment.controls[name].size)
             columns[decided.columns] = size
+        for name, function in part.spanned.items():
+            size = _power_of_two(experiment.controls[name].size)
+            columns[function.columns] = size / _amplitudes(function.basis)
         if experiment.is_free:
             assert experiment.start is not None and experiment.end is not None
             columns[part.free_times] = _power_of_two(experiment.end - experiment.start)
-        for parameter in problem.dynamics.parameters:
-            size = _power_of_two(abs(parameter.start)) if parameter.start else 1.0
+        for parameter in _own(problem, experiment):
+            start = parameter.start if parameter.scale == "linear" else 1.0
+            size = _power_of_two(abs(start)) if start else 1.0
             large = _amplitudes(parameter.basis)
             columns[layout.parameter_columns(number, parameter.names)] = size / large
     for link, where in zip(problem.links, layout.links, strict=True):
@@ -309,7 +348,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
         guess_algebraics(problem, experiment, part, start)
         if not experiment.measures:
             _guess_window(problem, experiment, part, start)
-        for parameter in problem.dynamics.parameters:
+        for parameter in _own(problem, experiment):
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
     for link, where in zip(problem.links, layout.links, strict=True):
@@ -336,6 +375,9 @@ def _guess_window(
             ends_of = [part.times[0], part.times[-1]]
             start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
     for name, control in experiment.controls.items():
+        if name in part.spanned:
+            start[part.spanned[name].columns] = control.coefficients()
+            continue
         decided = part.decided[name]
         start[decided.columns] = control.guess(decided.times(part.mesh))
     if experiment.is_free:

@@ -20,7 +20,8 @@ class Functions:
     """f, ∇f, g, J and H; arguments ``x, p`` and, for the Hessian, ``lam_f, lam_g``.
 
     ``gradient`` returns (f, ∇f), ``jacobian`` (g, J), ``hessian`` the upper triangle of the Hessian
-    of σ f + λᵀ g.
+    of σ f + λᵀ g.  ``evaluated`` are Python functions that they call, which live as long as they do.
+    ``exact`` tells whether the Hessian has the networks' own second derivatives (else: Gauss-Newton).
     """
 
     objective: ca.Function
@@ -28,6 +29,8 @@ class Functions:
     constraints: ca.Function
     jacobian: ca.Function
     hessian: ca.Function
+    evaluated: tuple[ca.Callback, ...] = ()
+    exact: bool = True
     _kept: dict[str, list[tuple[tuple[Any, ...], Any]]] = field(default_factory=dict, repr=False)
 
     @property
@@ -76,6 +79,8 @@ class Functions:
             row * self.constraints(inner, p),
             (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
             hessian * _outer(column, column, hessian.sparsity()),
+            evaluated=self.evaluated,
+            exact=self.exact,
         )
 
     def slopes(self) -> tuple[ca.Function, ca.Function]:
@@ -98,6 +103,7 @@ class Functions:
         g: ca.MX,
         jacobian: tuple[ca.MX, ca.MX],
         hessian: ca.MX,
+        **rest: Any,
     ) -> Functions:
         """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
         point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
@@ -115,6 +121,7 @@ class Functions:
                 ["triu_hess_gamma_x_x"],
                 options,
             ),
+            **rest,
         )
 
 

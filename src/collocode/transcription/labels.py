@@ -42,6 +42,11 @@ def at_node(name: str, place: Place) -> str:
     return f"{name}[{experiment};{element}.{node}]"
 
 
+def of_coefficient(name: str, place: Place) -> str:
+    """A coefficient of a control: ``u[window].L3``."""
+    return f"{name}[{place[0]}].{place[1]}"
+
+
 def of_state(name: str, place: Place) -> str:
     """A collocation row: ``collocation.x[run;3.1]``."""
     experiment, element, stage, state = place
@@ -61,6 +66,11 @@ def of_path(name: str, place: Place) -> str:
 def of_boundary(name: str, place: Place) -> str:
     """A constraint at one end of a window."""
     return f"path.{name}[{place[0]}]"
+
+
+def of_initial(name: str, place: Place) -> str:
+    """An initial state that parameters give: ``initial.x[run]``."""
+    return f"{name}.{place[0]}[{place[1]}]"
 
 
 def of_link(name: str, place: Place) -> str:

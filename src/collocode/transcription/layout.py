@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import casadi as ca
 import numpy as np
@@ -24,7 +25,9 @@ from .labels import (
     at_node,
     listed,
     of_boundary,
+    of_coefficient,
     of_equation,
+    of_initial,
     of_link,
     of_path,
     of_point,
@@ -34,7 +37,7 @@ from .labels import (
 )
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
-from .windows import ExperimentLayout, Linked, Numbers, laid, linked
+from .windows import ExperimentLayout, Linked, Numbers, Spanned, laid, linked
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -57,6 +60,7 @@ class Layout:
     experiments: tuple[ExperimentLayout, ...]
     links: tuple[Linked, ...]
     link_names: tuple[tuple[str, tuple[str, ...]], ...]
+    bindings: tuple[Mapping[str, str], ...]
     shared: Index
     weights: Index
     columns: int
@@ -65,13 +69,17 @@ class Layout:
     @classmethod
     def of(cls, problem: Problem, meshes: Sequence[Mesh], scheme: Scheme) -> Layout:
         """Lay out the unknowns of ``problem`` on one mesh per experiment."""
-        parameters = problem.dynamics.parameters
+        parameters = problem.all_parameters
         own = tuple(name for q in parameters if q.per_experiment for name in q.names)
         shared = tuple(name for q in parameters if not q.per_experiment for name in q.names)
         weights = weight_names(problem)
         columns, rows = Numbers(), Numbers()
-        pairs = zip(problem.experiments, meshes, strict=True)
-        parts = [laid(problem, e, mesh, scheme, len(own), columns, rows) for e, mesh in pairs]
+        parts: list[ExperimentLayout] = []
+        spanned: dict[str, Spanned] = {}
+        for e, mesh in zip(problem.experiments, meshes, strict=True):
+            part = laid(problem, e, mesh, scheme, len(own), columns, rows, spanned)
+            parts.append(part)
+            spanned = {**part.spanned, **spanned}
         links = [linked(problem, link, parts, columns, rows) for link in problem.links]
         points = {name: rows.take(count) for name, count in _point_values(problem).items()}
         shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
@@ -89,6 +97,10 @@ class Layout:
             tuple(parts),
             tuple(links),
             tuple((link.name, link.linked(problem.states)) for link in problem.links),
+            tuple(
+                {k: v for k, v in e.parameters.items() if isinstance(v, str)}
+                for e in problem.experiments
+            ),
             shared_columns,
             weight_columns,
             columns.count,
@@ -114,9 +126,14 @@ class Layout:
             blocks.append(Block(state, numbers, nodes, at_node))
         for name in dict.fromkeys(n for e in self.experiments for n in e.decided):
             blocks.append(self._decided_block(name))
+        blocks += self._spanned_blocks()
         for j, name in enumerate(self.own_names):
             own = np.array([e.parameters[j] for e in self.experiments], dtype=int)
             blocks.append(Block(name, own, names))
+        for name in dict.fromkeys(n for e in self.experiments for n in e.bound):
+            bound = [e for e in self.experiments if name in e.bound]
+            numbers = np.array([e.bound[name] for e in bound])
+            blocks.append(Block(f"{name} given", numbers, listed([(e.name,) for e in bound])))
         moving = [e for e in self.experiments if len(e.free_times)]
         for k, name in enumerate(("start", "end") if moving else ()):
             ends = np.array([e.free_times[k] for e in moving])
@@ -141,6 +158,17 @@ class Layout:
                 columns.append(found)
                 places += [(e.name, int(whose[j]), int(place[j])) for j in first]
         return Block(name, np.concatenate(columns), listed(places), at_node)
+
+    def _spanned_blocks(self) -> list[Block]:
+        """Coefficients of the decided inputs that are functions of a basis; shared ones once."""
+        found, known = [], set()
+        for e in self.experiments:
+            for name, function in e.spanned.items():
+                if int(function.columns[0]) not in known:
+                    known.add(int(function.columns[0]))
+                    labels = [(e.name, label) for label in function.basis.names()]
+                    found.append(Block(name, function.columns, listed(labels), of_coefficient))
+        return found
 
     def row_blocks(self) -> tuple[Block, ...]:
         """Collocation equations, then a block per path and per point constraint."""
@@ -177,11 +205,21 @@ class Layout:
             blocks.append(
                 Block(name, numbers, lambda: [(e.name,) for e in self.experiments], of_boundary)
             )
+        given = [e for e in self.experiments if len(e.initial_rows)]
+        if given:
+            numbers = np.concatenate([e.initial_rows for e in given])
+            pairs = [(self.state_names[i], e.name) for e in given for i in e.determined]
+            blocks.append(Block("initial", numbers, listed(pairs), of_initial))
         for name in dict.fromkeys(n for e in self.experiments for n in e.rate_rows):
             parts = [(e.name, e.rate_rows[name]) for e in self.experiments if name in e.rate_rows]
             places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
             rows = np.concatenate([numbers for _, numbers in parts])
             blocks.append(Block(name, rows, listed(places), of_rate))
+        for e in self.experiments:
+            for name, function in e.spanned.items():
+                if len(function.move_rows):
+                    places = [(e.name, k) for k in range(len(function.move_rows))]
+                    blocks.append(Block(name, function.move_rows, listed(places), of_rate))
         bounded = [e for e in self.experiments if len(e.duration_row)]
         if bounded:
             numbers = np.concatenate([e.duration_row for e in bounded])
@@ -207,6 +245,7 @@ class Layout:
             cuts = np.searchsorted(e.element, np.arange(1, elements))
             for path in e.path_rows:
                 rows = [np.append(a, b) for a, b in zip(rows, np.split(path, cuts), strict=True)]
+            rows[0] = np.append(rows[0], e.initial_rows)
             for c, name in enumerate(self.boundary_at):
                 at = 0 if name == "start" else elements - 1
                 rows[at] = np.append(rows[at], e.boundary_rows[c])
@@ -224,19 +263,42 @@ class Layout:
                 links += [np.append(table[:, 0], table[-1, -1])[:, None]] if ends else []
                 inner.append(table[:, 1:-1] if ends else table)
             chains.append(Chain(np.hstack(links), np.hstack(inner), stacked(rows)))
-        own = [np.append(e.parameters, e.free_times) for e in self.experiments]
+        own = [
+            np.concatenate([e.parameters, e.free_times, [*e.bound.values()]]).astype(int)
+            for e in self.experiments
+        ]
+        functions = [f for e in self.experiments for f in e.spanned.values()]
+        spanned = np.unique(np.concatenate([own[0][:0], *(f.columns for f in functions)]))
         junctions = [link.columns for link in self.links]
-        border = np.concatenate([*own, *junctions, self.shared, self.weights])
+        border = np.concatenate([*own, spanned, *junctions, self.shared, self.weights])
         between = [link.time_row for link in self.links]
         between += [e.duration_row for e in self.experiments]
+        between += [f.move_rows for f in functions]
         points = np.concatenate([np.empty(0, dtype=int), *between, *self.point_rows.values()])
         return ChainStructure(tuple(chains), border, points)
 
     def parameter_columns(self, experiment: int, names: Sequence[str]) -> Index:
         """Columns of the named parameters as ``experiment`` sees them."""
-        own = dict(zip(self.own_names, self.experiments[experiment].parameters, strict=True))
+        part, bindings = self.experiments[experiment], self.bindings[experiment]
+        own = dict(zip(self.own_names, part.parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
-        return np.array([known[name] for name in names], dtype=int)
+        known = {**known, **part.bound}
+        return np.array([known[bindings.get(name, name)] for name in names], dtype=int)
+
+    def columns_of(self, name: str) -> Index:
+        """Columns of a parameter's own values, one, or one an experiment."""
+        if name in self.shared_names:
+            return self.shared[[self.shared_names.index(name)]]
+        j = self.own_names.index(name)
+        return np.array([e.parameters[j] for e in self.experiments], dtype=int)
+
+    @cached_property
+    def initial_columns(self) -> Mapping[int, int]:
+        """Column of the state that every row of `ExperimentLayout.initial_rows` gives."""
+        pairs = ((e.initial_rows, e.states[0, e.determined]) for e in self.experiments)
+        return {
+            row: c for rows, cs in pairs for row, c in zip(rows.tolist(), cs.tolist(), strict=True)
+        }
 
 
 def _point_values(problem: Problem) -> dict[str, int]:

@@ -37,6 +37,7 @@ class BorderedMatrix:
         self.shape, self.start = shape, start
         self.rest = Collector(shape)
         self.borders: list[ca.MX] = []
+        self.columns: list[tuple[int, ca.MX]] = []
 
     def add(self, *arguments: Any) -> None:
         """Collect entries; see `Collector.add`."""
@@ -78,8 +79,27 @@ class BorderedMatrix:
         self.borders.append(ca.horzcat(*parts).T)
         return True
 
+    def add_columns(self, matrix: ca.MX, columns: Index) -> None:
+        """Add a sparse matrix of increasing columns."""
+        height, width = self.shape
+        ends = np.flatnonzero(np.diff(columns) != 1) + 1
+        parts, last = [], int(columns[0])
+        for begin, end in zip([0, *ends], [*ends, len(columns)], strict=True):
+            parts.append(ca.MX(height, int(columns[begin]) - last))
+            parts.append(matrix[:, int(begin) : int(end)] if len(ends) else matrix)
+            last = int(columns[end - 1]) + 1
+        parts.append(ca.MX(height, width - last))
+        wide = [part for part in parts if part.shape[1]]
+        self.columns.append((int(columns[0]), wide[0] if len(wide) == 1 else ca.horzcat(*wide)))
+
     def matrix(self) -> ca.MX:
         """Return the whole matrix."""
+        whole = self._collected()
+        for first, matrix in self.columns:
+            whole = _added(whole, first, matrix)
+        return whole
+
+    def _collected(self) -> ca.MX:
         rest = self.rest.matrix()
         if not self.borders:
             return rest
@@ -88,6 +108,19 @@ class BorderedMatrix:
             border += more
         left, right = ca.horzsplit(rest, [0, self.start, self.shape[1]])
         return ca.horzcat(left, right + border if right.nnz() else border)
+
+
+def _added(whole: ca.MX, first: int, tail: ca.MX) -> ca.MX:
+    """Add a matrix to the columns from ``first`` on, where it has most of the entries."""
+    left, right = ca.horzsplit(whole, [0, first, whole.shape[1]])
+    if right.nnz():
+        rows, columns = (np.array(v) for v in right.sparsity().get_triplet())
+        where = tail.sparsity().get_nz((rows + columns * whole.shape[0]).tolist())
+        if min(where) < 0:
+            tail = tail + right
+        else:
+            tail.nz[where] = tail.nz[where] + right.nz[:]
+    return ca.horzcat(left, tail)
 
 
 class Collector:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from ..model.misfit import costs_of_data, deviations_of
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from .assembly import assemble
 from .functions import Functions
+from .initial import put_initial
 from .layout import Layout
 from .program import Program
 from .terms import prediction_term
@@ -78,6 +80,10 @@ class NLP(Program):
         """Number of elements of all experiments."""
         return sum(part.mesh.elements for part in self.layout.experiments)
 
+    def with_initial(self, x: Array) -> Array:
+        """Return ``x`` with the initial states that its parameters give."""
+        return put_initial(self.problem, self.terms, self.layout, x, self.p)
+
     def predictions(self, x: ArrayLike) -> tuple[Array, sparse.csc_matrix]:
         """Return model outputs at the measured samples and their Jacobian.
 
@@ -86,13 +92,38 @@ class NLP(Program):
         (samples, outputs) values h(x_h(t_i)), experiment after experiment, and the
         (samples * outputs, columns) sparse Jacobian.
         """
+        return self._predicted(x, "predictions", False)
+
+    def spreads(self, x: ArrayLike) -> tuple[Array, sparse.csc_matrix]:
+        """Return the same of σ as a likelihood's model says it; 0 where the data tell it."""
+        return self._predicted(x, "spreads", True)
+
+    def sigma(self, x: ArrayLike) -> Array:
+        """(samples, outputs) σ of every measurement at a point, given or said by a model."""
+        known = self.parameters["sigma"]
+        return known if (known > 0.0).all() else np.where(known > 0.0, known, self.spreads(x)[0])
+
+    def deviations(self, x: ArrayLike) -> Array:
+        """(samples, outputs) standard deviations of the data, in their units, at a point."""
+        if not self.problem.loss.likelihood:
+            return self.parameters["sigma"]
+        h = self.predictions(x)[0]
+        return deviations_of(self.problem.loss, self.problem.outputs, h, self.sigma(x))
+
+    def costs(self, x: ArrayLike, predicted: Array) -> Array:
+        """(samples, outputs) what the data cost where this is predicted, before their weights."""
+        y, sigma = self.parameters["measurements"], self.sigma(x)
+        censored = self.parameters.get("censored", np.zeros(y.shape))
+        return costs_of_data(self.problem, predicted, y, sigma, censored)
+
+    def _predicted(self, x: ArrayLike, name: str, spread: bool) -> tuple[Array, sparse.csc_matrix]:
         made_from = (self.problem, self.layout, self.scheme)
-        functions = self.cache("predictions", self._prediction_functions, *made_from)
+        functions = self.cache(name, lambda: self._prediction_functions(spread), *made_from)
         value, jacobian = functions.jacobian(x, self.p)
         outputs = len(self.problem.outputs)
         return np.asarray(value, dtype=float).reshape(-1, outputs), jacobian.sparse()
 
-    def _prediction_functions(self) -> Functions:
-        term = prediction_term(self.problem, self.layout, self.scheme, self.parameters)
+    def _prediction_functions(self, spread: bool) -> Functions:
+        term = prediction_term(self.problem, self.layout, self.scheme, self.parameters, spread)
         rows = term.points * len(self.problem.outputs)
         return assemble([term], sparse.csr_matrix((rows, self.columns)), len(self.p))

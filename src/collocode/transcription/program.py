@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
+from .assembly import assemble
 from .functions import Functions
 from .structure import ChainStructure
 from .term import MappedTerm
@@ -235,6 +236,30 @@ class Program:
             column_scale=np.ones_like(s),
             row_scale=np.ones_like(r),
         )
+
+    def gauss_newton(self) -> Self:
+        """Return the program without the networks' own second derivatives in its Hessian.
+
+        Raises
+        ------
+        InputError
+            No term calls a network, or none that can be told apart from the rest.
+        """
+        if not self.functions.exact:
+            return self
+        if all(term.lifted is None for term in self.terms):
+            raise InputError(
+                f"{self} has no network whose second derivatives could be left out; leave out "
+                "hessian_approximation='gauss-newton'."
+            )
+        return replace(self, functions=self.cache("gauss_newton", self._without_curvature))
+
+    def _without_curvature(self) -> Functions:
+        terms = [
+            term if term.lifted is None else replace(term, lifted=replace(term.lifted, exact=False))
+            for term in self.terms
+        ]
+        return assemble(terms, self.linear, len(self.p))
 
 
 Place = tuple[Any, ...]

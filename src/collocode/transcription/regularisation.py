@@ -1,4 +1,4 @@
-"""What holds unknowns back: the ridge of the weights, and quadratic priors."""
+"""What holds unknowns back: the ridge of the weights, and the priors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.activations import CASADI
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
 from .layout import Layout
@@ -53,3 +54,19 @@ def prior(layout: Layout, blocks: ParameterBlocks) -> MappedTerm:
     told = data_function(blocks, [], ["prior_mean", "prior_weight"])
     data = (ca.vertcat(mean, weight), told)
     return MappedTerm.build("prior", weight * (v - mean) ** 2, own, data=data)
+
+
+def parameter_priors(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
+    r"""-(2/M) log π of every parameter that has a prior, in units of the mean of squares."""
+    terms, total = [], max(1, problem.n_measurements)
+    for parameter in (q for q in problem.all_parameters if q.prior is not None):
+        z = ca.SX.sym("z")
+        p = parameter.natural(z, CASADI)
+        assert parameter.prior is not None
+        value = (2.0 / total) * parameter.prior.cost(p, z, CASADI, soft=True)
+        own = layout.columns_of(parameter.name)
+        data = (ca.SX(0, 1), data_function(blocks, [np.empty((len(own), 0))], []))
+        terms.append(
+            MappedTerm.build(f"prior.{parameter.name}", value, (z, own[:, None]), data=data)
+        )
+    return terms

@@ -13,7 +13,7 @@ not depend on the number of points, and J and H have the exact sparsity.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import casadi as ca
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
+from .lifted import Lifted
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -41,6 +42,7 @@ class MappedTerm:
     data_function : parameter vector -> (len(data), K).
     scatter : (rows of the NLP, K * len(value)) matrix that adds the values to the constraints;
         None for a term of the objective, whose one value is summed over the points.
+    lifted : the same function with the results of networks left open, to be evaluated `by_layers`.
     """
 
     name: str
@@ -52,6 +54,7 @@ class MappedTerm:
     shared_columns: Index
     data_function: ca.Function
     scatter: sparse.csc_matrix | None = None
+    lifted: Lifted | None = None
 
     @classmethod
     def build(
@@ -62,6 +65,7 @@ class MappedTerm:
         shared: tuple[ca.SX, Index] | None = None,
         data: tuple[ca.SX, ca.Function] | None = None,
         scatter: sparse.spmatrix | None = None,
+        lifted: Lifted | None = None,
     ) -> MappedTerm:
         """Make a term, leaving out the unknowns that ``value`` does not depend on.
 
@@ -82,13 +86,15 @@ class MappedTerm:
         data = data or (nothing, data_function({}, [np.empty((len(columns), 0))], ()))
         used = {v.__hash__() for v in ca.symvar(value)}
 
-        def prune(symbols: ca.SX, columns: Index) -> tuple[ca.SX, Index]:
+        def prune(symbols: ca.SX, columns: Index) -> tuple[ca.SX, Index, list[int]]:
             keep = [j for j, v in enumerate(ca.vertsplit(symbols)) if v.__hash__() in used]
             kept = symbols[keep] if keep else ca.SX(0, 1)
-            return kept, columns[..., keep]
+            return kept, columns[..., keep], keep
 
-        own_symbols, own_columns = prune(*own)
-        shared_symbols, shared_columns = prune(*shared)
+        own_symbols, own_columns, _ = prune(*own)
+        shared_symbols, shared_columns, kept = prune(*shared)
+        if lifted is not None:
+            lifted = replace(lifted, kept=np.array(kept, dtype=int))
         scattered = None if scatter is None else sparse.csc_matrix(scatter)
         return cls(
             name,
@@ -100,6 +106,7 @@ class MappedTerm:
             shared_columns,
             data[1],
             scattered,
+            lifted,
         )
 
     def __repr__(self) -> str:
@@ -181,6 +188,11 @@ class Pattern:
         where = np.flatnonzero(mask)
         where = where[np.lexsort((columns[where], rows[where]))]
         return cls(rows[where], columns[where], where)
+
+    @classmethod
+    def row_major(cls, rows: Index, columns: Index) -> Pattern:
+        """Nonzeros that come in row-major order."""
+        return cls(rows, columns, np.arange(len(rows)))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..model.activations import CASADI
 from ..model.experiment import Experiment
+from ..model.misfit import misfit, spreads
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed, residuals
 from ..numerics.scheme import Scheme
-from .costs import boundary_constraints, costs, inputs_at, rates, stage_places
+from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
+from .initial import initial_states
 from .layout import Layout
+from .lift import lift
 from .links import durations, links
-from .regularisation import prior, prior_columns, ridge
+from .regularisation import parameter_priors, prior, prior_columns, ridge
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
@@ -37,7 +40,9 @@ def build_terms(
         *(t for group in groups for t in _algebraic(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
+        *initial_states(problem, layout, blocks),
         *rates(problem, layout, blocks),
+        *moves(problem, layout, blocks),
         *links(problem, layout, blocks),
         *durations(layout, blocks),
         *_point_constraints(problem, layout, blocks),
@@ -45,6 +50,7 @@ def build_terms(
         *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
         *ridge(problem, layout, blocks),
         prior(layout, blocks),
+        *parameter_priors(problem, layout, blocks),
     ]
     return tuple(term for term in terms if term.points)
 
@@ -52,14 +58,17 @@ def build_terms(
 def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[str, Array]:
     r"""Values of the NLP parameters.
 
-    ``measurements`` (samples, outputs) with 0 for NaN; ``weights``, the factors :math:`w/M`, 0 for
-    NaN; ``sigma`` of every measurement; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
+    ``measurements`` (samples, outputs) with a number for NaN; ``censored``, where something is; ``weights``, the factors :math:`w/M`, 0 for
+    NaN; ``sigma`` of every measurement, 0 where a model says it; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
     the columns `prior_columns`; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``, which is 0
     where an input is decided.
     """
     measurements, weights, samples = [], [], []
     total = max(1, problem.n_measurements)
-    sigma = [problem.sigma_in(e)[measured(e)] for e in problem.experiments]
+    sigma = [
+        np.where(np.isfinite(e.values) | (table > 0.0), table, 1.0)[measured(e)]
+        for e, table in ((e, problem.sigma_in(e)) for e in problem.experiments)
+    ]
     stages, nodes = [], []
     pairs = list(zip(problem.experiments, layout.experiments, strict=True))
     for experiment, part in pairs:
@@ -68,7 +77,8 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         factor = np.isfinite(values) / total
         if experiment.weights is not None:
             factor = factor * experiment.weights[keep]
-        measurements.append(np.nan_to_num(values))
+        filled = 1.0 if problem.loss.likelihood else 0.0  # one that every law can take
+        measurements.append(np.nan_to_num(values, nan=filled))
         weights.append(factor)
         samples.append(inputs_at(problem, experiment, experiment.times[keep], False))
         stages.append(_stage_inputs(problem, experiment, part, scheme))
@@ -87,12 +97,25 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         "measurements": np.vstack(measurements),
         "weights": np.vstack(weights),
         "sigma": np.vstack(sigma),
+        **_censored(problem),
         "regularisation": np.array([problem.penalty.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
         **by_group,
         "sample_inputs": np.vstack(samples),
     }
+
+
+def _censored(problem: Problem) -> dict[str, Array]:
+    """(samples, outputs) -1, 0 or 1, where something is censored."""
+    if all(e.censored is None for e in problem.experiments):
+        return {}
+    tables = [
+        np.zeros(e.values.shape) if e.censored is None else np.asarray(e.censored)
+        for e in problem.experiments
+    ]
+    pairs = zip(tables, problem.experiments, strict=True)
+    return {"censored": np.vstack([table[measured(e)] for table, e in pairs])}
 
 
 def measured(experiment: Experiment) -> NDArray[np.bool_]:
@@ -134,9 +157,13 @@ def _collocation(
         offset += stage_nodes.size
     v = Unknowns.of(problem, layout, s, places)
     constants = [times_of(places), np.concatenate(steps)[:, None], *v.constants]
+
+    def defect(f: ca.SX) -> ca.SX:
+        return v.put_into(-step * v.stretch * f)
+
     return MappedTerm.build(
         "collocation",
-        v.put_into(-step * v.stretch * derivatives(problem, s)),
+        defect(derivatives(problem, s)),
         (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
         (v.shared, v.shared_columns),
         (
@@ -144,6 +171,7 @@ def _collocation(
             data_function(blocks, constants, [group.named("stage_inputs")]),
         ),
         _sparse(entries, (layout.rows, offset * nx)),
+        lift(problem, s, v, lambda symbols: derivatives(problem, symbols), defect),
     )
 
 
@@ -169,6 +197,7 @@ def _algebraic(
             (v.shared, v.shared_columns),
             (ca.vertcat(s.t, v.data, s.u), data),
             _sparse([(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))),
+            lift(problem, s, v, lambda symbols: residuals(problem, symbols), v.put_into),
         )
     ]
 
@@ -198,6 +227,7 @@ def _path_constraints(
                 (v.shared, v.shared_columns),
                 (ca.vertcat(s.t, v.data, s.u), data),
                 scatter,
+                lift(problem, s, v, partial(constrained, problem, constraint), v.put_into),
             )
         )
     return terms
@@ -233,25 +263,33 @@ def _misfit(
 ) -> MappedTerm:
     """Σ w ρ((h(x_h(t_i)) − y_i)/σ_i), with x_h the scheme's interpolant and ρ the problem's loss."""
     sampled = _Samples(problem, layout, scheme)
-    y, weight, sigma = (ca.SX.sym(name, len(problem.outputs)) for name in ("y", "w", "sigma"))
-    value = ca.dot(weight, problem.loss.cost(sampled.outputs, y, sigma, CASADI))
-    names = ["measurements", "weights", "sigma", "sample_inputs"]
-    data = data_function(blocks, sampled.constants, names)
-    symbols = ca.vertcat(sampled.data, y, weight, sigma, sampled.inputs)
+    names = ["measurements", "weights", "sigma", *(["censored"] if "censored" in blocks else [])]
+    known = [ca.SX.sym(name, len(problem.outputs)) for name in names]
+    y, weight, sigma, censored = [*known, ca.SX(0, 1)][:4]
+    value = misfit(problem, sampled.outputs, sampled.spread, (y, weight, sigma, censored))
+    data = data_function(blocks, sampled.constants, [*names, "sample_inputs"])
+    symbols = ca.vertcat(sampled.data, *known, sampled.inputs)
     return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
 
 
 def prediction_term(
-    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
+    problem: Problem,
+    layout: Layout,
+    scheme: Scheme,
+    blocks: ParameterBlocks,
+    spread: bool = False,
 ) -> MappedTerm:
-    """h(x_h(t_i)), one row an output and sample: what the measurements are compared with."""
+    """h(x_h(t_i)), one row an output and sample: what the measurements are compared with.
+
+    With ``spread`` the σ that a likelihood's model says of them.
+    """
     sampled = _Samples(problem, layout, scheme)
     data = data_function(blocks, sampled.constants, ["sample_inputs"])
     symbols = ca.vertcat(sampled.data, sampled.inputs)
     rows = len(sampled.constants[0]) * len(problem.outputs)
     return MappedTerm.build(
         "prediction",
-        sampled.outputs,
+        sampled.spread if spread else sampled.outputs,
         sampled.own,
         sampled.shared,
         (symbols, data),
@@ -278,8 +316,9 @@ class _Samples:
             places.append(Place(number, t, False, element, tau))
             rows.append(scheme.interpolation(tau))
         v = Unknowns.of(problem, layout, s, places)
-        outputs = v.put_into(observed(problem, s))
-        self.outputs = ca.substitute(outputs, s.x, ca.mtimes(states, basis))
+        h = observed(problem, s)
+        pair = [v.put_into(value) for value in (h, spreads(problem, s, h))]
+        self.outputs, self.spread = ca.substitute(pair, [s.x], [ca.mtimes(states, basis)])
         self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
         self.shared = (v.shared, v.shared_columns)
         self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u

@@ -56,7 +56,7 @@ class Unknowns:
         own, own_columns = [ca.SX(0, 1)], []
         shared, shared_columns = [ca.SX(0, 1)], [np.empty(0, dtype=int)]
         values = [ca.SX(0, 1)]
-        for j, q in enumerate(problem.dynamics.parameters):
+        for j, q in enumerate(problem.all_parameters):
             columns = np.vstack(
                 [
                     np.tile(layout.parameter_columns(p.experiment, q.names), (len(p.times), 1))

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..model.control import Control
 from ..model.experiment import Experiment
 from ..model.links import Link
 from ..model.problem import Problem
 from ..numerics import Array, Index
+from ..numerics.bases import Basis
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 
@@ -53,6 +55,23 @@ class Decided:
 
 
 @dataclass(frozen=True, eq=False)
+class Spanned:
+    """Where the coefficients of a decided input are that is a basis' function of time.
+
+    Attributes
+    ----------
+    basis : in the window's own, unstretched times.
+    columns : (K,) columns of its coefficients; windows may share them.
+    move_rows : (K-1,) rows of the slope from one to the next, where it is bounded and no other window
+        has them already; else empty.
+    """
+
+    basis: Basis
+    columns: Index
+    move_rows: Index
+
+
+@dataclass(frozen=True, eq=False)
 class ExperimentLayout:
     """Where one experiment's unknowns and equations are.
 
@@ -71,8 +90,12 @@ class ExperimentLayout:
     boundary_rows : (constraints,) rows of those at one end.
     rate_rows : (elements,) rows of the slope of a decided input, by its name.
     decided : unknowns of decided inputs and of algebraic variables, by their names.
+    spanned : coefficients of the decided inputs that are functions of a basis.
     duration_row : (1,) row of the length of a window, where that is bounded; else empty.
     free_times : (2,) columns of start and end; empty where both are given.
+    bound : columns of parameters that are a number in this experiment, by their names.
+    determined : (k,) numbers of the states whose initial value is a function of the parameters.
+    initial_rows : (k,) rows that say so.
     """
 
     name: str
@@ -88,26 +111,35 @@ class ExperimentLayout:
     boundary_rows: Index
     rate_rows: Mapping[str, Index]
     decided: Mapping[str, Decided]
+    spanned: Mapping[str, Spanned]
     duration_row: Index
     free_times: Index
+    bound: Mapping[str, int]
+    determined: Index
+    initial_rows: Index
+
+    @property
+    def free_initial(self) -> Index:
+        """Columns of the initial states that no function of the parameters gives."""
+        return np.delete(self.states[0], self.determined)
 
     @property
     def dependent(self) -> Index:
         """(dependent,) columns that the equations determine: later states, then algebraic variables.
 
-        Element by element, as many as `equations`.
+        Those of initial states that parameters give, and then element by element; as many as `equations`.
         """
         elements, m, nx = self.rows.shape
         states = self.states[1:].reshape(elements, m * nx)
         mine = [d.columns for d in self.decided.values() if not d.continuous]
-        return np.hstack([states, *mine]).ravel()
+        return np.append(self.states[0, self.determined], np.hstack([states, *mine]))
 
     @property
     def equations(self) -> Index:
-        """(dependent,) rows of collocation, then of algebraic equations; element by element."""
+        """(dependent,) rows of initial states, of collocation and of algebraic equations."""
         elements = len(self.rows)
         both = [self.rows.reshape(elements, -1), self.algebraic_rows.reshape(elements, -1)]
-        return np.hstack(both).ravel()
+        return np.append(self.initial_rows, np.hstack(both))
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
@@ -156,20 +188,27 @@ def laid(
     own: int,
     columns: Numbers,
     rows: Numbers,
+    before: Mapping[str, Spanned],
 ) -> ExperimentLayout:
-    """Lay out one experiment or window behind those before it."""
+    """Lay out one experiment or window behind those before it; ``before`` has what it shares with them."""
     nx, m, elements = len(problem.states), scheme.intervals, mesh.elements
     nodes = elements * m + 1
     later = 0 if 0 in scheme.stages and m not in scheme.stages else 1
     element = np.clip((np.arange(nodes) - later) // m, 0, elements - 1)
-    states, decided = columns.take(nodes, nx), {}
+    states, decided, spanned = columns.take(nodes, nx), {}, {}
     for name, control in experiment.controls.items():
+        if control.basis is not None:
+            spanned[name] = _spanned(control, before.get(name), columns, rows)
+            continue
         decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
         columns.take(decided[name].count)
     stages = scheme.nodes[list(scheme.stages)]
     for name in problem.algebraics:  # one a stage and element: they jump where inputs do
         decided[name] = Decided.of(columns.count, elements, stages, continuous=False)
         columns.take(decided[name].count)
+    numeric = [n for n, given in experiment.parameters.items() if not isinstance(given, str)]
+    functions = [problem.initial_of(experiment, state).function for state in problem.states]
+    determined = [i for i, function in enumerate(functions) if function is not None]
     return ExperimentLayout(
         name=experiment.name,
         mesh=mesh,
@@ -185,12 +224,26 @@ def laid(
         rate_rows={
             name: rows.take(elements)
             for name, control in experiment.controls.items()
-            if control.is_rate_bounded
+            if control.is_rate_bounded and control.basis is None
         },
         duration_row=rows.take(0 if experiment.duration_bounds is None else 1),
         decided=decided,
+        spanned=spanned,
         free_times=columns.take(2 if experiment.is_free else 0),
+        bound=dict(zip(numeric, columns.take(len(numeric)).tolist(), strict=True)),
+        determined=np.array(determined, dtype=int),
+        initial_rows=rows.take(len(determined)),
     )
+
+
+def _spanned(control: Control, before: Spanned | None, columns: Numbers, rows: Numbers) -> Spanned:
+    """Number the coefficients of a control, unless it shares those of a window before."""
+    assert control.basis is not None
+    if control.shared and before is not None:
+        return Spanned(control.basis, before.columns, rows.take(0))
+    count = control.basis.size
+    moves = count - 1 if control.is_rate_bounded else 0
+    return Spanned(control.basis, columns.take(count), rows.take(moves))
 
 
 def linked(

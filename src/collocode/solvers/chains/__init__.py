@@ -35,7 +35,8 @@ def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[
     if wanted is not None:
         return bool(wanted == "chains")
     asks = any(k.startswith("mumps_") and v != defaults.get(k) for k, v in options.items())
-    if asks or options.get("hessian_approximation", "exact") != "exact":
+    exact = program.functions.exact and options.get("hessian_approximation", "exact") == "exact"
+    if asks or not exact:
         return False
     structure = program.structure
     border = structure.border

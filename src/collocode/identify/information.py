@@ -1,0 +1,86 @@
+r"""Fisher's information that data have on their predictions h and on their noise σ.
+
+With :math:`J_h` and :math:`J_\sigma` the derivatives of both by the unknowns, an uncensored datum adds
+:math:`I_{hh}J_h^TJ_h+I_{\sigma\sigma}J_\sigma^TJ_\sigma`, the expectation; a censored one, whose time of
+censoring is a matter of design, what was observed: the Hessian of its :math:`-\log L` by (h, σ), without
+negative curvature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import casadi as ca
+import numpy as np
+
+from ..model.activations import CASADI
+from ..model.likelihoods import Likelihood
+from ..model.misfit import likelihood_of, modelled
+from ..numerics import Array
+from ..transcription.nlp import NLP
+
+_LEAST = 1e-12  # of the information on h that an uncensored datum would have
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Informed:
+    """What every datum tells of its prediction and its σ.
+
+    Attributes
+    ----------
+    on_h : (samples, outputs) information on h.
+    score : (samples, outputs) slope of -log L by h.
+    on_sigma, mixed : (samples, outputs) information on σ, where a model says it, and on both.
+    """
+
+    on_h: Array
+    score: Array
+    on_sigma: Array
+    mixed: Array
+
+    @classmethod
+    def of(cls, nlp: NLP, x: Array, predicted: Array) -> Informed:
+        """Evaluate it at a point."""
+        problem, y, s = nlp.problem, nlp.parameters["measurements"], nlp.sigma(x)
+        censored = nlp.parameters.get("censored", np.zeros(y.shape))
+        on_h, on_sigma = np.zeros(y.shape), np.zeros(y.shape)
+        mixed, score = np.zeros(y.shape), np.zeros(y.shape)
+        for j, name in enumerate(problem.outputs):
+            loss = likelihood_of(problem.loss, name)
+            assert loss is not None
+            on_h[:, j], on_sigma[:, j] = loss.information(predicted[:, j], s[:, j])
+            score[:, j] = 0.5 * loss.slope(predicted[:, j], y[:, j], s[:, j])
+            for i in np.flatnonzero(censored[:, j]):
+                full = on_h[i, j]
+                at = predicted[i, j], y[i, j], s[i, j]
+                score[i, j], hessian = _tail(loss, censored[i, j], *at)
+                on_h[i, j], mixed[i, j], on_sigma[i, j] = hessian
+                on_h[i, j] = max(on_h[i, j], _LEAST * full)
+            if not modelled(problem, name):
+                on_sigma[:, j] = mixed[:, j] = 0.0
+        given = nlp.parameters["sigma"] > 0.0
+        on_sigma[given] = mixed[given] = 0.0
+        return cls(on_h=on_h, score=score, on_sigma=on_sigma, mixed=mixed)
+
+    def rows(self, J: Array, S: Array, factor: Array) -> tuple[Array, Array]:
+        """(n, d) and (m, d): rows of the data, which bear `on_h`, and the root of what is left on σ.
+
+        With the information a, b, c on h, both and σ: a (J + b/a S)² + (c - b²/a) S².
+        """
+        left = np.maximum(self.on_sigma - self.mixed**2 / self.on_h, 0.0).ravel() * factor.ravel()
+        root = np.sqrt(left[left > 0.0])[:, None] * S[left > 0.0]
+        return J + (self.mixed / self.on_h).ravel()[:, None] * S, root
+
+
+def _tail(
+    loss: Likelihood, side: float, h: float, y: float, s: float
+) -> tuple[float, tuple[float, float, float]]:
+    """Slope by h and Hessian by (h, σ), its negative part taken off, of a censored datum."""
+    a, b = ca.SX.sym("h"), ca.SX.sym("s")
+    v = ca.vertcat(a, b)
+    value = 0.5 * loss.tail(a, y, b, side, CASADI)
+    hessian, gradient = ca.hessian(value, v)
+    found = ca.Function("tail", [v], [gradient, hessian])([h, s])
+    values, vectors = np.linalg.eigh(np.asarray(found[1], dtype=float))
+    H = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return float(found[0][0]), (float(H[0, 0]), float(H[0, 1]), float(H[1, 1]))

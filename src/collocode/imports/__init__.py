@@ -1,0 +1,1 @@
+"""Adapters from files of other communities: SBML models and PEtab estimation problems."""

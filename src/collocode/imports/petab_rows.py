@@ -1,0 +1,184 @@
+"""Rows of PEtab's tables as records: parameters, observables, conditions and measurements, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import InputError, check_choice, check_has
+
+SCALES = ("lin", "log", "log10")
+PRIORS = {
+    "uniform": 2,
+    "normal": 2,
+    "laplace": 2,
+    "logNormal": 2,
+    "logLaplace": 2,
+    "parameterScaleUniform": 2,
+    "parameterScaleNormal": 2,
+    "parameterScaleLaplace": 2,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PetabParameter:
+    """A row of the parameter table; bounds, nominal value on linear scale.
+
+    ``prior`` is the objective's and ``starts`` the initialization's: (type, two numbers), or None.
+    """
+
+    id: str
+    scale: str
+    lower: float
+    upper: float
+    nominal: float
+    estimated: bool
+    prior: tuple[str, tuple[float, ...]] | None = None
+    starts: tuple[str, tuple[float, ...]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observable:
+    """A row of the observable table; formulas as text."""
+
+    id: str
+    formula: str
+    noise: str
+    transformation: str
+    distribution: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """An observable with its placeholders filled: what makes measurements comparable."""
+
+    observable: str
+    parameters: tuple[str, ...]
+    noise: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A row of the measurement table; ``before`` is the pre-equilibration's condition or empty."""
+
+    channel: Channel
+    before: str
+    condition: str
+    time: float
+    value: float
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where} is no number: {text[:60]!r}; correct it.") from error
+
+
+def is_number(text: str) -> bool:
+    """Whether a field of a table is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parameter_of(row: Mapping[str, str]) -> PetabParameter:
+    """Read a row of the parameter table."""
+    name = row["parameterId"]
+    where = f"parameter {name!r}"
+    scale = row["parameterScale"] or "lin"
+    check_choice(f"parameterScale of {where}", scale, SCALES)
+    estimate = row["estimate"]
+    if estimate not in ("0", "1", "0.0", "1.0"):
+        raise InputError(f"estimate of {where} is {estimate!r}; write 0 or 1.")
+    estimated = estimate.startswith("1")
+    nominal = _number(row.get("nominalValue") or "nan", f"nominalValue of {where}")
+    lower, upper = -math.inf, math.inf
+    if estimated or row.get("lowerBound"):
+        lower = _number(row.get("lowerBound") or "-inf", f"lowerBound of {where}")
+        upper = _number(row.get("upperBound") or "inf", f"upperBound of {where}")
+    if estimated and not lower < upper:
+        raise InputError(f"the bounds of {where} cross ({lower:g}, {upper:g}); correct them.")
+    if estimated and scale != "lin" and not lower >= 0.0:
+        raise InputError(f"{where} is on {scale} scale, so lowerBound may not be {lower:g}.")
+    if not estimated and math.isnan(nominal):
+        raise InputError(f"{where} is not estimated and has no nominalValue; add it.")
+    return PetabParameter(
+        id=name,
+        scale=scale,
+        lower=lower,
+        upper=upper,
+        nominal=nominal,
+        estimated=estimated,
+        prior=_prior(row, "objectivePrior", where),
+        starts=_prior(row, "initializationPrior", where),
+    )
+
+
+def _prior(row: Mapping[str, str], what: str, where: str) -> tuple[str, tuple[float, ...]] | None:
+    kind = row.get(f"{what}Type", "")
+    if not kind:
+        return None
+    check_choice(f"{what}Type of {where}", kind, PRIORS)
+    fields = [f for f in row.get(f"{what}Parameters", "").split(";") if f.strip()]
+    numbers = tuple(_number(f, f"{what}Parameters of {where}") for f in fields)
+    if not numbers and kind in ("parameterScaleUniform", "uniform"):
+        return None  # by the specification, over the bounds
+    if len(numbers) != PRIORS[kind]:
+        raise InputError(f"{what}Parameters of {where} are {len(numbers)}, but {kind} takes 2.")
+    if "niform" not in kind and not numbers[1] > 0.0:
+        raise InputError(f"the width of {what} of {where} is {numbers[1]:g}; it must be positive.")
+    return kind, numbers
+
+
+def observable_of(row: Mapping[str, str]) -> Observable:
+    """Read a row of the observable table."""
+    name = row["observableId"]
+    transformation = row.get("observableTransformation") or "lin"
+    check_choice(f"observableTransformation of {name!r}", transformation, SCALES)
+    distribution = row.get("noiseDistribution") or "normal"
+    check_choice(f"noiseDistribution of {name!r}", distribution, ("normal", "laplace"))
+    if not row["observableFormula"] or not row["noiseFormula"]:
+        raise InputError(f"observable {name!r} needs an observableFormula and a noiseFormula.")
+    return Observable(
+        id=name,
+        formula=row["observableFormula"],
+        noise=row["noiseFormula"],
+        transformation=transformation,
+        distribution=distribution,
+    )
+
+
+def measurement_of(
+    row: Mapping[str, str],
+    observables: Mapping[str, Observable],
+    conditions: Mapping[str, Mapping[str, str]],
+) -> Measurement:
+    """Read a row of the measurement table."""
+    observable, condition = row["observableId"], row["simulationConditionId"]
+    before = row.get("preequilibrationConditionId", "")
+    check_has("the observable table", "row", observable, observables)
+    for name in (condition, *([before] if before else [])):
+        check_has("the condition table", "row", name, conditions)
+    where = f"of {observable!r} in {condition!r}"
+    time = _number(row["time"], f"time {where}")
+    value = _number(row["measurement"], f"measurement {where}")
+    if not math.isfinite(value):
+        raise InputError(f"a measurement {where} is {value}; leave the row out.")
+    if math.isnan(time) or time < 0.0:
+        raise InputError(f"a time {where} is {time}; it must be 0 or later.")
+    if observables[observable].transformation != "lin" and not value > 0.0:
+        raise InputError(f"a measurement {where} is {value:g}, which has no logarithm; drop it.")
+    channel = Channel(
+        observable=observable,
+        parameters=_overrides(row.get("observableParameters", "")),
+        noise=_overrides(row.get("noiseParameters", "")),
+    )
+    return Measurement(channel=channel, before=before, condition=condition, time=time, value=value)
+
+
+def _overrides(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(";")) if text else ()

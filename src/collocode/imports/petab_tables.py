@@ -1,0 +1,189 @@
+"""PEtab 1 problems as tables: parameters, conditions, observables and measurements, checked.
+
+`read_tables` follows the YAML file to its tab-separated tables and its SBML model, and refuses what
+does not fit together by table, row and id.  Formulas stay text here.
+Source: Schmiester et al., PEtab - Interoperable specification of parameter estimation problems in
+systems biology, PLoS Comput. Biol. 17, 2021; https://petab.readthedocs.io (format version 1).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import InputError, MissingDependency
+from ..files import read_bytes, refusing
+from .petab_rows import (
+    Measurement,
+    Observable,
+    PetabParameter,
+    measurement_of,
+    observable_of,
+    parameter_of,
+)
+
+_LARGEST_YAML, _LARGEST_TABLE = 1_000_000, 100_000_000
+_MOST_ROWS = 500_000
+_ID = re.compile(r"[A-Za-z_]\w*\Z")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PetabTables:
+    """All tables of a problem; conditions give numbers or parameters by id, as text."""
+
+    path: Path
+    sbml: Path
+    parameters: tuple[PetabParameter, ...]
+    conditions: Mapping[str, Mapping[str, str]]
+    observables: Mapping[str, Observable]
+    measurements: tuple[Measurement, ...]
+
+
+def read_tables(path: str | Path) -> PetabTables:
+    """Read a PEtab 1 problem.
+
+    Raises
+    ------
+    MissingDependency
+        PyYAML is not installed.
+    FileError
+        A file that is missing, too large or damaged.
+    InputError
+        Tables that do not fit together, or what is not supported.
+    """
+    source = Path(path)
+    content = _yaml(source)
+    version = str(content.get("format_version", ""))
+    if version not in ("1", "1.0", "1.0.0"):
+        raise InputError(
+            f"{source} is of PEtab format {version or 'unknown'!r}; version 1 is read."
+        )
+    problems = content.get("problems")
+    if not isinstance(problems, list) or len(problems) != 1 or not isinstance(problems[0], dict):
+        raise InputError(f"{source} needs one entry under problems; split it into one file each.")
+    files = problems[0]
+    frames = {
+        kind: _tables(source, files.get(f"{kind}_files"), f"{kind}_files", columns)
+        for kind, columns in _COLUMNS.items()
+        if kind != "parameter"
+    }
+    given = content.get("parameter_file")
+    frames["parameter"] = _tables(
+        source,
+        given if isinstance(given, list) else [given],
+        "parameter_file",
+        _COLUMNS["parameter"],
+    )
+    models = _names(source, files.get("sbml_files"), "sbml_files")
+    if len(models) != 1:
+        raise InputError(f"{source} names {len(models)} SBML files; one is supported.")
+    parameters = tuple(parameter_of(row) for row in _rows(frames["parameter"]))
+    _check_distinct("parameter table", [q.id for q in parameters])
+    observables = [observable_of(row) for row in _rows(frames["observable"])]
+    _check_distinct("observable table", [o.id for o in observables])
+    conditions = _conditions(frames["condition"])
+    by_id = {o.id: o for o in observables}
+    measurements = tuple(
+        measurement_of(row, by_id, conditions) for row in _rows(frames["measurement"])
+    )
+    if not measurements:
+        raise InputError(f"{source} has no measurements; add some.")
+    return PetabTables(
+        path=source,
+        sbml=source.parent / models[0],
+        parameters=parameters,
+        conditions=conditions,
+        observables=by_id,
+        measurements=measurements,
+    )
+
+
+_COLUMNS: dict[str, Sequence[str]] = {
+    "condition": ("conditionId",),
+    "observable": ("observableId", "observableFormula", "noiseFormula"),
+    "measurement": ("observableId", "simulationConditionId", "measurement", "time"),
+    "parameter": ("parameterId", "parameterScale", "estimate"),
+}
+
+
+def _yaml(source: Path) -> dict[str, Any]:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingDependency(
+            "PEtab's YAML files are read by PyYAML, which is not installed; "
+            "pip install 'collocode[petab]'."
+        ) from error
+    text = read_bytes(source, _LARGEST_YAML, "a PEtab problem")
+    with refusing(source, "a PEtab problem"):
+        content = yaml.safe_load(text)  # plain data only
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{source} is no PEtab problem: it is no mapping; name the YAML file of one."
+        )
+    return content
+
+
+def _names(source: Path, given: Any, what: str) -> list[str]:
+    names = given if isinstance(given, list) else []
+    if not names or not all(isinstance(n, str) and n for n in names):
+        raise InputError(f"{source} needs {what}, a list of file names beside it; add it.")
+    for name in names:
+        if "://" in name:
+            raise InputError(f"{source} names {name[:80]!r} under {what}; download it first.")
+    return names
+
+
+def _tables(source: Path, given: Any, what: str, columns: Sequence[str]) -> pd.DataFrame:
+    frames = []
+    for name in _names(source, given, what):
+        path = source.parent / name
+        content = read_bytes(path, _LARGEST_TABLE, "a PEtab table")
+        with refusing(path, "a PEtab table"):
+            frame = pd.read_csv(
+                io.BytesIO(content),
+                sep="\t",
+                dtype=str,
+                keep_default_na=False,
+                nrows=_MOST_ROWS + 1,
+            )
+        if len(frame) > _MOST_ROWS:
+            raise InputError(f"{path} has more than {_MOST_ROWS} rows; split it.")
+        frame.columns = [str(c).strip() for c in frame.columns]
+        for column in columns:
+            if column not in frame.columns:
+                raise InputError(f"{path} has no column {column!r}, which PEtab requires; add it.")
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True).fillna("")
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, str]]:
+    rows = frame.to_dict("records")
+    return [{str(k): str(v).strip() for k, v in row.items()} for row in rows]
+
+
+def _check_distinct(where: str, ids: Sequence[str]) -> None:
+    for name in ids:
+        if not _ID.match(name):
+            raise InputError(
+                f"{where}: {name[:60]!r} is no id; use letters, digits and underscores."
+            )
+        if ids.count(name) > 1:
+            raise InputError(f"{where}: id {name!r} occurs twice; rename one.")
+
+
+def _conditions(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
+    rows = _rows(frame)
+    _check_distinct("condition table", [row["conditionId"] for row in rows])
+    return {
+        row["conditionId"]: {
+            k: v for k, v in row.items() if k not in ("conditionId", "conditionName") and v
+        }
+        for row in rows
+    }

@@ -1,0 +1,186 @@
+r"""Terms that call networks: values and derivatives at all points by `layers` and `chain_rule`.
+
+Of such a term CasADi knows the function without its networks, :math:`\phi(y, v)` and the inputs
+:math:`s_j(y, v)`, whose few derivatives are symbolic; what the networks add are products of matrices.
+So building costs nothing for every pair of weights, and the Hessian by the weights is one product of
+matrices for every pair of layers, summed over the points on the way.  The nonzeros are those of the
+symbolic derivatives, and in their order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from .callbacks import Evaluated
+from .chain_rule import Point, Second
+from .hessian_border import HessianBorder
+from .layers import Pass
+from .lifted import Call, Graph, Lifted, State
+from .outer_products import Group, JacobianBorder
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+class ByLayers:
+    """Values and derivatives of a term at its points.
+
+    Parameters
+    ----------
+    lifted : the term without its networks.
+    own, shared, data : the term's symbols; the shared ones are weights of its networks.
+    rows, own_rows : (K, values) and (K, own) where the points' values stand in the Jacobian and the
+        points' unknowns in the Hessian, increasing from point to point.
+    shared_rows : where the weights stand in the Hessian, behind those.
+    heights : rows of the Jacobian and of the Hessian.
+
+    Attributes
+    ----------
+    functions : (own, shared, data) -> values; -> nonzeros by the points' own unknowns and the matrix by
+        weights; (own, shared, data, multipliers) -> nonzeros own-own and the matrix by weights.  A point
+        is a column; weights are one column.
+    own_first, own_second : (rows, columns) of a point's nonzeros by own unknowns.
+
+    Raises
+    ------
+    OutOfPlace
+        A weight in a product that the graph does not depend on.
+    """
+
+    def __init__(
+        self,
+        lifted: Lifted,
+        symbols: tuple[ca.SX, ca.SX, ca.SX],
+        rows: Index,
+        own_rows: Index,
+        shared_rows: Index,
+        heights: tuple[int, int],
+    ) -> None:
+        own, shared, data = symbols
+        self.lifted, self.points = lifted, len(rows)
+        self.counts = own.numel(), shared.numel(), data.numel(), lifted.value.numel()
+        self._graph = Graph(lifted, own, data, self.points)
+        self._lock = threading.Lock()
+        self._at: tuple[tuple[Array, ...], State] | None = None
+        self._find_patterns((rows, own_rows, shared_rows), heights)
+        own_count, weights, data_count, values = self.counts
+        inputs = [(own_count, self.points), (weights, 1), (data_count, self.points)]
+        dense = ca.Sparsity.dense
+        first = [dense(len(self.own_first[0]), self.points), self._jacobian.pattern]
+        second = [dense(len(self.own_second[0]), self.points), self._hessian.pattern]
+        multipliers = (values, self.points)
+        self.functions = (
+            Evaluated("phi", self._put_values, inputs, [dense(*multipliers)]),
+            Evaluated("dphi", self._put_first, inputs, first),
+            Evaluated("d2phi", self._put_second, [*inputs, multipliers], second),
+        )
+
+    def _find_patterns(self, places: tuple[Index, Index, Index], heights: tuple[int, int]) -> None:
+        calls, weights = [Pass.structure(c.mlp) for c in self.lifted.calls], self.counts[1]
+        groups = _layers_of_networks(self.lifted)
+        point = Point(calls, self._graph.offsets, self._graph.input_patterns)
+        by_own, by_node = point.first(self._graph.first_pattern)
+        self.own_first = np.nonzero(by_own[0])
+        there = {q: B[0] != 0.0 for q, B in by_node.items() if B is not None}
+        self._jacobian = JacobianBorder(groups, there, places[0], (heights[0], weights))
+        gradient = self._graph.first_pattern.max(axis=1)
+        found, tangents = self._second(
+            point, gradient, self._graph.second_pattern, lambda j, g: self._graph.bend_patterns[j]
+        )
+        self.own_second = np.nonzero(np.triu(found.own[0] != 0.0))
+        shape = heights[1], weights
+        self._hessian = HessianBorder(groups, found, tangents, *places[1:], shape)
+
+    def _second(
+        self,
+        point: Point,
+        gradient: Array,
+        hessian: Array,
+        bends: Callable[[int, Array], Array | None],
+    ) -> tuple[Second, dict[Any, Array]]:
+        if self.lifted.exact:
+            return point.second(gradient, hessian, bends), point.tangents()
+        straight = [call.without_curvature() for call in point.calls]
+        point = Point(straight, point.offsets, point.inputs)
+        return point.second(gradient, hessian, bends), {}
+
+    def _put_values(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
+        with self._lock:
+            state = self._state(arguments)
+            results[0][:] = self._graph.value(state).ravel()
+
+    def _put_first(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
+        with self._lock:
+            state = self._state(arguments)
+            by_own, by_node = self._point(state).first(self._graph.first(state))
+            rows, columns = self.own_first
+            results[0].reshape(self.points, -1)[:] = by_own[:, rows, columns]
+            inputs = state.inputs()
+            self._jacobian.put(results[1], lambda q: (inputs[q], by_node[q]), state.functions)
+
+    def _put_second(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
+        with self._lock:
+            state = self._state(arguments[:3])
+            mu = np.array(arguments[3]).reshape(self.points, -1)
+            gradient = np.matmul(mu[:, None, :], self._graph.first(state))[:, 0]
+            hessian = self._graph.second(state, mu)
+            found, tangents = self._second(
+                self._point(state), gradient, hessian, lambda j, g: self._graph.bend(state, j, g)
+            )
+            rows, columns = self.own_second
+            results[0].reshape(self.points, -1)[:] = found.own[:, rows, columns]
+            self._hessian.put(results[1], found, tangents, state.inputs(), state.functions)
+
+    def _state(self, arguments: Sequence[Array]) -> State:
+        """Everything that is evaluated first; that of the last point is kept."""
+        if self._at is not None and all(map(np.array_equal, arguments, self._at[0])):
+            return self._at[1]
+        kept = tuple(np.array(v) for v in arguments)
+        y, d = kept[0].reshape(self.points, -1), kept[2].reshape(self.points, -1)
+        theta = np.zeros(self.lifted.weights)
+        theta[self.lifted.kept] = kept[1]
+        outputs: list[Array] = []
+        calls = []
+        with np.errstate(all="ignore"):  # a step too far is the solver's business
+            for j, call in enumerate(self.lifted.calls):
+                s = self._graph.call(j, y, d, outputs)
+                calls.append(Pass.of(call.mlp, s, _weights_of(call, theta)))
+                outputs.append(calls[-1].value)
+        state = State(y, d, calls, [call.functions for call in self.lifted.calls])
+        self._at = kept, state
+        return state
+
+    def _point(self, state: State) -> Point:
+        return Point(state.calls, self._graph.offsets, self._graph.inputs(state))
+
+
+def _layers_of_networks(lifted: Lifted) -> list[Group]:
+    """Layers of weights, function by function of their basis, and the nodes that use them."""
+    shared = np.full(lifted.weights, -1)
+    shared[lifted.kept] = np.arange(len(lifted.kept))
+    groups: dict[tuple[int, int, int], Group] = {}
+    for j, call in enumerate(lifted.calls):
+        count = 1 if call.functions is None else call.functions.shape[1]
+        for b in range(count):
+            begin = call.first + b * call.mlp.n_weights
+            for k, (where_w, where_b, rows, columns) in enumerate(call.mlp.layers(), start=1):
+                places = shared[begin + where_w.start : begin + where_b.stop]
+                table = places.reshape(columns + 1, rows)
+                made = groups.setdefault((call.first, b, k), Group([], table, b))
+                made.nodes.append((j, k))
+    return [groups[key] for key in sorted(groups)]
+
+
+def _weights_of(call: Call, theta: Array) -> Array:
+    count = call.mlp.n_weights
+    if call.functions is None:
+        return theta[call.first : call.first + count]
+    size = call.functions.shape[1]
+    table = theta[call.first : call.first + count * size].reshape(size, count)
+    return np.asarray(call.functions @ table)

@@ -1,0 +1,93 @@
+"""NumPy called by CasADi, and CasADi by NumPy: arrays in place, nothing converted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Shape = tuple[int, int]
+
+
+class Evaluated(ca.Callback):
+    """A function that NumPy evaluates.
+
+    It has to be kept as long as any function that calls it.
+
+    Parameters
+    ----------
+    name : of the function.
+    run : (arguments, results) -> None; nonzeros, column by column, the results to be filled.
+    inputs, outputs : shapes of the dense arguments, patterns of the results.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Array], Sequence[Array]], None],
+        inputs: Sequence[Shape],
+        outputs: Sequence[ca.Sparsity],
+    ) -> None:
+        ca.Callback.__init__(self)
+        self._code, self._inputs, self._outputs = run, inputs, outputs
+        self.construct(name, {})
+
+    def get_n_in(self) -> int:
+        """Number of arguments."""
+        return len(self._inputs)
+
+    def get_n_out(self) -> int:
+        """Number of results."""
+        return len(self._outputs)
+
+    def get_sparsity_in(self, i: int) -> ca.Sparsity:
+        """Shape of an argument."""
+        return ca.Sparsity.dense(*self._inputs[i])
+
+    def get_sparsity_out(self, i: int) -> ca.Sparsity:
+        """Pattern of a result."""
+        return self._outputs[i]
+
+    def has_eval_buffer(self) -> bool:
+        """True: memory is handed over."""
+        return True
+
+    def eval_buffer(self, arguments: Sequence[Any], results: Sequence[Any]) -> int:
+        """Hand the memory that CasADi owns to the code; what is not wanted goes to scratch."""
+        given = [
+            np.frombuffer(a) if a is not None else np.zeros(rows * columns)
+            for a, (rows, columns) in zip(arguments, self._inputs, strict=True)
+        ]
+        filled = [
+            np.frombuffer(r) if r is not None else np.empty(pattern.nnz())
+            for r, pattern in zip(results, self._outputs, strict=True)
+        ]
+        self._code(given, filled)
+        return 0
+
+
+class Mapped:
+    """A CasADi function of one point, over all points: (K, entries) arrays in and out."""
+
+    def __init__(self, arguments: list[ca.SX], results: list[ca.SX], points: int) -> None:
+        dense = [ca.densify(ca.vec(part)) for part in results]
+        self._function = ca.Function("point", arguments, dense).map(points)
+        self._buffer, self._run = self._function.buffer()
+        self._shapes = [(points, part.numel()) for part in dense]
+
+    def __call__(self, *arguments: Array) -> list[Array]:
+        """Evaluate; one result an array."""
+        results = [np.empty(shape) for shape in self._shapes]
+        given = [np.ascontiguousarray(a, dtype=float) for a in arguments]
+        for i, a in enumerate(given):
+            if a.size:
+                self._buffer.set_arg(i, a.data)
+        for i, r in enumerate(results):
+            if r.size:
+                self._buffer.set_res(i, r.data)
+        self._run()
+        return results

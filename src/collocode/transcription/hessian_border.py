@@ -1,0 +1,287 @@
+"""Second derivatives by weights, summed over the points, and by weights and the points' unknowns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chain_rule import Node, Second
+from .outer_products import Group, OutOfPlace, pattern_of
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+Tangents = Mapping[tuple[Node | None, Node], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """A weight's nonzeros in the rows of the points: input and perturbation of its layer."""
+
+    input: int
+    perturbation: int
+    where: slice
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Products between two nodes, and where their sums over the points go.
+
+    Attributes
+    ----------
+    later, earlier : the nodes.
+    pairs : rows and columns of the matrix between them that may differ from zero; those of
+        the derivative of the later node's input if that is what is multiplied.
+    moved : whether it is.
+    active : perturbations of the later node whose gradient may differ from zero.
+    adds : (places in the block or None for all, places among the nonzeros).
+    """
+
+    later: Node
+    earlier: Node
+    pairs: tuple[Index, Index]
+    moved: bool
+    active: Index
+    adds: list[tuple[Index | None, Index]] = field(default_factory=list)
+
+
+class HessianBorder:
+    """Second derivatives by the points' unknowns and weights, and by two weights (upper triangle).
+
+    Parameters
+    ----------
+    groups : in the order of their weights.
+    found, tangents : structure of the second derivatives and of those of the nodes' inputs.
+    places : (K, own) rows of the points' unknowns, increasing.
+    shared : (weights,) rows of the weights, behind them and increasing.
+    shape : of the matrix.
+
+    Attributes
+    ----------
+    pattern : of the matrix; the weights' diagonal belongs to it.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        found: Second,
+        tangents: Tangents,
+        places: Index,
+        shared: Index,
+        shape: tuple[int, int],
+    ) -> None:
+        self._points, size = len(places), shape[1]
+        rows_of: list[tuple[int, ...]] = [()] * size
+        wanted: list[tuple[Group, list[tuple[int, int, int]]]] = []
+        for group in groups:
+            mask = np.zeros((*group.places.shape, places.shape[1]), dtype=bool)
+            for node in group.nodes:
+                mask |= found.mixed[node][0] != 0.0
+                moved = tangents.get((None, node))
+                if moved is not None:
+                    there = found.gradients[node][0] != 0.0
+                    mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
+            columns = []
+            for j, i in zip(*np.nonzero(mask.any(axis=2)), strict=True):
+                place = int(group.places[j, i])
+                if place < 0:
+                    raise OutOfPlace
+                rows_of[place] = tuple(np.flatnonzero(mask[j, i]).tolist())
+                columns.append((int(j), int(i), place))
+            wanted.append((group, columns))
+        lengths = np.array([len(rows) for rows in rows_of], dtype=np.intp) * self._points
+        before = np.cumsum(lengths)
+        there = self._find_pairs(groups, found, tangents, before)
+        counts = there.sum(axis=1)
+        starts = before - lengths + np.cumsum(counts) - counts
+        self._columns = []
+        for group, columns in wanted:
+            made = [
+                _Column(j, i, slice(starts[c], starts[c] + lengths[c]), rows_of[c])
+                for j, i, c in columns
+            ]
+            self._columns.append((group, made))
+        known = {rows: places[:, list(rows)].ravel() for rows in set(rows_of)}
+        corner = np.split(shared[np.nonzero(there)[1]], np.cumsum(counts)[:-1])
+        indices = [part for c in range(size) for part in (known[rows_of[c]], corner[c])]
+        self.pattern = pattern_of(shape, lengths + counts, np.concatenate(indices))
+
+    def _find_pairs(
+        self, groups: Sequence[Group], found: Second, tangents: Tangents, before: Index
+    ) -> Mask:
+        """Make the blocks; return (weights, weights not after them) of the nonzeros."""
+        size = len(before)
+        there = np.eye(size, dtype=bool)
+        self._places = _places_of(groups)
+        blocks = []
+        for earlier, later in combinations_with_replacement(sorted(self._places), 2):
+            active = np.flatnonzero(found.gradients[later][0])
+            for moved, matrix in (
+                (False, found.nodes[later, earlier]),
+                (True, tangents.get((earlier, later))),
+            ):
+                pairs = None if matrix is None else _pairs(matrix, moved)
+                if pairs is None or not len(pairs[0]):
+                    continue
+                block = _Block(later, earlier, pairs, moved, active)
+                keys = self._keys(block, size)
+                for _, key in keys:
+                    there.ravel()[key] = True
+                blocks.append((block, keys))
+        used = np.flatnonzero(there)
+        number = np.empty(there.size, dtype=np.int32)  # of the nonzeros alone
+        number[used] = np.arange(len(used))
+        for block, keys in blocks:
+            block.adds.extend((chosen, number[k] + before[k // size]) for chosen, k in keys)
+        self._blocks = [block for block, _ in blocks]
+        return there
+
+    def _keys(self, block: _Block, size: int) -> list[tuple[Index | None, Index]]:
+        """Which entries of the block are used, and column * size + row of those in the triangle."""
+        later, earlier, (first, second) = block.later, block.earlier, block.pairs
+        q, r = self._places[later], self._places[earlier]  # (functions, columns + 1, rows)
+        if block.moved:
+            left = q[:, first][:, :, block.active].transpose(1, 2, 0)
+        else:
+            left = q[:, :, first].transpose(2, 0, 1)
+        right = r[:, :, second].transpose(2, 0, 1)
+        both = np.broadcast_arrays(
+            left.reshape(len(first), -1, 1), right.reshape(len(first), 1, -1)
+        )
+        i, j = both[0].ravel(), both[1].ravel()
+        if min(i.min(initial=0), j.min(initial=0)) < 0:
+            raise OutOfPlace
+        if later == earlier:
+            chosen = np.flatnonzero(i <= j)
+            return [(chosen, j[chosen] * size + i[chosen])]
+        if later[1] == earlier[1] and np.array_equal(q, r):
+            # one layer in two calls: the block and its transpose fall on the same places
+            halves = []
+            for a, b in ((i, j), (j, i)):
+                chosen = np.flatnonzero(a <= b)
+                halves.append((chosen, b[chosen] * size + a[chosen]))
+            return list(halves)
+        return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
+
+    def put(
+        self,
+        out: Array,
+        found: Second,
+        tangents: Tangents,
+        inputs: Mapping[Node, Array],
+        functions: Sequence[Array | None],
+    ) -> None:
+        """Write the nonzeros; ``inputs`` are (K, columns + 1) of every node."""
+        out[:] = 0.0
+        for group, columns in self._columns:
+            for number, node in enumerate(group.nodes):
+                at = group.inputs(inputs[node], functions[node[0]])
+                self._put_columns(out, columns, (at, found.mixed[node]), number > 0)
+                moved = tangents.get((None, node))
+                if moved is not None:
+                    basis = functions[node[0]]
+                    factor = 1.0 if basis is None else basis[:, group.function, None, None]
+                    g = (factor * found.gradients[node][:, None, :]).transpose(2, 0, 1)
+                    tall = np.zeros((len(at), *moved.shape[:2]))
+                    tall[:-1] = moved.transpose(2, 0, 1)
+                    self._put_moved(out, columns, tall, g[:, :, 0])
+        for block in self._blocks:
+            self._put_block(out, block, found, tangents, inputs, functions)
+
+    def _put_columns(
+        self, out: Array, columns: list[_Column], parts: tuple[Array, Array], add: bool
+    ) -> None:
+        """Inputs times the second derivatives by y and the perturbations."""
+        at, mixed = parts
+        ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        for column in columns:
+            if column.rows not in ready:
+                rows = mixed[:, :, list(column.rows)].transpose(1, 0, 2)
+                flat = rows.reshape(len(rows), -1)
+                left = np.repeat(at, len(column.rows), axis=1)
+                ready[column.rows] = left, flat, (flat != 0.0).any(axis=1)
+            left, flat, some = ready[column.rows]
+            if not some[column.perturbation]:
+                continue
+            view, right = out[column.where], flat[column.perturbation]
+            if add:
+                view += left[column.input] * right
+            else:
+                np.multiply(left[column.input], right, out=view)
+
+    def _put_moved(self, out: Array, columns: list[_Column], moved: Array, g: Array) -> None:
+        """Derivatives of the inputs by y times the gradient by the perturbations."""
+        ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        for column in columns:
+            if column.rows not in ready:
+                rows = moved[:, :, list(column.rows)].reshape(len(moved), -1)
+                ready[column.rows] = (
+                    rows,
+                    np.repeat(g, len(column.rows), axis=1),
+                    (rows != 0.0).any(axis=1),
+                )
+            rows, right, some = ready[column.rows]
+            if some[column.input]:
+                out[column.where] += rows[column.input] * right[column.perturbation]
+
+    def _put_block(
+        self,
+        out: Array,
+        block: _Block,
+        found: Second,
+        tangents: Tangents,
+        inputs: Mapping[Node, Array],
+        functions: Sequence[Array | None],
+    ) -> None:
+        """Sum one pair of nodes over the points."""
+        right = _spread(inputs[block.earlier], functions[block.earlier[0]])
+        basis = functions[block.later[0]]
+        rows, columns = block.pairs
+        if block.moved:
+            matrix: Array | None = tangents[block.earlier, block.later]
+            left = found.gradients[block.later][:, block.active]
+            if basis is not None:
+                left = (left[:, :, None] * basis[:, None, :]).reshape(len(left), -1)
+            rows, columns = columns, rows
+        else:
+            matrix = found.nodes[block.later, block.earlier]
+            left = _spread(inputs[block.later], basis)
+        if matrix is None:
+            return
+        chosen = matrix[:, rows] if matrix.ndim == 2 else matrix[:, rows, columns]
+        both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
+        sums = (chosen.T @ both).ravel()
+        for where, places in block.adds:
+            out[places] += sums if where is None else sums[where]
+
+
+def _spread(inputs: Array, functions: Array | None) -> Array:
+    """(K, functions * inputs) products of both."""
+    if functions is None:
+        return inputs
+    return np.asarray((functions[:, :, None] * inputs[:, None, :]).reshape(len(inputs), -1))
+
+
+def _places_of(groups: Sequence[Group]) -> dict[Node, Index]:
+    """Places of a node's weights, (functions, columns + 1, rows)."""
+    tables: dict[Node, list[Index]] = {}
+    for group in groups:
+        for node in group.nodes:
+            tables.setdefault(node, []).append(group.places)
+    return {node: np.stack(found) for node, found in tables.items()}
+
+
+def _pairs(found: Array, moved: bool) -> tuple[Index, Index]:
+    """Rows and columns of a point's matrix that may differ from zero."""
+    if found.ndim == 2:
+        which = np.flatnonzero(found[0])
+        return which, which
+    matrix = found[0].T if moved else found[0]  # (input, perturbation), or two perturbations
+    rows, columns = np.nonzero(matrix)
+    return rows, columns

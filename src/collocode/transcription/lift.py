@@ -1,0 +1,114 @@
+"""Which terms are evaluated `by_layers`: their functions with the networks' results left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.activations import CASADI
+from ..model.dynamics import NetworkCall
+from ..model.problem import Problem
+from ..model.symbolic import Symbols
+from .by_layers import Call, Lifted
+from .unknowns import Unknowns
+
+Array = NDArray[np.float64]
+# Memory of the exact second derivatives grows like weights²: 6000 are 1.5 GB in the linear solver alone
+MOST_EXACT = 6000
+
+
+def lift(
+    problem: Problem,
+    s: Symbols,
+    v: Unknowns,
+    function: Callable[[Symbols], ca.SX],
+    term: Callable[[ca.SX], ca.SX],
+) -> Lifted | None:
+    """Return a term with the results of its networks as arguments, or None if there are no such.
+
+    Parameters
+    ----------
+    function : the model's function that calls networks, of its symbols.
+    term : what the term makes of that function's value.
+
+    Returns
+    -------
+    None too where layers would not do: a function that differentiates networks or does else with
+    them than use their results (with these put in, it has to be the same graph), weights that are
+    piecewise functions of time, kinks.
+    """
+    calls: list[NetworkCall] = []
+    try:
+        value = function(replace(s, calls=calls))
+    except InputError:  # it looks into what networks return; without open results it is fine
+        return None
+    known = _weights(problem, v)
+    if not calls or any(call.name not in known for call in calls):
+        return None
+    if not _same(function(s), _closed(problem, s, value, calls)):
+        return None
+    made = [
+        Call(
+            problem.dynamics.networks[call.name].mlp,
+            v.put_into(ca.densify(ca.SX(call.inputs))),
+            call.outputs,
+            *known[call.name],
+        )
+        for call in calls
+    ]
+    count = v.shared.numel()
+    return Lifted(
+        ca.densify(term(value)), tuple(made), np.arange(count), count, exact=count <= MOST_EXACT
+    )
+
+
+def _weights(problem: Problem, v: Unknowns) -> dict[str, tuple[int, Array | None]]:
+    """Where the smooth networks' weights begin among the shared unknowns, and their functions."""
+    found: dict[str, tuple[int, Array | None]] = {}
+    start = 0
+    for name, network in problem.dynamics.networks.items():
+        basis = network.basis
+        if basis is not None and basis.support != basis.size:
+            continue
+        functions = None if basis is None else v.constants[problem.bases.index(basis)]
+        if network.mlp.smoothness >= 1:
+            found[name] = start, functions
+        start += network.n_weights
+    return found
+
+
+def _closed(
+    problem: Problem, s: Symbols, value: ca.SX, calls: list[NetworkCall]
+) -> tuple[ca.SX, bool]:
+    """The value with the networks put in, and whether weights occur in it apart from that."""
+    first, weights = 0, {}
+    for name, network in problem.dynamics.networks.items():
+        weights[name] = s.theta[first : first + network.mlp.n_weights]
+        first += network.mlp.n_weights
+    bare = not ca.depends_on(ca.vertcat(value, *(call.inputs for call in calls)), s.theta)
+    outputs: list[ca.SX] = []
+    graphs: list[ca.SX] = []
+    for call in calls:
+        inputs = call.inputs
+        if outputs:
+            inputs = ca.substitute(inputs, ca.vertcat(*outputs), ca.vertcat(*graphs))
+        mlp = problem.dynamics.networks[call.name].mlp
+        graphs.append(mlp(inputs, weights[call.name], CASADI))
+        outputs.append(call.outputs)
+    return ca.substitute(value, ca.vertcat(*outputs), ca.vertcat(*graphs)), bare
+
+
+def _same(plain: ca.SX, closed: tuple[ca.SX, bool]) -> bool:
+    """Whether two graphs are operation by operation the same."""
+    value, bare = closed
+    symbols = ca.symvar(plain)
+    known = {v.__hash__() for v in symbols}
+    if not bare or any(v.__hash__() not in known for v in ca.symvar(value)):
+        return False
+    one, other = (ca.Function("f", [ca.vertcat(*symbols)], [f]).serialize() for f in (plain, value))
+    return bool(one == other)

@@ -1,0 +1,149 @@
+"""Nonzeros by weights: outer products with the inputs of layers, column by column as CasADi has them.
+
+A weight is a column.  What the points' rows have of it is one vector of the inputs, (points x rows), times
+one of the perturbations, written where it belongs; what two weights have of each other is summed over
+the points by one product of matrices for every pair of layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import casadi as ca
+import numpy as np
+from numpy.typing import NDArray
+
+from .chain_rule import Node
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+class OutOfPlace(ArithmeticError):
+    """A weight of which the graph says that nothing depends on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One layer's weights (for one function of their basis in time) and the nodes that use them.
+
+    Attributes
+    ----------
+    nodes : those of every call.
+    places : (columns + 1, rows) places among the shared unknowns, ascending; -1 for none.
+    function : number of the function.
+    """
+
+    nodes: list[Node]
+    places: Index
+    function: int
+
+    def inputs(self, at: Array, functions: Array | None) -> Array:
+        """(columns + 1, K) inputs of a node, times the function of time."""
+        if functions is None:
+            return np.ascontiguousarray(at.T)
+        return np.asarray(at.T * functions[:, self.function])
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Neighbouring perturbations of a group whose columns have the same rows of a point."""
+
+    which: slice
+    rows: Index
+    where: slice
+
+
+class JacobianBorder:
+    """Derivatives of the points' values by the shared weights.
+
+    Parameters
+    ----------
+    groups : in the order of their weights.
+    structure : by node, (values, perturbations) of what may differ from zero.
+    places : (K, values) rows of the points' values, increasing.
+    shape : of the matrix.
+
+    Attributes
+    ----------
+    pattern : of the matrix.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        structure: Mapping[Node, Mask],
+        places: Index,
+        shape: tuple[int, int],
+    ) -> None:
+        points, offset = len(places), 0
+        self._groups: list[tuple[Group, slice, int, list[_Run]]] = []
+        lengths, rows = np.zeros(shape[1], dtype=np.intp), [np.empty(0, dtype=np.intp)]
+        for group in groups:
+            mask = np.logical_or.reduce([structure[node] for node in group.nodes])
+            runs, width, once = [], 0, [np.empty(0, dtype=np.intp)]
+            for which in _equal_columns(mask):
+                chosen = np.flatnonzero(mask[:, which.start])
+                if not len(chosen):
+                    continue
+                _fill(lengths, group.places[:, which], points * len(chosen))
+                size = (which.stop - which.start) * points * len(chosen)
+                runs.append(_Run(which, chosen, slice(width, width + size)))
+                once.append(np.tile(places[:, chosen].ravel(), which.stop - which.start))
+                width += size
+            end = offset + len(group.places) * width
+            self._groups.append((group, slice(offset, end), width, runs))
+            rows.append(np.tile(np.concatenate(once), len(group.places)))
+            offset = end
+        self.pattern = pattern_of(shape, lengths, np.concatenate(rows))
+
+    def put(
+        self,
+        out: Array,
+        parts: Callable[[Node], tuple[Array, Array | None]],
+        functions: Sequence[Array | None],
+    ) -> None:
+        """Write the nonzeros; ``parts`` are a node's (K, inputs) and (K, values, perturbations)."""
+        for group, where, width, runs in self._groups:
+            block = out[where].reshape(len(group.places), width)
+            done = False
+            for node in group.nodes:
+                at, by_node = parts(node)
+                if by_node is None:
+                    continue
+                inputs = group.inputs(at, functions[node[0]])
+                for run in runs:
+                    count = run.which.stop - run.which.start
+                    view = block[:, run.where].reshape(len(inputs), count, -1)
+                    moved = by_node[:, run.rows][:, :, run.which].transpose(2, 0, 1)
+                    right = moved.reshape(1, count, -1)
+                    left = np.repeat(inputs, len(run.rows), axis=1)[:, None, :]
+                    if done:
+                        view += left * right
+                    else:
+                        np.multiply(left, right, out=view)
+                done = True
+            if not done:
+                block[:] = 0.0
+
+
+def _equal_columns(mask: Mask) -> list[slice]:
+    """Runs of columns that are the same."""
+    changes = np.flatnonzero((mask[:, 1:] != mask[:, :-1]).any(axis=0)) + 1
+    return [
+        slice(int(a), int(b)) for a, b in zip([0, *changes], [*changes, mask.shape[1]], strict=True)
+    ]
+
+
+def _fill(lengths: Index, places: Index, length: int) -> None:
+    if places.min(initial=0) < 0:
+        raise OutOfPlace
+    lengths[places] = length
+
+
+def pattern_of(shape: tuple[int, int], lengths: Index, rows: Index) -> ca.Sparsity:
+    """Return a pattern of columns of these lengths and their rows, one column after the other."""
+    starts = np.append(0, np.cumsum(lengths))
+    return ca.Sparsity(*shape, starts.tolist(), rows.tolist())

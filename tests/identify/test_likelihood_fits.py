@@ -1,0 +1,184 @@
+"""Fits by likelihoods against SciPy's optimum on the closed form c = A exp(-k t)."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+import collocode as cc
+from collocode import Dynamics, Experiment, Parameter, Problem
+
+TIMES = np.linspace(0.0, 3.0, 31)
+MEAN = 20.0 * np.exp(-0.7 * TIMES)
+
+
+def decay(*more):
+    rates = [
+        Parameter("k", 0.3, 1e-4, 1e2, scale="log10"),
+        Parameter("A", 10.0, scale="log"),
+        *more,
+    ]
+    return Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=rates)
+
+
+def fitted(loss, y, *more, **given):
+    run = Experiment(TIMES, y, ("c",), initial={"c": "A"}, **given)
+    problem = Problem(decay(), run, loss=loss, parameters=more, bounds={"c": (1e-6, np.inf)})
+    return cc.fit(problem, mesh=8)
+
+
+def best_of(cost, start):
+    first = optimize.minimize(cost, start, method="Powell")
+    return optimize.minimize(cost, first.x, method="BFGS", options={"gtol": 1e-6})
+
+
+def curve(z):
+    return np.exp(z[1]) * np.exp(-np.exp(z[0]) * TIMES)
+
+
+RNG = np.random.default_rng(3)
+NORMAL = RNG.standard_normal(31)
+CASES = {
+    "normal": (cc.Normal(), MEAN + 0.5 * NORMAL, lambda h, s: stats.norm(h, s).logpdf),
+    "lognormal": (
+        cc.LogNormal(base="10"),
+        MEAN * 10.0 ** (0.1 * NORMAL),
+        lambda h, s: stats.lognorm(s * np.log(10.0), scale=h).logpdf,
+    ),
+    "student": (
+        cc.Student(),
+        MEAN + 0.5 * RNG.standard_t(4.0, 31),
+        lambda h, s: stats.t(4.0, h, s).logpdf,
+    ),
+    "poisson": (
+        cc.Poisson(),
+        RNG.poisson(MEAN).astype(float),
+        lambda h, s: stats.poisson(h).logpmf,
+    ),
+    "negative binomial": (
+        cc.NegativeBinomial(),
+        RNG.negative_binomial(5.0, 1.0 / (1.0 + 0.2 * MEAN)).astype(float),
+        lambda h, s: stats.nbinom(1.0 / s, 1.0 / (1.0 + s * h)).logpmf,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_estimates_and_minus_log_l_are_those_of_scipy(name):
+    loss, y, law = CASES[name]
+    solution = fitted(loss, y)
+    size = 2 if name == "poisson" else 3
+
+    def cost(z):
+        return -np.sum(law(curve(z), np.exp(z[2]) if size == 3 else 1.0)(y))
+
+    best = best_of(cost, [-0.4, 3.0, -1.0][:size])
+    found = np.array(list(solution.parameters.values()))
+    np.testing.assert_allclose(found, np.exp(best.x), rtol=1e-3)
+    assert 0.5 * len(y) * solution.result.objective == pytest.approx(best.fun, rel=1e-5)
+    score = cc.likelihood(solution)
+    assert score.minus_log == pytest.approx(best.fun, rel=1e-5)
+    assert (score.parameters, score.data) == (size, 31)
+    assert score.bic == pytest.approx(2.0 * best.fun + size * np.log(31.0), rel=1e-5)
+    at_best = dict(zip(solution.parameters, np.exp(best.x), strict=True))
+    problem = solution.nlp.problem
+    assert cc.minus_log_likelihood(problem, at_best) == pytest.approx(best.fun, rel=1e-7)
+    bend = optimize.approx_fprime(
+        best.x, lambda z: optimize.approx_fprime(z, cost, 1e-5), 1e-4
+    ).reshape(size, size)
+    std = np.exp(best.x) * np.sqrt(np.diag(np.linalg.inv(bend)))
+    np.testing.assert_allclose(cc.uncertainty(solution).intervals()["std"], std, rtol=0.2)
+    assert cc.whiteness(solution)["p_value"].iloc[0] > 1e-3
+
+
+def test_noise_that_grows_with_the_signal_has_both_its_parts_estimated():
+    y = MEAN + (0.5 + 0.05 * MEAN) * np.random.default_rng(7).standard_normal(31)
+    parts = [Parameter(name, 0.1, scale="log") for name in "ab"]
+    solution = fitted(cc.Normal(("a", "b")), y, *parts)
+
+    def cost(z):
+        h = curve(z)
+        return -np.sum(stats.norm(h, np.exp(z[2]) + np.exp(z[3]) * h).logpdf(y))
+
+    best = best_of(cost, [-0.4, 3.0, -2.0, -2.0])
+    np.testing.assert_allclose([*solution.parameters.values()], np.exp(best.x), rtol=1e-3)
+    same = fitted(cc.Normal(lambda h, x, u, p: p.a + p.b * h), y, *parts)
+    np.testing.assert_allclose(
+        [*same.parameters.values()], [*solution.parameters.values()], rtol=1e-6
+    )
+
+
+def test_a_laplace_fit_is_within_a_fraction_of_its_error_of_the_median_regression():
+    y = MEAN + np.random.default_rng(4).laplace(0.0, 0.5, 31)
+    solution = fitted(cc.Laplace(0.5), y)
+    options = {"xatol": 1e-9, "fatol": 1e-11}
+    best = optimize.minimize(
+        lambda z: np.abs(curve(z) - y).sum(), [-0.4, 3.0], method="Nelder-Mead", options=options
+    )
+    std = cc.uncertainty(solution).intervals()["std"]
+    error = (np.array([*solution.parameters.values()]) - np.exp(best.x)) / std
+    assert (np.abs(error) < 0.2).all()
+
+
+def test_what_lies_below_the_limit_of_detection_is_no_datum_but_is_no_nothing_either():
+    y = MEAN + 1.0 * NORMAL
+    below = y < 4.0
+    seen = np.where(below, 4.0, y)
+    solution = fitted(cc.Normal(), seen, censored=np.where(below, -1.0, 0.0))
+
+    def cost(z):
+        law = stats.norm(curve(z), np.exp(z[2]))
+        return -np.sum(np.where(below, law.logcdf(4.0), law.logpdf(seen)))
+
+    best = best_of(cost, [-0.4, 3.0, 0.0])
+    np.testing.assert_allclose([*solution.parameters.values()], np.exp(best.x), rtol=1e-4)
+    bend = optimize.approx_fprime(
+        best.x, lambda z: optimize.approx_fprime(z, cost, 1e-5), 1e-4
+    ).reshape(3, 3)
+    std = np.exp(best.x) * np.sqrt(np.diag(np.linalg.inv(bend)))
+    np.testing.assert_allclose(cc.uncertainty(solution).intervals()["std"], std, rtol=0.15)
+
+
+def test_every_output_has_a_law_and_every_datum_a_sigma_of_its_own(tmp_path):
+    twice = Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c],
+        parameters=[Parameter("k", 0.3, scale="log"), Parameter("A", 10.0, scale="log")],
+    )
+    sigma = np.column_stack([np.linspace(0.3, 0.8, 31), np.full(31, np.nan)])
+    counts = np.random.default_rng(5).poisson(3.0 * MEAN)
+    data = np.column_stack([MEAN + sigma[:, 0] * NORMAL, counts])
+    run = Experiment(TIMES, data, ("level", "count"), sigma=sigma, initial={"c": "A"})
+    problem = Problem(
+        twice,
+        run,
+        states=("c",),
+        observe=lambda x, u, p: {"level": x.c, "count": 3.0 * x.c},
+        loss={"count": cc.Poisson(), "level": cc.Normal()},
+    )
+    solution = cc.fit(problem, mesh=8)
+    assert list(solution.parameters) == ["k", "A"]
+
+    def cost(z):
+        h = curve(z)
+        return -np.sum(stats.norm(h, sigma[:, 0]).logpdf(data[:, 0])) - np.sum(
+            stats.poisson(3.0 * h).logpmf(counts)
+        )
+
+    best = best_of(cost, [-0.4, 3.0])
+    np.testing.assert_allclose([*solution.parameters.values()], np.exp(best.x), rtol=1e-5)
+    assert 31.0 * solution.result.objective == pytest.approx(best.fun, rel=1e-5)
+    solution.save(tmp_path / "fit.npz")
+    again = cc.load(tmp_path / "fit.npz")
+    np.testing.assert_allclose(again.sigma(0)[:, 0], sigma[:, 0])
+    before, after = (cc.whiteness(s)["p_value"] for s in (solution, again))
+    np.testing.assert_allclose(after, before, rtol=1e-9)
+
+
+def test_squares_of_unknown_sigma_are_no_likelihood():
+    solution = fitted(cc.LeastSquares(), MEAN + NORMAL)
+    with pytest.raises(cc.InputError, match="is no likelihood; give loss=Normal"):
+        cc.likelihood(solution)
+    with pytest.raises(cc.InputError, match="no parameter 'm' here"):
+        cc.minus_log_likelihood(solution.nlp.problem, {"m": 1.0})
+    known = fitted(cc.LeastSquares(1.0), MEAN + NORMAL)
+    again = fitted(cc.Normal(1.0), MEAN + NORMAL)
+    assert cc.likelihood(known).minus_log == pytest.approx(cc.likelihood(again).minus_log, rel=1e-6)
