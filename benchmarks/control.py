@@ -100,7 +100,9 @@ def main() -> None:
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--problems", default=",".join(TASKS))
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--nmpc", action="store_true", help="a loop of 40 steps of the stirred tank")
+    parser.add_argument(
+        "--nmpc", action="store_true", help="a loop of 40 steps of the stirred tank"
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:

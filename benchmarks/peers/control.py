@@ -196,13 +196,13 @@ def rockit(task: Task, n: int) -> Solve:
         ocp.subject_to(low <= (us[name] <= high))
         ocp.set_initial(us[name], start)
     if task.free:
-        ocp.subject_to(task.free[0] <= (ocp.T <= task.free[1]))
+        ocp.subject_to(task.free[0] <= (task.free[1] >= ocp.T))
     if task.integrand is not None:
         ocp.add_objective(ocp.integral(task.integrand(ca, x, u)))
     if task.final is not None:
         last = SimpleNamespace(**{name: ocp.at_tf(s) for name, s in xs.items()})
         ocp.add_objective(task.final(last, ocp.T))
-    options = {"print_time": False, "error_on_fail": True}
+    options = {"print_time": False, "record_time": True, "error_on_fail": True}
     ocp.solver("ipopt", {**options, **{f"ipopt.{k}": v for k, v in IPOPT.items()}})
     ocp.method(DirectCollocation(N=n, M=1, degree=DEGREE, scheme="radau"))
     ocp.transcribe()
