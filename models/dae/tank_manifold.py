@@ -6,7 +6,7 @@ Three tanks of A = 1, 1.5 and 0.8 m² with levels h (m) and given feeds F (m³/m
 pipes into a manifold of head m (m), which drains through a fourth one.  The head law of the pipes is
 φ(d) = d exp(N(d)) (m³/min), so that water runs downhill, with a network N, the same in all four
 equations; the true one is 0.6 d/(d² + 0.04)^¼, a square root that is smooth at zero.  Flows and the manifold's head are algebraic variables.  The levels
-are measured 101 times in 20 min (noise 0.005 m), the manifold and the flows not at all.
+are measured every 6 s for 20 min (noise 0.005 m), the manifold and the flows not at all.
 
 The data are made here.  Along the run the law is found within 1 % of its rms value.
 
@@ -72,7 +72,7 @@ def problem(noise: float = 0.005, seed: int = 0, hidden: int = 6) -> cc.Problem:
     seed: of the noise
     hidden: units in the hidden layer
     """
-    t = np.linspace(0.0, END, 101)
+    t = np.linspace(0.0, END, 201)
     levels = true_levels(t)
     levels = levels + noise * np.random.default_rng(seed).standard_normal(levels.shape)
 

@@ -94,6 +94,7 @@ from .model.experiment import fixed as fixed
 from .model.experiment import free as free
 from .model.experiment import given_by as given_by
 from .model.experiment import weighted as weighted
+from .model.implicit import implicit as implicit
 from .model.likelihoods import Laplace as Laplace
 from .model.likelihoods import Likelihood as Likelihood
 from .model.likelihoods import LogNormal as LogNormal

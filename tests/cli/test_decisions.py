@@ -27,6 +27,10 @@ def test_solve_prints_costs_windows_and_controls_and_writes_the_solution(tmp_pat
     report = json.loads((tmp_path / "report.json").read_text())
     (cost,) = report["tables"]["costs"]["rows"]
     assert cost["value"] == pytest.approx(4.0, rel=1e-5)
+    upper, lower = sorted(report["tables"]["active bounds"]["rows"], key=lambda row: -row["value"])
+    assert (upper["name"], upper["bound"], lower["bound"]) == ("a", "upper", "lower")
+    assert upper["where"] == [pytest.approx([0.0, 2.0], abs=0.01)]
+    assert lower["where"] == [pytest.approx([2.0, 4.0], abs=0.01)]
     loaded = cc.load(tmp_path / "solution.npz")
     assert loaded.costs["time"] == pytest.approx(cost["value"])
     assert "a" in (tmp_path / "trajectory_window.csv").read_text().splitlines()[0].split(",")

@@ -289,9 +289,19 @@ def test_what_is_about_data_alone_says_so(question):
         question(cc.fit(bryson_denham.problem(), mesh=3))
 
 
-def test_consensus_of_data_alone_says_so():
+@pytest.mark.parametrize(
+    "question",
+    [cc.admm, cc.split, lambda problem: cc.sweep(problem, "regularisation", [1e-3, 1e-4])],
+)
+def test_algorithms_on_data_alone_say_so(question):
     with pytest.raises(cc.InputError, match="about fits of data, but problem 'Double integrator'"):
-        cc.admm(double_integrator.problem())
+        question(double_integrator.problem())
+
+
+def test_several_seeds_find_the_same_plan():
+    found = cc.multistart(double_integrator.problem(), seeds=2, mesh=4)
+    assert found.best.costs["time"] == pytest.approx(2.0, abs=1e-6)
+    assert found.table["simulated"].isna().all()
 
 
 @pytest.mark.parametrize(

@@ -206,3 +206,105 @@ def test_wrong_equations_are_refused_in_a_sentence(sentence):
         WRONG[sentence]()
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+# ---- decided beside algebraic variables ---------------------------------------------------------
+
+
+def drained(dynamics, cost):
+    """Which feed keeps a tank's outflow at 0.4 with little effort, in a free time?"""
+    return cc.Problem(
+        dynamics,
+        cc.Window(
+            end=2.0,
+            end_bounds=(1.0, 4.0),
+            controls={"feed": cc.Control(0.0, 1.0)},
+            initial={"h": 1.0},
+            guess={"h": 0.8},
+        ),
+        states=("h",),
+        bounds={"h": (0.1, 2.0)},
+        costs=[cc.Lagrange(cost, name="outflow"), 0.1 * cc.Mayer(lambda t, x, u, p, nn: -t)],
+        constraints=[cc.PathConstraint("least", lambda t, x, u, p, nn: x.h, 0.25, at="end")],
+    )
+
+
+def test_a_control_a_cost_and_a_free_time_with_algebraic_variables_as_with_the_ode():
+    fixed = [cc.Parameter("k", 0.7, 0.7, 0.7)]
+    dae = cc.Dynamics(as_dae, parameters=fixed, algebraics={"q": 0.5}, residuals=valve)
+    ode = cc.Dynamics(lambda t, x, u, p, nn: [u.feed - p.k * ca.sqrt(x.h)], parameters=fixed)
+    found = [
+        cc.fit(drained(dae, lambda t, x, u, p, nn: (x.q - 0.4) ** 2 + 0.1 * u.feed**2), mesh=10),
+        cc.fit(
+            drained(ode, lambda t, x, u, p, nn: (0.7 * ca.sqrt(x.h) - 0.4) ** 2 + 0.1 * u.feed**2),
+            mesh=10,
+        ),
+    ]
+    assert all(solution.success for solution in found)
+    a, b = found
+    assert a.result.objective == pytest.approx(b.result.objective, rel=1e-6)
+    assert a.trajectories[0].mesh.end == pytest.approx(b.trajectories[0].mesh.end, rel=1e-5)
+    hamiltonians = [cc.costates(solution)[0].hamiltonian for solution in found]
+    assert hamiltonians[0] == pytest.approx(hamiltonians[1], abs=1e-6)
+    assert a.gap() < 1e-4
+
+
+def test_bounds_on_algebraic_variables_hold():
+    dynamics = cc.Dynamics(
+        as_dae,
+        parameters=[cc.Parameter("k", 0.7, 0.7, 0.7)],
+        algebraics={"q": 0.5},
+        residuals=valve,
+    )
+    window = cc.Window(end=2.0, controls={"feed": cc.Control(0.0, 1.0)}, initial={"h": 1.0})
+    effort = cc.Lagrange(lambda t, x, u, p, nn: u.feed**2)
+    problem = cc.Problem(
+        dynamics, window, states=("h",), costs=effort, bounds={"h": (0.1, 2.0), "q": (0.5, 1.0)}
+    )
+    solution = cc.fit(problem, mesh=10)
+    held = solution.nlp.layout.experiments[0].decided["q"].columns
+    assert solution.result.x[held].min() == pytest.approx(0.5, abs=1e-6)
+
+
+# ---- implicit equations, and a higher index -----------------------------------------------------
+
+
+def test_implicit_equations_are_those_solved_for_the_derivatives():
+    """(1 + x²) v' = -x, x' = v."""
+    implicit = cc.implicit(
+        lambda t, x, dx, u, p, nn: {"speed": dx.x - x.v, "force": (1 + x.x**2) * dx.v + x.x},
+        states=("x", "v"),
+    )
+    explicit = cc.Dynamics(lambda t, x, u, p, nn: [x.v, -x.x / (1 + x.x**2)])
+    window = cc.Window(end=3.0, initial={"x": 1.0, "v": 0.0})
+    ends = [
+        cc.fit(cc.Problem(d, window, states=("x", "v")), mesh=10).states([3.0])
+        for d in (implicit, explicit)
+    ]
+    assert ends[0] == pytest.approx(ends[1], abs=1e-10)
+    with pytest.raises(InputError, match="derivative of a state"):
+        cc.implicit(lambda *_: [], states=("x",), algebraics=("x_dot",))
+    singular = cc.implicit(lambda t, x, dx, u, p, nn: [dx.x - x.v, x.x - x.v], states=("x", "v"))
+    with pytest.raises(InputError, match="nothing determines 'v_dot'"):
+        cc.discretize(cc.Problem(singular, window, states=("x", "v")), mesh=2)
+
+
+def test_a_pendulum_of_index_three_falls_as_the_closed_form_says():
+    from models.dae import pendulum
+
+    problem = pendulum.problem()
+    errors = []
+    for elements in (10, 20):
+        nlp = cc.discretize(problem, "radau", 3, elements)
+        solution = cc.solve(cc.start_from(nlp, "simulate"), options={"tol": 1e-12})
+        x, _, v, w = solution.states([pendulum.QUARTER])[0]
+        tension = solution.algebraics([pendulum.QUARTER])[0, 0]
+        exact = np.sqrt(2.0 * pendulum.GRAVITY)
+        errors.append([abs(x), abs(v + exact), abs(w), abs(tension - 3.0 * pendulum.GRAVITY)])
+    slopes = np.log2(np.array(errors[0]) / np.array(errors[1]))
+    # Hairer, Lubich, Roche: at least 2s - 2 for positions, s for velocities, s - 1 for tensions
+    assert (slopes > np.array([4.0, 3.0, 3.0, 2.0]) - 0.2).all()
+    assert solution.gap() < 1e-3
+    assert "solved as it stands" in str(cc.report(solution))
+    with pytest.raises(InputError, match="index 1"):
+        cc.costates(solution)

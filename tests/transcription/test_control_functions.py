@@ -115,6 +115,17 @@ def test_the_estimate_holds_the_basis_fast():
     assert 0.9 < estimate.effectivity(exact) < 1.1
 
 
+def test_other_tools_get_the_coefficients(tmp_path):
+    """An .nl file, without the initial state that is fixed, read back has the same optimum."""
+    found = cc.fit(quadratic(cc.Control(-3.0, 3.0, kind=PIECES, moves=0.1)), mesh=4)
+    cc.write_nl(found, tmp_path / "held.nl")
+    read = cc.read_nl(tmp_path / "held.nl")
+    assert read.columns == found.nlp.columns - 1
+    again = cc.solve_nl(read, {})
+    assert again.objective == pytest.approx(found.result.objective, rel=1e-7)
+    assert "input Real u" in cc.modelica_text(found)
+
+
 def test_a_solution_is_saved_loaded_and_started_from(tmp_path):
     problem = quadratic(cc.Control(-3.0, 3.0, kind=TEN))
     found = cc.fit(problem, mesh=10)

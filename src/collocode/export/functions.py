@@ -3,7 +3,8 @@ r"""NLPs and trained models as CasADi Functions, in files and as C code, and as 
 The functions of an NLP, all of (x, p): ``nlp`` -> (f, g), as ``casadi.nlpsol`` takes it;
 ``nlp_grad_f``, ``nlp_jac_g`` and ``nlp_hess_l`` (upper triangle; also of lam_f, lam_g), which
 ``nlpsol`` takes as options; and ``nlp_data`` () -> (x0, p, lbx, ubx, lbg, ubg).
-A trained right-hand side is ``rhs`` (t, x, u) -> dx with weights and parameters put in.
+A trained right-hand side is ``rhs`` (t, x, u) -> dx with weights and parameters put in; with algebraic
+variables (t, x, u, z) -> (dx, g).
 
 JAX's jit, grad and vmap apply to its functions; they compute in the precision that it is set to: for
 float64 call ``jax.config.update("jax_enable_x64", True)`` first.
@@ -21,7 +22,7 @@ from typing import Any
 
 import casadi as ca
 
-from ..errors import FileError, check_path, check_type
+from ..errors import FileError, InputError, check_path, check_type, listed
 from ..files import read_bytes, replacing, write_text
 from ..model.activations import jax_operations
 from ..results.doors import model_of, network_of, program_of
@@ -147,6 +148,11 @@ def jax_rhs(model: TrainedModel | Solution) -> Callable[..., Any]:
         An operation that JAX lacks.
     """
     model = model_of("jax_rhs", model)
+    if model.algebraics:
+        raise InputError(
+            f"jax_rhs is for ordinary differential equations, and this model has algebraic variables "
+            f"({listed(model.algebraics)}); write_c and trained_function take them."
+        )
     operations = jax_tape_operations()
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-r"""The trained ODE as a Modelica model (text, Modelica 3.4), from its tape.
+r"""The trained equations as a Modelica model (text, Modelica 3.4), from its tape.
 
 States, inputs and parameters keep their names where Modelica allows them; shared results of the
 right-hand side are protected variables.  An FMU follows from any Modelica tool
@@ -9,9 +9,11 @@ platform, and the Python packages that need none (PythonFMU) put a Python interp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import casadi as ca
 
 from ..errors import InputError, check_type
 from ..files import write_text
@@ -55,11 +57,12 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     check_type("modelica_text", solution, Solution)
     model = solution.model
     used: set[str] = set()
-    states, inputs, parameters = (
+    states, inputs, parameters, algebraics = (
         [_identifier(n, used) for n in names]
-        for names in (model.states, model.inputs, model.parameter_names)
+        for names in (model.states, model.inputs, model.parameter_names, model.algebraics)
     )
-    lines, derivatives = _equations(model, states, inputs, parameters)
+    known = (["time"], states, [*inputs, *algebraics], parameters)
+    lines, (derivatives, residuals) = _equations(model, known)
     start = solution.trajectories[0].states[0].tolist()
     text = [f"model {_identifier(name or solution.name or 'Trained', set())}"]
     values = zip(parameters, model.parameters.tolist(), strict=True)
@@ -69,9 +72,12 @@ def modelica_text(solution: Solution, name: str = "") -> str:
         f"  Real {n}(start = {_number(v)}, fixed = true);"
         for n, v in zip(states, start, strict=True)
     ]
+    begun = solution.algebraics(solution.trajectories[0].times[0])[0].tolist()
+    text += [f"  Real {n}(start = {_number(v)});" for n, v in zip(algebraics, begun, strict=True)]
     text += ["protected", f"  Real v_[{len(lines)}];"] if lines else []
     text += ["equation", *(f"  v_[{k}] = {line};" for k, line in enumerate(lines, start=1))]
     text += [f"  der({n}) = {d};" for n, d in zip(states, derivatives, strict=True)]
+    text += [f"  0 = {g};" for g in residuals]
     return "\n".join([*text, f"end {text[0].split()[1]};", ""])
 
 
@@ -83,10 +89,13 @@ def write_modelica(solution: Solution, path: str | Path, name: str = "") -> None
 
 
 def _equations(
-    model: TrainedModel, states: list[str], inputs: list[str], parameters: list[str]
-) -> tuple[list[str], list[str]]:
-    """Return the right sides of ``v_[1]``, ``v_[2]``, ... and those of the derivatives."""
-    tape = Tape.of(model.function)
+    model: TrainedModel, known: tuple[list[str], ...]
+) -> tuple[list[str], tuple[list[str], list[str]]]:
+    """Return the right sides of ``v_[1]``, ``v_[2]``, ..., those of the derivatives, and residuals."""
+    arguments = [ca.SX.sym("a", n) for n in model.tape.inputs]
+    values = [model.function(*arguments)]
+    values += [model.residuals(*arguments)] if model.algebraics else []
+    tape = Tape.of(ca.Function("equations", arguments, values))
     absent = {NAMES[c] for c in tape.code.tolist()} - {*_FORMS, "const", "input", "output"}
     if absent:
         raise InputError(f"Modelica has no {', '.join(sorted(absent))}; rewrite it smoothly.")
@@ -102,9 +111,9 @@ def _equations(
 
     operations = {name: recorded(form) for name, form in _FORMS.items() if name in ARITY}
     theta = [_number(v) for v in model.theta.tolist()]
-    arguments: list[Iterable[str]] = [["time"], states, inputs, parameters, theta]
-    results = tape.replay([list(a) for a in arguments], operations)[0]
-    return lines, [v if isinstance(v, str) else _number(v) for v in results]
+    results = tape.replay([*known, theta], operations)
+    texts = [[v if isinstance(v, str) else _number(v) for v in column] for column in results]
+    return lines, (texts[0], texts[1] if model.algebraics else [])
 
 
 def _number(value: float) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..adapt.duals import state_weights
 from ..adapt.first_mesh import meshes_along
+from ..errors import InputError
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import interrupted
@@ -129,7 +130,11 @@ def _multipliers(begun: NLP) -> WarmStart | None:
     if not shot or why_not(begun, begun.start):
         return None
     gradient = np.asarray(begun.functions.gradient(begun.start, begun.p)[1], dtype=float).ravel()
-    return WarmStart(state_weights(begun, begun.start, gradient), np.zeros(begun.columns))
+    try:
+        weights = state_weights(begun, begun.start, gradient)
+    except InputError:  # where the simulation ended, the equations may be singular
+        return None
+    return WarmStart(weights, np.zeros(begun.columns))
 
 
 def _failed(solution: Solution) -> bool:

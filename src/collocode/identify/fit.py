@@ -236,6 +236,7 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     (8.0, Experiment('run, held out', outputs=('c',), samples=20, [8, 10]))
     """
     check_type("split", problem, Problem)
+    problem.refuse_decisions("split (and sweep, which uses it)")
     if isinstance(holdout, int | float):
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]

@@ -142,7 +142,7 @@ def _row(solution: Solution, seconds: float) -> dict[str, Any]:
     scores = [s.simulated for s in solution.score() if s.role == "train"]
     return {
         "objective": solution.result.objective,
-        "simulated": float(sum(scores) / len(scores)),
+        "simulated": float(sum(scores) / len(scores)) if scores else float("nan"),
         "status": solution.status,
         "iterations": solution.result.iterations,
         "seconds": seconds,

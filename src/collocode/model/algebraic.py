@@ -5,6 +5,10 @@ with a variable of its own in it; where there is none, the coarse decomposition 
 Mendelsohn (Can. J. Math. 10, 1958) names the equations that have too few variables and the variables
 that are left over.  If the matching is there once states stand for their derivatives as well
 (Pantelides, SIAM J. Sci. Stat. Comput. 9, 1988), the index is higher; else the problem is singular.
+
+Equations of a higher index are solved as they stand.  What needs their variables as functions of the
+states, a simulation say, takes derivatives of the equations instead: those that have too few variables
+are differentiated along :math:`\dot x=f` until all variables are determined.
 """
 
 from __future__ import annotations
@@ -59,6 +63,40 @@ def check_algebraics(problem: Problem, scheme: Scheme) -> None:
             f"equations of index {index} need a stiffly accurate scheme with an invertible matrix, which "
             f"{scheme.name!r} is not; choose 'radau', 'implicit_euler' or 'lobatto_iiic'."
         )
+
+
+def reduced(rhs: ca.Function, equations: ca.Function, count: int, inputs: int) -> ca.Function:
+    """Return algebraic equations of index 1 in place of those of a higher one.
+
+    Parameters
+    ----------
+    rhs, equations : functions of (t, x, u, p, theta), u with ``count`` algebraic variables behind the
+        ``inputs``.
+
+    Raises
+    ------
+    InputError
+        Equations whose derivatives are not functions of the same, as they contain inputs or algebraic
+        variables; or none that determine the variables after three differentiations.
+    """
+    arguments = [ca.SX.sym(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
+    t, x, u = arguments[:3]
+    f, g = rhs(*arguments), ca.vertsplit(equations(*arguments))
+    for _ in range(4):
+        found = unmatched(_incidence(ca.vertcat(*g), u[inputs:]))
+        if found is None:
+            return ca.Function("reduced", arguments, [ca.densify(ca.vertcat(*g))])
+        for k in found[0]:
+            if ca.depends_on(g[k], u):
+                raise InputError(
+                    f"algebraic equation {k + 1} contains inputs or algebraic variables and would have to "
+                    "be differentiated by time; write the equations so that their index is 1."
+                )
+            g[k] = ca.jtimes(g[k], x, f) + ca.jacobian(g[k], t)
+    raise InputError(
+        "the algebraic variables are not determined by three derivatives of their equations; write the "
+        "equations so that their index is 1."
+    )
 
 
 def is_stiff(scheme: Scheme) -> bool:

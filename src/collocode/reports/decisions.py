@@ -73,12 +73,13 @@ def costs_table(solution: Solution) -> Table:
 def windows_table(solution: Solution, scores: Sequence[Row]) -> Table:
     """Return times, gap and Hamiltonian of every window without data."""
     gaps = {row["experiment"]: row["gap"] for row in scores}
-    energies = [c.hamiltonian for c in costates(solution)] if solution.nlp is not None else []
+    known = solution.nlp is not None and solution.model.index == 1
+    energies = [c.hamiltonian for c in costates(solution)] if known else []
     rows = []
     for number, part in enumerate(solution.trajectories):
         if part.experiment.measures:
             continue
-        known = energies[number] if energies else np.array([np.nan])
+        energy = energies[number] if energies else np.array([np.nan])
         rows.append(
             {
                 "window": part.experiment.name,
@@ -86,8 +87,8 @@ def windows_table(solution: Solution, scores: Sequence[Row]) -> Table:
                 "end": part.mesh.end,
                 "elements": part.mesh.elements,
                 "gap": gaps[part.experiment.name],
-                "hamiltonian_least": float(known.min()),
-                "hamiltonian_most": float(known.max()),
+                "hamiltonian_least": float(energy.min()),
+                "hamiltonian_most": float(energy.max()),
             }
         )
     return Table(

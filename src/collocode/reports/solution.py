@@ -68,7 +68,7 @@ def planned(problem: Problem) -> list[str]:
     stems = unique_stems(experiment.name for experiment in problem.experiments)
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
     if not all(experiment.measures for experiment in problem.experiments):
-        names.append("costates.png")
+        names += ["costates.png"] if getattr(problem.dynamics, "index", 1) == 1 else []
     elif len(problem.states) > 1:
         names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]
@@ -143,6 +143,11 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {sum(elements)} elements"
         f"{several}"
     )
+    if solution.model.index > 1:
+        found["index"] = (
+            f"{solution.model.index}, solved as it stands: velocities and algebraic variables converge "
+            "more slowly than the order says; simulated by derivatives of the equations"
+        )
     if solution.meshing is not None:
         found["mesh"] = str(solution.meshing)
     if evidence.penalty is not None:
@@ -264,7 +269,7 @@ def _figures(evidence: Evidence) -> tuple[Figure, ...]:
         drawn = len(solution.model.states) > 1
     else:
         drawn = False
-        if solution.nlp is not None:
+        if solution.nlp is not None and solution.model.index == 1:
             caption = "Costates and Hamiltonian"
             figures.append(figure("costates", caption, "costates", solution))
     if drawn:

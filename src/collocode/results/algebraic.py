@@ -11,7 +11,10 @@ restarts where inputs jump.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -21,7 +24,7 @@ from ..numerics.signals import Signal
 
 _STEPS, _HALVINGS, _ACCURACY = 60, 12, 1e-12
 _MOST_ENTRIES = 2_000_000  # of the matrices of one batch
-_MOST_STEPS = 200_000
+_MOST_STEPS = 100_000
 
 
 def with_slope(residuals: ca.Function, count: int) -> ca.Function:
@@ -156,41 +159,51 @@ def integrate_segment(
     begin, x0, z0 = start
     t, x, z = ca.MX.sym("t"), ca.MX.sym("x", len(x0)), ca.MX.sym("z", len(z0))
     middle = 0.5 * (begin + times[-1])
-    alike = all(s.kind == "zoh" for s in signals)
-    inputs = None if alike else _Inputs(signals)  # kept: CasADi holds no reference
+    held = all(s.kind == "zoh" for s in signals)
+    inputs = None if held else _Inputs(signals)  # kept: CasADi holds no reference
     u = ca.DM([float(s(middle)[0]) for s in signals]) if inputs is None else inputs(t)
     p, theta = (ca.DM(v.tolist()) for v in fixed)
-    carried = ca.vertcat(u, z)
-    ode, alg = (f(t, x, carried, p, theta) for f in (rhs, residuals))
-    dae = {"t": t, "x": x, "z": z, "ode": ode, "alg": alg}
-    slope = ca.Function("slope", [t, x, z], [ode])(begin, x0, z0)
+    known = (t, x, ca.vertcat(u, z), p, theta)
+    equations = ca.Function("dae", [t, x, z], [rhs(*known), residuals(*known)])
+    ode, alg = equations(t, x, z)
     options = {
         "reltol": rtol,
         "abstol": atol,
         "max_num_steps": _MOST_STEPS,
         "calc_ic": False,
-        "init_xdot": np.asarray(slope, dtype=float).ravel().tolist(),
-        "disable_internal_warnings": True,
+        "init_xdot": np.asarray(equations(begin, x0, z0)[0], dtype=float).ravel().tolist(),
+        "show_eval_warnings": False,
     }
-
-    def run(count: int) -> tuple[Array, Array, int] | None:
-        integrator = ca.integrator("idas", "idas", dae, begin, times[:count].tolist(), options)
+    dae = {"t": t, "x": x, "z": z, "ode": ode, "alg": alg}
+    integrator = ca.integrator("idas", "idas", dae, begin, times.tolist(), options)
+    with contextlib.redirect_stderr(io.StringIO()):  # what broke down is in the result
         try:
             found = integrator(x0=x0, z0=z0)
         except RuntimeError:
-            return None
-        xs, zs = (np.asarray(found[name], dtype=float).T for name in ("xf", "zf"))
-        return xs, zs, int(integrator.stats().get("nsteps", 0))
+            return _stepped(equations, start, times, options)
+    xs, zs = (np.asarray(found[name], dtype=float).T for name in ("xf", "zf"))
+    return xs, zs, int(integrator.stats()["nsteps"])
 
-    whole = run(len(times))
-    if whole is not None:
-        return whole
-    best, reached, lost = (np.empty((0, len(x0))), np.empty((0, len(z0))), 0), 0, len(times)
-    while lost - reached > 1:  # how far it comes
-        middle_count = (reached + lost) // 2
-        part = run(middle_count)
-        if part is None:
-            lost = middle_count
-        else:
-            best, reached = part, middle_count
-    return best
+
+def _stepped(
+    equations: ca.Function, start: tuple[float, Array, Array], times: Array, options: dict[str, Any]
+) -> tuple[Array, Array, int]:
+    """Integrate from one time of report to the next, as far as that goes."""
+    begin, x0, z0 = start
+    t0, step, s = ca.MX.sym("t0"), ca.MX.sym("h"), ca.MX.sym("s")
+    x, z = ca.MX.sym("x", len(x0)), ca.MX.sym("z", len(z0))
+    ode, alg = equations(t0 + step * s, x, z)
+    dae = {"t": s, "x": x, "z": z, "p": ca.vertcat(t0, step), "ode": step * ode, "alg": alg}
+    given = {**options, "init_xdot": [0.0] * len(x0), "calc_ic": True}
+    integrator = ca.integrator("idas", "idas", dae, 0.0, [1.0], given)
+    xs, zs, count, now = [np.empty((0, len(x0)))], [np.empty((0, len(z0)))], 0, begin
+    for time in times.tolist():
+        try:
+            found = integrator(x0=x0, z0=z0, p=[now, time - now])
+        except RuntimeError:
+            break
+        x0, z0 = (np.asarray(found[name], dtype=float).ravel() for name in ("xf", "zf"))
+        xs.append(x0[None])
+        zs.append(z0[None])
+        count, now = count + int(integrator.stats()["nsteps"]), time
+    return np.vstack(xs), np.vstack(zs), count

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
 from ..model.activations import CASADI, NUMPY
+from ..model.algebraic import reduced
 from ..model.dynamics import Named, stack
 from ..model.misfit import noise_function
 from ..model.network import MLP
@@ -183,8 +184,16 @@ class TrainedModel:
         return self.residual_tape.function("residuals", ["t", "x", "u", "p", "theta"], ["g"])
 
     @cached_property
+    def determining(self) -> ca.Function:
+        """Equations of index 1 for the algebraic variables: g, or derivatives of it."""
+        count = len(self.algebraics)
+        if self.index == 1:
+            return self.residuals
+        return reduced(self.function, self.residuals, count, len(self.inputs))
+
+    @cached_property
     def _with_slope(self) -> ca.Function:
-        return with_slope(self.residuals, len(self.algebraics))
+        return with_slope(self.determining, len(self.algebraics))
 
     def consistent(
         self, t: ArrayLike, x: ArrayLike, u: ArrayLike | None = None, guess: ArrayLike | None = None
@@ -227,10 +236,18 @@ class TrainedModel:
         return self.output_tape.function("outputs", ["t", "x", "u", "p", "theta"], ["y"])
 
     def trained_function(self, name: str = "rhs") -> ca.Function:
-        """f with weights and parameters put in, a saveable CasADi Function (t, x, u) -> dx."""
+        """f with weights and parameters put in, a saveable CasADi Function (t, x, u) -> dx.
+
+        With algebraic variables it is (t, x, u, z) -> (dx, g).
+        """
         t, x, u = ca.SX.sym("t"), ca.SX.sym("x", len(self.states)), ca.SX.sym("u", len(self.inputs))
-        value = self.function(t, x, u, self.parameters, self.theta)
-        return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
+        if not self.algebraics:
+            value = self.function(t, x, u, self.parameters, self.theta)
+            return ca.Function(name, [t, x, u], [value], ["t", "x", "u"], ["dx"])
+        z = ca.SX.sym("z", len(self.algebraics))
+        known = (t, x, ca.vertcat(u, z), self.parameters, self.theta)
+        values = [self.function(*known), self.residuals(*known)]
+        return ca.Function(name, [t, x, u, z], values, ["t", "x", "u", "z"], ["dx", "g"])
 
     def rhs(self, t: float, x: ArrayLike, u: ArrayLike = ()) -> Array:
         """Derivative at one state (states,), or at one per row (points, states)."""

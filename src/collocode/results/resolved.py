@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     """Return a window as it is decided at ``x``: every input is a signal, every time a number."""
     experiment, part = nlp.problem.experiments[number], nlp.layout.experiments[number]
-    if not experiment.controls and not len(part.free_times):
+    if not (part.decided or part.spanned or len(part.free_times)):
         return experiment, part.mesh
     mesh = part.mesh
     if len(part.free_times):

@@ -123,7 +123,7 @@ def _integrate_algebraic(
         inside = (t > left) & (t <= right)
         report, places = np.unique(np.append(t[inside], right), return_inverse=True)
         xs, zs, steps = integrate_segment(
-            model.function, model.residuals, fixed, signals, (left, x, z), report, rtol, atol
+            model.function, model.determining, fixed, signals, (left, x, z), report, rtol, atol
         )
         count += steps
         got = places[:-1] < len(xs)

@@ -102,7 +102,7 @@ class _SlopeFit:
         t = np.concatenate([p.times for p in points.places])
         self._scale, self._slopes, self._root = scale, slopes, np.sqrt(slopes.size)
         self.free = np.unique(np.concatenate([v.own_columns.ravel(), layout.weights]))
-        self.sparse = len(self.free) > _MOST_DENSE
+        self.sparse = len(self.free) > _MOST_DENSE or bool(problem.algebraics)
         self._own = np.searchsorted(self.free, v.own_columns)
         self._shared = np.searchsorted(self.free, v.shared_columns)
         self._known = (t, points.states.T, points.inputs.T)

@@ -22,6 +22,7 @@ from ..results.status import Termination
 from ..solvers.solve import solve
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
+from .consistent import settle
 
 Array = NDArray[np.float64]
 FRACTIONS = (0.1, 0.25, 0.5)
@@ -48,6 +49,7 @@ def grow_horizon(
         if part is None:
             continue
         _copy(nlp, x, part, part.start)
+        settle(part, part.start)
         solution = solve(part, options={"max_iter": 200})
         if np.isfinite(solution.result.x).all():
             _continue(nlp, x, part, solution)

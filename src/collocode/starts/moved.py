@@ -39,6 +39,7 @@ class MovedPlan:
             columns.append((decided.times(part.mesh).ravel()[first], numbers))
         rows = [(middle, part.rows), *((part.times, r) for r in part.path_rows)]
         rows += [(middle, r) for r in part.rate_rows.values()]
+        rows.append((middle, part.algebraic_rows))
         self._tables = [
             [(t, numbers, numbers[_nearest(t, t + sample)]) for t, numbers in tables]
             for tables in (columns, rows)

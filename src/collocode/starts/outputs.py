@@ -4,7 +4,8 @@ r"""Output matching: states at the nodes whose outputs are near the smoothed dat
           + \epsilon \sum_i \Bigl(\frac{x_{ki} - \bar x_i}{\sigma_i}\Bigr)^2
 
 for every node by itself, by Levenberg-Marquardt steps on all of them at once.  Logarithms, ratios
-and sums of states become states where they determine them; what they leave open stays near
+and sums of states become states where they determine them, and algebraic equations join in, with
+the algebraic variables as unknowns; what all these leave open stays near
 :math:`\bar x`, the known initial state or else zero or the typical size, whichever evaluates.
 """
 
@@ -14,7 +15,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.symbolic import Symbols, observed
+from ..model.symbolic import Symbols, observed, residuals
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
@@ -31,7 +32,10 @@ def match_outputs(nlp: NLP, x: Array) -> bool:
     -------
     Whether the outputs could be evaluated at some level of the states.
     """
-    if nlp.problem.observe is None or nlp.problem.algebraics:
+    problem = nlp.problem
+    if problem.observe is None and (
+        not problem.algebraics or set(problem.states) <= set(problem.outputs)
+    ):
         return False
     fit = _OutputFit(nlp, x)
     for level in (0.0, 1.0, -1.0):
@@ -43,11 +47,15 @@ def match_outputs(nlp: NLP, x: Array) -> bool:
 
 
 class _OutputFit:
-    """All nodes of all experiments, one after the other; states in units of their scale."""
+    """All nodes of all experiments, one after the other; states in units of their scale.
+
+    Algebraic variables stand behind the states, and their equations behind the outputs.
+    """
 
     def __init__(self, nlp: NLP, x: Array) -> None:
         problem, layout = nlp.problem, nlp.layout
-        self._nlp, self._scale = nlp, problem.state_scale
+        self._nlp = nlp
+        self._scale = np.append(problem.state_scale, list(problem.algebraic_scale.values()))
         s, places = Symbols.of(problem), []
         targets, weights, inputs = [], [], []
         sizes = np.array([problem.spread[n] or 1.0 for n in problem.outputs])
@@ -65,18 +73,26 @@ class _OutputFit:
         v = Unknowns.of(problem, layout, s, places)
         self._target, self._weight = np.vstack(targets), np.vstack(weights) / sizes
         self.columns = np.vstack([layout.experiments[n].states for n in measuring])
-        h = v.put_into(observed(problem, s))
-        symbols = [s.x, s.t, s.u, v.own, v.shared, v.data]
-        points = len(self._target)
+        points, nz = len(self._target), len(problem.algebraics)
+        u, z = ca.vertsplit(s.u, [0, len(problem.inputs), len(problem.carried)])
+        both = ca.vertcat(s.x, z)
+        h = v.put_into(ca.vertcat(observed(problem, s), residuals(problem, s)))
+        if nz:
+            size = nlp.row_scale[layout.experiments[measuring[0]].algebraic_rows[0, 0]]
+            self._target = np.hstack([self._target, np.zeros((points, nz))])
+            self._weight = np.hstack([self._weight, np.tile(size, (points, 1))])
+        guesses = np.array(list(problem.algebraics.values())).reshape(1, nz)
+        self._algebraics = np.repeat(guesses, points, axis=0)
+        symbols = [both, s.t, u, v.own, v.shared, v.data]
         self._value = ca.Function("h", symbols, [h]).map(points)
-        self._slope = ca.Function("dh", symbols, [ca.densify(ca.jacobian(h, s.x))]).map(points)
+        self._slope = ca.Function("dh", symbols, [ca.densify(ca.jacobian(h, both))]).map(points)
         phi = np.hstack([np.empty((points, 0)), *v.constants])
         t = np.concatenate([p.times for p in places])
         self._known = (t, np.vstack(inputs).T, x[v.own_columns].T, x[v.shared_columns], phi.T)
 
     def at_level(self, x: Array, level: float) -> Array:
         """(points, states) the states in ``x``, those without a known initial value at a level."""
-        z, first = x[self.columns] / self._scale, 0
+        z, first = np.hstack([x[self.columns], self._algebraics]) / self._scale, 0
         problem = self._nlp.problem
         for experiment, part in zip(problem.experiments, self._nlp.layout.experiments, strict=True):
             if not experiment.measures:
@@ -101,13 +117,17 @@ class _OutputFit:
         points, nx = z.shape
         flat = np.asarray(self._slope((z * self._scale).T, *self._known))
         local = flat.reshape(-1, points, nx).transpose(1, 0, 2)
-        return np.where(self._weight[:, :, None] > 0.0, local * self._weight[:, :, None], 0.0) * (
-            self._scale
-        )
+        with np.errstate(invalid="ignore"):  # infinite slopes of what has no weight
+            missed = local * self._weight[:, :, None]
+        return np.where(self._weight[:, :, None] > 0.0, missed, 0.0) * self._scale
 
     def solved(self, centre: Array) -> Array:
         """(points, states) after Levenberg-Marquardt steps, each point with its own damping."""
-        lower, upper = (b[self.columns] / self._scale for b in (self._nlp.lower, self._nlp.upper))
+        free = np.full(self._algebraics.shape, np.inf)
+        lower, upper = (
+            np.hstack([b[self.columns], sign * free]) / self._scale
+            for b, sign in ((self._nlp.lower, -1.0), (self._nlp.upper, 1.0))
+        )
         z, damping = np.clip(centre, lower, upper), np.full(len(centre), 1e-2)
         cost, unit = self.cost(z, centre), np.eye(z.shape[1])
         for _ in range(_STEPS):
@@ -127,4 +147,4 @@ class _OutputFit:
 
     def put(self, x: Array, z: Array) -> None:
         """Write states into the program's columns."""
-        x[self.columns] = z * self._scale
+        x[self.columns] = (z * self._scale)[:, : self.columns.shape[1]]

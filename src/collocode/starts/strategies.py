@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ from ..errors import InputError, check_choice, check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
+from ..numerics.mesh import Mesh
+from ..results.fitted import Trajectory
 from ..results.model import TrainedModel
 from ..results.resolved import resolved
 from ..results.simulate import simulate
@@ -265,6 +268,8 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
         else:
             times = np.clip(part.times, mesh.start, mesh.end)
             x[part.states] = solution.states(times, part.name)
+            inside_of = partial(_clipped, mesh)
+            _take_decided(x, part, known[part.name], inside_of)
         values = dict(zip(solution.model.parameter_names, known[part.name].parameters, strict=True))
         for q in problem.all_parameters:
             if q.name in problem.experiments[number].parameters:
@@ -297,17 +302,29 @@ def _take_window(x: Array, part: ExperimentLayout, solution: Solution) -> None:
         )
 
     x[part.states] = solution.states(moved(part.times), part.name)
-    for name, decided in part.decided.items():
-        times = moved(decided.times(here))
-        left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
-        signal = there.experiment.inputs[name]
-        x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
+    _take_decided(x, part, there, moved)
     for name, function in part.spanned.items():
         nodes = function.basis.nodes()
         values = there.experiment.inputs[name](moved(np.clip(nodes, here.start, here.end)))
         x[function.columns] = np.linalg.solve(function.basis.values(nodes), values)
     if len(part.free_times):
         x[part.free_times] = mesh.start, mesh.end
+
+
+def _clipped(mesh: Mesh, times: Array) -> Array:
+    return np.clip(times, mesh.start, mesh.end)
+
+
+def _take_decided(
+    x: Array, part: ExperimentLayout, there: Trajectory, moved: Callable[[Array], Array]
+) -> None:
+    """Put decided inputs and algebraic variables at ``moved`` times into ``x``, as far as they are known."""
+    for name, decided in part.decided.items():
+        signal = there.experiment.inputs.get(name)
+        if signal is not None:
+            times = moved(decided.times(part.mesh))
+            left = np.broadcast_to(decided.nodes == 1.0, times.shape).ravel()
+            x[decided.columns] = signal(times.ravel(), left).reshape(times.shape)
 
 
 def alike(problem: Problem, model: TrainedModel) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import casadi as ca
@@ -65,7 +66,9 @@ def scale_algebraic(
                 here = pattern.rows == k
                 if here.any():
                     largest[:, k] = np.fmax(largest[:, k], sizes[:, here].max(axis=1))
-        with np.errstate(all="ignore"):
+        largest[~np.isfinite(largest) | (largest == 0.0)] = np.nan
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a median of nothing
             usual = np.exp2(-np.round(np.log2(np.nanmedian(largest, axis=0))))
         usual[~np.isfinite(usual)] = 1.0
         assert term.scatter is not None
