@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import collocode as cc
 from collocode.plots.style import new_figure, save_figure, styled
 
+ROOT = Path(__file__).parents[2]
 PICTURES, PAGE = ROOT / "docs" / "img" / "gallery", ROOT / "docs" / "gallery.md"
 STATE, CONTROL, DATA = "#3556a8", "#c4552d", "#777777"
 HEAD = """# Gallery
@@ -91,7 +91,7 @@ SECTIONS = {
         Entry("control/cart_pole", ("q", "angle", "force"), "58.8077 N² s, Pontryagin's equations", cost("{:.4f} N² s"), "t, s"),
         Entry("control/shuttle", ("h", "latitude", "attack", "bank"), "34.1412°, Betts", cost("{:.4f}°", -1.0), "t, s"),
         Entry("control/delta_iii", ("x", "y", "m", "uy"), "7529.71 kg, Betts", cost("{:.2f} kg", -1.0), "t, s"),
-        Entry("control/cstr_setpoint", ("c", "T", "Tc"), "0.96 with the true rate", cost("{:.3f}"), "t, min"),
+        Entry("control/cstr_setpoint", ("c", "T", "Tc"), "0.960 with the true rate", cost("{:.3f}"), "t, min"),
         Entry("control/channel_flow", ("u", "u1", "u2"), "a boundary-value problem, u(1) = 1", at_end("u", "u2")),
     ],
     "Parameter estimation": [
@@ -122,7 +122,7 @@ def curve(s: cc.Solution, name: str, times: np.ndarray, window: int) -> np.ndarr
     if name in s.model.states:
         return s.states(times, window)[:, s.model.states.index(name)]
     if name in s.model.algebraics:
-        return s.algebraics(times, window)[:, s.model.algebraics.index(name)]
+        return s.algebraics(times, window)[:, list(s.model.algebraics).index(name)]
     return s.control(name, times, window)
 
 

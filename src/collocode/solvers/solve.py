@@ -64,8 +64,10 @@ def make_solver(
 
 
 def _ordering(program: Program) -> dict[str, Any]:
-    """AMD for MUMPS where windows decide: it orders chains without a border of weights 1.3 to 1.7 times as
-    fast as METIS, measured by ``benchmarks/control.py``.
+    """AMD for MUMPS where windows decide.
+
+    A chain without a border of weights is solved up to 1.7 times as fast as with METIS, by
+    ``benchmarks/control.py``.
     """
     bare = isinstance(program, NLP) and program.problem.decides and not len(program.layout.weights)
     return {"mumps_pivot_order": 0} if bare else {}
