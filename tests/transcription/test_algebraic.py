@@ -90,6 +90,51 @@ def test_mesh_auto_and_refine_take_it():
     assert refined.solution.parameters["k"] == pytest.approx(auto.parameters["k"], abs=1e-3)
 
 
+def test_programs_go_to_other_solvers_and_files(both, tmp_path):
+    dae = both[0]
+    nlp = dae.nlp
+    assert not nlp.structure.exceptions(nlp.functions)
+    cc.write_nl(nlp, tmp_path / "tank.nl")
+    again = cc.read_nl(tmp_path / "tank.nl")
+    assert (again.columns, again.rows) == (nlp.columns, nlp.rows)
+    text = cc.modelica_text(dae)
+    assert "Real q(start = " in text
+    assert text.count("  0 = ") == 1
+    rhs = dae.model.trained_function()
+    k = dae.parameters["k"]
+    dx, g = rhs(0.0, 0.25, 0.3, 0.5 * k)
+    assert (float(dx), float(g)) == pytest.approx((0.3 - 0.5 * k, 0.0))
+    cc.write_c({"rhs": rhs}, tmp_path / "tank.c")
+    assert "rhs" in (tmp_path / "tank.c").read_text()
+    with pytest.raises(InputError, match="algebraic variables"):
+        cc.jax_rhs(dae)
+
+
+def test_admm_takes_the_same_steps_as_with_the_ode():
+    rules = cc.ADMMRules(iterations=4)
+    found = [cc.admm(cc.Problem(d, run(), states=("h",)), 2, rules=rules) for d in (DAE, ODE)]
+    a, b = (result.history["primal"] for result in found)
+    assert np.asarray(a) == pytest.approx(np.asarray(b), rel=0.03)  # their starts differ
+
+
+def test_a_root_that_newton_loses_is_said():
+    """q² = h has no root where h is negative: the simulation ends, and says where."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-1.0 - 0.0 * x.q],
+        algebraics={"q": 1.0},
+        residuals=lambda t, x, u, p, nn: [x.q**2 - x.h],
+    )
+    window = cc.Window(end=0.5, initial={"h": 1.0})
+    model = cc.fit(cc.Problem(dynamics, window, states=("h",)), mesh=4).model
+    done = cc.simulate(model, [1.0], np.linspace(0.0, 2.0, 21))
+    assert not done.complete
+    assert "broke down after t = " in done.message
+    fine = done.times < 0.85
+    assert done.algebraics[fine, 0] == pytest.approx(np.sqrt(1.0 - done.times[fine]), rel=1e-5)
+    done = cc.simulate(model, [-1.0], [0.0, 1.0])
+    assert "no consistent algebraic variables" in done.message
+
+
 # ---- orders ----------------------------------------------------------------------------------
 
 
@@ -165,6 +210,18 @@ WRONG = {
         lambda: discretized(
             dynamics(lambda t, x, u, p, nn: {"level": x.h - 1}, rhs=lambda t, x, u, p, nn: [x.q])
         )
+    ),
+    "a combination of 'a', 'b' contains no algebraic variable": lambda: discretized(
+        dynamics(
+            lambda t, x, u, p, nn: {"a": x.q + x.r - 1, "b": 2 * x.q + 2 * x.r - x.h}, ("q", "r")
+        )
+    ),
+    "has no steady state here": lambda: cc.fit(
+        cc.Problem(
+            dynamics(lambda t, x, u, p, nn: [x.q - x.h]),
+            cc.Experiment([0.0, 1.0], [1.0, 0.5], ("h",), steady=cc.Steady()),
+        ),
+        mesh=2,
     ),
     "index 2 need a stiffly accurate scheme": lambda: discretized(
         dynamics(lambda t, x, u, p, nn: [x.h - 1], rhs=lambda t, x, u, p, nn: [x.q], index=2),
@@ -244,6 +301,8 @@ def test_a_control_a_cost_and_a_free_time_with_algebraic_variables_as_with_the_o
     a, b = found
     assert a.result.objective == pytest.approx(b.result.objective, rel=1e-6)
     assert a.trajectories[0].mesh.end == pytest.approx(b.trajectories[0].mesh.end, rel=1e-5)
+    errors = [cc.estimate_error(solution).error for solution in found]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-3)
     hamiltonians = [cc.costates(solution)[0].hamiltonian for solution in found]
     assert hamiltonians[0] == pytest.approx(hamiltonians[1], abs=1e-6)
     assert a.gap() < 1e-4

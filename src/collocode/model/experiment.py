@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
+from .events import INSTANT, Dilution, Dose, Event, Reset, points_of, signals_of
 from .steady import Steady
 
 
@@ -144,10 +145,13 @@ class Experiment:
         a function of p or a parameter's name given by it.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
+    events : `Dose`, `Dilution` and `Reset` at known times; they become inputs, see `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
+    instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
+    points : times that the mesh shall have among its points.
     controls, final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
@@ -173,6 +177,7 @@ class Experiment:
     initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
     parameters: Mapping[str, float | str] = field(default_factory=dict)
     steady: Steady | None = None
+    events: Sequence[Event] = ()
     name: str = "experiment"
     start: float | None = None
     end: float | None = None
@@ -183,6 +188,8 @@ class Experiment:
     end_bounds: tuple[float, float] | None = None
     duration_bounds: tuple[float, float] | None = None
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
+    instant: float = 0.0
+    points: tuple[float, ...] = ()
     measures: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -217,6 +224,10 @@ class Experiment:
         sigma = _sigma(self.sigma, values.shape, outputs, where)
         censored = _censored(self.censored, values.shape, outputs, where)
         start, end = self._window(times, where)
+        events = (self.events,) if isinstance(self.events, Event) else tuple(self.events)
+        instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
+        for event in events:
+            check_type(f"events= of {where}", event, Dose, Dilution, Reset)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
@@ -233,7 +244,9 @@ class Experiment:
             "weights": weights,
             "sigma": sigma,
             "censored": censored,
-            "inputs": dict(self.inputs),
+            "inputs": {**self.inputs, **signals_of(events, instant)},
+            "events": events,
+            "instant": instant,
             "initial": initial,
             "final": final,
             "start": start,
@@ -282,7 +295,9 @@ class Experiment:
         assert self.start is not None and self.end is not None
         places = [signal.jumps for signal in self.inputs.values()]
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
-        jumps = np.unique(np.concatenate([np.empty(0), *places]))
+        jumps = np.unique(
+            np.concatenate([points_of(self.events, self.instant), self.points, *places])
+        )
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
     def select(self, outputs: Sequence[str]) -> Experiment:

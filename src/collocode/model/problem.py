@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from ..errors import InputError, as_names, as_pair, as_values, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
-from ..numerics.signals import Smoother
+from ..numerics.signals import Signal, Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
+from .delays import Delay, shifted, told
 from .dynamics import Dynamics, DynamicsLike
+from .events import Impulse, impulses_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
 from .likelihoods import Likelihood, PerOutput
 from .links import Link
@@ -40,6 +42,7 @@ class Problem:
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
     parameters : those that the dynamics do not list: of outputs, noise and initial states.
+    delays : dead time by input, a number or the name of a parameter, or a `Delay`.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
@@ -66,6 +69,7 @@ class Problem:
     experiments: Sequence[Experiment]
     _: KW_ONLY
     parameters: Sequence[Parameter] = ()
+    delays: Mapping[str, Delay | float | str] = field(default_factory=dict)
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
@@ -120,6 +124,8 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in test))
+        self._share_impulses()
+        self._delay_inputs()
         set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
         set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
@@ -133,6 +139,59 @@ class Problem:
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _share_impulses(self) -> None:
+        """Give every experiment the inputs that events of any of them act by, and check the events."""
+        everywhere = (*self.experiments, *self.test)
+        for e in everywhere:
+            for event in e.events:
+                absent = [name for name in event.states if name not in self.states]
+                if absent:
+                    raise InputError(
+                        f"an event of experiment {e.name!r} names {absent[0]!r}, which is no state; "
+                        f"states: {', '.join(self.states)}."
+                    )
+        nothing = {i.name: Signal(np.zeros(1), np.zeros(1), "zoh") for i in self.impulses}
+        for what in ("experiments", "test") if nothing else ():
+            shared = tuple(replace(e, inputs={**nothing, **e.inputs}) for e in getattr(self, what))
+            object.__setattr__(self, what, shared)
+
+    def _delay_inputs(self) -> None:
+        """Shift inputs of known dead time, and tell where the steps of the others are."""
+        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
+        delays: dict[str, Delay | float | str] = {}
+        for name, given in self.delays.items():
+            delay = given if isinstance(given, Delay) else Delay(given)
+            experiments, test = list(self.experiments), list(self.test)
+            everywhere = [*experiments, *test]
+            if isinstance(delay.by, str):
+                if delay.by not in known:
+                    raise InputError(
+                        f"input {name!r} is delayed by {delay.by!r}, which is no parameter; add it."
+                    )
+                if f"{name}.width" not in experiments[0].inputs:
+                    everywhere = told(name, delay, known[delay.by], experiments, everywhere)
+                delays[name] = delay
+            else:
+                absent = [e.name for e in everywhere if name not in e.inputs]
+                if absent:
+                    raise InputError(
+                        f"experiment {absent[0]!r} has no input {name!r} that could be delayed."
+                    )
+                everywhere = [
+                    replace(e, inputs={**e.inputs, name: shifted(e.inputs[name], delay.by)})
+                    for e in everywhere
+                ]
+            count = len(experiments)
+            object.__setattr__(self, "experiments", tuple(everywhere[:count]))
+            object.__setattr__(self, "test", tuple(everywhere[count:]))
+        object.__setattr__(self, "delays", delays)  # those that are known are done
+
+    @property
+    def impulses(self) -> tuple[Impulse, ...]:
+        """What inputs events act by, in any experiment."""
+        events = [event for e in (*self.experiments, *self.test) for event in e.events]
+        return tuple(impulses_of(events))
 
     def _add_phases_and_integrals(
         self, experiments: tuple[Experiment, ...], outputs: tuple[str, ...]

@@ -154,6 +154,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         found["λ"] = _penalty_text(evidence, evidence.penalty)
     ran = f"{result.solver} through {result.interface}" if result.solver else ""
     found["solver"] = ran + (f", linear solver {linear}" if linear else "")
+    if result.options.get("hessian_approximation") == "gauss-newton":
+        found["solver"] += ", Gauss-Newton for the networks' second derivatives"
     found["time"] = times_text(result.timings)
     found["objective"] = (
         f"{_finite(result.objective, '.6g')}, largest violation {_finite(result.violation, '.1e')}"
