@@ -66,6 +66,8 @@ from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .imports.petab import PetabProblem as PetabProblem
 from .imports.petab import read_petab as read_petab
+from .imports.petab_problem import from_petab as from_petab
+from .imports.petab_results import write_petab_parameters as write_petab_parameters
 from .imports.petab_simulation import simulate_petab as simulate_petab
 from .imports.sbml import SbmlModel as SbmlModel
 from .imports.sbml_file import read_sbml as read_sbml

@@ -335,7 +335,9 @@ def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
     Q, _ = np.linalg.qr(rng.standard_normal((700, 700)))
     values = np.append([-0.3, -0.1], np.linspace(0.0, 5.0, 698))
     A = (Q * values) @ Q.T
-    lowest = top._lowest(0.5 * (A + A.T))
+    lowest, error = top._lowest(0.5 * (A + A.T))
     assert -0.3 * (1.0 + 1e-12) <= lowest <= -0.27
+    assert lowest - error <= -0.3 * (1.0 - 1e-12)
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
-    assert top._lowest(low_rank) == pytest.approx(-2.0)
+    assert top._lowest(low_rank)[0] == pytest.approx(-2.0)
+    assert top._lowest(np.eye(700))[0] == pytest.approx(1.0)

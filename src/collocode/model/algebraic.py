@@ -40,7 +40,7 @@ def check_algebraics(problem: Problem, scheme: Scheme) -> None:
         return
     s = Symbols.of(problem)
     names, g = residuals_by_name(problem, s)
-    index = int(getattr(problem.dynamics, "index", 1))
+    index = problem.index
     z, variables = s.u[len(problem.inputs) :], tuple(problem.algebraics)
     by_z = _incidence(g, z)
     found = unmatched(by_z)

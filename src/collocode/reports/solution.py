@@ -68,7 +68,7 @@ def planned(problem: Problem) -> list[str]:
     stems = unique_stems(experiment.name for experiment in problem.experiments)
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
     if not all(experiment.measures for experiment in problem.experiments):
-        names += ["costates.png"] if getattr(problem.dynamics, "index", 1) == 1 else []
+        names += ["costates.png"] if problem.index == 1 else []
     elif len(problem.states) > 1:
         names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]

@@ -70,10 +70,16 @@ class Top:
         if not self.finite or self.singular:
             return
         self.reduced = self._reduced()
-        self._factor = _cholesky(self.reduced)
+        large = shifts and len(self.reduced) > _MOST_EIGH
+        lowest, error = _lowest(self.reduced) if large else (0.0, 0.0)
+        self._factor = None if lowest < 0.0 else _cholesky(self.reduced)
         self.positive = self._factor is not None
         if not self.positive and shifts:
-            lowest = _lowest(self.reduced)
+            if not large:
+                values = linalg.eigh(self.reduced, eigvals_only=True, subset_by_index=[0, 0])
+                lowest = float(values[0])
+            elif lowest >= 0.0:
+                lowest -= error
             least = 10.0 * _LEAST * float(np.abs(self.reduced).max())
             self._raise(_OVER * max(-lowest, least))
 
@@ -131,9 +137,8 @@ class Top:
         full = np.empty((N.shape[1] + len(c),) * 2)
         v = N.shape[1]
         full[:v, :v], full[:v, v:] = N.T @ (A @ N), N.T @ (AU + b)
-        half = U.T @ (0.5 * AU + b)
-        np.add(c, half, out=full[v:, v:])
-        full[v:, v:] += half.T
+        Y = 0.5 * AU + b
+        np.add(c, np.vstack([U, Y]).T @ np.vstack([Y, U]), out=full[v:, v:])
         full[v:, :v] = full[:v, v:].T
         self._full = full
         if self._border is None:
@@ -185,15 +190,17 @@ class Top:
         return solution, nu, linalg.solve_triangular(r, Y.T @ left_border, check_finite=False)
 
 
-def _lowest(A: Array) -> float:
-    """Lowest eigenvalue; of a large matrix, which is far from zero then, to a tenth by Lanczos' method."""
+def _lowest(A: Array) -> tuple[float, float]:
+    """Lowest eigenvalue of a large matrix by Lanczos' method, at most too high, and how near it is.
+
+    To a tenth if it is negative, which is what it is asked for; one that is positive soon is not.
+    """
     n = len(A)
-    if n <= _MOST_EIGH:
-        return float(linalg.eigh(A, eigvals_only=True, subset_by_index=[0, 0])[0])
     V = np.zeros((_MOST_STEPS + 1, n))
     V[0] = np.random.default_rng(0).standard_normal(n)
     V[0] /= np.linalg.norm(V[0])
-    diagonal, beside, lowest = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS), 0.0
+    diagonal, beside = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS)
+    lowest = error = 0.0
     for k in range(_MOST_STEPS):
         w = blas.dsymv(1.0, A.T, V[k], lower=1)
         diagonal[k] = w @ V[k]
@@ -201,24 +208,22 @@ def _lowest(A: Array) -> float:
             w -= V[: k + 1].T @ (V[: k + 1] @ w)
         beside[k] = np.linalg.norm(w)
         ended = beside[k] <= _LEAST * np.abs(diagonal).max()
-        if k % 8 == 7 or k == _MOST_STEPS - 1 or ended:
+        if k % 8 == 7 or ended:
             values, vectors = linalg.eigh_tridiagonal(
                 diagonal[: k + 1], beside[:k], select="i", select_range=(0, 0)
             )
-            error = beside[k] * abs(vectors[-1, 0])  # an eigenvalue is that near
-            # never below it, which the factor that is put on it allows for
-            lowest = float(values[0] if values[0] < 0.0 else values[0] - error)
-            if ended or error <= 0.1 * abs(values[0]):
+            lowest, error = float(values[0]), float(beside[k] * abs(vectors[-1, 0]))
+            if ended or error <= 0.1 * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
                 break
         V[k + 1] = w / beside[k]
-    return lowest
+    return lowest, error
 
 
 def _cholesky(A: Array) -> Array | None:
     """Return the lower factor, or None if a pivot is not clearly positive."""
     if not len(A):
         return A
-    factor, info = lapack.dpotrf(A, lower=1, clean=0)
+    factor, info = lapack.dpotrf(A.T, lower=1, clean=0)  # in the order that LAPACK has
     if info:
         return None
     pivots = np.diagonal(factor) ** 2
