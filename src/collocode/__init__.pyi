@@ -67,6 +67,8 @@ from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .imports.petab import PetabProblem as PetabProblem
 from .imports.petab import read_petab as read_petab
+from .imports.petab_problem import from_petab as from_petab
+from .imports.petab_results import write_petab_parameters as write_petab_parameters
 from .imports.petab_simulation import simulate_petab as simulate_petab
 from .imports.sbml import SbmlModel as SbmlModel
 from .imports.sbml_file import read_sbml as read_sbml
@@ -85,8 +87,14 @@ from .model.constraints import PointConstraint as PointConstraint
 from .model.control import Control as Control
 from .model.costs import Lagrange as Lagrange
 from .model.costs import Mayer as Mayer
+from .model.delays import Delay as Delay
+from .model.delays import first_order_plus_dead_time as first_order_plus_dead_time
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
+from .model.events import Dilution as Dilution
+from .model.events import Dose as Dose
+from .model.events import Reset as Reset
+from .model.events import doses as doses
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial
 from .model.experiment import Truth as Truth

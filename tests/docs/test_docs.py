@@ -22,6 +22,7 @@ from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
 NEEDS = {
     "solving/interfaces.md": ("pyomo",),
     "exchange.md": ("pyomo", "onnx"),
+    "petab.md": ("libsbml", "yaml"),
     "growing.md": ("equinox", "sklearn"),
     "relu.md": ("highspy", "optax", "pyomo"),
 }

@@ -11,7 +11,7 @@ from scipy import sparse
 
 import collocode as cc
 from collocode.solvers.chains import factor as factor_module
-from collocode.solvers.chains import hook, mumps
+from collocode.solvers.chains import hook, mumps, top
 from collocode.solvers.chains.blocks import Order, Unsuited
 from collocode.solvers.chains.factor import ChainFactor
 from collocode.solvers.chains.session import Count, Factorisations
@@ -328,3 +328,16 @@ def test_pardiso_itself_is_still_looked_for_in_its_library():
     cc.solve(program, options={"linear_solver": "chains", "max_iter": 3})
     with pytest.raises(cc.MissingDependency, match="pardiso"):
         cc.solve(program, options={"linear_solver": "pardiso"})
+
+
+def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
+    rng = np.random.default_rng(0)
+    Q, _ = np.linalg.qr(rng.standard_normal((700, 700)))
+    values = np.append([-0.3, -0.1], np.linspace(0.0, 5.0, 698))
+    A = (Q * values) @ Q.T
+    lowest, error = top._lowest(0.5 * (A + A.T))
+    assert -0.3 * (1.0 + 1e-12) <= lowest <= -0.27
+    assert lowest - error <= -0.3 * (1.0 - 1e-12)
+    low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
+    assert top._lowest(low_rank)[0] == pytest.approx(-2.0)
+    assert top._lowest(np.eye(700))[0] == pytest.approx(1.0)

@@ -90,6 +90,78 @@ def test_mesh_auto_and_refine_take_it():
     assert refined.solution.parameters["k"] == pytest.approx(auto.parameters["k"], abs=1e-3)
 
 
+def test_programs_go_to_other_solvers_and_files(both, tmp_path):
+    dae = both[0]
+    nlp = dae.nlp
+    assert not nlp.structure.exceptions(nlp.functions)
+    cc.write_nl(nlp, tmp_path / "tank.nl")
+    again = cc.read_nl(tmp_path / "tank.nl")
+    assert (again.columns, again.rows) == (nlp.columns, nlp.rows)
+    text = cc.modelica_text(dae)
+    assert "Real q(start = " in text
+    assert text.count("  0 = ") == 1
+    rhs = dae.model.trained_function()
+    k = dae.parameters["k"]
+    dx, g = rhs(0.0, 0.25, 0.3, 0.5 * k)
+    assert (float(dx), float(g)) == pytest.approx((0.3 - 0.5 * k, 0.0))
+    cc.write_c({"rhs": rhs}, tmp_path / "tank.c")
+    assert "rhs" in (tmp_path / "tank.c").read_text()
+    with pytest.raises(InputError, match="algebraic variables"):
+        cc.jax_rhs(dae)
+
+
+def test_admm_takes_the_same_steps_as_with_the_ode():
+    rules = cc.ADMMRules(iterations=4)
+    found = [cc.admm(cc.Problem(d, run(), states=("h",)), 2, rules=rules) for d in (DAE, ODE)]
+    a, b = (result.history["primal"] for result in found)
+    assert np.asarray(a) == pytest.approx(np.asarray(b), rel=0.03)  # their starts differ
+
+
+def test_a_root_that_newton_loses_is_said():
+    """q² = h has no root where h is negative: the simulation ends, and says where."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-1.0 - 0.0 * x.q],
+        algebraics={"q": 1.0},
+        residuals=lambda t, x, u, p, nn: [x.q**2 - x.h],
+    )
+    window = cc.Window(end=0.5, initial={"h": 1.0})
+    model = cc.fit(cc.Problem(dynamics, window, states=("h",)), mesh=4).model
+    done = cc.simulate(model, [1.0], np.linspace(0.0, 2.0, 21))
+    assert not done.complete
+    assert "broke down after t = " in done.message
+    fine = done.times < 0.85
+    assert done.algebraics[fine, 0] == pytest.approx(np.sqrt(1.0 - done.times[fine]), rel=1e-5)
+    done = cc.simulate(model, [-1.0], [0.0, 1.0])
+    assert "no consistent algebraic variables" in done.message
+
+
+@pytest.mark.parametrize("where", ["g", "f"])
+def test_a_network_is_learnt_in_either_equation(where):
+    """The valve's law 0.7 √h, where q is nothing else, or where q is known beside it."""
+    net = cc.MLP((1, 4, 1)).normalised([0.5], [0.5], [0.7])
+    if where == "g":
+        dynamics = cc.Dynamics(
+            as_dae,
+            networks={"law": net},
+            algebraics={"q": 0.5},
+            residuals=lambda t, x, u, p, nn: [x.q - nn.law(x.h)],
+        )
+    else:
+        dynamics = cc.Dynamics(
+            lambda t, x, u, p, nn: [u.feed - nn.law(x.h)],
+            networks={"law": net},
+            algebraics={"q": 0.5},
+            residuals=lambda t, x, u, p, nn: [x.q - 0.7 * ca.sqrt(x.h)],
+        )
+    outputs = ("h",) if where == "g" else ("h", "q")
+    fit = cc.fit(cc.Problem(dynamics, run(outputs, noise=0.002), states=("h",)), mesh=12)
+    assert fit.success
+    h = fit.states(np.linspace(0.0, 4.0, 50))
+    law = 0.7 * np.sqrt(h[:, 0])
+    missed = fit.network("law")(h)[:, 0] - law
+    assert np.sqrt(np.mean(missed**2) / np.mean(law**2)) < 0.01
+
+
 # ---- orders ----------------------------------------------------------------------------------
 
 
@@ -165,6 +237,18 @@ WRONG = {
         lambda: discretized(
             dynamics(lambda t, x, u, p, nn: {"level": x.h - 1}, rhs=lambda t, x, u, p, nn: [x.q])
         )
+    ),
+    "a combination of 'a', 'b' contains no algebraic variable": lambda: discretized(
+        dynamics(
+            lambda t, x, u, p, nn: {"a": x.q + x.r - 1, "b": 2 * x.q + 2 * x.r - x.h}, ("q", "r")
+        )
+    ),
+    "has no steady state here": lambda: cc.fit(
+        cc.Problem(
+            dynamics(lambda t, x, u, p, nn: [x.q - x.h]),
+            cc.Experiment([0.0, 1.0], [1.0, 0.5], ("h",), steady=cc.Steady()),
+        ),
+        mesh=2,
     ),
     "index 2 need a stiffly accurate scheme": lambda: discretized(
         dynamics(lambda t, x, u, p, nn: [x.h - 1], rhs=lambda t, x, u, p, nn: [x.q], index=2),
@@ -244,6 +328,8 @@ def test_a_control_a_cost_and_a_free_time_with_algebraic_variables_as_with_the_o
     a, b = found
     assert a.result.objective == pytest.approx(b.result.objective, rel=1e-6)
     assert a.trajectories[0].mesh.end == pytest.approx(b.trajectories[0].mesh.end, rel=1e-5)
+    errors = [cc.estimate_error(solution).error for solution in found]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-3)
     hamiltonians = [cc.costates(solution)[0].hamiltonian for solution in found]
     assert hamiltonians[0] == pytest.approx(hamiltonians[1], abs=1e-6)
     assert a.gap() < 1e-4
@@ -308,3 +394,42 @@ def test_a_pendulum_of_index_three_falls_as_the_closed_form_says():
     assert "solved as it stands" in str(cc.report(solution))
     with pytest.raises(InputError, match="index 1"):
         cc.costates(solution)
+
+
+def test_index_two_has_the_orders_of_the_theory():
+    """a = sin t drives b' = -a z by z = cos t - b: orders 2s - 1 and s (Hairer, Lubich, Roche)."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: {"a": x.z + x.b, "b": -x.a * x.z},
+        algebraics={"z": 1.0},
+        residuals=lambda t, x, u, p, nn: {"path": x.a - ca.sin(t)},
+        index=2,
+    )
+    window = cc.Window(end=2.0, initial={"a": 0.0, "b": 0.0})
+    problem = cc.Problem(dynamics, window, states=("a", "b"))
+    exact = integrate(
+        lambda t, b: -np.sin(t) * (np.cos(t) - b), [0.0], [0.0, 2.0], rtol=1e-12, atol=1e-14
+    ).states[-1, 0]
+    errors = []
+    for elements in (8, 16):
+        nlp = cc.discretize(problem, "radau", 3, elements)
+        solution = cc.solve(cc.start_from(nlp, "simulate"), options={"tol": 1e-13})
+        b, z = solution.states([2.0])[0, 1], solution.algebraics([2.0])[0, 0]
+        errors.append([abs(b - exact), abs(z - np.cos(2.0) + exact)])
+    slopes = np.log2(np.array(errors[0]) / np.array(errors[1]))
+    assert slopes == pytest.approx([5.0, 3.0], abs=0.25)
+    assert solution.gap() < 1e-5
+    assert cc.fit(problem).gap() < 1e-5  # mesh="auto" keeps the mesh it begins with
+
+
+def test_algebraic_variables_are_right_on_a_mesh_over_decades_of_time():
+    """x' = -x, z = x², where the first element is 1e-13 of the last."""
+    mesh = cc.Mesh(np.append(0.0, np.geomspace(1e-8, 1e5, 40)))
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-x.x],
+        algebraics={"z": 1.0},
+        residuals=lambda t, x, u, p, nn: [x.z - x.x**2],
+    )
+    problem = cc.Problem(dynamics, cc.Window(end=1e5, initial={"x": 1.0}), states=("x",))
+    solution = cc.fit(problem, mesh=mesh, degree=4, start="simulate")
+    t = np.append(0.0, np.geomspace(1e-9, 1e4, 60))
+    assert solution.algebraics(t)[:, 0] == pytest.approx(np.exp(-2.0 * t), abs=2e-3)

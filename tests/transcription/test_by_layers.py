@@ -53,7 +53,7 @@ def assert_equal_functions(nlp, seed=0):
                 np.testing.assert_allclose(a, b, rtol=0.0, atol=1e-10 * abs(b).max(initial=1e-300))
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(cases())
 def test_random_problems_have_the_same_functions_either_way(case):
     nlp = case.nlp()
@@ -61,9 +61,9 @@ def test_random_problems_have_the_same_functions_either_way(case):
     assert_equal_functions(nlp)
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
-    hidden=st.lists(st.integers(1, 4), max_size=3),
+    hidden=st.lists(st.integers(1, 3), max_size=3),
     activation=st.sampled_from((*ACTIVATIONS, "silu_tanh", "linear")),
     shifted=st.booleans(),
     varies=st.booleans(),

@@ -84,10 +84,10 @@ def point_arguments(problem: Problem) -> tuple[list[Any], list[Any]]:
     """
     rhs = rhs_function(problem)
     sizes = [(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
-    if getattr(problem.dynamics, "index", 1) > 1:
+    if problem.index > 1:
         raise InputError(
             "error estimates, refined meshes and costates are for algebraic equations of index 1, and "
-            f"problem {problem.name!r} says it is of index {problem.dynamics.index}; choose the mesh "  # type: ignore[attr-defined]
+            f"problem {problem.name!r} says it is of index {problem.index}; choose the mesh "
             "by the gap, or differentiate the equations."
         )
     if not problem.algebraics:

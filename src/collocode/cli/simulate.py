@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +60,8 @@ def simulate(
     model = solution.model.with_parameters(parameters)
     if initial is None and t[0] > _start(conditions):
         done = cc.simulate(model, x, np.append(_start(conditions), t), conditions.inputs)
-        done = cc.Simulation(done.times[1:], done.states[1:], done.complete, done.message)
+        z = None if done.algebraics is None else done.algebraics[1:]
+        done = replace(done, times=done.times[1:], states=done.states[1:], algebraics=z)
     else:
         done = cc.simulate(model, x, t, conditions.inputs)
     frame = _frame(solution, conditions, parameters, done)

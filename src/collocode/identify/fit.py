@@ -29,6 +29,8 @@ from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from .climb import climb, ended_nowhere
 from .evidence import choose_strength
+from .scored import fit_by_scoring
+from .scoring import scorable
 
 _FINER = 2  # so many times a first mesh that was not solved is halved
 _ROUNDS = 3  # of mesh and λ
@@ -64,6 +66,9 @@ def fit(
     time_limit : seconds for all of it: starts, meshes and λ; then the best point by then comes back, and
         its termination is ``TIME_LIMIT``.  None sets no limit.
 
+    The maximum of a likelihood without networks, constraints and costs is climbed by Fisher scoring
+    (`collocode.identify.scoring`) if all of these are at their defaults, and by IPOPT otherwise.
+
     Returns
     -------
     A `Solution`; `collocode.findings` tells what is wrong with it, if anything, and what to do.
@@ -93,19 +98,33 @@ def fit(
     first = time.perf_counter()
     how = interface, options, deterministic
     with quietly(), Interrupt(time_limit) as interrupt:  # what there is by then counts
-        auto, nlp = discretized(problem, scheme, degree, mesh)
-        settings = start, seed, on_iteration, auto is not None
-        solution = _climbed(nlp, how, *settings)
-        if auto is not None and not problem.decides and ended_nowhere(solution):
-            solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
-        begin = partial(start_from, strategy=start, seed=seed)
-        solution = settle(solution, auto, how, begin, on_iteration)
-        if interrupt.late:
-            solution = out_of_time(solution)
-    seconds = time.perf_counter() - first
-    solution = replace(solution, result=solution.result.with_timings(total=seconds))
+        solution = None
+        usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
+        if usual and scorable(problem):
+            solution = fit_by_scoring(problem, _scheme(scheme, degree), on_iteration=on_iteration)
+        if solution is None:
+            auto, nlp = discretized(problem, scheme, degree, mesh)
+            settings = start, seed, on_iteration, auto is not None
+            solution = _climbed(nlp, how, *settings)
+            if auto is not None and not problem.decides and ended_nowhere(solution):
+                solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
+            begin = partial(start_from, strategy=start, seed=seed)
+            solution = settle(solution, auto, how, begin, on_iteration)
+        solution = _finished(solution, interrupt, first)
     warn(solution)
     return solution
+
+
+def _scheme(scheme: Scheme | str, degree: int | None) -> Scheme:
+    return scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+
+
+def _finished(solution: Solution, interrupt: Interrupt, first: float) -> Solution:
+    """The solution with its time, and whether that was over."""
+    if interrupt.late:
+        solution = out_of_time(solution)
+    seconds = time.perf_counter() - first
+    return replace(solution, result=solution.result.with_timings(total=seconds))
 
 
 def discretized(
@@ -116,12 +135,13 @@ def discretized(
 ) -> tuple[AutoMesh | None, NLP]:
     """Return the NLP that a fit begins with, and how its mesh is to be refined.
 
-    Windows without data tell of no mesh: a problem that decides begins with the usual one.
+    Windows without data tell of no mesh: a problem that decides begins with the usual one.  Algebraic
+    equations of an index above 1 have no estimates to refine by: they keep the mesh they begin with.
     """
     auto, given = AutoMesh.or_given(mesh)
-    chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
+    chosen = _scheme(scheme, degree)
     meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
-    return auto, discretize(problem, chosen, mesh=meshes)
+    return None if problem.index > 1 else auto, discretize(problem, chosen, mesh=meshes)
 
 
 def settle(

@@ -109,7 +109,7 @@ class Linearised:
         run = np.broadcast_to(np.repeat(np.arange(len(counts)), counts)[:, None], y.shape)
         output = np.broadcast_to(np.arange(y.shape[1]), y.shape)
         total = problem.n_measurements
-        priors = _prior_root(nlp, x, total)
+        priors = prior_root(nlp, x, total)
         J, first, prior = [], 0, priors[:, free].toarray()
         S, by_spread = [], nlp.spreads(x)[1].tocsr() if problem.loss.likelihood else None
         for (part, Z), count in zip(_sensitivities(nlp, x, free, tangent), counts, strict=True):
@@ -247,7 +247,7 @@ def _exchanged(matrix: sparse.csc_matrix, other: sparse.csc_matrix, columns: Ind
     return matrix.tocsr()
 
 
-def _prior_root(nlp: NLP, x: Array, total: int) -> sparse.csc_array:
+def prior_root(nlp: NLP, x: Array, total: int) -> sparse.csc_array:
     """(priors, columns) root of the priors' curvature, in units of one half of the sum of squares."""
     columns, weights = prior_columns(nlp.layout), nlp.parameters["prior_weight"]
     there = np.flatnonzero(weights > 0.0)

@@ -104,12 +104,21 @@ def _extreme(choose: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def _piecewise(*values: Any) -> Any:
-    """piecewise(value, condition, value, condition, ..., otherwise); NaN where no piece applies."""
+    """piecewise(value, condition, value, condition, ..., otherwise); NaN where no piece applies.
+
+    A truth may lie between 0 and 1, where a switch is smoothed; then the pieces are mixed.
+    """
     pieces, otherwise = values, ca.SX(math.nan)
     if len(values) % 2:
         pieces, otherwise = values[:-1], values[-1]
     for value, condition in reversed(list(zip(pieces[::2], pieces[1::2], strict=True))):
-        otherwise = ca.if_else(condition, value, otherwise)
+        truth = ca.SX(condition)
+        if any(symbol.name().startswith("switch:") for symbol in ca.symvar(truth)):
+            # a piece that does not apply may be infinite, so it is not just multiplied by 0
+            here = ca.if_else(truth, truth * value, 0.0)
+            otherwise = here + ca.if_else(1.0 - truth, (1.0 - truth) * otherwise, 0.0)
+        else:
+            otherwise = ca.if_else(truth, value, otherwise)
     return otherwise
 
 
@@ -157,10 +166,10 @@ MEANINGS: dict[str, Meaning] = {
     "RELATIONAL_LEQ": (2, _MANY, _chain(lambda a, b: a <= b)),
     "RELATIONAL_GT": (2, _MANY, _chain(lambda a, b: a > b)),
     "RELATIONAL_GEQ": (2, _MANY, _chain(lambda a, b: a >= b)),
-    "LOGICAL_AND": (0, _MANY, _fold(ca.logic_and, 1.0)),
-    "LOGICAL_OR": (0, _MANY, _fold(ca.logic_or, 0.0)),
-    "LOGICAL_XOR": (0, _MANY, _fold(lambda a, b: a != b, 0.0)),
-    "LOGICAL_NOT": _one(ca.logic_not),
+    "LOGICAL_AND": (0, _MANY, _fold(lambda a, b: a * b, 1.0)),
+    "LOGICAL_OR": (0, _MANY, _fold(lambda a, b: a + b - a * b, 0.0)),
+    "LOGICAL_XOR": (0, _MANY, _fold(lambda a, b: a + b - 2.0 * a * b, 0.0)),
+    "LOGICAL_NOT": _one(lambda a: 1.0 - a),
     "CONSTANT_PI": (0, 0, lambda: math.pi),
     "CONSTANT_E": (0, 0, lambda: math.e),
     "CONSTANT_TRUE": (0, 0, lambda: 1.0),

@@ -42,6 +42,19 @@ def libsbml() -> ModuleType:
     return library
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Switch:
+    """A comparison: its truth, as a symbol and as what that means, by the sign of a difference.
+
+    ``rising`` is 1 if it is true where the difference is positive, -1 where negative, 0 for equality.
+    """
+
+    symbol: ca.SX
+    difference: ca.SX
+    truth: ca.SX
+    rising: float
+
+
 @dataclass
 class Formulas:
     """Translates formulas of one file.
@@ -49,12 +62,12 @@ class Formulas:
     Attributes
     ----------
     functions : (arguments, body) of function definitions by id, bodies as libsbml's trees.
-    switches : if not None, every comparison of ``left`` with ``right`` becomes one of a new symbol with
-        zero, and the symbol and its meaning ``left - right`` are put here by the symbol's name.
+    switches : if not None, the truth of every comparison that time has part in becomes a new symbol, and
+        what it means is put here by the symbol's name.
     """
 
     functions: Mapping[str, tuple[tuple[str, ...], Any]] = field(default_factory=dict)
-    switches: dict[str, tuple[ca.SX, ca.SX]] | None = None
+    switches: dict[str, Switch] | None = None
     _nodes: int = 0
 
     def parsed(self, text: str, names: Mapping[str, ca.SX], where: str) -> ca.SX:
@@ -137,19 +150,22 @@ class Formulas:
         for k in range(tree.getNumChildren()):
             values.append(self._walk(tree.getChild(k), names, where, left - 1))
         if self.switches is not None and kind in relations(library):
-            truths = [
-                make(self._switch(ca.SX(a) - ca.SX(b)), 0.0) for a, b in itertools.pairwise(values)
-            ]
-            return both(*truths)
+            pairs = itertools.pairwise(ca.SX(v) for v in values)
+            return both(*(self._switch(a - b, make, names["time"]) for a, b in pairs))
         return make(*values)
 
-    def _switch(self, difference: ca.SX) -> ca.SX:
-        assert self.switches is not None
+    def _switch(self, difference: ca.SX, compare: Any, time: ca.SX) -> ca.SX:
+        """The truth of a comparison of ``difference`` with zero."""
+        truth = compare(difference, 0.0)
         if difference.is_constant():
-            return difference
-        name = f"switch:{len(self.switches) + 1}"
-        self.switches[name] = (ca.SX.sym(name), difference)
-        return self.switches[name][0]
+            return ca.SX(truth)
+        assert self.switches is not None
+        symbol = ca.SX.sym(f"switch:{len(self.switches) + 1}")
+        rising = float(compare(1.0, 0.0)) - float(compare(-1.0, 0.0))
+        self.switches[symbol.name()] = Switch(
+            symbol=symbol, difference=difference, truth=truth, rising=rising
+        )
+        return symbol if ca.depends_on(difference, time) else ca.SX(truth)
 
     def _call(
         self, name: str, values: list[Any], names: Mapping[str, ca.SX], where: str, left: int

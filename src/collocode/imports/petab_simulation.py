@@ -107,6 +107,11 @@ def simulate_petab(
         A parameter that is not estimated, or one without a value.
     """
     check_type("simulate_petab", problem, PetabProblem)
+    if any(math.isinf(m.time) for m in problem.tables.measurements):
+        raise InputError(
+            f"{problem.tables.path} has measurements at infinity, in a steady state, which are not "
+            "supported; leave them out."
+        )
     ids = [q.id for q in problem.estimated]
     for name in parameters or {}:
         check_has("the problem", "estimated parameter", name, ids)
@@ -158,7 +163,9 @@ class _Run:
 
         here = self._here
         self.rates = function("rates", here(self.model.rates[n] for n in self.model.states))
-        self.switches = function("switches", here(self.model.switches.values()))
+        self.switches = function(
+            "switches", here(w.difference for w in self.model.switches.values())
+        )
         events = self.model.events
         self.triggers = function("triggers", here(e.trigger for e in events))
         self.jumped = [

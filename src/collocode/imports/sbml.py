@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import casadi as ca
 
 from ..errors import InputError
+from .mathml import Switch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,8 +36,7 @@ class SbmlModel:
     constants : ids that nothing changes but conditions; ``species`` says which are species.
     assigned : what the other ids always are, in states, constants and time only.
     initial : values at the start, numbers or expressions in any id; NaN where the file has none.
-    switches : what the symbols ``switch:1, ...`` mean, whose signs switch a formula (piecewise) or an
-        event, in states, constants and time.
+    switches : comparisons that switch a formula (piecewise) or an event, in states, constants and time.
     """
 
     name: str
@@ -47,7 +47,7 @@ class SbmlModel:
     species: frozenset[str]
     assigned: Mapping[str, ca.SX]
     initial: Mapping[str, ca.SX]
-    switches: Mapping[str, ca.SX]
+    switches: Mapping[str, Switch]
     events: tuple[Event, ...]
 
     def expanded(self, expression: ca.SX) -> ca.SX:
@@ -56,7 +56,8 @@ class SbmlModel:
 
     def switched(self, expression: ca.SX) -> ca.SX:
         """Return an expression with the meanings of the switches in it."""
-        return substituted(expression, self.symbols, self.switches)
+        truths = {name: switch.truth for name, switch in self.switches.items()}
+        return substituted(expression, self.symbols, truths)
 
     def start(self, overrides: Mapping[str, ca.SX]) -> dict[str, ca.SX]:
         """Return the values of all ids at time 0 where ``overrides`` replace those of the file.
@@ -67,6 +68,7 @@ class SbmlModel:
             Initial values that depend on each other in a circle, or a missing one.
         """
         known: dict[str, ca.SX] = {"time": ca.SX(0.0)}
+        truths = {name: switch.truth for name, switch in self.switches.items()}
         open_: list[str] = []
 
         def value(name: str) -> ca.SX:
@@ -77,7 +79,7 @@ class SbmlModel:
                     f"the initial value of {name!r} depends on itself; correct the model."
                 )
             open_.append(name)
-            sources = (overrides, self.initial, self.assigned, self.switches)
+            sources = (overrides, self.initial, self.assigned, truths)
             expression = next((s[name] for s in sources if name in s), None)
             if expression is None:
                 raise InputError(f"{name!r} has no initial value; give it one.")

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections import ChainMap
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import casadi as ca
 
 from ..errors import InputError
-from .mathml import Formulas
+from .mathml import Formulas, Switch
 from .sbml import Event, SbmlModel, names_in, substituted
 
 
@@ -277,14 +278,20 @@ class SbmlReader:
         armed = self.level > 2 and not e.getTrigger().getInitialValue()
         return Event(id=name, trigger=expand(trigger)[0], assignments=assignments, armed=armed)
 
-    def _switches(self, expand: Any) -> dict[str, ca.SX]:
+    def _switches(self, expand: Any) -> dict[str, Switch]:
         """What the switches mean, in states, constants and time; a later one may be made of earlier."""
         assert self.formulas.switches is not None
-        meanings: dict[str, ca.SX] = {}
-        for name, (symbol, difference) in self.formulas.switches.items():
-            self.symbols[name] = symbol
-            meanings[name] = substituted(expand(difference)[0], self.symbols, meanings)
-        return meanings
+        found: dict[str, Switch] = {}
+        truths: dict[str, ca.SX] = {}
+        for name, switch in self.formulas.switches.items():
+            self.symbols[name] = switch.symbol
+            meant = [
+                substituted(e, self.symbols, truths)
+                for e in expand(switch.difference, switch.truth)
+            ]
+            found[name] = replace(switch, difference=meant[0], truth=meant[1])
+            truths[name] = meant[1]
+        return found
 
 
 class _Late(Mapping[str, ca.SX]):

@@ -19,9 +19,12 @@ from scipy import sparse
 
 from ..errors import InputError
 from ..numerics import Array
+from ..numerics.random import generator
 from ..numerics.scheme import Scheme
 from .problem import Problem
 from .symbolic import Symbols, derivatives, residuals_by_name
+
+_TRIES, _RANK = 5, 1e-10
 
 
 def check_algebraics(problem: Problem, scheme: Scheme) -> None:
@@ -37,7 +40,7 @@ def check_algebraics(problem: Problem, scheme: Scheme) -> None:
         return
     s = Symbols.of(problem)
     names, g = residuals_by_name(problem, s)
-    index = int(getattr(problem.dynamics, "index", 1))
+    index = problem.index
     z, variables = s.u[len(problem.inputs) :], tuple(problem.algebraics)
     by_z = _incidence(g, z)
     found = unmatched(by_z)
@@ -52,12 +55,14 @@ def check_algebraics(problem: Problem, scheme: Scheme) -> None:
                 f"the equations are structurally singular: {_told(lost, equations, (*problem.states, *variables))}; "
                 "replace an equation by one in which these variables occur."
             )
-        if index == 1:
-            raise InputError(
-                f"the algebraic equations are of index above 1: {_told(found, names, variables)}; "
-                "differentiate these equations by time, or give Dynamics(index=2 or 3) to solve them as "
-                "they stand."
-            )
+    elif index == 1:
+        found = _dependent(problem, s, g)
+    if found is not None and index == 1:
+        raise InputError(
+            f"the algebraic equations are of index above 1: {_told(found, names, variables)}; "
+            "differentiate these equations by time, or give Dynamics(index=2 or 3) to solve them as "
+            "they stand."
+        )
     if index > 1 and not is_stiff(scheme):
         raise InputError(
             f"equations of index {index} need a stiffly accurate scheme with an invertible matrix, which "
@@ -142,6 +147,30 @@ def unmatched(incidence: Array) -> tuple[list[int], list[int], list[int]] | None
     return sorted(map(int, equations)), sorted(map(int, variables)), [int(j) for j in left]
 
 
+def _dependent(
+    problem: Problem, s: Symbols, g: ca.SX
+) -> tuple[list[int], list[int], list[int]] | None:
+    """Equations of which a combination contains no variable, wherever it is looked at; else None."""
+    z, rng = s.u[len(problem.inputs) :], generator(0)
+    slope = ca.Function("g_z", s.tuple(), [ca.densify(ca.jacobian(g, z))])
+    sizes = (np.ones(1), problem.state_scale, np.ones(s.u.numel()), np.ones(s.p.numel()))
+    found: tuple[list[int], list[int], list[int]] | None = None
+    for _ in range(_TRIES):
+        given = [
+            size * rng.uniform(0.1, 1.0, len(size)) for size in (*sizes, np.ones(s.theta.numel()))
+        ]
+        matrix = np.asarray(slope(*given), dtype=float)
+        if not np.isfinite(matrix).all():
+            continue
+        size = np.abs(matrix).max(axis=1, keepdims=True)
+        left, values, right = np.linalg.svd(matrix / np.where(size > 0.0, size, 1.0))
+        if values[-1] > _RANK * values[0]:
+            return None
+        rows, columns = (np.flatnonzero(np.abs(v) > 1e-6) for v in (left[:, -1], right[-1]))
+        found = rows.tolist(), [], columns.tolist()
+    return found
+
+
 def _incidence(values: ca.SX, variables: ca.SX) -> Array:
     pattern = ca.jacobian(values, variables).sparsity()
     found = np.zeros(pattern.shape, dtype=bool)
@@ -157,6 +186,11 @@ def _told(
 ) -> str:
     too_many, known, left = found
     few = ", ".join(repr(variables[j]) for j in known) or "none of the variables"
+    if not known and len(too_many) > 1:
+        return (
+            f"a combination of {', '.join(repr(equations[k]) for k in too_many)} contains no algebraic "
+            f"variable, so they do not determine {', '.join(repr(variables[j]) for j in left)}"
+        )
     alone = "determines" if len(too_many) == 1 else "determine"
     only = "only " if known else ""
     return (

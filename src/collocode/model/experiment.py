@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
+from .events import INSTANT, Dilution, Dose, Event, Reset, points_of, signals_of
 from .steady import Steady
 
 
@@ -129,7 +130,7 @@ class Experiment:
 
     Parameters
     ----------
-    times : (N,) strictly increasing, N >= 2.
+    times : (N,) strictly increasing, N >= 2; one time is enough if ``start`` and ``end`` give the window.
     values : (N, outputs) or (N,); NaN marks what was not measured.  A value of weight 0 becomes NaN:
         it is not there, for the fit and for all that judges it.
     outputs : names of the columns; empty names them ``y1, y2, ...``.
@@ -140,21 +141,26 @@ class Experiment:
     censored : of the shape of ``values``, or by output name: -1 where y is below its value (of which
         only that is known, say a limit of detection), 1 where it is above, else 0; see `likelihoods`.
     inputs : exogenous signals by name.
+    controls : inputs that nobody measured, by name: they are decided, see `Control`, by what the data and
+        the problem's costs tell; outputs cannot depend on them.
     initial : `fixed`, `weighted`, `bounded`, `given_by` or `free` by state name; a number means fixed,
         a function of p or a parameter's name given by it.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
+    events : `Dose`, `Dilution` and `Reset` at known times; they become inputs, see `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
-    controls, final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
+    instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
+    points : times that the mesh shall have among its points.
+    final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
     ------
     InputError
         Times that are NaN, unsorted or duplicate, shapes that do not fit, infinite values,
-        negative weights, a sigma that is not positive; controls or free times beside data.
+        negative weights, a sigma that is not positive; free times beside data.
 
     Examples
     --------
@@ -173,6 +179,7 @@ class Experiment:
     initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
     parameters: Mapping[str, float | str] = field(default_factory=dict)
     steady: Steady | None = None
+    events: Sequence[Event] = ()
     name: str = "experiment"
     start: float | None = None
     end: float | None = None
@@ -183,6 +190,8 @@ class Experiment:
     end_bounds: tuple[float, float] | None = None
     duration_bounds: tuple[float, float] | None = None
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
+    instant: float = 0.0
+    points: tuple[float, ...] = ()
     measures: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -191,7 +200,8 @@ class Experiment:
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
         if self.measures or len(times):
-            check_times(times, where)
+            spans = self.start is not None and self.end is not None and self.start < self.end
+            check_times(times, where, least=1 if spans else 2)
             self._check_nothing_decided(where)
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
@@ -217,6 +227,10 @@ class Experiment:
         sigma = _sigma(self.sigma, values.shape, outputs, where)
         censored = _censored(self.censored, values.shape, outputs, where)
         start, end = self._window(times, where)
+        events = (self.events,) if isinstance(self.events, Event) else tuple(self.events)
+        instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
+        for event in events:
+            check_type(f"events= of {where}", event, Dose, Dilution, Reset)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
@@ -233,7 +247,9 @@ class Experiment:
             "weights": weights,
             "sigma": sigma,
             "censored": censored,
-            "inputs": dict(self.inputs),
+            "inputs": {**self.inputs, **signals_of(events, instant)},
+            "events": events,
+            "instant": instant,
             "initial": initial,
             "final": final,
             "start": start,
@@ -245,7 +261,6 @@ class Experiment:
 
     def _check_nothing_decided(self, where: str) -> None:
         for what, decided in (
-            ("controls", self.controls),
             ("a free start", self.start_bounds),
             ("a free end", self.end_bounds),
         ):
@@ -253,6 +268,22 @@ class Experiment:
                 raise InputError(
                     f"{where} has measurements at given times, so it cannot have {what}; put what is "
                     "decided into a Window of the same problem."
+                )
+        self.check_controls(where)
+        if self.controls and self.steady is not None:
+            raise InputError(
+                f"{where} begins at rest under inputs that are given, so none can be decided; leave out "
+                "steady= or controls=."
+            )
+
+    def check_controls(self, where: str) -> None:
+        """Refuse what is no control, and inputs that are both given and decided."""
+        for name, control in self.controls.items():
+            check_type(f"controls[{name!r}] of {where}", control, Control)
+            if name in self.inputs:
+                raise InputError(
+                    f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
+                    "controls=."
                 )
 
     def _window(self, times: Array, where: str) -> tuple[float, float]:
@@ -278,11 +309,17 @@ class Experiment:
 
     @property
     def jumps(self) -> Array:
-        """Times inside the window at which an input is discontinuous, or a control's basis not smooth."""
+        """Times inside the window at which an input is discontinuous, or a control's basis not smooth.
+
+        A control beside data jumps where these pull at it, at the samples.
+        """
         assert self.start is not None and self.end is not None
         places = [signal.jumps for signal in self.inputs.values()]
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
-        jumps = np.unique(np.concatenate([np.empty(0), *places]))
+        places += [self.times] if self.controls else []
+        jumps = np.unique(
+            np.concatenate([points_of(self.events, self.instant), self.points, *places])
+        )
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
     def select(self, outputs: Sequence[str]) -> Experiment:
@@ -328,13 +365,13 @@ class Experiment:
         )
 
 
-def check_times(times: Array, where: str) -> None:
+def check_times(times: Array, where: str, least: int = 2) -> None:
     """Refuse times that are too few, NaN, unsorted or duplicate, naming the first culprit."""
     if times.ndim != 1:
         raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
-    if len(times) < 2:
+    if len(times) < least:
         raise InputError(
-            f"{where}: {len(times)} time is too few; at least 2 are needed."
+            f"{where}: {len(times)} time is too few; at least 2 are needed, or start= and end=."
             if len(times) == 1
             else f"{where}: there are no times; add data."
         )

@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 from ..errors import InputError, as_names, as_pair, as_values, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
-from ..numerics.signals import Smoother
+from ..numerics.signals import Signal, Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
+from .delays import Delay, shifted, told
 from .dynamics import Dynamics, DynamicsLike
+from .events import Impulse, impulses_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
 from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
-from .phases import IntegralConstraint, Phases, WithIntegrals
+from .phases import IntegralConstraint, added_to
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
+from .window import check_shared
 
 _USUAL = 1e-4  # λ that a first fit converges well with
 Bounds = Mapping[str, tuple[float, float]]
@@ -40,6 +43,7 @@ class Problem:
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
     parameters : those that the dynamics do not list: of outputs, noise and initial states.
+    delays : dead time by input, a number or the name of a parameter, or a `Delay`.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
@@ -51,7 +55,7 @@ class Problem:
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
     links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
-    scaling : typical size by state name, where the data do not tell it (unmeasured states).
+    scaling : typical size by state or algebraic variable, where the data do not tell it.
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.
     truth : the true system, where it is known.
     name, source : for reports.
@@ -66,6 +70,7 @@ class Problem:
     experiments: Sequence[Experiment]
     _: KW_ONLY
     parameters: Sequence[Parameter] = ()
+    delays: Mapping[str, Delay | float | str] = field(default_factory=dict)
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
     bounds: Bounds = field(default_factory=dict)
@@ -94,7 +99,22 @@ class Problem:
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
-        experiments, test = self._add_phases_and_integrals(experiments, outputs)
+        test = as_values(self.test, "Problem(test=...)", Experiment)
+        added = added_to(
+            self.dynamics,
+            self.constraints,
+            self.states or [n for n in outputs if n not in self.algebraics],
+            [*experiments, *test],
+        )
+        if added is not None:
+            experiments, test = (
+                added.experiments[: len(experiments)],
+                added.experiments[len(experiments) :],
+            )
+            set_(self, "dynamics", added.dynamics)
+            set_(self, "states", added.states)
+            kept = {n: v for n, v in self.scaling.items() if n not in added.gone}
+            set_(self, "scaling", {**added.sizes, **kept})
         states = tuple(self.states) or tuple(n for n in outputs if n not in self.algebraics)
         if not states:
             raise InputError("nothing is measured, so the states have no names; give states=.")
@@ -120,6 +140,8 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in test))
+        self._share_impulses()
+        self._delay_inputs()
         set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
         set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
@@ -134,44 +156,58 @@ class Problem:
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 
-    def _add_phases_and_integrals(
-        self, experiments: tuple[Experiment, ...], outputs: tuple[str, ...]
-    ) -> tuple[tuple[Experiment, ...], tuple[Experiment, ...]]:
-        """Tell every window its phase; give every constrained integral a state that begins at zero."""
-        dynamics, before = self.dynamics, tuple[str, ...]()
-        if isinstance(dynamics, WithIntegrals):  # of a problem that was made from another one
-            before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
-        test = as_values(self.test, "Problem(test=...)", Experiment)
-        if isinstance(dynamics, Phases):
-            experiments, test = dynamics.told(experiments), dynamics.told(test)
-        integrals = tuple(c for c in self.constraints if isinstance(c, IntegralConstraint))
-        if not integrals and not before:
-            return experiments, test
-        states = tuple(n for n in self.states or outputs if n not in before)
-        taken = [c.name for c in integrals if c.name in states]
-        if taken:
-            raise InputError(
-                f"integral constraint {taken[0]!r} becomes a state of its name, but there is one; "
-                "rename it."
-            )
-        zero = {c.name: 0.0 for c in integrals}
+    def _share_impulses(self) -> None:
+        """Give every experiment the inputs that events of any of them act by, and check the events."""
+        everywhere = (*self.experiments, *self.test)
+        for e in everywhere:
+            for event in e.events:
+                absent = [name for name in event.states if name not in self.states]
+                if absent:
+                    raise InputError(
+                        f"an event of experiment {e.name!r} names {absent[0]!r}, which is no state; "
+                        f"states: {', '.join(self.states)}."
+                    )
+        nothing = {i.name: Signal(np.zeros(1), np.zeros(1), "zoh") for i in self.impulses}
+        for what in ("experiments", "test") if nothing else ():
+            shared = tuple(replace(e, inputs={**nothing, **e.inputs}) for e in getattr(self, what))
+            object.__setattr__(self, what, shared)
 
-        def begun(given: Sequence[Experiment]) -> tuple[Experiment, ...]:
-            kept = [{n: v for n, v in e.initial.items() if n not in before} for e in given]
-            return tuple(
-                replace(e, initial={**known, **zero}) for e, known in zip(given, kept, strict=True)
-            )
+    def _delay_inputs(self) -> None:
+        """Shift inputs of known dead time, and tell where the steps of the others are."""
+        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
+        delays: dict[str, Delay | float | str] = {}
+        for name, given in self.delays.items():
+            delay = given if isinstance(given, Delay) else Delay(given)
+            experiments, test = list(self.experiments), list(self.test)
+            everywhere = [*experiments, *test]
+            if isinstance(delay.by, str):
+                if delay.by not in known:
+                    raise InputError(
+                        f"input {name!r} is delayed by {delay.by!r}, which is no parameter; add it."
+                    )
+                if f"{name}.width" not in experiments[0].inputs:
+                    everywhere = told(name, delay, known[delay.by], experiments, everywhere)
+                delays[name] = delay
+            else:
+                absent = [e.name for e in everywhere if name not in e.inputs]
+                if absent:
+                    raise InputError(
+                        f"experiment {absent[0]!r} has no input {name!r} that could be delayed."
+                    )
+                everywhere = [
+                    replace(e, inputs={**e.inputs, name: shifted(e.inputs[name], delay.by)})
+                    for e in everywhere
+                ]
+            count = len(experiments)
+            object.__setattr__(self, "experiments", tuple(everywhere[:count]))
+            object.__setattr__(self, "test", tuple(everywhere[count:]))
+        object.__setattr__(self, "delays", delays)  # those that are known are done
 
-        sizes = {
-            c.name: float(max(abs(v) for v in (c.lower, c.upper) if np.isfinite(v)) or 1.0)
-            for c in integrals
-        }
-        kept = {n: v for n, v in self.scaling.items() if n not in before or n in zero}
-        set_ = object.__setattr__
-        set_(self, "dynamics", WithIntegrals(dynamics, integrals) if integrals else dynamics)
-        set_(self, "states", (*states, *zero))
-        set_(self, "scaling", {**sizes, **kept})
-        return begun(experiments), begun(test)
+    @property
+    def impulses(self) -> tuple[Impulse, ...]:
+        """What inputs events act by, in any experiment."""
+        events = [event for e in (*self.experiments, *self.test) for event in e.events]
+        return tuple(impulses_of(events))
 
     def _check_parameters(self) -> None:
         names = [q.name for q in self.all_parameters]
@@ -278,7 +314,7 @@ class Problem:
                 )
         for link in self.links:
             link.check(dict(zip(names, self.experiments, strict=True)), self.states)
-        self._check_shared_controls()
+        check_shared(self.experiments, self.inputs)
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -289,28 +325,6 @@ class Problem:
                 "may have free ones; fix the times."
             )
 
-    def _check_shared_controls(self) -> None:
-        for name in self.inputs:
-            deciding = [e for e in self.experiments if name in e.controls]
-            first = deciding[0].controls[name] if deciding else None
-            for e in deciding:
-                control = e.controls[name]
-                if control != first and (control.shared or (first is not None and first.shared)):
-                    raise InputError(
-                        f"windows {deciding[0].name!r} and {e.name!r} share control {name!r}, but give "
-                        "it differently; give both the same Control."
-                    )
-                if control.basis is None:
-                    continue
-                start, end = control.basis.interval
-                slack = 1e-9 * (end - start)
-                assert e.start is not None and e.end is not None
-                if e.start < start - slack or e.end > end + slack:
-                    raise InputError(
-                        f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
-                        f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
-                    )
-
     def _check_measured(self) -> None:
         for column, name in enumerate(self.outputs):
             if not any(np.isfinite(e.values[:, column]).any() for e in self.experiments):
@@ -320,7 +334,7 @@ class Problem:
                 )
         for experiment in (e for e in self.experiments if e.measures):
             count = int(np.isfinite(experiment.values).any(axis=1).sum())
-            if count < 2:
+            if count < min(2, experiment.samples):
                 raise InputError(
                     f"experiment {experiment.name!r} has {count} times with a finite value; "
                     "at least 2 are needed."
@@ -391,21 +405,27 @@ class Problem:
         return getattr(self.dynamics, "algebraics", {})
 
     @property
+    def index(self) -> int:
+        """Differentiation index of the algebraic equations, as it is declared."""
+        return int(getattr(self.dynamics, "index", 1))
+
+    @property
     def carried(self) -> tuple[str, ...]:
         """What enters the equations beside states and parameters: inputs, then algebraic variables."""
         return (*self.inputs, *self.algebraics)
 
     @cached_property
     def decides(self) -> bool:
-        """Whether it does more than identify: windows without data, costs, links."""
-        return bool(self.costs or self.links) or not all(e.measures for e in self.experiments)
+        """Whether it does more than identify: windows without data, controls, costs, links."""
+        more = any(e.controls or not e.measures for e in self.experiments)
+        return bool(self.costs or self.links or more)
 
     def refuse_decisions(self, what: str) -> None:
         """Refuse to do with a problem that decides what is about fits of data alone."""
         if self.decides:
             raise InputError(
                 f"{what} is about fits of data, but problem {self.name!r} has windows without data, "
-                "costs or links; use fit or solve for it."
+                "controls, costs or links; use fit or solve for it."
             )
 
     @cached_property

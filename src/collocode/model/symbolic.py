@@ -18,7 +18,9 @@ from ..errors import CollocodeError, InputError
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
+from .delays import Delay, delayed
 from .dynamics import Named, NetworkCall, Networks, stack
+from .events import Impulse, Reset
 from .experiment import Experiment, as_initial, free
 from .links import Link
 from .problem import Problem
@@ -74,10 +76,23 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
     return (
         s.t,
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
-        Named("input", problem.inputs, u[:given]),
+        Named(
+            "input",
+            problem.inputs,
+            _inputs(problem, s, u[:given], dict(zip(names, natural, strict=True))),
+        ),
         Named("parameter", names, natural),
         Networks(problem.dynamics.networks, weights, s.calls),
     )
+
+
+def _inputs(problem: Problem, s: Symbols, given: list[ca.SX], p: Mapping[str, Any]) -> list[Any]:
+    """Inputs as the model sees them: those of estimated dead time as expressions of it."""
+    known = dict(zip(problem.inputs, given, strict=True))
+    for name, delay in problem.delays.items():
+        if isinstance(delay, Delay) and isinstance(delay.by, str):
+            known[name] = delayed(name, s.t, p[delay.by], known)
+    return list(known.values())
 
 
 def depends_on_time(problem: Problem) -> bool:
@@ -108,7 +123,40 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
                 f"but the states are {', '.join(problem.states)}."
             )
         value = [value[name] for name in problem.states]
-    return _column("the right-hand side", value, len(problem.states), s)
+    f = _column("the right-hand side", value, len(problem.states), s)
+    return f + _impulses(problem, s) if problem.impulses else f
+
+
+def _impulses(problem: Problem, s: Symbols) -> ca.SX:
+    """Return what events at known times add to the right-hand side, see `events`."""
+    _, x, u, _, _ = _arguments(problem, s)
+    found = {state: ca.SX(0.0) for state in problem.states}
+    for impulse in problem.impulses:
+        rate, state = u[impulse.name], x[impulse.state]
+        if impulse.kind == "dose":
+            found[impulse.state] += rate
+        elif impulse.kind == "dilution":
+            found[impulse.state] += rate * state
+        else:
+            found[impulse.state] += rate * (_target(problem, impulse, s) - state)
+    return ca.vertcat(*found.values())
+
+
+def _target(problem: Problem, impulse: Impulse, s: Symbols) -> Any:
+    given, where = impulse.target, f"a reset of {impulse.state!r}"
+    _, x, u, p, _ = _arguments(problem, s)
+    if not callable(given):
+        return p[given] if isinstance(given, str) else given
+    value = _column(where, _called(where, given, (x, u, p)), 1, s)
+    resets = [event for e in problem.experiments for event in e.events if isinstance(event, Reset)]
+    together = [n for event in resets if given in event.to.values() for n in event.states]
+    for name in together:
+        if ca.depends_on(value, x[name]):
+            raise InputError(
+                f"{where} is to a function of {name!r}, which is set at the same time; write what is "
+                "added as a Dose and what is multiplied as a Dilution."
+            )
+    return value
 
 
 def residuals(problem: Problem, s: Symbols) -> ca.SX:

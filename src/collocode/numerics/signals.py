@@ -143,24 +143,40 @@ class Signal:
             )
         t = np.atleast_1d(np.asarray(times, dtype=float))
         if self.kind == "zoh":
-            # a collocation node reaches a jump only up to rounding, so compare with a slack
-            slack = 1e-9 * max(1e-300, float(self.times[-1] - self.times[0]))
-            shift = np.where(np.broadcast_to(left, t.shape), -slack, slack)
-            index = np.searchsorted(self.times, t + shift, side="right") - 1
+            index = self._piece_of(t, left)
             return np.asarray(self.values[np.clip(index, 0, len(self.times) - 1)], dtype=float)
         if self.points is not None:
             nodes, values = self._pieces
             t = np.clip(t, self.points[0], self.points[-1])
-            slack = 1e-9 * (self.points[-1] - self.points[0])
-            shift = np.where(np.broadcast_to(left, t.shape), -slack, slack)
-            piece = np.searchsorted(self.points, t + shift, side="right") - 1
-            piece = np.clip(piece, 0, len(values) - 1)
+            piece = np.clip(self._piece_of(t, left), 0, len(values) - 1)
             local = (t - self.points[piece]) / np.diff(self.points)[piece]
             return np.asarray((lagrange_matrix(nodes, local) * values[piece]).sum(axis=1))
         t = np.clip(t, self.times[0], self.times[-1])
         if self.kind == "linear" or len(self.times) < 3:
             return np.asarray(np.interp(t, self.times, self.values), dtype=float)
         return np.asarray(self._spline(t), dtype=float)
+
+    @cached_property
+    def _limits(self) -> tuple[Array, Array]:
+        """Where pieces begin, from the right and from the left.
+
+        A collocation node reaches a jump only up to rounding, so there is a slack, as small as the shorter
+        of the pieces beside it asks for: on a mesh over decades of time they differ by as much.
+        """
+        ends = self.times if self.points is None else self.points
+        width = np.concatenate([[np.inf], np.diff(ends), [np.inf]])
+        shorter = np.minimum(width[:-1], width[1:])
+        slack = np.where(np.isfinite(shorter), 1e-9 * shorter, 0.0)
+        slack = slack + 8.0 * np.finfo(float).eps * np.abs(ends)
+        return ends - slack, ends + slack
+
+    def _piece_of(self, t: Array, left: bool | NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Number of the end that begins the piece of each time, -1 before all of them."""
+        after = np.searchsorted(self._limits[0], t, side="right") - 1
+        if left is False:
+            return after
+        before = np.searchsorted(self._limits[1], t, side="left") - 1
+        return np.asarray(np.where(left, before, after))
 
 
 _FEWEST_FOR_GCV = 8

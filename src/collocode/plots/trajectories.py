@@ -82,7 +82,7 @@ def trajectories(
             _windows(axes[i, j], column, i == 0)
             axes[i, j].margins(x=0.01)
         axes[-1, j].set_xlabel(time_label)
-        if all(logarithmic(curves.experiment) for curves in column):
+        if all(is_geometric(curves.times) for curves in column):
             axes[-1, j].set_xscale("log", nonpositive="mask")
     for i, name in enumerate(rows):
         axes[i, 0].set_ylabel(name)
@@ -159,7 +159,7 @@ def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
     """Shade test windows, and name every window above the top panel."""
     for curves in column:
         # the first time above zero, which a logarithmic axis does not have
-        begin = 1 if logarithmic(curves.experiment) and curves.times[0] <= 0.0 else 0
+        begin = 1 if is_geometric(curves.times) and curves.times[0] <= 0.0 else 0
         start, end = curves.times[begin], curves.times[-1]
         if curves.role == "test":
             ax.axvspan(start, end, color="#f4f1ea", linewidth=0, zorder=0)
@@ -238,7 +238,8 @@ def curves_of(solution: Solution, trust: Uncertainty | None = None) -> list[Curv
 def train_curves(solution: Solution, number: int, trust: Uncertainty | None = None) -> Curves:
     """Curves of a fitted experiment."""
     part = solution.trajectories[number]
-    times = _grid(part.experiment, part.times[0], part.times[-1])
+    spread = part.experiment.times if part.experiment.measures else part.mesh.points
+    times = _grid(spread, part.times[0], part.times[-1])
     run = solution.simulate(number, times=times)
     return Curves(
         part.experiment,
@@ -261,7 +262,7 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     """Curves of an experiment that was not fitted."""
     assert experiment.start is not None
     assert experiment.end is not None
-    times = _grid(experiment, experiment.start, experiment.end)
+    times = _grid(experiment.times, experiment.start, experiment.end)
     initial, simulated = test_initial(solution, experiment), None
     if initial is not None:
         model = test_model(solution, experiment)
@@ -273,20 +274,22 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     return Curves(experiment, "test", times, None, simulated, truth)
 
 
-def logarithmic(experiment: Experiment) -> bool:
-    """Whether the samples are spread over decades of time, so that a linear axis hides most."""
-    t = experiment.times[experiment.times > 0.0]
-    return len(t) > 2 and experiment.times[0] >= 0.0 and bool(np.median(t) < 0.02 * t[-1])
+def is_geometric(times: Array) -> bool:
+    """Whether times to draw at grow with time, so that their axis is logarithmic; see `_grid`."""
+    return bool(times[-1] - times[-2] > 2.0 * (times[2] - times[1]))
 
 
-def _grid(experiment: Experiment, start: float, end: float) -> Array:
-    """(POINTS,) times to draw at, spaced as the samples are."""
-    if not logarithmic(experiment):
+def _grid(spread: Array, start: float, end: float) -> Array:
+    """(POINTS,) times to draw at, spaced as the samples are, or the mesh of a window.
+
+    Over decades of time they are spaced geometrically, for a linear axis would hide most.
+    """
+    t = spread[spread > 0.0]
+    if not (len(t) > 2 and spread[0] >= 0.0 and np.median(t) < 0.02 * t[-1]):
         return np.linspace(start, end, POINTS)
-    first = float(experiment.times[experiment.times > 0.0][0])
     if start > 0.0:
         return np.geomspace(start, end, POINTS)
-    return np.append(start, np.geomspace(first, end, POINTS - 1))
+    return np.append(start, np.geomspace(float(t[0]), end, POINTS - 1))
 
 
 def columns_of(solution: Solution, trust: Uncertainty | None = None) -> list[list[Curves]]:

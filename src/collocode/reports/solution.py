@@ -68,7 +68,7 @@ def planned(problem: Problem) -> list[str]:
     stems = unique_stems(experiment.name for experiment in problem.experiments)
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
     if not all(experiment.measures for experiment in problem.experiments):
-        names += ["costates.png"] if getattr(problem.dynamics, "index", 1) == 1 else []
+        names += ["costates.png"] if problem.index == 1 else []
     elif len(problem.states) > 1:
         names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]
@@ -154,6 +154,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         found["λ"] = _penalty_text(evidence, evidence.penalty)
     ran = f"{result.solver} through {result.interface}" if result.solver else ""
     found["solver"] = ran + (f", linear solver {linear}" if linear else "")
+    if result.options.get("hessian_approximation") == "gauss-newton":
+        found["solver"] += ", Gauss-Newton for the networks' second derivatives"
     found["time"] = times_text(result.timings)
     found["objective"] = (
         f"{_finite(result.objective, '.6g')}, largest violation {_finite(result.violation, '.1e')}"

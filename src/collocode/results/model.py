@@ -163,7 +163,7 @@ class TrainedModel:
             scales={q.name: q.scale for q in problem.all_parameters if q.scale != "linear"},
             algebraics=dict(problem.algebraics),
             residual_tape=tapes[3],
-            index=getattr(problem.dynamics, "index", 1),
+            index=problem.index,
         )
 
     def __repr__(self) -> str:

@@ -90,7 +90,7 @@ def simulate(
             )
         t, x = _checked(initial, times, len(model.states))
         return _integrate_algebraic(model, x, t, u, jumps, rtol, atol, guess)
-    evaluate, method = _evaluator(model, u), method or "LSODA"
+    evaluate, method = _Evaluator(model, u), method or "LSODA"
     return integrate(evaluate, initial, times, jumps, len(model.states), method, rtol, atol)
 
 
@@ -183,6 +183,8 @@ def integrate(
             break
         inside = (t > left) & (t <= right)
         report = np.append(t[inside], right)
+        if isinstance(rhs, _Evaluator):
+            rhs.middle = 0.5 * (left + right)
         with np.errstate(all="ignore"):
             answer = _solve(guarded, left, right, x, report, method, rtol, atol)
         got = answer[: int(inside.sum())]
@@ -237,25 +239,28 @@ class _Guard:
         return np.asarray(self._rhs(t, x), dtype=float)
 
 
-def _evaluator(model: TrainedModel, inputs: list[Signal]) -> Callable[[float, Array], Array]:
-    """f(t, x) through CasADi's buffers: no allocation, about a microsecond a call."""
-    function = model.function
-    time, state, u = np.zeros(1), np.zeros(len(model.states)), np.zeros(len(inputs))
-    fixed = [np.array(v, dtype=float) for v in (model.parameters, model.theta)]
-    out = np.zeros(len(model.states))
-    buffer, run = function.buffer()
-    for i, array in enumerate((time, state, u, *fixed)):
-        if array.size:
-            buffer.set_arg(i, memoryview(array))  # type: ignore[arg-type]
-    buffer.set_res(0, memoryview(out))  # type: ignore[arg-type]
-    alive = (function, buffer, fixed)  # CasADi keeps bare pointers into these
+class _Evaluator:
+    """f(t, x) through CasADi's buffers: no allocation, about a microsecond a call.
 
-    def evaluate(t: float, x: Array) -> Array:
-        assert alive
-        time[0], state[:] = t, x
-        for j, signal in enumerate(inputs):
-            u[j] = signal(t)[0]
-        run()
-        return out.copy()
+    Behind ``middle``, that of the segment between two jumps, inputs have their values from the left: at
+    the segment's end they must not be those of the next one.
+    """
 
-    return evaluate
+    def __init__(self, model: TrainedModel, inputs: list[Signal]) -> None:
+        function, self._inputs, self.middle = model.function, inputs, np.inf
+        self._time, self._state = np.zeros(1), np.zeros(len(model.states))
+        self._u, self._out = np.zeros(len(inputs)), np.zeros(len(model.states))
+        fixed = [np.array(v, dtype=float) for v in (model.parameters, model.theta)]
+        buffer, self._run = function.buffer()
+        for i, array in enumerate((self._time, self._state, self._u, *fixed)):
+            if array.size:
+                buffer.set_arg(i, memoryview(array))  # type: ignore[arg-type]
+        buffer.set_res(0, memoryview(self._out))  # type: ignore[arg-type]
+        self._alive = (function, buffer, fixed)  # CasADi keeps bare pointers into these
+
+    def __call__(self, t: float, x: Array) -> Array:
+        self._time[0], self._state[:] = t, x
+        for j, signal in enumerate(self._inputs):
+            self._u[j] = signal(t, t > self.middle)[0]
+        self._run()
+        return self._out.copy()

@@ -55,14 +55,21 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
     try:
         # a second BLAS thread stalls on a busy machine and brings nothing at these sizes
         with one_blas_thread():
-            found = scipy.optimize.least_squares(
-                fit.residual,
-                x[fit.free],
-                fit.jacobian,
-                max_nfev=steps + 1,
-                tr_solver="lsmr" if fit.sparse else "exact",
-            ).x
-    except (ValueError, np.linalg.LinAlgError):  # not finite where the data are: keep the start
+            if problem.algebraics:
+                found = _levenberg(fit, x[fit.free], 4 * steps)
+            else:
+                found = scipy.optimize.least_squares(
+                    fit.residual,
+                    x[fit.free],
+                    fit.jacobian,
+                    max_nfev=steps + 1,
+                    tr_solver="lsmr" if fit.sparse else "exact",
+                ).x
+    except (
+        ValueError,
+        RuntimeError,
+        np.linalg.LinAlgError,
+    ):  # not finite where the data are: keep the start
         return False
     x[fit.free] = np.clip(found, nlp.lower[fit.free], nlp.upper[fit.free])
     return True
@@ -152,6 +159,30 @@ class _SlopeFit:
         np.put_along_axis(J, np.broadcast_to(columns[:, None, :], local.shape), local, axis=2)
         J[:, :, self._varies.diagonal() == 0.0] = 0.0
         return np.vstack([J.reshape(-1, len(self.free)), self._penalty])
+
+
+def _levenberg(fit: _SlopeFit, z: Array, steps: int) -> Array:
+    """Levenberg-Marquardt steps by sparse normal equations, which unknowns of their points keep cheap."""
+    r, damping, J = fit.residual(z), 1e-3, None
+    for _ in range(steps):
+        J = fit.jacobian(z) if J is None else J
+        A, gradient = (J.T @ J).tocsc(), J.T @ r
+        size = A.diagonal()
+        size = np.maximum(size, 1e-12 * size.max(initial=1e-300))
+        step = sparse.linalg.splu(A + sparse.diags_array(damping * size, format="csc")).solve(
+            gradient
+        )
+        trial = fit.residual(z - step)
+        if float(trial @ trial) < float(r @ r):
+            done = float(r @ r - trial @ trial) < 1e-4 * float(r @ r)
+            z, r, damping, J = z - step, trial, max(0.2 * damping, 1e-9), None
+            if done:
+                break
+        elif damping > 1e6:
+            break
+        else:
+            damping *= 5.0
+    return z
 
 
 def _sizes(slopes: Array) -> Array:

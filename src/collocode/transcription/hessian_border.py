@@ -40,7 +40,8 @@ class _Block:
         the derivative of the later node's input if that is what is multiplied.
     moved : whether it is.
     active : perturbations of the later node whose gradient may differ from zero.
-    adds : (places in the block or None for all, places among the nonzeros).
+    adds : (places in the block or None for all, places among the nonzeros, whether nothing else has
+        been put there before).
     """
 
     later: Node
@@ -48,7 +49,7 @@ class _Block:
     pairs: tuple[Index, Index]
     moved: bool
     active: Index
-    adds: list[tuple[Index | None, Index]] = field(default_factory=list)
+    adds: list[tuple[Index | None, Index, bool]] = field(default_factory=list)
 
 
 class HessianBorder:
@@ -137,8 +138,12 @@ class HessianBorder:
         used = np.flatnonzero(there)
         number = np.empty(there.size, dtype=np.int32)  # of the nonzeros alone
         number[used] = np.arange(len(used))
+        written = np.zeros(len(used), dtype=bool)
         for block, keys in blocks:
-            block.adds.extend((chosen, number[k] + before[k // size]) for chosen, k in keys)
+            for chosen, key in keys:
+                at = number[key]
+                block.adds.append((chosen, at + before[key // size], not written[at].any()))
+                written[at] = True
         self._blocks = [block for block, _ in blocks]
         return there
 
@@ -254,11 +259,19 @@ class HessianBorder:
             left = _spread(inputs[block.later], basis)
         if matrix is None:
             return
-        chosen = matrix[:, rows] if matrix.ndim == 2 else matrix[:, rows, columns]
+        if matrix.ndim == 2:
+            chosen = matrix[:, rows]
+        elif len(rows) == matrix[0].size and not block.moved:
+            chosen = matrix.reshape(len(matrix), -1)
+        else:
+            chosen = matrix[:, rows, columns]
         both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
         sums = (chosen.T @ both).ravel()
-        for where, places in block.adds:
-            out[places] += sums if where is None else sums[where]
+        for where, places, first in block.adds:
+            if first:
+                out[places] = sums if where is None else sums[where]
+            else:
+                out[places] += sums if where is None else sums[where]
 
 
 def _spread(inputs: Array, functions: Array | None) -> Array:

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
 MANY = 40
+_TILE = 256
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -143,7 +144,7 @@ class ChainFactor:
         F = np.zeros((t + n, t + n))
         w = c + n
         half = Z[:-1].reshape(-1, w)[:, c:].T @ X.reshape(-1, w)[:, c:]
-        F[t:, t:] = half + half.T + b.H_shared
+        _put_sum(F[t:, t:], half, b.H_shared)
         first = 0
         for left, right in zip(el.left.tolist(), el.right.tolist(), strict=True):
             Zs, Xs = Z[first : right + 1].reshape(-1, w), X[first : right + 1].reshape(-1, w)
@@ -283,3 +284,14 @@ class ChainFactor:
         for index, table in zip(where, (slack, multiplier), strict=True):
             place = (b.slot[index], b.position[index]) if D.ndim == 2 else (b.position[index],)
             x[index] = table[place]
+
+
+def _put_sum(out: Array, half: Array, more: Array) -> None:
+    """Write half + halfᵀ + more, all symmetric in the end, by tiles that stay in the cache."""
+    for i in range(0, len(out), _TILE):
+        for j in range(0, i + 1, _TILE):
+            here, there = slice(i, i + _TILE), slice(j, j + _TILE)
+            tile = half[here, there] + half[there, here].T
+            tile += more[here, there]
+            out[here, there] = tile
+            out[there, here] = tile.T

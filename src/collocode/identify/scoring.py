@@ -1,0 +1,331 @@
+r"""Fisher scoring on the collocated model: maximum likelihood in the few numbers that are free.
+
+The collocation rows :math:`c(X,d)=0` determine the states X by the free unknowns d (parameters, free
+initial states), so :math:`-\log L` is a function of d alone, with
+
+.. math:: \nabla = Z^T\nabla_Xf + \nabla_df, \quad Z=-c_X^{-1}c_d, \qquad
+          H \approx J^TI_hJ + S^TI_\sigma S + P,
+
+Fisher's information of the data on predictions and noise and the priors' curvature.  H has no negative
+curvature whatever the point, which is why flat and rugged likelihoods with estimated noise are climbed
+where a Newton method on all variables needs hundreds of iterations.  Each step is Levenberg and
+Marquardt's within the bounds,
+
+.. math:: \min_s \nabla^Ts+\tfrac12s^T(H+\mu D)s, \quad l\le d+s\le u,
+
+and the states follow by Newton's method on the rows, one sparse factorisation an experiment.
+Sources: Osborne, *Fisher's method of scoring*, Int. Stat. Rev. 60, 1992; Bock, *Numerical treatment of
+inverse problems in chemical reaction kinetics*, 1981; Nielsen, *Damping parameter in Marquardt's
+method*, IMM-REP-1999-05, for μ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..adapt.duals import state_weights
+from ..model.experiment import Experiment
+from ..model.problem import Problem
+from ..numerics import Array
+from ..numerics.mesh import Mesh
+from ..results.solution import Solution
+from ..results.status import Termination
+from ..solvers.interrupt import interrupted
+from ..solvers.outcome import result as judged
+from ..solvers.protocol import OnIteration, Progress
+from ..transcription.nlp import NLP
+from ..transcription.terms import measured
+from .information import Informed
+from .linearised import prior_root
+
+_STATUSES = {
+    Termination.CONVERGED: "Solve_Succeeded",
+    Termination.ITERATION_LIMIT: "Maximum_Iterations_Exceeded",
+    Termination.STALLED: "Search_Direction_Becomes_Too_Small",
+    Termination.INTERRUPTED: "User_Requested_Stop",
+    Termination.EVALUATION_ERROR: "Invalid_Number_Detected",
+}
+MOST = 300
+_SMALL = 1e-9  # relative decrease of -log L that counts as none ...
+_RESTS = 3  # ... and so many of them in a row as the end
+_TRIES = 25
+_FLAT = 1e-6  # curvature below which a direction counts as flat, by the square of a usual size
+_LEAST = 1e-10  # damping that is always there, lest flat directions make H singular
+_GRADED = (
+    8  # elements that part the first step after a start or a jump, each about a third of the next
+)
+
+
+def scorable(problem: Problem) -> bool:
+    """Whether a problem is the maximum of a likelihood in parameters alone: no networks, no rows more."""
+    return bool(
+        problem.loss.likelihood
+        and problem.all_parameters
+        and not problem.dynamics.networks
+        and not problem.decides
+        and not problem.varies_in_time
+        and not problem.constraints
+        and not problem.bounds
+        and not getattr(problem, "algebraic", ())
+        and not any(e.final for e in problem.experiments)
+    )
+
+
+def meshes_for(problem: Problem) -> tuple[Mesh, ...]:
+    """Return meshes with an element end at every sample and jump, graded after the start and the jumps."""
+    return tuple(_graded(e) for e in problem.experiments)
+
+
+def _graded(e: Experiment) -> Mesh:
+    assert e.start is not None and e.end is not None
+    times = e.times[measured(e)]
+    ends = np.unique(np.concatenate([[e.start, e.end], times, e.jumps]))
+    steps = np.diff(ends)
+    ends = ends[np.append(True, steps > 1e-9 * (e.end - e.start))]
+    parts = [ends, 0.5 * (ends[1:] + ends[:-1])]
+    for left in (e.start, *e.jumps.tolist()):
+        first = float(ends[ends > left][0])
+        parts.append(left + (first - left) * np.geomspace(1e-3, 1.0, _GRADED)[:-1])
+    return Mesh(np.unique(np.concatenate(parts)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scored:
+    """Where scoring ended: the point, -log L with the priors' share, and the values on the way."""
+
+    x: Array
+    value: float
+    termination: Termination
+    history: tuple[float, ...]
+
+
+@dataclass(eq=False)
+class _At:
+    """A point on the collocated model, with the factors of its rows and what a step needs."""
+
+    x: Array
+    parts: list[tuple[Any, Any, Any]]  # layout, factorised c_X, rows of the Jacobian
+    value: float
+    slope: Array
+    root: Array
+
+
+class Scoring:
+    """Scoring of one program, from as many starts as wanted."""
+
+    def __init__(self, nlp: NLP) -> None:
+        self.nlp, layout = nlp, nlp.layout
+        own = [np.append(e.free_initial, e.parameters) for e in layout.experiments]
+        columns = np.concatenate([*own, layout.shared]).astype(int)
+        self.free = columns[nlp.lower[columns] < nlp.upper[columns]]
+        self.half = 0.5 * nlp.problem.n_measurements
+
+    def run(
+        self,
+        x: Array,
+        most: int = MOST,
+        on_iteration: OnIteration | None = None,
+        give_up: Callable[[Sequence[float]], bool] | None = None,
+    ) -> Scored:
+        """Climb from a point, whose states are near what its numbers make of them.
+
+        Parameters
+        ----------
+        x : (columns,) start.
+        most : iterations.
+        on_iteration : called with every iterate.
+        give_up : told -log L of all iterates, says whether to go on no more.
+        """
+        here = self._at(np.clip(x, self.nlp.lower, self.nlp.upper))
+        if here is None:
+            return Scored(x=x, value=np.inf, termination=Termination.EVALUATION_ERROR, history=())
+        history, damping, growth, rests = [here.value], 1e-3, 2.0, 0
+        end = Termination.ITERATION_LIMIT
+        for _ in range(most):
+            if on_iteration is not None:
+                shown = Progress(len(history) - 1, here.value / self.half, 0.0)
+                on_iteration(shown)
+            if interrupted():
+                end = Termination.INTERRUPTED
+                break
+            there, damping, growth, flat = self._stepped(here, damping, growth)
+            if there is None:
+                end = Termination.CONVERGED if flat else Termination.STALLED
+                break
+            small = here.value - there.value < _SMALL * max(1.0, abs(there.value))
+            here, rests = there, rests + 1 if small else 0
+            history.append(here.value)
+            if rests >= _RESTS:
+                end = Termination.CONVERGED
+                break
+            if give_up is not None and give_up(history):
+                end = Termination.EARLY_STOPPED
+                break
+        return Scored(x=here.x, value=here.value, termination=end, history=tuple(history))
+
+    def _stepped(
+        self, here: _At, damping: float, growth: float
+    ) -> tuple[_At | None, float, float, bool]:
+        """The next point and damping; no point, and whether that is since nothing pulls, at an end."""
+        nlp, free = self.nlp, self.free
+        d = here.x[free]
+        low, high = nlp.lower[free] - d, nlp.upper[free] - d
+        H = here.root.T @ here.root
+        D = np.maximum(np.diag(H), _FLAT / nlp.column_scale[free] ** 2)
+        for _ in range(_TRIES):
+            size = np.sqrt(D)  # in whose units all that is steep has curvature one
+            damped = H / np.outer(size, size) + (damping + _LEAST) * np.eye(len(size))
+            s = _within(here.slope / size, damped, low * size, high * size) / size
+            hoped = -(here.slope @ s + 0.5 * s @ H @ s)
+            if hoped <= 1e-13 * max(1.0, abs(here.value)):
+                return None, damping, growth, True
+            there = self._moved(here, s)
+            if there is not None and there.value < here.value - 1e-4 * hoped:
+                ratio = (here.value - there.value) / hoped
+                return there, damping * max(0.2, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0, False
+            damping, growth = damping * growth, 2.0 * growth
+        return None, damping, growth, False
+
+    def _moved(self, here: _At, s: Array) -> _At | None:
+        """The point of other numbers, with the states that they make."""
+        x = here.x.copy()
+        x[self.free] = np.clip(
+            x[self.free] + s, self.nlp.lower[self.free], self.nlp.upper[self.free]
+        )
+        predicted = x.copy()
+        for part, factor, rows in here.parts:
+            predicted[part.dependent] -= factor.solve(rows[:, self.free] @ s)
+        found = self._at(predicted)
+        return self._at(x) if found is None else found
+
+    def _at(self, x: Array) -> _At | None:
+        """Put the states onto the model by Newton's method; None where that fails."""
+        nlp, x, last = self.nlp, x.copy(), np.inf
+        for _ in range(20):
+            g, jacobian = nlp.functions.jacobian(x, nlp.p)
+            g, J = np.asarray(g, dtype=float).ravel(), sparse.csr_matrix(jacobian.sparse())
+            if not (np.isfinite(g).all() and np.isfinite(J.data).all()):
+                return None
+            parts, step = [], np.zeros_like(x)
+            for part in nlp.layout.experiments:
+                rows = J[part.equations].tocsc()
+                try:
+                    factor = sparse.linalg.splu(rows[:, part.dependent])
+                except RuntimeError:  # singular
+                    return None
+                step[part.dependent] = -factor.solve(g[part.equations])
+                parts.append((part, factor, rows))
+            x += step
+            if not np.isfinite(x).all():
+                return None
+            size = float(np.abs(step / (np.abs(x) + 1e-3 * nlp.column_scale)).max(initial=0.0))
+            if size < 1e-9 or (size < 1e-6 and size > 0.5 * last):
+                return self._judged(x, parts)
+            last = size
+        return None
+
+    def _judged(self, x: Array, parts: list[tuple[Any, Any, Any]]) -> _At | None:
+        nlp, free, half = self.nlp, self.free, self.half
+        value, gradient = half * nlp.objective(x), half * nlp.gradient(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return None
+        h, by_h = nlp.predictions(x)
+        by_h, by_s = by_h.tocsr(), nlp.spreads(x)[1].tocsr()
+        priors = prior_root(nlp, x, nlp.problem.n_measurements)
+        slope, prior = gradient[free].copy(), priors[:, free].toarray()
+        J: list[Array] = []
+        S: list[Array] = []
+        first, wide = 0, h.shape[1]
+        for (part, factor, rows), e in zip(parts, nlp.problem.experiments, strict=True):
+            last = first + int(measured(e).sum())
+            here, first = slice(first * wide, last * wide), last
+            by_free = rows[:, free].toarray()
+            seen = np.flatnonzero(np.abs(by_free).sum(axis=0))
+            Z = np.zeros((len(part.dependent), len(free)))
+            Z[:, seen] = -factor.solve(by_free[:, seen])
+            for matrix, found in ((by_h[here], J), (by_s[here], S)):
+                found.append(matrix[:, part.dependent] @ Z + matrix[:, free].toarray())
+            slope += Z.T @ gradient[part.dependent]
+            prior += priors[:, part.dependent] @ Z
+        weights = nlp.parameters["weights"] * nlp.problem.n_measurements
+        with np.errstate(all="ignore"):  # of data that are not there
+            told = Informed.of(nlp, x, h)
+            mixed, rest = told.rows(np.vstack(J), np.vstack(S), weights)
+            u = (weights * told.on_h).ravel()
+        kept = weights.ravel() > 0.0
+        root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
+        if not (np.isfinite(root).all() and np.isfinite(slope).all()):
+            return None
+        return _At(x=x, parts=parts, value=value, slope=slope, root=root)
+
+
+def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:
+    """Minimise slope·s + s·H s/2 with low <= s <= high, H positive definite: by active bounds."""
+    held: NDArray[np.bool_] = ((low >= 0.0) & (slope > 0.0)) | ((high <= 0.0) & (slope < 0.0))
+    s = np.zeros_like(slope)
+    for _ in range(4 * len(slope) + 4):
+        free = np.flatnonzero(~held)
+        s[held] = np.clip(s[held], low[held], high[held])
+        if len(free):
+            rest = slope[free] + H[np.ix_(free, np.flatnonzero(held))] @ s[held]
+            goal = -scipy.linalg.solve(H[np.ix_(free, free)], rest, assume_a="pos")
+            step = goal - s[free]
+            with np.errstate(all="ignore"):
+                room = np.where(step > 0.0, high[free] - s[free], low[free] - s[free]) / step
+            room = np.where(step == 0.0, np.inf, room)
+            share = min(1.0, float(room.min()))
+            s[free] += share * step
+            if share < 1.0:
+                stopped = free[int(room.argmin())]
+                s[stopped] = high[stopped] if step[int(room.argmin())] > 0.0 else low[stopped]
+                held[stopped] = True
+                continue
+        pull = slope + H @ s
+        inward = held & (((s <= low) & (pull < 0.0)) | ((s >= high) & (pull > 0.0)))
+        inward &= low < high
+        worst = np.where(inward, np.abs(pull), 0.0)
+        if worst.max(initial=0.0) <= 1e-12:
+            break
+        held[int(worst.argmax())] = False
+    return np.clip(s, low, high)
+
+
+def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:
+    r"""Return what scoring found as a `Solution`: its multipliers are those of the states' equations.
+
+    With :math:`c_X^T\lambda=-\nabla_Xf` the gradient by the states vanishes; what is left by the others
+    is the pull of their bounds.
+    """
+    x, rows = scored.x, np.zeros(nlp.rows)
+    pulls = np.zeros(nlp.columns)
+    if np.isfinite(scored.value):
+        gradient = nlp.gradient(x)
+        rows = state_weights(nlp, x, gradient)
+        jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
+        pulls = -(gradient + jacobian.T @ rows)
+        held = np.isclose(x, nlp.lower, rtol=0.0, atol=1e-12) | np.isclose(
+            x, nlp.upper, rtol=0.0, atol=1e-12
+        )
+        pulls[~held] = 0.0
+    end = scored.termination
+    early = end is Termination.EARLY_STOPPED
+    found = judged(
+        nlp,
+        (x / nlp.column_scale, rows / nlp.row_scale, pulls * nlp.column_scale),
+        None,
+        _STATUSES[Termination.ITERATION_LIMIT if early else end],
+        {},
+        history={"objective": np.array(scored.history) / (0.5 * nlp.problem.n_measurements)},
+        timings={"solve": seconds},
+        interface="scoring",
+        solver="Fisher scoring",
+        linear_solver="SuperLU",
+    )
+    return Solution.of(nlp, found)

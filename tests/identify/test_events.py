@@ -1,0 +1,133 @@
+"""Doses, dilutions and resets against closed forms, in simulation and in fits."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import collocode as cc
+from collocode import Dilution, Dose, Dynamics, Experiment, Parameter, Problem, Reset
+
+KA, KE, V = 1.2, 0.25, 20.0
+TIMES = np.array([0.25, 0.5, 1, 2, 4, 8, 12, 12.5, 13, 16, 20, 24, 24.5, 30, 36])
+DOSES = cc.doses([0.0, 6.0, 12.0, 24.0], [100.0, np.nan, 100.0, 50.0], to="depot")
+
+
+def closed(t, events=DOSES):
+    """Bateman's function of every dose; a datum at the time of a dose is taken before it."""
+    late = [np.maximum(t - event.time, 0.0) for event in events]
+    sizes = [event.amount / V * KA / (KA - KE) for event in events]
+    return sum(
+        size * (np.exp(-KE * tau) - np.exp(-KA * tau))
+        for size, tau in zip(sizes, late, strict=True)
+    )
+
+
+def oral(*events, y=None, **given):
+    rates = Dynamics(
+        lambda t, x, u, p, nn: {
+            "depot": -p.ka * x.depot,
+            "central": p.ka * x.depot - p.ke * x.central,
+        },
+        parameters=[Parameter("ka", KA, scale="log"), Parameter("ke", KE, scale="log")],
+    )
+    run = Experiment(
+        TIMES,
+        closed(TIMES) if y is None else y,
+        ("c",),
+        start=0.0,
+        initial={"depot": 0.0, "central": 0.0},
+        events=events or DOSES,
+    )
+    return Problem(
+        rates,
+        run,
+        states=("depot", "central"),
+        parameters=[Parameter("V", V, scale="log")],
+        observe=lambda x, u, p: [x.central / p.V],
+        loss=cc.LogNormal(0.05),
+        **given,
+    )
+
+
+def test_bolus_doses_are_simulated_as_the_closed_form_has_them():
+    y = closed(TIMES) * np.exp(0.05 * np.random.default_rng(0).standard_normal(15))
+    expected = -stats.lognorm(0.05, scale=closed(TIMES)).logpdf(y).sum()
+    assert cc.minus_log_likelihood(oral(y=y)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_fit_across_doses_finds_the_rates_and_its_gap_is_small(tmp_path):
+    solution = cc.fit(oral())
+    found = np.array([*solution.parameters.values()])
+    np.testing.assert_allclose(found, [KA, KE, V], rtol=2e-3)
+    assert solution.gap() < 5e-3
+    depot = solution.simulate(times=[11.999, 12.001]).states[:, 0]
+    assert depot[1] - depot[0] == pytest.approx(100.0, rel=2e-3)
+    solution.save(tmp_path / "fit.npz")
+    np.testing.assert_allclose(
+        cc.load(tmp_path / "fit.npz").predict(TIMES), solution.predict(TIMES)
+    )
+
+
+def decay(*events, state0=8.0, extra=()):
+    times = np.linspace(0.0, 4.0, 9)
+    rates = Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c],
+        parameters=[Parameter("k", 0.5, 0.5, 0.5), Parameter("v", 3.0), *extra],
+    )
+    data = np.ones((9, 1))
+    run = Experiment(times, data, ("c",), initial={"c": state0}, events=events)
+    return Problem(rates, run, loss=cc.Normal(1.0))
+
+
+def simulated(problem, times):
+    nlp = cc.discretize(problem, mesh=4)
+    solution = cc.solve(nlp.with_start(nlp.start))
+    return solution, solution.simulate(times=times).states[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("event", "after"),
+    [
+        (Dilution(2.0, 0.1, of="c"), lambda before: 0.1 * before),
+        (Reset(2.0, {"c": 5.0}), lambda before: 5.0),
+        (Reset(2.0, {"c": "v"}), None),
+        (Reset(2.0, {"c": lambda x, u, p: 2.0 * p.v}), None),
+        (Dose(2.0, -1.0, to="c"), lambda before: before - 1.0),
+    ],
+)
+def test_states_jump_in_collocation_as_in_simulation(event, after):
+    solution, states = simulated(decay(event), [2.0 - 1e-5, 2.0 + 1e-5])
+    if after is None:
+        scale = 1.0 if event.to["c"] == "v" else 2.0
+        expected = scale * solution.parameters["v"]
+    else:
+        expected = after(states[0])
+    assert states[1] == pytest.approx(expected, rel=1e-4)
+    assert solution.states([2.0 + 1e-5])[0, 0] == pytest.approx(states[1], rel=1e-3)
+    assert solution.gap() < 0.05
+
+
+def test_an_infusion_is_a_rate_while_it_lasts():
+    solution, states = simulated(decay(Dose(1.0, 6.0, to="c", duration=2.0)), [1.0, 3.0])
+    k = solution.parameters["k"]
+    steady = 3.0 / k
+    assert states[1] == pytest.approx(steady + (states[0] - steady) * np.exp(-2.0 * k), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Dose(np.nan, 1.0, to="c"), "a dose needs a finite time"),
+        (lambda: Dilution(0.0, 0.0, of="c"), "a positive factor"),
+        (lambda: Reset(np.inf, {"c": 1.0}), "a reset needs a finite time"),
+        (lambda: decay(Dose(1.0, 1.0, to="d")), "names 'd', which is no state"),
+        (lambda: decay("dose"), "events= of experiment"),
+        (
+            lambda: cc.discretize(decay(Reset(1.0, {"c": lambda x, u, p: x.c - 0.2}))),
+            "write what is added as a Dose",
+        ),
+    ],
+)
+def test_wrong_events_are_refused_in_a_sentence(make, sentence):
+    with pytest.raises(cc.InputError, match=sentence):
+        make()

@@ -1,0 +1,109 @@
+"""PEtab problems as fits: published optima, the same likelihood as by simulation, what a fit refuses."""
+
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+
+import collocode as cc
+
+from .conftest import decay, problem, sbml
+
+BOEHM = Path(__file__).parents[2] / "models/data/Boehm_JProteomeRes2014/Boehm_JProteomeRes2014.yaml"
+
+
+@pytest.fixture(scope="module")
+def boehm():
+    return cc.read_petab(BOEHM)
+
+
+def test_names_are_those_of_the_files(boehm):
+    made = cc.from_petab(boehm)
+    assert made.states == boehm.model.states
+    assert made.outputs == ("pSTAT5A_rel", "pSTAT5B_rel", "rSTAT5A_rel")
+    assert [q.name for q in made.all_parameters] == [q.id for q in boehm.estimated]
+    assert {q.scale for q in made.all_parameters} == {"log10"}
+
+
+def test_the_fit_from_the_nominal_point_reaches_the_published_likelihood(boehm):
+    solution = cc.fit(cc.from_petab(BOEHM))
+    assert solution.success
+    found = {q.id: solution.parameters[q.id] for q in boehm.estimated}
+    assert cc.simulate_petab(boehm, found).nllh <= 138.2220 + 1e-3
+    assert solution.result.interface == "scoring"
+
+
+def test_likelihood_and_problem_agree_across_conditions_overrides_and_replicates(tmp_path):
+    path = problem(
+        tmp_path,
+        sbml(decay()),
+        [
+            "observableId observableFormula noiseFormula observableTransformation",
+            "a observableParameter1_a*A noiseParameter1_a+0.1*A log10",
+            "b B noiseParameter1_b lin",
+        ],
+        [
+            "observableId simulationConditionId measurement time observableParameters noiseParameters",
+            "a c1 2.5 1 scale sd",
+            "a c1 2.6 1 scale sd",
+            "a c2 1.9 2 1.5 sd",
+            "b c2 4 1 - 0.3",
+            "b c2 5 2 - 0.4",
+        ],
+        ["scale log10 0.1 10 1.2 1", "sd log10 0.01 10 0.2 1", "fast log10 0.1 10 0.7 1"],
+        ["conditionId k A", "c1 fast 2", "c2 0.3 3"],
+    )
+    petab = cc.read_petab(path)
+    made = cloudpickle.loads(cloudpickle.dumps(cc.from_petab(petab)))
+    values = {"scale": 1.7, "sd": 0.15, "fast": 0.9}
+    by_petab = cc.simulate_petab(petab, values).nllh
+    assert cc.minus_log_likelihood(made, values) == pytest.approx(by_petab, rel=1e-6)
+
+
+def test_a_piecewise_input_becomes_a_signal_that_jumps(tmp_path):
+    rate = (
+        (
+            '<listOfParameters><parameter id="x" value="1" constant="false"/>'
+            '<parameter id="at" value="0" constant="true"/></listOfParameters><listOfRules>'
+            '<rateRule variable="x">{{piecewise(k, time &lt; at, 2 * k) * x}}</rateRule></listOfRules>'
+        )
+        .replace("&lt;", "<")
+        .replace("k", "0.3")
+    )
+    path = problem(
+        tmp_path,
+        sbml(rate),
+        ["o x s"],
+        ["o c1 1 1", "o c1 1.5 3"],
+        ["s log10 0.1 10 0.5 1"],
+        ["conditionId at", "c1 2"],
+    )
+    made = cc.from_petab(path)
+    (run,) = made.experiments
+    assert run.jumps.tolist() == [2.0]
+    by_hand = np.exp(0.3), np.exp(0.6 + 0.6)
+    wanted = sum(0.5 * ((y - h) / 0.5) ** 2 for y, h in zip((1, 1.5), by_hand, strict=True))
+    wanted += 2 * (np.log(0.5) + 0.5 * np.log(2 * np.pi))
+    assert cc.minus_log_likelihood(made) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["o before c1 1 1"], "pre-equilibrations"),
+        (["o - c1 1 inf"], "at infinity"),
+    ],
+)
+def test_what_a_fit_cannot_have_is_named(tmp_path, rows, words):
+    header = "observableId preequilibrationConditionId simulationConditionId measurement time"
+    path = problem(
+        tmp_path,
+        sbml(decay()),
+        ["o A s"],
+        [header, *rows],
+        ["s log10 0.1 10 0.5 1"],
+        ["conditionId k", "c1 2", "before 1"],
+    )
+    with pytest.raises(cc.InputError, match=words):
+        cc.from_petab(path)
