@@ -93,7 +93,9 @@ def merit_of_means(nlp: NLP) -> float:
     """Misfit of a model that says every output's mean: what a start should be better than."""
     y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
     mean = (weights * y).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
-    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape))).sum())
+    sigma = nlp.parameters["sigma"]
+    sigma = rough_sigma(nlp.problem, measured) if nlp.problem.loss.likelihood else sigma
+    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape), sigma)).sum())
 
 
 def merit_of_noise(nlp: NLP) -> float:
@@ -105,15 +107,14 @@ def merit_of_noise(nlp: NLP) -> float:
     return float((weights * nlp.problem.loss.cost(noise, 0.0, sigma)).sum())
 
 
-def excess(nlp: NLP, predicted: Array) -> Array:
-    """(samples, outputs) what data cost beyond the best that a model can say, for σ of before the fit.
+def excess(nlp: NLP, predicted: Array, sigma: Array) -> Array:
+    """(samples, outputs) what data cost beyond the best that a model can say of them with this σ.
 
     Of squares that is what they cost; of a likelihood the square of the deviance residual.
     """
     problem, y = nlp.problem, nlp.parameters["measurements"]
     if not problem.loss.likelihood:
-        return np.asarray(problem.loss.cost(predicted, y, nlp.parameters["sigma"]))
-    sigma = rough_sigma(problem, measured)
+        return np.asarray(problem.loss.cost(predicted, y, sigma))
     censored = nlp.parameters.get("censored", np.zeros(y.shape))
     columns = []
     for j, name in enumerate(problem.outputs):
