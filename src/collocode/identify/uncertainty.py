@@ -138,7 +138,9 @@ class Uncertainty:
         columns = ["estimate", "std", "lower", "upper", "note"]
         table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
         decided = [std[known[name]] if name in known else np.nan for name in wanted]
-        return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / decided)
+        with np.errstate(invalid="ignore", divide="ignore"):  # what a bound holds has no error
+            share = _mesh_errors(self._solution, wanted) / np.array(decided)
+        return table.assign(mesh_share=share)
 
     def _scale_of(self, name: str) -> tuple[Callable[[float], float], Callable[[float], float]]:
         """How to take a decided value to natural units, and the slope of that."""
