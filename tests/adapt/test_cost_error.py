@@ -139,3 +139,20 @@ def test_costs_without_decisions_have_errors_of_all_goals():
         ("state:x@1", fine.states([1.0])[0, 0]),
     ):
         assert 0.8 < cc.estimate_error(coarse, goal).effectivity(exact) < 1.25, goal
+
+
+def test_algebraic_variables_are_followed_by_the_estimate_and_by_the_simulation():
+    """x' = z with z = x + u; the control jumps at the mesh point, up to which IDAS must not look."""
+    problem = cc.Problem(
+        cc.Dynamics(
+            lambda t, x, u, p, nn: {"x": x.z},
+            algebraics={"z": 0.0},
+            residuals=lambda t, x, u, p, nn: [x.z - x.x - u.u],
+        ),
+        cc.Window(end=1.0, controls={"u": cc.Control()}, initial={"x": 1.0}),
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: x.x**2 + (x.z - x.x) ** 2),
+    )
+    found = cc.fit(problem, degree=2, mesh=2)
+    assert 0.9 < cc.estimate_error(found).effectivity(riccati()) < 1.1
+    assert found.gap() < 0.02

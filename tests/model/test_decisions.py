@@ -79,9 +79,16 @@ WRONG = {
         "rate= bounds the slope of a control of kind 'linear', PiecewiseConstant or BSpline of degree 1, "
         "not 'stages'",
     ),
-    "controls beside data": (
-        lambda: cc.Experiment(**DATA, controls={"u": cc.Control()}),
-        "has measurements at given times, so it cannot have controls; put what is decided into a Window",
+    "an output that sees an input nobody measured": (
+        lambda: cc.discretize(
+            cc.Problem(
+                cc.Dynamics(lambda t, x, u, p, nn: [u.u]),
+                cc.Experiment(**{**DATA, "outputs": ("y",)}, controls={"u": cc.Control()}),
+                states=("x",),
+                observe=lambda x, u, p: [x.x + u.u],
+            )
+        ),
+        "an output of experiment 'experiment' depends on control 'u'",
     ),
     "free times of data": (
         lambda: cc.Experiment(**DATA, end_bounds=(1.0, 2.0)),

@@ -115,6 +115,15 @@ def test_the_estimate_holds_the_basis_fast():
     assert 0.9 < estimate.effectivity(exact) < 1.1
 
 
+def test_a_horizon_that_recedes_moves_the_held_values_along():
+    problem = quadratic(cc.Control(-2.0, 2.0, kind=TEN), rate=-1.0)
+    horizon = cc.RecedingHorizon(problem, sample=0.1)
+    first = horizon.plan([1.0])
+    second = horizon.plan(first.states([0.1])[0], 0.1, first)
+    assert second.result.iterations < first.result.iterations
+    assert second.control("u", [0.05])[0] == pytest.approx(first.control("u", [0.15])[0], abs=0.02)
+
+
 def test_other_tools_get_the_coefficients(tmp_path):
     """An .nl file, without the initial state that is fixed, read back has the same optimum."""
     found = cc.fit(quadratic(cc.Control(-3.0, 3.0, kind=PIECES, moves=0.1)), mesh=4)
@@ -137,3 +146,55 @@ def test_a_solution_is_saved_loaded_and_started_from(tmp_path):
     np.testing.assert_allclose(again.start, found.result.x, atol=1e-9)
     refined = cc.refine(problem, 1e-9, degree=2, mesh=10)
     assert refined.success
+
+
+# ---- beside data -------------------------------------------------------------------------------
+
+
+def unmeasured(**control):
+    """x' = u, of which x is measured and u is not: least squares and a price on u."""
+    t = np.linspace(0.0, 1.0, 11)
+    y = np.sin(3.0 * t) + 0.05 * np.cos(40.0 * t)
+    run = cc.Experiment(t, y, ("x",), controls={"u": cc.Control(**control)})
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u]),
+        run,
+        loss=cc.LeastSquares(sigma=1.0),
+        costs=0.01 * cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="effort"),
+    )
+    return problem, t, y
+
+
+def test_an_input_that_nobody_measured_is_that_of_the_smoothing_spline(tmp_path):
+    """Between two samples u is constant: a linear system in the values of x there tells them."""
+    problem, t, y = unmeasured(kind="constant")
+    steps, n = np.diff(t), len(t)
+    slope = np.diff(np.eye(n), axis=0) / steps[:, None]
+    matrix = np.eye(n) / n + 0.01 * slope.T @ (steps[:, None] * slope)
+    exact = np.linalg.solve(matrix, y / n)
+    for start in ("auto", "interpolate"):
+        found = cc.fit(problem, mesh=10, start=start)
+        np.testing.assert_allclose(found.states(t)[:, 0], exact, atol=1e-7)
+        np.testing.assert_allclose(found.control("u", t[:-1] + 0.05), slope @ exact, atol=1e-6)
+    value = ((exact - y) ** 2).mean() + 0.01 * (steps * (slope @ exact) ** 2).sum()
+    assert found.result.objective == pytest.approx(value, rel=1e-7)
+    assert found.gap() < 1e-6
+    found.save(tmp_path / "run.npz")
+    loaded = cc.load(tmp_path / "run.npz")
+    np.testing.assert_array_equal(loaded.control("u", [0.33]), found.control("u", [0.33]))
+    again = cc.start_from(found.nlp, loaded)
+    np.testing.assert_allclose(again.start, found.result.x, atol=1e-9)
+    assert found.costs["effort"] < found.result.objective
+    with pytest.raises(cc.InputError, match="integrates under inputs that are given"):
+        cc.start_from(found.nlp, "gradient_matching")
+
+
+def test_its_mesh_has_the_samples_and_its_cost_an_estimate():
+    """The costate jumps at every sample, and the control with it; a mesh given point by point may not."""
+    problem, t, _ = unmeasured()
+    exact = cc.fit(problem, mesh=40, options={"tol": 1e-11}).result.objective
+    settled = cc.fit(problem, mesh=7)
+    assert np.isin(t.round(9), settled.trajectories[0].mesh.points.round(9)).all()
+    assert settled.result.objective == pytest.approx(exact, rel=1e-6)
+    coarse = cc.fit(problem, mesh=cc.Mesh.uniform(0.0, 1.0, 7), options={"tol": 1e-11})
+    assert 0.8 < cc.estimate_error(coarse).effectivity(exact) < 1.25

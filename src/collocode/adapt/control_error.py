@@ -11,7 +11,7 @@ it does to the state is of higher order.  The minimum is that of H's second-orde
 
 Where that argument has no hold the element is **irregular**, and tells nothing of its part: H is linear in
 a control that is between its bounds, or changes its bound inside (switches, singular arcs); a bound
-of a state, a constraint or a slope is active there.
+of a state, a constraint or a slope is active there; a measurement inside makes the costate jump.
 
 Source: Vexler & Wollner, SIAM J. Control Optim. 47 (2008), for the residual of bounded controls.
 """
@@ -25,6 +25,7 @@ from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 from .costates import costates_of
 from .duals import active_rows, free_columns
+from .elements import Elements
 from .reconstruction import Reconstruction, solve_all
 from .running import Running
 
@@ -51,6 +52,7 @@ def control_error(better: Reconstruction, result: SolverResult) -> tuple[Array, 
     z = _adjoint(better, result)
     _, gradient, hessian = Running(e).hamiltonian(tau, x, u, z[:, 1:])
     part, irregular = np.zeros(len(e)), _constrained(e.nlp, result)
+    irregular |= _sampled(e)
     for number, chosen in enumerate(free):
         here = slice(e.first[number], e.first[number + 1])
         if not chosen:
@@ -122,6 +124,14 @@ def _gain(g: Array, h: Array, room: Array) -> tuple[Array, Mask]:
     gain = np.einsum("eki,eki->ek", g, delta)
     gain += 0.5 * np.einsum("eki,ekij,ekj->ek", delta, h, delta)
     return gain, odd | ~np.isfinite(gain).all(axis=1)
+
+
+def _sampled(e: Elements) -> Mask:
+    """(E,) elements of experiments that decide inputs, with measurements before their end."""
+    samples, found = e.measurements, np.zeros(len(e), dtype=bool)
+    found[samples.element[samples.tau < 1.0 - 1e-9]] = True
+    decides = np.array([any(names) for names in decided_inputs(e.nlp)])
+    return np.asarray(found & decides[e.experiment])
 
 
 def _constrained(nlp: NLP, result: SolverResult) -> Mask:

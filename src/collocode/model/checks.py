@@ -54,11 +54,20 @@ def check_controls(problem: Problem) -> None:
     ------
     InputError
         A control without bounds, in which right-hand side and integral costs are linear and on which
-        no path constraint depends.
+        no path constraint depends; one that a measured output depends on.
     """
     if problem.algebraics or not any(e.controls for e in problem.experiments):
         return  # through an algebraic variable a control may enter in any way
     s = Symbols.of(problem)
+    outputs = observed(problem, s)
+    for e in (e for e in problem.experiments if e.measures):
+        for name in e.controls:
+            if ca.depends_on(outputs, s.u[problem.inputs.index(name)]):
+                raise InputError(
+                    f"an output of experiment {e.name!r} depends on control {name!r}, of which a "
+                    "measurement would see one value; make that input a state whose derivative is the "
+                    "control."
+                )
     costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
     balance = ca.vertcat(derivatives(problem, s), *costs)
     held = ca.vertcat(*[constrained(problem, c, s) for c in problem.path_constraints])
@@ -67,7 +76,7 @@ def check_controls(problem: Problem) -> None:
         slope = ca.jacobian(balance, u)
         for window in problem.experiments:
             control = window.controls.get(name)
-            if control is None or control.is_rate_bounded or control.moves:
+            if control is None or control.is_rate_bounded or control.moves or window.measures:
                 continue
             unbounded = math.isinf(control.lower) and math.isinf(control.upper)
             if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):

@@ -141,6 +141,8 @@ class Experiment:
     censored : of the shape of ``values``, or by output name: -1 where y is below its value (of which
         only that is known, say a limit of detection), 1 where it is above, else 0; see `likelihoods`.
     inputs : exogenous signals by name.
+    controls : inputs that nobody measured, by name: they are decided, see `Control`, by what the data and
+        the problem's costs tell; outputs cannot depend on them.
     initial : `fixed`, `weighted`, `bounded`, `given_by` or `free` by state name; a number means fixed,
         a function of p or a parameter's name given by it.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
@@ -152,13 +154,13 @@ class Experiment:
     notes : what a reader decided about the file that it is from, a phrase each.
     instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
     points : times that the mesh shall have among its points.
-    controls, final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
+    final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
     ------
     InputError
         Times that are NaN, unsorted or duplicate, shapes that do not fit, infinite values,
-        negative weights, a sigma that is not positive; controls or free times beside data.
+        negative weights, a sigma that is not positive; free times beside data.
 
     Examples
     --------
@@ -259,7 +261,6 @@ class Experiment:
 
     def _check_nothing_decided(self, where: str) -> None:
         for what, decided in (
-            ("controls", self.controls),
             ("a free start", self.start_bounds),
             ("a free end", self.end_bounds),
         ):
@@ -267,6 +268,22 @@ class Experiment:
                 raise InputError(
                     f"{where} has measurements at given times, so it cannot have {what}; put what is "
                     "decided into a Window of the same problem."
+                )
+        self.check_controls(where)
+        if self.controls and self.steady is not None:
+            raise InputError(
+                f"{where} begins at rest under inputs that are given, so none can be decided; leave out "
+                "steady= or controls=."
+            )
+
+    def check_controls(self, where: str) -> None:
+        """Refuse what is no control, and inputs that are both given and decided."""
+        for name, control in self.controls.items():
+            check_type(f"controls[{name!r}] of {where}", control, Control)
+            if name in self.inputs:
+                raise InputError(
+                    f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
+                    "controls=."
                 )
 
     def _window(self, times: Array, where: str) -> tuple[float, float]:
@@ -292,10 +309,14 @@ class Experiment:
 
     @property
     def jumps(self) -> Array:
-        """Times inside the window at which an input is discontinuous, or a control's basis not smooth."""
+        """Times inside the window at which an input is discontinuous, or a control's basis not smooth.
+
+        A control beside data jumps where these pull at it, at the samples.
+        """
         assert self.start is not None and self.end is not None
         places = [signal.jumps for signal in self.inputs.values()]
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
+        places += [self.times] if self.controls else []
         jumps = np.unique(
             np.concatenate([points_of(self.events, self.instant), self.points, *places])
         )

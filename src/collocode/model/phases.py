@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -174,6 +174,12 @@ class IntegralConstraint:
             raise InputError(f"{where} has no bounds; give lower= or upper=.")
         object.__setattr__(self, "windows", as_names(self.windows, f"windows= of {where}"))
 
+    @property
+    def size(self) -> float:
+        """Typical size of its state."""
+        known = [abs(v) for v in (self.lower, self.upper) if np.isfinite(v)]
+        return float(max(known)) or 1.0
+
     def at_end(self) -> PathConstraint:
         """Return what its state has to be in the end."""
         name = self.name
@@ -230,3 +236,64 @@ class WithIntegrals:
         known = {f"{kind}:{c.name}" for c in self.integrals for kind in ("x", "slope")}
         plain = {name: value for name, value in ranges.items() if name not in known}
         return WithIntegrals(self.inner.normalised(plain), self.integrals)
+
+
+class Added(NamedTuple):
+    """What phases and integrals make of a problem's dynamics, states, typical sizes and experiments.
+
+    ``gone`` are states of integrals that the problem it was made from had.
+    """
+
+    dynamics: DynamicsLike
+    states: tuple[str, ...]
+    sizes: dict[str, float]
+    gone: tuple[str, ...]
+    experiments: tuple[Experiment, ...]
+
+
+def added_to(
+    dynamics: DynamicsLike,
+    constraints: Sequence[Any],
+    states: Sequence[str],
+    experiments: Sequence[Experiment],
+) -> Added | None:
+    """Tell every window its phase; give every constrained integral a state that begins at zero.
+
+    A problem that was made from another one has these already; they are taken out first.
+
+    Returns
+    -------
+    None where there is nothing to add.
+
+    Raises
+    ------
+    InputError
+        An integral that is called like a state, a window without phase.
+    """
+    before: tuple[str, ...] = ()
+    if isinstance(dynamics, WithIntegrals):
+        before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
+    told = isinstance(dynamics, Phases)
+    if isinstance(dynamics, Phases):
+        experiments = dynamics.told(experiments)
+    integrals = tuple(c for c in constraints if isinstance(c, IntegralConstraint))
+    if not (integrals or before or told):
+        return None
+    kept = tuple(name for name in states if name not in before)
+    taken = [c.name for c in integrals if c.name in kept]
+    if taken:
+        raise InputError(
+            f"integral constraint {taken[0]!r} becomes a state of its name, but there is one; rename it."
+        )
+    begun = []
+    for experiment in experiments if integrals or before else ():
+        initial = {n: v for n, v in experiment.initial.items() if n not in before}
+        initial |= {c.name: 0.0 for c in integrals}
+        begun.append(replace(experiment, initial=initial))
+    return Added(
+        WithIntegrals(dynamics, integrals) if integrals else dynamics,
+        (*kept, *(c.name for c in integrals)),
+        {c.name: c.size for c in integrals},
+        tuple(name for name in before if name not in [c.name for c in integrals]),
+        tuple(begun or experiments),
+    )

@@ -24,9 +24,10 @@ from .likelihoods import Likelihood, PerOutput
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
-from .phases import IntegralConstraint, Phases, WithIntegrals
+from .phases import IntegralConstraint, added_to
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
+from .window import check_shared
 
 _USUAL = 1e-4  # λ that a first fit converges well with
 Bounds = Mapping[str, tuple[float, float]]
@@ -54,7 +55,7 @@ class Problem:
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
     links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
-    scaling : typical size by state name, where the data do not tell it (unmeasured states).
+    scaling : typical size by state or algebraic variable, where the data do not tell it.
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.
     truth : the true system, where it is known.
     name, source : for reports.
@@ -98,7 +99,22 @@ class Problem:
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
         outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
-        experiments, test = self._add_phases_and_integrals(experiments, outputs)
+        test = as_values(self.test, "Problem(test=...)", Experiment)
+        added = added_to(
+            self.dynamics,
+            self.constraints,
+            self.states or [n for n in outputs if n not in self.algebraics],
+            [*experiments, *test],
+        )
+        if added is not None:
+            experiments, test = (
+                added.experiments[: len(experiments)],
+                added.experiments[len(experiments) :],
+            )
+            set_(self, "dynamics", added.dynamics)
+            set_(self, "states", added.states)
+            kept = {n: v for n, v in self.scaling.items() if n not in added.gone}
+            set_(self, "scaling", {**added.sizes, **kept})
         states = tuple(self.states) or tuple(n for n in outputs if n not in self.algebraics)
         if not states:
             raise InputError("nothing is measured, so the states have no names; give states=.")
@@ -192,45 +208,6 @@ class Problem:
         """What inputs events act by, in any experiment."""
         events = [event for e in (*self.experiments, *self.test) for event in e.events]
         return tuple(impulses_of(events))
-
-    def _add_phases_and_integrals(
-        self, experiments: tuple[Experiment, ...], outputs: tuple[str, ...]
-    ) -> tuple[tuple[Experiment, ...], tuple[Experiment, ...]]:
-        """Tell every window its phase; give every constrained integral a state that begins at zero."""
-        dynamics, before = self.dynamics, tuple[str, ...]()
-        if isinstance(dynamics, WithIntegrals):  # of a problem that was made from another one
-            before, dynamics = tuple(c.name for c in dynamics.integrals), dynamics.inner
-        test = as_values(self.test, "Problem(test=...)", Experiment)
-        if isinstance(dynamics, Phases):
-            experiments, test = dynamics.told(experiments), dynamics.told(test)
-        integrals = tuple(c for c in self.constraints if isinstance(c, IntegralConstraint))
-        if not integrals and not before:
-            return experiments, test
-        states = tuple(n for n in self.states or outputs if n not in before)
-        taken = [c.name for c in integrals if c.name in states]
-        if taken:
-            raise InputError(
-                f"integral constraint {taken[0]!r} becomes a state of its name, but there is one; "
-                "rename it."
-            )
-        zero = {c.name: 0.0 for c in integrals}
-
-        def begun(given: Sequence[Experiment]) -> tuple[Experiment, ...]:
-            kept = [{n: v for n, v in e.initial.items() if n not in before} for e in given]
-            return tuple(
-                replace(e, initial={**known, **zero}) for e, known in zip(given, kept, strict=True)
-            )
-
-        sizes = {
-            c.name: float(max(abs(v) for v in (c.lower, c.upper) if np.isfinite(v)) or 1.0)
-            for c in integrals
-        }
-        kept = {n: v for n, v in self.scaling.items() if n not in before or n in zero}
-        set_ = object.__setattr__
-        set_(self, "dynamics", WithIntegrals(dynamics, integrals) if integrals else dynamics)
-        set_(self, "states", (*states, *zero))
-        set_(self, "scaling", {**sizes, **kept})
-        return begun(experiments), begun(test)
 
     def _check_parameters(self) -> None:
         names = [q.name for q in self.all_parameters]
@@ -337,7 +314,7 @@ class Problem:
                 )
         for link in self.links:
             link.check(dict(zip(names, self.experiments, strict=True)), self.states)
-        self._check_shared_controls()
+        check_shared(self.experiments, self.inputs)
         labels = [cost.name for cost in self.costs]
         repeated = {n for n in labels if labels.count(n) > 1}
         if repeated:
@@ -347,28 +324,6 @@ class Problem:
                 "parameters or weights that vary in time have an interval of given times, so no window "
                 "may have free ones; fix the times."
             )
-
-    def _check_shared_controls(self) -> None:
-        for name in self.inputs:
-            deciding = [e for e in self.experiments if name in e.controls]
-            first = deciding[0].controls[name] if deciding else None
-            for e in deciding:
-                control = e.controls[name]
-                if control != first and (control.shared or (first is not None and first.shared)):
-                    raise InputError(
-                        f"windows {deciding[0].name!r} and {e.name!r} share control {name!r}, but give "
-                        "it differently; give both the same Control."
-                    )
-                if control.basis is None:
-                    continue
-                start, end = control.basis.interval
-                slack = 1e-9 * (end - start)
-                assert e.start is not None and e.end is not None
-                if e.start < start - slack or e.end > end + slack:
-                    raise InputError(
-                        f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
-                        f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
-                    )
 
     def _check_measured(self) -> None:
         for column, name in enumerate(self.outputs):
@@ -461,15 +416,16 @@ class Problem:
 
     @cached_property
     def decides(self) -> bool:
-        """Whether it does more than identify: windows without data, costs, links."""
-        return bool(self.costs or self.links) or not all(e.measures for e in self.experiments)
+        """Whether it does more than identify: windows without data, controls, costs, links."""
+        more = any(e.controls or not e.measures for e in self.experiments)
+        return bool(self.costs or self.links or more)
 
     def refuse_decisions(self, what: str) -> None:
         """Refuse to do with a problem that decides what is about fits of data alone."""
         if self.decides:
             raise InputError(
                 f"{what} is about fits of data, but problem {self.name!r} has windows without data, "
-                "costs or links; use fit or solve for it."
+                "controls, costs or links; use fit or solve for it."
             )
 
     @cached_property

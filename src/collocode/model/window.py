@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, as_pair, check_fields, check_type
 from ..numerics.signals import Signal
-from .control import Control
 from .experiment import Experiment
 from .parameters import check_bounds
 
@@ -28,7 +28,7 @@ class Window(Experiment):
     duration_bounds : (lower, upper) of end − start, where both are free.
     controls : the inputs that are decided, by name; ``inputs`` are given as in any experiment.
     initial, final : what is known of the states at both ends, as in any experiment.
-    guess : a number or `Signal` by state name to start from; by default, the line between what is
+    guess : a number or `Signal` by state (or algebraic variable) to start from; by default, the line between what is
         known at the ends.
     name : how messages and reports call it.
 
@@ -89,13 +89,7 @@ class Window(Experiment):
                 "raise the lower bound of the end, lower the upper bound of the start, or give "
                 "duration_bounds=."
             )
-        for name, control in self.controls.items():
-            check_type(f"controls[{name!r}] of {where}", control, Control)
-            if name in self.inputs:
-                raise InputError(
-                    f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
-                    "controls=."
-                )
+        self.check_controls(where)
         for name, signal in self.inputs.items():
             check_type(f"inputs[{name!r}] of {where}", signal, Signal)
         for name, value in self.guess.items():
@@ -115,3 +109,32 @@ class Window(Experiment):
         ]
         controls = f", controls={tuple(self.controls)}" if self.controls else ""
         return f"Window({self.name!r}{controls}, [{', '.join(ends)}])"
+
+
+def check_shared(experiments: Sequence[Experiment], inputs: Sequence[str]) -> None:
+    """Refuse controls that windows share but give differently, and bases that are too short for a window.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    for name in inputs:
+        deciding = [e for e in experiments if name in e.controls]
+        for e in deciding:
+            control, first = e.controls[name], deciding[0].controls[name]
+            if control != first and (control.shared or first.shared):
+                raise InputError(
+                    f"windows {deciding[0].name!r} and {e.name!r} share control {name!r}, but give it "
+                    "differently; give both the same Control."
+                )
+            if control.basis is None:
+                continue
+            start, end = control.basis.interval
+            slack = 1e-9 * (end - start)
+            assert e.start is not None and e.end is not None
+            if e.start < start - slack or e.end > end + slack:
+                raise InputError(
+                    f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
+                    f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
+                )

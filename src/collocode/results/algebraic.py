@@ -111,11 +111,11 @@ def _solved(matrix: Array, g: Array) -> Array:
 
 
 class _Inputs(ca.Callback):
-    """u(t) of signals that vary, for IDAS."""
+    """u(t) of signals that vary between two jumps, for IDAS, which looks beyond the second one."""
 
-    def __init__(self, signals: Sequence[Signal]) -> None:
+    def __init__(self, signals: Sequence[Signal], begin: float, end: float) -> None:
         ca.Callback.__init__(self)
-        self._signals = signals
+        self._signals, self._begin, self._end = signals, begin, end
         self.construct("inputs", {})
 
     def get_n_in(self) -> int:
@@ -128,8 +128,9 @@ class _Inputs(ca.Callback):
         return ca.Sparsity.dense(len(self._signals), 1)
 
     def eval(self, arguments: Sequence[ca.DM]) -> list[ca.DM]:
-        t = float(arguments[0])
-        return [ca.DM([float(signal(t)[0]) for signal in self._signals])]
+        t = min(max(float(arguments[0]), self._begin), self._end)
+        left = 2.0 * t > self._begin + self._end
+        return [ca.DM([float(signal(t, left)[0]) for signal in self._signals])]
 
 
 def integrate_segment(
@@ -160,7 +161,9 @@ def integrate_segment(
     t, x, z = ca.MX.sym("t"), ca.MX.sym("x", len(x0)), ca.MX.sym("z", len(z0))
     middle = 0.5 * (begin + times[-1])
     held = all(s.kind == "zoh" for s in signals)
-    inputs = None if held else _Inputs(signals)  # kept: CasADi holds no reference
+    inputs = (
+        None if held else _Inputs(signals, begin, float(times[-1]))
+    )  # kept: CasADi holds no reference
     u = ca.DM([float(s(middle)[0]) for s in signals]) if inputs is None else inputs(t)
     p, theta = (ca.DM(v.tolist()) for v in fixed)
     known = (t, x, ca.vertcat(u, z), p, theta)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.calls import Call
 from ..model.misfit import likelihood_of, rough_sigma
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.terms import measured
@@ -93,7 +94,9 @@ def merit_of_means(nlp: NLP) -> float:
     """Misfit of a model that says every output's mean: what a start should be better than."""
     y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
     mean = (weights * y).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
-    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape))).sum())
+    sigma = nlp.parameters["sigma"]
+    sigma = rough_sigma(nlp.problem, measured) if nlp.problem.loss.likelihood else sigma
+    return float((weights * excess(nlp, np.broadcast_to(mean, y.shape), sigma)).sum())
 
 
 def merit_of_noise(nlp: NLP) -> float:
@@ -105,15 +108,14 @@ def merit_of_noise(nlp: NLP) -> float:
     return float((weights * nlp.problem.loss.cost(noise, 0.0, sigma)).sum())
 
 
-def excess(nlp: NLP, predicted: Array) -> Array:
-    """(samples, outputs) what data cost beyond the best that a model can say, for σ of before the fit.
+def excess(nlp: NLP, predicted: Array, sigma: Array) -> Array:
+    """(samples, outputs) what data cost beyond the best that a model can say of them with this σ.
 
     Of squares that is what they cost; of a likelihood the square of the deviance residual.
     """
     problem, y = nlp.problem, nlp.parameters["measurements"]
     if not problem.loss.likelihood:
-        return np.asarray(problem.loss.cost(predicted, y, nlp.parameters["sigma"]))
-    sigma = rough_sigma(problem, measured)
+        return np.asarray(problem.loss.cost(predicted, y, sigma))
     censored = nlp.parameters.get("censored", np.zeros(y.shape))
     columns = []
     for j, name in enumerate(problem.outputs):
@@ -126,23 +128,20 @@ def excess(nlp: NLP, predicted: Array) -> Array:
 
 def why_not(nlp: NLP, x: Array) -> str:
     """Say what cannot be evaluated where IPOPT would begin from ``x``; empty if all can."""
-    point, ones = _pushed(nlp, x), np.ones(nlp.rows)
-    f, gradient = nlp.functions.gradient(point, nlp.p)
-    g, jacobian = nlp.functions.jacobian(point, nlp.p)
-    rows = np.asarray(g, dtype=float).ravel()
+    functions, at = nlp.functions, (np.ascontiguousarray(_pushed(nlp, x)), nlp.p)
+    rows = Call(functions.constraints, at)()
     if not np.isfinite(rows).all():
         return f"{nlp.row_names[_first_bad(rows)]} is not finite there"
-    if not np.isfinite(float(f)):
+    if not np.isfinite(Call(functions.objective, at)()).all():
         return "the misfit is not finite there"
-    slopes = np.asarray(gradient, dtype=float).ravel()
+    slopes = Call(functions.gradient, at, 1)()
     if not np.isfinite(slopes).all():
         return f"the misfit has no derivative by {nlp.column_names[_first_bad(slopes)]} there"
-    values = np.asarray(jacobian.nonzeros(), dtype=float)
+    values = Call(functions.jacobian, at, 1)()
     if not np.isfinite(values).all():
-        row = np.asarray(jacobian.sparsity().row())[_first_bad(values)]
+        row = functions.jacobian.sparsity_out(1).row()[_first_bad(values)]
         return f"{nlp.row_names[row]} has no derivative there"
-    hessian = nlp.functions.hessian(point, nlp.p, 1.0, ones)
-    if not np.isfinite(np.asarray(hessian.nonzeros(), dtype=float)).all():
+    if not np.isfinite(Call(functions.hessian, (*at, np.ones(1), np.ones(nlp.rows)))()).all():
         return "second derivatives are not finite there"
     return ""
 

@@ -37,8 +37,12 @@ class MovedPlan:
         for decided in part.decided.values():
             numbers, first = np.unique(decided.columns.ravel(), return_index=True)
             columns.append((decided.times(part.mesh).ravel()[first], numbers))
+        held = [f for f in part.spanned.values() if f.basis.bounded_by_coefficients]
+        values = [f for f in held if f.basis.size > 1]
+        columns += [(f.basis.nodes(), f.columns) for f in values]
         rows = [(middle, part.rows), *((part.times, r) for r in part.path_rows)]
         rows += [(middle, r) for r in part.rate_rows.values()]
+        rows += [(f.basis.nodes()[:-1], f.move_rows) for f in values if len(f.move_rows)]
         rows.append((middle, part.algebraic_rows))
         self._tables = [
             [(t, numbers, numbers[_nearest(t, t + sample)]) for t, numbers in tables]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.symbolic import Symbols, observed, residuals
+from ..results.resolved import resolved
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
@@ -68,7 +69,8 @@ class _OutputFit:
                 np.column_stack([curves[n](t) if n in curves else 0 * t for n in problem.outputs])
             )
             weights.append(np.tile([float(n in curves) for n in problem.outputs], (len(t), 1)))
-            u = [experiment.inputs[name](t) for name in problem.inputs]
+            known = resolved(nlp, x, number)[0].inputs
+            u = [known[name](t) for name in problem.inputs]
             inputs.append(np.column_stack(u) if u else np.empty((len(t), 0)))
         v = Unknowns.of(problem, layout, s, places)
         self._target, self._weight = np.vstack(targets), np.vstack(weights) / sizes

@@ -114,13 +114,15 @@ class _Search:
     def fitted(self, x: Array, window: float = 1.0) -> tuple[Array, float]:
         """Fit the first part of every experiment from ``x``: the numbers found, and their misfit."""
         lower, upper = self.nlp.lower[self.columns], self.nlp.upper[self.columns]
-        best, value, self._spent = x.copy(), float(np.sum(self.residuals(x, window) ** 2)), 0
+        sigma = self.nlp.sigma(x)  # held, lest it grow to make residuals small
+        first = float(np.sum(self.residuals(x, window, sigma) ** 2))
+        best, value, self._spent = x.copy(), first, 0
 
         def residuals(v: Array) -> Array:
             nonlocal best, value
             trial = x.copy()
             trial[self.columns] = np.clip(v, lower, upper)
-            r = self.residuals(trial, window)
+            r = self.residuals(trial, window, sigma)
             if float(r @ r) < value:
                 best, value = trial, float(r @ r)
             if self._spent > _MOST_EVALUATIONS or interrupted():
@@ -162,10 +164,11 @@ class _Search:
             points.append((float(np.sum(self.residuals(point) ** 2)), len(points), point))
         return [point for _, _, point in sorted(points)[:_TRIED]]
 
-    def residuals(self, x: Array, window: float = 1.0) -> Array:
+    def residuals(self, x: Array, window: float = 1.0, sigma: Array | None = None) -> Array:
         """Roots of the objective's terms, those of the data from simulations and then the priors'."""
         nlp, problem, x = self.nlp, self.nlp.problem, self.nlp.with_initial(x)
         y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
+        sigma = nlp.sigma(x) if sigma is None else sigma
         h = np.full(y.shape, np.nan)
         first, used = 0, []
         for number, (e, part) in enumerate(
@@ -189,11 +192,11 @@ class _Search:
             h[rows][within] = model.observe(run.states[1:], u, at[1:], z)
         kept = np.concatenate(used)
         with np.errstate(all="ignore"):
-            cost = excess(nlp, h)[kept]
+            cost = excess(nlp, h, sigma)[kept]
             root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)
         far = np.array([problem.spread[name] for name in problem.outputs])
         with np.errstate(all="ignore"):
-            lost = np.sqrt(weights * excess(nlp, y + _LOST * far))[kept]
+            lost = np.sqrt(weights * excess(nlp, y + _LOST * far, sigma))[kept]
         found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
         return np.concatenate([found.ravel(), self._priors(x)])
 

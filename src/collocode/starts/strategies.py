@@ -97,6 +97,14 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
     plain[nlp.layout.weights] = initial_weights(nlp.problem, seed)
     if strategy == "auto" and not nlp.problem.n_measurements:
         return _begun(nlp, plain, StartRecord(name="guess"))
+    unmeasured = [e for e in nlp.problem.experiments if e.measures and e.controls]
+    if unmeasured and strategy in ("auto", "smoothing"):
+        return _begun(nlp, smoothed(nlp, plain), StartRecord(name="smoothing"))
+    if unmeasured and strategy != "interpolate":
+        raise InputError(
+            f"start={strategy!r} integrates under inputs that are given, but experiment "
+            f"{unmeasured[0].name!r} decides some; choose 'auto', 'smoothing' or 'interpolate'."
+        )
     if strategy == "auto":
         ladder = _climbed(nlp, plain)
         return _begun(nlp, ladder.best if ladder.found else plain, ladder.record())
@@ -262,7 +270,9 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
         if part.name not in known:
             continue
         mesh = known[part.name].mesh
-        decided = not problem.experiments[number].measures
+        decided = not problem.experiments[number].measures or bool(
+            problem.experiments[number].controls
+        )
         if decided:
             _take_window(x, part, solution)
         else:

@@ -348,6 +348,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
         guess_algebraics(problem, experiment, part, start)
         if not experiment.measures:
             _guess_window(problem, experiment, part, start)
+        _guess_controls(experiment, part, start)
         for parameter in _own(problem, experiment):
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
@@ -361,7 +362,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
 def _guess_window(
     problem: Problem, experiment: Experiment, part: ExperimentLayout, start: Array
 ) -> None:
-    """Put guesses, or lines between the ends, and the controls' starts into ``start``."""
+    """Put guesses, or lines between the ends, into ``start``."""
     for i, state in enumerate(problem.states):
         guess = experiment.guess.get(state)
         if isinstance(guess, Signal):
@@ -374,14 +375,17 @@ def _guess_window(
         if values:
             ends_of = [part.times[0], part.times[-1]]
             start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
+    if experiment.is_free:
+        start[part.free_times] = experiment.start, experiment.end
+
+
+def _guess_controls(experiment: Experiment, part: ExperimentLayout, start: Array) -> None:
     for name, control in experiment.controls.items():
         if name in part.spanned:
             start[part.spanned[name].columns] = control.coefficients()
             continue
         decided = part.decided[name]
         start[decided.columns] = control.guess(decided.times(part.mesh))
-    if experiment.is_free:
-        start[part.free_times] = experiment.start, experiment.end
 
 
 def initial_weights(problem: Problem, seed: int = 0) -> Array:

@@ -91,11 +91,14 @@ class Top:
 
     def _raise(self, shift: float) -> None:
         """Shift F until the reduced Hessian is positive definite; the first time does it."""
-        diagonal = np.arange(len(self.F))
+        diagonal, v = np.arange(len(self.F)), self._null.shape[1]
         for _ in range(20):
-            self.F[diagonal, diagonal] += shift - self.shift
-            self.shift = shift
-            self._factor = _cholesky(self._reduced())
+            more, self.shift = shift - self.shift, shift
+            self.F[diagonal, diagonal] += more
+            # the null space of the chains' rows is orthonormal, and orthogonal to what the border moves
+            self._full[diagonal[:v], diagonal[:v]] += more
+            self._full[v:, v:] += more * self._unit
+            self._factor = _cholesky(self._projected())
             if self._factor is not None:
                 return
             shift *= 2.0
@@ -142,11 +145,15 @@ class Top:
         Y = 0.5 * AU + b
         np.add(c, np.vstack([U, Y]).T @ np.vstack([Y, U]), out=full[v:, v:])
         full[v:, :v] = full[:v, v:].T
-        self._full = full
+        self._full, self._unit = full, np.eye(len(c)) + U.T @ U
+        return self._projected().copy()
+
+    def _projected(self) -> Array:
+        """On the null space of the border's rows."""
         if self._border is None:
-            return full
-        Z = linalg.block_diag(np.eye(v), self._border[2])
-        reduced: Array = Z.T @ full @ Z
+            return self._full
+        Z = linalg.block_diag(np.eye(self._null.shape[1]), self._border[2])
+        reduced: Array = Z.T @ self._full @ Z
         return reduced
 
     def solve(self, b: Array, g: Array, border: Array) -> tuple[Array, Array, Array]:
