@@ -6,6 +6,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.calls import Call
 from ..transcription.functions import Functions
 
 Array = NDArray[np.float64]
@@ -35,26 +36,6 @@ class Evaluations:
         self.jacobian_pattern = _triplet(functions.jacobian.sparsity_out(1))
         upper_rows, upper_columns = _triplet(functions.hessian.sparsity_out(0))
         self.hessian_pattern = (upper_columns, upper_rows)
-
-
-class Call:
-    """One result of a CasADi function, bound to arrays.
-
-    CasADi keeps bare pointers to the arrays, so they have to live as long as the buffer does.
-    """
-
-    def __init__(self, function: ca.Function, arguments: tuple[Array, ...], wanted: int) -> None:
-        self.result = np.zeros(function.nnz_out(wanted))
-        self._buffer, self._evaluate = function.buffer()
-        self._alive = (function, arguments)
-        for i, argument in enumerate(arguments):
-            self._buffer.set_arg(i, argument.data)
-        self._buffer.set_res(wanted, self.result.data)
-
-    def __call__(self) -> Array:
-        """Return the result for what the arguments hold; the next call overwrites it."""
-        self._evaluate()
-        return self.result
 
 
 def _triplet(pattern: ca.Sparsity) -> tuple[Index, Index]:

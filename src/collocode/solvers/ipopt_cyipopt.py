@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDependency
+from ..model.calls import Call
 from ..results.status import SolverResult
 from ..transcription.program import Program
-from .evaluations import Call, Evaluations
+from .evaluations import Evaluations
 from .interrupt import Interrupt
 from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
