@@ -4,7 +4,7 @@
 
 with x to the side and y down (m), speed v (m/s), the angle s from the vertical (rad) and g = 9.81 m/s².
 From rest at the origin to x = 1, y = 2/π: half a cycloid of radius 1/π, which ends level, after
-√(π/g) = 0.565899 s.
+√(π/g) = 0.565901 s.
 
 Source: Johann Bernoulli, Acta Eruditorum, 1696; closed form.
 """

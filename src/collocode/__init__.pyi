@@ -22,6 +22,7 @@ from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
 from .coordination.coordinator import Callbacks as Callbacks
 from .coordination.executors import InProcess as InProcess
+from .coordination.newton_state import NewtonRules as NewtonRules
 from .coordination.partition import Partition as Partition
 from .coordination.pool import ProcessPool as ProcessPool
 from .coordination.subproblem import FitSettings as FitSettings
@@ -67,6 +68,7 @@ from .identify.uncertainty import uncertainty as uncertainty
 from .imports.petab import PetabProblem as PetabProblem
 from .imports.petab import read_petab as read_petab
 from .imports.petab_problem import from_petab as from_petab
+from .imports.petab_results import write_petab_parameters as write_petab_parameters
 from .imports.petab_simulation import simulate_petab as simulate_petab
 from .imports.sbml import SbmlModel as SbmlModel
 from .imports.sbml_file import read_sbml as read_sbml

@@ -1,7 +1,7 @@
 """Model files: Python files that define ``problem(...)`` with keyword parameters.
 
 It returns a `collocode.Problem`, a `collocode.layered.LayeredProblem`, or a `collocode.Program` that a
-`collocode.ProgramBuilder` has built.
+`collocode.ProgramBuilder` has built.  The YAML file of a PEtab problem does as well.
 
 For ``collocode relu`` they define ``surrogate(...)``, which returns a `collocode.relu.Surrogate`.
 
@@ -20,6 +20,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -28,6 +29,7 @@ import collocode as cc
 from ..errors import CollocodeError, FileError, InputError
 from .settings import Setting, settings_of
 
+PETAB = (".yaml", ".yml")  # files of these names are PEtab problems
 DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
 LAYERED_DEFAULTS = ("trainer", "iterations", "tolerance", "patience", "seed")
 
@@ -129,7 +131,7 @@ class ModelFile:
 
 
 def load_model(path: Path, wanted: str = "problem") -> ModelFile:
-    """Run a model file and find its ``problem``, or what else is ``wanted``.
+    """Run a model file and find its ``problem``, or what else is ``wanted``; a PEtab problem is read.
 
     Raises
     ------
@@ -138,6 +140,8 @@ def load_model(path: Path, wanted: str = "problem") -> ModelFile:
     InputError
         It cannot be compiled or run, or has no function of that name.
     """
+    if wanted == "problem" and path.suffix in PETAB:
+        return ModelFile(path, f"PEtab problem {path.name}", partial(cc.from_petab, path), ())
     source = _source(path, wanted)
     module = types.ModuleType(f"collocode_model_{path.stem}")
     module.__file__ = str(path.resolve())

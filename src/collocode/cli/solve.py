@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 import collocode as cc
 
+from .model_file import PETAB
 from .options import FILES, FIT, SOLVER, verb
 from .run import Run, Task
 from .terminal import live_progress, messages
+
+_PARAMETERS = "petab_parameters.tsv"
 
 
 @verb(*FIT, *SOLVER, "time_limit", *FILES)
@@ -27,7 +31,8 @@ def solve(
 ) -> int:
     """Fit MODEL and report. Exit status 0 only if it was solved.
 
-    MODEL may also be an AMPL .nl file: it is solved by IPOPT, and its .sol file written.
+    MODEL may also be the .yaml file of a PEtab problem; the estimates go into a parameter table.
+    Or an AMPL .nl file: it is solved by IPOPT, and its .sol file written.
     """
     if ampl or run.path.suffix == ".nl":
         from .ampl import solve_file
@@ -43,10 +48,12 @@ def solve(
     if isinstance(made, cc.Program):
         return _program(run, task, made)
     problem = task.problem()
-    folder = run.folder(fits=problem)
+    petab = [_PARAMETERS] if run.path.suffix in PETAB else []
+    folder = run.folder(petab, fits=problem)
     with live_progress(messages()) as show:
         solution = cc.fit(problem, **task.how, on_iteration=show)
-    return run.finish(solution, run.asked_of_fit(task), folder)
+    files = {name: partial(cc.write_petab_parameters, solution, run.path) for name in petab}
+    return run.finish(solution, run.asked_of_fit(task), folder, files)
 
 
 def _program(run: Run, task: Task, program: cc.Program) -> int:

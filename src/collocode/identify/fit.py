@@ -102,9 +102,9 @@ def fit(
         solution = None
         usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
         if usual and scorable(problem):
-            solution = fit_by_scoring(problem, _scheme(scheme, degree), on_iteration=on_iteration)
+            solution = fit_by_scoring(problem, scheme_of(scheme, degree), on_iteration=on_iteration)
         scored = solution
-        if solution is None or (_explains_little(solution)):
+        if solution is None or _explains_little(solution):
             auto, nlp = discretized(problem, scheme, degree, mesh)
             settings = start, seed, on_iteration, auto is not None
             solution = _climbed(nlp, how, *settings)
@@ -129,7 +129,8 @@ def _explains_little(solution: Solution) -> bool:
     return nlp is not None and can_shoot(nlp) and failed(solution)
 
 
-def _scheme(scheme: Scheme | str, degree: int | None) -> Scheme:
+def scheme_of(scheme: Scheme | str, degree: int | None) -> Scheme:
+    """Return a scheme that is given by its name, or as it is."""
     return scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
 
 
@@ -153,7 +154,7 @@ def discretized(
     equations of an index above 1 have no estimates to refine by: they keep the mesh they begin with.
     """
     auto, given = AutoMesh.or_given(mesh)
-    chosen = _scheme(scheme, degree)
+    chosen = scheme_of(scheme, degree)
     meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
     return None if problem.index > 1 else auto, discretize(problem, chosen, mesh=meshes)
 

@@ -55,7 +55,7 @@ class Problem:
     costs : `Lagrange` and `Mayer` terms that the objective has beside the misfit.
     links : `Link`, windows that follow each other or close upon themselves.
     normalise : whether a `NeuralODE` scales its network to the data's ranges.
-    scaling : typical size by state name, where the data do not tell it (unmeasured states).
+    scaling : typical size by state or algebraic variable, where the data do not tell it.
     test : experiments that are predicted, never fitted; their `fixed` initial states are used.
     truth : the true system, where it is known.
     name, source : for reports.

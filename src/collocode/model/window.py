@@ -28,7 +28,7 @@ class Window(Experiment):
     duration_bounds : (lower, upper) of end − start, where both are free.
     controls : the inputs that are decided, by name; ``inputs`` are given as in any experiment.
     initial, final : what is known of the states at both ends, as in any experiment.
-    guess : a number or `Signal` by state name to start from; by default, the line between what is
+    guess : a number or `Signal` by state (or algebraic variable) to start from; by default, the line between what is
         known at the ends.
     name : how messages and reports call it.
 
