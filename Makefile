@@ -17,7 +17,7 @@ PIP  := PIP_CONSTRAINT="$(strip $(PIP_CONSTRAINT) $(LOCK))" \
 # Steps build on one environment and the logs are meant to be read from top to bottom.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv install cyipopt lock newest demo test lint format types layers pytest slow stress docs bench clean distclean
+.PHONY: help venv install cyipopt lock newest oldest demo test lint format types layers pytest slow stress docs bench clean distclean
 
 # Figures are written to files, and no documentation theme needs to talk about its own future.
 export MPLBACKEND := Agg
@@ -59,6 +59,10 @@ lock: ## write constraints.txt anew: the newest versions that pyproject.toml all
 newest: ## run the checks with the newest versions, in .newest; say what moved and what breaks
 	@echo "== newest: all checks with the newest versions"
 	@$(PYTHON) tools/versions.py newest
+
+oldest: ## run the solvers' tests with the oldest core packages allowed, in .oldest
+	@echo "== oldest: the lower bounds in pyproject.toml"
+	@$(PYTHON) tools/versions.py oldest
 
 # ---- the main job ----
 
@@ -119,5 +123,5 @@ clean: ## remove results, the built site, the notebooks and the checkers' caches
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the environments
-	@echo "== distclean: $(VENV) .newest"
-	@rm -rf $(VENV) .newest
+	@echo "== distclean: $(VENV) .newest .oldest"
+	@rm -rf $(VENV) .newest .oldest

@@ -48,15 +48,15 @@ def oscillators(count: int) -> Callable[[float, np.ndarray], list[float]]:
     return rhs
 
 
-def problem(states: int, hidden: int, samples: int) -> cc.Problem:
-    """Noisy samples of the oscillators, to be fitted by one hidden layer."""
+def problem(states: int, hidden: int | tuple[int, ...], samples: int) -> cc.Problem:
+    """Noisy samples of the oscillators, to be fitted by one hidden layer or several."""
     end = 15.0 * samples / 200
     t = np.linspace(0.0, end, samples)
     first = np.resize([0.0, 1.0, 1.0, 0.0, 0.5, -1.0], states)
     exact = solve_ivp(oscillators(states // 2), (0.0, end), first, t_eval=t, rtol=1e-8, atol=1e-8)
     noisy = exact.y.T + 0.1 * np.random.default_rng(0).standard_normal((samples, states))
     names = tuple(f"y{k}" for k in range(states))
-    network = cc.NeuralODE(cc.MLP((states, hidden, states)))
+    network = cc.NeuralODE(cc.MLP((states, *np.atleast_1d(hidden), states)))
     strength = cc.L2(3e-5 * 200 / samples)
     return cc.Problem(network, cc.Experiment(t, noisy, names), regularisation=strength)
 

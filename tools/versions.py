@@ -1,10 +1,11 @@
-"""Exact versions: write the lock, or try the newest versions that the open ranges allow.
+"""Exact versions: write the lock, or try the newest or the oldest versions that the ranges allow.
 
     python3 tools/versions.py lock      # writes constraints.txt from a fresh environment
     python3 tools/versions.py newest    # a fresh environment in .newest: what moved, what breaks
+    python3 tools/versions.py oldest    # another in .oldest: lower bounds of what the core needs
 
 `pyproject.toml` says which versions may work, `constraints.txt` which ones did: `make` installs
-those, so that a clone made later gets what was tested.  Both verbs begin with the same step, an
+those, so that a clone made later gets what was tested.  The first two begin with the same step, an
 environment made with no lock.  pip's own variables and configuration are honoured.
 """
 
@@ -17,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from datetime import date
 from pathlib import Path
@@ -38,15 +40,23 @@ CHECKS = {
     "docs": ["mkdocs", "build", "--quiet", "--strict", "--site-dir", ".newest/site"],
     "pytest": ["pytest", "-q", "-n", "auto", "--dist", "worksteal"],
 }
+OLDEST = [
+    "tests/solvers/test_chains.py",
+    "tests/solvers/test_solve.py",
+    "tests/starts",
+    "tests/numerics",
+]
 
 
 def main() -> int:
     """Run the verb of the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("verb", choices=["lock", "newest"])
+    parser.add_argument("verb", choices=["lock", "newest", "oldest"])
     verb = parser.parse_args().verb
     if verb == "newest":
         return try_newest(ROOT / ".newest")
+    if verb == "oldest":
+        return try_oldest(ROOT / ".oldest")
     with tempfile.TemporaryDirectory() as folder:
         versions = build(Path(folder) / "environment")
     moved(locked(), versions)
@@ -115,6 +125,39 @@ def try_newest(environment: Path) -> int:
     moved(locked(), versions)
     print(f"== breaks: {', '.join(broken) or 'nothing'}")
     return bool(broken)
+
+
+def try_oldest(environment: Path) -> int:
+    """Run the tests of the solvers and of what comes before them with the oldest versions allowed.
+
+    Foremost: does the Ipopt of the oldest casadi take our linear solver and our options?
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = [lower_bound(need) for need in project["dependencies"]]
+    print(f"== installing {', '.join(core)} into {environment}", flush=True)
+    venv.create(environment, clear=True, with_pip=True)
+    python = environment / "bin" / "python"
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "-qq"]
+    run([*pip, "install", "--editable", ROOT, *core, "pytest", "hypothesis", *BUILD_TOOLS[:2]])
+    # filters of warnings are for the locked versions: older ones warn of other things
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "filterwarnings=default",
+    ]
+    done = subprocess.run([*command, *OLDEST], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return done.returncode
+
+
+def lower_bound(requirement: str) -> str:
+    """Return ``name==version`` of a requirement ``name>=version``."""
+    name, version = re.fullmatch(r"([\w.-]+)>=([\w.]+)", requirement).groups()
+    return f"{name}=={version}"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from .coordination.cluster import DaskCluster as DaskCluster
 from .coordination.consensus import ADMMRules as ADMMRules
 from .coordination.coordinator import Callbacks as Callbacks
 from .coordination.executors import InProcess as InProcess
+from .coordination.newton_state import NewtonRules as NewtonRules
 from .coordination.partition import Partition as Partition
 from .coordination.pool import ProcessPool as ProcessPool
 from .coordination.subproblem import FitSettings as FitSettings

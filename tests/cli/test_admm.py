@@ -136,6 +136,20 @@ def test_polish_solves_the_whole(models, tmp_path):
     assert re.search(pattern, answer.stdout)[1] == re.search(pattern, solved.stdout)[1]
 
 
+def test_newtons_method_is_the_usual_one(models, tmp_path):
+    answer = admm(models / "network.py", "--batches", "2", "--elements", "10", "--out", tmp_path)
+    assert answer.exit_code == 0, answer.output
+    assert "Newton's method over batches\n" in answer.stdout
+    assert "The optimum, all data at once" in answer.stdout
+    line = next(x for x in answer.stderr.splitlines() if x.startswith("admm iteration 1 "))
+    assert re.search(r"shift \S+  size \S+  objective", line)
+    solved = CliRunner().invoke(app, ["solve", str(models / "network.py"), "--elements", "10"])
+    pattern = r"objective +(\S+),"
+    ours, one = (float(re.search(pattern, a.stdout)[1]) for a in (answer, solved))
+    assert ours == pytest.approx(one, abs=1e-4)
+    assert (tmp_path / "admm.png").exists()
+
+
 def test_groups_processes_and_tolerance(models, tmp_path):
     groups = ["--batches", "two;one", "--tolerance", "0.01", "--rho", "0.01", "--workers", "2"]
     answer = admm(models / "decay.py", *groups, "--out", tmp_path, "--no-plots")
@@ -160,7 +174,17 @@ def test_lasso_and_windows(models, tmp_path):
 def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
     """A real process and a real signal, in the midst of many iterations."""
     out, model = tmp_path / "out", models / "network.py"
-    endless = ["--batches", "2", "--tolerance", "1e-14", "--no-plots", "--out", str(out)]
+    endless = [
+        "--method",
+        "admm",
+        "--batches",
+        "2",
+        "--tolerance",
+        "1e-14",
+        "--no-plots",
+        "--out",
+        str(out),
+    ]
     command = [sys.executable, "-m", "collocode", "admm", str(model), *endless]
     run = subprocess.Popen(
         [*command, "--iterations", "100000"],
@@ -198,7 +222,9 @@ def test_ctrl_c_leaves_a_usable_result_that_can_be_resumed(models, tmp_path):
         (["--overlap", "0.1"], ["add boundary='free'"]),
         (["--rho", "-1"], ["rho must be positive"]),
         (["--iterations", "0"], ["at least 1"]),
-        (["--tolerance", "-1"], ["tolerance must not be negative"]),
+        (["--tolerance", "-1"], ["the tolerance must be positive, not -1"]),
+        (["--method", "magic"], ["--method is admm or newton, not 'magic'"]),
+        (["--method", "newton", "--rho", "1"], ["--rho is ADMM's penalty"]),
         (["--time-limit", "0"], ["--time-limit must be positive"]),
         (["--workers", "0"], ["at least 1"]),
         (["--tls-ca-file", "ca.pem"], ["certificates want both --tls-ca-file and --tls-cert"]),
@@ -244,7 +270,7 @@ def test_foreign_files_are_left_alone(models, tmp_path):
 def test_weights_that_agree_and_do_not_simulate_alike_are_warned_of(models, tmp_path):
     """Short windows and a loose tolerance: agreement in the weights is not yet one in the model."""
     (tmp_path / "wave.py").write_text(WAVE)
-    loose = ["--batches", "4", "--tolerance", "0.5", "--no-plots"]
+    loose = ["--method", "admm", "--batches", "4", "--tolerance", "0.5", "--no-plots"]
     answer = admm(tmp_path / "wave.py", *loose)
     assert answer.exit_code == 0, answer.output
     assert "the batches agree to the tolerance, but simulated, their consensus" in answer.stderr

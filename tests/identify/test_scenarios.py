@@ -85,3 +85,19 @@ def test_what_the_data_leave_open_is_not_drawn():
     trust = cc.uncertainty(cc.fit(cc.Problem(twice, data), mesh=10))
     with pytest.raises(cc.InputError, match="need parameters that the data determine"):
         cc.scenarios(PLAN, trust)
+
+
+def test_a_parameter_on_a_logarithmic_scale_is_drawn_there():
+    t, rng = np.linspace(0.0, 2.0, 11), np.random.default_rng(0)
+    k = cc.Parameter("k", 1.0, lower=0.01, upper=100.0, scale="log10")
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.x], parameters=[k])
+    noisy = np.exp(-0.7 * t) + 0.2 * rng.standard_normal(11)
+    data = cc.Experiment(t, noisy, ("x",), initial={"x": 1.0})
+    found = cc.fit(cc.Problem(decay, data), mesh=10)
+    trust = cc.uncertainty(found)
+    drawn = np.array(
+        [w.inputs["k"].values[0] for w in cc.scenarios(PLAN, trust, count=400, seed=2)]
+    )
+    assert (drawn > 0.0).all()
+    assert np.median(drawn) == pytest.approx(found.parameters["k"], rel=0.1)
+    assert np.log10(drawn).std() == pytest.approx(trust.std()[0], rel=0.15)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
+from collocode.identify.scattered import hopeless, scattered
 
 from .conftest import decay, problem, sbml
 
@@ -107,3 +108,28 @@ def test_what_a_fit_cannot_have_is_named(tmp_path, rows, words):
     )
     with pytest.raises(cc.InputError, match=words):
         cc.from_petab(path)
+
+
+def test_a_multistart_scatters_the_parameters_and_finds_the_optimum_of_boehm(boehm):
+    made = cc.from_petab(boehm)
+    found = cc.multistart(made, [0, 1, 5])
+    assert found.best.result.objective * 24 == pytest.approx(138.222, abs=1e-2)
+    assert list(found.table.index) == [0, 1, 5]
+    assert found.table["objective"].nunique() > 1  # other starts, other optima
+
+
+def test_scattered_starts_lie_between_the_bounds_one_in_every_layer(boehm):
+    made = cc.from_petab(boehm)
+    points = scattered(made, range(11))
+    assert points[0] == {}
+    k = np.sort([np.log10(p["k_phos"]) for p in points[1:]])
+    assert np.array_equal(np.floor(k + 5.0), np.arange(10))
+
+
+def test_a_climb_that_falls_behind_is_given_up():
+    give_up = hopeless(best=10.0)
+    slow = [100.0 - 0.01 * k for k in range(40)]
+    assert give_up(slow)
+    assert not give_up(slow[:15])
+    assert not give_up([100.0 - 2.0 * k for k in range(40)])
+    assert not hopeless(best=95.0)(slow)

@@ -1,6 +1,7 @@
 """Figures hold what the solution says: axes, labels, and lines equal to its values."""
 
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import collocode as cc
 from collocode import plots
 from collocode.plots.trajectories import curves_of, quantities
-from models import damped_oscillator, harmonic_oscillator, van_der_pol_mu
+from models import damped_oscillator, van_der_pol_mu
+from tests import problems
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,9 @@ def test_experiments_and_states_can_be_chosen_and_are_limited(two_releases):
 
 
 def test_a_simulation_that_runs_away_does_not_flatten_the_data():
-    wild = cc.fit(harmonic_oscillator.problem(regularisation=1e-6), mesh=None)
+    fitted = cc.fit(problems.decay(), mesh=4)
+    part = replace(fitted.trajectories[0], parameters=np.full_like(fitted.model.parameters, -5.0))
+    wild = replace(fitted, trajectories=(part,))
     ax = plots.trajectories(wild).axes[0]
     spread = max(np.abs(line.get_ydata()).max() for line in lines(ax, "simulated"))
     assert spread > 10.0  # it does run away

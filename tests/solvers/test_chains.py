@@ -341,3 +341,11 @@ def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
     assert top._lowest(low_rank)[0] == pytest.approx(-2.0)
     assert top._lowest(np.eye(700))[0] == pytest.approx(1.0)
+
+
+def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_iteration():
+    rng = np.random.default_rng(0)
+    Q, _ = np.linalg.qr(rng.standard_normal((700, 700)))
+    values = np.append(-1e-3, np.logspace(-2, 3, 699))
+    A = (Q * values) @ Q.T
+    assert top._by_inverse(0.5 * (A + A.T), 0.1) == pytest.approx(-1e-3, rel=0.1)

@@ -383,3 +383,8 @@ def test_relu_is_refused_with_a_reason():
         cc.solve(nlp)
     linear = replace(problem, dynamics=cc.NeuralODE(cc.MLP((2, 2), "relu")))
     cc.make_solver(cc.discretize(linear, mesh=4))  # without a hidden layer there is no kink
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names in the library are others there")
+def test_the_ipopt_of_the_wheel_takes_our_linear_solver():
+    assert hook.available()

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 import collocode as cc
+from collocode.starts import gradient_matching
 from collocode.starts.strategies import STRATEGIES
 from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 
@@ -153,3 +155,13 @@ def test_slopes_that_are_not_finite_leave_the_weights_alone():
     start = cc.start_from(nlp)
     assert np.isfinite(start.start).all()
     assert start.start[nlp.layout.shared] == 1.0
+
+
+def test_gradient_matching_takes_the_steps_of_scipy_s_trust_region():
+    nlp = cc.discretize(van_der_pol_neural(), mesh=12)
+    fit = gradient_matching._SlopeFit(nlp, gradient_matching._points(nlp))
+    first = cc.start_from(nlp, "smoothing").start[fit.free]
+    found = cc.start_from(nlp, "gradient_matching").start[fit.free]
+    scipy_s = least_squares(fit.residual, first, fit.jacobian, max_nfev=9)
+    assert scipy_s.cost < 0.1 * 0.5 * np.sum(fit.residual(first) ** 2)
+    assert found == pytest.approx(scipy_s.x, rel=1e-8, abs=1e-8)

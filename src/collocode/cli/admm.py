@@ -63,14 +63,28 @@ def admm(
     overlap: Annotated[
         float, typer.Option(help="Part of a window by which it reaches into both neighbours.")
     ] = 0.0,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="newton|admm",
+            help="How the batches agree: Newton's method, whose optimum is that of one NLP, or "
+            "consensus ADMM; if absent the first that the problem and other options allow.",
+        ),
+    ] = None,
     rho: Annotated[
         float | None,
-        typer.Option(help="First penalty; found from the number of batches if absent."),
+        typer.Option(help="First penalty of ADMM; found from the number of batches if absent."),
     ] = None,
-    iterations: Annotated[int, typer.Option(help="Most iterations, those resumed included.")] = 50,
+    iterations: Annotated[
+        int | None,
+        typer.Option(help="Most iterations, those resumed included; 50, of Newton's method 100."),
+    ] = None,
     time_limit: Annotated[float | None, typer.Option(help="In seconds.")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Relative tolerance of both residuals.")
+        float | None,
+        typer.Option(
+            help="Relative tolerance of both residuals; of Newton's method absolute, scaled."
+        ),
     ] = None,
     l1: Annotated[
         float | None,
@@ -87,11 +101,12 @@ def admm(
         ),
     ] = "coordinator",
 ) -> int:
-    """Fit MODEL batch by batch, until all batches agree on one network (consensus ADMM).
+    """Fit MODEL batch by batch, until all batches agree on one network.
 
     Every iteration is kept in --out; Ctrl-C reports the consensus so far, --resume goes on from
     there. Exit status 0 only if the batches agree to the tolerance, or --polish solved the whole.
     """
+    from ..coordination.admm import usual_rules
     from .admm_live import watching
 
     task, resume = run.task(), run.values["resume"]
@@ -104,12 +119,14 @@ def admm(
         raise InputError(f"--time-limit must be positive, not {time_limit:g}.")
     cluster = {"scheduler": scheduler, "security": _security(tls_ca_file, tls_cert, tls_key)}
     cluster |= {"memory_limit": memory_limit, "dashboard_address": dashboard_address}
-    rules: dict[str, Any] = {"rho": rho, "iterations": iterations}
-    rules |= {} if time_limit is None else {"time_limit": time_limit}
-    rules |= {} if tolerance is None else {"relative": tolerance}
+    given: dict[str, Any] = {"iterations": iterations, "time_limit": time_limit}
+    if method is None:
+        kind = usual_rules(problem, problem.penalty if l1 is None else cc.L1(l1), points)
+        method = "newton" if kind is cc.NewtonRules and rho is None else "admm"
+    rules = _rules(method, rho, tolerance, {k: v for k, v in given.items() if v is not None})
     how = {
         "batches": cc.Partition(groups, overlap, boundary),
-        "rules": cc.ADMMRules(**rules),
+        "rules": rules,
         "executor": _executor(workers, points, cluster),
         "settings": cc.FitSettings(**task.how),
         "regularisation": None if l1 is None else cc.L1(l1),
@@ -136,6 +153,17 @@ def admm(
     if checkpoint is not None and checkpoint.exists():
         files[CHECKPOINT] = partial(_finish, checkpoint, found.termination)
     return run.finish(found, asked, folder, files)
+
+
+def _rules(method: str, rho: float | None, tolerance: float | None, more: dict[str, Any]) -> Any:
+    """Return the rules of a method."""
+    if method not in ("admm", "newton"):
+        raise InputError(f"--method is admm or newton, not {method!r}.")
+    if method == "newton" and rho is not None:
+        raise InputError("--rho is ADMM's penalty; leave it out with --method newton.")
+    if tolerance is not None:
+        more["tolerance" if method == "newton" else "relative"] = tolerance
+    return cc.NewtonRules(**more) if method == "newton" else cc.ADMMRules(rho=rho, **more)
 
 
 def _executor(workers: int, points: str, cluster: dict[str, Any]) -> Any:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
+import numpy as np
 from rich.console import Console, Group
 from rich.text import Text
 
+from ..coordination.messages import Answer
 from ..coordination.state import Iteration, simulated
 from ..coordination.subproblem import BatchResult
 from ..reports.admm import admm_table
@@ -32,15 +34,15 @@ class Watch:
     def __init__(self, console: Console, batches: int) -> None:
         self._console, self._batches = console, batches
         self._rows: list[Iteration] = []
-        self._answers: list[BatchResult] = []
+        self._answers: list[BatchResult | Answer] = []
 
-    def answered(self, answer: BatchResult) -> None:
+    def answered(self, answer: BatchResult | Answer) -> None:
         """Take note of a batch that is done."""
         self._answers.append(answer)
 
     def iterated(self, row: Iteration) -> None:
         """Take note of an iteration; its batches have simulated the consensus before it."""
-        measured = [a for a in self._answers if a.squares[1]]
+        measured = [a for a in self._answers if isinstance(a, BatchResult) and a.squares[1]]
         if self._rows and len(measured) == self._batches:
             mse = simulated(measured)[1]
             self._rows[-1] = replace(self._rows[-1], batch_mse=mse)
@@ -64,7 +66,7 @@ class LiveWatch(Watch):
         self._view = view
         view.show(lambda: Text("building the problem and its start ..."), at_once=True)
 
-    def answered(self, answer: BatchResult) -> None:
+    def answered(self, answer: BatchResult | Answer) -> None:
         """See `Watch`."""
         super().answered(answer)
         self._show()
@@ -81,11 +83,14 @@ class LiveWatch(Watch):
         )
 
     def _show(self) -> None:
-        done, batches = len(self._answers), counted(self._batches, "batch", "batches")
+        answers = len(self._answers)  # Newton's method asks several times in an iteration
+        done = (answers - 1) % self._batches + 1 if answers else 0
+        batches = counted(self._batches, "batch", "batches")
         parts = [f"iteration {len(self._rows) + 1}: {done} of {batches}"]
         if self._answers:
             last = self._answers[-1]
-            parts.append(f"batch {last.batch + 1} took {counted(last.iterations, 'step')}")
+            if isinstance(last, BatchResult):
+                parts.append(f"batch {last.batch + 1} took {counted(last.iterations, 'step')}")
             parts.append(f"{last.seconds:.2f} s")
         parts.append(f"{self._view.seconds:.0f} s in all, Ctrl-C stops")
         line = Text(", ".join(parts), "dim")
@@ -113,7 +118,7 @@ def line_of(rows: list[Iteration]) -> str:
         f"admm iteration {row.iteration}",
         f"primal {row.primal:.2e} (limit {row.primal_limit:.1e})",
         f"dual {row.dual:.2e} (limit {row.dual_limit:.1e})",
-        f"rho {row.rho:.1e}",
+        f"rho {row.rho:.1e}" if np.isnan(row.size) else f"shift {row.rho:.1e}  size {row.size:.2g}",
         f"objective {row.objective:.4e}",
     ]
     if len(rows) > 1 and rows[-2].batch_mse == rows[-2].batch_mse:

@@ -1,1 +1,1 @@
-"""Consensus ADMM over batches of data: one NLP a batch, one network for all."""
+"""Batches of data with one network for all: Newton's method, and consensus ADMM."""

@@ -1,37 +1,48 @@
-"""`admm`: train over batches of data."""
+"""`admm`: train over batches of data, by Newton's method or by consensus ADMM."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import check_type, quietly
+from ..errors import InputError, check_type, quietly
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
+from ..numerics.mesh import Mesh
+from ..numerics.schemes import scheme
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.options import merge
+from ..solvers.outcome import result
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
 from ..starts.strategies import start_from
 from ..transcription.discretize import discretize
+from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
-from .coordinator import ADMM, Callbacks, run
+from .coordinator import ADMM, Callbacks, Coordinator, run
 from .executors import Executor, InProcess
-from .partition import Groups, Partition, measurements
-from .state import table
+from .newton import Newton
+from .newton_state import NewtonRules, NewtonState
+from .partition import Batch, Groups, Partition, measurements
+from .split import only_collocation
+from .state import State, table
 from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser
 
 Array = NDArray[np.float64]
+_MOST_WEIGHTS = 2000  # half the square of their number travels from every batch in every iteration
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,7 +105,7 @@ def admm(
     problem: Problem,
     batches: int | Groups | Partition = 2,
     *,
-    rules: ADMMRules | None = None,
+    rules: ADMMRules | NewtonRules | None = None,
     executor: Executor | None = None,
     settings: FitSettings | None = None,
     regularisation: L1 | L2 | None = None,
@@ -102,17 +113,21 @@ def admm(
     polish: bool = False,
     callbacks: Callbacks | None = None,
 ) -> ADMMResult:
-    r"""Train over batches of data by consensus ADMM.
+    r"""Train over batches of data, by Newton's method or by consensus ADMM.
 
     .. math:: \min \sum_b f_b(x_b, \theta_b) + r(\bar\theta)\quad\text{s.t.}\quad
               \theta_b = \bar\theta
+
+    With `NewtonRules` the batches linearise and the coordinator steps: the optimum is that of one NLP.
+    With `ADMMRules` each batch is solved in every iteration, and their networks are averaged.
 
     Parameters
     ----------
     problem : what to identify.
     batches : how many (whole experiments where there are enough of them, else windows in time),
         groups of experiments' names, or a `Partition`.
-    rules : penalty, relaxation, tolerances, limits; None takes `ADMMRules()`.
+    rules : `NewtonRules` or `ADMMRules`; None takes the former, but the latter where there are an `L1`,
+        constraints, points that stay with the workers, or more than 2000 weights.
     executor : where the batches are solved: `InProcess` (None), `ProcessPool` or `DaskCluster`; the
         iterates are the same everywhere.
     settings : scheme, mesh, start and solver; None takes `FitSettings()`, what `fit` does.
@@ -140,35 +155,50 @@ def admm(
     began = time.perf_counter()
     partition = batches if isinstance(batches, Partition) else Partition(batches)
     settings, callbacks = settings or FitSettings(), callbacks or Callbacks()
+    given, executor = (
+        problem.penalty if regularisation is None else regularisation,
+        executor or InProcess(),
+    )
+    rules = rules or usual_rules(problem, given, executor.points)()
     whole = discretize(problem, settings.collocation, mesh=settings.mesh)
     whole = start_from(whole, settings.start, settings.seed)
     parts = partition.cut(problem, [e.mesh for e in whole.layout.experiments])
     variables = ConsensusVariables.of(whole, parts)
-    coordinator = ADMM(
-        rules=rules or ADMMRules(),
-        variables=variables,
-        regulariser=consensus_regulariser(
-            problem.penalty if regularisation is None else regularisation,
-            penalty_matrix(whole.problem.weight_blocks),
-        ),
-        batches=tuple(batch.name for batch in parts),
-    )
-    state, save = coordinator.start(whole, parts), None
+    regulariser = consensus_regulariser(given, penalty_matrix(whole.problem.weight_blocks))
+    coordinator: Coordinator[Any]
+    state: Any
+    if isinstance(rules, NewtonRules):
+        coordinator = Newton.of(rules, variables, variables.ridge(regulariser), parts)
+        state = coordinator.start(whole, parts)
+        if executor.points != "coordinator":
+            raise InputError(
+                "NewtonRules keeps the batches' points with the coordinator; leave out points= or give "
+                "rules=ADMMRules()."
+            )
+    else:
+        names = tuple(batch.name for batch in parts)
+        coordinator = ADMM(rules=rules, variables=variables, regulariser=regulariser, batches=names)
+        state = coordinator.start(whole, parts)
+    save = None
     if checkpoint is not None:
         wanted = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        file = CheckpointFile.of(wanted.path, parts, variables, coordinator.regulariser, settings)
+        file = CheckpointFile.of(wanted.path, parts, variables, regulariser, settings)
         state, save = file.read(state) if wanted.resume else state, file.write
-    session = (executor or InProcess()).open(parts, settings)
+    session = executor.open(parts, settings)
     try:
-        limits = coordinator.rules.iterations, coordinator.rules.time_limit
+        limits = rules.iterations, rules.time_limit
         outcome = run(coordinator, session, state, *limits, save=save, callbacks=callbacks)
     finally:
         session.close()
-    state, z, kept_best = outcome.state, outcome.state.consensus.z, False
-    if outcome.termination is not Termination.CONVERGED and state.best[1] is not None:
+    state, agreed = outcome.state, outcome.termination is Termination.CONVERGED
+    z, kept_best = state.z, False
+    if isinstance(state, State) and not agreed and state.best[1] is not None:
         z, kept_best = state.best[1], state.best[1] is not z
     x = variables.assembled(whole, parts, z, [None if p is None else p.x for p in state.points])
-    solution = _finished(whole.with_start(x), settings, polish, callbacks.on_finish)
+    if agreed and isinstance(state, NewtonState) and not polish:
+        solution = _optimum(whole, x, variables, parts, state, settings)
+    else:
+        solution = _finished(whole.with_start(x), settings, polish, callbacks.on_finish)
     seconds = time.perf_counter() - began
     return ADMMResult(
         solution=replace(solution, result=solution.result.with_timings(total=seconds)),
@@ -184,6 +214,48 @@ def admm(
         workers=session.workers,
         seconds=seconds,
     )
+
+
+def usual_rules(problem: Problem, given: L1 | L2, points: str) -> type[ADMMRules | NewtonRules]:
+    """Return what rules a problem gets of which none are said: Newton's, where they are possible.
+
+    Parameters
+    ----------
+    problem, given : the latter is the regularisation.
+    points : where the executor keeps the batches' points.
+    """
+    meshes = [Mesh.uniform(e.times[0], e.times[-1], 1) for e in problem.experiments]
+    layout = Layout.of(problem, meshes, scheme("radau"))
+    few = len(layout.weights) <= _MOST_WEIGHTS and only_collocation(layout)
+    newton = few and not isinstance(given, L1) and points == "coordinator"
+    return NewtonRules if newton else ADMMRules
+
+
+def _optimum(
+    nlp: NLP,
+    x: Array,
+    variables: ConsensusVariables,
+    batches: Sequence[Batch],
+    state: NewtonState,
+    settings: FitSettings,
+) -> Solution:
+    """Read the whole problem's solution off the batches: nothing is left to solve."""
+    found = [(p.lam_g, p.lam_x) for p in state.points]
+    lam_g, lam_x = variables.multipliers(nlp, batches, found, state.net)
+    history = table(state.history)
+    point = x / nlp.column_scale, lam_g / nlp.row_scale, lam_x * nlp.column_scale
+    answer = result(
+        nlp,
+        point,
+        None,
+        "Solve_Succeeded",
+        merge(settings.options, settings.deterministic),
+        history={k: history[k].to_numpy(dtype=float) for k in ("objective", "primal", "dual")},
+        interface="batches",
+        solver="Newton's method",
+        linear_solver="condensed by batch",
+    )
+    return Solution.of(nlp, answer)
 
 
 def _finished(

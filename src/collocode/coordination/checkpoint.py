@@ -23,6 +23,8 @@ from ..model.experiment import Experiment, Initial
 from ..numerics.mesh import Mesh
 from ..transcription.layout import Layout
 from .consensus import check_rho
+from .filter import Filter
+from .newton_state import NewtonState
 from .partition import Batch
 from .state import Iteration, State
 from .subproblem import FitSettings, Point
@@ -32,13 +34,15 @@ Array = NDArray[np.float64]
 _EMPTY = np.empty(0)
 _POINT = ("x", "lam_g", "lam_x")
 _ROWS = ("dual", *_POINT)
+_FINITE_STATES = Numbers(("states",), finite=True)
 _FINITE = Numbers(("n",), finite=True)
 ADMM_CHECKPOINT = Schema(
     "admm",
-    2,
+    3,
     "a checkpoint of an ADMM run",
     {
         "conditions": {
+            "method": str,
             "data and mesh": str,
             "batches": int,
             "consensus variables": str,
@@ -53,6 +57,13 @@ ADMM_CHECKPOINT = Schema(
         "history": [Iteration],
         "rows": {part: Numbers((part,)) for part in _ROWS},
         "lengths": {part: Numbers(("batches",), dtype="int64") for part in _ROWS},
+        "newton?": {
+            "pull": _FINITE_STATES,
+            "net": _FINITE,
+            "mu": float,
+            "shift": float,
+            "damping": float,
+        },
         "ended?": str,
     },
     compress=False,
@@ -128,7 +139,7 @@ class CheckpointFile:
         layouts = (Layout.of(batch.problem, batch.meshes, scheme) for batch in batches)
         return cls(file, conditions, tuple((layout.columns, layout.rows) for layout in layouts))
 
-    def write(self, state: State) -> None:
+    def write(self, state: State | NewtonState) -> None:
         """Write the state.
 
         Raises
@@ -136,21 +147,19 @@ class CheckpointFile:
         FileError
             The folder is missing or full, or cannot be written; an earlier checkpoint stays.
         """
-        c = state.consensus
-        rows = {"dual": list(c.duals)}
+        rows = {"dual": [_EMPTY] * len(state.points)}
+        if isinstance(state, State):
+            rows = {"dual": list(state.consensus.duals)}
         for part in _POINT:
             rows[part] = [_EMPTY if p is None else getattr(p, part) for p in state.points]
-        value, best = state.best
         tree = {
-            "conditions": self.conditions,
-            "rho": [c.rho, c.floor],
-            "seen": c.seen,
-            "z": c.z,
-            "best": {"value": value, "z": best},
+            "conditions": {"method": _method(state), **self.conditions},
+            "z": state.z,
             "history": [asdict(row) for row in state.history],
             # one array for all batches: a thousand members take a second
             "rows": {name: np.concatenate(row) for name, row in rows.items()},
             "lengths": {name: np.array([len(v) for v in row]) for name, row in rows.items()},
+            **(_of_admm(state) if isinstance(state, State) else _of_newton(state)),
         }
         try:
             ADMM_CHECKPOINT.write(self.path, tree)
@@ -160,7 +169,7 @@ class CheckpointFile:
                 f"cannot write the checkpoint {self.path} ({reason}); the run goes on without."
             ) from error
 
-    def read(self, fresh: State) -> State:
+    def read(self, fresh: State | NewtonState) -> State | NewtonState:
         """Return the state that the file holds; ``fresh`` gives its structure.
 
         Raises
@@ -171,14 +180,14 @@ class CheckpointFile:
         if not self.path.is_file():
             raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
 
-        def build(tree: Mapping[str, Any]) -> State:
-            self._compare(tree["conditions"])
+        def build(tree: Mapping[str, Any]) -> State | NewtonState:
+            self._compare(tree["conditions"], _method(fresh))
             return _state(fresh, tree, self.sizes)
 
         return ADMM_CHECKPOINT.read(self.path, build)
 
-    def _compare(self, there: Mapping[str, Any]) -> None:
-        for key, here in self.conditions.items():
+    def _compare(self, there: Mapping[str, Any], method: str) -> None:
+        for key, here in {"method": method, **self.conditions}.items():
             if there.get(key) != here:
                 raise FileError(
                     f"{self.path} was made with other {key} ({there.get(key)}, now {here}); name "
@@ -186,23 +195,76 @@ class CheckpointFile:
                 )
 
 
-def _state(fresh: State, tree: Mapping[str, Any], sizes: Sequence[tuple[int, int]]) -> State:
-    c = fresh.consensus
+def _method(state: State | NewtonState) -> str:
+    return "ADMM" if isinstance(state, State) else "Newton"
+
+
+def _of_admm(state: State) -> dict[str, Any]:
+    c, (value, best) = state.consensus, state.best
+    return {"rho": [c.rho, c.floor], "seen": c.seen, "best": {"value": value, "z": best}}
+
+
+def _of_newton(state: NewtonState) -> dict[str, Any]:
+    kept = state.filter
+    pairs = [] if kept is None else [kept.first, *(v for pair in kept.pairs for v in pair)]
+    more = {
+        "pull": state.pull,
+        "net": state.net,
+        "mu": state.mu,
+        "shift": state.shift,
+        "damping": state.damping,
+    }
+    return {"rho": [], "seen": pairs, "best": {"value": np.inf, "z": None}, "newton": more}
+
+
+def _state(
+    fresh: State | NewtonState, tree: Mapping[str, Any], sizes: Sequence[tuple[int, int]]
+) -> State | NewtonState:
     rows = {part: _split(row, tree["lengths"][part]) for part, row in tree["rows"].items()}
-    duals = tuple(_like(found, dual) for found, dual in zip(rows["dual"], c.duals, strict=True))
     points = tuple(
         _point(Point(*parts), *size)
         for *parts, size in zip(*(rows[part] for part in _POINT), sizes, strict=True)
     )
-    rho, floor = tree["rho"]
-    check_rho(rho)
-    z, best = _like(tree["z"], c.z), tree["best"]
-    consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=tuple(tree["seen"]))
-    found = None if best["z"] is None else _like(best["z"], c.z)
+    z, best = _like(tree["z"], fresh.z), tree["best"]
     history = tuple(Iteration(**row) for row in tree["history"])
     if [row.iteration for row in history] != list(range(1, len(history) + 1)):
         raise ValueError("the iterations do not follow each other")
+    if isinstance(fresh, NewtonState):
+        return _newton_state(fresh, tree, z, points, history)
+    c = fresh.consensus
+    duals = tuple(_like(found, dual) for found, dual in zip(rows["dual"], c.duals, strict=True))
+    rho, floor = tree["rho"]
+    check_rho(rho)
+    consensus = replace(c, z=z, duals=duals, rho=rho, floor=floor, seen=tuple(tree["seen"]))
+    found = None if best["z"] is None else _like(best["z"], z)
     return State(consensus, points, history, (best["value"], found))
+
+
+def _newton_state(
+    fresh: NewtonState,
+    tree: Mapping[str, Any],
+    z: Array,
+    points: tuple[Point | None, ...],
+    history: tuple[Iteration, ...],
+) -> NewtonState:
+    more, seen = tree.get("newton"), tree["seen"]
+    known = [point for point in points if point is not None]
+    if more is None or len(known) < len(points) or len(seen) % 2 == 0:
+        raise ValueError("it lacks what Newton's method goes on from")
+    if not (more["mu"] > 0.0 and more["shift"] >= 0.0 and more["damping"] >= 0.0):
+        raise ValueError("barrier and shift must not be negative")
+    return replace(
+        fresh,
+        z=z,
+        pull=_like(more["pull"], fresh.pull),
+        net=_like(more["net"], fresh.net),
+        points=tuple(known),
+        mu=more["mu"],
+        shift=more["shift"],
+        damping=more["damping"],
+        filter=Filter(seen[0], tuple(zip(seen[1::2], seen[2::2], strict=True))),
+        history=history,
+    )
 
 
 def _split(stacked: Array, lengths: NDArray[np.int64]) -> list[Array]:

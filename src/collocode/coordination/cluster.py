@@ -31,8 +31,8 @@ from .executors import (
     balanced,
 )
 from .partition import Batch
-from .subproblem import BatchResult, FitSettings, Task
-from .worker import Failure, Missing, Reply, Worker, described, deserialize, serialize
+from .subproblem import FitSettings
+from .worker import Failure, Missing, Question, Reply, Worker, described, deserialize, serialize
 
 _TICK, _LOOK = 0.1, 1.0  # seconds between two looks at whether to stop, and at who is alive
 _ALONE = 10.0  # seconds that a cluster may be without workers
@@ -42,7 +42,7 @@ _workers: OrderedDict[str, Worker] = OrderedDict()
 
 
 def _solve(
-    run: str, task: Task, setup: bytes | None, batch: bytes | None
+    run: str, task: Question, setup: bytes | None, batch: bytes | None
 ) -> Reply:  # runs in a Dask worker
     worker = _workers.get(run)
     if worker is None:
@@ -145,8 +145,8 @@ class DaskSession(Session):
         self._sizes = [b.problem.n_measurements for b in batches]
         self._place: dict[int, str] = {}
         self._knows: dict[str, set[int]] = {}
-        self._pending: dict[str, tuple[Task, str, Any]] = {}
-        self._backlog: deque[tuple[Task, Reply | Lost]] = deque()
+        self._pending: dict[str, tuple[Question, str, Any]] = {}
+        self._backlog: deque[tuple[Question, Reply | Lost]] = deque()
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._seen = self._next = time.monotonic()
         self._connected = True
@@ -170,8 +170,8 @@ class DaskSession(Session):
         return len(self._knows)
 
     def run(
-        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = lambda: False
-    ) -> list[BatchResult]:
+        self, tasks: Sequence[Question], on_batch: OnBatch, stop: Stop = lambda: False
+    ) -> list[Any]:
         """See `Session`."""
         self._gather()
         self._place = balanced(self._place, self._sizes, list(self._knows))
@@ -191,7 +191,7 @@ class DaskSession(Session):
             time.sleep(_TICK)
             self._look()
 
-    def _send(self, task: Task, elsewhere: bool = False) -> None:
+    def _send(self, task: Question, elsewhere: bool = False) -> None:
         place = self._place[task.batch]
         others = [address for address in self._knows if address != place]
         if elsewhere and others:
@@ -205,7 +205,7 @@ class DaskSession(Session):
         future = self._client.submit(key, place, _solve, self._run, task, setup, batch)
         self._pending[key] = (task, place, future)
 
-    def _receive(self, stop: Stop) -> tuple[Task, Reply | Lost]:
+    def _receive(self, stop: Stop) -> tuple[Question, Reply | Lost]:
         while True:
             if stop():
                 raise Stopped
@@ -221,7 +221,7 @@ class DaskSession(Session):
                 task, place, future = self._pending.pop(key)
                 self._backlog.append((task, self._reply(task, place, future)))
 
-    def _reply(self, task: Task, place: str, future: Any) -> Reply:
+    def _reply(self, task: Question, place: str, future: Any) -> Reply:
         try:
             reply: Reply = self._client.result(future, place) or Missing(task.batch)
         except WorkerError:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,28 +29,51 @@ from .subproblem import BatchResult, Task
 from .variables import ConsensusVariables, Regulariser
 
 Array = NDArray[np.float64]
+Ask = Callable[[Sequence[Any]], list[Any]]
 _RESUME = " The checkpoint holds the last complete iteration; resume goes on from it."
 _TINY = 1e-12  # objectives below it are zero: a fit without noise and penalty
 
 
-class Coordinator(Protocol):
+class Stalled(Exception):
+    """There is no way on, in words."""
+
+
+class AnyState(Protocol):
+    """What a run needs to know of a method's state."""
+
+    @property
+    def history(self) -> tuple[Iteration, ...]:
+        """One record per iteration."""
+
+    @property
+    def iteration(self) -> int:
+        """Number of finished iterations."""
+
+
+S = TypeVar("S", bound=AnyState)
+
+
+class Coordinator(Protocol[S]):
     """A method that makes batches agree; its state is apart from it."""
 
     @property
     def batches(self) -> tuple[str, ...]:
         """Names of the batches."""
 
-    def tasks(self, state: State, solve: bool = True) -> list[Task]:
-        """What the batches are asked next: to solve, or only to simulate the consensus."""
+    def iterate(self, state: S, ask: Ask) -> S:
+        """Return the state after one more iteration; ``ask`` brings the batches' answers to tasks.
 
-    def step(self, state: State, results: Sequence[BatchResult], seconds: float) -> State:
-        """Return the state after an iteration whose batches gave these results."""
+        Raises
+        ------
+        Stalled
+            There is no way on from this state.
+        """
 
-    def simulated(self, state: State, results: Sequence[BatchResult]) -> State:
-        """Note what batches say of the present consensus; nothing if they were not asked."""
-
-    def converged(self, state: State) -> bool:
+    def converged(self, state: S) -> bool:
         """Whether the state is good enough."""
+
+    def ended(self, state: S, ask: Ask) -> S:
+        """Return the last state with what only the end of a run asks for."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,7 +101,7 @@ class ADMM:
         return State(Consensus.start(z, copies, rho), (None,) * len(batches))
 
     def tasks(self, state: State, solve: bool = True) -> list[Task]:
-        """See `Coordinator`."""
+        """What the batches are asked next: to solve, or only to simulate the consensus."""
         c = state.consensus
         return [
             Task(
@@ -93,8 +117,21 @@ class ADMM:
             for b in range(len(self.batches))
         ]
 
-    def step(self, state: State, results: Sequence[BatchResult], seconds: float) -> State:
+    def iterate(self, state: State, ask: Ask) -> State:
         """See `Coordinator`."""
+        began = time.perf_counter()
+        results = ask(self.tasks(state))
+        return self.step(state, results, time.perf_counter() - began)
+
+    def ended(self, state: State, ask: Ask) -> State:
+        """Simulate the last consensus, which no iteration has looked at."""
+        tasks = self.tasks(state, solve=False)
+        if not state.history or not all(task.simulate for task in tasks):
+            return state
+        return self.simulated(state, ask(tasks))
+
+    def step(self, state: State, results: Sequence[BatchResult], seconds: float) -> State:
+        """Return the state after an iteration whose batches gave these results."""
         state, old = self.simulated(state, results), state.consensus
         values, losses = [r.values for r in results], [r.loss for r in results]
         lagrangian = old.lagrangian(losses, values, self._penalty(old.z))
@@ -119,7 +156,7 @@ class ADMM:
         return replace(state, consensus=new, points=points, history=(*state.history, last))
 
     def simulated(self, state: State, results: Sequence[BatchResult]) -> State:
-        """See `Coordinator`."""
+        """Note what batches say of the present consensus; nothing if they were not asked."""
         if not self.rules.simulate:
             return state
         return state.simulated(results, self._penalty(state.consensus.z))
@@ -139,7 +176,7 @@ class ADMM:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Outcome(Generic[S]):
     """How an iteration ended.
 
     Attributes
@@ -149,7 +186,7 @@ class Outcome:
     warnings : what went wrong on the way without stopping it.
     """
 
-    state: State
+    state: S
     termination: Termination
     message: str
     warnings: tuple[str, ...]
@@ -166,25 +203,25 @@ class Callbacks:
     Parameters
     ----------
     on_iteration : with an `Iteration`, after each.
-    on_batch : with a `BatchResult`, after every solve of a batch.
+    on_batch : with what a batch answers, a `BatchResult` of ADMM, after each answer.
     on_finish : with a `Progress`, in every iteration of the last solve.
     """
 
     on_iteration: Callable[[Iteration], Any] = ignore
-    on_batch: Callable[[BatchResult], Any] = ignore
+    on_batch: Callable[[Any], Any] = ignore
     on_finish: OnIteration | None = None
 
 
 def run(
-    coordinator: Coordinator,
+    coordinator: Coordinator[S],
     session: Session,
-    state: State,
+    state: S,
     iterations: int,
     time_limit: float = np.inf,
     *,
-    save: Callable[[State], Any] | None = None,
+    save: Callable[[S], Any] | None = None,
     callbacks: Callbacks = Callbacks(),
-) -> Outcome:
+) -> Outcome[S]:
     """Repeat a coordinator's iteration.
 
     Parameters
@@ -196,7 +233,7 @@ def run(
         and stops nothing.
     callbacks : the caller's functions.
     """
-    began, warnings = time.perf_counter(), list[str]()
+    began, warnings, answers = time.perf_counter(), list[str](), list[Any]()
 
     def late() -> bool:
         return bool(state.history) and time.perf_counter() - began > time_limit
@@ -208,10 +245,13 @@ def run(
         def stop() -> bool:
             return interrupt.requested or late()
 
+        def ask(tasks: Sequence[Any]) -> list[Any]:
+            answers[:] = session.run(tasks, callbacks.on_batch, stop)
+            return list(answers)
+
         while state.iteration < iterations:
-            first, tasks = time.perf_counter(), coordinator.tasks(state)
             try:
-                results = session.run(tasks, callbacks.on_batch, stop)
+                state = coordinator.iterate(state, ask)
             except WorkerError as error:
                 hint = _RESUME if save is not None and state.history else ""
                 return Outcome(state, Termination.ERROR, f"{error}{hint}", tuple(warnings))
@@ -220,20 +260,24 @@ def run(
                 if late() and not interrupt.requested:
                     end = out_of_time
                 return Outcome(state, *end, tuple(warnings))
-            state = coordinator.step(state, results, time.perf_counter() - first)
-            kept = [_kept(coordinator.batches, r) for r in results if r.rescue == "kept"]
+            except Stalled as why:
+                end = Termination.STALLED, str(why)
+                break
+            lost = [r for r in answers if isinstance(r, BatchResult) and r.rescue == "kept"]
+            kept = [_kept(coordinator.batches, r) for r in lost]
             warnings += [w for w in (*kept, *_saved(state, save)) if w not in warnings]
             callbacks.on_iteration(state.history[-1])
             if coordinator.converged(state):
                 end = Termination.CONVERGED, "the batches agree"
                 break
-            if len(kept) == len(results):
+            if len(kept) == len(answers):
                 end = Termination.STALLED, "no batch could be solved"
                 break
             if late():
                 end = out_of_time
                 break
-        state = _simulated(coordinator, session, state)
+        with suppress(WorkerError):
+            state = coordinator.ended(state, lambda tasks: session.run(tasks, ignore))
     return Outcome(state, *end, tuple(warnings))
 
 
@@ -241,19 +285,7 @@ def _kept(batches: Sequence[str], result: BatchResult) -> str:
     return f"batch {batches[result.batch]!r} keeps its last point ({result.status})."
 
 
-def _simulated(coordinator: Coordinator, session: Session, state: State) -> State:
-    """Simulate the last consensus, which no iteration has looked at."""
-    tasks = coordinator.tasks(state, solve=False)
-    if not state.history or not all(task.simulate for task in tasks):
-        return state
-    try:
-        results = session.run(tasks, ignore)
-    except WorkerError:
-        return state
-    return coordinator.simulated(state, results)
-
-
-def _saved(state: State, save: Callable[[State], Any] | None) -> Sequence[str]:
+def _saved(state: S, save: Callable[[S], Any] | None) -> Sequence[str]:
     """Save a state; return what went wrong."""
     try:
         if save is not None:

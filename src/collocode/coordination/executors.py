@@ -13,14 +13,15 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import CollocodeError, InputError, check_fields
+from .messages import Answer
 from .partition import Batch
 from .subproblem import NAN, BatchResult, FitSettings, Subproblem, Task
-from .worker import Failure, Missing, Reply, Worker, described
+from .worker import Failure, Missing, Question, Reply, Worker, described
 
-OnBatch = Callable[[BatchResult], object]
+OnBatch = Callable[[Any], object]
 Stop = Callable[[], bool]
 W = TypeVar("W", bound=Hashable)
 
@@ -117,8 +118,8 @@ class Session(ABC):
         self._last: dict[int, BatchResult] = {}
 
     def run(
-        self, tasks: Sequence[Task], on_batch: OnBatch, stop: Stop = lambda: False
-    ) -> list[BatchResult]:
+        self, tasks: Sequence[Question], on_batch: OnBatch, stop: Stop = lambda: False
+    ) -> list[Any]:
         """Solve all tasks; return the results in their order.
 
         Raises
@@ -130,7 +131,7 @@ class Session(ABC):
         Stopped
             ``stop()`` became true, or a solver was interrupted.
         """
-        results: dict[int, BatchResult] = {}
+        results: dict[int, BatchResult | Answer] = {}
         raised, losses = set[int](), Counter[int]()
         try:
             for task in tasks:
@@ -160,11 +161,11 @@ class Session(ABC):
         """Give up the workers."""
 
     @abstractmethod
-    def _send(self, task: Task, elsewhere: bool = False) -> None:
+    def _send(self, task: Question, elsewhere: bool = False) -> None:
         """Send a task to its batch's worker, or to another one, with what it needs there."""
 
     @abstractmethod
-    def _receive(self, stop: Stop) -> tuple[Task, Reply | Lost]:
+    def _receive(self, stop: Stop) -> tuple[Question, Reply | Lost]:
         """Wait for a reply.
 
         Raises
@@ -176,15 +177,19 @@ class Session(ABC):
     def _abandon(self) -> None:
         """Forget the tasks that are under way."""
 
-    def _accepted(self, task: Task, reply: BatchResult | Failure) -> BatchResult:
+    def _accepted(
+        self, task: Question, reply: BatchResult | Answer | Failure
+    ) -> BatchResult | Answer:
         if isinstance(reply, Failure):
             return self._kept(task, reply)
+        if isinstance(reply, Answer):
+            return reply
         if reply.status == _STOPPED:
             raise Stopped
         self._last[task.batch] = replace(reply, point=None)
         return reply
 
-    def _kept(self, task: Task, failure: Failure) -> BatchResult:
+    def _kept(self, task: Question, failure: Failure) -> BatchResult:
         """Let the last point stand.
 
         Raises
@@ -195,6 +200,8 @@ class Session(ABC):
         name, message = self._batches[task.batch].name, failure.message.rstrip(".")
         if failure.input_error:
             raise InputError(f"batch {name!r}: {message}.")
+        if not isinstance(task, Task):
+            raise WorkerError(f"batch {name!r} could not be linearised ({message}).")
         last = self._last.get(task.batch)
         if last is None and task.point is not None:  # a run that was resumed
             try:
@@ -223,15 +230,15 @@ class InProcessSession(Session):
     def __init__(self, batches: Sequence[Batch], settings: FitSettings, worker: Worker) -> None:
         super().__init__(batches, settings)
         self._worker = worker
-        self._queue: deque[Task] = deque()
+        self._queue: deque[Question] = deque()
 
     def close(self) -> None:
         """Nothing to give up."""
 
-    def _send(self, task: Task, elsewhere: bool = False) -> None:
+    def _send(self, task: Question, elsewhere: bool = False) -> None:
         self._queue.append(task)
 
-    def _receive(self, stop: Stop) -> tuple[Task, Reply | Lost]:
+    def _receive(self, stop: Stop) -> tuple[Question, Reply | Lost]:
         if stop():
             raise Stopped
         task = self._queue.popleft()

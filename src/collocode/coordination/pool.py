@@ -18,8 +18,8 @@ import cloudpickle
 
 from .executors import Executor, Lost, Session, Stop, Stopped, balanced
 from .partition import Batch
-from .subproblem import FitSettings, Task
-from .worker import Failure, Missing, Reply, Worker, deserialize, isolated, serialize
+from .subproblem import FitSettings
+from .worker import Failure, Missing, Question, Reply, Worker, deserialize, isolated, serialize
 
 _TICK = 0.1  # seconds between two looks at whether to stop
 
@@ -57,8 +57,8 @@ class PoolSession(Session):
         self._setup = serialize((settings, *pool.worker), "the settings")
         sizes = [b.problem.n_measurements for b in batches]
         self._place = balanced({}, sizes, range(self.workers))
-        self._queues: list[deque[Task]] = [deque() for _ in range(self.workers)]
-        self._busy: dict[int, Task] = {}
+        self._queues: list[deque[Question]] = [deque() for _ in range(self.workers)]
+        self._busy: dict[int, Question] = {}
         self._processes = [_Process(self._setup) for _ in range(self.workers)]
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class PoolSession(Session):
         for process in self._processes:
             process.join()
 
-    def _send(self, task: Task, elsewhere: bool = False) -> None:
+    def _send(self, task: Question, elsewhere: bool = False) -> None:
         if elsewhere:
             self._place[task.batch] = (self._place[task.batch] + 1) % self.workers
         place = self._place[task.batch]
@@ -89,7 +89,7 @@ class PoolSession(Session):
             self.traffic[0] += process.send((task, data))
             process.knows.add(task.batch)
 
-    def _receive(self, stop: Stop) -> tuple[Task, Reply | Lost]:
+    def _receive(self, stop: Stop) -> tuple[Question, Reply | Lost]:
         while True:
             if stop():
                 raise Stopped
@@ -98,7 +98,7 @@ class PoolSession(Session):
                 place = pipes[pipe]  # type: ignore[index]
                 return self._reply(place, self._busy.pop(place))
 
-    def _reply(self, place: int, task: Task) -> tuple[Task, Reply | Lost]:
+    def _reply(self, place: int, task: Question) -> tuple[Question, Reply | Lost]:
         process = self._processes[place]
         reply: Reply | Lost
         try:
@@ -138,7 +138,7 @@ class _Process:
             self._process.start()
         there.close()
 
-    def send(self, message: tuple[Task, bytes | None]) -> int:
+    def send(self, message: tuple[Question, bytes | None]) -> int:
         data = cloudpickle.dumps(message)
         self.pipe.send_bytes(data)
         return len(data)

@@ -22,16 +22,18 @@ class Iteration:
     Attributes
     ----------
     iteration : from 1.
-    primal, dual, primal_limit, dual_limit, scaled : see `Residuals`.
-    rho : the penalty of this iteration's solves.
+    primal, dual, primal_limit, dual_limit, scaled : see `Residuals`; of Newton's method the largest
+        violation (twice) and slope of the Lagrangian.
+    rho : the penalty of this iteration's solves; of Newton's method the shift of the weights' Hessian.
     objective : Σ f_b + r(z), with the batches' own copies in f_b.
-    lagrangian : augmented Lagrangian before the dual step.
+    lagrangian : augmented Lagrangian before the dual step; NaN for Newton's method.
     simulated_objective : Σ f_b + r(z) with the consensus network, simulated batch by batch; NaN where
         not measured.
     batch_mse : mean squared error of these simulations against the data, in the data's units.  They
         start where the batches' own networks start, window by window; the error of the returned
         model, whose states are fitted to the consensus, is `ADMMResult.mse`.
-    steps : IPOPT iterations of all batches.
+    steps : IPOPT iterations of all batches, or the linearisations that Newton's method had of them.
+    size : of the step along Newton's direction; NaN for ADMM.
     seconds : wall time of the iteration; ``batch_seconds`` of the slowest batch, ``build_seconds``
         spent on building in all batches.
     rescued : batches that were not solved at the first attempt, with what helped.
@@ -49,6 +51,7 @@ class Iteration:
     simulated_objective: float = float("nan")
     batch_mse: float = float("nan")
     steps: int
+    size: float = float("nan")
     seconds: float
     batch_seconds: float
     build_seconds: float
@@ -86,6 +89,11 @@ class State:
     points: tuple[Point | None, ...]
     history: tuple[Iteration, ...] = ()
     best: tuple[float, Array | None] = (float("inf"), None)
+
+    @property
+    def z(self) -> Array:
+        """(n,) consensus, scaled."""
+        return self.consensus.z
 
     @property
     def iteration(self) -> int:

@@ -153,6 +153,11 @@ class Subproblem:
     ----------
     batch, settings : what to solve and how.
     like : an NLP of equal structure to share functions with; see `structure`.
+
+    Attributes
+    ----------
+    nlp : without the proximal term.
+    columns, units : which of its columns are copies of consensus variables, and their sizes.
     """
 
     def __init__(self, batch: Batch, settings: FitSettings, like: NLP | None = None) -> None:
@@ -160,7 +165,7 @@ class Subproblem:
         problem, meshes = from_zero(batch)
         nlp = discretize(problem, settings.collocation, mesh=list(meshes), like=like)
         priors = prior_columns(nlp.layout)
-        self.columns, self._scale = copied_columns(batch, nlp)
+        self.columns, self.units = copied_columns(batch, nlp)
         place = {int(column): k for k, column in enumerate(priors)}
         self._positions = np.array([place[int(c)] for c in self.columns], dtype=int)
         self.nlp = nlp.with_parameters(
@@ -215,15 +220,15 @@ class Subproblem:
         )
 
     def _copies(self, point: Point) -> Array:
-        return np.asarray(point.x[self.columns] / self._scale)
+        return np.asarray(point.x[self.columns] / self.units)
 
     def _at(self, x: Array) -> Point:
         return Point(x, np.zeros(self.nlp.rows), np.zeros(self.nlp.columns))
 
     def _towards(self, task: Task) -> NLP:
         mean, weight = (self.nlp.parameters[k].copy() for k in ("prior_mean", "prior_weight"))
-        mean[self._positions] = task.target * self._scale
-        weight[self._positions] = 0.5 * task.rho / self._scale**2
+        mean[self._positions] = task.target * self.units
+        weight[self._positions] = 0.5 * task.rho / self.units**2
         return self.nlp.with_parameters(prior_mean=mean, prior_weight=weight)
 
     def _starts(
@@ -240,14 +245,14 @@ class Subproblem:
 
     def _with_consensus(self, x: Array, task: Task) -> Array:
         x = x.copy()
-        x[self.columns] = task.consensus * self._scale
+        x[self.columns] = task.consensus * self.units
         return np.clip(x, self.nlp.lower, self.nlp.upper)
 
     def _simulated(self, task: Task, point: Point) -> tuple[float, tuple[float, int]]:
         """Misfit of the consensus, simulated from this batch's own initial states."""
         nlp, problem = self.nlp, self.nlp.problem
         x = point.x.copy()
-        x[self.columns] = task.consensus * self._scale
+        x[self.columns] = task.consensus * self.units
         rows, loss, squares, count = 0, 0.0, 0.0, 0
         pairs = zip(problem.experiments, nlp.layout.experiments, strict=True)
         for number, (experiment, part) in enumerate(pairs):

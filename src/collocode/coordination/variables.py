@@ -12,7 +12,7 @@ matrices in `M`, and its proximal operator solves :math:`(I + 2\lambda\,\mathrm{
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
+from ..errors import InputError
 from ..model.losses import L1, L2
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
+from ..transcription.windows import ExperimentLayout
 from .consensus import Prox
 from .partition import FIRST, Batch
 
@@ -114,18 +116,58 @@ class ConsensusVariables:
         z : consensus.
         points : per batch the variables of its NLP; None leaves the start of ``nlp``.
         """
-        x, intervals = nlp.start.copy(), nlp.scheme.intervals
+        x = nlp.start.copy()
         for batch, point in zip(batches, points, strict=True):
             if point is None:
                 continue
             here = Layout.of(batch.problem, batch.meshes, nlp.scheme)
-            for part, (origin, first) in zip(here.experiments, batch.origins, strict=True):
-                there = nlp.layout.experiments[origin]
-                nodes = first * intervals + np.arange(len(part.times))
+            for part, nodes, there in self._places(nlp, batch, here):
                 x[there.states[nodes]] = point[part.states]
                 x[there.parameters] = point[part.parameters]
         x[self.columns[self.states :]] = (z * self.scale)[self.states :]
         return np.clip(x, nlp.lower, nlp.upper)
+
+    def restricted(self, nlp: NLP, batch: Batch) -> tuple[Array, int]:
+        """Return a batch's variables at the start of the whole problem's NLP, and its number of rows."""
+        here = Layout.of(batch.problem, batch.meshes, nlp.scheme)
+        x = np.zeros(here.columns)
+        for part, nodes, there in self._places(nlp, batch, here):
+            x[part.states] = nlp.start[there.states[nodes]]
+            x[part.parameters] = nlp.start[there.parameters]
+        x[here.shared], x[here.weights] = (
+            nlp.start[nlp.layout.shared], nlp.start[nlp.layout.weights],
+        )  # fmt: skip
+        return x, here.rows
+
+    def multipliers(
+        self, nlp: NLP, batches: Sequence[Batch], found: Sequence[tuple[Array, Array]], net: Array
+    ) -> tuple[Array, Array]:
+        """Return the whole problem's multipliers of rows and bounds, where the batches' rows are its own.
+
+        Parameters
+        ----------
+        nlp, batches, found : the whole problem's, what it was cut into, and multipliers of these.
+        net : multipliers of the bounds of the scaled consensus.
+        """
+        lam_g, lam_x = np.zeros(nlp.rows), np.zeros(nlp.columns)
+        for batch, (rows, bounds) in zip(batches, found, strict=True):
+            here = Layout.of(batch.problem, batch.meshes, nlp.scheme)
+            for (part, nodes, there), (_, first) in zip(
+                self._places(nlp, batch, here), batch.origins, strict=True
+            ):
+                lam_g[there.rows[first : first + len(part.rows)]] = rows[part.rows]
+                lam_x[there.states[nodes]] += bounds[part.states]
+                lam_x[there.parameters] += bounds[part.parameters]
+        lam_x[self.columns] += net / self.scale
+        return lam_g, lam_x
+
+    def _places(
+        self, nlp: NLP, batch: Batch, here: Layout
+    ) -> Iterator[tuple[ExperimentLayout, Index, ExperimentLayout]]:
+        """A batch's experiments, which nodes of the whole problem's they are, and these."""
+        for part, (origin, first) in zip(here.experiments, batch.origins, strict=True):
+            nodes = first * nlp.scheme.intervals + np.arange(len(part.times))
+            yield part, nodes, nlp.layout.experiments[origin]
 
     def named(self, z: Array) -> dict[str, float]:
         """Return consensus values by name, in the problem's units."""
@@ -135,6 +177,29 @@ class ConsensusVariables:
         """Value of the regulariser of the weights in ``z``."""
         first = len(self) - self.weights
         return regulariser.value((z * self.scale)[first:])
+
+    def ridge(self, regulariser: Regulariser) -> Array:
+        """(n, n) Hessian of a quadratic regulariser.
+
+        Raises
+        ------
+        InputError
+            One that has kinks.
+        """
+        if isinstance(regulariser, L1):
+            raise InputError(
+                "L1 has kinks, which NewtonRules cannot take; give rules=ADMMRules() or an L2."
+            )
+        first = len(self) - self.weights
+        matrix = np.zeros((len(self), len(self)))
+        given = (
+            regulariser.matrix.toarray()
+            if isinstance(regulariser, IntegralL2)
+            else np.eye(self.weights)
+        )
+        units = self.scale[first:]
+        matrix[first:, first:] = 2.0 * regulariser.strength * units[:, None] * given * units
+        return matrix
 
     def prox(self, regulariser: Regulariser) -> Prox:
         """Proximal operator of regulariser and bounds, variable by variable."""

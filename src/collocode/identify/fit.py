@@ -101,7 +101,7 @@ def fit(
         solution = None
         usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
         if usual and scorable(problem):
-            solution = fit_by_scoring(problem, _scheme(scheme, degree), on_iteration=on_iteration)
+            solution = fit_by_scoring(problem, scheme_of(scheme, degree), on_iteration=on_iteration)
         if solution is None:
             auto, nlp = discretized(problem, scheme, degree, mesh)
             settings = start, seed, on_iteration, auto is not None
@@ -115,7 +115,8 @@ def fit(
     return solution
 
 
-def _scheme(scheme: Scheme | str, degree: int | None) -> Scheme:
+def scheme_of(scheme: Scheme | str, degree: int | None) -> Scheme:
+    """Return a scheme that is given by its name, or as it is."""
     return scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
 
 
@@ -139,7 +140,7 @@ def discretized(
     equations of an index above 1 have no estimates to refine by: they keep the mesh they begin with.
     """
     auto, given = AutoMesh.or_given(mesh)
-    chosen = _scheme(scheme, degree)
+    chosen = scheme_of(scheme, degree)
     meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
     return None if problem.index > 1 else auto, discretize(problem, chosen, mesh=meshes)
 

@@ -1,4 +1,4 @@
-"""Multistart: the same problem from many random weights, one solver for all."""
+"""Multistart: the same problem from many random weights, or parameters, one program for all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
-from ..errors import InputError, check_type
+from ..errors import InputError, check_type, quietly
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.doubts import warn
@@ -21,9 +21,12 @@ from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import start_from
-from ..transcription.discretize import MeshLike
+from ..transcription.discretize import MeshLike, discretize
 from .climb import solve_begun
-from .fit import discretized, judged, out_of_time, settle
+from .fit import discretized, judged, out_of_time, scheme_of, settle
+from .scattered import hopeless, scattered
+from .scored import fit_by_scoring
+from .scoring import meshes_for, scorable
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
@@ -75,7 +78,11 @@ def multistart(
     on_iteration: OnIteration | None = None,
     time_limit: float | None = None,
 ) -> Multistart:
-    """Solve from several seeds of the random weights.
+    """Solve from several seeds: of random weights, or of parameters where there are no networks.
+
+    What `fit` climbs by scoring starts from points of a Latin hypercube over the parameters' bounds, on
+    their scales; seed 0 is their own starts.  A climb that falls behind the best is given up, one that
+    cannot begin is left out; both are in the table.
 
     All are solved on one mesh and with one λ, so that their objectives compare: where these are to be
     chosen, the first seed that is solved chooses them.
@@ -101,6 +108,11 @@ def multistart(
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen:
         raise InputError("multistart needs at least one seed.")
+    usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
+    if usual and scorable(problem):
+        return _from_parameters(
+            problem, chosen, scheme_of(scheme, degree), on_run, on_iteration, time_limit
+        )
     auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
     solver, settled = make_solver(nlp, *how), False
@@ -131,6 +143,55 @@ def multistart(
     found = Multistart(
         solutions=tuple(solutions),
         seeds=chosen[: len(rows)],
+        table=pd.DataFrame(rows).set_index("seed"),
+        termination=end,
+    )
+    warn(found.best)
+    return found
+
+
+def _from_parameters(
+    problem: Problem,
+    seeds: Sequence[int],
+    scheme: Scheme,
+    on_run: Callable[[int, Solution], Any] | None,
+    on_iteration: OnIteration | None,
+    time_limit: float | None,
+) -> Multistart:
+    """Climb from scattered parameters."""
+    nlp = discretize(problem, scheme, mesh=meshes_for(problem))
+    half, best, end = 0.5 * problem.n_measurements, float("inf"), Termination.CONVERGED
+    solutions: list[Solution] = []
+    kept: list[int] = []
+    rows = []
+    with quietly(), Interrupt(time_limit) as interrupt:
+        for seed, values in zip(seeds, scattered(problem, seeds), strict=True):
+            began = time.perf_counter()
+            solution = fit_by_scoring(
+                problem, scheme, values, on_iteration, hopeless(best), nlp=nlp
+            )
+            seconds = time.perf_counter() - began
+            if solution is None:
+                rows.append({"seed": seed, "status": "cannot begin there", "seconds": seconds})
+            else:
+                best = min(best, half * solution.result.objective)
+                solution = replace(solution, result=solution.result.with_timings(total=seconds))
+                rows.append({"seed": seed, **_row(solution, seconds)})
+                kept.append(seed)
+                solutions.append(solution)
+                if on_run is not None:
+                    on_run(seed, solution)
+            if interrupt.requested:
+                end = Termination.TIME_LIMIT if interrupt.late else Termination.INTERRUPTED
+                break
+    if not solutions:
+        raise InputError(
+            f"none of {len(rows)} starts of problem {problem.name!r} can be simulated; narrow the "
+            "parameters' bounds or ask for more seeds."
+        )
+    found = Multistart(
+        solutions=tuple(solutions),
+        seeds=tuple(kept),
         table=pd.DataFrame(rows).set_index("seed"),
         termination=end,
     )

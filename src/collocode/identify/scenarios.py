@@ -34,8 +34,8 @@ def scenarios(
     ----------
     window : what is planned; all its controls are shared.
     values : by the name of an input (``u.k`` in the dynamics) its value in every scenario; or the
-        `Uncertainty` of a fit, whose physical parameters are drawn from their normal distribution,
-        within their bounds.
+        `Uncertainty` of a fit, whose physical parameters are drawn from their normal distribution, on
+        the scale that they are decided on and within their bounds.
     count, seed : how many are drawn, and from which random numbers; for an `Uncertainty`.
 
     Raises
@@ -104,5 +104,8 @@ def _drawn(trust: Uncertainty, count: int, seed: int) -> dict[str, Array]:
     values, vectors = np.linalg.eigh(block)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     drawn = trust.values[picked] + generator(seed).standard_normal((count, len(names))) @ root.T
-    limits = trust.fitted_parameters
-    return {name: np.clip(drawn[:, j], *limits[name]) for j, name in enumerate(names)}
+    known = [trust.fitted_parameters[name] for name in names]
+    return {
+        q.name: np.asarray(q.natural(np.clip(drawn[:, j], *q.decided_bounds)), dtype=float)
+        for j, q in enumerate(known)
+    }

@@ -42,8 +42,14 @@ def fit_by_scoring(
     values: Mapping[str, float] | None = None,
     on_iteration: OnIteration | None = None,
     give_up: GiveUp | None = None,
+    nlp: NLP | None = None,
 ) -> Solution | None:
     """Fit a problem that is `scorable`, from the parameters' starts or other ``values``.
+
+    Parameters
+    ----------
+    give_up : see `Scoring.run`.
+    nlp : the program on `meshes_for` the problem, where it was built before.
 
     Returns
     -------
@@ -53,7 +59,8 @@ def fit_by_scoring(
     if scheme.name in GLOBAL_SCHEMES:
         return None
     began = time.perf_counter()
-    nlp = discretize(problem, scheme, mesh=meshes_for(problem))
+    if nlp is None:
+        nlp = discretize(problem, scheme, mesh=meshes_for(problem))
     x = begun(nlp, values)
     found = Scoring(nlp).run(x, on_iteration=on_iteration, give_up=give_up)
     if found.termination is Termination.EVALUATION_ERROR:

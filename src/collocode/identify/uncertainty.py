@@ -32,6 +32,7 @@ from scipy import sparse
 
 from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
+from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
@@ -93,12 +94,12 @@ class Uncertainty:
     _solution: Solution
 
     @property
-    def fitted_parameters(self) -> dict[str, tuple[float, float]]:
-        """Bounds of the physical parameters that all experiments share and no basis varies, by name."""
+    def fitted_parameters(self) -> dict[str, Parameter]:
+        """The free parameters that all experiments share and no basis varies, by name."""
         nlp = _nlp_of(self._solution)
         known = nlp.problem.dynamics.parameters
         shared = [q for q in known if not q.per_experiment and q.basis is None]
-        return {q.name: (q.lower, q.upper) for q in shared if q.lower < q.upper}
+        return {q.name: q for q in shared if q.lower < q.upper}
 
     def std(self) -> Array:
         """(d,) standard deviations; inf where nothing determines a quantity."""
@@ -137,7 +138,10 @@ class Uncertainty:
             rows.append((ends[0], std[j] * slope(value), *ends[1:], self._note(name)))
         columns = ["estimate", "std", "lower", "upper", "note"]
         table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
-        decided = [std[known[name]] if name in known else np.nan for name in wanted]
+        free = [name in known and name not in self.at_bound for name in wanted]
+        decided = [
+            std[known[name]] if told else np.nan for name, told in zip(wanted, free, strict=True)
+        ]
         return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / decided)
 
     def _scale_of(self, name: str) -> tuple[Callable[[float], float], Callable[[float], float]]:

@@ -118,6 +118,8 @@ def _positive_line(
 def admm_history(result: ADMMResult) -> Figure:
     """Draw residuals with their limits, objectives, the simulated error and ρ by iteration.
 
+    Of Newton's method the shift of the Hessian takes the place of ρ, the size of the step that of the error.
+
     Objective means the loss of the batches' own networks plus the penalty of the consensus; simulated,
     the same with the consensus network integrated over every batch.  Iterations whose simulation broke
     down leave a gap; those in which a batch had to be rescued are marked at the lower edge.
@@ -132,17 +134,23 @@ def admm_history(result: ADMMResult) -> Figure:
         x = table.index.to_numpy(dtype=int)
         _residuals(axes[0, 0], x, result)
         curves = [(table["objective"], "of the batches", _PRIMAL)]
-        curves += [(table["simulated_objective"], "of the simulated consensus", _DUAL)]
+        newton = bool(np.isfinite(table["size"]).all())
+        if not newton:
+            curves += [(table["simulated_objective"], "of the simulated consensus", _DUAL)]
         _lines(axes[0, 1], x, curves)
         axes[0, 1].set_ylabel("objective")
-        axes[1, 0].step(x, table["rho"], where="mid", color=style.INK, linewidth=1.6)
+        penalty = table["rho"].where(
+            table["rho"] > 0.0
+        )  # no shift is no point on a logarithmic axis
+        axes[1, 0].step(x, penalty, where="mid", color=style.INK, linewidth=1.6)
         _logarithmic(axes[1, 0])
-        values = np.unique(table["rho"])
+        values = np.unique(penalty.dropna())
         if len(values) < 7:
             axes[1, 0].set_yticks(values, [f"{value:.2g}" for value in values])
-        axes[1, 0].set_ylabel("penalty ρ")
-        _lines(axes[1, 1], x, [(table["batch_mse"], "simulated by batch, against data", _DUAL)])
-        axes[1, 1].set_ylabel("mean squared error")
+        axes[1, 0].set_ylabel("shift of the weights" if newton else "penalty ρ")
+        shown = table["size" if newton else "batch_mse"]
+        _lines(axes[1, 1], x, [(shown, "simulated by batch, against data", _DUAL)])
+        axes[1, 1].set_ylabel("size of the step" if newton else "mean squared error")
         for ax in axes.flat:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.margins(x=0.02)

@@ -43,6 +43,7 @@ BOUND: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 
 MESH: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 5, "color": MUTED}
 SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
 
+DPI = 160
 _SETTINGS: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10,
@@ -62,7 +63,7 @@ _SETTINGS: Any = {
     "ytick.labelcolor": INK,
     "text.color": INK,
     "legend.frameon": False,
-    "savefig.dpi": 160,
+    "savefig.dpi": DPI,
     "figure.dpi": 110,
 }
 
@@ -152,8 +153,16 @@ def runs_of(refinement: Any) -> list[tuple[Any, str, str, str]]:
 def png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     stream = io.BytesIO()
-    with mpl.rc_context({"savefig.dpi": 160}):
-        figure.savefig(stream, format="png", metadata={"Software": "collocode"})
+    engine, dpi = figure.get_layout_engine(), figure.dpi
+    try:
+        figure.set_dpi(DPI)
+        if engine is not None:  # laid out once; `savefig` draws a second time to do that
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": "collocode"})
+    finally:
+        figure.set_layout_engine(engine)
+        figure.set_dpi(dpi)
     return stream.getvalue()
 
 

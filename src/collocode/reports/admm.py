@@ -25,7 +25,11 @@ def report_admm(found: ADMMResult, asked: Asked) -> Report:
     )
     agreed = found.termination is Termination.CONVERGED or found.success
     what = "Polished: everything fitted" if found.polished else "States fitted to the consensus"
-    body: list[Table | Words | Heading] = [admm_table(rows, "Consensus ADMM")] if rows else []
+    newton, title = bool(rows) and np.isfinite(rows[0]["size"]), "Consensus ADMM"
+    if newton:
+        title = "Newton's method over batches"
+        what = "The optimum" if found.success and not found.polished else what
+    body: list[Table | Words | Heading] = [admm_table(rows, title)] if rows else []
     body += [
         Words(((_course(found), "good" if found.termination is Termination.CONVERGED else "bad"),)),
         Heading(f"{what}, all data at once"),
@@ -77,15 +81,24 @@ def admm_table(rows: Sequence[Row], title: str = "", most: int = 12) -> Table:
     def limit(name: str) -> Column:
         return Column(name, heading="limit", show=lambda row: (f"{row[name]:.0e}", "quiet"))
 
+    middle = [
+        Column("rho", ".1e"),
+        Column("objective", ".3e"),
+        Column("batch_mse", ".2e", "batch MSE"),
+    ]
+    if rows and np.isfinite(rows[0]["size"]):
+        middle = [
+            Column("rho", ".1e", "shift"),
+            Column("objective", ".6e"),
+            Column("size", ".2g", "step"),
+        ]
     return Table(
         name="iterations",
         title=title,
         columns=[
             Column("iteration", heading="", show=lambda row: (str(row["iteration"]), "quiet")),
             *(residual("primal"), limit("primal_limit"), residual("dual"), limit("dual_limit")),
-            Column("rho", ".1e"),
-            Column("objective", ".3e"),
-            Column("batch_mse", ".2e", "batch MSE"),
+            *middle,
             Column("seconds", ".2f", drop=1),
             Column("batch_seconds", ".2f", "slowest batch", drop=2),
             Column(

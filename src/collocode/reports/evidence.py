@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import listed
 from ..identify.evidence import evidence_of
@@ -19,7 +18,7 @@ from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
 from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, unexplained_text
 from ..results.fitted import Penalty
-from ..results.residuals import whiteness
+from ..results.residuals import whiteness_rows
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
 from .decisions import overshoots, ringing
@@ -81,12 +80,12 @@ class Evidence:
         return bool(np.isfinite(self.solution.result.x).all())
 
     @cached_property
-    def residuals(self) -> pd.DataFrame:
-        """By experiment and output, see `whiteness`; empty if the fit was not solved."""
+    def residuals(self) -> list[dict[str, Any]]:
+        """One row an experiment and output, see `whiteness`; none if the fit was not solved."""
         if not self.solution.success:
-            return pd.DataFrame()
+            return []
         with np.errstate(all="ignore"):  # a simulation that breaks down leaves NaN
-            return whiteness(self.solution)
+            return whiteness_rows(self.solution)
 
     @cached_property
     def diagnosis(self) -> Diagnosis | None:

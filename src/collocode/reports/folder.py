@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from ..errors import FileError, InputError
 from ..files import clear_leftovers, replacing
 
 Writer = Callable[[Path], object]
+
+
+def write_csv(columns: Mapping[str, ArrayLike], path: Path) -> None:
+    """Write columns of equal length as pandas does, with a header; NaN is left empty."""
+    cells = [["" if v != v else v for v in np.asarray(c).tolist()] for c in columns.values()]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(columns)
+        rows.writerows(zip(*cells, strict=True))
 
 
 class Folder:

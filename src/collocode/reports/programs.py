@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..results.doubts import unsolved_text
 from ..results.program_solution import ProgramSolution
@@ -144,8 +143,10 @@ def report_simulation(run: Simulation, asked: Asked) -> Report:
 
     ``asked.more`` has the ``frame`` with all columns, and the ``experiment`` it was simulated as.
     """
-    solution, frame = asked.problem, asked.more.get("frame", pd.DataFrame())
-    if not len(frame):
+    import pandas as pd
+
+    solution, frame = asked.problem, asked.more.get("frame")
+    if frame is None or not len(frame):
         names = [f"x{i}" for i in range(run.states.shape[1])]
         names = list(solution.model.states) if solution is not None else names
         frame = pd.DataFrame({"time": run.times, **dict(zip(names, run.states.T, strict=True))})

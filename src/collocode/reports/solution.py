@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..model.experiment import Experiment
 from ..model.problem import Problem
@@ -16,7 +15,7 @@ from ..results.solution import Solution
 from ..results.status import Termination
 from .decisions import bounds_table, controls_table, costs_table, windows_table
 from .evidence import Evidence, findings_of
-from .folder import Writer, unique_stems
+from .folder import Writer, unique_stems, write_csv
 from .parts import Facts, Figure, Heading, Table, Words, figure, headline
 from .programs import numbers, solver
 from .record import Asked, Report
@@ -229,10 +228,10 @@ def _details(evidence: Evidence) -> dict[str, Any]:
         "solver": solver(result),
         "seconds": result.timings,
         "noise": trust.noise if trust else {},
-        "residuals": evidence.residuals.astype(object)
-        .where(evidence.residuals.notna(), None)
-        .reset_index()
-        .to_dict("records"),
+        "residuals": [
+            {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
+            for row in evidence.residuals
+        ],
     }
     if solution.meshing is not None:
         found["mesh"] = solution.meshing.to_dict()
@@ -285,13 +284,13 @@ def _figures(evidence: Evidence) -> tuple[Figure, ...]:
 
 def _files(evidence: Evidence) -> dict[str, Writer]:
     solution = evidence.solution
-    parameters = pd.DataFrame(evidence.parameters, columns=list(PARAMETER_COLUMNS))
+    rows = evidence.parameters
+    parameters = {name: [row[name] for row in rows] for name in PARAMETER_COLUMNS}
     files: dict[str, Writer] = {
         "solution.npz": solution.save,
-        "parameters.csv": partial(parameters.to_csv, index=False),
+        "parameters.csv": partial(write_csv, parameters),
     }
     names = [part.experiment.name for part in solution.trajectories]
     for name, stem in unique_stems(names).items():
-        frame = solution.to_frame(name)
-        files[f"trajectory_{stem}.csv"] = partial(frame.to_csv, index=False)
+        files[f"trajectory_{stem}.csv"] = partial(write_csv, solution.columns(name))
     return files

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
@@ -121,37 +120,39 @@ def _bounds(row: Row) -> str:
     return f"{formatted(lower, 'g')} … {formatted(upper, 'g')}"
 
 
-def pooled_residuals(residuals: pd.DataFrame) -> list[dict[str, Any]]:
+def pooled_residuals(residuals: Sequence[Row]) -> list[dict[str, Any]]:
     """Return one row an output: samples, rms, and the p-value over all experiments.
 
     The smallest of n p-values is multiplied by n (Bonferroni); ``experiment`` is where it arose.
     """
     rows: list[dict[str, Any]] = []
-    if residuals.empty:
-        return rows
-    for output, group in residuals.groupby(level="output", sort=False):
-        weights, p = group["samples"], group["p_value"]
-        worst = None if p.isna().all() else p.idxmin()
-        pick = worst if worst is not None else group.index[0]
-        pooled = None if worst is None else min(1.0, float(p.min()) * len(group))
+    for output in dict.fromkeys(row["output"] for row in residuals):
+        group = [row for row in residuals if row["output"] == output]
+        weights = [row["samples"] for row in group]
+        told = [row for row in group if not np.isnan(row["p_value"])]
+        pick = min(told or group[:1], key=lambda row: row["p_value"])
+        pooled = min(1.0, pick["p_value"] * len(group)) if told else None
         rows.append(
             {
-                "output": str(output),
-                "samples": int(weights.sum()),
-                "rms": float(np.sqrt(np.average(group["rms"] ** 2, weights=weights))),
-                "bias": float(np.average(group["bias"], weights=weights)),
-                "lag_one": float(group.loc[pick, "lag_one"]),
+                "output": output,
+                "samples": sum(weights),
+                "rms": float(
+                    np.sqrt(np.average([row["rms"] ** 2 for row in group], weights=weights))
+                ),
+                "bias": float(np.average([row["bias"] for row in group], weights=weights)),
+                "lag_one": pick["lag_one"],
                 "p_value": pooled,
-                "white": None if pooled is None else _white(group["white"], pooled),
-                "experiment": str(pick[0]) if len(group) > 1 else "",
+                "white": None if pooled is None else _white(group, pooled),
+                "experiment": pick["experiment"] if len(group) > 1 else "",
             }
         )
     return rows
 
 
-def _white(told: pd.Series, pooled: float) -> bool | str:
+def _white(group: Sequence[Row], pooled: float) -> bool | str:
     """The verdict on all experiments; with too few samples in each only "no" can be told."""
-    return CANNOT_TELL if pooled > WHITE and told.isna().all() else pooled > WHITE
+    unclear = all(row["white"] is None for row in group)
+    return CANNOT_TELL if pooled > WHITE and unclear else pooled > WHITE
 
 
 def residuals_table(rows: Sequence[Row]) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
@@ -35,7 +36,15 @@ def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
     check_type("residuals", solution, Solution)
     import pandas as pd
 
-    frames = []
+    frames = [pd.DataFrame(group) for group in _groups(solution, simulated)]
+    if not frames:  # nothing was measured
+        names = ("experiment", "output", "time", "measured", "model", "residual")
+        return pd.DataFrame(columns=list(names))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _groups(solution: Solution, simulated: bool = True) -> Iterator[dict[str, Any]]:
+    """The columns of `residuals`, experiment by experiment and output by output."""
     for number, part in enumerate(solution.trajectories):
         if not part.experiment.measures:
             continue
@@ -43,22 +52,14 @@ def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
         model = (solution.predict if simulated else solution.fitted)(t, number)
         for j, name in enumerate(solution.model.outputs):
             known = np.isfinite(y[:, j])
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "experiment": part.experiment.name,
-                        "output": name,
-                        "time": t[known],
-                        "measured": y[known, j],
-                        "model": model[known, j],
-                        "residual": y[known, j] - model[known, j],
-                    }
-                )
-            )
-    if not frames:  # nothing was measured
-        names = ("experiment", "output", "time", "measured", "model", "residual")
-        return pd.DataFrame(columns=list(names))
-    return pd.concat(frames, ignore_index=True)
+            yield {
+                "experiment": part.experiment.name,
+                "output": name,
+                "time": t[known],
+                "measured": y[known, j],
+                "model": model[known, j],
+                "residual": y[known, j] - model[known, j],
+            }
 
 
 def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
@@ -80,39 +81,45 @@ def whiteness(solution: Solution, lags: int = 10) -> pd.DataFrame:
     check_type("whiteness", solution, Solution)
     import pandas as pd
 
+    columns = ["experiment", "output", "samples", "rms", "bias", "lag_one", "p_value", "white"]
+    found = pd.DataFrame(whiteness_rows(solution, lags), columns=columns)
+    return found.set_index(["experiment", "output"]).astype({"white": "boolean"})
+
+
+def whiteness_rows(solution: Solution, lags: int = 10) -> list[dict[str, Any]]:
+    """The rows of `whiteness`; ``white`` is None where too few residuals cannot tell."""
     rows = []
-    table = residuals(solution)
-    for (experiment, output), group in table.groupby(["experiment", "output"], sort=False):
-        r = group["residual"].to_numpy()
+    for group in _groups(solution):
+        r = group["residual"]
         n = len(r)
+        if not n:
+            continue
         used = max(1, min(lags, n // 4))
-        rho = _autocorrelation(_pulls(solution, str(experiment), str(output), group), used)
+        rho = _autocorrelation(_pulls(solution, group), used)
         Q = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, used + 1))))
         p = float(scipy.special.chdtrc(used, Q)) if np.isfinite(Q) else float("nan")
         rows.append(
-            (
-                experiment,
-                output,
-                n,
-                float(np.sqrt(np.mean(r**2))),
-                float(r.mean()),
-                rho[0],
-                p,
-                pd.NA if n < _FEW and not p <= 0.05 else p > 0.05,
-            )
+            {
+                "experiment": group["experiment"],
+                "output": group["output"],
+                "samples": n,
+                "rms": float(np.sqrt(np.mean(r**2))),
+                "bias": float(r.mean()),
+                "lag_one": float(rho[0]),
+                "p_value": p,
+                "white": None if n < _FEW and not p <= 0.05 else p > 0.05,
+            }
         )
-    columns = ["experiment", "output", "samples", "rms", "bias", "lag_one", "p_value", "white"]
-    found = pd.DataFrame(rows, columns=columns).set_index(["experiment", "output"])
-    return found.astype({"white": "boolean"})
+    return rows
 
 
-def _pulls(solution: Solution, experiment: str, output: str, group: pd.DataFrame) -> Array:
+def _pulls(solution: Solution, group: Mapping[str, Any]) -> Array:
     """Residuals as the loss felt them, in units of their noise: r √w / σ for least squares."""
-    model, measured = group["model"].to_numpy(), group["measured"].to_numpy()
-    data = solution.trajectories[solution.index(experiment)].experiment
+    model, measured, output = group["model"], group["measured"], group["output"]
+    data = solution.trajectories[solution.index(group["experiment"])].experiment
     column = data.outputs.index(output)
     known = np.isfinite(data.values[:, column])
-    sigma = solution.sigma(experiment)[known, column]
+    sigma = solution.sigma(group["experiment"])[known, column]
     sigma = np.where(np.isnan(sigma), 1.0, sigma)
     weight = 1.0 if data.weights is None else data.weights[known, column]
     loss = likelihood_of(solution.loss, output)

@@ -234,6 +234,17 @@ class Solution:
         """The trained model simulated at the times of every experiment, once for all who judge it."""
         return tuple(self.simulate(number) for number in range(len(self.trajectories)))
 
+    @cached_property
+    def _node_runs(self) -> dict[int, Simulation]:
+        return {}
+
+    def _at_nodes(self, experiment: int | str) -> Simulation:
+        """The trained model simulated at the nodes of an experiment, once for all who ask."""
+        number, runs = self.index(experiment), self._node_runs
+        if number not in runs:
+            runs[number] = self.simulate(number, times=self.trajectories[number].times)
+        return runs[number]
+
     def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the collocated states at ``times``."""
         part = self.trajectories[self.index(experiment)]
@@ -284,7 +295,7 @@ class Solution:
         part = self.trajectories[number]
         # a window without data is simulated at its nodes anyhow
         known = not part.experiment.measures
-        run = self.runs[number] if known else self.simulate(number, times=part.times)
+        run = self.runs[number] if known else self._at_nodes(number)
         if not run.complete:
             return float("inf")
         size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
@@ -316,10 +327,14 @@ class Solution:
         """
         import pandas as pd
 
+        return pd.DataFrame(self.columns(experiment))
+
+    def columns(self, experiment: int | str = 0) -> dict[str, Array]:
+        """The columns of `to_frame` by name."""
         part = self.trajectories[self.index(experiment)]
-        run = self.simulate(experiment, times=part.times)
+        run = self._at_nodes(experiment)
         algebraics = self.algebraics(part.times, experiment)
-        columns: Mapping[str, Array] = {
+        return {
             "time": part.times,
             **{name: part.states[:, i] for i, name in enumerate(self.model.states)},
             **{f"{name}_simulated": run.states[:, i] for i, name in enumerate(self.model.states)},
@@ -331,7 +346,6 @@ class Solution:
             },
             **{name: self.control(name, part.times, experiment) for name in part.controls},
         }
-        return pd.DataFrame(columns)
 
     def save(self, path: str | Path) -> None:
         """Write the solution to an ``.npz`` file of plain numbers and text, for `load`.

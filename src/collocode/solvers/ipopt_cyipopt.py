@@ -1,7 +1,7 @@
 """IPOPT through cyipopt: the same functions, the same iterates as CasADi's interface.
 
-cyipopt hands Python a fresh array a callback; everything after that is without copies: the NLP's
-CasADi functions read and write arrays that were allocated once (``Function.buffer``).
+cyipopt hands Python a fresh array a callback; everything after that is without copies, see
+`Evaluations`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDependency
+from ..model.calls import Call
 from ..results.status import SolverResult
-from ..transcription.functions import Functions
 from ..transcription.program import Program
+from .evaluations import Evaluations
 from .interrupt import Interrupt
 from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
@@ -53,9 +53,9 @@ class CyIpopt(Ipopt):
         self._evaluations(program.scaled())
 
     @staticmethod
-    def _evaluations(view: Program) -> _Evaluations:
+    def _evaluations(view: Program) -> Evaluations:
         """Return the buffers of these very (scaled) functions, kept with them."""
-        return view.functions.cache("buffers", lambda: _Evaluations(view.functions))
+        return view.functions.cache("buffers", lambda: Evaluations(view.functions))
 
     def _attempt(
         self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
@@ -113,54 +113,10 @@ class CyIpopt(Ipopt):
         )
 
 
-class _Evaluations:
-    """The NLP's functions on arrays of their own.
-
-    Attributes
-    ----------
-    x, p, sigma, lam : (columns,), (parameters,), (1,), (rows,) arguments.
-    f, gradient, g, jacobian, hessian : `_Call`s, whose ``result`` holds f, ∇f, g and the nonzeros.
-    jacobian_pattern, hessian_pattern : (rows, columns) of the nonzeros; the Hessian's lower triangle.
-    """
-
-    def __init__(self, functions: Functions) -> None:
-        columns, parameters = functions.objective.numel_in(0), functions.objective.numel_in(1)
-        self.x, self.p = np.zeros(columns), np.zeros(parameters)
-        self.sigma, self.lam = np.zeros(1), np.zeros(functions.constraints.numel_out(0))
-        point = (self.x, self.p)
-        self.f = _Call(functions.objective, point, 0)
-        self.gradient = _Call(functions.gradient, point, 1)
-        self.g = _Call(functions.constraints, point, 0)
-        self.jacobian = _Call(functions.jacobian, point, 1)
-        self.hessian = _Call(functions.hessian, (*point, self.sigma, self.lam), 0)
-        self.jacobian_pattern = _triplet(functions.jacobian.sparsity_out(1))
-        upper_rows, upper_columns = _triplet(functions.hessian.sparsity_out(0))
-        self.hessian_pattern = (upper_columns, upper_rows)
-
-
-class _Call:
-    """One result of a CasADi function, bound to arrays.
-
-    CasADi keeps bare pointers to the arrays, so they have to live as long as the buffer does.
-    """
-
-    def __init__(self, function: ca.Function, arguments: tuple[Array, ...], wanted: int) -> None:
-        self.result = np.zeros(function.nnz_out(wanted))
-        self._buffer, self._evaluate = function.buffer()
-        self._alive = (function, arguments)
-        for i, argument in enumerate(arguments):
-            self._buffer.set_arg(i, argument.data)
-        self._buffer.set_res(wanted, self.result.data)
-
-    def __call__(self) -> Array:
-        self._evaluate()
-        return self.result
-
-
 class _Callbacks:
     """What cyipopt calls during one solve."""
 
-    def __init__(self, functions: _Evaluations, view: Program, watch: Watch, cyipopt: Any) -> None:
+    def __init__(self, functions: Evaluations, view: Program, watch: Watch, cyipopt: Any) -> None:
         self._functions, self._watch = functions, watch
         self._failure = cyipopt.CyIpoptEvaluationError
         functions.p[:] = view.p
@@ -192,7 +148,7 @@ class _Callbacks:
         self._functions.sigma[0] = factor
         return self._evaluate(self._functions.hessian, x)
 
-    def _evaluate(self, call: _Call, x: Array) -> Array:
+    def _evaluate(self, call: Call, x: Array) -> Array:
         began = time.perf_counter()
         self._functions.x[:] = x
         value = call()
@@ -228,11 +184,6 @@ class _Callbacks:
         # obj_value is another function's in the restoration phase (alg_mod 1)
         f = obj_value if alg_mod == 0 else float(self._functions.f()[0])
         return self._watch.look(x, f, iterate["g"], inf_du)
-
-
-def _triplet(pattern: ca.Sparsity) -> tuple[Index, Index]:
-    rows, columns = pattern.get_triplet()
-    return np.array(rows, dtype=int), np.array(columns, dtype=int)
 
 
 def _cyipopt() -> Any:

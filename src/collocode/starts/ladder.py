@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.calls import Call
 from ..model.misfit import likelihood_of, rough_sigma
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.terms import measured
@@ -127,23 +128,20 @@ def excess(nlp: NLP, predicted: Array, sigma: Array) -> Array:
 
 def why_not(nlp: NLP, x: Array) -> str:
     """Say what cannot be evaluated where IPOPT would begin from ``x``; empty if all can."""
-    point, ones = _pushed(nlp, x), np.ones(nlp.rows)
-    f, gradient = nlp.functions.gradient(point, nlp.p)
-    g, jacobian = nlp.functions.jacobian(point, nlp.p)
-    rows = np.asarray(g, dtype=float).ravel()
+    functions, at = nlp.functions, (np.ascontiguousarray(_pushed(nlp, x)), nlp.p)
+    rows = Call(functions.constraints, at)()
     if not np.isfinite(rows).all():
         return f"{nlp.row_names[_first_bad(rows)]} is not finite there"
-    if not np.isfinite(float(f)):
+    if not np.isfinite(Call(functions.objective, at)()).all():
         return "the misfit is not finite there"
-    slopes = np.asarray(gradient, dtype=float).ravel()
+    slopes = Call(functions.gradient, at, 1)()
     if not np.isfinite(slopes).all():
         return f"the misfit has no derivative by {nlp.column_names[_first_bad(slopes)]} there"
-    values = np.asarray(jacobian.nonzeros(), dtype=float)
+    values = Call(functions.jacobian, at, 1)()
     if not np.isfinite(values).all():
-        row = np.asarray(jacobian.sparsity().row())[_first_bad(values)]
+        row = functions.jacobian.sparsity_out(1).row()[_first_bad(values)]
         return f"{nlp.row_names[row]} has no derivative there"
-    hessian = nlp.functions.hessian(point, nlp.p, 1.0, ones)
-    if not np.isfinite(np.asarray(hessian.nonzeros(), dtype=float)).all():
+    if not np.isfinite(Call(functions.hessian, (*at, np.ones(1), np.ones(nlp.rows)))()).all():
         return "second derivatives are not finite there"
     return ""
 

@@ -11,6 +11,8 @@ the states with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
@@ -79,7 +81,7 @@ class Top:
                 values = linalg.eigh(self.reduced, eigvals_only=True, subset_by_index=[0, 0])
                 lowest = float(values[0])
             elif lowest >= 0.0:
-                lowest -= error
+                lowest = _by_inverse(self.reduced, error)
             least = 10.0 * _LEAST * float(np.abs(self.reduced).max())
             self._raise(_OVER * max(-lowest, least))
 
@@ -89,11 +91,14 @@ class Top:
 
     def _raise(self, shift: float) -> None:
         """Shift F until the reduced Hessian is positive definite; the first time does it."""
-        diagonal = np.arange(len(self.F))
+        diagonal, v = np.arange(len(self.F)), self._null.shape[1]
         for _ in range(20):
-            self.F[diagonal, diagonal] += shift - self.shift
-            self.shift = shift
-            self._factor = _cholesky(self._reduced())
+            more, self.shift = shift - self.shift, shift
+            self.F[diagonal, diagonal] += more
+            # the null space of the chains' rows is orthonormal, and orthogonal to what the border moves
+            self._full[diagonal[:v], diagonal[:v]] += more
+            self._full[v:, v:] += more * self._unit
+            self._factor = _cholesky(self._projected())
             if self._factor is not None:
                 return
             shift *= 2.0
@@ -140,11 +145,15 @@ class Top:
         Y = 0.5 * AU + b
         np.add(c, np.vstack([U, Y]).T @ np.vstack([Y, U]), out=full[v:, v:])
         full[v:, :v] = full[:v, v:].T
-        self._full = full
+        self._full, self._unit = full, np.eye(len(c)) + U.T @ U
+        return self._projected().copy()
+
+    def _projected(self) -> Array:
+        """On the null space of the border's rows."""
         if self._border is None:
-            return full
-        Z = linalg.block_diag(np.eye(v), self._border[2])
-        reduced: Array = Z.T @ full @ Z
+            return self._full
+        Z = linalg.block_diag(np.eye(self._null.shape[1]), self._border[2])
+        reduced: Array = Z.T @ self._full @ Z
         return reduced
 
     def solve(self, b: Array, g: Array, border: Array) -> tuple[Array, Array, Array]:
@@ -191,18 +200,22 @@ class Top:
 
 
 def _lowest(A: Array) -> tuple[float, float]:
-    """Lowest eigenvalue of a large matrix by Lanczos' method, at most too high, and how near it is.
+    """Lowest eigenvalue of a large matrix, to a tenth if it is negative, and how near it is."""
+    return _lanczos(lambda v: blas.dsymv(1.0, A.T, v, lower=1), len(A), 0.1)
 
-    To a tenth if it is negative, which is what it is asked for; one that is positive soon is not.
+
+def _lanczos(times: Callable[[Array], Array], n: int, tolerance: float) -> tuple[float, float]:
+    """Lowest eigenvalue by Lanczos' method, at most too high, and how near it is.
+
+    A negative one is what it is asked for; one that is positive soon is given up.
     """
-    n = len(A)
     V = np.zeros((_MOST_STEPS + 1, n))
     V[0] = np.random.default_rng(0).standard_normal(n)
     V[0] /= np.linalg.norm(V[0])
     diagonal, beside = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS)
     lowest = error = 0.0
     for k in range(_MOST_STEPS):
-        w = blas.dsymv(1.0, A.T, V[k], lower=1)
+        w = times(V[k])
         diagonal[k] = w @ V[k]
         for _ in range(2):  # orthogonal to working precision
             w -= V[: k + 1].T @ (V[: k + 1] @ w)
@@ -213,10 +226,26 @@ def _lowest(A: Array) -> tuple[float, float]:
                 diagonal[: k + 1], beside[:k], select="i", select_range=(0, 0)
             )
             lowest, error = float(values[0]), float(beside[k] * abs(vectors[-1, 0]))
-            if ended or error <= 0.1 * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
+            if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
                 break
         V[k + 1] = w / beside[k]
     return lowest, error
+
+
+def _by_inverse(A: Array, shift: float) -> float:
+    """Lowest eigenvalue, at most too high, of a matrix that ``shift`` makes about positive definite."""
+    diagonal, factor = np.arange(len(A)), None
+    shift = max(shift, 10.0 * _LEAST * float(np.abs(A).max()))
+    while factor is None and np.isfinite(shift):
+        moved = A.copy()
+        moved[diagonal, diagonal] += shift
+        factor = _cholesky(moved)
+        shift *= 4.0
+    if factor is None:
+        return 0.0
+    used = shift / 4.0
+    found = _lanczos(lambda v: -lapack.dpotrs(factor, v, lower=1)[0], len(A), 1e-8)[0]
+    return -1.0 / found - used
 
 
 def _cholesky(A: Array) -> Array | None:

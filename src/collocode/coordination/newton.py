@@ -1,0 +1,332 @@
+r"""Newton's method over batches: the iteration of one NLP, of which every batch does its part.
+
+In every iteration each batch linearises at the present point, condenses its rows and its own columns
+(`condensed`) and sends reduced gradient and Hessian; the coordinator adds them up and solves for the
+step of the consensus (`coupled`), from which the batches recover their own.  That is the step which an
+interior-point method takes on all data at once, so the optimum is that of the one NLP; a `Filter`
+globalises it, with a second-order correction of the first trial that is refused.  Where no size is
+taken, the weights are damped further.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..transcription.nlp import NLP
+from .barrier import Barrier, inside
+from .coordinator import Ask, Stalled
+from .coupled import Coupled
+from .filter import Filter, Merit
+from .messages import Direction, Linear, NewtonTask, Trials
+from .newton_state import NewtonRules, NewtonState
+from .partition import Batch
+from .split import ends_of
+from .state import Iteration
+from .subproblem import Point
+from .variables import ConsensusVariables
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+_SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the weights are damped instead
+_DAMPINGS, _DAMPED, _RELEASED, _FIRST = 16, 4.0, 4.0, 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step that is taken: direction, sizes of variables and multipliers, and the filter after it."""
+
+    direction: Direction
+    size: float
+    dual_size: float
+    filter: Filter
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Newton:
+    """The coordinator; see the module.
+
+    Attributes
+    ----------
+    rules : tolerance and limits.
+    variables : what the batches share.
+    ridge : (n, n) Hessian of the regulariser, which is quadratic.
+    batches : their names.
+    copies, ends : per batch, which consensus variables it has a copy of, and which of these are last
+        states.
+    """
+
+    rules: NewtonRules
+    variables: ConsensusVariables
+    ridge: Array
+    batches: tuple[str, ...]
+    copies: tuple[Index, ...]
+    ends: tuple[NDArray[np.bool_], ...]
+
+    @classmethod
+    def of(
+        cls,
+        rules: NewtonRules,
+        variables: ConsensusVariables,
+        ridge: Array,
+        batches: Sequence[Batch],
+    ) -> Newton:
+        """Describe the batches' part in it."""
+        return cls(
+            rules=rules,
+            variables=variables,
+            ridge=ridge,
+            batches=tuple(batch.name for batch in batches),
+            copies=tuple(variables.copies(batch) for batch in batches),
+            ends=tuple(ends_of(batch, len(variables.copies(batch))) for batch in batches),
+        )
+
+    def start(self, whole: NLP, batches: Sequence[Batch]) -> NewtonState:
+        """Return the state to begin with: the whole problem's start."""
+        v, points = self.variables, []
+        z = inside(v.initial(whole), *self._bounds)
+        for batch in batches:
+            x, rows = v.restricted(whole, batch)
+            points.append(Point(x, np.zeros(rows), np.zeros(len(x))))
+        return NewtonState(z=z, pull=np.zeros(v.states), net=np.zeros(len(z)), points=tuple(points))
+
+    # ---- one iteration -------------------------------------------------------------------------
+
+    def iterate(self, state: NewtonState, ask: Ask) -> NewtonState:
+        """Take one step; see `Coordinator`."""
+        began = time.perf_counter()
+        state = self._lowered(self._linearised(state, ask), ask)
+        assert state.linear is not None
+        barrier = self._barrier(state)
+        hessian = self.ridge + np.diag(barrier.curvature)
+        gradient = self.ridge @ state.z + barrier.gradient
+        system = self._system(state.linear, hessian, gradient)
+        here = self._merit(state.z, barrier, state.linear)
+        state = replace(state, filter=state.filter or Filter.at(here))
+        least, step, tiny = state.damping, None, _FIRST * system.typical
+        for _ in range(_DAMPINGS):
+            if not system.factorise(state.shift, least):
+                raise Stalled("no shift of the weights makes the Hessian positive definite")
+            step = self._searched(state, system, barrier, here, ask)
+            if step is not None:
+                break
+            least = _DAMPED * max(system.shift, tiny)
+        if step is None:
+            raise Stalled("no step is taken, however short")
+        least /= _RELEASED
+        state = replace(state, damping=least if least > tiny else 0.0)
+        return self._recorded(self._moved(state, step, barrier, system.shift, ask), step, began)
+
+    def _linearised(self, state: NewtonState, ask: Ask) -> NewtonState:
+        """Let the batches linearise; before the first iteration multipliers are estimated."""
+        if state.linear is not None:
+            return state
+        if state.history:
+            return replace(state, linear=tuple(ask(self._tasks(state))))
+        linear = ask(self._tasks(state, estimate=True))
+        state = replace(state, points=_points(linear))
+        gradient = self.ridge @ state.z
+        system = self._system(linear, np.eye(len(state.z)), gradient)
+        if not system.factorise(0.0):
+            raise Stalled("the objective or its derivatives are not finite at the start")
+        values, pull = system.solve(system.rhs)
+        direction = Direction(values=values, pull=pull)
+        linear = ask(self._tasks(state, direction=direction, estimate=True))
+        points = _points(linear)
+        return replace(state, pull=pull, points=points, linear=tuple(linear))
+
+    def _searched(
+        self, state: NewtonState, system: Coupled, barrier: Barrier, here: Merit, ask: Ask
+    ) -> _Step | None:
+        """Try sizes of the Newton step until one is taken."""
+        values, pull = system.solve(system.rhs)
+        direction = Direction(values=values, pull=pull)
+        trials: list[Trials] = ask(self._tasks(state, direction=direction, trials=(1.0,)))
+        size, dual = self._inside(barrier, values, trials)
+        slope = sum(t.slope for t in trials) + float(system.gradient @ values)
+        if size < 1.0:
+            trials = ask(self._tasks(state, direction=direction, trials=(size,)))
+        step = self._taken(state, barrier, here, direction, slope, (size,), dual, trials)
+        if step is not None:
+            return step
+        if size == 1.0 and sum(t.violations[0] for t in trials) >= here.violation:
+            corrections = [t.correction for t in trials if t.correction is not None]
+            if len(corrections) == len(trials):
+                values, pull = system.solve(system.summed(corrections))
+                again = Direction(values=values, pull=pull, corrects=direction)
+                found = ask(self._tasks(state, direction=again, trials=(1.0,)))
+                if self._inside(barrier, values, found)[0] == 1.0:
+                    step = self._taken(state, barrier, here, again, slope, (1.0,), dual, found)
+                    if step is not None:
+                        return step
+        sizes = tuple(size * part for part in _SIZES)
+        trials = ask(self._tasks(state, direction=direction, trials=sizes))
+        return self._taken(state, barrier, here, direction, slope, sizes, dual, trials)
+
+    def _taken(
+        self,
+        state: NewtonState,
+        barrier: Barrier,
+        here: Merit,
+        direction: Direction,
+        slope: float,
+        sizes: tuple[float, ...],
+        dual: float,
+        trials: Sequence[Trials],
+    ) -> _Step | None:
+        """Return the first of the sizes that the filter takes."""
+        assert state.filter is not None
+        for k, size in enumerate(sizes):
+            z = state.z + size * direction.values
+            objective = sum(t.losses[k] + t.barriers[k] for t in trials)
+            objective += self.penalty(z) + barrier.value(z)
+            tried = Merit(sum(t.violations[k] for t in trials), float(objective))
+            if state.filter.takes(here, slope, size, tried):
+                return _Step(direction, size, dual, state.filter.after(here, slope, size, tried))
+        return None
+
+    def _moved(
+        self, state: NewtonState, step: _Step, barrier: Barrier, shift: float, ask: Ask
+    ) -> NewtonState:
+        direction, size, dual = step.direction, step.size, step.dual_size
+        tasks = self._tasks(state, direction=direction, size=size, dual_size=dual)
+        linear: tuple[Linear, ...] = tuple(ask(tasks))
+        return replace(
+            state,
+            z=state.z + size * direction.values,
+            pull=state.pull + size * (direction.pull - state.pull),
+            net=barrier.net + dual * barrier.step(direction.values),
+            points=_points(linear),
+            shift=shift,
+            filter=step.filter,
+            linear=linear,
+        )
+
+    def _lowered(self, state: NewtonState, ask: Ask) -> NewtonState:
+        """Lower the barrier where its problem is solved."""
+        while True:
+            primal, dual, gap = self.residuals(state)
+            least, worst = 0.1 * self.rules.tolerance, max(primal, dual, gap - state.mu)
+            if gap == 0.0 or state.mu <= least or worst > 10.0 * state.mu:
+                return state
+            kept = None if state.filter is None else state.filter.without_memory()
+            mu = max(least, min(0.2 * state.mu, state.mu**1.5))
+            state = replace(state, mu=mu, filter=kept)
+            state = replace(state, linear=tuple(ask(self._tasks(state))))
+
+    # ---- judgements ----------------------------------------------------------------------------
+
+    def residuals(self, state: NewtonState) -> tuple[float, float, float]:
+        """Largest violation, slope of the Lagrangian, and complementarity."""
+        linear, barrier = state.linear, self._barrier(state)
+        assert linear is not None
+        slope = self.ridge @ state.z + barrier.net
+        for c, r in zip(self.copies, linear, strict=True):
+            slope[c] += r.pull
+        slope[: self.variables.states] -= state.pull
+        slope[self._fixed] = 0.0
+        dual = max(float(np.abs(slope).max(initial=0.0)), *(r.stationarity for r in linear))
+        gap = max(barrier.complementarity, *(r.complementarity for r in linear))
+        return max(r.largest for r in linear), dual, gap
+
+    def converged(self, state: NewtonState) -> bool:
+        """Whether the point is a solution to the tolerance."""
+        return max(self.residuals(state)) <= self.rules.tolerance
+
+    def ended(self, state: NewtonState, ask: Ask) -> NewtonState:
+        """See `Coordinator`: all that there is to say is said."""
+        return state
+
+    def penalty(self, z: Array) -> float:
+        """Value of the regulariser."""
+        return float(0.5 * z @ self.ridge @ z)
+
+    # ---- parts ---------------------------------------------------------------------------------
+
+    def _tasks(
+        self, state: NewtonState, direction: Direction | None = None, **more: Any
+    ) -> list[NewtonTask]:
+        """The same question for all batches, of its own part of the direction."""
+        return [
+            NewtonTask(
+                batch=b,
+                iteration=state.iteration,
+                point=state.points[b],
+                values=state.z[c],
+                pull=state.pull[c[end]],
+                mu=state.mu,
+                direction=None if direction is None else direction.of(c, c[end]),
+                **more,
+            )
+            for b, (c, end) in enumerate(zip(self.copies, self.ends, strict=True))
+        ]
+
+    def _inside(
+        self, barrier: Barrier, values: Array, trials: Sequence[Trials]
+    ) -> tuple[float, float]:
+        """Largest sizes of variables and multipliers that keep all bounds."""
+        primal, dual = barrier.sizes(values)
+        return min(primal, *(t.sizes[0] for t in trials)), min(dual, *(t.sizes[1] for t in trials))
+
+    def _merit(self, z: Array, barrier: Barrier, linear: Sequence[Linear]) -> Merit:
+        objective = sum(r.loss + r.barrier for r in linear) + self.penalty(z) + barrier.value(z)
+        return Merit(sum(r.violation for r in linear), float(objective))
+
+    def _system(self, linear: Sequence[Linear], hessian: Array, gradient: Array) -> Coupled:
+        v = self.variables
+        pairs = list(zip(self.copies, self.ends, strict=True))
+        return Coupled(
+            linear,
+            [np.append(c[~end], len(v) + c[end]) for c, end in pairs],
+            hessian,
+            gradient,
+            v.states,
+            np.arange(len(v)) >= len(v) - v.shared - v.weights,
+            self._fixed,
+        )
+
+    @property
+    def _fixed(self) -> NDArray[np.bool_]:
+        return np.asarray(self.variables.lower == self.variables.upper)
+
+    def _barrier(self, state: NewtonState) -> Barrier:
+        return Barrier(state.z, *self._bounds, state.net, state.mu)
+
+    @property
+    def _bounds(self) -> tuple[Array, Array]:
+        """Bounds of the scaled variables; what is fixed does not move anyway."""
+        v, fixed = self.variables, self._fixed
+        return np.where(fixed, -np.inf, v.lower / v.scale), np.where(
+            fixed, np.inf, v.upper / v.scale
+        )
+
+    def _recorded(self, state: NewtonState, step: _Step, began: float) -> NewtonState:
+        primal, dual, _ = self.residuals(state)
+        assert state.linear is not None
+        last = Iteration(
+            iteration=state.iteration + 1,
+            primal=primal,
+            dual=dual,
+            primal_limit=self.rules.tolerance,
+            dual_limit=self.rules.tolerance,
+            scaled=primal,
+            rho=state.shift,
+            objective=sum(r.loss for r in state.linear) + self.penalty(state.z),
+            lagrangian=float("nan"),
+            steps=len(state.linear),
+            size=step.size,
+            seconds=time.perf_counter() - began,
+            batch_seconds=max(r.seconds for r in state.linear),
+            build_seconds=0.0,
+            rescued="",
+        )
+        return replace(state, history=(*state.history, last))
+
+
+def _points(linear: Sequence[Linear]) -> tuple[Point, ...]:
+    return tuple(r.point for r in linear if r.point is not None)
