@@ -139,9 +139,12 @@ class Uncertainty:
         columns = ["estimate", "std", "lower", "upper", "note"]
         table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
         free = [name in known and name not in self.at_bound for name in wanted]
-        decided = [
-            std[known[name]] if told else np.nan for name, told in zip(wanted, free, strict=True)
-        ]
+        decided = np.array(  # what has no standard error has no share of it either
+            [
+                std[known[name]] or np.nan if told else np.nan
+                for name, told in zip(wanted, free, strict=True)
+            ]
+        )
         return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / decided)
 
     def _scale_of(self, name: str) -> tuple[Callable[[float], float], Callable[[float], float]]:
