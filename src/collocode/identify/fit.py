@@ -98,29 +98,32 @@ def fit(
     check_type("fit", problem, Problem)
     first = time.perf_counter()
     how = interface, options, deterministic
-    with quietly(), Interrupt(time_limit) as interrupt:  # what there is by then counts
-        solution = None
-        usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
-        if usual and scorable(problem):
-            solution = fit_by_scoring(problem, scheme_of(scheme, degree), on_iteration=on_iteration)
-        scored = solution
-        if solution is None or _explains_little(solution):
-            auto, nlp = discretized(problem, scheme, degree, mesh)
-            settings = start, seed, on_iteration, auto is not None
+    interrupt = Interrupt(time_limit)
+    usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
+    scored = solution = None
+    if usual and scorable(problem):
+        with quietly(), interrupt:
+            chosen = scheme_of(scheme, degree)
+            scored = fit_by_scoring(problem, chosen, on_iteration=on_iteration)
+    if scored is None or (not interrupt.pressed and _explains_little(scored)):
+        auto, nlp = discretized(problem, scheme, degree, mesh)  # Ctrl-C ends it at once
+        settings = start, seed, on_iteration, auto is not None
+        with quietly(), interrupt:  # what there is by then counts
             solution = _climbed(nlp, how, *settings)
             if auto is not None and not problem.decides and ended_nowhere(solution):
                 solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
             begin = partial(start_from, strategy=start, seed=seed)
             solution = settle(solution, auto, how, begin, on_iteration)
-            if (
-                scored is not None
-                and scored.success
-                and scored.result.objective < solution.result.objective
-            ):
-                solution = scored
-        solution = _finished(solution, interrupt, first)
+    if scored is not None and (solution is None or _better_of(scored, solution)):
+        solution = scored
+    assert solution is not None
+    solution = _finished(solution, interrupt, first)
     warn(solution)
     return solution
+
+
+def _better_of(scored: Solution, solution: Solution) -> bool:
+    return scored.success and scored.result.objective < solution.result.objective
 
 
 def _explains_little(solution: Solution) -> bool:

@@ -113,11 +113,12 @@ def multistart(
         return _from_parameters(
             problem, chosen, scheme_of(scheme, degree), on_run, on_iteration, time_limit
         )
+    interrupt = Interrupt(time_limit)
     auto, nlp = discretized(problem, scheme, degree, mesh)
     how = interface, options, deterministic
     solver, settled = make_solver(nlp, *how), False
     solutions, rows, end = [], [], Termination.CONVERGED
-    with Interrupt(time_limit) as interrupt:
+    with interrupt:
         for seed in chosen:
             began = time.perf_counter()
             solution = solve_begun(solver, nlp, start, seed, on_iteration)

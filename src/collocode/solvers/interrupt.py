@@ -41,7 +41,7 @@ class Interrupt(ContextDecorator):
 
     Parameters
     ----------
-    time_limit : seconds after which ``requested`` is set, too; None sets no limit.
+    time_limit : seconds from here on after which ``requested`` is set, too; None sets no limit.
 
     Raises
     ------
@@ -53,14 +53,14 @@ class Interrupt(ContextDecorator):
         if time_limit is not None and not time_limit > 0.0:
             raise InputError(f"the time limit is a positive number of seconds, not {time_limit}.")
         self.pressed = False
-        self._limit = float("inf") if time_limit is None else float(time_limit)
+        self._end = time.perf_counter() + (float("inf") if time_limit is None else time_limit)
         self._installed = False
         self._previous: Any = None
 
     @property
     def requested(self) -> bool:
         """Whether to end: Ctrl-C was pressed, or the time of this context or of one around it is over."""
-        return self.pressed or time.perf_counter() >= _deadline()
+        return self.pressed or time.perf_counter() >= min(_deadline(), self._end)
 
     @property
     def late(self) -> bool:
@@ -72,7 +72,7 @@ class Interrupt(ContextDecorator):
 
     def __enter__(self) -> Interrupt:
         nearest = _deadlines.__dict__.setdefault("nearest", [])
-        nearest.append(min(_deadline(), time.perf_counter() + self._limit))
+        nearest.append(min(_deadline(), self._end))
         self._previous = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is threading.main_thread() and callable(self._previous):
             self.pressed = bool(_open) and _open[-1].pressed
