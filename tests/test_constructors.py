@@ -80,19 +80,11 @@ def test_numbers_of_numpy_are_numbers(kind):
         (lambda: cc.Mesh("a"), "points of a mesh cannot be read as numbers"),
         (lambda: cc.MLP("ab"), "positive integer widths, such as (2, 32, 2), not 'ab'"),
         (lambda: cc.MLP((2, 2.5, 1)), "positive integer widths"),
-        (lambda: cc.DaskCluster(memory_limit="-1GB"), "memory_limit of a worker is a size"),
-        (lambda: cc.DaskCluster(memory_limit=0), "memory_limit of a worker is a size"),
-        (lambda: cc.DaskCluster(memory_limit=1.5), "memory_limit of a worker is a size"),
     ],
 )  # fmt: skip
 def test_what_is_no_field_of_a_simple_kind(call, says):
     with pytest.raises(cc.InputError, match=re.escape(says)):
         call()
-
-
-@pytest.mark.parametrize("limit", ["2GiB", "1.5 GB", "500M", "auto", 2**31, 0.5, None])
-def test_limits_of_memory_that_dask_takes(limit):
-    assert cc.DaskCluster(memory_limit=limit).memory_limit == limit
 
 
 def test_unions_are_split_outside_of_brackets():

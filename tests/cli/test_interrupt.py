@@ -106,9 +106,10 @@ CASES = {
     "solve, a program": ("decay.nl", [], ITERATION, 2, "decay.sol"),
     "multistart": ("network.py", ["--seeds", "3"], "collocode.identify.multistart:solve_begun", 2, "multistart.csv"),
     "sweep": ("network.py", ["--over", "hidden=1,2,3"], "collocode.identify.sweep:_Trials.row_of", 3, "sweep.json"),
-    "refine": ("network.py", ["--tol", "1e-12"], "collocode.adapt.refine:_Meshes.solve", 2, "refinement.csv"),
+    "refine": ("network.py", ["--tol", "1e-12"], "collocode.adapt.refine:Meshes.solve", 2, "refinement.csv"),
     "refine, layers": ("squares.py", [], f"{LAYERS}.refinement.refine_layers:train", 2, "last.npz"),
-    "admm": ("network.py", ["--tolerance", "1e-14"], "collocode.coordination.admm:ADMM.step", 2, "checkpoint.npz"),
+    "admm": ("network.py", ["--tolerance", "1e-14", "--method", "admm"], "collocode.coordination.admm:ADMM.step", 2, "checkpoint.npz"),
+    "admm, newton": ("network.py", ["--tolerance", "1e-14"], "collocode.coordination.newton:Newton.iterate", 2, "checkpoint.npz"),
     "train": ("squares.py", [], f"{LAYERS}.trainers.run:Run.report", 5, "training.npz"),
     "grow": ("curve.py", [], f"{LAYERS}.growth.grow:train", 2, "growth.npz"),
     "relu, training": ("tent.py", [], "jax.random:split", 2, "network.npz"),
@@ -135,7 +136,7 @@ def test_every_verb_keeps_what_there_is(what, models, tmp_path):
 
 def test_a_refinement_goes_on_from_its_last_mesh(models, tmp_path):
     again = ["refine", models / "network.py", "--tol", "1e-12", "--no-plots", "--out", tmp_path]
-    done = pressed("collocode.adapt.refine:_Meshes.solve", 3, *again)
+    done = pressed("collocode.adapt.refine:Meshes.solve", 3, *again)
     assert done.code == 130, done.stderr
     first = pd.read_csv(tmp_path / "refinement.csv")
     assert len(first) == 2
@@ -174,7 +175,7 @@ def test_the_second_one_stops_at_once(models, tmp_path):
     )
     out = tmp_path / "out"
     command = ["refine", models / "network.py", "--tol", "1e-12", "--no-plots", "--out", out]
-    done = pressed("collocode.adapt.refine:_Meshes.solve", 2, *command, code=code, presses=2)
+    done = pressed("collocode.adapt.refine:Meshes.solve", 2, *command, code=code, presses=2)
     assert done.code == 130, done.stderr
     assert done.stderr.endswith("interrupted; nothing more was written.\n")
     assert not list(out.iterdir())

@@ -145,7 +145,7 @@ def test_a_time_limit_ends_it(problem):
 def test_without_convergence_the_best_simulated_consensus_is_kept(problem):
     """A penalty that is far too small lets the iterates run away from a good consensus."""
     rules = cc.ADMMRules(adapt=0, growth=np.inf)
-    result = admm(problem, 4, mesh=40, iterations=8, rho=1e-5, rules=rules)
+    result = admm(problem, 4, mesh=40, iterations=8, rho=1e-4, rules=rules)
     simulated = result.history["simulated_objective"]
     assert result.termination is Termination.ITERATION_LIMIT
     assert result.kept_best == (simulated.idxmin() < len(simulated))

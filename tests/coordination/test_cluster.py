@@ -315,7 +315,7 @@ def test_what_cannot_be_a_certificate_is_named(case, tmp_path):
 def test_what_belongs_to_a_cluster_of_our_own(case, monkeypatch):
     with pytest.raises(cc.InputError, match="memory_limit is for a cluster of our own"):
         cc.DaskCluster("tcp://host:8786", memory_limit="2GB")
-    for limit in ("much", "1MB", -1, float("nan")):
+    for limit in ("much", "1MB", "-1GB", -1, float("nan")):
         with pytest.raises(cc.InputError, match=r"memory_limit is a size of at least 200 MB"):
             case.open(cc.DaskCluster(memory_limit=limit, security=distributed.Security()))
     monkeypatch.setitem(sys.modules, "bokeh", None)

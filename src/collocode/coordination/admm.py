@@ -224,7 +224,10 @@ def usual_rules(problem: Problem, given: L1 | L2, points: str) -> type[ADMMRules
     problem, given : the latter is the regularisation.
     points : where the executor keeps the batches' points.
     """
-    meshes = [Mesh.uniform(e.times[0], e.times[-1], 1) for e in problem.experiments]
+    if problem.decides:  # neither is possible, and the partition says so
+        return ADMMRules
+    ends = [(e.start, e.end) for e in problem.experiments]
+    meshes = [Mesh.uniform(a, b, 1) for a, b in ends if a is not None and b is not None]
     layout = Layout.of(problem, meshes, scheme("radau"))
     few = len(layout.weights) <= _MOST_WEIGHTS and only_collocation(layout)
     newton = few and not isinstance(given, L1) and points == "coordinator"

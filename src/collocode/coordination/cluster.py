@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import queue
-import re
 import time
 import uuid
 from collections import OrderedDict, deque
@@ -98,12 +97,6 @@ class DaskCluster(Executor):
                 "the scheduler is 'local' or an address such as tcp://host:8786, not "
                 f"{self.scheduler!r}."
             )
-        limit = self.memory_limit
-        if not (limit is None or _is_memory(limit)):
-            raise InputError(
-                f"memory_limit of a worker is a size such as '2GiB', a number of bytes, a share from 0 to 1 "
-                f"or 'auto', not {limit!r}."
-            )
         for name in ("memory_limit", "dashboard_address"):
             if self.scheduler != LOCAL and getattr(self, name) is not None:
                 raise InputError(
@@ -114,13 +107,6 @@ class DaskCluster(Executor):
     def open(self, batches: Sequence[Batch], settings: FitSettings) -> DaskSession:
         """See `Executor`."""
         return DaskSession(batches, settings, self)
-
-
-def _is_memory(limit: str | float) -> bool:
-    """Whether it is what Dask takes as a worker's limit of memory."""
-    if isinstance(limit, str):
-        return limit == "auto" or re.fullmatch(r"\d+(\.\d*)?\s*([kMGTP]i?)?B?", limit) is not None
-    return limit > 0 and (isinstance(limit, int) or limit <= 1.0 or limit.is_integer())
 
 
 class DaskSession(Session):

@@ -99,9 +99,8 @@ def fit(
     first = time.perf_counter()
     how = interface, options, deterministic
     interrupt = Interrupt(time_limit)
-    usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
     scored = solution = None
-    if usual and scorable(problem):
+    if unsaid(start, mesh, interface, options) and scorable(problem):
         with quietly(), interrupt:
             chosen = scheme_of(scheme, degree)
             scored = fit_by_scoring(problem, chosen, on_iteration=on_iteration)
@@ -120,6 +119,13 @@ def fit(
     solution = _finished(solution, interrupt, first)
     warn(solution)
     return solution
+
+
+def unsaid(*values: object) -> bool:
+    """Whether start, mesh, interface and options are the usual ones."""
+    usual = ("auto", "auto", "casadi")
+    texts = all(isinstance(v, str) and v == u for v, u in zip(values, usual, strict=False))
+    return texts and not values[3]
 
 
 def _better_of(scored: Solution, solution: Solution) -> bool:

@@ -23,7 +23,7 @@ from ..solvers.solve import make_solver
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
 from .climb import solve_begun
-from .fit import discretized, judged, out_of_time, scheme_of, settle
+from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .scattered import hopeless, scattered
 from .scored import fit_by_scoring
 from .scoring import meshes_for, scorable
@@ -108,8 +108,7 @@ def multistart(
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen:
         raise InputError("multistart needs at least one seed.")
-    usual = start == "auto" and mesh == "auto" and interface == "casadi" and not options
-    if usual and scorable(problem):
+    if unsaid(start, mesh, interface, options) and scorable(problem):
         return _from_parameters(
             problem, chosen, scheme_of(scheme, degree), on_run, on_iteration, time_limit
         )

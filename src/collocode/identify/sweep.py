@@ -131,7 +131,7 @@ def sweep(
         found = trials.best or trials.last
         if found is None:
             raise
-        end = Termination.INTERRUPTED if interrupt.pressed else Termination.TIME_LIMIT
+        end = Termination.TIME_LIMIT if interrupt.late else Termination.INTERRUPTED
         solution, refitted = found, False
     table = _table(name, values, done)
     best = _best(table) if trials.best is not None else None
