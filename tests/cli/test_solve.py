@@ -261,6 +261,21 @@ def test_ctrl_c_before_the_solver_runs(tmp_path):
     assert "interrupted" in answer.stderr
 
 
+@pytest.mark.filterwarnings("default::collocode.errors.CollocodeWarning")
+def test_warnings_are_lines_like_errors(tmp_path):
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import warnings, collocode as cc\n"
+        "def problem():\n"
+        "    warnings.warn('this takes long.', cc.CollocodeWarning)\n"
+        "    raise cc.InputError('no more.')\n"
+    )
+    answer = solve(model)
+    first, second = answer.stderr.splitlines()
+    assert first == "warning: this takes long."
+    assert second.startswith("error: ")
+
+
 def test_version_and_no_arguments():
     assert run("--version").stdout.strip() == f"collocode {cc.__version__}"
     assert "solve" in run("--help").stdout

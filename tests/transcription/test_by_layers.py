@@ -1,5 +1,6 @@
 """Networks by layers against CasADi's derivatives of the whole graph, and against differences."""
 
+import warnings
 from dataclasses import replace
 
 import casadi as ca
@@ -276,3 +277,19 @@ def test_networks_in_path_constraints_and_algebraic_equations():
     nlp = cc.discretize(cc.Problem(dynamics, DATA, constraints=[least]), mesh=4)
     assert len(lifted(nlp)) == 6
     assert_equal_functions(nlp)
+
+
+def test_a_graph_that_takes_long_is_told_before_it_is_built(monkeypatch):
+    """What layers cannot do is built as a graph; how long that takes is said where it is long."""
+    t = np.linspace(0.0, 1.0, 5)
+    data = cc.Experiment(t, np.cos(t), ("x",))
+    pieces = cc.TimeVarying(cc.MLP((1, 3, 1)), cc.PiecewiseConstant([0.0, 0.5, 1.0]))
+    problem = cc.Problem(cc.NeuralODE(pieces), data, regularisation=cc.L2(1e-4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cc.discretize(problem, mesh=2)
+    monkeypatch.setattr(lift, "_LONG", 0.0)
+    with pytest.warns(
+        cc.CollocodeWarning, match=r"the graph of 10 weights takes about 0 s to build"
+    ):
+        cc.discretize(problem, mesh=2)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console, RenderableType
@@ -16,7 +17,7 @@ from rich.text import Text
 
 import collocode as cc
 
-from ..errors import CollocodeError, quietly
+from ..errors import CollocodeError, CollocodeWarning, quietly
 from ..reports.parts import Severity, Table
 from ..reports.record import Report
 from ..reports.text import Line, finding_spans, report_lines, table_lines
@@ -46,6 +47,24 @@ def messages() -> Console:
 def say_error(text: str) -> None:
     """Show an error as one line on stderr."""
     messages().print(Text.assemble(("error: ", "bold red"), text))
+
+
+def say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning of ours as one line on stderr; others as Python does."""
+    if issubclass(category, CollocodeWarning):
+        messages().print(Text.assemble(("warning: ", "bold yellow"), str(message)))
+    else:
+        _usual_warning(message, category, filename, lineno, file, line)
+
+
+_usual_warning = warnings.showwarning
 
 
 def styled(lines: Iterable[Line]) -> Text:
@@ -80,7 +99,8 @@ def guarded(debug: bool = False) -> Iterator[None]:
     Anything else is a bug and keeps its traceback; ``debug`` shows it for expected errors too.
     """
     try:
-        with quietly():  # findings are printed as such
+        with quietly(), warnings.catch_warnings():  # findings are printed as such
+            warnings.showwarning = say_warning
             yield
     except CollocodeError as error:
         if debug:

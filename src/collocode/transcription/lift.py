@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import CollocodeWarning, InputError
 from ..model.activations import CASADI
 from ..model.dynamics import NetworkCall
 from ..model.problem import Problem
@@ -20,6 +21,7 @@ from .unknowns import Unknowns
 Array = NDArray[np.float64]
 # Memory of the exact second derivatives grows like weights²: 6000 are 1.5 GB in the linear solver alone
 MOST_EXACT = 6000
+_LONG = 10.0  # seconds that a build may take without a word
 
 
 def lift(
@@ -41,16 +43,23 @@ def lift(
     None too where layers would not do: a function that differentiates networks or does else with
     them than use their results (with these put in, it has to be the same graph), weights that are
     piecewise functions of time, kinks.
+
+    Warns
+    -----
+    CollocodeWarning
+        The graph that is built instead takes long.
     """
     calls: list[NetworkCall] = []
     try:
         value = function(replace(s, calls=calls))
     except InputError:  # it looks into what networks return; without open results it is fine
+        _tell_of_graph(problem, problem.dynamics.networks)
         return None
-    known = _weights(problem, v)
-    if not calls or any(call.name not in known for call in calls):
+    known, names = _weights(problem, v), {call.name for call in calls}
+    if not calls:
         return None
-    if not _same(function(s), _closed(problem, s, value, calls)):
+    if not names <= set(known) or not _same(function(s), _closed(problem, s, value, calls)):
+        _tell_of_graph(problem, names)
         return None
     made = [
         Call(
@@ -65,6 +74,20 @@ def lift(
     return Lifted(
         ca.densify(term(value)), tuple(made), np.arange(count), count, exact=count <= MOST_EXACT
     )
+
+
+def _tell_of_graph(problem: Problem, names: Iterable[str]) -> None:
+    """Say how long the graph of many weights takes to build."""
+    count = sum(problem.dynamics.networks[name].mlp.n_weights for name in names)
+    seconds = 40.0 * (count / 1200) ** 2.7  # measured from 350 to 1200 weights
+    if seconds > _LONG:
+        warnings.warn(
+            f"the networks of {problem.name!r} cannot be evaluated layer by layer (weights are piecewise in "
+            "time, an activation has kinks, or more than the networks' results is used), and the graph of "
+            f"{count} weights takes about {seconds:.0f} s to build; a smaller network is quicker.",
+            CollocodeWarning,
+            stacklevel=2,
+        )
 
 
 def _weights(problem: Problem, v: Unknowns) -> dict[str, tuple[int, Array | None]]:
