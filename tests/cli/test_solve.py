@@ -147,7 +147,7 @@ def test_parameters_with_bounds_are_shown():
 
 
 def test_a_parameter_at_its_bound_is_a_warning():
-    answer = solve(MU, "--elements", 30, "--set", "lower=2")
+    answer = solve(MU, "--elements", 30, "--set", "lower=2", "--start", "interpolate")
     assert "mu ended at a bound" in answer.stderr
 
 
