@@ -195,7 +195,7 @@ def test_nothing_that_is_lost_changes_the_iterates(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
-    [cc.ProcessPool(2), cc.DaskCluster(workers=2, dashboard_address="127.0.0.1:0")],
+    [cc.ProcessPool(2), cc.DaskCluster(workers=2)],
     ids=["pool", "Dask"],
 )
 def test_iterates_are_the_same_in_processes_of_which_one_is_killed(where):
