@@ -32,6 +32,7 @@ from scipy import sparse
 
 from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
+from ..model.misfit import modelled
 from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
@@ -258,7 +259,10 @@ def uncertainty(solution: Solution) -> Uncertainty:
     effective = float(lin.leverage.sum())
     _check_outliers(nlp, lin, effective)
     parts = _covariances(lin, noise, most_probable(lin, solution.model.theta, noise).alpha)
-    covariance = np.sum(parts, axis=0)
+    student, factor = _satterthwaite(parts, noise), _small_sample(nlp, lin.n, effective)
+    if factor > 1.0:
+        student = np.minimum(student, max(lin.n - effective, 1.0))
+    covariance = factor * np.sum(parts, axis=0)
     names = np.array([nlp.column_names[j] for j in whole.free])
     of_data = np.sqrt(noise.of_data / lin.precision)
     free = ~held.at_bound
@@ -288,7 +292,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
         moved=dict(zip(names[moved].tolist(), held.moved[moved].tolist(), strict=True)),
         moved_by=held.by if any(moved) or nailed.any() else (),
         _held=tuple(names[nailed].tolist()),
-        _student=_satterthwaite(parts, noise),
+        _student=student,
         _linearised=whole,
         _solution=solution,
     )
@@ -344,6 +348,13 @@ def _satterthwaite(parts: Sequence[Array], noise: Noise) -> Array:
     )
     whole = diagonals.sum(axis=0) ** 2
     return np.asarray(np.clip(whole / np.maximum(spread, 1e-9 * whole + 1e-300), 1.0, 1e9))
+
+
+def _small_sample(nlp: NLP, count: int, effective: float) -> float:
+    """What a σ that is estimated by likelihood, and so too small by lost freedom, leaves out of variances."""
+    problem = nlp.problem
+    estimated = problem.loss.likelihood and any(modelled(problem, name) for name in problem.outputs)
+    return count / max(count - effective, 1.0) if estimated else 1.0
 
 
 def _imitated(lin: Linearised, variance: float) -> NDArray[np.bool_]:
