@@ -150,7 +150,7 @@ def test_another_thread_has_its_own_limit(clock):
         assert not interrupted()
 
 
-@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), "1"])
 def test_a_limit_is_positive(limit):
     with pytest.raises(InputError, match="time limit is a positive number of seconds"):
         Interrupt(limit)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from numbers import Real
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -50,8 +51,8 @@ class Interrupt(ContextDecorator):
     """
 
     def __init__(self, time_limit: float | None = None) -> None:
-        if time_limit is not None and not time_limit > 0.0:
-            raise InputError(f"the time limit is a positive number of seconds, not {time_limit}.")
+        if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0.0):
+            raise InputError(f"the time limit is a positive number of seconds, not {time_limit!r}.")
         self.pressed = False
         self._end = time.perf_counter() + (float("inf") if time_limit is None else time_limit)
         self._installed = False
