@@ -19,7 +19,6 @@ from .factor import MANY
 
 # Measured: below, MUMPS is about as fast and Python's own time per factorisation is what counts
 _LEAST_WORK = 3e6
-_MOST_LINKS = 1500  # the dense problem holds two links of every chain
 _MOST_BYTES = 1.5e9
 
 
@@ -41,12 +40,10 @@ def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[
     structure = program.structure
     border = structure.border
     n = int((program.lower[border] < program.upper[border]).sum())  # IPOPT leaves fixed ones out
-    links = sum(2 * chain.links.shape[1] for chain in structure.chains)
     width = n + 2 * structure.chains[0].links.shape[1]
     return (
         n >= MANY
         and program.columns * n**2 >= _LEAST_WORK
-        and links <= _MOST_LINKS
         and 5 * 8 * program.columns * width <= _MOST_BYTES
         and 2 * program.functions.jacobian.nnz_out(1) >= program.rows * n
     )

@@ -23,7 +23,10 @@ from ...transcription.structure import ChainStructure
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_PART = 2**18  # entries of a part's basis: small enough for a core's cache, large enough for NumPy
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = range(7)
+_BY_SLOT = ("H", "H_border")
+_SHARED = ("H_shared", "G", "K", "D_shared", "delta_shared", "C")
 _CHANGED = ("H", "across", "H_border", "H_shared")  # by whoever condenses the inequalities
 
 
@@ -75,8 +78,14 @@ class Order:
 class Places:
     """Slot and position of every column and row of the chains.
 
-    Slots 0 … E−1 are the elements of all chains, one after the other, and E … E+F−1 the first links
-    of the chains.
+    Chains are taken together in parts, which are worked on one beside the other.  The slots of a part
+    are its elements, chain by chain, and then the first links of its chains.
+
+    Attributes
+    ----------
+    parts : (elements, slots) ranges of every part.
+    element_slots : (elements,) slots.
+    before : (elements,) slot of the element's left link.
 
     Raises
     ------
@@ -91,35 +100,48 @@ class Places:
             raise Unsuited("the elements of its chains differ in size")
         self.states, self.inner = widths.pop()
         self.own = self.inner + self.states
-        counts = [c.elements for c in chains]
-        self.elements, self.chains = sum(counts), len(chains)
-        self.before = np.arange(self.elements) - 1
-        starts = np.cumsum([0, *counts[:-1]])
-        self.before[starts] = self.elements + np.arange(self.chains)
-        self.last = starts + np.array(counts) - 1
-        self.slot, self.position = np.full(columns, -1), np.zeros(columns, dtype=int)
-        inside = np.concatenate([c.inner for c in chains])
-        ends = np.concatenate([c.links[1:] for c in chains])
-        firsts = np.stack([c.links[0] for c in chains])
-        slots = np.arange(self.elements)[:, None]
-        self.slot[inside], self.position[inside] = slots, np.arange(self.inner)
-        for where, numbers in (
-            (ends, slots),
-            (firsts, self.elements + np.arange(self.chains)[:, None]),
-        ):
-            self.slot[where], self.position[where] = numbers, self.inner + np.arange(self.states)
         is_free = np.zeros(columns, dtype=bool)
         is_free[order.columns] = True
         border = structure.border[is_free[structure.border]]
-        self.position[border] = np.arange(len(border))
         self.border = len(border)
+        firsts = self._number([c.elements for c in chains])
+        self.slot, self.position = np.full(columns, -1), np.zeros(columns, dtype=int)
+        inside = np.concatenate([c.inner for c in chains])
+        ends = np.concatenate([c.links[1:] for c in chains])
+        slots = self.element_slots[:, None]
+        self.slot[inside], self.position[inside] = slots, np.arange(self.inner)
+        for where, numbers in (
+            (ends, slots),
+            (np.stack([c.links[0] for c in chains]), firsts[:, None]),
+        ):
+            self.slot[where], self.position[where] = numbers, self.inner + np.arange(self.states)
+        self.position[border] = np.arange(self.border)
         # what is fixed at the end of a chain keeps its place, with a one on the diagonal
-        if not is_free[inside].all() or not is_free[np.delete(ends, self.last, axis=0)].all():
+        last = np.cumsum([c.elements for c in chains]) - 1
+        if not is_free[inside].all() or not is_free[np.delete(ends, last, axis=0)].all():
             raise Unsuited("a variable inside a chain is fixed")
         self.fixed = np.zeros((self.elements + self.chains, self.own), dtype=bool)
         held = np.flatnonzero(~is_free & (self.slot >= 0))
         self.fixed[self.slot[held], self.position[held]] = True
         self._rows(structure, order, rows)
+
+    def _number(self, counts: list[int]) -> Index:
+        """Number the slots, part by part; return those of the first links."""
+        ends = np.cumsum(counts)
+        self.elements, self.chains = int(ends[-1]), len(counts)
+        size = self.own * (2 * self.states + self.border)
+        part = (ends - counts) * size // _PART  # depends on the program alone, so sums are the same
+        begins = np.flatnonzero(np.append(True, np.diff(part) > 0))
+        self.parts, chains_before = [], np.zeros(self.chains, dtype=int)
+        firsts, done = np.zeros(self.chains, dtype=int), 0
+        for a, b in zip(begins, [*begins[1:], self.chains], strict=True):
+            end = int(ends[b - 1])
+            self.parts.append((slice(done, end), slice(done + a, end + b)))
+            chains_before[a:b], firsts[a:b], done = a, end + np.arange(a, b), end
+        self.element_slots = np.arange(self.elements) + np.repeat(chains_before, counts)
+        self.before = self.element_slots - 1
+        self.before[ends - counts] = firsts
+        return firsts
 
     def _rows(self, structure: ChainStructure, order: Order, rows: int) -> None:
         width = max(c.rows.shape[1] for c in structure.chains)
@@ -159,6 +181,7 @@ class Blocks:
     J_left, J, J_border : inequality rows likewise; ``D``, ``delta`` their two diagonals.
     G, K : equality and inequality rows of the border alone; ``D_shared``, ``delta_shared``.
     C : (equality rows,) −diagonal.
+    kind, slot, position : of the rows of Ipopt's matrix; an equation's slot is its element's number.
 
     Raises
     ------
@@ -182,11 +205,25 @@ class Blocks:
             raise Unsuited("an entry lies outside its chains and their border")
 
     def load(self, values: Array) -> None:
-        """Put the values of a matrix into the blocks."""
+        """Take the values of a matrix, and put into the blocks what no element owns."""
         self._values[:-1] = values
-        for name, (table, block) in self._tables.items():
-            if name in _CHANGED or self.has(name):
-                np.take(self._values, table, out=block, mode="clip")
+        for name in _SHARED:
+            self._take(name, slice(None))
+
+    def load_part(self, elements: slice, slots: slice) -> None:
+        """Put into the blocks what the elements and links of a part own."""
+        for name in self._tables:
+            if name not in _SHARED:
+                self._take(name, slots if name in _BY_SLOT else elements)
+
+    def _take(self, name: str, where: slice) -> None:
+        if name in _CHANGED or self.has(name):
+            table, block = self._tables[name]
+            np.take(self._values, table[where], out=block[where], mode="clip")
+
+    def part(self, name: str, elements: slice, slots: slice) -> Array:
+        """What a part owns of a block."""
+        return self._tables[name][1][slots if name in _BY_SLOT else elements]
 
     def __getattr__(self, name: str) -> Array:
         try:
@@ -237,7 +274,7 @@ class _Fill:
             u, v = self._pick(_X, kind)
             e, k = b.slot[u[1]], b.position[u[1]]
             s, q = b.slot[u[0]], b.position[u[0]]
-            mine = s == e
+            mine = s == p.element_slots[e]
             left = ~mine & (s == p.before[e]) & (q >= p.inner)
             shape = (p.elements, count)
             self._put(name, (*shape, own), (e[mine], k[mine], q[mine]), v[mine])
@@ -260,11 +297,12 @@ class _Fill:
         same = s == t
         i = tuple(np.append(x[same], y[same]) for x, y in ((s, s), (q, r), (r, q)))
         self._put("H", (slots, own, own), i, np.append(v[same], v[same]))
-        before = np.append(p.before, np.full(p.chains, -1))
+        before, element = np.full(slots, -1), np.full(slots, -1)
+        before[p.element_slots], element[p.element_slots] = p.before, np.arange(p.elements)
         places, values = [], []
         for (s1, q1), (t1, r1) in (((s, q), (t, r)), ((t, r), (s, q))):
             left = ~same & (before[t1] == s1) & (q1 >= p.inner)
-            places.append((t1[left], q1[left] - p.inner, r1[left]))
+            places.append((element[t1[left]], q1[left] - p.inner, r1[left]))
             values.append(v[left])
         across = tuple(np.concatenate([x[k] for x in places]) for k in range(3))
         self._put("across", (p.elements, d, own), across, np.concatenate(values))

@@ -65,6 +65,11 @@ class Session:
         self.count = Count()
         self._made: tuple[Index, ChainFactor] | None = None
 
+    @property
+    def parts(self) -> int:
+        """How many threads it has work for."""
+        return 1 if self._made is None else len(self._made[1].parts)
+
     def begin(self, program: Program) -> None:
         """Take note of the program that is solved next, in the scales that Ipopt sees."""
         self._program, self.count, self.error = program, Count(), None
