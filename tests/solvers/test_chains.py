@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import collocode as cc
-from collocode.solvers.chains import blocks, hook, mumps, part, top
-from collocode.solvers.chains.blocks import Order, Unsuited
+from collocode.solvers.chains import hook, mumps, part, places, top
 from collocode.solvers.chains.factor import ChainFactor
+from collocode.solvers.chains.places import Order, Unsuited
 from collocode.solvers.chains.session import Count, Factorisations
+from collocode.transcription import by_layers
 from tests.transcription.random_problems import cases
 from tests.transcription.test_program import constrained
 
@@ -132,7 +133,7 @@ def test_what_is_shifted_here(scheme, degree, experiments):
 @pytest.mark.parametrize("experiments", [3, 5])
 def test_chains_in_several_parts(monkeypatch, experiments):
     """Rows and bounds of all kinds, with experiments of their own length, a part or two each."""
-    monkeypatch.setattr(blocks, "_PART", 3000)
+    monkeypatch.setattr(places, "_PART", 3000)
     problem = network_of(12, experiments, bounds={"y": (-3.0, 3.0)})
     elements = list(range(4, 4 + experiments))
     program = cc.discretize(problem, mesh=elements)
@@ -210,6 +211,27 @@ def test_models_have_the_solution_that_mumps_finds(name):
     size = np.abs(reference.lam_g).max()
     assert np.abs(chains.lam_g - reference.lam_g).max() <= 1e-3 * size
     assert program.kkt_residual(chains.x, chains.lam_g, chains.lam_x) <= 1e-6
+
+
+def test_iterates_are_the_same_on_one_core_and_on_several(monkeypatch):
+    monkeypatch.setattr(places, "_PART", 3000)
+    monkeypatch.setattr(by_layers, "_PART", 2000)
+    program = cc.start_from(cc.discretize(network_of(12, 5), mesh=6))
+    one, two = (
+        cc.solve(program, options={"linear_solver": "chains", "max_iter": 12, "threads": k}).result
+        for k in (1, 2)
+    )
+    assert (one.linear_solver, two.linear_solver) == ("chains", "chains, 2 threads")
+    assert one.iterations == two.iterations > 5
+    for name in ("x", "lam_g", "lam_x"):
+        assert np.array_equal(getattr(one, name), getattr(two, name))
+
+
+@pytest.mark.parametrize("threads", [0, 1.5, "two", True])
+def test_a_number_of_threads_that_is_none_is_refused(threads):
+    program = cc.discretize(network_of(2), mesh=4)
+    with pytest.raises(cc.InputError, match=f"threads = {threads!r} is no number of threads"):
+        cc.solve(program, options={"threads": threads})
 
 
 def test_a_program_without_chains_goes_to_mumps():

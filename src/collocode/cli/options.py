@@ -61,7 +61,8 @@ SHARED: dict[str, tuple[Any, Any]] = {
         list[str] | None, "An IPOPT option, say ipopt.tol=1e-8.", metavar="NAME=VALUE"
     ),
     "threads": _option(
-        int | None, "Most threads for the experiments of one fit; the cores that there are, if absent."
+        int | None,
+        "Most threads for the experiments of one fit; the cores that there are, if absent.",
     ),
     "deterministic": _flag("--deterministic", "The same iterates on every platform; slower."),
     "time_limit": _option(

@@ -55,9 +55,7 @@ class CasadiIpopt(Ipopt):
         chains = uses_chains(program, options, DEFAULTS)
         ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
         self._threads = threads_of(options)
-        options = {
-            k: v for k, v in options.items() if (k, v) not in ours and k != "threads"
-        }
+        options = {k: v for k, v in options.items() if (k, v) not in ours and k != "threads"}
         self._options = self._inner = typed(options)
         self._session = Session() if chains else None
         if self._session is not None:

@@ -28,7 +28,9 @@ from .outer_products import Group, JacobianBorder
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_PART = 2**17  # points times weights of a part: small enough for a core's cache, large enough for NumPy
+_PART = (
+    2**17
+)  # points times weights of a part: small enough for a core's cache, large enough for NumPy
 
 
 class ByLayers:

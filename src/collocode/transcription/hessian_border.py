@@ -216,16 +216,10 @@ class HessianBorder:
         """Add up the sums of several groups of points, and write them."""
         for block, parts in zip(self._blocks, zip(*sums, strict=True), strict=True):
             some = [part for part in parts if part is not None]
-            if not some:
-                continue
-            total = some[0]
-            for part in some[1:]:
-                total += part
-            for where, places, first in block.adds:
-                if first:
-                    out[places] = total if where is None else total[where]
-                else:
-                    out[places] += total if where is None else total[where]
+            total = sum(some[1:], start=some[0]) if some else np.zeros(0)
+            for where, places, first in block.adds if some else []:
+                part = total if where is None else total[where]
+                out[places] = part if first else out[places] + part
 
     def _put_columns(
         self,

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from ...numerics.parallel import for_each
 from ...transcription.program import Program
-from .blocks import Blocks, Order, Places, Unsuited
+from .blocks import Blocks
 from .part import Part
+from .places import Order, Places, Unsuited
 from .top import Arrow, Top
 
 Array = NDArray[np.float64]
@@ -166,9 +167,7 @@ class ChainFactor:
             table[where] = rhs[index]
         return s, r
 
-    def _joined(
-        self, rhs: Array, found: tuple[Array, Array, Array, Array], value: Array
-    ) -> Array:
+    def _joined(self, rhs: Array, found: tuple[Array, Array, Array, Array], value: Array) -> Array:
         """Put the solution together; ``value`` is the left-hand side of the inequality rows."""
         b, p, at = self.blocks, self.places, self._at
         y, theta, mu, nu = found

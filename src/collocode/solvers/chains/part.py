@@ -71,10 +71,14 @@ class Part:
         self.before = p.before[elements] - slots.start
         self.firsts = self.elements + np.arange(self.chains)
         self.unequal, self._fixed = p.unequal, p.fixed[slots, p.inner :]
-        names = ("H", "H_border", "across", "A_left", "A", "A_border", "J_left", "J", "J_border")
-        for name in (*names, "D", "delta"):
-            setattr(self, f"_{name}", blocks.part(name, elements, slots))
-        self.A, self.A_left, self.A_border = self._A, self._A_left, self._A_border
+
+        def of(*names: str) -> list[Array]:
+            return [blocks.part(name, elements, slots) for name in names]
+
+        self._H, self._H_border, self._across = of("H", "H_border", "across")
+        self.A, self.A_left, self.A_border = of("A", "A_left", "A_border")
+        self._J, self._J_left, self._J_border = of("J", "J_left", "J_border")
+        self._D, self._delta = of("D", "delta")
         self._Z = np.zeros((self.elements + 1, p.own, 2 * p.states + p.border))
         self._X = np.zeros((self.elements, *self._Z.shape[1:]))
         self._couples = blocks.has("across") or blocks.has("J_left")
@@ -162,7 +166,10 @@ class Part:
         G = np.zeros((count, k * d, size))
         A, b = np.zeros((count, size, size)), np.zeros((count, size, n))
         firsts = self.firsts[chains]
-        A[:, :d, :d], b[:, :d] = self._H[firsts, self.inner :, self.inner :], self._H_border[firsts, self.inner :]
+        A[:, :d, :d], b[:, :d] = (
+            self._H[firsts, self.inner :, self.inner :],
+            self._H_border[firsts, self.inner :],
+        )
         for j in range(k):
             at = slice(j * d, (j + 2) * d)
             G[:, j * d : (j + 1) * d, at] = el.E[segments[:, j]]
@@ -242,7 +249,10 @@ class Part:
             x = x + g.N @ v[g.chains][:, :, None] + (g.theta @ theta)[:, :, None]
             left = links[g.links].reshape(x.shape) - g.A @ x - (g.b @ theta)[:, :, None]
             mu = g.inverse @ (g.Y.swapaxes(1, 2) @ left)
-            found[g.links], nu[g.segments] = x.reshape(*g.links.shape, -1), mu.reshape(*g.segments.shape, -1)
+            found[g.links], nu[g.segments] = (
+                x.reshape(*g.links.shape, -1),
+                mu.reshape(*g.segments.shape, -1),
+            )
         E = self.elements
         ends = np.concatenate([found[el.left], found[el.right]], axis=1)[el.segment]
         y[:E] += (Z[:, :, :c] @ ends[:, :, None])[:, :, 0]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ...transcription.program import Program
-from .blocks import Order, Unsuited
 from .factor import ChainFactor
 from .mumps import Mumps
+from .places import Order, Unsuited
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

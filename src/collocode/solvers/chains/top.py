@@ -135,7 +135,8 @@ class Top:
 
     def __init__(self, arrow: Arrow, unit: Array, G: Array, shifts: bool) -> None:
         self.shift, self.singular = 0.0, False
-        self._whole, self._unit, self._border = arrow, unit, None
+        self._whole, self._unit = arrow, unit
+        self._border: tuple[Array, Array, Array] | None = None
         if len(G):
             q, r = np.linalg.qr(G.T, mode="complete")
             self._border = q[:, : len(G)], r[: len(G)], q[:, len(G) :]
@@ -193,7 +194,7 @@ class Top:
             found = np.linalg.solve(self.arrow.dense(), rhs)
         else:
             found = self._factor.solve(rhs)
-        v, theta = found[: v.size].reshape(v.shape), found[v.size :]
+        v, theta = np.asarray(found[: v.size].reshape(v.shape)), np.asarray(found[v.size :])
         if self._border is None:
             return v, theta, np.zeros(0)
         theta = fixed + Z @ theta
