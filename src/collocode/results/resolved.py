@@ -22,6 +22,7 @@ from ..transcription.nlp import NLP
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
+from .delayed import histories
 from .model import TrainedModel
 
 Array = NDArray[np.float64]
@@ -50,9 +51,11 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
             signals[name] = Signal(times, values.ravel(), "polynomial", mesh.points)
     for name, function in part.spanned.items():
         signals[name] = _signal(function, x[function.columns], part.mesh, mesh)
+    p = x[nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)]
     given = replace(
         experiment,
         inputs=signals,
+        history=histories(nlp.problem, experiment, p),
         controls={},
         start=mesh.start,
         end=mesh.end,
@@ -99,12 +102,13 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
 def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
     """Return a test experiment with the initial states that the parameters give as numbers."""
     s = Symbols.of(problem)
+    if experiment.history:
+        bound = _bound(model, experiment)
+        experiment = replace(experiment, history=histories(problem, experiment, bound))
     given = initial_values(problem, experiment, s)
     if not given and experiment.steady is None:
         return experiment
-    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
-    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
-    p = model.with_values(bound).parameters
+    p = _bound(model, experiment)
     if experiment.steady is not None:
         state = rest_of(problem, experiment).state(p, model.theta)
         known = dict(zip(problem.states, state.tolist(), strict=True))
@@ -114,6 +118,13 @@ def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Expe
         known = dict(zip(given, found.tolist(), strict=True))
     there = {name: fixed(value) for name, value in known.items() if np.isfinite(value)}
     return replace(experiment, steady=None, initial={**experiment.initial, **there})
+
+
+def _bound(model: TrainedModel, experiment: Experiment) -> Array:
+    """(parameters,) decided values as an experiment sees them."""
+    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
+    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    return model.with_values(bound).parameters
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:
