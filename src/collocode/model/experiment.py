@@ -377,7 +377,7 @@ class Experiment:
 
 def check_past(past: Any, what: str) -> None:
     """Refuse what is no history of a state."""
-    number = isinstance(past, Real) and np.isfinite(past)  # type: ignore[arg-type]
+    number = isinstance(past, Real) and np.isfinite(float(past))
     if not (number or isinstance(past, str | Signal) or callable(past)):
         raise InputError(
             f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "

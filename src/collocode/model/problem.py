@@ -241,11 +241,11 @@ class Problem:
                     f"{next(iter(self.lags))!r}."
                 )
         for what in ("experiments", "test"):
-            told = []
+            marked = []
             for e in getattr(self, what):
                 points = {*e.points, *breaking_points(self.lags.values(), e)}
-                told.append(replace(e, points=tuple(sorted(points))))
-            object.__setattr__(self, what, tuple(told))
+                marked.append(replace(e, points=tuple(sorted(points))))
+            object.__setattr__(self, what, tuple(marked))
 
     @property
     def lags(self) -> Mapping[str, Delay]:

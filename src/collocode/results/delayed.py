@@ -11,7 +11,6 @@ import itertools
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -19,9 +18,11 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.delays import span_of
-from ..model.experiment import Experiment
+from ..model.experiment import Experiment, Past
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, past
+from ..numerics.mesh import Mesh
+from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 
 Array = NDArray[np.float64]
@@ -69,6 +70,34 @@ def histories(problem: Problem, experiment: Experiment, p: Array) -> dict[str, S
         kind = "spline" if callable(given) else "zoh"
         found[state] = Signal(np.asarray(times), np.asarray(values, dtype=float).ravel(), kind)
     return found
+
+
+def late_signal(
+    scheme: Scheme, mesh: Mesh, nodes: Array, by: float, history: Signal | None
+) -> Signal:
+    """Return a delayed state as a signal: the elements' interpolant, later, behind the history.
+
+    Parameters
+    ----------
+    nodes : (nodes,) the state at all nodes of the mesh.
+    by : how late.
+    """
+    dense, m = list(scheme.dense), scheme.intervals
+    numbers = np.arange(mesh.elements)[:, None] * m + np.array(dense)[None, :]
+    places, values, ends = scheme.nodes[dense], nodes[numbers], mesh.points + by
+    begun = np.array([mesh.start])
+    if history is not None:
+        inside = (history.times > mesh.start - by) & (history.times < mesh.start)
+        begun = np.append(begun, history.times[inside] + by)
+    if by > 1e-9 * mesh.steps[0]:
+        widths = np.diff(np.append(begun, ends[0]))
+        times = begun[:, None] + widths[:, None] * places[None, :] - by
+        left = np.broadcast_to(places == 1.0, times.shape).ravel()
+        before = np.full(times.size, nodes[0]) if history is None else history(times.ravel(), left)
+        values = np.vstack([before.reshape(times.shape), values])
+        ends = np.append(begun, ends)
+    at = ends[:-1, None] + np.diff(ends)[:, None] * places[None, :]
+    return Signal(at.ravel(), values.ravel(), "polynomial", ends)
 
 
 class Record:
@@ -134,7 +163,7 @@ def record_of(
     lags: tuple[Lag, ...],
     states: tuple[str, ...],
     natural: Mapping[str, float],
-    history: Mapping[str, Any],
+    history: Mapping[str, Past],
     start: float,
     initial: Array,
 ) -> Record:
@@ -155,13 +184,13 @@ def record_of(
             raise InputError(
                 f"the history of {name!r} is a Signal or a number here, not {given!r:.60}."
             )
-    rows = []
+    rows: list[tuple[int, float, Signal | None]] = []
     for lag in lags:
         by = natural[lag.by] if isinstance(lag.by, str) else float(lag.by)
         if by < 0.0:
             raise InputError(f"the delay of {lag.name!r} is {by:g}; no delay is negative.")
-        given = history.get(lag.of)
-        if isinstance(given, float | int):
-            given = Signal(np.array([start]), np.array([float(given)]), "zoh")
-        rows.append((states.index(lag.of), by, given))
+        known = history.get(lag.of)
+        if isinstance(known, float | int):
+            known = Signal(np.array([start]), np.array([float(known)]), "zoh")
+        rows.append((states.index(lag.of), by, known if isinstance(known, Signal) else None))
     return Record(start, initial, rows)

@@ -12,6 +12,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.delays import Delay
 from ..model.experiment import Experiment, fixed
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, initial_values
@@ -22,7 +23,7 @@ from ..transcription.nlp import NLP
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
-from .delayed import histories
+from .delayed import histories, late_signal
 from .model import TrainedModel
 
 Array = NDArray[np.float64]
@@ -40,6 +41,8 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         mesh = Mesh(start * (1.0 - share) + end * share)
     signals = dict(experiment.inputs)
     for name, decided in part.decided.items():
+        if name in nlp.problem.lags:
+            continue
         control, values = experiment.controls.get(name), x[decided.columns]
         kind = "stages" if control is None else control.kind
         if kind == "constant":
@@ -52,10 +55,16 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     for name, function in part.spanned.items():
         signals[name] = _signal(function, x[function.columns], part.mesh, mesh)
     p = x[nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)]
+    history = histories(nlp.problem, experiment, p)
+    for name, delay in nlp.problem.lags.items():
+        state, by = nlp.problem.states.index(delay.of), _delay_at(nlp, x, number, delay)
+        signals[name] = late_signal(
+            nlp.scheme, part.mesh, x[part.states[:, state]], by, history.get(delay.of)
+        )
     given = replace(
         experiment,
         inputs=signals,
-        history=histories(nlp.problem, experiment, p),
+        history=history,
         controls={},
         start=mesh.start,
         end=mesh.end,
@@ -64,6 +73,14 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         duration_bounds=None,
     )
     return given, mesh
+
+
+def _delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
+    """How far back an experiment looks at a point."""
+    if not isinstance(delay.by, str):
+        return float(delay.by)
+    q = next(q for q in nlp.problem.all_parameters if q.name == delay.by)
+    return float(q.natural(x[nlp.layout.parameter_columns(number, q.names)[0]]))
 
 
 def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> Signal:

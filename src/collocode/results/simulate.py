@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
 from ..model.calls import Call
+from ..model.experiment import Past
 from ..numerics.signals import Signal
 from .algebraic import integrate_segment
 from .delayed import Record, record_of
@@ -55,7 +56,7 @@ def simulate(
     rtol: float = 1e-8,
     atol: float = 1e-10,
     guess: ArrayLike | None = None,
-    history: Mapping[str, Signal | float] | None = None,
+    history: Mapping[str, Past] | None = None,
 ) -> Simulation:
     """Integrate a trained model from ``times[0]`` to ``times[-1]``.
 
@@ -69,7 +70,7 @@ def simulate(
     method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
         one for models with algebraic variables.
     guess : (algebraic variables,) about their values at ``times[0]``.
-    history : what states were before ``times[0]``, by name, where delays look back; by default the
+    history : what states were before ``times[0]``, by name, signals or numbers, where delays look back; by default the
         model's own, else the initial state.  It goes by the method of steps.
 
     Raises
@@ -106,7 +107,7 @@ def simulate(
 
 
 def _record(
-    model: TrainedModel, x: Array, start: float, history: Mapping[str, Signal | float] | None
+    model: TrainedModel, x: Array, start: float, history: Mapping[str, Past] | None
 ) -> Record:
     natural = dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))
     given = model.history if history is None else history

@@ -326,8 +326,8 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         columns[where.columns] = problem.state_scale[chosen]
         for numbers in (where.end_rows, where.start_rows):
             rows[numbers] = 1.0 / problem.state_scale[chosen]
-    sizes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
-    columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *sizes])
+    amplitudes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
+    columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *amplitudes])
     return columns, rows
 
 
