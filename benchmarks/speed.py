@@ -31,6 +31,7 @@ import numpy as np
 
 from chains import CASES as RECORDS
 from chains import problem
+from peers.common import import_collocode
 
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = "5b017ef"  # the last commit whose fits all went to MUMPS
@@ -82,6 +83,7 @@ def work(case: str, seed: int, start: Path, most: float) -> dict[str, Any]:
     """Run a case here; the start is read from a file, or written to it if there is none."""
     import collocode as cc
 
+    import_collocode()
     data, stages, elements = made(case)
     clock = [time.process_time()]
 

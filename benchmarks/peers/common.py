@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,21 @@ class PeerResult:
     rhs: Callable[[Array], Array] | None  # None after a build-only run
     y0: Array | None
     detail: str
+
+
+def import_collocode() -> None:
+    """Import what the package imports when it is first used, and IPOPT's library: neither is timed."""
+    late = (
+        "transcription.discretize",
+        "starts.strategies",
+        "starts.gradient_matching",
+        "results.solution",
+    )
+    late += ("solvers.solve", "solvers.ipopt_casadi", "solvers.chains.session")
+    for name in late:
+        with suppress(ImportError):  # an earlier commit may not have it
+            import_module(f"collocode.{name}")
+    import_module("casadi").load_nlpsol("ipopt")
 
 
 class Stopwatch:
