@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from chains import CASES as RECORDS
-from chains import problem
+from chains import many, problem
 from peers.common import import_collocode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,23 +60,6 @@ def made(case: str) -> tuple[Any, int, Any]:
     network = cc.NeuralODE(cc.MLP((2, 32, 2)))
     told = cc.Experiment(data.t, data.y, ("y1", "y2"))
     return cc.Problem(network, told, regularisation=cc.L2(6e-6)), 7, 83
-
-
-def many(count: int) -> Any:
-    """Experiments of 50 samples each, from initial states round the limit cycle."""
-    from scipy.integrate import solve_ivp
-
-    import collocode as cc
-    from chains import oscillators
-
-    rng, t = np.random.default_rng(0), np.linspace(0.0, 4.0, 50)
-    runs = []
-    for k in range(count):
-        first = rng.uniform(-2.0, 2.0, 2)
-        exact = solve_ivp(oscillators(1), (0.0, 4.0), first, t_eval=t, rtol=1e-8, atol=1e-8).y.T
-        noisy = exact + 0.05 * rng.standard_normal(exact.shape)
-        runs.append(cc.Experiment(t, noisy, ("y1", "y2"), name=f"run {k}"))
-    return cc.Problem(cc.NeuralODE(cc.MLP((2, 16, 2))), runs, regularisation=cc.L2(1e-6))
 
 
 def work(case: str, seed: int, start: Path, most: float) -> dict[str, Any]:
