@@ -115,11 +115,11 @@ class _Point:
         first, last = self.run
         return ca.vertcat(ca.MX.zeros(first), values, ca.MX.zeros(rows - last))
 
-    def jacobian(self) -> tuple[ca.MX, Pattern, ca.MX, Pattern]:
+    def jacobian(self) -> tuple[list[ca.MX], Pattern, list[ca.MX], Pattern]:
         """Own nonzeros by entry, and the shared ones summed over the points (objective terms)."""
         function, own, shared = self.term.first_derivatives
         own_values, shared_values = self.points.values(function)
-        return own_values.by_entry(), own, shared_values.summed(), shared
+        return own_values.by_entry(), own, [shared_values.summed()], shared
 
     def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
         columns = self.term.columns[:, pattern.columns]
@@ -145,7 +145,7 @@ class _Point:
                 return
         self._scatter(blocks, shared_values.by_entry(), shared)
 
-    def _scatter(self, blocks: BorderedMatrix, values: ca.MX, pattern: Pattern) -> None:
+    def _scatter(self, blocks: BorderedMatrix, values: list[ca.MX], pattern: Pattern) -> None:
         term = self.term
         assert term.scatter is not None
         scatter = term.scatter.tocoo()
@@ -178,7 +178,7 @@ class _Point:
             values[1].by_point, mixed, own_columns, term.shared_columns, term
         ):
             self._triangle(blocks, values[1].by_entry(), mixed, term.columns)
-        self._triangle(blocks, values[2].summed(), shared, term.columns[:1])
+        self._triangle(blocks, [values[2].summed()], shared, term.columns[:1])
 
     def multiplier(self, sigma: ca.MX, lam: ca.MX) -> ca.MX:
         """What the values are multiplied by in the Lagrangian: one number, or one per value."""
@@ -188,7 +188,9 @@ class _Point:
         return lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(scatter.T), lam)
 
     @staticmethod
-    def _triangle(blocks: BorderedMatrix, values: ca.MX, pattern: Pattern, columns: Index) -> None:
+    def _triangle(
+        blocks: BorderedMatrix, values: list[ca.MX], pattern: Pattern, columns: Index
+    ) -> None:
         """Add values in the order of the entries, each at all of its points."""
         a, b = columns[:, pattern.rows].T.ravel(), columns[:, pattern.columns].T.ravel()
         # two arguments that are one variable at some point: both halves fall on the diagonal
@@ -239,7 +241,7 @@ class _PointByLayers(_Point):
         assert self.term.scatter is not None
         own_values, border = self.layers.functions[1].call([*self.arguments])
         own = Pattern.row_major(*self.layers.own_first)
-        self._scatter(blocks, ca.vec(own_values.T), own)
+        self._scatter(blocks, [ca.vec(own_values.T)], own)
         if not self.rows_as_they_are:
             border = ca.mtimes(to_dm(self.term.scatter), border)
         blocks.add_columns(border, self.term.shared_columns)
@@ -248,7 +250,7 @@ class _PointByLayers(_Point):
         multiplier = ca.reshape(self.multiplier(sigma, lam), -1, self.term.points)
         own_values, border = self.layers.functions[2].call([*self.arguments, multiplier])
         own = Pattern.row_major(*self.layers.own_second)
-        self._triangle(blocks, ca.vec(own_values.T), own, self.term.columns)
+        self._triangle(blocks, [ca.vec(own_values.T)], own, self.term.columns)
         if not self.columns_as_they_are:
             rows = np.append(self.term.own_columns.ravel(), self.term.shared_columns)
             entries = np.ones(len(rows)), (rows, np.arange(len(rows)))

@@ -142,12 +142,12 @@ class Collector:
 
     def add(
         self,
-        values: ca.MX,
+        values: Sequence[ca.MX],
         entries: tuple[Index, Index],
         sources: Index | int,
         factors: Array | None = None,
     ) -> None:
-        """Add values; entry j takes ``values[sources[j]]``, or ``values[j]`` if sources is 0."""
+        """Add values in parts; entry j takes ``values[sources[j]]``, or ``values[j]`` if sources is 0."""
         rows, columns = entries
         if not len(rows):
             return
@@ -156,12 +156,12 @@ class Collector:
         self.columns.append(columns)
         self.sources.append(where + self.length)
         self.factors.append(factors)
-        self.values.append(values)
-        self.length += values.numel()
+        self.values += values
+        self.length += sum(part.numel() for part in values)
 
     def add_constant(self, rows: Index, columns: Index, data: Array) -> None:
         """Add constant entries."""
-        self.add(ca.MX(ca.DM(data.tolist())), (rows, columns), 0)
+        self.add([ca.MX(ca.DM(data.tolist()))], (rows, columns), 0)
 
     def matrix(self) -> ca.MX:
         """Return the matrix, its nonzeros gathered and, where needed, summed."""

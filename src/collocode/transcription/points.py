@@ -27,8 +27,8 @@ MOST_OPERATIONS = 8000
 class Values(Protocol):
     """Results of one function, (entries, points)."""
 
-    def by_entry(self) -> ca.MX:
-        """All points of the first entry, then of the next."""
+    def by_entry(self) -> list[ca.MX]:
+        """All points of the first entry, then of the next, in as many parts as there are."""
 
     def by_point(self) -> ca.MX:
         """All entries of the first point, then of the next."""
@@ -75,7 +75,8 @@ class _Mapped:
     def values(self, function: ca.Function, multiplier: ca.MX | None = None) -> list[Values]:
         points, arguments = self.term.points, list(self.arguments)
         if multiplier is not None:
-            column = ca.repmat(multiplier, points, 1) if multiplier.is_scalar() else multiplier
+            every = ca.MX.ones(self.term.value.numel() * points, 1)
+            column = multiplier * every if multiplier.is_scalar() else multiplier
             arguments.append(ca.reshape(column, -1, points))
         # in two steps where that can be: patterns are repeated one by one, so two short rows are quicker
         inner = next(k for k in range(math.isqrt(points), 0, -1) if points % k == 0)
@@ -87,8 +88,8 @@ class _Matrix:
     def __init__(self, matrix: ca.MX) -> None:
         self.matrix = matrix
 
-    def by_entry(self) -> ca.MX:
-        return ca.vec(self.matrix.T)
+    def by_entry(self) -> list[ca.MX]:
+        return [ca.vec(self.matrix.T)]
 
     def by_point(self) -> ca.MX:
         return ca.vec(self.matrix)
@@ -150,14 +151,11 @@ class _Columns:
     def __init__(self, columns: Sequence[ca.MX], points: int) -> None:
         self.columns, self.points = columns, points
 
-    def by_entry(self) -> ca.MX:
-        return ca.vertcat(*self._whole())
+    def by_entry(self) -> list[ca.MX]:
+        return [c * ca.MX.ones(self.points, 1) if c.is_scalar() else c for c in self.columns]
 
     def by_point(self) -> ca.MX:
-        return ca.vec(ca.horzcat(*self._whole()).T)
+        return ca.vec(ca.horzcat(*self.by_entry()).T)
 
     def summed(self) -> ca.MX:
         return ca.vertcat(*(self.points * c if c.is_scalar() else ca.sum1(c) for c in self.columns))
-
-    def _whole(self) -> list[ca.MX]:
-        return [c * ca.MX.ones(self.points, 1) if c.is_scalar() else c for c in self.columns]
