@@ -26,6 +26,7 @@ from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
 from ..results.model import TrainedModel
+from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..results.status import Termination
 from ..solvers.options import merge
@@ -260,7 +261,8 @@ class Subproblem:
             t = experiment.times[keep]
             model = TrainedModel.of(nlp, x, number)
             times = t if t[0] == part.times[0] else np.append(part.times[0], t)
-            run = simulate(model, point.x[part.states[0]], times, experiment.inputs, rtol=1e-6)
+            given = resolved(nlp, x, number)[0].inputs
+            run = simulate(model, point.x[part.states[0]], times, given, rtol=1e-6)
             taken = slice(rows, rows + len(t))
             factors, y = (nlp.parameters[block][taken] for block in ("weights", "measurements"))
             sigma = nlp.sigma(x)[taken]
