@@ -37,7 +37,7 @@ def level(times: np.ndarray) -> np.ndarray:
     return np.array([(before if t < OPENED else after)(t)[0] for t in times])
 
 
-def problem(noise: float = 0.01, hours: float = 8.0, seed: int = 0) -> cc.Problem:
+def problem(noise: float = 0.01, hours: float = 8.0, seed: int = 1) -> cc.Problem:
     """Estimate valve, leak and the time at which it opened.
 
     noise: standard deviation of the level, m

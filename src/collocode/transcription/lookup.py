@@ -1,8 +1,7 @@
 r"""Looking the interpolant up where an unknown says: the weights of the nodes of several elements.
 
-Within a smooth solution the element that holds the time counts.  Where the solution has a kink or a jump,
-at an event, a misfit would be rough in the event's time wherever that passes a sample, and an optimum may
-lie on such a kink.  There the polynomials of both sides pass into each other over a width ε,
+Within a smooth solution the element that holds the time counts.  Where the solution has a kink, at an
+event, a misfit has one in the event's time wherever that passes a sample, and an optimum may lie on it.  There the polynomials of both sides pass into each other over a width ε,
 
 .. math:: x(t)=(1-b)\,x_-(t)+b\,x_+(t),\qquad
           b=\tfrac12+\tfrac14\,s(3-s^2),\quad s=\mathrm{clip}\bigl((t-T)/\varepsilon,-1,1\bigr),
@@ -45,11 +44,10 @@ def rounded_node_weights(scheme: Scheme, t: ca.SX, table: ca.SX, count: int) -> 
 
     Parameters
     ----------
-    table : (4 count,) of every element its start, its end, ε at its start (0 for none), and 1, or 0 where it
-        lasts but the instant of an event and is passed over.
+    table : (3 count,) of every element its start, its end, and ε at its start (0 for none).
     """
     m, nodes = scheme.intervals, scheme.nodes[list(scheme.dense)]
-    starts, ends, widths, kept = (table[k * count : (k + 1) * count] for k in range(4))
+    starts, ends, widths = (table[k * count : (k + 1) * count] for k in range(3))
     begun = [ca.SX(1.0)]
     for e in range(1, count):
         late = t - starts[e]
@@ -57,7 +55,7 @@ def rounded_node_weights(scheme: Scheme, t: ca.SX, table: ca.SX, count: int) -> 
         begun.append(ca.if_else(widths[e] > 0.0, 0.5 + 0.25 * s * (3.0 - s**2), late >= 0.0))
     weights = [ca.SX(0.0)] * (count * m + 1)
     for e, (b, a) in enumerate(zip(begun, [*begun[1:], ca.SX(0.0)], strict=True)):
-        here, sigma = kept[e] * (b - a), (t - starts[e]) / (ends[e] - starts[e])
+        here, sigma = b - a, (t - starts[e]) / (ends[e] - starts[e])
         for at, j in zip(nodes, scheme.dense, strict=True):
             factor = ca.SX(1.0)
             for other in nodes[nodes != at]:

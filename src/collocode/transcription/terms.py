@@ -368,7 +368,7 @@ class _Samples:
             beyond = np.maximum(numbers - mesh.elements, 0)  # of a mesh with fewer elements
             ends = mesh.points[numbers - beyond] + beyond * (mesh.end - mesh.start)
             shares = {b.parameter: b for b in problem.boundaries(experiment)}
-            rows = [ends, *_events_among(shares.values(), ends, t)]
+            rows = [ends, _events_among(shares.values(), ends, t)]
             for name in names:
                 b = shares.get(name)
                 rows += [0.0 * ends if b is None else b.share(ends)]
@@ -385,7 +385,7 @@ class _Samples:
             table[count + 1 : 3 * count + 1],
             ca.SX.sym("sampled"),
         )
-        at = 3 * count + 1
+        at = 2 * count + 1
         for name in names:
             ends = ends + table[at : at + count + 1] * (p[name] - table[at + count + 1])
             at += count + 2
@@ -401,23 +401,23 @@ class _Samples:
         self.constants = [np.vstack(known), times, times, *v.constants]
 
 
-def _events_among(boundaries: Iterable[Boundary], ends: Array, times: Array) -> tuple[Array, Array]:
-    """(N, elements) each: the width over which elements' starts are rounded off, and whether they count."""
-    starts, middles = ends[:, :-1], 0.5 * (ends[:, :-1] + ends[:, 1:])
-    widths, kept = np.zeros(starts.shape), np.ones(starts.shape)
+def _events_among(boundaries: Iterable[Boundary], ends: Array, times: Array) -> Array:
+    """(N, elements) widths over which kinks at elements' starts are rounded off.
+
+    A jump, of an event that takes but an instant, stays one: rounded off it were a cliff in the event's
+    time between any two samples, which no step of a solver gets across.
+    """
+    starts = ends[:, :-1]
+    widths = np.zeros(starts.shape)
     for b in boundaries:
         beside = 0.1 * min(b.at - b.first, b.last - b.at - b.width)
         rounded = (
             min(_ROUNDED * float(np.median(np.diff(times))), beside) if len(times) > 1 else 0.0
         )
         near = 1e-9 * (b.last - b.first)
-        brief = b.width < rounded
-        for edge in (b.at, b.at + b.width):
+        for edge in (b.at, b.at + b.width) if b.width == 0.0 or b.width > rounded else ():
             widths[np.abs(starts - edge) <= near] = rounded
-        inside = (middles > b.at) & (middles < b.at + b.width)
-        if brief:
-            kept[inside], widths[inside] = 0.0, rounded
-    return widths, kept
+    return widths
 
 
 def _spans(
