@@ -163,6 +163,9 @@ def admm(
     whole = discretize(problem, settings.collocation, mesh=settings.mesh)
     whole = start_from(whole, settings.start, settings.seed)
     parts = partition.cut(problem, [e.mesh for e in whole.layout.experiments])
+    if settings.collocation.residual:  # in the same units in every batch, so that they add up
+        sizes = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
+        parts = tuple(replace(b, problem=replace(b.problem, scaling=sizes)) for b in parts)
     variables = ConsensusVariables.of(whole, parts)
     regulariser = consensus_regulariser(given, penalty_matrix(whole.problem.weight_blocks))
     coordinator: Coordinator[Any]

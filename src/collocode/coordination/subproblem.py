@@ -284,7 +284,7 @@ def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
     """What two batches must have in common to share functions and solver."""
     problem, meshes = from_zero(batch)
     scheme = settings.collocation
-    key: list[object] = [problem.outputs, scheme.name, scheme.degree]
+    key: list[object] = [problem.outputs, scheme.name, scheme.degree, scheme.residual]
     for experiment, mesh in zip(problem.experiments, meshes, strict=True):
         times = experiment.times[measured(experiment)]
         key += [tuple(mesh.points.tolist()), tuple(times.tolist())]

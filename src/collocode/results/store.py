@@ -84,6 +84,7 @@ _FORM = {
         "nodes": Numbers(("nodes",), finite=True),
         "D": Numbers(("stages", "nodes"), finite=True),
         "B": Numbers(("stages", "nodes"), finite=True),
+        "residual?": float,
     },
     "model": {
         "states": [str],
@@ -179,6 +180,7 @@ def solution_tree(
             "nodes": scheme.nodes,
             "D": scheme.D,
             "B": scheme.B,
+            "residual": scheme.residual,
         },
         "result": _result_tree(result),
         "model": _model_tree(model),
@@ -201,6 +203,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         D=entry["D"],
         B=entry["B"],
         dense=tuple(entry["dense"]),
+        residual=entry.get("residual", 0.0),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
