@@ -87,7 +87,7 @@ def training(seeds: int) -> Table:
     for name, degree, elements in grids:
         for weight in WEIGHTS:
             rows = [_trained(name, degree, elements, weight, seed) for seed in range(seeds)]
-            solved = sum(row[0] for row in rows)
+            solved = int(sum(row[0] for row in rows))
             middle = [median(row[k] for row in rows) for k in range(1, 6)]
             forms = (".0f", ".2g", ".1e", ".2e", ".2e")
             shown = [format(v, form) for v, form in zip(middle, forms, strict=True)]
