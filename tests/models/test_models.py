@@ -67,7 +67,7 @@ def test_scripts_make_the_data_that_are_stored(script, tmp_path, capsys):
     spec.loader.exec_module(module)
     module.main()
     made = sorted(tmp_path.glob("*.csv"))
-    assert len(made) == 2
+    assert len(made) >= 2
     for path in made:
         stored = (MODELS / "data" / path.name).read_text().splitlines()
         fresh = path.read_text().splitlines()

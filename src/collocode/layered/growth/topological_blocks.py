@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError, check_choice
+from ...errors import InputError
 from ...model.activations import activation
 from ...numerics import Array
 from ...numerics.random import generator
@@ -29,7 +29,7 @@ from ..equinox_blocks import StreamNetwork, new_block
 from ..losses import accuracy
 from ..samples import Samples
 from .insertion import Extension, search_size
-from .neurons import SELECTIONS, activation_order, curvatures, selected, slopes
+from .neurons import activation_order, curvatures, exponent, selected, slopes
 
 _FIRST = 0.05  # ε that the line search begins with
 
@@ -81,7 +81,7 @@ def block_scores(
     network: StreamNetwork,
     samples: Samples,
     kinds: Sequence[str] = ("token", "attention", "convolution"),
-    selection: str = "rows",
+    selection: str | float = "rows",
 ) -> BlockScores:
     """Score all places and the given kinds of blocks.
 
@@ -99,7 +99,7 @@ def block_scores(
     """
     began = time.perf_counter()
     order = _order(network)
-    check_choice("selection", selection, SELECTIONS)
+    exponent(order, selection)
     if not kinds:
         raise InputError("give at least one kind of block.")
     phi = activation(network.activation)
