@@ -263,8 +263,7 @@ class Subproblem:
             t = experiment.times[keep]
             model = TrainedModel.of(nlp, x, number)
             times = t if t[0] == part.times[0] else np.append(part.times[0], t)
-            given = resolved(nlp, x, number)[0].inputs
-            run = simulate(model, point.x[part.states[0]], times, given, rtol=1e-6)
+            run = simulate(model, point.x[part.states[0]], times, experiment.inputs, rtol=1e-6)
             taken = slice(rows, rows + len(t))
             factors, y = (nlp.parameters[block][taken] for block in ("weights", "measurements"))
             sigma = nlp.sigma(x)[taken]
