@@ -29,6 +29,7 @@ _DESCENTS = 512  # samples that descend: half the best, half whatever comes
 _STEPS = np.geomspace(0.1, 1e-5, 60)  # of descent, as shares of the box
 _LOOKS = np.geomspace(1e-5, 0.3, 10)  # distances of looking around, as shares of the box
 _LOOKED_AT = 400  # points of one look
+_REPAIRS = 20  # points whose region is searched for one that satisfies the constraints
 _ROUNDING = 1e-9  # of the cost's size: what is no gain
 
 
@@ -99,8 +100,7 @@ def local_search(
     order = np.argsort(problem.cost_at(points))
     half = min(_DESCENTS, samples) // 2
     reached = _descended(problem, points[np.concatenate([order[:half], order[half : 2 * half]])])
-    reached = np.vstack([reached, points])
-    reached = reached[problem.linear.satisfied(problem.network, reached)]
+    reached = _satisfying(problem, np.vstack([reached, points]))
     if not len(reached):
         return None
     walked = []
@@ -166,6 +166,17 @@ def _best(problem: OptimizationProblem, points: Array) -> Array | None:
     return allowed[np.argmin(problem.cost_at(allowed))] if len(allowed) else None
 
 
+def _satisfying(problem: OptimizationProblem, points: Array) -> Array:
+    """Return the points that satisfy the constraints, or what linear programs near the others find."""
+    allowed = points[problem.linear.satisfied(problem.network, points)]
+    if len(allowed) or interrupted():
+        return allowed
+    missed = _slopes(problem, points)[2]
+    found = [region_optimum(problem, x) for x in points[np.argsort(missed)[:_REPAIRS]]]
+    repaired = np.array([x for x in found if x is not None]).reshape(-1, points.shape[1])
+    return repaired[problem.linear.satisfied(problem.network, repaired)]
+
+
 def _distinct(problem: OptimizationProblem, points: Array, count: int) -> list[Array]:
     """Return the first points that lie apart: at least a hundredth of the box from one another."""
     width, chosen = np.maximum(np.ptp(problem.box, axis=1), 1e-300), [points[0]]
@@ -187,8 +198,11 @@ def _descended(problem: OptimizationProblem, x: Array) -> Array:
         slope, value, missed = _slopes(problem, x)
         better = (missed <= 0.0) & (value < least)
         best[better], least[better] = x[better], value[better]
-        steepest = np.abs(slope * width).max(axis=1, keepdims=True)
-        x = np.clip(x - step * slope * width**2 / np.maximum(steepest, 1e-300), *problem.box.T)
+        scaled = slope * width
+        length = step / np.maximum(np.abs(scaled).max(axis=1), 1e-300)
+        back = missed / np.maximum((scaled**2).sum(axis=1), 1e-300)  # to where it just holds
+        length = np.where(missed > 0.0, back, length)
+        x = np.clip(x - length[:, None] * scaled * width, *problem.box.T)
     last = linear.satisfied(problem.network, x) & (problem.cost_at(x) < least)
     best[last] = x[last]
     return best

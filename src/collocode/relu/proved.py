@@ -18,7 +18,9 @@ from .network import ReluNetwork
 from .splitting import split_bounds
 from .tighten import lp_bounds
 
-_ROUNDING = 1e-9  # relative; how far a given bound may be inside the proved one
+# relative; how far given bounds may be inside the proved ones
+_ROUNDING = 1e-9
+_ROUNDING_OF_PROGRAMS = 2e-6  # twice what mip_bounds moves its bounds out by
 
 
 def proved_bounds(
@@ -35,7 +37,7 @@ def proved_bounds(
     ----------
     bounds : ``interval``; ``lp``; ``mip``; ``split``, which is `split_bounds` and then ``lp``;
         `Bounds`, or a number M for [-M, M], which are used as they are if each contains the range proved by
-        interval arithmetic or by linear programs.
+        interval arithmetic or by linear programs (those of `mip_bounds`: by such programs again).
     constraints, time_budget, workers : as for `lp_bounds` and `mip_bounds`.
 
     Raises
@@ -70,15 +72,19 @@ def proved_bounds(
     else:
         raise InputError(f"bounds must be {kinds}, not {type(bounds).__name__}.")
     proved = interval_bounds(network, box)
-    if not given.contains(proved, _ROUNDING):
-        proved = lp_bounds(network, box, constraints, time_budget, workers)
-    _require(given, proved)
+    exact = given.kind == "mip"  # nobody's own number is worth programs with binaries
+    slack = _ROUNDING_OF_PROGRAMS if exact else _ROUNDING
+    for prove in (lp_bounds, mip_bounds)[: 1 + exact]:
+        if given.contains(proved, slack):
+            break
+        proved = prove(network, box, constraints, time_budget, workers)
+    _require(given, proved, slack)
     return given
 
 
-def _require(given: Bounds, proved: Bounds) -> None:
+def _require(given: Bounds, proved: Bounds, slack: float) -> None:
     for layer, (low, up) in enumerate(zip(proved.lower, proved.upper, strict=True)):
-        slack_low, slack_up = (_ROUNDING * (1.0 + np.abs(side)) for side in (low, up))
+        slack_low, slack_up = (slack * (1.0 + np.abs(side)) for side in (low, up))
         cut = (given.lower[layer] > low + slack_low) | (given.upper[layer] < up - slack_up)
         if cut.any():
             unit = int(np.flatnonzero(cut)[0])
