@@ -20,6 +20,7 @@ from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.residual import NAME
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
@@ -107,7 +108,7 @@ def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> 
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
-    terms = [term for term in nlp.terms if term.name.startswith("cost.")]
+    terms = [term for term in nlp.terms if term.name.startswith("cost.") or term.name == NAME]
     if terms:
         values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
         for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):
