@@ -207,7 +207,15 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
     value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
     if isinstance(value, Mapping):
         value = [value[name] for name in problem.outputs if name in value]
-    return _column("observe", value, len(problem.outputs), s)
+    column = _column("observe", value, len(problem.outputs), s)
+    if not problem.calibration:
+        return column
+    p, parts = (
+        named_parameters(problem, s),
+        dict(zip(problem.outputs, ca.vertsplit(column), strict=True)),
+    )
+    parts |= {n: given.applied(parts[n], n, p) for n, given in problem.calibration.items()}
+    return ca.vertcat(*parts.values())
 
 
 def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.SX:
