@@ -34,6 +34,7 @@ from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
 from ..model.misfit import modelled
 from ..model.parameters import Parameter
+from ..results.resolved import resolved
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
@@ -194,7 +195,8 @@ class Uncertainty:
         solution, nlp = self._solution, _nlp_of(self._solution)
         number = solution.index(experiment)
         part = nlp.layout.experiments[number]
-        element, tau = part.mesh.locate(times)
+        given, mesh = resolved(nlp, solution.result.x, number)
+        element, tau = mesh.locate(times)
         basis = nlp.scheme.interpolation(tau)
         columns = part.states[part.element_nodes()[element]]  # (N, nodes, states)
         states = nlp.problem.states
@@ -209,6 +211,8 @@ class Uncertainty:
             ),
             shape=(N * len(states), nlp.columns),
         )
+        for name in given.placed:
+            pick = pick + _along_boundary(solution, number, name, times)
         rows = self._linearised.rows(pick, number)
         spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
         if noise and nlp.problem.observe is None:
@@ -248,7 +252,11 @@ def uncertainty(solution: Solution) -> Uncertainty:
     """
     check_type("uncertainty", solution, Solution)
     nlp = _nlp_of(solution)
-    nlp.problem.refuse_decisions("uncertainty")
+    if not nlp.problem.n_measurements:
+        raise InputError(
+            f"uncertainty is what the noise of data makes of a fit, and problem {nlp.problem.name!r} has no "
+            "data; the error of its cost is what estimate_error tells."
+        )
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")
     whole = Linearised.of(solution, nlp)
@@ -265,7 +273,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     covariance = factor * np.sum(parts, axis=0)
     names = np.array([nlp.column_names[j] for j in whole.free])
     of_data = np.sqrt(noise.of_data / lin.precision)
-    free = ~held.at_bound
+    free = ~held.at_bound & ~np.isin(whole.free, _planned(nlp))
     lost = lin.undetermined & free
     level = float(np.mean(noise.of_data))
     imitated = _imitated(lin, level) & ~lost & free
@@ -298,8 +306,40 @@ def uncertainty(solution: Solution) -> Uncertainty:
     )
 
 
+def _along_boundary(
+    solution: Solution, number: int, name: str, times: ArrayLike
+) -> sparse.csr_array:
+    """(N * states, columns) by how much states at times change as elements move with an event's time."""
+    nlp, x = _nlp_of(solution), solution.result.x
+    column = int(nlp.layout.parameter_columns(number, (name,))[0])
+    part, around = nlp.layout.experiments[number], []
+    step = 1e-6 * nlp.column_scale[column]
+    for sign in (-1.0, 1.0):
+        moved = np.array(x)
+        moved[column] += sign * step
+        element, tau = resolved(nlp, moved, number)[1].locate(times)
+        nodes = x[part.states[part.element_nodes()[element]]]
+        around.append(np.einsum("ij,ijx->ix", nlp.scheme.interpolation(tau), nodes))
+    slope = ((around[1] - around[0]) / (2.0 * step)).ravel()
+    rows = np.arange(len(slope))
+    shape = (len(slope), nlp.columns)
+    return sparse.csr_array((slope, (rows, np.full(len(rows), column))), shape=shape)
+
+
+def _planned(nlp: NLP) -> Array:
+    """Columns of what windows without data decide: nothing of them is estimated."""
+    parts = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
+    own = [np.append(p.states[0], p.decisions) for e, p in parts if not e.measures]
+    return np.concatenate([np.empty(0), *own, *(link.columns for link in nlp.layout.links)])
+
+
 def _mesh_errors(solution: Solution, names: Sequence[str]) -> Array:
-    """Estimated discretization errors of unknowns; nan where the data do not determine them."""
+    """Estimated discretization errors of unknowns; nan where the data do not determine them.
+
+    Nor are they known where inputs or times are decided.
+    """
+    if _nlp_of(solution).problem.decides:
+        return np.full(len(names), np.nan)
     columns = set(_nlp_of(solution).column_names)
     found = errors_of(solution, [name for name in names if name in columns])
     errors = {name: one.error for name, (one, _) in found.items() if one is not None}

@@ -149,6 +149,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {sum(elements)} elements"
         f"{several}"
     )
+    if scheme.residual:
+        found["scheme"] += f", integrated residual of weight {scheme.residual:g}"
     if solution.model.index > 1:
         found["index"] = (
             f"{solution.model.index}, solved as it stands: velocities and algebraic variables converge "
@@ -231,6 +233,7 @@ def _details(evidence: Evidence) -> dict[str, Any]:
     found: dict[str, Any] = {
         "problem": _problem(evidence),
         "scheme": {"name": scheme.name, "degree": scheme.degree, "order": scheme.order}
+        | {"residual": scheme.residual}
         | {"elements": elements},
         "solver": solver(result),
         "seconds": result.timings,
