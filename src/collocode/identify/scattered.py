@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import qmc
 
-from ..model.parameters import Parameter
+from ..model.parameters import SCALES, Parameter
 from ..model.problem import Problem
 
 _DECADES = 2.0  # about a start, where a bound is missing
@@ -44,8 +44,8 @@ def _range(q: Parameter) -> tuple[float, float]:
     """Where to look for a parameter, as it is decided."""
     low, high = q.decided_bounds
     start = float(q.decided(q.start))
-    unit = {"log10": 1.0, "log": math.log(10.0), "logit": math.log(10.0)}.get(q.scale)
-    width = _DECADES * unit if unit is not None else _DECADES * max(abs(start), 1e-3)
+    decade = SCALES[q.scale].decade
+    width = _DECADES * (decade if math.isfinite(decade) else max(abs(start), 1e-3))
     return (
         low if math.isfinite(low) else start - width,
         high if math.isfinite(high) else start + width,

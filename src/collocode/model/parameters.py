@@ -43,6 +43,7 @@ class Scale:
     decided : p -> z, of numbers.
     natural : (z, operations) -> p, of numbers or symbols.
     slope : (z, p) -> dp/dz.
+    decade : how far apart p and 10 p are (of a logit, where p is small).
     """
 
     name: str
@@ -51,6 +52,7 @@ class Scale:
     decided: Callable[[Any], Any]
     natural: Callable[[Any, Operations], Any]
     slope: Callable[[Any, Any], Any]
+    decade: float
 
 
 SCALES: dict[str, Scale] = {
@@ -63,6 +65,7 @@ SCALES: dict[str, Scale] = {
             decided=lambda p: p,
             natural=lambda z, ops: z,
             slope=lambda z, p: np.ones_like(p),
+            decade=np.inf,
         ),
         Scale(
             name="log",
@@ -71,6 +74,7 @@ SCALES: dict[str, Scale] = {
             decided=np.log,
             natural=lambda z, ops: ops.exp(z),
             slope=lambda z, p: p,
+            decade=_LN10,
         ),
         Scale(
             name="log10",
@@ -79,6 +83,7 @@ SCALES: dict[str, Scale] = {
             decided=np.log10,
             natural=lambda z, ops: ops.exp(_LN10 * z),
             slope=lambda z, p: _LN10 * p,
+            decade=1.0,
         ),
         Scale(
             name="logit",
@@ -87,6 +92,7 @@ SCALES: dict[str, Scale] = {
             decided=lambda p: np.log(p) - np.log1p(-p),
             natural=lambda z, ops: ops.sigmoid(z),
             slope=lambda z, p: p * (1.0 - p),
+            decade=_LN10,
         ),
     )
 }
