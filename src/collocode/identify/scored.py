@@ -23,6 +23,7 @@ from ..solvers.protocol import OnIteration
 from ..starts.strategies import simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
+from ..transcription.terms import measured
 from .scoring import Scored, Scoring, meshes_for
 
 GiveUp = Callable[[Sequence[float]], bool]
@@ -90,9 +91,15 @@ def climbed(
     values: Mapping[str, float] | None = None,
     on_iteration: OnIteration | None = None,
     give_up: GiveUp | None = None,
+    windows: Sequence[float] = (),
 ) -> tuple[NLP, Scored] | None:
-    """Climb from ``values`` on meshes that are fit for where the climb is; see `fit_by_scoring`."""
+    """Climb from ``values`` on meshes that are fit for where the climb is; see `fit_by_scoring`.
+
+    ``windows`` are shares of every experiment's duration, whose data are climbed first.
+    """
     at = _Climb(nlp, begun(nlp, values))
+    for share in windows:
+        at.x = _in_window(nlp, at.x, share)
     if not at.begin():
         return None
     assert at.here is not None
@@ -110,6 +117,20 @@ def climbed(
             break
     nlp, best = at.faithful
     return nlp, replace(best, history=tuple(history))
+
+
+def _in_window(nlp: NLP, x: Array, share: float) -> Array:
+    """The point after a few steps towards the data of the first part of every experiment."""
+    early = []
+    for e in nlp.problem.experiments:
+        assert e.start is not None and e.end is not None
+        early.append(e.times[measured(e)] <= e.start + share * (e.end - e.start))
+    weights = nlp.parameters["weights"] * np.concatenate(early)[:, None]
+    if not weights.any():
+        return x
+    scoring = Scoring(nlp.with_parameters(weights=weights))
+    found = scoring.run(scoring.outer(x).x, _STRIDE)
+    return x if found.termination is Termination.EVALUATION_ERROR else found.x
 
 
 def _loose(value: float) -> float:

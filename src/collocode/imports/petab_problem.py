@@ -184,7 +184,12 @@ class _Import:
                 )
             start = math.exp(0.5 * (low + high)) if q.scale != "lin" else 0.5 * (low + high)
         start = min(max(start, q.lower), q.upper)
-        return Parameter(q.id, start, q.lower, q.upper, scale=_SCALES[q.scale], prior=_prior(q))
+        how: dict[str, Any] = {
+            "scale": _SCALES[q.scale],
+            "prior": _prior(q.prior),
+            "starts": _prior(q.starts),
+        }
+        return Parameter(q.id, start, q.lower, q.upper, **how)
 
     @cached_property
     def _given(self) -> dict[str, tuple[ca.SX, dict[str, Array]]]:
@@ -475,10 +480,10 @@ def _same(a: ca.SX, b: ca.SX) -> bool:
     return bool(ca.is_equal(a, b, 30))
 
 
-def _prior(q: PetabParameter) -> Prior | None:
-    if q.prior is None:
+def _prior(given: tuple[str, tuple[float, ...]] | None) -> Prior | None:
+    if given is None:
         return None
-    kind, (location, width) = q.prior
+    kind, (location, width) = given
     on = "natural"
     if kind.startswith("parameterScale"):
         kind, on = kind.removeprefix("parameterScale").lower(), "scale"

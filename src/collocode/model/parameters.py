@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from statistics import NormalDist
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -170,6 +171,17 @@ class Prior:
         size = ops.sqrt(r**2 + _SOFT**2) if soft else ops.absolute(r)
         return size + math.log(2.0 * self.width) + change
 
+    def quantile(self, share: float) -> float:
+        """Return the value that this share of the density lies below, natural or on the scale, see ``on``."""
+        if self.kind == "uniform":
+            return self.location + share * (self.width - self.location)
+        if self.kind.endswith("normal"):
+            v = self.location + self.width * NormalDist().inv_cdf(share)
+        else:
+            side = math.copysign(1.0, share - 0.5)
+            v = self.location - side * self.width * math.log(1.0 - abs(2.0 * share - 1.0))
+        return math.exp(v) if self.kind.startswith("log") else v
+
     def curvature(self, p: float, z: float, slope: float) -> float:
         """Precision that it gives the decided value, the square of the slope over the variance."""
         if self.kind == "uniform":
@@ -197,6 +209,8 @@ class Parameter:
     scale : ``"linear"``, ``"log"``, ``"log10"`` or ``"logit"``: on which it is decided.  All that is
         given and told is in natural units; the program's column of its name holds the decided value.
     prior : a `Prior`, whose -log is a cost.
+    starts : a `Prior` that `multistart` draws starts from, within the bounds; by default any place between
+        them, on the scale, is as good.
 
     Raises
     ------
@@ -223,6 +237,7 @@ class Parameter:
     basis: Basis | None = None
     scale: str = "linear"
     prior: Prior | None = None
+    starts: Prior | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -237,8 +252,9 @@ class Parameter:
                 f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
             )
         check_choice("scale", self.scale, SCALES)
-        if self.prior is not None:
-            check_type(f"the prior of parameter {self.name!r}", self.prior, Prior)
+        for what, given in (("prior", self.prior), ("starts=", self.starts)):
+            if given is not None:
+                check_type(f"the {what} of parameter {self.name!r}", given, Prior)
         scale = SCALES[self.scale]
         if not scale.lower < self.start < scale.upper:
             raise InputError(
@@ -280,6 +296,15 @@ class Parameter:
     def natural(self, decided: Any, ops: Operations = NUMPY) -> Any:
         """Take decided numbers, or symbols, to natural units."""
         return SCALES[self.scale].natural(decided, ops)
+
+    def drawn(self, share: float) -> float:
+        """Return the decided start, within the bounds, that this ``share`` of the ``starts`` lies below."""
+        assert self.starts is not None
+        value, (low, high) = self.starts.quantile(share), self.decided_bounds
+        if self.starts.on == "natural":
+            scale = SCALES[self.scale]
+            value = float(self.decided(min(max(value, scale.lower), scale.upper)))
+        return min(max(value, low), high)
 
     def slope(self, decided: Any) -> Any:
         """Derivative of the natural value by the decided one."""
