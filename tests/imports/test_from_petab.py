@@ -125,6 +125,59 @@ def test_a_pre_equilibration_is_where_the_fit_begins_but_for_what_is_set_anew(tm
     )
 
 
+def dosed(armed=True, trigger="time >= at"):
+    assignments = "".join(
+        f'<eventAssignment variable="{v}">{{{{{f}}}}}</eventAssignment>'
+        for v, f in (("x", "x + dose"), ("y", "0.25 * y + b"), ("z", "2 * b"))
+    )
+    return (
+        '<listOfParameters><parameter id="x" value="1" constant="false"/><parameter id="y" value="8" '
+        'constant="false"/><parameter id="z" value="3" constant="false"/><parameter id="b" value="0.5" '
+        'constant="true"/><parameter id="at" value="1" constant="true"/><parameter id="dose" value="2" '
+        'constant="true"/></listOfParameters><listOfRules><rateRule variable="x">{{-0.3 * x}}</rateRule>'
+        '<rateRule variable="y">{{-0.1 * y}}</rateRule></listOfRules><listOfEvents><event id="e" '
+        f'useValuesFromTriggerTime="true"><trigger initialValue="{str(not armed).lower()}" '
+        f'persistent="true">{{{{{trigger}}}}}</trigger><listOfEventAssignments>{assignments}'
+        "</listOfEventAssignments></event></listOfEvents>"
+    )
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0, 5.0])
+def test_events_at_known_times_are_in_the_fit(tmp_path, at):
+    times = (0.5, 1.0, 2.0)
+    path = problem(
+        tmp_path,
+        sbml(dosed()),
+        ["x x s", "y y s", "z z s"],
+        [f"{o} c1 1 {t}" for o in "xyz" for t in times],
+        ["s log10 0.1 10 0.5 1", "b log10 0.01 10 0.4 1"],
+        ["conditionId dose at", f"c1 3 {at}"],
+    )
+    petab, t = cc.read_petab(path), np.array(times)
+    on = t >= at  # a datum at the time of an event comes after it
+    x = np.exp(-0.3 * t) + np.where(on, 3.0 * np.exp(-0.3 * (t - at)), 0.0)
+    y = np.where(
+        on, (2.0 * np.exp(-0.1 * at) + 0.4) * np.exp(-0.1 * (t - at)), 8.0 * np.exp(-0.1 * t)
+    )
+    z = np.where(on, 0.8, 3.0)
+    np.testing.assert_allclose(cc.simulate_petab(petab).h, [*x, *y, *z], rtol=1e-7)
+    wanted = sum(0.5 * ((1.0 - h) / 0.5) ** 2 for h in (*x, *y, *z))
+    wanted += 9 * (np.log(0.5) + 0.5 * np.log(2 * np.pi))
+    assert cc.minus_log_likelihood(cc.from_petab(petab)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_events_whose_time_depends_on_states_are_left_out_aloud(tmp_path):
+    path = problem(
+        tmp_path,
+        sbml(dosed(trigger="x < 0.5")),
+        ["x x s"],
+        ["x c1 1 1", "x c1 1 2"],
+        ["s log10 0.1 10 0.5 1"],
+    )
+    with pytest.warns(cc.CollocodeWarning, match="leaves out event 'e'"):
+        cc.from_petab(path)
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

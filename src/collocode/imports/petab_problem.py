@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ from ..numerics import Array
 from ..numerics.signals import Signal
 from .mathml import Switch
 from .petab import Condition, PetabProblem, read_petab
+from .petab_events import acting, clash, flow_of, points_of, times_of
 from .petab_rows import Channel, Measurement, PetabParameter
-from .sbml import names_in, substituted
+from .sbml import Event, names_in, substituted
 
 _SCALES = {"lin": "linear", "log": "log", "log10": "log10"}
 _KINDS = {
@@ -61,7 +62,8 @@ def from_petab(source: str | Path | PetabProblem) -> Problem:
     Warns
     -----
     CollocodeWarning
-        The model has events, which the fit leaves out: where they fire, it is of another model than
+        The model has events whose times are not known, or that set a state to more than a*x + b with a
+        number a: the fit leaves them out, so where they fire it is of another model than
         `simulate_petab`'s.
     """
     petab = source if isinstance(source, PetabProblem) else read_petab(source)
@@ -145,10 +147,10 @@ class _Import:
                 f"{self.petab.tables.path} has measurements at infinity, in a steady state, which are "
                 "not supported; leave them out."
             )
-        if self.model.events:
+        if self.left_out:
             warnings.warn(
-                f"the fit leaves out event {self.model.events[0].id!r} of {self.petab.tables.path}; compare "
-                "with simulate_petab, which has it.",
+                f"the fit leaves out event {self.left_out!r} of {self.petab.tables.path}, whose time is not "
+                "known or which is no a*x + b of its state; compare with simulate_petab, which has it.",
                 CollocodeWarning,
                 stacklevel=3,
             )
@@ -158,9 +160,7 @@ class _Import:
             [self.noted(self.petab.formulas[c][0]) for c in self.channel_of.values()]
         )
         return Problem(
-            Dynamics(
-                _Rates(self._formulas([self.noted(self.model.rates[n]) for n in self.model.states]))
-            ),
+            Dynamics(_Rates(self._formulas([self._rate(n) for n in self.model.states]))),
             experiments,
             states=self.model.states,
             observe=_Outputs(observe),
@@ -169,6 +169,14 @@ class _Import:
             name=self.petab.tables.path.stem,
             source=str(self.petab.tables.path),
         )
+
+    def _rate(self, state: str) -> ca.SX:
+        """The right-hand side of a state, with what events do."""
+        rate = self.noted(self.model.rates[state])
+        for name, (flow, _) in self.events.items():
+            if state in flow:
+                rate += self._symbols[name] * self.noted(flow[state])
+        return rate
 
     # ---- parameters --------------------------------------------------------------------------
 
@@ -238,6 +246,7 @@ class _Import:
             *(w.difference for w in self.model.switches.values()),
         ]
         everything += [e for pair in self.petab.formulas.values() for e in pair]
+        everything += [e for flow, _ in self.events.values() for e in flow.values()]
         return frozenset(n for e in everything for n in names_in(e))
 
     @cached_property
@@ -270,11 +279,11 @@ class _Import:
             if self.petab.estimated
             else {}
         )
-        p = {
-            **{n: s for n, s in theta.items() if s.name() in present},
-            **{n: s for n, s in self._symbols.items() if n in present},
-        }
+        mine = {n: s for n, s in self._symbols.items() if n in present}
+        p = {n: s for n, s in theta.items() if s.name() in present}
+        p |= {n: s for n, s in mine.items() if n not in self.events}
         u = {n: self.model.symbols[n] for n in self.signals if n in present}
+        u |= {n: s for n, s in mine.items() if n in self.events}
         x = [self.model.symbols[n] for n in self.model.states] if states else []
         arguments = [
             self.model.symbols["time"],
@@ -313,6 +322,42 @@ class _Import:
             if at > 0.0
             else Signal(np.zeros(1), np.array([after]), "zoh")
         )
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, tuple[dict[str, ca.SX], list[list[float]]]], str]:
+        """Events whose times are known: what they add to rates, and when in every run; one of the others."""
+        found, left_out = {}, ""
+        acts: list[list[tuple[Event, list[float]]]] = [[] for _ in self.runs]
+        for k, event in enumerate(self.model.events, 1):
+            flow, times = flow_of(event, self.model), []
+            for number, run in enumerate(self.runs):
+                signals = {n: by_run[number] for n, by_run in self.signals.items()}
+                at_zero = {n: self._at_zero(n, run.values) for n in signals}
+                times.append(times_of(event, self.model, signals, at_zero))
+            known = [t for t in times if t is not None]
+            together = [[*acts[n], (event, t)] for n, t in enumerate(known)]
+            if flow is None or len(known) < len(times) or any(map(clash, together)):
+                left_out = event.id
+                continue
+            acts, name = together, f"event:{k}"
+            found[name] = flow, known
+            self._placeholder(name)
+        return found, left_out
+
+    @property
+    def events(self) -> dict[str, tuple[dict[str, ca.SX], list[list[float]]]]:
+        """By the input that an event acts by: what it adds to rates, and when it acts in every run."""
+        return self._found[0]
+
+    @property
+    def left_out(self) -> str:
+        """An event that the fit does not have, or nothing."""
+        return self._found[1]
+
+    def _at_zero(self, name: str, values: Mapping[str, ca.SX]) -> float:
+        """The truth of a comparison at time 0."""
+        known = {**values, "time": ca.SX(0.0)}
+        return float(substituted(self.model.switches[name].truth, self.model.symbols, known))
 
     @cached_property
     def truths(self) -> dict[str, ca.SX]:
@@ -396,12 +441,11 @@ class _Import:
             values,
             tuple(self.outputs[o] for o in mine),
             sigma=sigma if np.isfinite(sigma).any() else None,
-            inputs={n: signals[number] for n, signals in self.signals.items()},
             initial={n: self._start(n, run.resting[n], starts) for n in self.model.states},
             parameters=self._numbers(number),
             name=self.names[number],
             end=end,
-            **self._rested(number, INSTANT * end, starts),
+            **self._begun(number, INSTANT * end, starts),
         )
 
     def _numbers(self, place: int) -> dict[str, float]:
@@ -413,32 +457,36 @@ class _Import:
             for label, given in by_place.items()
         }
 
-    def _rested(
+    def _begun(
         self, number: int, instant: float, starts: dict[tuple[str, str], Initial]
     ) -> dict[str, Any]:
-        """How a run begins: at time 0, or at rest; what its condition sets anew then is reset just before 0."""
-        run = self.runs[number]
-        if not run.before:
-            return {"start": 0.0}
-        inputs = {n: self._at_rest(self.model.switches[n], run) for n in self.signals}
-        anew = {n: run.initial[n] for n in self.model.states if n not in run.kept}
-        steady = Steady(inputs=inputs, parameters=self._numbers(len(self.runs) + number))
-        if not anew:
-            return {"start": 0.0, "steady": steady}
-        known = {n: self._start(n, value, starts) for n, value in anew.items()}
-        reset = Reset(-instant, {n: v.function or v.value for n, v in known.items()})
-        inputs |= {impulse.name: 0.0 for impulse in impulses_of([reset])}
-        return {
-            "start": -2.0 * instant,
-            "instant": instant,
-            "events": (reset,),
-            "steady": replace(steady, inputs=inputs),
-        }
+        """Inputs of a run, and how it begins: at time 0, or at rest.
 
-    def _at_rest(self, switch: Switch, run: Condition) -> float:
-        """The truth of a comparison while the run rested, at time 0."""
-        values = {**run.rest_values, "time": ca.SX(0.0)}
-        return float(substituted(switch.truth, self.model.symbols, values))
+        What its condition sets anew after a rest is reset just before 0, and before events that act at 0.
+        """
+        run, acts = self.runs[number], {n: times[number] for n, (_, times) in self.events.items()}
+        inputs = {n: signals[number] for n, signals in self.signals.items()}
+        inputs |= {n: acting(times, instant) for n, times in acts.items()}
+        points = np.unique(
+            np.concatenate([np.empty(0), *(points_of(t, instant) for t in acts.values())])
+        )
+        start = -2.0 * instant if any(0.0 in times for times in acts.values()) else 0.0
+        told = {"inputs": inputs, "points": tuple(points.tolist()), "instant": instant}
+        if not run.before:
+            return {**told, "start": start}
+        rested = {n: self._at_zero(n, run.rest_values) for n in self.signals}
+        rested |= dict.fromkeys(acts, 0.0)
+        anew = {n: run.initial[n] for n in self.model.states if n not in run.kept}
+        if anew:
+            known = {n: self._start(n, value, starts) for n, value in anew.items()}
+            to = {n: v.value if v.function is None else v.function for n, v in known.items()}
+            begin = start + instant if start else 0.0
+            reset = Reset(begin - instant, to)
+            start = begin - 2.0 * instant
+            told["events"] = (reset,)
+            rested |= {impulse.name: 0.0 for impulse in impulses_of([reset])}
+        steady = Steady(inputs=rested, parameters=self._numbers(len(self.runs) + number))
+        return {**told, "start": start, "steady": steady}
 
     def _start(self, name: str, value: ca.SX, known: dict[tuple[str, str], Initial]) -> Initial:
         if value.is_constant():

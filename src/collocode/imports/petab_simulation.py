@@ -237,7 +237,7 @@ class _Run:
         true: Truths = np.array([not e.armed for e in self.model.events])
         for _ in range(_MOST_EVENTS):
             x, true = self._fired(now, x, p, true)
-            found[grid == now] = x
+            found[np.isclose(grid, now, rtol=1e-9, atol=1e-12)] = x  # a datum there comes after
             if now >= grid[-1]:
                 return found, True
             later = grid[grid > now]
