@@ -12,7 +12,6 @@ import typer
 import collocode as cc
 
 from ..errors import InputError
-from ..identify.multistart import over_parameters
 from ..reports.words import counted
 from .options import FILES, FIT, SOLVER, verb
 from .run import Run
@@ -43,6 +42,8 @@ def multistart(
 
     Starts over parameters that have ended are kept in --out; --resume goes on from there.
     """
+    from ..identify.multistart import over_parameters  # late, as it takes a second
+
     chosen = parse_seeds(seeds)
     task = run.task()
     problem = task.problem()
