@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from ..errors import CollocodeError
+from ..numerics.parallel import threads
 from ..solvers.processes import deserialize
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
@@ -76,7 +77,7 @@ class Worker:
         batch is given up, so that another try begins from its data.
         """
         try:
-            with _ONE_SOLVE, one_blas_thread():
+            with _ONE_SOLVE, one_blas_thread(), threads(1):  # workers are many already
                 return self._run(task, batch)
         except Exception as error:
             self._forget(task.batch)

@@ -113,6 +113,7 @@ class _At:
     value: float
     slope: Array
     root: Array
+    of_noise: NDArray[np.bool_]  # which of the free numbers say the noise alone
 
 
 class Scoring:
@@ -192,7 +193,7 @@ class Scoring:
         """The next point and damping; no point, and whether that is since nothing pulls, at an end."""
         nlp, free = self.nlp, self.free
         d = here.x[free]
-        reach = self.reach[free]
+        reach = self._reach(here)
         low = np.maximum(nlp.lower[free] - d, -reach)
         high = np.minimum(nlp.upper[free] - d, reach)
         H = here.root.T @ here.root
@@ -210,6 +211,15 @@ class Scoring:
                 return there, damping * max(0.2, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0, False
             damping, growth = damping * growth, 2.0 * growth
         return None, damping, growth, False
+
+    def _reach(self, here: _At) -> Array:
+        """How far a step may go: what is on a logarithm, and noise on any scale, by a factor of ten.
+
+        Where σ is too small, its score grows with the squares and Fisher's information does not, so the
+        step overshoots by orders of magnitude, from which each step back is a half.
+        """
+        reach, size = self.reach[self.free], 9.0 * np.abs(here.x[self.free])
+        return np.where(here.of_noise & np.isinf(reach) & (size > 0.0), size, reach)
 
     def _moved(self, here: _At, s: Array) -> _At | None:
         """The point of other numbers, with the states that they make."""
@@ -278,10 +288,11 @@ class Scoring:
             mixed, rest = told.rows(np.vstack(J), np.vstack(S), weights)
             u = (weights * told.on_h).ravel()
         kept = weights.ravel() > 0.0
+        of_noise = (np.vstack(J) == 0.0).all(axis=0) & (np.vstack(S) != 0.0).any(axis=0)
         root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
         if not (np.isfinite(root).all() and np.isfinite(slope).all()):
             return None
-        return _At(x=x, parts=parts, value=value, slope=slope, root=root)
+        return _At(x=x, parts=parts, value=value, slope=slope, root=root, of_noise=of_noise)
 
 
 def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:

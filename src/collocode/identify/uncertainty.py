@@ -248,7 +248,11 @@ def uncertainty(solution: Solution) -> Uncertainty:
     """
     check_type("uncertainty", solution, Solution)
     nlp = _nlp_of(solution)
-    nlp.problem.refuse_decisions("uncertainty")
+    if not nlp.problem.n_measurements:
+        raise InputError(
+            f"uncertainty is what the noise of data makes of a fit, and problem {nlp.problem.name!r} has no "
+            "data; the error of its cost is what estimate_error tells."
+        )
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")
     whole = Linearised.of(solution, nlp)
@@ -265,7 +269,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     covariance = factor * np.sum(parts, axis=0)
     names = np.array([nlp.column_names[j] for j in whole.free])
     of_data = np.sqrt(noise.of_data / lin.precision)
-    free = ~held.at_bound
+    free = ~held.at_bound & ~np.isin(whole.free, _planned(nlp))
     lost = lin.undetermined & free
     level = float(np.mean(noise.of_data))
     imitated = _imitated(lin, level) & ~lost & free
@@ -298,8 +302,20 @@ def uncertainty(solution: Solution) -> Uncertainty:
     )
 
 
+def _planned(nlp: NLP) -> Array:
+    """Columns of what windows without data decide: nothing of them is estimated."""
+    parts = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
+    own = [np.append(p.states[0], p.decisions) for e, p in parts if not e.measures]
+    return np.concatenate([np.empty(0), *own, *(link.columns for link in nlp.layout.links)])
+
+
 def _mesh_errors(solution: Solution, names: Sequence[str]) -> Array:
-    """Estimated discretization errors of unknowns; nan where the data do not determine them."""
+    """Estimated discretization errors of unknowns; nan where the data do not determine them.
+
+    Nor are they known where inputs or times are decided.
+    """
+    if _nlp_of(solution).problem.decides:
+        return np.full(len(names), np.nan)
     columns = set(_nlp_of(solution).column_names)
     found = errors_of(solution, [name for name in names if name in columns])
     errors = {name: one.error for name, (one, _) in found.items() if one is not None}

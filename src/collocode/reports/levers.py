@@ -224,9 +224,10 @@ def _follows_noise(solution: Solution, agreed: list[Agreement]) -> bool:
 
 
 def _misfit(solution: Solution) -> float:
-    """The objective without the penalty on the weights."""
+    """The objective without the penalty on the weights and the costs."""
     theta = solution.model.theta
-    return max(solution.result.objective - _strength(solution) * float(theta @ theta), 1e-300)
+    more = _strength(solution) * float(theta @ theta) + sum(solution.costs.values())
+    return max(solution.result.objective - more, 1e-300)
 
 
 def _strength(solution: Solution) -> float:

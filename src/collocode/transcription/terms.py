@@ -18,10 +18,12 @@ from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .initial import initial_states
+from .lags import lags
 from .layout import Layout
 from .lift import lift
 from .links import durations, links
 from .regularisation import parameter_priors, prior, prior_columns, ridge
+from .residual import integrated_residual
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
@@ -38,6 +40,7 @@ def build_terms(
     terms = [
         *(_collocation(problem, layout, scheme, blocks, group) for group in groups),
         *(t for group in groups for t in _algebraic(problem, layout, scheme, blocks, group)),
+        *lags(problem, layout, scheme, blocks),
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *initial_states(problem, layout, blocks),
@@ -48,6 +51,7 @@ def build_terms(
         *_point_constraints(problem, layout, blocks),
         *([_misfit(problem, layout, scheme, blocks)] if problem.n_measurements else []),
         *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
+        *(t for g in groups for t in integrated_residual(problem, layout, scheme, blocks, g)),
         *ridge(problem, layout, blocks),
         prior(layout, blocks),
         *parameter_priors(problem, layout, blocks),
@@ -315,10 +319,9 @@ class _Samples:
             own.append(part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx))
             places.append(Place(number, t, False, element, tau))
             rows.append(scheme.interpolation(tau))
-        v = Unknowns.of(problem, layout, s, places)
+        v = Unknowns.of(problem, layout, s, places).at_states(s, ca.mtimes(states, basis))
         h = observed(problem, s)
-        pair = [v.put_into(value) for value in (h, spreads(problem, s, h))]
-        self.outputs, self.spread = ca.substitute(pair, [s.x], [ca.mtimes(states, basis)])
+        self.outputs, self.spread = (v.put_into(value) for value in (h, spreads(problem, s, h)))
         self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
         self.shared = (v.shared, v.shared_columns)
         self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u
