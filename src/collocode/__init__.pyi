@@ -94,6 +94,7 @@ from .model.dynamics import NeuralODE as NeuralODE
 from .model.events import Dilution as Dilution
 from .model.events import Dose as Dose
 from .model.events import Reset as Reset
+from .model.events import Switch as Switch
 from .model.events import doses as doses
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial

@@ -11,6 +11,7 @@ from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.model import TrainedModel
+from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
@@ -45,14 +46,16 @@ def meshes_along(nlp: NLP, x: Array, near: float = _NEAR, most: int = _MOST) -> 
 def _along(nlp: NLP, x: Array, number: int, near: float, most: int) -> Mesh:
     part, scheme = nlp.layout.experiments[number], nlp.scheme
     model, mesh = TrainedModel.of(nlp, x, number), part.mesh
-    inputs, initial = nlp.problem.experiments[number].inputs, x[part.states[0]]
+    given, initial = resolved(nlp, x, number)[0], x[part.states[0]]
+    problem, whole = nlp.problem, nlp.problem.experiments[number]
     between = 0.5 * (scheme.nodes[1:] + scheme.nodes[:-1])
     matrix = scheme.interpolation(between)
     tau = np.concatenate([scheme.nodes, between])
     while mesh.elements < most and scheme.name not in GLOBAL_SCHEMES:
-        times = mesh.points[:-1, None] + mesh.steps[:, None] * tau
+        real = Mesh(problem.moved(whole, mesh.points, given.placed))
+        times = real.points[:-1, None] + real.steps[:, None] * tau
         at, back = np.unique(times, return_inverse=True)
-        run = simulate(model, initial, at, inputs)
+        run = simulate(model, initial, at, given.inputs)
         states = run.states[back.reshape(times.shape)]
         nodes, truth = states[:, : len(scheme.nodes)], states[:, len(scheme.nodes) :]
         off = np.abs(np.einsum("qj,eji->eqi", matrix, nodes) - truth) / nlp.problem.state_scale

@@ -77,17 +77,19 @@ def scorable(problem: Problem) -> bool:
 
 def meshes_for(problem: Problem) -> tuple[Mesh, ...]:
     """Return meshes with an element end at every sample and jump, graded after the start and the jumps."""
-    return tuple(_graded(e) for e in problem.experiments)
+    return tuple(_graded(problem, e) for e in problem.experiments)
 
 
-def _graded(e: Experiment) -> Mesh:
+def _graded(problem: Problem, e: Experiment) -> Mesh:
     assert e.start is not None and e.end is not None
     times = e.times[measured(e)]
+    for b in problem.boundaries(e):  # elements that move are not at samples anyhow
+        times = times[(times <= b.first) | (times >= b.last)]
     ends = np.unique(np.concatenate([[e.start, e.end], times, e.jumps]))
     steps = np.diff(ends)
     ends = ends[np.append(True, steps > 1e-9 * (e.end - e.start))]
     parts = [ends, 0.5 * (ends[1:] + ends[:-1])]
-    for left in (e.start, *e.jumps.tolist()):
+    for left in (e.start, *np.setdiff1d(e.jumps, e.points).tolist()):
         first = float(ends[ends > left][0])
         parts.append(left + (first - left) * np.geomspace(1e-3, 1.0, _GRADED)[:-1])
     return Mesh(np.unique(np.concatenate(parts)))

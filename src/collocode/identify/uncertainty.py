@@ -34,6 +34,7 @@ from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
 from ..model.misfit import modelled
 from ..model.parameters import Parameter
+from ..results.resolved import resolved
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
@@ -194,7 +195,8 @@ class Uncertainty:
         solution, nlp = self._solution, _nlp_of(self._solution)
         number = solution.index(experiment)
         part = nlp.layout.experiments[number]
-        element, tau = part.mesh.locate(times)
+        given, mesh = resolved(nlp, solution.result.x, number)
+        element, tau = mesh.locate(times)
         basis = nlp.scheme.interpolation(tau)
         columns = part.states[part.element_nodes()[element]]  # (N, nodes, states)
         states = nlp.problem.states
@@ -209,6 +211,8 @@ class Uncertainty:
             ),
             shape=(N * len(states), nlp.columns),
         )
+        for name in given.placed:
+            pick = pick + _along_boundary(solution, number, name, times)
         rows = self._linearised.rows(pick, number)
         spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
         if noise and nlp.problem.observe is None:
@@ -300,6 +304,26 @@ def uncertainty(solution: Solution) -> Uncertainty:
         _linearised=whole,
         _solution=solution,
     )
+
+
+def _along_boundary(
+    solution: Solution, number: int, name: str, times: ArrayLike
+) -> sparse.csr_array:
+    """(N * states, columns) by how much states at times change as elements move with an event's time."""
+    nlp, x = _nlp_of(solution), solution.result.x
+    column = int(nlp.layout.parameter_columns(number, (name,))[0])
+    part, around = nlp.layout.experiments[number], []
+    step = 1e-6 * nlp.column_scale[column]
+    for sign in (-1.0, 1.0):
+        moved = np.array(x)
+        moved[column] += sign * step
+        element, tau = resolved(nlp, moved, number)[1].locate(times)
+        nodes = x[part.states[part.element_nodes()[element]]]
+        around.append(np.einsum("ij,ijx->ix", nlp.scheme.interpolation(tau), nodes))
+    slope = ((around[1] - around[0]) / (2.0 * step)).ravel()
+    rows = np.arange(len(slope))
+    shape = (len(slope), nlp.columns)
+    return sparse.csr_array((slope, (rows, np.full(len(rows), column))), shape=shape)
 
 
 def _planned(nlp: NLP) -> Array:

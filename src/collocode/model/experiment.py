@@ -13,7 +13,7 @@ from ..errors import InputError, check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
-from .events import INSTANT, Dilution, Dose, Event, Reset, points_of, signals_of
+from .events import INSTANT, Dilution, Dose, Event, Reset, Switch, placed, points_of, signals_of
 from .steady import Steady
 
 
@@ -153,13 +153,15 @@ class Experiment:
         a `Signal`, a function ``h(t, p)`` or a parameter's name; by default the initial state.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
-    events : `Dose`, `Dilution` and `Reset` at known times; they become inputs, see `events`.
+    events : `Dose`, `Dilution`, `Reset` and `Switch` at known or estimated times; they become inputs, see
+        `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
     instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
     points : times that the mesh shall have among its points.
+    placed : where events at estimated times are, by the parameter's name; a problem places them.
     final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
@@ -199,6 +201,7 @@ class Experiment:
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
     instant: float = 0.0
     points: tuple[float, ...] = ()
+    placed: Mapping[str, float] = field(default_factory=dict)
     measures: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -237,7 +240,7 @@ class Experiment:
         events = (self.events,) if isinstance(self.events, Event) else tuple(self.events)
         instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
         for event in events:
-            check_type(f"events= of {where}", event, Dose, Dilution, Reset)
+            check_type(f"events= of {where}", event, Dose, Dilution, Reset, Switch)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
@@ -256,7 +259,7 @@ class Experiment:
             "weights": weights,
             "sigma": sigma,
             "censored": censored,
-            "inputs": {**self.inputs, **signals_of(events, instant)},
+            "inputs": {**self.inputs, **signals_of(placed(events, self.placed), instant)},
             "events": events,
             "instant": instant,
             "initial": initial,
@@ -327,7 +330,9 @@ class Experiment:
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
         places += [self.times] if self.controls else []
         jumps = np.unique(
-            np.concatenate([points_of(self.events, self.instant), self.points, *places])
+            np.concatenate(
+                [points_of(placed(self.events, self.placed), self.instant), self.points, *places]
+            )
         )
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
