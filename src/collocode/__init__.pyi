@@ -82,6 +82,7 @@ from .layered.refinement.estimate import LayerEstimate as LayerEstimate
 from .layered.refinement.estimate import estimate_layers as estimate_layers
 from .layered.refinement.refine_layers import refine_layers as refine_layers
 from .layered.refinement.result import LayerRefinement as LayerRefinement
+from .model.calibration import Calibration as Calibration
 from .model.constraints import PathConstraint as PathConstraint
 from .model.constraints import PointConstraint as PointConstraint
 from .model.control import Control as Control

@@ -20,6 +20,7 @@ from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.outcome import result as judged
 from ..solvers.protocol import OnIteration
+from ..starts.consistent import calibrate
 from ..starts.strategies import simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
@@ -52,7 +53,10 @@ def begun(nlp: NLP, values: Mapping[str, float] | None = None) -> Array:
     for name, value in (values or {}).items():
         check_has("the problem", "parameter", name, known)
         x[nlp.layout.columns_of(name)] = known[name].decided(value)
-    return simulated(nlp, x)
+    x = simulated(nlp, x)
+    if not values:
+        calibrate(nlp, x)
+    return x
 
 
 def fit_by_scoring(

@@ -138,6 +138,7 @@ class Prior:
     on: Literal["natural", "scale"] = "natural"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("kind of prior", self.kind, get_args(Kind))
         check_choice("on= of a prior", self.on, ("natural", "scale"))
         if not np.isfinite([self.location, self.width]).all():

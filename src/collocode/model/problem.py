@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_names, as_pair, as_values, check_type
+from ..errors import InputError, as_names, as_pair, as_values, check_fields, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Signal, Smoother
+from .calibration import Calibration, Measured
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
 from .delays import Delay, breaking_points, check_lag, shifted, told
@@ -47,6 +48,7 @@ class Problem:
         name of its own, ``Delay("tau", of="N")``, which the model reads as ``x.<name>``.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
+    calibration : `Calibration` by output: a scale and an offset that are estimated.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
     loss : `LeastSquares`, `Huber`, `PseudoHuber` or a likelihood, `Normal` and others; or a likelihood
         for every output, by name.
@@ -74,6 +76,7 @@ class Problem:
     delays: Mapping[str, Delay | float | str] = field(default_factory=dict)
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
     regularisation: L2 | Evidence = Evidence()
@@ -91,8 +94,10 @@ class Problem:
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
+        check_fields(self)
         experiments = as_values(self.experiments, "Problem(experiments=...)", Experiment)
         set_ = object.__setattr__
+        set_(self, "parameters", as_values(self.parameters, "Problem(parameters=...)", Parameter))
         set_(self, "states", as_names(self.states, "Problem(states=...)"))
         kinds = PathConstraint, PointConstraint, IntegralConstraint
         constraints = as_values(self.constraints, "Problem(constraints=...)", *kinds)
@@ -141,6 +146,7 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in test))
+        self._calibrate_outputs()
         self._place_events()
         self._share_impulses()
         self._delay_inputs()
@@ -158,6 +164,17 @@ class Problem:
         self._check_bases()
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _calibrate_outputs(self) -> None:
+        for name, given in self.calibration.items():
+            if name not in self.outputs:
+                raise InputError(
+                    f"calibration= names {name!r}, which is no output; outputs: {', '.join(self.outputs)}."
+                )
+            check_type(f"calibration={{{name!r}: ...}}", given, Calibration)
+        if self.calibration and self.observe is None:
+            self._check_names()
+            object.__setattr__(self, "observe", Measured(self.outputs))
 
     def _place_events(self) -> None:
         """Put events at estimated times where their parameters start, with points of the mesh beside."""
@@ -557,8 +574,9 @@ class Problem:
 
     @cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
-        """The dynamics' parameters, the others, and σ of outputs where it is to be estimated."""
-        return (*self.dynamics.parameters, *self.parameters, *self._noise_parameters)
+        """The dynamics' parameters, the others, and scale, offset and σ of outputs to be estimated."""
+        of_units = [q for n, given in self.calibration.items() for q in given.parameters(n)]
+        return (*self.dynamics.parameters, *self.parameters, *of_units, *self._noise_parameters)
 
     @staticmethod
     def noise_name(output: str) -> str:
