@@ -10,7 +10,6 @@ Every method trains the same number of L-BFGS iterations in all and ends with th
 draws the weights, the split of the data and what is random in the method.  Growth begins with one layer.
 
     topological    best place, best directions, epsilon by a line search
-    orthogonal     the same with directions at right angles to each other
     p=4            the same with weights at a 4-Wasserstein distance: the better neurons more
     place          the best place, but random unit rows, epsilon by the line search
     direction      any place, with the best directions there, epsilon by the line search
@@ -89,7 +88,6 @@ METHODS: dict[str, object] = {
     "random": RandomPlace("direction"),
     "place": SamePlaceRandomRows(),
     "direction": RandomPlaceBestRows(),
-    "orthogonal": Topological("orthogonal"),
     "p=4": Topological(4),
     "net2deeper": Net2Deeper(),
     "scratch": None,

@@ -33,8 +33,8 @@ def grow(
     select: Annotated[
         str,
         typer.Option(
-            help="Of topological: rows (all neurons of a layer), orthogonal (all, at right angles), neuron "
-            "(one), or an exponent p of the Wasserstein distance between (4: the better ones more)."
+            help="Of topological: rows (all neurons of a layer), neuron (one), or an exponent p of the "
+            "Wasserstein distance between (4: the better ones more)."
         ),
     ] = "rows",
     step: Annotated[float, typer.Option(help="Step h of a new layer.")] = 1.0,

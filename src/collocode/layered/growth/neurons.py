@@ -18,7 +18,7 @@ from ..blocks import HamiltonianBlock
 from ..depth import check_one_each
 from ..network import LayeredNetwork
 
-SELECTIONS = ("rows", "neuron", "orthogonal")
+SELECTIONS = ("rows", "neuron")
 
 
 def extended(features: Array) -> Array:
@@ -39,7 +39,7 @@ def slopes(features: Array, P: Array) -> tuple[Array, Array]:
 
 
 def curvatures(
-    features: Array, P: Array, curvature: float, alpha: float = 0.0, orthogonal: bool = False
+    features: Array, P: Array, curvature: float, alpha: float = 0.0
 ) -> tuple[Array, Array]:
     """Largest eigenvalues (d,) of ½ (φ''(0) M_r - α I), and unit eigenvectors (d, F+1).
 
@@ -48,40 +48,11 @@ def curvatures(
     features, P : as for `slopes`.
     curvature : φ''(0).
     alpha : of the ridge penalty on the new weights.
-    orthogonal : see `_apart`.
     """
     f = extended(features)
     M = np.stack([(f * (-curvature * p)[:, None]).T @ f for p in P.T])
     values, vectors = np.linalg.eigh(M)
-    if orthogonal:
-        largest, leading = _apart(M)
-    else:
-        largest, leading = values[:, -1], vectors[:, :, -1]
-    return 0.5 * (largest - alpha), signed(leading)
-
-
-def _apart(M: Array) -> tuple[Array, Array]:
-    """(d,) values and (d, F+1) orthonormal directions: the best neuron first, the next at right angles to it.
-
-    The eigenvectors of neurons are nearly the same where one output rules them all: then ∂J/∂x is nearly of
-    rank one, the M_r are multiples of one matrix, and a layer of d neurons would be one of two.
-    """
-    values, rows = np.zeros(len(M)), np.zeros((len(M), M.shape[2]))
-    complement, left = np.eye(M.shape[2]), list(range(len(M)))
-    while left and complement.shape[1]:
-        found = np.linalg.eigh(complement.T @ M[left] @ complement)
-        k = int(found.eigenvalues[:, -1].argmax())
-        r = left.pop(k)
-        values[r], rows[r] = found.eigenvalues[k, -1], complement @ found.eigenvectors[k, :, -1]
-        complement = complement @ found.eigenvectors[k, :, :-1]
-    return values, rows
-
-
-def polar(G: Array) -> tuple[Array, Array]:
-    """Neurons' shares (d,) of ⟨G, W⟩ and the W (d, F+1) with orthonormal rows that makes it largest."""
-    left, _, right = np.linalg.svd(G, full_matrices=False)
-    W = left @ right
-    return np.sum(G * W, axis=1), W
+    return 0.5 * (values[:, -1] - alpha), signed(vectors[:, :, -1])
 
 
 def signed(vectors: Array) -> Array:
@@ -92,9 +63,7 @@ def signed(vectors: Array) -> Array:
 
 
 def exponent(order: int, selection: str | float) -> float:
-    """Return the p of a selection.
-
-    ``neuron`` is 1, ``rows`` 2 (first order) or infinity (second), ``orthogonal`` infinity.
+    """Return the p of a selection: ``rows`` is 2 (first order) or infinity (second), ``neuron`` is 1.
 
     Raises
     ------
@@ -108,13 +77,11 @@ def exponent(order: int, selection: str | float) -> float:
     """
     if isinstance(selection, str):
         check_choice("selection", selection, SELECTIONS)
-        if selection == "rows" and order == 1:
-            return 2.0
-        return 1.0 if selection == "neuron" else np.inf
+        return 1.0 if selection == "neuron" else {1: 2.0, 2: np.inf}[order]
     if not selection >= 1.0:
         raise InputError(
-            f"the exponent p of a selection must be 1 or more, not {selection!r}; or take 'rows', "
-            "'neuron' or 'orthogonal'."
+            f"the exponent p of a selection must be 1 or more, not {selection!r}; or take 'rows' or "
+            "'neuron'."
         )
     return float(selection)
 

@@ -34,7 +34,7 @@ from ..forward import forward
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem, Objective
 from ..trainers.training import Training
-from .neurons import curvatures, exponent, order_of, polar, selected
+from .neurons import curvatures, exponent, order_of, selected
 
 ADJOINTS = ("auto", "reduced", "multipliers")
 
@@ -47,7 +47,7 @@ class TopologicalDerivative:
     ----------
     network : where it would be inserted.
     order : p, 1 or 2: :math:`J(0)-J(\varepsilon)=\text{score}\cdot\varepsilon^p+O(\varepsilon^{p+1})`.
-    selection : ``rows``, ``neuron``, ``orthogonal`` or p.
+    selection : ``rows``, ``neuron`` or p.
     step : h of the new layer.
     positions : (L,) numbers that the new layer would get.
     scores : (L,) decrease of J by ε to the order p; negative where no direction lowers J.
@@ -131,9 +131,8 @@ def topological_derivative(
     ----------
     objective : what the insertion shall lower; or the problem that has it.
     at : (n_weights,) weights, or a training of them: its last weights count.
-    selection : ``rows``, every neuron in its best direction, ``neuron``, the best one alone,
-        ``orthogonal``, the best directions at right angles to each other, or p ≥ 1: the largest
-        decrease by weights within a p-Wasserstein distance of zero; see
+    selection : ``rows``, every neuron in its best direction, ``neuron``, the best one alone, or p ≥ 1: the
+        largest decrease by weights within a p-Wasserstein distance of zero; see
         `collocode.layered.growth.neurons.selected`.
     step : h of the new layer.
     positions : places to score, of 0 ... N; all if left out.
@@ -173,10 +172,7 @@ def topological_derivative(
     P = (objective.adjoint(theta) if multipliers is None else multipliers)[places]
     states = done.states[places]
     alpha = objective.regularisation.weights
-    apart = selection == "orthogonal"
-    scored = [
-        _scored(network, order, x, p, step, alpha, apart) for x, p in zip(states, P, strict=True)
-    ]
+    scored = [_scored(network, order, x, p, step, alpha) for x, p in zip(states, P, strict=True)]
     chosen = [selected(order, selection, *found) for found in scored]
     scores = np.array([score for score, _ in chosen])
     rows, weights = np.stack([r for r, _ in scored]), np.stack([w for _, w in chosen])
@@ -211,12 +207,12 @@ def sensitivities(objective: Objective, theta: Array, step: float = 1.0) -> Arra
 
 
 def _scored(
-    network: LayeredNetwork, order: int, x: Array, p: Array, step: float, alpha: float, apart: bool
+    network: LayeredNetwork, order: int, x: Array, p: Array, step: float, alpha: float
 ) -> tuple[Array, Array]:
     """(d,) scores of the neurons of one place and their (d, d+1) weights."""
     if order == 2:
         curvature = network.block.phi.at_zero[2]
-        rows, weights = curvatures(x, p, curvature, alpha, apart)
+        rows, weights = curvatures(x, p, curvature, alpha)
         return step * rows, weights
     # -∂J/∂(K, b) of a layer of zeros, whatever the block does with it
     d, stages = network.width, len(network.block.stages)
@@ -224,7 +220,7 @@ def _scored(
     _, factors = network.block.pullback(x, *zero, step, p)
     shares = [np.column_stack(factor.gradient()) for factor in factors]
     weights = -np.sum(shares, axis=0)
-    return polar(weights) if apart else (np.linalg.norm(weights, axis=1), weights)
+    return np.linalg.norm(weights, axis=1), weights
 
 
 def _places(network: LayeredNetwork, positions: Iterable[int] | None) -> NDArray[np.intp]:

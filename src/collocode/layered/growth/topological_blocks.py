@@ -28,7 +28,7 @@ from ..continuous_jax import float64
 from ..equinox_blocks import StreamNetwork, new_block
 from ..samples import Samples
 from .insertion import Extension, search_size
-from .neurons import activation_order, curvatures, exponent, polar, selected, slopes
+from .neurons import activation_order, curvatures, exponent, selected, slopes
 from .stream_training import arrays_of, cross_entropy, measured_loss, train_stream
 
 _FIRST = 0.05  # ε that the line search begins with
@@ -107,12 +107,11 @@ def block_scores(
             for kind in kinds:
                 seen = np.asarray(new_block(network, kind).features(x))
                 flat = seen.reshape(-1, seen.shape[-1])
-                apart = selection == "orthogonal"
-                if order == 1:
-                    rows_of, G = _scaled(slopes(flat, by_channel), slope)
-                    found = polar(G) if apart else (rows_of, G)
-                else:
-                    found = curvatures(flat, by_channel, curvature, orthogonal=apart)
+                found = (
+                    _scaled(slopes(flat, by_channel), slope)
+                    if order == 1
+                    else curvatures(flat, by_channel, curvature)
+                )
                 score, direction = selected(order, selection, *found)
                 rows.append({"position": position, "kind": kind, "score": score})
                 weights.append(direction)
