@@ -172,9 +172,9 @@ def table(results: pd.DataFrame, name: str, activation: str) -> str:
     ]
     for method in METHODS:
         own = rows[rows["method"] == method].set_index("seed")
-        if not len(own):
+        if len(own) < 2:
             continue
-        cells = [method]
+        cells = [method if len(own) == len(first) else f"{method} ({len(own)} seeds)"]
         for column in ("objective", "error"):
             values, reference = own[column], first[column]
             cells.append(f"{values.mean():.4g} ± {values.std():.2g}")

@@ -9,35 +9,26 @@ from collocode import layered
 def response(samples, wear, seed):
     """Torque over angle, current and temperature; wear bends the characteristic."""
     X = np.random.default_rng(seed).uniform(-1.0, 1.0, (samples, 3))
-    angle, current, heat = X.T
-    torque = 2.0 + current * np.sin(3.0 * angle) + np.cos(2.0 * angle + heat)
+    torque = 2.0 + X[:, 1] * np.sin(3.0 * X[:, 0]) + np.cos(2.0 * X[:, 0] + X[:, 2])
     return layered.Samples(X, (torque + wear * torque**2)[:, None])
 
 
-def problem(network, samples, validation):
+def device(samples, validation, wear, seed):
+    data, check = response(samples, wear, seed), response(validation, wear, seed + 1)
     ridge = layered.Regularisation(1e-5, 1e-5)
-    return layered.LayeredProblem(network, samples, regularisation=ridge, validation=validation)
+    return layered.LayeredProblem(first, data, regularisation=ridge, validation=check)
 
 
 block = layered.ResidualBlock("silu_tanh")
 first = layered.LayeredNetwork(3, 1, 6, cc.Mesh.uniform(0, 1, 1), block=block, lift="opening")
-
-# the new device: 300 samples; the worn one: 40 to train with, 20 to choose the depth
-new = cc.grow(
-    problem(first, response(300, 0.0, 1), response(100, 0.0, 2)), max_layers=3, iterations=60
-)
-few, some, test = response(40, 0.2, 3), response(20, 0.2, 4), response(400, 0.2, 5)
-worn = problem(first, few, some)
+new, worn = device(300, 100, 0.0, seed=1), device(40, 20, 0.2, seed=3)
+trained = cc.grow(new, max_layers=3, iterations=60)
 kept = ("opening", "coefficients")
-carried = cc.grow(worn, max_layers=5, iterations=40, start=new.best, freeze=kept)
+carried = cc.grow(worn, max_layers=5, iterations=40, start=trained.best, freeze=kept)
 alone = cc.grow(worn, max_layers=5, iterations=40)
 
-
-def error(network, theta):
-    return worn.with_network(network).objective.score(theta, test)
-
-
 print("unchanged:", " and ".join(kept), "of the new device's network")
-print(f"as it was: {error(new.network, new.theta):.2f}")
-print(f"the few samples alone: {error(alone.network, alone.theta):.2f}")
-print(f"carried over: {error(carried.network, carried.theta):.2f}")
+test, names = response(400, 0.2, 5), ("as it was", "the few samples alone", "carried over")
+for name, growth in zip(names, (trained, alone, carried), strict=True):
+    error = worn.with_network(growth.network).objective.score(growth.theta, test)
+    print(f"{name}: {error:.2f}")
