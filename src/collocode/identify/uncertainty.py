@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
@@ -37,6 +36,7 @@ from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
+from .bands import Of, banded
 from .bounds import held_by, moves
 from .evidence import most_probable
 from .linearised import Linearised
@@ -179,49 +179,42 @@ class Uncertainty:
         return pd.DataFrame(block / np.outer(scale, scale), index=names, columns=names)
 
     def band(
-        self, times: ArrayLike, experiment: int | str = 0, level: float = 0.95, noise: bool = False
+        self,
+        times: ArrayLike,
+        experiment: int | str = 0,
+        level: float = 0.95,
+        noise: bool = False,
+        of: Of = "states",
     ) -> tuple[Array, Array]:
-        """Pointwise band of the states at ``times``.
+        """Pointwise band of states, algebraic variables or outputs at ``times``.
 
         Parameters
         ----------
-        noise : add the measurement noise of states that are measured directly (prediction band).
+        noise : add the measurement noise of what is measured (prediction band).
+        of : ``"states"``, ``"algebraics"`` or ``"outputs"``.
 
         Returns
         -------
-        (N, states) lower and upper limits around ``solution.states(times)``.
+        (N, k) lower and upper limits around ``solution.states(times)``, ``solution.algebraics(times)`` or
+        ``solution.fitted(times)``.
         """
         solution, nlp = self._solution, _nlp_of(self._solution)
-        number = solution.index(experiment)
-        part = nlp.layout.experiments[number]
-        element, tau = part.mesh.locate(times)
-        basis = nlp.scheme.interpolation(tau)
-        columns = part.states[part.element_nodes()[element]]  # (N, nodes, states)
-        states = nlp.problem.states
-        N, nodes = basis.shape
-        pick = sparse.csr_array(
-            (
-                np.repeat(basis, len(states), axis=0).ravel(),
-                (
-                    np.repeat(np.arange(N * len(states)), nodes),
-                    columns.transpose(0, 2, 1).ravel(),
-                ),
-            ),
-            shape=(N * len(states), nlp.columns),
-        )
-        rows = self._linearised.rows(pick, number)
-        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
-        if noise and nlp.problem.observe is None:
-            for j, output in enumerate(nlp.problem.outputs):
-                if output not in states:
-                    continue
-                own = self.deviations[number, j]
-                spread[:, states.index(output)] += (
-                    own if np.isfinite(own) else self.noise[output]
-                ) ** 2
+        number, problem = solution.index(experiment), nlp.problem
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        matrix, centre = banded(solution, nlp, number, t, of)
+        rows = self._linearised.rows(matrix, number)
+        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None)
+        spread = spread.reshape(centre.shape)
+        names = {"states": problem.states, "algebraics": tuple(problem.algebraics)}
+        named = names.get(of, problem.outputs)
+        if noise and (problem.observe is None or of == "outputs"):
+            for j, output in enumerate(problem.outputs):
+                if output in named:
+                    own = self.deviations[number, j]
+                    own = own if np.isfinite(own) else self.noise[output]
+                    spread[:, named.index(output)] += own**2
         freedom = float(np.min(self._student, initial=np.inf))
         half = scipy.special.stdtrit(min(freedom, 1e9), 0.5 + 0.5 * level) * np.sqrt(spread)
-        centre = solution.states(times, experiment)
         return centre - half, centre + half
 
 
