@@ -83,6 +83,7 @@ from .layered.refinement.estimate import LayerEstimate as LayerEstimate
 from .layered.refinement.estimate import estimate_layers as estimate_layers
 from .layered.refinement.refine_layers import refine_layers as refine_layers
 from .layered.refinement.result import LayerRefinement as LayerRefinement
+from .model.calibration import Calibration as Calibration
 from .model.constraints import PathConstraint as PathConstraint
 from .model.constraints import PointConstraint as PointConstraint
 from .model.control import Control as Control
@@ -95,6 +96,7 @@ from .model.dynamics import NeuralODE as NeuralODE
 from .model.events import Dilution as Dilution
 from .model.events import Dose as Dose
 from .model.events import Reset as Reset
+from .model.events import Switch as Switch
 from .model.events import doses as doses
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial

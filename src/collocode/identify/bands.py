@@ -6,6 +6,7 @@ through its stages, an output :math:`h(x,z,u,p,\theta)` of both: rows of derivat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import casadi as ca
@@ -16,6 +17,7 @@ from ..errors import check_choice
 from ..model.symbolic import output_function
 from ..numerics import Array, Index
 from ..numerics.scheme import lagrange_matrix
+from ..results.resolved import resolved
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 
@@ -29,7 +31,7 @@ def banded(
 ) -> tuple[sparse.csr_array, Array]:
     """Return (N k, columns) derivatives and (N, k) values of states, algebraic variables or outputs."""
     check_choice("of", of, _KINDS)
-    known = _Known(nlp, number, times)
+    known = _Known(nlp, number, times, solution.result.x)
     if of == "states":
         return known.states(), solution.states(times, number)
     if of == "algebraics":
@@ -40,18 +42,39 @@ def banded(
 class _Known:
     """Where the unknowns of some times are."""
 
-    def __init__(self, nlp: NLP, number: int, times: Array) -> None:
-        self.nlp, self.number, self.times = nlp, number, times
+    def __init__(self, nlp: NLP, number: int, times: Array, x: Array) -> None:
+        self.nlp, self.number, self.times, self.x = nlp, number, times, x
         self.part = nlp.layout.experiments[number]
-        self.element, self.tau = self.part.mesh.locate(times)
+        given, mesh = resolved(nlp, x, number)
+        self.placed = given.placed  # parameters that are times of events, where elements meet
+        self.element, self.tau = mesh.locate(times)
 
     def states(self) -> sparse.csr_array:
         """(N states, columns)."""
         basis = self.nlp.scheme.interpolation(self.tau)
         columns = self.part.states[self.part.element_nodes()[self.element]]  # (N, nodes, states)
-        return self._matrix(
-            [self._entries(basis, columns[:, :, i]) for i in range(columns.shape[2])]
-        )
+        every = [self._entries(basis, columns[:, :, i]) for i in range(columns.shape[2])]
+
+        def at(element: Index, tau: Array) -> Array:
+            nodes = self.x[self.part.states[self.part.element_nodes()[element]]]
+            return np.einsum("ij,ijx->ix", self.nlp.scheme.interpolation(tau), nodes)
+
+        return self._matrix(every) + self._along_boundaries(at)
+
+    def _along_boundaries(self, at: Callable[[Index, Array], Array]) -> sparse.csr_array:
+        """By how much (N, k) values in elements change as these move with the times of events."""
+        nlp, found = self.nlp, sparse.csr_array((at(self.element, self.tau).size, self.nlp.columns))
+        for name in self.placed:
+            column = int(nlp.layout.parameter_columns(self.number, (name,))[0])
+            step, around = 1e-6 * nlp.column_scale[column], []
+            for sign in (-1.0, 1.0):
+                moved = np.array(self.x)
+                moved[column] += sign * step
+                around.append(at(*resolved(nlp, moved, self.number)[1].locate(self.times)))
+            slope = ((around[1] - around[0]) / (2.0 * step)).ravel()
+            entries = (slope, (np.arange(len(slope)), np.full(len(slope), column)))
+            found = found + sparse.csr_array(entries, shape=found.shape)
+        return found
 
     def _carried(self, name: str) -> Entries | None:
         """Derivative of an input or algebraic variable; None of one that is given."""
@@ -62,14 +85,24 @@ class _Known:
             )
         if name in self.part.spanned:
             function = self.part.spanned[name]
-            alive, phi = function.basis.active(self.times, np.zeros(len(self.times), dtype=bool))
+            mesh = self.part.mesh  # in whose times the basis is
+            times = mesh.points[self.element] + self.tau * mesh.steps[self.element]
+            alive, phi = function.basis.active(times, np.zeros(len(times), dtype=bool))
             return self._entries(phi, function.columns[alive])
         return None
 
     def algebraics(self) -> sparse.csr_array:
         """(N algebraic variables, columns)."""
-        found = [self._carried(name) for name in self.nlp.problem.algebraics]
-        return self._matrix([entries for entries in found if entries is not None])
+        names = list(self.nlp.problem.algebraics)
+        found = [self._carried(name) for name in names]
+
+        def at(element: Index, tau: Array) -> Array:
+            columns = [self.part.decided[name] for name in names]
+            tables = [(lagrange_matrix(d.nodes, tau), self.x[d.columns[element]]) for d in columns]
+            return np.column_stack([(w * values).sum(axis=1) for w, values in tables])
+
+        every = self._matrix([entries for entries in found if entries is not None])
+        return every + self._along_boundaries(at) if names else every
 
     def outputs(self, solution: Solution) -> sparse.csr_array:
         """(N outputs, columns) by the chain rule."""
@@ -91,7 +124,11 @@ class _Known:
         )
         found = sparse.csr_array((N * k, nlp.columns))
         found = found + _rowwise(by_x) @ self.states()
-        for j, name in enumerate(problem.carried):
+        given = len(problem.inputs)
+        if problem.algebraics:
+            last = given + len(problem.algebraics)
+            found = found + _rowwise(by_u[:, :, given:last]) @ self.algebraics()
+        for j, name in enumerate(problem.inputs):
             entries = self._carried(name)
             if entries is not None:
                 found = found + _rowwise(by_u[:, :, j : j + 1]) @ self._matrix([entries])

@@ -234,7 +234,7 @@ def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
     nlp = solution.nlp
     assert nlp is not None
     for pieces in 2 ** np.arange(1, 1 + _FINER):
-        whole = [part.mesh for part in solution.trajectories]
+        whole = [part.mesh for part in nlp.layout.experiments]
         finer = [mesh.divide(np.full(mesh.elements, pieces)) for mesh in whole]
         again = climbed(discretize(nlp.problem, nlp.scheme, mesh=finer))
         if not ended_nowhere(again):
