@@ -93,6 +93,7 @@ from .model.delays import Delay as Delay
 from .model.delays import first_order_plus_dead_time as first_order_plus_dead_time
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
+from .model.event_table import events_from_frame as events_from_frame
 from .model.events import Dilution as Dilution
 from .model.events import Dose as Dose
 from .model.events import Reset as Reset
