@@ -48,6 +48,7 @@ from .export.nl_read import read_nl as read_nl
 from .export.onnx import OnnxFile as OnnxFile
 from .export.onnx import write_onnx as write_onnx
 from .export.onnx_read import read_onnx as read_onnx
+from .export.profiles import planned_functions as planned_functions
 from .export.pyomo_model import PyomoExport as PyomoExport
 from .export.pyomo_model import load_from_pyomo as load_from_pyomo
 from .export.pyomo_model import to_pyomo as to_pyomo
