@@ -20,7 +20,7 @@ from .terminal import live_progress, live_trainings, messages
 LAYERS = "Layered networks"
 CHECKPOINT = "last.npz"
 _ONLY_LAYERS = ("trainer", "iterations", "indicator", "stall")
-_ONLY_DYNAMICS = ("scheme", "degree", "elements", "deterministic")
+_ONLY_DYNAMICS = ("scheme", "degree", "residual", "elements", "deterministic")
 _MODELS_OWN = ("trainer", "iterations", "tolerance", "patience", "seed")
 
 
