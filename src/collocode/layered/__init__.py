@@ -37,6 +37,8 @@ from .objective import LayeredProblem as LayeredProblem
 from .objective import Objective as Objective
 from .objective import Regularisation as Regularisation
 from .program import layered_program as layered_program
+from .refinement.prolong import Prolongation as Prolongation
+from .refinement.prolong import prolong as prolong
 from .samples import Samples as Samples
 from .samples import Scaling as Scaling
 from .samples import scale_parts as scale_parts
