@@ -89,10 +89,45 @@ def test_a_piecewise_input_becomes_a_signal_that_jumps(tmp_path):
     assert cc.minus_log_likelihood(made) == pytest.approx(wanted, rel=1e-6)
 
 
+TURNOVER = (
+    '<listOfParameters><parameter id="x" value="1" constant="false"/><parameter id="y" value="0" '
+    'constant="false"/><parameter id="b" value="1" constant="true"/><parameter id="d" value="1" '
+    'constant="true"/></listOfParameters><listOfRules><rateRule variable="x">{{b - d * x}}</rateRule>'
+    '<rateRule variable="y">{{x - 2 * d * y}}</rateRule></listOfRules>'
+)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_pre_equilibration_is_where_the_fit_begins_but_for_what_is_set_anew(tmp_path, anew):
+    path = problem(
+        tmp_path,
+        sbml(TURNOVER),
+        ["x x s", "y y s"],
+        [
+            "observableId preequilibrationConditionId simulationConditionId measurement time",
+            *(f"{o} rest run {v} {t}" for o, v, t in (("x", 3, 0), ("y", 1, 0), ("y", 2, 0.7))),
+        ],
+        ["s log10 0.1 10 0.5 1", "d log10 0.1 10 0.8 1"],
+        ["conditionId b y", "rest 2.4 -", f"run 0.8 {4 if anew else 'NaN'}"],
+    )
+    petab = cc.read_petab(path)
+    x0, d, t = 3.0, 0.8, 0.7  # x rests at b/d, y at x/2d
+    y0 = 4.0 if anew else x0 / (2 * d)
+    y = 1.0 / (2 * d) + 2.0 / d * np.exp(-d * t)
+    y += (y0 - 1.0 / (2 * d) - 2.0 / d) * np.exp(-2 * d * t)
+    wanted = sum(0.5 * ((a - b) / 0.5) ** 2 for a, b in ((3, x0), (1, y0), (2, y)))
+    wanted += 3 * (np.log(0.5) + 0.5 * np.log(2 * np.pi))
+    assert cc.simulate_petab(petab).nllh == pytest.approx(wanted, rel=1e-7)
+    made = cc.from_petab(petab)
+    assert cc.minus_log_likelihood(made) == pytest.approx(wanted, rel=1e-6)
+    assert cc.minus_log_likelihood(made, {"d": 1.1}) == pytest.approx(
+        cc.simulate_petab(petab, {"d": 1.1}).nllh, rel=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (["o before c1 1 1"], "pre-equilibrations"),
         (["o - c1 1 inf"], "at infinity"),
     ],
 )

@@ -60,6 +60,10 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "option": _option(
         list[str] | None, "An IPOPT option, say ipopt.tol=1e-8.", metavar="NAME=VALUE"
     ),
+    "threads": _option(
+        int | None,
+        "Most threads for the experiments of one fit; the cores that there are, if absent.",
+    ),
     "deterministic": _flag("--deterministic", "The same iterates on every platform; slower."),
     "time_limit": _option(
         float | None, "Seconds for all of it; then the best point by then is reported."
@@ -72,7 +76,7 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "show_help": _flag("--help", "Show this text and the settings of MODEL."),
 }
 FIT = ("settings", "scheme", "degree", "elements", "start", "seed")
-SOLVER = ("interface", "option", "deterministic")
+SOLVER = ("interface", "option", "threads", "deterministic")
 FILES = ("out", "no_plots")
 
 

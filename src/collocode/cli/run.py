@@ -110,7 +110,9 @@ class Run:
     @property
     def options(self) -> dict[str, Any]:
         """The solver's options."""
-        return parse_options(self.values.get("option") or ())
+        threads = self.values.get("threads")
+        given = {} if threads is None else {"threads": threads}
+        return given | parse_options(self.values.get("option") or ())
 
     def given(self) -> dict[str, Any]:
         """Options that stand on the command line."""

@@ -112,6 +112,11 @@ class Partition:
         elif self.batches <= len(whole):
             groups = [[whole[k] for k in group] for group in _balanced(problem, self.batches)]
         else:
+            if problem.lags:
+                raise InputError(
+                    f"problem {problem.name!r} has delayed states, which look across windows in time; ask "
+                    f"for at most {len(whole)} batches, of whole experiments."
+                )
             groups = [[window] for window in _windows(whole, self.batches, self.overlap)]
         counts = _multiplicity(problem, groups)
         return tuple(_batch(problem, group, counts, self.boundary) for group in groups)

@@ -298,7 +298,7 @@ def from_zero(batch: Batch) -> tuple[Problem, tuple[Mesh, ...]]:
     Windows of equal length and sampling then have equal numbers, to the last bit.
     """
     problem = batch.problem
-    if problem.inputs or depends_on_time(problem):
+    if problem.inputs or problem.lags or depends_on_time(problem):
         return problem, batch.meshes
     experiments, meshes = [], []
     for experiment, mesh in zip(problem.experiments, batch.meshes, strict=True):

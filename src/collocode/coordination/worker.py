@@ -29,6 +29,7 @@ from typing import Any
 import cloudpickle
 
 from ..errors import CollocodeError, InputError
+from ..numerics.parallel import threads
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..solvers.threads import one_blas_thread
@@ -93,7 +94,7 @@ class Worker:
         batch is given up, so that another try begins from its data.
         """
         try:
-            with _ONE_SOLVE, one_blas_thread():
+            with _ONE_SOLVE, one_blas_thread(), threads(1):  # workers are many already
                 return self._run(task, batch)
         except Exception as error:
             self._forget(task.batch)

@@ -57,6 +57,7 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     check_type("modelica_text", solution, Solution)
     model = solution.model
     used: set[str] = set()
+    model.refuse_lags("a Modelica model without the past")
     states, inputs, parameters, algebraics = (
         [_identifier(n, used) for n in names]
         for names in (model.states, model.inputs, model.parameter_names, model.algebraics)

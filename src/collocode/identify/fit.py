@@ -282,6 +282,11 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     check_type("split", problem, Problem)
     problem.refuse_decisions("split (and sweep, which uses it)")
     if isinstance(holdout, int | float):
+        if problem.lags:
+            raise InputError(
+                "what is held out of an experiment's end would have to know what was before, and problem "
+                f"{problem.name!r} has delayed states; hold out whole experiments, by name."
+            )
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]
     unknown = [n for n in holdout if n not in names]

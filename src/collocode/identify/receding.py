@@ -94,6 +94,11 @@ class RecedingHorizon:
                 f"sample={sample:g} does not lie within the window, which is {length:g} long; give how "
                 "long a move is held."
             )
+        if problem.lags:
+            raise InputError(
+                f"problem {problem.name!r} has delayed states, and a plan knows the present state alone; "
+                "make the past a chain of states, or solve the whole window."
+            )
         if mesh is None:
             mesh = 30 if sample is None else max(2, round(length / sample))
         if isinstance(mesh, int):

@@ -56,6 +56,7 @@ MOST = 300
 _SMALL = 1e-9  # relative decrease of -log L that counts as none ...
 _RESTS = 3  # ... and so many of them in a row as the end
 _TRIES = 25
+_DECADES = {"log": np.log(10.0), "log10": 1.0}
 _FLAT = 1e-6  # curvature below which a direction counts as flat, by the square of a usual size
 _LEAST = 1e-10  # damping that is always there, lest flat directions make H singular
 _GRADED = (
@@ -115,6 +116,7 @@ class _At:
     value: float
     slope: Array
     root: Array
+    of_noise: NDArray[np.bool_]  # which of the free numbers say the noise alone
 
 
 class Scoring:
@@ -126,6 +128,10 @@ class Scoring:
         columns = np.concatenate([*own, layout.shared]).astype(int)
         self.free = columns[nlp.lower[columns] < nlp.upper[columns]]
         self.half = 0.5 * nlp.problem.n_measurements
+        self.decade = np.full(nlp.columns, np.nan)  # of what is decided on a logarithm
+        for q in nlp.problem.all_parameters:
+            if q.scale in _DECADES:
+                self.decade[layout.columns_of(q.name)] = _DECADES[q.scale]
 
     def run(
         self,
@@ -177,6 +183,8 @@ class Scoring:
         nlp, free = self.nlp, self.free
         d = here.x[free]
         low, high = nlp.lower[free] - d, nlp.upper[free] - d
+        reach = self._reach(here)
+        low, high = np.maximum(low, -reach), np.minimum(high, reach)
         H = here.root.T @ here.root
         D = np.maximum(np.diag(H), _FLAT / nlp.column_scale[free] ** 2)
         for _ in range(_TRIES):
@@ -192,6 +200,16 @@ class Scoring:
                 return there, damping * max(0.2, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0, False
             damping, growth = damping * growth, 2.0 * growth
         return None, damping, growth, False
+
+    def _reach(self, here: _At) -> Array:
+        """How far a step may go: noise alone by a factor of ten.
+
+        Where σ is too small, the score of its logarithm grows with the squares and Fisher's information
+        does not, so the step overshoots by orders of magnitude, from which each step back is a half.
+        """
+        decade = self.decade[self.free]
+        decade = np.where(np.isnan(decade), 9.0 * np.abs(here.x[self.free]), decade)
+        return np.where(here.of_noise & (decade > 0.0), decade, np.inf)
 
     def _moved(self, here: _At, s: Array) -> _At | None:
         """The point of other numbers, with the states that they make."""
@@ -260,10 +278,11 @@ class Scoring:
             mixed, rest = told.rows(np.vstack(J), np.vstack(S), weights)
             u = (weights * told.on_h).ravel()
         kept = weights.ravel() > 0.0
+        of_noise = (np.vstack(J) == 0.0).all(axis=0) & (np.vstack(S) != 0.0).any(axis=0)
         root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
         if not (np.isfinite(root).all() and np.isfinite(slope).all()):
             return None
-        return _At(x=x, parts=parts, value=value, slope=slope, root=root)
+        return _At(x=x, parts=parts, value=value, slope=slope, root=root, of_noise=of_noise)
 
 
 def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:

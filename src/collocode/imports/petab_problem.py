@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ import numpy as np
 
 from ..errors import CollocodeWarning, InputError
 from ..model.dynamics import Dynamics
+from ..model.events import INSTANT, Reset, impulses_of
 from ..model.experiment import Experiment, Initial, fixed, given_by
 from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal, PerOutput
 from ..model.parameters import Parameter, Prior
 from ..model.problem import Problem
+from ..model.steady import Steady
 from ..numerics import Array
 from ..numerics.signals import Signal
 from .mathml import Switch
@@ -54,7 +56,7 @@ def from_petab(source: str | Path | PetabProblem) -> Problem:
     ------
     MissingDependency, FileError, InputError
         As `read_petab`; and what a fit cannot have, named: estimated parameters without a nominal value
-        or bounds, pre-equilibrations, measurements at infinity, Laplace noise on a logarithm.
+        or bounds, measurements at infinity, Laplace noise on a logarithm.
 
     Warns
     -----
@@ -114,8 +116,9 @@ class _Noise:
 class _Start:
     formulas: Formulas
 
-    def __call__(self, p: Any) -> Any:
-        return self.formulas(0.0, [], {}, p)[0]
+    def __call__(self, *arguments: Any) -> Any:
+        """Value at (p), as an initial state, or at (x, u, p), as a reset."""
+        return self.formulas(0.0, [], {}, arguments[-1])[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +140,6 @@ class _Import:
     def problem(self) -> Problem:
         """Put everything together."""
         outputs = self.outputs
-        if any(run.before for run in self.runs):
-            raise InputError(
-                f"{self.petab.tables.path} has pre-equilibrations, which a fit does not know yet; "
-                "simulate_petab does."
-            )
         if any(math.isinf(m.time) for m in self.petab.tables.measurements):
             raise InputError(
                 f"{self.petab.tables.path} has measurements at infinity, in a steady state, which are "
@@ -190,11 +188,15 @@ class _Import:
 
     @cached_property
     def _given(self) -> dict[str, tuple[ca.SX, dict[str, Array]]]:
-        """What every constant is, in parameters and placeholders, and the placeholders' numbers by run."""
+        """What every constant is, in parameters and placeholders, and the placeholders' numbers.
+
+        They have one for every run, and then one for the rest before every run.
+        """
         taken = {q.id for q in self.petab.estimated}
         found: dict[str, tuple[ca.SX, dict[str, Array]]] = {}
         for name in self.model.constants:
             values = [run.values[name] for run in self.runs]
+            values += [run.rest_values[name] for run in self.runs]
             different: list[ca.SX] = []
             for v in values:
                 if not any(_same(v, w) for w in different):
@@ -382,25 +384,56 @@ class _Import:
             values[place] = m.value
             known = self._number_of(m.channel)
             sigma[place] = np.nan if known is None else known
-        numbers = {
-            label: float(given[number])
-            for name, (_, by_run) in self._given.items()
-            if name in self._used
-            for label, given in by_run.items()
-        }
         latest = max(m.time for m in self.petab.tables.measurements)
+        end = float(times[-1]) if times[-1] > 0.0 else latest
         return Experiment(
             times,
             values,
             tuple(self.outputs[o] for o in mine),
             sigma=sigma if np.isfinite(sigma).any() else None,
             inputs={n: signals[number] for n, signals in self.signals.items()},
-            initial={n: self._start(n, run.initial[n], starts) for n in self.model.states},
-            parameters=numbers,
+            initial={n: self._start(n, run.resting[n], starts) for n in self.model.states},
+            parameters=self._numbers(number),
             name=self.names[number],
-            start=0.0,
-            end=float(times[-1]) if times[-1] > 0.0 else latest,
+            end=end,
+            **self._rested(number, INSTANT * end, starts),
         )
+
+    def _numbers(self, place: int) -> dict[str, float]:
+        """What the placeholders are in a run, or in the rest before it."""
+        return {
+            label: float(given[place])
+            for name, (_, by_place) in self._given.items()
+            if name in self._used
+            for label, given in by_place.items()
+        }
+
+    def _rested(
+        self, number: int, instant: float, starts: dict[tuple[str, str], Initial]
+    ) -> dict[str, Any]:
+        """How a run begins: at time 0, or at rest; what its condition sets anew then is reset just before 0."""
+        run = self.runs[number]
+        if not run.before:
+            return {"start": 0.0}
+        inputs = {n: self._at_rest(self.model.switches[n], run) for n in self.signals}
+        anew = {n: run.initial[n] for n in self.model.states if n not in run.kept}
+        steady = Steady(inputs=inputs, parameters=self._numbers(len(self.runs) + number))
+        if not anew:
+            return {"start": 0.0, "steady": steady}
+        known = {n: self._start(n, value, starts) for n, value in anew.items()}
+        reset = Reset(-instant, {n: v.function or v.value for n, v in known.items()})
+        inputs |= {impulse.name: 0.0 for impulse in impulses_of([reset])}
+        return {
+            "start": -2.0 * instant,
+            "instant": instant,
+            "events": (reset,),
+            "steady": replace(steady, inputs=inputs),
+        }
+
+    def _at_rest(self, switch: Switch, run: Condition) -> float:
+        """The truth of a comparison while the run rested, at time 0."""
+        values = {**run.rest_values, "time": ca.SX(0.0)}
+        return float(substituted(switch.truth, self.model.symbols, values))
 
     def _start(self, name: str, value: ca.SX, known: dict[tuple[str, str], Initial]) -> Initial:
         if value.is_constant():

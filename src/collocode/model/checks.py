@@ -47,6 +47,26 @@ def check_switches(problem: Problem) -> None:
             )
 
 
+def check_lags(problem: Problem) -> None:
+    """Refuse outputs that depend on delayed states, of which a simulation would know too little.
+
+    Raises
+    ------
+    InputError
+        One does.
+    """
+    if not problem.lags:
+        return
+    s = Symbols.of(problem)
+    outputs, first = observed(problem, s), len(problem.inputs)
+    for j, name in enumerate(problem.lags):
+        if ca.depends_on(outputs, s.u[first + j]):
+            raise InputError(
+                f"an output depends on the delayed state {name!r}; outputs are functions of what is there "
+                "at their own time, so give the output a dead time of its own by a state that follows it."
+            )
+
+
 def check_controls(problem: Problem) -> None:
     """Refuse an unbounded control that enters linearly: nothing keeps it from running to infinity.
 

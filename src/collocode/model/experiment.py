@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -101,6 +102,9 @@ def _checked(value: float, std: float) -> Initial:
     return Initial(float(value), float(std))
 
 
+Past = float | str | Callable[..., Any] | Signal  # of a state before the beginning
+
+
 @dataclass(frozen=True)
 class Truth:
     """The system that made simulated data, for reports only; no fit ever looks at it.
@@ -145,6 +149,8 @@ class Experiment:
         the problem's costs tell; outputs cannot depend on them.
     initial : `fixed`, `weighted`, `bounded`, `given_by` or `free` by state name; a number means fixed,
         a function of p or a parameter's name given by it.
+    history : what states were before the beginning, by name, where a delay looks back (`Delay`): a number,
+        a `Signal`, a function ``h(t, p)`` or a parameter's name; by default the initial state.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
     events : `Dose`, `Dilution` and `Reset` at known times; they become inputs, see `events`.
@@ -177,6 +183,7 @@ class Experiment:
     censored: Array | Mapping[str, Any] | None = None
     inputs: Mapping[str, Signal] = field(default_factory=dict)
     initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
+    history: Mapping[str, Past] = field(default_factory=dict)
     parameters: Mapping[str, float | str] = field(default_factory=dict)
     steady: Steady | None = None
     events: Sequence[Event] = ()
@@ -234,6 +241,8 @@ class Experiment:
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
+        for state, past in self.history.items():
+            check_past(past, f"{where}: the history of {state!r}")
         for state, known in final.items():
             if known.function is not None or np.isfinite([known.lower, known.upper]).any():
                 raise InputError(
@@ -352,6 +361,7 @@ class Experiment:
             sigma=None if self.sigma is None else np.asarray(self.sigma)[keep],
             censored=None if self.censored is None else np.asarray(self.censored)[keep],
             initial=self.initial if start <= self.times[0] else {},
+            history=self.history if start <= self.times[0] else {},
             steady=self.steady if start <= self.times[0] else None,
             name=name or self.name,
             start=None,
@@ -362,6 +372,16 @@ class Experiment:
         return (
             f"Experiment({self.name!r}, outputs={self.outputs}, samples={self.samples}, "
             f"[{self.start:g}, {self.end:g}])"
+        )
+
+
+def check_past(past: Any, what: str) -> None:
+    """Refuse what is no history of a state."""
+    number = isinstance(past, Real) and np.isfinite(float(past))
+    if not (number or isinstance(past, str | Signal) or callable(past)):
+        raise InputError(
+            f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "
+            f"{past!r:.60}."
         )
 
 

@@ -16,7 +16,7 @@ from ..numerics.bases import Basis
 from ..numerics.signals import Signal, Smoother
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
-from .delays import Delay, shifted, told
+from .delays import Delay, breaking_points, check_lag, shifted, told
 from .dynamics import Dynamics, DynamicsLike
 from .events import Impulse, impulses_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
@@ -43,7 +43,8 @@ class Problem:
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
     parameters : those that the dynamics do not list: of outputs, noise and initial states.
-    delays : dead time by input, a number or the name of a parameter, or a `Delay`.
+    delays : dead time by input, a number or the name of a parameter, or a `Delay`; a delayed state under a
+        name of its own, ``Delay("tau", of="N")``, which the model reads as ``x.<name>``.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
@@ -142,6 +143,7 @@ class Problem:
         set_(self, "test", tuple(e.select(outputs) for e in test))
         self._share_impulses()
         self._delay_inputs()
+        self._delay_states()
         set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
         set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
@@ -178,6 +180,9 @@ class Problem:
         delays: dict[str, Delay | float | str] = {}
         for name, given in self.delays.items():
             delay = given if isinstance(given, Delay) else Delay(given)
+            if delay.of:
+                delays[name] = delay
+                continue
             experiments, test = list(self.experiments), list(self.test)
             everywhere = [*experiments, *test]
             if isinstance(delay.by, str):
@@ -202,6 +207,50 @@ class Problem:
             object.__setattr__(self, "experiments", tuple(everywhere[:count]))
             object.__setattr__(self, "test", tuple(everywhere[count:]))
         object.__setattr__(self, "delays", delays)  # those that are known are done
+
+    def _delay_states(self) -> None:
+        """Check delayed states and histories, and make kinks of the solution points of the mesh."""
+        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
+        first = self.experiments[0]
+        taken = (*self.states, *first.inputs, *first.controls, *self.algebraics)
+        for name, delay in self.lags.items():
+            check_lag(name, delay, self.states, taken, known)
+        looked_at = {delay.of for delay in self.lags.values()}
+        for e in (*self.experiments, *self.test):
+            for state, past in e.history.items():
+                if state not in looked_at:
+                    raise InputError(
+                        f"experiment {e.name!r} has a history of {state!r}, which no delay looks at; add "
+                        f'one, say delays={{"late": Delay(1.0, of={state!r})}}, or leave it out.'
+                    )
+                if isinstance(past, str) and past not in known:
+                    raise InputError(
+                        f"the history of {state!r} in experiment {e.name!r} is {past!r}, which is no "
+                        "parameter; add it."
+                    )
+        if not self.lags:
+            return
+        for what, there in (
+            ("algebraic variables", self.algebraics),
+            ("links between windows", self.links),
+            ("free times", [e for e in self.experiments if e.is_free]),
+        ):
+            if there:
+                raise InputError(
+                    f"a problem with {what} has no delayed states here; leave out the delay "
+                    f"{next(iter(self.lags))!r}."
+                )
+        for what in ("experiments", "test"):
+            marked = []
+            for e in getattr(self, what):
+                points = {*e.points, *breaking_points(self.lags.values(), e)}
+                marked.append(replace(e, points=tuple(sorted(points))))
+            object.__setattr__(self, what, tuple(marked))
+
+    @property
+    def lags(self) -> Mapping[str, Delay]:
+        """Delayed states by name."""
+        return {n: d for n, d in self.delays.items() if isinstance(d, Delay) and d.of}
 
     @property
     def impulses(self) -> tuple[Impulse, ...]:
@@ -411,8 +460,11 @@ class Problem:
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """What enters the equations beside states and parameters: inputs, then algebraic variables."""
-        return (*self.inputs, *self.algebraics)
+        """What enters the equations beside states and parameters.
+
+        Inputs, then algebraic variables or delayed states; no problem has both of these.
+        """
+        return (*self.inputs, *self.algebraics, *self.lags)
 
     @cached_property
     def decides(self) -> bool:

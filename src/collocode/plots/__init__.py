@@ -59,6 +59,6 @@ def save_all(solution: Solution, folder: str | Path) -> list[Path]:
     except OSError as error:
         raise FileError(f"cannot make the folder {place} ({error.strerror}).") from error
     drawn = {"trajectories.png": trajectories, "convergence.png": convergence}
-    if len(solution.model.states) > 1:
+    if len(solution.model.states) > 1 and not solution.model.lags:
         drawn["phase_portrait.png"] = phase_portrait
     return [save_figure(draw(solution), place / name) for name, draw in drawn.items()]

@@ -266,7 +266,7 @@ def test_curves(solution: Solution, experiment: Experiment) -> Curves:
     initial, simulated = test_initial(solution, experiment), None
     if initial is not None:
         model = test_model(solution, experiment)
-        run = simulate(model, initial, times, experiment.inputs)
+        run = simulate(model, initial, times, experiment.inputs, history=experiment.history)
         simulated = _with_outputs(
             solution, experiment, model.parameters, times, run.states, run.algebraics
         )

@@ -69,7 +69,7 @@ def planned(problem: Problem) -> list[str]:
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
     if not all(experiment.measures for experiment in problem.experiments):
         names += ["costates.png"] if problem.index == 1 else []
-    elif len(problem.states) > 1:
+    elif len(problem.states) > 1 and not problem.lags:
         names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]
 
@@ -277,7 +277,7 @@ def _figures(evidence: Evidence) -> tuple[Figure, ...]:
         )
     ]
     if all(part.experiment.measures for part in solution.trajectories):
-        drawn = len(solution.model.states) > 1
+        drawn = len(solution.model.states) > 1 and not solution.model.lags
     else:
         drawn = False
         if solution.nlp is not None and solution.model.index == 1:

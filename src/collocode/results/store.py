@@ -24,6 +24,7 @@ from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
+from .delayed import Lag
 from .fitted import Penalty, Trajectory
 from .meshing import MESHING, Meshing
 from .model import TrainedModel
@@ -37,6 +38,12 @@ _TAPE = {
     "operands": Numbers(("code", 2), dtype="int32"),
     "constants": Numbers(("code",)),
 }
+_SIGNAL = {
+    "times": Numbers(("n",)),
+    "values": Numbers(("n",)),
+    "kind": str,
+    "points?": (Numbers(("pieces",)), None),
+}
 _EXPERIMENT = {
     "name": str,
     "times": Numbers(("times",)),
@@ -47,14 +54,8 @@ _EXPERIMENT = {
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
-    "inputs": {
-        "*": {
-            "times": Numbers(("n",)),
-            "values": Numbers(("n",)),
-            "kind": str,
-            "points?": (Numbers(("pieces",)), None),
-        }
-    },
+    "inputs": {"*": _SIGNAL},
+    "history?": {"*": _SIGNAL},
     "initial": {"*": [float]},
     "parameters?": {"*": (float, str)},
     "final?": {"*": [float]},
@@ -101,6 +102,7 @@ _FORM = {
         "algebraics?": {"*": float},
         "residuals?": (_TAPE, None),
         "index?": int,
+        "lags?": {"*": {"of": str, "by": (float, str)}},
     },
     "result": {
         "x": Numbers(("columns",)),
@@ -282,7 +284,8 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     if tree["parameters"].shape != model.parameters.shape:
         raise ValueError("an experiment's parameters do not fit the model's")
     experiment = _experiment(tree["experiment"])
-    if not {*model.inputs, *model.algebraics} <= set(experiment.inputs):
+    late = {lag.name for lag in model.lags}
+    if not {*model.inputs, *model.algebraics, *late} <= set(experiment.inputs):
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
@@ -335,6 +338,7 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "algebraics": dict(model.algebraics),
         "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
         "index": model.index,
+        "lags": {lag.name: {"of": lag.of, "by": lag.by} for lag in model.lags},
     }
 
 
@@ -362,7 +366,11 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         if tree.get("residuals")
         else None,
         index=tree.get("index", 1),
+        lags=tuple(Lag(name=name, **lag) for name, lag in tree.get("lags", {}).items()),
     )
+    for lag in model.lags:
+        if lag.of not in states or (isinstance(lag.by, str) and lag.by not in parameters):
+            raise ValueError("a delayed state is of no state, or by no parameter")
     if not set(model.scales) <= set(parameters):
         raise ValueError("a scale is of no parameter")
     if len(model.parameters) != len(parameters):
@@ -372,7 +380,7 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
         raise ValueError("the bases do not fit the parameters")
-    carried = len(inputs) + len(model.algebraics)
+    carried = len(inputs) + len(model.algebraics) + len(model.lags)
     sizes = (1, len(states), carried, len(parameters), len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (len(states),):
         raise ValueError("the right-hand side does not fit the states")
@@ -400,9 +408,15 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "outputs": experiment.outputs,
         "start": experiment.start,
         "end": experiment.end,
-        "inputs": {
-            name: {entry: getattr(signal, entry) for entry in ("times", "values", "kind", "points")}
-            for name, signal in experiment.inputs.items()
+        **{
+            what: {
+                name: {
+                    part: getattr(signal, part) for part in ("times", "values", "kind", "points")
+                }
+                for name, signal in known.items()
+                if isinstance(signal, Signal)
+            }
+            for what, known in (("inputs", experiment.inputs), ("history", experiment.history))
         },
         "parameters": dict(experiment.parameters),
         **{
@@ -410,6 +424,10 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
             for end, known in (("initial", experiment.initial), ("final", experiment.final))
         },
     }
+
+
+def _signals(tree: Mapping[str, Any]) -> dict[str, Signal]:
+    return {k: Signal(v["times"], v["values"], v["kind"], v.get("points")) for k, v in tree.items()}
 
 
 def _experiment(tree: Mapping[str, Any]) -> Experiment:
@@ -421,10 +439,8 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         weights=tree["weights"],
         sigma=tree.get("sigma"),
         censored=tree.get("censored"),
-        inputs={
-            k: Signal(v["times"], v["values"], v["kind"], v.get("points"))
-            for k, v in tree["inputs"].items()
-        },
+        inputs=_signals(tree["inputs"]),
+        history=_signals(tree.get("history", {})),
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
         final={k: Initial(v, std) for k, (v, std) in tree.get("final", {}).items()},
         parameters=tree.get("parameters", {}),

@@ -1,4 +1,4 @@
-"""Consistent starts of algebraic variables: Newton's method at every stage, from what is there."""
+"""Consistent starts of algebraic variables, by Newton's method at every stage, and of delayed states."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from ..numerics import Array
 from ..results.model import TrainedModel
 from ..results.resolved import resolved
 from ..transcription.costs import stage_places
+from ..transcription.lags import put_lags
 from ..transcription.nlp import NLP
 
 
 def settle(nlp: NLP, x: Array) -> None:
-    """Put algebraic variables that are consistent with the states into ``x``, where they are found."""
+    """Put algebraic variables that are consistent with the states into ``x``, and delayed states."""
+    put_lags(nlp.terms, x, nlp.p)
     names, stages = tuple(nlp.problem.algebraics), list(nlp.scheme.stages)
     for number, part in enumerate(nlp.layout.experiments if names else ()):
         experiment, mesh = resolved(nlp, x, number)

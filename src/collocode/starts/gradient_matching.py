@@ -210,6 +210,7 @@ def _points(nlp: NLP) -> _Points | None:
     total = sum(len(part.times) for part in layout.experiments)
     stride = -(-total // _MOST_POINTS)
     places, rows = [], []
+    known = {q.name: q for q in problem.all_parameters}
     for number, (experiment, part) in enumerate(
         zip(problem.experiments, layout.experiments, strict=True)
     ):
@@ -225,6 +226,9 @@ def _points(nlp: NLP) -> _Points | None:
         t = place.times
         u = [experiment.inputs[name](t) for name in problem.inputs]
         u += [np.zeros_like(t) for _ in problem.algebraics]
+        for delay in problem.lags.values():  # as far back as they start
+            back = float(known[delay.by].start if isinstance(delay.by, str) else delay.by)
+            u.append(curves[delay.of](np.maximum(t - back, part.mesh.start)))
         absent = np.full(len(t), np.nan)
         z = [curves[n](t) if n in curves else absent for n in problem.algebraics]
         places.append(place)

@@ -18,6 +18,7 @@ from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .initial import initial_states
+from .lags import lags
 from .layout import Layout
 from .lift import lift
 from .links import durations, links
@@ -38,6 +39,7 @@ def build_terms(
     terms = [
         *(_collocation(problem, layout, scheme, blocks, group) for group in groups),
         *(t for group in groups for t in _algebraic(problem, layout, scheme, blocks, group)),
+        *lags(problem, layout, scheme, blocks),
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *initial_states(problem, layout, blocks),
