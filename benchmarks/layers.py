@@ -48,14 +48,12 @@ from models import donut1d, donut2d, spiral2d, squares2d
 DATA = {"donut1d": donut1d, "spiral2d": spiral2d, "donut2d": donut2d, "squares2d": squares2d}
 DEPTHS = (1, 2, 4, 8, 12, 16, 20)
 OWN, FIXED = 100, 500  # iterations of a refined network, of a fixed one
-ROUNDS = 60  # iterations of a network where work is equal
 USUAL: dict[str, Any] = {"prolongation": "copy", "accept": "all"}
 TRAINERS = ("armijo", "barzilai-borwein", "lbfgs", "ipopt")
 REFINED: dict[str, dict[str, Any]] = {
     "refined": {},
     "copied, all accepted": USUAL,
 }
-EQUAL = (2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -210,10 +208,12 @@ class Course:
     rejected: int = 0
 
 
-def refined_course(p: LayeredProblem, trainer: str, seed: int, **how: Any) -> Course:
+def refined_course(
+    p: LayeredProblem, trainer: str, seed: int, iterations: int, **how: Any
+) -> Course:
     began = time.process_time()
     found = cc.refine_layers(
-        p, trainer, iterations=ROUNDS, seed=seed, max_layers=16, stall=None, **how
+        p, trainer, iterations=iterations, seed=seed, max_layers=16, stall=None, **how
     )
     seconds, last = time.process_time() - began, found.cycles[-1]
     own = [c for c in found.cycles if not c.stuck]
@@ -282,7 +282,14 @@ def course_row(label: str, runs: list[Course], falls: bool) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def courses(names: list[str], trainers: list[str], seeds: range, samples: int) -> None:
+def courses(
+    names: list[str],
+    trainers: list[str],
+    seeds: range,
+    samples: int,
+    iterations: int,
+    depths: list[int],
+) -> None:
     """Print the tables of objective and validation over refinements."""
     heads = "layers, J, validation loss, accuracy, J fell, loss fell, rejected, work, CPU s"
     for name in names:
@@ -292,10 +299,11 @@ def courses(names: list[str], trainers: list[str], seeds: range, samples: int) -
             found: dict[str, list[Course]] = {}
             for label, how in REFINED.items():
                 found[label] = [
-                    refined_course(problem(name, samples, 2, s), trainer, s, **how) for s in seeds
+                    refined_course(problem(name, samples, 2, s), trainer, s, iterations, **how)
+                    for s in seeds
                 ]
                 print(course_row(label, found[label], True), flush=True)
-            for depth in EQUAL:
+            for depth in depths:
                 runs = [
                     fixed_course(problem(name, samples, depth, s), trainer, s, own.work)
                     for s, own in zip(seeds, found["refined"], strict=True)
@@ -333,6 +341,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="120; with --where 1000")
     parser.add_argument("--trainer", default="", help="of " + ", ".join(TRAINERS))
     parser.add_argument("--data", default=",".join(DATA), help="of " + ", ".join(DATA))
+    parser.add_argument("--iterations", type=int, default=60, help="of every network")
+    parser.add_argument("--depths", default="2,4,8,16", help="fixed ones")
     parser.add_argument("--effectivity", action="store_true")
     parser.add_argument("--where", action="store_true")
     chosen = parser.parse_args()
@@ -347,7 +357,8 @@ def main() -> None:
         effectivities(names, seeds, samples)
     else:
         trainers = chosen.trainer.split(",") if chosen.trainer else list(TRAINERS)
-        courses(names, trainers, seeds, samples)
+        depths = [int(depth) for depth in chosen.depths.split(",")]
+        courses(names, trainers, seeds, samples, chosen.iterations, depths)
 
 
 # ---- which layer ---------------------------------------------------------------------------------
