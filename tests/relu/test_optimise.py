@@ -25,7 +25,7 @@ from collocode.relu.bounds import core_box, interval_bounds
 from collocode.relu.constraints import as_linear
 from collocode.relu.encodings import encode
 from collocode.relu.highs import load, solve_mip
-from collocode.relu.local_search import _slopes, gradient_walk, local_search, region_optimum
+from collocode.relu.local_search import local_search, region_optimum
 from collocode.relu.problem import OptimizationProblem
 from collocode.relu.pyomo_solvers import solver_named
 from collocode.relu.splitting import split_box
@@ -336,38 +336,3 @@ def test_what_is_dropped_between_the_parts_stays_out(encoding, scaling):
     assert found.value == pytest.approx(2.0, abs=1e-7)
     assert found.bound == pytest.approx(2.0, abs=1e-5)
     assert found.success
-
-
-def asked(network, box):
-    """Ask for the least output."""
-    return OptimizationProblem(
-        network=network,
-        box=core_box(network, box),
-        linear=as_linear(network, None),
-        cost=np.append(np.zeros(network.inputs), 1.0),
-        sense=-1,
-    )
-
-
-@pytest.mark.parametrize(("seed", "clip"), [(0, None), (1, None), (2, 0.6), (3, None)])
-def test_no_point_of_a_fine_grid_beats_the_incumbent(seed, clip):
-    """In the plane a grid of 1001² points tells; the search alone, without branch and bound."""
-    problem = asked(random_network(seed, (2, 16, 12, 1), clip), BOX)
-    walked = local_search(problem)
-    axes = [np.linspace(*side, 1001) for side in BOX]
-    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    assert problem.cost_at(walked) <= problem.cost_at(grid).min() + 1e-9
-
-
-def test_the_gradient_walk_descends_within_the_box():
-    network = random_network(7, (3, 12, 12, 1))
-    problem = asked(network, [(-1.0, 1.0)] * 3)
-    points = np.random.default_rng(0).uniform(-1.0, 1.0, (50, 3))
-    walked = gradient_walk(problem, points)
-    values = problem.cost_at(walked)
-    assert (np.diff(values) >= 0.0).all()
-    assert (values <= np.sort(problem.cost_at(points))).all()
-    assert (np.abs(walked) <= 1.0).all()
-    x, steps = points[0], 1e-6 * np.eye(3)
-    numeric = [(problem.cost_at(x + e) - problem.cost_at(x - e)) / 2e-6 for e in steps]
-    np.testing.assert_allclose(_slopes(problem, points[:1])[0], numeric, atol=1e-7)

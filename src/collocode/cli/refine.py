@@ -21,7 +21,7 @@ LAYERS = "Layered networks"
 CHECKPOINT = "last.npz"
 _OF_LAYERS = ("trainer", "iterations", "indicator", "prolongation", "accept", "reference")
 _ONLY_LAYERS = (*_OF_LAYERS, "stall")
-_ONLY_DYNAMICS = ("scheme", "degree", "elements", "deterministic")
+_ONLY_DYNAMICS = ("scheme", "degree", "residual", "elements", "deterministic")
 _MODELS_OWN = ("trainer", "iterations", "tolerance", "patience", "seed")
 
 

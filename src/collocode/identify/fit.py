@@ -183,7 +183,7 @@ def settle(
     assert nlp is not None
     if auto is not None:
         solution = refine_mesh(solution, auto, how, begin, on_iteration)
-    evident = isinstance(nlp.problem.regularisation, Evidence) and not nlp.problem.decides
+    evident = isinstance(nlp.problem.regularisation, Evidence) and nlp.problem.n_measurements
     if not evident or not len(nlp.layout.weights):
         return _stopped(solution)
     for _ in range(_ROUNDS):
@@ -224,9 +224,9 @@ def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
     if auto is not None:
         solution = refine_mesh(solution, replace(auto, cycles=1), how, lambda nlp: nlp)
     problem = None if solution.nlp is None else solution.nlp.problem
-    if problem is None or problem.decides or not isinstance(problem.regularisation, Evidence):
+    if problem is None or not isinstance(problem.regularisation, Evidence):
         return solution
-    return choose_strength(solution, how, most=0)
+    return choose_strength(solution, how, most=0) if problem.n_measurements else solution
 
 
 def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
@@ -234,7 +234,7 @@ def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
     nlp = solution.nlp
     assert nlp is not None
     for pieces in 2 ** np.arange(1, 1 + _FINER):
-        whole = [part.mesh for part in solution.trajectories]
+        whole = [part.mesh for part in nlp.layout.experiments]
         finer = [mesh.divide(np.full(mesh.elements, pieces)) for mesh in whole]
         again = climbed(discretize(nlp.problem, nlp.scheme, mesh=finer))
         if not ended_nowhere(again):

@@ -8,6 +8,7 @@ import casadi as ca
 
 from ..errors import InputError
 from .costs import Lagrange
+from .events import placed, signals_of
 from .problem import Problem
 from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
 
@@ -47,18 +48,29 @@ def check_switches(problem: Problem) -> None:
             )
 
 
-def check_lags(problem: Problem) -> None:
-    """Refuse outputs that depend on delayed states, of which a simulation would know too little.
+def check_outputs(problem: Problem) -> None:
+    """Refuse outputs that depend on delayed states or on inputs that jump at an estimated time.
 
     Raises
     ------
     InputError
         One does.
     """
-    if not problem.lags:
+    moving = {
+        name
+        for e in problem.experiments
+        for name in signals_of([v for v in placed(e.events, e.placed) if e.placed], e.instant)
+    }
+    if not (problem.lags or moving):
         return
     s = Symbols.of(problem)
     outputs, first = observed(problem, s), len(problem.inputs)
+    for name in moving:
+        if ca.depends_on(outputs, s.u[problem.inputs.index(name)]):
+            raise InputError(
+                f"an output depends on input {name!r}, which jumps at an estimated time; outputs are "
+                "functions of states and parameters there."
+            )
     for j, name in enumerate(problem.lags):
         if ca.depends_on(outputs, s.u[first + j]):
             raise InputError(

@@ -207,7 +207,15 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
     value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
     if isinstance(value, Mapping):
         value = [value[name] for name in problem.outputs if name in value]
-    return _column("observe", value, len(problem.outputs), s)
+    column = _column("observe", value, len(problem.outputs), s)
+    if not problem.calibration:
+        return column
+    p, parts = (
+        named_parameters(problem, s),
+        dict(zip(problem.outputs, ca.vertsplit(column), strict=True)),
+    )
+    parts |= {n: given.applied(parts[n], n, p) for n, given in problem.calibration.items()}
+    return ca.vertcat(*parts.values())
 
 
 def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.SX:
@@ -455,12 +463,12 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
     parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
-    known = {str(v) for part in parts for v in ca.vertsplit(part)}
-    strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
-    if strange:
-        raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")
     column = ca.densify(column)
-    if _has_nan(column):
+    function = ca.Function("column", [ca.vertcat(*parts)], [column], {"allow_free": True})
+    if function.has_free():
+        strange = function.get_free()[0]
+        raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
+    if has_nan(function):
         raise InputError(
             f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
             "numpy, and check constants."
@@ -468,8 +476,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     return column
 
 
-def _has_nan(column: ca.SX) -> bool:
-    function = ca.Function("constants", ca.symvar(column), [column])
+def has_nan(function: ca.Function) -> bool:
+    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
     constant = int(ca.OP_CONST)
     return any(
         function.instruction_id(k) == constant and math.isnan(function.instruction_constant(k))

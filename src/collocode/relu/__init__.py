@@ -24,11 +24,13 @@ from .embed import embed as embed
 from .encodings import ENCODINGS as ENCODINGS
 from .highs import MipProgress as MipProgress
 from .mip import EncodingSummary as EncodingSummary
+from .mip_bounds import mip_bounds as mip_bounds
 from .network import ReluNetwork as ReluNetwork
 from .optimise import maximize as maximize
 from .optimise import minimize as minimize
 from .problem import OptimizationSettings as OptimizationSettings
 from .problem import OptimumResult as OptimumResult
+from .proved import proved_bounds as proved_bounds
 from .regions import PlanarRegions as PlanarRegions
 from .regions import planar_regions as planar_regions
 from .regions import sampled_regions as sampled_regions
@@ -37,7 +39,6 @@ from .splitting import split_bounds as split_bounds
 from .surrogate import Surrogate as Surrogate
 from .surrogate import SurrogateSamples as SurrogateSamples
 from .tighten import lp_bounds as lp_bounds
-from .tighten import proved_bounds as proved_bounds
 from .train import TrainingHistory as TrainingHistory
 from .train import TrainingResult as TrainingResult
 from .train import TrainingSettings as TrainingSettings

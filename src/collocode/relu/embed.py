@@ -27,7 +27,7 @@ from .bounds import Bounds, as_box, core_box
 from .encodings import check_encoding, encode, mip_start
 from .mip import EncodingSummary, MixedIntegerProgram, summarise
 from .network import ReluNetwork
-from .tighten import proved_bounds
+from .proved import proved_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def embed(
     inputs : (inputs,) Pyomo variables or expressions, in the user's units.
     encoding : ``bigm``, ``clipped``, ``partition``, or ``complementarity`` (a nonlinear model, for
         IPOPT by ``SolverFactory("collocode_ipopt")``); see `collocode.relu.encodings`.
-    bounds : ``interval``, ``lp``, ``split``, `Bounds`, or a number M; see `proved_bounds`.
+    bounds : ``interval``, ``lp``, ``mip``, ``split``, `Bounds`, or a number M; see `proved_bounds`.
     box : (inputs, 2) range to which the inputs are held; by default that of the variables.
     constraints : linear constraints (see `as_linear`) **that the model has anyway**; they make the
         bounds tighter and are not added to the model.

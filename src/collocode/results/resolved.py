@@ -20,6 +20,7 @@ from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.residual import NAME
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
@@ -32,9 +33,13 @@ Array = NDArray[np.float64]
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     """Return a window as it is decided at ``x``: every input is a signal, every time a number."""
     experiment, part = nlp.problem.experiments[number], nlp.layout.experiments[number]
-    if not (part.decided or part.spanned or len(part.free_times)):
+    if not (part.decided or part.spanned or len(part.free_times) or experiment.placed):
         return experiment, part.mesh
     mesh = part.mesh
+    if experiment.placed:
+        found = {name: parameter_at(nlp, x, number, name) for name in experiment.placed}
+        moved = nlp.problem.moved(experiment, mesh.points, found)
+        return replace(experiment, placed=found), Mesh(moved)
     if len(part.free_times):
         start, end = x[part.free_times]
         share = (mesh.points - mesh.start) / (mesh.end - mesh.start)
@@ -79,7 +84,12 @@ def _delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
     """How far back an experiment looks at a point."""
     if not isinstance(delay.by, str):
         return float(delay.by)
-    q = next(q for q in nlp.problem.all_parameters if q.name == delay.by)
+    return parameter_at(nlp, x, number, delay.by)
+
+
+def parameter_at(nlp: NLP, x: Array, number: int, name: str) -> float:
+    """A parameter's natural value at a point, as an experiment sees it."""
+    q = next(q for q in nlp.problem.all_parameters if q.name == name)
     return float(q.natural(x[nlp.layout.parameter_columns(number, q.names)[0]]))
 
 
@@ -107,7 +117,7 @@ def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> 
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
-    terms = [term for term in nlp.terms if term.name.startswith("cost.")]
+    terms = [term for term in nlp.terms if term.name.startswith("cost.") or term.name == NAME]
     if terms:
         values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
         for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):

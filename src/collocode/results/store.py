@@ -75,6 +75,22 @@ _START = {
     "interrupted": bool,
 }
 PENALTY = {"strength": float, "chosen": bool, "asked": float, "effective": float, "solves": int}
+RESULT = {
+    "x": Numbers(("columns",)),
+    "lam_g": Numbers(("rows",)),
+    "lam_x": Numbers(("columns",)),
+    "objective": float,
+    "violation": float,
+    "termination": Termination,
+    "status": SolutionStatus,
+    "message": str,
+    "history": {"*": Numbers(("iterations",))},
+    "timings": {"*": float},
+    "interface": str,
+    "solver": str,
+    "linear_solver": str,
+    "options": {"*": (bool, int, float, str)},
+}
 _FORM = {
     "name": str,
     "loss": LOSS,
@@ -85,6 +101,7 @@ _FORM = {
         "nodes": Numbers(("nodes",), finite=True),
         "D": Numbers(("stages", "nodes"), finite=True),
         "B": Numbers(("stages", "nodes"), finite=True),
+        "residual?": float,
     },
     "model": {
         "states": [str],
@@ -104,22 +121,7 @@ _FORM = {
         "index?": int,
         "lags?": {"*": {"of": str, "by": (float, str)}},
     },
-    "result": {
-        "x": Numbers(("columns",)),
-        "lam_g": Numbers(("rows",)),
-        "lam_x": Numbers(("columns",)),
-        "objective": float,
-        "violation": float,
-        "termination": Termination,
-        "status": SolutionStatus,
-        "message": str,
-        "history": {"*": Numbers(("iterations",))},
-        "timings": {"*": float},
-        "interface": str,
-        "solver": str,
-        "linear_solver": str,
-        "options": {"*": (bool, int, float, str)},
-    },
+    "result": RESULT,
     "trajectories": [
         {
             "experiment": _EXPERIMENT,
@@ -181,8 +183,9 @@ def solution_tree(
             "nodes": scheme.nodes,
             "D": scheme.D,
             "B": scheme.B,
+            "residual": scheme.residual,
         },
-        "result": _result_tree(result),
+        "result": result_tree(result),
         "model": _model_tree(model),
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
@@ -203,6 +206,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         D=entry["D"],
         B=entry["B"],
         dense=tuple(entry["dense"]),
+        residual=entry.get("residual", 0.0),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
@@ -210,7 +214,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         raise ValueError("there is no experiment")
     return {
         "name": tree["name"],
-        "result": _result(tree["result"]),
+        "result": result_of(tree["result"]),
         "model": model,
         "scheme": scheme,
         "trajectories": trajectories,
@@ -302,7 +306,8 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     )
 
 
-def _result_tree(result: SolverResult) -> dict[str, Any]:
+def result_tree(result: SolverResult) -> dict[str, Any]:
+    """Return what a file holds of a solver's answer."""
     tree = {entry.name: getattr(result, entry.name) for entry in fields(result)}
     tree["termination"], tree["status"] = result.termination.name, result.status.name
     tree["options"] = {
@@ -312,7 +317,8 @@ def _result_tree(result: SolverResult) -> dict[str, Any]:
     return tree
 
 
-def _result(tree: Mapping[str, Any]) -> SolverResult:
+def result_of(tree: Mapping[str, Any]) -> SolverResult:
+    """Return the answer that `result_tree` took apart."""
     given = {
         **tree,
         "termination": Termination[tree["termination"]],

@@ -60,6 +60,8 @@ def grow_horizon(
 
 def _shortened(nlp: NLP, fraction: float) -> NLP | None:
     """The problem on the first elements of every experiment; None if too few data are left."""
+    if any(e.placed for e in nlp.problem.experiments):
+        return None  # an event at an estimated time may be behind the end
     experiments: list[Experiment] = []
     meshes: dict[str, Mesh] = {}
     for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from ..errors import InputError, check_type
 from ..model.algebraic import check_algebraics
-from ..model.checks import check_controls, check_lags, check_switches
+from ..model.checks import check_controls, check_outputs, check_switches
 from ..model.experiment import Experiment
 from ..model.parameters import Parameter
 from ..model.problem import Problem
@@ -79,7 +79,7 @@ def discretize(
         check_algebraics(problem, chosen)
         check_switches(problem)
         check_controls(problem)
-        check_lags(problem)
+        check_outputs(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
     linear = linear_part(layout, chosen)
@@ -166,7 +166,18 @@ def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
     else:
         given = [mesh] * len(problem.experiments)
     pairs = zip(problem.experiments, given, strict=True)
-    return [_mesh(e, scheme, g, problem.breaks) for e, g in pairs]
+    meshes = [_mesh(e, scheme, g, problem.breaks) for e, g in pairs]
+    for e, mesh in zip(problem.experiments, meshes, strict=True):
+        for b in problem.boundaries(e):
+            needed = np.array([b.first, b.at, b.at + b.width, b.last])
+            off = np.abs(mesh.points[:, None] - needed[None, :]).min(axis=0)
+            if off.max() > 1e-9 * (mesh.end - mesh.start):
+                raise InputError(
+                    f"the mesh of experiment {e.name!r} has no point at {needed[int(off.argmax())]:g}, which the "
+                    f"estimated time {b.parameter!r} of an event needs; give a number of elements, or a "
+                    f"Mesh with_points({needed.tolist()})."
+                )
+    return meshes
 
 
 def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, breaks: Array) -> Mesh:

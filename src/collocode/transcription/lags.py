@@ -35,6 +35,7 @@ from ..numerics import Array, Index
 from ..numerics.scheme import Scheme
 from .costs import stage_places
 from .layout import Layout
+from .lookup import node_weights
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
@@ -85,7 +86,7 @@ def _lag(
     value = ca.if_else(
         then < part.mesh.start,
         initial if before is None else before,
-        _looked_up(scheme, then, X, P, count),
+        ca.dot(node_weights(scheme, then, P, count), X),
     )
     z = s.u[problem.carried.index(name)]
     points = part.mesh.points[first[:, None] + np.arange(count + 1)]
@@ -112,23 +113,6 @@ def _elements(part: ExperimentLayout, times: Array, span: tuple[float, float]) -
     first, last = (part.mesh.locate(t)[0] for t in inside)
     count = int((last - first).max()) + 1
     return np.minimum(first, part.mesh.elements - count), count
-
-
-def _looked_up(scheme: Scheme, t: ca.SX, X: ca.SX, P: ca.SX, count: int) -> ca.SX:
-    """The interpolant of ``count`` neighbouring elements, with their nodes X and ends P."""
-    m, within = scheme.intervals, [t >= P[e] for e in range(1, count)]
-    begun, ended = [ca.SX(1.0), *within], [*within, ca.SX(0.0)]
-    here = [b - e for b, e in zip(begun, ended, strict=True)]
-    left = sum((h * P[e] for e, h in enumerate(here)), ca.SX(0.0))
-    width = sum((h * (P[e + 1] - P[e]) for e, h in enumerate(here)), ca.SX(0.0))
-    sigma, nodes, value = (t - left) / width, scheme.nodes[list(scheme.dense)], ca.SX(0.0)
-    for at, j in zip(nodes, scheme.dense, strict=True):
-        others = nodes[nodes != at]
-        factor = ca.SX(1.0)
-        for other in others:
-            factor *= (sigma - other) / (at - other)
-        value += factor * sum((h * X[e * m + j] for e, h in enumerate(here)), ca.SX(0.0))
-    return value
 
 
 def put_lags(terms: Sequence[MappedTerm], x: Array, p: Array) -> None:

@@ -142,6 +142,13 @@ class ExperimentLayout:
         both = [self.rows.reshape(elements, -1), self.algebraic_rows.reshape(elements, -1)]
         return np.append(self.initial_rows, np.hstack(both))
 
+    @property
+    def decisions(self) -> Index:
+        """Columns of what the window decides: inputs and times."""
+        inputs = [d.columns.ravel() for d in self.decided.values() if d.continuous]
+        functions = [f.columns for f in self.spanned.values()]
+        return np.concatenate([*inputs, *functions, self.free_times]).astype(int)
+
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
         elements, intervals, _ = self.rows.shape
