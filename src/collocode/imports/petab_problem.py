@@ -22,8 +22,9 @@ from ..errors import CollocodeWarning, InputError, check_type
 from ..model.dynamics import Dynamics
 from ..model.events import INSTANT, Reset, impulses_of
 from ..model.experiment import Experiment, Initial, fixed, given_by
-from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal, PerOutput
+from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal
 from ..model.parameters import Parameter, Prior
+from ..model.per_output import PerOutput
 from ..model.problem import Problem
 from ..model.steady import Steady
 from ..numerics.signals import Signal
