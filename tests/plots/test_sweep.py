@@ -108,14 +108,18 @@ def test_bands_are_those_of_the_covariance(decay):
     corners = shade.get_paths()[0].vertices[:, 1]
     assert corners.min() == pytest.approx(low.min())
     assert corners.max() == pytest.approx(high.max())
-    assert not axes[2].collections  # an output that is no state
+    (shade,) = axes[3].collections  # of the output, which is twice the state
+    corners = shade.get_paths()[0].vertices[:, 1]
+    assert corners.max() == pytest.approx(2.0 * high.max())
     assert not plots.trajectories(decay).axes[0].collections
 
 
 def test_a_wide_band_leaves_the_panel(decay):
     class Wide:
-        def band(self, times, number):
+        def band(self, times, number, of="states"):
             centre = decay.states(times, number)
+            if of == "outputs":
+                centre = np.zeros((len(times), len(decay.model.outputs)))
             return centre - 100.0, centre + 100.0
 
     ax = plots.trajectories(decay, trust=Wide()).axes[0]
