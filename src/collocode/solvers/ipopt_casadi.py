@@ -6,10 +6,12 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import casadi as ca
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..results.status import SolverResult
@@ -23,6 +25,7 @@ from .options import DEFAULTS, ipopt_options, typed, unavailable_solver
 from .outcome import Ipopt, history_of, result
 from .protocol import OnIteration, WarmStart, Watch
 
+Array = NDArray[np.float64]
 GAUSS_NEWTON = "gauss-newton"
 _MOST_SOLVERS = 16  # of one structure in different scales
 
@@ -56,8 +59,7 @@ class CasadiIpopt(Ipopt):
         self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
-        self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
-        self._solvers = OrderedDict()
+        self._solvers: OrderedDict[tuple[Functions, bool], _Compiled] = OrderedDict()
         self._size = program.columns, program.rows
         log = log_file()
         self._log_path = log.__enter__()
@@ -67,7 +69,7 @@ class CasadiIpopt(Ipopt):
     def _with_hessian(self, program: Program) -> Program:
         return program.gauss_newton() if self._gauss_newton else program
 
-    def _build(self, view: Program, warm: bool) -> tuple[ca.Function, _Callback]:
+    def _build(self, view: Program, warm: bool) -> _Compiled:
         """Return the solver of these very (scaled) functions, built when they first come."""
         functions, key = view.functions, (view.functions, warm)
         if (view.columns, view.rows) != self._size:
@@ -99,7 +101,7 @@ class CasadiIpopt(Ipopt):
                 **ipopt_options(self._inner, self._log_path, warm),
             },
         }
-        made = self._solvers[key] = (ca.nlpsol("solver", "ipopt", given, options), callback)
+        made = self._solvers[key] = _Compiled(ca.nlpsol("solver", "ipopt", given, options), callback)
         if len(self._solvers) > _MOST_SOLVERS:
             self._solvers.popitem(last=False)
         return made
@@ -109,7 +111,7 @@ class CasadiIpopt(Ipopt):
     ) -> SolverResult:
         program = self._with_hessian(program)
         view = program.scaled()
-        solver, callback = self._build(view, warm is not None)
+        solver = self._build(view, warm is not None)
         arguments = {
             "x0": view.start,
             "p": view.p,
@@ -129,8 +131,8 @@ class CasadiIpopt(Ipopt):
             hook.connect(False)
         began = time.perf_counter()
         with Interrupt() as interrupt:
-            watch = callback.watch = Watch(view, interrupt, on_iteration)
-            answer = solver(**arguments)
+            watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
+            point = solver(arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
             raise watch.error
@@ -139,14 +141,13 @@ class CasadiIpopt(Ipopt):
         stats = solver.stats()
         if stats["return_status"] == "Invalid_Option":
             raise unavailable_solver(self._options, read_log(self._log_path))
-        x, lam_g, lam_x = (np.asarray(answer[k], dtype=float) for k in ("x", "lam_g", "lam_x"))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
         log = read_log(self._log_path)
         timings.update(read_timings(log))
         return result(
             program,
-            (x, lam_g, lam_x),
+            point,
             watch.best.x,
             stats["return_status"],
             history=history_of(stats.get("iterations", {})),
@@ -170,6 +171,31 @@ class CasadiIpopt(Ipopt):
 def _hessian_of(program: Program) -> dict[str, str]:
     """What to say of a Hessian that is not exact."""
     return {} if program.functions.exact else {"hessian_approximation": GAUSS_NEWTON}
+
+
+class _Compiled:
+    """A solver of CasADi's with arrays of its own: what is handed over is copied, not converted."""
+
+    def __init__(self, function: ca.Function, callback: _Callback) -> None:
+        self.callback = callback
+        self._buffer, self._run = function.buffer()
+        self.stats = self._buffer.stats
+        self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
+        self._found = {name: np.zeros(function.numel_out(name)) for name in ("x", "lam_g", "lam_x")}
+        for array, place in (
+            *((v, partial(self._buffer.set_arg, function.index_in(k))) for k, v in self._given.items()),
+            *((v, partial(self._buffer.set_res, function.index_out(k))) for k, v in self._found.items()),
+        ):
+            if array.size:
+                place(array.data)
+
+    def __call__(self, arguments: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+        """Return x, lam_g and lam_x."""
+        for name, values in arguments.items():
+            self._given[name][:] = values
+        self._run()
+        x, lam_g, lam_x = (v.copy() for v in self._found.values())
+        return x, lam_g, lam_x
 
 
 class _Callback(ca.Callback):

@@ -106,7 +106,7 @@ def ipopt_options(options: Mapping[str, Any], log: Path, warm: bool) -> dict[str
     return {
         "print_level": 0,
         "sb": "yes",
-        "output_file": str(log),
+        **({"output_file": str(log)} if options.get("file_print_level") != 0 else {}),
         "file_print_level": 5,
         "print_timing_statistics": "yes",
         **(WARM if warm else {}),

@@ -107,7 +107,8 @@ class Functions:
     ) -> Functions:
         """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
         point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
-        f, gradient = ca.densify(f), (ca.densify(gradient[0]), ca.densify(gradient[1]))
+        f, g = ca.densify(f), ca.densify(g)
+        gradient = ca.densify(gradient[0]), ca.densify(gradient[1])
         return cls(
             ca.Function("nlp_f", point, [f], names, ["f"], options),
             ca.Function("nlp_grad_f", point, list(gradient), names, ["f", "grad_f_x"], options),
