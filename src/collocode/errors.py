@@ -282,7 +282,7 @@ def check_fields(record: Any) -> None:
     Traceback (most recent call last):
     collocode.errors.InputError: radius of Circle must be a number or None, not 'large'.
     """
-    for name, kinds in _kinds_of(type(record)):
+    for name, kinds in _kinds_of(type(record)):  # type: ignore[arg-type]
         value = getattr(record, name)
         if not any(fits(value) for _, fits in kinds):
             wanted = " or ".join(text for text, _ in kinds)

@@ -31,6 +31,7 @@ from ..results.closed_loop import ClosedLoop
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
+from ..solvers.options import merge
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver, solve_with
 from ..starts.moved import MovedPlan
@@ -40,8 +41,10 @@ from ..transcription.nlp import NLP
 
 Array = NDArray[np.float64]
 Plant = Callable[[Array, Mapping[str, Signal], float], ArrayLike]
-# a log of every iteration takes as long as the iterations themselves
+# a log of every iteration takes as long as the iterations themselves; of a plan that was solved a sample
+# ago, multipliers and active bounds are right but for few, and a barrier would only be reduced again
 _QUIET = {"file_print_level": 0, "print_timing_statistics": "no"}
+_NEAR = 0.1  # first barrier parameter of a warm plan, in units of the tolerance
 
 
 class RecedingHorizon:
@@ -101,6 +104,7 @@ class RecedingHorizon:
         self.nlp: NLP = discretize(problem, scheme, degree, mesh)
         self.sample = float(mesh.steps[0]) if sample is None else float(sample)
         self.solver: Solver = make_solver(self.nlp, interface, {**_QUIET, **(options or {})})
+        self._mu = _NEAR * float(merge(options)["tol"])
         self._part = self.nlp.layout.experiments[0]
         self._last = MovedPlan(self.nlp, self.sample)
 
@@ -142,6 +146,7 @@ class RecedingHorizon:
         warm = None
         if previous is not None:
             start, warm = self._last.of(previous.result)
+            warm = replace(warm, mu=self._mu)
         lower[first] = upper[first] = start[first] = x
         return solve_with(
             self.solver, replace(self._read(now), lower=lower, upper=upper, start=start), warm=warm

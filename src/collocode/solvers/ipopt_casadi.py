@@ -59,19 +59,19 @@ class CasadiIpopt(Ipopt):
         self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
-        self._solvers: OrderedDict[tuple[Functions, bool], _Compiled] = OrderedDict()
+        self._solvers: OrderedDict[tuple[Functions, float | None], _Compiled] = OrderedDict()
         self._size = program.columns, program.rows
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
-        self._build(program.scaled(), warm=False)
+        self._build(program.scaled(), None)
 
     def _with_hessian(self, program: Program) -> Program:
         return program.gauss_newton() if self._gauss_newton else program
 
-    def _build(self, view: Program, warm: bool) -> _Compiled:
+    def _build(self, view: Program, mu: float | None) -> _Compiled:
         """Return the solver of these very (scaled) functions, built when they first come."""
-        functions, key = view.functions, (view.functions, warm)
+        functions, key = view.functions, (view.functions, mu)
         if (view.columns, view.rows) != self._size:
             raise InputError(
                 f"the solver was built for {self._size[0]} variables and {self._size[1]} constraints; "
@@ -98,10 +98,12 @@ class CasadiIpopt(Ipopt):
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
-                **ipopt_options(self._inner, self._log_path, warm),
+                **ipopt_options(self._inner, self._log_path, mu),
             },
         }
-        made = self._solvers[key] = _Compiled(ca.nlpsol("solver", "ipopt", given, options), callback)
+        made = self._solvers[key] = _Compiled(
+            ca.nlpsol("solver", "ipopt", given, options), callback
+        )
         if len(self._solvers) > _MOST_SOLVERS:
             self._solvers.popitem(last=False)
         return made
@@ -111,7 +113,7 @@ class CasadiIpopt(Ipopt):
     ) -> SolverResult:
         program = self._with_hessian(program)
         view = program.scaled()
-        solver = self._build(view, warm is not None)
+        solver = self._build(view, None if warm is None else warm.mu)
         arguments = {
             "x0": view.start,
             "p": view.p,
@@ -183,8 +185,14 @@ class _Compiled:
         self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
         self._found = {name: np.zeros(function.numel_out(name)) for name in ("x", "lam_g", "lam_x")}
         for array, place in (
-            *((v, partial(self._buffer.set_arg, function.index_in(k))) for k, v in self._given.items()),
-            *((v, partial(self._buffer.set_res, function.index_out(k))) for k, v in self._found.items()),
+            *(
+                (v, partial(self._buffer.set_arg, function.index_in(k)))
+                for k, v in self._given.items()
+            ),
+            *(
+                (v, partial(self._buffer.set_res, function.index_out(k)))
+                for k, v in self._found.items()
+            ),
         ):
             if array.size:
                 place(array.data)

@@ -35,10 +35,14 @@ OnIteration = Callable[[Progress], Any]
 
 @dataclass(frozen=True, eq=False)
 class WarmStart:
-    """Multipliers to start from, in the NLP's own units and sign (the point is ``program.start``)."""
+    """Multipliers to start from, in the NLP's own units and sign (the point is ``program.start``).
+
+    ``mu`` is the barrier parameter to begin with.
+    """
 
     lam_g: Array
     lam_x: Array
+    mu: float = 1e-6
 
 
 class Solver(Protocol):
@@ -89,15 +93,16 @@ class Watch:
     ) -> None:
         self.best = BestIterate()
         self.error: BaseException | None = None
-        self._program, self._interrupt, self._show = program, interrupt, on_iteration
+        self._interrupt, self._show = interrupt, on_iteration
+        self._lower = np.concatenate([program.lower, program.row_lower])
+        self._upper = np.concatenate([program.upper, program.row_upper])
         self._count = 0
 
     def look(self, x: Array, f: float, g: Array, dual: float = float("nan")) -> bool:
         """Take note of an iterate; return whether to go on."""
-        program = self._program
+        values = np.concatenate([x, g])
         violation = np.maximum(  # unlike Python's max, it lets no NaN slip through
-            np.maximum(program.row_lower - g, g - program.row_upper).max(initial=0.0),
-            np.maximum(program.lower - x, x - program.upper).max(initial=0.0),
+            (self._lower - values).max(initial=0.0), (values - self._upper).max(initial=0.0)
         )
         self.best.offer(x, f, float(violation))
         try:

@@ -92,7 +92,7 @@ class PyomoNl(Ipopt):
         options = {
             "print_level": 5,
             **(_POUNCE if self._is_pounce else {}),
-            **(WARM if warm is not None else {}),
+            **({} if warm is None else {**WARM, "mu_init": warm.mu}),
             **self._options,
         }
         history: list[dict[str, float]] = []

@@ -77,8 +77,8 @@ class Functions:
             self.objective(inner, p),
             (f, column * gradient),
             row * self.constraints(inner, p),
-            (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
-            hessian * _outer(column, column, hessian.sparsity()),
+            (row * g, jacobian * _outer(r, s, jacobian.sparsity())),
+            hessian * _outer(s, s, hessian.sparsity()),
             evaluated=self.evaluated,
             exact=self.exact,
         )
@@ -132,6 +132,7 @@ def _same(a: Any, b: Any) -> bool:
     return a is b
 
 
-def _outer(left: ca.DM, right: ca.DM, pattern: ca.Sparsity) -> ca.DM:
+def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
     """Return left rightᵀ on a pattern."""
-    return ca.mtimes([ca.diag(left), ca.DM(pattern, 1.0), ca.diag(right)])
+    rows, columns = pattern.get_triplet()
+    return ca.DM(pattern, (left[rows] * right[columns]).tolist())
