@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # Measured: below, the graph's scalars take as long as the calls of NumPy
 LEAST_WEIGHTS = 64
+# Measured: one after the other, points of few operations take up to three times as long
+_FUSED, _MOST_OPERATIONS = 20, 2000
 
 
 def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: int) -> Functions:
@@ -258,7 +260,15 @@ def _increasing(numbers: Index) -> bool:
 
 
 def _mapped(function: ca.Function, points: int, *arguments: Any) -> list[ca.MX]:
-    """Map in two steps where that can be: patterns are repeated one by one, so two short rows are quicker."""
+    """Map in steps where that can be.
+
+    Several points become one function, as calling one costs more than some operations do; then come
+    rows of rows, as patterns are repeated one by one and two short rows are quicker.
+    """
+    most = min(_FUSED, _MOST_OPERATIONS // max(1, function.n_instructions()))
+    fused = next((k for k in range(most, 1, -1) if points % k == 0), 1)
+    if fused > 1:
+        function, points = function.map(fused, "serial").expand(), points // fused
     inner = next(k for k in range(math.isqrt(points), 0, -1) if points % k == 0)
     return function.map(inner, "serial").map(points // inner, "serial").call(list(arguments))
 

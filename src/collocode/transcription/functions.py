@@ -134,5 +134,6 @@ def _same(a: Any, b: Any) -> bool:
 
 def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
     """Return left rightᵀ on a pattern."""
-    rows, columns = pattern.get_triplet()
-    return ca.DM(pattern, (left[rows] * right[columns]).tolist())
+    rows = np.array(pattern.row(), dtype=np.intp)
+    columns = np.repeat(right, np.diff(np.array(pattern.colind(), dtype=np.intp)))
+    return ca.DM(pattern, (left[rows] * columns).tolist())
