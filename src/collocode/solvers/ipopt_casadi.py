@@ -28,6 +28,8 @@ from .protocol import OnIteration, WarmStart, Watch
 Array = NDArray[np.float64]
 GAUSS_NEWTON = "gauss-newton"
 _MOST_SOLVERS = 16  # of one structure in different scales
+_FOUND = "x", "lam_g", "lam_x", "f", "g"
+_SELDOM = 10  # iterations from look to look at a solve that neither logs nor shows anything
 
 
 class CasadiIpopt(Ipopt):
@@ -59,19 +61,23 @@ class CasadiIpopt(Ipopt):
         self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
-        self._solvers: OrderedDict[tuple[Functions, float | None], _Compiled] = OrderedDict()
+        self._solvers: OrderedDict[tuple[Functions, float | None, int], _Compiled] = OrderedDict()
         self._size = program.columns, program.rows
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
-        self._build(program.scaled(), None)
+        self._quiet = options.get("file_print_level") == 0
+        self._build(program.scaled(), None, self._looks(None))
 
     def _with_hessian(self, program: Program) -> Program:
         return program.gauss_newton() if self._gauss_newton else program
 
-    def _build(self, view: Program, mu: float | None) -> _Compiled:
+    def _looks(self, on_iteration: OnIteration | None) -> int:
+        return _SELDOM if self._quiet and on_iteration is None else 1
+
+    def _build(self, view: Program, mu: float | None, looks: int) -> _Compiled:
         """Return the solver of these very (scaled) functions, built when they first come."""
-        functions, key = view.functions, (view.functions, mu)
+        functions, key = view.functions, (view.functions, mu, looks)
         if (view.columns, view.rows) != self._size:
             raise InputError(
                 f"the solver was built for {self._size[0]} variables and {self._size[1]} constraints; "
@@ -95,6 +101,7 @@ class CasadiIpopt(Ipopt):
             "error_on_fail": False,
             "show_eval_warnings": False,
             "iteration_callback": callback,
+            "iteration_callback_step": looks,
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
@@ -113,7 +120,8 @@ class CasadiIpopt(Ipopt):
     ) -> SolverResult:
         program = self._with_hessian(program)
         view = program.scaled()
-        solver = self._build(view, None if warm is None else warm.mu)
+        mu = None if warm is None else warm.mu
+        solver = self._build(view, mu, self._looks(on_iteration))
         arguments = {
             "x0": view.start,
             "p": view.p,
@@ -134,7 +142,7 @@ class CasadiIpopt(Ipopt):
         began = time.perf_counter()
         with Interrupt() as interrupt:
             watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
-            point = solver(arguments)
+            *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
             raise watch.error
@@ -158,6 +166,7 @@ class CasadiIpopt(Ipopt):
             solver=read_version(log),
             linear_solver=self._linear_solver(log),
             options={**self._options, **_hessian_of(program)},
+            values=(float(f[0]), g / program.row_scale),
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:
@@ -183,7 +192,7 @@ class _Compiled:
         self._buffer, self._run = function.buffer()
         self.stats = self._buffer.stats
         self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
-        self._found = {name: np.zeros(function.numel_out(name)) for name in ("x", "lam_g", "lam_x")}
+        self._found = {name: np.zeros(function.numel_out(name)) for name in _FOUND}
         for array, place in (
             *(
                 (v, partial(self._buffer.set_arg, function.index_in(k)))
@@ -197,13 +206,12 @@ class _Compiled:
             if array.size:
                 place(array.data)
 
-    def __call__(self, arguments: Mapping[str, Array]) -> tuple[Array, Array, Array]:
-        """Return x, lam_g and lam_x."""
+    def __call__(self, arguments: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Return x, lam_g, lam_x, f and g."""
         for name, values in arguments.items():
             self._given[name][:] = values
         self._run()
-        x, lam_g, lam_x = (v.copy() for v in self._found.values())
-        return x, lam_g, lam_x
+        return tuple(v.copy() for v in self._found.values())
 
 
 class _Callback(ca.Callback):

@@ -135,5 +135,6 @@ def _same(a: Any, b: Any) -> bool:
 def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
     """Return left rightᵀ on a pattern."""
     rows = np.array(pattern.row(), dtype=np.intp)
-    columns = np.repeat(right, np.diff(np.array(pattern.colind(), dtype=np.intp)))
-    return ca.DM(pattern, (left[rows] * columns).tolist())
+    starts = np.array(pattern.colind(), dtype=np.intp)
+    columns = np.repeat(np.arange(len(right)), starts[1:] - starts[:-1])
+    return ca.DM(pattern, (left[rows] * right[columns]).tolist())
