@@ -29,7 +29,6 @@ Array = NDArray[np.float64]
 GAUSS_NEWTON = "gauss-newton"
 _MOST_SOLVERS = 16  # of one structure in different scales
 _FOUND = "x", "lam_g", "lam_x", "f", "g"
-_SELDOM = 10  # iterations from look to look at a solve that neither logs nor shows anything
 
 
 class CasadiIpopt(Ipopt):
@@ -61,23 +60,19 @@ class CasadiIpopt(Ipopt):
         self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
-        self._solvers: OrderedDict[tuple[Functions, float | None, int], _Compiled] = OrderedDict()
+        self._solvers: OrderedDict[tuple[Functions, float | None], _Compiled] = OrderedDict()
         self._size = program.columns, program.rows
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
-        self._quiet = options.get("file_print_level") == 0
-        self._build(program.scaled(), None, self._looks(None))
+        self._build(program.scaled(), None)
 
     def _with_hessian(self, program: Program) -> Program:
         return program.gauss_newton() if self._gauss_newton else program
 
-    def _looks(self, on_iteration: OnIteration | None) -> int:
-        return _SELDOM if self._quiet and on_iteration is None else 1
-
-    def _build(self, view: Program, mu: float | None, looks: int) -> _Compiled:
+    def _build(self, view: Program, mu: float | None) -> _Compiled:
         """Return the solver of these very (scaled) functions, built when they first come."""
-        functions, key = view.functions, (view.functions, mu, looks)
+        functions, key = view.functions, (view.functions, mu)
         if (view.columns, view.rows) != self._size:
             raise InputError(
                 f"the solver was built for {self._size[0]} variables and {self._size[1]} constraints; "
@@ -101,7 +96,6 @@ class CasadiIpopt(Ipopt):
             "error_on_fail": False,
             "show_eval_warnings": False,
             "iteration_callback": callback,
-            "iteration_callback_step": looks,
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
@@ -120,8 +114,7 @@ class CasadiIpopt(Ipopt):
     ) -> SolverResult:
         program = self._with_hessian(program)
         view = program.scaled()
-        mu = None if warm is None else warm.mu
-        solver = self._build(view, mu, self._looks(on_iteration))
+        solver = self._build(view, None if warm is None else warm.mu)
         arguments = {
             "x0": view.start,
             "p": view.p,
