@@ -151,7 +151,7 @@ class CasadiIpopt(Ipopt):
         return result(
             program,
             point,
-            watch.best.x,
+            None if stats["success"] else watch.best.x,
             stats["return_status"],
             history=history_of(stats.get("iterations", {})),
             timings=timings,
