@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/chains.py                    # the small cases
     OMP_NUM_THREADS=1 python benchmarks/chains.py --cases vdp-1000-7,six --seeds 0,1,2
     OMP_NUM_THREADS=1 python benchmarks/chains.py --scaling          # N = 1000 … 20 000, exponents
+    OMP_NUM_THREADS=1 python benchmarks/chains.py --experiments      # 25 … 200 experiments on two cores
 
 Mesh, λ and start are the same for both, so that nothing else enters; MUMPS is what ran before there
 were chains.  Long Van der Pol records [0, 15 N / 200] with N/3 elements of three stages or N/12 of
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import threading
 import time
 from collections.abc import Callable
 
@@ -105,6 +107,71 @@ def scaling(seed: int) -> None:
     print(f"time per iteration grows like N^{slope:.2f}")
 
 
+def many(count: int) -> cc.Problem:
+    """Experiments of 50 samples each, from initial states all over the limit cycle."""
+    rng, t = np.random.default_rng(0), np.linspace(0.0, 4.0, 50)
+    runs = []
+    for k in range(count):
+        first = rng.uniform(-2.0, 2.0, 2)
+        exact = solve_ivp(oscillators(1), (0.0, 4.0), first, t_eval=t, rtol=1e-8, atol=1e-8).y.T
+        noisy = exact + 0.05 * rng.standard_normal(exact.shape)
+        runs.append(cc.Experiment(t, noisy, ("y1", "y2"), name=f"run {k}"))
+    return cc.Problem(cc.NeuralODE(cc.MLP((2, 16, 2))), runs, regularisation=cc.L2(1e-6))
+
+
+def experiments(threads: int = 2) -> None:
+    """CPU time an iteration by thread; what is not the busiest thread's costs no time of its own.
+
+    On a quiet machine the wall time is what this thread and the busiest worker take one after the other.
+    """
+    counts, times, few, more = (25, 50, 100, 200), [], 2, 8
+    for count in counts:
+        nlp = cc.start_from(cc.discretize(many(count), "radau", 3, mesh=16))
+        spent, points = {}, []
+        for k in (1, threads):
+            for most in (few, more):
+                before = _by_thread()
+                options = {"max_iter": most, "threads": k, "linear_solver": "chains"}
+                result = cc.make_solver(nlp, options=options).solve(nlp)
+                after = _by_thread()
+                spent[k, most] = [b - before.get(name, 0.0) for name, b in after.items()]
+            points.append((result.x, result.lam_g, result.lam_x))
+        per = {
+            k: [
+                (b - a) / (more - few)
+                for a, b in zip(_padded(spent[k, few], spent[k, more]), spent[k, more], strict=True)
+            ]
+            for k in (1, threads)
+        }
+        one, path = sum(per[1]), per[threads][0] + max(per[threads][1:], default=0.0)
+        times.append(one)
+        same = all(np.array_equal(a, b) for a, b in zip(*points, strict=True))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{count:4d} experiments: {one * 1e3:6.1f} ms an iteration; with {threads} threads "
+            f"{per[threads][0] * 1e3:.1f} ms here and {max(per[threads][1:], default=0.0) * 1e3:.1f} ms in "
+            f"the busiest other, {one / path:.2f} times as fast; iterates the same: {same}; "
+            f"peak memory {memory:.0f} MB",
+            flush=True,
+        )
+    slope = np.polyfit(np.log(counts), np.log(times), 1)[0]
+    print(f"time per iteration grows like experiments^{slope:.2f}")
+
+
+def _padded(short: list[float], long: list[float]) -> list[float]:
+    return [*short, *[0.0] * (len(long) - len(short))]
+
+
+def _by_thread() -> dict[str, float]:
+    """CPU seconds of this thread and of those of the pool."""
+    found = {"": time.thread_time()}
+    for thread in threading.enumerate():
+        if thread.name.startswith("collocode") and thread.ident is not None:
+            clock = time.pthread_getcpuclockid(thread.ident)
+            found[thread.name] = time.clock_gettime(clock)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default="vdp-200-3,vdp-1000-3")
@@ -112,7 +179,11 @@ def main() -> None:
     parser.add_argument("--solvers", default="mumps,chains")
     parser.add_argument("--most", type=float, default=400.0, help="CPU seconds of one solve")
     parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--experiments", action="store_true")
     arguments = parser.parse_args()
+    if arguments.experiments:
+        experiments()
+        return
     seeds, names = [int(k) for k in arguments.seeds.split(",")], arguments.solvers.split(",")
     if arguments.scaling:
         scaling(seeds[0])

@@ -48,6 +48,7 @@ from .export.nl_read import read_nl as read_nl
 from .export.onnx import OnnxFile as OnnxFile
 from .export.onnx import write_onnx as write_onnx
 from .export.onnx_read import read_onnx as read_onnx
+from .export.profiles import planned_functions as planned_functions
 from .export.pyomo_model import PyomoExport as PyomoExport
 from .export.pyomo_model import load_from_pyomo as load_from_pyomo
 from .export.pyomo_model import to_pyomo as to_pyomo
@@ -82,6 +83,7 @@ from .layered.refinement.estimate import LayerEstimate as LayerEstimate
 from .layered.refinement.estimate import estimate_layers as estimate_layers
 from .layered.refinement.refine_layers import refine_layers as refine_layers
 from .layered.refinement.result import LayerRefinement as LayerRefinement
+from .model.calibration import Calibration as Calibration
 from .model.constraints import PathConstraint as PathConstraint
 from .model.constraints import PointConstraint as PointConstraint
 from .model.control import Control as Control
@@ -91,9 +93,11 @@ from .model.delays import Delay as Delay
 from .model.delays import first_order_plus_dead_time as first_order_plus_dead_time
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
+from .model.event_table import events_from_frame as events_from_frame
 from .model.events import Dilution as Dilution
 from .model.events import Dose as Dose
 from .model.events import Reset as Reset
+from .model.events import Switch as Switch
 from .model.events import doses as doses
 from .model.experiment import Experiment as Experiment
 from .model.experiment import Initial as Initial

@@ -48,4 +48,6 @@ def test_refine_shows_the_error_of_the_cost_mesh_by_mesh(tmp_path):
 def test_admm_says_what_it_is_about():
     answer = run("admm", MODEL)
     assert answer.exit_code == 2, answer.output
-    assert "about fits of data, but problem 'Double integrator'" in answer.output
+    assert "what batches of data share, and problem 'Double integrator'" in " ".join(
+        answer.output.split()
+    )

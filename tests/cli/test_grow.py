@@ -105,6 +105,25 @@ def test_indicators_and_settings(models, indicator):
     assert f"growth by {indicator}" in answer.stdout
 
 
+@pytest.mark.parametrize("select", ["neuron", "4"])
+def test_selections(models, tmp_path, select):
+    how = (
+        "--max-layers",
+        2,
+        "--iterations",
+        3,
+        "--select",
+        select,
+        "--no-plots",
+        "--out",
+        tmp_path,
+    )
+    answer = run(models / "curve.py", *how)
+    assert answer.exit_code == 0, answer.output
+    network = load_growth(tmp_path / "growth.npz").last.network
+    assert network.layers == 2
+
+
 def test_a_time_limit_is_no_success(models):
     how = ("--max-layers", 9, "--iterations", 10**6, "--time-limit", 0.2)
     answer = run(models / "curve.py", *how)
@@ -123,6 +142,7 @@ BAD = {
     "unknown indicator": (["--indicator", "topologic"], "did you mean 'topological'"),
     "unknown trainer": (["--trainer", "lbgs"], "did you mean 'lbfgs'"),
     "unknown selection": (["--select", "row"], "unknown selection 'row'"),
+    "small exponent": (["--select", "0.5"], "must be 1 or more, not 0.5"),
     "relu": (["--set", "activation=relu"], "kink"),
     "depth": (["--set", "layers=3", "--max-layers", "2"], "3 layers, more than the budget of 2"),
     "frozen": (["--freeze", "layers"], "no part 'layers'"),

@@ -169,7 +169,7 @@ def test_help_shows_the_model(place):
         (["tent.py", "--train", "l1=much"], "--train l1=much: 'much' is not a number"),
         (
             ["tent.py", "--bounds", "best"],
-            "--bounds is interval, lp, split or a number, not 'best'",
+            "--bounds is interval, lp, mip, split or a number, not 'best'",
         ),
         (["tent.py", "--encoding", "best"], "unknown encoding 'best'"),
         (["tent.py", "--scale", "best"], "per must be 'neuron' or 'layer', not 'best'"),

@@ -155,10 +155,16 @@ def test_scheme_degree_start_seed_and_options_reach_the_solver():
     answer = solve(
         *(HARMONIC, "--scheme", "gauss", "--degree", 2, "--elements", 20, "--start", "smoothing"),
         *("--seed", 3, "--option", "ipopt.tol=1e-6", "--option", "linear_solver=mumps"),
-        *("--deterministic", "--set", "test="),
+        *("--deterministic", "--set", "test=", "--threads", 2),
     )
     assert answer.exit_code == 0
     assert "gauss, degree 2 (order 4), 20 elements" in answer.stdout
+
+
+def test_no_threads_are_refused():
+    answer = solve(HARMONIC, "--threads", 0)
+    assert answer.exit_code == 2
+    assert "threads = 0 is no number of threads" in answer.stderr
 
 
 @pytest.mark.parametrize(("interface", "package"), [("cyipopt", "cyipopt"), ("pyomo", "pyomo")])

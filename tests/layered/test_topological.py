@@ -23,7 +23,7 @@ from collocode.layered import (
     train,
 )
 from collocode.layered.growth.insertion import deeper, search_insertion
-from collocode.layered.growth.neurons import activation_order
+from collocode.layered.growth.neurons import activation_order, selected
 from collocode.layered.growth.topological import sensitivities, topological_derivative
 from collocode.model.activations import Activation
 
@@ -68,7 +68,7 @@ def decrease(objective, theta, found, epsilon, position, direction=None):
     width=st.integers(2, 5),
     loss=st.sampled_from(list(LOSSES)),
     lift=st.sampled_from(["none", "pad", "opening"]),
-    selection=st.sampled_from(["rows", "neuron"]),
+    selection=st.sampled_from(["rows", "neuron", 1.5, 3.0, 4]),
     alpha=st.sampled_from([0.0, 0.05]),
     step=st.floats(0.2, 2.0),
     seed=st.integers(0, 99),
@@ -212,6 +212,50 @@ def test_sensitivity_is_the_gradient_in_a_layer_of_zeros():
         assert np.linalg.norm(part) == pytest.approx(values[position], rel=1e-10)
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 2.5, 4.0, np.inf])
+def test_weights_at_a_wasserstein_distance_promise_the_most(order, p):
+    """Of all lengths t with a p-norm of 1, those of the selection have the largest sum of mu t^order."""
+    rng = np.random.default_rng(3)
+    rows, weights = rng.standard_normal(5), rng.standard_normal((5, 4))
+    score, direction = selected(order, p, rows, weights)
+    lengths = np.linalg.norm(direction, axis=1)
+    assert np.linalg.norm(lengths, ord=p) == pytest.approx(1.0)
+    assert score == pytest.approx((rows * lengths**order).sum())
+    others = np.abs(rng.standard_normal((20000, 5))) ** rng.choice([0.3, 1.0, 6.0], (20000, 1))
+    others /= np.linalg.norm(others, ord=p, axis=1)[:, None]
+    promised = (others**order) @ rows
+    assert 0.8 * score < promised.max() <= score
+
+
+def test_neurons_of_one_output_want_one_of_two_directions():
+    """Behind a read-out of one row the forms of all neurons are multiples of one matrix."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 4))
+    last = cc.Mesh.uniform(0, 1, 1)
+    for outputs in (1, 4):
+        network = LayeredNetwork(4, outputs, 4, last, None, block("residual", "silu_tanh"))
+        objective = Objective(network, Samples(X, np.sin(X[:, :outputs])))
+        found = topological_derivative(objective, network.initial(0), positions=[1])
+        rank = np.linalg.matrix_rank(found.weights[0], tol=1e-8)
+        assert rank <= 2 if outputs == 1 else rank == 4
+
+
+def test_rows_and_neuron_are_exponents():
+    rows, weights = np.array([2.0, -1.0, 0.5]), np.eye(3)
+    pairs = [(1, "neuron", 1), (2, "neuron", 2), (1, "rows", 2), (2, "rows", np.inf)]
+    for order, word, p in pairs:
+        (a, one), (b, other) = (selected(order, s, rows, weights) for s in (word, p))
+        assert a == b
+        np.testing.assert_array_equal(one, other)
+    # p = 4: proportional to the square root of the score; p = 3: to the score
+    _, four = selected(2, 4, rows, weights)
+    assert four[0, 0] / four[2, 2] == pytest.approx(2.0)
+    assert selected(2, 3, rows, weights)[1][0, 0] == pytest.approx(
+        4.0 * selected(2, 3, rows, weights)[1][2, 2]
+    )
+
+
 def test_a_layer_that_costs_more_than_it_brings_scores_below_zero():
     objective, theta = case(alpha=100.0)
     found = topological_derivative(objective, theta)
@@ -285,6 +329,8 @@ def test_what_cannot_be_scored_is_refused_by_name():
         topological_derivative(shared, smooth.initial())
     with pytest.raises(InputError, match="unknown selection"):
         topological_derivative(objective, theta, selection="row")
+    with pytest.raises(InputError, match=r"must be 1 or more, not 0\.5"):
+        topological_derivative(objective, theta, selection=0.5)
     with pytest.raises(InputError, match="step of the new layer"):
         topological_derivative(objective, theta, step=0.0)
     with pytest.raises(InputError, match=r"0 \.\.\. 3, not at 7"):

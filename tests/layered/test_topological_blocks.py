@@ -16,15 +16,17 @@ from collocode.layered.equinox_blocks import (
     new_block,
     stream_network,
 )
-from collocode.layered.growth.topological_blocks import (
+from collocode.layered.growth.stream_training import (
     arrays_of,
+    stream_accuracy,
+    stream_loss,
+    train_stream,
+)
+from collocode.layered.growth.topological_blocks import (
     block_scores,
     grow_stream,
     insert_block,
     put_block,
-    stream_accuracy,
-    stream_loss,
-    train_stream,
 )
 
 

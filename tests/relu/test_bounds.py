@@ -10,6 +10,7 @@ from collocode.relu import (
     ReluNetwork,
     interval_bounds,
     lp_bounds,
+    mip_bounds,
     proved_bounds,
     sampled_range,
     split_bounds,
@@ -93,6 +94,38 @@ def test_a_budget_that_is_over_leaves_valid_bounds():
     assert not stopped.complete
     assert stopped.contains(sampled_range(network, box))
     assert interval_bounds(network, box).contains(stopped)
+
+
+def test_programs_with_binaries_find_what_units_reach():
+    """Against a grid: what is reached is inside, and the ranges of two hidden layers are tight."""
+    network = random_network(1, (2, 6, 6, 6, 1))
+    exact, relaxed = mip_bounds(network, BOX), lp_bounds(network, BOX)
+    assert exact.kind == "mip"
+    assert exact.complete
+    assert relaxed.contains(exact, 1e-9)
+    axes = (np.linspace(low, up, 401) for low, up in BOX)
+    reached = network.core().pre_activations(np.stack(np.meshgrid(*axes), -1).reshape(-1, 2))
+    widths = []
+    for k, a in enumerate(reached):
+        assert (exact.lower[k] <= a.min(axis=0) + 1e-12).all()
+        assert (exact.upper[k] >= a.max(axis=0) - 1e-12).all()
+        open_units = [True] if k == 3 else exact.stable(network)[k] == 0
+        widths.append(((exact.upper[k] - exact.lower[k]) / np.ptp(a, axis=0))[open_units])
+    assert np.concatenate(widths).max() < 1.01
+    assert proved_bounds(network, BOX, exact, workers=2) is exact
+
+
+def test_programs_with_binaries_keep_constraints_and_budgets():
+    network = random_network(5, (2, 12, 12, 12, 1))
+    constraint = ([1.0, 1.0], -np.inf, -0.5)
+    stopped = mip_bounds(network, BOX, constraint, time_budget=0.0)
+    assert not stopped.complete
+    x = np.random.default_rng(0).uniform(*np.transpose(BOX), (5000, 2))
+    reached = network.core().pre_activations(x[x.sum(axis=1) <= -0.5])
+    for bounds in (stopped, mip_bounds(network, BOX, constraint)):
+        for low, up, a in zip(bounds.lower, bounds.upper, reached, strict=True):
+            assert (low <= a.min(axis=0) + 1e-9).all()
+            assert (up >= a.max(axis=0) - 1e-9).all()
 
 
 def test_stable_units_by_their_ranges():

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import collocode as cc
-from collocode.solvers.chains import factor as factor_module
-from collocode.solvers.chains import hook, mumps, top
-from collocode.solvers.chains.blocks import Order, Unsuited
+from collocode.solvers.chains import hook, mumps, part, places, top
 from collocode.solvers.chains.factor import ChainFactor
+from collocode.solvers.chains.places import Order, Unsuited
 from collocode.solvers.chains.session import Count, Factorisations
+from collocode.transcription import by_layers
 from tests.transcription.random_problems import cases
 from tests.transcription.test_program import constrained
 
@@ -72,7 +72,7 @@ def check(program, rng, curvature, relaxed=0.0):
     assert not singular
     assert chains.negative() == negative(K)
     if chains.shift:
-        lowest = np.linalg.eigvalsh(chains._top.reduced)[0]
+        lowest = np.linalg.eigvalsh(chains._top.arrow.dense())[0]
         assert chains.shift == pytest.approx(-2.0 * lowest)
         K[chains.top_columns, chains.top_columns] += chains.shift
         assert negative(K) == found == wanted
@@ -130,6 +130,18 @@ def test_what_is_shifted_here(scheme, degree, experiments):
     assert max(shifts) > 0.0
 
 
+@pytest.mark.parametrize("experiments", [3, 5])
+def test_chains_in_several_parts(monkeypatch, experiments):
+    """Rows and bounds of all kinds, with experiments of their own length, a part or two each."""
+    monkeypatch.setattr(places, "_PART", 3000)
+    problem = network_of(12, experiments, bounds={"y": (-3.0, 3.0)})
+    elements = list(range(4, 4 + experiments))
+    program = cc.discretize(problem, mesh=elements)
+    chains = check(program, np.random.default_rng(0), 1.0)
+    assert 1 < len(chains.parts) < experiments
+    assert chains.shift > 0.0
+
+
 def test_inequalities_and_fixed_ends_are_condensed():
     program = cc.discretize(constrained(), mesh=6)
     check(program, np.random.default_rng(0), 0.5, 1.0)
@@ -141,9 +153,9 @@ def test_inequalities_and_fixed_ends_are_condensed():
 
 
 def test_links_stay_where_elimination_would_let_errors_grow(monkeypatch):
-    monkeypatch.setattr(factor_module, "_GROWTH", (0.6,))
+    monkeypatch.setattr(part, "_GROWTH", (0.6,))
     chains = check(cc.discretize(network_of(12), mesh=9), np.random.default_rng(0), 1.0)
-    assert len(chains._links) > 2
+    assert len(chains.parts[0].stayed) > 2
 
 
 def test_mumps_counts_as_dense_eigenvalues_do():
@@ -199,6 +211,27 @@ def test_models_have_the_solution_that_mumps_finds(name):
     size = np.abs(reference.lam_g).max()
     assert np.abs(chains.lam_g - reference.lam_g).max() <= 1e-3 * size
     assert program.kkt_residual(chains.x, chains.lam_g, chains.lam_x) <= 1e-6
+
+
+def test_iterates_are_the_same_on_one_core_and_on_several(monkeypatch):
+    monkeypatch.setattr(places, "_PART", 3000)
+    monkeypatch.setattr(by_layers, "_PART", 2000)
+    program = cc.start_from(cc.discretize(network_of(12, 5), mesh=6))
+    one, two = (
+        cc.solve(program, options={"linear_solver": "chains", "max_iter": 12, "threads": k}).result
+        for k in (1, 2)
+    )
+    assert (one.linear_solver, two.linear_solver) == ("chains", "chains, 2 threads")
+    assert one.iterations == two.iterations > 5
+    for name in ("x", "lam_g", "lam_x"):
+        assert np.array_equal(getattr(one, name), getattr(two, name))
+
+
+@pytest.mark.parametrize("threads", [0, 1.5, "two", True])
+def test_a_number_of_threads_that_is_none_is_refused(threads):
+    program = cc.discretize(network_of(2), mesh=4)
+    with pytest.raises(cc.InputError, match=f"threads = {threads!r} is no number of threads"):
+        cc.solve(program, options={"threads": threads})
 
 
 def test_a_program_without_chains_goes_to_mumps():
@@ -298,8 +331,13 @@ def test_faults_end_in_mumps_with_a_warning(monkeypatch, fault):
 
 def test_factors_that_are_not_finite_end_in_mumps(monkeypatch):
     program = cc.start_from(cc.discretize(network_of(12, samples=20)))
-    hessian = ChainFactor._reduced_hessian
-    monkeypatch.setattr(ChainFactor, "_reduced_hessian", lambda self: hessian(self) * np.nan)
+    condense = part.Part._condense
+
+    def broken(self):
+        condense(self)
+        self._H *= np.nan
+
+    monkeypatch.setattr(part.Part, "_condense", broken)
     with pytest.warns(RuntimeWarning, match="a factor is not finite"):
         found = cc.solve(program, options={"linear_solver": "chains"}).result
     assert (found.success, found.linear_solver) == (True, "mumps")
@@ -330,17 +368,26 @@ def test_pardiso_itself_is_still_looked_for_in_its_library():
         cc.solve(program, options={"linear_solver": "pardiso"})
 
 
+def arrow(A, blocks=0):
+    """A matrix as an arrow; what its blocks of one have of each other is left out."""
+    D = np.diagonal(A)[:blocks, None, None]
+    return top.Arrow(D.copy(), A[:blocks, None, blocks:].copy(), A[blocks:, blocks:].copy())
+
+
 def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
     rng = np.random.default_rng(0)
     Q, _ = np.linalg.qr(rng.standard_normal((700, 700)))
     values = np.append([-0.3, -0.1], np.linspace(0.0, 5.0, 698))
     A = (Q * values) @ Q.T
-    lowest, error = top._lowest(0.5 * (A + A.T))
-    assert -0.3 * (1.0 + 1e-12) <= lowest <= -0.27
-    assert lowest - error <= -0.3 * (1.0 - 1e-12)
+    for blocks_of_one in (0, 30):
+        matrix = arrow(0.5 * (A + A.T), blocks_of_one)
+        exact = np.linalg.eigvalsh(matrix.dense())[0]
+        lowest, error = top._lowest(matrix)
+        assert exact * (1.0 + 1e-12) <= lowest <= 0.9 * exact
+        assert lowest - error <= exact * (1.0 - 1e-12)
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
-    assert top._lowest(low_rank)[0] == pytest.approx(-2.0)
-    assert top._lowest(np.eye(700))[0] == pytest.approx(1.0)
+    assert top._lowest(arrow(low_rank))[0] == pytest.approx(-2.0)
+    assert top._lowest(arrow(np.eye(700), 100))[0] == pytest.approx(1.0)
 
 
 def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_iteration():
@@ -348,4 +395,4 @@ def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_itera
     Q, _ = np.linalg.qr(rng.standard_normal((700, 700)))
     values = np.append(-1e-3, np.logspace(-2, 3, 699))
     A = (Q * values) @ Q.T
-    assert top._by_inverse(0.5 * (A + A.T), 0.1) == pytest.approx(-1e-3, rel=0.1)
+    assert top._by_inverse(arrow(0.5 * (A + A.T)), 0.1) == pytest.approx(-1e-3, rel=0.1)

@@ -218,10 +218,9 @@ class Elements:
     def measurements(self) -> Measurements:
         """The measurements in the order of the NLP's misfit."""
         elements, taus, times = [], [], []
-        parts = zip(self.nlp.problem.experiments, self.nlp.layout.experiments, strict=True)
-        for number, (experiment, part) in enumerate(parts):
+        for number, experiment in enumerate(self.nlp.problem.experiments):
             t = experiment.times[measured(experiment)]
-            element, tau = part.mesh.locate(t)
+            element, tau = resolved(self.nlp, self.x, number)[1].locate(t)
             elements.append(element + self.first[number])
             taus.append(tau)
             times.append(t)

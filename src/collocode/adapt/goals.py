@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, listed
 from ..model.costs import Cost
 from ..model.parameters import Parameter
+from ..results.resolved import resolved
 from ..transcription.nlp import NLP
 from .cost_goal import CostValue
 from .elements import Elements, number_of
@@ -110,7 +111,7 @@ class StateAt:
 
     def _place(self, e: Elements) -> tuple[int, Array, int]:
         number = number_of(e.nlp, self.experiment)
-        element, tau = e.nlp.layout.experiments[number].mesh.locate(self.time)
+        element, tau = resolved(e.nlp, e.x, number)[1].locate(self.time)
         column = e.nlp.problem.states.index(self.state)
         return int(element[0] + e.first[number]), tau, column
 

@@ -31,7 +31,11 @@ def grow(
         ),
     ] = "topological",
     select: Annotated[
-        str, typer.Option(help="Of topological: rows (all neurons of a layer) or neuron (one).")
+        str,
+        typer.Option(
+            help="Of topological: rows (all neurons of a layer), neuron (one), or an exponent p of the "
+            "Wasserstein distance between (4: the better ones more)."
+        ),
     ] = "rows",
     step: Annotated[float, typer.Option(help="Step h of a new layer.")] = 1.0,
     iterations: Annotated[
@@ -107,8 +111,9 @@ def _indicator(name: str, select: str, step: float) -> Any:
         Topological,
     )
 
+    selection = float(select) if select.replace(".", "", 1).isdigit() else select
     own: dict[str, Callable[[], Any]] = {
-        "topological": lambda: Topological(select, step),
+        "topological": lambda: Topological(selection, step),
         "sensitivity": lambda: Sensitivity(step),
         "random": lambda: RandomPlace(step=step),
         "dwr": DualWeightedResiduals,

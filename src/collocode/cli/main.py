@@ -11,6 +11,7 @@ from .admm import admm
 from .doctor import doctor, print_version, schemes
 from .export import export
 from .grow import grow
+from .horizon import horizon
 from .multistart import multistart
 from .refine import refine
 from .relu import relu
@@ -47,7 +48,19 @@ def _main(
     print_anything()
 
 
-for _verb in (solve, sweep, multistart, refine, admm, relu, grow, train, export, simulate):
+for _verb in (
+    solve,
+    sweep,
+    multistart,
+    refine,
+    admm,
+    horizon,
+    relu,
+    grow,
+    train,
+    export,
+    simulate,
+):
     # --help is an ordinary flag of these, so that it sees MODEL and can show the model's own settings
     app.command(context_settings={"help_option_names": []})(_verb)
 app.command()(doctor)

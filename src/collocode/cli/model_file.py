@@ -3,6 +3,9 @@
 It returns a `collocode.Problem`, a `collocode.layered.LayeredProblem`, or a `collocode.Program` that a
 `collocode.ProgramBuilder` has built.  The YAML file of a PEtab problem does as well.
 
+For ``collocode horizon`` they may define ``plant(...)``, which returns what answers to the moves (a
+`collocode.Problem`, or a function), and ``HORIZON``, such as ``{"sample": 0.25, "moves": 40}``.
+
 For ``collocode relu`` they define ``surrogate(...)``, which returns a `collocode.relu.Surrogate`.
 
 A model that wants another mesh, scheme or start than the usual one says so beside ``problem`` in
@@ -31,6 +34,7 @@ from .settings import Setting, settings_of
 
 PETAB = (".yaml", ".yml")  # files of these names are PEtab problems
 DEFAULTS = ("scheme", "degree", "mesh", "start", "seed", "options")
+HORIZON = ("sample", "moves", "setpoints")
 LAYERED_DEFAULTS = ("trainer", "iterations", "tolerance", "patience", "seed")
 
 
@@ -45,6 +49,7 @@ class ModelFile:
     function : its ``problem``, or its ``surrogate``.
     settings : what ``--set`` reaches.
     defaults : its ``DEFAULTS``, keywords of `fit` or of `train`.
+    plant, horizon : its ``plant``, if it has one, and its ``HORIZON``.
     """
 
     path: Path
@@ -52,6 +57,16 @@ class ModelFile:
     function: Callable[..., Any]
     settings: tuple[Setting, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    plant: Callable[..., Any] | None = None
+    horizon: Mapping[str, Any] = field(default_factory=dict)
+
+    def answer(self, values: Mapping[str, Any]) -> Any:
+        """Call ``plant(...)`` with the settings that it takes; None if there is no such function."""
+        if self.plant is None:
+            return None
+        known = {setting.name for setting in settings_of(self.plant)}
+        with _explained(self.path, "plant()"), _beside(self.path):
+            return self.plant(**{name: v for name, v in values.items() if name in known})
 
     def problem(
         self, values: Mapping[str, Any]
@@ -71,7 +86,9 @@ class ModelFile:
                 f"{self.path}: problem() returned {_described(type(made).__name__)}, not a "
                 "collocode.Problem; end it with `return cc.Problem(...)`."
             )
-        _check_defaults(self.path, self.defaults, LAYERED_DEFAULTS if layered else DEFAULTS)
+        _check_names(
+            self.path, "DEFAULTS", self.defaults, LAYERED_DEFAULTS if layered else DEFAULTS
+        )
         return made
 
     def identification(self, values: Mapping[str, Any]) -> cc.Problem:
@@ -165,25 +182,41 @@ def load_model(path: Path, wanted: str = "problem") -> ModelFile:
         )
     lines = (module.__doc__ or "").strip().splitlines()
     settings = tuple(settings_of(function))
-    return ModelFile(path, lines[0] if lines else "", function, settings, _defaults(path, module))
+    return ModelFile(
+        path,
+        lines[0] if lines else "",
+        function,
+        settings,
+        _defaults(path, module),
+        getattr(module, "plant", None),
+        _horizon(path, module),
+    )
+
+
+def _horizon(path: Path, module: types.ModuleType) -> dict[str, Any]:
+    given = getattr(module, "HORIZON", {})
+    if not isinstance(given, Mapping):
+        raise InputError(f"{path}: HORIZON is no mapping; write HORIZON = {{'sample': 0.25}}.")
+    _check_names(path, "HORIZON", given, HORIZON)
+    return dict(given)
 
 
 def _defaults(path: Path, module: types.ModuleType) -> dict[str, Any]:
     given = getattr(module, "DEFAULTS", {})
     if not isinstance(given, Mapping):
         raise InputError(f"{path}: DEFAULTS is no mapping; write DEFAULTS = {{'mesh': 40}}.")
-    _check_defaults(path, given, tuple(dict.fromkeys(DEFAULTS + LAYERED_DEFAULTS)))
+    _check_names(path, "DEFAULTS", given, tuple(dict.fromkeys(DEFAULTS + LAYERED_DEFAULTS)))
     if not isinstance(given.get("options", {}), Mapping):
         raise InputError(f"{path}: options in DEFAULTS is no mapping; write {{'max_iter': 900}}.")
     return dict(given)
 
 
-def _check_defaults(path: Path, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+def _check_names(path: Path, what: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
-            raise InputError(f"{path}: DEFAULTS has {name!r}, which does not exist; {hint}")
+            raise InputError(f"{path}: {what} has {name!r}, which does not exist; {hint}")
 
 
 def is_layered(made: Any) -> TypeGuard[cc.layered.LayeredProblem]:

@@ -47,6 +47,11 @@ SHARED: dict[str, tuple[Any, Any]] = {
         str | None, "Discretization scheme; the model's, or radau. See `collocode schemes`."
     ),
     "degree": _option(int | None, "Stages of an element; the scheme's usual number if absent."),
+    "residual": _option(
+        float | None,
+        "Weight in the objective of the dynamics' residual, squared and integrated between the stages: "
+        "against controls that ring, and for coarse meshes. The model's, or 0.",
+    ),
     "elements": _option(
         Any,
         "Elements of every experiment, or auto: chosen from the data and refined. The model's mesh, or "
@@ -60,6 +65,10 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "option": _option(
         list[str] | None, "An IPOPT option, say ipopt.tol=1e-8.", metavar="NAME=VALUE"
     ),
+    "threads": _option(
+        int | None,
+        "Most threads for the experiments of one fit; the cores that there are, if absent.",
+    ),
     "deterministic": _flag("--deterministic", "The same iterates on every platform; slower."),
     "time_limit": _option(
         float | None, "Seconds for all of it; then the best point by then is reported."
@@ -71,8 +80,8 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "debug": _flag("--debug", "Show the traceback of an error."),
     "show_help": _flag("--help", "Show this text and the settings of MODEL."),
 }
-FIT = ("settings", "scheme", "degree", "elements", "start", "seed")
-SOLVER = ("interface", "option", "deterministic")
+FIT = ("settings", "scheme", "degree", "residual", "elements", "start", "seed")
+SOLVER = ("interface", "option", "threads", "deterministic")
 FILES = ("out", "no_plots")
 
 

@@ -20,7 +20,7 @@ from .terminal import live_progress, live_trainings, messages
 LAYERS = "Layered networks"
 CHECKPOINT = "last.npz"
 _ONLY_LAYERS = ("trainer", "iterations", "indicator", "stall")
-_ONLY_DYNAMICS = ("scheme", "degree", "elements", "deterministic")
+_ONLY_DYNAMICS = ("scheme", "degree", "residual", "elements", "deterministic")
 _MODELS_OWN = ("trainer", "iterations", "tolerance", "patience", "seed")
 
 
@@ -162,7 +162,7 @@ def layers_wanted(
 
 def _solver(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return IPOPT with its options, if there are any."""
-    named = [name for name in ("interface", "option") if name in given]
+    named = [name for name in ("interface", "option", "threads") if name in given]
     if not named:
         return {}
     if trainer != "ipopt":
@@ -170,6 +170,8 @@ def _solver(trainer: str, given: Mapping[str, Any]) -> dict[str, Any]:
     options = {
         k.removeprefix("ipopt."): v for k, v in parse_options(given.get("option", [])).items()
     }
+    if "threads" in given:
+        options["threads"] = given["threads"]
     return {"trainer": cc.layered.Simultaneous(options, given.get("interface", "casadi"))}
 
 

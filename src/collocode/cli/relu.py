@@ -68,7 +68,7 @@ def relu(
         str, typer.Option(help="bigm, clipped, partition, or complementarity (local, by IPOPT).")
     ] = "bigm",
     bounds: Annotated[
-        str, typer.Option(help="interval, lp, split, or a number M, which is checked.")
+        str, typer.Option(help="interval, lp, mip, split, or a number M, which is checked.")
     ] = "split",
     scale: Annotated[str, typer.Option(help="none, neuron or layer.")] = "none",
     solver: Annotated[str, typer.Option(help="highs, scip or gurobi.")] = "highs",
@@ -166,12 +166,14 @@ def _surrogate(
 
 
 def _bounds(text: str) -> str | float:
-    if text in ("interval", "lp", "split"):
+    if text in ("interval", "lp", "mip", "split"):
         return text
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"--bounds is interval, lp, split or a number, not {text!r}.") from None
+        raise InputError(
+            f"--bounds is interval, lp, mip, split or a number, not {text!r}."
+        ) from None
 
 
 def _network(path: Path) -> cc.relu.ReluNetwork:

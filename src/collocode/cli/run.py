@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
@@ -110,7 +110,9 @@ class Run:
     @property
     def options(self) -> dict[str, Any]:
         """The solver's options."""
-        return parse_options(self.values.get("option") or ())
+        threads = self.values.get("threads")
+        given = {} if threads is None else {"threads": threads}
+        return given | parse_options(self.values.get("option") or ())
 
     def given(self) -> dict[str, Any]:
         """Options that stand on the command line."""
@@ -140,6 +142,12 @@ class Run:
             own.pop("degree", None)
         options = {**own.pop("options", {}), **self.options}
         merged = {"scheme": "radau", "start": "auto", "seed": 0, **own, **chosen}
+        residual = self.values.get("residual")
+        if residual is not None:
+            chosen_scheme = merged["scheme"]
+            if not isinstance(chosen_scheme, cc.Scheme):
+                chosen_scheme = cc.scheme(chosen_scheme, merged.pop("degree", None))
+            merged["scheme"] = replace(chosen_scheme, residual=residual)
         limit = self.values.get("time_limit")
         return {
             **merged,

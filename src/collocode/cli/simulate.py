@@ -59,11 +59,12 @@ def simulate(
     x = parse_initial(initial, solution.model.states, fitted)
     model = solution.model.with_parameters(parameters)
     if initial is None and t[0] > _start(conditions):
-        done = cc.simulate(model, x, np.append(_start(conditions), t), conditions.inputs)
+        at = np.append(_start(conditions), t)
+        done = cc.simulate(model, x, at, conditions.inputs, history=conditions.history)
         z = None if done.algebraics is None else done.algebraics[1:]
         done = replace(done, times=done.times[1:], states=done.states[1:], algebraics=z)
     else:
-        done = cc.simulate(model, x, t, conditions.inputs)
+        done = cc.simulate(model, x, t, conditions.inputs, history=conditions.history)
     frame = _frame(solution, conditions, parameters, done)
     more = {"frame": frame, "experiment": conditions.name}
     said = {"times": times, "until": until, "points": points, "initial": initial}

@@ -39,6 +39,8 @@ def solve(
 
         limit = run.values["time_limit"]
         given = [] if limit is None else [f"max_wall_time={limit}"]
+        threads = run.values["threads"]
+        given += [] if threads is None else [f"threads={threads}"]
         given += [*(run.values["option"] or ()), *(words or ())]
         return solve_file(run.path, given, run.values["deterministic"], None if ampl else run)
     if words:

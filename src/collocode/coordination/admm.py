@@ -151,7 +151,9 @@ def admm(
         A cluster without its package, one that nobody answers for, or without workers.
     """
     check_type("admm", problem, Problem)
-    problem.refuse_decisions("admm")
+    _check_decisions(problem)
+    if isinstance(rules, NewtonRules):
+        problem.refuse_decisions("NewtonRules")
     began = time.perf_counter()
     partition = batches if isinstance(batches, Partition) else Partition(batches)
     settings, callbacks = settings or FitSettings(), callbacks or Callbacks()
@@ -216,6 +218,26 @@ def admm(
     )
 
 
+def _check_decisions(problem: Problem) -> None:
+    """Refuse what batches cannot have apart: no data at all, linked windows, one control in several."""
+    if not problem.n_measurements:
+        raise InputError(
+            f"admm agrees on what batches of data share, and problem {problem.name!r} has no data; use fit "
+            "for it."
+        )
+    if problem.links:
+        raise InputError(
+            f"link {problem.links[0].name!r} joins windows of problem {problem.name!r}, which batches of admm "
+            "cannot solve apart; use fit for it."
+        )
+    shared = [n for e in problem.experiments for n, c in e.controls.items() if c.shared]
+    if shared:
+        raise InputError(
+            f"windows share control {shared[0]!r}, and batches of admm agree on parameters and weights only; "
+            "use fit for it."
+        )
+
+
 def usual_rules(problem: Problem, given: L1 | L2, points: str) -> type[ADMMRules | NewtonRules]:
     """Return what rules a problem gets of which none are said: Newton's, where they are possible.
 
@@ -224,7 +246,7 @@ def usual_rules(problem: Problem, given: L1 | L2, points: str) -> type[ADMMRules
     problem, given : the latter is the regularisation.
     points : where the executor keeps the batches' points.
     """
-    if problem.decides:  # neither is possible, and the partition says so
+    if problem.decides:
         return ADMMRules
     ends = [(e.start, e.end) for e in problem.experiments]
     meshes = [Mesh.uniform(a, b, 1) for a, b in ends if a is not None and b is not None]

@@ -132,7 +132,8 @@ class CheckpointFile:
             "data and mesh": digest.hexdigest()[:16],
             "batches": len(batches),
             "consensus variables": f"{len(variables)} ({names[:8]})",
-            "scheme": f"{scheme.name} {scheme.degree}",
+            "scheme": f"{scheme.name} {scheme.degree}"
+            + (f", residual {scheme.residual:g}" if scheme.residual else ""),
             "regularisation": f"{type(regulariser).__name__} {regulariser.strength:.17g}",
             "start": f"{settings.start}, seed {settings.seed}",
         }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,17 @@ class Partition:
             groups = [[whole[k] for k in group] for group in _named(problem, self.batches)]
         elif self.batches <= len(whole):
             groups = [[whole[k] for k in group] for group in _balanced(problem, self.batches)]
+        elif problem.decides:
+            raise InputError(
+                f"problem {problem.name!r} decides, so its {len(whole)} experiments and windows stay whole; ask "
+                f"for at most {len(whole)} batches, not {self.batches}."
+            )
         else:
+            if problem.lags:
+                raise InputError(
+                    f"problem {problem.name!r} has delayed states, which look across windows in time; ask "
+                    f"for at most {len(whole)} batches, of whole experiments."
+                )
             groups = [[window] for window in _windows(whole, self.batches, self.overlap)]
         counts = _multiplicity(problem, groups)
         return tuple(_batch(problem, group, counts, self.boundary) for group in groups)
@@ -237,9 +248,12 @@ def _batch(
     name = group[0].experiment.name if len(group) == 1 else _joined(group)
     experiments = [_weighted(problem, w, counts[w.origin]) for w in group]
     scaling = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
+    names = [e.name for e in experiments]
     part = replace(
         problem,
         experiments=_with_measured_columns(problem, experiments, name),
+        costs=_within(problem.costs, names),
+        constraints=_within(problem.constraints, names),
         loss=problem.loss.with_sigma(problem.sigma),
         regularisation=L2(0.0),
         scaling=scaling,
@@ -267,6 +281,17 @@ def _batch(
         shared_parameters=tuple(parameters),
         origins=tuple((w.origin, w.first) for w in group),
     )
+
+
+def _within(given: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """Costs or constraints as some windows have them; those that none of these has are left out."""
+    found = []
+    for one in given:
+        windows = getattr(one, "windows", ())
+        kept = tuple(name for name in windows if name in names)
+        if kept or not windows:
+            found.append(replace(one, windows=kept) if windows else one)
+    return found
 
 
 def _joined(group: Sequence[_Window]) -> str:

@@ -26,6 +26,7 @@ from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
 from ..results.model import TrainedModel
+from ..results.resolved import costs_of, resolved
 from ..results.simulate import simulate
 from ..results.status import Termination
 from ..solvers.options import merge
@@ -253,10 +254,12 @@ class Subproblem:
         nlp, problem = self.nlp, self.nlp.problem
         x = point.x.copy()
         x[self.columns] = task.consensus * self.units
-        rows, loss, squares, count = 0, 0.0, 0.0, 0
+        rows, loss, squares, count = 0, sum(costs_of(nlp, x).values()), 0.0, 0
         pairs = zip(problem.experiments, nlp.layout.experiments, strict=True)
-        for number, (experiment, part) in enumerate(pairs):
-            keep = measured(experiment)
+        for number, (given, part) in enumerate(pairs):
+            if not given.measures:
+                continue
+            experiment, keep = resolved(nlp, x, number)[0], measured(given)
             t = experiment.times[keep]
             model = TrainedModel.of(nlp, x, number)
             times = t if t[0] == part.times[0] else np.append(part.times[0], t)
@@ -284,10 +287,12 @@ def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
     """What two batches must have in common to share functions and solver."""
     problem, meshes = from_zero(batch)
     scheme = settings.collocation
-    key: list[object] = [problem.outputs, scheme.name, scheme.degree]
+    key: list[object] = [problem.outputs, scheme.name, scheme.degree, scheme.residual]
     for experiment, mesh in zip(problem.experiments, meshes, strict=True):
         times = experiment.times[measured(experiment)]
         key += [tuple(mesh.points.tolist()), tuple(times.tolist())]
+    if problem.decides:  # windows, controls and costs may be anything
+        key.append(batch.name)
     return tuple(key)
 
 
@@ -298,7 +303,7 @@ def from_zero(batch: Batch) -> tuple[Problem, tuple[Mesh, ...]]:
     Windows of equal length and sampling then have equal numbers, to the last bit.
     """
     problem = batch.problem
-    if problem.inputs or depends_on_time(problem):
+    if problem.decides or problem.inputs or problem.lags or depends_on_time(problem):
         return problem, batch.meshes
     experiments, meshes = [], []
     for experiment, mesh in zip(problem.experiments, batch.meshes, strict=True):

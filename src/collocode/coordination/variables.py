@@ -124,6 +124,7 @@ class ConsensusVariables:
             for part, nodes, there in self._places(nlp, batch, here):
                 x[there.states[nodes]] = point[part.states]
                 x[there.parameters] = point[part.parameters]
+                x[there.decisions] = point[part.decisions]
         x[self.columns[self.states :]] = (z * self.scale)[self.states :]
         return np.clip(x, nlp.lower, nlp.upper)
 
@@ -134,6 +135,7 @@ class ConsensusVariables:
         for part, nodes, there in self._places(nlp, batch, here):
             x[part.states] = nlp.start[there.states[nodes]]
             x[part.parameters] = nlp.start[there.parameters]
+            x[part.decisions] = nlp.start[there.decisions]
         x[here.shared], x[here.weights] = (
             nlp.start[nlp.layout.shared], nlp.start[nlp.layout.weights],
         )  # fmt: skip

@@ -104,6 +104,7 @@ def _constraints(lin: Linearised, solution: Solution) -> _Rows:
     d, parts = len(lin.free), []
     strong = (np.abs(lam_x) * nlp.column_scale > _FAINT) & (nlp.lower < nlp.upper)
     strong &= np.isfinite(nlp.lower) | np.isfinite(nlp.upper)
+    decided = _without_data(nlp)
     mine = np.flatnonzero(strong[lin.free])
     parts.append(
         (
@@ -113,6 +114,8 @@ def _constraints(lin: Linearised, solution: Solution) -> _Rows:
             [nlp.column_names[c] for c in lin.free[mine]],
         )
     )
+    strong |= nlp.lower == nlp.upper  # an end that is given
+    equal = [decided[lin.free[mine]]]
     for number, part in enumerate(nlp.layout.experiments):
         at = part.dependent[strong[part.dependent]]
         if len(at):
@@ -121,25 +124,46 @@ def _constraints(lin: Linearised, solution: Solution) -> _Rows:
             )
             names = [nlp.column_names[c].partition("[")[0] for c in at]
             parts.append((lin.rows(pick, number), lam_x[at], np.full(len(at), -1), names))
+            equal.append((nlp.lower[at] == nlp.upper[at]) | decided[at])
     rows, names = _tight_rows(nlp, solution)
     if len(rows):
         jacobian = nlp.functions.jacobian(lin.x, nlp.p)[1].sparse().tocsr()[rows]
         free = np.full(len(rows), -1)
         parts.append((lin.rows(jacobian), solution.result.lam_g[rows], free, names))
-    equal = np.zeros(sum(len(p[1]) for p in parts), dtype=bool)
-    if len(rows):
-        equal[-len(rows) :] = nlp.row_lower[rows] == nlp.row_upper[rows]
+        equal.append((nlp.row_lower[rows] == nlp.row_upper[rows]) | _of_windows(nlp)[rows])
     return _Rows(
         np.vstack([p[0] for p in parts]),
         np.concatenate([p[1] for p in parts]),
         np.concatenate([p[2] for p in parts]).astype(int),
-        equal,
+        np.concatenate(equal),
         [name for p in parts for name in p[3]],
     )
 
 
+def _without_data(nlp: NLP) -> NDArray[np.bool_]:
+    """(columns,) of windows without data, and junctions: what is active there is decided, not estimated."""
+    found = np.zeros(nlp.columns, dtype=bool)
+    for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):
+        if not experiment.measures:
+            found[np.concatenate([part.states[0], part.dependent, part.decisions])] = True
+    for link in nlp.layout.links:
+        found[link.columns] = True
+    return found
+
+
+def _of_windows(nlp: NLP) -> NDArray[np.bool_]:
+    """(rows,) of windows without data."""
+    found = np.zeros(nlp.rows, dtype=bool)
+    for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):
+        if not experiment.measures:
+            more = [*part.rate_rows.values(), *(f.move_rows for f in part.spanned.values())]
+            rows = [part.path_rows.ravel(), part.boundary_rows, part.duration_row, *more]
+            found[np.concatenate(rows).astype(int)] = True
+    return found
+
+
 def _tight_rows(nlp: NLP, solution: Solution) -> tuple[Index, list[str]]:
-    """Path, boundary and point constraints with a multiplier, or that are equations; and their names."""
+    """Constraints beside the dynamics with a multiplier, or that are equations; and their names."""
     layout, lam_g = nlp.layout, solution.result.lam_g
     rows, names = [np.empty(0, dtype=int)], []
     paths = [
@@ -149,7 +173,21 @@ def _tight_rows(nlp: NLP, solution: Solution) -> tuple[Index, list[str]]:
         (n, [e.boundary_rows[k : k + 1] for e in layout.experiments])
         for k, n in enumerate(layout.boundary_names)
     ]
-    for name, found in [*paths, *ends, *((n, [r]) for n, r in layout.point_rows.items())]:
+    joined = [
+        (name, [link.end_rows, link.start_rows, link.time_row])
+        for link, (name, _) in zip(layout.links, layout.link_names, strict=True)
+    ]
+    limits = [
+        (name, rows)
+        for e in layout.experiments
+        for name, rows in (
+            *((n, [r]) for n, r in e.rate_rows.items()),
+            *((n, [f.move_rows]) for n, f in e.spanned.items()),
+            ("duration", [e.duration_row]),
+        )
+    ]
+    points = [(n, [r]) for n, r in layout.point_rows.items()]
+    for name, found in [*paths, *ends, *points, *joined, *limits]:
         all_ = np.concatenate(found).astype(int)
         keep = (np.abs(lam_g[all_]) > _FAINT * nlp.row_scale[all_]) | (
             nlp.row_lower[all_] == nlp.row_upper[all_]

@@ -124,7 +124,7 @@ def choose_strength(
 def evidence_of(solution: Solution) -> MostProbable:
     """Linearise a fit with its NLP and maximise its evidence; a given σ is believed."""
     assert solution.nlp is not None
-    lin = Linearised.of(solution, solution.nlp)
+    lin = Linearised.of(solution, solution.nlp, windows=False)  # a plan tells nothing of the noise
     held = held_by(lin, solution, float(np.mean(noise_of(lin).of_data)))
     lin = lin.along(held.allowed)
     noise = noise_of(lin)
@@ -193,6 +193,8 @@ class _Compressed:
     J: Array
     penalty: Array
     prior: Array
+    charge: Array
+    slope_of_costs: Array
     lin: Linearised
     noise: Noise
 
@@ -207,10 +209,14 @@ class _Compressed:
         for number in range(len(noise.known)):
             mine = noise.group == number
             gram.append(J[mine].T @ (uk[mine, None] * J[mine]))
-        return cls(gram, J, lin.penalty / size, lin.prior / size, lin, noise)
+        costs = lin.charge_root / size
+        return cls(
+            gram, J, lin.penalty / size, lin.prior / size, costs, lin.slope / size, lin, noise
+        )
 
     def covariance(self, variance: Array, alpha: float) -> Array:
         A = alpha * self.penalty.T @ self.penalty + self.prior.T @ self.prior
+        A += self.charge.T @ self.charge / _mean(variance, self.noise)
         for gram, v in zip(self.gram, variance, strict=True):
             A += gram / v
         A[np.diag_indices_from(A)] *= 1.0 + 1e-13  # flat directions stay finite
@@ -221,7 +227,8 @@ class _Compressed:
         """Of the negative logarithm of the posterior, at the fit."""
         lin = self.lin
         pulls = lin.precision * lin.pull / variance[self.noise.group]
-        return np.asarray(self.J.T @ pulls + alpha * self.penalty.T @ theta)
+        costs = self.slope_of_costs / _mean(variance, self.noise)
+        return np.asarray(self.J.T @ pulls + alpha * self.penalty.T @ theta + costs)
 
     def variances(self, variance: Array, S: Array, step: Array) -> Array:
         lin, noise = self.lin, self.noise

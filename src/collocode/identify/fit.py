@@ -183,7 +183,7 @@ def settle(
     assert nlp is not None
     if auto is not None:
         solution = refine_mesh(solution, auto, how, begin, on_iteration)
-    evident = isinstance(nlp.problem.regularisation, Evidence) and not nlp.problem.decides
+    evident = isinstance(nlp.problem.regularisation, Evidence) and nlp.problem.n_measurements
     if not evident or not len(nlp.layout.weights):
         return _stopped(solution)
     for _ in range(_ROUNDS):
@@ -224,9 +224,9 @@ def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
     if auto is not None:
         solution = refine_mesh(solution, replace(auto, cycles=1), how, lambda nlp: nlp)
     problem = None if solution.nlp is None else solution.nlp.problem
-    if problem is None or problem.decides or not isinstance(problem.regularisation, Evidence):
+    if problem is None or not isinstance(problem.regularisation, Evidence):
         return solution
-    return choose_strength(solution, how, most=0)
+    return choose_strength(solution, how, most=0) if problem.n_measurements else solution
 
 
 def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
@@ -234,7 +234,7 @@ def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
     nlp = solution.nlp
     assert nlp is not None
     for pieces in 2 ** np.arange(1, 1 + _FINER):
-        whole = [part.mesh for part in solution.trajectories]
+        whole = [part.mesh for part in nlp.layout.experiments]
         finer = [mesh.divide(np.full(mesh.elements, pieces)) for mesh in whole]
         again = climbed(discretize(nlp.problem, nlp.scheme, mesh=finer))
         if not ended_nowhere(again):
@@ -282,6 +282,11 @@ def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:
     check_type("split", problem, Problem)
     problem.refuse_decisions("split (and sweep, which uses it)")
     if isinstance(holdout, int | float):
+        if problem.lags:
+            raise InputError(
+                "what is held out of an experiment's end would have to know what was before, and problem "
+                f"{problem.name!r} has delayed states; hold out whole experiments, by name."
+            )
         return _by_time(problem, float(holdout))
     names = [e.name for e in problem.experiments]
     unknown = [n for n in holdout if n not in names]

@@ -31,6 +31,7 @@ from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.terms import measured
 from ..transcription.windows import ExperimentLayout
+from .charged import charges
 from .information import Informed
 
 Array = NDArray[np.float64]
@@ -56,6 +57,7 @@ class Linearised:
         likelihood the precision is Fisher's information on h, bend one and pull the score over it.
     penalty : (weights, a) root of the penalty's matrix, without λ.
     prior : (priors, a) root of P₀, the priors; and Fisher's information that a likelihood has on σ.
+    charge, slope : (a, a) curvature and (a,) slope of costs beside the data, see `charged`.
     strength : λM, the precision that the penalty gives the weights in these units.
     tangent : where the derivatives by the weights were taken; the fit's point unless told otherwise.
     """
@@ -75,25 +77,38 @@ class Linearised:
     pull: Array
     penalty: Array
     prior: Array
+    charge: Array
+    slope: Array
     strength: float
     tangent: Array
 
     @classmethod
-    def of(cls, solution: Solution, nlp: NLP, theta: Array | None = None) -> Linearised:
+    def of(
+        cls, solution: Solution, nlp: NLP, theta: Array | None = None, windows: bool = True
+    ) -> Linearised:
         """Linearise at a solution's point; by the weights at ``theta``, if given.
 
         At weights of zero a network has hardly any derivatives; at others it shows what it could do.
+        With ``windows`` those without data take part, which hold what they share with the data by their
+        costs; without, it is the experiments with data alone.
         """
         x, problem, layout = solution.result.x, nlp.problem, nlp.layout
+        parts = [
+            (k, part)
+            for k, part in enumerate(layout.experiments)
+            if windows or problem.experiments[k].measures
+        ]
         tangent = x.copy()
         if theta is not None:
             tangent[layout.weights] = theta
         candidates = np.concatenate(
             [
-                *(part.free_initial for part in layout.experiments),
-                *(part.parameters for part in layout.experiments),
+                *(part.free_initial for _, part in parts),
+                *(part.parameters for _, part in parts),
                 layout.shared,
                 layout.weights,
+                np.unique(np.concatenate([part.decisions for _, part in parts])),
+                *(link.columns for link in layout.links if windows),
             ]
         ).astype(int)
         free = candidates[nlp.lower[candidates] < nlp.upper[candidates]]
@@ -111,6 +126,9 @@ class Linearised:
         total = problem.n_measurements
         priors = prior_root(nlp, x, total)
         J, first, prior = [], 0, priors[:, free].toarray()
+        moving = np.zeros((nlp.columns if problem.decides else 0, len(free)))
+        if problem.decides:
+            moving[free, np.arange(len(free))] = 1.0
         S, by_spread = [], nlp.spreads(x)[1].tocsr() if problem.loss.likelihood else None
         for (part, Z), count in zip(_sensitivities(nlp, x, free, tangent), counts, strict=True):
             here = slice(first * y.shape[1], (first + count) * y.shape[1])
@@ -121,7 +139,15 @@ class Linearised:
                 rows = by_spread[here]
                 S.append(rows[:, dependent] @ Z + rows[:, free].toarray())
             prior += priors[:, dependent] @ Z
+            if problem.decides:
+                moving[dependent] += Z
             first += count
+        charge, slope = np.zeros((len(free), len(free))), np.zeros(len(free))
+        if problem.decides:
+            numbers = [k for k, _ in parts]
+            bent, pulled = charges(nlp, x, solution.result.lam_g, numbers)
+            charge = 0.5 * total * moving.T @ (bent @ moving)
+            slope = 0.5 * total * pulled @ moving
         precision = weights * total / np.where(sigma > 0.0, sigma, 1.0) ** 2
         if problem.loss.likelihood:
             table = Informed.of(nlp, x, predicted)
@@ -154,6 +180,8 @@ class Linearised:
             pull=pull[used],
             penalty=penalty,
             prior=prior,
+            charge=charge,
+            slope=slope,
             strength=total * float(nlp.parameters["regularisation"][0]),
             tangent=tangent,
         )
@@ -171,6 +199,8 @@ class Linearised:
             J=self.J @ allowed,
             penalty=self.penalty @ allowed,
             prior=self.prior @ allowed,
+            charge=allowed.T @ self.charge @ allowed,
+            slope=self.slope @ allowed,
         )
 
     @cached_property
@@ -180,6 +210,7 @@ class Linearised:
                 np.sqrt(self.precision * self.bend)[:, None] * self.J,
                 np.sqrt(self.strength) * self.penalty,
                 self.prior,
+                self.charge_root,
             ]
         )
         if not root.shape[1]:
@@ -192,6 +223,15 @@ class Linearised:
         flat = values <= _FLAT * values.max(initial=0.0)
         inverse = vectors[~flat].T / values[~flat] / size[:, None]
         return inverse, vectors[flat].T / size[:, None], size
+
+    @cached_property
+    def charge_root(self) -> Array:
+        """(k, a) root of the costs' curvature, its negative part taken off."""
+        if not self.charge.any():
+            return self.charge[:0]
+        values, vectors = np.linalg.eigh(self.charge)
+        keep = values > _FLAT * values.max()
+        return np.sqrt(values[keep])[:, None] * vectors[:, keep].T
 
     @property
     def inverse_root(self) -> Array:

@@ -14,23 +14,36 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import CollocodeWarning, InputError, check_type, listed
+from ..archives import Tree
+from ..errors import (
+    CollocodeWarning,
+    FileError,
+    InputError,
+    check_has,
+    check_path,
+    check_type,
+    listed,
+)
 from ..model.costs import Mayer
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, costed
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
-from ..results.closed_loop import ClosedLoop
+from ..results.closed_loop import LOOP, ClosedLoop
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
 from ..results.solution import Solution
+from ..results.status import Termination
+from ..results.store import result_of
+from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.options import merge
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver, solve_with
@@ -63,6 +76,7 @@ class RecedingHorizon:
     scheme, degree : as for `discretize`.
     mesh : elements of the window, or a `Mesh`; None takes one a sample.
     interface, options : as for `solve`.
+    setpoints : by state a number, or the name of the given input that it follows; for reports.
 
     Raises
     ------
@@ -94,6 +108,7 @@ class RecedingHorizon:
         mesh: Mesh | int | None = None,
         interface: str = "casadi",
         options: Mapping[str, Any] | None = None,
+        setpoints: Mapping[str, float | str] | None = None,
     ) -> None:
         check_type("RecedingHorizon", problem, Problem)
         start, end = _span_of(problem)
@@ -103,6 +118,11 @@ class RecedingHorizon:
                 f"sample={sample:g} does not lie within the window, which is {length:g} long; give how "
                 "long a move is held."
             )
+        if problem.lags:
+            raise InputError(
+                f"problem {problem.name!r} has delayed states, and a plan knows the present state alone; "
+                "make the past a chain of states, or solve the whole window."
+            )
         if mesh is None:
             mesh = 30 if sample is None else max(2, round(length / sample))
         if isinstance(mesh, int):
@@ -111,6 +131,12 @@ class RecedingHorizon:
         self.sample = float(mesh.steps[0]) if sample is None else float(sample)
         self.solver: Solver = make_solver(self.nlp, interface, {**_QUICK, **(options or {})})
         self._mu = _NEAR * float(merge(options)["tol"])
+        self.setpoints = dict(setpoints or {})
+        for state, given in self.setpoints.items():
+            check_has(f"problem {problem.name!r}", "state", state, problem.states)
+            if isinstance(given, str):
+                known = problem.experiments[0].inputs
+                check_has(f"the window of problem {problem.name!r}", "given input", given, known)
         self._part = self.nlp.layout.experiments[0]
         self._last = MovedPlan(self.nlp, self.sample)
 
@@ -180,6 +206,8 @@ class RecedingHorizon:
         state: Mapping[str, float] | ArrayLike,
         moves: int,
         plant: Problem | Plant | None = None,
+        after: ClosedLoop | None = None,
+        on_move: Callable[[ClosedLoop], Any] | None = None,
     ) -> ClosedLoop:
         """Close the loop: plan, hold the first move on the plant for one sample, and so on.
 
@@ -188,10 +216,16 @@ class RecedingHorizon:
         Parameters
         ----------
         state : at the start.
-        moves : how many samples.
+        moves : how many samples, those of ``after`` included.
         plant : what answers to the moves.  A `Problem` of the same states and inputs lends its dynamics,
             with its parameters' starts; a function ``plant(state, inputs, sample)`` returns the state one
             sample later; None is the model itself.
+        after : a loop that goes on from where it ended.
+        on_move : called with the loop so far after every move.
+
+        Returns
+        -------
+        The loop; Ctrl-C ends it after the last whole move, see `ClosedLoop.interrupted`.
 
         Warns
         -----
@@ -200,45 +234,104 @@ class RecedingHorizon:
         """
         if moves < 1:
             raise InputError(f"a closed loop makes at least one move, not {moves}.")
-        answer = self._plant(plant)
-        plans: list[Solution] = []
-        followed: Solution | None = None
-        states: list[Array] = []
-        seconds, failed = [], []
-        for k in range(moves):
-            began = time.perf_counter()
-            plan = self.plan(state if k == 0 else states[-1], k * self.sample, followed)
-            seconds.append(time.perf_counter() - began)
-            if k == 0:
-                states.append(plan.trajectories[0].states[0])
-            if not plan.success:
-                failed.append(k)
-                if followed is not None:
-                    plan = self._moved(plan, followed)
-            followed = plan
-            plans.append(plan)
-            inputs = plan.trajectories[0].experiment.inputs
-            reached = np.asarray(answer(states[-1], inputs, self.sample), dtype=float).ravel()
-            if reached.shape != states[-1].shape or not np.isfinite(reached).all():
-                raise InputError(
-                    f"the plant answered with {reached} at t = {(k + 1) * self.sample:g}; it has to return "
-                    f"a finite value of each: {listed(self.nlp.problem.states)}."
-                )
-            states.append(reached)
+        answer, loop = self._plant(plant), after
+        with Interrupt():
+            for k in range(0 if loop is None else len(loop.plans), moves):
+                made = None if interrupted() else self._move(k, state, loop, answer, moves)
+                if made is None:
+                    break
+                loop = made
+                if on_move is not None:
+                    on_move(loop)
+        if loop is None:
+            raise KeyboardInterrupt
+        failed = loop.failed
         if failed:
             warnings.warn(
                 f"{len(failed)} of {moves} plans were not solved (the first at t = "
-                f"{failed[0] * self.sample:g}: {plans[failed[0]].status}); the moves before them went on. "
+                f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); the moves before them went on. "
                 "Soften the constraints, lengthen the window or raise max_iter.",
                 CollocodeWarning,
                 stacklevel=2,
             )
+        return loop
+
+    def _move(
+        self,
+        k: int,
+        state: Mapping[str, float] | ArrayLike,
+        loop: ClosedLoop | None,
+        answer: Plant,
+        wanted: int,
+    ) -> ClosedLoop | None:
+        """The loop after one more plan and its answer; None if Ctrl-C came meanwhile."""
+        began = time.perf_counter()
+        followed = None if loop is None else loop.plans[-1]
+        plan = self.plan(state if loop is None else loop.states[-1], k * self.sample, followed)
+        seconds = time.perf_counter() - began
+        if plan.result.termination is Termination.INTERRUPTED:
+            return None
+        states = plan.trajectories[0].states[:1] if loop is None else loop.states
+        failed = () if loop is None else loop.failed
+        if not plan.success:
+            failed = (*failed, k)
+            plan = plan if followed is None else self._moved(plan, followed)
+        inputs = plan.trajectories[0].experiment.inputs
+        reached = np.asarray(answer(states[-1], inputs, self.sample), dtype=float).ravel()
+        if reached.shape != states[-1].shape or not np.isfinite(reached).all():
+            raise InputError(
+                f"the plant answered with {reached} at t = {(k + 1) * self.sample:g}; it has to return "
+                f"a finite value of each: {listed(self.nlp.problem.states)}."
+            )
+        times: Array = self.sample * np.arange(k + 2, dtype=float)
         return ClosedLoop(
-            times=np.linspace(0.0, moves * self.sample, moves + 1),
-            states=np.array(states),
+            times=times,
+            states=np.vstack([states, reached]),
+            plans=(*(() if loop is None else loop.plans), plan),
+            seconds=np.append([] if loop is None else loop.seconds, seconds),
+            failed=failed,
+            setpoints={
+                name: self._setpoint(given, times) for name, given in self.setpoints.items()
+            },
+            wanted=wanted,
+        )
+
+    def _setpoint(self, given: float | str, times: Array) -> Array:
+        if isinstance(given, str):
+            return self.nlp.problem.experiments[0].inputs[given](times)
+        return np.full(len(times), float(given))
+
+    def load(self, path: str | Path) -> ClosedLoop:
+        """Read a loop that `ClosedLoop.save` wrote of this horizon, to look at it or to go on.
+
+        Raises
+        ------
+        FileError
+            Missing, corrupt or foreign file, or one of another model, mesh or sample.
+        """
+        check_path("load", path)
+        return LOOP.read(path, lambda tree: self._loaded(path, tree))
+
+    def _loaded(self, path: str | Path, tree: Tree) -> ClosedLoop:
+        names, results = self.nlp.problem.states, [result_of(entry) for entry in tree["plans"]]
+        moves = len(results)
+        if tree["states"].shape != (moves + 1, len(names)) or len(tree["seconds"]) != moves:
+            raise ValueError("states, plans and times do not belong together")
+        alike = tree["name"] == self.nlp.problem.name and tree["sample"] == self.sample
+        if not alike or any(len(r.x) != self.nlp.columns for r in results) or not moves:
+            raise FileError(
+                f"{path} holds a closed loop of {tree['name']!r} with samples of {tree['sample']:g}, which "
+                "this model on this mesh did not plan; run it anew."
+            )
+        plans = [Solution.of(self._read(k * self.sample), r) for k, r in enumerate(results)]
+        return ClosedLoop(
+            times=np.asarray(self.sample * np.arange(moves + 1), dtype=float),
+            states=tree["states"],
             plans=tuple(plans),
-            seconds=np.array(seconds),
-            failed=tuple(failed),
+            seconds=tree["seconds"],
+            failed=tuple(tree["failed"]),
+            setpoints=tree["setpoints"],
+            wanted=tree["wanted"],
         )
 
     def _moved(self, failed: Solution, followed: Solution) -> Solution:

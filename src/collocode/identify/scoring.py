@@ -11,9 +11,13 @@ curvature whatever the point, which is why flat and rugged likelihoods with esti
 where a Newton method on all variables needs hundreds of iterations.  Each step is Levenberg and
 Marquardt's within the bounds,
 
-.. math:: \min_s \nabla^Ts+\tfrac12s^T(H+\mu D)s, \quad l\le d+s\le u,
+.. math:: \min_s \nabla^Ts+\tfrac12s^T(H+\mu D)s, \quad l\le d+s\le u,\quad |s_i|\le r_i,
 
-and the states follow by Newton's method on the rows, one sparse factorisation an experiment.
+and the states follow by Newton's method on the rows, one sparse factorisation an experiment.  What is
+decided on a logarithm goes by no more than a factor of ten in a step (r): far from the data a longer one
+throws parameters to bounds where the likelihood is flat.  Before the first step the numbers that no
+state depends on, such as noise and scales of outputs, climb alone: the states' part of it is then weighed
+by a noise that has the size of what they miss.
 Sources: Osborne, *Fisher's method of scoring*, Int. Stat. Rev. 60, 1992; Bock, *Numerical treatment of
 inverse problems in chemical reaction kinetics*, 1981; Nielsen, *Damping parameter in Marquardt's
 method*, IMM-REP-1999-05, for μ.
@@ -30,29 +34,22 @@ import scipy
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..adapt.duals import state_weights
 from ..model.experiment import Experiment
+from ..model.parameters import SCALES
 from ..model.problem import Problem
 from ..numerics import Array
 from ..numerics.mesh import Mesh
-from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import interrupted
-from ..solvers.outcome import result as judged
 from ..solvers.protocol import OnIteration, Progress
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 from .information import Informed
 from .linearised import prior_root
 
-_STATUSES = {
-    Termination.CONVERGED: "Solve_Succeeded",
-    Termination.ITERATION_LIMIT: "Maximum_Iterations_Exceeded",
-    Termination.STALLED: "Search_Direction_Becomes_Too_Small",
-    Termination.INTERRUPTED: "User_Requested_Stop",
-    Termination.EVALUATION_ERROR: "Invalid_Number_Detected",
-}
 MOST = 300
+DAMPING = 1e-3  # at first
+_OUTER = 30  # iterations of what no state depends on
 _SMALL = 1e-9  # relative decrease of -log L that counts as none ...
 _RESTS = 3  # ... and so many of them in a row as the end
 _TRIES = 25
@@ -80,17 +77,19 @@ def scorable(problem: Problem) -> bool:
 
 def meshes_for(problem: Problem) -> tuple[Mesh, ...]:
     """Return meshes with an element end at every sample and jump, graded after the start and the jumps."""
-    return tuple(_graded(e) for e in problem.experiments)
+    return tuple(_graded(problem, e) for e in problem.experiments)
 
 
-def _graded(e: Experiment) -> Mesh:
+def _graded(problem: Problem, e: Experiment) -> Mesh:
     assert e.start is not None and e.end is not None
     times = e.times[measured(e)]
+    for b in problem.boundaries(e):  # elements that move are not at samples anyhow
+        times = times[(times <= b.first) | (times >= b.last)]
     ends = np.unique(np.concatenate([[e.start, e.end], times, e.jumps]))
     steps = np.diff(ends)
     ends = ends[np.append(True, steps > 1e-9 * (e.end - e.start))]
     parts = [ends, 0.5 * (ends[1:] + ends[:-1])]
-    for left in (e.start, *e.jumps.tolist()):
+    for left in (e.start, *np.setdiff1d(e.jumps, e.points).tolist()):
         first = float(ends[ends > left][0])
         parts.append(left + (first - left) * np.geomspace(1e-3, 1.0, _GRADED)[:-1])
     return Mesh(np.unique(np.concatenate(parts)))
@@ -98,12 +97,13 @@ def _graded(e: Experiment) -> Mesh:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scored:
-    """Where scoring ended: the point, -log L with the priors' share, and the values on the way."""
+    """Where scoring ended: the point, -log L with the priors' share, the values on the way, the damping."""
 
     x: Array
     value: float
     termination: Termination
     history: tuple[float, ...]
+    damping: float
 
 
 @dataclass(eq=False)
@@ -115,6 +115,7 @@ class _At:
     value: float
     slope: Array
     root: Array
+    of_noise: NDArray[np.bool_]  # which of the free numbers say the noise alone
 
 
 class Scoring:
@@ -126,6 +127,19 @@ class Scoring:
         columns = np.concatenate([*own, layout.shared]).astype(int)
         self.free = columns[nlp.lower[columns] < nlp.upper[columns]]
         self.half = 0.5 * nlp.problem.n_measurements
+        self.reach = np.full(nlp.columns, np.inf)
+        for q in nlp.problem.all_parameters:
+            self.reach[layout.columns_of(q.name)] = SCALES[q.scale].decade
+
+    def outer(self, x: Array) -> Scored:
+        """Climb in the numbers alone that no state depends on."""
+        columns = self.nlp.functions.jacobian.sparsity_out(1).get_triplet()[1]
+        every = self.free
+        self.free = np.setdiff1d(every, columns)
+        try:
+            return self.run(x, _OUTER if len(self.free) else 0)
+        finally:
+            self.free = every
 
     def run(
         self,
@@ -133,6 +147,7 @@ class Scoring:
         most: int = MOST,
         on_iteration: OnIteration | None = None,
         give_up: Callable[[Sequence[float]], bool] | None = None,
+        damping: float = DAMPING,
     ) -> Scored:
         """Climb from a point, whose states are near what its numbers make of them.
 
@@ -142,11 +157,13 @@ class Scoring:
         most : iterations.
         on_iteration : called with every iterate.
         give_up : told -log L of all iterates, says whether to go on no more.
+        damping : that the first step begins with.
         """
         here = self._at(np.clip(x, self.nlp.lower, self.nlp.upper))
         if here is None:
-            return Scored(x=x, value=np.inf, termination=Termination.EVALUATION_ERROR, history=())
-        history, damping, growth, rests = [here.value], 1e-3, 2.0, 0
+            end = Termination.EVALUATION_ERROR
+            return Scored(x=x, value=np.inf, termination=end, history=(), damping=damping)
+        history, growth, rests = [here.value], 2.0, 0
         end = Termination.ITERATION_LIMIT
         for _ in range(most):
             if on_iteration is not None:
@@ -168,7 +185,9 @@ class Scoring:
             if give_up is not None and give_up(history):
                 end = Termination.EARLY_STOPPED
                 break
-        return Scored(x=here.x, value=here.value, termination=end, history=tuple(history))
+        return Scored(
+            x=here.x, value=here.value, termination=end, history=tuple(history), damping=damping
+        )
 
     def _stepped(
         self, here: _At, damping: float, growth: float
@@ -176,7 +195,9 @@ class Scoring:
         """The next point and damping; no point, and whether that is since nothing pulls, at an end."""
         nlp, free = self.nlp, self.free
         d = here.x[free]
-        low, high = nlp.lower[free] - d, nlp.upper[free] - d
+        reach = self._reach(here)
+        low = np.maximum(nlp.lower[free] - d, -reach)
+        high = np.minimum(nlp.upper[free] - d, reach)
         H = here.root.T @ here.root
         D = np.maximum(np.diag(H), _FLAT / nlp.column_scale[free] ** 2)
         for _ in range(_TRIES):
@@ -192,6 +213,15 @@ class Scoring:
                 return there, damping * max(0.2, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0, False
             damping, growth = damping * growth, 2.0 * growth
         return None, damping, growth, False
+
+    def _reach(self, here: _At) -> Array:
+        """How far a step may go: what is on a logarithm, and noise on any scale, by a factor of ten.
+
+        Where σ is too small, its score grows with the squares and Fisher's information does not, so the
+        step overshoots by orders of magnitude, from which each step back is a half.
+        """
+        reach, size = self.reach[self.free], 9.0 * np.abs(here.x[self.free])
+        return np.where(here.of_noise & np.isinf(reach) & (size > 0.0), size, reach)
 
     def _moved(self, here: _At, s: Array) -> _At | None:
         """The point of other numbers, with the states that they make."""
@@ -260,10 +290,11 @@ class Scoring:
             mixed, rest = told.rows(np.vstack(J), np.vstack(S), weights)
             u = (weights * told.on_h).ravel()
         kept = weights.ravel() > 0.0
+        of_noise = (np.vstack(J) == 0.0).all(axis=0) & (np.vstack(S) != 0.0).any(axis=0)
         root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
         if not (np.isfinite(root).all() and np.isfinite(slope).all()):
             return None
-        return _At(x=x, parts=parts, value=value, slope=slope, root=root)
+        return _At(x=x, parts=parts, value=value, slope=slope, root=root, of_noise=of_noise)
 
 
 def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:
@@ -295,37 +326,3 @@ def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:
             break
         held[int(worst.argmax())] = False
     return np.clip(s, low, high)
-
-
-def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:
-    r"""Return what scoring found as a `Solution`: its multipliers are those of the states' equations.
-
-    With :math:`c_X^T\lambda=-\nabla_Xf` the gradient by the states vanishes; what is left by the others
-    is the pull of their bounds.
-    """
-    x, rows = scored.x, np.zeros(nlp.rows)
-    pulls = np.zeros(nlp.columns)
-    if np.isfinite(scored.value):
-        gradient = nlp.gradient(x)
-        rows = state_weights(nlp, x, gradient)
-        jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
-        pulls = -(gradient + jacobian.T @ rows)
-        held = np.isclose(x, nlp.lower, rtol=0.0, atol=1e-12) | np.isclose(
-            x, nlp.upper, rtol=0.0, atol=1e-12
-        )
-        pulls[~held] = 0.0
-    end = scored.termination
-    early = end is Termination.EARLY_STOPPED
-    found = judged(
-        nlp,
-        (x / nlp.column_scale, rows / nlp.row_scale, pulls * nlp.column_scale),
-        None,
-        _STATUSES[Termination.ITERATION_LIMIT if early else end],
-        {},
-        history={"objective": np.array(scored.history) / (0.5 * nlp.problem.n_measurements)},
-        timings={"solve": seconds},
-        interface="scoring",
-        solver="Fisher scoring",
-        linear_solver="SuperLU",
-    )
-    return Solution.of(nlp, found)

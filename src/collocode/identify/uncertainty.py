@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
@@ -37,6 +36,7 @@ from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
+from .bands import Of, banded
 from .bounds import held_by, moves
 from .evidence import most_probable
 from .linearised import Linearised
@@ -179,49 +179,42 @@ class Uncertainty:
         return pd.DataFrame(block / np.outer(scale, scale), index=names, columns=names)
 
     def band(
-        self, times: ArrayLike, experiment: int | str = 0, level: float = 0.95, noise: bool = False
+        self,
+        times: ArrayLike,
+        experiment: int | str = 0,
+        level: float = 0.95,
+        noise: bool = False,
+        of: Of = "states",
     ) -> tuple[Array, Array]:
-        """Pointwise band of the states at ``times``.
+        """Pointwise band of states, algebraic variables or outputs at ``times``.
 
         Parameters
         ----------
-        noise : add the measurement noise of states that are measured directly (prediction band).
+        noise : add the measurement noise of what is measured (prediction band).
+        of : ``"states"``, ``"algebraics"`` or ``"outputs"``.
 
         Returns
         -------
-        (N, states) lower and upper limits around ``solution.states(times)``.
+        (N, k) lower and upper limits around ``solution.states(times)``, ``solution.algebraics(times)`` or
+        ``solution.fitted(times)``.
         """
         solution, nlp = self._solution, _nlp_of(self._solution)
-        number = solution.index(experiment)
-        part = nlp.layout.experiments[number]
-        element, tau = part.mesh.locate(times)
-        basis = nlp.scheme.interpolation(tau)
-        columns = part.states[part.element_nodes()[element]]  # (N, nodes, states)
-        states = nlp.problem.states
-        N, nodes = basis.shape
-        pick = sparse.csr_array(
-            (
-                np.repeat(basis, len(states), axis=0).ravel(),
-                (
-                    np.repeat(np.arange(N * len(states)), nodes),
-                    columns.transpose(0, 2, 1).ravel(),
-                ),
-            ),
-            shape=(N * len(states), nlp.columns),
-        )
-        rows = self._linearised.rows(pick, number)
-        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
-        if noise and nlp.problem.observe is None:
-            for j, output in enumerate(nlp.problem.outputs):
-                if output not in states:
-                    continue
-                own = self.deviations[number, j]
-                spread[:, states.index(output)] += (
-                    own if np.isfinite(own) else self.noise[output]
-                ) ** 2
+        number, problem = solution.index(experiment), nlp.problem
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        matrix, centre = banded(solution, nlp, number, t, of)
+        rows = self._linearised.rows(matrix, number)
+        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None)
+        spread = spread.reshape(centre.shape)
+        names = {"states": problem.states, "algebraics": tuple(problem.algebraics)}
+        named = names.get(of, problem.outputs)
+        if noise and (problem.observe is None or of == "outputs"):
+            for j, output in enumerate(problem.outputs):
+                if output in named:
+                    own = self.deviations[number, j]
+                    own = own if np.isfinite(own) else self.noise[output]
+                    spread[:, named.index(output)] += own**2
         freedom = float(np.min(self._student, initial=np.inf))
         half = scipy.special.stdtrit(min(freedom, 1e9), 0.5 + 0.5 * level) * np.sqrt(spread)
-        centre = solution.states(times, experiment)
         return centre - half, centre + half
 
 
@@ -248,7 +241,11 @@ def uncertainty(solution: Solution) -> Uncertainty:
     """
     check_type("uncertainty", solution, Solution)
     nlp = _nlp_of(solution)
-    nlp.problem.refuse_decisions("uncertainty")
+    if not nlp.problem.n_measurements:
+        raise InputError(
+            f"uncertainty is what the noise of data makes of a fit, and problem {nlp.problem.name!r} has no "
+            "data; the error of its cost is what estimate_error tells."
+        )
     if not solution.success:
         raise InputError(f"the solve ended as {solution.status}; only an optimum has a covariance.")
     whole = Linearised.of(solution, nlp)
@@ -265,7 +262,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     covariance = factor * np.sum(parts, axis=0)
     names = np.array([nlp.column_names[j] for j in whole.free])
     of_data = np.sqrt(noise.of_data / lin.precision)
-    free = ~held.at_bound
+    free = ~held.at_bound & ~np.isin(whole.free, _planned(nlp))
     lost = lin.undetermined & free
     level = float(np.mean(noise.of_data))
     imitated = _imitated(lin, level) & ~lost & free
@@ -298,8 +295,20 @@ def uncertainty(solution: Solution) -> Uncertainty:
     )
 
 
+def _planned(nlp: NLP) -> Array:
+    """Columns of what windows without data decide: nothing of them is estimated."""
+    parts = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
+    own = [np.append(p.states[0], p.decisions) for e, p in parts if not e.measures]
+    return np.concatenate([np.empty(0), *own, *(link.columns for link in nlp.layout.links)])
+
+
 def _mesh_errors(solution: Solution, names: Sequence[str]) -> Array:
-    """Estimated discretization errors of unknowns; nan where the data do not determine them."""
+    """Estimated discretization errors of unknowns; nan where the data do not determine them.
+
+    Nor are they known where inputs or times are decided.
+    """
+    if _nlp_of(solution).problem.decides:
+        return np.full(len(names), np.nan)
     columns = set(_nlp_of(solution).column_names)
     found = errors_of(solution, [name for name in names if name in columns])
     errors = {name: one.error for name, (one, _) in found.items() if one is not None}

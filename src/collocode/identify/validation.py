@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.problem import Problem
+from ..results.resolved import begun
 from ..results.simulate import simulate
 from ..results.solution import Solution
 
@@ -41,7 +42,8 @@ def _error(solution: Solution, whole: Problem, seen: bool | None) -> float:
             continue
         model = solution.model if part is None else solution.model.with_parameters(part.parameters)
         initial = part.states[0] if part is not None else _first_state(whole, e.name)
-        run = simulate(model, initial, e.times, e.inputs)
+        history = begun(whole, model, e).history
+        run = simulate(model, initial, e.times, e.inputs, history=history)
         u = [e.inputs[n](e.times) for n in model.inputs]
         outputs = model.observe(
             run.states, np.column_stack(u) if u else None, e.times, run.algebraics

@@ -9,6 +9,7 @@ import casadi as ca
 from ..errors import InputError
 from .control import Control
 from .costs import Lagrange
+from .events import placed, signals_of
 from .experiment import Experiment
 from .problem import Problem
 from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
@@ -46,6 +47,37 @@ def check_switches(problem: Problem) -> None:
                 f"parameter {name!r} enters only through a condition or a step (if_else, where, sign, "
                 "floor), so its derivative is zero and no fit can move it; use a smooth switch, say "
                 "1/(1 + exp(-(t - p.switch)/width)), or fix it by equal bounds."
+            )
+
+
+def check_outputs(problem: Problem) -> None:
+    """Refuse outputs that depend on delayed states or on inputs that jump at an estimated time.
+
+    Raises
+    ------
+    InputError
+        One does.
+    """
+    moving = {
+        name
+        for e in problem.experiments
+        for name in signals_of([v for v in placed(e.events, e.placed) if e.placed], e.instant)
+    }
+    if not (problem.lags or moving):
+        return
+    s = Symbols.of(problem)
+    outputs, first = observed(problem, s), len(problem.inputs)
+    for name in moving:
+        if ca.depends_on(outputs, s.u[problem.inputs.index(name)]):
+            raise InputError(
+                f"an output depends on input {name!r}, which jumps at an estimated time; outputs are "
+                "functions of states and parameters there."
+            )
+    for j, name in enumerate(problem.lags):
+        if ca.depends_on(outputs, s.u[first + j]):
+            raise InputError(
+                f"an output depends on the delayed state {name!r}; outputs are functions of what is there "
+                "at their own time, so give the output a dead time of its own by a state that follows it."
             )
 
 

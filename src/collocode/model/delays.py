@@ -1,25 +1,31 @@
-r"""Dead time: inputs that act late, :math:`u(t-\theta)`, by a known or an estimated delay.
+r"""Delays, known or estimated: dead time of inputs, :math:`u(t-\theta)`, and states of the past.
 
-A known delay shifts the signal.  One that is estimated, the parameter θ, makes the input an expression of
-it, in which steps and bends are rounded off over a *width* w:
+A known delay of an input shifts the signal.  One that is estimated, the parameter θ, makes the input an
+expression of it, in which steps and bends are rounded off over a *width* w:
 
 .. math:: u(t-\theta)\approx u_0+\sum_ka_kH\Bigl(\frac{t-\theta-t_k}{w}\Bigr)
           +\sum_kb_kR\Bigl(\frac{t-\theta-t_k}{w}\Bigr),\qquad H(s)=\tfrac12(1+\tanh 2s),
 
 R the ramp that belongs to it.  The rounding is even, so it moves no step; what is left of it in a
 response of time constant τ is of the size :math:`(w/\tau)^2/10`.  The mesh follows the places where a step
-may come to lie, hence the bounds of θ.  Delays of states are not here.
+may come to lie, hence the bounds of θ.
+
+A *delayed state* is a name of its own, ``delays={"late": Delay("tau", of="N")}``, which the model reads as
+``x.late``, :math:`N(t-\tau)`; `collocode.transcription.lags` tells how it is discretized.  What it was
+before the beginning an experiment's ``history`` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
+import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_fields
+from ..errors import InputError, check_fields, check_type, listed
 from ..numerics import Array
 from ..numerics.signals import Signal
 from .activations import CASADI
@@ -28,25 +34,30 @@ from .experiment import Experiment
 from .parameters import Parameter
 
 _MOST = 100  # steps or bends of an input whose delay is estimated
+_LEVELS = 4  # of breaking points: behind them a solution is smooth enough for any scheme
+_MOST_BREAKS = 60
 
 
 @dataclass(frozen=True)
 class Delay:
-    """How late an input acts.
+    """How late an input acts, or how far back a state is looked at.
 
     Parameters
     ----------
     by : a number, or the name of a parameter that is estimated.
-    width : over which steps are rounded off if it is; 0 takes the usual time between data.
+    width : over which steps of an input are rounded off if it is; 0 takes the usual time between data.
+    of : the state that is looked at; empty for a dead time of the input of the delay's own name.
 
     Examples
     --------
-    >>> Delay("theta").width
-    0.0
+    >>> Delay("theta").width, Delay("tau", of="N").of
+    (0.0, 'N')
     """
 
     by: float | str
     width: float = 0.0
+    _: KW_ONLY
+    of: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -153,6 +164,121 @@ def delayed(name: str, t: Any, by: Any, u: dict[str, Any]) -> Any:
     return value
 
 
+def longest(delay: Delay, experiment: Experiment, known: Mapping[str, Parameter]) -> float:
+    """Return how far back an experiment looks at most."""
+    return span_of(delay, experiment, known)[1]
+
+
+def span_of(
+    delay: Delay, experiment: Experiment, known: Mapping[str, Parameter]
+) -> tuple[float, float]:
+    """Return the least and the largest value that a delay may take in an experiment."""
+    by: float | str = delay.by
+    if isinstance(by, str):
+        by = experiment.parameters.get(by, by)
+    if isinstance(by, str):
+        return known[by].lower, known[by].upper
+    return float(by), float(by)
+
+
+def check_lag(
+    name: str,
+    delay: Delay,
+    states: Sequence[str],
+    taken: Iterable[str],
+    known: Mapping[str, Parameter],
+) -> None:
+    """Refuse a delayed state that cannot be.
+
+    Raises
+    ------
+    InputError
+        A state or parameter that there is not, a name that is taken, bounds that leave the delay open.
+    """
+    if delay.of not in states:
+        raise InputError(
+            f"delay {name!r} is of {delay.of!r}, which is no state; states: {listed(states)}."
+        )
+    if name in taken:
+        raise InputError(
+            f"the delayed state {name!r} needs a name of its own, which no state, input or variable has; "
+            "rename it."
+        )
+    if not isinstance(delay.by, str):
+        return
+    if delay.by not in known:
+        raise InputError(
+            f"state {delay.of!r} is delayed by {delay.by!r}, which is no parameter; add it."
+        )
+    q = known[delay.by]
+    if q.basis is not None:
+        raise InputError(
+            f"state {delay.of!r} is delayed by {q.name!r}, which varies in time; delays are constant."
+        )
+    if not (np.isfinite(q.upper) and q.lower >= 0.0):
+        raise InputError(
+            f"state {delay.of!r} is delayed by {q.name!r}, whose bounds have to say how far back to look; "
+            f"give Parameter({q.name!r}, ..., lower=0.0, upper=...)."
+        )
+
+
+def breaking_points(delays: Iterable[Delay], experiment: Experiment) -> tuple[float, ...]:
+    r"""Return where the solution has kinks: :math:`t_0` and jumps of inputs, plus sums of known delays."""
+    known = sorted({float(d.by) for d in delays if not isinstance(d.by, str) and d.by > 0.0})
+    start, end = experiment.start, experiment.end
+    assert start is not None and end is not None
+    sums = {
+        sum(some)
+        for level in range(1, _LEVELS + 1)
+        for some in itertools.combinations_with_replacement(known, level)
+    }
+    jumps = [t for signal in experiment.inputs.values() for t in signal.jumps.tolist()]
+    places = {begun + s for begun in (start, *jumps) for s in sums}
+    return tuple(sorted(t for t in places if start < t < end)[:_MOST_BREAKS])
+
+
+def piecewise(signal: Signal, t: Any) -> Any:
+    """Return a signal as an expression of time.
+
+    Raises
+    ------
+    InputError
+        One of polynomials.
+    """
+    if signal.kind == "spline" and len(signal.times) >= 3:
+        return _spline(signal, t)
+    if signal.kind == "polynomial":
+        raise InputError(
+            "a history is a signal of kind 'zoh', 'linear' or 'spline', not 'polynomial'."
+        )
+    first, at, v = float(signal.values[0]), signal.times, signal.values
+    if signal.kind == "zoh" or len(at) < 2:
+        return first + sum(
+            ((t >= a) * step for a, step in zip(at[1:], np.diff(v), strict=True)), ca.SX(0.0)
+        )
+    bends = np.diff(np.concatenate([[0.0], np.diff(v) / np.diff(at), [0.0]]))
+    return first + sum(
+        (bend * ca.fmax(t - a, 0.0) for a, bend in zip(at, bends, strict=True)), ca.SX(0.0)
+    )
+
+
+def _spline(signal: Signal, t: Any) -> Any:
+    """The not-a-knot cubic, constant outside its samples."""
+    import scipy
+
+    pieces = scipy.interpolate.CubicSpline(signal.times, signal.values)
+    t = ca.fmin(ca.fmax(t, signal.times[0]), signal.times[-1])
+    within = [t >= a for a in signal.times[1:-1]]
+    begun = [ca.SX(1.0), *within]
+    here = [b - a for b, a in zip(begun, [*within, ca.SX(0.0)], strict=True)]
+    left = sum((h * a for h, a in zip(here, signal.times, strict=False)), ca.SX(0.0))
+    value: Any = ca.SX(0.0)
+    for row in pieces.c:
+        coefficient = sum((h * c for h, c in zip(here, row, strict=True)), ca.SX(0.0))
+        value = value * (t - left) + coefficient
+    return value
+
+
 def first_order_plus_dead_time(
     gain: Parameter, tau: Parameter, state: str = "y", input: str = "u"
 ) -> Dynamics:
@@ -164,6 +290,8 @@ def first_order_plus_dead_time(
     >>> [q.name for q in model.parameters]
     ['K', 'tau']
     """
+    for what, given in (("gain", gain), ("tau", tau)):
+        check_type(f"first_order_plus_dead_time({what}=...)", given, Parameter)
 
     def rhs(t: Any, x: Any, u: Any, p: Any, nn: Any) -> dict[str, Any]:
         return {state: (p[gain.name] * u[input] - x[state]) / p[tau.name]}

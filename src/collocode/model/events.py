@@ -1,4 +1,4 @@
-r"""Events at known times: doses, dilutions and resets of states.
+r"""Events: doses, dilutions and resets of states, and switches of inputs, at known or estimated times.
 
 An event is written into the right-hand side, as an input that acts for an *instant* of a ten-millionth of the
 experiment's duration (or, an infusion, as long as it is told to):
@@ -14,23 +14,30 @@ record        acts by                                         and leads to
 so that collocation, simulation, error estimates and intervals need nothing of their own.  A datum that was
 taken at the time of an event is taken before it.  The instant's part in the error is its share of the
 duration, 1e-7.  Events at the same time act together; a reset among them wins.
+
+The time of an event may be the name of a parameter.  It is then *placed* at that parameter's start, a point
+of the mesh, and the elements beside it move along with the parameter, see `Boundary`: the phases before and
+after meet where the parameter says, and derivatives by it are exact.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_fields
-from ..numerics import Array
+from ..errors import InputError, as_names, check_fields
+from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 
 INSTANT = 1e-7  # of the experiment's duration
 _PULL = 40.0  # a reset forgets all but e^-40
+_BESIDE = 4  # elements on each side of an estimated time that move with it, at first
 _PIECES = 8  # elements that a dilution or reset needs within its instant
 
 
@@ -40,7 +47,8 @@ class Dose:
 
     Parameters
     ----------
-    time, amount : when, and how much; negative takes away.
+    time, amount : when, a number or the name of a parameter that is estimated, and how much; negative
+        takes away.
     to : the state.
     duration : of an infusion, from ``time`` on; 0 for a bolus.
 
@@ -50,14 +58,14 @@ class Dose:
     0.0
     """
 
-    time: float
+    time: float | str
     amount: float
     to: str
     duration: float = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not (np.isfinite([self.time, self.amount]).all() and 0.0 <= self.duration < np.inf):
+        if not (_finite(self.time, self.amount) and 0.0 <= self.duration < np.inf):
             raise InputError(
                 f"a dose needs a finite time and amount and a duration that is not negative, not "
                 f"{self.time}, {self.amount} and {self.duration}."
@@ -75,17 +83,18 @@ class Dilution:
 
     Parameters
     ----------
-    time, factor : when, and by what.
+    time, factor : when, a number or the name of a parameter that is estimated, and by what.
     of : the states.
     """
 
-    time: float
+    time: float | str
     factor: float
     of: Sequence[str]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "of", (self.of,) if isinstance(self.of, str) else tuple(self.of))
-        if not (np.isfinite(self.time) and 0.0 < self.factor < np.inf):
+        check_fields(self)
+        object.__setattr__(self, "of", as_names(self.of, "of= of a dilution"))
+        if not (_finite(self.time) and 0.0 < self.factor < np.inf):
             raise InputError(
                 f"a dilution needs a finite time and a positive factor, not {self.time} and "
                 f"{self.factor}; a reset sets a state to zero."
@@ -103,17 +112,25 @@ class Reset:
 
     Parameters
     ----------
-    time : when.
+    time : when, a number or the name of a parameter that is estimated.
     to : by state a number, the name of a parameter, or a function ``j(x, u, p)`` that does not see the
         states that are set.
     """
 
-    time: float
+    time: float | str
     to: Mapping[str, float | str | Callable[..., Any]]
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.time):
+        check_fields(self)
+        if not _finite(self.time):
             raise InputError(f"a reset needs a finite time, not {self.time}.")
+        for state, target in self.to.items():
+            number = isinstance(target, Real) and np.isfinite(float(target))
+            if not (number or isinstance(target, str) or callable(target)):
+                raise InputError(
+                    f"a reset sets {state!r} to a finite number, a parameter's name or a function, not "
+                    f"{target!r:.60}."
+                )
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -121,7 +138,137 @@ class Reset:
         return tuple(self.to)
 
 
-Event = Dose | Dilution | Reset
+@dataclass(frozen=True)
+class Switch:
+    """An input that goes from one value to another at a time.
+
+    Parameters
+    ----------
+    time : when, a number or the name of a parameter that is estimated.
+    input : its name; the model reads ``u.<input>``.
+    before, after : its values.
+
+    Examples
+    --------
+    >>> Switch("T", "heater").after
+    1.0
+    """
+
+    time: float | str
+    input: str
+    before: float = 0.0
+    after: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not _finite(self.time, self.before, self.after):
+            raise InputError(
+                f"a switch needs a finite time and finite values, not {self.time}, {self.before} and "
+                f"{self.after}."
+            )
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """None: it acts on an input."""
+        return ()
+
+
+Event = Dose | Dilution | Reset | Switch
+
+
+def _finite(*values: float | str) -> bool:
+    return bool(np.isfinite([v for v in values if not isinstance(v, str)]).all())
+
+
+def placed(events: Iterable[Event], at: Mapping[str, float]) -> list[Event]:
+    """Return events with numbers for times; those that nobody has placed are left out."""
+    found = [
+        replace(event, time=at[event.time]) if event.time in at else event  # type: ignore[index]
+        for event in events
+    ]
+    return [event for event in found if not isinstance(event.time, str)]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    r"""Where phases meet at an estimated time T, and the elements that move along.
+
+    A point s of the mesh lies at :math:`t=s+\lambda(s)(T-T_0)`, :math:`T_0` the time at which events were
+    placed; :math:`\lambda` is 1 while they act, goes to 0 on both sides, and is 0 outside.
+
+    Attributes
+    ----------
+    parameter : its name.
+    at : :math:`T_0`.
+    width : how long the events act.
+    first, last : between which times elements move.
+    """
+
+    parameter: str
+    _: KW_ONLY
+    at: float
+    width: float
+    first: float
+    last: float
+
+    def share(self, s: Array) -> Array:
+        """λ at points of the mesh."""
+        ends = [self.first, self.at, self.at + self.width, self.last]
+        return np.asarray(np.interp(s, ends, [0.0, 1.0, 1.0, 0.0]))
+
+    def points(self) -> Array:
+        """Points that the mesh shall have."""
+        left = np.linspace(self.first, self.at, _BESIDE + 1)
+        right = np.linspace(self.at + self.width, self.last, _BESIDE + 1)
+        return np.unique(np.append(left, right))
+
+
+def boundaries_of(
+    events: Iterable[Event],
+    at: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    span: tuple[float, float],
+    instant: float,
+) -> tuple[Boundary, ...]:
+    """Return the boundaries of an experiment that goes from ``span[0]`` to ``span[1]``.
+
+    Raises
+    ------
+    InputError
+        Bounds that lie outside it, or overlap with those of another event.
+    """
+    widths: dict[str, float] = {}
+    for event in events:
+        if isinstance(event.time, str) and event.time in at:
+            width = 0.0 if isinstance(event, Switch) else instant
+            width = (event.duration or width) if isinstance(event, Dose) else width
+            widths[event.time] = max(widths.get(event.time, 0.0), width)
+    found = []
+    for name, width in widths.items():
+        low, high = bounds[name]
+        if not (span[0] <= low < high and high + width <= span[1]):
+            raise InputError(
+                f"the time {name!r} of an event has to stay within its experiment, [{span[0]:g}, "
+                f"{span[1]:g}], but its bounds are [{low:g}, {high:g}]; narrow them."
+            )
+        margin = 0.1 * (high - low)
+        found.append(
+            Boundary(
+                name,
+                at=at[name],
+                width=width,
+                first=max(span[0], low - margin),
+                last=min(span[1], high + width + margin),
+            )
+        )
+    found.sort(key=lambda b: b.first)
+    for one, other in itertools.pairwise(found):
+        if other.first < one.last:
+            raise InputError(
+                f"the bounds of the times {one.parameter!r} and {other.parameter!r} of events overlap; "
+                "narrow them, so that one comes before the other."
+            )
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -155,21 +302,23 @@ def impulses_of(events: Iterable[Event]) -> dict[Impulse, list[tuple[float, floa
     found: dict[Impulse, list[tuple[float, float, float]]] = {}
     for event in events:
         if isinstance(event, Dose):
-            act = event.time, event.duration, event.amount
+            act = float(event.time), event.duration, event.amount
             found.setdefault(Impulse(event.to, kind="dose"), []).append(act)
+        elif isinstance(event, Switch):
+            continue
         elif isinstance(event, Dilution):
             for state in event.states:
-                act = event.time, 0.0, float(np.log(event.factor))
+                act = float(event.time), 0.0, float(np.log(event.factor))
                 found.setdefault(Impulse(state, kind="dilution"), []).append(act)
         else:
             for state, target in event.to.items():
                 impulse = Impulse(state, kind="reset", target=target)
-                found.setdefault(impulse, []).append((event.time, 0.0, _PULL))
+                found.setdefault(impulse, []).append((float(event.time), 0.0, _PULL))
     return found
 
 
-def signals_of(events: Iterable[Event], instant: float) -> dict[str, Signal]:
-    """Return the inputs that events act by: rates, constant while they act."""
+def signals_of(events: Sequence[Event], instant: float) -> dict[str, Signal]:
+    """Return the inputs that events act by: rates, constant while they act, and switched ones."""
     found = {}
     for impulse, acts in impulses_of(events).items():
         lasting = [(t, t + (d or instant), size / (d or instant)) for t, d, size in acts]
@@ -177,6 +326,15 @@ def signals_of(events: Iterable[Event], instant: float) -> dict[str, Signal]:
         rates = sum(np.where((edges >= a) & (edges < b), rate, 0.0) for a, b, rate in lasting)
         times = np.append(edges[0] - instant, edges)
         found[impulse.name] = Signal(times, np.append(0.0, np.asarray(rates)), "zoh")
+    steps: dict[str, list[Switch]] = {}
+    for event in events:
+        if isinstance(event, Switch):
+            steps.setdefault(event.input, []).append(event)
+    for name, these in steps.items():
+        these.sort(key=lambda e: float(e.time))
+        at = np.array([float(e.time) for e in these])
+        values = np.array([these[0].before, *(e.after for e in these)])
+        found[name] = Signal(np.append(at[0] - 1.0, at), values, "zoh")
     return found
 
 
@@ -184,10 +342,13 @@ def points_of(events: Iterable[Event], instant: float) -> Array:
     """Return the times that have to be mesh points: where events begin and end, and within."""
     found = [np.empty(0)]
     for event in events:
+        time = float(event.time)
         if isinstance(event, Dose):
-            found.append(event.time + np.array([0.0, event.duration or instant]))
+            found.append(time + np.array([0.0, event.duration or instant]))
+        elif isinstance(event, Switch):
+            found.append(np.array([time]))
         else:
-            found.append(event.time + instant * np.linspace(0.0, 1.0, _PIECES + 1))
+            found.append(time + instant * np.linspace(0.0, 1.0, _PIECES + 1))
     return np.unique(np.concatenate(found))
 
 
@@ -207,9 +368,13 @@ def doses(
     >>> doses([0.0, 1.0, 12.0], [100.0, float("nan"), 50.0], to="depot")
     (Dose(time=0.0, amount=100.0, to='depot', duration=0.0), Dose(time=12.0, amount=50.0, to='depot', duration=0.0))
     """
-    t, a, d = np.broadcast_arrays(
-        *(np.asarray(v, dtype=float) for v in (times, amounts, durations))
-    )
+    names = ("times of doses", "amounts of doses", "durations of doses")
+    columns = [numbers(v, n) for v, n in zip((times, amounts, durations), names, strict=True)]
+    lengths = {c.size for c in columns if c.ndim}
+    if any(c.ndim > 1 for c in columns) or len(lengths) > 1:
+        told = " and ".join(str(c.shape) for c in columns)
+        raise InputError(f"doses are columns of one length, not of shapes {told}.")
+    t, a, d = np.broadcast_arrays(*(np.atleast_1d(c) for c in columns))
     given = np.isfinite(a) & (a != 0.0)
     rows = zip(t[given].tolist(), a[given].tolist(), np.nan_to_num(d[given]).tolist(), strict=True)
     return tuple(Dose(time, amount, to, duration) for time, amount, duration in rows)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_number, as_pair, as_values, check_fields, check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
-from .events import INSTANT, Dilution, Dose, Event, Reset, points_of, signals_of
+from .events import INSTANT, Dilution, Dose, Event, Reset, Switch, placed, points_of, signals_of
 from .steady import Steady
 
 
@@ -48,7 +49,7 @@ def fixed(value: float) -> Initial:
 
 def weighted(value: float, std: float) -> Initial:
     """Add the prior ((x(0) - value)/std)² of an initial state to the loss."""
-    if not (np.isfinite(std) and std > 0.0):
+    if not (isinstance(std, Real) and 0.0 < std < np.inf):
         raise InputError(f"the std of a weighted initial state must be positive, not {std}.")
     return _checked(value, std)
 
@@ -60,6 +61,7 @@ def free() -> Initial:
 
 def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initial:
     """Leave an initial state to the optimiser within bounds that hold there alone."""
+    as_pair((lower, upper), "a bounded initial state")
     if not lower < upper:
         raise InputError(
             f"the bounds of an initial state cross ({lower} and {upper}); swap them, or use fixed()."
@@ -97,9 +99,17 @@ def as_initial(known: Any) -> Initial:
 
 
 def _checked(value: float, std: float) -> Initial:
+    if not (isinstance(value, Real) or np.ndim(value) == 0) or isinstance(value, str):
+        raise InputError(
+            f"an initial state is a number, a function of p, a parameter's name, weighted() or free(), not "
+            f"{value!r:.60}."
+        )
     if not np.isfinite(value):
         raise InputError(f"an initial state must be finite, not {value}; use free() if unknown.")
     return Initial(float(value), float(std))
+
+
+Past = float | str | Callable[..., Any] | Signal  # of a state before the beginning
 
 
 @dataclass(frozen=True)
@@ -146,15 +156,19 @@ class Experiment:
         the problem's costs tell; outputs cannot depend on them.
     initial : `fixed`, `weighted`, `bounded`, `given_by` or `free` by state name; a number means fixed,
         a function of p or a parameter's name given by it.
+    history : what states were before the beginning, by name, where a delay looks back (`Delay`): a number,
+        a `Signal`, a function ``h(t, p)`` or a parameter's name; by default the initial state.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
-    events : `Dose`, `Dilution` and `Reset` at known times; they become inputs, see `events`.
+    events : `Dose`, `Dilution`, `Reset` and `Switch` at known or estimated times; they become inputs, see
+        `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
     start, end : the window that the model has to cover; default first and last time.
     notes : what a reader decided about the file that it is from, a phrase each.
     instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
     points : times that the mesh shall have among its points.
+    placed : where events at estimated times are, by the parameter's name; a problem places them.
     final, start_bounds, end_bounds, duration_bounds, guess : see `Window`, the experiment without data.
 
     Raises
@@ -178,6 +192,7 @@ class Experiment:
     censored: Array | Mapping[str, Any] | None = None
     inputs: Mapping[str, Signal] = field(default_factory=dict)
     initial: Mapping[str, Initial | float | str | Callable[..., Any]] = field(default_factory=dict)
+    history: Mapping[str, Past] = field(default_factory=dict)
     parameters: Mapping[str, float | str] = field(default_factory=dict)
     steady: Steady | None = None
     events: Sequence[Event] = ()
@@ -193,10 +208,26 @@ class Experiment:
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
     instant: float = 0.0
     points: tuple[float, ...] = ()
+    placed: Mapping[str, float] = field(default_factory=dict)
     measures: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         where = f"{'experiment' if self.measures else 'window'} {self.name!r}"
+        check_fields(self)
+        for name, signal in self.inputs.items():
+            check_type(f"inputs[{name!r}] of {where}", signal, Signal)
+        for name, given in self.parameters.items():
+            if not isinstance(given, str):
+                as_number(given, f"parameters[{name!r}] of {where}")
+        if self.steady is not None:
+            check_type(f"steady= of {where}", self.steady, Steady)
+        if as_number(self.instant, f"instant= of {where}") < 0.0:
+            raise InputError(
+                f"{where}: instant= is {self.instant:g}, but no event takes less than 0."
+            )
+        points = numbers(self.points, f"{where}: points")
+        if points.ndim != 1 or not np.isfinite(points).all():
+            raise InputError(f"{where}: points= are finite times, not {self.points!r:.60}.")
         times = numbers(self.times, f"{where}: times")
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
@@ -228,13 +259,14 @@ class Experiment:
         sigma = _sigma(self.sigma, values.shape, outputs, where)
         censored = _censored(self.censored, values.shape, outputs, where)
         start, end = self._window(times, where)
-        events = (self.events,) if isinstance(self.events, Event) else tuple(self.events)
+        kinds = Dose, Dilution, Reset, Switch
+        events = as_values(self.events, f"events= of {where}", *kinds)
         instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
-        for event in events:
-            check_type(f"events= of {where}", event, Dose, Dilution, Reset)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
+        for state, past in self.history.items():
+            check_past(past, f"{where}: the history of {state!r}")
         for state, known in final.items():
             if known.function is not None or np.isfinite([known.lower, known.upper]).any():
                 raise InputError(
@@ -248,7 +280,7 @@ class Experiment:
             "weights": weights,
             "sigma": sigma,
             "censored": censored,
-            "inputs": {**self.inputs, **signals_of(events, instant)},
+            "inputs": {**self.inputs, **signals_of(placed(events, self.placed), instant)},
             "events": events,
             "instant": instant,
             "initial": initial,
@@ -287,9 +319,15 @@ class Experiment:
                     "controls=."
                 )
 
-    def resolved(self, inputs: Mapping[str, Signal], start: float, end: float) -> Self:
+    def resolved(
+        self,
+        inputs: Mapping[str, Signal],
+        history: Mapping[str, Past],
+        start: float,
+        end: float,
+    ) -> Self:
         """Return the same with nothing left to decide; what was checked already is not checked again."""
-        decided = {"inputs": inputs, "controls": {}, "start": start, "end": end}
+        decided = {"inputs": inputs, "history": history, "controls": {}, "start": start, "end": end}
         free = dict.fromkeys(("start_bounds", "end_bounds", "duration_bounds"))
         made = copy(self)
         for name, value in {**decided, **free}.items():
@@ -328,7 +366,9 @@ class Experiment:
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
         places += [self.times] if self.controls else []
         jumps = np.unique(
-            np.concatenate([points_of(self.events, self.instant), self.points, *places])
+            np.concatenate(
+                [points_of(placed(self.events, self.placed), self.instant), self.points, *places]
+            )
         )
         return jumps[(jumps > self.start) & (jumps < self.end)]
 
@@ -362,6 +402,7 @@ class Experiment:
             sigma=None if self.sigma is None else np.asarray(self.sigma)[keep],
             censored=None if self.censored is None else np.asarray(self.censored)[keep],
             initial=self.initial if start <= self.times[0] else {},
+            history=self.history if start <= self.times[0] else {},
             steady=self.steady if start <= self.times[0] else None,
             name=name or self.name,
             start=None,
@@ -372,6 +413,16 @@ class Experiment:
         return (
             f"Experiment({self.name!r}, outputs={self.outputs}, samples={self.samples}, "
             f"[{self.start:g}, {self.end:g}])"
+        )
+
+
+def check_past(past: Any, what: str) -> None:
+    """Refuse what is no history of a state."""
+    number = isinstance(past, Real) and np.isfinite(float(past))
+    if not (number or isinstance(past, str | Signal) or callable(past)):
+        raise InputError(
+            f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "
+            f"{past!r:.60}."
         )
 
 

@@ -314,6 +314,13 @@ class Poisson(_Counts):
 
     dispersed = False
 
+    def __post_init__(self) -> None:
+        if self.sigma is not None:
+            raise InputError(
+                f"Poisson counts have no sigma ({self.sigma!r}), their variance is their mean; take "
+                "NegativeBinomial for more."
+            )
+
     def minus_log(self, h: Any, y: Any, s: Any, ops: Operations = NUMPY, soft: bool = False) -> Any:
         """h − y log h + log y!."""
         return h - y * ops.log(h) + log_gamma(y + 1.0, ops)

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_names, as_pair, as_values, check_type
+from ..errors import InputError, as_names, as_pair, as_values, check_fields, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Signal, Smoother
+from .calibration import Calibration, Measured
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
-from .delays import Delay, shifted, told
+from .delays import Delay, breaking_points, check_lag, shifted, told
 from .dynamics import Dynamics, DynamicsLike
-from .events import Impulse, impulses_of
+from .events import Boundary, Impulse, Switch, boundaries_of, impulses_of, placed, signals_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
 from .likelihoods import Likelihood, PerOutput
 from .links import Link
@@ -43,9 +44,11 @@ class Problem:
     experiments : one `Experiment`, or `Window` without data, or several; they share networks and
         parameters.
     parameters : those that the dynamics do not list: of outputs, noise and initial states.
-    delays : dead time by input, a number or the name of a parameter, or a `Delay`.
+    delays : dead time by input, a number or the name of a parameter, or a `Delay`; a delayed state under a
+        name of its own, ``Delay("tau", of="N")``, which the model reads as ``x.<name>``.
     states : state names; empty takes the measured outputs.
     observe : ``h(x, u, p)``, one value per output; None measures the states of the same names.
+    calibration : `Calibration` by output: a scale and an offset that are estimated.
     bounds : (lower, upper) by state name, held at every node; of algebraic variables at every stage.
     loss : `LeastSquares`, `Huber`, `PseudoHuber` or a likelihood, `Normal` and others; or a likelihood
         for every output, by name.
@@ -73,6 +76,7 @@ class Problem:
     delays: Mapping[str, Delay | float | str] = field(default_factory=dict)
     states: tuple[str, ...] = ()
     observe: Callable[..., Any] | None = None
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
     bounds: Bounds = field(default_factory=dict)
     loss: Loss = LeastSquares()
     regularisation: L2 | Evidence = Evidence()
@@ -90,8 +94,10 @@ class Problem:
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
+        check_fields(self)
         experiments = as_values(self.experiments, "Problem(experiments=...)", Experiment)
         set_ = object.__setattr__
+        set_(self, "parameters", as_values(self.parameters, "Problem(parameters=...)", Parameter))
         set_(self, "states", as_names(self.states, "Problem(states=...)"))
         kinds = PathConstraint, PointConstraint, IntegralConstraint
         constraints = as_values(self.constraints, "Problem(constraints=...)", *kinds)
@@ -140,8 +146,11 @@ class Problem:
         set_(self, "_outputs", outputs)
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in test))
+        self._calibrate_outputs()
+        self._place_events()
         self._share_impulses()
         self._delay_inputs()
+        self._delay_states()
         set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
         set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         self._check_names()
@@ -156,6 +165,85 @@ class Problem:
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 
+    def _calibrate_outputs(self) -> None:
+        for name, given in self.calibration.items():
+            if name not in self.outputs:
+                raise InputError(
+                    f"calibration= names {name!r}, which is no output; outputs: {', '.join(self.outputs)}."
+                )
+            check_type(f"calibration={{{name!r}: ...}}", given, Calibration)
+        if self.calibration and self.observe is None:
+            self._check_names()
+            object.__setattr__(self, "observe", Measured(self.outputs))
+
+    def _place_events(self) -> None:
+        """Put events at estimated times where their parameters start, with points of the mesh beside."""
+        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
+        for what in ("experiments", "test"):
+            found = []
+            for e in getattr(self, what):
+                names = {event.time for event in e.events if isinstance(event.time, str)}
+                for name in names:
+                    self._check_event_time(e, name, known)
+                at = {name: known[name].start for name in names}
+                e = replace(e, placed=at) if names else e
+                points = [p for b in self._boundaries(e, known) for p in b.points().tolist()]
+                found.append(replace(e, points=tuple(sorted({*e.points, *points}))) if names else e)
+            object.__setattr__(self, what, tuple(found))
+
+    def _check_event_time(self, e: Experiment, name: str, known: Mapping[str, Parameter]) -> None:
+        where = f"the time {name!r} of an event of experiment {e.name!r}"
+        if name not in known:
+            raise InputError(f"{where} is no parameter; add it.")
+        q = known[name]
+        if q.basis is not None or not np.isfinite([q.lower, q.upper]).all():
+            raise InputError(
+                f"{where} is a constant parameter whose bounds say between which times it lies; give "
+                f"Parameter({name!r}, ..., lower=..., upper=...)."
+            )
+        own = name in e.parameters
+        if own or self.algebraics or self.lags or self.links or e.controls or e.is_free:
+            raise InputError(
+                f"{where} cannot be estimated beside "
+                + (
+                    "a value of the parameter in parameters=; give the event that time."
+                    if own
+                    else "algebraic variables, delayed states, controls, links or free times; give the "
+                    "event a number."
+                )
+            )
+
+    @staticmethod
+    def _boundaries(e: Experiment, known: Mapping[str, Parameter]) -> tuple[Boundary, ...]:
+        assert e.start is not None and e.end is not None
+        bounds = {name: (known[name].lower, known[name].upper) for name in e.placed}
+        found = boundaries_of(e.events, e.placed, bounds, (e.start, e.end), e.instant)
+        acting = signals_of(placed(e.events, e.placed), e.instant)
+        for b in found:
+            for name, signal in e.inputs.items():
+                within = signal([b.first, *signal.times, b.last])
+                times = np.array([b.first, *signal.times, b.last])
+                inside = within[(times >= b.first) & (times <= b.last)]
+                if name not in acting and np.ptp(inside):
+                    raise InputError(
+                        f"input {name!r} of experiment {e.name!r} varies where the time {b.parameter!r} of an "
+                        "event is looked for; narrow that parameter's bounds."
+                    )
+        return found
+
+    def boundaries(self, experiment: Experiment) -> tuple[Boundary, ...]:
+        """Return where phases of an experiment meet at estimated times."""
+        if not experiment.placed:
+            return ()
+        return self._boundaries(experiment, {q.name: q for q in self.all_parameters})
+
+    def moved(self, experiment: Experiment, points: Array, values: Mapping[str, float]) -> Array:
+        """Return points of an experiment's mesh where estimated times, by name, put them."""
+        found = np.array(points, dtype=float)
+        for b in self.boundaries(experiment):
+            found = found + b.share(points) * (values[b.parameter] - b.at)
+        return found
+
     def _share_impulses(self) -> None:
         """Give every experiment the inputs that events of any of them act by, and check the events."""
         everywhere = (*self.experiments, *self.test)
@@ -168,6 +256,11 @@ class Problem:
                         f"states: {', '.join(self.states)}."
                     )
         nothing = {i.name: Signal(np.zeros(1), np.zeros(1), "zoh") for i in self.impulses}
+        for e in everywhere:
+            for event in e.events:
+                if isinstance(event, Switch):  # those without stay as they are before it
+                    value = Signal(np.zeros(1), np.array([event.before]), "zoh")
+                    nothing.setdefault(event.input, value)
         for what in ("experiments", "test") if nothing else ():
             shared = tuple(replace(e, inputs={**nothing, **e.inputs}) for e in getattr(self, what))
             object.__setattr__(self, what, shared)
@@ -178,6 +271,9 @@ class Problem:
         delays: dict[str, Delay | float | str] = {}
         for name, given in self.delays.items():
             delay = given if isinstance(given, Delay) else Delay(given)
+            if delay.of:
+                delays[name] = delay
+                continue
             experiments, test = list(self.experiments), list(self.test)
             everywhere = [*experiments, *test]
             if isinstance(delay.by, str):
@@ -203,10 +299,55 @@ class Problem:
             object.__setattr__(self, "test", tuple(everywhere[count:]))
         object.__setattr__(self, "delays", delays)  # those that are known are done
 
+    def _delay_states(self) -> None:
+        """Check delayed states and histories, and make kinks of the solution points of the mesh."""
+        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
+        first = self.experiments[0]
+        taken = (*self.states, *first.inputs, *first.controls, *self.algebraics)
+        for name, delay in self.lags.items():
+            check_lag(name, delay, self.states, taken, known)
+        looked_at = {delay.of for delay in self.lags.values()}
+        for e in (*self.experiments, *self.test):
+            for state, past in e.history.items():
+                if state not in looked_at:
+                    raise InputError(
+                        f"experiment {e.name!r} has a history of {state!r}, which no delay looks at; add "
+                        f'one, say delays={{"late": Delay(1.0, of={state!r})}}, or leave it out.'
+                    )
+                if isinstance(past, str) and past not in known:
+                    raise InputError(
+                        f"the history of {state!r} in experiment {e.name!r} is {past!r}, which is no "
+                        "parameter; add it."
+                    )
+        if not self.lags:
+            return
+        for what, there in (
+            ("algebraic variables", self.algebraics),
+            ("links between windows", self.links),
+            ("free times", [e for e in self.experiments if e.is_free]),
+        ):
+            if there:
+                raise InputError(
+                    f"a problem with {what} has no delayed states here; leave out the delay "
+                    f"{next(iter(self.lags))!r}."
+                )
+        for what in ("experiments", "test"):
+            marked = []
+            for e in getattr(self, what):
+                points = {*e.points, *breaking_points(self.lags.values(), e)}
+                marked.append(replace(e, points=tuple(sorted(points))))
+            object.__setattr__(self, what, tuple(marked))
+
+    @property
+    def lags(self) -> Mapping[str, Delay]:
+        """Delayed states by name."""
+        return {n: d for n, d in self.delays.items() if isinstance(d, Delay) and d.of}
+
     @property
     def impulses(self) -> tuple[Impulse, ...]:
         """What inputs events act by, in any experiment."""
-        events = [event for e in (*self.experiments, *self.test) for event in e.events]
+        everywhere = (*self.experiments, *self.test)
+        events = [event for e in everywhere for event in placed(e.events, e.placed)]
         return tuple(impulses_of(events))
 
     def _check_parameters(self) -> None:
@@ -411,8 +552,11 @@ class Problem:
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """What enters the equations beside states and parameters: inputs, then algebraic variables."""
-        return (*self.inputs, *self.algebraics)
+        """What enters the equations beside states and parameters.
+
+        Inputs, then algebraic variables or delayed states; no problem has both of these.
+        """
+        return (*self.inputs, *self.algebraics, *self.lags)
 
     @cached_property
     def decides(self) -> bool:
@@ -430,8 +574,9 @@ class Problem:
 
     @cached_property
     def all_parameters(self) -> tuple[Parameter, ...]:
-        """The dynamics' parameters, the others, and σ of outputs where it is to be estimated."""
-        return (*self.dynamics.parameters, *self.parameters, *self._noise_parameters)
+        """The dynamics' parameters, the others, and scale, offset and σ of outputs to be estimated."""
+        of_units = [q for n, given in self.calibration.items() for q in given.parameters(n)]
+        return (*self.dynamics.parameters, *self.parameters, *of_units, *self._noise_parameters)
 
     @staticmethod
     def noise_name(output: str) -> str:

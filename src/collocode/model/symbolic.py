@@ -15,10 +15,11 @@ import casadi as ca
 import numpy as np
 
 from ..errors import CollocodeError, InputError
+from ..numerics.signals import Signal
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
-from .delays import Delay, delayed
+from .delays import Delay, delayed, piecewise
 from .dynamics import Named, NetworkCall, Networks, stack
 from .events import Impulse, Reset
 from .experiment import Experiment, as_initial, free
@@ -72,7 +73,7 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
     pairs = zip(problem.all_parameters, values, strict=True)
     natural = [z if q.scale == "linear" else q.natural(z, CASADI) for q, z in pairs]
     u, given = ca.vertsplit(s.u) if problem.carried else [], len(problem.inputs)
-    states = (*problem.states, *problem.algebraics)
+    states = (*problem.states, *problem.algebraics, *problem.lags)
     return (
         s.t,
         Named("state", states, [*ca.vertsplit(s.x), *u[given:]]),
@@ -90,7 +91,7 @@ def _inputs(problem: Problem, s: Symbols, given: list[ca.SX], p: Mapping[str, An
     """Inputs as the model sees them: those of estimated dead time as expressions of it."""
     known = dict(zip(problem.inputs, given, strict=True))
     for name, delay in problem.delays.items():
-        if isinstance(delay, Delay) and isinstance(delay.by, str):
+        if isinstance(delay, Delay) and isinstance(delay.by, str) and not delay.of:
             known[name] = delayed(name, s.t, p[delay.by], known)
     return list(known.values())
 
@@ -206,7 +207,15 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
     value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
     if isinstance(value, Mapping):
         value = [value[name] for name in problem.outputs if name in value]
-    return _column("observe", value, len(problem.outputs), s)
+    column = _column("observe", value, len(problem.outputs), s)
+    if not problem.calibration:
+        return column
+    p, parts = (
+        named_parameters(problem, s),
+        dict(zip(problem.outputs, ca.vertsplit(column), strict=True)),
+    )
+    parts |= {n: given.applied(parts[n], n, p) for n, given in problem.calibration.items()}
+    return ca.vertcat(*parts.values())
 
 
 def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.SX:
@@ -275,21 +284,50 @@ def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict
     return found
 
 
+def past(
+    problem: Problem, experiment: Experiment, state: str, s: Symbols, t: ca.SX
+) -> ca.SX | None:
+    """Return a state's history at times before the start; None where it is the initial state.
+
+    Raises
+    ------
+    InputError
+        A function that fails, or returns something else than one value.
+    """
+    given = experiment.history.get(state)
+    if given is None:
+        return None
+    if isinstance(given, Signal):
+        return ca.SX(piecewise(given, t))
+    p = _arguments(problem, s)[3]
+    if isinstance(given, str):
+        return ca.SX(p[given])
+    if not callable(given):
+        return ca.SX(given)
+    where = f"the history of {state!r} in experiment {experiment.name!r}"
+    early = ca.fmin(t, experiment.start)  # lest a function is asked for what it has no value for
+    time = ca.SX.sym("before")
+    value = _called(where, given, (time, p))
+    column = _column(where, value, 1, Symbols(time, s.x, s.u, s.p, s.theta))
+    return ca.substitute(column, time, early)
+
+
 def at_rest(problem: Problem, experiment: Experiment, s: Symbols) -> tuple[ca.SX, dict[str, ca.SX]]:
     """Return f and the states before, both as an experiment rested; of x, p and theta alone."""
     steady = experiment.steady
     assert steady is not None and experiment.start is not None
     u = [
-        steady.inputs.get(name, float(experiment.inputs[name](experiment.start)[0]))
+        ca.SX(steady.inputs.get(name, float(experiment.inputs[name](experiment.start)[0])))
         for name in problem.inputs
     ]
+    u += [s.x[problem.states.index(delay.of)] for delay in problem.lags.values()]
     p, names = ca.vertsplit(s.p) if s.p.numel() else [], [q.name for q in problem.all_parameters]
     for name, given in steady.parameters.items():
         q = problem.all_parameters[names.index(name)]
         value = s.p[names.index(given)] if isinstance(given, str) else float(q.decided(given))
         p[names.index(name)] = ca.SX(value)
     old = [s.t, s.u, s.p]
-    new = [ca.SX(experiment.start), ca.SX(ca.DM(u)) if u else s.u, ca.vertcat(ca.SX(0, 1), *p)]
+    new = [ca.SX(experiment.start), ca.vertcat(*u) if u else s.u, ca.vertcat(ca.SX(0, 1), *p)]
     before = initial_values(problem, experiment, s)
     f = ca.substitute([derivatives(problem, s)], old, new)[0]
     return f, {name: ca.substitute([v], old, new)[0] for name, v in before.items()}
@@ -425,12 +463,12 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
     parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
-    known = {str(v) for part in parts for v in ca.vertsplit(part)}
-    strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
-    if strange:
-        raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")
     column = ca.densify(column)
-    if _has_nan(column):
+    function = ca.Function("column", [ca.vertcat(*parts)], [column], {"allow_free": True})
+    if function.has_free():
+        strange = function.get_free()[0]
+        raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
+    if has_nan(function):
         raise InputError(
             f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
             "numpy, and check constants."
@@ -438,8 +476,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     return column
 
 
-def _has_nan(column: ca.SX) -> bool:
-    function = ca.Function("constants", ca.symvar(column), [column])
+def has_nan(function: ca.Function) -> bool:
+    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
     constant = int(ca.OP_CONST)
     return any(
         function.instruction_id(k) == constant and math.isnan(function.instruction_constant(k))

@@ -55,6 +55,8 @@ class Scheme:
     D : (m, m+1) differentiation part; rows sum to zero.
     B : (m, m+1) which right-hand sides enter which row.
     dense : indices of the nodes that the interpolant :math:`x_h(\tau)=\sum_j\ell_j(\tau)X_j` uses.
+    residual : weight w of :math:`w\int\|(\dot x_h-f)/\bar x\|^2dt` in the objective, see
+        `collocode.transcription.residual`; 0 leaves it out.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class Scheme:
     D: Array
     B: Array
     dense: tuple[int, ...]
+    residual: float = 0.0
 
     def __post_init__(self) -> None:
         m = len(self.nodes) - 1
@@ -98,6 +101,18 @@ class Scheme:
         if np.abs(self.D @ self.nodes - self.B.sum(axis=1)).max() > _TOLERANCE * size:
             raise InputError(
                 f"scheme {self.name!r}: D nodes must equal the row sums of B (order one)"
+            )
+
+        if not (np.isfinite(self.residual) and self.residual >= 0.0):
+            raise InputError(
+                f"residual= of a scheme, the weight of the integrated residual, is zero or more, not "
+                f"{self.residual}."
+            )
+        if self.residual and len(self.dense) != len(self.stages) + 1:
+            raise InputError(
+                f"the residual of scheme {self.name!r} does not vanish at its stages, since its interpolant is "
+                "not the polynomial that is collocated; take 'radau', 'gauss' or a global scheme, or leave "
+                "out residual=."
             )
 
     @property
@@ -174,8 +189,23 @@ class Scheme:
             matrix[tau == end, node] = 1.0
         return matrix
 
+    def slopes(self, tau: Array) -> Array:
+        r"""(len(tau), m+1) matrix of :math:`\ell_j'(\tau_i)`, slopes of the interpolant in an element of length 1."""
+        picked = list(self.dense)
+        matrix = np.zeros((len(tau), len(self.nodes)))
+        nodes = self.nodes[picked]
+        matrix[:, picked] = lagrange_matrix(nodes, tau) @ differentiation_matrix(nodes)
+        return matrix
+
+    @cached_property
+    def residual_quadrature(self) -> tuple[Array, Array]:
+        """Gauss' points in (0, 1), two more than there are stages, and their weights."""
+        points, weights = scipy.special.roots_legendre(len(self.stages) + 2)
+        return 0.5 * (points + 1.0), 0.5 * weights
+
     def __repr__(self) -> str:
-        return f"Scheme({self.name}, degree={self.degree}, order={self.order})"
+        charged = f", residual={self.residual:g}" if self.residual else ""
+        return f"Scheme({self.name}, degree={self.degree}, order={self.order}{charged})"
 
 
 def _legendre_primitive(k: int, c: Array) -> Array:

@@ -23,6 +23,7 @@ degree, spectrally where the solution is smooth, at the price of dense rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -125,18 +126,20 @@ def scheme_names() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64, typed=True)  # else True would find what 1 has left
-def scheme(name: str = "radau", degree: int | None = None) -> Scheme:
+def scheme(name: str = "radau", degree: int | None = None, residual: float = 0.0) -> Scheme:
     """Return the scheme called ``name`` with ``degree`` stages.
 
     Parameters
     ----------
     name : one of `scheme_names`; hyphens count as underscores.
     degree : number of stages s; None takes the scheme's usual one (Radau: 3).
+    residual : weight of the dynamics' integrated residual in the objective, see `Scheme`.
 
     Raises
     ------
     InputError
-        Unknown name (the nearest known one is suggested) or degree out of range.
+        Unknown name (the nearest known one is suggested) or degree out of range; a residual that the
+        scheme does not have.
 
     Examples
     --------
@@ -150,4 +153,4 @@ def scheme(name: str = "radau", degree: int | None = None) -> Scheme:
     if isinstance(degree, bool) or degree not in allowed:
         span = f"{allowed[0]}" if len(allowed) == 1 else f"{allowed[0]} to {allowed[-1]}"
         raise InputError(f"scheme {key!r} has no degree {degree}; choose {span}.")
-    return build(key, int(degree))
+    return replace(build(key, int(degree)), residual=residual)

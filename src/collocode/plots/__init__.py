@@ -16,14 +16,16 @@ from ..results.solution import Solution
 from .convergence import admm_history, convergence, learning_curves
 from .costates import costates
 from .layers import decision_regions, growth_history, growth_scores, layer_history, layer_mesh
+from .loops import closed_loop
 from .phase import phase_portrait
 from .relu import relu_regions, training_curve
-from .searches import mesh_density, refinement_history, sweep_curve
+from .searches import mesh_density, refinement_history, sweep_curve, waterfall
 from .style import png, save_figure
 from .trajectories import simulation, trajectories
 
 __all__ = [
     "admm_history",
+    "closed_loop",
     "convergence",
     "costates",
     "decision_regions",
@@ -43,6 +45,7 @@ __all__ = [
     "sweep_curve",
     "training_curve",
     "trajectories",
+    "waterfall",
 ]
 
 
@@ -59,6 +62,6 @@ def save_all(solution: Solution, folder: str | Path) -> list[Path]:
     except OSError as error:
         raise FileError(f"cannot make the folder {place} ({error.strerror}).") from error
     drawn = {"trajectories.png": trajectories, "convergence.png": convergence}
-    if len(solution.model.states) > 1:
+    if len(solution.model.states) > 1 and not solution.model.lags:
         drawn["phase_portrait.png"] = phase_portrait
     return [save_figure(draw(solution), place / name) for name, draw in drawn.items()]

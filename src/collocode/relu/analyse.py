@@ -23,8 +23,8 @@ from .constraints import sampled_range
 from .network import ReluNetwork
 from .optimise import maximize, minimize
 from .problem import OptimizationSettings, OptimumResult
+from .proved import proved_bounds
 from .regions import planar_regions, sampled_regions, segment_breaks
-from .tighten import proved_bounds
 
 _PLANE = 20_000  # sampled regions above which the plane is not cut
 

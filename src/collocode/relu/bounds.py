@@ -38,7 +38,7 @@ class Bounds:
     Attributes
     ----------
     lower, upper : one array per layer; the last is the output before its scale and shift.
-    kind : where they come from: ``interval``, ``lp``, ``sampled``, ``given``.
+    kind : where they come from: ``interval``, ``lp``, ``mip``, ``split``, ``sampled``, ``given``.
     seconds : time spent on them.
     complete : False if a time budget ended the tightening early (the bounds are valid all the same).
     programs : linear programs solved.

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..numerics import Array
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from .bounds import Bounds, as_box, scaled, scaled_bounds
 from .constraints import as_linear, require_feasible
 from .encodings import encode, mip_start
 from .highs import MipProgress, OnProgress, load, relaxation_bound, solve_mip
-from .local_search import local_search, region_optimum
+from .local_search import local_search, polished
 from .mip import summarise
 from .network import ReluNetwork
 from .problem import (
@@ -35,9 +34,10 @@ from .problem import (
     assessed,
     objective_weights,
 )
+from .proved import proved_bounds
 from .pyomo_solvers import solve_with_pyomo
 from .splitting import split_box
-from .tighten import lp_bounds, proved_bounds
+from .tighten import lp_bounds
 
 _GAP = 1e-6  # HiGHS' own 1e-4 leaves optima of different encodings visibly apart
 _TERMINATION = {
@@ -205,7 +205,7 @@ def _solve_with_highs(
     error = np.nan
     if answer.x is not None:
         error = float(np.abs(core.network(answer.x[x]) - answer.x[y]).max())
-    point = _best_point(core, None if answer.x is None else answer.x[x])
+    point = polished(core, None if answer.x is None else answer.x[x])
     if point is not None:
         outside = network.input_shift + network.input_scale * point
         point = np.clip(outside, *problem.box.T)
@@ -223,17 +223,3 @@ def _solve_with_highs(
         embedded_error=error,
         summary=summarise(network, program, how.encoding, proved),
     )
-
-
-def _best_point(core: OptimizationProblem, found: Array | None) -> Array | None:
-    """Return the best of what the solver found, the optimum of its region, and the start.
-
-    Points that satisfy the constraints come first.
-    """
-    candidates = [core.start]
-    if found is not None:
-        found = np.clip(found, *core.box.T)
-        candidates = [found, region_optimum(core, found), core.start]
-    known = [p for p in candidates if p is not None]
-    allowed = [p for p in known if core.linear.satisfied(core.network, p[None], 1e-6)[0]]
-    return min(allowed or known[:1], key=core.cost_at, default=None)

@@ -18,7 +18,7 @@ from ..numerics import Array
 from ..results.status import Termination
 from .bounds import Bounds
 from .embed import Embedded, write_network
-from .local_search import best_sample
+from .local_search import best_sample, polished
 from .problem import OptimizationProblem, OptimizationSettings, OptimumResult, assessed
 
 _NAMES = {"scip": "scip_direct", "gurobi": "gurobi_persistent", "ipopt": "collocode_ipopt"}
@@ -91,6 +91,13 @@ def solve_with_pyomo(
         x = np.clip([v.value for v in model.x.values()], *problem.box.T)
         y = np.array([v.value for v in added.outputs])
         error = float((np.abs(network(x) - y) / network.output_scale).max())
+    if not local and problem.callback is None:
+        core, inner = problem.core(), None
+        if np.isfinite(x).all():
+            inner = (x - network.input_shift) / network.input_scale
+        point = polished(core, inner)
+        if point is not None:
+            x = np.clip(network.input_shift + network.input_scale * point, *problem.box.T)
     condition = found.termination_condition.name
     bound = found.objective_bound
     termination = _TERMINATION.get(condition, Termination.ERROR)

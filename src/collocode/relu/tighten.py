@@ -1,4 +1,4 @@
-r"""Bound tightening: by linear programs, and which bounds an encoding gets.
+r"""Bound tightening by linear programs.
 
 A linear program minimises or maximises each pre-activation over the triangle relaxation of the layers before,
 
@@ -7,9 +7,6 @@ A linear program minimises or maximises each pre-activation over the triangle re
 
 together with the box and the problem's own linear constraints on the inputs.  Layer by layer, each
 new range is used at once; units that a range has decided need no more programs.
-
-A big-M below the true range of a pre-activation cuts off part of the network's graph without a word,
-and the optimum with it: `proved_bounds` compares bounds that a user gives with proved ones.
 
 Tjeng, Xiao & Tedrake, Evaluating robustness of neural networks with mixed integer programming, ICLR
 2019; Ehlers, Formal verification of piece-wise linear feed-forward neural networks, ATVA 2017.
@@ -35,16 +32,12 @@ from .bounds import (
     affine_range,
     core_box,
     interval_bounds,
-    unit_name,
     unit_states,
 )
 from .constraints import Linear, as_linear, require_feasible
 from .highs import DualBounds
 from .mip import Index, MipArrays, MixedIntegerProgram, UnitValues
 from .network import ReluNetwork
-from .splitting import split_bounds
-
-_ROUNDING = 1e-9  # relative; how far a given bound may be inside the proved one
 
 
 def lp_bounds(
@@ -230,70 +223,3 @@ def add_hull(
     ):
         program.add_rows([(column[chosen], 1.0), (a[chosen], -1.0)], *ends)
     return UnitValues(column, np.where(column >= 0, 0.0, v_low), v_low, v_up)
-
-
-def proved_bounds(
-    network: ReluNetwork,
-    box: ArrayLike,
-    bounds: Any = "interval",
-    constraints: Any = None,
-    time_budget: float | None = None,
-    workers: int = 1,
-) -> Bounds:
-    """Return bounds of the pre-activations that are known to hold.
-
-    Parameters
-    ----------
-    bounds : ``interval``; ``lp``; ``split``, which is `split_bounds` and then ``lp``; `Bounds`, or a
-        number M for [-M, M], which are used as they are if each contains the range proved by
-        interval arithmetic or by linear programs.
-    constraints, time_budget, workers : as for `lp_bounds`.
-
-    Raises
-    ------
-    InputError
-        Bounds of another kind or shape, or tighter than what can be proved, the unit named.
-    """
-    kinds = "'interval', 'lp', 'split', a number or Bounds"
-    if isinstance(bounds, str):
-        if bounds == "interval":
-            return interval_bounds(network, box)
-        if bounds == "lp":
-            return lp_bounds(network, box, constraints, time_budget, workers)
-        if bounds == "split":
-            known = split_bounds(network, box, constraints, time_budget=time_budget)
-            if time_budget is not None:
-                time_budget = max(0.0, time_budget - known.seconds)
-            return lp_bounds(network, box, constraints, time_budget, workers, known)
-        raise InputError(f"bounds must be {kinds}, not {bounds!r}.")
-    if isinstance(bounds, Bounds):
-        given = bounds
-        given.check(network)
-    elif isinstance(bounds, int | float | np.number) and not isinstance(bounds, bool):
-        if not (np.isfinite(bounds) and bounds > 0.0):
-            raise InputError(f"a big-M must be positive and finite, not {bounds}.")
-        sides = tuple(np.full(n, float(bounds)) for n in network.sizes[1:])
-        # M is about units: an output has no big-M, so its own range stays
-        outer = interval_bounds(network, box)
-        given = Bounds((*(-s for s in sides[:-1]), outer.lower[-1]), (*sides[:-1], outer.upper[-1]))
-    else:
-        raise InputError(f"bounds must be {kinds}, not {type(bounds).__name__}.")
-    proved = interval_bounds(network, box)
-    if not given.contains(proved, _ROUNDING):
-        proved = lp_bounds(network, box, constraints, time_budget, workers)
-    _require(given, proved)
-    return given
-
-
-def _require(given: Bounds, proved: Bounds) -> None:
-    for layer, (low, up) in enumerate(zip(proved.lower, proved.upper, strict=True)):
-        slack_low, slack_up = (_ROUNDING * (1.0 + np.abs(side)) for side in (low, up))
-        cut = (given.lower[layer] > low + slack_low) | (given.upper[layer] < up - slack_up)
-        if cut.any():
-            unit = int(np.flatnonzero(cut)[0])
-            raise InputError(
-                f"the bounds [{given.lower[layer][unit]:g}, {given.upper[layer][unit]:g}] of "
-                f"{unit_name(layer, unit, len(proved.lower))} would cut the graph of the network: "
-                f"what can be proved is [{low[unit]:g}, {up[unit]:g}]; widen them, or use "
-                "bounds='lp'."
-            )

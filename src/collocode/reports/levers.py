@@ -22,11 +22,13 @@ from ..results.agreement import Agreement
 from ..results.diagnosis import MANY_ITERATIONS, Advice, Diagnosis
 from ..results.doubts import GAP, Doubt
 from ..results.released import Released, release_rest, release_states
+from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..results.status import SolutionStatus
 from ..starts.shooting import can_shoot
 from ..starts.strategies import STRATEGIES
+from ..transcription.windows import nodes_of
 from .parts import Lever
 from .record import Asked
 
@@ -224,9 +226,10 @@ def _follows_noise(solution: Solution, agreed: list[Agreement]) -> bool:
 
 
 def _misfit(solution: Solution) -> float:
-    """The objective without the penalty on the weights."""
+    """The objective without the penalty on the weights and the costs."""
     theta = solution.model.theta
-    return max(solution.result.objective - _strength(solution) * float(theta @ theta), 1e-300)
+    more = _strength(solution) * float(theta @ theta) + sum(solution.costs.values())
+    return max(solution.result.objective - more, 1e-300)
 
 
 def _strength(solution: Solution) -> float:
@@ -275,7 +278,8 @@ def _keeps_within(solution: Solution, released: Released) -> bool:
     for number, part in enumerate(nlp.layout.experiments):
         columns = nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)
         model = replace(solution.model, parameters=x[columns], theta=x[nlp.layout.weights])
-        run = simulate(model, x[part.states[0]], part.times, nlp.problem.experiments[number].inputs)
+        given, mesh = resolved(nlp, x, number)
+        run = simulate(model, x[part.states[0]], nodes_of(mesh, nlp.scheme), given.inputs)
         slack = 1e-3 * nlp.problem.state_scale
         if not run.complete:
             return False

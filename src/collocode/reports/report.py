@@ -24,6 +24,7 @@ _HOMES = {
     "ProgramSolution": "programs.report_program_solution",
     "SolverResult": "programs.report_program",
     "Simulation": "programs.report_simulation",
+    "ClosedLoop": "loops.report_loop",
 }
 
 
@@ -34,7 +35,7 @@ def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> R
     ----------
     result : a `Solution`, `Sweep`, `Multistart`, `MeshRefinement`, `ADMMResult`, `LayerRefinement`,
         `Growth`, `Training` of a layered network, `OptimumResult` over a ReLU network,
-        `ProgramSolution`, or `SolverResult` of an ``.nl`` file.
+        `ProgramSolution`, `ClosedLoop`, or `SolverResult` of an ``.nl`` file.
     problem : what the result does not keep: the `LayeredProblem` of a training or a growth, the
         `Surrogate` of an optimum, the `NlModel` of a solver's result.
     asked : what the command line was asked; nobody else needs it.

@@ -14,7 +14,7 @@ from ..results.fitted import Penalty
 from ..results.likelihood import LikelihoodScore, likelihood
 from ..results.solution import Solution
 from ..results.status import Termination
-from .decisions import bounds_table, controls_table, costs_table, windows_table
+from .decisions import algebraics_table, bounds_table, controls_table, costs_table, windows_table
 from .evidence import Evidence, findings_of
 from .folder import Writer, unique_stems, write_csv
 from .parts import Facts, Figure, Heading, Table, Words, figure, headline
@@ -69,7 +69,7 @@ def planned(problem: Problem) -> list[str]:
     names = ["parameters.csv", "solution.npz", "trajectories.png", "convergence.png"]
     if not all(experiment.measures for experiment in problem.experiments):
         names += ["costates.png"] if problem.index == 1 else []
-    elif len(problem.states) > 1:
+    elif len(problem.states) > 1 and not problem.lags:
         names.append("phase_portrait.png")
     return names + [f"trajectory_{stem}.csv" for stem in stems.values()]
 
@@ -104,6 +104,8 @@ def _outcome(evidence: Evidence) -> list[Table]:
     tables = [costs_table(solution)] if solution.costs else []
     if any(row["role"] == "window" for row in scores):
         tables.append(windows_table(solution, scores))
+    if solution.model.algebraics:
+        tables.append(algebraics_table(solution))
     if any(part.controls for part in solution.trajectories):
         tables.append(controls_table(solution))
     active = bounds_table(solution)
@@ -149,6 +151,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {sum(elements)} elements"
         f"{several}"
     )
+    if scheme.residual:
+        found["scheme"] += f", integrated residual of weight {scheme.residual:g}"
     if solution.model.index > 1:
         found["index"] = (
             f"{solution.model.index}, solved as it stands: velocities and algebraic variables converge "
@@ -231,6 +235,7 @@ def _details(evidence: Evidence) -> dict[str, Any]:
     found: dict[str, Any] = {
         "problem": _problem(evidence),
         "scheme": {"name": scheme.name, "degree": scheme.degree, "order": scheme.order}
+        | {"residual": scheme.residual}
         | {"elements": elements},
         "solver": solver(result),
         "seconds": result.timings,
@@ -277,7 +282,7 @@ def _figures(evidence: Evidence) -> tuple[Figure, ...]:
         )
     ]
     if all(part.experiment.measures for part in solution.trajectories):
-        drawn = len(solution.model.states) > 1
+        drawn = len(solution.model.states) > 1 and not solution.model.lags
     else:
         drawn = False
         if solution.nlp is not None and solution.model.index == 1:

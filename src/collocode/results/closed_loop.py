@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..archives import Schema
+from ..forms import Numbers
 from .solution import Solution
+from .store import RESULT, result_tree
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+LOOP = Schema(
+    "closed loop",
+    1,
+    "a closed loop",
+    {
+        "name": str,
+        "sample": float,
+        "states": Numbers(("samples", "states"), finite=True),
+        "seconds": Numbers(("moves",)),
+        "failed": [int],
+        "setpoints": {"*": Numbers(("samples",))},
+        "wanted": int,
+        "plans": [RESULT],
+    },
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,6 +48,8 @@ class ClosedLoop:
     plans : one a move.
     seconds : (moves,) wall time that each plan took.
     failed : numbers of the plans that were not solved.
+    setpoints : (moves + 1,) at the samples, by state.
+    wanted : how many moves were asked for; more than there are plans if the loop was stopped.
     """
 
     times: Array
@@ -34,6 +57,35 @@ class ClosedLoop:
     plans: tuple[Solution, ...]
     seconds: Array
     failed: tuple[int, ...] = ()
+    setpoints: Mapping[str, Array] = field(default_factory=dict)
+    wanted: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the model that planned."""
+        return self.plans[0].name
+
+    @property
+    def sample(self) -> float:
+        """How long a move is held."""
+        return float(self.times[1] - self.times[0])
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped before its end."""
+        return len(self.plans) < self.wanted
+
+    @cached_property
+    def predicted(self) -> Array:
+        """(moves, states) where every plan wanted to be one sample later."""
+        return np.vstack(
+            [p.states([p.trajectories[0].mesh.start + self.sample]) for p in self.plans]
+        )
+
+    @property
+    def gap(self) -> Array:
+        """(moves, states) of the plant's answer from what was planned, in the plant's units."""
+        return np.asarray(self.states[1:] - self.predicted)
 
     @property
     def iterations(self) -> list[int]:
@@ -48,6 +100,28 @@ class ClosedLoop:
         local = np.maximum(0.0, t - self.times[number])
         found = [self.plans[k].control(name, [s])[0] for k, s in zip(number, local, strict=True)]
         return np.array(found)
+
+    def save(self, path: str | Path) -> None:
+        """Write it to an ``.npz`` file, which `RecedingHorizon.load` reads with the model at hand.
+
+        Raises
+        ------
+        FileError
+            The folder is missing or cannot be written.
+        """
+        LOOP.write(
+            path,
+            {
+                "name": self.name,
+                "sample": self.sample,
+                "states": self.states,
+                "seconds": self.seconds,
+                "failed": list(self.failed),
+                "setpoints": dict(self.setpoints),
+                "wanted": self.wanted,
+                "plans": [result_tree(plan.result) for plan in self.plans],
+            },
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Samples as a table: time, states, inputs as they were from then on, seconds of the plan."""

@@ -16,6 +16,7 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 from .model import TrainedModel
+from .resolved import resolved
 from .simulate import simulate
 from .solution import Solution
 
@@ -115,7 +116,7 @@ def minus_log_likelihood(problem: Problem, parameters: Mapping[str, float] | Non
             continue
         times, model = e.times[measured(e)], TrainedModel.of(nlp, x, number)
         at = np.append(part.mesh.start, times)
-        run = simulate(model, x[part.states[0]], at, e.inputs)
+        run = simulate(model, x[part.states[0]], at, resolved(nlp, x, number)[0].inputs)
         if not run.complete:
             return float("inf")
         states, z = run.states[1:], None if run.algebraics is None else run.algebraics[1:]

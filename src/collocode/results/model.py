@@ -25,9 +25,11 @@ from ..model.parameters import SCALES
 from ..model.symbolic import output_function, residual_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
 from ..numerics.bases import Basis
+from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
 from ..transcription.tape import Tape
 from .algebraic import consistent, with_slope
+from .delayed import Lag, histories
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -110,6 +112,8 @@ class TrainedModel:
     algebraics : algebraic variables with their guesses; they stand behind the inputs in u.
     residual_tape : their equations g, a function of the same.
     index : of these equations.
+    lags : delayed states, which stand behind the inputs in u too.
+    history : what states were before the beginning, where that is not their initial value.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
@@ -132,6 +136,8 @@ class TrainedModel:
     algebraics: Mapping[str, float] = field(default_factory=dict)
     residual_tape: Tape | None = None
     index: int = 1
+    lags: tuple[Lag, ...] = ()
+    history: Mapping[str, Signal] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
@@ -148,6 +154,7 @@ class TrainedModel:
             ),
             problem,
         )
+        p = x[nlp.layout.parameter_columns(experiment, names)]
         return cls(
             states=problem.states,
             inputs=problem.inputs,
@@ -156,7 +163,7 @@ class TrainedModel:
             tape=tapes[0],
             output_tape=tapes[1],
             noise_tape=tapes[2],
-            parameters=x[nlp.layout.parameter_columns(experiment, names)],
+            parameters=p,
             networks=dict(problem.dynamics.networks),
             theta=x[nlp.layout.weights],
             bases={q.name: q.basis for q in problem.all_parameters if q.basis is not None},
@@ -164,6 +171,8 @@ class TrainedModel:
             algebraics=dict(problem.algebraics),
             residual_tape=tapes[3],
             index=problem.index,
+            lags=tuple(Lag(name=n, of=d.of, by=d.by) for n, d in problem.lags.items()),
+            history=histories(problem, problem.experiments[experiment], p),
         )
 
     def __repr__(self) -> str:
@@ -224,6 +233,8 @@ class TrainedModel:
         """(entries of u, points) inputs and algebraic variables."""
         count = len(x)
         inputs = np.zeros((0, count)) if u is None or not self.inputs else np.asarray(u).T
+        if self.lags:  # outputs do not see them
+            return np.vstack([inputs, np.zeros((len(self.lags), count))])
         if not self.algebraics:
             return inputs
         if z is None:
@@ -240,6 +251,7 @@ class TrainedModel:
 
         With algebraic variables it is (t, x, u, z) -> (dx, g).
         """
+        self.refuse_lags("a function of the present state")
         t, x, u = ca.SX.sym("t"), ca.SX.sym("x", len(self.states)), ca.SX.sym("u", len(self.inputs))
         if not self.algebraics:
             value = self.function(t, x, u, self.parameters, self.theta)
@@ -251,6 +263,7 @@ class TrainedModel:
 
     def rhs(self, t: float, x: ArrayLike, u: ArrayLike = ()) -> Array:
         """Derivative at one state (states,), or at one per row (points, states)."""
+        self.refuse_lags("a right-hand side of the present state")
         states = np.asarray(x, dtype=float)
         points = np.atleast_2d(states)
         inputs = np.asarray(u, dtype=float).reshape(1, -1) if np.size(u) else np.zeros((1, 0))
@@ -373,6 +386,13 @@ class TrainedModel:
                 return TrainedNetwork(network.mlp, network.at(t, weights))
             start += network.n_weights
         raise AssertionError("unreachable")
+
+    def refuse_lags(self, what: str) -> None:
+        """Refuse what a model with delayed states is not."""
+        if self.lags:
+            raise InputError(
+                f"the model has the delayed state {self.lags[0].name!r}, so it is not {what}; simulate it."
+            )
 
     def natural(self, decided: Array) -> Array:
         """(parameters,) values in natural units."""

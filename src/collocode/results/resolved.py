@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.calls import Call
+from ..model.delays import Delay
 from ..model.experiment import Experiment, fixed
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, initial_values
@@ -20,9 +21,11 @@ from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
+from ..transcription.residual import NAME
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
 from ..transcription.windows import Spanned
+from .delayed import histories, late_signal
 from .model import TrainedModel
 
 Array = NDArray[np.float64]
@@ -31,15 +34,21 @@ Array = NDArray[np.float64]
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     """Return a window as it is decided at ``x``: every input is a signal, every time a number."""
     experiment, part = nlp.problem.experiments[number], nlp.layout.experiments[number]
-    if not (part.decided or part.spanned or len(part.free_times)):
+    if not (part.decided or part.spanned or len(part.free_times) or experiment.placed):
         return experiment, part.mesh
     mesh = part.mesh
+    if experiment.placed:
+        found = {name: parameter_at(nlp, x, number, name) for name in experiment.placed}
+        moved = nlp.problem.moved(experiment, mesh.points, found)
+        return replace(experiment, placed=found), Mesh(moved)
     if len(part.free_times):
         start, end = x[part.free_times]
         share = (mesh.points - mesh.start) / (mesh.end - mesh.start)
         mesh = Mesh(start * (1.0 - share) + end * share)
     signals = dict(experiment.inputs)
     for name, decided in part.decided.items():
+        if name in nlp.problem.lags:
+            continue
         control, values = experiment.controls.get(name), x[decided.columns]
         kind = "stages" if control is None else control.kind
         if kind == "constant":
@@ -51,7 +60,27 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
             signals[name] = Signal(times, values.ravel(), "polynomial", mesh.points)
     for name, function in part.spanned.items():
         signals[name] = _signal(function, x[function.columns], part.mesh, mesh)
-    return experiment.resolved(signals, mesh.start, mesh.end), mesh
+    p = x[nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)]
+    history = histories(nlp.problem, experiment, p)
+    for name, delay in nlp.problem.lags.items():
+        state, by = nlp.problem.states.index(delay.of), _delay_at(nlp, x, number, delay)
+        signals[name] = late_signal(
+            nlp.scheme, part.mesh, x[part.states[:, state]], by, history.get(delay.of)
+        )
+    return experiment.resolved(signals, history, mesh.start, mesh.end), mesh
+
+
+def _delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
+    """How far back an experiment looks at a point."""
+    if not isinstance(delay.by, str):
+        return float(delay.by)
+    return parameter_at(nlp, x, number, delay.by)
+
+
+def parameter_at(nlp: NLP, x: Array, number: int, name: str) -> float:
+    """A parameter's natural value at a point, as an experiment sees it."""
+    q = next(q for q in nlp.problem.all_parameters if q.name == name)
+    return float(q.natural(x[nlp.layout.parameter_columns(number, q.names)[0]]))
 
 
 def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> Signal:
@@ -78,7 +107,7 @@ def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> 
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     """Return what every cost of the problem adds to the objective at ``x``."""
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
-    terms = [term for term in nlp.terms if term.name.startswith("cost.")]
+    terms = [term for term in nlp.terms if term.name.startswith("cost.") or term.name == NAME]
     if terms:
         values = Call(nlp.cache("costs", lambda: _sums(nlp, terms)), (x, nlp.p))()
         for term, value in zip(terms, values, strict=True):
@@ -90,12 +119,13 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
 def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
     """Return a test experiment with the initial states that the parameters give as numbers."""
     s = Symbols.of(problem)
+    if experiment.history:
+        bound = _bound(model, experiment)
+        experiment = replace(experiment, history=histories(problem, experiment, bound))
     given = initial_values(problem, experiment, s)
     if not given and experiment.steady is None:
         return experiment
-    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
-    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
-    p = model.with_values(bound).parameters
+    p = _bound(model, experiment)
     if experiment.steady is not None:
         state = rest_of(problem, experiment).state(p, model.theta)
         known = dict(zip(problem.states, state.tolist(), strict=True))
@@ -105,6 +135,13 @@ def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Expe
         known = dict(zip(given, found.tolist(), strict=True))
     there = {name: fixed(value) for name, value in known.items() if np.isfinite(value)}
     return replace(experiment, steady=None, initial={**experiment.initial, **there})
+
+
+def _bound(model: TrainedModel, experiment: Experiment) -> Array:
+    """(parameters,) decided values as an experiment sees them."""
+    values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
+    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    return model.with_values(bound).parameters
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:

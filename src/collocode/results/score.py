@@ -111,7 +111,7 @@ def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array
     assert experiment.start is not None
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
-    run = simulate(model, initial, times, experiment.inputs)
+    run = simulate(model, initial, times, experiment.inputs, history=experiment.history)
     used = np.isin(times, experiment.times)
     z = None if run.algebraics is None else run.algebraics[used]
     u = _inputs_at(solution, experiment, experiment.times)

@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_type, listed
 from ..model.calls import Call
+from ..model.experiment import Past
 from ..numerics.signals import Signal
 from .algebraic import integrate_segment
+from .delayed import Record, record_of
 from .model import TrainedModel
 
 Array = NDArray[np.float64]
@@ -54,6 +56,7 @@ def simulate(
     rtol: float = 1e-8,
     atol: float = 1e-10,
     guess: ArrayLike | None = None,
+    history: Mapping[str, Past] | None = None,
 ) -> Simulation:
     """Integrate a trained model from ``times[0]`` to ``times[-1]``.
 
@@ -67,6 +70,8 @@ def simulate(
     method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
         one for models with algebraic variables.
     guess : (algebraic variables,) about their values at ``times[0]``.
+    history : what states were before ``times[0]``, by name, signals or numbers, where delays look back; by default the
+        model's own, else the initial state.  It goes by the method of steps.
 
     Raises
     ------
@@ -92,7 +97,21 @@ def simulate(
         t, x = _checked(initial, times, len(model.states))
         return _integrate_algebraic(model, x, t, u, jumps, rtol, atol, guess)
     evaluate, method = _Evaluator(model, u), method or "LSODA"
+    if model.lags:
+        t, x = _checked(initial, times, len(model.states))
+        evaluate.record = _record(model, x, float(t[0]), history)
+        jumps = evaluate.record.breaks(jumps, float(t[-1]))
+    elif history:
+        raise InputError("history= is for models with delayed states; leave it out.")
     return integrate(evaluate, initial, times, jumps, len(model.states), method, rtol, atol)
+
+
+def _record(
+    model: TrainedModel, x: Array, start: float, history: Mapping[str, Past] | None
+) -> Record:
+    natural = dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))
+    given = model.history if history is None else history
+    return record_of(model.lags, model.states, natural, given, start, x)
 
 
 def _integrate_algebraic(
@@ -178,7 +197,7 @@ def integrate(
         raise InputError(f"unknown integrator {method!r}; choose from {', '.join(METHODS)}.")
     found = np.full((len(t), len(x)), np.nan)
     found[t == t[0]] = x
-    guarded = _Guard(rhs)
+    guarded, record = _Guard(rhs), rhs.record if isinstance(rhs, _Evaluator) else None
     for left, right in itertools.pairwise(_edges(t, jumps)):
         if right <= left:
             break
@@ -187,7 +206,7 @@ def integrate(
         if isinstance(rhs, _Evaluator):
             rhs.middle = 0.5 * (left + right)
         with np.errstate(all="ignore"):
-            answer = _solve(guarded, left, right, x, report, method, rtol, atol)
+            answer = _solve(guarded, left, right, x, report, method, rtol, atol, record)
         got = answer[: int(inside.sum())]
         found[np.flatnonzero(inside)[: len(got)]] = got
         if len(answer) < len(report) or not np.isfinite(answer).all():
@@ -207,15 +226,21 @@ def _solve(
     method: str,
     rtol: float,
     atol: ArrayLike,
+    record: Record | None = None,
 ) -> Array:
-    """(reached, states) at the report times, as far as the integrator comes."""
+    """(reached, states) at the report times, as far as the integrator comes; ``record`` is told of steps."""
+    longest = np.inf if record is None else record.longest
     found, done = [np.empty((0, len(x)))], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
-            solver = getattr(scipy.integrate, method)(rhs, left, x, right, rtol=rtol, atol=atol)
+            solver = getattr(scipy.integrate, method)(
+                rhs, left, x, right, rtol=rtol, atol=atol, max_step=longest
+            )
             while solver.status == "running":
                 solver.step()
+                if record is not None and solver.status != "failed":
+                    record.remember(solver.t, solver.dense_output())
                 upto = int(np.searchsorted(report, solver.t, side="right"))
                 if upto > done and solver.status != "failed":
                     found.append(np.atleast_2d(solver.dense_output()(report[done:upto]).T))
@@ -248,14 +273,19 @@ class _Evaluator:
     """
 
     def __init__(self, model: TrainedModel, inputs: list[Signal]) -> None:
-        self._inputs, self.middle = inputs, np.inf
+        self._given, self.middle = len(inputs), np.inf
+        self.record: Record | None = None
         self._time, self._state = np.zeros(1), np.zeros(len(model.states))
-        self._u = np.zeros(len(inputs))
+        self._u = np.zeros(len(inputs) + len(model.lags))
+        self._u[: len(inputs)] = [signal.values[0] for signal in inputs]
+        self._moving = [(j, s) for j, s in enumerate(inputs) if np.ptp(s.values) > 0.0]
         fixed = [np.array(v, dtype=float) for v in (model.parameters, model.theta)]
         self._call = Call(model.function, (self._time, self._state, self._u, *fixed))
 
     def __call__(self, t: float, x: Array) -> Array:
         self._time[0], self._state[:] = t, x
-        for j, signal in enumerate(self._inputs):
+        for j, signal in self._moving:
             self._u[j] = signal(t, t > self.middle)[0]
+        if self.record is not None:
+            self._u[self._given :] = self.record.at(t, x, self.middle)
         return self._call().copy()

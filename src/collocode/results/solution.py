@@ -204,6 +204,7 @@ class Solution:
         reported = t if len(t) and t[0] == start else np.append(start, t)
         x = part.states[0] if initial is None else initial
         model = self.model.with_parameters(part.parameters)
+        options.setdefault("history", part.experiment.history)
         if model.algebraics:
             options.setdefault("guess", self.algebraics(start, experiment)[0])
         run = simulate(model, x, reported, part.experiment.inputs, **options)

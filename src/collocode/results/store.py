@@ -24,6 +24,7 @@ from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.nlp import StartRecord
 from ..transcription.tape import Tape
+from .delayed import Lag
 from .fitted import Penalty, Trajectory
 from .meshing import MESHING, Meshing
 from .model import TrainedModel
@@ -37,6 +38,12 @@ _TAPE = {
     "operands": Numbers(("code", 2), dtype="int32"),
     "constants": Numbers(("code",)),
 }
+_SIGNAL = {
+    "times": Numbers(("n",)),
+    "values": Numbers(("n",)),
+    "kind": str,
+    "points?": (Numbers(("pieces",)), None),
+}
 _EXPERIMENT = {
     "name": str,
     "times": Numbers(("times",)),
@@ -47,14 +54,8 @@ _EXPERIMENT = {
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
-    "inputs": {
-        "*": {
-            "times": Numbers(("n",)),
-            "values": Numbers(("n",)),
-            "kind": str,
-            "points?": (Numbers(("pieces",)), None),
-        }
-    },
+    "inputs": {"*": _SIGNAL},
+    "history?": {"*": _SIGNAL},
     "initial": {"*": [float]},
     "parameters?": {"*": (float, str)},
     "final?": {"*": [float]},
@@ -74,6 +75,22 @@ _START = {
     "interrupted": bool,
 }
 PENALTY = {"strength": float, "chosen": bool, "asked": float, "effective": float, "solves": int}
+RESULT = {
+    "x": Numbers(("columns",)),
+    "lam_g": Numbers(("rows",)),
+    "lam_x": Numbers(("columns",)),
+    "objective": float,
+    "violation": float,
+    "termination": Termination,
+    "status": SolutionStatus,
+    "message": str,
+    "history": {"*": Numbers(("iterations",))},
+    "timings": {"*": float},
+    "interface": str,
+    "solver": str,
+    "linear_solver": str,
+    "options": {"*": (bool, int, float, str)},
+}
 _FORM = {
     "name": str,
     "loss": LOSS,
@@ -84,6 +101,7 @@ _FORM = {
         "nodes": Numbers(("nodes",), finite=True),
         "D": Numbers(("stages", "nodes"), finite=True),
         "B": Numbers(("stages", "nodes"), finite=True),
+        "residual?": float,
     },
     "model": {
         "states": [str],
@@ -101,23 +119,9 @@ _FORM = {
         "algebraics?": {"*": float},
         "residuals?": (_TAPE, None),
         "index?": int,
+        "lags?": {"*": {"of": str, "by": (float, str)}},
     },
-    "result": {
-        "x": Numbers(("columns",)),
-        "lam_g": Numbers(("rows",)),
-        "lam_x": Numbers(("columns",)),
-        "objective": float,
-        "violation": float,
-        "termination": Termination,
-        "status": SolutionStatus,
-        "message": str,
-        "history": {"*": Numbers(("iterations",))},
-        "timings": {"*": float},
-        "interface": str,
-        "solver": str,
-        "linear_solver": str,
-        "options": {"*": (bool, int, float, str)},
-    },
+    "result": RESULT,
     "trajectories": [
         {
             "experiment": _EXPERIMENT,
@@ -179,8 +183,9 @@ def solution_tree(
             "nodes": scheme.nodes,
             "D": scheme.D,
             "B": scheme.B,
+            "residual": scheme.residual,
         },
-        "result": _result_tree(result),
+        "result": result_tree(result),
         "model": _model_tree(model),
         "trajectories": [_trajectory_tree(part) for part in trajectories],
         "test": [_experiment_tree(experiment) for experiment in test],
@@ -201,6 +206,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         D=entry["D"],
         B=entry["B"],
         dense=tuple(entry["dense"]),
+        residual=entry.get("residual", 0.0),
     )
     model = _model(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
@@ -208,7 +214,7 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         raise ValueError("there is no experiment")
     return {
         "name": tree["name"],
-        "result": _result(tree["result"]),
+        "result": result_of(tree["result"]),
         "model": model,
         "scheme": scheme,
         "trajectories": trajectories,
@@ -282,7 +288,8 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     if tree["parameters"].shape != model.parameters.shape:
         raise ValueError("an experiment's parameters do not fit the model's")
     experiment = _experiment(tree["experiment"])
-    if not {*model.inputs, *model.algebraics} <= set(experiment.inputs):
+    late = {lag.name for lag in model.lags}
+    if not {*model.inputs, *model.algebraics, *late} <= set(experiment.inputs):
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
@@ -299,7 +306,8 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     )
 
 
-def _result_tree(result: SolverResult) -> dict[str, Any]:
+def result_tree(result: SolverResult) -> dict[str, Any]:
+    """Return what a file holds of a solver's answer."""
     tree = {entry.name: getattr(result, entry.name) for entry in fields(result)}
     tree["termination"], tree["status"] = result.termination.name, result.status.name
     tree["options"] = {
@@ -309,7 +317,8 @@ def _result_tree(result: SolverResult) -> dict[str, Any]:
     return tree
 
 
-def _result(tree: Mapping[str, Any]) -> SolverResult:
+def result_of(tree: Mapping[str, Any]) -> SolverResult:
+    """Return the answer that `result_tree` took apart."""
     given = {
         **tree,
         "termination": Termination[tree["termination"]],
@@ -335,6 +344,7 @@ def _model_tree(model: TrainedModel) -> dict[str, Any]:
         "algebraics": dict(model.algebraics),
         "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
         "index": model.index,
+        "lags": {lag.name: {"of": lag.of, "by": lag.by} for lag in model.lags},
     }
 
 
@@ -362,7 +372,11 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
         if tree.get("residuals")
         else None,
         index=tree.get("index", 1),
+        lags=tuple(Lag(name=name, **lag) for name, lag in tree.get("lags", {}).items()),
     )
+    for lag in model.lags:
+        if lag.of not in states or (isinstance(lag.by, str) and lag.by not in parameters):
+            raise ValueError("a delayed state is of no state, or by no parameter")
     if not set(model.scales) <= set(parameters):
         raise ValueError("a scale is of no parameter")
     if len(model.parameters) != len(parameters):
@@ -372,7 +386,7 @@ def _model(tree: Mapping[str, Any]) -> TrainedModel:
     absent = {f"{k}.{f}" for k, b in bases.items() for f in b.names()} - set(parameters)
     if absent:
         raise ValueError("the bases do not fit the parameters")
-    carried = len(inputs) + len(model.algebraics)
+    carried = len(inputs) + len(model.algebraics) + len(model.lags)
     sizes = (1, len(states), carried, len(parameters), len(model.theta))
     if model.tape.inputs != sizes or model.tape.outputs != (len(states),):
         raise ValueError("the right-hand side does not fit the states")
@@ -400,9 +414,15 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "outputs": experiment.outputs,
         "start": experiment.start,
         "end": experiment.end,
-        "inputs": {
-            name: {entry: getattr(signal, entry) for entry in ("times", "values", "kind", "points")}
-            for name, signal in experiment.inputs.items()
+        **{
+            what: {
+                name: {
+                    part: getattr(signal, part) for part in ("times", "values", "kind", "points")
+                }
+                for name, signal in known.items()
+                if isinstance(signal, Signal)
+            }
+            for what, known in (("inputs", experiment.inputs), ("history", experiment.history))
         },
         "parameters": dict(experiment.parameters),
         **{
@@ -410,6 +430,10 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
             for end, known in (("initial", experiment.initial), ("final", experiment.final))
         },
     }
+
+
+def _signals(tree: Mapping[str, Any]) -> dict[str, Signal]:
+    return {k: Signal(v["times"], v["values"], v["kind"], v.get("points")) for k, v in tree.items()}
 
 
 def _experiment(tree: Mapping[str, Any]) -> Experiment:
@@ -421,10 +445,8 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         weights=tree["weights"],
         sigma=tree.get("sigma"),
         censored=tree.get("censored"),
-        inputs={
-            k: Signal(v["times"], v["values"], v["kind"], v.get("points"))
-            for k, v in tree["inputs"].items()
-        },
+        inputs=_signals(tree["inputs"]),
+        history=_signals(tree.get("history", {})),
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
         final={k: Initial(v, std) for k, (v, std) in tree.get("final", {}).items()},
         parameters=tree.get("parameters", {}),

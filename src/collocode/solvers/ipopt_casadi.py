@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..numerics.parallel import most_threads, threads
 from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
@@ -21,9 +23,10 @@ from .chains import hook, uses_chains
 from .chains.session import Session
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
-from .options import DEFAULTS, ipopt_options, typed, unavailable_solver
+from .options import DEFAULTS, ipopt_options, threads_of, typed, unavailable_solver
 from .outcome import Ipopt, history_of, result
 from .protocol import OnIteration, WarmStart, Watch
+from .threads import one_blas_thread
 
 Array = NDArray[np.float64]
 GAUSS_NEWTON = "gauss-newton"
@@ -37,7 +40,7 @@ class CasadiIpopt(Ipopt):
     Parameters
     ----------
     program : any NLP of the structure to be solved.
-    options : IPOPT options by their own names.
+    options : IPOPT options by their own names, and ``threads``.
 
     Raises
     ------
@@ -55,7 +58,8 @@ class CasadiIpopt(Ipopt):
         program = self._with_hessian(program)
         chains = uses_chains(program, options, DEFAULTS)
         ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
-        options = {k: v for k, v in options.items() if (k, v) not in ours}
+        self._threads = threads_of(options)
+        options = {k: v for k, v in options.items() if (k, v) not in ours and k != "threads"}
         self._options = self._inner = typed(options)
         self._session = Session() if chains else None
         if self._session is not None:
@@ -133,7 +137,7 @@ class CasadiIpopt(Ipopt):
         elif str(self._options.get("linear_solver", "")).startswith("pardiso"):
             hook.connect(False)
         began = time.perf_counter()
-        with Interrupt() as interrupt:
+        with self._cores() as used, Interrupt() as interrupt:
             watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
             *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
@@ -157,7 +161,7 @@ class CasadiIpopt(Ipopt):
             timings=timings,
             interface=self.name,
             solver=read_version(log),
-            linear_solver=self._linear_solver(log),
+            linear_solver=self._linear_solver(log, used),
             options={**self._options, **_hessian_of(program)},
             values=(float(f[0]), g / program.row_scale),
         )
@@ -166,10 +170,21 @@ class CasadiIpopt(Ipopt):
         """A solver with MUMPS alone, for where chains ended IPOPT."""
         return CasadiIpopt(program, {**self._given, "linear_solver": "mumps"})
 
-    def _linear_solver(self, log: str) -> str:
+    @contextmanager
+    def _cores(self) -> Iterator[int]:
+        """Threads for the parts of the program, one for what BLAS does in each of them."""
+        if self._session is None and self._threads is None:
+            yield 1
+            return
+        most = self._threads or most_threads()
+        with one_blas_thread(), threads(most):
+            yield most
+
+    def _linear_solver(self, log: str, used: int) -> str:
         if self._session is None:
             return read_linear_solver(log) or str(self._options.get("linear_solver", "mumps"))
-        return str(self._session.count)
+        many = min(used, self._session.parts)
+        return f"{self._session.count}, {many} threads" if many > 1 else str(self._session.count)
 
 
 def _hessian_of(program: Program) -> dict[str, str]:

@@ -100,6 +100,20 @@ def typed(options: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
+def threads_of(options: Mapping[str, Any]) -> int | None:
+    """Return the option ``threads``, which is none of IPOPT's; None if it is not there.
+
+    Raises
+    ------
+    InputError
+        It is not a positive whole number.
+    """
+    threads = options.get("threads")
+    if threads is None or (isinstance(threads, int) and threads > 0 and threads is not True):
+        return threads
+    raise InputError(f"threads = {threads!r} is no number of threads; give 1, 2, ….")
+
+
 def ipopt_options(options: Mapping[str, Any], log: Path, mu: float | None) -> dict[str, Any]:
     """Return what an interface hands to IPOPT: a silent console, a log file, the caller's options.
 

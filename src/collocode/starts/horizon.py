@@ -60,6 +60,8 @@ def grow_horizon(
 
 def _shortened(nlp: NLP, fraction: float) -> NLP | None:
     """The problem on the first elements of every experiment; None if too few data are left."""
+    if any(e.placed for e in nlp.problem.experiments):
+        return None  # an event at an estimated time may be behind the end
     experiments: list[Experiment] = []
     meshes: dict[str, Mesh] = {}
     for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):
@@ -117,7 +119,7 @@ def go_on(nlp: NLP, x: Array, number: int, model: TrainedModel, done: int) -> No
     It ends where the model runs away; what ``x`` has behind that stays.
     """
     part = nlp.layout.experiments[number]
-    if done == len(part.times):
+    if done == len(part.times) or model.lags:  # which would have to know what was before
         return
     inputs = nlp.problem.experiments[number].inputs
     run = simulate(model, x[part.states[done - 1]], part.times[done - 1 :], inputs, rtol=1e-6)

@@ -76,7 +76,8 @@ class _OutputFit:
         self._target, self._weight = np.vstack(targets), np.vstack(weights) / sizes
         self.columns = np.vstack([layout.experiments[n].states for n in measuring])
         points, nz = len(self._target), len(problem.algebraics)
-        u, z = ca.vertsplit(s.u, [0, len(problem.inputs), len(problem.carried)])
+        given, both = len(problem.inputs), len(problem.inputs) + len(problem.algebraics)
+        u, z, _ = ca.vertsplit(s.u, [0, given, both, len(problem.carried)])
         both = ca.vertcat(s.x, z)
         h = v.put_into(ca.vertcat(observed(problem, s), residuals(problem, s)))
         if nz:

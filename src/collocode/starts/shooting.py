@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..results.model import TrainedModel
+from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
@@ -183,7 +184,8 @@ class _Search:
             used.append(within)
             model = TrainedModel.of(nlp, x, number)
             at = np.append(e.start, times[within])
-            run = simulate(model, x[part.states[0]], at, e.inputs, rtol=1e-8, atol=1e-10)
+            inputs = resolved(nlp, x, number)[0].inputs if e.placed else e.inputs
+            run = simulate(model, x[part.states[0]], at, inputs, rtol=1e-8, atol=1e-10)
             self._spent += run.evaluations
             u = (
                 np.column_stack([e.inputs[n](at[1:]) for n in problem.inputs])

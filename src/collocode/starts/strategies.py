@@ -48,7 +48,7 @@ from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP, StartRecord
-from ..transcription.windows import ExperimentLayout
+from ..transcription.windows import ExperimentLayout, nodes_of
 from .consistent import settle
 from .gradient_matching import match_gradients
 from .horizon import go_on, grow_horizon
@@ -226,9 +226,10 @@ def simulated(nlp: NLP, x: Array, windows: bool = False) -> Array:
         initial = np.clip(
             found[part.states[0]], nlp.lower[part.states[0]], nlp.upper[part.states[0]]
         )
-        inputs = resolved(nlp, x, number)[0].inputs
+        experiment, mesh = resolved(nlp, x, number)
+        inputs, times = experiment.inputs, nodes_of(mesh, nlp.scheme)
         guess = [float(x[part.decided[name].columns[0, 0]]) for name in nlp.problem.algebraics]
-        run = simulate(model, initial, part.times, inputs, rtol=1e-6, guess=guess)
+        run = simulate(model, initial, times, inputs, rtol=1e-6, guess=guess)
         good = np.isfinite(run.states).all(axis=1)
         found[part.states[good]] = run.states[good]
         for name, decided in part.decided.items():
@@ -273,13 +274,6 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
         decided = not problem.experiments[number].measures or bool(
             problem.experiments[number].controls
         )
-        if decided:
-            _take_window(x, part, solution)
-        else:
-            times = np.clip(part.times, mesh.start, mesh.end)
-            x[part.states] = solution.states(times, part.name)
-            inside_of = partial(_clipped, mesh)
-            _take_decided(x, part, known[part.name], inside_of)
         values = dict(zip(solution.model.parameter_names, known[part.name].parameters, strict=True))
         for q in problem.all_parameters:
             if q.name in problem.experiments[number].parameters:
@@ -293,7 +287,11 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
                     found = q.decided(solution.model.parameter(q.name, [0.0]))
                 x[layout.parameter_columns(number, q.names)] = found
         if decided:
+            _take_window(x, part, solution)
             continue
+        times = nodes_of(resolved(nlp, x, number)[1], nlp.scheme)
+        x[part.states] = solution.states(np.clip(times, mesh.start, mesh.end), part.name)
+        _take_decided(x, part, known[part.name], partial(_clipped, mesh))
         inside = int((part.times <= mesh.end + 1e-9 * (mesh.end - mesh.start)).sum())
         if 0 < inside < len(part.times):  # of a longer record: its end is simulated
             go_on(nlp, x, number, TrainedModel.of(nlp, x, number), inside)

@@ -8,9 +8,7 @@ need a sum, and that is one sparse product.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -21,14 +19,13 @@ from .by_layers import ByLayers
 from .functions import Functions
 from .matrices import BorderedMatrix, Collector, border_start, to_dm
 from .outer_products import OutOfPlace
+from .points import gathered, points_of
 from .term import MappedTerm, Pattern
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # Measured: below, the graph's scalars take as long as the calls of NumPy
 LEAST_WEIGHTS = 64
-# Measured: one after the other, points of few operations take up to three times as long
-_FUSED, _MOST_OPERATIONS = 20, 2000
 
 
 def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: int) -> Functions:
@@ -47,7 +44,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     objective = [q for q in points if q.term.scatter is None]
     constraint = [q for q in points if q.term.scatter is not None]
 
-    f = sum((ca.sum2(q.value()) for q in objective), ca.MX(0.0))
+    f = sum((q.total() for q in objective), ca.MX(0.0))
     g = ca.MX.zeros(m) if linear.nnz == 0 else ca.mtimes(to_dm(linear), x)
     for q in constraint:
         g += q.scattered()
@@ -95,42 +92,38 @@ class _Point:
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX) -> None:
         self.term = term
-        own = x[term.own_columns.ravel().tolist()] if term.own_columns.size else ca.MX(0, 1)
-        shared = x[term.shared_columns.tolist()] if term.shared_columns.size else ca.MX(0, 1)
-        self.arguments = (
-            ca.reshape(own, term.own_columns.shape[1], term.points),
-            self._of_points(shared),
-            term.data_function(p),
-        )
-
         self.run = None if term.scatter is None else _run(term.scatter)
+        self._gather(x, p)
 
-    def _of_points(self, shared: ca.MX) -> ca.MX:
-        """What the points have in common, as their functions want it."""
-        points = self.term.points
-        return ca.repmat(shared, 1, points) if shared.numel() else ca.MX(0, points)
+    def _gather(self, x: ca.MX, p: ca.MX) -> None:
+        self.points = points_of(self.term, x, p)
+
+    def total(self) -> ca.MX:
+        """Sum over the points (objective terms)."""
+        return self.points.values(self.term.function)[0].summed()
 
     def value(self) -> ca.MX:
-        return _mapped(self.term.function, self.term.points, *self.arguments)[0]
+        """Values, in the order of the points."""
+        return self.points.values(self.term.function)[0].by_point()
 
     def scattered(self) -> ca.MX:
         """(rows,) values in the rows that they belong to."""
         assert self.term.scatter is not None
-        values, rows = ca.vec(self.value()), self.term.scatter.shape[0]
+        values, rows = self.value(), self.term.scatter.shape[0]
         if self.run is None:
             return ca.mtimes(to_dm(self.term.scatter), values)
         first, last = self.run
         return ca.vertcat(ca.MX.zeros(first), values, ca.MX.zeros(rows - last))
 
-    def jacobian(self) -> tuple[ca.MX, Pattern, ca.MX, Pattern]:
-        """Own nonzeros a point, and the shared ones summed over the points (objective terms)."""
+    def jacobian(self) -> tuple[list[ca.MX], Pattern, list[ca.MX], Pattern]:
+        """Own nonzeros by entry, and the shared ones summed over the points (objective terms)."""
         function, own, shared = self.term.first_derivatives
-        own_values, shared_values = _mapped(function, self.term.points, *self.arguments)
-        return ca.vec(own_values), own, ca.sum2(shared_values), shared
+        own_values, shared_values = self.points.values(function)
+        return own_values.by_entry(), own, [shared_values.summed()], shared
 
     def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
         columns = self.term.columns[:, pattern.columns]
-        return columns.ravel(), np.full(columns.size, row)
+        return columns.T.ravel(), np.full(columns.size, row)
 
     def shared_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
         columns = self.term.columns[0, pattern.columns]
@@ -141,16 +134,18 @@ class _Point:
         term = self.term
         assert term.scatter is not None
         function, own, shared = term.first_derivatives
-        own_values, shared_values = _mapped(function, term.points, *self.arguments)
+        own_values, shared_values = self.points.values(function)
         scatter = term.scatter.tocsc()
-        self._scatter(blocks, own_values, own)
+        self._scatter(blocks, own_values.by_entry(), own)
         if scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all():
             targets = scatter.indices.reshape(term.points, -1)
-            if blocks.add_border(shared_values, shared, targets, term.shared_columns, term):
+            if blocks.add_border(
+                shared_values.by_point, shared, targets, term.shared_columns, term
+            ):
                 return
-        self._scatter(blocks, shared_values, shared)
+        self._scatter(blocks, shared_values.by_entry(), shared)
 
-    def _scatter(self, blocks: BorderedMatrix, values: ca.MX, pattern: Pattern) -> None:
+    def _scatter(self, blocks: BorderedMatrix, values: list[ca.MX], pattern: Pattern) -> None:
         term = self.term
         assert term.scatter is not None
         scatter = term.scatter.tocoo()
@@ -161,11 +156,11 @@ class _Point:
             k = point[entry]
             rows.append(np.repeat(scatter.row[entry], len(of_row)))
             columns.append(term.columns[np.ix_(k, pattern.columns[of_row])].ravel())
-            sources.append((k[:, None] * len(pattern) + of_row[None, :]).ravel())
+            sources.append((k[:, None] + of_row[None, :] * term.points).ravel())
             factors.append(np.repeat(scatter.data[entry], len(of_row)))
         weights = np.concatenate(factors)
         blocks.add(
-            ca.vec(values),
+            values,
             (np.concatenate(rows), np.concatenate(columns)),
             np.concatenate(sources),
             None if (weights == 1.0).all() else weights,
@@ -175,31 +170,33 @@ class _Point:
         """Add the upper triangle of the term's part of the Hessian of the Lagrangian."""
         term, (function, own, mixed, shared) = self.term, self.term.second_derivatives
         multiplier = self.multiplier(sigma, lam)
-        values = _mapped(function, term.points, *self.arguments, multiplier)
-        self._triangle(blocks, values[0], own, term.columns)
+        values = self.points.values(function, multiplier)
+        self._triangle(blocks, values[0].by_entry(), own, term.columns)
         own_columns = term.own_columns
         outside = not own_columns.size or own_columns.max() < blocks.start
         if not outside or not blocks.add_border(
-            values[1], mixed, own_columns, term.shared_columns, term
+            values[1].by_point, mixed, own_columns, term.shared_columns, term
         ):
-            self._triangle(blocks, values[1], mixed, term.columns)
-        self._triangle(blocks, ca.sum2(values[2]), shared, term.columns[:1])
+            self._triangle(blocks, values[1].by_entry(), mixed, term.columns)
+        self._triangle(blocks, [values[2].summed()], shared, term.columns[:1])
 
     def multiplier(self, sigma: ca.MX, lam: ca.MX) -> ca.MX:
-        """What the values are multiplied by in the Lagrangian, a point a column."""
-        term = self.term
-        if term.scatter is None:
-            return ca.repmat(sigma, 1, term.points)
-        pulled = lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(term.scatter.T), lam)
-        return ca.reshape(pulled, term.value.numel(), term.points)
+        """What the values are multiplied by in the Lagrangian: one number, or one per value."""
+        scatter = self.term.scatter
+        if scatter is None:
+            return sigma
+        return lam[slice(*self.run)] if self.run else ca.mtimes(to_dm(scatter.T), lam)
 
     @staticmethod
-    def _triangle(blocks: BorderedMatrix, values: ca.MX, pattern: Pattern, columns: Index) -> None:
-        a, b = columns[:, pattern.rows].ravel(), columns[:, pattern.columns].ravel()
+    def _triangle(
+        blocks: BorderedMatrix, values: list[ca.MX], pattern: Pattern, columns: Index
+    ) -> None:
+        """Add values in the order of the entries, each at all of its points."""
+        a, b = columns[:, pattern.rows].T.ravel(), columns[:, pattern.columns].T.ravel()
         # two arguments that are one variable at some point: both halves fall on the diagonal
-        doubled = (a == b) & np.tile(pattern.rows != pattern.columns, len(columns))
+        doubled = (a == b) & np.repeat(pattern.rows != pattern.columns, len(columns))
         factors = np.where(doubled, 2.0, 1.0) if doubled.any() else None
-        blocks.add(ca.vec(values), (np.minimum(a, b), np.maximum(a, b)), 0, factors)
+        blocks.add(values, (np.minimum(a, b), np.maximum(a, b)), 0, factors)
 
 
 class _PointByLayers(_Point):
@@ -228,25 +225,32 @@ class _PointByLayers(_Point):
             (height, x.numel() if self.columns_as_they_are else int(shared_rows[-1]) + 1),
         )
 
-    def _of_points(self, shared: ca.MX) -> ca.MX:
-        return shared
+    def _gather(self, x: ca.MX, p: ca.MX) -> None:
+        term = self.term
+        own = gathered(x, term.own_columns.ravel())
+        self.arguments = (
+            ca.reshape(own, term.own_columns.shape[1], term.points),
+            gathered(x, term.shared_columns),
+            term.data_function(p),
+        )
 
     def value(self) -> ca.MX:
-        return self.layers.functions[0].call([*self.arguments])[0]
+        return ca.vec(self.layers.functions[0].call([*self.arguments])[0])
 
     def add_jacobian(self, blocks: BorderedMatrix) -> None:
         assert self.term.scatter is not None
         own_values, border = self.layers.functions[1].call([*self.arguments])
-        self._scatter(blocks, own_values, Pattern.row_major(*self.layers.own_first))
+        own = Pattern.row_major(*self.layers.own_first)
+        self._scatter(blocks, [ca.vec(own_values.T)], own)
         if not self.rows_as_they_are:
             border = ca.mtimes(to_dm(self.term.scatter), border)
         blocks.add_columns(border, self.term.shared_columns)
 
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
-        arguments = [*self.arguments, self.multiplier(sigma, lam)]
-        own_values, border = self.layers.functions[2].call(arguments)
+        multiplier = ca.reshape(self.multiplier(sigma, lam), -1, self.term.points)
+        own_values, border = self.layers.functions[2].call([*self.arguments, multiplier])
         own = Pattern.row_major(*self.layers.own_second)
-        self._triangle(blocks, own_values, own, self.term.columns)
+        self._triangle(blocks, [ca.vec(own_values.T)], own, self.term.columns)
         if not self.columns_as_they_are:
             rows = np.append(self.term.own_columns.ravel(), self.term.shared_columns)
             entries = np.ones(len(rows)), (rows, np.arange(len(rows)))
@@ -257,20 +261,6 @@ class _PointByLayers(_Point):
 
 def _increasing(numbers: Index) -> bool:
     return bool((np.diff(numbers) > 0).all())
-
-
-def _mapped(function: ca.Function, points: int, *arguments: Any) -> list[ca.MX]:
-    """Map in steps where that can be.
-
-    Several points become one function, as calling one costs more than some operations do; then come
-    rows of rows, as patterns are repeated one by one and two short rows are quicker.
-    """
-    most = min(_FUSED, _MOST_OPERATIONS // max(1, function.n_instructions()))
-    fused = next((k for k in range(most, 1, -1) if points % k == 0), 1)
-    if fused > 1:
-        function, points = function.map(fused, "serial").expand(), points // fused
-    inner = next(k for k in range(math.isqrt(points), 0, -1) if points % k == 0)
-    return function.map(inner, "serial").map(points // inner, "serial").call(list(arguments))
 
 
 def _run(scatter: sparse.csc_matrix) -> tuple[int, int] | None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..numerics.parallel import for_each
 from .callbacks import Evaluated
 from .chain_rule import Point, Second
 from .hessian_border import HessianBorder
@@ -26,6 +28,9 @@ from .outer_products import Group, JacobianBorder
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_PART = (
+    2**17
+)  # points times weights of a part: small enough for a core's cache, large enough for NumPy
 
 
 class ByLayers:
@@ -65,9 +70,16 @@ class ByLayers:
         own, shared, data = symbols
         self.lifted, self.points = lifted, len(rows)
         self.counts = own.numel(), shared.numel(), data.numel(), lifted.value.numel()
-        self._graph = Graph(lifted, own, data, self.points)
+        # of equal size whatever the number of threads, so that sums are too
+        count = max(1, self.points * self.counts[1] // _PART)
+        ends = np.linspace(0, self.points, count + 1).astype(int).tolist()
+        self._graph = Graph(lifted, own, data, ends[1])
+        self._parts = [
+            _Part(slice(a, b), self._graph if b == ends[1] else self._graph.over(b - a))
+            for a, b in pairwise(ends)
+        ]
         self._lock = threading.Lock()
-        self._at: tuple[tuple[Array, ...], State] | None = None
+        self._last: tuple[Array, ...] | None = None
         self._find_patterns((rows, own_rows, shared_rows), heights)
         own_count, weights, data_count, values = self.counts
         inputs = [(own_count, self.points), (weights, 1), (data_count, self.points)]
@@ -111,53 +123,97 @@ class ByLayers:
         return point.second(gradient, hessian, bends), {}
 
     def _put_values(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
+        out = results[0].reshape(self.points, -1)
+
+        def put(part: _Part) -> None:
+            out[part.points] = part.graph.value(part.state)
+
         with self._lock:
-            state = self._state(arguments)
-            results[0][:] = self._graph.value(state).ravel()
+            for_each(put, self._at(arguments))
 
     def _put_first(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        with self._lock:
-            state = self._state(arguments)
-            by_own, by_node = self._point(state).first(self._graph.first(state))
-            rows, columns = self.own_first
-            results[0].reshape(self.points, -1)[:] = by_own[:, rows, columns]
+        own, (rows, columns) = results[0].reshape(self.points, -1), self.own_first
+
+        def put(part: _Part) -> None:
+            state = part.state
+            by_own, by_node = part.point().first(part.graph.first(state))
+            own[part.points] = by_own[:, rows, columns]
             inputs = state.inputs()
-            self._jacobian.put(results[1], lambda q: (inputs[q], by_node[q]), state.functions)
+            self._jacobian.put(
+                results[1], lambda q: (inputs[q], by_node[q]), state.functions, part.points
+            )
+
+        with self._lock:
+            for_each(put, self._at(arguments))
 
     def _put_second(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        with self._lock:
-            state = self._state(arguments[:3])
-            mu = np.array(arguments[3]).reshape(self.points, -1)
-            gradient = np.matmul(mu[:, None, :], self._graph.first(state))[:, 0]
-            hessian = self._graph.second(state, mu)
-            found, tangents = self._second(
-                self._point(state), gradient, hessian, lambda j, g: self._graph.bend(state, j, g)
-            )
-            rows, columns = self.own_second
-            results[0].reshape(self.points, -1)[:] = found.own[:, rows, columns]
-            self._hessian.put(results[1], found, tangents, state.inputs(), state.functions)
+        own, (rows, columns) = results[0].reshape(self.points, -1), self.own_second
+        multipliers = arguments[3].reshape(self.points, -1)
+        results[1][:] = 0.0
 
-    def _state(self, arguments: Sequence[Array]) -> State:
-        """Everything that is evaluated first; that of the last point is kept."""
-        if self._at is not None and all(map(np.array_equal, arguments, self._at[0])):
-            return self._at[1]
+        def put(part: _Part) -> list[Array | None]:
+            state, mu = part.state, np.array(multipliers[part.points])
+            gradient = np.matmul(mu[:, None, :], part.graph.first(state))[:, 0]
+            found, tangents = self._second(
+                part.point(),
+                gradient,
+                part.graph.second(state, mu),
+                lambda j, g: part.graph.bend(state, j, g),
+            )
+            own[part.points] = found.own[:, rows, columns]
+            given = found, tangents, state.inputs(), state.functions
+            self._hessian.put_columns(results[1], *given, part.points)
+            return self._hessian.sums(*given)
+
+        with self._lock:
+            self._hessian.put_sums(results[1], for_each(put, self._at(arguments[:3])))
+
+    def _at(self, arguments: Sequence[Array]) -> list[_Part]:
+        """All points, with everything that is evaluated first; that of the last call is kept."""
+        if self._last is not None and all(map(np.array_equal, arguments, self._last)):
+            return self._parts
+        self._last = None
         kept = tuple(np.array(v) for v in arguments)
         y, d = kept[0].reshape(self.points, -1), kept[2].reshape(self.points, -1)
         theta = np.zeros(self.lifted.weights)
         theta[self.lifted.kept] = kept[1]
+        for_each(lambda part: part.evaluate(self.lifted, y, d, theta), self._parts)
+        self._last = kept
+        return self._parts
+
+
+class _Part:
+    """Points that one thread works on.
+
+    Attributes
+    ----------
+    points : of all.
+    graph : of so many.
+    state : what is evaluated first.
+    """
+
+    def __init__(self, points: slice, graph: Graph) -> None:
+        self.points, self.graph = points, graph
+        self.state: State
+
+    def evaluate(self, lifted: Lifted, y: Array, d: Array, theta: Array) -> None:
+        """Evaluate the networks; y, d are (K, own) and (K, data) of all points."""
+        y, d = y[self.points], d[self.points]
         outputs: list[Array] = []
         calls = []
+        functions = [
+            None if call.functions is None else call.functions[self.points] for call in lifted.calls
+        ]
         with np.errstate(all="ignore"):  # a step too far is the solver's business
-            for j, call in enumerate(self.lifted.calls):
-                s = self._graph.call(j, y, d, outputs)
-                calls.append(Pass.of(call.mlp, s, _weights_of(call, theta)))
+            for j, (call, basis) in enumerate(zip(lifted.calls, functions, strict=True)):
+                s = self.graph.call(j, y, d, outputs)
+                calls.append(Pass.of(call.mlp, s, _weights_of(call, basis, theta)))
                 outputs.append(calls[-1].value)
-        state = State(y, d, calls, [call.functions for call in self.lifted.calls])
-        self._at = kept, state
-        return state
+        self.state = State(y, d, calls, functions)
 
-    def _point(self, state: State) -> Point:
-        return Point(state.calls, self._graph.offsets, self._graph.inputs(state))
+    def point(self) -> Point:
+        """For the chain rule."""
+        return Point(self.state.calls, self.graph.offsets, self.graph.inputs(self.state))
 
 
 def _layers_of_networks(lifted: Lifted) -> list[Group]:
@@ -177,10 +233,10 @@ def _layers_of_networks(lifted: Lifted) -> list[Group]:
     return [groups[key] for key in sorted(groups)]
 
 
-def _weights_of(call: Call, theta: Array) -> Array:
+def _weights_of(call: Call, basis: Array | None, theta: Array) -> Array:
     count = call.mlp.n_weights
-    if call.functions is None:
+    if basis is None:
         return theta[call.first : call.first + count]
-    size = call.functions.shape[1]
+    size = basis.shape[1]
     table = theta[call.first : call.first + count * size].reshape(size, count)
-    return np.asarray(call.functions @ table)
+    return np.asarray(basis @ table)

@@ -75,9 +75,18 @@ class Mapped:
 
     def __init__(self, arguments: list[ca.SX], results: list[ca.SX], points: int) -> None:
         dense = [ca.densify(ca.vec(part)) for part in results]
-        self._function = ca.Function("point", arguments, dense).map(points)
+        self._map(ca.Function("point", arguments, dense), points)
+
+    def _map(self, point: ca.Function, points: int) -> None:
+        self._point, self._function = point, point.map(points)
         self._buffer, self._run = self._function.buffer()
-        self._shapes = [(points, part.numel()) for part in dense]
+        self._shapes = [(points, point.numel_out(i)) for i in range(point.n_out())]
+
+    def over(self, points: int) -> Mapped:
+        """The same function over another number of points, with memory of its own."""
+        made = Mapped.__new__(Mapped)
+        made._map(self._point, points)
+        return made
 
     def __call__(self, *arguments: Array) -> list[Array]:
         """Evaluate; one result an array."""

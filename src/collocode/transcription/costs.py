@@ -28,12 +28,18 @@ Index = NDArray[np.intp]
 
 
 def costs(
-    problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks, group: Group
+    problem: Problem,
+    layout: Layout,
+    scheme: Scheme,
+    blocks: ParameterBlocks,
+    group: Group,
+    only: Sequence[int] | None = None,
 ) -> list[MappedTerm]:
-    """Return a term for every cost of a group's windows, called ``cost.<name>``."""
+    """Return a term for every cost of a group's windows, or some of them, called ``cost.<name>``."""
     terms = []
+    mine = [n for n in group.numbers if only is None or n in only]
     for cost in problem.costs:
-        bearing = [n for n in group.numbers if cost.borne_by(layout.experiments[n].name)]
+        bearing = [n for n in mine if cost.borne_by(layout.experiments[n].name)]
         if not bearing:
             continue
         s = Symbols.of(problem)
@@ -124,7 +130,12 @@ def rates(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
     return terms
 
 
-def moves(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
+def moves(
+    problem: Problem,
+    layout: Layout,
+    blocks: ParameterBlocks,
+    only: Sequence[int] | None = None,
+) -> list[MappedTerm]:
     r"""Return penalties :math:`w\sum_k(c_{k+1}-c_k)^2` on moves, and their slopes where these are bounded.
 
     Windows that share a control are charged once.
@@ -132,6 +143,8 @@ def moves(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
     terms: list[MappedTerm] = []
     charged: set[int] = set()
     for number, part in enumerate(layout.experiments):
+        if only is not None and number not in only:
+            continue
         for name, function in part.spanned.items():
             control = problem.experiments[number].controls[name]
             pairs = np.column_stack([function.columns[:-1], function.columns[1:]])

@@ -8,6 +8,9 @@ A window with free times keeps its mesh; with :math:`r=(t_f-t_0)/(\hat t_f-\hat 
 marking the mesh's own times, a point of it lies at :math:`t=t_0+r(\hat t-\hat t_0)` and a step is
 :math:`r\hat h`.
 
+Where an event has an estimated time T, points near it move along, :math:`t=\hat t+\lambda(\hat
+t)(T-T_0)`, and steps are longer by the slope of that.
+
 Windows that decide the same have terms of the same form; they are a group.  The experiments of a
 problem that only identifies are one group, in which nothing is decided.
 """
@@ -15,7 +18,7 @@ problem that only identifies are one group, in which nothing is decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import casadi as ca
@@ -23,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.problem import Problem
-from ..model.symbolic import Symbols
+from ..model.symbolic import Symbols, named_parameters
 from ..numerics.scheme import lagrange_matrix
 from .windows import ExperimentLayout
 
@@ -123,6 +126,8 @@ class Decisions:
                 found._add_function(name, s.u[problem.carried.index(name)], parts, places)
         if len(parts[0].free_times):
             return found._with_times(s, parts, places)
+        if any(e.placed for e in problem.experiments):
+            return found._with_boundaries(problem, s, parts, places)
         return found
 
     def _add_input(
@@ -165,6 +170,43 @@ class Decisions:
         self.values.append(ca.dot(unknown, w))
         self.data.append(w)
         self.constants.append(values)
+
+    def _with_boundaries(
+        self,
+        problem: Problem,
+        s: Symbols,
+        parts: Sequence[ExperimentLayout],
+        places: Sequence[Place],
+    ) -> Decisions:
+        """Points and steps that move along with estimated times of events, see `Boundary`."""
+        time, stretch = s.t, ca.SX(1)
+        data, constants = [*self.data], [*self.constants]
+        for name in dict.fromkeys(n for e in problem.experiments for n in e.placed):
+            rows = []
+            for part, place in zip(parts, places, strict=True):
+                experiment = problem.experiments[place.experiment]
+                table = np.zeros((len(place.times), 3))
+                for b in problem.boundaries(experiment):
+                    if b.parameter == name:
+                        table[:, 0], table[:, 2] = b.share(place.times), b.at
+                        if place.element is not None:
+                            ends = b.share(part.mesh.points)
+                            slopes = np.diff(ends) / part.mesh.steps
+                            table[:, 1] = slopes[place.element]
+                rows.append(table)
+            known = ca.SX.sym(name, 3)
+            later = named_parameters(problem, s)[name] - known[2]
+            time, stretch = time + known[0] * later, stretch + known[1] * later
+            data.append(known)
+            constants.append(np.vstack(rows))
+        return replace(
+            self,
+            data=data,
+            constants=constants,
+            symbols=[*self.symbols, s.t],
+            values=[*self.values, time],
+            stretch=stretch,
+        )
 
     def _with_times(
         self, s: Symbols, parts: Sequence[ExperimentLayout], places: Sequence[Place]

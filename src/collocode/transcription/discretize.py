@@ -12,7 +12,7 @@ from scipy import sparse
 
 from ..errors import InputError, check_type
 from ..model.algebraic import check_algebraics
-from ..model.checks import check_controls, check_switches
+from ..model.checks import check_controls, check_outputs, check_switches
 from ..model.experiment import Experiment
 from ..model.parameters import Parameter
 from ..model.problem import Problem
@@ -27,6 +27,7 @@ from ..numerics.signals import Signal
 from .algebraic import guess_algebraics, scale_algebraic
 from .assembly import assemble
 from .initial import put_initial
+from .lags import put_lags
 from .layout import Layout
 from .nlp import NLP
 from .term import MappedTerm
@@ -78,6 +79,7 @@ def discretize(
         check_algebraics(problem, chosen)
         check_switches(problem)
         check_controls(problem)
+        check_outputs(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
     linear = linear_part(layout, chosen)
@@ -92,6 +94,7 @@ def discretize(
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
     column_scale, row_scale = _scales(problem, layout)
     start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
+    put_lags(terms, start, p)
     scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
     return NLP(
         name=problem.name,
@@ -112,7 +115,7 @@ def discretize(
         column_blocks=layout.column_blocks(),
         row_blocks=layout.row_blocks(),
         kinks=_kinks(problem),
-        make_structure=layout.structure,
+        make_structure=None if problem.lags else layout.structure,  # they look across elements
         build_seconds=time.perf_counter() - began,
     )
 
@@ -163,7 +166,18 @@ def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
     else:
         given = [mesh] * len(problem.experiments)
     pairs = zip(problem.experiments, given, strict=True)
-    return [_mesh(e, scheme, g, problem.breaks) for e, g in pairs]
+    meshes = [_mesh(e, scheme, g, problem.breaks) for e, g in pairs]
+    for e, mesh in zip(problem.experiments, meshes, strict=True):
+        for b in problem.boundaries(e):
+            needed = np.array([b.first, b.at, b.at + b.width, b.last])
+            off = np.abs(mesh.points[:, None] - needed[None, :]).min(axis=0)
+            if off.max() > 1e-9 * (mesh.end - mesh.start):
+                raise InputError(
+                    f"the mesh of experiment {e.name!r} has no point at {needed[int(off.argmax())]:g}, which the "
+                    f"estimated time {b.parameter!r} of an event needs; give a number of elements, or a "
+                    f"Mesh with_points({needed.tolist()})."
+                )
+    return meshes
 
 
 def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, breaks: Array) -> Mesh:
@@ -293,13 +307,18 @@ def _inputs_of_constraints(problem: Problem) -> list[set[str]]:
 
 def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     columns, rows = np.ones(layout.columns), np.ones(layout.rows)
+    state_sizes = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
+    lagged = {name: state_sizes[delay.of] for name, delay in problem.lags.items()}
+    sizes = {**problem.algebraic_scale, **lagged}
     for number, part in enumerate(layout.experiments):
         columns[part.states] = problem.state_scale
         rows[part.rows] = 1.0 / problem.state_scale
+        for k, size in enumerate(lagged.values()):
+            rows[part.algebraic_rows[:, :, k]] = 1.0 / size
         rows[part.initial_rows] = 1.0 / problem.state_scale[part.determined]
         experiment = problem.experiments[number]
         for name, decided in part.decided.items():
-            size = problem.algebraic_scale.get(name)
+            size = sizes.get(name)
             size = size or _power_of_two(experiment.controls[name].size)
             columns[decided.columns] = size
         for name, function in part.spanned.items():
@@ -318,8 +337,8 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
         columns[where.columns] = problem.state_scale[chosen]
         for numbers in (where.end_rows, where.start_rows):
             rows[numbers] = 1.0 / problem.state_scale[chosen]
-    sizes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
-    columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *sizes])
+    amplitudes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
+    columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *amplitudes])
     return columns, rows
 
 

@@ -28,6 +28,11 @@ class _Column:
     where: slice
     rows: tuple[int, ...]
 
+    def of(self, points: slice) -> slice:
+        """Nonzeros of some points."""
+        first, size = self.where.start, len(self.rows)
+        return slice(first + points.start * size, first + points.stop * size)
+
 
 @dataclass(frozen=True, eq=False)
 class _Block:
@@ -174,20 +179,20 @@ class HessianBorder:
             return list(halves)
         return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
 
-    def put(
+    def put_columns(
         self,
         out: Array,
         found: Second,
         tangents: Tangents,
         inputs: Mapping[Node, Array],
         functions: Sequence[Array | None],
+        points: slice,
     ) -> None:
-        """Write the nonzeros; ``inputs`` are (K, columns + 1) of every node."""
-        out[:] = 0.0
+        """Write the nonzeros in the rows of some points; ``inputs`` (points, columns + 1) of the nodes."""
         for group, columns in self._columns:
             for number, node in enumerate(group.nodes):
                 at = group.inputs(inputs[node], functions[node[0]])
-                self._put_columns(out, columns, (at, found.mixed[node]), number > 0)
+                self._put_columns(out, columns, points, (at, found.mixed[node]), number > 0)
                 moved = tangents.get((None, node))
                 if moved is not None:
                     basis = functions[node[0]]
@@ -195,12 +200,34 @@ class HessianBorder:
                     g = (factor * found.gradients[node][:, None, :]).transpose(2, 0, 1)
                     tall = np.zeros((len(at), *moved.shape[:2]))
                     tall[:-1] = moved.transpose(2, 0, 1)
-                    self._put_moved(out, columns, tall, g[:, :, 0])
-        for block in self._blocks:
-            self._put_block(out, block, found, tangents, inputs, functions)
+                    self._put_moved(out, columns, points, tall, g[:, :, 0])
+
+    def sums(
+        self,
+        found: Second,
+        tangents: Tangents,
+        inputs: Mapping[Node, Array],
+        functions: Sequence[Array | None],
+    ) -> list[Array | None]:
+        """Return the sums over some points of all blocks; None is zero."""
+        return [self._sum(b, found, tangents, inputs, functions) for b in self._blocks]
+
+    def put_sums(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
+        """Add up the sums of several groups of points, and write them."""
+        for block, parts in zip(self._blocks, zip(*sums, strict=True), strict=True):
+            some = [part for part in parts if part is not None]
+            total = sum(some[1:], start=some[0]) if some else np.zeros(0)
+            for where, places, first in block.adds if some else []:
+                part = total if where is None else total[where]
+                out[places] = part if first else out[places] + part
 
     def _put_columns(
-        self, out: Array, columns: list[_Column], parts: tuple[Array, Array], add: bool
+        self,
+        out: Array,
+        columns: list[_Column],
+        points: slice,
+        parts: tuple[Array, Array],
+        add: bool,
     ) -> None:
         """Inputs times the second derivatives by y and the perturbations."""
         at, mixed = parts
@@ -214,13 +241,15 @@ class HessianBorder:
             left, flat, some = ready[column.rows]
             if not some[column.perturbation]:
                 continue
-            view, right = out[column.where], flat[column.perturbation]
+            view, right = out[column.of(points)], flat[column.perturbation]
             if add:
                 view += left[column.input] * right
             else:
                 np.multiply(left[column.input], right, out=view)
 
-    def _put_moved(self, out: Array, columns: list[_Column], moved: Array, g: Array) -> None:
+    def _put_moved(
+        self, out: Array, columns: list[_Column], points: slice, moved: Array, g: Array
+    ) -> None:
         """Derivatives of the inputs by y times the gradient by the perturbations."""
         ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
         for column in columns:
@@ -233,17 +262,16 @@ class HessianBorder:
                 )
             rows, right, some = ready[column.rows]
             if some[column.input]:
-                out[column.where] += rows[column.input] * right[column.perturbation]
+                out[column.of(points)] += rows[column.input] * right[column.perturbation]
 
-    def _put_block(
+    def _sum(
         self,
-        out: Array,
         block: _Block,
         found: Second,
         tangents: Tangents,
         inputs: Mapping[Node, Array],
         functions: Sequence[Array | None],
-    ) -> None:
+    ) -> Array | None:
         """Sum one pair of nodes over the points."""
         right = _spread(inputs[block.earlier], functions[block.earlier[0]])
         basis = functions[block.later[0]]
@@ -258,7 +286,7 @@ class HessianBorder:
             matrix = found.nodes[block.later, block.earlier]
             left = _spread(inputs[block.later], basis)
         if matrix is None:
-            return
+            return None
         if matrix.ndim == 2:
             chosen = matrix[:, rows]
         elif len(rows) == matrix[0].size and not block.moved:
@@ -266,12 +294,8 @@ class HessianBorder:
         else:
             chosen = matrix[:, rows, columns]
         both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
-        sums = (chosen.T @ both).ravel()
-        for where, places, first in block.adds:
-            if first:
-                out[places] = sums if where is None else sums[where]
-            else:
-                out[places] += sums if where is None else sums[where]
+        sums: Array = (chosen.T @ both).ravel()
+        return sums
 
 
 def _spread(inputs: Array, functions: Array | None) -> Array:

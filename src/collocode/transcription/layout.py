@@ -85,7 +85,9 @@ class Layout:
         shared_columns, weight_columns = columns.take(len(shared)), columns.take(len(weights))
         return cls(
             problem.states,
-            residuals_by_name(problem, Symbols.of(problem))[0] if problem.algebraics else (),
+            residuals_by_name(problem, Symbols.of(problem))[0]
+            if problem.algebraics
+            else tuple(problem.lags),
             scheme.stages,
             own,
             shared,

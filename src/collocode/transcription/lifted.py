@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import casadi as ca
@@ -125,6 +126,16 @@ class Graph:
     def _function(self, arguments: list[ca.SX], results: list[ca.SX]) -> Mapped:
         return Mapped(arguments, results, self._points)
 
+    def over(self, points: int) -> Graph:
+        """The same over another number of points, with memory of its own."""
+        made, (one, few) = copy(self), (("_value", "_first", "_second"), ("_calls", "_bends"))
+        made._points = points
+        for name in one:
+            setattr(made, name, _over(getattr(self, name), points))
+        for name in few:
+            setattr(made, name, [_over(part, points) for part in getattr(self, name)])
+        return made
+
     def call(self, j: int, y: Array, d: Array, outputs: list[Array]) -> Array:
         """(K, inputs) what call j is called with."""
         return self._calls[j](y, d, *outputs[:j])[0]
@@ -164,6 +175,10 @@ class Graph:
         return function(state.y, state.d, *state.outputs[:j], g)[0].reshape(
             self._points, size, size
         )
+
+
+def _over(function: Mapped | None, points: int) -> Mapped | None:
+    return None if function is None else function.over(points)
 
 
 def _ones(matrix: ca.SX) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import casadi as ca
@@ -48,9 +48,14 @@ class BorderedMatrix:
         self.rest.add_constant(rows, columns, data)
 
     def add_border(
-        self, values: ca.MX, pattern: Pattern, targets: Index, shared: Index, term: MappedTerm
+        self,
+        values: Callable[[], ca.MX],
+        pattern: Pattern,
+        targets: Index,
+        shared: Index,
+        term: MappedTerm,
     ) -> bool:
-        """Add nonzeros (pattern, points) by shared columns in rows ``targets``, if they line up.
+        """Add nonzeros, point by point, by shared columns in rows ``targets``, if they line up.
 
         They do if the term shares just the border's columns and the rows (points, local rows)
         increase from point to point.
@@ -70,7 +75,7 @@ class BorderedMatrix:
             (pattern.columns - own).tolist(),
             np.searchsorted(used, pattern.rows).tolist(),
         )
-        mapped = ca.MX(ca.repmat(local, 1, term.points), ca.vec(values))
+        mapped = ca.MX(ca.repmat(local, 1, term.points), values())
         parts, done, last = [], 0, -1
         for end in [*(runs + 1).tolist(), len(rows)]:
             parts += [ca.MX(len(shared), int(rows[done]) - last - 1), mapped[:, done:end]]
@@ -137,12 +142,12 @@ class Collector:
 
     def add(
         self,
-        values: ca.MX,
+        values: Sequence[ca.MX],
         entries: tuple[Index, Index],
         sources: Index | int,
         factors: Array | None = None,
     ) -> None:
-        """Add values; entry j takes ``values[sources[j]]``, or ``values[j]`` if sources is 0."""
+        """Add values in parts; entry j takes ``values[sources[j]]``, or ``values[j]`` if sources is 0."""
         rows, columns = entries
         if not len(rows):
             return
@@ -151,12 +156,12 @@ class Collector:
         self.columns.append(columns)
         self.sources.append(where + self.length)
         self.factors.append(factors)
-        self.values.append(values)
-        self.length += values.numel()
+        self.values += values
+        self.length += sum(part.numel() for part in values)
 
     def add_constant(self, rows: Index, columns: Index, data: Array) -> None:
         """Add constant entries."""
-        self.add(ca.MX(ca.DM(data.tolist())), (rows, columns), 0)
+        self.add([ca.MX(ca.DM(data.tolist()))], (rows, columns), 0)
 
     def matrix(self) -> ca.MX:
         """Return the matrix, its nonzeros gathered and, where needed, summed."""

@@ -104,8 +104,12 @@ class JacobianBorder:
         out: Array,
         parts: Callable[[Node], tuple[Array, Array | None]],
         functions: Sequence[Array | None],
+        points: slice,
     ) -> None:
-        """Write the nonzeros; ``parts`` are a node's (K, inputs) and (K, values, perturbations)."""
+        """Write the nonzeros of some points.
+
+        ``parts`` are a node's (points, inputs) and (points, values, perturbations).
+        """
         for group, where, width, runs in self._groups:
             block = out[where].reshape(len(group.places), width)
             done = False
@@ -117,6 +121,7 @@ class JacobianBorder:
                 for run in runs:
                     count = run.which.stop - run.which.start
                     view = block[:, run.where].reshape(len(inputs), count, -1)
+                    view = view[:, :, points.start * len(run.rows) : points.stop * len(run.rows)]
                     moved = by_node[:, run.rows][:, :, run.which].transpose(2, 0, 1)
                     right = moved.reshape(1, count, -1)
                     left = np.repeat(inputs, len(run.rows), axis=1)[:, None, :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import casadi as ca
@@ -10,24 +10,39 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..model.events import Boundary
 from ..model.experiment import Experiment
 from ..model.misfit import misfit, spreads
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained, constrained_at, derivatives, observed, residuals
+from ..model.symbolic import (
+    Symbols,
+    constrained,
+    constrained_at,
+    derivatives,
+    named_parameters,
+    observed,
+    residuals,
+)
 from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
 from .initial import initial_states
+from .lags import lags
 from .layout import Layout
 from .lift import lift
 from .links import durations, links
+from .lookup import rounded_node_weights
 from .regularisation import parameter_priors, prior, prior_columns, ridge
+from .residual import integrated_residual
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_ROUNDED = (
+    0.02  # of the time between samples, over which an event at an estimated time is rounded off
+)
 
 
 def build_terms(
@@ -38,6 +53,7 @@ def build_terms(
     terms = [
         *(_collocation(problem, layout, scheme, blocks, group) for group in groups),
         *(t for group in groups for t in _algebraic(problem, layout, scheme, blocks, group)),
+        *lags(problem, layout, scheme, blocks),
         *(t for group in groups for t in _path_constraints(problem, layout, scheme, blocks, group)),
         *(t for group in groups for t in boundary_constraints(problem, layout, blocks, group)),
         *initial_states(problem, layout, blocks),
@@ -48,6 +64,7 @@ def build_terms(
         *_point_constraints(problem, layout, blocks),
         *([_misfit(problem, layout, scheme, blocks)] if problem.n_measurements else []),
         *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
+        *(t for g in groups for t in integrated_residual(problem, layout, scheme, blocks, g)),
         *ridge(problem, layout, blocks),
         prior(layout, blocks),
         *parameter_priors(problem, layout, blocks),
@@ -155,7 +172,7 @@ def _collocation(
             factor = np.full(columns.size, scheme.B[k, scheme.stages[q]])
             entries.append((part.rows[:, k, :].ravel(), columns.ravel(), factor))
         offset += stage_nodes.size
-    v = Unknowns.of(problem, layout, s, places)
+    v, f = Unknowns.of(problem, layout, s, places), derivatives(problem, s)
     constants = [times_of(places), np.concatenate(steps)[:, None], *v.constants]
 
     def defect(f: ca.SX) -> ca.SX:
@@ -163,7 +180,7 @@ def _collocation(
 
     return MappedTerm.build(
         "collocation",
-        defect(derivatives(problem, s)),
+        defect(f),
         (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
         (v.shared, v.shared_columns),
         (
@@ -171,7 +188,7 @@ def _collocation(
             data_function(blocks, constants, [group.named("stage_inputs")]),
         ),
         _sparse(entries, (layout.rows, offset * nx)),
-        lift(problem, s, v, lambda symbols: derivatives(problem, symbols), defect),
+        lift(problem, s, v, (f, partial(derivatives, problem)), defect),
     )
 
 
@@ -186,18 +203,18 @@ def _algebraic(
     states = np.vstack([part.states[at] for part, at in zip(parts, nodes, strict=True)])
     pairs = zip(group.numbers, parts, strict=True)
     places = [stage_places(number, part, scheme) for number, part in pairs]
-    v = Unknowns.of(problem, layout, s, places)
+    v, g = Unknowns.of(problem, layout, s, places), residuals(problem, s)
     rows = np.concatenate([part.algebraic_rows.ravel() for part in parts])
     data = data_function(blocks, [times_of(places), *v.constants], [group.named("stage_inputs")])
     return [
         MappedTerm.build(
             "algebraic",
-            v.put_into(residuals(problem, s)),
+            v.put_into(g),
             (ca.vertcat(s.x, v.own), np.hstack([states, v.own_columns])),
             (v.shared, v.shared_columns),
             (ca.vertcat(s.t, v.data, s.u), data),
             _sparse([(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))),
-            lift(problem, s, v, lambda symbols: residuals(problem, symbols), v.put_into),
+            lift(problem, s, v, (g, partial(residuals, problem)), v.put_into),
         )
     ]
 
@@ -211,7 +228,7 @@ def _path_constraints(
         s, places = Symbols.of(problem), []
         for n, part in zip(group.numbers, parts, strict=True):
             places.append(Place(n, part.times, False, part.element, scheme.nodes[part.place]))
-        v = Unknowns.of(problem, layout, s, places)
+        v, value = Unknowns.of(problem, layout, s, places), constrained(problem, constraint, s)
         states = np.vstack([part.states for part in parts])
         rows = np.concatenate([part.path_rows[number] for part in parts])
         scatter = _sparse(
@@ -222,12 +239,12 @@ def _path_constraints(
         terms.append(
             MappedTerm.build(
                 f"path.{constraint.name}",
-                v.put_into(constrained(problem, constraint, s)),
+                v.put_into(value),
                 (ca.vertcat(s.x, v.own), np.hstack([states, v.own_columns])),
                 (v.shared, v.shared_columns),
                 (ca.vertcat(s.t, v.data, s.u), data),
                 scatter,
-                lift(problem, s, v, partial(constrained, problem, constraint), v.put_into),
+                lift(problem, s, v, (value, partial(constrained, problem, constraint)), v.put_into),
             )
         )
     return terms
@@ -298,10 +315,16 @@ def prediction_term(
 
 
 class _Samples:
-    """The outputs at the measurement times as an expression of the element's nodes."""
+    """The outputs at the measurement times as an expression of the element's nodes.
+
+    Where elements move along with the estimated time of an event, a sample is looked up among them.
+    """
 
     def __init__(self, problem: Problem, layout: Layout, scheme: Scheme) -> None:
         s = Symbols.of(problem)
+        if any(e.placed for e in problem.experiments):
+            self._look_up(problem, layout, scheme, s)
+            return
         nx, nodes = len(problem.states), scheme.intervals + 1
         states, basis = ca.SX.sym("X", nx, nodes), ca.SX.sym("l", nodes)
         own, places, rows = [], [], []
@@ -315,14 +338,102 @@ class _Samples:
             own.append(part.states[part.element_nodes()[element]].reshape(len(t), nodes * nx))
             places.append(Place(number, t, False, element, tau))
             rows.append(scheme.interpolation(tau))
-        v = Unknowns.of(problem, layout, s, places)
+        v = Unknowns.of(problem, layout, s, places).at_states(s, ca.mtimes(states, basis))
         h = observed(problem, s)
-        pair = [v.put_into(value) for value in (h, spreads(problem, s, h))]
-        self.outputs, self.spread = ca.substitute(pair, [s.x], [ca.mtimes(states, basis)])
+        self.outputs, self.spread = (v.put_into(value) for value in (h, spreads(problem, s, h)))
         self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
         self.shared = (v.shared, v.shared_columns)
         self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u
         self.constants = [np.vstack(rows), times_of(places), *v.constants]
+
+    def _look_up(self, problem: Problem, layout: Layout, scheme: Scheme, s: Symbols) -> None:
+        """The same among all elements that may hold a sample."""
+        m, names = (
+            scheme.intervals,
+            list(dict.fromkeys(n for e in problem.experiments for n in e.placed)),
+        )
+        measuring = [
+            (number, experiment, part)
+            for number, (experiment, part) in enumerate(
+                zip(problem.experiments, layout.experiments, strict=True)
+            )
+            if experiment.measures
+        ]
+        spans = [_spans(problem, e, part, e.times[measured(e)]) for _, e, part in measuring]
+        count = max(int((last - first).max()) + 1 for first, last in spans)
+        own, places, known = [], [], []
+        for (number, experiment, part), (first, _) in zip(measuring, spans, strict=True):
+            t, mesh = experiment.times[measured(experiment)], part.mesh
+            first = np.clip(first, 0, max(0, mesh.elements - count))
+            numbers = first[:, None] + np.arange(count + 1)
+            beyond = np.maximum(numbers - mesh.elements, 0)  # of a mesh with fewer elements
+            ends = mesh.points[numbers - beyond] + beyond * (mesh.end - mesh.start)
+            shares = {b.parameter: b for b in problem.boundaries(experiment)}
+            rows = [ends, _events_among(shares.values(), ends, t)]
+            for name in names:
+                b = shares.get(name)
+                rows += [0.0 * ends if b is None else b.share(ends)]
+                rows += [np.full((len(t), 1), 0.0 if b is None else b.at)]
+            known.append(np.hstack(rows))
+            nodes = np.minimum(first[:, None] * m + np.arange(count * m + 1), mesh.elements * m)
+            own.append(part.states[nodes].reshape(len(t), -1))
+            places.append(Place(number, t, False, *mesh.locate(t)))
+        v = Unknowns.of(problem, layout, s, places)
+        states = ca.SX.sym("X", len(problem.states), count * m + 1)
+        table, p = ca.SX.sym("P", known[0].shape[1]), named_parameters(problem, s)
+        ends, rest, then = (
+            table[: count + 1],
+            table[count + 1 : 3 * count + 1],
+            ca.SX.sym("sampled"),
+        )
+        at = 2 * count + 1
+        for name in names:
+            ends = ends + table[at : at + count + 1] * (p[name] - table[at + count + 1])
+            at += count + 2
+        h = observed(problem, s)
+        ends = ca.vertcat(ends[:-1], ends[1:], rest)
+        looked_up = ca.mtimes(states, rounded_node_weights(scheme, then, ends, count))
+        pair = ca.substitute([h, spreads(problem, s, h)], [s.x], [looked_up])
+        self.outputs, self.spread = (v.put_into(value) for value in pair)
+        self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
+        self.shared = (v.shared, v.shared_columns)
+        self.data, self.inputs = ca.vertcat(table, then, s.t, v.data), s.u
+        times = times_of(places)
+        self.constants = [np.vstack(known), times, times, *v.constants]
+
+
+def _events_among(boundaries: Iterable[Boundary], ends: Array, times: Array) -> Array:
+    """(N, elements) widths over which kinks at elements' starts are rounded off.
+
+    A jump, of an event that takes but an instant, stays one: rounded off it were a cliff in the event's
+    time between any two samples, which no step of a solver gets across.
+    """
+    starts = ends[:, :-1]
+    widths = np.zeros(starts.shape)
+    for b in boundaries:
+        beside = 0.1 * min(b.at - b.first, b.last - b.at - b.width)
+        rounded = (
+            min(_ROUNDED * float(np.median(np.diff(times))), beside) if len(times) > 1 else 0.0
+        )
+        near = 1e-9 * (b.last - b.first)
+        for edge in (b.at, b.at + b.width) if b.width == 0.0 or b.width > rounded else ():
+            widths[np.abs(starts - edge) <= near] = rounded
+    return widths
+
+
+def _spans(
+    problem: Problem, experiment: Experiment, part: ExperimentLayout, times: Array
+) -> tuple[Index, Index]:
+    """(N,) first and last of the elements that may hold each sample."""
+    first = part.mesh.locate(times)[0]
+    last = first.copy()
+    for b in problem.boundaries(experiment):
+        inside = (times > b.first) & (times < b.last)
+        ends = part.mesh.locate(np.array([b.first, b.last]))[0]
+        middle = part.mesh.points[ends] + part.mesh.points[ends + 1]
+        first[inside] = ends[0] + int(0.5 * middle[0] < b.first)
+        last[inside] = ends[1] - int(0.5 * middle[1] > b.last)
+    return first, last
 
 
 def _stage_inputs(

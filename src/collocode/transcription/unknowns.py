@@ -10,7 +10,7 @@ times see `decided`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import casadi as ca
 import numpy as np
@@ -105,6 +105,11 @@ class Unknowns:
             ca.vertcat(*values, *decided.values),
             bool(at.values or decided.symbols),
         )
+
+    def at_states(self, s: Symbols, states: ca.SX) -> Unknowns:
+        """Return them with an expression in place of the model's states."""
+        symbols, values = ca.vertcat(self._symbols, s.x), ca.vertcat(self._values, states)
+        return replace(self, _symbols=symbols, _values=values, _differ=True)
 
     def put_into(self, value: ca.SX) -> ca.SX:
         """Return an expression of the model's symbols in these unknowns."""

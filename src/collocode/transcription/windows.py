@@ -83,13 +83,14 @@ class ExperimentLayout:
     parameters : (own parameters,) columns, in the order of the problem's ``per_experiment`` ones;
         one that varies in time has one column per coefficient.
     rows : (elements, intervals, states) rows of the collocation equations.
-    algebraic_rows : (elements, stages, algebraic variables) rows of the algebraic equations.
+    algebraic_rows : (elements, stages, algebraic variables) rows of the algebraic equations, or of those
+        that say what delayed states are.
     element, place : (nodes,) element of every node, and its place there among the scheme's nodes; a mesh
         point belongs to the element that ends there, or if that has no stage there, to the next one.
     path_rows : (constraints, nodes) rows of the path constraints.
     boundary_rows : (constraints,) rows of those at one end.
     rate_rows : (elements,) rows of the slope of a decided input, by its name.
-    decided : unknowns of decided inputs and of algebraic variables, by their names.
+    decided : unknowns of decided inputs, algebraic variables and delayed states, by their names.
     spanned : coefficients of the decided inputs that are functions of a basis.
     duration_row : (1,) row of the length of a window, where that is bounded; else empty.
     free_times : (2,) columns of start and end; empty where both are given.
@@ -140,6 +141,13 @@ class ExperimentLayout:
         elements = len(self.rows)
         both = [self.rows.reshape(elements, -1), self.algebraic_rows.reshape(elements, -1)]
         return np.append(self.initial_rows, np.hstack(both))
+
+    @property
+    def decisions(self) -> Index:
+        """Columns of what the window decides: inputs and times."""
+        inputs = [d.columns.ravel() for d in self.decided.values() if d.continuous]
+        functions = [f.columns for f in self.spanned.values()]
+        return np.concatenate([*inputs, *functions, self.free_times]).astype(int)
 
     def element_nodes(self) -> Index:
         """(elements, intervals+1) node numbers of every element."""
@@ -203,7 +211,8 @@ def laid(
         decided[name] = Decided.of(columns.count, elements, control.nodes(scheme))
         columns.take(decided[name].count)
     stages = scheme.nodes[list(scheme.stages)]
-    for name in problem.algebraics:  # one a stage and element: they jump where inputs do
+    own_to_stages = (*problem.algebraics, *problem.lags)
+    for name in own_to_stages:  # one a stage and element: they jump where inputs do
         decided[name] = Decided.of(columns.count, elements, stages, continuous=False)
         columns.take(decided[name].count)
     numeric = [n for n, given in experiment.parameters.items() if not isinstance(given, str)]
@@ -216,7 +225,7 @@ def laid(
         states=states,
         parameters=columns.take(own),
         rows=rows.take(elements, m, nx),
-        algebraic_rows=rows.take(elements, len(stages), len(problem.algebraics)),
+        algebraic_rows=rows.take(elements, len(stages), len(own_to_stages)),
         element=element,
         place=np.arange(nodes) - element * m,
         path_rows=rows.take(len(problem.path_constraints), nodes),

@@ -90,7 +90,7 @@ class Topological:
     step : h of new layers.
     """
 
-    selection: str = "rows"
+    selection: str | float = "rows"
     step: float = 1.0
     adjoint: str = "auto"
     name = "topological"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, check_choice
 from ...model.activations import Activation
 from ...numerics import Array
 from ..blocks import HamiltonianBlock
@@ -62,24 +62,64 @@ def signed(vectors: Array) -> Array:
     return np.asarray(vectors * np.where(sign == 0.0, 1.0, sign))
 
 
-def selected(order: int, selection: str, rows: Array, weights: Array) -> tuple[float, Array]:
-    """Score of a place, and its direction with the neurons left out that do not serve.
+def exponent(order: int, selection: str | float) -> float:
+    """Return the p of a selection: ``rows`` is 2 (first order) or infinity (second), ``neuron`` is 1.
+
+    Raises
+    ------
+    InputError
+        Another word, or a number below 1.
+
+    Examples
+    --------
+    >>> exponent(2, "rows"), exponent(1, "rows"), exponent(2, "neuron"), exponent(2, 4)
+    (inf, 2.0, 1.0, 4.0)
+    """
+    if isinstance(selection, str):
+        check_choice("selection", selection, SELECTIONS)
+        return 1.0 if selection == "neuron" else {1: 2.0, 2: np.inf}[order]
+    if not selection >= 1.0:
+        raise InputError(
+            f"the exponent p of a selection must be 1 or more, not {selection!r}; or take 'rows' or "
+            "'neuron'."
+        )
+    return float(selection)
+
+
+def selected(
+    order: int, selection: str | float, rows: Array, weights: Array
+) -> tuple[float, Array]:
+    r"""Score of a place and its direction: the largest decrease among :math:`\sum_r\|w_r\|^p\le1`.
+
+    The neurons of a new layer leave zero, and the left-hand side is d times the p-th power of the
+    p-Wasserstein distance that they go (a neuron's weights stay with that neuron).  A neuron's best
+    direction does not depend on its length :math:`t_r`, so that :math:`\sum_r\mu_rt_r^k` is left to
+    maximise, with the neurons' scores μ and the order k: for p > k Hölder's inequality gives
+    :math:`t_r\propto\mu_r^{1/(p-k)}` where μ is positive, and for p ≤ k all goes to the best neuron.
 
     Parameters
     ----------
-    rows, weights : (d,) and (d, F+1), of `slopes` or `curvatures`.
+    rows, weights : (d,) μ and (d, F+1) directions of any length, of `slopes` or `curvatures`.
 
     Returns
     -------
     The decrease of J by ε to the order; where no neuron lowers J, the least increase, negative.
     """
-    kept = rows > 0.0 if selection == "rows" else np.arange(len(rows)) == rows.argmax()
-    direction = np.where(kept[:, None], weights, 0.0)
-    if order == 1:
-        norm = float(np.linalg.norm(direction))
-        return norm, direction / norm if norm else direction
-    best = float(rows.max())
-    return (float(rows[kept].sum()) if best > 0.0 else best), direction
+    p, best = exponent(order, selection), float(rows.max())
+    alone = (np.arange(len(rows)) == rows.argmax()).astype(float)
+    if best <= 0.0:
+        return best, (alone if p <= order else np.zeros(len(rows)))[:, None] * weights
+    if p <= order:
+        score, lengths = best, alone
+    else:
+        share = np.maximum(rows, 0.0) / best
+        root = 1.0 / (p - order)  # zero for infinity: every neuron that serves, equally
+        lengths = np.where(share > 0.0, share**root, 0.0)
+        total = 1.0 if np.isinf(p) else np.sum(lengths**p) ** (1.0 / p)
+        lengths = lengths / total
+        score = float(best * np.sum(share * lengths**order))
+    norms = np.linalg.norm(weights, axis=1)
+    return score, (lengths / np.where(norms > 0.0, norms, 1.0))[:, None] * weights
 
 
 def order_of(network: LayeredNetwork) -> int:

@@ -34,7 +34,7 @@ from ..forward import forward
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem, Objective
 from ..trainers.training import Training
-from .neurons import SELECTIONS, curvatures, order_of, selected
+from .neurons import curvatures, exponent, order_of, selected
 
 ADJOINTS = ("auto", "reduced", "multipliers")
 
@@ -47,12 +47,12 @@ class TopologicalDerivative:
     ----------
     network : where it would be inserted.
     order : p, 1 or 2: :math:`J(0)-J(\varepsilon)=\text{score}\cdot\varepsilon^p+O(\varepsilon^{p+1})`.
-    selection : ``rows`` or ``neuron``.
+    selection : ``rows``, ``neuron`` or p.
     step : h of the new layer.
     positions : (L,) numbers that the new layer would get.
     scores : (L,) decrease of J by ε to the order p; negative where no direction lowers J.
     rows : (L, d) the neurons' own scores.
-    weights : (L, d, d+1) directions (K, b): unit rows, or of unit norm in all (first order).
+    weights : (L, d, d+1) directions (K, b): unit rows, of unit norm in all (first order), or as p says.
     objective, gradient_norm : J and ‖∇J‖ at the weights; where the latter is not small, training on
         would lower J too.
     source : ``reduced`` or ``multipliers``: where ∂J/∂x was taken from.
@@ -61,7 +61,7 @@ class TopologicalDerivative:
 
     network: LayeredNetwork
     order: int
-    selection: str
+    selection: str | float
     step: float
     positions: NDArray[np.intp]
     scores: Array
@@ -120,7 +120,7 @@ def topological_derivative(
     objective: Objective | LayeredProblem,
     at: ArrayLike | Training,
     *,
-    selection: str = "rows",
+    selection: str | float = "rows",
     step: float = 1.0,
     positions: Iterable[int] | None = None,
     adjoint: str = "auto",
@@ -131,7 +131,9 @@ def topological_derivative(
     ----------
     objective : what the insertion shall lower; or the problem that has it.
     at : (n_weights,) weights, or a training of them: its last weights count.
-    selection : ``rows``, every neuron in its best direction, or ``neuron``, the best one alone.
+    selection : ``rows``, every neuron in its best direction, ``neuron``, the best one alone, or p ≥ 1: the
+        largest decrease by weights within a p-Wasserstein distance of zero; see
+        `collocode.layered.growth.neurons.selected`.
     step : h of the new layer.
     positions : places to score, of 0 ... N; all if left out.
     adjoint : ``reduced``, by back-propagation; ``multipliers``, those of a training by IPOPT; or
@@ -141,7 +143,7 @@ def topological_derivative(
     ------
     InputError
         An activation without a usable derivative at zero, layers that share weights, multipliers of
-        an unconverged training, weights at which J is not finite.
+        an unconverged training, weights at which J is not finite, an unknown selection.
 
     Examples
     --------
@@ -155,11 +157,11 @@ def topological_derivative(
     """
     check_type("topological_derivative", objective, Objective, LayeredProblem)
     began = time.perf_counter()
-    check_choice("selection", selection, SELECTIONS)
     check_choice("adjoint", adjoint, ADJOINTS)
     objective = objective.objective if isinstance(objective, LayeredProblem) else objective
     network = objective.network
     order = order_of(network)
+    exponent(order, selection)
     if not (np.isfinite(step) and step > 0.0):
         raise InputError(f"the step of the new layer must be positive, not {step}.")
     theta, multipliers = _weights(objective, at, adjoint)

@@ -20,16 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from ...errors import InputError, check_choice
+from ...errors import InputError
 from ...model.activations import activation
 from ...numerics import Array
 from ...numerics.random import generator
 from ..continuous_jax import float64
 from ..equinox_blocks import StreamNetwork, new_block
-from ..losses import accuracy
 from ..samples import Samples
 from .insertion import Extension, search_size
-from .neurons import SELECTIONS, activation_order, curvatures, selected, slopes
+from .neurons import activation_order, curvatures, exponent, selected, slopes
+from .stream_training import arrays_of, cross_entropy, measured_loss, train_stream
 
 _FIRST = 0.05  # ε that the line search begins with
 
@@ -72,16 +72,11 @@ class BlockInsertion(Extension):
     kind: str
 
 
-def stream_loss(network: StreamNetwork, X: jax.Array, classes: jax.Array) -> jax.Array:
-    """Mean cross-entropy of the softmax."""
-    return _cross_entropy(network(X), classes)
-
-
 def block_scores(
     network: StreamNetwork,
     samples: Samples,
     kinds: Sequence[str] = ("token", "attention", "convolution"),
-    selection: str = "rows",
+    selection: str | float = "rows",
 ) -> BlockScores:
     """Score all places and the given kinds of blocks.
 
@@ -99,7 +94,7 @@ def block_scores(
     """
     began = time.perf_counter()
     order = _order(network)
-    check_choice("selection", selection, SELECTIONS)
+    exponent(order, selection)
     if not kinds:
         raise InputError("give at least one kind of block.")
     phi = activation(network.activation)
@@ -155,12 +150,11 @@ def insert_block(
     direction = scores.weights[which]
     if not direction.any():
         return None
-    loss = eqx.filter_jit(stream_loss)
 
     def value(epsilon: float) -> float:
         with float64():
             changed = put_block(network, position, kind, epsilon * direction)
-            return float(loss(changed, *arrays_of(samples)))
+            return float(measured_loss(changed, *arrays_of(samples)))
 
     before = value(0.0)
     epsilon, after = search_size(value, before, _FIRST, scores.order == 2)
@@ -182,7 +176,7 @@ def _stream_gradients(
         streams = [network.embed(X) + shifts[0]]
         for block, shift in zip(network.blocks, shifts[1:], strict=True):
             streams.append(block(streams[-1]) + shift)
-        return _cross_entropy(network.read(streams[-1]), y), streams
+        return cross_entropy(network.read(streams[-1]), y), streams
 
     zero = jnp.zeros((len(X), *network.place.shape))
     shifts = [zero] * (len(network.blocks) + 1)
@@ -190,26 +184,8 @@ def _stream_gradients(
     return loss, streams, gradients
 
 
-def _cross_entropy(outputs: jax.Array, classes: jax.Array) -> jax.Array:
-    chosen = jnp.take_along_axis(outputs, classes[:, None], axis=1)[:, 0]
-    return jnp.mean(jax.nn.logsumexp(outputs, axis=1) - chosen)
-
-
 def _scaled(found: tuple[Array, Array], slope: float) -> tuple[Array, Array]:
     return abs(slope) * found[0], slope * found[1]
-
-
-def arrays_of(samples: Samples) -> tuple[jax.Array, jax.Array]:
-    """Images and classes for JAX.
-
-    Raises
-    ------
-    InputError
-        Targets that are no classes.
-    """
-    if not samples.classes:
-        raise InputError("a stream network tells classes apart; these targets are numbers.")
-    return jnp.asarray(samples.X), jnp.asarray(samples.Y)
 
 
 def _order(network: StreamNetwork) -> int:
@@ -264,56 +240,3 @@ def grow_stream(
         network, decrease = done.network, done.decrease
         inserted = f"{done.kind} at {done.position}"
     return network, pd.concat(tables, ignore_index=True)
-
-
-def train_stream(
-    network: StreamNetwork,
-    samples: Samples,
-    validation: Samples | None = None,
-    *,
-    epochs: int = 20,
-    rate: float = 3e-3,
-    batch: int = 128,
-    seed: int = 0,
-) -> tuple[StreamNetwork, pd.DataFrame]:
-    """Train a stream network by Adam on minibatches.
-
-    Returns
-    -------
-    The network of the last epoch, and one row per epoch: loss, accuracies, seconds.
-    """
-    import optax
-
-    if epochs < 1 or batch < 1 or not rate > 0.0:
-        raise InputError("epochs, batch and rate must be positive.")
-    adam = optax.adam(rate)
-
-    @eqx.filter_jit
-    def step(net: StreamNetwork, state: object, X: jax.Array, y: jax.Array) -> tuple:
-        gradient = eqx.filter_grad(stream_loss)(net, X, y)
-        change, state = adam.update(gradient, state)
-        return eqx.apply_updates(net, change), state
-
-    began, rows = time.perf_counter(), []
-    with float64():
-        X, y = arrays_of(samples)
-        state = adam.init(eqx.filter(network, eqx.is_array))
-        rng = generator(seed)
-        count = max(1, len(samples) // batch)
-        for epoch in range(1, epochs + 1):
-            order = rng.permutation(len(samples))[: count * batch]  # one shape: compiled once
-            for part in np.array_split(order, count):
-                network, state = step(network, state, X[part], y[part])
-            row = {"epoch": epoch, "loss": float(stream_loss(network, X, y))}
-            row["training"] = stream_accuracy(network, samples)
-            if validation is not None:
-                row["validation"] = stream_accuracy(network, validation)
-            rows.append({**row, "seconds": time.perf_counter() - began})
-    return network, pd.DataFrame(rows)
-
-
-def stream_accuracy(network: StreamNetwork, samples: Samples) -> float:
-    """Share of images whose class is right."""
-    with float64():
-        outputs = np.asarray(eqx.filter_jit(network)(jnp.asarray(samples.X)))
-    return accuracy(outputs.argmax(axis=1), np.asarray(samples.Y, dtype=np.intp))

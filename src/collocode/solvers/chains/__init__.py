@@ -1,9 +1,9 @@
 r"""A linear solver for programs that are chains of elements with a shared border, inside stock Ipopt.
 
 Ipopt's augmented matrix is block-tridiagonal with a dense border if the program is one of elements
-that share weights (`collocode.transcription.structure`).  `blocks` sorts its entries, `factor`
-condenses inequalities and puts the parts together, `elimination` takes rows and inner columns out,
-chain by chain, `top` factorises the dense problem that is left, of the size of the border.
+that share weights (`collocode.transcription.structure`).  `places` numbers them, `blocks` sorts the matrix' entries.  A few
+chains are a `part`, which condenses inequalities and takes rows and inner columns out (`elimination`);
+`factor` works on the parts side by side, and `top` factorises what is left of all, about the border.
 `session` refines every solution against the matrix that Ipopt gave and lets MUMPS (`mumps`) take
 over where that does not succeed; `hook` is the way into Ipopt.
 """
@@ -19,7 +19,6 @@ from .factor import MANY
 
 # Measured: below, MUMPS is about as fast and Python's own time per factorisation is what counts
 _LEAST_WORK = 3e6
-_MOST_LINKS = 1500  # the dense problem holds two links of every chain
 _MOST_BYTES = 1.5e9
 
 
@@ -47,12 +46,10 @@ def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[
     structure = program.structure
     border = structure.border
     n = int((program.lower[border] < program.upper[border]).sum())  # IPOPT leaves fixed ones out
-    links = sum(2 * chain.links.shape[1] for chain in structure.chains)
     width = n + 2 * structure.chains[0].links.shape[1]
     return (
         n >= MANY
         and program.columns * n**2 >= _LEAST_WORK
-        and links <= _MOST_LINKS
         and 5 * 8 * program.columns * width <= _MOST_BYTES
         and entries >= program.rows * n
     )

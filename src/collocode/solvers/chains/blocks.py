@@ -7,144 +7,22 @@ Ipopt hands over the upper triangle of
     [ Jc     .    -C     .  ]     equality rows
     [ Jd    -I     .   -Δ   ]     inequality rows
 
-as one vector of values.  An element *owns* its inner columns and its right link; the first link of
-every chain is a slot of its own, so that every column of a chain is owned once.
+as one vector of values.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ...transcription.program import Program
-from ...transcription.structure import ChainStructure
+from .places import Order, Places, Unsuited
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = range(7)
+_BY_SLOT = ("H", "H_border")
+_SHARED = ("H_shared", "G", "K", "D_shared", "delta_shared", "C")
 _CHANGED = ("H", "across", "H_border", "H_shared")  # by whoever condenses the inequalities
-
-
-class Unsuited(Exception):
-    """Why a matrix cannot be factorised by chains, in words."""
-
-
-@dataclass(frozen=True, eq=False)
-class Order:
-    """Which columns and rows of a program stand where in Ipopt's matrix.
-
-    Attributes
-    ----------
-    columns : those that are not fixed.
-    equalities, inequalities : rows.
-    """
-
-    columns: Index
-    equalities: Index
-    inequalities: Index
-
-    @classmethod
-    def of(cls, program: Program) -> Order:
-        """Ipopt takes fixed variables out, and tells equalities by equal bounds."""
-        equal = program.row_lower == program.row_upper
-        columns = np.flatnonzero(program.lower != program.upper)
-        return cls(columns, np.flatnonzero(equal), np.flatnonzero(~equal))
-
-    def equals(self, other: Order) -> bool:
-        """Whether two orders are the same."""
-        pairs = (
-            (self.columns, other.columns),
-            (self.equalities, other.equalities),
-            (self.inequalities, other.inequalities),
-        )
-        return all(np.array_equal(a, b) for a, b in pairs)
-
-    @property
-    def size(self) -> int:
-        """Number of rows of Ipopt's matrix."""
-        return len(self.columns) + len(self.equalities) + 2 * len(self.inequalities)
-
-    @property
-    def negative(self) -> int:
-        """Number of negative eigenvalues that Ipopt wants to see."""
-        return len(self.equalities) + len(self.inequalities)
-
-
-class Places:
-    """Slot and position of every column and row of the chains.
-
-    Slots 0 … E−1 are the elements of all chains, one after the other, and E … E+F−1 the first links
-    of the chains.
-
-    Raises
-    ------
-    Unsuited
-        Chains whose elements are not all alike.
-    """
-
-    def __init__(self, structure: ChainStructure, order: Order, columns: int, rows: int) -> None:
-        chains = structure.chains
-        widths = {(c.links.shape[1], c.inner.shape[1]) for c in chains}
-        if len(widths) != 1:
-            raise Unsuited("the elements of its chains differ in size")
-        self.states, self.inner = widths.pop()
-        self.own = self.inner + self.states
-        counts = [c.elements for c in chains]
-        self.elements, self.chains = sum(counts), len(chains)
-        self.before = np.arange(self.elements) - 1
-        starts = np.cumsum([0, *counts[:-1]])
-        self.before[starts] = self.elements + np.arange(self.chains)
-        self.last = starts + np.array(counts) - 1
-        self.slot, self.position = np.full(columns, -1), np.zeros(columns, dtype=int)
-        inside = np.concatenate([c.inner for c in chains])
-        ends = np.concatenate([c.links[1:] for c in chains])
-        firsts = np.stack([c.links[0] for c in chains])
-        slots = np.arange(self.elements)[:, None]
-        self.slot[inside], self.position[inside] = slots, np.arange(self.inner)
-        for where, numbers in (
-            (ends, slots),
-            (firsts, self.elements + np.arange(self.chains)[:, None]),
-        ):
-            self.slot[where], self.position[where] = numbers, self.inner + np.arange(self.states)
-        is_free = np.zeros(columns, dtype=bool)
-        is_free[order.columns] = True
-        border = structure.border[is_free[structure.border]]
-        self.position[border] = np.arange(len(border))
-        self.border = len(border)
-        # what is fixed at the end of a chain keeps its place, with a one on the diagonal
-        if not is_free[inside].all() or not is_free[np.delete(ends, self.last, axis=0)].all():
-            raise Unsuited("a variable inside a chain is fixed")
-        self.fixed = np.zeros((self.elements + self.chains, self.own), dtype=bool)
-        held = np.flatnonzero(~is_free & (self.slot >= 0))
-        self.fixed[self.slot[held], self.position[held]] = True
-        self._rows(structure, order, rows)
-
-    def _rows(self, structure: ChainStructure, order: Order, rows: int) -> None:
-        width = max(c.rows.shape[1] for c in structure.chains)
-        table = np.full((self.elements, width), -1)
-        first = 0
-        for c in structure.chains:
-            table[first : first + c.elements, : c.rows.shape[1]] = c.rows
-            first += c.elements
-        is_equal = np.zeros(rows + 1, dtype=bool)  # the last entry answers for -1
-        is_equal[order.equalities] = True
-        equal = is_equal[table]
-        unequal = (table >= 0) & ~equal
-        self.equal = self.inner + self.states
-        if (equal.sum(axis=1) != self.equal).any():
-            raise Unsuited("its elements have more or fewer equations than they determine unknowns")
-        self.unequal = int(unequal.sum(axis=1).max())
-        self.row_slot, self.row_position = np.full(rows, -1), np.zeros(rows, dtype=int)
-        for mask in (equal, unequal):
-            e, k = np.nonzero(mask)
-            self.row_slot[table[e, k]] = e
-            self.row_position[table[e, k]] = (np.cumsum(mask, axis=1) - 1)[e, k]
-        shared = is_equal[structure.border_rows]
-        for mask in (shared, ~shared):
-            self.row_position[structure.border_rows[mask]] = np.arange(mask.sum())
-        self.border_equal, self.border_unequal = int(shared.sum()), int((~shared).sum())
 
 
 class Blocks:
@@ -159,6 +37,7 @@ class Blocks:
     J_left, J, J_border : inequality rows likewise; ``D``, ``delta`` their two diagonals.
     G, K : equality and inequality rows of the border alone; ``D_shared``, ``delta_shared``.
     C : (equality rows,) −diagonal.
+    kind, slot, position : of the rows of Ipopt's matrix; an equation's slot is its element's number.
 
     Raises
     ------
@@ -182,11 +61,25 @@ class Blocks:
             raise Unsuited("an entry lies outside its chains and their border")
 
     def load(self, values: Array) -> None:
-        """Put the values of a matrix into the blocks."""
+        """Take the values of a matrix, and put into the blocks what no element owns."""
         self._values[:-1] = values
-        for name, (table, block) in self._tables.items():
-            if name in _CHANGED or self.has(name):
-                np.take(self._values, table, out=block, mode="clip")
+        for name in _SHARED:
+            self._take(name, slice(None))
+
+    def load_part(self, elements: slice, slots: slice) -> None:
+        """Put into the blocks what the elements and links of a part own."""
+        for name in self._tables:
+            if name not in _SHARED:
+                self._take(name, slots if name in _BY_SLOT else elements)
+
+    def _take(self, name: str, where: slice) -> None:
+        if name in _CHANGED or self.has(name):
+            table, block = self._tables[name]
+            np.take(self._values, table[where], out=block[where], mode="clip")
+
+    def part(self, name: str, elements: slice, slots: slice) -> Array:
+        """What a part owns of a block."""
+        return self._tables[name][1][slots if name in _BY_SLOT else elements]
 
     def __getattr__(self, name: str) -> Array:
         try:
@@ -237,7 +130,7 @@ class _Fill:
             u, v = self._pick(_X, kind)
             e, k = b.slot[u[1]], b.position[u[1]]
             s, q = b.slot[u[0]], b.position[u[0]]
-            mine = s == e
+            mine = s == p.element_slots[e]
             left = ~mine & (s == p.before[e]) & (q >= p.inner)
             shape = (p.elements, count)
             self._put(name, (*shape, own), (e[mine], k[mine], q[mine]), v[mine])
@@ -260,11 +153,12 @@ class _Fill:
         same = s == t
         i = tuple(np.append(x[same], y[same]) for x, y in ((s, s), (q, r), (r, q)))
         self._put("H", (slots, own, own), i, np.append(v[same], v[same]))
-        before = np.append(p.before, np.full(p.chains, -1))
+        before, element = np.full(slots, -1), np.full(slots, -1)
+        before[p.element_slots], element[p.element_slots] = p.before, np.arange(p.elements)
         places, values = [], []
         for (s1, q1), (t1, r1) in (((s, q), (t, r)), ((t, r), (s, q))):
             left = ~same & (before[t1] == s1) & (q1 >= p.inner)
-            places.append((t1[left], q1[left] - p.inner, r1[left]))
+            places.append((element[t1[left]], q1[left] - p.inner, r1[left]))
             values.append(v[left])
         across = tuple(np.concatenate([x[k] for x in places]) for k in range(3))
         self._put("across", (p.elements, d, own), across, np.concatenate(values))

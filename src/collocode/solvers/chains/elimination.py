@@ -17,16 +17,32 @@ Cyclic reduction is due to Wright, SIAM J. Sci. Stat. Comput. 13 (1992), for the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .blocks import Blocks
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _GROUP = 4  # segments merged at once
 _FEW, _SMALL = 64, 16  # more matrices with fewer rows are done all at once, not by LAPACK
+
+
+class Rows(Protocol):
+    """Chains of elements and their equality rows, by left link, own columns and border.
+
+    ``before`` has the slot of every element's left link; the first links' come after the elements.
+    """
+
+    states: int
+    inner: int
+    own: int
+    elements: int
+    chains: int
+    before: Index
+    A_left: Array
+    A: Array
+    A_border: Array
 
 
 @dataclass(eq=False)
@@ -59,7 +75,7 @@ class Elimination:
 
     Parameters
     ----------
-    blocks : loaded.
+    rows : of the chains.
     growth : largest entry of T at which a link is eliminated.
 
     Attributes
@@ -72,26 +88,26 @@ class Elimination:
     singular : whether some inner columns are not determined by the rows.
     """
 
-    def __init__(self, blocks: Blocks, growth: float, Z: Array) -> None:
-        self.places, self.Z = blocks.places, Z
+    def __init__(self, rows: Rows, growth: float, Z: Array) -> None:
+        self.places, self.Z = rows, Z
         self.levels: list[_Level] = []
         p = self.places
         self.left, self.right = p.before.copy(), np.arange(p.elements)
         self.singular = False
-        ends = np.concatenate([blocks.A_left, blocks.A[:, :, p.inner :]], axis=2)
+        ends = np.concatenate([rows.A_left, rows.A[:, :, p.inner :]], axis=2)
         if p.inner:
-            self._elements(blocks, ends)
+            self._elements(rows, ends)
         else:
-            self.E, self.B = ends, blocks.A_border
+            self.E, self.B = ends, rows.A_border
         frozen = np.zeros(p.elements + p.chains, dtype=bool)
         while self._merge(frozen, growth):
             pass
         self._basis()
 
-    def _elements(self, blocks: Blocks, ends: Array) -> None:
+    def _elements(self, rows: Rows, ends: Array) -> None:
         n, count = self.places.inner, self.places.elements
-        Q, R = self._orthogonal(blocks.A[:, :, :n])
-        E, B = Q @ ends, Q @ blocks.A_border
+        Q, R = self._orthogonal(rows.A[:, :, :n])
+        E, B = Q @ ends, Q @ rows.A_border
         level = _Level(
             None, self.left.copy(), self.right.copy(), np.arange(count)[:, None],
             np.ones(count, dtype=bool), Q, R, E[:, :n].copy(), -(R @ E[:, :n]), -(R @ B[:, :n]),

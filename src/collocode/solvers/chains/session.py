@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ...transcription.program import Program
-from .blocks import Order, Unsuited
 from .factor import ChainFactor
 from .mumps import Mumps
+from .places import Order, Unsuited
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -64,6 +64,11 @@ class Session:
         self.negative = 0
         self.count = Count()
         self._made: tuple[Index, ChainFactor] | None = None
+
+    @property
+    def parts(self) -> int:
+        """How many threads it has work for."""
+        return 1 if self._made is None else len(self._made[1].parts)
 
     def begin(self, program: Program) -> None:
         """Take note of the program that is solved next, in the scales that Ipopt sees."""

@@ -1,28 +1,26 @@
-r"""The dense problem that is left: links that stayed, border, and the rows between them.
+r"""The problem that is left of all chains: as many columns a chain as it has states, and the border.
 
-.. math:: \begin{pmatrix} F & G^T\\ G & 0\end{pmatrix}
+.. math:: \begin{pmatrix} D_1 & & W_1\\ & \ddots & \vdots\\ W_1^T & \cdots & S\end{pmatrix}
 
-The rows of a chain are eliminated by the QR factorisation of its :math:`G_c^T`, those of the border
-by that of theirs, so that inertia and curvature are those of one reduced Hessian.  If that is not
-positive definite, F is shifted by twice its lowest eigenvalue, once: Ipopt, which sees only
-whether the inertia is right, would try one multiple of the identity after the other, and would damp
-the states with it.
+The rows of the border alone are eliminated by the QR factorisation of their transpose, so that inertia and
+curvature are those of one reduced Hessian.  If that is not positive definite, it is shifted by twice its
+lowest eigenvalue, once: Ipopt, which sees only whether the inertia is right, would try one multiple of
+the identity after the other, and would damp the states with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas, lapack
 
-from .blocks import Places
-from .elimination import Elimination
+from .part import add_product, deficient
 
 Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 # a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits
 # of 4 records the factors 1.2, 3 and 8 took 531, 483 and 958 iterations, 1.2 up to 93 for one of them
 _OVER = 2.0
@@ -33,175 +31,204 @@ _MOST_STEPS = 96
 _LEAST = 1e-13  # pivots below it, relative to the largest entry, are none
 
 
-class Top:
-    """Factorisation of the dense problem.
-
-    Parameters
-    ----------
-    elimination : of the chains.
-    F : (links that stayed * states + border, same) Hessian, in the order of ``links``, then border.
-    links : (stayed,) slots, ascending.
-    G : (rows, border) rows of the border alone.
-    shifts : whether to shift F at all.
+@dataclass(frozen=True, eq=False)
+class Arrow:
+    """A symmetric matrix of small blocks and a border.
 
     Attributes
     ----------
-    shift : what was added to the diagonal of F.
+    D, W, S : (blocks, d, d), (blocks, d, border), (border, border).
+    """
+
+    D: Array
+    W: Array
+    S: Array
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.D.shape[0] * self.D.shape[1] + len(self.S)
+
+    def dense(self) -> Array:
+        """The whole matrix."""
+        count, d = self.D.shape[:2]
+        full, v = np.zeros((self.size, self.size)), count * d
+        block = np.arange(v).reshape(count, d)
+        full[block[:, :, None], block[:, None, :]] = self.D
+        full[:v, v:] = self.W.reshape(v, len(self.S))
+        full[v:, :v], full[v:, v:] = full[:v, v:].T, self.S
+        return full
+
+    def largest(self) -> float:
+        """Largest entry."""
+        parts = [part for part in (self.D, self.W, self.S) if part.size]
+        return max(max(float(part.max()), -float(part.min())) for part in parts)
+
+    def times(self, v: Array) -> Array:
+        """Product with a vector."""
+        count, d = self.D.shape[:2]
+        x, y = v[: count * d], v[count * d :]
+        W = self.W.reshape(count * d, len(self.S))
+        first = (self.D @ x.reshape(count, d, 1)).reshape(-1) + W @ y
+        return np.append(first, blas.dsymv(1.0, self.S.T, y, lower=1) + x @ W)
+
+    def cholesky(
+        self, shift: float = 0.0, units: Array | None = None, out: Array | None = None
+    ) -> Factor | None:
+        """Factorise, or return None if a pivot is not clearly positive.
+
+        Parameters
+        ----------
+        shift : of the diagonal; in the border it is that of I + UᵀU with U the ``units``.
+        out : where the border's factor may be written.
+        """
+        d = self.D.shape[1]
+        D = self.D + shift * np.eye(d)
+        try:
+            L = np.linalg.cholesky(D)
+        except np.linalg.LinAlgError:
+            return None
+        pivots = np.diagonal(L, axis1=1, axis2=2) ** 2
+        if not (pivots > _LEAST * np.abs(np.diagonal(D, axis1=1, axis2=2))).all():
+            return None
+        inverse = np.linalg.inv(L)
+        V = (inverse @ self.W).reshape(len(D) * d, len(self.S))
+        if out is None or out.shape != self.S.shape:
+            out = np.empty_like(self.S)
+        out[:] = self.S
+        diagonal = np.einsum("ii->i", out)
+        diagonal += shift
+        if units is not None and shift:
+            add_product(out, shift * units, units, upper=True)
+        before = diagonal.copy()
+        add_product(out, V, -V, upper=True)
+        last = _cholesky(out, before)
+        return None if last is None else Factor(inverse, V, last)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Cholesky factorisation of an `Arrow`: L⁻¹ of the blocks, L⁻¹W, and the border's factor."""
+
+    inverse: Array
+    V: Array
+    last: Array
+
+    def solve(self, b: Array) -> Array:
+        """Solve for one right-hand side."""
+        count, d = self.inverse.shape[:2]
+        v = count * d
+        z = (self.inverse @ b[:v].reshape(count, d, 1)).reshape(v)
+        y, _ = lapack.dpotrs(self.last, b[v:] - self.V.T @ z, lower=1)
+        left = (z - self.V @ y).reshape(count, d, 1)
+        return np.append((self.inverse.swapaxes(1, 2) @ left).reshape(v), y)
+
+
+class Top:
+    """Factorisation of what is left.
+
+    Parameters
+    ----------
+    arrow : of the chains and the border.
+    units : returns (links, border) U; a unit diagonal of links and border is I + UᵀU in the border.
+    G : (rows, border) rows of the border alone.
+    shifts : whether to shift at all.
+    scratch : (border, border) where the factor is written.
+
+    Attributes
+    ----------
+    shift : what was added to the diagonal.
     finite, singular : whether the numbers are numbers, and whether rows depend on each other.
-    reduced, positive : the reduced Hessian before it was shifted, and whether that was definite.
+    arrow, positive : the reduced Hessian before it was shifted, and whether that was definite.
     """
 
     def __init__(
         self,
-        places: Places,
-        elimination: Elimination,
-        F: Array,
-        links: Index,
+        arrow: Arrow,
+        units: Callable[[], Array],
         G: Array,
         shifts: bool,
+        scratch: Array,
     ) -> None:
-        self.size = len(links) * places.states
-        self.F, self.shift, self.singular = F, 0.0, False
-        self._chains(places, elimination, links)
-        self._B = elimination.B
-        q, r = np.linalg.qr(G.T, mode="complete") if len(G) else (np.eye(0), np.eye(0))
-        self._border = (q[:, : len(G)], r[: len(G)], q[:, len(G) :]) if len(G) else None
+        self.shift, self.singular = 0.0, False
+        self._whole, self._units, self._scratch = arrow, units, scratch
+        self._border: tuple[Array, Array, Array] | None = None
         if len(G):
-            self.singular |= _deficient(r[: len(G)])
-        self.finite = bool(np.isfinite(F).all() and np.isfinite(self._theta).all())
+            q, r = np.linalg.qr(G.T, mode="complete")
+            self._border = q[:, : len(G)], r[: len(G)], q[:, len(G) :]
+            self.singular = deficient(r[: len(G)])
+        self.finite = bool(np.isfinite(sum(part.sum() for part in (arrow.D, arrow.W, arrow.S))))
         if not self.finite or self.singular:
             return
-        self.reduced = self._reduced()
-        large = shifts and len(self.reduced) > _MOST_EIGH
-        lowest, error = _lowest(self.reduced) if large else (0.0, 0.0)
-        self._factor = None if lowest < 0.0 else _cholesky(self.reduced)
+        self.arrow = self._projected()
+        large = shifts and self.arrow.size > _MOST_EIGH
+        lowest, error = _lowest(self.arrow) if large else (0.0, 0.0)
+        self._factor = None if lowest < 0.0 else self.arrow.cholesky(out=scratch)
         self.positive = self._factor is not None
         if not self.positive and shifts:
             if not large:
-                values = linalg.eigh(self.reduced, eigvals_only=True, subset_by_index=[0, 0])
+                dense = self.arrow.dense()
+                values = linalg.eigh(dense, eigvals_only=True, subset_by_index=[0, 0])
                 lowest = float(values[0])
             elif lowest >= 0.0:
-                lowest = _by_inverse(self.reduced, error)
-            least = 10.0 * _LEAST * float(np.abs(self.reduced).max())
+                lowest = _by_inverse(self.arrow, error, scratch)
+            least = 10.0 * _LEAST * self.arrow.largest()
             self._raise(_OVER * max(-lowest, least))
 
     def negative(self) -> int:
         """Number of negative eigenvalues of the reduced Hessian, before it was shifted."""
-        return 0 if self.positive else int((np.linalg.eigvalsh(self.reduced) < 0.0).sum())
+        return 0 if self.positive else int((np.linalg.eigvalsh(self.arrow.dense()) < 0.0).sum())
 
     def _raise(self, shift: float) -> None:
-        """Shift F until the reduced Hessian is positive definite; the first time does it."""
-        diagonal, v = np.arange(len(self.F)), self._null.shape[1]
+        """Shift until the reduced Hessian is positive definite; the first time does it."""
+        # the basis of a chain's links is orthonormal, and orthogonal to what the border moves
+        self._rows = self._units()
+        units = self._rows if self._border is None else self._rows @ self._border[2]
         for _ in range(20):
-            more, self.shift = shift - self.shift, shift
-            self.F[diagonal, diagonal] += more
-            # the null space of the chains' rows is orthonormal, and orthogonal to what the border moves
-            self._full[diagonal[:v], diagonal[:v]] += more
-            self._full[v:, v:] += more * self._unit
-            self._factor = _cholesky(self._projected())
+            self.shift = shift
+            self._factor = self.arrow.cholesky(shift, units, self._scratch)
             if self._factor is not None:
                 return
             shift *= 2.0
         self.finite = False
 
-    def _chains(self, places: Places, el: Elimination, links: Index) -> None:
-        """QR factorisations of the rows between links, for all chains of as many segments."""
-        d = places.states
-        at = np.full(places.elements + places.chains, -1)
-        at[links] = np.arange(len(links))
-        begins = np.flatnonzero(el.left >= places.elements)
-        lengths = np.diff(np.append(begins, len(el.left)))
-        self._rows: list[tuple[Index, Index, Array, Array]] = []
-        self._null = np.zeros((self.size, places.chains * d))
-        self._theta = np.zeros((self.size, places.border))
-        for k in np.unique(lengths):
-            chains = np.flatnonzero(lengths == k)
-            segments = begins[chains][:, None] + np.arange(k)
-            G = np.zeros((len(chains), k * d, (k + 1) * d))
-            for j in range(k):
-                G[:, j * d : (j + 1) * d, j * d : (j + 2) * d] = el.E[segments[:, j]]
-            nodes = at[np.column_stack([el.left[segments[:, 0]], el.right[segments]])]
-            where = (nodes[:, :, None] * d + np.arange(d)).reshape(len(chains), -1)
-            q, r = np.linalg.qr(G.swapaxes(1, 2), mode="complete")
-            Y, r = q[:, :, : k * d], r[:, : k * d]
-            if _deficient(r):
-                self.singular = True
-                return
-            inverse = np.linalg.inv(r)
-            self._rows.append((where, segments, Y, inverse))
-            columns = chains[:, None] * d + np.arange(d)
-            self._null[where[:, :, None], columns[:, None, :]] = q[:, :, k * d :]
-            B = el.B[segments].reshape(len(chains), k * d, -1)
-            self._theta[where] = -(Y @ (inverse.swapaxes(1, 2) @ B))
-
-    def _reduced(self) -> Array:
-        t = self.size
-        A, b, c = self.F[:t, :t], self.F[:t, t:], self.F[t:, t:]
-        N, U = self._null, self._theta
-        AU = A @ U
-        full = np.empty((N.shape[1] + len(c),) * 2)
-        v = N.shape[1]
-        full[:v, :v], full[:v, v:] = N.T @ (A @ N), N.T @ (AU + b)
-        Y = 0.5 * AU + b
-        np.add(c, np.vstack([U, Y]).T @ np.vstack([Y, U]), out=full[v:, v:])
-        full[v:, :v] = full[:v, v:].T
-        self._full, self._unit = full, np.eye(len(c)) + U.T @ U
-        return self._projected().copy()
-
-    def _projected(self) -> Array:
+    def _projected(self) -> Arrow:
         """On the null space of the border's rows."""
         if self._border is None:
-            return self._full
-        Z = linalg.block_diag(np.eye(self._null.shape[1]), self._border[2])
-        reduced: Array = Z.T @ self._full @ Z
-        return reduced
+            return self._whole
+        whole, Z = self._whole, self._border[2]
+        return Arrow(whole.D, whole.W @ Z, Z.T @ whole.S @ Z)
 
-    def solve(self, b: Array, g: Array, border: Array) -> tuple[Array, Array, Array]:
-        """Solve for links and border, the multipliers between links, and those of the border's rows.
-
-        Parameters
-        ----------
-        b : right-hand side of links and border.
-        g : (segments, states) of the rows between links.
-        border : of the border's rows.
-        """
-        t, v = self.size, self._null.shape[1]
-        x = np.zeros(t)
-        for where, segments, Y, inverse in self._rows:
-            rows = g[segments].reshape(len(segments), -1, 1)
-            x[where] = (Y @ (inverse.swapaxes(1, 2) @ rows))[:, :, 0]
-        left = b - self.F[:, :t] @ x
-        rhs = np.append(self._null.T @ left[:t], left[t:] + self._theta.T @ left[:t])
-        theta = np.zeros(len(b) - t)
+    def solve(self, v: Array, theta: Array, rows: Array) -> tuple[Array, Array, Array]:
+        """Solve for v (chains, states), the border, and the multipliers of its ``rows``."""
+        whole, given, fixed = self._whole, theta, np.zeros(len(theta))
         if self._border is not None:
             Y, r, Z = self._border
-            theta = Y @ linalg.solve_triangular(r, border, trans="T", check_finite=False)
-            rhs -= self._full[:, v:] @ theta
-            rhs = np.append(rhs[:v], Z.T @ rhs[v:])
+            fixed = Y @ linalg.solve_triangular(r, rows, trans="T", check_finite=False)
+            v, theta = v - whole.W @ fixed, Z.T @ (theta - self._times(fixed))
+        rhs = np.append(v, theta)
         if self._factor is None:
-            found = np.linalg.solve(self.reduced, rhs)
+            found = np.linalg.solve(self.arrow.dense(), rhs)
         else:
-            found, _ = lapack.dpotrs(self._factor, rhs, lower=1)
-        if self._border is not None:
-            found = np.append(found[:v], self._border[2] @ found[v:])
-        theta = theta + found[v:]
-        x += self._null @ found[:v] + self._theta @ theta
-        solution = np.append(x, theta)
-        left = b - self.F @ solution
-        nu = np.zeros_like(g)
-        for where, segments, Y, inverse in self._rows:
-            found = inverse @ (Y.swapaxes(1, 2) @ left[where][:, :, None])
-            nu[segments] = found.reshape(*segments.shape, -1)
+            found = self._factor.solve(rhs)
+        v, theta = np.asarray(found[: v.size].reshape(v.shape)), np.asarray(found[v.size :])
         if self._border is None:
-            return solution, nu, np.zeros(0)
-        Y, r, _ = self._border
-        left_border = left[t:] - np.tensordot(nu, self._B, 2)
-        return solution, nu, linalg.solve_triangular(r, Y.T @ left_border, check_finite=False)
+            return v, theta, np.zeros(0)
+        theta = fixed + Z @ theta
+        left = given - self._times(theta) - np.tensordot(v, whole.W, 2)
+        return v, theta, linalg.solve_triangular(r, Y.T @ left, check_finite=False)
+
+    def _times(self, theta: Array) -> Array:
+        """Product of the border's own part, shifted, with a vector."""
+        product: Array = self._whole.S @ theta
+        if self.shift:
+            product += self.shift * (theta + (self._rows @ theta) @ self._rows)
+        return product
 
 
-def _lowest(A: Array) -> tuple[float, float]:
+def _lowest(A: Arrow) -> tuple[float, float]:
     """Lowest eigenvalue of a large matrix, to a tenth if it is negative, and how near it is."""
-    return _lanczos(lambda v: blas.dsymv(1.0, A.T, v, lower=1), len(A), 0.1)
+    return _lanczos(A.times, A.size, 0.1)
 
 
 def _lanczos(times: Callable[[Array], Array], n: int, tolerance: float) -> tuple[float, float]:
@@ -232,35 +259,27 @@ def _lanczos(times: Callable[[Array], Array], n: int, tolerance: float) -> tuple
     return lowest, error
 
 
-def _by_inverse(A: Array, shift: float) -> float:
+def _by_inverse(A: Arrow, shift: float, out: Array | None = None) -> float:
     """Lowest eigenvalue, at most too high, of a matrix that ``shift`` makes about positive definite."""
-    diagonal, factor = np.arange(len(A)), None
-    shift = max(shift, 10.0 * _LEAST * float(np.abs(A).max()))
+    shift = max(shift, 10.0 * _LEAST * A.largest())
+    factor = None
     while factor is None and np.isfinite(shift):
-        moved = A.copy()
-        moved[diagonal, diagonal] += shift
-        factor = _cholesky(moved)
+        factor = A.cholesky(shift, out=out)
         shift *= 4.0
     if factor is None:
         return 0.0
-    used = shift / 4.0
-    found = _lanczos(lambda v: -lapack.dpotrs(factor, v, lower=1)[0], len(A), 1e-8)[0]
+    used, solve = shift / 4.0, factor.solve
+    found = _lanczos(lambda v: -solve(v), A.size, 1e-8)[0]
     return -1.0 / found - used
 
 
-def _cholesky(A: Array) -> Array | None:
-    """Return the lower factor, or None if a pivot is not clearly positive."""
+def _cholesky(A: Array, before: Array) -> Array | None:
+    """Return the lower factor, or None if a pivot is not clearly positive beside the diagonal before."""
     if not len(A):
         return A
-    factor, info = lapack.dpotrf(A.T, lower=1, clean=0)  # in the order that LAPACK has
+    # its upper triangle, in the order that LAPACK has, in place
+    factor, info = lapack.dpotrf(A.T, lower=1, clean=0, overwrite_a=1)
     if info:
         return None
-    pivots = np.diagonal(factor) ** 2
-    least = _LEAST * np.abs(np.diagonal(A))
-    return factor if bool((pivots > least).all()) else None
-
-
-def _deficient(r: Array) -> bool:
-    """Whether one of the triangular matrices is not invertible, to working precision."""
-    diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
-    return bool((diagonal <= 1e-13 * np.abs(r).max(axis=(-2, -1))[..., None]).any())
+    positive = bool((np.diagonal(factor) ** 2 > _LEAST * np.abs(before)).all())
+    return factor if positive else None

@@ -1,0 +1,176 @@
+"""Intervals and evidence where a problem learns and decides: against fits of data that were moved."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import collocode as cc
+
+T = np.linspace(0.0, 2.0, 9)
+NOISE = 0.03
+EXACT = {"tol": 1e-12}
+
+
+def decay(weight=1e-2, jump=0.0, **plan):
+    """k is learnt from a run, and pulled by the cost of a plan that shares it."""
+    values = np.exp(-0.7 * T) + NOISE * np.random.default_rng(1).standard_normal(9)
+    run = cc.Experiment(
+        T, values, ("x",), inputs={"feed": cc.Signal([0.0], [jump])}, initial={"x": 1.0}, name="run"
+    )
+    plan = {"controls": {"feed": cc.Control(kind="constant")}, "initial": {"x": 1.0}, **plan}
+    return cc.Problem(
+        cc.Dynamics(
+            lambda t, x, u, p, nn: [-p.k * x.x + u.feed], parameters=[cc.Parameter("k", 1.0)]
+        ),
+        [run, cc.Window(end=2.0, name="plan", **plan)],
+        costs=weight
+        * cc.Lagrange(lambda t, x, u, p, nn: (x.x - 1.0) ** 2 + u.feed**2, windows="plan"),
+        loss=cc.LeastSquares(NOISE),
+        constraints=[
+            cc.PathConstraint(
+                "end", lambda t, x, u, p, nn: x.x, lower=0.2, at="end", windows="plan"
+            )
+        ],
+    )
+
+
+def unseen(samples=6):
+    """A force that nobody measured, held by what it costs."""
+    t = np.linspace(0.0, 1.0, samples)
+    values = np.sin(3.0 * t) + NOISE * np.random.default_rng(0).standard_normal(samples)
+    run = cc.Experiment(
+        t, values, ("x",), controls={"force": cc.Control(kind="constant")}, name="run"
+    )
+    return cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.force - 0.5 * x.x]),
+        run,
+        loss=cc.LeastSquares(NOISE),
+        costs=1e-1 * cc.Lagrange(lambda t, x, u, p, nn: u.force**2, name="effort"),
+    )
+
+
+def by_moved_data(problem, mesh, read, step=1e-4):
+    """√Σ (∂q/∂yᵢ)² σ² by differences: what the data's noise makes of a quantity."""
+    run, slopes = problem.experiments[0], []
+    for i in range(run.samples):
+        found = []
+        for sign in (1.0, -1.0):
+            values = run.values.copy()
+            values[i] += sign * step
+            moved = replace(
+                problem, experiments=(replace(run, values=values), *problem.experiments[1:])
+            )
+            found.append(read(cc.fit(moved, mesh=mesh, options=EXACT)))
+        slopes.append((found[0] - found[1]) / (2.0 * step))
+    return NOISE * np.sqrt(np.sum(np.square(slopes), axis=0))
+
+
+@pytest.mark.parametrize(
+    ("problem", "rel"),
+    [
+        (decay(1e-6), 0.02),
+        (decay(100.0), 0.2),  # the plan's pull makes k move less, by a third
+        (decay(10.0, final={"x": 0.6}), 0.05),
+    ],
+)
+def test_intervals_are_what_the_noise_makes_of_the_joint_optimum(problem, rel):
+    mesh = 4
+    fitted = cc.fit(problem, mesh=mesh, options=EXACT)
+    table = cc.uncertainty(fitted).intervals()
+    expected = by_moved_data(problem, mesh, lambda s: s.parameters["k"])
+    assert table.loc["k", "std"] == pytest.approx(float(expected), rel=rel)
+    assert table.loc["k", "note"] == ""
+
+
+def test_a_plan_without_any_freedom_left_holds_what_it_shares():
+    """Full feed all along, and an end that is given: k is what makes that possible."""
+    held = decay(10.0, final={"x": 0.6}, controls={"feed": cc.Control(0.0, 0.2)})
+    table = cc.uncertainty(cc.fit(held, mesh=4, options=EXACT)).intervals()
+    assert table.loc["k", "note"].startswith("held by bounds of")
+
+
+def test_an_input_that_nobody_measured_has_intervals():
+    problem, mesh = unseen(), 5
+    fitted = cc.fit(problem, mesh=mesh, options=EXACT)
+    trust = cc.uncertainty(fitted)
+    names = [name for name in trust.names if name.startswith("force")]
+    expected = by_moved_data(problem, mesh, lambda s: s.control("force", [0.1, 0.3, 0.5, 0.7, 0.9]))
+    found = trust.intervals(names=names)["std"].to_numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    low, high = trust.band([0.5])
+    assert low[0, 0] < fitted.states([0.5])[0, 0] < high[0, 0]
+
+
+def test_the_evidence_chooses_the_penalty_beside_a_plan():
+    t = np.linspace(0.0, 2.0, 25)
+    values = np.exp(-0.7 * t) + 0.02 * np.random.default_rng(0).standard_normal(25)
+    run = cc.Experiment(t, values, ("x",), inputs={"feed": cc.Signal([0.0], [0.0])}, name="run")
+    plan = cc.Window(end=2.0, controls={"feed": cc.Control()}, initial={"x": 1.0}, name="plan")
+    learnt = cc.Dynamics(
+        lambda t, x, u, p, nn: [nn(x.x) + u.feed], networks={"rate": cc.MLP((1, 4, 1))}
+    )
+    cost = 1e-6 * cc.Lagrange(lambda t, x, u, p, nn: (x.x - 1.0) ** 2 + u.feed**2, windows="plan")
+    alone = cc.fit(cc.Problem(learnt, run), mesh=8)
+    both = cc.fit(cc.Problem(learnt, [run, plan], costs=cost), mesh=8)
+    assert both.penalty.chosen
+    assert both.penalty.solves > 1
+    # the plan hardly counts, so the data ask for what they ask for alone
+    assert np.log(both.penalty.strength / alone.penalty.strength) == pytest.approx(0.0, abs=0.7)
+
+
+def test_batches_agree_with_the_one_program():
+    """An experiment and a plan of their own in every batch; k is what they share."""
+    problem = decay(1.0)
+    run, plan = problem.experiments
+    again = replace(run, name="again", values=run.values + 0.02, initial={"x": 1.02})
+    later = replace(plan, name="later", initial={"x": 0.5})
+    both = replace(
+        problem,
+        experiments=(run, again, plan, later),
+        costs=replace(problem.costs[0], windows=("plan", "later")),
+    )
+    whole = cc.fit(both, mesh=4, options=EXACT)
+    found = cc.admm(
+        both,
+        cc.Partition([["run", "plan"], ["again", "later"]]),
+        rules=cc.ADMMRules(absolute=1e-7, relative=0.0, iterations=60),
+        settings=cc.FitSettings(mesh=4),
+    )
+    assert found.solution.parameters["k"] == pytest.approx(whole.parameters["k"], abs=1e-4)
+    assert found.solution.costs == pytest.approx(whole.costs, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "how", "message"),
+    [
+        (
+            {},
+            {"batches": 3},
+            "2 experiments and windows stay whole; ask for at most 2 batches, not 3",
+        ),
+        ({}, {"rules": cc.NewtonRules()}, "NewtonRules is about fits of data"),
+        ({"links": cc.Link("plan", "plan", time=False)}, {}, "joins windows of problem 'problem'"),
+        ({"shared": True}, {}, "windows share control 'feed'"),
+    ],
+)
+def test_what_batches_cannot_have_apart_is_refused(change, how, message):
+    control = cc.Control(
+        kind=cc.PiecewiseConstant((0.0, 1.0, 2.0)), shared=change.pop("shared", False)
+    )
+    problem = replace(decay(controls={"feed": control}), **change)
+    with pytest.raises(cc.InputError, match=message):
+        cc.admm(problem, cc.Partition(how.pop("batches", 2)), **how)
+
+
+def test_without_data_there_is_no_noise():
+    plan = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [-x.x + u.feed]),
+        cc.Window(end=1.0, controls={"feed": cc.Control()}, initial={"x": 1.0}),
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: x.x**2 + u.feed**2),
+    )
+    with pytest.raises(cc.InputError, match="has no data; the error of its cost is what estimate"):
+        cc.uncertainty(cc.fit(plan, mesh=4))
+    with pytest.raises(cc.InputError, match="what batches of data share, and problem"):
+        cc.admm(plan)
