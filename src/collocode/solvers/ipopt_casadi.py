@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import casadi as ca
@@ -196,29 +196,34 @@ class _Compiled:
     """A solver of CasADi's with arrays of its own: what is handed over is copied, not converted."""
 
     def __init__(self, function: ca.Function, callback: _Callback) -> None:
-        self.callback = callback
-        self._buffer, self._run = function.buffer()
-        self.stats = self._buffer.stats
+        self.callback, self._function = callback, function
         self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
         self._found = {name: np.zeros(function.numel_out(name)) for name in _FOUND}
+
+    @cached_property
+    def _bound(self) -> tuple[ca.FunctionBuffer, Callable[[], None]]:
+        """IPOPT's memory, which is made by the first solve, and how to run it on the arrays."""
+        function = self._function
+        buffer, run = function.buffer()
         for array, place in (
-            *(
-                (v, partial(self._buffer.set_arg, function.index_in(k)))
-                for k, v in self._given.items()
-            ),
-            *(
-                (v, partial(self._buffer.set_res, function.index_out(k)))
-                for k, v in self._found.items()
-            ),
+            *((v, partial(buffer.set_arg, function.index_in(k))) for k, v in self._given.items()),
+            *((v, partial(buffer.set_res, function.index_out(k))) for k, v in self._found.items()),
         ):
             if array.size:
                 place(array.data)
+        return buffer, run
+
+    def stats(self) -> dict[str, Any]:
+        """What CasADi says of the last solve."""
+        found: dict[str, Any] = self._bound[0].stats()
+        return found
 
     def __call__(self, arguments: Mapping[str, Array]) -> tuple[Array, ...]:
         """Return x, lam_g, lam_x, f and g."""
+        run = self._bound[1]
         for name, values in arguments.items():
             self._given[name][:] = values
-        self._run()
+        run()
         return tuple(v.copy() for v in self._found.values())
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
+_FULL = 20  # entries a column
 _KEPT = 64  # values per key; the oldest is given up
 
 
@@ -133,7 +134,10 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
-    """Return left rightᵀ on a pattern."""
+    """Return left rightᵀ on a pattern; CasADi's products take long for many columns, lists for many entries."""
+    if pattern.nnz() > _FULL * pattern.size2():
+        sides = (ca.diag(ca.DM(v.tolist())) for v in (left, right))
+        return ca.mtimes([next(sides), ca.DM(pattern, 1.0), next(sides)])
     rows = np.array(pattern.row(), dtype=np.intp)
     starts = np.array(pattern.colind(), dtype=np.intp)
     columns = np.repeat(np.arange(len(right)), starts[1:] - starts[:-1])
