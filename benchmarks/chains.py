@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import argparse
 import resource
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -119,57 +119,78 @@ def many(count: int) -> cc.Problem:
     return cc.Problem(cc.NeuralODE(cc.MLP((2, 16, 2))), runs, regularisation=cc.L2(1e-6))
 
 
-def experiments(threads: int = 2) -> None:
-    """CPU time an iteration by thread; what is not the busiest thread's costs no time of its own.
+def experiments(few: int = 2, more: int = 12) -> None:
+    """CPU time an iteration, and how much of it two cores share.
 
-    On a quiet machine the wall time is what this thread and the busiest worker take one after the other.
+    On one core it is taken down what every part of every step takes; the critical path of two cores is all
+    else and, of each step, the busier core, where each part goes to the core that is free first.  So what
+    else the machine does is left out, and so is what threads cost each other.
     """
-    counts, times, few, more = (25, 50, 100, 200), [], 2, 8
+    counts, times = (25, 50, 100, 200), []
     for count in counts:
         nlp = cc.start_from(cc.discretize(many(count), "radau", 3, mesh=16))
-        spent, points = {}, []
-        for k in (1, threads):
-            for most in (few, more):
-                before = _by_thread()
-                options = {"max_iter": most, "threads": k, "linear_solver": "chains"}
-                result = cc.make_solver(nlp, options=options).solve(nlp)
-                after = _by_thread()
-                spent[k, most] = [b - before.get(name, 0.0) for name, b in after.items()]
-            points.append((result.x, result.lam_g, result.lam_x))
-        per = {
-            k: [
-                (b - a) / (more - few)
-                for a, b in zip(_padded(spent[k, few], spent[k, more]), spent[k, more], strict=True)
-            ]
-            for k in (1, threads)
-        }
-        one, path = sum(per[1]), per[threads][0] + max(per[threads][1:], default=0.0)
-        times.append(one)
-        same = all(np.array_equal(a, b) for a, b in zip(*points, strict=True))
+        spent, results = {}, []
+        for most in (few, more):
+            with _taken_down() as steps:
+                began = time.thread_time()
+                results.append(_solved(nlp, most, 1))
+                whole = time.thread_time() - began
+            saved = sum(sum(parts) - _makespan(parts) for parts in steps)
+            spent[most] = np.array([whole, saved])
+        results.append(_solved(nlp, more, 2))
+        one, saved = (spent[more] - spent[few]) / (more - few)
+        names = ("x", "lam_g", "lam_x")
+        same = all(np.array_equal(*(getattr(r, n) for r in results[1:])) for n in names)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        times.append(one)
         print(
-            f"{count:4d} experiments: {one * 1e3:6.1f} ms an iteration; with {threads} threads "
-            f"{per[threads][0] * 1e3:.1f} ms here and {max(per[threads][1:], default=0.0) * 1e3:.1f} ms in "
-            f"the busiest other, {one / path:.2f} times as fast; iterates the same: {same}; "
-            f"peak memory {memory:.0f} MB",
+            f"{count:4d} experiments: {one * 1e3:6.1f} ms an iteration, on two cores "
+            f"{(one - saved) * 1e3:6.1f} ms, {one / (one - saved):.2f} times as fast; "
+            f"{results[2].linear_solver}, the same iterates: {same}; peak memory {memory:.0f} MB",
             flush=True,
         )
     slope = np.polyfit(np.log(counts), np.log(times), 1)[0]
     print(f"time per iteration grows like experiments^{slope:.2f}")
 
 
-def _padded(short: list[float], long: list[float]) -> list[float]:
-    return [*short, *[0.0] * (len(long) - len(short))]
+def _solved(nlp: cc.NLP, most: int, threads: int) -> cc.SolverResult:
+    options = {"max_iter": most, "threads": threads, "linear_solver": "chains"}
+    return cc.make_solver(nlp, options=options).solve(nlp)
 
 
-def _by_thread() -> dict[str, float]:
-    """CPU seconds of this thread and of those of the pool."""
-    found = {"": time.thread_time()}
-    for thread in threading.enumerate():
-        if thread.name.startswith("collocode") and thread.ident is not None:
-            clock = time.pthread_getcpuclockid(thread.ident)
-            found[thread.name] = time.clock_gettime(clock)
-    return found
+def _makespan(parts: list[float], cores: int = 2) -> float:
+    """When the last of the parts is done."""
+    busy = [0.0] * cores
+    for seconds in parts:
+        busy[busy.index(min(busy))] += seconds
+    return max(busy)
+
+
+@contextmanager
+def _taken_down() -> Iterator[list[list[float]]]:
+    """The CPU seconds of every part of every step that is done in parts."""
+    from collocode.solvers.chains import factor, session
+    from collocode.transcription import by_layers
+
+    steps: list[list[float]] = []
+
+    def each(function, parts):  # type: ignore[no-untyped-def]
+        found, seconds = [], []
+        for part in parts:
+            began = time.thread_time()
+            found.append(function(part))
+            seconds.append(time.thread_time() - began)
+        steps.append(seconds)
+        return found
+
+    before, modules = by_layers.for_each, (by_layers, factor, session)
+    for module in modules:
+        module.for_each = each
+    try:
+        yield steps
+    finally:
+        for module in modules:
+            module.for_each = before
 
 
 def main() -> None:

@@ -89,6 +89,8 @@ from .model.constraints import PointConstraint as PointConstraint
 from .model.control import Control as Control
 from .model.costs import Lagrange as Lagrange
 from .model.costs import Mayer as Mayer
+from .model.counts import NegativeBinomial as NegativeBinomial
+from .model.counts import Poisson as Poisson
 from .model.delays import Delay as Delay
 from .model.delays import first_order_plus_dead_time as first_order_plus_dead_time
 from .model.dynamics import Dynamics as Dynamics
@@ -111,9 +113,7 @@ from .model.implicit import implicit as implicit
 from .model.likelihoods import Laplace as Laplace
 from .model.likelihoods import Likelihood as Likelihood
 from .model.likelihoods import LogNormal as LogNormal
-from .model.likelihoods import NegativeBinomial as NegativeBinomial
 from .model.likelihoods import Normal as Normal
-from .model.likelihoods import Poisson as Poisson
 from .model.likelihoods import Student as Student
 from .model.links import Link as Link
 from .model.losses import L1 as L1

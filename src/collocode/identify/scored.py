@@ -166,7 +166,7 @@ class _Climb:
 
     def begin(self) -> bool:
         """Put the states onto the model, and climb in what they do not depend on; whether that works."""
-        while True:
+        for _ in range(_ROUNDS):
             found = Scoring(self.nlp).outer(self.x)
             if found.termination is not Termination.EVALUATION_ERROR:
                 self.here, self.x = found, found.x
@@ -180,9 +180,10 @@ class _Climb:
         """Climb some steps more."""
         assert self.here is not None
         scoring = Scoring(self.nlp)
-        self.here = scoring.run(self.x, most, on_iteration, give_up, self.here.damping)
-        self.x = self.here.x
-        return self.here
+        found = scoring.run(self.x, most, on_iteration, give_up, self.here.damping)
+        if found.termination is not Termination.EVALUATION_ERROR:
+            self.here, self.x = found, found.x
+        return found
 
     def follows(self, near: float) -> bool:
         """Whether -log L on the mesh is that of a simulation; samples are at nodes."""

@@ -132,12 +132,13 @@ class Scoring:
             self.reach[layout.columns_of(q.name)] = SCALES[q.scale].decade
 
     def outer(self, x: Array) -> Scored:
-        """Climb in the numbers alone that no state depends on."""
-        columns = self.nlp.functions.jacobian.sparsity_out(1).get_triplet()[1]
-        every = self.free
-        self.free = np.setdiff1d(every, columns)
+        """Climb in the numbers alone that say the noise and nothing else."""
+        here, every = self._at(np.clip(x, self.nlp.lower, self.nlp.upper)), self.free
+        if here is None:
+            return self.run(x, 0)
+        self.free = every[here.of_noise]
         try:
-            return self.run(x, _OUTER if len(self.free) else 0)
+            return self.run(here.x, _OUTER if len(self.free) else 0)
         finally:
             self.free = every
 

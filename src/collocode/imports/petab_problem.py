@@ -18,12 +18,13 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import CollocodeWarning, InputError
+from ..errors import CollocodeWarning, InputError, check_type
 from ..model.dynamics import Dynamics
 from ..model.events import INSTANT, Reset, impulses_of
 from ..model.experiment import Experiment, Initial, fixed, given_by
-from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal, PerOutput
+from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal
 from ..model.parameters import Parameter, Prior
+from ..model.per_output import PerOutput
 from ..model.problem import Problem
 from ..model.steady import Steady
 from ..numerics.signals import Signal
@@ -64,6 +65,7 @@ def from_petab(source: str | Path | PetabProblem) -> Problem:
         number a: the fit leaves them out, so where they fire it is of another model than
         `simulate_petab`'s.
     """
+    check_type("from_petab", source, str, Path, PetabProblem)
     petab = source if isinstance(source, PetabProblem) else read_petab(source)
     return _Import(petab).problem()
 

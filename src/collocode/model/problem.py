@@ -21,10 +21,11 @@ from .delays import Delay, breaking_points, check_lag, shifted, told
 from .dynamics import Dynamics, DynamicsLike
 from .events import Boundary, Impulse, Switch, boundaries_of, impulses_of, placed, signals_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
-from .likelihoods import Likelihood, PerOutput
+from .likelihoods import Likelihood
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
+from .per_output import PerOutput
 from .phases import IntegralConstraint, added_to
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks

@@ -262,7 +262,9 @@ def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.S
     """Return σ of an output by a function (h, x, u, p) as an SX scalar."""
     where = f"sigma of output {output!r}"
     value = _called(where, function, (h, *_arguments(problem, s)[1:4]))
-    known = Symbols(s.t, ca.vertcat(s.x, *ca.symvar(h)), s.u, s.p, s.theta)
+    there = {e.element_hash() for e in ca.symvar(ca.vertcat(s.t, s.x, s.u, s.p, s.theta))}
+    own = [e for e in ca.symvar(h) if e.element_hash() not in there]  # none of a calibrated output
+    known = Symbols(s.t, ca.vertcat(s.x, *own), s.u, s.p, s.theta)
     return _column(where, value, 1, known)
 
 

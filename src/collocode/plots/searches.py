@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ..adapt.refinement import MeshRefinement
-from ..identify.multistart import Multistart
-from ..identify.sweep import Sweep
 from ..numerics import Array
 from . import style
+
+if TYPE_CHECKING:  # slow imports
+    from ..adapt.refinement import MeshRefinement
+    from ..identify.multistart import Multistart
+    from ..identify.sweep import Sweep
 
 WIDE = 20.0  # a range wider than this factor gets a logarithmic axis
 

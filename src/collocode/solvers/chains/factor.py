@@ -82,8 +82,7 @@ class ChainFactor:
             Rows with a diagonal of their own, as in IPOPT's restoration; numbers that are not finite.
         """
         b = self.blocks
-        b.load(values)
-        if b.C.any():
+        if not b.load(values):
             raise Unsuited("its equations are relaxed")
         for_each(Part.eliminate, self.parts)
         if any(part.singular for part in self.parts):

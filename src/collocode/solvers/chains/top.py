@@ -161,7 +161,9 @@ class Top:
         if not self.finite or self.singular:
             return
         self.arrow = self._projected()
-        large = shifts and self.arrow.size > _MOST_EIGH
+        # of many chains most columns are blocks, which a product makes little of
+        blocks = self.arrow.size - len(self.arrow.S)
+        large = shifts and (self.arrow.size > _MOST_EIGH or blocks > len(self.arrow.S))
         lowest, error = _lowest(self.arrow) if large else (0.0, 0.0)
         self._factor = None if lowest < 0.0 else self.arrow.cholesky(out=scratch)
         self.positive = self._factor is not None
