@@ -204,7 +204,7 @@ def solvers(nets: dict, args: argparse.Namespace) -> pd.DataFrame:
                     values.setdefault(name, []).append(found.value)
                 line |= {
                     f"{name} s": geometric(pd.Series(times)),
-                    f"{name} nodes": float(np.median(nodes)),
+                    f"{name} nodes": "–" if min(nodes) < 0 else f"{np.median(nodes):.0f}",
                     f"{name} proved": f"{done}/{len(times)}",
                 }
             ours, theirs = (np.array(v) for v in values.values())
