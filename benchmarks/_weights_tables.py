@@ -25,6 +25,7 @@ def report(runs: pd.DataFrame, history: pd.DataFrame, references: dict, gap: pd.
         )
         parts.append(evaluations_to_target(own, history[history["data"] == name]))
         parts.append(against_adam(own, history[history["data"] == name]))
+        parts.append(at_equal_work(own, history[history["data"] == name]))
     parts.append("### Gradients: optimize-then-discretize against discretize-then-optimize\n")
     parts.append(markdown(gap.map(lambda v: f"{v:.1e}" if v < 1 else f"{v:.0f}")))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -88,6 +89,34 @@ def evaluations_to_target(runs: pd.DataFrame, history: pd.DataFrame) -> str:
 def _passes(group: pd.DataFrame, label: str, target: float) -> float:
     run = group[group["basis"] == label]
     return float(run.loc[run["validation"] <= target, "evaluations"].iloc[0])
+
+
+def at_equal_work(runs: pd.DataFrame, history: pd.DataFrame) -> str:
+    """Validation errors of both orders, L-BFGS and Legendre 3, at the right-hand sides that both have used."""
+
+    def best(trainer: str, seed: int, work: float) -> float:
+        run = history[(history["trainer"] == trainer) & (history["basis"] == "Legendre 3")]
+        run = run[(run["seed"] == seed) & (run["rhs"] <= work)]
+        return float(run["validation"].min())
+
+    lines = []
+    own = runs[runs["basis"] == "Legendre 3"]
+    total = own.set_index(["trainer", "seed"])["right-hand sides"]
+    for trainer in [name for name in own["trainer"].unique() if "OTD" in name]:
+        pairs = []
+        for seed in own.loc[own["trainer"] == trainer, "seed"]:
+            if ("lbfgs", seed) not in total.index:
+                continue
+            work = min(total["lbfgs", seed], total[trainer, seed])
+            pairs.append((best("lbfgs", seed, work), best(trainer, seed, work), work))
+        if pairs:
+            layers, equation, work = np.array(pairs).T
+            lines.append(
+                f"At {work.mean():.0f} right-hand sides each ({len(pairs)} seeds): validation error "
+                f"{layers.mean():.4f} ± {layers.std():.4f} of layers, {equation.mean():.4f} ± "
+                f"{equation.std():.4f} of {trainer}."
+            )
+    return " ".join(lines)
 
 
 def against_adam(runs: pd.DataFrame, history: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/chains.py                    # the small cases
     OMP_NUM_THREADS=1 python benchmarks/chains.py --cases vdp-1000-7,six --seeds 0,1,2
     OMP_NUM_THREADS=1 python benchmarks/chains.py --scaling          # N = 1000 … 20 000, exponents
+    OMP_NUM_THREADS=1 python benchmarks/chains.py --experiments      # 25 … 200 experiments on two cores
 
 Mesh, λ and start are the same for both, so that nothing else enters; MUMPS is what ran before there
 were chains.  Long Van der Pol records [0, 15 N / 200] with N/3 elements of three stages or N/12 of
@@ -15,7 +16,8 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -105,6 +107,92 @@ def scaling(seed: int) -> None:
     print(f"time per iteration grows like N^{slope:.2f}")
 
 
+def many(count: int) -> cc.Problem:
+    """Experiments of 50 samples each, from initial states all over the limit cycle."""
+    rng, t = np.random.default_rng(0), np.linspace(0.0, 4.0, 50)
+    runs = []
+    for k in range(count):
+        first = rng.uniform(-2.0, 2.0, 2)
+        exact = solve_ivp(oscillators(1), (0.0, 4.0), first, t_eval=t, rtol=1e-8, atol=1e-8).y.T
+        noisy = exact + 0.05 * rng.standard_normal(exact.shape)
+        runs.append(cc.Experiment(t, noisy, ("y1", "y2"), name=f"run {k}"))
+    return cc.Problem(cc.NeuralODE(cc.MLP((2, 16, 2))), runs, regularisation=cc.L2(1e-6))
+
+
+def experiments(few: int = 2, more: int = 12) -> None:
+    """CPU time an iteration, and how much of it two cores share.
+
+    On one core it is taken down what every part of every step takes; the critical path of two cores is all
+    else and, of each step, the busier core, where each part goes to the core that is free first.  So what
+    else the machine does is left out, and so is what threads cost each other.
+    """
+    counts, times = (25, 50, 100, 200), []
+    for count in counts:
+        nlp = cc.start_from(cc.discretize(many(count), "radau", 3, mesh=16))
+        spent, results = {}, []
+        for most in (few, more):
+            with _taken_down() as steps:
+                began = time.thread_time()
+                results.append(_solved(nlp, most, 1))
+                whole = time.thread_time() - began
+            saved = sum(sum(parts) - _makespan(parts) for parts in steps)
+            spent[most] = np.array([whole, saved])
+        results.append(_solved(nlp, more, 2))
+        one, saved = (spent[more] - spent[few]) / (more - few)
+        names = ("x", "lam_g", "lam_x")
+        same = all(np.array_equal(*(getattr(r, n) for r in results[1:])) for n in names)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        times.append(one)
+        print(
+            f"{count:4d} experiments: {one * 1e3:6.1f} ms an iteration, on two cores "
+            f"{(one - saved) * 1e3:6.1f} ms, {one / (one - saved):.2f} times as fast; "
+            f"{results[2].linear_solver}, the same iterates: {same}; peak memory {memory:.0f} MB",
+            flush=True,
+        )
+    slope = np.polyfit(np.log(counts), np.log(times), 1)[0]
+    print(f"time per iteration grows like experiments^{slope:.2f}")
+
+
+def _solved(nlp: cc.NLP, most: int, threads: int) -> cc.SolverResult:
+    options = {"max_iter": most, "threads": threads, "linear_solver": "chains"}
+    return cc.make_solver(nlp, options=options).solve(nlp)
+
+
+def _makespan(parts: list[float], cores: int = 2) -> float:
+    """When the last of the parts is done."""
+    busy = [0.0] * cores
+    for seconds in parts:
+        busy[busy.index(min(busy))] += seconds
+    return max(busy)
+
+
+@contextmanager
+def _taken_down() -> Iterator[list[list[float]]]:
+    """The CPU seconds of every part of every step that is done in parts."""
+    from collocode.solvers.chains import factor, session
+    from collocode.transcription import by_layers
+
+    steps: list[list[float]] = []
+
+    def each(function, parts):  # type: ignore[no-untyped-def]
+        found, seconds = [], []
+        for part in parts:
+            began = time.thread_time()
+            found.append(function(part))
+            seconds.append(time.thread_time() - began)
+        steps.append(seconds)
+        return found
+
+    before, modules = by_layers.for_each, (by_layers, factor, session)
+    for module in modules:
+        module.for_each = each
+    try:
+        yield steps
+    finally:
+        for module in modules:
+            module.for_each = before
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", default="vdp-200-3,vdp-1000-3")
@@ -112,7 +200,11 @@ def main() -> None:
     parser.add_argument("--solvers", default="mumps,chains")
     parser.add_argument("--most", type=float, default=400.0, help="CPU seconds of one solve")
     parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--experiments", action="store_true")
     arguments = parser.parse_args()
+    if arguments.experiments:
+        experiments()
+        return
     seeds, names = [int(k) for k in arguments.seeds.split(",")], arguments.solvers.split(",")
     if arguments.scaling:
         scaling(seeds[0])

@@ -20,12 +20,13 @@ draws the weights, the split of the data and what is random in the method.  Grow
     scratch        the final depth at once
 
 The test error is that of the weights of least validation loss (relative error, or share of wrong answers); "objective" is
-J of the last weights.  Beside each stands by how much it is above that of the topological derivative: the mean of the log
-ratios over the seeds with its paired 95 % interval (Student's t), as a percentage; a star where the interval does not
-hold zero.  "soon" is by how much J falls with an insertion and the ten iterations after it, "kept" the number of
+J of the last weights.  Beside each stands by how much it is above that of the topological derivative: the 95 % interval
+(Student's t) of the mean difference over the seeds, in per cent of the topological derivative's mean; a star where it
+does not hold zero.  "soon" is by how much J falls with an insertion and the ten iterations after it, "kept" the number of
 layers at the best weights, "scores" the time of scores and line searches relative to that of training.
 
-Runs are kept in ``results/growth.csv`` as they end; those that are there are not run again.
+Runs are kept in ``results/growth.csv`` as they end, and those that are there are not run again; the tables of all that
+the file has go to ``results/growth.md``, which ``docs/background/growing.md`` shows.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from collocode.layered.growth.growth import Growth
 from collocode.layered.growth.indicators import RandomPlace, Topological
 from models import diabetes, digits, heat_conduction, heat_inversion, mnist, vorticity
 
+ACTIVATIONS = ("silu_tanh", "tanh", "swish", "gelu")
 RESULTS = Path(__file__).parent / "results" / "growth.csv"
 
 
@@ -141,20 +143,21 @@ def early_gain(growth: Growth) -> float:
 
 
 def above(reference: pd.Series, other: pd.Series) -> tuple[float, float]:
-    """Mean of the log ratios of other to reference over the seeds, and half its 95 % interval."""
+    """Mean difference over the seeds and half its 95 % interval, as shares of the reference's mean."""
     common = reference.index.intersection(other.index)
-    logs = np.log((other[common] + 1e-12) / (reference[common] + 1e-12)).to_numpy()
-    if len(logs) < 2:
+    gaps = ((other[common] - reference[common]) / reference[common].mean()).to_numpy()
+    if len(gaps) < 2:
         return float("nan"), float("nan")
-    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
-    return float(logs.mean()), float(half)
+    half = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    return float(gaps.mean()), float(half)
 
 
 def versus(reference: pd.Series, other: pd.Series) -> str:
+    """The interval in per cent, with a star where it does not hold zero."""
     mean, half = above(reference, other)
     if mean != mean:
         return "–"
-    low, high = (100.0 * np.expm1(v) for v in (mean - half, mean + half))
+    low, high = 100.0 * (mean - half), 100.0 * (mean + half)
     return f"{low:+.1f} … {high:+.1f} %" + (" *" if low > 0.0 or high < 0.0 else "")
 
 
@@ -169,9 +172,9 @@ def table(results: pd.DataFrame, name: str, activation: str) -> str:
     ]
     for method in METHODS:
         own = rows[rows["method"] == method].set_index("seed")
-        if not len(own):
+        if len(own) < 2:
             continue
-        cells = [method]
+        cells = [method if len(own) == len(first) else f"{method} ({len(own)} seeds)"]
         for column in ("objective", "error"):
             values, reference = own[column], first[column]
             cells.append(f"{values.mean():.4g} ± {values.std():.2g}")
@@ -221,9 +224,10 @@ def draw(results: pd.DataFrame, activation: str, path: Path) -> None:
                         mean, y, xerr=half, fmt="o", ms=3, lw=1.2, color=colour, label=label
                     )
             ax.axvline(0.0, color=style.INK, lw=0.8)
-            ax.set_xlim(-0.35, 1.0)
-            ticks = np.array([-0.25, 0.0, 0.25, 0.5, 1.0])
-            ax.set_xticks(np.log1p(ticks), [f"{100 * t:+.0f} %" for t in ticks])
+            ticks = np.array([-0.5, -0.25, 0.0, 0.25, 0.5, 0.75])
+            ax.set_xlim(*({"objective": (-0.6, 0.9), "error": (-0.25, 0.35)}[column]))
+            ticks = ticks if column == "objective" else 0.4 * ticks
+            ax.set_xticks(ticks, [f"{100 * t:+.0f} %" for t in ticks])
             ax.set_yticks(range(len(names)), names)
             ax.set_title({"objective": "training objective", "error": "test error"}[column])
         ax.invert_yaxis()
@@ -244,7 +248,7 @@ def main() -> None:
     )
     parser.add_argument("--problems", default=",".join(PROBLEMS))
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--activation", default="silu_tanh", help="or tanh, swish, gelu")
+    parser.add_argument("--activation", default="silu_tanh", choices=ACTIVATIONS)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="two seeds, a sixth of the iterations")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where runs are kept")
@@ -262,9 +266,12 @@ def main() -> None:
         done = pd.concat([done, pd.DataFrame([run(*job, factor)])], ignore_index=True)
         if path is not None:
             done.to_csv(path, index=False, float_format="%.6g")
-    for name in names:
-        if len(done[(done["problem"] == name) & (done["activation"] == asked.activation)]):
-            print(table(done, name, asked.activation), flush=True)
+    pairs = [(n, a) for a in ACTIVATIONS for n in PROBLEMS]
+    have = set(done[["problem", "activation"]].itertuples(index=False, name=None))
+    text = "\n".join(table(done, n, a) for n, a in pairs if (n, a) in have)
+    print(text)
+    if path is not None:
+        path.with_suffix(".md").write_text(text.strip() + "\n")
     if asked.figure is not None:
         draw(done, asked.activation, asked.figure)
 

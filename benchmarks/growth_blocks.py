@@ -11,8 +11,8 @@ of Adam, one block more or none, ten epochs more.  600 images of MNIST train, 60
     random        any place, a random direction, epsilon by a line search
     net2deeper    any place, the identity with a little noise
 
-"above" is by how much loss and test error are above those of the topological derivative, over the seeds: mean of the log
-ratios with its paired 95 % interval, in per cent.  Runs go to ``results/growth_blocks.csv``.
+"above" is by how much loss and test error are above those of the topological derivative: the 95 % interval of the mean
+difference over the seeds, in per cent of the topological derivative's mean.  Runs go to ``results/growth_blocks.csv``.
 """
 
 from __future__ import annotations

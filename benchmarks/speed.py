@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 from chains import CASES as RECORDS
-from chains import problem
+from chains import many, problem
+from peers.common import import_collocode
 
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = "5b017ef"  # the last commit whose fits all went to MUMPS
@@ -61,27 +62,11 @@ def made(case: str) -> tuple[Any, int, Any]:
     return cc.Problem(network, told, regularisation=cc.L2(6e-6)), 7, 83
 
 
-def many(count: int) -> Any:
-    """Experiments of 50 samples each, from initial states round the limit cycle."""
-    from scipy.integrate import solve_ivp
-
-    import collocode as cc
-    from chains import oscillators
-
-    rng, t = np.random.default_rng(0), np.linspace(0.0, 4.0, 50)
-    runs = []
-    for k in range(count):
-        first = rng.uniform(-2.0, 2.0, 2)
-        exact = solve_ivp(oscillators(1), (0.0, 4.0), first, t_eval=t, rtol=1e-8, atol=1e-8).y.T
-        noisy = exact + 0.05 * rng.standard_normal(exact.shape)
-        runs.append(cc.Experiment(t, noisy, ("y1", "y2"), name=f"run {k}"))
-    return cc.Problem(cc.NeuralODE(cc.MLP((2, 16, 2))), runs, regularisation=cc.L2(1e-6))
-
-
 def work(case: str, seed: int, start: Path, most: float) -> dict[str, Any]:
     """Run a case here; the start is read from a file, or written to it if there is none."""
     import collocode as cc
 
+    import_collocode()
     data, stages, elements = made(case)
     clock = [time.process_time()]
 

@@ -53,6 +53,7 @@ def parse() -> argparse.Namespace:
         "--regularisation", type=float, help="for the collocation peers; default: their own"
     )
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run")
+    parser.add_argument("--cpu", action="store_true", help="CPU seconds instead of wall time")
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--json", type=Path, help="write every single run to this file")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -73,6 +74,7 @@ def work(args: argparse.Namespace) -> dict:
     chosen = args.regularisation is not None and peer in COLLOCATION
     settings = {"regularisation": args.regularisation} if chosen else {}
     module = importlib.import_module(f"peers.{PEERS[peer]}")
+    common.Stopwatch.cpu = args.cpu
     data = common.load_data(samples)
     result = module.run(data, seed, build_only=build_only, **settings)
     record = {"name": result.name, "build": result.build_s, "detail": result.detail}
@@ -86,7 +88,7 @@ def launch(peer: str, samples: int, seed: int, args: argparse.Namespace) -> dict
     """Run one peer in a fresh process; a failure is a record with an ``error``."""
     command = [sys.executable, str(Path(__file__).resolve()), "--worker", peer]
     command += ["--samples", str(samples), "--seed", str(seed)]
-    command += ["--build-only"] * args.build_only
+    command += ["--build-only"] * args.build_only + ["--cpu"] * args.cpu
     if args.regularisation is not None:
         command += ["--regularisation", str(args.regularisation)]
     threads = str(args.threads)

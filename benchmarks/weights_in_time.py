@@ -1,7 +1,8 @@
 """Weights as polynomials in depth: which basis trains best, by which trainer, at what cost?
 
     python benchmarks/weights_in_time.py                                # our own data, 2 minutes
-    python benchmarks/weights_in_time.py --cdr cdr.mat --elm elm.mat    # the study, 20 minutes
+    python benchmarks/weights_in_time.py --cdr cdr.mat --elm elm.mat --dcr 300    # the study, half an hour
+    python benchmarks/weights_in_time.py --dcr 60 --seeds 1 --only leapfrog       # a part of it, seconds
     python benchmarks/weights_in_time.py --quick                        # a look, seconds
 
 A residual network (trained opening, twelve Euler steps, affine read-out) stands in for a simulation.
@@ -10,7 +11,8 @@ all start from the same network, constant in time, for each of five seeds.
 
 ``--cdr`` is a file with Y (55 × 800) and C (72 × 800): 400/200/200 samples in the file's order, as they
 are. ``--elm`` has xall, yall, paramrange and idtrain, idval, idtest: features to [-1, 1] by paramrange,
-targets to [0, 1] by the training part.  Regularisation, T and iterations were chosen once, on the
+targets to [0, 1] by the training part.  ``--dcr`` simulates so many samples of
+``models/dc_resistivity.py`` to train with, and a third as many for either other part.  Regularisation, T and iterations were chosen once, on the
 validation part, with seed 0 and Legendre polynomials of order 3; the weights of every run are those of
 least validation loss.  Errors are on the test part: the mean over samples of |error| / |target|, and
 beside it the ratio of Frobenius norms.  A run has failed if it ends with infinite values or is no better
@@ -37,6 +39,7 @@ from collocode import layered
 from collocode.layered.continuous import gradient_gap
 from collocode.numerics.bases import basis
 from models import convection_diffusion_reaction as own
+from models import dc_resistivity
 
 LAYERS = 12
 GAUSS_NEWTON = {
@@ -45,6 +48,7 @@ GAUSS_NEWTON = {
     "monomial 3 on [0, 1]": ("monomial-unit", 3),
     **{f"Legendre {d}": ("legendre", d) for d in (3, 4, 5, 6)},
 }
+BLOCKS = ("antisymmetric", "leapfrog", "hamiltonian")
 FIRST_ORDER = {name: GAUSS_NEWTON[name] for name in list(GAUSS_NEWTON)[:4]}
 
 
@@ -64,12 +68,20 @@ class Study:
     small: int = 0  # a width at which all weights together are fewer than 2000
     stored: tuple[str, ...] = ()  # errors that the public code's stored runs state
 
-    def objective(self, kind: str, order: int, width: int | None = None) -> layered.Objective:
+    def objective(
+        self, kind: str, order: int, width: int | None = None, block: str = "residual"
+    ) -> layered.Objective:
         mesh = cc.Mesh.uniform(0.0, self.depth, LAYERS)
         time_basis = basis(kind, order, (0.0, self.depth), points=mesh)
         train = self.parts[0]
         network = layered.LayeredNetwork(
-            train.inputs, train.Y.shape[1], width or self.width, mesh, time_basis, lift="opening"
+            train.inputs,
+            train.Y.shape[1],
+            width or self.width,
+            mesh,
+            time_basis,
+            layered.block(block),
+            lift="opening",
         )
         return layered.Objective(network, train, regularisation=self.penalty)
 
@@ -90,6 +102,13 @@ def elm(path: Path) -> Study:
     penalty = layered.Regularisation(1e-6, 1e-5, 1e-6)
     stored = ("free .2725", "Legendre .249", "monomial .273")
     return Study("ELM", layered.scale_parts(parts, ranges)[0], penalty, 20, 400, stored=stored)
+
+
+def dcr(samples: int) -> Study:
+    problem = dc_resistivity.problem(samples)
+    parts = (problem.samples, problem.validation, problem.test)
+    penalty = layered.Regularisation(1e-6, 1e-6, 1e-6)
+    return Study("DCR", parts, penalty, 40, 400, width=16)
 
 
 def generated() -> Study:
@@ -121,26 +140,36 @@ def measured(
 ) -> tuple[dict, pd.DataFrame]:
     """One run: its row of the table, and its history with processor times."""
     how = dict(how)
-    objective = study.objective(*kind, how.pop("width", None))
-    if how.pop("continuous", False):
-        objective = layered.ContinuousObjective.of(objective, rtol=1e-4, atol=1e-6)
+    objective = study.objective(*kind, how.pop("width", None), how.pop("block", "residual"))
+    adjoint = how.pop("adjoint", None)
+    if adjoint:
+        objective = layered.ContinuousObjective.of(
+            objective, rtol=1e-4, atol=1e-6, adjoint_method=adjoint
+        )
         objective.gradient(objective.network.initial(seed))  # compiled before the clock starts
         objective = replace(objective, work=type(objective.work)())
     clock: list[float] = []
+    spent: list[float] = []
+    work = getattr(objective, "work", None)
     began = time.process_time()
+
+    def look(step: layered.Step) -> None:
+        clock.append(time.process_time() - began)
+        layers = LAYERS * (step.evaluations + step.gradients)
+        spent.append(layers if work is None else work.forward + work.backward)
+
     done = layered.train(
         objective,
         trainer,
         validation=study.parts[1],
         seed=seed,
         tolerance=0.0,
-        callback=lambda _: clock.append(time.process_time() - began),
+        callback=look,
         **how,
     )
     seconds = time.process_time() - began
     network = objective.network
     found = errors([objective.on(part).evaluate(done.best).outputs for part in study.parts], study)
-    work = getattr(objective, "work", None)
     passes = LAYERS * (done.evaluations + done.gradients)
     if work is not None:
         passes = work.forward + work.backward
@@ -148,7 +177,7 @@ def measured(
     lost = done.termination.failed or not np.isfinite(found["test"])
     row = {
         "data": study.name,
-        "trainer": done.trainer if work is None else f"{done.trainer}, OTD",
+        "trainer": done.trainer if work is None else f"{done.trainer}, OTD, {adjoint}",
         "basis": label,
         "seed": seed,
         **found,
@@ -163,12 +192,11 @@ def measured(
         "objective": done.objective,
         "status": done.status,
     }
-    return row, done.history.assign(cpu=clock, **{k: row[k] for k in tables.KEYS})
+    return row, done.history.assign(cpu=clock, rhs=spent, **{k: row[k] for k in tables.KEYS})
 
 
-def plan(study: Study, quick: bool) -> list[tuple[str, tuple[str, int], object, dict]]:
+def plan(study: Study, share: float) -> list[tuple[str, tuple[str, int], object, dict]]:
     """Label, basis, trainer and limits of every run that is made for each seed."""
-    share = 0.1 if quick else 1.0
     newton = {"iterations": max(3, int(share * study.iterations)), "patience": 15}
     rounds = {"iterations": max(10, int(share * study.rounds)), "patience": 150}
     runs: list = [(label, kind, "gauss-newton", newton) for label, kind in GAUSS_NEWTON.items()]
@@ -176,14 +204,18 @@ def plan(study: Study, quick: bool) -> list[tuple[str, tuple[str, int], object, 
     if study.small:
         label = f"Legendre 3, width {study.small}"
         runs.append((label, legendre, "gauss-newton", newton | {"width": study.small}))
+    for block in BLOCKS:
+        runs.append((f"Legendre 3, {block}", legendre, "gauss-newton", newton | {"block": block}))
+        runs.append((f"none, {block}", ("layers", 0), "gauss-newton", newton | {"block": block}))
     runs += [(label, kind, "lbfgs", rounds) for label, kind in FIRST_ORDER.items()]
+    for adjoint in ("continuous", "exact"):
+        runs.append(("Legendre 3", legendre, "lbfgs", rounds | {"adjoint": adjoint}))
     if study.epochs:
         epochs = {"iterations": max(10, int(share * study.epochs)), "every": 5}
         adam = layered.Adam(study.rate)
         runs += [(label, kind, adam, epochs) for label, kind in FIRST_ORDER.items()]
         batches = {"iterations": max(3, int(share * study.epochs / 5))}
         runs.append(("Legendre 3, batches of 50", legendre, replace(adam, batch=50), batches))
-        runs.append(("Legendre 3", legendre, "lbfgs", rounds | {"continuous": True}))
     return runs
 
 
@@ -191,18 +223,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cdr", type=Path, help="cdr.mat")
     parser.add_argument("--elm", type=Path, help="elm.mat")
+    parser.add_argument("--dcr", type=int, help="simulated samples to train with")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", default="", help="part of the trainer and basis of what is run")
+    parser.add_argument("--share", type=float, default=1.0, help="of the iterations")
     parser.add_argument("--quick", action="store_true", help="one seed, a tenth of the iterations")
     parser.add_argument("--out", type=Path, default=Path("results/weights_in_time"))
     given = parser.parse_args()
     studies = [cdr(given.cdr)] if given.cdr else []
     studies += [elm(given.elm)] if given.elm else []
+    studies += [dcr(given.dcr)] if given.dcr else []
     studies = studies or [generated()]
     seeds = 1 if given.quick else given.seeds
     rows, histories = [], []
     for study in studies:
-        for label, kind, trainer, how in plan(study, given.quick):
-            for seed in range(1 if how.get("continuous") else seeds):
+        for label, kind, trainer, how in plan(study, 0.1 if given.quick else given.share):
+            name = trainer if isinstance(trainer, str) else trainer.name
+            if (
+                given.only
+                not in f"{name} {'OTD ' + how['adjoint'] if 'adjoint' in how else 'layers'} {label}"
+            ):
+                continue
+            for seed in range(seeds):
                 row, history = measured(study, label, kind, trainer, seed, how)
                 rows.append(row)
                 histories.append(history)

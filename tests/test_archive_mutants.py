@@ -13,6 +13,7 @@ import pytest
 
 import collocode as cc
 from collocode.coordination.executors import InProcess
+from collocode.identify.climbs import Climb, ClimbsFile
 from collocode.layered import (
     LayeredNetwork,
     LayeredProblem,
@@ -155,7 +156,35 @@ def _sweep(folder):
     return Reader(folder / "sweep.json", read, str)
 
 
-MAKERS = (_solution, _decided, _training, _growth, _network, _relu_network, _admm, _sweep)
+def _climbs(folder):
+    nothing = np.empty(0)
+    climb = Climb(
+        meshes=(np.linspace(0.0, 1.0, 3),),
+        x=np.arange(4.0),
+        value=1.5,
+        termination=cc.Termination.CONVERGED,
+        history=np.array([2.0, 1.5]),
+        seconds=0.1,
+    )
+    end = cc.Termination.EVALUATION_ERROR
+    lost = replace(climb, meshes=(), x=nothing, value=np.inf, termination=end, history=nothing)
+    file = ClimbsFile(folder / "climbs.npz", {"problem": "p"})
+    file.write({0: climb, 3: lost})
+    again = ClimbsFile(folder / "again.npz", {})
+    return Reader(file.path, lambda path: replace(file, path=path).read(), again.write)
+
+
+MAKERS = (
+    _solution,
+    _decided,
+    _training,
+    _growth,
+    _network,
+    _relu_network,
+    _admm,
+    _sweep,
+    _climbs,
+)
 
 
 @pytest.fixture(scope="module", params=MAKERS, ids=lambda make: make.__name__[1:])

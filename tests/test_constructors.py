@@ -17,6 +17,12 @@ MADE = {
     cc.Huber: {"delta": 1.0},
     cc.PseudoHuber: {"delta": 1.0},
     cc.Parameter: {"name": "k", "start": 1.0},
+    cc.Dose: {"time": 0.0, "amount": 1.0, "to": "c"},
+    cc.Switch: {"time": 0.0, "input": "u"},
+    cc.Delay: {"by": 1.0},
+    cc.Steady: {},
+    cc.Prior: {"kind": "normal", "location": 0.0, "width": 1.0},
+    cc.Calibration: {},
     cc.PathConstraint: {"name": "c", "function": lambda t, x, u, p, nn: 0.0},
     cc.PointConstraint: {"name": "c", "function": lambda x: 0.0, "points": [[1.0]]},
     cc.AutoMesh: {},
@@ -85,6 +91,65 @@ def test_numbers_of_numpy_are_numbers(kind):
 def test_what_is_no_field_of_a_simple_kind(call, says):
     with pytest.raises(cc.InputError, match=re.escape(says)):
         call()
+
+
+T = np.linspace(0.0, 1.0, 5)
+
+
+def run(**given):
+    return cc.Experiment(T, T, ("c",), **given)
+
+
+def problem(experiment=None, **given):
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    return cc.Problem(decay, experiment or run(), **given)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: cc.Dose([1.0], 1.0, to="c"), "time of Dose must be a number or a text"),
+        (lambda: cc.Dose(0.0, 1.0, to="c", duration=-1.0), "a duration that is not negative"),
+        (lambda: cc.Dose(0.0, np.nan, to="c"), "a finite time and amount"),
+        (lambda: cc.Dilution(0.0, "a", of="c"), "factor of Dilution must be a number"),
+        (lambda: cc.Dilution(0.0, 0.5, of=3), "of= of a dilution takes names"),
+        (lambda: cc.Reset(0.0, [1.0]), "to of Reset must be a dict"),
+        (lambda: cc.Reset(0.0, {"c": np.nan}), "sets 'c' to a finite number"),
+        (lambda: cc.Switch(0.0, "u", np.nan), "a switch needs a finite time"),
+        (lambda: cc.Steady(inputs={"u": np.nan}), "inputs['u'] of a steady state takes a finite number"),
+        (lambda: cc.Steady(parameters={"k": [1.0]}), "parameters['k'] of a steady state takes"),
+        (lambda: cc.Prior("normal", np.nan, 1.0), "needs finite numbers"),
+        (lambda: cc.weighted("a", 1.0), "an initial state is a number"),
+        (lambda: cc.weighted(1.0, "a"), "the std of a weighted initial state must be positive"),
+        (lambda: cc.fixed("a"), "an initial state is a number"),
+        (lambda: cc.bounded("a", 1.0), "a bounded initial state takes two numbers"),
+        (lambda: cc.Poisson(3.0), "Poisson counts have no sigma"),
+        (lambda: cc.doses([0.0, 1.0], [1.0, 2.0, 3.0], to="c"), "columns of one length"),
+        (lambda: cc.doses(["a"], [1.0], to="c"), "times of doses cannot be read as numbers"),
+        (lambda: run(events=3), "events= of experiment 'experiment' takes a Dose"),
+        (lambda: run(steady=3), "steady= of experiment 'experiment' takes a Steady"),
+        (lambda: run(parameters=3), "parameters of Experiment must be a dict"),
+        (lambda: run(parameters={"k": np.nan}), "parameters['k'] of experiment"),
+        (lambda: run(initial={"c": [1.0]}), "an initial state is a number"),
+        (lambda: run(history=3), "history of Experiment must be a dict"),
+        (lambda: run(inputs={"u": 3}), "inputs['u'] of experiment 'experiment' takes a Signal"),
+        (lambda: run(instant="a"), "instant of Experiment must be a number"),
+        (lambda: run(instant=-1.0), "no event takes less than 0"),
+        (lambda: run(points=(np.nan,)), "points= are finite times"),
+        (lambda: problem(delays=3), "delays of Problem must be a dict"),
+        (lambda: problem(delays={"u": [1.0]}), "by of Delay must be a number or a text"),
+        (lambda: problem(calibration=3), "calibration of Problem must be a dict"),
+        (lambda: problem(parameters=["a"]), "Problem(parameters=...) takes a Parameter, not a str"),
+        (
+            lambda: cc.first_order_plus_dead_time(1.0, 2.0),
+            "first_order_plus_dead_time(gain=...) takes a Parameter",
+        ),
+    ],
+)  # fmt: skip
+def test_what_laboratories_write_is_refused_in_one_sentence(call, says):
+    with pytest.raises(cc.InputError, match=re.escape(says)) as caught:
+        call()
+    assert "\n" not in str(caught.value)
 
 
 def test_unions_are_split_outside_of_brackets():

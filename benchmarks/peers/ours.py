@@ -7,15 +7,14 @@ gradient matching, IPOPT at tol 1e-8 as by default; seven stages on N/12 element
 
 from __future__ import annotations
 
-import casadi as ca
 import numpy as np
 
 import collocode as cc
 from collocode.solvers.solve import make_solver, solve_with
 
-from .common import Data, PeerResult, Stopwatch
+from .common import Data, PeerResult, Stopwatch, import_collocode
 
-ca.load_nlpsol("ipopt")  # loading a plugin is an import, and not timed
+import_collocode()
 
 
 def run(

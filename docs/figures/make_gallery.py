@@ -29,7 +29,7 @@ PICTURES, PAGE = ROOT / "docs" / "img" / "gallery", ROOT / "docs" / "gallery.md"
 STATE, CONTROL, DATA = "#3556a8", "#c4552d", "#777777"
 HEAD = """# Gallery
 
-Dynamic optimization problems of the literature, each a model file with its formulation, units and source.
+Dynamic optimization and estimation problems of the literature, each a model file with its formulation, units and source.
 The pictures show the solution that `collocode solve` finds; what was published is beside what is found
 here. States are blue, controls red, measurements grey; page and pictures are made by
 `docs/figures/make_gallery.py`.
@@ -70,6 +70,18 @@ def at_end(*names: str) -> Callable[[cc.Solution], str]:
     return found
 
 
+def values(*names: str) -> Callable[[cc.Solution], str]:
+    return lambda s: ", ".join(f"{name} {s.parameters[name]:.3g}" for name in names)
+
+
+def typical(*names: str) -> Callable[[cc.Solution], str]:
+    def found(s: cc.Solution) -> str:
+        own = {n: [v for k, v in s.parameters.items() if k.startswith(f"{n}[")] for n in names}
+        return ", ".join(f"{n} {np.exp(np.mean(np.log(v))):.2g}" for n, v in own.items())
+
+    return found
+
+
 def law(name: str) -> Callable[[cc.Solution], str]:
     return lambda s: (
         f"largest gap of the simulation {max(map(s.gap, range(len(s.trajectories)))):.0e}"
@@ -102,6 +114,14 @@ SECTIONS = {
         Entry("methanol", ("y1", "y2", "y3"), "9.02229e-3, COPS", squares),
         Entry("marine", ("y1", "y3", "y5", "y8"), "1.97462e7, COPS", squares),
     ],
+    "What laboratories measure": [
+        Entry("theophylline", ("depot", "c"), "ka 1.5, CL 0.040, V 0.46, typical", typical("ka", "CL", "V"), "t, h"),
+        Entry("influenza", ("S", "I"), "beta 1.73, gamma 0.54 a day, Grinsztajn et al.", values("beta", "gamma"), "t, days"),
+        Entry("sir", ("S", "I", "cases"), "beta 1.8, share 0.3 made the data", values("beta", "seen"), "t, weeks"),
+        Entry("dead_time", ("y",), "K 2, tau 20, theta 15 made the data", values("K", "tau", "theta"), "t, s"),
+        Entry("hutchinson", ("N",), "r 0.3, K 100, tau 6 made the data", values("r", "K", "tau"), "t, days"),
+        Entry("leak", ("h",), "c 0.2, l 0.1, T 3.7 made the data", values("c", "l", "T"), "t, h"),
+    ],
     "Algebraic equations": [
         Entry("dae/robertson", ("y1", "y2", "y3"), "y1 = 2.083340e-8, y2 = 8.333361e-14 at t = 1e11", at_end("y1", "y2"), "t, s", True),
         Entry("dae/akzo_nobel", ("y1", "y3", "y6"), "y1 = 0.1150795, y6 = 4.873531e-3 at t = 180", at_end("y1", "y6"), "t, min"),
@@ -126,6 +146,8 @@ def curve(s: cc.Solution, name: str, times: np.ndarray, window: int) -> np.ndarr
         return s.states(times, window)[:, s.model.states.index(name)]
     if name in s.model.algebraics:
         return s.algebraics(times, window)[:, list(s.model.algebraics).index(name)]
+    if name in s.model.outputs:
+        return s.fitted(times, window)[:, s.model.outputs.index(name)]
     return s.control(name, times, window)
 
 

@@ -48,6 +48,7 @@ from .export.nl_read import read_nl as read_nl
 from .export.onnx import OnnxFile as OnnxFile
 from .export.onnx import write_onnx as write_onnx
 from .export.onnx_read import read_onnx as read_onnx
+from .export.profiles import planned_functions as planned_functions
 from .export.pyomo_model import PyomoExport as PyomoExport
 from .export.pyomo_model import load_from_pyomo as load_from_pyomo
 from .export.pyomo_model import to_pyomo as to_pyomo
@@ -88,10 +89,13 @@ from .model.constraints import PointConstraint as PointConstraint
 from .model.control import Control as Control
 from .model.costs import Lagrange as Lagrange
 from .model.costs import Mayer as Mayer
+from .model.counts import NegativeBinomial as NegativeBinomial
+from .model.counts import Poisson as Poisson
 from .model.delays import Delay as Delay
 from .model.delays import first_order_plus_dead_time as first_order_plus_dead_time
 from .model.dynamics import Dynamics as Dynamics
 from .model.dynamics import NeuralODE as NeuralODE
+from .model.event_table import events_from_frame as events_from_frame
 from .model.events import Dilution as Dilution
 from .model.events import Dose as Dose
 from .model.events import Reset as Reset
@@ -109,9 +113,7 @@ from .model.implicit import implicit as implicit
 from .model.likelihoods import Laplace as Laplace
 from .model.likelihoods import Likelihood as Likelihood
 from .model.likelihoods import LogNormal as LogNormal
-from .model.likelihoods import NegativeBinomial as NegativeBinomial
 from .model.likelihoods import Normal as Normal
-from .model.likelihoods import Poisson as Poisson
 from .model.likelihoods import Student as Student
 from .model.links import Link as Link
 from .model.losses import L1 as L1

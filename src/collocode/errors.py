@@ -8,6 +8,7 @@ honest status (see `collocode.results.status`).
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -315,6 +316,22 @@ def _is_scalar(value: Any, kind: str = "fiu") -> bool:
 def _with_article(name: str) -> str:
     name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
     return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP') else 'a'} {name}"
+
+
+def as_number(value: Any, what: str) -> float:
+    """Return a finite number as a float, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_number("fast", "instant=")
+    Traceback (most recent call last):
+    collocode.errors.InputError: instant= takes a finite number, not 'fast'.
+    """
+    if _is_number(value) and math.isfinite(value):
+        return float(value)
+    raise InputError(
+        f"{what} takes a finite number, not {shorten(repr(value), 60, placeholder='...')}."
+    )
 
 
 def as_pair(value: Any, what: str) -> tuple[float, float]:

@@ -105,7 +105,7 @@ def test_indicators_and_settings(models, indicator):
     assert f"growth by {indicator}" in answer.stdout
 
 
-@pytest.mark.parametrize("select", ["neuron", "4", "2.5"])
+@pytest.mark.parametrize("select", ["neuron", "4"])
 def test_selections(models, tmp_path, select):
     how = (
         "--max-layers",

@@ -107,7 +107,7 @@ CASES = {
     "multistart": ("network.py", ["--seeds", "3"], "collocode.identify.multistart:solve_begun", 2, "multistart.csv"),
     "sweep": ("network.py", ["--over", "hidden=1,2,3"], "collocode.identify.sweep:_Trials.row_of", 3, "sweep.json"),
     "refine": ("network.py", ["--tol", "1e-12"], "collocode.adapt.refine:Meshes.solve", 2, "refinement.csv"),
-    "refine, layers": ("squares.py", [], f"{LAYERS}.refinement.refine_layers:train", 2, "last.npz"),
+    "refine, layers": ("squares.py", [], f"{LAYERS}.refinement.method:train", 2, "last.npz"),
     "admm": ("network.py", ["--tolerance", "1e-14", "--method", "admm"], "collocode.coordination.admm:ADMM.step", 2, "checkpoint.npz"),
     "admm, newton": ("network.py", ["--tolerance", "1e-14"], "collocode.coordination.newton:Newton.iterate", 2, "checkpoint.npz"),
     "train": ("squares.py", [], f"{LAYERS}.trainers.run:Run.report", 5, "training.npz"),

@@ -52,7 +52,8 @@ def run(*arguments, command="refine"):
 @pytest.fixture(scope="module")
 def finished(models, tmp_path_factory):
     out = tmp_path_factory.mktemp("refine") / "out"
-    how = ("--max-elements", "4", "--stall", "0", "--compare", "--out", out)
+    how = ("--max-elements", "4", "--stall", "0", "--accept", "all", "--prolongation", "copy")
+    how = (*how, "--compare", "--reference", "8", "--out", out)
     return run(models / "squares.py", *how), out
 
 
@@ -82,12 +83,14 @@ def test_files(finished):
     assert list(indicators.groupby("cycle").size()) == [1, 2, 3, 4]
     sums = indicators.groupby("cycle")["error"].sum()
     np.testing.assert_allclose(sums, own["estimate"])
+    assert own["effectivity"].notna().all()
     assert report["command"]["seed"] == 1  # the model's own
 
 
 def test_goes_on_from_the_last_network(finished, models):
     _, out = finished
     how = ("--start", out / "last.npz", "--max-elements", "5", "--no-plots", "--stall", "0")
+    how = (*how, "--accept", "all")
     answer = run(models / "squares.py", *how)
     assert answer.exit_code == 0, answer.output
     rows = [line.split()[0] for line in answer.stdout.splitlines() if line.strip()[:1].isdigit()]
@@ -128,6 +131,8 @@ def test_three_features_have_no_plane(models, tmp_path):
         (("--option", "tol=1"), "--option is for IPOPT; add --trainer ipopt"),
         (("--trainer", "lbgfs"), "unknown trainer 'lbgfs'; did you mean 'lbfgs'?"),
         (("--indicator", "fear"), "unknown indicator 'fear'"),
+        (("--accept", "none"), "unknown accept 'none'"),
+        (("--prolongation", "cut"), "unknown prolongation 'cut'"),
         (("--start", "nowhere.npz"), "there is no file 'nowhere.npz'"),
         (("--max-elements", "0"), "more than the budget of 0"),
         (("--stall", "-1"), "stall must be a positive integer"),

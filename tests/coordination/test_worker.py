@@ -11,7 +11,8 @@ import pytest
 
 import collocode as cc
 from collocode.coordination.subproblem import BatchResult, Subproblem, Task
-from collocode.coordination.worker import Failure, Missing, Worker, deserialize, serialize
+from collocode.coordination.worker import Failure, Missing, Worker
+from collocode.solvers.processes import deserialize, serialize
 
 from .faulty import TRAPPED
 

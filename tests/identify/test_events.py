@@ -131,3 +131,54 @@ def test_an_infusion_is_a_rate_while_it_lasts():
 def test_wrong_events_are_refused_in_a_sentence(make, sentence):
     with pytest.raises(cc.InputError, match=sentence):
         make()
+
+
+def test_a_table_of_pharmacometrics_is_read_by_its_conventions():
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "ID": 1,
+            "TIME": [0.0, 1.0, 4.0, 30.0, 40.0, 41.0],
+            "AMT": [100.0, np.nan, 60.0, 0.0, 50.0, 7.0],
+            "RATE": [0, 0, 20.0, 0, 0, 0],
+            "EVID": [1, 0, 1, 3, 4, 2],
+            "CMT": [1, 2, 2, 1, "depot", 1],
+            "ADDL": [2, 0, 0, 0, 0, 0],
+            "II": [12.0, 0, 0, 0, 0, 0],
+            "DV": [np.nan, 3.0, np.nan, np.nan, np.nan, np.nan],
+        }
+    )
+    zero = {"depot": 0.0, "central": 0.0}
+    assert cc.events_from_frame(table, ("depot", "central")) == (
+        *(Dose(12.0 * k, 100.0, to="depot") for k in range(3)),
+        Dose(4.0, 60.0, to="central", duration=3.0),
+        Reset(30.0, zero),
+        Reset(40.0, zero),
+        Dose(40.0, 50.0, to="depot"),
+    )
+    plain = {"time": [0.0, 2.0], "amt": [5.0, 0.0]}
+    assert cc.events_from_frame(plain, ("c",)) == (Dose(0.0, 5.0, to="c"),)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"amt": None}, "has columns time and amt"),
+        ({"evid": [7, 0]}, "evid is 7 in row 1"),
+        ({"rate": [-2, 0]}, "that is modelled"),
+        ({"addl": [2, 0]}, "2 doses more, one every 0"),
+        ({"cmt": [3, 1]}, "cmt is 3 in row 1"),
+        ({"cmt": ["gut", 1]}, "cmt is 'gut' in row 1"),
+        ({"ss": [1, 0]}, "doses at steady state"),
+        ({"amt": ["a", "b"]}, "column amt cannot be read as numbers"),
+        ({"rate": [1.0]}, "column rate has 1 rows"),
+    ],
+)
+def test_a_table_of_events_that_has_no_meaning_here_is_refused(change, sentence):
+    table = {"time": [0.0, 2.0], "amt": [5.0, 0.0], **change}
+    table = {name: column for name, column in table.items() if column is not None}
+    with pytest.raises(cc.InputError, match=sentence):
+        cc.events_from_frame(table, ("c", "d"))
+    with pytest.raises(cc.InputError, match="a data frame or a dict"):
+        cc.events_from_frame(3, ("c",))

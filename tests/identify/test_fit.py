@@ -421,3 +421,29 @@ def test_a_time_limit_of_a_multistart_and_of_a_sweep(clock):
     assert swept.termination is cc.Termination.TIME_LIMIT
     assert not swept.refitted
     assert len(swept.table) < 200
+
+
+def test_a_bound_that_keeps_a_fit_from_the_data_ends_the_search_for_other_starts(monkeypatch):
+    import collocode.identify.climb as climbing
+
+    begun, plain = [], climbing.start_from
+
+    def noted(nlp, strategy="auto", seed=0):
+        begun.append(strategy)
+        return plain(nlp, strategy, seed)
+
+    monkeypatch.setattr(climbing, "start_from", noted)
+    t = np.linspace(0.0, 5.0, 26)
+    y = np.exp(-0.7 * t) + 0.01 * np.random.default_rng(0).standard_normal(26)
+    run = cc.Experiment(t, y, ("c",), initial={"c": 1.0})
+
+    def decay(lower, rate):
+        k = cc.Parameter("k", 3.0, lower, 10.0)
+        return cc.Problem(cc.Dynamics(rate, parameters=[k]), run)
+
+    held = cc.fit(decay(2.0, lambda t, x, u, p, nn: [-p.k * x.c]))
+    assert held.parameters["k"] == pytest.approx(2.0, abs=1e-4)
+    assert begun == ["auto"]
+    begun.clear()  # a wrong model, which no wider bound helps, is tried from all starts
+    cc.fit(decay(2.0, lambda t, x, u, p, nn: [p.k + 0.0 * x.c]))
+    assert begun == ["auto", "shooting", "horizon"]

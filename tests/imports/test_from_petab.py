@@ -125,24 +125,110 @@ def test_a_pre_equilibration_is_where_the_fit_begins_but_for_what_is_set_anew(tm
     )
 
 
-@pytest.mark.parametrize(
-    ("rows", "words"),
-    [
-        (["o - c1 1 inf"], "at infinity"),
-    ],
-)
-def test_what_a_fit_cannot_have_is_named(tmp_path, rows, words):
-    header = "observableId preequilibrationConditionId simulationConditionId measurement time"
+def dosed(armed=True, trigger="time >= at"):
+    assignments = "".join(
+        f'<eventAssignment variable="{v}">{{{{{f}}}}}</eventAssignment>'
+        for v, f in (("x", "x + dose"), ("y", "0.25 * y + b"), ("z", "2 * b"))
+    )
+    return (
+        '<listOfParameters><parameter id="x" value="1" constant="false"/><parameter id="y" value="8" '
+        'constant="false"/><parameter id="z" value="3" constant="false"/><parameter id="b" value="0.5" '
+        'constant="true"/><parameter id="at" value="1" constant="true"/><parameter id="dose" value="2" '
+        'constant="true"/></listOfParameters><listOfRules><rateRule variable="x">{{-0.3 * x}}</rateRule>'
+        '<rateRule variable="y">{{-0.1 * y}}</rateRule></listOfRules><listOfEvents><event id="e" '
+        f'useValuesFromTriggerTime="true"><trigger initialValue="{str(not armed).lower()}" '
+        f'persistent="true">{{{{{trigger}}}}}</trigger><listOfEventAssignments>{assignments}'
+        "</listOfEventAssignments></event></listOfEvents>"
+    )
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0, 5.0])
+def test_events_at_known_times_are_in_the_fit(tmp_path, at):
+    times = (0.5, 1.0, 2.0)
     path = problem(
         tmp_path,
-        sbml(decay()),
-        ["o A s"],
-        [header, *rows],
-        ["s log10 0.1 10 0.5 1"],
-        ["conditionId k", "c1 2", "before 1"],
+        sbml(dosed()),
+        ["x x s", "y y s", "z z s"],
+        [f"{o} c1 1 {t}" for o in "xyz" for t in times],
+        ["s log10 0.1 10 0.5 1", "b log10 0.01 10 0.4 1"],
+        ["conditionId dose at", f"c1 3 {at}"],
     )
-    with pytest.raises(cc.InputError, match=words):
+    petab, t = cc.read_petab(path), np.array(times)
+    on = t >= at  # a datum at the time of an event comes after it
+    x = np.exp(-0.3 * t) + np.where(on, 3.0 * np.exp(-0.3 * (t - at)), 0.0)
+    y = np.where(
+        on, (2.0 * np.exp(-0.1 * at) + 0.4) * np.exp(-0.1 * (t - at)), 8.0 * np.exp(-0.1 * t)
+    )
+    z = np.where(on, 0.8, 3.0)
+    np.testing.assert_allclose(cc.simulate_petab(petab).h, [*x, *y, *z], rtol=1e-7)
+    wanted = sum(0.5 * ((1.0 - h) / 0.5) ** 2 for h in (*x, *y, *z))
+    wanted += 9 * (np.log(0.5) + 0.5 * np.log(2 * np.pi))
+    assert cc.minus_log_likelihood(cc.from_petab(petab)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_events_whose_time_depends_on_states_are_left_out_aloud(tmp_path):
+    path = problem(
+        tmp_path,
+        sbml(dosed(trigger="x < 0.5")),
+        ["x x s"],
+        ["x c1 1 1", "x c1 1 2"],
+        ["s log10 0.1 10 0.5 1"],
+    )
+    with pytest.warns(cc.CollocodeWarning, match="leaves out event 'e'"):
         cc.from_petab(path)
+
+
+def test_a_measurement_at_infinity_is_of_the_steady_state(tmp_path):
+    path = problem(
+        tmp_path,
+        sbml(TURNOVER),
+        ["x x s", "y y s"],
+        [f"{o} {c} 1 {t}" for o in "xy" for c, t in (("c1", 0.5), ("c1", "inf"), ("c2", "inf"))],
+        ["s log10 0.1 10 0.5 1", "d log10 0.01 10 0.8 1"],
+        ["conditionId b", "c1 2", "c2 6"],
+    )
+    petab = cc.read_petab(path)
+    for d in (0.8, 0.1):
+        x, y = 2.0 / d, 1.0 / d**2
+        h = [cc.simulate_petab(petab, {"d": d}).h[k] for k in (1, 3, 4, 5)]
+        np.testing.assert_allclose(h, [x, y, 3 * x, 3 * y], rtol=1e-7)
+    made = cc.from_petab(petab)
+    for d in (0.8, 0.1):
+        wanted = cc.simulate_petab(petab, {"d": d}).nllh
+        assert cc.minus_log_likelihood(made, {"d": d}) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_observables_may_depend_on_time(tmp_path):
+    path = problem(
+        tmp_path,
+        sbml(TURNOVER),
+        ["x x*exp(-k*time) s*(1+time)"],
+        ["x c1 0.6 1", "x c1 0.4 2"],
+        ["s log10 0.1 10 0.5 1", "k log10 0.01 10 0.3 1"],
+    )
+    petab = cc.read_petab(path)
+    made = cc.from_petab(petab)
+    sigma = np.array([1.0, 1.5])
+    r = (np.array([0.6, 0.4]) - np.exp([-0.3, -0.6])) / sigma
+    wanted = float(np.sum(0.5 * r**2 + np.log(sigma) + 0.5 * np.log(2 * np.pi)))
+    assert cc.simulate_petab(petab).nllh == pytest.approx(wanted, rel=1e-7)
+    assert cc.minus_log_likelihood(made) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_what_a_fit_cannot_have_is_named(tmp_path):
+    header = (
+        "observableId observableFormula noiseFormula observableTransformation noiseDistribution"
+    )
+    folder = tmp_path / "laplace"
+    folder.mkdir()
+    path = problem(
+        folder, sbml(decay()), [header, "o A s log laplace"], ["o c1 1 1"], ["s log10 0.1 10 0.5 1"]
+    )
+    with pytest.raises(cc.InputError, match="Laplace noise on a logarithm"):
+        cc.from_petab(path)
+    path = problem(tmp_path, sbml(dosed()), ["x x s"], ["x c1 1 inf"], ["s log10 0.1 10 0.5 1"])
+    with pytest.raises(cc.InputError, match="infinity beside event 'e'"):
+        cc.simulate_petab(cc.read_petab(path))
 
 
 def test_a_multistart_scatters_the_parameters_and_finds_the_optimum_of_boehm(boehm):

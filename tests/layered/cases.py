@@ -46,7 +46,7 @@ BASES: dict[str, Basis | None] = {
     "fourier": Fourier(1, SPAN),
     "bspline": BSpline((0.0, 1.0, 3.0), 2),
 }
-BLOCKS = ("residual", "hamiltonian", "rk4")
+BLOCKS = ("residual", "hamiltonian", "rk4", "antisymmetric", "leapfrog")
 LIFTS = {"none": 3, "pad": 2, "opening": 4}
 LOSSES = {
     "squared": SquaredLoss(),

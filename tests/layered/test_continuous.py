@@ -114,6 +114,8 @@ def test_it_is_the_adjoint_of_diffrax(residual):
     ("kind", "basis"),
     [
         ("hamiltonian", "constant"),
+        pytest.param("antisymmetric", "legendre", marks=pytest.mark.slow),
+        pytest.param("leapfrog", "legendre", marks=pytest.mark.slow),
         pytest.param("hamiltonian", "layers", marks=pytest.mark.slow),
         pytest.param("residual", "bspline", marks=pytest.mark.slow),
         pytest.param("rk4", "fourier", marks=pytest.mark.slow),

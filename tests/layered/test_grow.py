@@ -315,7 +315,9 @@ def test_networks_that_cannot_grow_are_refused_before_any_training():
     for activation, kind, reason in (
         ("relu", "residual", "kink"),
         ("sigmoid", "residual", "already changes"),
-        ("silu_tanh", "hamiltonian", "two half-steps"),
+        ("silu_tanh", "hamiltonian", "in HamiltonianBlock K serves twice"),
+        ("silu_tanh", "antisymmetric", "in AntisymmetricBlock K serves twice"),
+        ("tanh", "leapfrog", "no first derivative"),
     ):
         with pytest.raises(InputError, match=reason):
             grow(problem(activation, kind=kind), on_step=never)

@@ -10,8 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collocode import InputError, Mesh
-from collocode.layered import LayeredNetwork, bisect, forward, insert, predict
-from collocode.layered.blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
+from collocode.layered import (
+    AntisymmetricBlock,
+    HamiltonianBlock,
+    LayeredNetwork,
+    LeapfrogBlock,
+    ResidualBlock,
+    RungeKuttaBlock,
+    bisect,
+    forward,
+    insert,
+    predict,
+)
 from collocode.layered.network import network_of
 from collocode.numerics.bases import Legendre, Monomial, PiecewiseConstant
 from tests.layered.cases import BASES, BLOCKS, LIFTS, MESH, SPAN, small
@@ -73,6 +83,27 @@ def test_hamiltonian_state_begins_at_rest() -> None:
     states = forward(network, network.initial(), np.ones((4, 2)))
     assert states.shape == (4, 4, 4)
     assert not states[0][:, 2:].any()
+
+
+def test_leapfrog_is_the_second_difference() -> None:
+    """x₊ = 2x − x₋ − h² Kᵀ φ(K x + b) on layers of one length, at rest at first."""
+    network = LayeredNetwork(2, 1, 2, Mesh.uniform(0, 2, 4), block=LeapfrogBlock())
+    theta = network.initial(2) + 0.1
+    states = forward(network, theta, np.array([[0.4, -0.7]]))[:, 0, :2]
+    K, b = network.layer_weights(theta)
+    before = states[0]
+    for n in range(4):
+        x, force = states[n], np.tanh(K[n] @ states[n] + b[n])
+        np.testing.assert_allclose(
+            states[n + 1], 2 * x - before - 0.25 * K[n].T @ force, atol=1e-14
+        )
+        before = x
+
+
+def test_antisymmetric_rotates_and_symmetric_parts_do_nothing() -> None:
+    block = AntisymmetricBlock("linear")
+    x, K = np.array([[0.6, 0.2]]), np.array([[3.0, 1.0], [-1.0, 5.0]])
+    np.testing.assert_allclose(block.step(x, [K], [np.zeros(2)], 0.1), [[0.62, 0.14]], atol=1e-15)
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from collocode.layered import (
     donut2d,
     load_training,
     predict,
+    prolong,
     squares2d,
+    train,
 )
+from collocode.layered.refinement.method import _warm
 from collocode.layered.refinement.refine_layers import refine_layers
 from tests.layered.cases import small
 
@@ -45,7 +49,8 @@ def convex() -> LayeredProblem:
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    return refine_layers(squares(), max_layers=6, iterations=50, stall=None, compare=True)
+    how: Any = {"prolongation": "copy", "accept": "all"}
+    return refine_layers(squares(), max_layers=6, iterations=50, stall=None, compare=True, **how)
 
 
 def test_layers_grow_within_the_budget(found: Any) -> None:
@@ -176,6 +181,93 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert further.cycles[0].estimate.value <= done.cycles[-1].estimate.value + 1e-12
 
 
+@pytest.mark.parametrize("trainer", ["armijo", "barzilai-borwein", "lbfgs", "ipopt"])
+def test_no_network_is_worse_than_its_parent(trainer: str) -> None:
+    iterations = 12 if trainer == "ipopt" else 40
+    done = refine_layers(
+        squares(2, 1e-4), trainer, max_layers=4, iterations=iterations, stall=None, seed=1
+    )
+    own = [cycle for cycle in done.cycles if not cycle.stuck]
+    assert len(own) > 1
+    for before, after in pairwise(own):
+        assert after.layers > before.layers
+        assert after.estimate.value <= before.estimate.value
+        assert after.training.least_loss <= before.training.least_loss
+    assert all(t.network.layers > 2 for cycle in done.cycles for t in cycle.rejected)
+    assert done.table(flow=False)["rejected"].sum() == sum(len(c.rejected) for c in done.cycles)
+
+
+def test_it_ends_where_no_refinement_is_better() -> None:
+    """Copied halves of long layers are worse than their parent, and no iteration repairs them."""
+    problem = squares(2, 1e-4)
+    trained = train(problem.objective, iterations=150)
+    how: Any = {"prolongation": "copy", "iterations": 0, "stall": None}
+    done = refine_layers(problem, start=trained.theta, **how)
+    assert done.status == "no refinement improves the network"
+    assert done.success
+    before, last = done.cycles
+    assert last.stuck
+    assert last.network is before.network
+    assert len(last.rejected) >= 2
+    assert all(t.objective > before.training.objective for t in last.rejected)
+    passes = sum((t.evaluations + t.gradients) * t.network.layers for t in last.rejected)
+    assert last.work == passes + last.passes
+    taken = refine_layers(problem, start=trained.theta, accept="all", max_layers=3, **how)
+    assert taken.cycles[1].estimate.value > taken.cycles[0].estimate.value
+
+
+def test_steepest_descent_goes_on_with_its_step() -> None:
+    """The first step of a child is what the next one of its parent would have been."""
+    objective = squares(2).objective
+    parent = train(objective, "armijo", iterations=15)
+    warm = _warm("armijo", parent)
+    child = train(objective, warm, parent.theta, iterations=1)
+    further = train(objective, "armijo", iterations=16, resume=parent)
+    np.testing.assert_allclose(child.theta, further.theta, rtol=1e-12)
+    assert np.abs(train(objective, "armijo", parent.theta, iterations=1).theta - child.theta).max()
+    assert _warm("lbfgs", parent) == "lbfgs"
+    assert _warm("armijo", None) == "armijo"
+
+
+def test_effectivity_against_a_fine_network() -> None:
+    how: Any = {"rule": "uniform", "accept": "all", "iterations": 100, "tolerance": 1e-7}
+    done = refine_layers(convex(), "gauss-newton", max_layers=8, reference=32, **how)
+    index = done.table(flow=False)["effectivity"]
+    assert index.between(0.8, 1.4).all()
+    truth = refine_layers(convex(), "gauss-newton", max_layers=32, **how)
+    assert done.reference == pytest.approx(truth.cycles[-1].estimate.corrected, abs=1e-6)
+    assert truth.reference is None
+    assert truth.against_fine(32, tolerance=1e-7).reference == pytest.approx(
+        done.reference, abs=1e-7
+    )
+
+
+@pytest.mark.parametrize("kind", ["residual", "hamiltonian", "rk4"])
+def test_fitted_halves_do_what_the_layer_did(kind: str) -> None:
+    """A layer that is made of two half-steps with other weights is found again; copies are not."""
+    problem = squares(1, block=cc.layered.block(kind))
+    fine = problem.with_network(replace(problem.network, mesh=cc.Mesh.uniform(0, 5, 4), basis=None))
+    theta = train(fine.objective, iterations=15).theta
+    here = fine.objective
+    for layer in range(4):
+        copied, fitted = (prolong(here, theta, [layer], n) for n in (0, 60))
+        assert not copied.fitted
+        assert copied.value == pytest.approx(
+            fine.with_network(copied.network).objective.value(copied.theta)
+        )
+        before = here.value(theta)
+        assert abs(fitted.value - before) <= 0.5 * abs(copied.value - before) + 1e-4
+        assert fitted.passes > copied.passes
+
+
+def test_tied_weights_are_copied() -> None:
+    problem = squares(4, basis=cc.Legendre(2, (0.0, 5.0)))
+    theta = problem.network.initial(1)
+    start = prolong(problem.objective, theta, [0, 1])
+    assert not start.fitted
+    np.testing.assert_array_equal(start.theta, theta)
+
+
 def test_one_layer_a_cycle_and_all_above_a_share() -> None:
     one = refine_layers(squares(), rule="fixed", iterations=10, max_layers=4, stall=None)
     assert [c.layers for c in one.cycles] == [1, 2, 3, 4]
@@ -217,6 +309,8 @@ def test_regression_and_no_validation() -> None:
         ({"stall": 0}, "stall must be a positive integer"),
         ({"gain": 1.0}, r"gain must lie in \[0, 1\)"),
         ({"seconds": 0.0}, "time limit must be positive"),
+        ({"accept": "best"}, "unknown accept 'best'"),
+        ({"prolongation": "fitted"}, "did you mean 'fit'"),
         ({"trainer": "sgd"}, "unknown trainer 'sgd'"),
         ({"iterations": -1}, "iterations must be an integer of at least 0"),
         ({"start": np.zeros(3)}, "weight vector has shape"),

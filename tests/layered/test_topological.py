@@ -228,6 +228,19 @@ def test_weights_at_a_wasserstein_distance_promise_the_most(order, p):
     assert 0.8 * score < promised.max() <= score
 
 
+def test_neurons_of_one_output_want_one_of_two_directions():
+    """Behind a read-out of one row the forms of all neurons are multiples of one matrix."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 4))
+    last = cc.Mesh.uniform(0, 1, 1)
+    for outputs in (1, 4):
+        network = LayeredNetwork(4, outputs, 4, last, None, block("residual", "silu_tanh"))
+        objective = Objective(network, Samples(X, np.sin(X[:, :outputs])))
+        found = topological_derivative(objective, network.initial(0), positions=[1])
+        rank = np.linalg.matrix_rank(found.weights[0], tol=1e-8)
+        assert rank <= 2 if outputs == 1 else rank == 4
+
+
 def test_rows_and_neuron_are_exponents():
     rows, weights = np.array([2.0, -1.0, 0.5]), np.eye(3)
     pairs = [(1, "neuron", 1), (2, "neuron", 2), (1, "rows", 2), (2, "rows", np.inf)]

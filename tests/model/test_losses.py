@@ -9,8 +9,8 @@ from scipy.optimize import least_squares
 
 import collocode as cc
 from collocode.model.activations import CASADI
-from collocode.model.likelihoods import describe_loss, described_loss
 from collocode.model.losses import LOSSES
+from collocode.model.per_output import describe_loss, described_loss
 
 EVERY = [cc.LeastSquares(), cc.Huber(1.3), cc.PseudoHuber(1.3)]
 TEXTBOOK = {

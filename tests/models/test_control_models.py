@@ -197,3 +197,23 @@ def test_a_control_beyond_its_bounds_between_the_stages_is_noted():
     assert [f.code for f in cc.findings(beyond) if f.code.startswith("control-")] == [
         "control-overshoots"
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("batch_reactor", -0.610775),
+        ("cart_pole", 58.8077),
+        ("delta_iii", -7529.71),
+        ("penicillin", -88.11),
+        ("rocket", -1.01283),
+        ("shuttle", -34.1412),
+    ],
+)
+def test_the_mesh_is_found_from_scratch(name, expected):
+    """Nothing is given but the problem."""
+    found = cc.fit(import_module(f"models.control.{name}").problem())
+    assert found.success
+    assert found.meshing.termination is cc.Termination.CONVERGED
+    assert found.result.objective == pytest.approx(expected, rel=2e-4)

@@ -1,5 +1,6 @@
 """Models of differential-algebraic equations, against published references and what made their data."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -71,3 +72,37 @@ def test_spring_and_damper_are_found():
     ):
         learnt = solution.network(name)(at[:, None])[:, 0]
         assert relative(learnt, true(at)) < 0.03
+
+
+# ---- estimates above index 1 -------------------------------------------------------------------------
+
+
+def swing():
+    """The pendulum, and a cost that its closed form knows: the velocity at its lowest, -√(2gℓ)."""
+    speed = cc.Mayer(lambda t, x, u, p, nn: x.v, name="speed")
+    return replace(import_module("models.dae.pendulum").problem(), costs=speed)
+
+
+def test_above_index_one_a_cost_is_estimated_by_a_finer_solution():
+    exact = -np.sqrt(2.0 * 9.81)
+    coarse = cc.fit(swing(), mesh=5, start="simulate")
+    assert cc.estimate_error(coarse).effectivity(exact) == pytest.approx(1.0, abs=0.02)
+    found = cc.refine(swing(), 2e-5, mesh=5, start="simulate")
+    assert found.status == "tolerance reached"
+    assert abs(found.solution.result.objective - exact) <= 2e-5
+    assert len(found.cycles) == 2
+
+
+def test_above_index_one_residuals_are_not_weighed():
+    """No equation in the states alone: the rod's does not contain the tension at all."""
+    solution = cc.fit(swing(), mesh=5, start="simulate")
+    jacobian = (
+        solution.nlp.functions.jacobian(solution.result.x, solution.nlp.p)[1].sparse().tocsr()
+    )
+    part = solution.nlp.layout.experiments[0]
+    rows, columns = part.algebraic_rows.ravel(), part.decided["tension"].columns.ravel()
+    assert abs(jacobian[rows][:, columns]).max() == 0.0
+    with pytest.raises(cc.InputError, match="do not determine the algebraic variables at a time"):
+        cc.costates(solution)
+    with pytest.raises(cc.InputError, match="only the objective's error is estimated"):
+        cc.estimate_error(solution, "state:x@0.1")

@@ -6,7 +6,7 @@ import pytest
 from scipy import optimize, stats
 
 import collocode as cc
-from models import dead_time, influenza, leak, theophylline
+from models import dead_time, influenza, leak, sir, theophylline
 
 
 def concentration(logs, t, dose):
@@ -83,4 +83,25 @@ def test_the_leak_opened_when_scipys_least_squares_say():
         std = np.sqrt(covariance[j, j])
         assert abs(more[j]) < 0.1 * std
         assert table["std"][name] == pytest.approx(std, rel=0.05)
+        assert table["lower"][name] < true < table["upper"][name]
+
+
+def test_poisson_counts_of_an_epidemic_have_scipys_estimates_and_errors():
+    problem = sir.problem()
+    solution = cc.fit(problem)
+    y, weeks = problem.experiments[0].values[:, 0], problem.experiments[0].times
+    found = np.array([solution.parameters[name] for name in ("beta", "seen", "ill")])
+    assert cc.likelihood(solution).minus_log == pytest.approx(
+        -stats.poisson(sir.expected(weeks, *found)).logpmf(y).sum(), abs=0.01
+    )
+    steps = 1e-4 * np.diag(found)
+    slopes = [sir.expected(weeks, *(found + h)) - sir.expected(weeks, *(found - h)) for h in steps]
+    J, mean = np.column_stack(slopes) / (2e-4 * found), sir.expected(weeks, *found)
+    information = J.T @ (J / mean[:, None])
+    more = np.linalg.solve(information, J.T @ ((y - mean) / mean))  # what a step would still change
+    std = np.sqrt(np.diag(np.linalg.inv(information)))
+    assert (np.abs(more) < 0.02 * std).all()
+    table = cc.uncertainty(solution).intervals()
+    for j, (name, true) in enumerate((("beta", 1.8), ("seen", 0.3), ("ill", 5.0))):
+        assert table["std"][name] == pytest.approx(std[j], rel=0.05)
         assert table["lower"][name] < true < table["upper"][name]

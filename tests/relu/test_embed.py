@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import collocode.pyomo_plugin  # noqa: F401  (IPOPT for the complementarities)
+import collocode as cc
+import collocode.pyomo_plugin
 from collocode import InputError
-from collocode.relu import ENCODINGS, ReluNetwork, embed, lp_bounds, sampled_range
+from collocode.relu import ENCODINGS, ReluNetwork, embed, lp_bounds, sampled_range, smoothed
 
 from .nets import random_network
 
@@ -148,3 +149,54 @@ def test_unbounded_or_missing_inputs_are_named():
         embed(model, random_network(0), model.x)
     with pytest.raises(InputError, match="2 inputs, but 1"):
         embed(model, random_network(0), [model.x[0]])
+
+
+@pytest.mark.parametrize("clip", [None, 0.6])
+def test_rounded_kinks_tend_to_the_network(clip):
+    network = random_network(5, (2, 5, 4, 2), clip, affine=True)
+    x = np.random.default_rng(0).uniform(*np.transpose(BOX), (50, 2))
+    gaps = [
+        np.abs(np.array([smoothed(network, list(row), width) for row in x]) - network(x)).max()
+        for width in (0.1, 0.01, 0.001)
+    ]
+    assert gaps[0] > 1e-3  # rounded it is
+    assert gaps[1] < 0.3 * gaps[0]
+    assert gaps[2] < 0.3 * gaps[1]
+
+
+def test_a_rounded_unit_is_half_the_width_above_its_kink():
+    unit = ReluNetwork(([[1.0]], [[1.0]]), ([0.0], [0.0]))
+    assert smoothed(unit, [0.0], 0.1) == [pytest.approx(0.05)]
+    assert smoothed(unit, [3.0], 0.1) == [pytest.approx(3.0 + 0.01 / 12.0, abs=1e-6)]
+    with pytest.raises(InputError, match=r"must be positive, not 0\.0"):
+        smoothed(unit, [1.0], 0.0)
+    with pytest.raises(InputError, match="1 inputs, but 2 were given"):
+        smoothed(unit, [1.0, 2.0], 0.1)
+
+
+def test_rounded_for_ipopt_and_exact_for_highs_meet_in_an_optimal_control_problem():
+    """x' = valve(u) - x in four Euler steps, least opening: the costs differ by the rounding."""
+    valve = ReluNetwork(([[1.0]], [[2.0]]), ([-0.3], [0.0]))
+    model = pyo.ConcreteModel()
+    model.u = pyo.Var(range(4), bounds=(0.0, 1.0))
+    model.x = pyo.Var(range(5), bounds=(0.0, 2.0))
+    flow = [embed(model, valve, [model.u[k]]).outputs[0] for k in range(4)]
+    model.ends = pyo.Constraint([0, 4], rule=lambda m, k: m.x[k] == 0.2 * k)
+    model.steps = pyo.Constraint(
+        range(4), rule=lambda m, k: m.x[k + 1] == m.x[k] + 0.25 * (flow[k] - m.x[k])
+    )
+    model.cost = pyo.Objective(expr=0.25 * sum(model.u.values()))
+    pyo.SolverFactory("highs").solve(model)
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: {"x": smoothed(valve, [u.u], 1e-3)[0] - x.x}),
+        cc.Window(
+            end=1.0,
+            controls={"u": cc.Control(0.0, 1.0, start=0.6)},
+            initial={"x": 0.0},
+            final={"x": 0.8},
+        ),
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u, name="opening"),
+    )
+    found = cc.fit(problem, "explicit_euler", mesh=4)
+    assert found.costs["opening"] == pytest.approx(pyo.value(model.cost), abs=2e-3)

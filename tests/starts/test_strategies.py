@@ -162,6 +162,7 @@ def test_gradient_matching_takes_the_steps_of_scipy_s_trust_region():
     fit = gradient_matching._SlopeFit(nlp, gradient_matching._points(nlp))
     first = cc.start_from(nlp, "smoothing").start[fit.free]
     found = cc.start_from(nlp, "gradient_matching").start[fit.free]
-    scipy_s = least_squares(fit.residual, first, fit.jacobian, max_nfev=9)
+    jacobian = lambda z: fit.jacobian(z).toarray()  # noqa: E731
+    scipy_s = least_squares(fit.residual, first, jacobian, max_nfev=9)
     assert scipy_s.cost < 0.1 * 0.5 * np.sum(fit.residual(first) ** 2)
     assert found == pytest.approx(scipy_s.x, rel=1e-8, abs=1e-8)

@@ -252,15 +252,21 @@ def test_gauss_newton_needs_a_network():
         cc.make_solver(nlp, options={"hessian_approximation": "gauss-newton"})
 
 
-def test_more_weights_than_fit_are_taken_without_their_curvature(monkeypatch):
+@pytest.mark.parametrize("interface", ["casadi", "cyipopt"])
+def test_more_weights_than_fit_are_taken_without_their_curvature(monkeypatch, interface):
+    if interface == "cyipopt":
+        pytest.importorskip("cyipopt")
     monkeypatch.setattr(lift, "MOST_EXACT", 10)
     problem = cc.Problem(cc.NeuralODE(cc.MLP((2, 4, 2))), DATA, regularisation=cc.L2(1e-3))
     nlp = cc.discretize(problem, mesh=5)
     assert not nlp.functions.exact
     assert nlp.gauss_newton() is nlp
-    result = cc.make_solver(nlp, options={"max_iter": 2}).solve(nlp)
+    result = cc.make_solver(nlp, interface, options={"max_iter": 2}).solve(nlp)
     assert result.options["hessian_approximation"] == "gauss-newton"
     assert result.linear_solver == "mumps"
+    options = {"max_iter": 2, "hessian_approximation": "limited-memory"}
+    result = cc.make_solver(nlp, interface, options=options).solve(nlp)
+    assert result.options["hessian_approximation"] == "limited-memory"
 
 
 def test_networks_in_path_constraints_and_algebraic_equations():

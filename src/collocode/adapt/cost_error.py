@@ -17,6 +17,7 @@ ones' ``structure``, shared by the change of the Hamiltonian under the finer con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,36 @@ def cost_error(solution: Solution, elements: Elements) -> CostError:
     return CostError(parts, known.unconverged)
 
 
+def compared_error(solution: Solution) -> dict[str, Array]:
+    r"""(E,) parts of the objective's error by a finer solution alone, :math:`J_f-J_h` with every element in four.
+
+    Above index 1 :math:`\partial g/\partial z` is singular, so that no equation in the states alone could be
+    reconstructed and weighed element by element.  The difference is shared by how much the states move
+    within each element; it is nan where the finer solution was not found.
+    """
+    nlp = solution.nlp
+    assert nlp is not None
+    parts = nlp.layout.experiments
+    count = sum(part.mesh.elements for part in parts)
+    nothing = np.zeros(count)
+    pieces = [np.full(part.mesh.elements, _INSIDE) for part in parts]
+    finer = _solved_finer(solution, pieces) if solution.success else None
+    if finer is None:
+        return {"state": nothing, "structure": np.full(count, np.nan)}
+    shares = []
+    for number, part in enumerate(parts):
+        old, new = solution.trajectories[number], finer.trajectories[number]
+        share = (old.times - old.mesh.start) / (old.mesh.end - old.mesh.start)
+        times = new.mesh.start + share * (new.mesh.end - new.mesh.start)
+        moved = (finer.states(times, number) - old.states) / nlp.problem.state_scale
+        nodes = moved[part.element_nodes()]
+        shares.append(np.abs(nodes - nodes[:, :1]).max(axis=(1, 2)))
+    share = np.concatenate(shares)
+    share = share if share.sum() > 0.0 else np.ones(count)
+    change = at_bounds(finer) - at_bounds(solution)
+    return {"state": nothing, "structure": np.asarray(change * share / share.sum())}
+
+
 def _regular(solution: Solution, elements: Elements) -> _Regular:
     better = reconstruct(elements)
     defects, weights = Defects(better), solution.result.lam_g[elements.rows]
@@ -109,13 +140,19 @@ def _structure(solution: Solution, elements: Elements, known: _Regular) -> Array
 
 def _finer(solution: Solution, elements: Elements, irregular: Mask) -> Solution | None:
     """Solve once more with the irregular elements cut; None where that fails."""
+    pieces = []
+    for odd in np.split(irregular, elements.first[1:-1]):
+        inside = np.concatenate([odd[1:], [True]]) & np.concatenate([[True], odd[:-1]])
+        pieces.append(np.where(odd, np.where(inside, _INSIDE, _BESIDE), 1))
+    return _solved_finer(solution, pieces)
+
+
+def _solved_finer(solution: Solution, pieces: Sequence[NDArray[np.intp]]) -> Solution | None:
+    """Solve once more with every element cut into so many; None where that fails."""
     nlp = solution.nlp
     assert nlp is not None
     meshes = [part.mesh for part in nlp.layout.experiments]
-    finer = []
-    for mesh, odd in zip(meshes, np.split(irregular, elements.first[1:-1]), strict=True):
-        inside = np.concatenate([odd[1:], [True]]) & np.concatenate([[True], odd[:-1]])
-        finer.append(mesh.divide(np.where(odd, np.where(inside, _INSIDE, _BESIDE), 1)))
+    finer = [mesh.divide(count) for mesh, count in zip(meshes, pieces, strict=True)]
     begun, warm = prolong(solution, discretize(nlp.problem, nlp.scheme, mesh=finer))
     # a barrier that stops at the usual tolerance costs as much as the differences looked for
     result = make_solver(begun, options={"tol": _TIGHT}).solve(begun, warm)

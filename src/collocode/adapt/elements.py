@@ -86,9 +86,9 @@ def point_arguments(problem: Problem) -> tuple[list[Any], list[Any]]:
     sizes = [(rhs.name_in(i), rhs.size1_in(i)) for i in range(5)]
     if problem.index > 1:
         raise InputError(
-            "error estimates, refined meshes and costates are for algebraic equations of index 1, and "
-            f"problem {problem.name!r} says it is of index {problem.index}; choose the mesh "
-            "by the gap, or differentiate the equations."
+            "costates, and estimates that weigh residuals by them, are for algebraic equations of index 1, and "
+            f"problem {problem.name!r} says it is of index {problem.index}: its equations do not "
+            "determine the algebraic variables at a time; differentiate the equations."
         )
     if not problem.algebraics:
         symbols = [ca.SX.sym(*size) for size in sizes]

@@ -10,7 +10,8 @@ With :math:`\delta L_e` of `defects`, the discrete Lagrangian's miss in element 
 * **another goal** `E`, with the weights `(v, w)` of `duals`:
   :math:`E(x)-E(x_h)\approx\sum_e(\delta E_e-w_e^T\gamma_e)+\delta L_e'(v_X)+\delta L_e'(v_q)`: the
   residuals of the state, adjoint and gradient equations.
-* the objective of a problem that **decides**: see `cost_error`.
+* the objective of a problem that **decides**, or whose algebraic equations have an index above 1: see
+  `cost_error`.
 * the **second order** of a misfit: :math:`\tfrac12\nabla\delta L\cdot\delta y`, with the shift
   :math:`\delta y` of states, parameters and multipliers that the defects cause.  Of the slope
   :math:`\nabla\delta L` the parts that the multipliers weigh are left out: they are small where the
@@ -34,7 +35,7 @@ from ..errors import InputError, check_type
 from ..model.costs import Cost
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
-from .cost_error import cost_error
+from .cost_error import compared_error, cost_error
 from .defects import Defects
 from .duals import System, state_weights
 from .elements import Elements
@@ -169,7 +170,8 @@ def estimate_error(
     found = estimated(solution, goal, second_order)
     if solution.success and np.isnan(found.parts.get("structure", 0.0)).any():
         raise InputError(
-            "some elements have a switch, a singular arc or an active constraint, where an estimate needs "
+            "some elements have a switch, a singular arc or an active constraint, or the equations an index "
+            "above 1, where an estimate needs "
             "the problem solved on a finer mesh, and that failed; refine the mesh there, or hold the "
             "controls by kind='constant'."
         )
@@ -183,6 +185,9 @@ def estimated(
     began = time.perf_counter()
     chosen, nlp = goal_of(goal), _checked(solution)
     check_goal(chosen, nlp, bool(second_order))
+    if nlp.problem.index > 1:
+        found = _Found(solution.result.objective, compared_error(solution), 0)
+        return _estimate(solution, chosen, found, began)
     elements = Elements.of(nlp, solution.result.x)
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(chosen, ObjectiveValue) and nlp.problem.decides:
@@ -244,6 +249,11 @@ def check_goal(goal: AnyGoal, nlp: NLP, second_order: bool = False) -> None:
         Another goal than the objective, or its second order, where inputs or times are decided.
     """
     goal.check(nlp)
+    if nlp.problem.index > 1 and not isinstance(goal, ObjectiveValue):
+        raise InputError(
+            f"problem {nlp.name!r} has equations of index {nlp.problem.index}, of which only the objective's "
+            f"error is estimated, by a finer solution, not that of {goal}; make it a cost."
+        )
     if not nlp.problem.decides:
         return
     decided = any(e.controls or e.is_free for e in nlp.problem.experiments)

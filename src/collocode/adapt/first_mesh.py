@@ -33,16 +33,17 @@ def first_meshes(problem: Problem, scheme: Scheme) -> tuple[Mesh, ...]:
     return tuple(_first(problem, experiment, scheme) for experiment in problem.experiments)
 
 
-def meshes_along(nlp: NLP, x: Array) -> tuple[Mesh, ...]:
+def meshes_along(nlp: NLP, x: Array, near: float = _NEAR, most: int = _MOST) -> tuple[Mesh, ...]:
     """Return meshes on which the scheme's interpolant follows the simulation from ``x``.
 
     Elements of the program's own meshes are halved until between their nodes the interpolant is within
-    a thousandth of every state's size; halving ends at two hundred.
+    ``near`` of every state's size; halving ends at ``most``.
     """
-    return tuple(_along(nlp, x, number) for number in range(len(nlp.layout.experiments)))
+    numbers = range(len(nlp.layout.experiments))
+    return tuple(_along(nlp, x, number, near, most) for number in numbers)
 
 
-def _along(nlp: NLP, x: Array, number: int) -> Mesh:
+def _along(nlp: NLP, x: Array, number: int, near: float, most: int) -> Mesh:
     part, scheme = nlp.layout.experiments[number], nlp.scheme
     model, mesh = TrainedModel.of(nlp, x, number), part.mesh
     given, initial = resolved(nlp, x, number)[0], x[part.states[0]]
@@ -50,7 +51,7 @@ def _along(nlp: NLP, x: Array, number: int) -> Mesh:
     between = 0.5 * (scheme.nodes[1:] + scheme.nodes[:-1])
     matrix = scheme.interpolation(between)
     tau = np.concatenate([scheme.nodes, between])
-    while mesh.elements < _MOST and scheme.name not in GLOBAL_SCHEMES:
+    while mesh.elements < most and scheme.name not in GLOBAL_SCHEMES:
         real = Mesh(problem.moved(whole, mesh.points, given.placed))
         times = real.points[:-1, None] + real.steps[:, None] * tau
         at, back = np.unique(times, return_inverse=True)
@@ -58,18 +59,18 @@ def _along(nlp: NLP, x: Array, number: int) -> Mesh:
         states = run.states[back.reshape(times.shape)]
         nodes, truth = states[:, : len(scheme.nodes)], states[:, len(scheme.nodes) :]
         off = np.abs(np.einsum("qj,eji->eqi", matrix, nodes) - truth) / nlp.problem.state_scale
-        marked = np.flatnonzero(~(off <= _allowed(nlp, truth)).all(axis=(1, 2)))
+        marked = np.flatnonzero(~(off <= _allowed(nlp, truth, near)).all(axis=(1, 2)))
         if not run.complete or not len(marked):
             break
         mesh = mesh.bisect(marked)
     return mesh
 
 
-def _allowed(nlp: NLP, states: Array) -> Array:
+def _allowed(nlp: NLP, states: Array, near: float) -> Array:
     """What the interpolant may be off by: beside a bound much less, lest nodes that overshoot hit it."""
     bounds = [nlp.problem.bounds.get(state, (-np.inf, np.inf)) for state in nlp.problem.states]
     away = np.abs(states[..., None] - np.array(bounds)).min(axis=-1) / nlp.problem.state_scale
-    return np.where(away < 10.0 * _NEAR, _BESIDE, _NEAR)
+    return np.where(away < 10.0 * near, min(_BESIDE, near), near)
 
 
 def fixed_points(problem: Problem, experiment: Experiment, longest: float) -> Array:

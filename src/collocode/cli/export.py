@@ -134,6 +134,8 @@ def _writers(
     if isinstance(solution, cc.Solution):
         model = solution.model
         rhs = {"rhs": model.trained_function()} if nlp is None else {}
+        if rhs and solution.trajectories[0].controls:
+            rhs |= cc.planned_functions(solution)
         writers.setdefault(".casadi", lambda: cc.save_functions(rhs, target))
         writers.setdefault(".c", lambda: cc.write_c(rhs, target))
         writers[".onnx"] = lambda: cc.write_onnx(model.network(network), target)

@@ -10,7 +10,6 @@ import typer
 import collocode as cc
 
 from ..errors import InputError
-from ..results.closed_loop import LOOP
 from .options import FILES, SOLVER, verb
 from .run import Run, Task
 from .settings import split_pairs
@@ -82,6 +81,7 @@ def horizon(
 
 def _look(path: Path) -> tuple[bool, str]:
     """Whether the loop of a file has ended, and what it holds."""
+    from ..results.closed_loop import LOOP  # a slow import, which other commands do without
 
     def told(tree: Any) -> tuple[bool, str]:
         made, wanted = len(tree["plans"]), tree["wanted"]

@@ -19,7 +19,8 @@ from .terminal import live_progress, live_trainings, messages
 
 LAYERS = "Layered networks"
 CHECKPOINT = "last.npz"
-_ONLY_LAYERS = ("trainer", "iterations", "indicator", "stall")
+_OF_LAYERS = ("trainer", "iterations", "indicator", "prolongation", "accept", "reference")
+_ONLY_LAYERS = (*_OF_LAYERS, "stall")
 _ONLY_DYNAMICS = ("scheme", "degree", "residual", "elements", "deterministic")
 _MODELS_OWN = ("trainer", "iterations", "tolerance", "patience", "seed")
 
@@ -72,6 +73,27 @@ def refine(
             rich_help_panel=LAYERS,
         ),
     ] = 3,
+    prolongation: Annotated[
+        str | None,
+        typer.Option(
+            help="fit (halves that do together what the layer did; the default) or copy (its weights).",
+            rich_help_panel=LAYERS,
+        ),
+    ] = None,
+    accept: Annotated[
+        str | None,
+        typer.Option(
+            help="better (only networks no worse than their parent; the default without --tol) or all.",
+            rich_help_panel=LAYERS,
+        ),
+    ] = None,
+    reference: Annotated[
+        int | None,
+        typer.Option(
+            help="Layers of a fine network, trained until it converges, for the column effectivity.",
+            rich_help_panel=LAYERS,
+        ),
+    ] = None,
 ) -> int:
     """Fit MODEL on meshes that are refined where the error of a goal comes from.
 
@@ -152,7 +174,7 @@ def layers_wanted(
     how = {name: defaults[name] for name in _MODELS_OWN if name in defaults}
     names = {"max_elements": "max_layers", "mark": "rule"}
     taken = ("tol", "mark", "theta", "number", "max_elements", "max_cycles", "compare", "seed")
-    for name in (*taken, "start", "trainer", "iterations", "indicator"):
+    for name in (*taken, "start", *_OF_LAYERS):
         if name in given:
             how[names.get(name, name)] = given[name]
     if "stall" in given:

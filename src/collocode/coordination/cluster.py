@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
+from ..solvers.processes import deserialize, serialize
 from .dask_client import LOCAL, DaskClient, is_address
 from .executors import (
     Executor,
@@ -31,7 +32,7 @@ from .executors import (
 )
 from .partition import Batch
 from .subproblem import FitSettings
-from .worker import Failure, Missing, Question, Reply, Worker, described, deserialize, serialize
+from .worker import Failure, Missing, Question, Reply, Worker, described
 
 _TICK, _LOOK = 0.1, 1.0  # seconds between two looks at whether to stop, and at who is alive
 _ALONE = 10.0  # seconds that a cluster may be without workers

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, InputError, MissingDependency, check_type
+from ..solvers.processes import isolated
 from .executors import WorkerError
-from .worker import isolated
 
 LOCAL = "local"
 _SOON = 1.0  # seconds after which to ask whether the worker that has a result is still there

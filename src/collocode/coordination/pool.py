@@ -16,10 +16,11 @@ from multiprocessing.connection import Connection, wait
 
 import cloudpickle
 
+from ..solvers.processes import deserialize, isolated, serialize
 from .executors import Executor, Lost, Session, Stop, Stopped, balanced
 from .partition import Batch
 from .subproblem import FitSettings
-from .worker import Failure, Missing, Question, Reply, Worker, deserialize, isolated, serialize
+from .worker import Failure, Missing, Question, Reply, Worker
 
 _TICK = 0.1  # seconds between two looks at whether to stop
 

@@ -1,7 +1,8 @@
 r"""The trained equations as a Modelica model (text, Modelica 3.4), from its tape.
 
 States, inputs and parameters keep their names where Modelica allows them; shared results of the
-right-hand side are protected variables.  An FMU follows from any Modelica tool
+right-hand side are protected variables.  Inputs that were decided come along as piecewise polynomials, so
+that the model simulates as it stands; those of a fit of data stay inputs.  An FMU follows from any Modelica tool
 (``buildModelFMU`` of OpenModelica); we make none ourselves, because that takes a compiler for every
 platform, and the Python packages that need none (PythonFMU) put a Python interpreter into the FMU.
 """
@@ -9,7 +10,7 @@ platform, and the Python packages that need none (PythonFMU) put a Python interp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import casadi as ca
 
 from ..errors import InputError, check_type
 from ..files import write_text
+from ..numerics.signals import Signal
 from ..results.model import TrainedModel
 from ..results.solution import Solution
 from ..transcription.tape import ARITY, NAMES, Tape
+from .profiles import powers
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
               "tanh", "atan2", "floor", "ceil", "sign")  # fmt: skip
@@ -39,10 +42,31 @@ _FORMS: dict[str, Callable[..., str]] = {
     "le": "(if {} <= {} then 1.0 else 0.0)".format,
     "if_else_zero": "(if {} > 0.5 then {} else 0.0)".format,
 }  # fmt: skip
+_PROFILE = (
+    '  function profile "piecewise polynomial, highest power first"',
+    "    input Real t;",
+    "    input Real points[:];",
+    "    input Real powers[:, :];",
+    "    output Real y;",
+    "  protected",
+    "    Integer k;",
+    "    Real s;",
+    "  algorithm",
+    "    k := 1;",
+    "    while k < size(powers, 1) and points[k + 1] <= t loop",
+    "      k := k + 1;",
+    "    end while;",
+    "    s := (min(max(t, points[1]), points[end]) - points[k]) / (points[k + 1] - points[k]);",
+    "    y := 0.0;",
+    "    for j in 1:size(powers, 2) loop",
+    "      y := y * s + powers[k, j];",
+    "    end for;",
+    "  end profile;",
+)
 _KEYWORDS = frozenset([
     "der", "time", "model", "end", "parameter", "Real", "input", "output", "protected", "equation",
     "if", "then", "else", "and", "or", "not", "for", "loop", "in", "each", "when", "initial",
-    "algorithm", "function",
+    "algorithm", "function", "profile", "while",
 ])  # fmt: skip
 
 
@@ -68,7 +92,10 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     text = [f"model {_identifier(name or solution.name or 'Trained', set())}"]
     values = zip(parameters, model.parameters.tolist(), strict=True)
     text += [f"  parameter Real {n} = {_number(v)};" for n, v in values]
-    text += [f"  input Real {n};" for n in inputs]
+    part = solution.trajectories[0]
+    planned = bool(part.controls)
+    text += _tables(part.experiment.inputs, model.inputs, inputs) if planned else []
+    text += [f"  {'' if planned else 'input '}Real {n};" for n in inputs]
     text += [
         f"  Real {n}(start = {_number(v)}, fixed = true);"
         for n, v in zip(states, start, strict=True)
@@ -76,10 +103,25 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     begun = solution.algebraics(solution.trajectories[0].times[0])[0].tolist()
     text += [f"  Real {n}(start = {_number(v)});" for n, v in zip(algebraics, begun, strict=True)]
     text += ["protected", f"  Real v_[{len(lines)}];"] if lines else []
-    text += ["equation", *(f"  v_[{k}] = {line};" for k, line in enumerate(lines, start=1))]
+    profile = "  {0} = profile(time, {0}_points, {0}_powers);"
+    text += ["equation", *([profile.format(n) for n in inputs] if planned else [])]
+    text += [f"  v_[{k}] = {line};" for k, line in enumerate(lines, start=1)]
     text += [f"  der({n}) = {d};" for n, d in zip(states, derivatives, strict=True)]
     text += [f"  0 = {g};" for g in residuals]
     return "\n".join([*text, f"end {text[0].split()[1]};", ""])
+
+
+def _tables(signals: Mapping[str, Signal], names: Sequence[str], safe: Sequence[str]) -> list[str]:
+    """The pieces of every input, and the function that evaluates them."""
+    text = list(_PROFILE)
+    for name, identifier in zip(names, safe, strict=True):
+        points, table = powers(signals[name], name)
+        rows = ["{" + ", ".join(map(_number, row)) + "}" for row in table.tolist()]
+        times = ", ".join(map(_number, points.tolist()))
+        text.append(f"  parameter Real {identifier}_points[{len(points)}] = {{{times}}};")
+        size = f"{len(rows)}, {table.shape[1]}"
+        text.append(f"  parameter Real {identifier}_powers[{size}] = {{{', '.join(rows)}}};")
+    return text
 
 
 def write_modelica(solution: Solution, path: str | Path, name: str = "") -> None:

@@ -4,7 +4,8 @@ The cheap starts are compared before anything is solved (`collocode.starts.ladde
 of them was good shows in the fit: if that ends nowhere, or explains less than half of what the data's
 means leave, the horizon grows from the same start (a few short fits) and the program is solved again.
 Of a model without networks more is asked, its simulation has to come near the noise, and before the
-horizon grows, single shooting looks for better numbers (`collocode.starts.shooting`).  The best of the
+horizon grows, single shooting looks for better numbers (`collocode.starts.shooting`); but not where a
+bound of a parameter is what keeps the fit from the data, which one more solve without it tells.  The best of the
 solutions is returned, and its record names the others.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 from ..adapt.duals import state_weights
 from ..adapt.first_mesh import meshes_along
 from ..errors import InputError
+from ..results.released import strong_bounds
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import interrupted
@@ -63,11 +65,32 @@ def climb(
     if not (isinstance(start, str) and start == "auto") or nlp.problem.decides:
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
-        if not failed(found):
+        if not failed(found) or _held_by_bounds(solver, found):
             break
         other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
         found = _better(found, other)
     return found
+
+
+def _held_by_bounds(solver: Solver, found: Solution) -> bool:
+    """Whether a fit misses the data since a parameter's bound holds it: no other start would help.
+
+    It is solved once more, from where it ended, without the bounds that have multipliers; if that explains
+    the data, they are what is in the way, as the findings say.
+    """
+    nlp = _nlp(found)
+    if not found.success or len(nlp.layout.weights):
+        return False
+    names, count = nlp.problem.coefficient_names, len(nlp.layout.experiments)
+    columns = np.concatenate([nlp.layout.parameter_columns(k, names) for k in range(count)])
+    held = columns[strong_bounds(found, nlp)[columns]]
+    if not len(held):
+        return False
+    lower, upper = nlp.lower.copy(), nlp.upper.copy()
+    lower[held], upper[held] = -np.inf, np.inf
+    released = replace(nlp.with_start(found.result.x), lower=lower, upper=upper)
+    again = solve_with(solver, released)
+    return again.success and not failed(again)
 
 
 def _better(first: Solution, second: Solution) -> Solution:

@@ -160,12 +160,14 @@ def discretized(
     """Return the NLP that a fit begins with, and how its mesh is to be refined.
 
     Windows without data tell of no mesh: a problem that decides begins with the usual one.  Algebraic
-    equations of an index above 1 have no estimates to refine by: they keep the mesh they begin with.
+    equations of an index above 1 have no estimate but that of costs: without costs they keep the mesh they
+    begin with.
     """
     auto, given = AutoMesh.or_given(mesh)
     chosen = scheme_of(scheme, degree)
     meshes = given if auto is None or problem.decides else first_meshes(problem, chosen)
-    return None if problem.index > 1 else auto, discretize(problem, chosen, mesh=meshes)
+    auto = auto if problem.index == 1 or problem.costs else None
+    return auto, discretize(problem, chosen, mesh=meshes)
 
 
 def settle(

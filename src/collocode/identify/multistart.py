@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
@@ -21,12 +24,12 @@ from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.strategies import start_from
-from ..transcription.discretize import MeshLike, discretize
+from ..transcription.discretize import MeshLike
 from .climb import solve_begun
+from .climbs import Climber, Climbs, ClimbsFile
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
-from .scattered import hopeless, scattered
-from .scored import fit_by_scoring
-from .scoring import meshes_for, scorable
+from .scattered import scattered
+from .scoring import scorable
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
@@ -77,12 +80,15 @@ def multistart(
     on_run: Callable[[int, Solution], Any] | None = None,
     on_iteration: OnIteration | None = None,
     time_limit: float | None = None,
+    workers: int = 1,
+    checkpoint: str | Path | None = None,
+    windows: Sequence[float] = (),
 ) -> Multistart:
     """Solve from several seeds: of random weights, or of parameters where there are no networks.
 
     What `fit` climbs by scoring starts from points of a Latin hypercube over the parameters' bounds, on
-    their scales; seed 0 is their own starts.  A climb that falls behind the best is given up, one that
-    cannot begin is left out; both are in the table.
+    their scales, or over their distributions of starts; seed 0 is their own starts.  A climb that falls
+    behind the best is given up, one that cannot begin is left out; both are in the table.
 
     All are solved on one mesh and with one λ, so that their objectives compare: where these are to be
     chosen, the first seed that is solved chooses them.
@@ -94,6 +100,11 @@ def multistart(
     seeds : how many (0, 1, ...), or which.
     on_run : called with the seed and its solution after every run.
     time_limit : seconds for all runs; what there is by then comes back, its last run stopped by it.
+    workers : processes that climb over parameters side by side, at most eight, with the same results as
+        one.
+    checkpoint : an archive that such climbs are kept in as they end; where it is there, they go on.
+    windows : shares of every experiment's duration whose data such a climb looks at first, say (0.2, 0.5):
+        from few to all, where a simulation from a start soon loses long or oscillating records.
 
     Returns
     -------
@@ -102,15 +113,24 @@ def multistart(
     Raises
     ------
     InputError
-        No seeds.
+        No seeds; workers, a checkpoint or windows for another kind of problem.
+    FileError
+        A checkpoint of another problem or other seeds.
     """
     check_type("multistart", problem, Problem)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen:
         raise InputError("multistart needs at least one seed.")
-    if unsaid(start, mesh, interface, options) and scorable(problem):
-        return _from_parameters(
-            problem, chosen, scheme_of(scheme, degree), on_run, on_iteration, time_limit
+    if over_parameters(problem, start, mesh, interface, options):
+        climber = Climber(problem, scheme_of(scheme, degree), _shares(windows))
+        file = None if checkpoint is None else Path(checkpoint)
+        look = on_run, on_iteration
+        return _from_parameters(climber, chosen, file, workers, *look, time_limit)
+    if workers > 1 or checkpoint is not None or len(windows):
+        raise InputError(
+            "workers=, checkpoint= and windows= are of multistarts over parameters, of a likelihood "
+            "without networks and constraints, with start, mesh, interface and options left as they are; "
+            "leave them out."
         )
     interrupt = Interrupt(time_limit)
     auto, nlp = discretized(problem, scheme, degree, mesh)
@@ -150,53 +170,90 @@ def multistart(
     return found
 
 
+def over_parameters(
+    problem: Problem, start: Any, mesh: Any, interface: str, options: Mapping[str, Any] | None
+) -> bool:
+    """Whether a multistart climbs by scoring, from scattered parameters."""
+    return unsaid(start, mesh, interface, options) and scorable(problem)
+
+
 def _from_parameters(
-    problem: Problem,
+    climber: Climber,
     seeds: Sequence[int],
-    scheme: Scheme,
+    file: Path | None,
+    workers: int,
     on_run: Callable[[int, Solution], Any] | None,
     on_iteration: OnIteration | None,
     time_limit: float | None,
 ) -> Multistart:
     """Climb from scattered parameters."""
-    nlp = discretize(problem, scheme, mesh=meshes_for(problem))
-    half, best, end = 0.5 * problem.n_measurements, float("inf"), Termination.CONVERGED
-    solutions: list[Solution] = []
-    kept: list[int] = []
-    rows = []
+    problem = climber.problem
+    starts, end = scattered(problem, seeds), Termination.CONVERGED
+    kept = None if file is None else ClimbsFile(file, _conditions(climber, starts))
+    known = {} if kept is None else kept.read()
+    climbs = Climbs(climber, starts, {k: known[s] for k, s in enumerate(seeds) if s in known})
+    solutions: dict[int, Solution] = {}
+
+    def note(place: int) -> None:
+        climb, seed = climbs.done[place], seeds[place]
+        if climb.began:
+            found = climber.solution(climb)
+            timed = found.result.with_timings(total=climb.seconds)
+            solutions[place] = replace(found, result=timed)
+            if on_run is not None:
+                on_run(seed, solutions[place])
+        if kept is not None and climb.termination is not Termination.INTERRUPTED:
+            known[seed] = climb
+            kept.write(known, len(known) == len(seeds))
+
     with quietly(), Interrupt(time_limit) as interrupt:
-        for seed, values in zip(seeds, scattered(problem, seeds), strict=True):
-            began = time.perf_counter()
-            solution = fit_by_scoring(
-                problem, scheme, values, on_iteration, hopeless(best), nlp=nlp
-            )
-            seconds = time.perf_counter() - began
-            if solution is None:
-                rows.append({"seed": seed, "status": "cannot begin there", "seconds": seconds})
-            else:
-                best = min(best, half * solution.result.objective)
-                solution = replace(solution, result=solution.result.with_timings(total=seconds))
-                rows.append({"seed": seed, **_row(solution, seconds)})
-                kept.append(seed)
-                solutions.append(solution)
-                if on_run is not None:
-                    on_run(seed, solution)
-            if interrupt.requested:
-                end = Termination.TIME_LIMIT if interrupt.late else Termination.INTERRUPTED
-                break
+        for place in list(climbs.done):
+            note(place)
+        for place in climbs.run(workers, interrupt, on_iteration):
+            note(place)
+        if interrupt.requested:
+            end = Termination.TIME_LIMIT if interrupt.late else Termination.INTERRUPTED
     if not solutions:
         raise InputError(
-            f"none of {len(rows)} starts of problem {problem.name!r} can be simulated; narrow the "
-            "parameters' bounds or ask for more seeds."
+            f"none of {len(climbs.done)} starts of problem {problem.name!r} can be simulated; narrow "
+            "the parameters' bounds or ask for more seeds."
         )
+    rows = []
+    for place, climb in sorted(climbs.done.items()):
+        row = {"status": "cannot begin there", "seconds": climb.seconds}
+        if climb.began:
+            row = _row(solutions[place], climb.seconds)
+        rows.append({"seed": seeds[place], **row})
     found = Multistart(
-        solutions=tuple(solutions),
-        seeds=tuple(kept),
+        solutions=tuple(solutions[place] for place in sorted(solutions)),
+        seeds=tuple(seeds[place] for place in sorted(solutions)),
         table=pd.DataFrame(rows).set_index("seed"),
         termination=end,
     )
     warn(found.best)
     return found
+
+
+def _conditions(climber: Climber, starts: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """What has to be the same for climbs of a checkpoint to count."""
+    problem, scheme = climber.problem, climber.scheme
+    data = [float(np.nansum(e.values)) for e in problem.experiments]
+    told = [(q.name, q.scale, *q.decided_bounds) for q in problem.all_parameters]
+    return {
+        "problem": json.dumps([list(problem.states), told, problem.n_measurements, data]),
+        "scheme": json.dumps([scheme.name, scheme.degree]),
+        "starts": json.dumps([[*start.values()] for start in starts]),
+        "windows": json.dumps(climber.windows),
+    }
+
+
+def _shares(windows: Sequence[float]) -> tuple[float, ...]:
+    shares = tuple(float(w) for w in windows)
+    if list(shares) != sorted({w for w in shares if 0.0 < w < 1.0}):
+        raise InputError(
+            f"windows= takes rising shares between 0 and 1, say (0.2, 0.5), not {tuple(windows)}."
+        )
+    return shares
 
 
 def _row(solution: Solution, seconds: float) -> dict[str, Any]:

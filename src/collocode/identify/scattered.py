@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import qmc
 
-from ..model.parameters import Parameter
+from ..model.parameters import SCALES, Parameter
 from ..model.problem import Problem
 
 _DECADES = 2.0  # about a start, where a bound is missing
@@ -20,8 +20,8 @@ _BEHIND = 10.0  # ... by so much of -log L behind the best
 def scattered(problem: Problem, seeds: Sequence[int]) -> list[dict[str, float]]:
     """Return parameter values for every seed, in natural units: seed 0 has the parameters' own starts.
 
-    The others are points of a Latin hypercube between the decided bounds (McKay, Beckman and Conover,
-    Technometrics 21, 1979), which depends on the largest seed alone.
+    The others are points of a Latin hypercube between the decided bounds, or over the parameters' ``starts``
+    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.
     """
     free = [q for q in problem.all_parameters if q.lower < q.upper and not q.per_experiment]
     free = [q for q in free if not all(q.name in e.parameters for e in problem.experiments)]
@@ -29,23 +29,30 @@ def scattered(problem: Problem, seeds: Sequence[int]) -> list[dict[str, float]]:
         return [{} for _ in seeds]
     count = max(1, max(seeds))
     unit = qmc.LatinHypercube(len(free), rng=0).random(count)
-    ranges = [_range(q) for q in free]
     points: list[dict[str, float]] = []
     for seed in seeds:
         if seed == 0:
             points.append({})
             continue
-        z = [low + u * (high - low) for u, (low, high) in zip(unit[seed - 1], ranges, strict=True)]
+        z = [_place(q, u) for u, q in zip(unit[seed - 1].tolist(), free, strict=True)]
         points.append({q.name: float(q.natural(v)) for q, v in zip(free, z, strict=True)})
     return points
 
 
-def _range(q: Parameter) -> tuple[float, float]:
+def _place(q: Parameter, share: float) -> float:
     """Where to look for a parameter, as it is decided."""
+    if q.starts is not None:
+        return q.drawn(share)
+    low, high = _range(q)
+    return low + share * (high - low)
+
+
+def _range(q: Parameter) -> tuple[float, float]:
+    """Between what a parameter is looked for, as it is decided."""
     low, high = q.decided_bounds
     start = float(q.decided(q.start))
-    unit = {"log10": 1.0, "log": math.log(10.0), "logit": math.log(10.0)}.get(q.scale)
-    width = _DECADES * unit if unit is not None else _DECADES * max(abs(start), 1e-3)
+    decade = SCALES[q.scale].decade
+    width = _DECADES * (decade if math.isfinite(decade) else max(abs(start), 1e-3))
     return (
         low if math.isfinite(low) else start - width,
         high if math.isfinite(high) else start + width,

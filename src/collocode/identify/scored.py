@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from ..adapt.duals import state_weights
 from ..adapt.first_mesh import meshes_along
 from ..errors import check_has
 from ..model.problem import Problem
@@ -15,16 +18,32 @@ from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.outcome import result as judged
 from ..solvers.protocol import OnIteration
 from ..starts.consistent import calibrate
 from ..starts.strategies import simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
-from .scoring import Scoring, meshes_for, solution_of
+from ..transcription.terms import measured
+from .scoring import Scored, Scoring, meshes_for
 
-_ROUNDS = 4  # of meshes
-_NEAR = 2e-3  # of -log L: by less the mesh does not matter
 GiveUp = Callable[[Sequence[float]], bool]
+_MOST = 400  # iterations
+_STRIDE = 20  # of them between two looks at the simulation
+_ROUNDS = 4  # of meshes
+_LARGEST = 3000  # elements of a mesh that is not made finer
+_NEAR = 2e-3  # of -log L at the end: by less the mesh does not matter
+_LOOSE = 0.1, 1e-3  # on the way, absolute and relative
+_ALONG = 1e-3  # of the states' sizes, what a first mesh may be off a simulation by
+_FEWEST = 200  # elements that a mesh along a simulation may always have
+_STATUSES = {
+    Termination.CONVERGED: "Solve_Succeeded",
+    Termination.ITERATION_LIMIT: "Maximum_Iterations_Exceeded",
+    Termination.EARLY_STOPPED: "Maximum_Iterations_Exceeded",
+    Termination.STALLED: "Search_Direction_Becomes_Too_Small",
+    Termination.INTERRUPTED: "User_Requested_Stop",
+    Termination.EVALUATION_ERROR: "Invalid_Number_Detected",
+}
 
 
 def begun(nlp: NLP, values: Mapping[str, float] | None = None) -> Array:
@@ -65,36 +84,147 @@ def fit_by_scoring(
     began = time.perf_counter()
     if nlp is None:
         nlp = discretize(problem, scheme, mesh=meshes_for(problem))
-    x = begun(nlp, values)
-    found = Scoring(nlp).run(x, on_iteration=on_iteration, give_up=give_up)
-    if found.termination is Termination.EVALUATION_ERROR:
-        nlp, x = _remeshed(nlp, x)
-        found = Scoring(nlp).run(x, on_iteration=on_iteration, give_up=give_up)
-    if found.termination is Termination.EVALUATION_ERROR:
+    found = climbed(nlp, values, on_iteration, give_up)
+    if found is None:
         return None
-    rounds = (
-        0 if found.termination in (Termination.INTERRUPTED, Termination.EARLY_STOPPED) else _ROUNDS
-    )
-    for _ in range(rounds):
-        if abs(_by_simulation(nlp, found.x) - found.value) <= _NEAR:
+    return solution_of(*found, time.perf_counter() - began)
+
+
+def climbed(
+    nlp: NLP,
+    values: Mapping[str, float] | None = None,
+    on_iteration: OnIteration | None = None,
+    give_up: GiveUp | None = None,
+    windows: Sequence[float] = (),
+) -> tuple[NLP, Scored] | None:
+    """Climb from ``values`` on meshes that are fit for where the climb is; see `fit_by_scoring`.
+
+    ``windows`` are shares of every experiment's duration, whose data are climbed first.
+    """
+    at = _Climb(nlp, begun(nlp, values))
+    for share in windows:
+        at.x = _in_window(nlp, at.x, share)
+    if not at.begin():
+        return None
+    assert at.here is not None
+    history = list(at.here.history)
+    while len(history) < _MOST:
+        before = tuple(history)
+        seen = None if give_up is None else lambda new, old=before: give_up((*old, *new[1:]))
+        found = at.go_on(min(_STRIDE, 1 + _MOST - len(history)), on_iteration, seen)
+        history += found.history[1:]
+        if found.termination in (Termination.INTERRUPTED, Termination.EARLY_STOPPED):
             break
-        finer, start = _remeshed(nlp, found.x)
-        again = Scoring(finer).run(start, on_iteration=on_iteration)
-        if again.termination is Termination.EVALUATION_ERROR:
+        ended = found.termination is not Termination.ITERATION_LIMIT
+        follows = at.follows(_NEAR if ended else _loose(found.value))
+        if (ended and follows) or (not follows and not at.remesh()):
             break
-        nlp, found = finer, replace(again, history=(*found.history, *again.history))
-    solution = solution_of(nlp, found, time.perf_counter() - began)
-    return replace(solution, start_record=StartRecord(name="simulate"))
+    nlp, best = at.faithful
+    return nlp, replace(best, history=tuple(history))
 
 
-def _by_simulation(nlp: NLP, x: Array) -> float:
-    """-log L, with the priors, of the simulated model; samples are at nodes."""
-    return 0.5 * nlp.problem.n_measurements * nlp.objective(simulated(nlp, x))
+def _in_window(nlp: NLP, x: Array, share: float) -> Array:
+    """The point after a few steps towards the data of the first part of every experiment."""
+    early = []
+    for e in nlp.problem.experiments:
+        assert e.start is not None and e.end is not None
+        early.append(e.times[measured(e)] <= e.start + share * (e.end - e.start))
+    weights = nlp.parameters["weights"] * np.concatenate(early)[:, None]
+    if not weights.any():
+        return x
+    scoring = Scoring(nlp.with_parameters(weights=weights))
+    found = scoring.run(scoring.outer(x).x, _STRIDE)
+    return x if found.termination is Termination.EVALUATION_ERROR else found.x
 
 
-def _remeshed(nlp: NLP, x: Array) -> tuple[NLP, Array]:
+def _loose(value: float) -> float:
+    return _LOOSE[0] + _LOOSE[1] * abs(value)
+
+
+@dataclass
+class _Climb:
+    """Where a climb is, on which mesh, and the last point whose -log L was that of its simulation.
+
+    ``near`` is how well the next mesh is to follow a simulation.
+    """
+
+    nlp: NLP
+    x: Array
+    here: Scored | None = None
+    safe: tuple[NLP, Scored, float] | None = None
+    near: float = _ALONG
+    simulated: float = np.inf
+    remeshed: int = 0
+
+    @property
+    def faithful(self) -> tuple[NLP, Scored]:
+        """Where the climb is, unless a climb on a mesh that lies has brought it there."""
+        assert self.here is not None
+        if self.safe is None or self.simulated <= self.safe[2]:
+            return self.nlp, self.here
+        return self.safe[:2]
+
+    def begin(self) -> bool:
+        """Put the states onto the model, and climb in what they do not depend on; whether that works."""
+        for _ in range(_ROUNDS):
+            found = Scoring(self.nlp).outer(self.x)
+            if found.termination is not Termination.EVALUATION_ERROR:
+                self.here, self.x = found, found.x
+                if self.follows(_loose(found.value)):
+                    break
+            if not self._finer():
+                break
+        return self.here is not None
+
+    def go_on(self, most: int, on_iteration: OnIteration | None, give_up: GiveUp | None) -> Scored:
+        """Climb some steps more."""
+        assert self.here is not None
+        scoring = Scoring(self.nlp)
+        found = scoring.run(self.x, most, on_iteration, give_up, self.here.damping)
+        if found.termination is not Termination.EVALUATION_ERROR:
+            self.here, self.x = found, found.x
+        return found
+
+    def follows(self, near: float) -> bool:
+        """Whether -log L on the mesh is that of a simulation; samples are at nodes."""
+        assert self.here is not None
+        nlp, x = self.nlp, simulated(self.nlp, self.x)
+        value = 0.5 * nlp.problem.n_measurements * nlp.objective(x)
+        self.simulated = value if np.isfinite(value) else np.inf
+        good = abs(self.simulated - self.here.value) <= near
+        if good:
+            self.safe = nlp, self.here, self.simulated
+        return bool(good)
+
+    def remesh(self) -> bool:
+        """Take a finer mesh, at the last point that was better by simulation; whether there is one."""
+        if self.safe is not None and self.safe[2] < self.simulated:
+            self.nlp, self.here, self.simulated = self.safe
+            self.x = self.here.x
+        assert self.here is not None
+        old, damping = (self.nlp, self.here), self.here.damping
+        self.remeshed += 1
+        while self.remeshed <= _ROUNDS and self._finer():
+            found = Scoring(self.nlp).run(self.x, 0)
+            if found.termination is not Termination.EVALUATION_ERROR:
+                self.here, self.x = replace(found, damping=damping), found.x
+                return True
+        self.nlp, self.here = old
+        return False
+
+    def _finer(self) -> bool:
+        """Take a mesh that follows the simulation better; False where that is too large."""
+        if sum(part.mesh.elements for part in self.nlp.layout.experiments) > _LARGEST:
+            return False
+        self.nlp, self.x = _remeshed(self.nlp, self.x, self.near)
+        self.near *= 0.1
+        return True
+
+
+def _remeshed(nlp: NLP, x: Array, near: float) -> tuple[NLP, Array]:
     """The program on meshes that follow the simulation, or on halves of its own, and the point there."""
-    meshes: Sequence[Mesh] = meshes_along(nlp, x)
+    most = max(_FEWEST, *(4 * part.mesh.elements for part in nlp.layout.experiments))
+    meshes: Sequence[Mesh] = meshes_along(nlp, x, near, most)
     same = [
         part.mesh.elements == mesh.elements
         for part, mesh in zip(nlp.layout.experiments, meshes, strict=True)
@@ -108,3 +238,35 @@ def _remeshed(nlp: NLP, x: Array) -> tuple[NLP, Array]:
         y[new.states[0]] = x[old.states[0]]
     y[finer.layout.shared] = x[nlp.layout.shared]
     return finer, simulated(finer, y)
+
+
+def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:
+    r"""Return what scoring found as a `Solution`: its multipliers are those of the states' equations.
+
+    With :math:`c_X^T\lambda=-\nabla_Xf` the gradient by the states vanishes; what is left by the others
+    is the pull of their bounds.
+    """
+    x, rows = scored.x, np.zeros(nlp.rows)
+    pulls = np.zeros(nlp.columns)
+    if np.isfinite(scored.value):
+        gradient = nlp.gradient(x)
+        rows = state_weights(nlp, x, gradient)
+        jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
+        pulls = -(gradient + jacobian.T @ rows)
+        held = np.isclose(x, nlp.lower, rtol=0.0, atol=1e-12) | np.isclose(
+            x, nlp.upper, rtol=0.0, atol=1e-12
+        )
+        pulls[~held] = 0.0
+    found = judged(
+        nlp,
+        (x / nlp.column_scale, rows / nlp.row_scale, pulls * nlp.column_scale),
+        None,
+        _STATUSES[scored.termination],
+        {},
+        history={"objective": np.array(scored.history) / (0.5 * nlp.problem.n_measurements)},
+        timings={"solve": seconds},
+        interface="scoring",
+        solver="Fisher scoring",
+        linear_solver="SuperLU",
+    )
+    return replace(Solution.of(nlp, found), start_record=StartRecord(name="simulate"))

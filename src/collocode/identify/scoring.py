@@ -11,9 +11,13 @@ curvature whatever the point, which is why flat and rugged likelihoods with esti
 where a Newton method on all variables needs hundreds of iterations.  Each step is Levenberg and
 Marquardt's within the bounds,
 
-.. math:: \min_s \nabla^Ts+\tfrac12s^T(H+\mu D)s, \quad l\le d+s\le u,
+.. math:: \min_s \nabla^Ts+\tfrac12s^T(H+\mu D)s, \quad l\le d+s\le u,\quad |s_i|\le r_i,
 
-and the states follow by Newton's method on the rows, one sparse factorisation an experiment.
+and the states follow by Newton's method on the rows, one sparse factorisation an experiment.  What is
+decided on a logarithm goes by no more than a factor of ten in a step (r): far from the data a longer one
+throws parameters to bounds where the likelihood is flat.  Before the first step the numbers that no
+state depends on, such as noise and scales of outputs, climb alone: the states' part of it is then weighed
+by a noise that has the size of what they miss.
 Sources: Osborne, *Fisher's method of scoring*, Int. Stat. Rev. 60, 1992; Bock, *Numerical treatment of
 inverse problems in chemical reaction kinetics*, 1981; Nielsen, *Damping parameter in Marquardt's
 method*, IMM-REP-1999-05, for μ.
@@ -30,33 +34,25 @@ import scipy
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..adapt.duals import state_weights
 from ..model.experiment import Experiment
+from ..model.parameters import SCALES
 from ..model.problem import Problem
 from ..numerics import Array
 from ..numerics.mesh import Mesh
-from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import interrupted
-from ..solvers.outcome import result as judged
 from ..solvers.protocol import OnIteration, Progress
 from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 from .information import Informed
 from .linearised import prior_root
 
-_STATUSES = {
-    Termination.CONVERGED: "Solve_Succeeded",
-    Termination.ITERATION_LIMIT: "Maximum_Iterations_Exceeded",
-    Termination.STALLED: "Search_Direction_Becomes_Too_Small",
-    Termination.INTERRUPTED: "User_Requested_Stop",
-    Termination.EVALUATION_ERROR: "Invalid_Number_Detected",
-}
 MOST = 300
+DAMPING = 1e-3  # at first
+_OUTER = 30  # iterations of what no state depends on
 _SMALL = 1e-9  # relative decrease of -log L that counts as none ...
 _RESTS = 3  # ... and so many of them in a row as the end
 _TRIES = 25
-_DECADES = {"log": np.log(10.0), "log10": 1.0}
 _FLAT = 1e-6  # curvature below which a direction counts as flat, by the square of a usual size
 _LEAST = 1e-10  # damping that is always there, lest flat directions make H singular
 _GRADED = (
@@ -101,12 +97,13 @@ def _graded(problem: Problem, e: Experiment) -> Mesh:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scored:
-    """Where scoring ended: the point, -log L with the priors' share, and the values on the way."""
+    """Where scoring ended: the point, -log L with the priors' share, the values on the way, the damping."""
 
     x: Array
     value: float
     termination: Termination
     history: tuple[float, ...]
+    damping: float
 
 
 @dataclass(eq=False)
@@ -130,10 +127,20 @@ class Scoring:
         columns = np.concatenate([*own, layout.shared]).astype(int)
         self.free = columns[nlp.lower[columns] < nlp.upper[columns]]
         self.half = 0.5 * nlp.problem.n_measurements
-        self.decade = np.full(nlp.columns, np.nan)  # of what is decided on a logarithm
+        self.reach = np.full(nlp.columns, np.inf)
         for q in nlp.problem.all_parameters:
-            if q.scale in _DECADES:
-                self.decade[layout.columns_of(q.name)] = _DECADES[q.scale]
+            self.reach[layout.columns_of(q.name)] = SCALES[q.scale].decade
+
+    def outer(self, x: Array) -> Scored:
+        """Climb in the numbers alone that say the noise and nothing else."""
+        here, every = self._at(np.clip(x, self.nlp.lower, self.nlp.upper)), self.free
+        if here is None:
+            return self.run(x, 0)
+        self.free = every[here.of_noise]
+        try:
+            return self.run(here.x, _OUTER if len(self.free) else 0)
+        finally:
+            self.free = every
 
     def run(
         self,
@@ -141,6 +148,7 @@ class Scoring:
         most: int = MOST,
         on_iteration: OnIteration | None = None,
         give_up: Callable[[Sequence[float]], bool] | None = None,
+        damping: float = DAMPING,
     ) -> Scored:
         """Climb from a point, whose states are near what its numbers make of them.
 
@@ -150,11 +158,13 @@ class Scoring:
         most : iterations.
         on_iteration : called with every iterate.
         give_up : told -log L of all iterates, says whether to go on no more.
+        damping : that the first step begins with.
         """
         here = self._at(np.clip(x, self.nlp.lower, self.nlp.upper))
         if here is None:
-            return Scored(x=x, value=np.inf, termination=Termination.EVALUATION_ERROR, history=())
-        history, damping, growth, rests = [here.value], 1e-3, 2.0, 0
+            end = Termination.EVALUATION_ERROR
+            return Scored(x=x, value=np.inf, termination=end, history=(), damping=damping)
+        history, growth, rests = [here.value], 2.0, 0
         end = Termination.ITERATION_LIMIT
         for _ in range(most):
             if on_iteration is not None:
@@ -176,7 +186,9 @@ class Scoring:
             if give_up is not None and give_up(history):
                 end = Termination.EARLY_STOPPED
                 break
-        return Scored(x=here.x, value=here.value, termination=end, history=tuple(history))
+        return Scored(
+            x=here.x, value=here.value, termination=end, history=tuple(history), damping=damping
+        )
 
     def _stepped(
         self, here: _At, damping: float, growth: float
@@ -184,9 +196,9 @@ class Scoring:
         """The next point and damping; no point, and whether that is since nothing pulls, at an end."""
         nlp, free = self.nlp, self.free
         d = here.x[free]
-        low, high = nlp.lower[free] - d, nlp.upper[free] - d
         reach = self._reach(here)
-        low, high = np.maximum(low, -reach), np.minimum(high, reach)
+        low = np.maximum(nlp.lower[free] - d, -reach)
+        high = np.minimum(nlp.upper[free] - d, reach)
         H = here.root.T @ here.root
         D = np.maximum(np.diag(H), _FLAT / nlp.column_scale[free] ** 2)
         for _ in range(_TRIES):
@@ -204,14 +216,13 @@ class Scoring:
         return None, damping, growth, False
 
     def _reach(self, here: _At) -> Array:
-        """How far a step may go: noise alone by a factor of ten.
+        """How far a step may go: what is on a logarithm, and noise on any scale, by a factor of ten.
 
-        Where σ is too small, the score of its logarithm grows with the squares and Fisher's information
-        does not, so the step overshoots by orders of magnitude, from which each step back is a half.
+        Where σ is too small, its score grows with the squares and Fisher's information does not, so the
+        step overshoots by orders of magnitude, from which each step back is a half.
         """
-        decade = self.decade[self.free]
-        decade = np.where(np.isnan(decade), 9.0 * np.abs(here.x[self.free]), decade)
-        return np.where(here.of_noise & (decade > 0.0), decade, np.inf)
+        reach, size = self.reach[self.free], 9.0 * np.abs(here.x[self.free])
+        return np.where(here.of_noise & np.isinf(reach) & (size > 0.0), size, reach)
 
     def _moved(self, here: _At, s: Array) -> _At | None:
         """The point of other numbers, with the states that they make."""
@@ -316,37 +327,3 @@ def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:
             break
         held[int(worst.argmax())] = False
     return np.clip(s, low, high)
-
-
-def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:
-    r"""Return what scoring found as a `Solution`: its multipliers are those of the states' equations.
-
-    With :math:`c_X^T\lambda=-\nabla_Xf` the gradient by the states vanishes; what is left by the others
-    is the pull of their bounds.
-    """
-    x, rows = scored.x, np.zeros(nlp.rows)
-    pulls = np.zeros(nlp.columns)
-    if np.isfinite(scored.value):
-        gradient = nlp.gradient(x)
-        rows = state_weights(nlp, x, gradient)
-        jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
-        pulls = -(gradient + jacobian.T @ rows)
-        held = np.isclose(x, nlp.lower, rtol=0.0, atol=1e-12) | np.isclose(
-            x, nlp.upper, rtol=0.0, atol=1e-12
-        )
-        pulls[~held] = 0.0
-    end = scored.termination
-    early = end is Termination.EARLY_STOPPED
-    found = judged(
-        nlp,
-        (x / nlp.column_scale, rows / nlp.row_scale, pulls * nlp.column_scale),
-        None,
-        _STATUSES[Termination.ITERATION_LIMIT if early else end],
-        {},
-        history={"objective": np.array(scored.history) / (0.5 * nlp.problem.n_measurements)},
-        timings={"solve": seconds},
-        interface="scoring",
-        solver="Fisher scoring",
-        linear_solver="SuperLU",
-    )
-    return Solution.of(nlp, found)

@@ -28,16 +28,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from ..adapt.fineness import errors_of
 from ..errors import InputError, check_type
 from ..model.misfit import modelled
 from ..model.parameters import Parameter
-from ..results.resolved import resolved
 from ..results.solution import Solution
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
+from .bands import Of, banded
 from .bounds import held_by, moves
 from .evidence import most_probable
 from .linearised import Linearised
@@ -180,52 +179,42 @@ class Uncertainty:
         return pd.DataFrame(block / np.outer(scale, scale), index=names, columns=names)
 
     def band(
-        self, times: ArrayLike, experiment: int | str = 0, level: float = 0.95, noise: bool = False
+        self,
+        times: ArrayLike,
+        experiment: int | str = 0,
+        level: float = 0.95,
+        noise: bool = False,
+        of: Of = "states",
     ) -> tuple[Array, Array]:
-        """Pointwise band of the states at ``times``.
+        """Pointwise band of states, algebraic variables or outputs at ``times``.
 
         Parameters
         ----------
-        noise : add the measurement noise of states that are measured directly (prediction band).
+        noise : add the measurement noise of what is measured (prediction band).
+        of : ``"states"``, ``"algebraics"`` or ``"outputs"``.
 
         Returns
         -------
-        (N, states) lower and upper limits around ``solution.states(times)``.
+        (N, k) lower and upper limits around ``solution.states(times)``, ``solution.algebraics(times)`` or
+        ``solution.fitted(times)``.
         """
         solution, nlp = self._solution, _nlp_of(self._solution)
-        number = solution.index(experiment)
-        part = nlp.layout.experiments[number]
-        given, mesh = resolved(nlp, solution.result.x, number)
-        element, tau = mesh.locate(times)
-        basis = nlp.scheme.interpolation(tau)
-        columns = part.states[part.element_nodes()[element]]  # (N, nodes, states)
-        states = nlp.problem.states
-        N, nodes = basis.shape
-        pick = sparse.csr_array(
-            (
-                np.repeat(basis, len(states), axis=0).ravel(),
-                (
-                    np.repeat(np.arange(N * len(states)), nodes),
-                    columns.transpose(0, 2, 1).ravel(),
-                ),
-            ),
-            shape=(N * len(states), nlp.columns),
-        )
-        for name in given.placed:
-            pick = pick + _along_boundary(solution, number, name, times)
-        rows = self._linearised.rows(pick, number)
-        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None).reshape(N, -1)
-        if noise and nlp.problem.observe is None:
-            for j, output in enumerate(nlp.problem.outputs):
-                if output not in states:
-                    continue
-                own = self.deviations[number, j]
-                spread[:, states.index(output)] += (
-                    own if np.isfinite(own) else self.noise[output]
-                ) ** 2
+        number, problem = solution.index(experiment), nlp.problem
+        t = np.atleast_1d(np.asarray(times, dtype=float))
+        matrix, centre = banded(solution, nlp, number, t, of)
+        rows = self._linearised.rows(matrix, number)
+        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None)
+        spread = spread.reshape(centre.shape)
+        names = {"states": problem.states, "algebraics": tuple(problem.algebraics)}
+        named = names.get(of, problem.outputs)
+        if noise and (problem.observe is None or of == "outputs"):
+            for j, output in enumerate(problem.outputs):
+                if output in named:
+                    own = self.deviations[number, j]
+                    own = own if np.isfinite(own) else self.noise[output]
+                    spread[:, named.index(output)] += own**2
         freedom = float(np.min(self._student, initial=np.inf))
         half = scipy.special.stdtrit(min(freedom, 1e9), 0.5 + 0.5 * level) * np.sqrt(spread)
-        centre = solution.states(times, experiment)
         return centre - half, centre + half
 
 
@@ -304,26 +293,6 @@ def uncertainty(solution: Solution) -> Uncertainty:
         _linearised=whole,
         _solution=solution,
     )
-
-
-def _along_boundary(
-    solution: Solution, number: int, name: str, times: ArrayLike
-) -> sparse.csr_array:
-    """(N * states, columns) by how much states at times change as elements move with an event's time."""
-    nlp, x = _nlp_of(solution), solution.result.x
-    column = int(nlp.layout.parameter_columns(number, (name,))[0])
-    part, around = nlp.layout.experiments[number], []
-    step = 1e-6 * nlp.column_scale[column]
-    for sign in (-1.0, 1.0):
-        moved = np.array(x)
-        moved[column] += sign * step
-        element, tau = resolved(nlp, moved, number)[1].locate(times)
-        nodes = x[part.states[part.element_nodes()[element]]]
-        around.append(np.einsum("ij,ijx->ix", nlp.scheme.interpolation(tau), nodes))
-    slope = ((around[1] - around[0]) / (2.0 * step)).ravel()
-    rows = np.arange(len(slope))
-    shape = (len(slope), nlp.columns)
-    return sparse.csr_array((slope, (rows, np.full(len(rows), column))), shape=shape)
 
 
 def _planned(nlp: NLP) -> Array:

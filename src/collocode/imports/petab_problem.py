@@ -1,17 +1,15 @@
 r"""PEtab problems as a `Problem` that can be fitted.
 
-Every condition with measurements becomes an `Experiment`.  What differs between conditions becomes
-parameters that each experiment has a number for: a constant that is 0.1 here, `k` there is written
-:math:`c + s\,k` with :math:`(c, s)=(0.1, 0)` here and :math:`(0, 1)` there.  An observable whose
-placeholders are filled differently is several outputs, and so are replicates.  Comparisons with time
-whose moment is known become inputs that jump there.
+Every condition with measurements becomes an `Experiment`, with the right-hand side, the observables and the
+noise that `collocode.imports.petab_equations` writes for all of them.  An observable whose placeholders are
+filled differently is several outputs, and so are replicates.  A measurement at infinity, in a steady state,
+is one so late that the rest has long come.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,20 +18,21 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import CollocodeWarning, InputError
+from ..errors import CollocodeWarning, InputError, check_type
 from ..model.dynamics import Dynamics
 from ..model.events import INSTANT, Reset, impulses_of
 from ..model.experiment import Experiment, Initial, fixed, given_by
-from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal, PerOutput
+from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal
 from ..model.parameters import Parameter, Prior
+from ..model.per_output import PerOutput
 from ..model.problem import Problem
 from ..model.steady import Steady
-from ..numerics import Array
 from ..numerics.signals import Signal
-from .mathml import Switch
-from .petab import Condition, PetabProblem, read_petab
+from .petab import PetabProblem, read_petab
+from .petab_equations import CLOCK, Equations, Formulas, same
+from .petab_events import acting, points_of
 from .petab_rows import Channel, Measurement, PetabParameter
-from .sbml import names_in, substituted
+from .petab_simulation import Simulator
 
 _SCALES = {"lin": "linear", "log": "log", "log10": "log10"}
 _KINDS = {
@@ -43,6 +42,7 @@ _KINDS = {
     "logNormal": "lognormal",
     "logLaplace": "loglaplace",
 }
+_TOWARDS_REST = 1e-2, 1e3, 16  # first, last and number of times, in units of what a rest takes
 
 
 def from_petab(source: str | Path | PetabProblem) -> Problem:
@@ -56,36 +56,18 @@ def from_petab(source: str | Path | PetabProblem) -> Problem:
     ------
     MissingDependency, FileError, InputError
         As `read_petab`; and what a fit cannot have, named: estimated parameters without a nominal value
-        or bounds, measurements at infinity, Laplace noise on a logarithm.
+        or bounds, Laplace noise on a logarithm, events beside measurements at infinity.
 
     Warns
     -----
     CollocodeWarning
-        The model has events, which the fit leaves out: where they fire, it is of another model than
+        The model has events whose times are not known, or that set a state to more than a*x + b with a
+        number a: the fit leaves them out, so where they fire it is of another model than
         `simulate_petab`'s.
     """
+    check_type("from_petab", source, str, Path, PetabProblem)
     petab = source if isinstance(source, PetabProblem) else read_petab(source)
     return _Import(petab).problem()
-
-
-@dataclass(frozen=True, eq=False)
-class Formulas:
-    """A function of named states, inputs and parameters; one record for all that a problem calls.
-
-    It holds a CasADi Function and names, so it can be pickled.
-    """
-
-    function: ca.Function
-    inputs: tuple[str, ...]
-    parameters: tuple[str, ...]
-
-    def __call__(self, t: Any, x: Any, u: Any, p: Any) -> list[Any]:
-        """Values at a point, numbers or symbols."""
-        chosen = [
-            ca.vertcat(*(part[n] for n in names))
-            for part, names in ((u, self.inputs), (p, self.parameters))
-        ]
-        return list(ca.vertsplit(self.function(t, ca.vertcat(*x), *chosen)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,37 +116,35 @@ class Output:
 class _Import:
     def __init__(self, petab: PetabProblem) -> None:
         self.petab, self.model = petab, petab.model
-        self.runs = petab.conditions
+        self.equations, self.runs = Equations(petab), petab.conditions
         self.names = [c.name if not c.before else f"{c.before}_{c.name}" for c in self.runs]
 
     def problem(self) -> Problem:
         """Put everything together."""
         outputs = self.outputs
-        if any(math.isinf(m.time) for m in self.petab.tables.measurements):
-            raise InputError(
-                f"{self.petab.tables.path} has measurements at infinity, in a steady state, which are "
-                "not supported; leave them out."
-            )
-        if self.model.events:
+        if self.equations.left_out:
             warnings.warn(
-                f"the fit leaves out event {self.model.events[0].id!r} of {self.petab.tables.path}; compare "
-                "with simulate_petab, which has it.",
+                f"the fit leaves out event {self.equations.left_out!r} of {self.petab.tables.path}, whose time is not "
+                "known or which is no a*x + b of its state; compare with simulate_petab, which has it.",
                 CollocodeWarning,
                 stacklevel=3,
             )
         starts: dict[tuple[str, str], Initial] = {}
         experiments = [self._experiment(k, starts) for k in range(len(self.runs))]
-        observe = self._formulas(
-            [self.noted(self.petab.formulas[c][0]) for c in self.channel_of.values()]
+        observe = self.equations.formulas(
+            [self.equations.observed(self.petab.formulas[c][0]) for c in self.channel_of.values()]
         )
         return Problem(
             Dynamics(
-                _Rates(self._formulas([self.noted(self.model.rates[n]) for n in self.model.states]))
+                _Rates(self.equations.formulas([self.equations.rate(n) for n in self.model.states]))
             ),
             experiments,
             states=self.model.states,
             observe=_Outputs(observe),
-            parameters=[*(self._parameter(q) for q in self.petab.estimated), *self.placeholders],
+            parameters=[
+                *(self._parameter(q) for q in self.petab.estimated),
+                *self.equations.placeholders,
+            ],
             loss=PerOutput({name: self._likelihood(name) for name in outputs.values()}),
             name=self.petab.tables.path.stem,
             source=str(self.petab.tables.path),
@@ -184,150 +164,12 @@ class _Import:
                 )
             start = math.exp(0.5 * (low + high)) if q.scale != "lin" else 0.5 * (low + high)
         start = min(max(start, q.lower), q.upper)
-        return Parameter(q.id, start, q.lower, q.upper, scale=_SCALES[q.scale], prior=_prior(q))
-
-    @cached_property
-    def _given(self) -> dict[str, tuple[ca.SX, dict[str, Array]]]:
-        """What every constant is, in parameters and placeholders, and the placeholders' numbers.
-
-        They have one for every run, and then one for the rest before every run.
-        """
-        taken = {q.id for q in self.petab.estimated}
-        found: dict[str, tuple[ca.SX, dict[str, Array]]] = {}
-        for name in self.model.constants:
-            values = [run.values[name] for run in self.runs]
-            values += [run.rest_values[name] for run in self.runs]
-            different: list[ca.SX] = []
-            for v in values:
-                if not any(_same(v, w) for w in different):
-                    different.append(v)
-            if len(different) == 1:
-                found[name] = (different[0], {})
-                continue
-            label = name if name not in taken else f"{name}:given"
-            moving = [d for d in different if not d.is_constant()]
-            numbers = {}
-            if len(moving) < len(different):
-                numbers[label] = np.array([float(v) if v.is_constant() else 0.0 for v in values])
-            for k, expression in enumerate(moving, 1):
-                numbers[f"{label}:{k}"] = np.array([float(_same(v, expression)) for v in values])
-            symbols = {n: self._placeholder(n) for n in numbers}
-            value = symbols.get(label, ca.SX(0.0))
-            for k, expression in enumerate(moving, 1):
-                value = value + symbols[f"{label}:{k}"] * expression
-            found[name] = (value, numbers)
-        return found
-
-    def _placeholder(self, name: str) -> ca.SX:
-        return self._symbols.setdefault(name, ca.SX.sym(name))
-
-    @cached_property
-    def _symbols(self) -> dict[str, ca.SX]:
-        return {}
-
-    @cached_property
-    def _used(self) -> frozenset[str]:
-        """Names of the model's symbols in rates, switches, observables and noise."""
-        everything = [
-            *self.model.rates.values(),
-            *(w.difference for w in self.model.switches.values()),
-        ]
-        everything += [e for pair in self.petab.formulas.values() for e in pair]
-        return frozenset(n for e in everything for n in names_in(e))
-
-    @cached_property
-    def placeholders(self) -> list[Parameter]:
-        """Parameters that every experiment has a number for."""
-        return [
-            Parameter(label, float(numbers[0]))
-            for name, (_, given) in self._given.items()
-            if name in self._used
-            for label, numbers in given.items()
-        ]
-
-    def noted(self, expression: ca.SX) -> ca.SX:
-        """Return an expression in states, time, inputs, parameters and placeholders."""
-        values = {name: value for name, (value, _) in self._given.items()}
-        open_ = substituted(expression, self.model.symbols, self.truths)
-        return substituted(open_, self.model.symbols, values)
-
-    def _formulas(self, expressions: Sequence[ca.SX], states: bool = True) -> Formulas:
-        column = ca.vertcat(*expressions)
-        present = set(names_in(column))
-        theta = (
-            dict(
-                zip(
-                    (q.id for q in self.petab.estimated),
-                    ca.vertsplit(self.petab.theta),
-                    strict=True,
-                )
-            )
-            if self.petab.estimated
-            else {}
-        )
-        p = {
-            **{n: s for n, s in theta.items() if s.name() in present},
-            **{n: s for n, s in self._symbols.items() if n in present},
+        how: dict[str, Any] = {
+            "scale": _SCALES[q.scale],
+            "prior": _prior(q.prior),
+            "starts": _prior(q.starts),
         }
-        u = {n: self.model.symbols[n] for n in self.signals if n in present}
-        x = [self.model.symbols[n] for n in self.model.states] if states else []
-        arguments = [
-            self.model.symbols["time"],
-            *(ca.vertcat(ca.SX(0, 1), *part) for part in (x, u.values(), p.values())),
-        ]
-        return Formulas(
-            ca.Function("formulas", arguments, [ca.densify(column)]), tuple(u), tuple(p)
-        )
-
-    # ---- inputs ------------------------------------------------------------------------------
-
-    @cached_property
-    def signals(self) -> dict[str, list[Signal]]:
-        """Switches at known times, as signals by run."""
-        found: dict[str, list[Signal]] = {}
-        for name, switch in self.model.switches.items():
-            signals = [self._signal(switch, run) for run in self.runs]
-            if all(s is not None for s in signals):
-                found[name] = signals  # type: ignore[assignment]
-        return found
-
-    def _signal(self, switch: Switch, run: Condition) -> Signal | None:
-        """The truth of a comparison over time, if that is linear in time alone."""
-        t = self.model.symbols["time"]
-        difference, truth = (
-            substituted(e, self.model.symbols, run.values)
-            for e in (switch.difference, switch.truth)
-        )
-        slope = ca.jacobian(difference, t)
-        if {*names_in(difference)} != {"time"} or not slope.is_constant():
-            return None
-        at = -float(ca.substitute(difference, t, 0.0)) / float(slope)
-        before, after = (float(ca.substitute(truth, t, at + s)) for s in (-1.0, 1.0))
-        return (
-            Signal(np.array([0.0, at]), np.array([before, after]), "zoh")
-            if at > 0.0
-            else Signal(np.zeros(1), np.array([after]), "zoh")
-        )
-
-    @cached_property
-    def truths(self) -> dict[str, ca.SX]:
-        """What the other switches are: smoothed if their moment is estimated, else as they stand."""
-        found, t = {}, self.model.symbols["time"]
-        for name, switch in self.model.switches.items():
-            if name in self.signals:
-                continue
-            found[name] = switch.truth
-            if ca.depends_on(switch.difference, t) and switch.rising:
-                found[name] = 0.5 + 0.5 * ca.tanh(
-                    0.5 * switch.rising * switch.difference / self.width
-                )
-        return found
-
-    @property
-    def width(self) -> float:
-        """Over what time a switch is smoothed: half of the median step between measurements."""
-        times = np.unique([m.time for m in self.petab.tables.measurements])
-        return 0.5 * float(np.median(np.diff(times))) if len(times) > 1 else 1e-2
+        return Parameter(q.id, start, q.lower, q.upper, **how)
 
     # ---- data --------------------------------------------------------------------------------
 
@@ -352,7 +194,7 @@ class _Import:
 
     def _number_of(self, channel: Channel) -> float | None:
         """σ of a channel where it is a number everywhere."""
-        sigma = self.noted(self.petab.formulas[channel][1])
+        sigma = self.equations.observed(self.petab.formulas[channel][1])
         return float(sigma) if sigma.is_constant() else None
 
     @cached_property
@@ -376,6 +218,8 @@ class _Import:
     def _experiment(self, number: int, starts: dict[tuple[str, str], Initial]) -> Experiment:
         run, rows = self.runs[number], self.rows[number]
         mine = list(dict.fromkeys(o for o, _ in rows))
+        late = self._late(number)
+        rows = [(o, replace(m, time=min(m.time, late[-1]))) for o, m in rows]
         times = np.unique([m.time for _, m in rows])
         values = np.full((len(times), len(mine)), np.nan)
         sigma = np.full(values.shape, np.nan)
@@ -384,63 +228,69 @@ class _Import:
             values[place] = m.value
             known = self._number_of(m.channel)
             sigma[place] = np.nan if known is None else known
-        latest = max(m.time for m in self.petab.tables.measurements)
+        latest = max((t for t in self.equations.times if math.isfinite(t)), default=0.0)
         end = float(times[-1]) if times[-1] > 0.0 else latest
         return Experiment(
             times,
             values,
             tuple(self.outputs[o] for o in mine),
             sigma=sigma if np.isfinite(sigma).any() else None,
-            inputs={n: signals[number] for n, signals in self.signals.items()},
             initial={n: self._start(n, run.resting[n], starts) for n in self.model.states},
-            parameters=self._numbers(number),
+            parameters=self.equations.numbers(number),
             name=self.names[number],
             end=end,
-            **self._rested(number, INSTANT * end, starts),
+            **self._begun(number, end, late, starts),
         )
 
-    def _numbers(self, place: int) -> dict[str, float]:
-        """What the placeholders are in a run, or in the rest before it."""
-        return {
-            label: float(given[place])
-            for name, (_, by_place) in self._given.items()
-            if name in self._used
-            for label, given in by_place.items()
-        }
+    def _late(self, number: int) -> list[float]:
+        """Times towards a rest, for a run with measurements at infinity; the last stands for that."""
+        rows = self.runs[number].measurements
+        if not any(math.isinf(m.time) for m in rows):
+            return [math.inf]
+        last = max((m.time for m in rows if math.isfinite(m.time)), default=0.0)
+        span = Simulator(self.petab).runs[number].time_to_rest(self.petab.nominal)
+        span = span if math.isfinite(span) else 1e3 * max(last, 1.0)
+        return (last + span * np.geomspace(*_TOWARDS_REST)).tolist()
 
-    def _rested(
-        self, number: int, instant: float, starts: dict[tuple[str, str], Initial]
+    def _begun(
+        self, number: int, end: float, late: list[float], starts: dict[tuple[str, str], Initial]
     ) -> dict[str, Any]:
-        """How a run begins: at time 0, or at rest; what its condition sets anew then is reset just before 0."""
-        run = self.runs[number]
-        if not run.before:
-            return {"start": 0.0}
-        inputs = {n: self._at_rest(self.model.switches[n], run) for n in self.signals}
-        anew = {n: run.initial[n] for n in self.model.states if n not in run.kept}
-        steady = Steady(inputs=inputs, parameters=self._numbers(len(self.runs) + number))
-        if not anew:
-            return {"start": 0.0, "steady": steady}
-        known = {n: self._start(n, value, starts) for n, value in anew.items()}
-        reset = Reset(-instant, {n: v.function or v.value for n, v in known.items()})
-        inputs |= {impulse.name: 0.0 for impulse in impulses_of([reset])}
-        return {
-            "start": -2.0 * instant,
-            "instant": instant,
-            "events": (reset,),
-            "steady": replace(steady, inputs=inputs),
-        }
+        """Inputs of a run, and how it begins: at time 0, or at rest.
 
-    def _at_rest(self, switch: Switch, run: Condition) -> float:
-        """The truth of a comparison while the run rested, at time 0."""
-        values = {**run.rest_values, "time": ca.SX(0.0)}
-        return float(substituted(switch.truth, self.model.symbols, values))
+        What its condition sets anew after a rest is reset just before 0, and before events that act at 0.
+        """
+        instant, run = INSTANT * end, self.runs[number]
+        acts = {n: times[number] for n, (_, times) in self.equations.events.items()}
+        inputs = {n: signals[number] for n, signals in self.equations.signals.items()}
+        inputs |= {n: acting(times, instant) for n, times in acts.items()}
+        if self.equations.tells_time:
+            inputs[CLOCK] = Signal(np.array([0.0, end]), np.array([0.0, end]))
+        there = [t for t in late if t < end]
+        points = np.unique(np.concatenate([there, *(points_of(t, instant) for t in acts.values())]))
+        start = -2.0 * instant if any(0.0 in times for times in acts.values()) else 0.0
+        told = {"inputs": inputs, "points": tuple(points.tolist()), "instant": instant}
+        if not run.before:
+            return {**told, "start": start}
+        rested = {n: self.equations.at_zero(n, run.rest_values) for n in self.equations.signals}
+        rested |= dict.fromkeys((*acts, *([CLOCK] if self.equations.tells_time else [])), 0.0)
+        anew = {n: run.initial[n] for n in self.model.states if n not in run.kept}
+        if anew:
+            known = {n: self._start(n, value, starts) for n, value in anew.items()}
+            to = {n: v.value if v.function is None else v.function for n, v in known.items()}
+            begin = start + instant if start else 0.0
+            reset = Reset(begin - instant, to)
+            start = begin - 2.0 * instant
+            told["events"] = (reset,)
+            rested |= {impulse.name: 0.0 for impulse in impulses_of([reset])}
+        steady = Steady(inputs=rested, parameters=self.equations.numbers(len(self.runs) + number))
+        return {**told, "start": start, "steady": steady}
 
     def _start(self, name: str, value: ca.SX, known: dict[tuple[str, str], Initial]) -> Initial:
         if value.is_constant():
             return fixed(float(value))
         key = (name, str(value))
         if key not in known:
-            known[key] = given_by(_Start(self._formulas([value], states=False)))
+            known[key] = given_by(_Start(self.equations.formulas([value], states=False)))
         return known[key]
 
     def _likelihood(self, name: str) -> Likelihood:
@@ -459,26 +309,19 @@ class _Import:
         return LogNormal(sigma, base="10" if observable.transformation == "log10" else "e")
 
     def _sigma(self, channel: Channel) -> Any:
-        sigma = self.noted(self.petab.formulas[channel][1])
+        sigma = self.equations.observed(self.petab.formulas[channel][1])
         if sigma.is_constant():
             return 1.0  # the experiments tell
         for q, symbol in zip(self.petab.estimated, ca.vertsplit(self.petab.theta), strict=True):
-            if _same(sigma, symbol):
+            if same(sigma, symbol):
                 return q.id
-        return _Noise(self._formulas([sigma]))
+        return _Noise(self.equations.formulas([sigma]))
 
 
-def _same(a: ca.SX, b: ca.SX) -> bool:
-    """Whether two expressions are the same, as far as CasADi sees."""
-    if a.is_constant() and b.is_constant():
-        return float(a) == float(b)
-    return bool(ca.is_equal(a, b, 30))
-
-
-def _prior(q: PetabParameter) -> Prior | None:
-    if q.prior is None:
+def _prior(given: tuple[str, tuple[float, ...]] | None) -> Prior | None:
+    if given is None:
         return None
-    kind, (location, width) = q.prior
+    kind, (location, width) = given
     on = "natural"
     if kind.startswith("parameterScale"):
         kind, on = kind.removeprefix("parameterScale").lower(), "scale"

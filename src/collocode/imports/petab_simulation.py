@@ -26,10 +26,11 @@ from ..numerics import Array
 from ..results.simulate import integrate
 from .petab import Condition, PetabProblem
 from .petab_rows import Measurement
-from .sbml import substituted
+from .sbml import SbmlModel, substituted
 
 Truths = NDArray[np.bool_]
 _LN10 = math.log(10.0)
+_FOREVER = 1e100  # the time of what is measured in a steady state
 _LONGEST = 1e10  # time by which a steady state has to be reached
 _MOST_EVENTS = 1000
 
@@ -107,11 +108,6 @@ def simulate_petab(
         A parameter that is not estimated, or one without a value.
     """
     check_type("simulate_petab", problem, PetabProblem)
-    if any(math.isinf(m.time) for m in problem.tables.measurements):
-        raise InputError(
-            f"{problem.tables.path} has measurements at infinity, in a steady state, which are not "
-            "supported; leave them out."
-        )
     ids = [q.id for q in problem.estimated]
     for name in parameters or {}:
         check_has("the problem", "estimated parameter", name, ids)
@@ -179,15 +175,19 @@ class _Run:
         if condition.before:
             rest = [condition.resting[n] for n in self.model.states]
             self.rest_start = function("rest_start", rest, of=[p])
-            values = {**condition.rest_values, "time": ca.SX(0.0)}
-            still = ca.vertcat(*(self.model.switched(r) for r in self.model.rates.values()))
-            still = substituted(still, self.symbols, values)
-            self.still = ca.Function("still", [x, p], [ca.densify(still), ca.jacobian(still, x)])
+            self.before = _Rest(self.model, {**condition.rest_values, "time": ca.SX(0.0)}, x, p)
         channels = list(dict.fromkeys(m.channel for m in condition.measurements))
         self.column = np.array([channels.index(m.channel) for m in condition.measurements])
         pairs = [problem.formulas[c] for c in channels]
         self.outputs = function("outputs", here(h for h, _ in pairs), here(s for _, s in pairs))
         self.times = np.array([m.time for m in condition.measurements])
+        if np.isinf(self.times).any():
+            if self.model.events:
+                raise InputError(
+                    f"condition {condition.name!r} has measurements at infinity beside event "
+                    f"{self.model.events[0].id!r}, which is not supported; leave out one of them."
+                )
+            self.after = _Rest(self.model, {**condition.values, "time": ca.SX(_FOREVER)}, x, p)
 
     def _here(self, expressions: Iterable[ca.SX]) -> list[ca.SX]:
         """Expressions with the condition's values and the meanings of switches."""
@@ -200,17 +200,27 @@ class _Run:
         before = self.condition.before
         if before:
             if before not in rested:
-                rested[before] = self._rest(p)
+                rested[before] = self.before.state(self.rest_start(p).full().ravel(), p)[0]
             x0 = np.where(self.kept, rested[before], x0)
         if not np.isfinite(x0).all():
             nothing = np.full(len(self.times), np.nan)
             return nothing, nothing, False
         grid = np.unique(np.append(0.0, self.times))
+        finite = grid[np.isfinite(grid)]
+        if len(finite) < len(grid):  # a rest comes after the last switch
+            jumps = self._jumps(p, x0)
+            finite = np.unique([*finite, *jumps[(jumps > 0.0) & (jumps < _LONGEST)]])
         simulated = self._with_events if self.model.events else self._without_events
-        states, complete = simulated(p, x0, grid)
-        at = np.searchsorted(grid, self.times)
+        states, complete = simulated(p, x0, finite)
+        if len(finite) < len(grid) or np.isinf(grid[-1]):
+            rest, _ = self.after.state(states[-1], p)
+            states, finite = np.vstack([states, rest]), np.append(finite, np.inf)
+            complete = complete and bool(np.isfinite(rest).all())
+        at = np.searchsorted(finite, self.times)
         h, s = self.outputs(
-            self.times[None, :], states[at].T, np.repeat(p[:, None], len(at), axis=1)
+            np.minimum(self.times, _FOREVER)[None, :],
+            states[at].T,
+            np.repeat(p[:, None], len(at), axis=1),
         )
         pick = self.column, np.arange(len(at))
         return h.full()[pick], s.full()[pick], complete
@@ -237,7 +247,7 @@ class _Run:
         true: Truths = np.array([not e.armed for e in self.model.events])
         for _ in range(_MOST_EVENTS):
             x, true = self._fired(now, x, p, true)
-            found[grid == now] = x
+            found[np.isclose(grid, now, rtol=1e-9, atol=1e-12)] = x  # a datum there comes after
             if now >= grid[-1]:
                 return found, True
             later = grid[grid > now]
@@ -278,9 +288,24 @@ class _Run:
             roots = -a / (b - a)
         return np.asarray(roots[np.isfinite(roots)])
 
-    def _rest(self, p: Array) -> Array:
-        """The steady state that the pre-equilibration runs into: by BDF, then Newton's method."""
-        x = self.rest_start(p).full().ravel()
+    def time_to_rest(self, p: Array) -> float:
+        """How long the run takes to its steady state from its start; infinite if nobody knows."""
+        x0 = self.start(p).full().ravel()
+        return self.after.state(x0, p)[1] if np.isfinite(p).all() else math.inf
+
+
+class _Rest:
+    """Steady states of a model with a condition's values, and at a time."""
+
+    def __init__(self, model: SbmlModel, values: Mapping[str, ca.SX], x: ca.SX, p: ca.SX) -> None:
+        rates = ca.vertcat(ca.SX(0, 1), *(model.switched(r) for r in model.rates.values()))
+        still = substituted(rates, model.symbols, values)
+        self.still = ca.Function("still", [x, p], [ca.densify(still), ca.jacobian(still, x)])
+
+    def state(self, x: Array, p: Array) -> tuple[Array, float]:
+        """The steady state that a state runs into, by BDF, then Newton's method; and how long that takes."""
+        if not np.isfinite(x).all():
+            return np.full(len(x), np.nan), math.inf
         totals = self._conserved(x, p)
         goal = totals @ x
         span = 1.0
@@ -294,13 +319,13 @@ class _Run:
         while span < _LONGEST:
             step = solve_ivp(rates, (0.0, span), x, "BDF", jac=slope, rtol=1e-8, atol=_slack(x))
             if not step.success or not np.isfinite(step.y[:, -1]).all():
-                return np.full(len(x), np.nan)
+                return np.full(len(x), np.nan), math.inf
             x = step.y[:, -1]
             polished = self._newton(x, p, totals, goal)
             if polished is not None:
-                return polished
+                return polished, span
             span *= 10.0
-        return np.full(len(x), np.nan)
+        return np.full(len(x), np.nan), math.inf
 
     def _conserved(self, x: Array, p: Array) -> Array:
         """(totals, states) linear combinations that no reaction changes: left null vectors of the slope."""

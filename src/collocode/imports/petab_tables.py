@@ -12,12 +12,12 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError, MissingDependency
+from ..errors import InputError, MissingDependency, check_type
 from ..files import read_bytes, refusing
 from .petab_rows import (
     Measurement,
@@ -30,6 +30,7 @@ from .petab_rows import (
 
 _LARGEST_YAML, _LARGEST_TABLE = 1_000_000, 100_000_000
 _MOST_ROWS = 500_000
+_LONGEST_NAME = 200  # letters of a file's name or an id
 _ID = re.compile(r"[A-Za-z_]\w*\Z")
 
 
@@ -57,9 +58,18 @@ def read_tables(path: str | Path) -> PetabTables:
     InputError
         Tables that do not fit together, or what is not supported.
     """
+    check_type("read_petab", path, str, Path)
     source = Path(path)
     content = _yaml(source)
-    version = str(content.get("format_version", ""))
+    extensions = content.get("extensions")
+    if extensions:
+        named = [str(n)[:40] for n in extensions] if isinstance(extensions, dict | list) else ["?"]
+        raise InputError(
+            f"{source} uses the PEtab extension {named[0]!r} (networks, say, are its sciml), which is not "
+            "supported; write the problem without it, and networks by NeuralODE or a hybrid Dynamics."
+        )
+    given = content.get("format_version", "")
+    version = str(given)[:40] if isinstance(given, str | int | float) else type(given).__name__
     if version not in ("1", "1.0", "1.0.0"):
         raise InputError(
             f"{source} is of PEtab format {version or 'unknown'!r}; version 1 is read."
@@ -137,6 +147,10 @@ def _names(source: Path, given: Any, what: str) -> list[str]:
     for name in names:
         if "://" in name:
             raise InputError(f"{source} names {name[:80]!r} under {what}; download it first.")
+        if Path(name).is_absolute() or PureWindowsPath(name).drive or len(name) > _LONGEST_NAME:
+            raise InputError(
+                f"{source} names {name[:80]!r} under {what}; name a file beside it, by a relative path."
+            )
     return names
 
 
@@ -169,13 +183,15 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _check_distinct(where: str, ids: Sequence[str]) -> None:
+    seen: set[str] = set()
     for name in ids:
-        if not _ID.match(name):
+        if not _ID.match(name) or len(name) > _LONGEST_NAME:
             raise InputError(
                 f"{where}: {name[:60]!r} is no id; use letters, digits and underscores."
             )
-        if ids.count(name) > 1:
+        if name in seen:
             raise InputError(f"{where}: id {name!r} occurs twice; rename one.")
+        seen.add(name)
 
 
 def _conditions(frame: pd.DataFrame) -> dict[str, dict[str, str]]:

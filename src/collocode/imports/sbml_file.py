@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..files import read_bytes, refusing
 from .mathml import libsbml
 from .sbml import SbmlModel
@@ -34,6 +34,7 @@ def read_sbml(path: str | Path) -> SbmlModel:
     InputError
         No valid model, or an element that is not supported, named with its id.
     """
+    check_type("read_sbml", path, str, Path)
     library, source = libsbml(), Path(path)
     content = read_bytes(source, LARGEST, _WHAT)
     with refusing(source, _WHAT):

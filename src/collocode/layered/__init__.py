@@ -8,10 +8,8 @@ minimises it by any of the trainers; `bisect` and `insert` make it deeper.  Reac
 from ..model.activations import Activation as Activation
 from ..model.activations import activation as activation
 from ..model.activations import activation_names as activation_names
-from .blocks import HamiltonianBlock as HamiltonianBlock
 from .blocks import ResidualBlock as ResidualBlock
 from .blocks import RungeKuttaBlock as RungeKuttaBlock
-from .blocks import block as block
 from .continuous import ContinuousObjective as ContinuousObjective
 from .continuous import gradient_gap as gradient_gap
 from .datasets import dataset as dataset
@@ -37,10 +35,16 @@ from .objective import LayeredProblem as LayeredProblem
 from .objective import Objective as Objective
 from .objective import Regularisation as Regularisation
 from .program import layered_program as layered_program
+from .refinement.prolong import Prolongation as Prolongation
+from .refinement.prolong import prolong as prolong
 from .samples import Samples as Samples
 from .samples import Scaling as Scaling
 from .samples import scale_parts as scale_parts
 from .samples import split_samples as split_samples
+from .stable_blocks import AntisymmetricBlock as AntisymmetricBlock
+from .stable_blocks import HamiltonianBlock as HamiltonianBlock
+from .stable_blocks import LeapfrogBlock as LeapfrogBlock
+from .stable_blocks import block as block
 from .tables import read_arrays as read_arrays
 from .tables import read_samples as read_samples
 from .trainers.descent import LBFGS as LBFGS

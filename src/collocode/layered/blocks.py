@@ -5,11 +5,15 @@ over an `Arithmetic`: rows of NumPy samples or one CasADi column.  Its `pullback
 through the step and returns *factors*, pairs whose products are the derivatives by (K, b): summed
 over samples they are the gradient, unsummed a Jacobian.
 
-===================  ==============================================================  ==========
-`ResidualBlock`      x + h φ(K x + b): a ResNet layer, explicit Euler, DG(0)         one stage
-`HamiltonianBlock`   Z⁻ = h φ(Kᵀ Y + b), Y⁺ = h φ(K Z + b): symplectic Euler         one stage
-`RungeKuttaBlock`    the classical method of order four on x' = φ(K(t) x + b(t))     three
-===================  ==============================================================  ==========
+====================  ============================================================  ==========
+`ResidualBlock`       x + h φ(K x + b): a ResNet layer, explicit Euler, DG(0)       one stage
+`RungeKuttaBlock`     the classical method of order four on x' = φ(K(t) x + b(t))   three
+`HamiltonianBlock`    Z⁻ = h φ(Kᵀ Y + b), Y⁺ = h φ(K Z + b): symplectic Euler       one stage
+`AntisymmetricBlock`  x + h φ(½(K − Kᵀ) x + b)                                      one stage
+`LeapfrogBlock`       x" = −Kᵀ φ(K x + b): leapfrog, the second order in depth      one stage
+====================  ============================================================  ==========
+
+The last three are in `stable_blocks`.
 """
 
 from __future__ import annotations
@@ -22,7 +26,6 @@ from typing import Any, ClassVar
 import casadi as ca
 import numpy as np
 
-from ..errors import check_choice
 from ..model.activations import CASADI, NUMPY, Activation, Operations, activation
 from ..numerics import Array
 
@@ -61,17 +64,20 @@ class Factor:
     cotangent : (..., S, d) derivatives by the map's result.
     argument : (S, d) what it was applied to.
     transposed : whether the map is Kᵀ x + b.
+    bias : whether b is in it.
     """
 
     stage: int
     cotangent: Array
     argument: Array
     transposed: bool = False
+    bias: bool = True
 
     def gradient(self) -> tuple[Array, Array]:
         """(d, d) and (d,) derivatives by K and b, summed over samples."""
         by_matrix = self.cotangent.T @ self.argument
-        return by_matrix.T if self.transposed else by_matrix, self.cotangent.sum(axis=0)
+        by_bias = self.cotangent.sum(axis=0) if self.bias else np.zeros(by_matrix.shape[0])
+        return by_matrix.T if self.transposed else by_matrix, by_bias
 
     def rows(self) -> Array:
         """(..., S, d*d + d) derivatives by [K column by column, b], sample by sample."""
@@ -81,7 +87,8 @@ class Factor:
             second.swapaxes(-1, -2) * first.swapaxes(-1, -2) if self.transposed else first * second
         )
         flat = outer.reshape(*outer.shape[:-2], -1)
-        return np.concatenate([flat, self.cotangent], axis=-1)
+        by_bias = self.cotangent if self.bias else np.zeros((*flat.shape[:-1], first.shape[-2]))
+        return np.concatenate([flat, by_bias], axis=-1)
 
 
 # stage of the weights, where the slope before is followed to, weight in sixths
@@ -158,62 +165,15 @@ class ResidualBlock(Block):
         self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array
     ) -> Array:
         """Return dx + h φ' (K dx + dK x + db)."""
-        return dx + h * _tangent(self.phi, K[0], x, b[0], dx, dK[0], db[0])[1]
+        return dx + h * tangent_of(self.phi, K[0], x, b[0], dx, dK[0], db[0])[1]
 
     def pullback(
         self, x: Array, K: Array, b: Array, h: float, p: Array
     ) -> tuple[Array, list[Factor]]:
         """Return p + Kᵀ q with q = h φ' p; see `Block.pullback`."""
-        _, slope = _slope(self.phi, ROWS.affine(K[0], x, b[0]))
+        _, slope = slope_of(self.phi, ROWS.affine(K[0], x, b[0]))
         q = (h * slope) * p
         return p + q @ K[0], [Factor(0, q, x)]
-
-
-@dataclass(frozen=True)
-class HamiltonianBlock(Block):
-    """Z⁻ = h φ(Kᵀ Y + b), then Y⁺ = h φ(K Z + b); the state is (Y, Z).
-
-    Symplectic Euler for a Hamiltonian, so that signals neither explode nor die with depth
-    (Haber & Ruthotto, Inverse Problems 34, 2018).  Z begins at zero; the read-out sees Y.
-    """
-
-    def state_size(self, width: int) -> int:
-        """Twice the width."""
-        return 2 * width
-
-    def step(self, x: Any, K: Any, b: Any, h: Any, arithmetic: Arithmetic = ROWS) -> Any:
-        """Return (Y, Z) after the layer."""
-        y, z = arithmetic.split(x)
-        z = z - h * self.phi(arithmetic.affine(K[0].T, y, b[0]), arithmetic.ops)
-        y = y + h * self.phi(arithmetic.affine(K[0], z, b[0]), arithmetic.ops)
-        return arithmetic.join(y, z)
-
-    def tangent(
-        self, x: Array, K: Array, b: Array, h: float, dx: Array, dK: Array, db: Array
-    ) -> Array:
-        """Differentiate both half-steps; see `Block.tangent`."""
-        (y, z), (dy, dz) = ROWS.split(x), ROWS.split(dx)
-        value, change = _tangent(self.phi, K[0].T, y, b[0], dy, dK[0].T, db[0])
-        z, dz = z - h * value, dz - h * change
-        dy = dy + h * _tangent(self.phi, K[0], z, b[0], dz, dK[0], db[0])[1]
-        return np.asarray(ROWS.join(dy, dz))
-
-    def pullback(
-        self, x: Array, K: Array, b: Array, h: float, p: Array
-    ) -> tuple[Array, list[Factor]]:
-        """Take both half-steps back; see `Block.pullback`."""
-        y, z = ROWS.split(x)
-        value, slope_z = _slope(self.phi, ROWS.affine(K[0].T, y, b[0]))
-        z = z - h * value
-        _, slope_y = _slope(self.phi, ROWS.affine(K[0], z, b[0]))
-        py, pz = ROWS.split(p)
-        q_y = (h * slope_y) * py
-        pz = pz + q_y @ K[0]
-        q_z = (-h * slope_z) * pz
-        return (
-            ROWS.join(py + q_z @ K[0].T, pz),
-            [Factor(0, q_y, z), Factor(0, q_z, y, transposed=True)],
-        )
 
 
 @dataclass(frozen=True)
@@ -238,7 +198,9 @@ class RungeKuttaBlock(Block):
         rate, change, total = np.zeros_like(x), np.zeros_like(dx), dx.copy()
         for stage, shift, weight in _RK4:
             at, towards = x + shift * h * rate, dx + shift * h * change
-            rate, change = _tangent(self.phi, K[stage], at, b[stage], towards, dK[stage], db[stage])
+            rate, change = tangent_of(
+                self.phi, K[stage], at, b[stage], towards, dK[stage], db[stage]
+            )
             total += (h * weight / 6.0) * change
         return total
 
@@ -249,7 +211,7 @@ class RungeKuttaBlock(Block):
         arguments, slopes, rate = [], [], np.zeros_like(x)
         for stage, shift, _ in _RK4:
             arguments.append(x + shift * h * rate)
-            rate, slope = _slope(self.phi, ROWS.affine(K[stage], arguments[-1], b[stage]))
+            rate, slope = slope_of(self.phi, ROWS.affine(K[stage], arguments[-1], b[stage]))
             slopes.append(slope)
         total, factors = p.copy(), []
         by_rate = np.zeros_like(p)  # what the stage after this one hands back
@@ -264,39 +226,15 @@ class RungeKuttaBlock(Block):
         return total, factors
 
 
-def _slope(phi: Activation, a: Array) -> tuple[Array, Array]:
+def slope_of(phi: Activation, a: Array) -> tuple[Array, Array]:
     """φ(a) and φ'(a)."""
     value = np.asarray(phi(a), dtype=float)
     return value, phi.slope(a, value)
 
 
-def _tangent(
+def tangent_of(
     phi: Activation, K: Array, x: Array, b: Array, dx: Array, dK: Array, db: Array
 ) -> tuple[Array, Array]:
     """φ(K x + b) and its derivative in the direction (dx, dK, db)."""
-    value, slope = _slope(phi, ROWS.affine(K, x, b))
+    value, slope = slope_of(phi, ROWS.affine(K, x, b))
     return value, slope * (dx @ K.T + ROWS.affine(dK, x, db))
-
-
-BLOCKS: dict[str, type[Block]] = {
-    "residual": ResidualBlock,
-    "hamiltonian": HamiltonianBlock,
-    "rk4": RungeKuttaBlock,
-}
-
-
-def block(name: str, activation: str = "tanh") -> Block:
-    """Return the block called ``residual``, ``hamiltonian`` or ``rk4``.
-
-    Raises
-    ------
-    InputError
-        Unknown block or activation.
-
-    Examples
-    --------
-    >>> block("residual", "swish")
-    ResidualBlock(activation='swish')
-    """
-    check_choice("block", name, BLOCKS)
-    return BLOCKS[name](activation)

@@ -2,7 +2,8 @@ r"""Optimize-then-discretize: the layers' differential equation itself, solved a
 
 .. math:: z'=F(z;K(t),b(t)),\quad z(0)=\ell(y),\quad u=Wz(T)+\mu
 
-with :math:`F=\varphi(Kz+b)`, or :math:`(\varphi(KZ+b),-\varphi(K^TY+b))` for a Hamiltonian block; the mesh of
+with :math:`F=\varphi(Kz+b)`, or :math:`(\varphi(KZ+b),-\varphi(K^TY+b))` for a Hamiltonian block,
+:math:`(v,-K^T\varphi(Kx+b))` for leapfrog, :math:`\tfrac12(K-K^T)` for K in an antisymmetric one; the mesh of
 layers plays no part.  The gradient is that of the continuous problem: costates run backwards together
 with the states and the sum of derivatives,
 
@@ -30,7 +31,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError, check_choice
 from ..numerics import Array
 from ..numerics.mesh import Mesh
-from .blocks import HamiltonianBlock, RungeKuttaBlock
+from .blocks import ResidualBlock, RungeKuttaBlock
 from .continuous_jax import Flow
 from .forward import Back, Evaluation, extend_cotangents, lifted
 from .network import LayeredNetwork
@@ -148,12 +149,12 @@ def on_fine_layers(objective: Objective, pieces: int = 32) -> Objective:
     """Return the objective with every layer cut into pieces: what discretize-then-optimize tends to.
 
     The weights are the same function of time, and the same vector. Residual and Runge-Kutta blocks take
-    the classical method of order four, Hamiltonian ones their own, of order one.
+    the classical method of order four, the others their own, of order one.
     """
     network, block = objective.network, objective.network.block
     points = network.mesh.points
     inner = np.linspace(points[:-1], points[1:], pieces, endpoint=False, axis=1).ravel()
-    if not isinstance(block, HamiltonianBlock):
+    if isinstance(block, ResidualBlock):
         block = RungeKuttaBlock(block.activation)
     fine = replace(
         network, mesh=Mesh(np.append(inner, points[-1])), basis=network.time_basis, block=block

@@ -17,8 +17,8 @@ from ..model.activations import jax_operations
 from ..model.varying import basis_symbols
 from ..numerics import Array
 from ..transcription.tape import Tape, jax_tape_operations
-from .blocks import HamiltonianBlock
 from .network import LayeredNetwork
+from .stable_blocks import AntisymmetricBlock, HamiltonianBlock, LeapfrogBlock
 
 Pair = tuple[float, float]
 _STAGES = 6  # evaluations in a step of Tsitouras' method, whose last one serves the next step
@@ -141,7 +141,21 @@ def _rate(network: LayeredNetwork) -> Callable[[Any, Any, Any], Any]:
             [phi(Z @ transposed + b, operations), -phi(Y @ transposed.T + b, operations)], axis=1
         )
 
-    return hamiltonian if isinstance(network.block, HamiltonianBlock) else residual
+    def antisymmetric(t: Any, z: Any, c: Any) -> Any:
+        transposed, b = affine(t, c)
+        return phi(z @ (0.5 * (transposed - transposed.T)) + b, operations)
+
+    def leapfrog(t: Any, z: Any, c: Any) -> Any:
+        transposed, b = affine(t, c)
+        x, v = z[:, :d], z[:, d:]
+        return jnp.concatenate([v, -phi(x @ transposed + b, operations) @ transposed.T], axis=1)
+
+    rates = {
+        HamiltonianBlock: hamiltonian,
+        AntisymmetricBlock: antisymmetric,
+        LeapfrogBlock: leapfrog,
+    }
+    return rates.get(type(network.block), residual)
 
 
 def _basis(network: LayeredNetwork) -> Callable[[Any], Any]:

@@ -30,7 +30,8 @@ from ..numerics import Array
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.random import generator
-from .blocks import BLOCKS, Block, ResidualBlock, block
+from .blocks import Block, ResidualBlock
+from .stable_blocks import BLOCKS, block
 
 LIFTS = ("none", "pad", "opening")
 PARTS = ("opening", "coefficients", "readout")
@@ -46,7 +47,7 @@ class LayeredNetwork:
     width : d, the size of K.
     mesh : layers as elements of [0, T]; unit steps make the ordinary ResNet.
     basis : functions of time that the weights are made of; None is one weight per layer.
-    block : `ResidualBlock`, `HamiltonianBlock` or `RungeKuttaBlock`.
+    block : `ResidualBlock`, `RungeKuttaBlock`, `HamiltonianBlock`, `AntisymmetricBlock` or `LeapfrogBlock`.
     lift : ``none`` (inputs = width), ``pad`` (zeros appended) or ``opening`` (trained, tanh).
 
     Raises
@@ -127,7 +128,7 @@ class LayeredNetwork:
 
     @property
     def state_size(self) -> int:
-        """Length of a state: the width, twice of it for a Hamiltonian block."""
+        """Length of a state: the width, twice of it for Hamiltonian and leapfrog blocks."""
         return self.block.state_size(self.width)
 
     @property

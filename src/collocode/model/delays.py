@@ -25,7 +25,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_fields, listed
+from ..errors import InputError, check_fields, check_type, listed
 from ..numerics import Array
 from ..numerics.signals import Signal
 from .activations import CASADI
@@ -290,6 +290,8 @@ def first_order_plus_dead_time(
     >>> [q.name for q in model.parameters]
     ['K', 'tau']
     """
+    for what, given in (("gain", gain), ("tau", tau)):
+        check_type(f"first_order_plus_dead_time({what}=...)", given, Parameter)
 
     def rhs(t: Any, x: Any, u: Any, p: Any, nn: Any) -> dict[str, Any]:
         return {state: (p[gain.name] * u[input] - x[state]) / p[tau.name]}

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError, as_names, check_fields
-from ..numerics import Array
+from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 
 INSTANT = 1e-7  # of the experiment's duration
@@ -368,9 +368,13 @@ def doses(
     >>> doses([0.0, 1.0, 12.0], [100.0, float("nan"), 50.0], to="depot")
     (Dose(time=0.0, amount=100.0, to='depot', duration=0.0), Dose(time=12.0, amount=50.0, to='depot', duration=0.0))
     """
-    t, a, d = np.broadcast_arrays(
-        *(np.asarray(v, dtype=float) for v in (times, amounts, durations))
-    )
+    names = ("times of doses", "amounts of doses", "durations of doses")
+    columns = [numbers(v, n) for v, n in zip((times, amounts, durations), names, strict=True)]
+    lengths = {c.size for c in columns if c.ndim}
+    if any(c.ndim > 1 for c in columns) or len(lengths) > 1:
+        told = " and ".join(str(c.shape) for c in columns)
+        raise InputError(f"doses are columns of one length, not of shapes {told}.")
+    t, a, d = np.broadcast_arrays(*(np.atleast_1d(c) for c in columns))
     given = np.isfinite(a) & (a != 0.0)
     rows = zip(t[given].tolist(), a[given].tolist(), np.nan_to_num(d[given]).tolist(), strict=True)
     return tuple(Dose(time, amount, to, duration) for time, amount, duration in rows)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_number, as_pair, as_values, check_fields, check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
@@ -48,7 +48,7 @@ def fixed(value: float) -> Initial:
 
 def weighted(value: float, std: float) -> Initial:
     """Add the prior ((x(0) - value)/std)² of an initial state to the loss."""
-    if not (np.isfinite(std) and std > 0.0):
+    if not (isinstance(std, Real) and 0.0 < std < np.inf):
         raise InputError(f"the std of a weighted initial state must be positive, not {std}.")
     return _checked(value, std)
 
@@ -60,6 +60,7 @@ def free() -> Initial:
 
 def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initial:
     """Leave an initial state to the optimiser within bounds that hold there alone."""
+    as_pair((lower, upper), "a bounded initial state")
     if not lower < upper:
         raise InputError(
             f"the bounds of an initial state cross ({lower} and {upper}); swap them, or use fixed()."
@@ -97,6 +98,11 @@ def as_initial(known: Any) -> Initial:
 
 
 def _checked(value: float, std: float) -> Initial:
+    if not (isinstance(value, Real) or np.ndim(value) == 0) or isinstance(value, str):
+        raise InputError(
+            f"an initial state is a number, a function of p, a parameter's name, weighted() or free(), not "
+            f"{value!r:.60}."
+        )
     if not np.isfinite(value):
         raise InputError(f"an initial state must be finite, not {value}; use free() if unknown.")
     return Initial(float(value), float(std))
@@ -206,6 +212,21 @@ class Experiment:
 
     def __post_init__(self) -> None:
         where = f"{'experiment' if self.measures else 'window'} {self.name!r}"
+        check_fields(self)
+        for name, signal in self.inputs.items():
+            check_type(f"inputs[{name!r}] of {where}", signal, Signal)
+        for name, given in self.parameters.items():
+            if not isinstance(given, str):
+                as_number(given, f"parameters[{name!r}] of {where}")
+        if self.steady is not None:
+            check_type(f"steady= of {where}", self.steady, Steady)
+        if as_number(self.instant, f"instant= of {where}") < 0.0:
+            raise InputError(
+                f"{where}: instant= is {self.instant:g}, but no event takes less than 0."
+            )
+        points = numbers(self.points, f"{where}: points")
+        if points.ndim != 1 or not np.isfinite(points).all():
+            raise InputError(f"{where}: points= are finite times, not {self.points!r:.60}.")
         times = numbers(self.times, f"{where}: times")
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
@@ -237,10 +258,9 @@ class Experiment:
         sigma = _sigma(self.sigma, values.shape, outputs, where)
         censored = _censored(self.censored, values.shape, outputs, where)
         start, end = self._window(times, where)
-        events = (self.events,) if isinstance(self.events, Event) else tuple(self.events)
+        kinds = Dose, Dilution, Reset, Switch
+        events = as_values(self.events, f"events= of {where}", *kinds)
         instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
-        for event in events:
-            check_type(f"events= of {where}", event, Dose, Dilution, Reset, Switch)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )

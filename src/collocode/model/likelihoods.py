@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
@@ -34,11 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..forms import Form, form_of
 from ..numerics import Array
 from .activations import CASADI, NUMPY, Operations
-from .losses import LOSSES, Loss
-from .special import log_gamma, log_normal_tail
+from .losses import Loss
+from .special import log_normal_tail
 
 Size = float | str
 Spread = Size | tuple[Size, Size] | Callable[..., Any] | None
@@ -294,187 +293,3 @@ class Student(Likelihood):
         """σ √(ν/(ν − 2)); inf for ν up to 2."""
         n = self.freedom
         return s * (math.sqrt(n / (n - 2.0)) if n > 2.0 else np.inf) + 0.0 * h
-
-
-class _Counts(Likelihood):
-    """What laws of counts have in common."""
-
-    def saturated(self, y: Any) -> Any:
-        """The count, or hardly more than nothing."""
-        return np.maximum(y, 1e-10)
-
-    def takes(self, y: Array) -> NDArray[np.bool_]:
-        """Whole numbers from 0 on."""
-        return np.asarray((y >= 0.0) & (y == np.round(y)))
-
-
-@dataclass(frozen=True)
-class Poisson(_Counts):
-    """Counts whose mean and variance are the prediction."""
-
-    dispersed = False
-
-    def minus_log(self, h: Any, y: Any, s: Any, ops: Operations = NUMPY, soft: bool = False) -> Any:
-        """h − y log h + log y!."""
-        return h - y * ops.log(h) + log_gamma(y + 1.0, ops)
-
-    def information(self, h: Array, s: Array) -> tuple[Array, Array]:
-        """1/h, and nothing."""
-        return 1.0 / h, np.zeros_like(h)
-
-    def deviation(self, h: Array, s: Array) -> Array:
-        """√h."""
-        return np.sqrt(np.maximum(h, 0.0))
-
-
-@dataclass(frozen=True)
-class NegativeBinomial(_Counts):
-    """Counts of mean h and variance h + σ h²: Poisson ones whose rate varies by itself."""
-
-    def minus_log(self, h: Any, y: Any, s: Any, ops: Operations = NUMPY, soft: bool = False) -> Any:
-        """That of the count of failures before 1/σ successes."""
-        r = 1.0 / s
-        counted = log_gamma(y + 1.0, ops) + log_gamma(r, ops) - log_gamma(y + r, ops)
-        return counted + (y + r) * ops.log(1.0 + s * h) - y * ops.log(s * h)
-
-    def information(self, h: Array, s: Array) -> tuple[Array, Array]:
-        """1/(h + σ h²), and that on σ summed over all counts."""
-        return 1.0 / (h + s * h**2), _overdispersion(h, s)
-
-    def deviation(self, h: Array, s: Array) -> Array:
-        """√(h + σ h²)."""
-        return np.asarray(np.sqrt(np.maximum(h + s * h**2, 0.0)))
-
-    def guess(self, noise: float, size: float) -> float:
-        """By moments."""
-        return float(np.clip((noise**2 - size) / max(size, 1e-300) ** 2, 1e-3, 10.0))
-
-
-def _overdispersion(h: Array, s: Array) -> Array:
-    """Fisher's information on σ of negative binomial counts, by summing over them."""
-    import scipy
-
-    found = np.empty(np.broadcast(h, s).shape)
-    for k, (mean, size) in enumerate(
-        zip(*(np.ravel(v) for v in np.broadcast_arrays(h, s)), strict=True)
-    ):
-        top = int(mean + 12.0 * np.sqrt(mean + size * mean**2) + 30.0)
-        y, r = np.arange(top + 1.0), 1.0 / size
-        log_p = -NegativeBinomial(1.0).minus_log(mean, y, size)
-        score = (
-            scipy.special.digamma(y + r)
-            - scipy.special.digamma(r)
-            - np.log1p(size * mean)
-            + 1.0
-            - (y + r) / (mean + r)
-        )  # by r; that by σ has the factor r²
-        found.flat[k] = np.sum(np.exp(log_p) * (r**2 * score) ** 2)
-    return found
-
-
-@dataclass(frozen=True)
-class PerOutput(Loss):
-    """A likelihood of its own for every output, by name."""
-
-    losses: Mapping[str, Likelihood]
-    sigma: None = None
-    likelihood: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        for name, loss in self.losses.items():
-            if not isinstance(loss, Likelihood):
-                raise InputError(
-                    f"the loss of output {name!r} has to be a likelihood beside others, say Normal(0.1), "
-                    f"not {loss!r}."
-                )
-
-    def of(self, output: str) -> Likelihood:
-        """Return the likelihood of an output."""
-        if output not in self.losses:
-            raise InputError(
-                f"output {output!r} has no loss; there are some for: {', '.join(self.losses)}."
-            )
-        return self.losses[output]
-
-    def _table(self, h: Any, y: Any, sigma: Any, how: str) -> Array:
-        columns = [
-            getattr(loss, how)(h[..., j], y[..., j], sigma[..., j])
-            for j, loss in enumerate(self.losses.values())
-        ]
-        return np.stack(columns, axis=-1)
-
-    def cost(self, h: Any, y: Any, sigma: Any, ops: Operations = NUMPY) -> Any:
-        """Costs of a table with one column an output."""
-        h, y, sigma = np.broadcast_arrays(h, y, sigma)
-        return self._table(h, y, sigma, "cost")
-
-    def slope(self, h: Array, y: Array, sigma: Array) -> Array:
-        """The same of slopes."""
-        return self._table(h, y, sigma, "slope")
-
-    def curvature(self, h: Array, y: Array, sigma: Array) -> Array:
-        """The same of curvatures."""
-        return self._table(h, y, sigma, "curvature")
-
-    def sigma_of(self, output: str, spread: float) -> float:
-        """See `Likelihood.sigma_of`."""
-        return self.of(output).sigma_of(output, spread)
-
-    def with_sigma(self, sigma: Mapping[str, float]) -> Self:
-        """Return the same: what is estimated is told by the parameters."""
-        return self
-
-
-LAWS: dict[str, type[Likelihood]] = {
-    "normal": Normal,
-    "lognormal": LogNormal,
-    "laplace": Laplace,
-    "student": Student,
-    "poisson": Poisson,
-    "negative_binomial": NegativeBinomial,
-}
-_LAWS: tuple[Form, ...] = tuple(
-    {"loss": Literal[name], "base?": str, "freedom?": float} for name in LAWS
-)
-LOSS: Form = (
-    *({"loss": Literal[name], **form_of(kind)} for name, kind in LOSSES.items()),
-    *_LAWS,
-    {"loss": Literal["per_output"], "losses": {"*": _LAWS}},
-)
-"""What a file holds of a loss; σ of a likelihood is in the trained model."""
-
-
-def describe_loss(loss: Loss) -> dict[str, Any]:
-    """Return a loss as JSON knows it.
-
-    Raises
-    ------
-    InputError
-        A loss of somebody's own.
-    """
-    if isinstance(loss, PerOutput):
-        parts = {name: describe_loss(part) for name, part in loss.losses.items()}
-        return {"loss": "per_output", "losses": parts}
-    kinds: dict[str, type[Loss]] = {**LOSSES, **LAWS}
-    name = next((name for name, kind in kinds.items() if type(loss) is kind), None)
-    if name is None:
-        raise InputError(
-            f"{loss!r} cannot be saved; of losses, {', '.join(k.__name__ for k in kinds.values())} can."
-        )
-    if isinstance(loss, Likelihood):
-        own = {k: getattr(loss, k) for k in ("base", "freedom") if hasattr(loss, k)}
-        return {"loss": name, **own}
-    plain = asdict(loss)  # type: ignore[call-overload]
-    if isinstance(plain["sigma"], Mapping):
-        plain["sigma"] = dict(plain["sigma"])
-    return {"loss": name, **plain}
-
-
-def described_loss(entry: Mapping[str, Any]) -> Loss:
-    """Return the loss that `describe_loss` described."""
-    if entry["loss"] == "per_output":
-        parts = {name: described_loss(part) for name, part in entry["losses"].items()}
-        return PerOutput(parts)  # type: ignore[arg-type]
-    kind: Any = {**LOSSES, **LAWS}[str(entry["loss"])]
-    loss: Loss = kind(**{k: v for k, v in entry.items() if k != "loss"})
-    return loss

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from statistics import NormalDist
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -43,6 +44,7 @@ class Scale:
     decided : p -> z, of numbers.
     natural : (z, operations) -> p, of numbers or symbols.
     slope : (z, p) -> dp/dz.
+    decade : how far apart p and 10 p are (of a logit, where p is small).
     """
 
     name: str
@@ -51,6 +53,7 @@ class Scale:
     decided: Callable[[Any], Any]
     natural: Callable[[Any, Operations], Any]
     slope: Callable[[Any, Any], Any]
+    decade: float
 
 
 SCALES: dict[str, Scale] = {
@@ -63,6 +66,7 @@ SCALES: dict[str, Scale] = {
             decided=lambda p: p,
             natural=lambda z, ops: z,
             slope=lambda z, p: np.ones_like(p),
+            decade=np.inf,
         ),
         Scale(
             name="log",
@@ -71,6 +75,7 @@ SCALES: dict[str, Scale] = {
             decided=np.log,
             natural=lambda z, ops: ops.exp(z),
             slope=lambda z, p: p,
+            decade=_LN10,
         ),
         Scale(
             name="log10",
@@ -79,6 +84,7 @@ SCALES: dict[str, Scale] = {
             decided=np.log10,
             natural=lambda z, ops: ops.exp(_LN10 * z),
             slope=lambda z, p: _LN10 * p,
+            decade=1.0,
         ),
         Scale(
             name="logit",
@@ -87,6 +93,7 @@ SCALES: dict[str, Scale] = {
             decided=lambda p: np.log(p) - np.log1p(-p),
             natural=lambda z, ops: ops.sigmoid(z),
             slope=lambda z, p: p * (1.0 - p),
+            decade=_LN10,
         ),
     )
 }
@@ -131,6 +138,7 @@ class Prior:
     on: Literal["natural", "scale"] = "natural"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("kind of prior", self.kind, get_args(Kind))
         check_choice("on= of a prior", self.on, ("natural", "scale"))
         if not np.isfinite([self.location, self.width]).all():
@@ -164,6 +172,17 @@ class Prior:
         size = ops.sqrt(r**2 + _SOFT**2) if soft else ops.absolute(r)
         return size + math.log(2.0 * self.width) + change
 
+    def quantile(self, share: float) -> float:
+        """Return the value that this share of the density lies below, natural or on the scale, see ``on``."""
+        if self.kind == "uniform":
+            return self.location + share * (self.width - self.location)
+        if self.kind.endswith("normal"):
+            v = self.location + self.width * NormalDist().inv_cdf(share)
+        else:
+            side = math.copysign(1.0, share - 0.5)
+            v = self.location - side * self.width * math.log(1.0 - abs(2.0 * share - 1.0))
+        return math.exp(v) if self.kind.startswith("log") else v
+
     def curvature(self, p: float, z: float, slope: float) -> float:
         """Precision that it gives the decided value, the square of the slope over the variance."""
         if self.kind == "uniform":
@@ -191,6 +210,8 @@ class Parameter:
     scale : ``"linear"``, ``"log"``, ``"log10"`` or ``"logit"``: on which it is decided.  All that is
         given and told is in natural units; the program's column of its name holds the decided value.
     prior : a `Prior`, whose -log is a cost.
+    starts : a `Prior` that `multistart` draws starts from, within the bounds; by default any place between
+        them, on the scale, is as good.
 
     Raises
     ------
@@ -217,6 +238,7 @@ class Parameter:
     basis: Basis | None = None
     scale: str = "linear"
     prior: Prior | None = None
+    starts: Prior | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -231,8 +253,9 @@ class Parameter:
                 f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
             )
         check_choice("scale", self.scale, SCALES)
-        if self.prior is not None:
-            check_type(f"the prior of parameter {self.name!r}", self.prior, Prior)
+        for what, given in (("prior", self.prior), ("starts=", self.starts)):
+            if given is not None:
+                check_type(f"the {what} of parameter {self.name!r}", given, Prior)
         scale = SCALES[self.scale]
         if not scale.lower < self.start < scale.upper:
             raise InputError(
@@ -274,6 +297,15 @@ class Parameter:
     def natural(self, decided: Any, ops: Operations = NUMPY) -> Any:
         """Take decided numbers, or symbols, to natural units."""
         return SCALES[self.scale].natural(decided, ops)
+
+    def drawn(self, share: float) -> float:
+        """Return the decided start, within the bounds, that this ``share`` of the ``starts`` lies below."""
+        assert self.starts is not None
+        value, (low, high) = self.starts.quantile(share), self.decided_bounds
+        if self.starts.on == "natural":
+            scale = SCALES[self.scale]
+            value = float(self.decided(min(max(value, scale.lower), scale.upper)))
+        return min(max(value, low), high)
 
     def slope(self, decided: Any) -> Any:
         """Derivative of the natural value by the decided one."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_names, as_pair, as_values, check_type
+from ..errors import InputError, as_names, as_pair, as_values, check_fields, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Signal, Smoother
@@ -21,10 +21,11 @@ from .delays import Delay, breaking_points, check_lag, shifted, told
 from .dynamics import Dynamics, DynamicsLike
 from .events import Boundary, Impulse, Switch, boundaries_of, impulses_of, placed, signals_of
 from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
-from .likelihoods import Likelihood, PerOutput
+from .likelihoods import Likelihood
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
+from .per_output import PerOutput
 from .phases import IntegralConstraint, added_to
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
@@ -94,8 +95,10 @@ class Problem:
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
+        check_fields(self)
         experiments = as_values(self.experiments, "Problem(experiments=...)", Experiment)
         set_ = object.__setattr__
+        set_(self, "parameters", as_values(self.parameters, "Problem(parameters=...)", Parameter))
         set_(self, "states", as_names(self.states, "Problem(states=...)"))
         kinds = PathConstraint, PointConstraint, IntegralConstraint
         constraints = as_values(self.constraints, "Problem(constraints=...)", *kinds)

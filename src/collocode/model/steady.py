@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, as_number, check_fields
 from ..numerics import Array
 from ..numerics.random import generator
 
@@ -43,6 +43,14 @@ class Steady:
 
     inputs: Mapping[str, float] = field(default_factory=dict)
     parameters: Mapping[str, float | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name, value in self.inputs.items():
+            as_number(value, f"inputs[{name!r}] of a steady state")
+        for name, given in self.parameters.items():
+            if not isinstance(given, str):
+                as_number(given, f"parameters[{name!r}] of a steady state")
 
     def key(self) -> tuple[object, ...]:
         """What two of them have in common if they are the same."""

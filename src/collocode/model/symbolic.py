@@ -262,7 +262,9 @@ def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.S
     """Return σ of an output by a function (h, x, u, p) as an SX scalar."""
     where = f"sigma of output {output!r}"
     value = _called(where, function, (h, *_arguments(problem, s)[1:4]))
-    known = Symbols(s.t, ca.vertcat(s.x, *ca.symvar(h)), s.u, s.p, s.theta)
+    there = {e.element_hash() for e in ca.symvar(ca.vertcat(s.t, s.x, s.u, s.p, s.theta))}
+    own = [e for e in ca.symvar(h) if e.element_hash() not in there]  # none of a calibrated output
+    known = Symbols(s.t, ca.vertcat(s.x, *own), s.u, s.p, s.theta)
     return _column(where, value, 1, known)
 
 
@@ -463,12 +465,12 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
     parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
-    known = {str(v) for part in parts for v in ca.vertsplit(part)}
-    strange = [str(v) for v in ca.symvar(column) if str(v) not in known]
-    if strange:
-        raise InputError(f"{what} uses a symbol of its own, {strange[0]!r}; make it a Parameter.")
     column = ca.densify(column)
-    if _has_nan(column):
+    function = ca.Function("column", [ca.vertcat(*parts)], [column], {"allow_free": True})
+    if function.has_free():
+        strange = function.get_free()[0]
+        raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
+    if has_nan(function):
         raise InputError(
             f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
             "numpy, and check constants."
@@ -476,8 +478,8 @@ def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
     return column
 
 
-def _has_nan(column: ca.SX) -> bool:
-    function = ca.Function("constants", ca.symvar(column), [column])
+def has_nan(function: ca.Function) -> bool:
+    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
     constant = int(ca.OP_CONST)
     return any(
         function.instruction_id(k) == constant and math.isnan(function.instruction_constant(k))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,14 @@ def for_each(function: Callable[[_T], _R], parts: Sequence[_T]) -> list[_R]:
         context.run(_threads.set, 1)
         tasks.append(_pool(count).submit(context.run, function, part))
     return [task.result() for task in tasks]
+
+
+def parts_of(work: float) -> int:
+    """How many parts some work is cut into: one, or as many times four as its size says.
+
+    It depends on the work alone, so that sums over the parts are the same on any number of cores.
+    """
+    return 1 if work < 2.0 else 4 * math.ceil(work / 4.0)
 
 
 @lru_cache(maxsize=4)

@@ -19,7 +19,7 @@ from .layers import decision_regions, growth_history, growth_scores, layer_histo
 from .loops import closed_loop
 from .phase import phase_portrait
 from .relu import relu_regions, training_curve
-from .searches import mesh_density, refinement_history, sweep_curve
+from .searches import mesh_density, refinement_history, sweep_curve, waterfall
 from .style import png, save_figure
 from .trajectories import simulation, trajectories
 
@@ -45,6 +45,7 @@ __all__ = [
     "sweep_curve",
     "training_curve",
     "trajectories",
+    "waterfall",
 ]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ..coordination.admm import ADMMResult
-from ..layered.trainers.training import Training
 from ..numerics import Array
 from ..results.solution import Solution
 from . import style
+
+if TYPE_CHECKING:  # theirs are slow imports, and a fit draws without them
+    from ..coordination.admm import ADMMResult
+    from ..layered.trainers.training import Training
 
 _PRIMAL: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.8, "marker": "o", "markersize": 3}
 _DUAL: dict[str, Any] = {"color": style.ORANGE, "linewidth": 1.8, "marker": "s", "markersize": 3}

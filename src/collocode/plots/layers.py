@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
-from ..layered.forward import predict
-from ..layered.growth.growth import Growth
-from ..layered.refinement.result import LayerCycle, LayerRefinement
-from ..layered.samples import Samples
 from ..numerics import Array
 from . import style
+
+if TYPE_CHECKING:  # slow imports
+    from ..layered.growth.growth import Growth
+    from ..layered.refinement.result import LayerCycle, LayerRefinement
+    from ..layered.samples import Samples
 
 _FINE = 161  # points an axis of the grid that carries the colours
 _COLUMNS, _PANELS = 4, 12
@@ -94,6 +95,8 @@ def _regions(
     (x0, y0), (x1, y1) = limits
     x, y = np.linspace(x0, x1, _FINE), np.linspace(y0, y1, _FINE)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    from ..layered.forward import predict  # a slow import
+
     u = predict(cycle.network, cycle.training.best, grid)
     classes = refinement.problem.loss.decide(u).reshape(_FINE, _FINE)
     span: Any = {"extent": (x0, x1, y0, y1), "origin": "lower", "aspect": "auto", "zorder": 0}

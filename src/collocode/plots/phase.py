@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
@@ -117,8 +118,13 @@ def _draw_fields(ax: Axes, x: Array, y: Array, learnt: Array, true: Array | None
         ax.streamplot(x, y, learnt[..., 0], learnt[..., 1], color=style.BLUE, linewidth=0.8, **look)
         ax.add_line(Line2D([], [], color=style.BLUE, linewidth=0.8, label="learnt field"))
         return
+    if mpl.__version_info__ >= (
+        3,
+        11,
+    ):  # a third of the time; the learnt field has arrows of its own
+        look["num_arrows"] = 0
     ax.streamplot(x, y, true[..., 0], true[..., 1], color="#c4c4c4", linewidth=1.1, **look)
-    for arrow in [*ax.patches]:  # a third of the drawing's time, and the learnt field has its own
+    for arrow in [*ax.patches]:
         arrow.remove()
     ax.add_line(Line2D([], [], color="#c4c4c4", linewidth=1.1, label="true field"))
     some = np.linspace(0, FINE - 1, ARROWS + 2).round().astype(int)[1:-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..numerics import Array
-from ..relu import ReluNetwork, Surrogate, TrainingResult, planar_regions
-from ..relu.regions import PlanarRegions
 from . import style
+
+if TYPE_CHECKING:  # slow imports
+    from ..relu import ReluNetwork, Surrogate, TrainingResult
+    from ..relu.regions import PlanarRegions
 
 FINE = 241  # points an axis of the grid that carries the colours
 
@@ -46,6 +48,8 @@ def relu_regions(
     """
     if not 0 <= output < network.outputs:
         raise InputError(f"there is no output {output}; the network has {network.outputs}, from 0.")
+    from ..relu import planar_regions  # a slow import
+
     regions = planar_regions(network, box, inputs, at)
     limits = np.asarray(box, dtype=float)
     point = limits.mean(axis=1) if at is None else np.asarray(at, dtype=float)

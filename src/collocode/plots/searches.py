@@ -1,18 +1,21 @@
-"""Figures of what goes round a fit: a sweep over a setting, a refined mesh."""
+"""Figures of what goes round a fit: a sweep over a setting, several starts, a refined mesh."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ..adapt.refinement import MeshRefinement
-from ..identify.sweep import Sweep
 from ..numerics import Array
 from . import style
+
+if TYPE_CHECKING:  # slow imports
+    from ..adapt.refinement import MeshRefinement
+    from ..identify.multistart import Multistart
+    from ..identify.sweep import Sweep
 
 WIDE = 20.0  # a range wider than this factor gets a logarithmic axis
 
@@ -112,6 +115,46 @@ def _mark(ax: Axes, sweep: Sweep, x: Array, errors: Array) -> None:
         color=style.INK,
         fontsize=9,
     )
+
+
+_ONE = 0.1  # of -log L, or a thousandth of an objective: so far apart is one optimum
+
+
+@style.styled
+def waterfall(found: Multistart) -> Figure:
+    """Draw what the starts of a multistart came to, sorted: steps are optima, the lowest the best.
+
+    Of a likelihood it is -log L above the best, else the objective; on a logarithm from what counts as one
+    optimum on.  Hollow marks are fits that were not solved or were given up.
+    """
+    problem = None if found.best.nlp is None else found.best.nlp.problem
+    likely = problem is not None and problem.loss.likelihood
+    unit = 0.5 * problem.n_measurements if problem is not None and likely else 1.0
+    values = unit * np.array([s.result.objective for s in found.solutions])
+    solved = np.array([s.success for s in found.solutions])
+    order = np.argsort(values, kind="stable")
+    above, ended = values[order] - values.min(), solved[order]
+    near = _ONE if likely else 1e-3 * max(abs(values.min()), 1e-12)
+    hits, rank = int((above <= near).sum()), 1 + np.arange(len(order))
+    figure = style.new_figure(7.2, 4.2)
+    ax = figure.subplots()
+    look: dict[str, Any] = {"color": style.BLUE, "marker": "o", "markersize": 5}
+    ax.plot(rank, above, color=style.BLUE, linewidth=1.0, alpha=0.5)
+    ax.plot(rank[ended], above[ended], linestyle="none", label="solved", **look)
+    hollow = {**look, "markerfacecolor": "white", "linestyle": "none"}
+    if not ended.all():
+        ax.plot(rank[~ended], above[~ended], label="not solved, or given up", **hollow)
+        ax.legend()
+    ax.axhspan(0.0, near, color=style.GREEN, alpha=0.15, linewidth=0.0)
+    if above.max(initial=0.0) > WIDE * near:
+        ax.set_yscale("symlog", linthresh=near)
+    ax.set_ylim(bottom=-0.2 * near)
+    ax.set_xlabel("start, from the best")
+    ax.set_ylabel("-log L above the best" if likely else "objective above the best")
+    lost = len(found.table) - len(found.solutions)
+    note = f"{hits} of {len(found.table)} within {near:.2g} of the best"
+    style.heading(figure, found.best.name, note + (f", {lost} did not begin" if lost else ""))
+    return figure
 
 
 _SAMPLES = 1500

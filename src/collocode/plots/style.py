@@ -16,7 +16,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from numpy.typing import ArrayLike
 
 from ..files import replacing
@@ -44,6 +46,7 @@ MESH: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 5, "co
 SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
 
 DPI = 160
+_QUICK = {"compress_level": 4}  # 10 % larger than the usual 6, in half the time
 _SETTINGS: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10,
@@ -153,16 +156,21 @@ def runs_of(refinement: Any) -> list[tuple[Any, str, str, str]]:
 def png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     stream = io.BytesIO()
-    engine, dpi = figure.get_layout_engine(), figure.dpi
+    engine, dpi, canvas = figure.get_layout_engine(), figure.dpi, figure.canvas
     try:
         figure.set_dpi(DPI)
-        if engine is not None:  # laid out once; `savefig` draws a second time to do that
+        agg = FigureCanvasAgg(figure)
+        if engine is not None:
             engine.execute(figure)
             figure.set_layout_engine("none")
-        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": "collocode"})
+        agg.draw()  # once; `savefig` does it twice
+        about = {"Software": "collocode"}
+        pixels = np.asarray(agg.buffer_rgba())
+        imsave(stream, pixels, format="png", dpi=DPI, metadata=about, pil_kwargs=_QUICK)
     finally:
         figure.set_layout_engine(engine)
         figure.set_dpi(dpi)
+        figure.set_canvas(canvas)
     return stream.getvalue()
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import InputError
+from ..identify.bands import Of
 from ..identify.uncertainty import Uncertainty
 from ..model.experiment import Experiment
 from ..numerics import Array
@@ -253,9 +254,27 @@ def train_curves(solution: Solution, number: int, trust: Uncertainty | None = No
             solution, part.experiment, part.parameters, times, run.states, run.algebraics
         ),
         _truth(solution, part.experiment, times),
-        None if trust is None else trust.band(times, number),
+        None if trust is None else _bands(trust, solution, times, number),
         {name: solution.control(name, times, number) for name in part.controls},
     )
+
+
+def _bands(
+    trust: Uncertainty, solution: Solution, times: Array, number: int
+) -> tuple[Array, Array]:
+    """(POINTS, quantities) limits in the order of `quantities`, without decided inputs."""
+    model = solution.model
+    kinds: tuple[Of, ...] = ("states", "algebraics") if model.algebraics else ("states",)
+    others = [name for name in model.outputs if name not in (*model.states, *model.algebraics)]
+    low, high = (
+        np.hstack(pair)
+        for pair in zip(*(trust.band(times, number, of=kind) for kind in kinds), strict=True)
+    )
+    if others:
+        pick = [model.outputs.index(name) for name in others]
+        below, above = trust.band(times, number, of="outputs")
+        low, high = np.hstack([low, below[:, pick]]), np.hstack([high, above[:, pick]])
+    return low, high
 
 
 def test_curves(solution: Solution, experiment: Experiment) -> Curves:

@@ -97,6 +97,57 @@ def embed(
     return write_network(model, network, given, limits, proved, encoding, partitions, name)[0]
 
 
+def smoothed(network: ReluNetwork, inputs: Sequence[Any], width: float) -> list[Any]:
+    r"""Outputs of a network whose kinks are rounded, for IPOPT: :math:`\tfrac12(a+\sqrt{a^2+w^2})` for max(a, 0).
+
+    A unit is at most w/2 above, at its kink, and :math:`w^2/4|a|` far from it; a clipped one is the difference of two.
+    Only +, * and powers are used, so that inputs may be numbers or expressions of CasADi, Pyomo or JAX.
+
+    Parameters
+    ----------
+    inputs : (inputs,) numbers or expressions, in the user's units.
+    width : w, in the units of a pre-activation.
+
+    Raises
+    ------
+    InputError
+        A width that is not positive, another number of inputs.
+
+    Examples
+    --------
+    >>> absolute = ReluNetwork(([[1.0], [-1.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
+    >>> round(smoothed(absolute, [0.5], 1e-3)[0], 5), smoothed(absolute, [0.0], 1e-3)
+    (0.5, [0.001])
+    """
+    if not width > 0.0:
+        raise InputError(f"the width of the rounding must be positive, not {width!r}.")
+    given = list(inputs)
+    if len(given) != network.inputs:
+        raise InputError(f"the network has {network.inputs} inputs, but {len(given)} were given.")
+
+    def positive(a: Any) -> Any:
+        return 0.5 * (a + (a * a + width * width) ** 0.5)
+
+    def affine(W: Array, b: Array, v: list[Any]) -> list[Any]:
+        rows = zip(W.tolist(), b.tolist(), strict=True)
+        return [sum((w * x for w, x in zip(row, v, strict=True)), shift) for row, shift in rows]
+
+    scales = zip(given, network.input_shift.tolist(), network.input_scale.tolist(), strict=True)
+    v = [(x - shift) / scale for x, shift, scale in scales]
+    for layer, (W, b) in enumerate(zip(network.weights[:-1], network.biases[:-1], strict=True)):
+        a, levels = affine(W, b, v), network.clip[layer] if network.clip else None
+        v = [positive(unit) for unit in a]
+        if levels is not None:
+            tops = np.broadcast_to(levels, len(a)).tolist()
+            v = [
+                y if np.isinf(top) else y - positive(unit - top)
+                for y, unit, top in zip(v, a, tops, strict=True)
+            ]
+    last = affine(network.weights[-1], network.biases[-1], v)
+    ends = zip(last, network.output_shift.tolist(), network.output_scale.tolist(), strict=True)
+    return [shift + scale * y for y, shift, scale in ends]
+
+
 def write_network(
     model: Any,
     network: ReluNetwork,

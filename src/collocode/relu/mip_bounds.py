@@ -1,6 +1,6 @@
 r"""Exact ranges of the pre-activations, by mixed-integer programs with a budget.
 
-.. math:: \min\,/\max\ a_{l,j} \quad\text{over}\quad v_0 \in \text{box},\
+.. math:: \min\,/\max\ a_{l,j} \quad\text{over}\quad v_0 \in \text{box},\;
           v_k = \min(\max(W_k v_{k-1} + b_k, 0), c_k),\ k < l
 
 The layers before are encoded as they are instead of relaxed, so each range is what the unit reaches,

@@ -107,6 +107,51 @@ def windows_table(solution: Solution, scores: Sequence[Row]) -> Table:
     )
 
 
+def algebraics_table(solution: Solution) -> Table:
+    """Return the range of every algebraic variable, and how far the simulation is from it."""
+    rows = []
+    for number, part in enumerate(solution.trajectories):
+        columns = solution.columns(number)
+        for name in solution.model.algebraics:
+            values = columns[name]
+            size = max(float(np.abs(values).max()), 1e-300)
+            away = columns.get(f"{name}_simulated", np.full(len(values), np.nan)) - values
+            bounds = (-np.inf, np.inf)
+            if solution.nlp is not None:
+                bounds = solution.nlp.problem.bounds.get(name, bounds)
+            rows.append(
+                {
+                    "variable": name,
+                    "window": part.experiment.name,
+                    "least": float(values.min()),
+                    "most": float(values.max()),
+                    "lower": bounds[0],
+                    "upper": bounds[1],
+                    "gap": float(np.abs(away).max()) / size,
+                }
+            )
+    return Table(
+        name="algebraics",
+        title="Algebraic variables",
+        columns=[
+            Column("variable", left=True),
+            Column("window", left=True, drop=1),
+            Column("least", ".5g"),
+            Column("most", ".5g"),
+            Column("lower", heading="bounds", show=bounds_text, left=True, drop=2),
+            Column("gap", ".2e"),
+        ],
+        rows=rows,
+    )
+
+
+def bounds_text(row: Row) -> str:
+    """Return the bounds of a row, if it has any."""
+    if not np.isfinite([row["lower"], row["upper"]]).any():
+        return ""
+    return f"{formatted(row['lower'], 'g')} … {formatted(row['upper'], 'g')}"
+
+
 def controls_table(solution: Solution) -> Table:
     """Return the range of every decided input, and how long it is at its bounds."""
     rows = []

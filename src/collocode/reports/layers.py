@@ -81,6 +81,7 @@ def _networks(
     rows = table.reset_index().to_dict("records")
     for row, cycle in zip(rows, run.cycles, strict=True):
         row["mesh"] = [float(t) for t in cycle.estimate.mesh]
+    rows = [row for row, cycle in zip(rows, run.cycles, strict=True) if not cycle.stuck]
     parts = [part for part in PARTS if part in table]
     columns = [
         Column("layers", "d"),

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..numerics import Array
 from ..results.closed_loop import ClosedLoop
-from .decisions import AT_BOUND
+from .decisions import AT_BOUND, bounds_text
 from .folder import write_csv
 from .parts import Column, Facts, Finding, Row, Table, figure, headline
 from .record import Asked, Report
-from .words import counted, formatted
+from .words import counted
 
 _BEYOND = 1e-6  # of a state's range, that is beyond a bound
 _SAMPLES = 10  # of a control, a move
@@ -117,7 +117,7 @@ def _states_table(rows: Sequence[Row]) -> Table:
         columns=[
             Column("state", left=True),
             *(Column(key, ".5g") for key in ("first", "last", "least", "most")),
-            Column("lower", heading="bounds", show=_bounds, left=True, drop=2),
+            Column("lower", heading="bounds", show=bounds_text, left=True, drop=2),
             Column("setpoint", ".5g", "last set point"),
             Column("deviation", ".2e", "rms deviation", drop=1),
             Column("gap", ".1e", "largest gap"),
@@ -125,13 +125,6 @@ def _states_table(rows: Sequence[Row]) -> Table:
         rows=rows,
         note="The gap is between the plant's answer and what the plan expected, one sample later.",
     )
-
-
-def _bounds(row: Row) -> str:
-    lower, upper = row["lower"], row["upper"]
-    if not np.isfinite([lower, upper]).any():
-        return ""
-    return f"{formatted(lower, 'g')} … {formatted(upper, 'g')}"
 
 
 def _controls_table(loop: ClosedLoop) -> Table:

@@ -110,7 +110,9 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     """Return the report of several starts, and of the best fit."""
     best = found.best_seed
     again = f"solve --seed {best}" if asked.shell else f"fit(..., seed={best})"
-    findings = [] if len(found.best.model.theta) else [asked.finding("nothing-random")]
+    scattered = found.best.result.interface == "scoring"  # whose starts are parameters
+    random = scattered or len(found.best.model.theta) > 0
+    findings = [] if random else [asked.finding("nothing-random")]
     chosen = asked.more.get("asked", found.seeds)
     stopped = found.termination in (Termination.INTERRUPTED, Termination.TIME_LIMIT)
     if stopped and (left := chosen[len(found.seeds) :]):
@@ -134,9 +136,13 @@ def report_multistart(found: Multistart, asked: Asked) -> Report:
     return report_solution(found.best, asked).around(
         kind="multistart",
         interrupted=stopped,
-        body=(table, Heading(f"The best, seed {best} ({again} gives it again)")),
+        body=(
+            table,
+            Heading(f"The best, seed {best}" + ("" if scattered else f" ({again} gives it again)")),
+        ),
         findings=findings,
         details={"multistart": {"best": best, "asked": chosen}},
+        figures=(figure("waterfall", "What the starts came to, sorted", "waterfall", found),),
         files={"multistart.csv": found.table.to_csv},
     )
 

@@ -14,7 +14,7 @@ from ..results.fitted import Penalty
 from ..results.likelihood import LikelihoodScore, likelihood
 from ..results.solution import Solution
 from ..results.status import Termination
-from .decisions import bounds_table, controls_table, costs_table, windows_table
+from .decisions import algebraics_table, bounds_table, controls_table, costs_table, windows_table
 from .evidence import Evidence, findings_of
 from .folder import Writer, unique_stems, write_csv
 from .parts import Facts, Figure, Heading, Table, Words, figure, headline
@@ -104,6 +104,8 @@ def _outcome(evidence: Evidence) -> list[Table]:
     tables = [costs_table(solution)] if solution.costs else []
     if any(row["role"] == "window" for row in scores):
         tables.append(windows_table(solution, scores))
+    if solution.model.algebraics:
+        tables.append(algebraics_table(solution))
     if any(part.controls for part in solution.trajectories):
         tables.append(controls_table(solution))
     active = bounds_table(solution)

@@ -50,7 +50,7 @@ def release_states(solution: Solution) -> Released | None:
     nlp = solution.nlp
     if nlp is None or nlp.problem.decides:
         return None
-    strong = _strong_bounds(solution, nlp)
+    strong = strong_bounds(solution, nlp)
     columns, names, places = [], set(), []
     for part in nlp.layout.experiments:
         inner = part.states[1:]
@@ -79,7 +79,7 @@ def release_rest(solution: Solution) -> dict[str, Released]:
         one = _released(solution, nlp, _none(), rows[strong[rows]], (name,), "")
         if one is not None:
             found[name] = one
-    held = _strong_bounds(solution, nlp)
+    held = strong_bounds(solution, nlp)
     for number in range(len(layout.experiments)):
         for name in nlp.problem.coefficient_names:
             column = layout.parameter_columns(number, [name])
@@ -94,7 +94,8 @@ def _none() -> Index:
     return np.empty(0, dtype=int)
 
 
-def _strong_bounds(solution: Solution, nlp: NLP) -> Mask:
+def strong_bounds(solution: Solution, nlp: NLP) -> Mask:
+    """(columns,) which unknowns a bound holds: those with a multiplier to speak of."""
     strong = np.abs(solution.result.lam_x) * nlp.column_scale > _FAINT
     return np.asarray(strong & (nlp.lower < nlp.upper))
 
@@ -106,7 +107,7 @@ def _released(
     if not len(columns) and not len(rows):
         return None
     result = solution.result
-    fixed = (nlp.lower == nlp.upper) | _strong_bounds(solution, nlp)
+    fixed = (nlp.lower == nlp.upper) | strong_bounds(solution, nlp)
     fixed[columns] = False
     kept = (nlp.row_lower == nlp.row_upper) | (np.abs(result.lam_g) > _FAINT * nlp.row_scale)
     kept[rows] = False

@@ -273,17 +273,19 @@ class _Evaluator:
     """
 
     def __init__(self, model: TrainedModel, inputs: list[Signal]) -> None:
-        self._inputs, self.middle = inputs, np.inf
+        self._given, self.middle = len(inputs), np.inf
         self.record: Record | None = None
         self._time, self._state = np.zeros(1), np.zeros(len(model.states))
         self._u = np.zeros(len(inputs) + len(model.lags))
+        self._u[: len(inputs)] = [signal.values[0] for signal in inputs]
+        self._moving = [(j, s) for j, s in enumerate(inputs) if np.ptp(s.values) > 0.0]
         fixed = [np.array(v, dtype=float) for v in (model.parameters, model.theta)]
         self._call = Call(model.function, (self._time, self._state, self._u, *fixed))
 
     def __call__(self, t: float, x: Array) -> Array:
         self._time[0], self._state[:] = t, x
-        for j, signal in enumerate(self._inputs):
+        for j, signal in self._moving:
             self._u[j] = signal(t, t > self.middle)[0]
         if self.record is not None:
-            self._u[len(self._inputs) :] = self.record.at(t, x, self.middle)
+            self._u[self._given :] = self.record.at(t, x, self.middle)
         return self._call().copy()

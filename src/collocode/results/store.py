@@ -13,9 +13,9 @@ from ..archives import Schema, Tree
 from ..forms import Numbers
 from ..model.control import Control
 from ..model.experiment import Experiment, Initial
-from ..model.likelihoods import LOSS, describe_loss, described_loss
 from ..model.losses import Loss
 from ..model.parameters import SCALES
+from ..model.per_output import LOSS, describe_loss, described_loss
 from ..model.varying import NETWORK, describe_network, described_network
 from ..model.window import Window
 from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict

@@ -22,11 +22,10 @@ from .chains.session import Session
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import DEFAULTS, ipopt_options, threads_of, typed, unavailable_solver
-from .outcome import Ipopt, history_of, result
+from .outcome import GAUSS_NEWTON, Ipopt, history_of, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 from .threads import one_blas_thread
 
-GAUSS_NEWTON = "gauss-newton"
 _MOST_SOLVERS = 16  # of one structure in different scales
 
 
@@ -158,7 +157,7 @@ class CasadiIpopt(Ipopt):
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
-            options={**self._options, **_hessian_of(program)},
+            options=with_hessian(self._options, program),
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:
@@ -180,11 +179,6 @@ class CasadiIpopt(Ipopt):
             return read_linear_solver(log) or str(self._options.get("linear_solver", "mumps"))
         many = min(used, self._session.parts)
         return f"{self._session.count}, {many} threads" if many > 1 else str(self._session.count)
-
-
-def _hessian_of(program: Program) -> dict[str, str]:
-    """What to say of a Hessian that is not exact."""
-    return {} if program.functions.exact else {"hessian_approximation": GAUSS_NEWTON}
 
 
 class _Callback(ca.Callback):

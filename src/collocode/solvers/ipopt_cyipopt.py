@@ -21,7 +21,7 @@ from .evaluations import Evaluations
 from .interrupt import Interrupt
 from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
-from .outcome import STATUS_BY_NUMBER, Ipopt, result
+from .outcome import STATUS_BY_NUMBER, Ipopt, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 
 Array = NDArray[np.float64]
@@ -109,7 +109,7 @@ class CyIpopt(Ipopt):
             interface=self.name,
             solver=name,
             linear_solver=linear_solver,
-            options=self._options,
+            options=with_hessian(self._options, program),
         )
 
 

@@ -53,6 +53,7 @@ STATUS_BY_NUMBER: dict[int, str] = {
     -100: "Unrecoverable_Exception", -101: "NonIpopt_Exception_Thrown",
     -102: "Insufficient_Memory", -199: "Internal_Error",
 }  # fmt: skip
+GAUSS_NEWTON = "gauss-newton"
 FEASIBLE_TO = 1e-6
 _LARGEST = 1e-4  # violation of a row with large terms
 _SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
@@ -103,6 +104,13 @@ class Ipopt(ABC):
         self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
         """Solve once, in the program's scales."""
+
+
+def with_hessian(options: Mapping[str, Any], program: Program) -> dict[str, Any]:
+    """IPOPT's options, which say so if it was given a Hessian that is not exact."""
+    asked = options.get("hessian_approximation", "exact")
+    exact = program.functions.exact or asked == "limited-memory"
+    return {**options, **({} if exact else {"hessian_approximation": GAUSS_NEWTON})}
 
 
 def termination_of(status: str) -> Termination:

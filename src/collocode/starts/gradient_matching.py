@@ -7,9 +7,7 @@ with the smoothing spline :math:`\hat x` (Varah, SIAM J. Sci. Stat. Comput. 3, 1
 trust-region steps puts IPOPT where it needs few inertia corrections.  For weights that vary in time the
 penalty is their mean square, and the unknowns are coefficients.
 
-A step is :math:`-(J^TJ+\alpha I)^{-1}J^Tr` by Cholesky's factorisation, with the α of the trust region's
-radius (Moré, LNM 630, 1978), for a tenth of what SciPy's singular value decompositions cost; piecewise
-functions of time, whose Jacobian is sparse, are SciPy's.
+Steps are those of `trust_region`; of piecewise functions of time, whose Jacobian is sparse, SciPy's.
 
 Algebraic variables are unknowns of their points, and what their equations lack is matched with the
 slopes, in units of each equation's scaled derivatives; measured ones are held near their smoothing spline.
@@ -25,7 +23,6 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import lapack
 
 from ..model.calls import Call
 from ..model.symbolic import Symbols, derivatives, residuals
@@ -35,14 +32,12 @@ from ..transcription.costs import stage_places
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
+from .trust_region import Model, least_squares
 
 Array = NDArray[np.float64]
 _MOST_POINTS = 1000
-_MOST_DENSE = 1500  # unknowns; more of them are piecewise functions of time, with a sparse Jacobian
+_MOST_DENSE = 1500  # unknowns, or slopes, of which there may be fewer; more have a sparse Jacobian
 _STEPS = 8
-_STILL = 1e-8  # gradient, and share of the cost that a step gains
-_TRIALS, _CLOSE = 10, 0.01  # of the trust region's α
-_FLAT = 1e-16  # of the trace, an α that is as good as none
 
 
 def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
@@ -70,7 +65,7 @@ def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
                     fit.residual, x[fit.free], fit.jacobian, max_nfev=steps + 1, tr_solver="lsmr"
                 ).x
             else:
-                found = _least_squares(fit, x[fit.free], steps)
+                found = least_squares(fit.residual, fit.model, x[fit.free], fit.varies, steps)
     except (ValueError, RuntimeError, np.linalg.LinAlgError):
         # not finite where the data are: keep the start
         return False
@@ -112,7 +107,10 @@ class _SlopeFit:
         t = np.concatenate([p.times for p in points.places])
         self._scale, self._slopes, self._root = scale, slopes, np.sqrt(slopes.size)
         self.free = np.unique(np.concatenate([v.own_columns.ravel(), layout.weights]))
-        self.sparse = len(self.free) > _MOST_DENSE or bool(problem.algebraics)
+        # weights that are piecewise functions of time are not shared by all points
+        local = len(v.shared_columns) < len(layout.weights)
+        fewest = len(self.free) if local else min(len(self.free), slopes.size)
+        self.sparse = fewest > _MOST_DENSE or bool(problem.algebraics)
         self._own = np.searchsorted(self.free, v.own_columns)
         self._shared = np.searchsorted(self.free, v.shared_columns)
         phi = np.hstack([np.empty((len(t), 0)), *v.constants])
@@ -135,14 +133,13 @@ class _SlopeFit:
         self._penalty = self._ridge(nlp)
 
     def _ridge(self, nlp: NLP) -> Any:
-        """Square root of the penalty's matrix among the unknowns, dense or sparse."""
+        """Square root of the penalty's matrix among the unknowns."""
         problem = nlp.problem
         root = penalty_root(problem.weight_blocks).tocoo()
         weights = np.searchsorted(self.free, nlp.layout.weights)
         data = np.sqrt(problem.penalty.strength) * root.data
         size = (len(self.free), len(self.free))
-        matrix = sparse.csr_array((data, (weights[root.row], weights[root.col])), shape=size)
-        return matrix if self.sparse else matrix.toarray()
+        return sparse.csr_array((data, (weights[root.row], weights[root.col])), shape=size)
 
     def _mapped(self, call: Call, z: Array) -> Array:
         own, shared = self._at
@@ -156,22 +153,34 @@ class _SlopeFit:
         return np.append(r.ravel() / self._root, self._penalty @ z)
 
     def jacobian(self, z: Array) -> Any:
-        """Derivative of `residual` by what varies; a sparse one has empty columns for the rest."""
+        """Derivative of `residual`, sparse, with empty columns for what does not vary."""
         points, nx = self._slopes.shape
-        local = self._mapped(self._slope_jacobian, z).reshape(points, -1, nx).swapaxes(1, 2)
-        local = local / (self._root * self._scale[:, None])
+        local = self._local(z)
         shared = np.broadcast_to(self._shared, (points, len(self._shared)))
         columns = np.hstack([self._own, shared])
-        if self.sparse:
-            count = columns.shape[1]
-            index = np.repeat(columns, nx, axis=0).ravel()
-            starts = np.arange(0, points * nx * count + 1, count)
-            shape = (points * nx, len(self.free))
-            J = sparse.csr_array((local.ravel(), index, starts), shape=shape) @ self._only_varying
-            return sparse.vstack([J, self._penalty]).tocsr()
-        J = np.zeros((points, nx, len(self.free)))
-        np.put_along_axis(J, np.broadcast_to(columns[:, None, :], local.shape), local, axis=2)
-        return np.vstack([J.reshape(-1, len(self.free)), self._penalty])[:, self.varies]
+        count = columns.shape[1]
+        index = np.repeat(columns, nx, axis=0).ravel()
+        starts = np.arange(0, points * nx * count + 1, count)
+        shape = (points * nx, len(self.free))
+        J = sparse.csr_array((local.ravel(), index, starts), shape=shape) @ self._only_varying
+        return sparse.vstack([J, self._penalty]).tocsr()
+
+    def _local(self, z: Array) -> Array:
+        """(points, states, unknowns of a point) scaled derivatives of the slopes."""
+        points, nx = self._slopes.shape
+        local = self._mapped(self._slope_jacobian, z).reshape(points, -1, nx).swapaxes(1, 2)
+        return np.asarray(local / (self._root * self._scale[:, None]))
+
+    def model(self, z: Array, r: Array) -> Model:
+        """What `residual` is by what varies, about a point where it is r."""
+        local, (points, nx) = self._local(z), self._slopes.shape
+        J, own = np.zeros((points, nx, len(self.free))), self._own.shape[1]
+        J[:, :, self._shared] = local[:, :, own:]
+        at = np.broadcast_to(self._own[:, None, :], (points, nx, own))
+        np.put_along_axis(J, at, local[:, :, :own], axis=2)
+        J, count = J.reshape(points * nx, -1)[:, self.varies], points * nx
+        penalty = self._penalty[:, self.varies][self.varies]
+        return Model.of(J, r[:count], penalty, r[count:][self.varies])
 
 
 def _levenberg(fit: _SlopeFit, z: Array, steps: int) -> Array:
@@ -243,81 +252,3 @@ def _points(nlp: NLP) -> _Points | None:
     if not rows:
         return None
     return _Points(places, *(np.concatenate(p) for p in zip(*rows, strict=True)))
-
-
-def _least_squares(fit: _SlopeFit, z: Array, steps: int) -> Array:
-    """The unknowns after so many trials of trust-region steps from ``z``, as SciPy chooses them."""
-    z, r, J = z.copy(), fit.residual(z), fit.jacobian(z)
-    if not (np.isfinite(r).all() and np.isfinite(J).all()):
-        raise ValueError("the slopes are not finite")
-    cost, A, g = 0.5 * float(r @ r), J.T @ J, J.T @ r
-    radius, alpha = float(np.linalg.norm(z[fit.varies])) or 1.0, 0.0
-    for _ in range(steps):
-        if np.abs(g).max(initial=0.0) < _STILL:
-            break
-        step, alpha = _within(A, g, radius, alpha)
-        size, foreseen = float(np.linalg.norm(step)), -float(g @ step + 0.5 * step @ A @ step)
-        trial = z.copy()
-        trial[fit.varies] += step
-        r = fit.residual(trial)
-        gain = cost - 0.5 * float(r @ r)
-        gain = gain if np.isfinite(gain) else -np.inf
-        before = radius
-        if not gain >= 0.25 * foreseen:
-            radius = 0.25 * size
-        elif gain > 0.75 * foreseen and size > 0.95 * radius:
-            radius *= 2.0
-        alpha *= before / radius
-        if gain > 0.0:
-            z, cost = trial, cost - gain
-            if gain < _STILL * cost:
-                break
-            J = fit.jacobian(z)
-            A, g = J.T @ J, J.T @ r
-    return z
-
-
-def _within(A: Array, g: Array, radius: float, alpha: float) -> tuple[Array, float]:
-    """The step -(A + αI)⁻¹g of a length, or the shorter one for α = 0, and α.
-
-    The inverse of the length is nearly linear in α: Newton's method on that, kept between bounds.
-    """
-    step, slope = _damped(A, g, 0.0)
-    size = float(np.linalg.norm(step))
-    if size <= radius:
-        return step, 0.0
-    lower, upper = 0.0, float(np.linalg.norm(g)) / radius
-    if np.isfinite(size):
-        lower = (radius - size) / slope
-    for _ in range(_TRIALS):
-        if not lower <= alpha <= upper or not alpha:
-            alpha = max(1e-3 * upper, float(np.sqrt(lower * upper)))
-        step, slope = _damped(A, g, alpha)
-        size = float(np.linalg.norm(step))
-        if not np.isfinite(size):  # flat to working precision
-            lower = max(alpha, _FLAT * float(np.trace(A)))
-            alpha, upper = 10.0 * lower, max(upper, 100.0 * lower)
-            continue
-        missed = size - radius
-        upper = upper if missed >= 0.0 else alpha
-        lower = max(lower, alpha - missed / slope)
-        alpha -= size * missed / (slope * radius)
-        if abs(missed) < _CLOSE * radius:
-            break
-    step, _ = _damped(A, g, alpha)
-    size = float(np.linalg.norm(step))
-    if not np.isfinite(size):
-        raise np.linalg.LinAlgError("no damping makes the slopes' matrix definite")
-    return step * (radius / size), alpha
-
-
-def _damped(A: Array, g: Array, alpha: float) -> tuple[Array, float]:
-    """The step for an α and the derivative of its length; infinite where A + αI has no inverse."""
-    matrix = A.copy()
-    matrix[np.diag_indices_from(matrix)] += alpha
-    factor, info = lapack.dpotrf(matrix, lower=1, clean=0)
-    if info:
-        return np.full(len(g), np.inf), np.nan
-    step, _ = lapack.dpotrs(factor, -g, lower=1)
-    bent, _ = lapack.dtrtrs(factor, step, lower=1)
-    return step, -float(bent @ bent) / max(float(np.linalg.norm(step)), 1e-300)

@@ -18,7 +18,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.parallel import for_each
+from ..numerics.parallel import for_each, parts_of
 from .callbacks import Evaluated
 from .chain_rule import Point, Second
 from .hessian_border import HessianBorder
@@ -70,8 +70,7 @@ class ByLayers:
         own, shared, data = symbols
         self.lifted, self.points = lifted, len(rows)
         self.counts = own.numel(), shared.numel(), data.numel(), lifted.value.numel()
-        # of equal size whatever the number of threads, so that sums are too
-        count = max(1, self.points * self.counts[1] // _PART)
+        count = parts_of(self.points * self.counts[1] / _PART)
         ends = np.linspace(0, self.points, count + 1).astype(int).tolist()
         self._graph = Graph(lifted, own, data, ends[1])
         self._parts = [

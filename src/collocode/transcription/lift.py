@@ -28,14 +28,14 @@ def lift(
     problem: Problem,
     s: Symbols,
     v: Unknowns,
-    function: Callable[[Symbols], ca.SX],
+    model: tuple[ca.SX, Callable[[Symbols], ca.SX]],
     term: Callable[[ca.SX], ca.SX],
 ) -> Lifted | None:
     """Return a term with the results of its networks as arguments, or None if there are no such.
 
     Parameters
     ----------
-    function : the model's function that calls networks, of its symbols.
+    model : value of the model's function that calls networks, and the function, of its symbols.
     term : what the term makes of that function's value.
 
     Returns
@@ -49,6 +49,7 @@ def lift(
     CollocodeWarning
         The graph that is built instead takes long.
     """
+    plain, function = model
     calls: list[NetworkCall] = []
     try:
         value = function(replace(s, calls=calls))
@@ -58,7 +59,7 @@ def lift(
     known, names = _weights(problem, v), {call.name for call in calls}
     if not calls:
         return None
-    if not names <= set(known) or not _same(function(s), _closed(problem, s, value, calls)):
+    if not names <= set(known) or not _same(plain, _closed(problem, s, value, calls)):
         _tell_of_graph(problem, names)
         return None
     made = [

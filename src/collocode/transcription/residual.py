@@ -15,6 +15,8 @@ without the rows of collocation it is the penalty of M. P. Neuenhofen, E. C. Ker
 
 from __future__ import annotations
 
+from functools import partial
+
 import casadi as ca
 import numpy as np
 
@@ -61,17 +63,18 @@ def integrated_residual(
         defect = (ca.mtimes(states, slope.T) - step * v.stretch * v.put_into(f)) / sizes
         return scheme.residual * share * ca.sumsqr(defect) / (step * v.stretch)
 
+    f = derivatives(problem, s)
     constants = [times_of(places), *v.constants, np.vstack(known), np.vstack(inputs)]
     symbols = ca.vertcat(s.t, v.data, value.T, slope.T, share, step, s.u)
     return [
         MappedTerm.build(
             NAME,
-            charged(derivatives(problem, s)),
+            charged(f),
             (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns])),
             (v.shared, v.shared_columns),
             (symbols, data_function(blocks, constants, [])),
             None,
-            lift(problem, s, v, lambda symbols: derivatives(problem, symbols), charged),
+            lift(problem, s, v, (f, partial(derivatives, problem)), charged),
         )
     ]
 

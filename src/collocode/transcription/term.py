@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
+from ..model.symbolic import has_nan
 from .lifted import Lifted
 
 Array = NDArray[np.float64]
@@ -76,7 +77,7 @@ class MappedTerm:
         InputError
             A value that is NaN whatever the unknowns are.
         """
-        if _has_nan(value):
+        if has_nan(ca.Function("value", [ca.vertcat(ca.SX(0, 1), *ca.symvar(value))], [value])):
             raise InputError(
                 f"the function of {name!r} is NaN whatever its arguments are: call casadi's or NumPy's "
                 "functions in it, not math's, which cannot take symbols, and no NaN constant."
@@ -196,17 +197,6 @@ class Pattern:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-def _has_nan(value: ca.SX) -> bool:
-    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
-    value = ca.SX(value)
-    function = ca.Function("value", [ca.vertcat(ca.SX(0, 1), *ca.symvar(value))], [value])
-    return any(
-        np.isnan(function.instruction_constant(k))
-        for k in range(function.n_instructions())
-        if function.instruction_id(k) == ca.OP_CONST
-    )
 
 
 def _triplet(matrix: ca.SX) -> tuple[Index, Index]:

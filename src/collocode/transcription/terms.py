@@ -172,7 +172,7 @@ def _collocation(
             factor = np.full(columns.size, scheme.B[k, scheme.stages[q]])
             entries.append((part.rows[:, k, :].ravel(), columns.ravel(), factor))
         offset += stage_nodes.size
-    v = Unknowns.of(problem, layout, s, places)
+    v, f = Unknowns.of(problem, layout, s, places), derivatives(problem, s)
     constants = [times_of(places), np.concatenate(steps)[:, None], *v.constants]
 
     def defect(f: ca.SX) -> ca.SX:
@@ -180,7 +180,7 @@ def _collocation(
 
     return MappedTerm.build(
         "collocation",
-        defect(derivatives(problem, s)),
+        defect(f),
         (ca.vertcat(s.x, v.own), np.hstack([np.vstack(states), v.own_columns])),
         (v.shared, v.shared_columns),
         (
@@ -188,7 +188,7 @@ def _collocation(
             data_function(blocks, constants, [group.named("stage_inputs")]),
         ),
         _sparse(entries, (layout.rows, offset * nx)),
-        lift(problem, s, v, lambda symbols: derivatives(problem, symbols), defect),
+        lift(problem, s, v, (f, partial(derivatives, problem)), defect),
     )
 
 
@@ -203,18 +203,18 @@ def _algebraic(
     states = np.vstack([part.states[at] for part, at in zip(parts, nodes, strict=True)])
     pairs = zip(group.numbers, parts, strict=True)
     places = [stage_places(number, part, scheme) for number, part in pairs]
-    v = Unknowns.of(problem, layout, s, places)
+    v, g = Unknowns.of(problem, layout, s, places), residuals(problem, s)
     rows = np.concatenate([part.algebraic_rows.ravel() for part in parts])
     data = data_function(blocks, [times_of(places), *v.constants], [group.named("stage_inputs")])
     return [
         MappedTerm.build(
             "algebraic",
-            v.put_into(residuals(problem, s)),
+            v.put_into(g),
             (ca.vertcat(s.x, v.own), np.hstack([states, v.own_columns])),
             (v.shared, v.shared_columns),
             (ca.vertcat(s.t, v.data, s.u), data),
             _sparse([(rows, np.arange(len(rows)), np.ones(len(rows)))], (layout.rows, len(rows))),
-            lift(problem, s, v, lambda symbols: residuals(problem, symbols), v.put_into),
+            lift(problem, s, v, (g, partial(residuals, problem)), v.put_into),
         )
     ]
 
@@ -228,7 +228,7 @@ def _path_constraints(
         s, places = Symbols.of(problem), []
         for n, part in zip(group.numbers, parts, strict=True):
             places.append(Place(n, part.times, False, part.element, scheme.nodes[part.place]))
-        v = Unknowns.of(problem, layout, s, places)
+        v, value = Unknowns.of(problem, layout, s, places), constrained(problem, constraint, s)
         states = np.vstack([part.states for part in parts])
         rows = np.concatenate([part.path_rows[number] for part in parts])
         scatter = _sparse(
@@ -239,12 +239,12 @@ def _path_constraints(
         terms.append(
             MappedTerm.build(
                 f"path.{constraint.name}",
-                v.put_into(constrained(problem, constraint, s)),
+                v.put_into(value),
                 (ca.vertcat(s.x, v.own), np.hstack([states, v.own_columns])),
                 (v.shared, v.shared_columns),
                 (ca.vertcat(s.t, v.data, s.u), data),
                 scatter,
-                lift(problem, s, v, partial(constrained, problem, constraint), v.put_into),
+                lift(problem, s, v, (value, partial(constrained, problem, constraint)), v.put_into),
             )
         )
     return terms

@@ -14,9 +14,10 @@ import numpy as np
 from ...errors import InputError, check_choice
 from ...model.activations import Activation
 from ...numerics import Array
-from ..blocks import HamiltonianBlock
+from ..blocks import ResidualBlock, RungeKuttaBlock
 from ..depth import check_one_each
 from ..network import LayeredNetwork
+from ..stable_blocks import LeapfrogBlock
 
 SELECTIONS = ("rows", "neuron")
 
@@ -131,9 +132,13 @@ def order_of(network: LayeredNetwork) -> int:
         An activation or a block without such a form, or layers that share weights.
     """
     order = activation_order(network.block.phi)
-    if order == 2 and isinstance(network.block, HamiltonianBlock):
+    if isinstance(network.block, LeapfrogBlock):
         raise InputError(
-            f"in a Hamiltonian block K serves two half-steps, so that the second-order form of "
+            "a layer of zero weights in a LeapfrogBlock has no first derivative by them; take another block."
+        )
+    if order == 2 and not isinstance(network.block, ResidualBlock | RungeKuttaBlock):
+        raise InputError(
+            f"in {type(network.block).__name__} K serves twice, so that the second-order form of "
             f"{network.block.activation!r} has no eigenproblem per neuron; take 'tanh' or a "
             "ResidualBlock."
         )

@@ -45,14 +45,21 @@ from numpy.typing import ArrayLike
 from ...adapt.estimate import Estimate
 from ...errors import InputError, check_choice, check_type
 from ...numerics import Array
-from ..blocks import HamiltonianBlock, ResidualBlock, RungeKuttaBlock
+from ..blocks import ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
 from ..forward import Evaluation
 from ..network import LayeredNetwork
 from ..objective import Objective
+from ..stable_blocks import AntisymmetricBlock, HamiltonianBlock, LeapfrogBlock
 
 INDICATORS = ("error", "freedom")
-_ORDERS = {ResidualBlock: 1, HamiltonianBlock: 1, RungeKuttaBlock: 4}
+_ORDERS = {
+    ResidualBlock: 1,
+    RungeKuttaBlock: 4,
+    HamiltonianBlock: 1,
+    AntisymmetricBlock: 1,
+    LeapfrogBlock: 1,
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

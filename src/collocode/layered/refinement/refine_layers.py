@@ -1,42 +1,46 @@
 r"""`refine_layers`: train, estimate, mark, bisect, train on; a network that grows where it pays.
 
-A bisected layer leaves its weights to both halves, so that every training begins where the last one
-ended, up to the discretization error.  The loop ends when the estimated error is below a tolerance,
-when validation no longer improves, or at a budget.  The setting is that of Hintermüller, Hinze &
-Korolev, *Layerwise goal-oriented adaptivity for neural ODEs: an optimal control perspective*, arXiv
-2601.07397.
+A bisected layer leaves its weights to both halves, fitted to do together what it did (`prolong`), so that
+every training begins about where the last one ended.  A refinement is accepted if its network is no worse
+than its parent, in J and in validation loss; else the one layer that can be split with the least harm is
+tried, and if that fails too, the loop ends.  It also ends when the estimated error is below a tolerance,
+when validation no longer improves, or at a budget.  The setting is that of Hintermüller, Hinze & Korolev,
+*Layerwise goal-oriented adaptivity for neural ODEs: an optimal control perspective*, arXiv 2601.07397.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...adapt.loop import Adapted, Budget, adapt
-from ...adapt.marking import Action, Marking
-from ...adapt.stopping import believed_small, stalled
+from ...adapt.loop import Budget, adapt
+from ...adapt.marking import Marking
 from ...errors import InputError, check_choice, check_type, check_whole
-from ...numerics import Array, Index
-from ...results.status import Outcome, Termination
+from ...numerics import Array
+from ...results.status import Termination
 from ...solvers.interrupt import Interrupt
 from ...solvers.threads import one_blas_thread
-from ..depth import bisect, one_each
+from ..depth import one_each
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem
 from ..trainers.run import Trainer
-from ..trainers.train import TRAINERS, Simultaneous, train
-from ..trainers.training import UNIMPROVED, Step, Training, load_training, outcome_of
+from ..trainers.train import TRAINERS, Simultaneous
+from ..trainers.training import Step, Training, load_training
 from .estimate import INDICATORS, estimate_layers
+from .method import Layers, Solved
+from .prolong import Prolongation
 from .result import LayerCycle, LayerRefinement
 
-Discrete = tuple[LayeredNetwork, Array]
 OnCycle = Callable[[LayerCycle], Any]
+ACCEPT = ("better", "all")
+PROLONG = ("fit", "copy")
+_LONG = 20  # times as many iterations for the reference, at most
 
 
 def refine_layers(
@@ -58,6 +62,9 @@ def refine_layers(
     seconds: float = float("inf"),
     start: ArrayLike | Training | str | Path | None = None,
     seed: int = 0,
+    prolongation: str = "fit",
+    accept: str | None = None,
+    reference: int | None = None,
     compare: bool = False,
     checkpoint: str | Path | None = None,
     on_cycle: OnCycle | None = None,
@@ -82,6 +89,12 @@ def refine_layers(
     start : weights of the first network; or a training, or its file, whose network goes before the
         problem's: so a run goes on from its checkpoint.
     seed : of the first weights.
+    prolongation : ``fit``, halves that do together what the layer did; ``copy``, halves with its weights.
+    accept : ``better``, only networks that are no worse than their parent in J and in validation loss;
+        ``all``. None means ``all`` where there is a ``tol``: the error of J is wanted then, not a small J.
+    reference : layers to which the last network is refined at the end, and trained until it converges (or
+        for twenty times the iterations): J of that is what the table's ``error`` and ``effectivity`` are against; see
+        `LayerRefinement.against_fine`.
     compare : whether to bisect all layers in a second run from the same first training.
     checkpoint : file that keeps the last cycle's training.
     on_cycle, callback : called with every `LayerCycle`, and with every `Step` of a training.
@@ -110,11 +123,14 @@ def refine_layers(
     check_type("refine_layers", problem, LayeredProblem)
     _check(problem.network, tol, indicator, stall, gain)
     budget = Budget(max_layers, max_cycles, seconds, "layer")
+    accept = ("better" if tol is None else "all") if accept is None else accept
+    check_choice("accept", accept, ACCEPT)
+    check_choice("prolongation", prolongation, PROLONG)
     problem, weights = _first(problem, start, seed)
     budget.check(problem.network.layers, "network")
     how: dict[str, Any] = {"iterations": iterations, "tolerance": tolerance, "patience": patience}
     how |= {"callback": callback, "checkpoint": checkpoint}
-    method = _Layers(
+    method = Layers(
         problem=problem,
         trainer=_method(trainer),
         tol=tol,
@@ -123,21 +139,31 @@ def refine_layers(
         indicator=indicator,
         stall=stall,
         gain=gain,
+        fit=prolongation == "fit",
+        choosy=accept == "better",
         how=how,
     )
     estimate_layers(problem.objective, weights, freedom=False)  # refuses before hours of training
     # the matrices of a layer are too small for more threads: they wait for each other
     with one_blas_thread(), Interrupt():
         began = time.perf_counter()
-        trained = method.solve((problem.network, weights), seconds)
+        first = Prolongation(network=problem.network, theta=weights)
+        trained = Solved(method.train(first, seconds))
         spent = time.perf_counter() - began
         found = method.refinement(adapt(method, trained, spent, budget, on_cycle))
-        if not compare or found.termination is Termination.INTERRUPTED or found.termination.failed:
+        if found.termination is Termination.INTERRUPTED or found.termination.failed:
+            return found
+        found = (
+            found
+            if reference is None
+            else found.against_fine(reference, iterations=_LONG * iterations)
+        )
+        if not compare:
             return found
         how = {**how, "checkpoint": None}
         beside = replace(method, marking=Marking("uniform"), how=how)
         uniform = beside.refinement(adapt(beside, trained, spent, budget, on_cycle))
-        return found.with_uniform(uniform)
+        return found.with_uniform(replace(uniform, reference=found.reference))
 
 
 def _first(
@@ -173,74 +199,4 @@ def _check(
         raise InputError(
             f"with the basis {network.time_basis!r} a bisected layer gets no weights of its own, so "
             "there is no freedom to estimate; take indicator='error'."
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layers:
-    """The layers of a network, trained, as what the loop goes round."""
-
-    problem: LayeredProblem
-    trainer: str | Trainer
-    tol: float | None
-    marking: Marking
-    most: int
-    indicator: str
-    stall: int | None
-    gain: float
-    how: Mapping[str, Any]
-
-    def solve(self, discrete: Discrete, seconds: float) -> Training:
-        """Train one network."""
-        network, start = discrete
-        problem = self.problem.with_network(network)
-        more: dict[str, Any] = {"validation": problem.validation, "seconds": max(seconds, 1e-3)}
-        return train(problem.objective, self.trainer, start, **more, **self.how)
-
-    def estimate(self, solved: Training, before: Sequence[LayerCycle]) -> LayerCycle:
-        """Estimate at the last weights, and score the best."""
-        problem = self.problem.with_network(solved.network)
-        objective, tolerance = problem.objective, float(self.how["tolerance"])
-        e = estimate_layers(objective, solved.theta, solved.adjoint, tolerance=tolerance)
-        scores = {name: objective.score(solved.best, s) for name, s in problem.parts.items()}
-        return LayerCycle(estimate=e, training=solved, scores=scores)
-
-    def decide(self, cycles: Sequence[LayerCycle]) -> Outcome | None:
-        """Tell whether the tolerance is reached, validation has had enough, or training went wrong."""
-        outcome = outcome_of(cycles[-1].training)
-        if outcome is None and self._reached(cycles):
-            return Outcome(termination=Termination.CONVERGED, message="tolerance reached")
-        validated = self.problem.validation is not None
-        wrong = [cycle.wrong for cycle in cycles]
-        if outcome is None and validated and stalled(wrong, self.stall, self.gain):
-            return UNIMPROVED
-        return outcome
-
-    def _reached(self, cycles: Sequence[LayerCycle]) -> bool:
-        """Whether the estimate is small, and the network before agrees: else it may be so by luck."""
-        e = cycles[-1].estimate
-        if self.tol is None or len(cycles) < 2 or not e.stationary:
-            return False
-        before = cycles[-2].estimate
-        agree = before.stationary and abs(e.corrected - before.corrected) <= self.tol
-        return agree and believed_small(e, self.tol)
-
-    def mark(self, cycle: LayerCycle) -> Index:
-        """Bisect by the chosen indicator."""
-        return self.marking.bisections(cycle.estimate.of(self.indicator), most=self.most)
-
-    def refine(self, solved: Training, actions: Index) -> Discrete:
-        """Bisect with copied weights."""
-        return bisect(solved.network, solved.theta, np.flatnonzero(actions == Action.BISECT))
-
-    def refinement(self, done: Adapted) -> LayerRefinement:
-        """Return the record."""
-        return LayerRefinement(
-            termination=done.outcome.termination,
-            message=done.outcome.message,
-            cycles=done.cycles,
-            tol=self.tol,
-            rule=self.marking.rule,
-            problem=self.problem,
-            indicator=self.indicator,
         )

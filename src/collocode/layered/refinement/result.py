@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,11 @@ from ...results.status import Termination
 from ..forward import predict
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem
+from ..trainers.run import Trainer
+from ..trainers.train import train
 from ..trainers.training import Training
-from .estimate import LayerEstimate, flow_value
+from .estimate import LayerEstimate, estimate_layers, flow_value
+from .prolong import prolong
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,11 +33,17 @@ class LayerCycle(Cycle):
     training : how it was trained; ``training.theta`` its last weights, ``training.best`` those of least
         validation loss.
     scores : accuracy or relative error of the best weights, by the problem's part.
+    rejected : trainings of refinements of the network before that were worse than it.
+    passes : layers passed by all samples in finding the weights to begin with.
+    stuck : no refinement was accepted, so that the network is the one before.
     """
 
     estimate: LayerEstimate
     training: Training
     scores: dict[str, float]
+    rejected: tuple[Training, ...] = ()
+    passes: float = 0.0
+    stuck: bool = False
 
     @property
     def network(self) -> LayeredNetwork:
@@ -48,8 +57,9 @@ class LayerCycle(Cycle):
 
     @property
     def work(self) -> float:
-        """Layers passed, forward or backward, by all samples during the training."""
-        return (self.training.evaluations + self.training.gradients) * self.layers
+        """Layers passed, forward or backward, by all samples: in training, and in what was rejected."""
+        done = self.rejected if self.stuck else (*self.rejected, self.training)
+        return self.passes + sum((t.evaluations + t.gradients) * t.network.layers for t in done)
 
     @property
     def score(self) -> float:
@@ -71,7 +81,8 @@ class LayerCycle(Cycle):
         e, t = self.estimate, self.training
         found = {"freedom": float(e.freedom.sum()), "gradient": e.stationarity, **self.scores}
         spent = {"iterations": t.iterations, "evaluations": t.evaluations, "work": self.work}
-        return {**found, **spent, "ended": t.status}
+        tried = {"validation loss": t.least_loss, "rejected": len(self.rejected)}
+        return {**found, **tried, **spent, "ended": t.status}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,10 +93,12 @@ class LayerRefinement(Refinement[LayerCycle]):
     ----------
     problem : what was asked, with the first network.
     indicator : what layers were marked by.
+    reference : J of a fine network, trained until it converged; None if none is known.
     """
 
     problem: LayeredProblem
     indicator: str
+    reference: float | None = None
 
     @property
     def success(self) -> bool:
@@ -128,8 +141,32 @@ class LayerRefinement(Refinement[LayerCycle]):
         return predict(self.network, self.theta, X)
 
     def exact(self, cycle: LayerCycle) -> float:
-        """Corrected value of the most accurate *trained* network; known where both weights are optimal."""
+        """The reference; without one the corrected value of the most accurate network, if both are optimal."""
+        if self.reference is not None:
+            return self.reference
         return super().exact(cycle) if cycle.solved else float("nan")
+
+    def against_fine(
+        self, layers: int = 64, trainer: str | Trainer = "lbfgs", **limits: Any
+    ) -> LayerRefinement:
+        """Return the refinement with a reference: the last network made fine, and trained until it converges.
+
+        Its J, corrected by its own estimate, is the reference; as it is, where training did not converge.
+
+        Parameters
+        ----------
+        layers : its number, at least; all layers are bisected until there are as many.
+        trainer, limits : as for `collocode.layered.trainers.train`; 5000 iterations unless given.
+        """
+        network, theta = self.cycles[-1].network, self.cycles[-1].training.theta
+        while network.layers < layers:
+            objective = self.problem.with_network(network).objective
+            finer = prolong(objective, theta, range(network.layers))
+            network, theta = finer.network, finer.theta
+        objective = self.problem.with_network(network).objective
+        done = train(objective, trainer, theta, **{"iterations": 5000, "tolerance": 1e-5, **limits})
+        fine = estimate_layers(objective, done.theta, freedom=False)
+        return replace(self, reference=fine.corrected if done.success else fine.value)
 
     def flows(self) -> list[float]:
         """Return J of the flow with each cycle's weights, not trained again; see `flow_value`."""

@@ -123,6 +123,11 @@ class Training:
         return self._last["objective"]
 
     @property
+    def least_loss(self) -> float:
+        """Least mean validation loss; nan without validation."""
+        return float(self.history["validation_loss"].min())
+
+    @property
     def evaluations(self) -> float:
         """Forward passes over all samples; a minibatch counts by its share."""
         return self._last["evaluations"]

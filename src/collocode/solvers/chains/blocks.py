@@ -54,17 +54,24 @@ class Blocks:
         self.slot, self.position, self.kind = slot, position, kind
         self._tables: dict[str, tuple[Index, Array]] = {}
         self._filled: set[str] = set()
-        self._values = np.zeros(self.entries + 1)
+        self._values: Array = np.zeros(self.entries)
         self._used = np.zeros(self.entries, dtype=bool)
         _Fill(self, rows, columns).all()
         if not self._used.all():
             raise Unsuited("an entry lies outside its chains and their border")
 
-    def load(self, values: Array) -> None:
-        """Take the values of a matrix, and put into the blocks what no element owns."""
-        self._values[:-1] = values
+    def load(self, values: Array) -> bool:
+        """Take the values of a matrix, and put into the blocks what no element owns.
+
+        False if the equations are relaxed: what is absent in a block is read where −C stands.
+        """
+        self._values = values
+        self._take("C", slice(None))
+        if self.C.any():
+            return False
         for name in _SHARED:
             self._take(name, slice(None))
+        return True
 
     def load_part(self, elements: slice, slots: slice) -> None:
         """Put into the blocks what the elements and links of a part own."""
@@ -114,6 +121,10 @@ class _Fill:
         self.b, self.rows, self.columns = blocks, rows, columns
         k = blocks.kind
         self.pair = k[rows], k[columns]
+        relaxed = np.flatnonzero((rows == columns) & np.isin(self.pair[0], (_EQUAL, _BORDER_EQUAL)))
+        if not len(relaxed):
+            raise Unsuited("its equations have no diagonal")
+        self.zero = int(relaxed[0])
 
     def all(self) -> None:
         p, b = self.b.places, self.b
@@ -212,7 +223,7 @@ class _Fill:
     def _put(
         self, name: str, shape: tuple[int, ...], where: tuple[Index, ...], sources: Index
     ) -> None:
-        table = np.full(shape, self.b.entries)
+        table = np.full(shape, self.zero)
         table[where] = sources
         self.b._used[sources] = True
         if len(sources):

@@ -55,6 +55,8 @@ class ChainFactor:
         inside = b.slot[slack] >= 0
         self._slacks, self._border_slacks = slack[inside], slack[~inside]
         self.shifts, self.shift = p.border >= MANY, 0.0
+        # a new one for every matrix costs as much as filling it
+        self._scratch = np.empty((p.border, p.border))
 
     @property
     def top_columns(self) -> Index:
@@ -80,8 +82,7 @@ class ChainFactor:
             Rows with a diagonal of their own, as in IPOPT's restoration; numbers that are not finite.
         """
         b = self.blocks
-        b.load(values)
-        if b.C.any():
+        if not b.load(values):
             raise Unsuited("its equations are relaxed")
         for_each(Part.eliminate, self.parts)
         if any(part.singular for part in self.parts):
@@ -105,20 +106,24 @@ class ChainFactor:
     def _sum(self) -> Top:
         """What is left of all parts, added up in their order."""
         b, parts = self.blocks, self.parts
-        half, unit, shared = parts[0].shared, np.eye(self.places.border), b.H_shared
+        S, shared = parts[0].shared, b.H_shared
         for part in parts:
-            unit += part.unit
             if part is not parts[0]:
-                half += part.shared
+                S += part.shared
             if part.condensed is not None:
                 shared += part.condensed
         if self.places.border_unequal:
             weight = b.D_shared / (1.0 - b.D_shared * b.delta_shared)
             shared += b.K.T @ (weight[:, None] * b.K)
-        S = np.empty_like(half)
-        _put_sum(S, half, shared)
+        _symmetrise(S, shared)
         D, W = (np.concatenate([getattr(part, name) for part in parts]) for name in ("D", "W"))
-        return Top(Arrow(D, W, S), unit, b.G, self.shifts)
+        return Top(
+            Arrow(D, W, S),
+            lambda: np.concatenate([part.units for part in parts]),
+            b.G,
+            self.shifts,
+            self._scratch,
+        )
 
     # ---- solving -------------------------------------------------------------------------------
 
@@ -205,12 +210,12 @@ class ChainFactor:
             x[index] = table[place]
 
 
-def _put_sum(out: Array, half: Array, more: Array) -> None:
-    """Write half + halfᵀ + more, all symmetric in the end, by tiles that stay in the cache."""
-    for i in range(0, len(out), _TILE):
+def _symmetrise(S: Array, more: Array) -> None:
+    """Replace S by S + Sᵀ + more, which is symmetric, by tiles that stay in the cache."""
+    for i in range(0, len(S), _TILE):
         for j in range(0, i + 1, _TILE):
             here, there = slice(i, i + _TILE), slice(j, j + _TILE)
-            tile = half[here, there] + half[there, here].T
+            tile = S[here, there] + S[there, here].T
             tile += more[here, there]
-            out[here, there] = tile
-            out[there, here] = tile.T
+            S[here, there] = tile
+            S[there, here] = tile.T

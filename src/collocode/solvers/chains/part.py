@@ -18,6 +18,7 @@ from .elimination import Elimination
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_TILE = 256
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -58,7 +59,7 @@ class Part:
     stayed : slots of the links that stayed, among those of the part.
     D, W : (chains, states, states) and (chains, states, border) Hessian of v, and of v and border.
     shared : (border, border) half of the Hessian of the border; the other half is its transpose.
-    unit : (border, border) what a unit diagonal of the links adds to that of the border.
+    units : (links, border) rows whose squares a unit diagonal of the links adds to that of the border.
     condensed : (border, border) what the inequality rows add to it, or None.
     """
 
@@ -81,6 +82,7 @@ class Part:
         self._D, self._delta = of("D", "delta")
         self._Z = np.zeros((self.elements + 1, p.own, 2 * p.states + p.border))
         self._X = np.zeros((self.elements, *self._Z.shape[1:]))
+        self.shared = np.zeros((p.border, p.border))
         self._couples = blocks.has("across") or blocks.has("J_left")
 
     def eliminate(self) -> None:
@@ -125,9 +127,8 @@ class Part:
             X += self._across.swapaxes(1, 2) @ self._Z[self._el.start, self.inner :]
         X[:, :, c:] += self._H_border[: self.elements]
         w = Z.shape[2]
-        self.shared = Z.reshape(-1, w)[:, c:].T @ X.reshape(-1, w)[:, c:]
+        np.matmul(Z.reshape(-1, w)[:, c:].T, X.reshape(-1, w)[:, c:], out=self.shared)
         own, mixed = self._of_segments(Z, X)
-        self.unit = np.zeros_like(self.shared)
         self.D = np.zeros((self.chains, d, d))
         self.W = np.zeros((self.chains, d, self.border))
         self._groups = []
@@ -143,8 +144,7 @@ class Part:
             N = group.N.swapaxes(1, 2)
             self.D[chains], self.W[chains] = N @ group.A @ group.N, N @ (AU + group.b)
             U, Y = (v.reshape(-1, self.border) for v in (group.theta, 0.5 * AU + group.b))
-            self.shared += U.T @ Y
-            self.unit += U.T @ U
+            add_product(self.shared, U, Y)
 
     def _of_segments(self, Z: Array, X: Array) -> tuple[Array, Array]:
         """(segments, 2 states, 2 states) half of the Hessian of the ends; of ends and border."""
@@ -187,6 +187,11 @@ class Part:
         B = el.B[segments].reshape(count, k * d, -1)
         theta = -(Y @ (inverse.swapaxes(1, 2) @ B))
         return _Ends(chains, segments, links, Y, inverse, A, b, q[:, :, k * d :], theta)
+
+    @property
+    def units(self) -> Array:
+        """See above."""
+        return np.concatenate([group.theta.reshape(-1, self.border) for group in self._groups])
 
     def raise_diagonal(self, shift: float) -> None:
         """Add to the diagonal of the links that stayed."""
@@ -286,6 +291,13 @@ def _runs(last: Index) -> Iterator[tuple[slice, slice]]:
     starts = np.flatnonzero(np.append(True, np.diff(lengths) != 0))
     for a, b in zip(starts.tolist(), [*starts[1:].tolist(), len(last)], strict=True):
         yield slice(a, b), slice(int(last[a] - lengths[a]) + 1, int(last[b - 1]) + 1)
+
+
+def add_product(out: Array, A: Array, B: Array, upper: bool = False) -> None:
+    """Add AᵀB, or its upper triangle only, by rows that stay in the cache; a new matrix of it would not."""
+    for i in range(0, len(out), _TILE):
+        rows, columns = slice(i, i + _TILE), slice(i if upper else 0, None)
+        out[rows, columns] += A[:, rows].T @ B[:, columns]
 
 
 def deficient(r: Array) -> bool:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...numerics.parallel import parts_of
 from ...transcription.program import Program
 from ...transcription.structure import ChainStructure
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_PART = 2**18  # entries of a part's basis: small enough for a core's cache, large enough for NumPy
+_PART = 2**17  # entries of a part's basis: small enough for a core's cache, large enough for NumPy
 
 
 class Unsuited(Exception):
@@ -119,7 +120,9 @@ class Places:
         ends = np.cumsum(counts)
         self.elements, self.chains = int(ends[-1]), len(counts)
         size = self.own * (2 * self.states + self.border)
-        part = (ends - counts) * size // _PART  # depends on the program alone, so sums are the same
+        many = parts_of(self.elements * size / _PART)
+        middle = ends - 0.5 * np.array(counts)
+        part = (middle * many / self.elements).astype(int)
         begins = np.flatnonzero(np.append(True, np.diff(part) > 0))
         self.parts, chains_before = [], np.zeros(self.chains, dtype=int)
         firsts, done = np.zeros(self.chains, dtype=int), 0

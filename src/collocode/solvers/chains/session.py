@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ...numerics.parallel import for_each, parts_of
 from ...transcription.program import Program
 from .factor import ChainFactor
 from .mumps import Mumps
@@ -18,6 +20,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _ACCURATE, _STEPS = 1e-10, 10  # of refinement, as Ipopt has it
 _USABLE = 1e-8
+_RUN = 2**18  # entries that one thread multiplies
 _MOST_FAULTS = 3  # of a solve, then chains are given up
 
 
@@ -123,7 +126,11 @@ class Factorisations:
         n = len(start) - 1
         self._chains, self._negative, self._count = chains, negative, count
         self._upper = sparse.csr_matrix((np.zeros(len(columns)), columns, start), shape=(n, n))
-        self._lower = self._upper.T  # a view of the same values
+        many = parts_of(len(columns) / _RUN)
+        ends = np.searchsorted(start, np.linspace(0, len(columns), many + 1)).tolist()
+        ends[-1] = n
+        self._runs = [slice(a, b) for a, b in pairwise(ends)]
+        self._rows = {run.start: self._of_rows(run) for run in self._runs}
         rows = np.repeat(np.arange(n), np.diff(start))
         self._places = rows, columns
         self._diagonal = np.full(n, -1)
@@ -131,6 +138,16 @@ class Factorisations:
         self._diagonal[rows[on]] = on
         self._mumps: Mumps | None = None
         self._by_chains = False
+
+    def _of_rows(self, rows: slice) -> sparse.csr_matrix:
+        """Some rows of the upper triangle, a view of its values."""
+        start, upper = self._upper.indptr, self._upper
+        at = slice(start[rows.start], start[rows.stop])
+        begins = start[rows.start : rows.stop + 1] - start[rows.start]
+        entries = upper.data[at], upper.indices[at], begins
+        made = sparse.csr_matrix(entries, shape=(rows.stop - rows.start, upper.shape[1]))
+        made.data = upper.data[at]  # whatever SciPy has made of it
+        return made
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`."""
@@ -209,8 +226,18 @@ class Factorisations:
         return best, least
 
     def _times(self, x: Array) -> Array:
-        diagonal = np.where(self._diagonal >= 0, self._upper.data[self._diagonal], 0.0)
-        product: Array = self._upper @ x + self._lower @ x - diagonal * x
+        """Product with the whole, symmetric matrix, in runs of rows that are the same on all cores."""
+        product = np.zeros(len(x))
+
+        def both(rows: slice) -> tuple[Array, Array]:
+            upper = self._rows[rows.start]
+            return upper @ x, upper.T @ x[rows]
+
+        for rows, (above, below) in zip(self._runs, for_each(both, self._runs), strict=True):
+            product[rows] += above
+            product += below
+        where = self._diagonal >= 0
+        product[where] -= self._upper.data[self._diagonal[where]] * x[where]
         return product
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas, lapack
 
-from .part import deficient
+from .part import add_product, deficient
 
 Array = NDArray[np.float64]
 # a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits
@@ -61,40 +61,48 @@ class Arrow:
 
     def largest(self) -> float:
         """Largest entry."""
-        return max(float(np.abs(part).max(initial=0.0)) for part in (self.D, self.W, self.S))
+        parts = [part for part in (self.D, self.W, self.S) if part.size]
+        return max(max(float(part.max()), -float(part.min())) for part in parts)
 
     def times(self, v: Array) -> Array:
         """Product with a vector."""
         count, d = self.D.shape[:2]
-        x, y = v[: count * d].reshape(count, d), v[count * d :]
-        first = (self.D @ x[:, :, None])[:, :, 0] + self.W @ y
-        last = blas.dsymv(1.0, self.S.T, y, lower=1) + np.tensordot(x, self.W, 2)
-        return np.append(first, last)
+        x, y = v[: count * d], v[count * d :]
+        W = self.W.reshape(count * d, len(self.S))
+        first = (self.D @ x.reshape(count, d, 1)).reshape(-1) + W @ y
+        return np.append(first, blas.dsymv(1.0, self.S.T, y, lower=1) + x @ W)
 
-    def shifted(self, shift: float, unit: Array | None = None) -> Arrow:
-        """The matrix plus a multiple of the identity, or of ``unit`` in the border."""
-        d = np.arange(self.D.shape[1])
-        D, S = self.D.copy(), self.S.copy()
-        D[:, d, d] += shift
-        if unit is None:
-            S[np.arange(len(S)), np.arange(len(S))] += shift
-        else:
-            S += shift * unit
-        return Arrow(D, self.W, S)
+    def cholesky(
+        self, shift: float = 0.0, units: Array | None = None, out: Array | None = None
+    ) -> Factor | None:
+        """Factorise, or return None if a pivot is not clearly positive.
 
-    def cholesky(self) -> Factor | None:
-        """Factorise, or None if a pivot is not clearly positive."""
+        Parameters
+        ----------
+        shift : of the diagonal; in the border it is that of I + UᵀU with U the ``units``.
+        out : where the border's factor may be written.
+        """
         d = self.D.shape[1]
+        D = self.D + shift * np.eye(d)
         try:
-            L = np.linalg.cholesky(self.D)
+            L = np.linalg.cholesky(D)
         except np.linalg.LinAlgError:
             return None
         pivots = np.diagonal(L, axis1=1, axis2=2) ** 2
-        if not (pivots > _LEAST * np.abs(np.diagonal(self.D, axis1=1, axis2=2))).all():
+        if not (pivots > _LEAST * np.abs(np.diagonal(D, axis1=1, axis2=2))).all():
             return None
         inverse = np.linalg.inv(L)
-        V = (inverse @ self.W).reshape(len(self.D) * d, len(self.S))
-        last = _cholesky(self.S - V.T @ V, np.diagonal(self.S))
+        V = (inverse @ self.W).reshape(len(D) * d, len(self.S))
+        if out is None or out.shape != self.S.shape:
+            out = np.empty_like(self.S)
+        out[:] = self.S
+        diagonal = np.einsum("ii->i", out)
+        diagonal += shift
+        if units is not None and shift:
+            add_product(out, shift * units, units, upper=True)
+        before = diagonal.copy()
+        add_product(out, V, -V, upper=True)
+        last = _cholesky(out, before)
         return None if last is None else Factor(inverse, V, last)
 
 
@@ -122,9 +130,10 @@ class Top:
     Parameters
     ----------
     arrow : of the chains and the border.
-    unit : (border, border) what a unit diagonal of links and border is in the border.
+    units : returns (links, border) U; a unit diagonal of links and border is I + UᵀU in the border.
     G : (rows, border) rows of the border alone.
     shifts : whether to shift at all.
+    scratch : (border, border) where the factor is written.
 
     Attributes
     ----------
@@ -133,21 +142,30 @@ class Top:
     arrow, positive : the reduced Hessian before it was shifted, and whether that was definite.
     """
 
-    def __init__(self, arrow: Arrow, unit: Array, G: Array, shifts: bool) -> None:
+    def __init__(
+        self,
+        arrow: Arrow,
+        units: Callable[[], Array],
+        G: Array,
+        shifts: bool,
+        scratch: Array,
+    ) -> None:
         self.shift, self.singular = 0.0, False
-        self._whole, self._unit = arrow, unit
+        self._whole, self._units, self._scratch = arrow, units, scratch
         self._border: tuple[Array, Array, Array] | None = None
         if len(G):
             q, r = np.linalg.qr(G.T, mode="complete")
             self._border = q[:, : len(G)], r[: len(G)], q[:, len(G) :]
             self.singular = deficient(r[: len(G)])
-        self.finite = bool(all(np.isfinite(part).all() for part in (arrow.D, arrow.W, arrow.S)))
+        self.finite = bool(np.isfinite(sum(part.sum() for part in (arrow.D, arrow.W, arrow.S))))
         if not self.finite or self.singular:
             return
         self.arrow = self._projected()
-        large = shifts and self.arrow.size > _MOST_EIGH
+        # of many chains most columns are blocks, which a product makes little of
+        blocks = self.arrow.size - len(self.arrow.S)
+        large = shifts and (self.arrow.size > _MOST_EIGH or blocks > len(self.arrow.S))
         lowest, error = _lowest(self.arrow) if large else (0.0, 0.0)
-        self._factor = None if lowest < 0.0 else self.arrow.cholesky()
+        self._factor = None if lowest < 0.0 else self.arrow.cholesky(out=scratch)
         self.positive = self._factor is not None
         if not self.positive and shifts:
             if not large:
@@ -155,7 +173,7 @@ class Top:
                 values = linalg.eigh(dense, eigvals_only=True, subset_by_index=[0, 0])
                 lowest = float(values[0])
             elif lowest >= 0.0:
-                lowest = _by_inverse(self.arrow, error)
+                lowest = _by_inverse(self.arrow, error, scratch)
             least = 10.0 * _LEAST * self.arrow.largest()
             self._raise(_OVER * max(-lowest, least))
 
@@ -165,11 +183,12 @@ class Top:
 
     def _raise(self, shift: float) -> None:
         """Shift until the reduced Hessian is positive definite; the first time does it."""
-        first = self._whole
+        # the basis of a chain's links is orthonormal, and orthogonal to what the border moves
+        self._rows = self._units()
+        units = self._rows if self._border is None else self._rows @ self._border[2]
         for _ in range(20):
-            # the basis of a chain's links is orthonormal, and orthogonal to what the border moves
-            self.shift, self._whole = shift, first.shifted(shift, self._unit)
-            self._factor = self._projected().cholesky()
+            self.shift = shift
+            self._factor = self.arrow.cholesky(shift, units, self._scratch)
             if self._factor is not None:
                 return
             shift *= 2.0
@@ -188,7 +207,7 @@ class Top:
         if self._border is not None:
             Y, r, Z = self._border
             fixed = Y @ linalg.solve_triangular(r, rows, trans="T", check_finite=False)
-            v, theta = v - whole.W @ fixed, Z.T @ (theta - whole.S @ fixed)
+            v, theta = v - whole.W @ fixed, Z.T @ (theta - self._times(fixed))
         rhs = np.append(v, theta)
         if self._factor is None:
             found = np.linalg.solve(self.arrow.dense(), rhs)
@@ -198,8 +217,15 @@ class Top:
         if self._border is None:
             return v, theta, np.zeros(0)
         theta = fixed + Z @ theta
-        left = given - whole.S @ theta - np.tensordot(v, whole.W, 2)
+        left = given - self._times(theta) - np.tensordot(v, whole.W, 2)
         return v, theta, linalg.solve_triangular(r, Y.T @ left, check_finite=False)
+
+    def _times(self, theta: Array) -> Array:
+        """Product of the border's own part, shifted, with a vector."""
+        product: Array = self._whole.S @ theta
+        if self.shift:
+            product += self.shift * (theta + (self._rows @ theta) @ self._rows)
+        return product
 
 
 def _lowest(A: Arrow) -> tuple[float, float]:
@@ -235,12 +261,12 @@ def _lanczos(times: Callable[[Array], Array], n: int, tolerance: float) -> tuple
     return lowest, error
 
 
-def _by_inverse(A: Arrow, shift: float) -> float:
+def _by_inverse(A: Arrow, shift: float, out: Array | None = None) -> float:
     """Lowest eigenvalue, at most too high, of a matrix that ``shift`` makes about positive definite."""
     shift = max(shift, 10.0 * _LEAST * A.largest())
     factor = None
     while factor is None and np.isfinite(shift):
-        factor = A.shifted(shift).cholesky()
+        factor = A.cholesky(shift, out=out)
         shift *= 4.0
     if factor is None:
         return 0.0
@@ -253,7 +279,8 @@ def _cholesky(A: Array, before: Array) -> Array | None:
     """Return the lower factor, or None if a pivot is not clearly positive beside the diagonal before."""
     if not len(A):
         return A
-    factor, info = lapack.dpotrf(A.T, lower=1, clean=0)  # in the order that LAPACK has
+    # its upper triangle, in the order that LAPACK has, in place
+    factor, info = lapack.dpotrf(A.T, lower=1, clean=0, overwrite_a=1)
     if info:
         return None
     positive = bool((np.diagonal(factor) ** 2 > _LEAST * np.abs(before)).all())

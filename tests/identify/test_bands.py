@@ -1,0 +1,102 @@
+"""Bands of states, algebraic variables and outputs: against fits of data that were moved."""
+
+import casadi as ca
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import collocode as cc
+from collocode.solvers.solve import solve_with
+
+NOISE = 0.005
+T = np.linspace(0.0, 2.0, 8)
+AT = np.array([0.3, 1.1, 1.9])
+
+
+def valve(flow):
+    """A tank whose outflow is measured: one state, one algebraic variable."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: {"h": -x.q},
+        parameters=[cc.Parameter("k", 1.0, lower=0.0)],
+        algebraics={"q": 0.5},
+        residuals=lambda t, x, u, p, nn: {"valve": x.q - p.k * ca.sqrt(x.h)},
+    )
+    return cc.Problem(
+        dynamics, cc.Experiment(T, flow, ("q",)), states=("h",), loss=cc.LeastSquares(NOISE)
+    )
+
+
+def gauged(values):
+    """An output of state, input and parameter."""
+    inputs = {"u": cc.Signal([0.0, 2.0], [0.0, 1.0])}
+    run = cc.Experiment(T, values, ("y",), inputs=inputs, initial={"x": 1.0})
+    return cc.Problem(
+        cc.Dynamics(
+            lambda t, x, u, p, nn: [-p.k * x.x + 0.1 * u.u], parameters=[cc.Parameter("k", 0.7)]
+        ),
+        run,
+        states=("x",),
+        observe=lambda x, u, p: [p.k * x.x**2 + 0.3 * u.u],
+        loss=cc.LeastSquares(NOISE),
+    )
+
+
+def by_moved_data(fitted, read, step=1e-5):
+    """√Σ (∂q/∂yᵢ)² σ² by differences; the program and its solver are built once."""
+    nlp = fitted.nlp.with_start(fitted.result.x)
+    solver, values = cc.make_solver(nlp, options={"tol": 1e-12}), nlp.parameters["measurements"]
+    slopes = []
+    for i in range(len(values)):
+        found = []
+        for sign in (1.0, -1.0):
+            moved = values.copy()
+            moved[i] += sign * step
+            found.append(read(solve_with(solver, nlp.with_parameters(measurements=moved))))
+        slopes.append((found[0] - found[1]) / (2.0 * step))
+    return NOISE * np.sqrt(np.sum(np.square(slopes), axis=0))
+
+
+def width(trust, of):
+    low, high = trust.band(AT, of=of)
+    return 0.5 * (high - low)[:, 0] / 1.959964
+
+
+def test_algebraic_variables_have_bands():
+    values = 0.7 * (1.0 - 0.35 * T) + NOISE * np.random.default_rng(0).standard_normal(8)
+    fitted = cc.fit(valve(values), mesh=4, options={"tol": 1e-12})
+    trust = cc.uncertainty(fitted)
+    read = lambda s: np.array([s.states(AT)[:, 0], s.algebraics(AT)[:, 0]])  # noqa: E731
+    h, q = by_moved_data(fitted, read)
+    np.testing.assert_allclose(width(trust, "states"), h, rtol=2e-3)
+    np.testing.assert_allclose(width(trust, "algebraics"), q, rtol=2e-3)
+    np.testing.assert_allclose(width(trust, "outputs"), q, rtol=2e-3)
+    low, high = trust.band(AT, of="algebraics", noise=True)
+    wider = 1.959964 * np.hypot(q, NOISE)
+    np.testing.assert_allclose(0.5 * (high - low)[:, 0], wider, rtol=2e-3)
+    assert "Algebraic variables" in cc.report(fitted).to_markdown()
+
+
+def test_outputs_have_bands_by_the_chain_rule():
+    x = solve_ivp(lambda t, x: -0.7 * x + 0.05 * t, (0.0, 2.0), [1.0], t_eval=T, rtol=1e-9).y[0]
+    values = 0.7 * x**2 + 0.15 * T + NOISE * np.random.default_rng(0).standard_normal(8)
+    fitted = cc.fit(gauged(values), mesh=4, options={"tol": 1e-12})
+    trust = cc.uncertainty(fitted)
+    expected = by_moved_data(fitted, lambda s: s.fitted(AT)[:, 0])
+    np.testing.assert_allclose(width(trust, "outputs"), expected, rtol=0.02)
+
+
+def test_outputs_that_are_states_have_their_bands():
+    """With a network in the right-hand side."""
+    t = np.linspace(0.0, 2.0, 21)
+    values = np.exp(-0.7 * t) + NOISE * np.random.default_rng(0).standard_normal(21)
+    learnt = cc.Dynamics(lambda t, x, u, p, nn: [nn(x.x)], networks={"f": cc.MLP((1, 3, 1))})
+    problem = cc.Problem(learnt, cc.Experiment(t, values, ("x",)), regularisation=cc.L2(1e-5))
+    trust = cc.uncertainty(cc.fit(problem, mesh=5))
+    np.testing.assert_allclose(width(trust, "outputs"), width(trust, "states"), rtol=1e-9)
+
+
+def test_what_has_no_band_is_refused():
+    values = 0.7 * (1.0 - 0.35 * T) + NOISE * np.random.default_rng(0).standard_normal(8)
+    trust = cc.uncertainty(cc.fit(valve(values), mesh=4))
+    with pytest.raises(cc.InputError, match="of 'residuals'"):
+        trust.band(AT, of="residuals")
