@@ -319,7 +319,7 @@ def test_what_cannot_be_scored_is_refused_by_name():
     objective, theta = case()
     with pytest.raises(InputError, match="MLP"):
         topological_derivative(cc.MLP((2, 4, 2)), theta)
-    with pytest.raises(InputError, match="two half-steps"):
+    with pytest.raises(InputError, match="K serves twice"):
         topological_derivative(*case(kind="hamiltonian"))
     smooth = LayeredNetwork(
         3, 2, 3, cc.Mesh.uniform(0, 2, 4), cc.Legendre(1, (0, 2)), block("residual", "tanh")
