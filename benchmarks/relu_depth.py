@@ -172,6 +172,8 @@ def depth_figure(rows: pd.DataFrame, paths: list[Path]) -> None:
         axes.plot(middle.index, middle, color=colour, marker=mark, label=kind)
         axes.fill_between(middle.index, part.min(), part.max(), color=colour, alpha=0.15, lw=0)
     axes.set(yscale="log", xlabel="hidden layers", ylabel="mean big-M (scaled output)")
+    axes.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axes.tick_params(axis="y", which="minor", labelleft=False)
     axes.legend(frameon=False, title="bounds")
     for path in paths:
         shown.savefig(path, dpi=150)
@@ -204,7 +206,7 @@ def solvers(nets: dict, args: argparse.Namespace) -> pd.DataFrame:
                     values.setdefault(name, []).append(found.value)
                 line |= {
                     f"{name} s": geometric(pd.Series(times)),
-                    f"{name} nodes": float(np.median(nodes)),
+                    f"{name} nodes": "–" if min(nodes) < 0 else f"{np.median(nodes):.0f}",
                     f"{name} proved": f"{done}/{len(times)}",
                 }
             ours, theirs = (np.array(v) for v in values.values())

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields
+from functools import lru_cache
 from numbers import Real
 from textwrap import shorten
 from typing import Any
@@ -282,14 +283,23 @@ def check_fields(record: Any) -> None:
     Traceback (most recent call last):
     collocode.errors.InputError: radius of Circle must be a number or None, not 'large'.
     """
-    for field in fields(record):
-        names = [part.partition("[")[0] for part in _alternatives(str(field.type))]
-        value = getattr(record, field.name)
-        kinds = [_KINDS[name] for name in names if name in _KINDS]
-        if len(kinds) == len(names) and not any(fits(value) for _, fits in kinds):
+    for name, kinds in _kinds_of(type(record)):  # type: ignore[arg-type]
+        value = getattr(record, name)
+        if not any(fits(value) for _, fits in kinds):
             wanted = " or ".join(text for text, _ in kinds)
             kind, told = type(record).__name__, shorten(repr(value), 60, placeholder="...")
-            raise InputError(f"{field.name} of {kind} must be {wanted}, not {told}.")
+            raise InputError(f"{name} of {kind} must be {wanted}, not {told}.")
+
+
+@lru_cache(maxsize=256)
+def _kinds_of(kind: type) -> list[tuple[str, list[tuple[str, Callable[[Any], bool]]]]]:
+    """Fields of a dataclass that are of kinds that can be told, with these."""
+    found = []
+    for field in fields(kind):
+        names = [part.partition("[")[0] for part in _alternatives(str(field.type))]
+        if all(name in _KINDS for name in names):
+            found.append((field.name, [_KINDS[name] for name in names]))
+    return found
 
 
 def _alternatives(annotation: str) -> list[str]:

@@ -7,8 +7,10 @@ import math
 import casadi as ca
 
 from ..errors import InputError
+from .control import Control
 from .costs import Lagrange
 from .events import placed, signals_of
+from .experiment import Experiment
 from .problem import Problem
 from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
 
@@ -24,10 +26,10 @@ def check_switches(problem: Problem) -> None:
     InputError
         A parameter that enters by ``if_else``, ``where``, ``sign`` or ``floor`` alone.
     """
-    s = Symbols.of(problem)
     free = [j for j, q in enumerate(problem.all_parameters) if q.lower < q.upper]
     if not free or problem.point_constraints:
         return
+    s = Symbols.of(problem)
     seen = [derivatives(problem, s), residuals(problem, s), observed(problem, s)]
     held = (*problem.path_constraints, *problem.boundary_constraints)
     seen += [constrained(problem, c, s) for c in held]
@@ -91,8 +93,8 @@ def check_controls(problem: Problem) -> None:
     if problem.algebraics or not any(e.controls for e in problem.experiments):
         return  # through an algebraic variable a control may enter in any way
     s = Symbols.of(problem)
-    outputs = observed(problem, s)
     for e in (e for e in problem.experiments if e.measures):
+        outputs = observed(problem, s)
         for name in e.controls:
             if ca.depends_on(outputs, s.u[problem.inputs.index(name)]):
                 raise InputError(
@@ -100,6 +102,8 @@ def check_controls(problem: Problem) -> None:
                     "measurement would see one value; make that input a state whose derivative is the "
                     "control."
                 )
+    if not any(_may_run_away(c, e) for e in problem.experiments for c in e.controls.values()):
+        return
     costs = [costed(problem, cost, s) for cost in problem.costs if isinstance(cost, Lagrange)]
     balance = ca.vertcat(derivatives(problem, s), *costs)
     held = ca.vertcat(*[constrained(problem, c, s) for c in problem.path_constraints])
@@ -108,12 +112,17 @@ def check_controls(problem: Problem) -> None:
         slope = ca.jacobian(balance, u)
         for window in problem.experiments:
             control = window.controls.get(name)
-            if control is None or control.is_rate_bounded or control.moves or window.measures:
+            if control is None or not _may_run_away(control, window):
                 continue
-            unbounded = math.isinf(control.lower) and math.isinf(control.upper)
-            if unbounded and not ca.depends_on(slope, u) and not ca.depends_on(held, u):
+            if not ca.depends_on(slope, u) and not ca.depends_on(held, u):
                 raise InputError(
                     f"control {name!r} of window {window.name!r} has no bounds, and right-hand side and "
                     "costs are linear in it, so nothing keeps it finite; give it lower= and upper=, or a "
                     "cost that grows faster."
                 )
+
+
+def _may_run_away(control: Control, window: Experiment) -> bool:
+    """Whether neither bounds nor moves keep a control of a window finite."""
+    kept = control.is_rate_bounded or control.moves or window.measures
+    return not kept and math.isinf(control.lower) and math.isinf(control.upper)

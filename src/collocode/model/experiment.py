@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -317,6 +318,21 @@ class Experiment:
                     f"{where}: input {name!r} is both given and decided; take it out of inputs= or of "
                     "controls=."
                 )
+
+    def resolved(
+        self,
+        inputs: Mapping[str, Signal],
+        history: Mapping[str, Past],
+        start: float,
+        end: float,
+    ) -> Self:
+        """Return the same with nothing left to decide; what was checked already is not checked again."""
+        decided = {"inputs": inputs, "history": history, "controls": {}, "start": start, "end": end}
+        free = dict.fromkeys(("start_bounds", "end_bounds", "duration_bounds"))
+        made = copy(self)
+        for name, value in {**decided, **free}.items():
+            object.__setattr__(made, name, value)
+        return made
 
     def _window(self, times: Array, where: str) -> tuple[float, float]:
         """First and last time, checked against the data."""

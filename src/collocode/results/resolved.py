@@ -12,6 +12,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.calls import Call
 from ..model.delays import Delay
 from ..model.experiment import Experiment, fixed
 from ..model.problem import Problem
@@ -66,18 +67,7 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
         signals[name] = late_signal(
             nlp.scheme, part.mesh, x[part.states[:, state]], by, history.get(delay.of)
         )
-    given = replace(
-        experiment,
-        inputs=signals,
-        history=history,
-        controls={},
-        start=mesh.start,
-        end=mesh.end,
-        start_bounds=None,
-        end_bounds=None,
-        duration_bounds=None,
-    )
-    return given, mesh
+    return experiment.resolved(signals, history, mesh.start, mesh.end), mesh
 
 
 def _delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
@@ -119,8 +109,8 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
     found = {cost.name: 0.0 for cost in nlp.problem.costs}
     terms = [term for term in nlp.terms if term.name.startswith("cost.") or term.name == NAME]
     if terms:
-        values = nlp.cache("costs", lambda: _sums(nlp, terms))(x, nlp.p)
-        for term, value in zip(terms, np.asarray(values, dtype=float).ravel(), strict=True):
+        values = Call(nlp.cache("costs", lambda: _sums(nlp, terms)), (x, nlp.p))()
+        for term, value in zip(terms, values, strict=True):
             name = term.name.removeprefix("cost.")  # of a cost, or of the moves of a control
             found[name] = found.get(name, 0.0) + float(value)
     return found
@@ -162,4 +152,4 @@ def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:
         own = ca.reshape(x[term.own_columns.ravel().tolist()], -1, term.points)
         shared = ca.repmat(x[term.shared_columns.tolist()], 1, term.points)
         sums.append(ca.sum2(term.function.map(term.points)(own, shared, term.data_function(p))))
-    return ca.Function("costs", [x, p], [ca.vertcat(*sums)])
+    return ca.Function("costs", [x, p], [ca.densify(ca.vertcat(*sums))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -61,7 +61,7 @@ class Solution:
     model: TrainedModel
     scheme: Scheme
     trajectories: tuple[Trajectory, ...]
-    test: tuple[Experiment, ...] = ()
+    test: tuple[Experiment, ...] = field(default_factory=tuple)
     truth: Truth | None = None
     nlp: NLP | None = None
     loss: Loss = LeastSquares()
@@ -73,41 +73,32 @@ class Solution:
 
     @classmethod
     def of(cls, nlp: NLP, result: SolverResult) -> Solution:
-        """Read a solver's point by the NLP's layout."""
-        problem, layout, x = nlp.problem, nlp.layout, result.x
-        names = problem.coefficient_names
-        trajectories = []
-        for number, (given, part) in enumerate(
-            zip(problem.experiments, layout.experiments, strict=True)
-        ):
-            experiment, mesh = resolved(nlp, x, number)
-            trajectories.append(
-                Trajectory(
-                    experiment=experiment,
-                    mesh=mesh,
-                    times=part.times if mesh is part.mesh else nodes_of(mesh, nlp.scheme),
-                    states=x[part.states],
-                    multipliers=result.lam_g[part.rows],
-                    parameters=x[layout.parameter_columns(number, names)],
-                    controls=given.controls,
-                )
-            )
-        model = TrainedModel.of(nlp, x)
-        return cls(
-            name=problem.name,
-            result=result,
-            model=model,
-            scheme=nlp.scheme,
-            trajectories=tuple(trajectories),
-            test=tuple(begun(problem, model, e) for e in problem.test),
-            truth=problem.truth,
-            nlp=nlp,
-            loss=problem.loss.with_sigma(problem.sigma),
-            own_names=layout.own_names,
-            penalty=Penalty(strength=float(nlp.parameters["regularisation"][0])),
-            start_record=nlp.start_record,
-            costs=costs_of(nlp, x),
-        )
+        """Read a solver's point by the NLP's layout; most of it when it is first asked for."""
+        problem = nlp.problem
+        made = object.__new__(cls)
+        known = {
+            "name": problem.name,
+            "result": result,
+            "scheme": nlp.scheme,
+            "truth": problem.truth,
+            "nlp": nlp,
+            "loss": problem.loss.with_sigma(problem.sigma),
+            "own_names": nlp.layout.own_names,
+            "penalty": Penalty(strength=float(nlp.parameters["regularisation"][0])),
+            "start_record": nlp.start_record,
+            "meshing": None,
+        }
+        made.__dict__.update(known)
+        return made
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Read what `of` has left; a loop that plans again and again looks at little of it."""
+            if name not in _READ or "nlp" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            value = self.__dict__[name] = _READ[name](self.nlp, self.result)
+            return value
 
     @property
     def program(self) -> NLP | None:
@@ -357,6 +348,42 @@ class Solution:
             The folder is missing or cannot be written.
         """
         SOLUTION.write(path, solution_tree(**{name: getattr(self, name) for name in STORED}))
+
+
+def _trajectories(nlp: NLP, result: SolverResult) -> tuple[Trajectory, ...]:
+    x, layout, names = result.x, nlp.layout, nlp.problem.coefficient_names
+    found = []
+    for number, (given, part) in enumerate(
+        zip(nlp.problem.experiments, layout.experiments, strict=True)
+    ):
+        experiment, mesh = resolved(nlp, x, number)
+        found.append(
+            Trajectory(
+                experiment=experiment,
+                mesh=mesh,
+                times=part.times if mesh is part.mesh else nodes_of(mesh, nlp.scheme),
+                states=x[part.states],
+                multipliers=result.lam_g[part.rows],
+                parameters=x[layout.parameter_columns(number, names)],
+                controls=given.controls,
+            )
+        )
+    return tuple(found)
+
+
+def _test(nlp: NLP, result: SolverResult) -> tuple[Experiment, ...]:
+    if not nlp.problem.test:
+        return ()
+    model = TrainedModel.of(nlp, result.x)
+    return tuple(begun(nlp.problem, model, e) for e in nlp.problem.test)
+
+
+_READ: dict[str, Callable[[NLP, SolverResult], Any]] = {
+    "trajectories": _trajectories,
+    "model": lambda nlp, result: TrainedModel.of(nlp, result.x),
+    "test": _test,
+    "costs": lambda nlp, result: costs_of(nlp, result.x),
+}
 
 
 def load(path: str | Path) -> Solution:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any
 
 import casadi as ca
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..numerics.parallel import most_threads, threads
@@ -26,7 +28,9 @@ from .outcome import GAUSS_NEWTON, Ipopt, history_of, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 from .threads import one_blas_thread
 
+Array = NDArray[np.float64]
 _MOST_SOLVERS = 16  # of one structure in different scales
+_FOUND = "x", "lam_g", "lam_x", "f", "g"
 
 
 class CasadiIpopt(Ipopt):
@@ -59,20 +63,19 @@ class CasadiIpopt(Ipopt):
         self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
-        self._solvers: OrderedDict[tuple[Functions, bool], tuple[ca.Function, _Callback]]
-        self._solvers = OrderedDict()
+        self._solvers: OrderedDict[tuple[Functions, float | None], _Compiled] = OrderedDict()
         self._size = program.columns, program.rows
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
-        self._build(program.scaled(), warm=False)
+        self._build(program.scaled(), None)
 
     def _with_hessian(self, program: Program) -> Program:
         return program.gauss_newton() if self._gauss_newton else program
 
-    def _build(self, view: Program, warm: bool) -> tuple[ca.Function, _Callback]:
+    def _build(self, view: Program, mu: float | None) -> _Compiled:
         """Return the solver of these very (scaled) functions, built when they first come."""
-        functions, key = view.functions, (view.functions, warm)
+        functions, key = view.functions, (view.functions, mu)
         if (view.columns, view.rows) != self._size:
             raise InputError(
                 f"the solver was built for {self._size[0]} variables and {self._size[1]} constraints; "
@@ -99,10 +102,12 @@ class CasadiIpopt(Ipopt):
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
-                **ipopt_options(self._inner, self._log_path, warm),
+                **ipopt_options(self._inner, self._log_path, mu),
             },
         }
-        made = self._solvers[key] = (ca.nlpsol("solver", "ipopt", given, options), callback)
+        made = self._solvers[key] = _Compiled(
+            ca.nlpsol("solver", "ipopt", given, options), callback
+        )
         if len(self._solvers) > _MOST_SOLVERS:
             self._solvers.popitem(last=False)
         return made
@@ -112,7 +117,7 @@ class CasadiIpopt(Ipopt):
     ) -> SolverResult:
         program = self._with_hessian(program)
         view = program.scaled()
-        solver, callback = self._build(view, warm is not None)
+        solver = self._build(view, None if warm is None else warm.mu)
         arguments = {
             "x0": view.start,
             "p": view.p,
@@ -132,8 +137,8 @@ class CasadiIpopt(Ipopt):
             hook.connect(False)
         began = time.perf_counter()
         with self._cores() as used, Interrupt() as interrupt:
-            watch = callback.watch = Watch(view, interrupt, on_iteration)
-            answer = solver(**arguments)
+            watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
+            *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
             raise watch.error
@@ -142,15 +147,14 @@ class CasadiIpopt(Ipopt):
         stats = solver.stats()
         if stats["return_status"] == "Invalid_Option":
             raise unavailable_solver(self._options, read_log(self._log_path))
-        x, lam_g, lam_x = (np.asarray(answer[k], dtype=float) for k in ("x", "lam_g", "lam_x"))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
         log = read_log(self._log_path)
         timings.update(read_timings(log))
         return result(
             program,
-            (x, lam_g, lam_x),
-            watch.best.x,
+            point,
+            None if stats["success"] else watch.best.x,
             stats["return_status"],
             history=history_of(stats.get("iterations", {})),
             timings=timings,
@@ -158,6 +162,7 @@ class CasadiIpopt(Ipopt):
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
             options=with_hessian(self._options, program),
+            values=(float(f[0]), g / program.row_scale),
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:
@@ -179,6 +184,41 @@ class CasadiIpopt(Ipopt):
             return read_linear_solver(log) or str(self._options.get("linear_solver", "mumps"))
         many = min(used, self._session.parts)
         return f"{self._session.count}, {many} threads" if many > 1 else str(self._session.count)
+
+
+class _Compiled:
+    """A solver of CasADi's with arrays of its own: what is handed over is copied, not converted."""
+
+    def __init__(self, function: ca.Function, callback: _Callback) -> None:
+        self.callback, self._function = callback, function
+        self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
+        self._found = {name: np.zeros(function.numel_out(name)) for name in _FOUND}
+
+    @cached_property
+    def _bound(self) -> tuple[ca.FunctionBuffer, Callable[[], None]]:
+        """IPOPT's memory, which is made by the first solve, and how to run it on the arrays."""
+        function = self._function
+        buffer, run = function.buffer()
+        for array, place in (
+            *((v, partial(buffer.set_arg, function.index_in(k))) for k, v in self._given.items()),
+            *((v, partial(buffer.set_res, function.index_out(k))) for k, v in self._found.items()),
+        ):
+            if array.size:
+                place(array.data)
+        return buffer, run
+
+    def stats(self) -> dict[str, Any]:
+        """What CasADi says of the last solve."""
+        found: dict[str, Any] = self._bound[0].stats()
+        return found
+
+    def __call__(self, arguments: Mapping[str, Array]) -> tuple[Array, ...]:
+        """Return x, lam_g, lam_x, f and g."""
+        run = self._bound[1]
+        for name, values in arguments.items():
+            self._given[name][:] = values
+        run()
+        return tuple(v.copy() for v in self._found.values())
 
 
 class _Callback(ca.Callback):

@@ -81,7 +81,8 @@ class CyIpopt(Ipopt):
                 cl=view.row_lower,
                 cu=view.row_upper,
             )
-            for name, value in ipopt_options(self._options, log, warm is not None).items():
+            mu = None if warm is None else warm.mu
+            for name, value in ipopt_options(self._options, log, mu).items():
                 problem.add_option(name, value)
             callbacks.problem = problem
             began = time.perf_counter()

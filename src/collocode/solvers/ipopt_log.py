@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -50,10 +50,13 @@ def read_version(text: str) -> str:
 
 def empty(path: Path) -> None:
     """Forget what earlier solves wrote."""
-    if path.is_file():
+    with suppress(FileNotFoundError):
         os.truncate(path, 0)
 
 
 def read_log(path: Path) -> str:
     """Return the log's text, or an empty string."""
-    return path.read_text(errors="replace") if path.is_file() else ""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -33,7 +33,6 @@ WARM: dict[str, Any] = {
     "warm_start_slack_bound_push": 1e-8,
     "warm_start_slack_bound_frac": 1e-8,
     "warm_start_mult_bound_push": 1e-8,
-    "mu_init": 1e-6,
 }
 # AMD instead of METIS, whose random numbers differ between platforms; about twice the factorisation
 DETERMINISTIC: dict[str, Any] = {"mumps_permuting_scaling": 0, "mumps_pivot_order": 0}
@@ -88,7 +87,7 @@ def typed(options: Mapping[str, Any]) -> dict[str, Any]:
     {'tol': 1.0, 'max_iter': 20, 'warm_start_init_point': 'yes'}
     """
     converted = {name: _converted(name, value) for name, value in options.items()}
-    if _complaint(converted):
+    if not _accepted(tuple(sorted(converted.items()))):
         for name, value in converted.items():
             if _complaint({name: value}):
                 raise refused_option(name, value)
@@ -115,15 +114,18 @@ def threads_of(options: Mapping[str, Any]) -> int | None:
     raise InputError(f"threads = {threads!r} is no number of threads; give 1, 2, ….")
 
 
-def ipopt_options(options: Mapping[str, Any], log: Path, warm: bool) -> dict[str, Any]:
-    """Return what an interface hands to IPOPT: a silent console, a log file, the caller's options."""
+def ipopt_options(options: Mapping[str, Any], log: Path, mu: float | None) -> dict[str, Any]:
+    """Return what an interface hands to IPOPT: a silent console, a log file, the caller's options.
+
+    ``mu`` is the first barrier parameter of a warm start; None begins cold.
+    """
     return {
         "print_level": 0,
         "sb": "yes",
-        "output_file": str(log),
+        **({"output_file": str(log)} if options.get("file_print_level") != 0 else {}),
         "file_print_level": 5,
         "print_timing_statistics": "yes",
-        **(WARM if warm else {}),
+        **({} if mu is None else {**WARM, "mu_init": mu}),
         **options,
     }
 
@@ -153,6 +155,12 @@ def _kind(name: str) -> type:
         raise unknown_option(name)
     kinds = {"is_double": float, "is_int": int, "is_string": str}
     return next((kind for mark, kind in kinds.items() if mark in complaint), str)
+
+
+@lru_cache(maxsize=64)
+def _accepted(options: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether IPOPT takes all of the options; the probe costs as much as a small solver."""
+    return not _complaint(dict(options))
 
 
 def _complaint(options: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ each row scaled by that term, and what violates even then is no solution.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -120,10 +120,11 @@ def termination_of(status: str) -> Termination:
 
 def result(
     program: Program,
-    point: tuple[Array, Array, Array],
+    point: Sequence[Array],
     best: Array | None,
     status: str,
     options: Mapping[str, Any],
+    values: tuple[float, Array] | None = None,
     **rest: Any,
 ) -> SolverResult:
     """Assemble a result from a point (x, lam_g, lam_x) of the *scaled* NLP.
@@ -134,6 +135,7 @@ def result(
     Parameters
     ----------
     options : those that were in force; ``tol`` and ``constr_viol_tol`` say what a violation is.
+    values : objective and rows of the program at the point, where the solver tells them.
     """
     x, lam_g, lam_x = (np.asarray(v, dtype=float).ravel() for v in point)
     x, lam_g, lam_x = (
@@ -145,9 +147,11 @@ def result(
     if best is not None and termination not in _SOLVED:
         x = _better(program, x, best * program.column_scale)
     if not np.isfinite(x).all():
-        x = program.start
+        x, values = program.start, None
         termination = Termination.ERROR if termination in _SOLVED else termination
-    objective, g = program.objective(x), program.constraints(x)
+    if values is None or termination not in _SOLVED:
+        values = program.objective(x), program.constraints(x)
+    objective, g = values
     violation = program.largest_violation(x, g)
     culprit = violated(program, x, options, g)
     message = status

@@ -31,14 +31,19 @@ class Progress:
 
 
 OnIteration = Callable[[Progress], Any]
+_UNJUDGED = 16  # iterates; whose violation is asked for only if the solve does not succeed
 
 
 @dataclass(frozen=True, eq=False)
 class WarmStart:
-    """Multipliers to start from, in the NLP's own units and sign (the point is ``program.start``)."""
+    """Multipliers to start from, in the NLP's own units and sign (the point is ``program.start``).
+
+    ``mu`` is the barrier parameter to begin with.
+    """
 
     lam_g: Array
     lam_x: Array
+    mu: float = 1e-6
 
 
 class Solver(Protocol):
@@ -80,30 +85,47 @@ class Watch:
 
     Attributes
     ----------
-    best : the best iterate so far.
     error : what ``on_iteration`` raised; the solver raises it again once IPOPT has returned.
     """
 
     def __init__(
         self, program: Program, interrupt: Interrupt, on_iteration: OnIteration | None
     ) -> None:
-        self.best = BestIterate()
+        self._best = BestIterate()
+        self._seen: list[tuple[Array, float, Array]] = []
         self.error: BaseException | None = None
-        self._program, self._interrupt, self._show = program, interrupt, on_iteration
+        self._interrupt, self._show = interrupt, on_iteration
+        self._lower = np.concatenate([program.lower, program.row_lower])
+        self._upper = np.concatenate([program.upper, program.row_upper])
         self._count = 0
 
     def look(self, x: Array, f: float, g: Array, dual: float = float("nan")) -> bool:
         """Take note of an iterate; return whether to go on."""
-        program = self._program
-        violation = np.maximum(  # unlike Python's max, it lets no NaN slip through
-            np.maximum(program.row_lower - g, g - program.row_upper).max(initial=0.0),
-            np.maximum(program.lower - x, x - program.upper).max(initial=0.0),
-        )
-        self.best.offer(x, f, float(violation))
+        self._seen.append((x.copy(), f, g.copy()))
         try:
             if self._show is not None:
-                self._show(Progress(self._count, f, float(violation), dual))
+                self._show(Progress(self._count, f, self._judge(), dual))
+            elif len(self._seen) == _UNJUDGED:
+                self._judge()
         except BaseException as error:  # a Python error must not pass through the solver's C code
             self.error = error
         self._count += 1
         return self.error is None and not self._interrupt.requested
+
+    @property
+    def best(self) -> BestIterate:
+        """The best iterate so far."""
+        self._judge()
+        return self._best
+
+    def _judge(self) -> float:
+        """Compare what was seen since the last time; return the violation of the last one."""
+        violation = 0.0
+        for x, f, g in self._seen:
+            values = np.concatenate([x, g])
+            below, above = self._lower - values, values - self._upper
+            # unlike Python's max, it lets no NaN slip through
+            violation = float(np.maximum(below.max(initial=0.0), above.max(initial=0.0)))
+            self._best.offer(x, f, violation)
+        self._seen.clear()
+        return violation

@@ -92,7 +92,7 @@ class PyomoNl(Ipopt):
         options = {
             "print_level": 5,
             **(_POUNCE if self._is_pounce else {}),
-            **(WARM if warm is not None else {}),
+            **({} if warm is None else {**WARM, "mu_init": warm.mu}),
             **self._options,
         }
         history: list[dict[str, float]] = []
@@ -149,8 +149,8 @@ class PyomoNl(Ipopt):
         """Answer for a program in which no variable matters: its start."""
         x = np.clip(program.start, program.lower, program.upper) / program.column_scale
         point = x, np.zeros(program.rows), np.zeros(program.columns)
-        status, named = "Solve_Succeeded", {"interface": self.name, "solver": self._solver}
-        return result(program, point, None, status, self._options, **named)
+        named: dict[str, Any] = {"interface": self.name, "solver": self._solver}
+        return result(program, point, None, "Solve_Succeeded", self._options, **named)
 
     def _answer(
         self,

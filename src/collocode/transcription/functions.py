@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
+_FULL = 20  # entries a column
 _KEPT = 64  # values per key; the oldest is given up
 
 
@@ -77,8 +78,8 @@ class Functions:
             self.objective(inner, p),
             (f, column * gradient),
             row * self.constraints(inner, p),
-            (row * g, jacobian * _outer(row, column, jacobian.sparsity())),
-            hessian * _outer(column, column, hessian.sparsity()),
+            (row * g, jacobian * _outer(r, s, jacobian.sparsity())),
+            hessian * _outer(s, s, hessian.sparsity()),
             evaluated=self.evaluated,
             exact=self.exact,
         )
@@ -107,7 +108,8 @@ class Functions:
     ) -> Functions:
         """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
         point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
-        f, gradient = ca.densify(f), (ca.densify(gradient[0]), ca.densify(gradient[1]))
+        f, g = ca.densify(f), ca.densify(g)
+        gradient = ca.densify(gradient[0]), ca.densify(gradient[1])
         return cls(
             ca.Function("nlp_f", point, [f], names, ["f"], options),
             ca.Function("nlp_grad_f", point, list(gradient), names, ["f", "grad_f_x"], options),
@@ -131,6 +133,12 @@ def _same(a: Any, b: Any) -> bool:
     return a is b
 
 
-def _outer(left: ca.DM, right: ca.DM, pattern: ca.Sparsity) -> ca.DM:
-    """Return left rightᵀ on a pattern."""
-    return ca.mtimes([ca.diag(left), ca.DM(pattern, 1.0), ca.diag(right)])
+def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
+    """Return left rightᵀ on a pattern; CasADi's products take long for many columns, lists for many entries."""
+    if pattern.nnz() > _FULL * pattern.size2():
+        sides = (ca.diag(ca.DM(v.tolist())) for v in (left, right))
+        return ca.mtimes([next(sides), ca.DM(pattern, 1.0), next(sides)])
+    rows = np.array(pattern.row(), dtype=np.intp)
+    starts = np.array(pattern.colind(), dtype=np.intp)
+    columns = np.repeat(np.arange(len(right)), starts[1:] - starts[:-1])
+    return ca.DM(pattern, (left[rows] * right[columns]).tolist())

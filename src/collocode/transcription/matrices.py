@@ -181,16 +181,15 @@ class Collector:
             )
         )
         values = ca.vertcat(*self.values)
-        entries = sparse.coo_matrix((np.arange(len(rows)), (rows, columns)), shape=self.shape)
-        entries.has_canonical_format = True  # keep contributions to one entry apart
-        compressed = entries.tocsc()
-        compressed.sort_indices()
-        order, rows, starts = compressed.data, compressed.indices, compressed.indptr
-        first = np.append(True, rows[1:] != rows[:-1])
-        first[starts[:-1][starts[:-1] < len(rows)]] = True
+        height, width = self.shape
+        place = columns * height + rows
+        order = np.argsort(place, kind="stable")  # contributions to one entry stay apart
+        place = place[order]
+        first = np.append(True, place[1:] != place[:-1])
         lead = order[first]
         count = np.concatenate([[0], np.cumsum(first)])
-        pattern = ca.Sparsity(*self.shape, count[starts].tolist(), rows[first].tolist())
+        starts = np.searchsorted(place[first], height * np.arange(width + 1))
+        pattern = ca.Sparsity(height, width, starts.tolist(), rows[lead].tolist())
         if 2 * len(lead) < len(order):  # most entries are sums: one product makes them all
             weights = np.ones(len(order)) if factors is None else factors[order]
             places = (weights, (count[1:] - 1, sources[order]))

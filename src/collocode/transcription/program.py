@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
+from ..model.calls import Call
 from .assembly import assemble
 from .functions import Functions
 from .structure import ChainStructure
@@ -162,15 +163,23 @@ class Program:
 
     def objective(self, x: ArrayLike) -> float:
         """Value of f."""
-        return float(self.functions.objective(x, self.p))
+        return float(self._called(self.functions.objective, x)[0])
 
     def gradient(self, x: ArrayLike) -> Array:
         """(columns,) ∇f."""
-        return np.asarray(self.functions.gradient(x, self.p)[1], dtype=float).ravel()
+        return self._called(self.functions.gradient, x, 1)
 
     def constraints(self, x: ArrayLike) -> Array:
         """(rows,) values of g."""
-        return np.asarray(self.functions.constraints(x, self.p), dtype=float).ravel()
+        return self._called(self.functions.constraints, x)
+
+    def _called(self, function: ca.Function, x: ArrayLike, wanted: int = 0) -> Array:
+        point = np.ascontiguousarray(x, dtype=float)
+        if point.size != self.columns:
+            raise InputError(
+                f"{self} was to be evaluated at {point.size} values; give {self.columns}."
+            )
+        return Call(function, (point, self.p), wanted)()
 
     def violation(self, x: ArrayLike, g: Array | None = None) -> Array:
         """(rows,) by how much each row's bounds are violated; ``g`` where it has been evaluated."""

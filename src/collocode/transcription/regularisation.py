@@ -17,6 +17,8 @@ Index = NDArray[np.intp]
 
 def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
     r"""λ θᵀMθ: λ ‖θ‖², and λ/T ∫‖θ(t)‖² dt for weights that vary in time."""
+    if not len(layout.weights):
+        return []
     p, start = parameter_symbol(blocks), offsets_of(blocks)["regularisation"]
     a, b, strength, factor = (ca.SX.sym(name) for name in ("a", "b", "lambda", "factor"))
     M = penalty_matrix(problem.weight_blocks).tocoo()

@@ -28,11 +28,17 @@ def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[
     They do if ``linear_solver`` says so; if it says nothing, no option of MUMPS's own asks for that
     and the program is one that chains are faster for: a border of many columns that most rows touch.
     """
+    wanted = options.get("linear_solver")
+    if wanted not in (None, "chains") or program.make_structure is None:
+        return False
+    # a border that most rows touch: what the pattern refutes needs no structure
+    entries = 2 * program.functions.jacobian.nnz_out(1)
+    if wanted is None and entries < MANY * program.rows:
+        return False
     if program.structure is None or not hook.available():
         return False
-    wanted = options.get("linear_solver")
     if wanted is not None:
-        return bool(wanted == "chains")
+        return True
     asks = any(k.startswith("mumps_") and v != defaults.get(k) for k, v in options.items())
     exact = program.functions.exact and options.get("hessian_approximation", "exact") == "exact"
     if asks or not exact:
@@ -45,5 +51,5 @@ def uses_chains(program: Program, options: Mapping[str, Any], defaults: Mapping[
         n >= MANY
         and program.columns * n**2 >= _LEAST_WORK
         and 5 * 8 * program.columns * width <= _MOST_BYTES
-        and 2 * program.functions.jacobian.nnz_out(1) >= program.rows * n
+        and entries >= program.rows * n
     )
