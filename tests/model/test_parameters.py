@@ -35,6 +35,12 @@ def test_scales_invert_and_their_slopes_are_derivatives(name):
     np.testing.assert_allclose(q.slope(z), slopes, rtol=1e-8)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["log", "log10"])
+def test_an_interval_that_nothing_bounds_ends_at_infinity(name):
+    assert Parameter("k", 0.5, scale=name).natural(1e4) == np.inf
+
+
 def test_a_uniform_prior_is_a_bound_on_its_scale():
     natural = Parameter("k", 0.5, 0.0, 0.9, scale="log10", prior=Prior("uniform", 0.01, 10.0))
     np.testing.assert_allclose(natural.decided_bounds, (-2.0, np.log10(0.9)))

@@ -183,6 +183,8 @@ def test_bounds_that_only_the_programs_prove_are_used_as_they_are():
         (lambda n: lp_bounds(n, BOX, ([[1, 1]], 1, 0)), "1 <= ... <= 0"),
         (lambda n: lp_bounds(n, BOX, 3.0), "must be .A, lower, upper."),
         (lambda n: proved_bounds(n, BOX, "exact"), "'exact'"),
+        (lambda n: lp_bounds(None, BOX), "ReluNetwork, not NoneType"),
+        (lambda n: mip_bounds(n.weights, BOX), "ReluNetwork, not tuple"),
         (lambda n: proved_bounds(n, BOX, -1.0), "positive and finite"),
         (lambda n: proved_bounds(n, BOX, Bounds((np.zeros(2),), (np.ones(2),))), r"widths \[2\]"),
         (lambda n: Bounds((np.ones(2),), (np.zeros(2),)), r"output 0 are \[1, 0\]"),

@@ -56,6 +56,12 @@ class Scale:
     decade: float
 
 
+def _exp(z: Any, ops: Any) -> Any:
+    """Return exp(z), which is inf at the end of an interval that nothing bounds."""
+    with np.errstate(over="ignore"):
+        return ops.exp(z)
+
+
 SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
@@ -73,7 +79,7 @@ SCALES: dict[str, Scale] = {
             lower=0.0,
             upper=np.inf,
             decided=np.log,
-            natural=lambda z, ops: ops.exp(z),
+            natural=lambda z, ops: _exp(z, ops),
             slope=lambda z, p: p,
             decade=_LN10,
         ),
@@ -82,7 +88,7 @@ SCALES: dict[str, Scale] = {
             lower=0.0,
             upper=np.inf,
             decided=np.log10,
-            natural=lambda z, ops: ops.exp(_LN10 * z),
+            natural=lambda z, ops: _exp(_LN10 * z, ops),
             slope=lambda z, p: _LN10 * p,
             decade=1.0,
         ),

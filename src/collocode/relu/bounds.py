@@ -158,8 +158,13 @@ def as_box(network: ReluNetwork, box: ArrayLike) -> Array:
     Raises
     ------
     InputError
-        Another shape, an input that is unbounded or whose bounds are crossed, named.
+        No network, another shape, an input that is unbounded or whose bounds are crossed, named.
     """
+    if not isinstance(network, ReluNetwork):
+        raise InputError(
+            f"a network to optimize over is a ReluNetwork, not {type(network).__name__}; make one by "
+            "relu.train, from arrays, or by ReluNetwork.from_onnx, from_torch_state or from_sklearn."
+        )
     array = numbers(box, "the box")
     if array.shape != (network.inputs, 2):
         raise InputError(
@@ -179,8 +184,9 @@ def as_box(network: ReluNetwork, box: ArrayLike) -> Array:
 
 def core_box(network: ReluNetwork, box: ArrayLike) -> Array:
     """Return the box of the network's inner inputs, (x - shift)/scale."""
+    limits = as_box(network, box)
     shift, scale = network.input_shift[:, None], network.input_scale[:, None]
-    return np.asarray((as_box(network, box) - shift) / scale)
+    return np.asarray((limits - shift) / scale)
 
 
 def affine_range(W: Array, b: Array, low: Array, up: Array) -> tuple[Array, Array]:

@@ -30,6 +30,7 @@ from .bounds import (
     UNDECIDED,
     Bounds,
     affine_range,
+    as_box,
     core_box,
     interval_bounds,
     unit_states,
@@ -67,6 +68,7 @@ def lp_bounds(
     if time_budget is not None and not time_budget >= 0.0:
         raise InputError(f"time_budget must be a number of seconds, not {time_budget}.")
     workers = check_whole("workers", workers)
+    as_box(network, box)
     began = time.perf_counter()
     deadline = np.inf if time_budget is None else began + time_budget
     linear = as_linear(network, constraints).on_inputs(network)
