@@ -132,7 +132,7 @@ def test_other_tools_get_the_coefficients(tmp_path):
     assert read.columns == found.nlp.columns - 1
     again = cc.solve_nl(read, {})
     assert again.objective == pytest.approx(found.result.objective, rel=1e-7)
-    assert "input Real u" in cc.modelica_text(found)
+    assert "u = profile(time, u_points, u_powers);" in cc.modelica_text(found)
 
 
 def test_a_solution_is_saved_loaded_and_started_from(tmp_path):
