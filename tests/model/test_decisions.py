@@ -292,7 +292,7 @@ def test_one_sentence_for(what):
     [cc.uncertainty, cc.bootstrap, lambda s: cc.start_from(s.nlp, "horizon")],
 )
 def test_what_is_about_data_alone_says_so(question):
-    with pytest.raises(cc.InputError, match="'Bryson-Denham' has no data|about fits of data, but"):
+    with pytest.raises(cc.InputError, match=r"'Bryson-Denham' has no data|about fits of data, but"):
         question(cc.fit(bryson_denham.problem(), mesh=3))
 
 
@@ -301,7 +301,7 @@ def test_what_is_about_data_alone_says_so(question):
     [cc.admm, cc.split, lambda problem: cc.sweep(problem, "regularisation", [1e-3, 1e-4])],
 )
 def test_algorithms_on_data_alone_say_so(question):
-    with pytest.raises(cc.InputError, match="'Double integrator' has no data|about fits of data"):
+    with pytest.raises(cc.InputError, match=r"'Double integrator' has no data|about fits of data"):
         question(double_integrator.problem())
 
 

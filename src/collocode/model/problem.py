@@ -27,9 +27,16 @@ from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
 from .per_output import PerOutput
 from .phases import IntegralConstraint, added_to
+from .problem_checks import (
+    check_bases,
+    check_decisions,
+    check_likelihood,
+    check_measured,
+    check_names,
+    check_parameters,
+)
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
-from .window import check_shared
 
 _USUAL = 1e-4  # λ that a first fit converges well with
 Bounds = Mapping[str, tuple[float, float]]
@@ -154,15 +161,17 @@ class Problem:
         self._delay_states()
         set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
         set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
-        self._check_names()
-        self._check_decisions()
+        check_names(self)
+        check_decisions(self)
         for state, bounds in self.bounds.items():
             what = f"{'state' if state in self.states else 'variable'} {state!r}"
             check_bounds(*as_pair(bounds, f"bounds= of {what}"), what)
-        self._check_measured()
-        self._check_likelihood()
-        self._check_parameters()
-        self._check_bases()
+        check_measured(self)
+        if isinstance(self.loss, PerOutput):
+            set_(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
+        check_likelihood(self)
+        check_parameters(self)
+        check_bases(self)
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 
@@ -174,7 +183,7 @@ class Problem:
                 )
             check_type(f"calibration={{{name!r}: ...}}", given, Calibration)
         if self.calibration and self.observe is None:
-            self._check_names()
+            check_names(self)
             object.__setattr__(self, "observe", Measured(self.outputs))
 
     def _place_events(self) -> None:
@@ -350,177 +359,6 @@ class Problem:
         everywhere = (*self.experiments, *self.test)
         events = [event for e in everywhere for event in placed(e.events, e.placed)]
         return tuple(impulses_of(events))
-
-    def _check_parameters(self) -> None:
-        names = [q.name for q in self.all_parameters]
-        repeated = {n for n in names if names.count(n) > 1}
-        if repeated:
-            raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
-        known = {q.name: q for q in self.all_parameters}
-        weighed = next((q.name for q in self.all_parameters if q.prior is not None), None)
-        if weighed is not None and not all(self.knows_noise_of(e).all() for e in self.experiments):
-            raise InputError(
-                f"the prior of parameter {weighed!r} has to be weighed against the data, whose noise "
-                "nobody tells; give sigma= to the loss or the experiments, or estimate it by Normal()."
-            )
-        for e in (*self.experiments, *self.test):
-            for name, given in e.parameters.items():
-                for wanted in (name, given) if isinstance(given, str) else (name,):
-                    if wanted not in known:
-                        raise InputError(
-                            f"parameters= of experiment {e.name!r} names {wanted!r}, which is no "
-                            f"parameter; there are: {', '.join(known) or 'none'}."
-                        )
-                _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
-            if e.steady is not None:
-                self._check_steady(e, known)
-
-    def _check_steady(self, experiment: Experiment, known: Mapping[str, Parameter]) -> None:
-        where, steady = f"steady= of experiment {experiment.name!r}", experiment.steady
-        assert steady is not None
-        if self.varies_in_time or self.algebraics:
-            raise InputError(
-                f"{where}: a model with algebraic variables, or with parameters or weights that vary in "
-                "time, has no steady state here; give the initial states."
-            )
-        told = [n for given in steady.parameters.items() for n in given if isinstance(n, str)]
-        for what, names, there in (
-            ("input", steady.inputs, self.inputs),
-            ("parameter", told, known),
-        ):
-            absent = [n for n in names if n not in there]
-            if absent:
-                raise InputError(
-                    f"{where} names {absent[0]!r}, which is no {what}; there are: "
-                    f"{', '.join(there) or 'none'}."
-                )
-        for name, given in steady.parameters.items():
-            _check_binding(
-                experiment, known[name], known[given] if isinstance(given, str) else given
-            )
-
-    def _check_names(self) -> None:
-        if self.observe is None:
-            unknown = [n for n in self.outputs if n not in (*self.states, *self.algebraics)]
-            if unknown:
-                raise InputError(
-                    f"measured column {unknown[0]!r} is no state ({', '.join(self.states)}); "
-                    "rename it, leave it out, or give observe=."
-                )
-        every = (*self.states, *self.algebraics)
-        for what, names, known in (
-            ("bounds", self.bounds, every),
-            ("scaling", self.scaling, every),
-            *(
-                (f"{what} of experiment {e.name!r}", getattr(e, what), known)
-                for e in self.experiments
-                for what, known in (
-                    ("initial", self.states),
-                    ("final", self.states),
-                    ("guess", every),
-                )
-            ),
-        ):
-            for name in names:
-                if name not in known:
-                    raise InputError(
-                        f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
-                    )
-        for name in self.algebraics:
-            for what, names in (("a state", self.states), ("an input", self.inputs)):
-                if name in names:
-                    raise InputError(
-                        f"{name!r} is the name of {what} and of an algebraic variable; rename one."
-                    )
-        for experiment in (*self.experiments, *self.test):
-            there = {*experiment.inputs, *experiment.controls}
-            missing = [n for n in self.inputs if n not in there]
-            if missing:
-                raise InputError(
-                    f"experiment {experiment.name!r} has no input {missing[0]!r}; add it."
-                )
-
-    def _check_decisions(self) -> None:
-        names = [e.name for e in self.experiments]
-        for cost in self.costs:
-            absent = [n for n in cost.windows if n not in names]
-            if absent:
-                raise InputError(
-                    f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
-                )
-        for held in self.constraints:
-            absent = [n for n in getattr(held, "windows", ()) if n not in names]
-            if absent:
-                raise InputError(
-                    f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
-                )
-        for link in self.links:
-            link.check(dict(zip(names, self.experiments, strict=True)), self.states)
-        check_shared(self.experiments, self.inputs)
-        labels = [cost.name for cost in self.costs]
-        repeated = {n for n in labels if labels.count(n) > 1}
-        if repeated:
-            raise InputError(f"two costs are called {repeated.pop()!r}; give them name=.")
-        if self.varies_in_time and any(e.is_free for e in self.experiments):
-            raise InputError(
-                "parameters or weights that vary in time have an interval of given times, so no window "
-                "may have free ones; fix the times."
-            )
-
-    def _check_measured(self) -> None:
-        for column, name in enumerate(self.outputs):
-            if not any(np.isfinite(e.values[:, column]).any() for e in self.experiments):
-                raise InputError(
-                    f"output {name!r} has no finite value in any experiment (all NaN or of weight 0); "
-                    "leave the column out if the state is not measured."
-                )
-        for experiment in (e for e in self.experiments if e.measures):
-            count = int(np.isfinite(experiment.values).any(axis=1).sum())
-            if count < min(2, experiment.samples):
-                raise InputError(
-                    f"experiment {experiment.name!r} has {count} times with a finite value; "
-                    "at least 2 are needed."
-                )
-
-    def _check_likelihood(self) -> None:
-        if not self.loss.likelihood:
-            if any(e.censored is not None for e in self.experiments):
-                raise InputError(
-                    f"censored data need a likelihood, not {self.loss!r}; give loss=Normal() or LogNormal()."
-                )
-            return
-        if isinstance(self.loss, PerOutput):
-            object.__setattr__(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
-        if self.dynamics.networks and isinstance(self.regularisation, Evidence):
-            raise InputError(
-                f"the evidence that chooses λ is derived for squares, not for {self.loss!r}; give "
-                "regularisation=L2(1e-4), say, or loss=LeastSquares(sigma)."
-            )
-        for name in self.outputs:
-            loss = self.loss.of(name)  # type: ignore[attr-defined]
-            for e in self.experiments:
-                column = e.values[:, self.outputs.index(name)]
-                wrong = np.isfinite(column) & ~loss.takes(column)
-                if wrong.any():
-                    raise InputError(
-                        f"experiment {e.name!r}: {name!r} is {column[wrong][0]:g} at t = "
-                        f"{e.times[wrong][0]:g}, which {type(loss).__name__} cannot be; leave it out "
-                        "(NaN), or take another likelihood."
-                    )
-
-    def _check_bases(self) -> None:
-        for basis in self.bases:
-            start, end = basis.interval
-            slack = 1e-9 * (end - start)
-            for experiment in (*self.experiments, *self.test):
-                first, last = experiment.start, experiment.end
-                assert first is not None and last is not None
-                if first < start - slack or last > end + slack:
-                    raise InputError(
-                        f"{basis!r} covers [{start:g}, {end:g}], but experiment "
-                        f"{experiment.name!r} runs over [{first:g}, {last:g}]; "
-                        "give the basis an interval that covers every experiment."
-                    )
 
     def __repr__(self) -> str:
         weights = sum(n.n_weights for n in self.dynamics.networks.values())
@@ -764,22 +602,3 @@ class Problem:
     def _scale(self, names: Sequence[str]) -> Array:
         sizes = [max(abs(v) for v in self.ranges[f"x:{name}"]) for name in names]
         return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
-
-
-def _check_binding(experiment: Experiment, parameter: Parameter, given: Parameter | float) -> None:
-    """Refuse what a parameter cannot be in an experiment."""
-    where = f"parameter {parameter.name!r} in experiment {experiment.name!r}"
-    if parameter.basis is not None or parameter.per_experiment:
-        raise InputError(
-            f"{where} cannot be bound, since it varies in time or is each experiment's own."
-        )
-    if not isinstance(given, Parameter):
-        if not np.isfinite(parameter.decided(given)):
-            raise InputError(
-                f"{where} is {given:g}, which has no {parameter.scale}; give it the linear scale."
-            )
-    elif given.basis is not None or given.per_experiment or given.scale != parameter.scale:
-        raise InputError(
-            f"{where} is bound to {given.name!r}, which has to be constant, shared and of its scale, "
-            f"{parameter.scale!r}."
-        )

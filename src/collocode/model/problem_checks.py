@@ -1,0 +1,279 @@
+"""What a `Problem` refuses: names that are nothing, data that are none, bindings that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..numerics.bases import Basis
+from .experiment import Experiment
+from .losses import Evidence
+from .parameters import Parameter
+from .window import check_shared
+
+
+class _Problem(Protocol):
+    """The part of a problem that its checks look at."""
+
+    @property
+    def dynamics(self) -> Any: ...
+
+    @property
+    def observe(self) -> Any: ...
+
+    @property
+    def loss(self) -> Any: ...
+
+    @property
+    def regularisation(self) -> Any: ...
+
+    @property
+    def bounds(self) -> Mapping[str, Any]: ...
+
+    @property
+    def scaling(self) -> Mapping[str, Any]: ...
+
+    @property
+    def costs(self) -> Any: ...
+
+    @property
+    def constraints(self) -> Any: ...
+
+    @property
+    def links(self) -> Any: ...
+
+    @property
+    def experiments(self) -> Sequence[Experiment]: ...
+
+    @property
+    def test(self) -> Sequence[Experiment]: ...
+
+    @property
+    def states(self) -> Sequence[str]: ...
+
+    @property
+    def outputs(self) -> Sequence[str]: ...
+
+    @property
+    def inputs(self) -> Sequence[str]: ...
+
+    @property
+    def algebraics(self) -> Mapping[str, float]: ...
+
+    @property
+    def all_parameters(self) -> tuple[Parameter, ...]: ...
+
+    @property
+    def bases(self) -> tuple[Basis, ...]: ...
+
+    @property
+    def varies_in_time(self) -> bool: ...
+
+    def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
+        """Tell of which outputs the noise is known."""
+
+
+def check_parameters(problem: _Problem) -> None:
+    """Refuse what parameters= of experiments and priors cannot say."""
+    names = [q.name for q in problem.all_parameters]
+    repeated = {n for n in names if names.count(n) > 1}
+    if repeated:
+        raise InputError(f"parameter {repeated.pop()!r} is defined twice; rename one.")
+    known = {q.name: q for q in problem.all_parameters}
+    weighed = next((q.name for q in problem.all_parameters if q.prior is not None), None)
+    if weighed is not None and not all(
+        problem.knows_noise_of(e).all() for e in problem.experiments
+    ):
+        raise InputError(
+            f"the prior of parameter {weighed!r} has to be weighed against the data, whose noise "
+            "nobody tells; give sigma= to the loss or the experiments, or estimate it by Normal()."
+        )
+    for e in (*problem.experiments, *problem.test):
+        for name, given in e.parameters.items():
+            for wanted in (name, given) if isinstance(given, str) else (name,):
+                if wanted not in known:
+                    raise InputError(
+                        f"parameters= of experiment {e.name!r} names {wanted!r}, which is no "
+                        f"parameter; there are: {', '.join(known) or 'none'}."
+                    )
+            _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
+        if e.steady is not None:
+            _check_steady(problem, e, known)
+
+
+def _check_steady(
+    problem: _Problem, experiment: Experiment, known: Mapping[str, Parameter]
+) -> None:
+    """Refuse steady starts of what has none."""
+    where, steady = f"steady= of experiment {experiment.name!r}", experiment.steady
+    assert steady is not None
+    if problem.varies_in_time or problem.algebraics:
+        raise InputError(
+            f"{where}: a model with algebraic variables, or with parameters or weights that vary in "
+            "time, has no steady state here; give the initial states."
+        )
+    told = [n for given in steady.parameters.items() for n in given if isinstance(n, str)]
+    for what, names, there in (
+        ("input", steady.inputs, problem.inputs),
+        ("parameter", told, known),
+    ):
+        absent = [n for n in names if n not in there]
+        if absent:
+            raise InputError(
+                f"{where} names {absent[0]!r}, which is no {what}; there are: "
+                f"{', '.join(there) or 'none'}."
+            )
+    for name, given in steady.parameters.items():
+        _check_binding(experiment, known[name], known[given] if isinstance(given, str) else given)
+
+
+def check_names(problem: _Problem) -> None:
+    """Refuse names that are nothing, or two things."""
+    if problem.observe is None:
+        unknown = [n for n in problem.outputs if n not in (*problem.states, *problem.algebraics)]
+        if unknown:
+            raise InputError(
+                f"measured column {unknown[0]!r} is no state ({', '.join(problem.states)}); "
+                "rename it, leave it out, or give observe=."
+            )
+    every = (*problem.states, *problem.algebraics)
+    for what, names, known in (
+        ("bounds", problem.bounds, every),
+        ("scaling", problem.scaling, every),
+        *(
+            (f"{what} of experiment {e.name!r}", getattr(e, what), known)
+            for e in problem.experiments
+            for what, known in (
+                ("initial", problem.states),
+                ("final", problem.states),
+                ("guess", every),
+            )
+        ),
+    ):
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
+                )
+    for name in problem.algebraics:
+        for what, names in (("a state", problem.states), ("an input", problem.inputs)):
+            if name in names:
+                raise InputError(
+                    f"{name!r} is the name of {what} and of an algebraic variable; rename one."
+                )
+    for experiment in (*problem.experiments, *problem.test):
+        there = {*experiment.inputs, *experiment.controls}
+        missing = [n for n in problem.inputs if n not in there]
+        if missing:
+            raise InputError(f"experiment {experiment.name!r} has no input {missing[0]!r}; add it.")
+
+
+def check_decisions(problem: _Problem) -> None:
+    """Refuse costs, constraints and links of windows that are not there."""
+    names = [e.name for e in problem.experiments]
+    for cost in problem.costs:
+        absent = [n for n in cost.windows if n not in names]
+        if absent:
+            raise InputError(
+                f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
+            )
+    for held in problem.constraints:
+        absent = [n for n in getattr(held, "windows", ()) if n not in names]
+        if absent:
+            raise InputError(
+                f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
+            )
+    for link in problem.links:
+        link.check(dict(zip(names, problem.experiments, strict=True)), problem.states)
+    check_shared(problem.experiments, problem.inputs)
+    labels = [cost.name for cost in problem.costs]
+    repeated = {n for n in labels if labels.count(n) > 1}
+    if repeated:
+        raise InputError(f"two costs are called {repeated.pop()!r}; give them name=.")
+    if problem.varies_in_time and any(e.is_free for e in problem.experiments):
+        raise InputError(
+            "parameters or weights that vary in time have an interval of given times, so no window "
+            "may have free ones; fix the times."
+        )
+
+
+def check_measured(problem: _Problem) -> None:
+    """Refuse outputs and experiments without data."""
+    for column, name in enumerate(problem.outputs):
+        if not any(np.isfinite(e.values[:, column]).any() for e in problem.experiments):
+            raise InputError(
+                f"output {name!r} has no finite value in any experiment (all NaN or of weight 0); "
+                "leave the column out if the state is not measured."
+            )
+    for experiment in (e for e in problem.experiments if e.measures):
+        count = int(np.isfinite(experiment.values).any(axis=1).sum())
+        if count < min(2, experiment.samples):
+            raise InputError(
+                f"experiment {experiment.name!r} has {count} times with a finite value; "
+                "at least 2 are needed."
+            )
+
+
+def check_likelihood(problem: _Problem) -> None:
+    """Refuse data that a likelihood cannot take."""
+    if not problem.loss.likelihood:
+        if any(e.censored is not None for e in problem.experiments):
+            raise InputError(
+                f"censored data need a likelihood, not {problem.loss!r}; give loss=Normal() or LogNormal()."
+            )
+        return
+    if problem.dynamics.networks and isinstance(problem.regularisation, Evidence):
+        raise InputError(
+            f"the evidence that chooses λ is derived for squares, not for {problem.loss!r}; give "
+            "regularisation=L2(1e-4), say, or loss=LeastSquares(sigma)."
+        )
+    for name in problem.outputs:
+        loss = problem.loss.of(name)
+        for e in problem.experiments:
+            column = e.values[:, problem.outputs.index(name)]
+            wrong = np.isfinite(column) & ~loss.takes(column)
+            if wrong.any():
+                raise InputError(
+                    f"experiment {e.name!r}: {name!r} is {column[wrong][0]:g} at t = "
+                    f"{e.times[wrong][0]:g}, which {type(loss).__name__} cannot be; leave it out "
+                    "(NaN), or take another likelihood."
+                )
+
+
+def check_bases(problem: _Problem) -> None:
+    """Refuse experiments that a basis does not cover."""
+    for basis in problem.bases:
+        start, end = basis.interval
+        slack = 1e-9 * (end - start)
+        for experiment in (*problem.experiments, *problem.test):
+            first, last = experiment.start, experiment.end
+            assert first is not None and last is not None
+            if first < start - slack or last > end + slack:
+                raise InputError(
+                    f"{basis!r} covers [{start:g}, {end:g}], but experiment "
+                    f"{experiment.name!r} runs over [{first:g}, {last:g}]; "
+                    "give the basis an interval that covers every experiment."
+                )
+
+
+def _check_binding(experiment: Experiment, parameter: Parameter, given: Parameter | float) -> None:
+    """Refuse what a parameter cannot be in an experiment."""
+    where = f"parameter {parameter.name!r} in experiment {experiment.name!r}"
+    if parameter.basis is not None or parameter.per_experiment:
+        raise InputError(
+            f"{where} cannot be bound, since it varies in time or is each experiment's own."
+        )
+    if not isinstance(given, Parameter):
+        if not np.isfinite(parameter.decided(given)):
+            raise InputError(
+                f"{where} is {given:g}, which has no {parameter.scale}; give it the linear scale."
+            )
+    elif given.basis is not None or given.per_experiment or given.scale != parameter.scale:
+        raise InputError(
+            f"{where} is bound to {given.name!r}, which has to be constant, shared and of its scale, "
+            f"{parameter.scale!r}."
+        )
