@@ -171,7 +171,14 @@ def _climbs(folder):
     file = ClimbsFile(folder / "climbs.npz", {"problem": "p"})
     file.write({0: climb, 3: lost})
     again = ClimbsFile(folder / "again.npz", {})
-    return Reader(file.path, lambda path: replace(file, path=path).read(), again.write)
+
+    def read(path):
+        return {str(seed): climb for seed, climb in replace(file, path=path).read().items()}
+
+    def use(climbs):
+        again.write({int(seed): climb for seed, climb in climbs.items()})
+
+    return Reader(file.path, read, use)
 
 
 MAKERS = (

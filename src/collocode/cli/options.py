@@ -67,7 +67,7 @@ SHARED: dict[str, tuple[Any, Any]] = {
     ),
     "threads": _option(
         int | None,
-        "Most threads for the experiments of one fit; the cores that there are, if absent.",
+        "Threads for the experiments of one fit; one, if absent.",
     ),
     "deterministic": _flag("--deterministic", "The same iterates on every platform; slower."),
     "time_limit": _option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,16 +15,9 @@ _R = TypeVar("_R")
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
-def available_cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def most_threads() -> int:
-    """How many threads may be used here: what `threads` says, else one for every core."""
-    return _threads.get() or available_cores()
+    """How many threads may be used here: what `threads` says, else one."""
+    return _threads.get() or 1
 
 
 @contextmanager
@@ -44,7 +36,7 @@ def for_each(function: Callable[[_T], _R], parts: Sequence[_T]) -> list[_R]:
     Parts are worked on by as many threads as `threads` says, by one if nothing does.  What is gained depends on how much of
     the function runs without Python's lock: NumPy on large arrays does, Python itself does not.
     """
-    count = min(_threads.get() or 1, len(parts))
+    count = min(most_threads(), len(parts))
     if count < 2:
         return [function(part) for part in parts]
     # contexts carry NumPy's error state along; threads of a thread would wait for themselves

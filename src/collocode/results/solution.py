@@ -51,7 +51,7 @@ class Solution:
     truth : the true system, where the problem knew it (not saved).
     nlp : the NLP, unless the solution was loaded from a file.
     own_names : parameters of which every experiment has its own value.
-    penalty : the ridge of the weights, as a number; None in files of older versions.
+    penalty : the ridge of the weights, as a number; None where it is not known.
     start_record : which start was used, and which were passed over and why; None if the start was
         put into the NLP by hand.
     """

@@ -135,7 +135,7 @@ _FORM = {
     ],
     "test": [_EXPERIMENT],
     "own_names?": [str],
-    "penalty?": (PENALTY, None),
+    "penalty": (PENALTY, None),
     "meshing?": (MESHING, None),
     "costs?": {"*": float},
     "start?": (_START, None),
