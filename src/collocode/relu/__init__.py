@@ -1,6 +1,7 @@
 """Optimization over trained ReLU networks.
 
-`embed` writes a network into a Pyomo model, `smoothed` evaluates it with rounded kinks for IPOPT, `maximize` and `minimize` do the whole job with HiGHS,
+`embed` writes a network into a Pyomo model, `smoothed` evaluates it with rounded kinks for IPOPT,
+`maximize` and `minimize` do the whole job with HiGHS,
 `interval_bounds` and `lp_bounds` prove the ranges that the encodings need, `scaled` changes the
 variables; `train` makes networks that are cheap to optimize over, `analyse` tells how cheap.  Clipped
 units, bounds by optimization, the scaling and the indicators are those of Plate, Hahn, Klimek, Ganzer,
