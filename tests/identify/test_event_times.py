@@ -90,6 +90,15 @@ def test_every_kind_of_event_is_found_where_it_was(event, rate, truth):
     np.testing.assert_allclose(solution.predict(T), truth(T)[:, None], atol=5e-3)
 
 
+def test_events_at_one_unknown_time_act_one_after_the_other():
+    late = np.maximum(T - AT, 0.0)
+    y = np.where(T > AT, 5.0 * np.exp(-K * late), 2.0 * np.exp(-K * T))
+    events = [Reset("T", {"c": 0.0}), Dose("T", 5.0, to="c")]
+    found = cc.fit(problem(y, *events, at=(3.0, 1.0, 8.0))).parameters
+    assert found["T"] == pytest.approx(AT, abs=1e-3)
+    assert found["k"] == pytest.approx(K, rel=1e-4)
+
+
 def test_derivatives_by_the_time_are_exact_wherever_it_is():
     nlp = cc.discretize(problem(dosed(T)), mesh=8)
     x = nlp.start + 0.1 * np.random.default_rng(0).standard_normal(nlp.columns)
