@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -36,7 +35,7 @@ class Kernels(BuildHookInterface):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder.name, ignore_errors=True)
+            self._folder.cleanup()
 
     def _tell(self, problem: str) -> None:
         if problem:
