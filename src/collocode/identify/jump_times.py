@@ -81,7 +81,7 @@ class JumpTime:
 
 def jump_times(nlp: NLP) -> list[JumpTime]:
     """Return the decided times at which states jump at once."""
-    problem, found = nlp.problem, {}
+    problem, found = nlp.problem, dict[int, JumpTime]()
     known = {q.name: q for q in problem.all_parameters}
     for number, e in enumerate(problem.experiments):
         for b in problem.boundaries(e):
