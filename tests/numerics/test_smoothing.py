@@ -99,3 +99,14 @@ def test_what_cannot_be_smoothed_is_refused():
         Smoother([0.0, 1.0], [np.nan, np.nan])
     with pytest.raises(InputError, match="two rows of one length"):
         Smoother([0.0, 1.0], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("n", [3, 40])
+def test_replicates_pull_together_and_tell_the_noise(n):
+    t = np.repeat(np.linspace(0.0, 3.0, n), 5)
+    y = np.sin(t) + 0.1 * np.random.default_rng(0).standard_normal(len(t))
+    smooth = Smoother(t, y)
+    left = y - smooth(t)
+    assert np.sqrt(left @ left / smooth.freedom) == pytest.approx(0.1, rel=0.25)
+    means = y.reshape(-1, 5).mean(axis=1)
+    assert np.abs(smooth(t[::5]) - means).max() < (1e-12 if n == 3 else 0.2)

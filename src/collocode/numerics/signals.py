@@ -189,7 +189,7 @@ class Smoother:
 
     Parameters
     ----------
-    times : (N,) strictly increasing.
+    times : (N,) not decreasing; values at the same time are averaged where the curve goes through them.
     values : (N,) finite or NaN; NaN rows are left out.
     penalty : the spline's smoothing parameter; None chooses it by GCV.
 
@@ -234,16 +234,18 @@ Curve = Callable[[Array], Array]
 
 
 def _fit(t: Array, y: Array, penalty: float | None) -> tuple[str, Curve, Curve, float]:
-    if len(t) == 1:
-        return "constant", lambda s: np.full_like(s, y[0]), np.zeros_like, 0.0
-    if len(t) >= _FEWEST_FOR_GCV:
+    apart, whose, again = np.unique(t, return_inverse=True, return_counts=True)
+    mean = np.bincount(whose, y) / again
+    if len(apart) == 1:
+        return "constant", lambda s: np.full_like(s, mean[0]), np.zeros_like, float(len(t) - 1)
+    if len(apart) >= _FEWEST_FOR_GCV:
         try:
             spline, freedom = _penalised(t, y, penalty)
             return "smoothing spline", spline, spline.derivative(), freedom
         except (np.linalg.LinAlgError, ValueError):  # fall through to interpolation
             pass
-    curve = scipy.interpolate.PchipInterpolator(t, y)
-    return "monotone cubic", curve, curve.derivative(), 0.0
+    curve = scipy.interpolate.PchipInterpolator(apart, mean)
+    return "monotone cubic", curve, curve.derivative(), float(len(t) - len(apart))
 
 
 def _penalised(
@@ -251,7 +253,7 @@ def _penalised(
 ) -> tuple[scipy.interpolate.BSpline, float]:
     """Minimise |y - B c|² + penalty |D c|², D the second differences of the coefficients c."""
     n, order = len(t), 3
-    count = int(min(n, 40 + n // 4, 300))
+    count = int(min(len(np.unique(t)), 40 + n // 4, 300))
     inner = np.linspace(t[0], t[-1], count - order + 1)
     step = inner[1] - inner[0]
     outside = step * np.arange(1, order + 1)
