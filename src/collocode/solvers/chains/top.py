@@ -24,9 +24,7 @@ Array = NDArray[np.float64]
 # a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits
 # of 4 records the factors 1.2, 3 and 8 took 531, 483 and 958 iterations, 1.2 up to 93 for one of them
 _OVER = 2.0
-_MOST_EIGH = (
-    600  # a larger matrix' lowest eigenvalue takes several times its Cholesky factorisation
-)
+_MOST_EIGH = 600  # a larger matrix' lowest eigenvalue takes several Cholesky factorisations
 _MOST_STEPS = 96
 _MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
 _LEAST = 1e-13  # pivots below it, relative to the largest entry, are none
