@@ -280,7 +280,7 @@ class Experiment:
             "weights": weights,
             "sigma": sigma,
             "censored": censored,
-            "inputs": {**self.inputs, **signals_of(placed(events, self.placed), instant)},
+            "inputs": {**self.inputs, **signals_of(placed(events, self.placed, instant), instant)},
             "events": events,
             "instant": instant,
             "initial": initial,
@@ -367,7 +367,11 @@ class Experiment:
         places += [self.times] if self.controls else []
         jumps = np.unique(
             np.concatenate(
-                [points_of(placed(self.events, self.placed), self.instant), self.points, *places]
+                [
+                    points_of(placed(self.events, self.placed, self.instant), self.instant),
+                    self.points,
+                    *places,
+                ]
             )
         )
         return jumps[(jumps > self.start) & (jumps < self.end)]
