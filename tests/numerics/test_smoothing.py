@@ -87,6 +87,26 @@ def test_a_single_value_is_a_constant():
     np.testing.assert_array_equal(smooth.derivative([0.0, 9.0]), 0.0)
 
 
+@pytest.mark.parametrize("periods", [4, 400])
+def test_a_long_record_is_followed_as_closely_as_a_short_one(periods):
+    t = np.linspace(0.0, 2.0 * np.pi * periods, 50 * periods)
+    y = np.sin(t) + 0.2 * np.random.default_rng(7).normal(size=len(t))
+    smooth = Smoother(t, y)
+    assert np.sqrt(np.mean((smooth(t) - np.sin(t)) ** 2)) < 0.4 * 0.2
+    left = y - smooth(t)
+    assert np.sqrt(left @ left / smooth.freedom) == pytest.approx(0.2, rel=0.2)
+
+
+def test_degrees_of_freedom_are_those_of_the_dense_hat_matrix():
+    t = np.sort(np.random.default_rng(3).uniform(0.0, 6.0, 40))
+    y, size = np.sin(3.0 * t), 7.0
+    smooth, hat = Smoother(t, y, size), []
+    for k in range(len(t)):  # a linear map of the data, but for their mean
+        moved = Smoother(t, y + np.eye(len(t))[k] - 1.0 / len(t), size)
+        hat.append(moved(t) - smooth(t) + 1.0 / len(t))
+    assert smooth.freedom == pytest.approx(len(t) - np.trace(hat), abs=1e-8)
+
+
 def test_units_do_not_matter():
     t = np.linspace(0.0, 6.0, 60)
     y = np.sin(t) + 0.1 * np.random.default_rng(2).normal(size=60)

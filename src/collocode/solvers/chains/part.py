@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import blas
 
 from .blocks import Blocks
 from .elimination import Elimination
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_TILE = 256
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -58,7 +58,7 @@ class Part:
     singular : whether rows depend on each other.
     stayed : slots of the links that stayed, among those of the part.
     D, W : (chains, states, states) and (chains, states, border) Hessian of v, and of v and border.
-    shared : (border, border) half of the Hessian of the border; the other half is its transpose.
+    shared : (border, border) upper triangle of the Hessian of the border.
     units : (links, border) rows whose squares a unit diagonal of the links adds to that of the border.
     condensed : (border, border) what the inequality rows add to it, or None.
     """
@@ -83,6 +83,7 @@ class Part:
         self._Z = np.zeros((self.elements + 1, p.own, 2 * p.states + p.border))
         self._X = np.zeros((self.elements, *self._Z.shape[1:]))
         self.shared = np.zeros((p.border, p.border))
+        self._whole = np.zeros((self._Z.shape[2], self._Z.shape[2]))
         self._couples = blocks.has("across") or blocks.has("J_left")
 
     def eliminate(self) -> None:
@@ -127,7 +128,10 @@ class Part:
             X += self._across.swapaxes(1, 2) @ self._Z[self._el.start, self.inner :]
         X[:, :, c:] += self._H_border[: self.elements]
         w = Z.shape[2]
-        np.matmul(Z.reshape(-1, w)[:, c:].T, X.reshape(-1, w)[:, c:], out=self.shared)
+        # the two links' columns come along: without them there would be a copy of Z and X
+        self._whole[:] = 0.0
+        add_both(self._whole, Z.reshape(-1, w), X.reshape(-1, w))
+        self.shared[:] = self._whole[c:, c:]
         own, mixed = self._of_segments(Z, X)
         self.D = np.zeros((self.chains, d, d))
         self.W = np.zeros((self.chains, d, self.border))
@@ -144,7 +148,7 @@ class Part:
             N = group.N.swapaxes(1, 2)
             self.D[chains], self.W[chains] = N @ group.A @ group.N, N @ (AU + group.b)
             U, Y = (v.reshape(-1, self.border) for v in (group.theta, 0.5 * AU + group.b))
-            add_product(self.shared, U, Y)
+            add_both(self.shared, U, Y)
 
     def _of_segments(self, Z: Array, X: Array) -> tuple[Array, Array]:
         """(segments, 2 states, 2 states) half of the Hessian of the ends; of ends and border."""
@@ -293,11 +297,16 @@ def _runs(last: Index) -> Iterator[tuple[slice, slice]]:
         yield slice(a, b), slice(int(last[a] - lengths[a]) + 1, int(last[b - 1]) + 1)
 
 
-def add_product(out: Array, A: Array, B: Array, upper: bool = False) -> None:
-    """Add AᵀB, or its upper triangle only, by rows that stay in the cache; a new matrix of it would not."""
-    for i in range(0, len(out), _TILE):
-        rows, columns = slice(i, i + _TILE), slice(i if upper else 0, None)
-        out[rows, columns] += A[:, rows].T @ B[:, columns]
+def add_both(out: Array, A: Array, B: Array) -> None:
+    """Add AᵀB + BᵀA to the upper triangle of a symmetric matrix, in place."""
+    if A.size and out.size:
+        blas.dsyr2k(1.0, A.T, B.T, beta=1.0, c=out.T, lower=1, overwrite_c=1)
+
+
+def add_square(out: Array, A: Array, factor: float) -> None:
+    """Add a multiple of AᵀA to the upper triangle of a symmetric matrix, in place."""
+    if A.size and out.size:
+        blas.dsyrk(factor, A.T, beta=1.0, c=out.T, lower=1, overwrite_c=1)
 
 
 def deficient(r: Array) -> bool:
