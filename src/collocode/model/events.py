@@ -177,6 +177,14 @@ class Switch:
 Event = Dose | Dilution | Reset | Switch
 
 
+def ends_before(event: Event, time: float) -> bool:
+    """Whether a jump or an infusion at a known time is over by then."""
+    if isinstance(event.time, str) or not event.states:
+        return False
+    lasting = event.duration if isinstance(event, Dose) else 0.0
+    return float(event.time) + lasting <= time if lasting else float(event.time) < time
+
+
 def _finite(*values: float | str) -> bool:
     return bool(np.isfinite([v for v in values if not isinstance(v, str)]).all())
 

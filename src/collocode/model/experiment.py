@@ -14,7 +14,18 @@ from ..errors import InputError, as_number, as_pair, as_values, check_fields, ch
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
-from .events import INSTANT, Dilution, Dose, Event, Reset, Switch, placed, points_of, signals_of
+from .events import (
+    INSTANT,
+    Dilution,
+    Dose,
+    Event,
+    Reset,
+    Switch,
+    ends_before,
+    placed,
+    points_of,
+    signals_of,
+)
 from .steady import Steady
 
 
@@ -166,7 +177,8 @@ class Experiment:
         `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
-    start, end : the window that the model has to cover; default first and last time.
+    start, end : the window that the model has to cover; default first and last time, or from the first
+        event on where that comes before.
     notes : what a reader decided about the file that it is from, a phrase each.
     instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
     points : times that the mesh shall have among its points.
@@ -261,9 +273,9 @@ class Experiment:
             values[weights == 0.0] = np.nan
         sigma = _sigma(self.sigma, values.shape, outputs, where)
         censored = _censored(self.censored, values.shape, outputs, where)
-        start, end = self._window(times, where)
         kinds = Dose, Dilution, Reset, Switch
         events = as_values(self.events, f"events= of {where}", *kinds)
+        start, end = self._window(times, events, where)
         instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
@@ -337,9 +349,17 @@ class Experiment:
             object.__setattr__(made, name, value)
         return made
 
-    def _window(self, times: Array, where: str) -> tuple[float, float]:
-        """First and last time, checked against the data."""
-        start = float(times[0] if self.start is None else self.start)
+    def _window(self, times: Array, events: Sequence[Event], where: str) -> tuple[float, float]:
+        """First and last time, checked against data and events."""
+        jumps = [e for e in events if e.states and not isinstance(e.time, str)]
+        first = min([float(e.time) for e in jumps], default=np.inf)
+        start = float(min(times[0], first) if self.start is None else self.start)
+        over = [e for e in jumps if ends_before(e, start)]
+        if over:
+            raise InputError(
+                f"{where}: the {type(over[0]).__name__.lower()} at {over[0].time:g} comes before its start, "
+                f"{start:g}; let it begin earlier by start=, or leave the event out."
+            )
         end = float(times[-1] if self.end is None else self.end)
         if len(times) and (start > times[0] or end < times[-1]):
             raise InputError(
@@ -398,9 +418,15 @@ class Experiment:
             outputs=tuple(outputs),
         )
 
-    def window(self, start: float, end: float, name: str | None = None) -> Experiment:
-        """Return the part of the experiment that was measured in [start, end]."""
+    def window(
+        self, start: float, end: float, name: str | None = None, begins: float | None = None
+    ) -> Experiment:
+        """Return the part of the experiment that was measured in [start, end].
+
+        Its window is from ``begins``, by default the first sample, to the last one.
+        """
         keep = (self.times >= start) & (self.times <= end)
+        begins = float(self.times[keep][0]) if begins is None and keep.any() else begins
         return replace(
             self,
             times=self.times[keep],
@@ -412,9 +438,14 @@ class Experiment:
             history=self.history if start <= self.times[0] else {},
             steady=self.steady if start <= self.times[0] else None,
             name=name or self.name,
-            start=None,
-            end=None,
+            events=self.events_from(begins),
+            start=begins,
+            end=float(self.times[keep][-1]) if keep.any() else None,
         )
+
+    def events_from(self, start: float | None) -> tuple[Event, ...]:
+        """Return the events that are not over at a time."""
+        return tuple(e for e in self.events if start is None or not ends_before(e, start))
 
     def __repr__(self) -> str:
         return (
