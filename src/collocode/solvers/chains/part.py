@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import kernels
 from .blocks import Blocks
+from .compiled import Compiled
 from .elimination import Elimination
 
 Array = NDArray[np.float64]
@@ -81,16 +83,26 @@ class Part:
         self._J, self._J_left, self._J_border = of("J", "J_left", "J_border")
         self._D, self._delta = of("D", "delta")
         self._Z = np.zeros((self.elements + 1, p.own, 2 * p.states + p.border))
-        self._X = np.zeros((self.elements, *self._Z.shape[1:]))
         self.shared = np.zeros((p.border, p.border))
         self._couples = blocks.has("across") or blocks.has("J_left")
+        self._compiled = None
+        if (library := kernels.library()) is not None:
+            hessian = self._H, self._across, self._H_border
+            self._compiled = Compiled(library, self, hessian, self._Z, self._couples)
+        else:
+            self._X = np.zeros((self.elements, *self._Z.shape[1:]))
 
     def eliminate(self) -> None:
         """Load, condense inequalities, eliminate, and project the Hessian."""
         self._blocks.load_part(self.range, self.slots)
         self._condense()
         for growth in _GROWTH:
-            self._el = el = Elimination(self, growth, self._Z)
+            el: Elimination | Compiled = (
+                Elimination(self, growth, self._Z)
+                if self._compiled is None
+                else self._compiled.eliminate(growth)
+            )
+            self._el = el
             begins = np.flatnonzero(el.left >= self.elements)
             lengths = np.diff(np.append(begins, len(el.left)))
             if (int(lengths.max()) - 1) * self.states <= self.border + 150:
@@ -121,14 +133,10 @@ class Part:
 
     def _project(self, begins: Index, lengths: Index) -> None:
         """ZᵀHZ over v and the border."""
-        Z, X, d, c = self._Z[:-1], self._X, self.states, 2 * self.states
-        np.matmul(0.5 * self._H[: self.elements], Z, out=X)
-        if self._couples:
-            X += self._across.swapaxes(1, 2) @ self._Z[self._el.start, self.inner :]
-        X[:, :, c:] += self._H_border[: self.elements]
-        w = Z.shape[2]
-        np.matmul(Z.reshape(-1, w)[:, c:].T, X.reshape(-1, w)[:, c:], out=self.shared)
-        own, mixed = self._of_segments(Z, X)
+        d = self.states
+        own, mixed = (
+            self._of_segments() if self._compiled is None else self._compiled.project(self.shared)
+        )
         self.D = np.zeros((self.chains, d, d))
         self.W = np.zeros((self.chains, d, self.border))
         self._groups = []
@@ -146,9 +154,16 @@ class Part:
             U, Y = (v.reshape(-1, self.border) for v in (group.theta, 0.5 * AU + group.b))
             add_product(self.shared, U, Y)
 
-    def _of_segments(self, Z: Array, X: Array) -> tuple[Array, Array]:
-        """(segments, 2 states, 2 states) half of the Hessian of the ends; of ends and border."""
-        el, c, w = self._el, 2 * self.states, Z.shape[2]
+    def _of_segments(self) -> tuple[Array, Array]:
+        """(segments, 2 states, 2 states) half of the Hessian of the ends; of ends and border; `shared`."""
+        el, Z, X, c = self._el, self._Z[:-1], self._X, 2 * self.states
+        assert isinstance(el, Elimination)
+        np.matmul(0.5 * self._H[: self.elements], Z, out=X)
+        if self._couples:
+            X += self._across.swapaxes(1, 2) @ self._Z[el.start, self.inner :]
+        X[:, :, c:] += self._H_border[: self.elements]
+        w = Z.shape[2]
+        np.matmul(Z.reshape(-1, w)[:, c:].T, X.reshape(-1, w)[:, c:], out=self.shared)
         count = len(el.right)
         own, mixed = np.empty((count, c, c)), np.empty((count, c, w - c))
         for where, rows in _runs(el.right):
@@ -208,9 +223,7 @@ class Part:
         -------
         (chains, states) of v, and (border,) what is added to that of the border.
         """
-        el, Z, c, d = self._el, self._Z[:-1], 2 * self.states, self.states
-        E = self.elements
-        theta = np.zeros(self.border)
+        E, theta = self.elements, np.zeros(self.border)
         if self.unequal:
             own[:E] += (self._J.swapaxes(1, 2) @ pull[:, :, None])[:, :, 0]
             if self._blocks.has("J_left"):
@@ -218,18 +231,9 @@ class Part:
                 own[self.before, self.inner :] += left[:, :, 0]
             if self._blocks.has("J_border"):
                 theta += np.tensordot(pull, self._J_border, 2)
-        seg, rho = el.up(rows)
-        y = el.particular(rho)
-        h = own - self._times(y)
-        theta += h[:E].reshape(-1) @ Z.reshape(-1, Z.shape[2])[:, c:]
-        theta -= np.tensordot(y, self._H_border, 2)
-        ends = (Z[:, :, :c].swapaxes(1, 2) @ h[:E, :, None])[:, :, 0]
-        ends = np.add.reduceat(ends, np.append(0, el.right[:-1] + 1), axis=0)
-        links = np.zeros((E + self.chains, d))
-        links[el.left] += ends[:, :d]
-        links[el.right] += ends[:, d:]
-        links[self.firsts] += h[self.firsts, self.inner :]
-        v, self._kept = np.zeros((self.chains, d)), (own, y, links)
+        down = self._down if self._compiled is None else self._compiled.down
+        y, seg, links = down(own, rows, theta)
+        v, self._kept = np.zeros((self.chains, self.states)), (own, y, links)
         self._offsets = []
         for g in self._groups:
             x = g.Y @ (g.inverse.swapaxes(1, 2) @ seg[g.segments].reshape(len(g.chains), -1, 1))
@@ -247,9 +251,8 @@ class Part:
         (slots, own) columns, (elements, rows) multipliers, and (elements, rows) values of the
         inequality rows.
         """
-        el, Z, c = self._el, self._Z[:-1], 2 * self.states
         own, y, links = self._kept
-        found, nu = np.zeros_like(links), np.zeros((len(el.left), self.states))
+        found, nu = np.zeros_like(links), np.zeros((len(self._el.left), self.states))
         for g, x in zip(self._groups, self._offsets, strict=True):
             x = x + g.N @ v[g.chains][:, :, None] + (g.theta @ theta)[:, :, None]
             left = links[g.links].reshape(x.shape) - g.A @ x - (g.b @ theta)[:, :, None]
@@ -258,13 +261,36 @@ class Part:
                 x.reshape(*g.links.shape, -1),
                 mu.reshape(*g.segments.shape, -1),
             )
-        E = self.elements
-        ends = np.concatenate([found[el.left], found[el.right]], axis=1)[el.segment]
+        up = self._up if self._compiled is None else self._compiled.up
+        mu = up(own, found, nu, theta, y)
+        return y, mu, self._values(y, theta)
+
+    def _down(self, own: Array, rows: Array, theta: Array) -> tuple[Array, Array, Array]:
+        """A point that satisfies the eliminated rows, the others, and what pulls at the links; theta grows."""
+        el, Z, c, d, E = self._el, self._Z[:-1], 2 * self.states, self.states, self.elements
+        assert isinstance(el, Elimination)
+        seg, rho = el.up(rows)
+        y = el.particular(rho)
+        h = own - self._times(y)
+        theta += h[:E].reshape(-1) @ Z.reshape(-1, Z.shape[2])[:, c:]
+        theta -= np.tensordot(y, self._H_border, 2)
+        ends = (Z[:, :, :c].swapaxes(1, 2) @ h[:E, :, None])[:, :, 0]
+        ends = np.add.reduceat(ends, np.append(0, el.right[:-1] + 1), axis=0)
+        links = np.zeros((E + self.chains, d))
+        links[el.left] += ends[:, :d]
+        links[el.right] += ends[:, d:]
+        links[self.firsts] += h[self.firsts, self.inner :]
+        return y, seg, links
+
+    def _up(self, own: Array, links: Array, nu: Array, theta: Array, y: Array) -> Array:
+        """Complete y by the links that stayed; return the multipliers, by those nu of what was left."""
+        el, Z, c, E = self._el, self._Z[:-1], 2 * self.states, self.elements
+        assert isinstance(el, Elimination)
+        ends = np.concatenate([links[el.left], links[el.right]], axis=1)[el.segment]
         y[:E] += (Z[:, :, :c] @ ends[:, :, None])[:, :, 0]
         y[:E] += (Z.reshape(-1, Z.shape[2])[:, c:] @ theta).reshape(E, self.own)
-        y[self.firsts, self.inner :] = found[self.firsts]
-        mu = el.multipliers(own - self._times(y) - self._H_border @ theta, nu)
-        return y, mu, self._values(y, theta)
+        y[self.firsts, self.inner :] = links[self.firsts]
+        return el.multipliers(own - self._times(y) - self._H_border @ theta, nu)
 
     def _values(self, y: Array, theta: Array) -> Array:
         """Left-hand sides of the inequality rows."""
