@@ -1,15 +1,14 @@
-"""What `elimination` and `part` do, by the kernels in `kernels/chains.c`, a call for a whole part."""
+"""Chains of a part by the kernels in `kernels/chains.c`: what `plain` does, a call for a whole part."""
 
 from __future__ import annotations
 
 import ctypes
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import address
-from .elimination import Rows
+from .plain import Bordered
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -33,22 +32,13 @@ class _Part(ctypes.Structure):
     )
 
 
-class Sized(Rows, Protocol):
-    """Rows with a border."""
-
-    border: int
-
-
 class Compiled:
-    """One part's elimination, again and again in the same memory; as `Elimination` to who reads it.
+    """One part's chains, as `Plain` has them, always in the same memory.
 
     Parameters
     ----------
     library : the compiled kernels.
-    rows : of the chains; their arrays keep their places.
-    hessian : H, across and H_border of the part.
-    Z : (elements + 1, own, 2 states + border) is filled.
-    couples : whether ``across`` is anything.
+    rows, hessian, couples : see `Plain`.
     """
 
     left: Index
@@ -59,9 +49,8 @@ class Compiled:
     def __init__(
         self,
         library: ctypes.CDLL,
-        rows: Sized,
+        rows: Bordered,
         hessian: tuple[Array, Array, Array],
-        Z: Array,
         couples: bool,
     ) -> None:
         self._library = library
@@ -75,7 +64,7 @@ class Compiled:
         )  # fmt: skip
         self._kept: dict[str, NDArray[np.generic]] = {
             "before": rows.before, "A_left": rows.A_left, "A": rows.A, "A_border": rows.A_border,
-            "H": hessian[0], "across": hessian[1], "H_border": hessian[2], "Z": Z,
+            "H": hessian[0], "across": hessian[1], "H_border": hessian[2], "Z": np.zeros((elements + 1, m, c + w)),
             "left": np.zeros(elements, dtype=np.int64), "right": np.zeros(elements, dtype=np.int64),
             "E": np.zeros((elements, d, c)), "B": np.zeros((elements, d, w)),
             "start": np.zeros(elements, dtype=np.int64),
@@ -96,21 +85,16 @@ class Compiled:
         self._X = np.empty((self._most, m, c + w))
         self._shapes = (slots, m), (elements, d), (slots, d), (elements, m)
 
-    def eliminate(self, growth: float) -> Compiled:
-        """Eliminate; see `Elimination`."""
+    def eliminate(self, growth: float) -> None:
+        """See `Plain`."""
         self._library.chains_eliminate(self._at, ctypes.c_double(growth))
         count = self._part.segments
         for name in ("left", "right", "E", "B"):
             setattr(self, name, self._kept[name][:count])
-        return self
-
-    @property
-    def singular(self) -> bool:
-        """Whether some inner columns are not determined by the rows."""
-        return bool(self._part.singular)
+        self.singular = bool(self._part.singular)
 
     def project(self, shared: Array) -> tuple[Array, Array]:
-        """See `Part._of_segments`."""
+        """See `Plain`."""
         c = 2 * self._part.states
         both = np.empty((self._part.segments, c, self._X.shape[2]))
         self._library.chains_project(
@@ -119,13 +103,13 @@ class Compiled:
         return both[:, :, :c], both[:, :, c:]
 
     def down(self, own: Array, rows: Array, theta: Array) -> tuple[Array, Array, Array]:
-        """See `Part._down`."""
+        """See `Plain`."""
         y, segment, links = (np.empty(shape) for shape in self._shapes[:3])
         self._library.chains_down(self._at, *map(address, (own, rows, y, segment, links, theta)))
         return y, segment[: self._part.segments], links
 
     def up(self, own: Array, links: Array, nu: Array, theta: Array, y: Array) -> Array:
-        """See `Part._up`."""
+        """See `Plain`."""
         room, mu = np.empty(self._shapes[1]), np.empty(self._shapes[3])
         room[: len(nu)] = nu
         self._library.chains_up(self._at, *map(address, (own, links, room, theta, y, mu)))
