@@ -412,12 +412,16 @@ def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
     for blocks_of_one in (0, 30):
         matrix = arrow(0.5 * (A + A.T), blocks_of_one)
         exact = np.linalg.eigvalsh(matrix.dense())[0]
-        lowest, error = top._lowest(matrix)
+        lowest, error = top._lowest(matrix, top.Last())
         assert exact * (1.0 + 1e-12) <= lowest <= 0.9 * exact
         assert lowest - error <= exact * (1.0 - 1e-12)
+        # a vector that is an eigenvector already, of another eigenvalue, does not hide the lowest
+        second = np.linalg.eigh(matrix.dense())[1][:, 1]
+        again, _ = top._lowest(matrix, top.Last(vector=second))
+        assert exact * (1.0 + 1e-12) <= again <= 0.9 * exact
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
-    assert top._lowest(arrow(low_rank))[0] == pytest.approx(-2.0)
-    assert top._lowest(arrow(np.eye(700), 100))[0] == pytest.approx(1.0)
+    assert top._lowest(arrow(low_rank), top.Last())[0] == pytest.approx(-2.0)
+    assert top._lowest(arrow(np.eye(700), 100), top.Last())[0] == pytest.approx(1.0)
 
 
 def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_iteration():

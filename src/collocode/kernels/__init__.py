@@ -22,7 +22,7 @@ from . import build
 
 SWITCH = "COLLOCODE_KERNELS"
 # as blas.c takes them; SciPy's signatures are told by their capsules
-_BLAS = ("dgemm",)
+_BLAS = ("dsyr2k",)
 
 
 def library() -> ctypes.CDLL | None:

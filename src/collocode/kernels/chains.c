@@ -312,7 +312,7 @@ EXPORTED void chains_eliminate(part_t *p, double growth)
 
 /* ---- the Hessian on the basis ----------------------------------------------------------------- */
 
-/* `shared` (border, border) is half of ZᵀHZ over the border, the other half is its transpose;
+/* `shared` (border, border) has the upper triangle of ZᵀHZ over the border;
    `both` (segments, c, c + border) half of that of the segments' ends, and of these with the border.
    X has room for `most` elements (most own, c + border). */
 EXPORTED void chains_project(const part_t *p, int64_t most, double *X, double *shared, double *both)
@@ -321,6 +321,7 @@ EXPORTED void chains_project(const part_t *p, int64_t most, double *X, double *s
     int64_t own = s.own, c = s.c, terms = own + (p->couples ? s.d : 0);
     double *half = p->scratch, *ends = half + own * terms, *out[own > c ? own : c];
     const double *in[terms];
+    memset(shared, 0, s.w * s.w * sizeof(double));
     memset(both, 0, p->segments * c * s.wide * sizeof(double));
     for (int64_t first = 0; first < p->elements; first += most) {
         int64_t end = first + most < p->elements ? first + most : p->elements;
@@ -357,8 +358,7 @@ EXPORTED void chains_project(const part_t *p, int64_t most, double *X, double *s
             point(own, Z + c, s.wide, in);
             combine(c, own, s.w, ends, own, in, out, 1);
         }
-        multiply(1, s.w, s.w, (end - first) * own, 1.0, p->Z + first * own * s.wide + c, s.wide,
-                 X + c, s.wide, first ? 1.0 : 0.0, shared, s.w);
+        add_both((end - first) * own, s.w, s.wide, p->Z + first * own * s.wide + c, X + c, shared);
     }
 }
 

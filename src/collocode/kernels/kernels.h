@@ -14,10 +14,9 @@
 #define DISPATCHED
 #endif
 
-/* C (m, n) = alpha op(A) B + beta C, with op(A) of (m, k): A itself, or Aᵀ if `transposed`.
-   Rows of A, B and C begin `lda`, `ldb` and `ldc` numbers apart.  By SciPy's BLAS. */
-void multiply(int transposed, int m, int n, int k, double alpha, const double *A, int lda,
-              const double *B, int ldb, double beta, double *C, int ldc);
+/* C += AᵀB + BᵀA, the upper triangle of C (n, n), with A and B of (rows, n), whose rows begin `apart`
+   numbers apart.  By SciPy's BLAS. */
+void add_both(int rows, int n, int apart, const double *A, const double *B, double *C);
 
 /* out[i][j] (+)= sum over k of M[i, k] in[k][j]: few rows made of few long ones, each given by
    where it begins, so that they may lie anywhere.  No row of `out` may be one of `in`. */

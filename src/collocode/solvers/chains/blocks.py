@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = range(7)
 _BY_SLOT = ("H", "H_border")
-_SHARED = ("H_shared", "G", "K", "D_shared", "delta_shared", "C")
-_CHANGED = ("H", "across", "H_border", "H_shared")  # by whoever condenses the inequalities
+_SHARED = ("G", "K", "D_shared", "delta_shared", "C")
+_CHANGED = ("H", "across", "H_border")  # by whoever condenses the inequalities
 
 
 class Blocks:
@@ -36,7 +36,6 @@ class Blocks:
     ----------
     H : (slots, own, own) of the columns that a slot owns; ``across`` (elements, states, own) of an
         element's left link with what it owns; ``H_border`` (slots, own, border).
-    H_shared : (border, border).
     A_left, A, A_border : equality rows of the elements by left link, own columns and border.
     J_left, J, J_border : inequality rows likewise; ``D``, ``delta`` their two diagonals.
     G, K : equality and inequality rows of the border alone; ``D_shared``, ``delta_shared``.
@@ -59,6 +58,7 @@ class Blocks:
         self._tables: dict[str, tuple[Index, Array]] = {}
         self._filled: set[str] = set()
         self._values: Array = np.zeros(self.entries)
+        self._corner: tuple[Index, Index]
         self._library = kernels.library()
         self._used = np.zeros(self.entries, dtype=bool)
         _Fill(self, rows, columns).all()
@@ -107,6 +107,11 @@ class Blocks:
         """Whether the block has an entry that is not always zero."""
         return name in self._filled
 
+    def add_shared(self, S: Array) -> None:
+        """Add the Hessian of the border to the upper triangle of a matrix in one piece."""
+        places, sources = self._corner
+        S.reshape(-1)[places] += self._values[sources]
+
 
 def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:
     """Kind, slot and position of every row of Ipopt's matrix."""
@@ -145,7 +150,7 @@ class _Fill:
         )
         u, v = self._pick(_BORDER, _BORDER)
         i, j = b.position[u[0]], b.position[u[1]]
-        self._put("H_shared", (n, n), (np.append(i, j), np.append(j, i)), np.append(v, v))
+        b._corner, b._used[v] = (np.minimum(i, j) * n + np.maximum(i, j), v), True
         for name, kind, count in (("A", _EQUAL, p.equal), ("J", _UNEQUAL, p.unequal)):
             u, v = self._pick(_X, kind)
             e, k = b.slot[u[1]], b.position[u[1]]

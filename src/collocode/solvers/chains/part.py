@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from ... import kernels
 from .blocks import Blocks
 from .compiled import Compiled
-from .plain import Plain
+from .plain import Plain, add_both
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_TILE = 256
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
@@ -59,7 +58,7 @@ class Part:
     singular : whether rows depend on each other.
     stayed : slots of the links that stayed, among those of the part.
     D, W : (chains, states, states) and (chains, states, border) Hessian of v, and of v and border.
-    shared : (border, border) half of the Hessian of the border; the other half is its transpose.
+    shared : (border, border) upper triangle of the Hessian of the border.
     units : (links, border) rows whose squares a unit diagonal of the links adds to that of the border.
     condensed : (border, border) what the inequality rows add to it, or None.
     """
@@ -143,7 +142,7 @@ class Part:
             N = group.N.swapaxes(1, 2)
             self.D[chains], self.W[chains] = N @ group.A @ group.N, N @ (AU + group.b)
             U, Y = (v.reshape(-1, self.border) for v in (group.theta, 0.5 * AU + group.b))
-            add_product(self.shared, U, Y)
+            add_both(self.shared, U, Y)
 
     def _ends(self, chains: Index, segments: Index, own: Array, mixed: Array) -> _Ends | None:
         """QR factorisation of the rows between links; None if they depend on each other."""
@@ -243,13 +242,6 @@ class Part:
         if self._blocks.has("J_border"):
             value += self._J_border @ theta
         return value
-
-
-def add_product(out: Array, A: Array, B: Array, upper: bool = False) -> None:
-    """Add AᵀB, or its upper triangle only, by rows that stay in the cache; a new matrix of it would not."""
-    for i in range(0, len(out), _TILE):
-        rows, columns = slice(i, i + _TILE), slice(i if upper else 0, None)
-        out[rows, columns] += A[:, rows].T @ B[:, columns]
 
 
 def deficient(r: Array) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import blas
 
 from .elimination import Elimination, Rows
 
@@ -40,6 +41,7 @@ class Plain:
         self._H, self._across, self._H_border = hessian
         self.Z = np.zeros((rows.elements + 1, rows.own, 2 * rows.states + rows.border))
         self._X = np.zeros((rows.elements, *self.Z.shape[1:]))
+        self._whole = np.zeros((self.Z.shape[2], self.Z.shape[2]))
 
     def eliminate(self, growth: float) -> None:
         """Eliminate rows and inner columns, and links by which errors grow no more than that."""
@@ -57,7 +59,7 @@ class Plain:
 
         Parameters
         ----------
-        shared : (border, border) is filled with half of it over the border; its transpose is the other half.
+        shared : (border, border) whose upper triangle becomes that of the border.
 
         Returns
         -------
@@ -70,7 +72,10 @@ class Plain:
             X += self._across.swapaxes(1, 2) @ self.Z[el.start, self._rows.inner :]
         X[:, :, c:] += self._H_border[: len(Z)]
         w = Z.shape[2]
-        np.matmul(Z.reshape(-1, w)[:, c:].T, X.reshape(-1, w)[:, c:], out=shared)
+        # the two links' columns come along: without them there would be a copy of Z and X
+        self._whole[:] = 0.0
+        add_both(self._whole, Z.reshape(-1, w), X.reshape(-1, w))
+        shared[:] = self._whole[c:, c:]
         count = len(el.right)
         own, mixed = np.empty((count, c, c)), np.empty((count, c, w - c))
         for where, rows in _runs(el.right):
@@ -140,3 +145,15 @@ def _runs(last: Index) -> Iterator[tuple[slice, slice]]:
     starts = np.flatnonzero(np.append(True, np.diff(lengths) != 0))
     for a, b in zip(starts.tolist(), [*starts[1:].tolist(), len(last)], strict=True):
         yield slice(a, b), slice(int(last[a] - lengths[a]) + 1, int(last[b - 1]) + 1)
+
+
+def add_both(out: Array, A: Array, B: Array) -> None:
+    """Add AᵀB + BᵀA to the upper triangle of a symmetric matrix, in place."""
+    if A.size and out.size:
+        blas.dsyr2k(1.0, A.T, B.T, beta=1.0, c=out.T, lower=1, overwrite_c=1)
+
+
+def add_square(out: Array, A: Array, factor: float) -> None:
+    """Add a multiple of AᵀA to the upper triangle of a symmetric matrix, in place."""
+    if A.size and out.size:
+        blas.dsyrk(factor, A.T, beta=1.0, c=out.T, lower=1, overwrite_c=1)

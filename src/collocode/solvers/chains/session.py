@@ -104,6 +104,7 @@ class Session:
             known, made = self._made
             same = made.order.equals(self._order) and np.array_equal(known, columns)
             chains = made if same else None
+            made.begin()
         if chains is None:
             try:
                 chains = ChainFactor(self._program, start, columns)
