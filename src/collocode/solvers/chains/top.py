@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas, lapack
 
-from .part import add_square, deficient
+from .part import deficient
+from .plain import add_square
 
 Array = NDArray[np.float64]
 # a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits
