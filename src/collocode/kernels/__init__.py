@@ -14,12 +14,15 @@ import ctypes
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from . import build
 
 SWITCH = "COLLOCODE_KERNELS"
 # as blas.c takes them; SciPy's signatures are told by their capsules
-_BLAS = ("dgemm", "dgemv")
+_BLAS = ("dsyr2k",)
 
 
 def library() -> ctypes.CDLL | None:
@@ -37,13 +40,19 @@ def state() -> str:
     return "not of these sources" if made else "not compiled"
 
 
+def address(array: NDArray[Any]) -> ctypes.c_void_p:
+    """Where an array's numbers are, one after the other, for a kernel."""
+    assert array.flags.c_contiguous
+    return ctypes.c_void_p(array.ctypes.data)
+
+
 @cache
 def _load(path: Path) -> ctypes.CDLL | None:
     try:
         found = ctypes.CDLL(str(path))
         exported = found.kernels_version
         exported.restype = ctypes.c_uint32
-        addresses = [_address(name) for name in _BLAS]
+        addresses = [_function(name) for name in _BLAS]
     except (OSError, AttributeError, KeyError):  # absent, of another system, or no such names
         return None
     if exported() != build.version() or None in addresses:
@@ -52,7 +61,7 @@ def _load(path: Path) -> ctypes.CDLL | None:
     return found
 
 
-def _address(name: str) -> int | None:
+def _function(name: str) -> int | None:
     """Where SciPy's BLAS has a function, if its integers are C's int."""
     from scipy.linalg import cython_blas
 

@@ -1,34 +1,19 @@
-/* BLAS by the addresses that Python hands over, and the number of the sources. */
+/* BLAS by the address that Python hands over, and the number of the sources. */
 #include "kernels.h"
 
-typedef void gemm_t(char *, char *, int *, int *, int *, double *, const double *, int *,
-                    const double *, int *, double *, double *, int *);
-typedef void gemv_t(char *, int *, int *, double *, const double *, int *, const double *, int *,
-                    double *, double *, int *);
+typedef void syr2k_t(char *, char *, int *, int *, double *, const double *, int *, const double *,
+                     int *, double *, double *, int *);
 
-static gemm_t *dgemm;
-static gemv_t *dgemv;
+static syr2k_t *dsyr2k;
 
 EXPORTED uint32_t kernels_version(void) { return VERSION; }
 
-EXPORTED void kernels_blas(void **addresses)
-{
-    dgemm = (gemm_t *)addresses[0];
-    dgemv = (gemv_t *)addresses[1];
-}
+EXPORTED void kernels_blas(void **addresses) { dsyr2k = (syr2k_t *)addresses[0]; }
 
-/* BLAS stores by columns: by rows, a product is that of the transposes in the other order. */
-void multiply(int transposed, int m, int n, int k, double alpha, const double *A, int lda,
-              const double *B, int ldb, double beta, double *C, int ldc)
+/* BLAS stores by columns: to it A is Aᵀ, and the upper triangle the lower one. */
+void add_both(int rows, int n, int apart, const double *A, const double *B, double *C)
 {
-    if (m && n)
-        dgemm("N", transposed ? "T" : "N", &n, &m, &k, &alpha, B, &ldb, A, &lda, &beta, C, &ldc);
-}
-
-void apply(int transposed, int rows, int columns, double alpha, const double *A, int lda,
-           const double *x, double beta, double *y)
-{
-    int one = 1;
-    if (rows && columns)
-        dgemv(transposed ? "N" : "T", &columns, &rows, &alpha, A, &lda, x, &one, &beta, y, &one);
+    double one = 1.0;
+    if (rows && n)
+        dsyr2k("L", "N", &n, &rows, &one, A, &apart, B, &apart, &one, C, &n);
 }

@@ -14,13 +14,19 @@
 #define DISPATCHED
 #endif
 
-/* C (m, n) = alpha op(A) B + beta C, with op(A) of (m, k): A itself, or Aᵀ if `transposed`.
-   Rows of A, B and C begin `lda`, `ldb` and `ldc` numbers apart.  By SciPy's BLAS. */
-void multiply(int transposed, int m, int n, int k, double alpha, const double *A, int lda,
-              const double *B, int ldb, double beta, double *C, int ldc);
+/* C += AᵀB + BᵀA, the upper triangle of C (n, n), with A and B of (rows, n), whose rows begin `apart`
+   numbers apart.  By SciPy's BLAS. */
+void add_both(int rows, int n, int apart, const double *A, const double *B, double *C);
 
-/* y (m) = alpha op(A) x + beta y, with A of (rows, columns). */
-void apply(int transposed, int rows, int columns, double alpha, const double *A, int lda,
-           const double *x, double beta, double *y);
+/* out[i][j] (+)= sum over k of M[i, k] in[k][j]: few rows made of few long ones, each given by
+   where it begins, so that they may lie anywhere.  No row of `out` may be one of `in`. */
+void combine(int rows, int terms, int64_t width, const double *M, int64_t ldm,
+             const double *const *in, double *const *out, int add);
+
+/* y[i] += sum over j of a[i, j] x[j]; the rows of a begin `lda` numbers apart. */
+void add_dots(int rows, int64_t width, const double *a, int64_t lda, const double *x, double *y);
+
+/* y[j] += factor x[j] */
+void add_multiple(int64_t width, double factor, const double *x, double *y);
 
 #endif

@@ -12,9 +12,13 @@ as one vector of values.
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import kernels
+from ...kernels import address
 from .places import Order, Places, Unsuited
 
 Array = NDArray[np.float64]
@@ -55,6 +59,7 @@ class Blocks:
         self._filled: set[str] = set()
         self._values: Array = np.zeros(self.entries)
         self._corner: tuple[Index, Index]
+        self._library = kernels.library()
         self._used = np.zeros(self.entries, dtype=bool)
         _Fill(self, rows, columns).all()
         if not self._used.all():
@@ -82,7 +87,11 @@ class Blocks:
     def _take(self, name: str, where: slice) -> None:
         if name in _CHANGED or self.has(name):
             table, block = self._tables[name]
-            np.take(self._values, table[where], out=block[where], mode="clip")
+            if table.dtype != np.int32 or self._library is None:
+                np.take(self._values, table[where], out=block[where], mode="clip")
+                return
+            count, arrays = table[where].size, (table[where], self._values, block[where])
+            self._library.gather(ctypes.c_int64(count), *map(address, arrays))
 
     def part(self, name: str, elements: slice, slots: slice) -> Array:
         """What a part owns of a block."""
@@ -228,7 +237,8 @@ class _Fill:
     def _put(
         self, name: str, shape: tuple[int, ...], where: tuple[Index, ...], sources: Index
     ) -> None:
-        table = np.full(shape, self.zero)
+        compiled = self.b._library is not None and self.b.entries < 2**31
+        table = np.full(shape, self.zero, dtype=np.int32 if compiled else np.intp)
         table[where] = sources
         self.b._used[sources] = True
         if len(sources):
