@@ -49,7 +49,7 @@ from .linearised import prior_root
 
 MOST = 300
 DAMPING = 1e-3  # at first
-_OUTER = 30  # iterations of what no state depends on
+OUTER = 30  # iterations of what no state depends on
 _SMALL = 1e-9  # relative decrease of -log L that counts as none ...
 _RESTS = 3  # ... and so many of them in a row as the end
 _TRIES = 25
@@ -108,14 +108,25 @@ class Scored:
 
 @dataclass(eq=False)
 class At:
-    """A point on the model, with what a step needs: all by the free numbers, -log L and its information."""
+    """A point on the model, with what a step needs.
+
+    Attributes
+    ----------
+    x, slopes : (columns,) the point, (columns, free) its derivatives by the free numbers.
+    value, slope, root : -log L, (free,) its gradient, and the root of its information.
+    predicted, by_free, weights : (data,) predictions, their derivatives and the information on them.
+    of_noise : (free,) which of the free numbers say the noise alone.
+    """
 
     x: Array
     slopes: Array
     value: float
     slope: Array
     root: Array
-    of_noise: NDArray[np.bool_]  # which of the free numbers say the noise alone
+    predicted: Array
+    by_free: Array
+    weights: Array
+    of_noise: NDArray[np.bool_]
 
 
 class Scoring:
@@ -131,7 +142,7 @@ class Scoring:
         for q in nlp.problem.all_parameters:
             self.reach[layout.columns_of(q.name)] = SCALES[q.scale].decade
 
-    def outer(self, x: Array, most: int = _OUTER) -> Scored:
+    def outer(self, x: Array, most: int = OUTER) -> Scored:
         """Climb in the numbers alone that say the noise and nothing else."""
         here, every = self._at(np.clip(x, self.nlp.lower, self.nlp.upper)), self.free
         if here is None:
@@ -208,12 +219,18 @@ class Scoring:
             hoped = -(here.slope @ s + 0.5 * s @ H @ s)
             if hoped <= 1e-13 * max(1.0, abs(here.value)):
                 return None, damping, growth, True
-            there = self._moved(here, s)
+            bend = self._bend(here, s, damped, size)
+            bent = s if bend is None else np.clip(s + 0.5 * bend, low, high)
+            there = self._moved(here, bent)
             if there is not None and there.value < here.value - 1e-4 * hoped:
                 ratio = (here.value - there.value) / hoped
                 return there, damping * max(0.2, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0, False
             damping, growth = damping * growth, 2.0 * growth
         return None, damping, growth, False
+
+    def _bend(self, here: At, s: Array, damped: Array, size: Array) -> Array | None:
+        """The second derivative of the path that a step begins; None where it goes straight."""
+        return None
 
     def _reach(self, here: At) -> Array:
         """How far a step may go: what is on a logarithm, and noise on any scale, by a factor of ten.
@@ -294,7 +311,17 @@ class Scoring:
         root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
         if not np.isfinite(root).all():
             return None
-        return At(x=x, slopes=Z, value=value, slope=slope, root=root, of_noise=of_noise)
+        return At(
+            x=x,
+            slopes=Z,
+            value=value,
+            slope=slope,
+            root=root,
+            predicted=h.ravel(),
+            by_free=J,
+            weights=np.where(kept, u, 0.0),
+            of_noise=of_noise,
+        )
 
 
 def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:

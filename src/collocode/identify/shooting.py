@@ -6,9 +6,12 @@ Every point is simulated anew, with steps as small as it needs, so that a step o
 the trajectory as much as it will, where Newton's method on the rows would lose it and their mesh would no
 longer follow it.  All else is Fisher scoring as it stands, on a program with a node at every sample; what it
 finds is then climbed on the collocated model, whose derivatives are exact.  What no state depends on, such as
-noise and scales of outputs, is fitted before anything else, for which one simulation is enough.
-Source: Hindmarsh and others, *SUNDIALS*, ACM TOMS 31, 2005; Bock, *Numerical treatment of inverse problems in
-chemical reaction kinetics*, 1981.
+noise and scales of outputs, is fitted before anything else, for which one simulation is enough.  Steps follow
+the geodesic to second order, at the price of one simulation without sensitivities more: the curved valleys of
+models with parameters that trade for one another take half as many steps then.
+Sources: Transtrum and Sethna, *Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares
+minimization*, arXiv 1201.5885, 2012; Hindmarsh and others, *SUNDIALS*, ACM TOMS 31, 2005; Bock, *Numerical
+treatment of inverse problems in chemical reaction kinetics*, 1981.
 """
 
 from __future__ import annotations
@@ -31,11 +34,15 @@ from ..transcription.assembly import assemble
 from ..transcription.discretize import discretize
 from ..transcription.functions import Functions
 from ..transcription.terms import measured
-from .scoring import At, Scored, Scoring
+from .scoring import OUTER, At, Scored, Scoring
 
 _ACCURATE = 1e-7, 1e-9  # relative and absolute tolerance of states, the latter in typical sizes,
 _ROUGHLY = 1e-5, 1e-7  # and of sensitivities: by a share of 1e-5 slopes need not be known
 _MOST_STEPS = 5000  # of the integrator, between two nodes
+_AHEAD, _STRAIGHT = (
+    0.1,
+    0.75,
+)  # share of a step to look ahead by; bends up to this share of it count
 _TOLD_BY = 6  # iterations in what no state depends on, by which starts are compared
 
 
@@ -156,7 +163,7 @@ class Shooting(Scoring):
                 break
         return best
 
-    def outer(self, x: Array, most: int) -> Scored:
+    def outer(self, x: Array, most: int = OUTER) -> Scored:
         """Climb in what no state depends on."""
         found = self._simulated(np.clip(x, self.nlp.lower, self.nlp.upper), slopes=False)
         if found is None:
@@ -180,6 +187,26 @@ class Shooting(Scoring):
 
     def _moved(self, here: At, s: Array) -> At | None:
         return self._at(self._stepped_to(here.x, s))
+
+    def _bend(self, here: At, s: Array, damped: Array, size: Array) -> Array | None:
+        """The geodesic's: -H⁻¹Jᵀ I h'' with the second derivative of the predictions along the step."""
+        ahead = None
+        if not self.still:
+            there = self._stepped_to(here.x, _AHEAD * s)
+            ahead = self._simulated(there, slopes=False)
+        if ahead is None:
+            return None
+        change = (self.nlp.predictions(ahead[0])[0].ravel() - here.predicted) / _AHEAD
+        seen = here.weights > 0.0
+        curved = (2.0 / _AHEAD) * (change - here.by_free @ s)[seen]
+        pull = here.by_free[seen].T @ (here.weights[seen] * curved) / size
+        moves = s != 0.0  # none that a bound holds
+        if not moves.any() or not np.isfinite(pull).all():
+            return None
+        bend = np.zeros_like(s)
+        bend[moves] = -np.linalg.solve(damped[np.ix_(moves, moves)], pull[moves])
+        small = np.linalg.norm(bend) < _STRAIGHT * np.linalg.norm(s * size)
+        return bend / size if small else None
 
     def _simulated(self, x: Array, slopes: bool = True) -> tuple[Array, Array] | None:
         """The point with simulated states, and their derivatives by the free numbers; None if that fails."""
