@@ -19,8 +19,11 @@ from .constraints import PathConstraint, PointConstraint, bounds_of, shared_boun
 from .costs import Cost
 from .delays import Delay, breaking_points, check_lag, shifted, told
 from .dynamics import Dynamics, DynamicsLike
-from .events import Boundary, Impulse, Switch, boundaries_of, impulses_of, placed, signals_of
-from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
+from .event_times import Boundary, boundaries_of
+from .events import Switch
+from .experiment import Experiment, Truth
+from .impulses import Impulse, impulses_of, placed, signals_of
+from .initial import Initial, as_initial, at_rest, free
 from .likelihoods import Likelihood
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss
@@ -228,7 +231,7 @@ class Problem:
         assert e.start is not None and e.end is not None
         bounds = {name: (known[name].lower, known[name].upper) for name in e.placed}
         found = boundaries_of(e.events, e.placed, bounds, (e.start, e.end), e.instant)
-        acting = signals_of(placed(e.events, e.placed), e.instant)
+        acting = signals_of(placed(e.events, e.placed, e.instant), e.instant)
         for b in found:
             for name, signal in e.inputs.items():
                 within = signal([b.first, *signal.times, b.last])
@@ -357,7 +360,7 @@ class Problem:
     def impulses(self) -> tuple[Impulse, ...]:
         """What inputs events act by, in any experiment."""
         everywhere = (*self.experiments, *self.test)
-        events = [event for e in everywhere for event in placed(e.events, e.placed)]
+        events = [event for e in everywhere for event in placed(e.events, e.placed, e.instant)]
         return tuple(impulses_of(events))
 
     def __repr__(self) -> str:
