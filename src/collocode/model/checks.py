@@ -61,7 +61,9 @@ def check_outputs(problem: Problem) -> None:
     moving = {
         name
         for e in problem.experiments
-        for name in signals_of([v for v in placed(e.events, e.placed) if e.placed], e.instant)
+        for name in signals_of(
+            [v for v in placed(e.events, e.placed, e.instant) if e.placed], e.instant
+        )
     }
     if not (problem.lags or moving):
         return

@@ -13,7 +13,8 @@ record        acts by                                         and leads to
 
 so that collocation, simulation, error estimates and intervals need nothing of their own.  A datum that was
 taken at the time of an event is taken before it.  The instant's part in the error is its share of the
-duration, 1e-7.  Events at the same time act together; a reset among them wins.
+duration, 1e-7.  Events at the same time act one after the other in the order given, those whose order
+matters an instant apart: a reset and a dose leave the dose, a dose and a reset nothing of it.
 
 The time of an event may be the name of a parameter.  It is then *placed* at that parameter's start, a point
 of the mesh, and the elements beside it move along with the parameter, see `Boundary`: the phases before and
@@ -180,13 +181,45 @@ def _finite(*values: float | str) -> bool:
     return bool(np.isfinite([v for v in values if not isinstance(v, str)]).all())
 
 
-def placed(events: Iterable[Event], at: Mapping[str, float]) -> list[Event]:
-    """Return events with numbers for times; those that nobody has placed are left out."""
+def placed(events: Iterable[Event], at: Mapping[str, float], instant: float) -> list[Event]:
+    """Return events with numbers for times, in turn; those that nobody has placed are left out.
+
+    Events closer than an instant are at the same time, and each waits for those before it in the order
+    given that it does not commute with.
+    """
     found = [
         replace(event, time=at[event.time]) if event.time in at else event  # type: ignore[index]
         for event in events
     ]
-    return [event for event in found if not isinstance(event.time, str)]
+    return _in_turn([event for event in found if not isinstance(event.time, str)], instant)
+
+
+def _in_turn(events: list[Event], instant: float) -> list[Event]:
+    first, shared = -np.inf, {}
+    for time in sorted(float(event.time) for event in events):
+        first = first if time - first < instant else time
+        shared[time] = first
+    turns: dict[float, list[list[Event]]] = {}  # who acts at a time, turn by turn
+    found = []
+    for event in events:
+        time = shared[float(event.time)]
+        acting = turns.setdefault(time, [[]])
+        if not all(_commute(event, other) for other in acting[-1]):
+            acting.append([])
+        acting[-1].append(event)
+        wait = (len(acting) - 1) * instant
+        found.append(replace(event, time=time + wait) if wait else event)
+    return found
+
+
+def _commute(one: Event, other: Event) -> bool:
+    """Whether it is all the same which of two events at the same time comes first."""
+    if any(isinstance(e, Switch) or (isinstance(e, Dose) and e.duration) for e in (one, other)):
+        return True
+    if isinstance(one, Reset) or isinstance(other, Reset):
+        sees = any(isinstance(e, Reset) and any(map(callable, e.to.values())) for e in (one, other))
+        return not sees and not set(one.states) & set(other.states)
+    return type(one) is type(other) or not set(one.states) & set(other.states)
 
 
 @dataclass(frozen=True)
@@ -238,11 +271,12 @@ def boundaries_of(
         Bounds that lie outside it, or overlap with those of another event.
     """
     widths: dict[str, float] = {}
-    for event in events:
-        if isinstance(event.time, str) and event.time in at:
-            width = 0.0 if isinstance(event, Switch) else instant
-            width = (event.duration or width) if isinstance(event, Dose) else width
-            widths[event.time] = max(widths.get(event.time, 0.0), width)
+    moving = [event for event in events if isinstance(event.time, str) and event.time in at]
+    for event, act in zip(moving, placed(moving, at, instant), strict=True):
+        width = 0.0 if isinstance(event, Switch) else instant
+        width = (event.duration or width) if isinstance(event, Dose) else width
+        name = str(event.time)
+        widths[name] = max(widths.get(name, 0.0), width + float(act.time) - at[name])
     found = []
     for name, width in widths.items():
         low, high = bounds[name]

@@ -141,7 +141,7 @@ class Experiment:
 
     Parameters
     ----------
-    times : (N,) strictly increasing, N >= 2; one time is enough if ``start`` and ``end`` give the window.
+    times : (N,) strictly increasing, two or more; one is enough if ``start`` and ``end`` give the window.
     values : (N, outputs) or (N,); NaN marks what was not measured.  A value of weight 0 becomes NaN:
         it is not there, for the fit and for all that judges it.
     outputs : names of the columns; empty names them ``y1, y2, ...``.
@@ -160,6 +160,8 @@ class Experiment:
         a `Signal`, a function ``h(t, p)`` or a parameter's name; by default the initial state.
     parameters : what parameters are in this run, by name: a number, or the name of another one, as for
         a group of runs.
+    replicates : whether one time may occur in several rows, repeated measurements of the same run; by
+        default that is refused, for it is how several runs look whose names were left out.
     events : `Dose`, `Dilution`, `Reset` and `Switch` at known or estimated times; they become inputs, see
         `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
@@ -206,6 +208,7 @@ class Experiment:
     end_bounds: tuple[float, float] | None = None
     duration_bounds: tuple[float, float] | None = None
     guess: Mapping[str, Signal | float] = field(default_factory=dict)
+    replicates: bool = False
     instant: float = 0.0
     points: tuple[float, ...] = ()
     placed: Mapping[str, float] = field(default_factory=dict)
@@ -233,7 +236,7 @@ class Experiment:
         values = values[:, None] if values.ndim == 1 else values
         if self.measures or len(times):
             spans = self.start is not None and self.end is not None and self.start < self.end
-            check_times(times, where, least=1 if spans else 2)
+            check_times(times, where, least=1 if spans else 2, replicates=self.replicates)
             self._check_nothing_decided(where)
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
@@ -280,7 +283,7 @@ class Experiment:
             "weights": weights,
             "sigma": sigma,
             "censored": censored,
-            "inputs": {**self.inputs, **signals_of(placed(events, self.placed), instant)},
+            "inputs": {**self.inputs, **signals_of(placed(events, self.placed, instant), instant)},
             "events": events,
             "instant": instant,
             "initial": initial,
@@ -367,7 +370,11 @@ class Experiment:
         places += [self.times] if self.controls else []
         jumps = np.unique(
             np.concatenate(
-                [points_of(placed(self.events, self.placed), self.instant), self.points, *places]
+                [
+                    points_of(placed(self.events, self.placed, self.instant), self.instant),
+                    self.points,
+                    *places,
+                ]
             )
         )
         return jumps[(jumps > self.start) & (jumps < self.end)]
@@ -426,14 +433,15 @@ def check_past(past: Any, what: str) -> None:
         )
 
 
-def check_times(times: Array, where: str, least: int = 2) -> None:
-    """Refuse times that are too few, NaN, unsorted or duplicate, naming the first culprit."""
+def check_times(times: Array, where: str, least: int = 2, replicates: bool = False) -> None:
+    """Refuse times that are too few, NaN, unsorted or (without ``replicates``) duplicate, naming the first."""
     if times.ndim != 1:
         raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
-    if len(times) < least:
+    distinct = len(np.unique(times)) if replicates else len(times)
+    if distinct < least:
         raise InputError(
-            f"{where}: {len(times)} time is too few; at least 2 are needed, or start= and end=."
-            if len(times) == 1
+            f"{where}: {distinct} time is too few; at least 2 are needed, or start= and end=."
+            if distinct == 1
             else f"{where}: there are no times; add data."
         )
     if not np.isfinite(times).all():
@@ -442,11 +450,11 @@ def check_times(times: Array, where: str, least: int = 2) -> None:
             f"{where}: time in row {bad + 1} is {times[bad]}; drop or repair that row."
         )
     steps = np.diff(times)
-    if (steps == 0.0).any():
+    if (steps == 0.0).any() and not replicates:
         bad = int(np.flatnonzero(steps == 0.0)[0])
         raise InputError(
             f"{where}: time {times[bad]:g} occurs twice (rows {bad + 1} and {bad + 2}); "
-            "merge the rows or name an experiment column."
+            "name the column of experiments, or say replicates=True if one run was measured again."
         )
     if (steps < 0.0).any():
         bad = int(np.flatnonzero(steps < 0.0)[0])

@@ -228,7 +228,7 @@ class Problem:
         assert e.start is not None and e.end is not None
         bounds = {name: (known[name].lower, known[name].upper) for name in e.placed}
         found = boundaries_of(e.events, e.placed, bounds, (e.start, e.end), e.instant)
-        acting = signals_of(placed(e.events, e.placed), e.instant)
+        acting = signals_of(placed(e.events, e.placed, e.instant), e.instant)
         for b in found:
             for name, signal in e.inputs.items():
                 within = signal([b.first, *signal.times, b.last])
@@ -357,7 +357,7 @@ class Problem:
     def impulses(self) -> tuple[Impulse, ...]:
         """What inputs events act by, in any experiment."""
         everywhere = (*self.experiments, *self.test)
-        events = [event for e in everywhere for event in placed(e.events, e.placed)]
+        events = [event for e in everywhere for event in placed(e.events, e.placed, e.instant)]
         return tuple(impulses_of(events))
 
     def __repr__(self) -> str:

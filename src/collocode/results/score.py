@@ -112,7 +112,7 @@ def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
     run = simulate(model, initial, times, experiment.inputs, history=experiment.history)
-    used = np.isin(times, experiment.times)
+    used = np.searchsorted(times, experiment.times)
     z = None if run.algebraics is None else run.algebraics[used]
     u = _inputs_at(solution, experiment, experiment.times)
     return run.states[used], model.observe(run.states[used], u, experiment.times, z)
