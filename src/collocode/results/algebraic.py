@@ -148,33 +148,39 @@ class Segments:
         # inside the segment, lest a value is taken from beyond a jump
         self._nodes = 0.5 - 0.5 * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
         self._to_powers = np.linalg.inv(np.vander(2.0 * self._nodes - 1.0, increasing=True))
-        self._integrators: dict[tuple[tuple[float, ...], bool], ca.Function] = {}
+        self._integrators: dict[tuple[Any, ...], ca.Function] = {}
 
-    def _integrator(
-        self, places: tuple[float, ...], sizes: tuple[int, int], tested: bool
-    ) -> ca.Function:
-        if (places, tested) not in self._integrators:
-            s, begin, length = (ca.MX.sym(name) for name in ("s", "begin", "length"))
-            x, z = ca.MX.sym("x", sizes[0]), ca.MX.sym("z", sizes[1])
-            powers = ca.vertcat(*((2.0 * s - 1.0) ** k for k in range(len(self._nodes))))
-            table = ca.MX.sym("u", len(self._signals), len(self._nodes))
-            u = ca.vertcat(ca.mtimes(table, powers), z) if self._signals else z
-            p, theta = (ca.DM(v.tolist()) for v in self._fixed)
-            known = begin + length * s, x, u, p, theta
-            dae = {
-                "t": s,
-                "x": x,
-                "p": ca.vertcat(begin, length, ca.vec(table)),
-                "ode": length * self._rhs(*known),
-            }
-            plugin, options = "cvodes", dict(self._options)
+    def _equations(self, sizes: tuple[int, int]) -> dict[str, ca.MX]:
+        s, begin, length = (ca.MX.sym(name) for name in ("s", "begin", "length"))
+        x, z = ca.MX.sym("x", sizes[0]), ca.MX.sym("z", sizes[1])
+        powers = ca.vertcat(*((2.0 * s - 1.0) ** k for k in range(len(self._nodes))))
+        table = ca.MX.sym("u", len(self._signals), len(self._nodes))
+        u = ca.vertcat(ca.mtimes(table, powers), z) if self._signals else z
+        p, theta = (ca.DM(v.tolist()) for v in self._fixed)
+        known = begin + length * s, x, u, p, theta
+        dae = {"t": s, "x": x, "p": ca.vertcat(begin, length, ca.vec(table))}
+        dae["ode"] = length * self._rhs(*known)
+        if self._residuals is not None:
+            dae |= {"z": z, "alg": self._residuals(*known)}
+        return dae
+
+    def _integrator(self, start: tuple[Any, ...], places: list[float], way: str) -> ca.Function:
+        """Return an integrator; its first slopes are found by IDAS, or known where it is a segment's own."""
+        begin, x0, z0, p = start
+        key = (way, *places, *([begin] if way == "own" else []))
+        if key not in self._integrators:
+            dae, options = self._equations((len(x0), len(z0))), dict(self._options)
             if self._residuals is not None:
-                dae |= {"z": z, "alg": self._residuals(*known)}
-                begun = {"calc_ic": True, "init_xdot": [0.0] * sizes[0]}
-                plugin, options = "idas", options | begun | {"suppress_algebraic": not tested}
-            made = ca.integrator("integrator", plugin, dae, 0.0, list(places), options)
-            self._integrators[places, tested] = made
-        return self._integrators[places, tested]
+                slopes = [0.0] * len(x0)
+                if way == "own":
+                    rates = ca.Function("f", [dae[k] for k in "txzp"], [dae["ode"]])
+                    slopes = np.asarray(rates(0.0, x0, z0, p), dtype=float).ravel().tolist()
+                options |= {"calc_ic": way != "own", "init_xdot": slopes}
+                options["suppress_algebraic"] = way == "untested"
+            plugin = "cvodes" if self._residuals is None else "idas"
+            made = ca.integrator("integrator", plugin, dae, 0.0, places, options)
+            self._integrators[key] = made
+        return self._integrators[key]
 
     def integrate(
         self, start: tuple[float, Array, Array], times: Array
@@ -190,28 +196,28 @@ class Segments:
         -------
         (reached, states), (reached, algebraic variables) and the number of steps.
         """
-        try:
-            return self._run(start, times, True)
-        except RuntimeError:  # what broke down is in the result: how far does it come?
-            now, xs, zs, count = start, [], [], 0
-            for time in times:
-                try:
-                    # a first step sees no error of algebraic variables, whose slopes it does not know: one
-                    # that begins at zero would have to be as exact as the absolute tolerance
-                    x, z, steps = self._run(now, np.array([time]), False)
-                except RuntimeError:
-                    break
-                now, count = (float(time), x[0], z[0]), count + steps
-                xs.append(x)
-                zs.append(z)
-            ends = zip((xs, zs), start[1:], strict=True)
-            found = [np.vstack([np.empty((0, len(end))), *rows]) for rows, end in ends]
-            return found[0], found[1], count
+        ways = ["shared"] if self._residuals is None else ["shared", "own"]
+        for way in ways if self._signals or self._residuals is None else ["own"]:
+            with contextlib.suppress(RuntimeError):
+                return self._run(start, times, way)
+        # what broke down is in the result: how far does it come?  A first step knows no slopes of algebraic
+        # variables; of one that begins at zero it has to be as exact as the absolute tolerance, untested
+        now, xs, zs, count = start, [], [], 0
+        for time in times:
+            try:
+                x, z, steps = self._run(now, np.array([time]), "untested")
+            except RuntimeError:
+                break
+            now, count = (float(time), x[0], z[0]), count + steps
+            xs.append(x)
+            zs.append(z)
+        ends = zip((xs, zs), start[1:], strict=True)
+        found = [np.vstack([np.empty((0, len(end))), *rows]) for rows, end in ends]
+        return found[0], found[1], count
 
     def _run(
-        self, start: tuple[float, Array, Array], times: Array, tested: bool
+        self, start: tuple[float, Array, Array], times: Array, way: str
     ) -> tuple[Array, Array, int]:
-        """Integrate; ``tested`` says whether algebraic variables count in the test of the error."""
         begin, x0, z0 = start
         length = float(times[-1]) - begin
         places = np.append((times[:-1] - begin) / length, 1.0)
@@ -220,8 +226,8 @@ class Segments:
         nodes = begin + length * self._nodes
         values = np.array([signal(nodes) for signal in self._signals])
         table = values @ self._to_powers.T if len(values) else values
-        integrator = self._integrator(tuple(places.tolist()), (len(x0), len(z0)), tested)
         p = np.concatenate([[begin, length], table.T.ravel()])
+        integrator = self._integrator((*start, p), places.tolist(), way)
         with contextlib.redirect_stderr(io.StringIO()):
             found = integrator(x0=x0, z0=z0, p=p)
         xs, zs = (np.asarray(found[name], dtype=float).T for name in ("xf", "zf"))
