@@ -49,6 +49,29 @@ static sizes_t sizes(const part_t *p)
     return (sizes_t){d, n, n + d, n + d, 2 * d, p->border, 2 * d + p->border};
 }
 
+/* A group of a level: m rows, of which the first q take out the links between its segments. */
+typedef struct {
+    int64_t size, m, q, first, left, right;
+    const int64_t *middle;
+    const double *M, *T;
+} group_t;
+
+static group_t group(const part_t *p, int64_t level, int64_t g)
+{
+    const int64_t *l = p->level + level * LEVEL, size = l[SIZE], d = p->states;
+    const int64_t m = size * d, q = m - d, *index = p->index + l[INDEX] + g * (size + 2);
+    const double *M = p->numbers + l[NUMBERS] + g * (m * m + q * 2 * d);
+    return (group_t){size, m, q, index[0], index[1], index[2], index + 3, M, M + m * m};
+}
+
+static int64_t groups(const part_t *p, int64_t level) { return p->level[level * LEVEL + GROUPS]; }
+
+/* M of an element, which T follows. */
+static double *element(const part_t *p, sizes_t s, int64_t e)
+{
+    return p->numbers + e * (s.m * s.m + s.n * s.c);
+}
+
 /* M of A (rows, columns), which stands before an identity in W (rows, columns + rows).  Returns
    whether R is singular to working precision; it is R + I then. */
 DISPATCHED int reduce(int64_t rows, int64_t columns, double *W, double *M)
@@ -103,6 +126,26 @@ static void identity_behind(int64_t rows, int64_t columns, double *W)
         W[i * (columns + rows) + columns + i] = 1.0;
 }
 
+/* y += factor A x, or with Aᵀ; A is small. */
+static void small(int64_t rows, int64_t columns, double factor, const double *A, const double *x,
+                  double *y)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        double sum = 0.0;
+        for (int64_t j = 0; j < columns; j++)
+            sum += A[i * columns + j] * x[j];
+        y[i] += factor * sum;
+    }
+}
+
+static void small_transposed(int64_t rows, int64_t columns, double factor, const double *A,
+                             const double *x, double *y)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            y[j] += factor * x[i] * A[i * columns + j];
+}
+
 /* ---- elimination ------------------------------------------------------------------------------ */
 
 static void elements(part_t *p)
@@ -113,7 +156,7 @@ static void elements(part_t *p)
     const double *in[m];
     double *out[m];
     for (int64_t e = 0; e < p->elements; e++) {
-        double *M = p->numbers + e * (m * m + n * s.c), *T = M + m * m, *E = p->E + e * d * s.c;
+        double *M = element(p, s, e), *T = M + m * m, *E = p->E + e * d * s.c;
         for (int64_t i = 0; i < m; i++) {
             const double *A = p->A + (e * m + i) * s.own;
             memset(W + i * (n + m), 0, (n + m) * sizeof(double));
@@ -275,13 +318,11 @@ static void basis(part_t *p)
             rows[k * s.wide + (i < 0 ? 0 : d) + k] = 1.0;
     }
     for (int64_t l = p->levels - 1; l >= 0; l--) {
-        const int64_t *level = p->level + l * LEVEL, size = level[SIZE], m = size * d;
-        const int64_t *index = p->index + level[INDEX];
-        const double *M = p->numbers + level[NUMBERS];
-        for (int64_t g = 0; g < level[GROUPS]; g++, index += size + 2, M += m * m + (m - d) * s.c) {
-            for (int64_t i = 0; i < m - d; i++)
-                out[i] = link(p, s, index[3 + i / d]) + i % d * s.wide;
-            basis_rows(p, s, m - d, M + m * m, index[1], index[2], out);
+        for (int64_t k = 0; k < groups(p, l); k++) {
+            group_t g = group(p, l, k);
+            for (int64_t i = 0; i < g.q; i++)
+                out[i] = link(p, s, g.middle[i / d]) + i % d * s.wide;
+            basis_rows(p, s, g.q, g.T, g.left, g.right, out);
         }
     }
     for (int64_t e = 0, k = 0; e < p->elements; e++) {
@@ -291,8 +332,7 @@ static void basis(part_t *p)
         for (int64_t i = 0; i < s.n; i++)
             out[i] = p->Z + (e * s.own + i) * s.wide;
         if (s.n)
-            basis_rows(p, s, s.n, p->numbers + e * (s.m * s.m + s.n * s.c) + s.m * s.m,
-                       p->before[e], e, out);
+            basis_rows(p, s, s.n, element(p, s, e) + s.m * s.m, p->before[e], e, out);
     }
 }
 
@@ -362,27 +402,146 @@ EXPORTED void chains_project(const part_t *p, int64_t most, double *X, double *s
     }
 }
 
-/* ---- right-hand sides ------------------------------------------------------------------------- */
+/* ---- what is left of whole chains ------------------------------------------------------------- */
 
-/* y += factor A x, or with Aᵀ; A is small. */
-static void small(int64_t rows, int64_t columns, double factor, const double *A, const double *x,
-                  double *y)
+/* Chains of k segments each, of which `first` is told: their links, size = (k + 1) states numbers,
+   have the Hessian A, and b with the border.  The rows between them leave x = N v + Θ θ, with
+   M = (P; Nᵀ) as above and Θ = Pᵀ B. */
+typedef struct {
+    int64_t count, segments;
+    const int64_t *first;                 /* (count) */
+    double *M, *A, *b, *theta;            /* (count, size, size | size | border | border) */
+    double *D, *W;                        /* (count, states, states | border): Hessian of v, with the border */
+    double *x;                            /* (count, size), of a right-hand side */
+} ends_t;
+
+static int64_t link_of(const part_t *p, const ends_t *t, int64_t chain, int64_t number)
 {
-    for (int64_t i = 0; i < rows; i++) {
-        double sum = 0.0;
-        for (int64_t j = 0; j < columns; j++)
-            sum += A[i * columns + j] * x[j];
-        y[i] += factor * sum;
+    int64_t k = t->first[chain] + number;
+    return number ? p->right[k - 1] : p->left[k];
+}
+
+/* Fill A, b, M, Θ, D and W of all chains, add to the upper triangle of `shared`.  `fixed` (slots,
+   states) get a one on the diagonal; `both` is what `chains_project` made, `work` as large as Θ.
+   Returns whether some rows depend on each other. */
+EXPORTED int64_t chains_ends(const part_t *p, const ends_t *t, const double *both,
+                             const char *fixed, double *shared, double *work)
+{
+    sizes_t s = sizes(p);
+    int64_t d = s.d, q = t->segments * d, size = q + d, all = q + size, singular = 0;
+    double *W = p->scratch, *small_ones = W + size * all, *out[size];
+    const double *in[size];
+    for (int64_t i = 0; i < t->count; i++) {
+        int64_t k = t->first[i], corner = link_of(p, t, i, 0);
+        double *M = t->M + i * size * size, *A = t->A + i * size * size;
+        double *b = t->b + i * size * s.w, *theta = t->theta + i * size * s.w;
+        double *Y = work + i * size * s.w;
+        memset(W, 0, size * all * sizeof(double));
+        memset(A, 0, size * size * sizeof(double));
+        memset(b + d * s.w, 0, q * s.w * sizeof(double));
+        for (int64_t a = 0; a < d; a++) {
+            int64_t row = corner * s.own + s.n + a;
+            memcpy(A + a * size, p->H + row * s.own + s.n, d * sizeof(double));
+            memcpy(b + a * s.w, p->H_border + row * s.w, s.w * sizeof(double));
+        }
+        for (int64_t a = 0; a < size; a++)
+            A[a * size + a] += fixed[link_of(p, t, i, a / d) * d + a % d];
+        for (int64_t j = 0; j < t->segments; j++) {
+            const double *half = both + (k + j) * s.c * s.wide, *E = p->E + (k + j) * d * s.c;
+            for (int64_t a = 0; a < s.c; a++) {
+                for (int64_t c = 0; c < s.c; c++)
+                    A[(j * d + a) * size + j * d + c] += half[a * s.wide + c] + half[c * s.wide + a];
+                for (int64_t c = 0; c < d; c++)
+                    W[(j * d + a) * all + j * d + c] = E[c * s.c + a];
+                add_multiple(s.w, 1.0, half + a * s.wide + s.c, b + (j * d + a) * s.w);
+            }
+        }
+        identity_behind(size, q, W);
+        singular |= reduce(size, q, W, M);
+        for (int64_t a = 0; a < size; a++)
+            for (int64_t c = 0; c < q; c++)
+                W[a * q + c] = M[c * size + a];
+        point(q, p->B + k * d * s.w, s.w, in);
+        for (int64_t a = 0; a < size; a++)
+            out[a] = theta + a * s.w;
+        combine(size, q, s.w, W, q, in, out, 0);
+        /* Y = A Θ / 2 + b, with which all are symmetric */
+        for (int64_t a = 0; a < size * size; a++)
+            W[a] = 0.5 * A[a];
+        memcpy(Y, b, size * s.w * sizeof(double));
+        point(size, theta, s.w, in);
+        for (int64_t a = 0; a < size; a++)
+            out[a] = Y + a * s.w;
+        combine(size, size, s.w, W, size, in, out, 1);
+        memset(small_ones, 0, d * size * sizeof(double));
+        for (int64_t a = 0; a < d; a++) {
+            small_transposed(size, size, 1.0, A, M + (q + a) * size, small_ones + a * size);
+            memset(t->D + (i * d + a) * d, 0, d * sizeof(double));
+            small(d, size, 1.0, M + q * size, small_ones + a * size, t->D + (i * d + a) * d);
+            for (int64_t c = 0; c < size; c++)
+                small_ones[a * size + c] *= 0.5;
+            out[a] = t->W + (i * d + a) * s.w;
+        }
+        combine(d, size, s.w, small_ones, size, in, out, 0);
+        point(size, Y, s.w, in);
+        combine(d, size, s.w, M + q * size, size, in, out, 1);
+    }
+    add_both(t->count * size, s.w, s.w, t->theta, work, shared);
+    return singular;
+}
+
+/* Eliminate what `chains_down` leaves: v (count, states), and what is added to theta. */
+EXPORTED void chains_ends_down(const part_t *p, const ends_t *t, const double *segment,
+                               const double *links, double *theta, double *v)
+{
+    sizes_t s = sizes(p);
+    int64_t d = s.d, q = t->segments * d, size = q + d;
+    double both[2 * size], *left = both, *to[1] = {theta};
+    const double *in[2 * size];
+    memset(t->x, 0, t->count * size * sizeof(double));
+    memset(v, 0, t->count * d * sizeof(double));
+    for (int64_t i = 0; i < t->count; i++) {
+        double *x = t->x + i * size;
+        const double *M = t->M + i * size * size;
+        small_transposed(q, size, -1.0, M, segment + t->first[i] * d, x);
+        for (int64_t a = 0; a < size; a++) {
+            left[a] = links[link_of(p, t, i, a / d) * d + a % d];
+            both[size + a] = -x[a];
+        }
+        small(size, size, -1.0, t->A + i * size * size, x, left);
+        small(d, size, 1.0, M + q * size, left, v + i * d);
+        point(size, t->theta + i * size * s.w, s.w, in);
+        point(size, t->b + i * size * s.w, s.w, in + size);
+        combine(1, 2 * size, s.w, both, 0, in, to, 1);
     }
 }
 
-static void small_transposed(int64_t rows, int64_t columns, double factor, const double *A,
-                             const double *x, double *y)
+/* Complete it: the links found (slots, states), and the multipliers nu (segments, states). */
+EXPORTED void chains_ends_up(const part_t *p, const ends_t *t, const double *v, const double *theta,
+                             const double *links, double *found, double *nu)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            y[j] += factor * x[i] * A[i * columns + j];
+    sizes_t s = sizes(p);
+    int64_t d = s.d, q = t->segments * d, size = q + d;
+    double left[size];
+    for (int64_t i = 0; i < t->count; i++) {
+        double *x = t->x + i * size, *mine = nu + t->first[i] * d;
+        const double *M = t->M + i * size * size;
+        small_transposed(d, size, 1.0, M + q * size, v + i * d, x);
+        add_dots(size, s.w, t->theta + i * size * s.w, s.w, theta, x);
+        memset(left, 0, size * sizeof(double));
+        add_dots(size, s.w, t->b + i * size * s.w, s.w, theta, left);
+        small(size, size, 1.0, t->A + i * size * size, x, left);
+        for (int64_t a = 0; a < size; a++) {
+            int64_t place = link_of(p, t, i, a / d) * d + a % d;
+            found[place] = x[a];
+            left[a] -= links[place];
+        }
+        memset(mine, 0, q * sizeof(double));
+        small(q, size, 1.0, M, left, mine);
+    }
 }
+
+/* ---- right-hand sides ------------------------------------------------------------------------- */
 
 /* left = own - H y */
 static void residual(const part_t *p, sizes_t s, const double *own, const double *y, double *left)
@@ -415,49 +574,39 @@ EXPORTED void chains_down(const part_t *p, const double *own, const double *rows
             memcpy(segment + e * d, rows + e * d, d * sizeof(double));
             continue;
         }
-        const double *M = p->numbers + e * (s.m * s.m + n * s.c);
+        const double *M = element(p, s, e);
         memset(segment + e * d, 0, d * sizeof(double));
         small(n, s.m, -1.0, M, rows + e * s.m, y + e * s.own);
         small(d, s.m, 1.0, M + n * s.m, rows + e * s.m, segment + e * d);
     }
     for (int64_t l = 0; l < p->levels; l++) {
-        const int64_t *level = p->level + l * LEVEL, size = level[SIZE], m = size * d;
-        const int64_t *index = p->index + level[INDEX];
-        const double *M = p->numbers + level[NUMBERS];
-        int64_t to = 0, groups = level[GROUPS];
-        for (int64_t i = 0; i < level[BEFORE]; to++) {
-            if (!groups || i != index[0]) {
-                memmove(segment + to * d, segment + i * d, d * sizeof(double));
-                i++;
+        group_t g = group(p, l, 0);
+        for (int64_t i = 0, to = 0, k = 0; i < p->level[l * LEVEL + BEFORE]; to++) {
+            if (k == groups(p, l) || i != g.first) {
+                memmove(segment + to * d, segment + i++ * d, d * sizeof(double));
                 continue;
             }
-            memset(x, 0, m * sizeof(double));
-            small(m, m, 1.0, M, segment + i * d, x);
-            for (int64_t k = 0; k < m - d; k++)
-                y[index[3 + k / d] * s.own + n + k % d] = -x[k];
-            memcpy(segment + to * d, x + m - d, d * sizeof(double));
-            i += size;
-            index += size + 2;
-            M += m * m + (m - d) * s.c;
-            groups--;
+            memset(x, 0, g.m * sizeof(double));
+            small(g.m, g.m, 1.0, g.M, segment + i * d, x);
+            for (int64_t j = 0; j < g.q; j++)
+                y[g.middle[j / d] * s.own + n + j % d] = -x[j];
+            memcpy(segment + to * d, x + g.q, d * sizeof(double));
+            i += g.size;
+            g = group(p, l, ++k);
         }
     }
-    for (int64_t l = p->levels - 1; l >= 0; l--) {
-        const int64_t *level = p->level + l * LEVEL, size = level[SIZE], m = size * d;
-        const int64_t *index = p->index + level[INDEX];
-        const double *M = p->numbers + level[NUMBERS];
-        for (int64_t g = 0; g < level[GROUPS]; g++, index += size + 2, M += m * m + (m - d) * s.c) {
-            memcpy(x, y + index[1] * s.own + n, d * sizeof(double));
-            memcpy(x + d, y + index[2] * s.own + n, d * sizeof(double));
-            for (int64_t k = 0; k < m - d; k++)
-                small(1, s.c, 1.0, M + m * m + k * s.c, x,
-                      y + index[3 + k / d] * s.own + n + k % d);
+    for (int64_t l = p->levels - 1; l >= 0; l--)
+        for (int64_t k = 0; k < groups(p, l); k++) {
+            group_t g = group(p, l, k);
+            memcpy(x, y + g.left * s.own + n, d * sizeof(double));
+            memcpy(x + d, y + g.right * s.own + n, d * sizeof(double));
+            for (int64_t j = 0; j < g.q; j++)
+                small(1, s.c, 1.0, g.T + j * s.c, x, y + g.middle[j / d] * s.own + n + j % d);
         }
-    }
     for (int64_t e = 0; n && e < p->elements; e++) {
         memcpy(x, y + p->before[e] * s.own + n, d * sizeof(double));
         memcpy(x + d, y + e * s.own + n, d * sizeof(double));
-        small(n, s.c, 1.0, p->numbers + e * (s.m * s.m + n * s.c) + s.m * s.m, x, y + e * s.own);
+        small(n, s.c, 1.0, element(p, s, e) + s.m * s.m, x, y + e * s.own);
     }
     residual(p, s, own, y, h);
     memset(links, 0, slots * d * sizeof(double));
@@ -486,40 +635,37 @@ static void multipliers(const part_t *p, sizes_t s, double *left, double *nu, do
     int64_t d = s.d, n = s.n;
     double *x = left + (p->elements + p->chains) * s.own;
     for (int64_t e = 0; n && e < p->elements; e++) {
-        const double *T = p->numbers + e * (s.m * s.m + n * s.c) + s.m * s.m;
+        const double *T = element(p, s, e) + s.m * s.m;
         memset(x, 0, s.c * sizeof(double));
         small_transposed(n, s.c, 1.0, T, left + e * s.own, x);
         add_multiple(d, 1.0, x, left + p->before[e] * s.own + n);
         add_multiple(d, 1.0, x + d, left + e * s.own + n);
     }
-    for (int64_t l = 0; l < p->levels; l++) {
-        const int64_t *level = p->level + l * LEVEL, size = level[SIZE], m = size * d;
-        const int64_t *index = p->index + level[INDEX];
-        const double *M = p->numbers + level[NUMBERS];
-        for (int64_t g = 0; g < level[GROUPS]; g++, index += size + 2, M += m * m + (m - d) * s.c) {
+    for (int64_t l = 0; l < p->levels; l++)
+        for (int64_t k = 0; k < groups(p, l); k++) {
+            group_t g = group(p, l, k);
             memset(x, 0, s.c * sizeof(double));
-            for (int64_t k = 0; k < m - d; k++)
-                add_multiple(s.c, left[index[3 + k / d] * s.own + n + k % d], M + m * m + k * s.c, x);
-            add_multiple(d, 1.0, x, left + index[1] * s.own + n);
-            add_multiple(d, 1.0, x + d, left + index[2] * s.own + n);
+            for (int64_t j = 0; j < g.q; j++)
+                add_multiple(s.c, left[g.middle[j / d] * s.own + n + j % d], g.T + j * s.c, x);
+            add_multiple(d, 1.0, x, left + g.left * s.own + n);
+            add_multiple(d, 1.0, x + d, left + g.right * s.own + n);
         }
-    }
     for (int64_t l = p->levels - 1; l >= 0; l--) { /* from the end: what is read is not overwritten */
-        const int64_t *level = p->level + l * LEVEL, size = level[SIZE], m = size * d;
-        int64_t groups = level[GROUPS], from = level[BEFORE] - groups * (size - 1);
-        for (int64_t i = level[BEFORE]; i > 0;) {
-            const int64_t *index = p->index + level[INDEX] + (groups - 1) * (size + 2);
-            if (!groups || i - size != index[0]) {
+        int64_t k = groups(p, l), before = p->level[l * LEVEL + BEFORE];
+        int64_t from = before - k * (p->level[l * LEVEL + SIZE] - 1);
+        for (int64_t i = before; i > 0;) {
+            group_t g = group(p, l, k ? k - 1 : 0);
+            if (!k || i - g.size != g.first) {
                 memmove(nu + --i * d, nu + --from * d, d * sizeof(double));
                 continue;
             }
-            const double *M = p->numbers + level[NUMBERS] + --groups * (m * m + (m - d) * s.c);
-            for (int64_t k = 0; k < m - d; k++)
-                x[k] = -left[index[3 + k / d] * s.own + n + k % d];
-            memcpy(x + m - d, nu + --from * d, d * sizeof(double));
-            i -= size;
-            memset(nu + i * d, 0, m * sizeof(double));
-            small_transposed(m, m, 1.0, M, x, nu + i * d);
+            for (int64_t j = 0; j < g.q; j++)
+                x[j] = -left[g.middle[j / d] * s.own + n + j % d];
+            memcpy(x + g.q, nu + --from * d, d * sizeof(double));
+            i -= g.size;
+            k--;
+            memset(nu + i * d, 0, g.m * sizeof(double));
+            small_transposed(g.m, g.m, 1.0, g.M, x, nu + i * d);
         }
     }
     memset(mu, 0, p->elements * s.m * sizeof(double));
@@ -528,7 +674,7 @@ static void multipliers(const part_t *p, sizes_t s, double *left, double *nu, do
             x[k] = -left[e * s.own + k];
         memcpy(x + n, nu + e * d, d * sizeof(double));
         if (n)
-            small_transposed(s.m, s.m, 1.0, p->numbers + e * (s.m * s.m + n * s.c), x, mu + e * s.m);
+            small_transposed(s.m, s.m, 1.0, element(p, s, e), x, mu + e * s.m);
         else
             memcpy(mu + e * d, x, d * sizeof(double));
     }

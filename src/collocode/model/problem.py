@@ -19,8 +19,11 @@ from .constraints import PathConstraint, PointConstraint, bounds_of, shared_boun
 from .costs import Cost
 from .delays import Delay, breaking_points, check_lag, shifted, told
 from .dynamics import Dynamics, DynamicsLike
-from .events import Boundary, Impulse, Switch, boundaries_of, impulses_of, placed, signals_of
-from .experiment import Experiment, Initial, Truth, as_initial, at_rest, free
+from .event_times import Boundary, boundaries_of
+from .events import Switch
+from .experiment import Experiment, Truth
+from .impulses import Impulse, impulses_of, placed, signals_of
+from .initial import Initial, as_initial, at_rest, free
 from .likelihoods import Likelihood
 from .links import Link
 from .losses import L2, Evidence, LeastSquares, Loss

@@ -21,8 +21,10 @@ from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
 from .delays import Delay, delayed, piecewise
 from .dynamics import Named, NetworkCall, Networks, stack
-from .events import Impulse, Reset
-from .experiment import Experiment, as_initial, free
+from .events import Reset
+from .experiment import Experiment
+from .impulses import Impulse
+from .initial import as_initial, free
 from .links import Link
 from .problem import Problem
 from .varying import basis_symbols, total, values_at

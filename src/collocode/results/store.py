@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..archives import Schema, Tree
 from ..forms import Numbers
 from ..model.control import Control
-from ..model.experiment import Experiment, Initial
+from ..model.experiment import Experiment
+from ..model.initial import Initial
 from ..model.losses import Loss
 from ..model.parameters import SCALES
 from ..model.per_output import LOSS, describe_loss, described_loss
