@@ -1,5 +1,6 @@
 # Everything a fresh clone needs; `make help` lists the targets.
-# Needs Python 3.11 or newer with venv, and make. Only `cyipopt` also wants a C compiler and Python's headers.
+# Needs Python 3.11 or newer with venv, and make. A C compiler makes the kernels where
+# there is one; `cyipopt` wants one, and Python's headers.
 # pip's own environment variables and configuration (index, proxy, wheels at hand) are honoured.
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ help: ## list the targets
 
 # ---- the environment: one stamp per set of packages, so a second run costs nothing ----
 
-$(VENV)/.core: pyproject.toml $(LOCK)
+$(VENV)/.core: pyproject.toml $(LOCK) $(wildcard src/collocode/kernels/*.[ch])
 	@echo "== venv: collocode and its core dependencies into $(VENV) (wheels only)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --editable .

@@ -29,6 +29,7 @@ def problem(
     hidden: int = 16,
     regularisation: float = 1e-4,
     holdout: float = 0.25,
+    replicates: bool = False,
 ) -> cc.Problem:
     """Learn the whole right-hand side from a table.
 
@@ -41,6 +42,7 @@ def problem(
     hidden: units in the hidden layer
     regularisation: strength of the L2 penalty on the weights
     holdout: last share of every run that is predicted, not fitted; 0 for none
+    replicates: whether rows at the same time are repeated measurements of one run
     """
     given = _names(inputs)
     experiments = cc.read_csv(
@@ -49,6 +51,7 @@ def problem(
         outputs=_names(outputs) or None,
         inputs=dict.fromkeys(given, hold),
         experiment=run or None,
+        replicates=replicates,
     )
     states = experiments[0].outputs
     network = cc.MLP((len(states) + len(given), hidden, len(states)))

@@ -90,6 +90,48 @@ def test_every_kind_of_event_is_found_where_it_was(event, rate, truth):
     np.testing.assert_allclose(solution.predict(T), truth(T)[:, None], atol=5e-3)
 
 
+@pytest.mark.parametrize("start", [1.5, 3.0, 3.5])
+def test_the_time_of_a_bolus_is_found_from_between_other_samples(start):
+    times = np.arange(0.0, 6.1, 0.25)
+
+    def curve(k, at):
+        return 5.0 * np.exp(-k * times) + 3.0 * np.exp(-k * (times - at)) * (times > 2.1)
+
+    y = curve(K, 2.1) + 0.03 * np.random.default_rng(0).standard_normal(len(times))
+    run = Experiment(times, y, ("c",), initial={"c": 5.0}, events=[Dose("T", 3.0, to="c")])
+    rate = Dynamics(
+        lambda t, x, u, p, nn: {"c": -p.k * x.c},
+        parameters=[Parameter("k", 0.4, 0.05, 3.0), Parameter("T", start, 1.0, 4.0)],
+    )
+    found = cc.fit(Problem(rate, run, loss=cc.Normal()))
+    best = optimize.least_squares(lambda v: curve(*v) - y, [K, 2.1])
+    assert [found.parameters[n] for n in ("k", "T")] == pytest.approx(best.x.tolist(), rel=1e-3)
+    assert found.parameters["sigma_c"] == pytest.approx(0.03, rel=0.4)
+
+
+def test_an_end_is_held_out_before_or_behind_an_unknown_time_but_not_across():
+    whole = problem(dosed(T), at=(4.0, 2.0, 6.0))
+    parts = cc.split(whole, 0.3)
+    assert [e.placed for e in parts.experiments] == [{"T": 4.0}]
+    assert not parts.test[0].placed
+    solution = cc.fit(parts)
+    assert [score.simulated < 1e-8 for score in solution.score()] == [True, True]
+    early = cc.split(problem(dosed(T, at=8.9), at=(8.8, 8.5, 9.5)), 0.2)
+    assert not early.experiments[0].placed
+    assert early.test[0].placed
+    with pytest.raises(cc.InputError, match="both sides of the cut at 5"):
+        cc.split(whole, 0.5)
+
+
+def test_events_at_one_unknown_time_act_one_after_the_other():
+    late = np.maximum(T - AT, 0.0)
+    y = np.where(T > AT, 5.0 * np.exp(-K * late), 2.0 * np.exp(-K * T))
+    events = [Reset("T", {"c": 0.0}), Dose("T", 5.0, to="c")]
+    found = cc.fit(problem(y, *events, at=(3.0, 1.0, 8.0))).parameters
+    assert found["T"] == pytest.approx(AT, abs=1e-3)
+    assert found["k"] == pytest.approx(K, rel=1e-4)
+
+
 def test_derivatives_by_the_time_are_exact_wherever_it_is():
     nlp = cc.discretize(problem(dosed(T)), mesh=8)
     x = nlp.start + 0.1 * np.random.default_rng(0).standard_normal(nlp.columns)

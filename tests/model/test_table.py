@@ -69,7 +69,7 @@ def test_data_frames_of_numbers():
         ("t,a\n0,1\n1,1.2.3\n", {}, "'1.2.3' is not a number"),
         ("t,a\n0,1\n,2\n", {}, "time in row 2 is nan"),
         ("t,a\n1,1\n0,2\n", {}, r"not sorted: 0 \(row 2\) follows 1; sort the rows"),
-        ("t,a\n0,1\n0,2\n", {}, "time 0 occurs twice .* name an experiment column"),
+        ("t,a\n0,1\n0,2\n", {}, "time 0 occurs twice .* replicates=True"),
         ("t,a\n0,1\n", {}, "1 time is too few"),
         ("t,a,u\n0,1,\n1,2,\n", {"inputs": ["u"]}, "u has no finite value; an input must be known"),
         ("t,a,u\n0,1,1\n1,2,2\n", {"inputs": {"u": "cubic"}}, "u: unknown input kind 'cubic'"),

@@ -87,6 +87,26 @@ def test_a_single_value_is_a_constant():
     np.testing.assert_array_equal(smooth.derivative([0.0, 9.0]), 0.0)
 
 
+@pytest.mark.parametrize("periods", [4, 400])
+def test_a_long_record_is_followed_as_closely_as_a_short_one(periods):
+    t = np.linspace(0.0, 2.0 * np.pi * periods, 50 * periods)
+    y = np.sin(t) + 0.2 * np.random.default_rng(7).normal(size=len(t))
+    smooth = Smoother(t, y)
+    assert np.sqrt(np.mean((smooth(t) - np.sin(t)) ** 2)) < 0.4 * 0.2
+    left = y - smooth(t)
+    assert np.sqrt(left @ left / smooth.freedom) == pytest.approx(0.2, rel=0.2)
+
+
+def test_degrees_of_freedom_are_those_of_the_dense_hat_matrix():
+    t = np.sort(np.random.default_rng(3).uniform(0.0, 6.0, 40))
+    y, size = np.sin(3.0 * t), 7.0
+    smooth, hat = Smoother(t, y, size), []
+    for k in range(len(t)):  # a linear map of the data, but for their mean
+        moved = Smoother(t, y + np.eye(len(t))[k] - 1.0 / len(t), size)
+        hat.append(moved(t) - smooth(t) + 1.0 / len(t))
+    assert smooth.freedom == pytest.approx(len(t) - np.trace(hat), abs=1e-8)
+
+
 def test_units_do_not_matter():
     t = np.linspace(0.0, 6.0, 60)
     y = np.sin(t) + 0.1 * np.random.default_rng(2).normal(size=60)
@@ -99,3 +119,14 @@ def test_what_cannot_be_smoothed_is_refused():
         Smoother([0.0, 1.0], [np.nan, np.nan])
     with pytest.raises(InputError, match="two rows of one length"):
         Smoother([0.0, 1.0], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("n", [3, 40])
+def test_replicates_pull_together_and_tell_the_noise(n):
+    t = np.repeat(np.linspace(0.0, 3.0, n), 5)
+    y = np.sin(t) + 0.1 * np.random.default_rng(0).standard_normal(len(t))
+    smooth = Smoother(t, y)
+    left = y - smooth(t)
+    assert np.sqrt(left @ left / smooth.freedom) == pytest.approx(0.1, rel=0.25)
+    means = y.reshape(-1, 5).mean(axis=1)
+    assert np.abs(smooth(t[::5]) - means).max() < (1e-12 if n == 3 else 0.2)

@@ -1,7 +1,9 @@
 """The linear solver for chains: inertia and solutions against dense ones, whole solves against MUMPS."""
 
 import importlib
+import os
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import collocode as cc
+from collocode import kernels
 from collocode.solvers.chains import hook, mumps, part, places, top
 from collocode.solvers.chains.factor import ChainFactor
 from collocode.solvers.chains.places import Order, Unsuited
@@ -61,10 +64,27 @@ def negative(K):
     return int((np.linalg.eigvalsh(K * scale[:, None] * scale) < 0.0).sum())
 
 
+def without_kernels():
+    """What NumPy does where no kernels are compiled."""
+    return mock.patch.dict(os.environ, {kernels.SWITCH: "0"})
+
+
 def check(program, rng, curvature, relaxed=0.0):
     """Inertia before and after the shift, and a refined solution, against dense ones."""
     program = program.scaled()
-    start, columns, values = augmented(program, rng, curvature, relaxed)
+    matrix = augmented(program, rng, curvature, relaxed)
+    rhs = rng.standard_normal(len(matrix[0]) - 1)
+    with without_kernels():
+        chains = check_matrix(program, *matrix, rhs)
+    if kernels.library() is not None:
+        compiled = check_matrix(program, *matrix, rhs)
+        assert compiled.shift == pytest.approx(chains.shift)
+        for mine, other in zip(compiled.parts, chains.parts, strict=True):
+            assert np.array_equal(mine.stayed, other.stayed)
+    return chains
+
+
+def check_matrix(program, start, columns, values, rhs):
     chains = ChainFactor(program, start, columns)
     K = dense(start, columns, values)
     found, singular = chains.factor(values)
@@ -82,7 +102,6 @@ def check(program, rng, curvature, relaxed=0.0):
     solver.factor(values)
     if found != wanted:
         return chains
-    rhs = rng.standard_normal(len(K))
     x = solver.solve(rhs)
     exact = np.linalg.solve(K, rhs)
     assert np.abs(x - exact).max() <= 1e-8 * np.abs(exact).max()
@@ -225,6 +244,17 @@ def test_iterates_are_the_same_on_one_core_and_on_several(monkeypatch):
     assert one.iterations == two.iterations > 5
     for name in ("x", "lam_g", "lam_x"):
         assert np.array_equal(getattr(one, name), getattr(two, name))
+
+
+@pytest.mark.skipif(kernels.library() is None, reason="no kernels are compiled")
+def test_iterates_are_the_same_without_compiled_kernels():
+    program = cc.start_from(cc.discretize(network_of(12, 2, bounds={"y": (-3.0, 3.0)}), mesh=6))
+    options = {"linear_solver": "chains", "max_iter": 12}
+    compiled = cc.solve(program, options=options).result
+    with without_kernels():
+        plain = cc.solve(program, options=options).result
+    assert compiled.iterations == plain.iterations > 5
+    assert np.abs(compiled.x - plain.x).max() <= 1e-6 * np.abs(plain.x).max()
 
 
 @pytest.mark.parametrize("threads", [0, 1.5, "two", True])
@@ -382,12 +412,60 @@ def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
     for blocks_of_one in (0, 30):
         matrix = arrow(0.5 * (A + A.T), blocks_of_one)
         exact = np.linalg.eigvalsh(matrix.dense())[0]
-        lowest, error = top._lowest(matrix)
+        lowest, error = top._lowest(matrix, top.Last())
         assert exact * (1.0 + 1e-12) <= lowest <= 0.9 * exact
         assert lowest - error <= exact * (1.0 - 1e-12)
+        # beginning with (about) the eigenvector of another eigenvalue does not hide the lowest
+        again, _ = top._lowest(matrix, top.Last(vector=Q[:, 1]))
+        assert exact * (1.0 + 1e-12) <= again <= 0.9 * exact
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
-    assert top._lowest(arrow(low_rank))[0] == pytest.approx(-2.0)
-    assert top._lowest(arrow(np.eye(700), 100))[0] == pytest.approx(1.0)
+    assert top._lowest(arrow(low_rank), top.Last())[0] == pytest.approx(-2.0)
+    assert top._lowest(arrow(np.eye(700), 100), top.Last())[0] == pytest.approx(1.0)
+
+
+def test_what_stands_below_the_diagonal_of_the_border_is_never_read():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((30, 30))
+    A = A @ A.T + 30.0 * np.eye(30)
+    whole, half = arrow(A, 4), arrow(A, 4)
+    half.S[np.tril_indices(26, -1)] = np.nan
+    v = rng.standard_normal(30)
+    assert half.dense() == pytest.approx(whole.dense())
+    assert half.times(v) == pytest.approx(whole.dense() @ v)
+    units = rng.standard_normal((4, 26))
+    shifted = whole.dense() + 0.1 * np.eye(30)
+    shifted[4:, 4:] += 0.1 * units.T @ units
+    x = half.cholesky(0.1, units).solve(v)
+    assert shifted @ x == pytest.approx(v)
+    G = rng.standard_normal((3, 26))  # rows of the border alone
+    found = [
+        top.Top(m, lambda: units, G, False, np.empty((26, 26)), top.Last()).solve(
+            v[:4].reshape(4, 1), v[4:], np.ones(3)
+        )
+        for m in (whole, half)
+    ]
+    for one, other in zip(*found, strict=True):
+        assert one == pytest.approx(other)
+    assert G @ found[1][1] == pytest.approx(np.ones(3))
+
+
+def test_the_matrix_after_a_positive_definite_one_is_tried_first(monkeypatch):
+    looked = []
+    lowest = top._lowest
+    monkeypatch.setattr(top, "_lowest", lambda *given: looked.append(1) or lowest(*given))
+    A, nothing, last = np.diag(np.linspace(1.0, 2.0, 700)), np.zeros((0, 700)), top.Last()
+
+    def factorised(A, times):
+        made = top.Top(arrow(A), lambda: nothing, nothing, True, np.empty_like(A), last)
+        assert len(looked) == times
+        return made
+
+    assert factorised(A, 1).positive  # nothing is known of it yet
+    assert factorised(A, 1).positive
+    indefinite = factorised(A - 1.5 * np.eye(700), 2)
+    assert not indefinite.positive
+    assert indefinite.shift == pytest.approx(1.0, rel=0.2)  # twice the lowest eigenvalue
+    assert factorised(A, 3).positive
 
 
 def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_iteration():

@@ -19,6 +19,7 @@ from rich.status import Status
 
 import collocode as cc
 
+from .. import kernels
 from ..errors import CollocodeError, InputError
 from ..reports.parts import Column, Table
 from .terminal import SOLVED, UNSOLVED, guarded, messages, output, show_table, styled
@@ -110,6 +111,10 @@ def packages_table() -> Table:
         absent = ("missing", "bad") if number < REQUIRED else ("–", "quiet")
         shown = absent if version is None else (version, "")
         rows.append({"package": name, "version": shown, "purpose": purpose})
+    compiled = (kernels.state(), "" if kernels.library() else "quiet")
+    rows.append(
+        {"package": "compiled kernels", "version": compiled, "purpose": "the same results, sooner"}
+    )
     columns = [
         Column("package", left=True),
         Column("version", left=True, show=lambda row: row["version"]),

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..archives import Schema
 from ..errors import FileError
 from ..forms import Numbers
-from ..model.experiment import Experiment, Initial
+from ..model.experiment import Experiment
+from ..model.initial import Initial
 from ..numerics.mesh import Mesh
 from ..transcription.layout import Layout
 from .consensus import check_rho

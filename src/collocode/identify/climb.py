@@ -81,7 +81,14 @@ def _held_by_bounds(solver: Solver, found: Solution) -> bool:
     nlp = _nlp(found)
     if not found.success or len(nlp.layout.weights):
         return False
-    names, count = nlp.problem.coefficient_names, len(nlp.layout.experiments)
+    problem, count = nlp.problem, len(nlp.layout.experiments)
+    needed = {
+        name for e in problem.experiments for name in e.placed
+    }  # the mesh and the rows of delays
+    needed |= {
+        str(delay.by) for delay in problem.lags.values()
+    }  # are made for times within their bounds
+    names = [name for name in problem.coefficient_names if name not in needed]
     columns = np.concatenate([nlp.layout.parameter_columns(k, names) for k in range(count)])
     held = columns[strong_bounds(found, nlp)[columns]]
     if not len(held):

@@ -30,6 +30,7 @@ from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from .climb import climb, ended_nowhere, failed
 from .evidence import choose_strength
+from .jump_times import between_samples
 from .scored import fit_by_scoring
 from .scoring import scorable
 
@@ -116,6 +117,9 @@ def fit(
     if scored is not None and (solution is None or _better_of(scored, solution)):
         solution = scored
     assert solution is not None
+    if isinstance(start, str) and start == "auto" and not interrupt.pressed:
+        with quietly(), interrupt:
+            solution = _jumped(solution, mesh, how, on_iteration)
     solution = _finished(solution, interrupt, first)
     warn(solution)
     return solution
@@ -126,6 +130,16 @@ def unsaid(*values: object) -> bool:
     usual = ("auto", "auto", "casadi")
     texts = all(isinstance(v, str) and v == u for v, u in zip(values, usual, strict=False))
     return texts and not values[3]
+
+
+def _jumped(
+    solution: Solution, mesh: MeshLike | AutoMesh | str, how: How, on_iteration: OnIteration | None
+) -> Solution:
+    """The best fit with jumps at unknown times between other samples, on a mesh for it."""
+    found = between_samples(solution, lambda nlp: make_solver(nlp, *how))
+    if found is solution:
+        return solution
+    return settle(found, AutoMesh.or_given(mesh)[0], how, lambda nlp: nlp, on_iteration)
 
 
 def _better_of(scored: Solution, solution: Solution) -> bool:
@@ -310,10 +324,31 @@ def _by_time(problem: Problem, share: float) -> Problem:
         first, last = float(e.times[0]), float(e.times[-1])
         cut = first + (1.0 - share) * (last - first)
         cut += 1e-9 * (last - first)  # a sample on the cut is fitted
-        training = e.window(first, cut)
-        kept.append(replace(training, start=e.start))
+        training = _apart(problem, e, first, cut).window(first, cut, begins=e.start)
+        kept.append(training)
         rest = e.times > cut
-        if rest.sum() >= 2:
-            held = e.window(float(e.times[rest][0]), last, name=f"{e.name}, held out")
-            out.append(replace(held, start=training.end, initial={}))
+        if rest.any():
+            later = _apart(problem, e, cut, last)
+            label = f"{e.name}, held out"
+            held = later.window(float(e.times[rest][0]), last, name=label, begins=training.end)
+            out.append(replace(held, initial={}))
     return replace(problem, experiments=tuple(kept), test=(*problem.test, *out))
+
+
+def _apart(problem: Problem, e: Experiment, start: float, end: float) -> Experiment:
+    """Give events at estimated times a number where a part of the experiment has them before or behind it."""
+    known = {q.name: q for q in problem.all_parameters}
+    events = []
+    for event in e.events:
+        if isinstance(event.time, str):
+            low, high = known[event.time].lower, known[event.time].upper
+            if high <= start or low >= end:
+                event = replace(event, time=0.5 * (low + high))
+            elif low < start or high > end:
+                raise InputError(
+                    f"the time {event.time!r} of an event of experiment {e.name!r} may lie on both sides of the "
+                    f"cut at {start if low < start else end:g}; narrow its bounds, [{low:g}, {high:g}], or hold out "
+                    "whole experiments, by name."
+                )
+        events.append(event)
+    return replace(e, events=tuple(events), placed={}) if e.placed else e

@@ -9,8 +9,8 @@ import casadi as ca
 from ..errors import InputError
 from .control import Control
 from .costs import Lagrange
-from .events import placed, signals_of
 from .experiment import Experiment
+from .impulses import placed, signals_of
 from .problem import Problem
 from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
 
@@ -61,7 +61,9 @@ def check_outputs(problem: Problem) -> None:
     moving = {
         name
         for e in problem.experiments
-        for name in signals_of([v for v in placed(e.events, e.placed) if e.placed], e.instant)
+        for name in signals_of(
+            [v for v in placed(e.events, e.placed, e.instant) if e.placed], e.instant
+        )
     }
     if not (problem.lags or moving):
         return

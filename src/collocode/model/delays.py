@@ -77,7 +77,7 @@ def shifted(signal: Signal, by: float) -> Signal:
 
 def usual_step(experiments: Sequence[Experiment]) -> float:
     """Median time between neighbouring data."""
-    steps = [np.diff(e.times) for e in experiments if e.samples > 1]
+    steps = [np.diff(np.unique(e.times)) for e in experiments if e.samples > 1]
     return float(np.median(np.concatenate(steps))) if steps else 1.0
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import FileError, InputError, MissingDependency, check_path, listed
 from ..numerics.signals import Signal
-from .experiment import Experiment, Initial
+from .experiment import Experiment
+from .initial import Initial
 from .text_table import Table, read_text, tabulated
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def from_frame(
     initial: Mapping[str, Initial | float] | None = None,
     variable: str | None = None,
     value: str = "value",
+    replicates: bool = False,
     source: str = "data frame",
 ) -> list[Experiment]:
     """Turn a table into experiments: one row a time, or (with ``variable``) one row a measurement.
@@ -146,6 +148,7 @@ def from_frame(
     initial : what is known of the initial states, the same for every experiment.
     variable, value : in a long table, the column that names what was measured, and the numbers';
         inputs are then named among the variables too.
+    replicates : whether rows at the same time are repeated measurements of one run; see `Experiment`.
     source : what messages call the table.
 
     Raises
@@ -170,6 +173,7 @@ def from_frame(
         initial=initial,
         variable=variable,
         value=value,
+        replicates=replicates,
     )
 
 
@@ -211,11 +215,12 @@ def _experiments(
     initial: Mapping[str, Initial | float] | None = None,
     variable: str | None = None,
     value: str = "value",
+    replicates: bool = False,
 ) -> list[Experiment]:
     """Give the columns their roles; see `from_frame`."""
     source, time = table.source, table.names[0] if time is None else time
     if variable is not None:
-        table = _widened(table, time, variable, value, experiment)
+        table = _widened(table, time, variable, value, experiment, replicates)
     outputs = [outputs] if isinstance(outputs, str) else outputs
     inputs = [inputs] if isinstance(inputs, str) else inputs
     kinds = dict(inputs) if isinstance(inputs, Mapping) else {name: "linear" for name in inputs}
@@ -243,6 +248,7 @@ def _experiments(
             initial=initial or {},
             name=label,
             notes=tuple(table.notes),
+            replicates=replicates,
         )
         for label, rows in groups.items()
     ]
@@ -265,14 +271,21 @@ def _labels(table: Table, name: str) -> dict[str, list[int]]:
     return found
 
 
-def _widened(table: Table, time: str, variable: str, value: str, experiment: str | None) -> Table:
-    """Turn one row a measurement into one row a time, in the order of time."""
+def _widened(
+    table: Table,
+    time: str,
+    variable: str,
+    value: str,
+    experiment: str | None,
+    replicates: bool = False,
+) -> Table:
+    """Turn one row a measurement into one row a time, or one a replicate, in the order of time."""
     table.require([*([experiment] if experiment else []), time, variable, value])
     numbers = table.numbers([time, value])
     runs = _labels(table, experiment) if experiment else {"": list(range(len(numbers[time])))}
     whats = _labels(table, variable)
     what_of = {row: what for what, rows in whats.items() for row in rows}
-    cells: dict[tuple[str, float], dict[str, float]] = {}
+    cells: dict[tuple[str, float, int], dict[str, float]] = {}
     for run, rows in runs.items():
         for row in rows:
             when, what = float(numbers[time][row]), what_of[row]
@@ -280,18 +293,22 @@ def _widened(table: Table, time: str, variable: str, value: str, experiment: str
                 raise InputError(
                     f"{table.source}, {table.place(row)}: the time is missing; drop or repair that row."
                 )
-            entry = cells.setdefault((run, when), {})
+            again = 0
+            while what in cells.setdefault((run, when, again), {}) and replicates:
+                again += 1
+            entry = cells[run, when, again]
             if what in entry:
                 raise InputError(
                     f"{table.source}, {table.place(row)}: {what!r} was measured twice at time "
-                    f"{when:g}; merge the rows or name an experiment column."
+                    f"{when:g}; name the column of experiments, or say replicates=True if one run was "
+                    "measured again."
                 )
             entry[what] = float(numbers[value][row])
     order = {run: place for place, run in enumerate(runs)}
-    keys = sorted(cells, key=lambda key: (order[key[0]], key[1]))
-    columns: dict[str, Sequence[Any] | np.ndarray] = {time: np.array([when for _, when in keys])}
+    keys = sorted(cells, key=lambda key: (order[key[0]], *key[1:]))
+    columns: dict[str, Sequence[Any] | np.ndarray] = {time: np.array([when for _, when, _ in keys])}
     if experiment:
-        columns[experiment] = [run for run, _ in keys]
+        columns[experiment] = [run for run, _, _ in keys]
     for what in whats:
         columns[what] = np.array([cells[key].get(what, np.nan) for key in keys])
     return Table(
@@ -306,8 +323,9 @@ def _signal(times: np.ndarray, values: np.ndarray, kind: str, where: str) -> Sig
     keep = np.isfinite(values)
     if not keep.any():
         raise InputError(f"{where} has no finite value; an input must be known.")
-    order = np.isfinite(times)
+    keep &= np.isfinite(times)
+    again = np.append(False, (np.diff(times[keep]) == 0.0) & (np.diff(values[keep]) == 0.0))
     try:
-        return Signal(times[keep & order], values[keep & order], kind)
+        return Signal(times[keep][~again], values[keep][~again], kind)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error

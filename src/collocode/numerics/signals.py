@@ -2,9 +2,8 @@
 
 The smoother is a penalised cubic B-spline (Eilers & Marx, Statistical Science 11, 1996) whose
 penalty minimises generalised cross-validation (Wahba, *Spline Models for Observational Data*,
-1990).  One generalised eigenproblem in the coefficients gives the GCV score of every penalty at
-once, so the search costs next to nothing and does not grow with the samples, where SciPy's
-``make_smoothing_spline`` walks over them in Python for every trial.  Short records fall back, in the open,
+1990).  Every trial is one banded factorisation, which gives the degrees of freedom too, where SciPy's
+``make_smoothing_spline`` walks over the samples in Python.  Short records fall back, in the open,
 to a monotone cubic through the data, or to a constant.
 """
 
@@ -180,6 +179,7 @@ class Signal:
 
 
 _FEWEST_FOR_GCV = 8
+_COARSE = 4  # of the penalties that are tried: first one in four, then those beside the best
 
 
 class Smoother:
@@ -189,7 +189,7 @@ class Smoother:
 
     Parameters
     ----------
-    times : (N,) strictly increasing.
+    times : (N,) not decreasing; values at the same time are averaged where the curve goes through them.
     values : (N,) finite or NaN; NaN rows are left out.
     penalty : the spline's smoothing parameter; None chooses it by GCV.
 
@@ -234,39 +234,78 @@ Curve = Callable[[Array], Array]
 
 
 def _fit(t: Array, y: Array, penalty: float | None) -> tuple[str, Curve, Curve, float]:
-    if len(t) == 1:
-        return "constant", lambda s: np.full_like(s, y[0]), np.zeros_like, 0.0
-    if len(t) >= _FEWEST_FOR_GCV:
+    apart, whose, again = np.unique(t, return_inverse=True, return_counts=True)
+    mean = np.bincount(whose, y) / again
+    if len(apart) == 1:
+        return "constant", lambda s: np.full_like(s, mean[0]), np.zeros_like, float(len(t) - 1)
+    if len(apart) >= _FEWEST_FOR_GCV:
         try:
             spline, freedom = _penalised(t, y, penalty)
             return "smoothing spline", spline, spline.derivative(), freedom
         except (np.linalg.LinAlgError, ValueError):  # fall through to interpolation
             pass
-    curve = scipy.interpolate.PchipInterpolator(t, y)
-    return "monotone cubic", curve, curve.derivative(), 0.0
+    curve = scipy.interpolate.PchipInterpolator(apart, mean)
+    return "monotone cubic", curve, curve.derivative(), float(len(t) - len(apart))
 
 
 def _penalised(
     t: Array, y: Array, penalty: float | None
 ) -> tuple[scipy.interpolate.BSpline, float]:
-    """Minimise |y - B c|² + penalty |D c|², D the second differences of the coefficients c."""
+    """Minimise |y - B c|² + penalty |D c|², D the second differences of the coefficients c.
+
+    There are about a quarter as many as samples, however long the record: all matrices are banded.
+    """
     n, order = len(t), 3
-    count = int(min(n, 40 + n // 4, 300))
+    count = min(len(np.unique(t)), 40 + n // 4)
     inner = np.linspace(t[0], t[-1], count - order + 1)
     step = inner[1] - inner[0]
     outside = step * np.arange(1, order + 1)
     knots = np.concatenate([t[0] - outside[::-1], inner, t[-1] + outside])
     basis = scipy.interpolate.BSpline.design_matrix(t, knots, order)
-    gram = (basis.T @ basis).toarray()
-    gram += 1e-10 * np.trace(gram) / count * np.eye(count)  # coefficients in gaps of the data
-    differences = np.diff(np.eye(count), 2, axis=0)
-    roughness, modes = scipy.linalg.eigh(differences.T @ differences, gram)
-    roughness, mean = np.maximum(roughness, 0.0), y.mean()
-    loads = modes.T @ (basis.T @ (y - mean))
-    tried = n / count * np.logspace(-8, 8, 161) if penalty is None else np.array([penalty])
-    kept = 1.0 / (1.0 + tried[:, None] * roughness)  # (penalties, modes): what each mode keeps
-    misfit = np.sum((y - mean) ** 2) + ((kept**2 - 2.0 * kept) * loads**2).sum(axis=1)
-    freedom = np.maximum(n - kept.sum(axis=1), 1e-9)
-    best = int(np.argmin(np.maximum(misfit, 0.0) / freedom**2))
-    curve = scipy.interpolate.BSpline(knots, mean + modes @ (kept[best] * loads), order)
-    return curve, float(freedom[best])
+    gram = _band(basis.T @ basis, order)
+    gram[0] += 1e-10 * gram[0].mean()  # coefficients in gaps of the data
+    stencil = scipy.sparse.diags_array(
+        [1.0, -2.0, 1.0], offsets=[0, 1, 2], shape=(count - 2, count)
+    )
+    roughness, mean = _band(stencil.T @ stencil, order), y.mean()
+    load = basis.T @ (y - mean)
+
+    def fitted(penalty: float) -> tuple[float, float, Array]:
+        """Generalised cross-validation, degrees of freedom and coefficients."""
+        found, used = _solved(gram, penalty * roughness, load)
+        freedom = max(n - used, 1e-9)
+        return float(((y - mean - basis @ found) ** 2).sum()) / freedom**2, freedom, found
+
+    if penalty is None:
+        grid = n / count * np.logspace(-8, 8, 161)
+        coarse = [fitted(grid[k])[0] for k in range(0, len(grid), _COARSE)]
+        near = _COARSE * int(np.nanargmin(coarse))
+        fine = grid[max(near - _COARSE + 1, 0) : near + _COARSE]
+        best = min((fitted(p) for p in fine), key=lambda tried: tried[0])
+    else:
+        best = fitted(penalty)
+    return scipy.interpolate.BSpline(knots, mean + best[2], order), best[1]
+
+
+def _band(matrix: scipy.sparse.sparray, width: int) -> Array:
+    """(width + 1, rows) the diagonal and those below it of a symmetric matrix."""
+    found = np.zeros((width + 1, matrix.shape[0]))
+    for k in range(width + 1):
+        below = matrix.diagonal(-k)
+        found[k, : len(below)] = below
+    return found
+
+
+def _solved(gram: Array, rough: Array, load: Array) -> tuple[Array, float]:
+    """(G + R)⁻¹ load, and tr (G + R)⁻¹G: the size less d log det(G + sR)/ds at s = 1, by a complex step."""
+    width, size, tiny = len(gram) - 1, gram.shape[1], 1e-30
+    both = np.zeros((3 * width + 1, size), dtype=complex, order="F")
+    both[2 * width :] = gram + (1.0 + 1j * tiny) * rough
+    for k in range(1, width + 1):
+        both[2 * width - k, k:] = both[2 * width + k, :-k]
+    factors, pivots, info = scipy.linalg.lapack.zgbtrf(both, width, width, overwrite_ab=True)
+    if info:
+        raise np.linalg.LinAlgError("the samples do not determine the spline")
+    found, _ = scipy.linalg.lapack.zgbtrs(factors, width, width, load, pivots)
+    diagonal = factors[2 * width]
+    return found.real, size - float((diagonal.imag / diagonal.real).sum()) / tiny

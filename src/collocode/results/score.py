@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment, Initial, Truth
+from ..model.experiment import Experiment, Truth
+from ..model.initial import Initial
 from .fitted import Fitted, Trajectory
 from .model import TrainedModel
 from .simulate import integrate, simulate
@@ -112,7 +113,7 @@ def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array
     times = np.unique(np.append(experiment.start, experiment.times))
     model = test_model(solution, experiment)
     run = simulate(model, initial, times, experiment.inputs, history=experiment.history)
-    used = np.isin(times, experiment.times)
+    used = np.searchsorted(times, experiment.times)
     z = None if run.algebraics is None else run.algebraics[used]
     u = _inputs_at(solution, experiment, experiment.times)
     return run.states[used], model.observe(run.states[used], u, experiment.times, z)

@@ -117,6 +117,16 @@ class Solution:
         """Termination and worth of the point, in words."""
         return f"{self.result.termination.value} ({self.result.status.value})"
 
+    @property
+    def objective(self) -> float:
+        """Objective of the NLP at the solver's point."""
+        return self.result.objective
+
+    @property
+    def iterations(self) -> int:
+        """Iterations that the solver took."""
+        return self.result.iterations
+
     def __repr__(self) -> str:
         return (
             f"Solution({self.name!r}, {self.status}, objective={self.result.objective:.6g}, "

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..archives import Schema, Tree
 from ..forms import Numbers
 from ..model.control import Control
-from ..model.experiment import Experiment, Initial
+from ..model.experiment import Experiment
+from ..model.initial import Initial
 from ..model.losses import Loss
 from ..model.parameters import SCALES
 from ..model.per_output import LOSS, describe_loss, described_loss
@@ -51,6 +52,7 @@ _EXPERIMENT = {
     "weights": (Numbers(("times", "outputs")), None),
     "sigma?": (Numbers(("times", "outputs")), None),
     "censored?": (Numbers(("times", "outputs")), None),
+    "replicates?": bool,
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
@@ -411,6 +413,7 @@ def _experiment_tree(experiment: Experiment) -> dict[str, Any]:
         "weights": experiment.weights,
         "sigma": experiment.sigma,
         "censored": experiment.censored,
+        "replicates": experiment.replicates,
         "outputs": experiment.outputs,
         "start": experiment.start,
         "end": experiment.end,
@@ -445,6 +448,7 @@ def _experiment(tree: Mapping[str, Any]) -> Experiment:
         weights=tree["weights"],
         sigma=tree.get("sigma"),
         censored=tree.get("censored"),
+        replicates=tree.get("replicates", False),
         inputs=_signals(tree["inputs"]),
         history=_signals(tree.get("history", {})),
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},

@@ -161,11 +161,11 @@ class ByLayers:
             )
             own[part.points] = found.own[:, rows, columns]
             given = found, tangents, state.inputs(), state.functions
-            self._hessian.put_columns(results[1], *given, part.points)
+            self._hessian.put_mixed(*given, part.points)
             return self._hessian.sums(*given)
 
         with self._lock:
-            self._hessian.put_sums(results[1], for_each(put, self._at(arguments[:3])))
+            self._hessian.put(results[1], for_each(put, self._at(arguments[:3])))
 
     def _at(self, arguments: Sequence[Array]) -> list[_Part]:
         """All points, with everything that is evaluated first; that of the last call is kept."""

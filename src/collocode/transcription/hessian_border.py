@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +14,26 @@ from .outer_products import Group, OutOfPlace, pattern_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 Tangents = Mapping[tuple[Node | None, Node], Array]
 
 
 @dataclass(frozen=True, eq=False)
-class _Column:
-    """A weight's nonzeros in the rows of the points: input and perturbation of its layer."""
+class _Mixed:
+    """A group's second derivatives by the points' unknowns.
 
-    input: int
-    perturbation: int
-    where: slice
-    rows: tuple[int, ...]
+    Attributes
+    ----------
+    group : layer of weights.
+    own : unknowns of a point that occur in one of its columns.
+    values : (columns + 1, perturbations, K * own).
+    columns : for every column of the matrix (number among those, its nonzeros in the rows of the
+        points, which of ``own`` it has or None for all).
+    """
 
-    def of(self, points: slice) -> slice:
-        """Nonzeros of some points."""
-        first, size = self.where.start, len(self.rows)
-        return slice(first + points.start * size, first + points.stop * size)
+    group: Group
+    own: Index
+    values: Array
+    columns: list[tuple[int, slice, Index | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,46 +84,37 @@ class HessianBorder:
         shared: Index,
         shape: tuple[int, int],
     ) -> None:
-        self._points, size = len(places), shape[1]
-        rows_of: list[tuple[int, ...]] = [()] * size
-        wanted: list[tuple[Group, list[tuple[int, int, int]]]] = []
-        for group in groups:
-            mask = np.zeros((*group.places.shape, places.shape[1]), dtype=bool)
-            for node in group.nodes:
-                mask |= found.mixed[node][0] != 0.0
-                moved = tangents.get((None, node))
-                if moved is not None:
-                    there = found.gradients[node][0] != 0.0
-                    mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
-            columns = []
-            for j, i in zip(*np.nonzero(mask.any(axis=2)), strict=True):
-                place = int(group.places[j, i])
-                if place < 0:
-                    raise OutOfPlace
-                rows_of[place] = tuple(np.flatnonzero(mask[j, i]).tolist())
-                columns.append((int(j), int(i), place))
-            wanted.append((group, columns))
-        lengths = np.array([len(rows) for rows in rows_of], dtype=np.intp) * self._points
+        points, size = len(places), shape[1]
+        lengths = np.zeros(size, dtype=np.intp)
+        alike = [_alike(group, found, tangents, places.shape[1]) for group in groups]
+        for _, weights, own in (kind for kinds in alike for kind in kinds):
+            lengths[weights] = points * len(own)
         before = np.cumsum(lengths)
         there = self._find_pairs(groups, found, tangents, before)
-        counts = there.sum(axis=1)
+        column, row = np.divmod(there, size)
+        counts = np.bincount(column, minlength=size)
         starts = before - lengths + np.cumsum(counts) - counts
-        self._columns = []
-        for group, columns in wanted:
-            made = [
-                _Column(j, i, slice(starts[c], starts[c] + lengths[c]), rows_of[c])
-                for j, i, c in columns
-            ]
-            self._columns.append((group, made))
-        known = {rows: places[:, list(rows)].ravel() for rows in set(rows_of)}
-        corner = np.split(shared[np.nonzero(there)[1]], np.cumsum(counts)[:-1])
-        indices = [part for c in range(size) for part in (known[rows_of[c]], corner[c])]
-        self.pattern = pattern_of(shape, lengths + counts, np.concatenate(indices))
+        indices = np.empty(lengths.sum() + len(there), dtype=np.intp)
+        indices[np.arange(len(there)) + before[column]] = shared[row]
+        self._mixed = []
+        for group, kinds in zip(groups, alike, strict=True):
+            every = np.unique(np.concatenate([np.empty(0, dtype=np.intp), *(k[2] for k in kinds)]))
+            made: list[tuple[int, slice, Index | None]] = []
+            for numbers, weights, own in kinds:
+                begin, some = starts[weights], np.searchsorted(every, own)
+                indices[begin[:, None] + np.arange(points * len(own))] = places[:, own].ravel()
+                made += [
+                    (n, slice(a, a + points * len(own)), None if len(own) == len(every) else some)
+                    for n, a in zip(numbers.tolist(), begin.tolist(), strict=True)
+                ]
+            values = np.zeros((*group.places.shape, points * len(every)))
+            self._mixed.append(_Mixed(group, every, values, made))
+        self.pattern = pattern_of(shape, lengths + counts, indices)
 
     def _find_pairs(
         self, groups: Sequence[Group], found: Second, tangents: Tangents, before: Index
-    ) -> Mask:
-        """Make the blocks; return (weights, weights not after them) of the nonzeros."""
+    ) -> Index:
+        """Make the blocks; return column * size + row of the nonzeros, increasing."""
         size = len(before)
         there = np.eye(size, dtype=bool)
         self._places = _places_of(groups)
@@ -150,7 +143,7 @@ class HessianBorder:
                 block.adds.append((chosen, at + before[key // size], not written[at].any()))
                 written[at] = True
         self._blocks = [block for block, _ in blocks]
-        return there
+        return used
 
     def _keys(self, block: _Block, size: int) -> list[tuple[Index | None, Index]]:
         """Which entries of the block are used, and column * size + row of those in the triangle."""
@@ -179,28 +172,37 @@ class HessianBorder:
             return list(halves)
         return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
 
-    def put_columns(
+    def put_mixed(
         self,
-        out: Array,
         found: Second,
         tangents: Tangents,
         inputs: Mapping[Node, Array],
         functions: Sequence[Array | None],
         points: slice,
     ) -> None:
-        """Write the nonzeros in the rows of some points; ``inputs`` (points, columns + 1) of the nodes."""
-        for group, columns in self._columns:
+        """Keep what some points have in their rows; ``inputs`` (points, columns + 1) of the nodes."""
+        for part in self._mixed:
+            group, own = part.group, part.own
+            count = len(own)
+            view = part.values[:, :, points.start * count : points.stop * count]
             for number, node in enumerate(group.nodes):
+                # inputs times the second derivatives by y and the perturbations
                 at = group.inputs(inputs[node], functions[node[0]])
-                self._put_columns(out, columns, points, (at, found.mixed[node]), number > 0)
+                left = np.repeat(at, count, axis=1)[:, None]
+                right = found.mixed[node][:, :, own].transpose(1, 0, 2).reshape(view.shape[1:])
+                if number:
+                    view += left * right
+                else:
+                    np.multiply(left, right, out=view)
                 moved = tangents.get((None, node))
-                if moved is not None:
-                    basis = functions[node[0]]
-                    factor = 1.0 if basis is None else basis[:, group.function, None, None]
-                    g = (factor * found.gradients[node][:, None, :]).transpose(2, 0, 1)
-                    tall = np.zeros((len(at), *moved.shape[:2]))
-                    tall[:-1] = moved.transpose(2, 0, 1)
-                    self._put_moved(out, columns, points, tall, g[:, :, 0])
+                if moved is None:
+                    continue
+                # derivatives of the inputs by y times the gradient by the perturbations
+                basis, g = functions[node[0]], found.gradients[node]
+                if basis is not None:
+                    g = g * basis[:, group.function, None]
+                left = moved[:, own].transpose(2, 0, 1).reshape(len(at) - 1, 1, -1)
+                view[:-1] += left * np.repeat(g.T, count, axis=1)
 
     def sums(
         self,
@@ -212,57 +214,20 @@ class HessianBorder:
         """Return the sums over some points of all blocks; None is zero."""
         return [self._sum(b, found, tangents, inputs, functions) for b in self._blocks]
 
-    def put_sums(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
-        """Add up the sums of several groups of points, and write them."""
+    def put(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
+        """Write what was kept, and the sums over several groups of points added up."""
+        for mixed in self._mixed:
+            width = len(mixed.own)
+            rows = mixed.values.reshape(mixed.group.places.size, -1) if width else np.zeros(0)
+            for number, where, some in mixed.columns:
+                row = rows[number]
+                out[where] = row if some is None else row.reshape(-1, width)[:, some].ravel()
         for block, parts in zip(self._blocks, zip(*sums, strict=True), strict=True):
-            some = [part for part in parts if part is not None]
-            total = sum(some[1:], start=some[0]) if some else np.zeros(0)
-            for where, places, first in block.adds if some else []:
-                part = total if where is None else total[where]
+            given = [part for part in parts if part is not None]
+            total = sum(given[1:], start=given[0]) if given else np.zeros(0)
+            for chosen, places, first in block.adds if given else []:
+                part = total if chosen is None else total[chosen]
                 out[places] = part if first else out[places] + part
-
-    def _put_columns(
-        self,
-        out: Array,
-        columns: list[_Column],
-        points: slice,
-        parts: tuple[Array, Array],
-        add: bool,
-    ) -> None:
-        """Inputs times the second derivatives by y and the perturbations."""
-        at, mixed = parts
-        ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
-        for column in columns:
-            if column.rows not in ready:
-                rows = mixed[:, :, list(column.rows)].transpose(1, 0, 2)
-                flat = rows.reshape(len(rows), -1)
-                left = np.repeat(at, len(column.rows), axis=1)
-                ready[column.rows] = left, flat, (flat != 0.0).any(axis=1)
-            left, flat, some = ready[column.rows]
-            if not some[column.perturbation]:
-                continue
-            view, right = out[column.of(points)], flat[column.perturbation]
-            if add:
-                view += left[column.input] * right
-            else:
-                np.multiply(left[column.input], right, out=view)
-
-    def _put_moved(
-        self, out: Array, columns: list[_Column], points: slice, moved: Array, g: Array
-    ) -> None:
-        """Derivatives of the inputs by y times the gradient by the perturbations."""
-        ready: dict[tuple[int, ...], tuple[Any, ...]] = {}
-        for column in columns:
-            if column.rows not in ready:
-                rows = moved[:, :, list(column.rows)].reshape(len(moved), -1)
-                ready[column.rows] = (
-                    rows,
-                    np.repeat(g, len(column.rows), axis=1),
-                    (rows != 0.0).any(axis=1),
-                )
-            rows, right, some = ready[column.rows]
-            if some[column.input]:
-                out[column.of(points)] += rows[column.input] * right[column.perturbation]
 
     def _sum(
         self,
@@ -296,6 +261,28 @@ class HessianBorder:
         both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
         sums: Array = (chosen.T @ both).ravel()
         return sums
+
+
+def _alike(
+    group: Group, found: Second, tangents: Tangents, own: int
+) -> list[tuple[Index, Index, Index]]:
+    """Weights that meet the same unknowns of a point: numbers in the group, places, and these unknowns."""
+    mask = np.zeros((*group.places.shape, own), dtype=bool)
+    for node in group.nodes:
+        mask |= found.mixed[node][0] != 0.0
+        moved = tangents.get((None, node))
+        if moved is not None:
+            there = found.gradients[node][0] != 0.0
+            mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
+    kinds, which = np.unique(mask.reshape(-1, own), axis=0, return_inverse=True)
+    made = []
+    for k in np.flatnonzero(kinds.any(axis=1)):
+        numbers = np.flatnonzero(which.ravel() == k)
+        weights = group.places.ravel()[numbers]
+        if weights.min() < 0:
+            raise OutOfPlace
+        made.append((numbers, weights, np.flatnonzero(kinds[k])))
+    return made
 
 
 def _spread(inputs: Array, functions: Array | None) -> Array:

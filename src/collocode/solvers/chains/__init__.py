@@ -2,7 +2,8 @@ r"""A linear solver for programs that are chains of elements with a shared borde
 
 Ipopt's augmented matrix is block-tridiagonal with a dense border if the program is one of elements
 that share weights (`collocode.transcription.structure`).  `places` numbers them, `blocks` sorts the matrix' entries.  A few
-chains are a `part`, which condenses inequalities and takes rows and inner columns out (`elimination`);
+chains are a `part`, which condenses inequalities and takes rows and inner columns out (`elimination`, by NumPy
+in `plain` or by the kernels of `compiled`);
 `factor` works on the parts side by side, and `top` factorises what is left of all, about the border.
 `session` refines every solution against the matrix that Ipopt gave and lets MUMPS (`mumps`) take
 over where that does not succeed; `hook` is the way into Ipopt.

@@ -12,17 +12,21 @@ as one vector of values.
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import kernels
+from ...kernels import address
 from .places import Order, Places, Unsuited
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = range(7)
 _BY_SLOT = ("H", "H_border")
-_SHARED = ("H_shared", "G", "K", "D_shared", "delta_shared", "C")
-_CHANGED = ("H", "across", "H_border", "H_shared")  # by whoever condenses the inequalities
+_SHARED = ("G", "K", "D_shared", "delta_shared", "C")
+_CHANGED = ("H", "across", "H_border")  # by whoever condenses the inequalities
 
 
 class Blocks:
@@ -32,7 +36,6 @@ class Blocks:
     ----------
     H : (slots, own, own) of the columns that a slot owns; ``across`` (elements, states, own) of an
         element's left link with what it owns; ``H_border`` (slots, own, border).
-    H_shared : (border, border).
     A_left, A, A_border : equality rows of the elements by left link, own columns and border.
     J_left, J, J_border : inequality rows likewise; ``D``, ``delta`` their two diagonals.
     G, K : equality and inequality rows of the border alone; ``D_shared``, ``delta_shared``.
@@ -55,6 +58,8 @@ class Blocks:
         self._tables: dict[str, tuple[Index, Array]] = {}
         self._filled: set[str] = set()
         self._values: Array = np.zeros(self.entries)
+        self._corner: tuple[Index, Index]
+        self._library = kernels.library()
         self._used = np.zeros(self.entries, dtype=bool)
         _Fill(self, rows, columns).all()
         if not self._used.all():
@@ -82,7 +87,11 @@ class Blocks:
     def _take(self, name: str, where: slice) -> None:
         if name in _CHANGED or self.has(name):
             table, block = self._tables[name]
-            np.take(self._values, table[where], out=block[where], mode="clip")
+            if table.dtype != np.int32 or self._library is None:
+                np.take(self._values, table[where], out=block[where], mode="clip")
+                return
+            count, arrays = table[where].size, (table[where], self._values, block[where])
+            self._library.gather(ctypes.c_int64(count), *map(address, arrays))
 
     def part(self, name: str, elements: slice, slots: slice) -> Array:
         """What a part owns of a block."""
@@ -97,6 +106,11 @@ class Blocks:
     def has(self, name: str) -> bool:
         """Whether the block has an entry that is not always zero."""
         return name in self._filled
+
+    def add_shared(self, S: Array) -> None:
+        """Add the Hessian of the border to the upper triangle of a matrix in one piece."""
+        places, sources = self._corner
+        S.reshape(-1)[places] += self._values[sources]
 
 
 def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:
@@ -136,7 +150,7 @@ class _Fill:
         )
         u, v = self._pick(_BORDER, _BORDER)
         i, j = b.position[u[0]], b.position[u[1]]
-        self._put("H_shared", (n, n), (np.append(i, j), np.append(j, i)), np.append(v, v))
+        b._corner, b._used[v] = (np.minimum(i, j) * n + np.maximum(i, j), v), True
         for name, kind, count in (("A", _EQUAL, p.equal), ("J", _UNEQUAL, p.unequal)):
             u, v = self._pick(_X, kind)
             e, k = b.slot[u[1]], b.position[u[1]]
@@ -223,7 +237,8 @@ class _Fill:
     def _put(
         self, name: str, shape: tuple[int, ...], where: tuple[Index, ...], sources: Index
     ) -> None:
-        table = np.full(shape, self.zero)
+        compiled = self.b._library is not None and self.b.entries < 2**31
+        table = np.full(shape, self.zero, dtype=np.int32 if compiled else np.intp)
         table[where] = sources
         self.b._used[sources] = True
         if len(sources):

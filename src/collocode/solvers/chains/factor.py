@@ -10,13 +10,12 @@ from ...transcription.program import Program
 from .blocks import Blocks
 from .part import Part
 from .places import Order, Places, Unsuited
-from .top import Arrow, Top
+from .top import Arrow, Last, Top
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
 MANY = 40
-_TILE = 256
 
 
 class ChainFactor:
@@ -57,6 +56,11 @@ class ChainFactor:
         self.shifts, self.shift = p.border >= MANY, 0.0
         # a new one for every matrix costs as much as filling it
         self._scratch = np.empty((p.border, p.border))
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the matrices of another solve."""
+        self._last = Last()
 
     @property
     def top_columns(self) -> Index:
@@ -106,16 +110,16 @@ class ChainFactor:
     def _sum(self) -> Top:
         """What is left of all parts, added up in their order."""
         b, parts = self.blocks, self.parts
-        S, shared = parts[0].shared, b.H_shared
+        S = parts[0].shared
         for part in parts:
             if part is not parts[0]:
                 S += part.shared
             if part.condensed is not None:
-                shared += part.condensed
+                S += part.condensed
+        b.add_shared(S)
         if self.places.border_unequal:
             weight = b.D_shared / (1.0 - b.D_shared * b.delta_shared)
-            shared += b.K.T @ (weight[:, None] * b.K)
-        _symmetrise(S, shared)
+            S += b.K.T @ (weight[:, None] * b.K)
         D, W = (np.concatenate([getattr(part, name) for part in parts]) for name in ("D", "W"))
         return Top(
             Arrow(D, W, S),
@@ -123,6 +127,7 @@ class ChainFactor:
             b.G,
             self.shifts,
             self._scratch,
+            self._last,
         )
 
     # ---- solving -------------------------------------------------------------------------------
@@ -208,14 +213,3 @@ class ChainFactor:
         for index, table in zip(where, (slack, multiplier), strict=True):
             place = (b.slot[index], b.position[index]) if D.ndim == 2 else (b.position[index],)
             x[index] = table[place]
-
-
-def _symmetrise(S: Array, more: Array) -> None:
-    """Replace S by S + Sᵀ + more, which is symmetric, by tiles that stay in the cache."""
-    for i in range(0, len(S), _TILE):
-        for j in range(0, i + 1, _TILE):
-            here, there = slice(i, i + _TILE), slice(j, j + _TILE)
-            tile = S[here, there] + S[there, here].T
-            tile += more[here, there]
-            S[here, there] = tile
-            S[there, here] = tile.T

@@ -7,42 +7,17 @@ many columns :math:`v` as it has states.  Parts know nothing of each other: each
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import kernels
 from .blocks import Blocks
-from .elimination import Elimination
+from .compiled import Compiled
+from .plain import Plain
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_TILE = 256
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
-
-
-@dataclass(frozen=True, eq=False)
-class _Ends:
-    """What is left of all chains of as many segments; arrays begin with the chains.
-
-    Attributes
-    ----------
-    chains : their numbers; ``segments``, ``links`` (chains, k) and (chains, k + 1) of them.
-    Y, inverse : orthonormal basis of the rows between the links and the inverse of its R.
-    A, b : Hessian of the links, and with the border.
-    N, theta : links by v and by the border.
-    """
-
-    chains: Index
-    segments: Index
-    links: Index
-    Y: Array
-    inverse: Array
-    A: Array
-    b: Array
-    N: Array
-    theta: Array
 
 
 class Part:
@@ -58,7 +33,7 @@ class Part:
     singular : whether rows depend on each other.
     stayed : slots of the links that stayed, among those of the part.
     D, W : (chains, states, states) and (chains, states, border) Hessian of v, and of v and border.
-    shared : (border, border) half of the Hessian of the border; the other half is its transpose.
+    shared : (border, border) upper triangle of the Hessian of the border.
     units : (links, border) rows whose squares a unit diagonal of the links adds to that of the border.
     condensed : (border, border) what the inequality rows add to it, or None.
     """
@@ -71,7 +46,8 @@ class Part:
         self.chains = slots.stop - slots.start - self.elements
         self.before = p.before[elements] - slots.start
         self.firsts = self.elements + np.arange(self.chains)
-        self.unequal, self._fixed = p.unequal, p.fixed[slots, p.inner :]
+        self.unequal = p.unequal
+        self._fixed = np.ascontiguousarray(p.fixed[slots, p.inner :])
 
         def of(*names: str) -> list[Array]:
             return [blocks.part(name, elements, slots) for name in names]
@@ -80,17 +56,19 @@ class Part:
         self.A, self.A_left, self.A_border = of("A", "A_left", "A_border")
         self._J, self._J_left, self._J_border = of("J", "J_left", "J_border")
         self._D, self._delta = of("D", "delta")
-        self._Z = np.zeros((self.elements + 1, p.own, 2 * p.states + p.border))
-        self._X = np.zeros((self.elements, *self._Z.shape[1:]))
         self.shared = np.zeros((p.border, p.border))
-        self._couples = blocks.has("across") or blocks.has("J_left")
+        couples = blocks.has("across") or blocks.has("J_left")
+        given = self, (self._H, self._across, self._H_border), couples
+        library = kernels.library()
+        self._chains = Plain(*given) if library is None else Compiled(library, *given)
 
     def eliminate(self) -> None:
         """Load, condense inequalities, eliminate, and project the Hessian."""
         self._blocks.load_part(self.range, self.slots)
         self._condense()
+        el = self._chains
         for growth in _GROWTH:
-            self._el = el = Elimination(self, growth, self._Z)
+            el.eliminate(growth)
             begins = np.flatnonzero(el.left >= self.elements)
             lengths = np.diff(np.append(begins, len(el.left)))
             if (int(lengths.max()) - 1) * self.states <= self.border + 150:
@@ -121,72 +99,19 @@ class Part:
 
     def _project(self, begins: Index, lengths: Index) -> None:
         """ZᵀHZ over v and the border."""
-        Z, X, d, c = self._Z[:-1], self._X, self.states, 2 * self.states
-        np.matmul(0.5 * self._H[: self.elements], Z, out=X)
-        if self._couples:
-            X += self._across.swapaxes(1, 2) @ self._Z[self._el.start, self.inner :]
-        X[:, :, c:] += self._H_border[: self.elements]
-        w = Z.shape[2]
-        np.matmul(Z.reshape(-1, w)[:, c:].T, X.reshape(-1, w)[:, c:], out=self.shared)
-        own, mixed = self._of_segments(Z, X)
+        d = self.states
+        self._chains.project(self.shared)
         self.D = np.zeros((self.chains, d, d))
         self.W = np.zeros((self.chains, d, self.border))
         self._groups = []
         for k in np.unique(lengths):
             chains = np.flatnonzero(lengths == k)
-            segments = begins[chains][:, None] + np.arange(k)
-            group = self._ends(chains, segments, own, mixed)
+            group = self._chains.ends(chains, begins[chains], int(k), self._fixed, self.shared)
             if group is None:
                 self.singular = True
                 return
             self._groups.append(group)
-            AU = group.A @ group.theta
-            N = group.N.swapaxes(1, 2)
-            self.D[chains], self.W[chains] = N @ group.A @ group.N, N @ (AU + group.b)
-            U, Y = (v.reshape(-1, self.border) for v in (group.theta, 0.5 * AU + group.b))
-            add_product(self.shared, U, Y)
-
-    def _of_segments(self, Z: Array, X: Array) -> tuple[Array, Array]:
-        """(segments, 2 states, 2 states) half of the Hessian of the ends; of ends and border."""
-        el, c, w = self._el, 2 * self.states, Z.shape[2]
-        count = len(el.right)
-        own, mixed = np.empty((count, c, c)), np.empty((count, c, w - c))
-        for where, rows in _runs(el.right):
-            Zs, Xs = (v[rows].reshape(where.stop - where.start, -1, w) for v in (Z, X))
-            both = Zs[:, :, :c].swapaxes(1, 2) @ Xs
-            own[where], mixed[where] = both[:, :, :c], both[:, :, c:]
-            mixed[where] += Xs[:, :, :c].swapaxes(1, 2) @ Zs[:, :, c:]
-        return own, mixed
-
-    def _ends(self, chains: Index, segments: Index, own: Array, mixed: Array) -> _Ends | None:
-        """QR factorisation of the rows between links; None if they depend on each other."""
-        el, d, n, count = self._el, self.states, self.border, len(chains)
-        k = segments.shape[1]
-        size = (k + 1) * d
-        G = np.zeros((count, k * d, size))
-        A, b = np.zeros((count, size, size)), np.zeros((count, size, n))
-        firsts = self.firsts[chains]
-        A[:, :d, :d], b[:, :d] = (
-            self._H[firsts, self.inner :, self.inner :],
-            self._H_border[firsts, self.inner :],
-        )
-        for j in range(k):
-            at = slice(j * d, (j + 2) * d)
-            G[:, j * d : (j + 1) * d, at] = el.E[segments[:, j]]
-            half = own[segments[:, j]]
-            A[:, at, at] += half + half.swapaxes(1, 2)
-            b[:, at] += mixed[segments[:, j]]
-        links = np.column_stack([el.left[segments[:, 0]], el.right[segments]])
-        diagonal = np.arange(size)
-        A[:, diagonal, diagonal] += self._fixed[links].reshape(count, size)
-        q, r = np.linalg.qr(G.swapaxes(1, 2), mode="complete")
-        Y, r = q[:, :, : k * d], r[:, : k * d]
-        if deficient(r):
-            return None
-        inverse = np.linalg.inv(r)
-        B = el.B[segments].reshape(count, k * d, -1)
-        theta = -(Y @ (inverse.swapaxes(1, 2) @ B))
-        return _Ends(chains, segments, links, Y, inverse, A, b, q[:, :, k * d :], theta)
+            self.D[chains], self.W[chains] = group.D, group.W
 
     @property
     def units(self) -> Array:
@@ -208,9 +133,7 @@ class Part:
         -------
         (chains, states) of v, and (border,) what is added to that of the border.
         """
-        el, Z, c, d = self._el, self._Z[:-1], 2 * self.states, self.states
-        E = self.elements
-        theta = np.zeros(self.border)
+        E, theta = self.elements, np.zeros(self.border)
         if self.unequal:
             own[:E] += (self._J.swapaxes(1, 2) @ pull[:, :, None])[:, :, 0]
             if self._blocks.has("J_left"):
@@ -218,25 +141,10 @@ class Part:
                 own[self.before, self.inner :] += left[:, :, 0]
             if self._blocks.has("J_border"):
                 theta += np.tensordot(pull, self._J_border, 2)
-        seg, rho = el.up(rows)
-        y = el.particular(rho)
-        h = own - self._times(y)
-        theta += h[:E].reshape(-1) @ Z.reshape(-1, Z.shape[2])[:, c:]
-        theta -= np.tensordot(y, self._H_border, 2)
-        ends = (Z[:, :, :c].swapaxes(1, 2) @ h[:E, :, None])[:, :, 0]
-        ends = np.add.reduceat(ends, np.append(0, el.right[:-1] + 1), axis=0)
-        links = np.zeros((E + self.chains, d))
-        links[el.left] += ends[:, :d]
-        links[el.right] += ends[:, d:]
-        links[self.firsts] += h[self.firsts, self.inner :]
-        v, self._kept = np.zeros((self.chains, d)), (own, y, links)
-        self._offsets = []
-        for g in self._groups:
-            x = g.Y @ (g.inverse.swapaxes(1, 2) @ seg[g.segments].reshape(len(g.chains), -1, 1))
-            left = links[g.links].reshape(x.shape) - g.A @ x
-            theta += np.tensordot(left[:, :, 0], g.theta, 2) - np.tensordot(x[:, :, 0], g.b, 2)
-            v[g.chains] = (g.N.swapaxes(1, 2) @ left)[:, :, 0]
-            self._offsets.append(x)
+        y, seg, links = self._chains.down(own, rows, theta)
+        v, self._kept = np.zeros((self.chains, self.states)), (own, y, links)
+        for group in self._groups:
+            v[group.chains] = group.down(seg, links, theta)
         return v, theta
 
     def up(self, v: Array, theta: Array) -> tuple[Array, Array, Array]:
@@ -247,23 +155,11 @@ class Part:
         (slots, own) columns, (elements, rows) multipliers, and (elements, rows) values of the
         inequality rows.
         """
-        el, Z, c = self._el, self._Z[:-1], 2 * self.states
         own, y, links = self._kept
-        found, nu = np.zeros_like(links), np.zeros((len(el.left), self.states))
-        for g, x in zip(self._groups, self._offsets, strict=True):
-            x = x + g.N @ v[g.chains][:, :, None] + (g.theta @ theta)[:, :, None]
-            left = links[g.links].reshape(x.shape) - g.A @ x - (g.b @ theta)[:, :, None]
-            mu = g.inverse @ (g.Y.swapaxes(1, 2) @ left)
-            found[g.links], nu[g.segments] = (
-                x.reshape(*g.links.shape, -1),
-                mu.reshape(*g.segments.shape, -1),
-            )
-        E = self.elements
-        ends = np.concatenate([found[el.left], found[el.right]], axis=1)[el.segment]
-        y[:E] += (Z[:, :, :c] @ ends[:, :, None])[:, :, 0]
-        y[:E] += (Z.reshape(-1, Z.shape[2])[:, c:] @ theta).reshape(E, self.own)
-        y[self.firsts, self.inner :] = found[self.firsts]
-        mu = el.multipliers(own - self._times(y) - self._H_border @ theta, nu)
+        found, nu = np.zeros_like(links), np.zeros((len(self._chains.left), self.states))
+        for group in self._groups:
+            group.up(v[group.chains], theta, links, found, nu)
+        mu = self._chains.up(own, found, nu, theta, y)
         return y, mu, self._values(y, theta)
 
     def _values(self, y: Array, theta: Array) -> Array:
@@ -274,33 +170,3 @@ class Part:
         if self._blocks.has("J_border"):
             value += self._J_border @ theta
         return value
-
-    def _times(self, y: Array) -> Array:
-        """H y over the owned columns."""
-        out: Array = (self._H @ y[:, :, None])[:, :, 0]
-        if self._couples:
-            before = y[self.before, self.inner :, None]
-            out[: self.elements] += (self._across.swapaxes(1, 2) @ before)[:, :, 0]
-            out[self.before, self.inner :] += (self._across @ y[: self.elements, :, None])[:, :, 0]
-        return out
-
-
-def _runs(last: Index) -> Iterator[tuple[slice, slice]]:
-    """Runs of segments of one length, and their elements; ``last`` element of every segment."""
-    lengths = np.diff(last, prepend=-1)
-    starts = np.flatnonzero(np.append(True, np.diff(lengths) != 0))
-    for a, b in zip(starts.tolist(), [*starts[1:].tolist(), len(last)], strict=True):
-        yield slice(a, b), slice(int(last[a] - lengths[a]) + 1, int(last[b - 1]) + 1)
-
-
-def add_product(out: Array, A: Array, B: Array, upper: bool = False) -> None:
-    """Add AᵀB, or its upper triangle only, by rows that stay in the cache; a new matrix of it would not."""
-    for i in range(0, len(out), _TILE):
-        rows, columns = slice(i, i + _TILE), slice(i if upper else 0, None)
-        out[rows, columns] += A[:, rows].T @ B[:, columns]
-
-
-def deficient(r: Array) -> bool:
-    """Whether one of the triangular matrices is not invertible, to working precision."""
-    diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
-    return bool((diagonal <= 1e-13 * np.abs(r).max(axis=(-2, -1))[..., None]).any())

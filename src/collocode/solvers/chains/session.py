@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ... import kernels
+from ...kernels import address
 from ...numerics.parallel import for_each, parts_of
 from ...transcription.program import Program
 from .factor import ChainFactor
@@ -100,6 +104,7 @@ class Session:
             known, made = self._made
             same = made.order.equals(self._order) and np.array_equal(known, columns)
             chains = made if same else None
+            made.begin()
         if chains is None:
             try:
                 chains = ChainFactor(self._program, start, columns)
@@ -125,12 +130,11 @@ class Factorisations:
     ) -> None:
         n = len(start) - 1
         self._chains, self._negative, self._count = chains, negative, count
-        self._upper = sparse.csr_matrix((np.zeros(len(columns)), columns, start), shape=(n, n))
+        self._values: Array = np.zeros(len(columns))
         many = parts_of(len(columns) / _RUN)
         ends = np.searchsorted(start, np.linspace(0, len(columns), many + 1)).tolist()
         ends[-1] = n
-        self._runs = [slice(a, b) for a, b in pairwise(ends)]
-        self._rows = {run.start: self._of_rows(run) for run in self._runs}
+        self._runs = [_Rows(start, columns, self._values, slice(a, b)) for a, b in pairwise(ends)]
         rows = np.repeat(np.arange(n), np.diff(start))
         self._places = rows, columns
         self._diagonal = np.full(n, -1)
@@ -139,19 +143,9 @@ class Factorisations:
         self._mumps: Mumps | None = None
         self._by_chains = False
 
-    def _of_rows(self, rows: slice) -> sparse.csr_matrix:
-        """Some rows of the upper triangle, a view of its values."""
-        start, upper = self._upper.indptr, self._upper
-        at = slice(start[rows.start], start[rows.stop])
-        begins = start[rows.start : rows.stop + 1] - start[rows.start]
-        entries = upper.data[at], upper.indices[at], begins
-        made = sparse.csr_matrix(entries, shape=(rows.stop - rows.start, upper.shape[1]))
-        made.data = upper.data[at]  # whatever SciPy has made of it
-        return made
-
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`."""
-        self._upper.data[:] = values
+        self._values[:] = values
         if self._chains is not None and len(self._count.faults) < _MOST_FAULTS:
             found = self._try_chains(values)
             if found is not None:
@@ -183,7 +177,7 @@ class Factorisations:
         shift = self._chains.shift
         if shift:
             self._count.shifted += 1
-            self._upper.data[self._diagonal[self._chains.top_columns]] += shift
+            self._values[self._diagonal[self._chains.top_columns]] += shift
         return negative, False
 
     def _by_mumps(self) -> tuple[int, bool]:
@@ -191,7 +185,7 @@ class Factorisations:
         self._count.mumps += 1
         if self._mumps is None:
             self._mumps = Mumps(*self._places, len(self._diagonal))
-        return self._mumps.factor(self._upper.data)
+        return self._mumps.factor(self._values)
 
     def solve(self, rhs: Array) -> Array:
         """Solve and refine; see `hook.LinearSolver`."""
@@ -228,16 +222,11 @@ class Factorisations:
     def _times(self, x: Array) -> Array:
         """Product with the whole, symmetric matrix, in runs of rows that are the same on all cores."""
         product = np.zeros(len(x))
-
-        def both(rows: slice) -> tuple[Array, Array]:
-            upper = self._rows[rows.start]
-            return upper @ x, upper.T @ x[rows]
-
-        for rows, (above, below) in zip(self._runs, for_each(both, self._runs), strict=True):
-            product[rows] += above
+        for run, (above, below) in zip(
+            self._runs, for_each(lambda run: run.times(x), self._runs), strict=True
+        ):
+            product[run.rows] += above
             product += below
-        where = self._diagonal >= 0
-        product[where] -= self._upper.data[self._diagonal[where]] * x[where]
         return product
 
     def close(self) -> None:
@@ -245,3 +234,49 @@ class Factorisations:
         if self._mumps is not None:
             self._mumps.close()
             self._mumps = None
+
+
+class _Rows:
+    """Some rows of a symmetric matrix, of which the upper triangle is there.
+
+    Parameters
+    ----------
+    start, columns, values : compressed rows of all; the values may change.
+    rows : of them.
+    """
+
+    def __init__(self, start: Index, columns: Index, values: Array, rows: slice) -> None:
+        at = slice(int(start[rows.start]), int(start[rows.stop]))
+        self.rows, self._values = rows, values[at]
+        begins, columns = start[rows.start : rows.stop + 1] - at.start, columns[at]
+        of_rows = np.repeat(np.arange(rows.start, rows.stop), np.diff(begins))
+        self._library = kernels.library()
+        if self._library is not None:
+            self._find_runs(begins, columns, of_rows)
+            return
+        shape = rows.stop - rows.start, len(start) - 1
+        self._upper = sparse.csr_matrix((self._values, columns, begins), shape=shape)
+        self._upper.data = self._values  # whatever SciPy has made of it
+        self._on = np.flatnonzero(of_rows == columns)
+        self._diagonal = columns[self._on]
+
+    def _find_runs(self, begins: Index, columns: Index, rows: Index) -> None:
+        """Runs of neighbouring columns, of which the diagonal is one of its own."""
+        changed = (np.diff(columns) != 1) | (np.diff(rows) != 0) | (columns == rows)[:-1]
+        first = np.flatnonzero(np.append(True, changed))
+        self._begins = np.searchsorted(first, begins)
+        self._columns = columns[first].astype(np.int32)
+        self._lengths = np.diff(first, append=len(columns)).astype(np.int32)
+
+    def times(self, x: Array) -> tuple[Array, Array]:
+        """(rows,) of the product, and (n,) what the triangle's transpose adds to all of it."""
+        if self._library is None:
+            below: Array = self._upper.T @ x[self.rows]
+            below[self._diagonal] -= self._values[self._on] * x[self._diagonal]
+            return self._upper @ x, below
+        above, below = np.empty(self.rows.stop - self.rows.start), np.empty(len(x))
+        sizes = (ctypes.c_int64(k) for k in (self.rows.start, len(above), len(x)))
+        arrays: list[NDArray[Any]] = [self._begins, self._columns, self._lengths]
+        arrays += [self._values, x, above, below]
+        self._library.upper_product(*sizes, *map(address, arrays))
+        return above, below

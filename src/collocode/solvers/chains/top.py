@@ -18,16 +18,15 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas, lapack
 
-from .part import add_product, deficient
+from .ends import add_square, deficient
 
 Array = NDArray[np.float64]
 # a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits
 # of 4 records the factors 1.2, 3 and 8 took 531, 483 and 958 iterations, 1.2 up to 93 for one of them
 _OVER = 2.0
-_MOST_EIGH = (
-    600  # a larger matrix' lowest eigenvalue takes several times its Cholesky factorisation
-)
+_MOST_EIGH = 600  # a larger matrix' lowest eigenvalue takes several Cholesky factorisations
 _MOST_STEPS = 96
+_MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
 _LEAST = 1e-13  # pivots below it, relative to the largest entry, are none
 
 
@@ -37,7 +36,8 @@ class Arrow:
 
     Attributes
     ----------
-    D, W, S : (blocks, d, d), (blocks, d, border), (border, border).
+    D, W : (blocks, d, d), (blocks, d, border).
+    S : (border, border), of which the upper triangle counts.
     """
 
     D: Array
@@ -56,20 +56,23 @@ class Arrow:
         block = np.arange(v).reshape(count, d)
         full[block[:, :, None], block[:, None, :]] = self.D
         full[:v, v:] = self.W.reshape(v, len(self.S))
-        full[v:, :v], full[v:, v:] = full[:v, v:].T, self.S
+        full[v:, v:] = np.triu(self.S)
+        full[v:] += np.triu(full, 1).T[v:]
         return full
 
     def largest(self) -> float:
-        """Largest entry."""
-        parts = [part for part in (self.D, self.W, self.S) if part.size]
-        return max(max(float(part.max()), -float(part.min())) for part in parts)
+        """Largest entry, of the border's own those on the diagonal."""
+        parts = (self.D, self.W, np.diagonal(self.S))
+        return max(float(np.abs(part).max(initial=0.0)) for part in parts)
 
     def times(self, v: Array) -> Array:
         """Product with a vector."""
         count, d = self.D.shape[:2]
         x, y = v[: count * d], v[count * d :]
         W = self.W.reshape(count * d, len(self.S))
-        first = (self.D @ x.reshape(count, d, 1)).reshape(-1) + W @ y
+        first: Array = (self.D @ x.reshape(count, d, 1)).reshape(-1) + W @ y
+        if not len(y):
+            return first
         return np.append(first, blas.dsymv(1.0, self.S.T, y, lower=1) + x @ W)
 
     def cholesky(
@@ -99,11 +102,25 @@ class Arrow:
         diagonal = np.einsum("ii->i", out)
         diagonal += shift
         if units is not None and shift:
-            add_product(out, shift * units, units, upper=True)
+            add_square(out, units, shift)
         before = diagonal.copy()
-        add_product(out, V, -V, upper=True)
+        add_square(out, V, -1.0)
         last = _cholesky(out, before)
         return None if last is None else Factor(inverse, V, last)
+
+
+@dataclass
+class Last:
+    """What a matrix tells of the next one.
+
+    Attributes
+    ----------
+    positive : whether its reduced Hessian was.
+    vector : that of its lowest eigenvalue, or of the last one that was looked for; None at first.
+    """
+
+    positive: bool = False
+    vector: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +151,7 @@ class Top:
     G : (rows, border) rows of the border alone.
     shifts : whether to shift at all.
     scratch : (border, border) where the factor is written.
+    last : of the matrix before; that of this one is put there.
 
     Attributes
     ----------
@@ -149,6 +167,7 @@ class Top:
         G: Array,
         shifts: bool,
         scratch: Array,
+        last: Last,
     ) -> None:
         self.shift, self.singular = 0.0, False
         self._whole, self._units, self._scratch = arrow, units, scratch
@@ -157,25 +176,30 @@ class Top:
             q, r = np.linalg.qr(G.T, mode="complete")
             self._border = q[:, : len(G)], r[: len(G)], q[:, len(G) :]
             self.singular = deficient(r[: len(G)])
-        self.finite = bool(np.isfinite(sum(part.sum() for part in (arrow.D, arrow.W, arrow.S))))
+        self.finite = bool(np.isfinite(arrow.times(np.ones(arrow.size))).all())
         if not self.finite or self.singular:
             return
         self.arrow = self._projected()
         # of many chains most columns are blocks, which a product makes little of
         blocks = self.arrow.size - len(self.arrow.S)
         large = shifts and (self.arrow.size > _MOST_EIGH or blocks > len(self.arrow.S))
-        lowest, error = _lowest(self.arrow) if large else (0.0, 0.0)
+        # where the matrix before was not positive definite this one will not be either, mostly
+        looked = large and not last.positive
+        lowest, error = _lowest(self.arrow, last) if looked else (0.0, 0.0)
         self._factor = None if lowest < 0.0 else self.arrow.cholesky(out=scratch)
-        self.positive = self._factor is not None
-        if not self.positive and shifts:
-            if not large:
-                dense = self.arrow.dense()
-                values = linalg.eigh(dense, eigvals_only=True, subset_by_index=[0, 0])
-                lowest = float(values[0])
-            elif lowest >= 0.0:
-                lowest = _by_inverse(self.arrow, error, scratch)
-            least = 10.0 * _LEAST * self.arrow.largest()
-            self._raise(_OVER * max(-lowest, least))
+        last.positive = self.positive = self._factor is not None
+        if self.positive or not shifts:
+            return
+        if not large:
+            dense = self.arrow.dense()
+            values = linalg.eigh(dense, eigvals_only=True, subset_by_index=[0, 0])
+            lowest = float(values[0])
+        elif not looked:
+            lowest, error = _lowest(self.arrow, last)
+        if large and lowest >= 0.0:
+            lowest = _by_inverse(self.arrow, error, scratch)
+        least = 10.0 * _LEAST * self.arrow.largest()
+        self._raise(_OVER * max(-lowest, least))
 
     def negative(self) -> int:
         """Number of negative eigenvalues of the reduced Hessian, before it was shifted."""
@@ -199,7 +223,7 @@ class Top:
         if self._border is None:
             return self._whole
         whole, Z = self._whole, self._border[2]
-        return Arrow(whole.D, whole.W @ Z, Z.T @ whole.S @ Z)
+        return Arrow(whole.D, whole.W @ Z, Z.T @ blas.dsymm(1.0, whole.S.T, Z, lower=1))
 
     def solve(self, v: Array, theta: Array, rows: Array) -> tuple[Array, Array, Array]:
         """Solve for v (chains, states), the border, and the multipliers of its ``rows``."""
@@ -222,27 +246,34 @@ class Top:
 
     def _times(self, theta: Array) -> Array:
         """Product of the border's own part, shifted, with a vector."""
-        product: Array = self._whole.S @ theta
+        product: Array = blas.dsymv(1.0, self._whole.S.T, theta, lower=1)
         if self.shift:
             product += self.shift * (theta + (self._rows @ theta) @ self._rows)
         return product
 
 
-def _lowest(A: Arrow) -> tuple[float, float]:
+def _lowest(A: Arrow, last: Last) -> tuple[float, float]:
     """Lowest eigenvalue of a large matrix, to a tenth if it is negative, and how near it is."""
-    return _lanczos(A.times, A.size, 0.1)
+    lowest, error, last.vector = _lanczos(A.times, A.size, 0.1, last.vector)
+    return lowest, error
 
 
-def _lanczos(times: Callable[[Array], Array], n: int, tolerance: float) -> tuple[float, float]:
-    """Lowest eigenvalue by Lanczos' method, at most too high, and how near it is.
+def _lanczos(
+    times: Callable[[Array], Array], n: int, tolerance: float, near: Array | None = None
+) -> tuple[float, float, Array]:
+    """Lowest eigenvalue by Lanczos' method, at most too high, how near it is, and its vector.
 
-    A negative one is what it is asked for; one that is positive soon is given up.
+    A negative one is what it is asked for; one that is positive soon is given up.  It begins with some
+    random vector and, if it is given, one that is ``near``.
     """
     V = np.zeros((_MOST_STEPS + 1, n))
     V[0] = np.random.default_rng(0).standard_normal(n)
+    if near is not None and len(near) == n:
+        V[0] *= _MIXED / np.linalg.norm(V[0])
+        V[0] += near
     V[0] /= np.linalg.norm(V[0])
     diagonal, beside = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS)
-    lowest = error = 0.0
+    lowest, error, coefficients = 0.0, 0.0, np.ones(1)
     for k in range(_MOST_STEPS):
         w = times(V[k])
         diagonal[k] = w @ V[k]
@@ -250,15 +281,16 @@ def _lanczos(times: Callable[[Array], Array], n: int, tolerance: float) -> tuple
             w -= V[: k + 1].T @ (V[: k + 1] @ w)
         beside[k] = np.linalg.norm(w)
         ended = beside[k] <= _LEAST * np.abs(diagonal).max()
-        if k % 8 == 7 or ended:
+        if k % 4 == 3 or ended:
             values, vectors = linalg.eigh_tridiagonal(
                 diagonal[: k + 1], beside[:k], select="i", select_range=(0, 0)
             )
-            lowest, error = float(values[0]), float(beside[k] * abs(vectors[-1, 0]))
+            coefficients = vectors[:, 0]
+            lowest, error = float(values[0]), float(beside[k] * abs(coefficients[-1]))
             if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
                 break
         V[k + 1] = w / beside[k]
-    return lowest, error
+    return lowest, error, coefficients @ V[: len(coefficients)]
 
 
 def _by_inverse(A: Arrow, shift: float, out: Array | None = None) -> float:
@@ -271,7 +303,7 @@ def _by_inverse(A: Arrow, shift: float, out: Array | None = None) -> float:
     if factor is None:
         return 0.0
     used, solve = shift / 4.0, factor.solve
-    found = _lanczos(lambda v: -solve(v), A.size, 1e-8)[0]
+    found, _, _ = _lanczos(lambda v: -solve(v), A.size, 1e-8)
     return -1.0 / found - used
 
 

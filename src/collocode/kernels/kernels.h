@@ -1,0 +1,32 @@
+/* What all kernels share.  Matrices are stored by rows, as NumPy has them. */
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* Compiled for several kinds of x86-64; the one that runs is found when the library is loaded. */
+#if defined(DISPATCH) && defined(__x86_64__)
+#define DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define DISPATCHED
+#endif
+
+/* C += AᵀB + BᵀA, the upper triangle of C (n, n), with A and B of (rows, n), whose rows begin `apart`
+   numbers apart.  By SciPy's BLAS. */
+void add_both(int rows, int n, int apart, const double *A, const double *B, double *C);
+
+/* out[i][j] (+)= sum over k of M[i, k] in[k][j]: few rows made of few long ones, each given by
+   where it begins, so that they may lie anywhere.  No row of `out` may be one of `in`. */
+void combine(int rows, int terms, int64_t width, const double *M, int64_t ldm,
+             const double *const *in, double *const *out, int add);
+
+/* y[i] += sum over j of a[i, j] x[j]; the rows of a begin `lda` numbers apart. */
+void add_dots(int rows, int64_t width, const double *a, int64_t lda, const double *x, double *y);
+
+/* y[j] += factor x[j] */
+void add_multiple(int64_t width, double factor, const double *x, double *y);
+
+#endif
