@@ -5,7 +5,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from collocode.model.dynamics import Dynamics, NeuralODE
-from collocode.model.experiment import Experiment, fixed
+from collocode.model.experiment import Experiment
+from collocode.model.initial import fixed
 from collocode.model.losses import L2
 from collocode.model.network import MLP
 from collocode.model.parameters import Parameter

@@ -132,6 +132,26 @@ def test_events_at_the_same_time_act_one_after_the_other(events, after):
     assert solution.states([3.0 + 1e-5])[0, 0] == pytest.approx(states[1], rel=1e-3, abs=1e-3)
 
 
+def test_a_run_begins_with_a_dose_before_its_first_sample():
+    times = np.array([0.5, 1.0, 2.0, 3.0])
+    rate = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 0.3)])
+    for dose, clean in (
+        (Dose(0.0, 5.0, to="c"), 5.0 * np.exp(-0.5 * times)),
+        (Dose(-1.0, 5.0, to="c"), 5.0 * np.exp(-0.5 * (times + 1.0))),
+        (Dose(0.0, 5.0, to="c", duration=0.2), np.expm1(0.1) * 50.0 * np.exp(-0.5 * times)),
+    ):
+        run = Experiment(times, clean, ("c",), initial={"c": 0.0}, events=[dose])
+        assert run.start == dose.time
+        solution = cc.fit(Problem(rate, run))
+        assert solution.parameters["k"] == pytest.approx(0.5, rel=1e-4)
+    with pytest.raises(cc.InputError, match=r"the dose at 0 comes before its start, 0\.5"):
+        Experiment(times, clean, ("c",), start=0.5, events=[Dose(0.0, 5.0, to="c")])
+    parts = cc.split(Problem(rate, run), 0.3)  # one sample is held out
+    assert parts.experiments[0].start == 0.0
+    assert (parts.test[0].events, parts.test[0].samples) == ((), 1)
+    assert cc.fit(parts).score()[1].simulated < 1e-8
+
+
 def test_an_infusion_is_a_rate_while_it_lasts():
     solution, states = simulated(decay(Dose(1.0, 6.0, to="c", duration=2.0)), [1.0, 3.0])
     k = solution.parameters["k"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.identify.scattered import hopeless, scattered
+from collocode.identify.scattered import CANDIDATES, hopeless, scattered
 
 from .conftest import decay, problem, sbml
 
@@ -242,9 +242,10 @@ def test_a_multistart_scatters_the_parameters_and_finds_the_optimum_of_boehm(boe
 def test_scattered_starts_lie_between_the_bounds_one_in_every_layer(boehm):
     made = cc.from_petab(boehm)
     points = scattered(made, range(11))
-    assert points[0] == {}
-    k = np.sort([np.log10(p["k_phos"]) for p in points[1:]])
-    assert np.array_equal(np.floor(k + 5.0), np.arange(10))
+    assert points[0] == [{}]
+    assert all(len(candidates) == CANDIDATES for candidates in points[1:])
+    k = np.sort([np.log10(p["k_phos"]) for candidates in points[1:] for p in candidates])
+    assert np.array_equal(np.floor(CANDIDATES * (k + 5.0)), np.arange(10 * CANDIDATES))
 
 
 def test_a_climb_that_falls_behind_is_given_up():

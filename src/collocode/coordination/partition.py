@@ -226,6 +226,7 @@ def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> 
         censored=None if experiment.censored is None else np.asarray(experiment.censored)[keep],
         steady=experiment.steady if first == 0 else None,
         initial=experiment.initial if first == 0 else {},
+        events=experiment.events_from(start),
         name=name,
         start=start,
         end=end,

@@ -38,7 +38,9 @@ from ..transcription.nlp import NLP
 from .scattered import hopeless
 from .scored import climbed, solution_of
 from .scoring import Scored, meshes_for
+from .shooting import Shooting, can_be_shot
 
+Start = Sequence[Mapping[str, float]]  # candidates, values of parameters in natural units
 LAG = 8  # places in the list; no more processes have work at a time
 _TICK = 0.1  # seconds between two looks at whether to stop
 CHECKPOINT = Schema(
@@ -105,12 +107,15 @@ class Climber:
         """The program that climbs begin on."""
         return discretize(self.problem, self.scheme, mesh=meshes_for(self.problem))
 
-    def climb(
-        self, values: Mapping[str, float], best: float, on_iteration: OnIteration | None = None
-    ) -> Climb:
-        """Climb, and give up what will not come near the ``best``."""
+    @cached_property
+    def shooting(self) -> Shooting | None:
+        """What simulates them first, if that can be."""
+        return Shooting(self.problem) if can_be_shot(self.problem) else None
+
+    def climb(self, start: Start, best: float, on_iteration: OnIteration | None = None) -> Climb:
+        """Climb from the best of a start's candidates, and give up what will not come near the ``best``."""
         began = time.perf_counter()
-        found = climbed(self.nlp, values, on_iteration, hopeless(best), self.windows)
+        found = climbed(self.nlp, start, on_iteration, hopeless(best), self.windows, self.shooting)
         seconds = time.perf_counter() - began
         if found is None:
             nothing, end = np.empty(0), Termination.EVALUATION_ERROR
@@ -161,7 +166,7 @@ class Climbs:
     """Climbs from a list of starts; those that are ``done``, by place in the list, are not done again."""
 
     climber: Climber
-    starts: Sequence[Mapping[str, float]]
+    starts: Sequence[Start]
     done: dict[int, Climb] = field(default_factory=dict)
 
     def best_before(self, place: int) -> float:
@@ -229,7 +234,7 @@ class _Pool:
                 self._processes.append(process)
                 self.idle.append(mine)
 
-    def send(self, place: int, task: tuple[Mapping[str, float], float]) -> None:
+    def send(self, place: int, task: tuple[Start, float]) -> None:
         """Hand the next start to an idle process."""
         pipe = self.idle.pop(0)
         self.busy[pipe] = place

@@ -324,13 +324,14 @@ def _by_time(problem: Problem, share: float) -> Problem:
         first, last = float(e.times[0]), float(e.times[-1])
         cut = first + (1.0 - share) * (last - first)
         cut += 1e-9 * (last - first)  # a sample on the cut is fitted
-        training = _apart(problem, e, first, cut).window(first, cut)
-        kept.append(replace(training, start=e.start))
+        training = _apart(problem, e, first, cut).window(first, cut, begins=e.start)
+        kept.append(training)
         rest = e.times > cut
-        if rest.sum() >= 2:
+        if rest.any():
             later = _apart(problem, e, cut, last)
-            held = later.window(float(e.times[rest][0]), last, name=f"{e.name}, held out")
-            out.append(replace(held, start=training.end, initial={}))
+            label = f"{e.name}, held out"
+            held = later.window(float(e.times[rest][0]), last, name=label, begins=training.end)
+            out.append(replace(held, initial={}))
     return replace(problem, experiments=tuple(kept), test=(*problem.test, *out))
 
 

@@ -39,8 +39,8 @@ class Informed:
     mixed: Array
 
     @classmethod
-    def of(cls, nlp: NLP, x: Array, predicted: Array) -> Informed:
-        """Evaluate it at a point."""
+    def of(cls, nlp: NLP, x: Array, predicted: Array, scored: bool = True) -> Informed:
+        """Evaluate it at a point, the slopes of what is not censored only if they are wanted."""
         problem, y, s = nlp.problem, nlp.parameters["measurements"], nlp.sigma(x)
         censored = nlp.parameters.get("censored", np.zeros(y.shape))
         on_h, on_sigma = np.zeros(y.shape), np.zeros(y.shape)
@@ -49,7 +49,8 @@ class Informed:
             loss = likelihood_of(problem.loss, name)
             assert loss is not None
             on_h[:, j], on_sigma[:, j] = loss.information(predicted[:, j], s[:, j])
-            score[:, j] = 0.5 * loss.slope(predicted[:, j], y[:, j], s[:, j])
+            if scored:
+                score[:, j] = 0.5 * loss.slope(predicted[:, j], y[:, j], s[:, j])
             for i in np.flatnonzero(censored[:, j]):
                 full = on_h[i, j]
                 at = predicted[i, j], y[i, j], s[i, j]

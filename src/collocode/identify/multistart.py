@@ -26,7 +26,7 @@ from ..solvers.solve import make_solver
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike
 from .climb import solve_begun
-from .climbs import Climber, Climbs, ClimbsFile
+from .climbs import Climber, Climbs, ClimbsFile, Start
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .scattered import scattered
 from .scoring import scorable
@@ -234,7 +234,7 @@ def _from_parameters(
     return found
 
 
-def _conditions(climber: Climber, starts: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def _conditions(climber: Climber, starts: Sequence[Start]) -> dict[str, Any]:
     """What has to be the same for climbs of a checkpoint to count."""
     problem, scheme = climber.problem, climber.scheme
     data = [float(np.nansum(e.values)) for e in problem.experiments]
@@ -242,7 +242,7 @@ def _conditions(climber: Climber, starts: Sequence[Mapping[str, float]]) -> dict
     return {
         "problem": json.dumps([list(problem.states), told, problem.n_measurements, data]),
         "scheme": json.dumps([scheme.name, scheme.degree]),
-        "starts": json.dumps([[*start.values()] for start in starts]),
+        "starts": json.dumps([[[*values.values()] for values in start] for start in starts]),
         "windows": json.dumps(climber.windows),
     }
 

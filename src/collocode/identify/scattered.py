@@ -11,31 +11,32 @@ from scipy.stats import qmc
 from ..model.parameters import SCALES, Parameter
 from ..model.problem import Problem
 
+CANDIDATES = 10
 _DECADES = 2.0  # about a start, where a bound is missing
 _PATIENCE = 20  # iterations before a climb can be given up ...
 _AHEAD = 5.0  # ... if so many times its last ten steps' gain leave it ...
 _BEHIND = 10.0  # ... by so much of -log L behind the best
 
 
-def scattered(problem: Problem, seeds: Sequence[int]) -> list[dict[str, float]]:
-    """Return parameter values for every seed, in natural units: seed 0 has the parameters' own starts.
+def scattered(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, float]]]:
+    """Return candidates for every seed, parameter values in natural units; seed 0 has the parameters' own starts.
 
     The others are points of a Latin hypercube between the decided bounds, or over the parameters' ``starts``
-    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.
+    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.  Of
+    `CANDIDATES` each the one is climbed from that explains the data best.
     """
     free = [q for q in problem.all_parameters if q.lower < q.upper and not q.per_experiment]
     free = [q for q in free if not all(q.name in e.parameters for e in problem.experiments)]
     if not free:
-        return [{} for _ in seeds]
+        return [[{}] for _ in seeds]
     count = max(1, max(seeds))
-    unit = qmc.LatinHypercube(len(free), rng=0).random(count)
-    points: list[dict[str, float]] = []
+    unit = qmc.LatinHypercube(len(free), rng=0).random(CANDIDATES * count)
+    points: list[list[dict[str, float]]] = []
     for seed in seeds:
-        if seed == 0:
-            points.append({})
-            continue
-        z = [_place(q, u) for u, q in zip(unit[seed - 1].tolist(), free, strict=True)]
-        points.append({q.name: float(q.natural(v)) for q, v in zip(free, z, strict=True)})
+        block = unit[CANDIDATES * (seed - 1) : CANDIDATES * seed] if seed else unit[:0]
+        placed = [[_place(q, u) for u, q in zip(row, free, strict=True)] for row in block.tolist()]
+        named = [zip(free, z, strict=True) for z in placed]
+        points.append([{q.name: float(q.natural(v)) for q, v in pairs} for pairs in named] or [{}])
     return points
 
 

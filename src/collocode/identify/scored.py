@@ -26,9 +26,11 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.terms import measured
 from .scoring import Scored, Scoring, meshes_for
+from .shooting import Shooting, can_be_shot
 
 GiveUp = Callable[[Sequence[float]], bool]
 _MOST = 400  # iterations
+_AFTER = 60  # of them on meshes, after as many by shooting
 _STRIDE = 20  # of them between two looks at the simulation
 _ROUNDS = 4  # of meshes
 _LARGEST = 3000  # elements of a mesh that is not made finer
@@ -36,6 +38,7 @@ _NEAR = 2e-3  # of -log L at the end: by less the mesh does not matter
 _LOOSE = 0.1, 1e-3  # on the way, absolute and relative
 _ALONG = 1e-3  # of the states' sizes, what a first mesh may be off a simulation by
 _FEWEST = 200  # elements that a mesh along a simulation may always have
+_STOPPED = Termination.INTERRUPTED, Termination.EARLY_STOPPED
 _STATUSES = {
     Termination.CONVERGED: "Solve_Succeeded",
     Termination.ITERATION_LIMIT: "Maximum_Iterations_Exceeded",
@@ -84,7 +87,8 @@ def fit_by_scoring(
     began = time.perf_counter()
     if nlp is None:
         nlp = discretize(problem, scheme, mesh=meshes_for(problem))
-    found = climbed(nlp, values, on_iteration, give_up)
+    shooting = Shooting(problem) if can_be_shot(problem) else None
+    found = climbed(nlp, [values or {}], on_iteration, give_up, shooting=shooting)
     if found is None:
         return None
     return solution_of(*found, time.perf_counter() - began)
@@ -92,28 +96,47 @@ def fit_by_scoring(
 
 def climbed(
     nlp: NLP,
-    values: Mapping[str, float] | None = None,
+    candidates: Sequence[Mapping[str, float]],
     on_iteration: OnIteration | None = None,
     give_up: GiveUp | None = None,
     windows: Sequence[float] = (),
+    shooting: Shooting | None = None,
 ) -> tuple[NLP, Scored] | None:
-    """Climb from ``values`` on meshes that are fit for where the climb is; see `fit_by_scoring`.
+    """Climb from the best of some starts on meshes that are fit for where the climb is.
 
-    ``windows`` are shares of every experiment's duration, whose data are climbed first.
+    Parameters
+    ----------
+    candidates : values of parameters; without ``shooting``, which compares them, the first counts.
+    on_iteration, give_up : see `Scoring.run`.
+    windows : shares of every experiment's duration, whose data are climbed first.
+    shooting : climbs first, by simulations; what it finds is climbed on on meshes.
+
+    Returns
+    -------
+    See `fit_by_scoring`.
     """
-    at = _Climb(nlp, begun(nlp, values))
-    for share in windows:
-        at.x = _in_window(nlp, at.x, share)
+    shot = None if shooting is None else _shot(shooting, candidates, on_iteration, give_up, windows)
+    if shot is None:
+        at = _Climb(nlp, begun(nlp, candidates[0]))
+        for share in windows:
+            at.x = _in_window(Scoring(nlp), at.x, share)
+    else:
+        assert shooting is not None
+        at = _Climb(nlp, simulated(nlp, _moved(shooting.nlp, shot.x, nlp)))
     if not at.begin():
         return None
     assert at.here is not None
-    history = list(at.here.history)
-    while len(history) < _MOST:
+    history = list(at.here.history if shot is None else shot.history)
+    if shot is not None and shot.termination in _STOPPED:
+        nlp, best = at.faithful
+        return nlp, replace(best, history=tuple(history), termination=shot.termination)
+    most = len(history) + (_MOST if shot is None else _AFTER)
+    while len(history) < most:
         before = tuple(history)
         seen = None if give_up is None else lambda new, old=before: give_up((*old, *new[1:]))
-        found = at.go_on(min(_STRIDE, 1 + _MOST - len(history)), on_iteration, seen)
+        found = at.go_on(min(_STRIDE, 1 + most - len(history)), on_iteration, seen)
         history += found.history[1:]
-        if found.termination in (Termination.INTERRUPTED, Termination.EARLY_STOPPED):
+        if found.termination in _STOPPED:
             break
         ended = found.termination is not Termination.ITERATION_LIMIT
         follows = at.follows(_NEAR if ended else _loose(found.value))
@@ -123,18 +146,48 @@ def climbed(
     return nlp, replace(best, history=tuple(history))
 
 
-def _in_window(nlp: NLP, x: Array, share: float) -> Array:
+def _shot(
+    shooting: Shooting,
+    candidates: Sequence[Mapping[str, float]],
+    on_iteration: OnIteration | None,
+    give_up: GiveUp | None,
+    windows: Sequence[float],
+) -> Scored | None:
+    """What shooting finds from the best of some starts; None if none can be simulated."""
+    x = shooting.started(candidates)
+    if x is None:
+        return None
+    for share in windows:
+        x = _in_window(shooting, x, share)
+    found = shooting.run(x, _MOST, on_iteration, give_up)
+    return None if found.termination is Termination.EVALUATION_ERROR else found
+
+
+def _in_window(scoring: Scoring, x: Array, share: float) -> Array:
     """The point after a few steps towards the data of the first part of every experiment."""
-    early = []
+    nlp, early = scoring.nlp, []
     for e in nlp.problem.experiments:
         assert e.start is not None and e.end is not None
         early.append(e.times[measured(e)] <= e.start + share * (e.end - e.start))
     weights = nlp.parameters["weights"] * np.concatenate(early)[:, None]
     if not weights.any():
         return x
-    scoring = Scoring(nlp.with_parameters(weights=weights))
-    found = scoring.run(scoring.outer(x).x, _STRIDE)
+    scoring.nlp = nlp.with_parameters(weights=weights)
+    try:
+        found = scoring.run(scoring.outer(x, _STRIDE).x, _STRIDE)
+    finally:
+        scoring.nlp = nlp
     return x if found.termination is Termination.EVALUATION_ERROR else found.x
+
+
+def _moved(old: NLP, x: Array, new: NLP) -> Array:
+    """A point's parameters and initial states, on another program of the problem."""
+    y = new.start.copy()
+    for there, here in zip(old.layout.experiments, new.layout.experiments, strict=True):
+        y[here.parameters] = x[there.parameters]
+        y[here.states[0]] = x[there.states[0]]
+    y[new.layout.shared] = x[old.layout.shared]
+    return y
 
 
 def _loose(value: float) -> float:
@@ -232,12 +285,7 @@ def _remeshed(nlp: NLP, x: Array, near: float) -> tuple[NLP, Array]:
     if all(same):
         meshes = [mesh.bisect(range(mesh.elements)) for mesh in meshes]
     finer = discretize(nlp.problem, nlp.scheme, mesh=tuple(meshes))
-    y = finer.start.copy()
-    for old, new in zip(nlp.layout.experiments, finer.layout.experiments, strict=True):
-        y[new.parameters] = x[old.parameters]
-        y[new.states[0]] = x[old.states[0]]
-    y[finer.layout.shared] = x[nlp.layout.shared]
-    return finer, simulated(finer, y)
+    return finer, simulated(finer, _moved(nlp, x, finer))
 
 
 def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:

@@ -49,7 +49,7 @@ from .linearised import prior_root
 
 MOST = 300
 DAMPING = 1e-3  # at first
-_OUTER = 30  # iterations of what no state depends on
+OUTER = 30  # iterations of what no state depends on
 _SMALL = 1e-9  # relative decrease of -log L that counts as none ...
 _RESTS = 3  # ... and so many of them in a row as the end
 _TRIES = 25
@@ -107,15 +107,26 @@ class Scored:
 
 
 @dataclass(eq=False)
-class _At:
-    """A point on the collocated model, with the factors of its rows and what a step needs."""
+class At:
+    """A point on the model, with what a step needs.
+
+    Attributes
+    ----------
+    x, slopes : (columns,) the point, (columns, free) its derivatives by the free numbers.
+    value, slope, root : -log L, (free,) its gradient, and the root of its information.
+    predicted, by_free, weights : (data,) predictions, their derivatives and the information on them.
+    of_noise : (free,) which of the free numbers say the noise alone.
+    """
 
     x: Array
-    parts: list[tuple[Any, Any, Any]]  # layout, factorised c_X, rows of the Jacobian
+    slopes: Array
     value: float
     slope: Array
     root: Array
-    of_noise: NDArray[np.bool_]  # which of the free numbers say the noise alone
+    predicted: Array
+    by_free: Array
+    weights: Array
+    of_noise: NDArray[np.bool_]
 
 
 class Scoring:
@@ -131,14 +142,14 @@ class Scoring:
         for q in nlp.problem.all_parameters:
             self.reach[layout.columns_of(q.name)] = SCALES[q.scale].decade
 
-    def outer(self, x: Array) -> Scored:
+    def outer(self, x: Array, most: int = OUTER) -> Scored:
         """Climb in the numbers alone that say the noise and nothing else."""
         here, every = self._at(np.clip(x, self.nlp.lower, self.nlp.upper)), self.free
         if here is None:
             return self.run(x, 0)
         self.free = every[here.of_noise]
         try:
-            return self.run(here.x, _OUTER if len(self.free) else 0)
+            return self.run(here.x, most if len(self.free) else 0)
         finally:
             self.free = every
 
@@ -191,8 +202,8 @@ class Scoring:
         )
 
     def _stepped(
-        self, here: _At, damping: float, growth: float
-    ) -> tuple[_At | None, float, float, bool]:
+        self, here: At, damping: float, growth: float
+    ) -> tuple[At | None, float, float, bool]:
         """The next point and damping; no point, and whether that is since nothing pulls, at an end."""
         nlp, free = self.nlp, self.free
         d = here.x[free]
@@ -208,14 +219,20 @@ class Scoring:
             hoped = -(here.slope @ s + 0.5 * s @ H @ s)
             if hoped <= 1e-13 * max(1.0, abs(here.value)):
                 return None, damping, growth, True
-            there = self._moved(here, s)
+            bend = self._bend(here, s, damped, size)
+            bent = s if bend is None else np.clip(s + 0.5 * bend, low, high)
+            there = self._moved(here, bent)
             if there is not None and there.value < here.value - 1e-4 * hoped:
                 ratio = (here.value - there.value) / hoped
                 return there, damping * max(0.2, 1.0 - (2.0 * ratio - 1.0) ** 3), 2.0, False
             damping, growth = damping * growth, 2.0 * growth
         return None, damping, growth, False
 
-    def _reach(self, here: _At) -> Array:
+    def _bend(self, here: At, s: Array, damped: Array, size: Array) -> Array | None:
+        """The second derivative of the path that a step begins; None where it goes straight."""
+        return None
+
+    def _reach(self, here: At) -> Array:
         """How far a step may go: what is on a logarithm, and noise on any scale, by a factor of ten.
 
         Where σ is too small, its score grows with the squares and Fisher's information does not, so the
@@ -224,19 +241,22 @@ class Scoring:
         reach, size = self.reach[self.free], 9.0 * np.abs(here.x[self.free])
         return np.where(here.of_noise & np.isinf(reach) & (size > 0.0), size, reach)
 
-    def _moved(self, here: _At, s: Array) -> _At | None:
+    def _stepped_to(self, x: Array, s: Array) -> Array:
+        """The point after a step of the free numbers, its states as they were."""
+        there = x.copy()
+        low, high = self.nlp.lower[self.free], self.nlp.upper[self.free]
+        there[self.free] = np.clip(x[self.free] + s, low, high)
+        return there
+
+    def _moved(self, here: At, s: Array) -> At | None:
         """The point of other numbers, with the states that they make."""
-        x = here.x.copy()
-        x[self.free] = np.clip(
-            x[self.free] + s, self.nlp.lower[self.free], self.nlp.upper[self.free]
-        )
-        predicted = x.copy()
-        for part, factor, rows in here.parts:
-            predicted[part.dependent] -= factor.solve(rows[:, self.free] @ s)
+        x = self._stepped_to(here.x, s)
+        predicted = x + here.slopes @ s
+        predicted[self.free] = x[self.free]
         found = self._at(predicted)
         return self._at(x) if found is None else found
 
-    def _at(self, x: Array) -> _At | None:
+    def _at(self, x: Array) -> At | None:
         """Put the states onto the model by Newton's method; None where that fails."""
         nlp, x, last = self.nlp, x.copy(), np.inf
         for _ in range(20):
@@ -258,44 +278,50 @@ class Scoring:
                 return None
             size = float(np.abs(step / (np.abs(x) + 1e-3 * nlp.column_scale)).max(initial=0.0))
             if size < 1e-9 or (size < 1e-6 and size > 0.5 * last):
-                return self._judged(x, parts)
+                return self._judged(x, self._followed(parts))
             last = size
         return None
 
-    def _judged(self, x: Array, parts: list[tuple[Any, Any, Any]]) -> _At | None:
-        nlp, free, half = self.nlp, self.free, self.half
-        value, gradient = half * nlp.objective(x), half * nlp.gradient(x)
-        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+    def _followed(self, parts: list[tuple[Any, Any, Any]]) -> Array:
+        """(columns, free) derivatives of all by the free numbers."""
+        Z = np.zeros((self.nlp.columns, len(self.free)))
+        Z[self.free] = np.eye(len(self.free))
+        for part, factor, rows in parts:
+            by_free = rows[:, self.free].toarray()
+            seen = np.flatnonzero(np.abs(by_free).sum(axis=0))
+            Z[np.ix_(part.dependent, seen)] = -factor.solve(by_free[:, seen])
+        return Z
+
+    def _judged(self, x: Array, Z: Array) -> At | None:
+        """What a step needs at a point whose states are what its numbers make of them."""
+        nlp, half = self.nlp, self.half
+        value, slope = half * nlp.objective(x), Z.T @ (half * nlp.gradient(x))
+        if not (np.isfinite(value) and np.isfinite(slope).all()):
             return None
         h, by_h = nlp.predictions(x)
-        by_h, by_s = by_h.tocsr(), nlp.spreads(x)[1].tocsr()
-        priors = prior_root(nlp, x, nlp.problem.n_measurements)
-        slope, prior = gradient[free].copy(), priors[:, free].toarray()
-        J: list[Array] = []
-        S: list[Array] = []
-        first, wide = 0, h.shape[1]
-        for (part, factor, rows), e in zip(parts, nlp.problem.experiments, strict=True):
-            last = first + int(measured(e).sum())
-            here, first = slice(first * wide, last * wide), last
-            by_free = rows[:, free].toarray()
-            seen = np.flatnonzero(np.abs(by_free).sum(axis=0))
-            Z = np.zeros((len(part.dependent), len(free)))
-            Z[:, seen] = -factor.solve(by_free[:, seen])
-            for matrix, found in ((by_h[here], J), (by_s[here], S)):
-                found.append(matrix[:, part.dependent] @ Z + matrix[:, free].toarray())
-            slope += Z.T @ gradient[part.dependent]
-            prior += priors[:, part.dependent] @ Z
+        J, S = by_h @ Z, nlp.spreads(x)[1] @ Z
         weights = nlp.parameters["weights"] * nlp.problem.n_measurements
         with np.errstate(all="ignore"):  # of data that are not there
-            told = Informed.of(nlp, x, h)
-            mixed, rest = told.rows(np.vstack(J), np.vstack(S), weights)
+            told = Informed.of(nlp, x, h, scored=False)
+            mixed, rest = told.rows(J, S, weights)
             u = (weights * told.on_h).ravel()
         kept = weights.ravel() > 0.0
-        of_noise = (np.vstack(J) == 0.0).all(axis=0) & (np.vstack(S) != 0.0).any(axis=0)
+        of_noise = (J == 0.0).all(axis=0) & (S != 0.0).any(axis=0)
+        prior = prior_root(nlp, x, nlp.problem.n_measurements) @ Z
         root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
-        if not (np.isfinite(root).all() and np.isfinite(slope).all()):
+        if not np.isfinite(root).all():
             return None
-        return _At(x=x, parts=parts, value=value, slope=slope, root=root, of_noise=of_noise)
+        return At(
+            x=x,
+            slopes=Z,
+            value=value,
+            slope=slope,
+            root=root,
+            predicted=h.ravel(),
+            by_free=J,
+            weights=np.where(kept, u, 0.0),
+            of_noise=of_noise,
+        )
 
 
 def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:

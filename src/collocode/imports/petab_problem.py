@@ -20,8 +20,10 @@ import numpy as np
 
 from ..errors import CollocodeWarning, InputError, check_type
 from ..model.dynamics import Dynamics
-from ..model.events import INSTANT, Reset, impulses_of
-from ..model.experiment import Experiment, Initial, fixed, given_by
+from ..model.events import Reset
+from ..model.experiment import Experiment
+from ..model.impulses import INSTANT, impulses_of
+from ..model.initial import Initial, fixed, given_by
 from ..model.likelihoods import Laplace, Likelihood, LogNormal, Normal
 from ..model.parameters import Parameter, Prior
 from ..model.per_output import PerOutput

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import casadi as ca
 
@@ -15,13 +16,19 @@ from .mathml import Switch
 class Event:
     """What happens when ``trigger`` becomes true: new values by id, as expressions.
 
-    ``armed`` says whether it was false before the start, so that it fires there if it is true.
+    ``armed`` says whether it was false before the start, so that it fires there if it is true.  Of events at
+    the same time those of higher ``priority`` come first; one that is not ``persistent`` is dropped if what
+    came before made its trigger false, and new values are of the moment that made it true, or,
+    if not ``from_trigger``, of when its turn comes.
     """
 
     id: str
     trigger: ca.SX
     assignments: Mapping[str, ca.SX]
     armed: bool
+    priority: ca.SX
+    persistent: bool
+    from_trigger: bool
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,10 +61,12 @@ class SbmlModel:
         """Return an expression with the ids of rules and reactions written out, but for switches."""
         return substituted(expression, self.symbols, self.assigned)
 
-    def switched(self, expression: ca.SX) -> ca.SX:
-        """Return an expression with the meanings of the switches in it."""
+    @cached_property
+    def _at_start(self) -> dict[str, tuple[ca.SX, list[str]]]:
+        """What the ids are at the start, and the names in it."""
         truths = {name: switch.truth for name, switch in self.switches.items()}
-        return substituted(expression, self.symbols, truths)
+        values = {**truths, **self.assigned, **self.initial}
+        return {name: (value, names_in(value)) for name, value in values.items()}
 
     def start(self, overrides: Mapping[str, ca.SX]) -> dict[str, ca.SX]:
         """Return the values of all ids at time 0 where ``overrides`` replace those of the file.
@@ -68,7 +77,6 @@ class SbmlModel:
             Initial values that depend on each other in a circle, or a missing one.
         """
         known: dict[str, ca.SX] = {"time": ca.SX(0.0)}
-        truths = {name: switch.truth for name, switch in self.switches.items()}
         open_: list[str] = []
 
         def value(name: str) -> ca.SX:
@@ -79,12 +87,14 @@ class SbmlModel:
                     f"the initial value of {name!r} depends on itself; correct the model."
                 )
             open_.append(name)
-            sources = (overrides, self.initial, self.assigned, truths)
-            expression = next((s[name] for s in sources if name in s), None)
-            if expression is None:
+            if name in overrides:
+                expression, names = overrides[name], names_in(overrides[name])
+            elif name in self._at_start:
+                expression, names = self._at_start[name]
+            else:
                 raise InputError(f"{name!r} has no initial value; give it one.")
-            needed = {n: value(n) for n in names_in(expression) if n in self.symbols}
-            known[name] = substituted(expression, self.symbols, needed)
+            needed = {n: value(n) for n in names if n in self.symbols}
+            known[name] = substituted(expression, self.symbols, needed) if needed else expression
             open_.pop()
             return known[name]
 
@@ -95,6 +105,8 @@ class SbmlModel:
 
 def names_in(expression: ca.SX) -> list[str]:
     """Names of the symbols in an expression."""
+    if expression.is_constant():
+        return []
     return [symbol.name() for symbol in ca.symvar(expression)]
 
 

@@ -82,13 +82,20 @@ class SbmlReader:
             )
         for k in range(self.document.getNumPlugins() if self.level > 2 else 0):
             package = self.document.getPlugin(k).getPackageName()
-            if package != "l3v2extendedmath" and self.document.getPackageRequired(package):
+            if package != "l3v2extendedmath" and self._uses(package):
                 raise InputError(
                     f"the SBML package {package!r} is not supported; flatten the model."
                 )
         constraints = self.source.getNumConstraints()
         if constraints:
             raise InputError("element constraint is not supported; take it out of the model.")
+
+    def _uses(self, package: str) -> bool:
+        """Whether a required package has elements in the document; one that is only declared does nothing."""
+        if not self.document.getPackageRequired(package):
+            return False
+        elements = self.document.getListOfAllElements()
+        return any(elements.get(k).getPackageName() == package for k in range(elements.getSize()))
 
     def _declare(self) -> None:
         """Make the symbols of compartments, species and parameters, and their initial values."""
@@ -275,8 +282,21 @@ class SbmlReader:
                 raise InputError(f"{where} sets compartment {variable!r}, which is not supported.")
             value = self.formulas.translated(a.getMath(), _Late(self), where)
             assignments[variable] = expand(value)[0]
-        armed = self.level > 2 and not e.getTrigger().getInitialValue()
-        return Event(id=name, trigger=expand(trigger)[0], assignments=assignments, armed=armed)
+        modern, priority = self.level > 2, ca.SX(-math.inf)
+        if modern and e.isSetPriority():
+            tree = e.getPriority().getMath()
+            priority = expand(self.formulas.translated(tree, _Late(self), f"priority of {where}"))[
+                0
+            ]
+        return Event(
+            id=name,
+            trigger=expand(trigger)[0],
+            assignments=assignments,
+            armed=modern and not e.getTrigger().getInitialValue(),
+            priority=priority,
+            persistent=not modern or e.getTrigger().getPersistent(),
+            from_trigger=e.getUseValuesFromTriggerTime(),
+        )
 
     def _switches(self, expand: Any) -> dict[str, Switch]:
         """What the switches mean, in states, constants and time; a later one may be made of earlier."""

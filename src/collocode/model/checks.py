@@ -9,8 +9,8 @@ import casadi as ca
 from ..errors import InputError
 from .control import Control
 from .costs import Lagrange
-from .events import placed, signals_of
 from .experiment import Experiment
+from .impulses import placed, signals_of
 from .problem import Problem
 from .symbolic import Symbols, constrained, costed, derivatives, observed, residuals
 

@@ -5,109 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..errors import InputError, as_number, as_pair, as_values, check_fields, check_type
+from ..errors import InputError, as_number, as_values, check_fields, check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
-from .events import INSTANT, Dilution, Dose, Event, Reset, Switch, placed, points_of, signals_of
+from .events import Dilution, Dose, Event, Reset, Switch, ends_before
+from .experiment_checks import censored_of, check_past, check_times, sigma_of
+from .impulses import INSTANT, placed, points_of, signals_of
+from .initial import Initial, as_initial
 from .steady import Steady
-
-
-@dataclass(frozen=True)
-class Initial:
-    """What is known of one initial state: its value and how far to trust it, bounds, or a formula.
-
-    Use `fixed`, `weighted`, `free`, `bounded` or `given_by`.
-
-    Examples
-    --------
-    >>> fixed(1.0).is_fixed, weighted(1.0, std=0.1).is_fixed, free().std
-    (True, False, inf)
-    """
-
-    value: float = float("nan")
-    std: float = float("inf")
-    lower: float = float("-inf")
-    upper: float = float("inf")
-    function: Callable[..., Any] | str | None = None
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the state is not a variable of the problem."""
-        return self.std == 0.0
-
-
-def fixed(value: float) -> Initial:
-    """Pin an initial state to ``value``."""
-    return _checked(value, 0.0)
-
-
-def weighted(value: float, std: float) -> Initial:
-    """Add the prior ((x(0) - value)/std)² of an initial state to the loss."""
-    if not (isinstance(std, Real) and 0.0 < std < np.inf):
-        raise InputError(f"the std of a weighted initial state must be positive, not {std}.")
-    return _checked(value, std)
-
-
-def free() -> Initial:
-    """Leave an initial state to the optimiser (the default)."""
-    return Initial()
-
-
-def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initial:
-    """Leave an initial state to the optimiser within bounds that hold there alone."""
-    as_pair((lower, upper), "a bounded initial state")
-    if not lower < upper:
-        raise InputError(
-            f"the bounds of an initial state cross ({lower} and {upper}); swap them, or use fixed()."
-        )
-    return Initial(lower=lower, upper=upper)
-
-
-def given_by(function: Callable[..., Any] | str) -> Initial:
-    """Make an initial state a function ``f(p)`` of the parameters, or the parameter of that name.
-
-    Examples
-    --------
-    >>> given_by(lambda p: p.dose / p.volume).is_fixed
-    False
-    """
-    if not (callable(function) or isinstance(function, str)):
-        raise InputError(
-            f"an initial state is given by a function of p or a parameter's name, not {function!r}."
-        )
-    return Initial(function=function)
-
-
-def at_rest(p: Any) -> Any:
-    """Stand for an initial state that a steady state gives."""
-    raise AssertionError("a steady state is no function of the parameters that can be called")
-
-
-def as_initial(known: Any) -> Initial:
-    """Read a number, a function of p or the name of a parameter as an `Initial`."""
-    if isinstance(known, Initial):
-        return known
-    if callable(known) or isinstance(known, str):
-        return given_by(known)
-    return fixed(known)
-
-
-def _checked(value: float, std: float) -> Initial:
-    if not (isinstance(value, Real) or np.ndim(value) == 0) or isinstance(value, str):
-        raise InputError(
-            f"an initial state is a number, a function of p, a parameter's name, weighted() or free(), not "
-            f"{value!r:.60}."
-        )
-    if not np.isfinite(value):
-        raise InputError(f"an initial state must be finite, not {value}; use free() if unknown.")
-    return Initial(float(value), float(std))
-
 
 Past = float | str | Callable[..., Any] | Signal  # of a state before the beginning
 
@@ -166,7 +76,8 @@ class Experiment:
         `events`.
     steady : makes it begin at rest, see `Steady`; ``initial`` are then the states before that.
     name : how messages and reports call the experiment.
-    start, end : the window that the model has to cover; default first and last time.
+    start, end : the window that the model has to cover; default first and last time, or from the first
+        event on where that comes before.
     notes : what a reader decided about the file that it is from, a phrase each.
     instant : how long an event that takes no time takes; 0 for a ten-millionth of the duration.
     points : times that the mesh shall have among its points.
@@ -259,11 +170,11 @@ class Experiment:
             if not (np.isfinite(weights) & (weights >= 0.0)).all():
                 raise InputError(f"{where}: weights must be finite and not negative.")
             values[weights == 0.0] = np.nan
-        sigma = _sigma(self.sigma, values.shape, outputs, where)
-        censored = _censored(self.censored, values.shape, outputs, where)
-        start, end = self._window(times, where)
+        sigma = sigma_of(self.sigma, values.shape, outputs, where)
+        censored = censored_of(self.censored, values.shape, outputs, where)
         kinds = Dose, Dilution, Reset, Switch
         events = as_values(self.events, f"events= of {where}", *kinds)
+        start, end = self._window(times, events, where)
         instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
@@ -337,9 +248,17 @@ class Experiment:
             object.__setattr__(made, name, value)
         return made
 
-    def _window(self, times: Array, where: str) -> tuple[float, float]:
-        """First and last time, checked against the data."""
-        start = float(times[0] if self.start is None else self.start)
+    def _window(self, times: Array, events: Sequence[Event], where: str) -> tuple[float, float]:
+        """First and last time, checked against data and events."""
+        jumps = [e for e in events if e.states and not isinstance(e.time, str)]
+        first = min([float(e.time) for e in jumps], default=np.inf)
+        start = float(min(times[0], first) if self.start is None else self.start)
+        over = [e for e in jumps if ends_before(e, start)]
+        if over:
+            raise InputError(
+                f"{where}: the {type(over[0]).__name__.lower()} at {over[0].time:g} comes before its start, "
+                f"{start:g}; let it begin earlier by start=, or leave the event out."
+            )
         end = float(times[-1] if self.end is None else self.end)
         if len(times) and (start > times[0] or end < times[-1]):
             raise InputError(
@@ -398,9 +317,15 @@ class Experiment:
             outputs=tuple(outputs),
         )
 
-    def window(self, start: float, end: float, name: str | None = None) -> Experiment:
-        """Return the part of the experiment that was measured in [start, end]."""
+    def window(
+        self, start: float, end: float, name: str | None = None, begins: float | None = None
+    ) -> Experiment:
+        """Return the part of the experiment that was measured in [start, end].
+
+        Its window is from ``begins``, by default the first sample, to the last one.
+        """
         keep = (self.times >= start) & (self.times <= end)
+        begins = float(self.times[keep][0]) if begins is None and keep.any() else begins
         return replace(
             self,
             times=self.times[keep],
@@ -412,97 +337,17 @@ class Experiment:
             history=self.history if start <= self.times[0] else {},
             steady=self.steady if start <= self.times[0] else None,
             name=name or self.name,
-            start=None,
-            end=None,
+            events=self.events_from(begins),
+            start=begins,
+            end=float(self.times[keep][-1]) if keep.any() else None,
         )
+
+    def events_from(self, start: float | None) -> tuple[Event, ...]:
+        """Return the events that are not over at a time."""
+        return tuple(e for e in self.events if start is None or not ends_before(e, start))
 
     def __repr__(self) -> str:
         return (
             f"Experiment({self.name!r}, outputs={self.outputs}, samples={self.samples}, "
             f"[{self.start:g}, {self.end:g}])"
         )
-
-
-def check_past(past: Any, what: str) -> None:
-    """Refuse what is no history of a state."""
-    number = isinstance(past, Real) and np.isfinite(float(past))
-    if not (number or isinstance(past, str | Signal) or callable(past)):
-        raise InputError(
-            f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "
-            f"{past!r:.60}."
-        )
-
-
-def check_times(times: Array, where: str, least: int = 2, replicates: bool = False) -> None:
-    """Refuse times that are too few, NaN, unsorted or (without ``replicates``) duplicate, naming the first."""
-    if times.ndim != 1:
-        raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
-    distinct = len(np.unique(times)) if replicates else len(times)
-    if distinct < least:
-        raise InputError(
-            f"{where}: {distinct} time is too few; at least 2 are needed, or start= and end=."
-            if distinct == 1
-            else f"{where}: there are no times; add data."
-        )
-    if not np.isfinite(times).all():
-        bad = int(np.flatnonzero(~np.isfinite(times))[0])
-        raise InputError(
-            f"{where}: time in row {bad + 1} is {times[bad]}; drop or repair that row."
-        )
-    steps = np.diff(times)
-    if (steps == 0.0).any() and not replicates:
-        bad = int(np.flatnonzero(steps == 0.0)[0])
-        raise InputError(
-            f"{where}: time {times[bad]:g} occurs twice (rows {bad + 1} and {bad + 2}); "
-            "name the column of experiments, or say replicates=True if one run was measured again."
-        )
-    if (steps < 0.0).any():
-        bad = int(np.flatnonzero(steps < 0.0)[0])
-        raise InputError(
-            f"{where}: times are not sorted: {times[bad + 1]:g} (row {bad + 2}) follows "
-            f"{times[bad]:g}; sort the rows or name an experiment column."
-        )
-
-
-def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, what: str) -> Array:
-    """Fill a table of the data's shape from one for all, a column a name, or a table."""
-    shape = filled.shape
-    if isinstance(given, Mapping):
-        for name, value in given.items():
-            if name not in outputs:
-                raise InputError(
-                    f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
-                )
-            filled[:, outputs.index(name)] = numbers(value, f"{where}: {what}")
-        return filled
-    table = numbers(given, f"{where}: {what}")
-    table = table[:, None] if table.ndim == 1 and len(table) == shape[0] else table
-    try:
-        filled[:] = table
-    except ValueError as error:
-        raise InputError(
-            f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
-        ) from error
-    return filled
-
-
-def _sigma(given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str) -> Array | None:
-    """(N, outputs) standard deviations, NaN where they are not known; None if nowhere."""
-    if given is None:
-        return None
-    sigma = _by_output(given, np.full(shape, np.nan), outputs, where, "sigma")
-    if np.isinf(sigma).any() or (sigma <= 0.0).any():
-        raise InputError(f"{where}: sigma must be positive and finite, or NaN where it is unknown.")
-    return None if np.isnan(sigma).all() else sigma
-
-
-def _censored(
-    given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str
-) -> Array | None:
-    """(N, outputs) -1, 0 or 1; None if nothing is censored."""
-    if given is None:
-        return None
-    table = _by_output(given, np.zeros(shape), outputs, where, "censored")
-    if not np.isin(table, (-1.0, 0.0, 1.0)).all():
-        raise InputError(f"{where}: censored is -1 (below), 0 or 1 (above), nothing else.")
-    return table if table.any() else None

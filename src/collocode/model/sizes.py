@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.signals import Smoother
-from .experiment import Experiment, as_initial, free
+from .experiment import Experiment
+from .initial import as_initial, free
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import FileError, InputError, MissingDependency, check_path, listed
 from ..numerics.signals import Signal
-from .experiment import Experiment, Initial
+from .experiment import Experiment
+from .initial import Initial
 from .text_table import Table, read_text, tabulated
 
 if TYPE_CHECKING:

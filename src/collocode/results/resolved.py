@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..model.calls import Call
 from ..model.delays import Delay
-from ..model.experiment import Experiment, fixed
+from ..model.experiment import Experiment
+from ..model.initial import fixed
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, initial_values
 from ..numerics.bases import PiecewiseConstant

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment, Initial, Truth
+from ..model.experiment import Experiment, Truth
+from ..model.initial import Initial
 from .fitted import Fitted, Trajectory
 from .model import TrainedModel
 from .simulate import integrate, simulate

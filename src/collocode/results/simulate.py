@@ -9,6 +9,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
@@ -203,8 +204,12 @@ def integrate(
     method: str = "LSODA",
     rtol: float = 1e-8,
     atol: ArrayLike = 1e-10,
+    jac: Callable[[float, Array], Any] | None = None,
 ) -> Simulation:
-    """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised."""
+    """Integrate ``rhs(t, x)``, restarting at ``jumps``; a breakdown is reported, not raised.
+
+    ``jac(t, x)`` is its derivative by the states, for the implicit methods; differences stand in for it.
+    """
     t, x = _checked(initial, times, states)
     if method not in METHODS:
         raise InputError(
@@ -213,6 +218,7 @@ def integrate(
     found = np.full((len(t), len(x)), np.nan)
     found[t == t[0]] = x
     guarded, record = _Guard(rhs), rhs.record if isinstance(rhs, _Evaluator) else None
+    given = {} if jac is None else {"jac": jac}
     for left, right in itertools.pairwise(_edges(t, jumps)):
         if right <= left:
             break
@@ -221,7 +227,7 @@ def integrate(
         if isinstance(rhs, _Evaluator):
             rhs.middle = 0.5 * (left + right)
         with np.errstate(all="ignore"):
-            answer = _solve(guarded, left, right, x, report, method, rtol, atol, record)
+            answer = _solve(guarded, left, right, x, report, method, rtol, atol, record, **given)
         got = answer[: int(inside.sum())]
         found[np.flatnonzero(inside)[: len(got)]] = got
         if len(answer) < len(report) or not np.isfinite(answer).all():
@@ -242,6 +248,7 @@ def _solve(
     rtol: float,
     atol: ArrayLike,
     record: Record | None = None,
+    **given: Any,
 ) -> Array:
     """(reached, states) at the report times, as far as the integrator comes; ``record`` is told of steps."""
     longest = np.inf if record is None else record.longest
@@ -250,7 +257,7 @@ def _solve(
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
             solver = getattr(scipy.integrate, method)(
-                rhs, left, x, right, rtol=rtol, atol=atol, max_step=longest
+                rhs, left, x, right, rtol=rtol, atol=atol, max_step=longest, **given
             )
             while solver.status == "running":
                 solver.step()

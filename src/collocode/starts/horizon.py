@@ -70,8 +70,8 @@ def _shortened(nlp: NLP, fraction: float) -> NLP | None:
         inside = experiment.times <= end
         if int(np.isfinite(experiment.values[inside]).any(axis=1).sum()) < 2:
             return None
-        cut = experiment.window(float(experiment.times[0]), end)
-        experiments.append(replace(cut, start=experiment.start, end=end))
+        cut = experiment.window(float(experiment.times[0]), end, begins=experiment.start)
+        experiments.append(replace(cut, end=end))
         meshes[experiment.name] = Mesh(part.mesh.points[: elements + 1])
     measured = np.vstack([e.values for e in experiments])
     if not np.isfinite(measured).any(axis=0).all():

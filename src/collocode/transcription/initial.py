@@ -60,11 +60,15 @@ def put_initial(
 ) -> Array:
     """Return ``x`` with the initial states that its parameters give; ``p`` are the program's."""
     found = x.copy()
+    rests: dict[tuple[int, bytes], Array] = {}
     for number, (e, part) in enumerate(zip(problem.experiments, layout.experiments, strict=True)):
         if e.steady is not None:
             values = x[layout.parameter_columns(number, problem.coefficient_names)]
             rest = rest_of(problem, e)
-            found[part.states[0]] = rest.state(values, x[layout.weights])
+            key = id(rest), values.tobytes()
+            if key not in rests:
+                rests[key] = rest.state(values, x[layout.weights])
+            found[part.states[0]] = rests[key]
     for term in terms:
         if term.name == "initial" and term.scatter is not None:
             shared = ca.repmat(ca.DM(x[term.shared_columns].tolist()), 1, term.points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import casadi as ca
@@ -16,6 +17,13 @@ from ..model.symbolic import Symbols, at_rest
 from ..numerics import Array
 
 _LATEST = 1e9  # times the longest time constant seen at the start, until which rest has to come
+_OPTIONS = {
+    "reltol": 1e-8,
+    "abstol": 1e-10,
+    "max_num_steps": 20_000,
+    "show_eval_warnings": False,
+    "disable_internal_warnings": True,
+}
 _STILL = 1e-12  # of a state's size, what a Newton step may move it by at rest
 
 
@@ -102,29 +110,35 @@ class Rest:
         return np.append(f, totals), np.vstack([slopes, self.laws])
 
     def _integrated(self, x: Array, p: Array, theta: Array) -> Array:
-        import scipy
-
-        def rhs(t: float, y: Array) -> Array:
-            return np.asarray(self.f(y, p, theta), dtype=float).ravel()
-
-        def slopes(t: float, y: Array) -> Array:
-            return np.asarray(self.jacobian(y, p, theta), dtype=float)
+        def rates() -> Array:
+            return np.asarray(self.f(x, p, theta), dtype=float).ravel()
 
         size = np.asarray(self.problem.state_scale)
-        rate = float(np.max(np.abs(rhs(0.0, x)) / size, initial=0.0))
+        rate = float(np.max(np.abs(rates()) / size, initial=0.0))
         span = 1.0 / rate if np.isfinite(rate) and rate > 0.0 else 1.0
         end = 1e3 * span
         while end <= _LATEST * span:
-            run = scipy.integrate.solve_ivp(
-                rhs, (0.0, end), x, method="BDF", jac=slopes, rtol=1e-8, atol=1e-10 * size
-            )
-            x = run.y[:, -1]
-            if not run.success or not np.isfinite(x).all():
+            given = np.concatenate([[end], p, theta])
+            try:
+                x = size * np.asarray(self.integrator(x0=x / size, p=given)["xf"]).ravel()
+            except RuntimeError:  # of CVODES
                 return np.full(len(x), np.nan)
-            if (np.abs(rhs(0.0, x)) * end <= 1e-6 * np.maximum(np.abs(x), size)).all():
+            if not np.isfinite(x).all():
+                return np.full(len(x), np.nan)
+            if (np.abs(rates()) * end <= 1e-6 * np.maximum(np.abs(x), size)).all():
                 break
             end *= 10.0
-        return np.asarray(x)
+        return x
+
+    @cached_property
+    def integrator(self) -> ca.Function:
+        """CVODES over a time that is its first parameter, of states in their sizes."""
+        size = ca.DM(np.asarray(self.problem.state_scale, dtype=float).tolist())
+        x, end = ca.SX.sym("x", size.numel()), ca.SX.sym("end")
+        p, theta = ca.SX.sym("p", self.f.size1_in(1)), ca.SX.sym("theta", self.f.size1_in(2))
+        rates = end * self.f(size * x, p, theta) / size
+        equations = {"x": x, "p": ca.vertcat(end, p, theta), "ode": rates}
+        return ca.integrator("rest", "cvodes", equations, 0.0, 1.0, _OPTIONS)
 
 
 _KNOWN: WeakKeyDictionary[Problem, dict[tuple[object, ...], Rest]] = WeakKeyDictionary()

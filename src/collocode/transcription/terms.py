@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..model.events import Boundary
+from ..model.event_times import Boundary
 from ..model.experiment import Experiment
 from ..model.misfit import misfit, spreads
 from ..model.problem import Problem

@@ -1,18 +1,21 @@
-"""Chains of a part by the kernels in `kernels/chains.c`: what `plain` does, a call for a whole part."""
+"""Chains of a part by the kernels in `kernels/eliminate.c`, `hessian.c` and `sides.c`: what `plain` does, a call for a whole part."""
 
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import address
-from .plain import Bordered
+from .ends import Ends
+from .plain import Bordered, Plain
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _GROUP, _LEVEL = 4, 5  # segments of a group, numbers of a level
+_LEAST = 48  # more columns than that are left to LAPACK
 _ROWS = 192  # of the basis that are multiplied at once: they stay in the cache
 _SIZES = (
     "elements", "chains", "states", "inner", "border", "couples", "singular", "segments", "levels",
@@ -24,7 +27,7 @@ _ARRAYS = (
 
 
 class _Part(ctypes.Structure):
-    """``part_t`` of chains.c."""
+    """``part_t`` of chains.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _SIZES),
@@ -32,7 +35,16 @@ class _Part(ctypes.Structure):
     )
 
 
-class Compiled:
+class _Ends(ctypes.Structure):
+    """``ends_t`` of chains.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("count", "segments")),
+        *((name, ctypes.c_void_p) for name in ("first", "M", "A", "b", "theta", "D", "W", "x")),
+    )
+
+
+class Compiled(Plain):
     """One part's chains, as `Plain` has them, always in the same memory.
 
     Parameters
@@ -41,11 +53,6 @@ class Compiled:
     rows, hessian, couples : see `Plain`.
     """
 
-    left: Index
-    right: Index
-    E: Array
-    B: Array
-
     def __init__(
         self,
         library: ctypes.CDLL,
@@ -53,14 +60,15 @@ class Compiled:
         hessian: tuple[Array, Array, Array],
         couples: bool,
     ) -> None:
-        self._library = library
+        self._library, self._rows = library, rows
+        self._H, _, self._H_border = hessian
         d, n, w, elements = rows.states, rows.inner, rows.border, rows.elements
         m, c, slots, most = rows.own, 2 * d, elements + rows.chains, _GROUP * d
         # of an element, and of the merges that take out its right link: at worst by fours
         numbers = m * m + n * c + most * most + most * c
         scratch = max(
             m * (n + m) + m * c, 2 * most**2 + most * c + d * (c + w), m * (m + d) + c * m,
-            slots * m + 2 * (m + most),
+            slots * m + 2 * (m + most), _LEAST * (2 * _LEAST + d),
         )  # fmt: skip
         self._kept: dict[str, NDArray[np.generic]] = {
             "before": rows.before, "A_left": rows.A_left, "A": rows.A, "A_border": rows.A_border,
@@ -93,14 +101,42 @@ class Compiled:
             setattr(self, name, self._kept[name][:count])
         self.singular = bool(self._part.singular)
 
-    def project(self, shared: Array) -> tuple[Array, Array]:
+    def project(self, shared: Array) -> None:
         """See `Plain`."""
         c = 2 * self._part.states
-        both = np.empty((self._part.segments, c, self._X.shape[2]))
+        self._both = both = np.empty((self._part.segments, c, self._X.shape[2]))
         self._library.chains_project(
             self._at, ctypes.c_int64(self._most), *map(address, (self._X, shared, both))
         )
-        return both[:, :, :c], both[:, :, c:]
+        self._own, self._mixed = both[:, :, :c], both[:, :, c:]
+
+    def ends(
+        self, chains: Index, first: Index, k: int, fixed: NDArray[np.bool_], shared: Array
+    ) -> Ends | None:
+        """See `Plain`."""
+        d, w, count, size = (
+            self._rows.states,
+            self._rows.border,
+            len(chains),
+            (k + 1) * self._rows.states,
+        )
+        if size > _LEAST:
+            return super().ends(chains, first, k, fixed, shared)
+        M, A, x = (np.empty((count, size, n)) for n in (size, size, 1))
+        b, theta, work = (np.empty((count, size, w)) for _ in range(3))
+        D, W = np.empty((count, d, d)), np.empty((count, d, w))
+        arrays = {"first": first, "M": M, "A": A, "b": b, "theta": theta, "D": D, "W": W, "x": x}
+        told = _Ends(count=count, segments=k, **{name: address(v) for name, v in arrays.items()})
+        at = ctypes.byref(told)
+        given = map(address, (self._both, fixed, shared, work))
+        if self._library.chains_ends(self._at, at, *given):
+            return None
+        segments = first[:, None] + np.arange(k)
+        links = np.column_stack([self.left[first], self.right[segments]])
+        P, N = M[:, : k * d], M[:, k * d :].swapaxes(1, 2)
+        made = CompiledEnds(chains, segments, links, P, N, A, b, theta, D, W)
+        made.call, made.at, made.kept = self._library, (self._at, at), arrays
+        return made
 
     def down(self, own: Array, rows: Array, theta: Array) -> tuple[Array, Array, Array]:
         """See `Plain`."""
@@ -114,3 +150,21 @@ class Compiled:
         room[: len(nu)] = nu
         self._library.chains_up(self._at, *map(address, (own, links, room, theta, y, mu)))
         return mu
+
+
+class CompiledEnds(Ends):
+    """The same, worked on by kernels."""
+
+    call: ctypes.CDLL
+    at: tuple[Any, Any]
+    kept: dict[str, NDArray[Any]]
+
+    def down(self, segment: Array, links: Array, theta: Array) -> Array:
+        """See `Ends`."""
+        v = np.empty(self.D.shape[:2])
+        self.call.chains_ends_down(*self.at, *map(address, (segment, links, theta, v)))
+        return v
+
+    def up(self, v: Array, theta: Array, links: Array, found: Array, nu: Array) -> None:
+        """See `Ends`."""
+        self.call.chains_ends_up(*self.at, *map(address, (v, theta, links, found, nu)))

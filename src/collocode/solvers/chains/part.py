@@ -7,42 +7,17 @@ many columns :math:`v` as it has states.  Parts know nothing of each other: each
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import kernels
 from .blocks import Blocks
 from .compiled import Compiled
-from .plain import Plain, add_both
+from .plain import Plain
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
-
-
-@dataclass(frozen=True, eq=False)
-class _Ends:
-    """What is left of all chains of as many segments; arrays begin with the chains.
-
-    Attributes
-    ----------
-    chains : their numbers; ``segments``, ``links`` (chains, k) and (chains, k + 1) of them.
-    Y, inverse : orthonormal basis of the rows between the links and the inverse of its R.
-    A, b : Hessian of the links, and with the border.
-    N, theta : links by v and by the border.
-    """
-
-    chains: Index
-    segments: Index
-    links: Index
-    Y: Array
-    inverse: Array
-    A: Array
-    b: Array
-    N: Array
-    theta: Array
 
 
 class Part:
@@ -71,7 +46,8 @@ class Part:
         self.chains = slots.stop - slots.start - self.elements
         self.before = p.before[elements] - slots.start
         self.firsts = self.elements + np.arange(self.chains)
-        self.unequal, self._fixed = p.unequal, p.fixed[slots, p.inner :]
+        self.unequal = p.unequal
+        self._fixed = np.ascontiguousarray(p.fixed[slots, p.inner :])
 
         def of(*names: str) -> list[Array]:
             return [blocks.part(name, elements, slots) for name in names]
@@ -84,9 +60,7 @@ class Part:
         couples = blocks.has("across") or blocks.has("J_left")
         given = self, (self._H, self._across, self._H_border), couples
         library = kernels.library()
-        self._chains: Plain | Compiled = (
-            Plain(*given) if library is None else Compiled(library, *given)
-        )
+        self._chains = Plain(*given) if library is None else Compiled(library, *given)
 
     def eliminate(self) -> None:
         """Load, condense inequalities, eliminate, and project the Hessian."""
@@ -126,53 +100,18 @@ class Part:
     def _project(self, begins: Index, lengths: Index) -> None:
         """ZᵀHZ over v and the border."""
         d = self.states
-        own, mixed = self._chains.project(self.shared)
+        self._chains.project(self.shared)
         self.D = np.zeros((self.chains, d, d))
         self.W = np.zeros((self.chains, d, self.border))
         self._groups = []
         for k in np.unique(lengths):
             chains = np.flatnonzero(lengths == k)
-            segments = begins[chains][:, None] + np.arange(k)
-            group = self._ends(chains, segments, own, mixed)
+            group = self._chains.ends(chains, begins[chains], int(k), self._fixed, self.shared)
             if group is None:
                 self.singular = True
                 return
             self._groups.append(group)
-            AU = group.A @ group.theta
-            N = group.N.swapaxes(1, 2)
-            self.D[chains], self.W[chains] = N @ group.A @ group.N, N @ (AU + group.b)
-            U, Y = (v.reshape(-1, self.border) for v in (group.theta, 0.5 * AU + group.b))
-            add_both(self.shared, U, Y)
-
-    def _ends(self, chains: Index, segments: Index, own: Array, mixed: Array) -> _Ends | None:
-        """QR factorisation of the rows between links; None if they depend on each other."""
-        el, d, n, count = self._chains, self.states, self.border, len(chains)
-        k = segments.shape[1]
-        size = (k + 1) * d
-        G = np.zeros((count, k * d, size))
-        A, b = np.zeros((count, size, size)), np.zeros((count, size, n))
-        firsts = self.firsts[chains]
-        A[:, :d, :d], b[:, :d] = (
-            self._H[firsts, self.inner :, self.inner :],
-            self._H_border[firsts, self.inner :],
-        )
-        for j in range(k):
-            at = slice(j * d, (j + 2) * d)
-            G[:, j * d : (j + 1) * d, at] = el.E[segments[:, j]]
-            half = own[segments[:, j]]
-            A[:, at, at] += half + half.swapaxes(1, 2)
-            b[:, at] += mixed[segments[:, j]]
-        links = np.column_stack([el.left[segments[:, 0]], el.right[segments]])
-        diagonal = np.arange(size)
-        A[:, diagonal, diagonal] += self._fixed[links].reshape(count, size)
-        q, r = np.linalg.qr(G.swapaxes(1, 2), mode="complete")
-        Y, r = q[:, :, : k * d], r[:, : k * d]
-        if deficient(r):
-            return None
-        inverse = np.linalg.inv(r)
-        B = el.B[segments].reshape(count, k * d, -1)
-        theta = -(Y @ (inverse.swapaxes(1, 2) @ B))
-        return _Ends(chains, segments, links, Y, inverse, A, b, q[:, :, k * d :], theta)
+            self.D[chains], self.W[chains] = group.D, group.W
 
     @property
     def units(self) -> Array:
@@ -204,13 +143,8 @@ class Part:
                 theta += np.tensordot(pull, self._J_border, 2)
         y, seg, links = self._chains.down(own, rows, theta)
         v, self._kept = np.zeros((self.chains, self.states)), (own, y, links)
-        self._offsets = []
-        for g in self._groups:
-            x = g.Y @ (g.inverse.swapaxes(1, 2) @ seg[g.segments].reshape(len(g.chains), -1, 1))
-            left = links[g.links].reshape(x.shape) - g.A @ x
-            theta += np.tensordot(left[:, :, 0], g.theta, 2) - np.tensordot(x[:, :, 0], g.b, 2)
-            v[g.chains] = (g.N.swapaxes(1, 2) @ left)[:, :, 0]
-            self._offsets.append(x)
+        for group in self._groups:
+            v[group.chains] = group.down(seg, links, theta)
         return v, theta
 
     def up(self, v: Array, theta: Array) -> tuple[Array, Array, Array]:
@@ -223,14 +157,8 @@ class Part:
         """
         own, y, links = self._kept
         found, nu = np.zeros_like(links), np.zeros((len(self._chains.left), self.states))
-        for g, x in zip(self._groups, self._offsets, strict=True):
-            x = x + g.N @ v[g.chains][:, :, None] + (g.theta @ theta)[:, :, None]
-            left = links[g.links].reshape(x.shape) - g.A @ x - (g.b @ theta)[:, :, None]
-            mu = g.inverse @ (g.Y.swapaxes(1, 2) @ left)
-            found[g.links], nu[g.segments] = (
-                x.reshape(*g.links.shape, -1),
-                mu.reshape(*g.segments.shape, -1),
-            )
+        for group in self._groups:
+            group.up(v[group.chains], theta, links, found, nu)
         mu = self._chains.up(own, found, nu, theta, y)
         return y, mu, self._values(y, theta)
 
@@ -242,9 +170,3 @@ class Part:
         if self._blocks.has("J_border"):
             value += self._J_border @ theta
         return value
-
-
-def deficient(r: Array) -> bool:
-    """Whether one of the triangular matrices is not invertible, to working precision."""
-    diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1))
-    return bool((diagonal <= 1e-13 * np.abs(r).max(axis=(-2, -1))[..., None]).any())

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
 from .elimination import Elimination, Rows
+from .ends import Ends, add_both, deficient
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -46,25 +46,15 @@ class Plain:
     def eliminate(self, growth: float) -> None:
         """Eliminate rows and inner columns, and links by which errors grow no more than that."""
         self._el = el = Elimination(self._rows, growth, self.Z)
-        self.left, self.right, self.E, self.B, self.singular = (
-            el.left,
-            el.right,
-            el.E,
-            el.B,
-            el.singular,
-        )
+        self.left, self.right, self.E, self.B = el.left, el.right, el.E, el.B
+        self.singular = el.singular
 
-    def project(self, shared: Array) -> tuple[Array, Array]:
+    def project(self, shared: Array) -> None:
         """ZᵀHZ.
 
         Parameters
         ----------
         shared : (border, border) whose upper triangle becomes that of the border.
-
-        Returns
-        -------
-        (segments, 2 states, 2 states) half of that of the ends of the segments, and
-        (segments, 2 states, border) that of ends and border.
         """
         el, Z, X, c = self._el, self.Z[:-1], self._X, 2 * self._rows.states
         np.matmul(0.5 * self._H[: len(Z)], Z, out=X)
@@ -83,7 +73,49 @@ class Plain:
             both = Zs[:, :, :c].swapaxes(1, 2) @ Xs
             own[where], mixed[where] = both[:, :, :c], both[:, :, c:]
             mixed[where] += Xs[:, :, :c].swapaxes(1, 2) @ Zs[:, :, c:]
-        return own, mixed
+        # half of that of the ends of the segments, and that of ends and border
+        self._own, self._mixed = own, mixed
+
+    def ends(
+        self, chains: Index, first: Index, k: int, fixed: NDArray[np.bool_], shared: Array
+    ) -> Ends | None:
+        """What is left of chains of k segments, of which the first are told, on top of `project`.
+
+        Parameters
+        ----------
+        fixed : (slots, states) columns that are fixed.
+        shared : what the links add to the upper triangle of the border is added.
+
+        Returns
+        -------
+        nothing if rows between links depend on each other.
+        """
+        p, d, n, count = self._rows, self._rows.states, self._rows.border, len(chains)
+        segments, size = first[:, None] + np.arange(k), (k + 1) * d
+        G = np.zeros((count, k * d, size))
+        A, b = np.zeros((count, size, size)), np.zeros((count, size, n))
+        firsts = p.firsts[chains]
+        A[:, :d, :d] = self._H[firsts, p.inner :, p.inner :]
+        b[:, :d] = self._H_border[firsts, p.inner :]
+        for j in range(k):
+            at = slice(j * d, (j + 2) * d)
+            G[:, j * d : (j + 1) * d, at] = self.E[segments[:, j]]
+            half = self._own[segments[:, j]]
+            A[:, at, at] += half + half.swapaxes(1, 2)
+            b[:, at] += self._mixed[segments[:, j]]
+        links = np.column_stack([self.left[segments[:, 0]], self.right[segments]])
+        diagonal = np.arange(size)
+        A[:, diagonal, diagonal] += fixed[links].reshape(count, size)
+        q, r = np.linalg.qr(G.swapaxes(1, 2), mode="complete")
+        Y, r = q[:, :, : k * d], r[:, : k * d]
+        if deficient(r):
+            return None
+        P, N = -(np.linalg.inv(r) @ Y.swapaxes(1, 2)), q[:, :, k * d :]
+        theta = P.swapaxes(1, 2) @ self.B[segments].reshape(count, k * d, -1)
+        AU = A @ theta
+        D, W = N.swapaxes(1, 2) @ A @ N, N.swapaxes(1, 2) @ (AU + b)
+        add_both(shared, theta.reshape(-1, n), (0.5 * AU + b).reshape(-1, n))
+        return Ends(chains, segments, links, P, N, A, b, theta, D, W)
 
     def down(self, own: Array, rows: Array, theta: Array) -> tuple[Array, Array, Array]:
         """Eliminate a right-hand side: (slots, own), and (elements, rows).
@@ -145,15 +177,3 @@ def _runs(last: Index) -> Iterator[tuple[slice, slice]]:
     starts = np.flatnonzero(np.append(True, np.diff(lengths) != 0))
     for a, b in zip(starts.tolist(), [*starts[1:].tolist(), len(last)], strict=True):
         yield slice(a, b), slice(int(last[a] - lengths[a]) + 1, int(last[b - 1]) + 1)
-
-
-def add_both(out: Array, A: Array, B: Array) -> None:
-    """Add AᵀB + BᵀA to the upper triangle of a symmetric matrix, in place."""
-    if A.size and out.size:
-        blas.dsyr2k(1.0, A.T, B.T, beta=1.0, c=out.T, lower=1, overwrite_c=1)
-
-
-def add_square(out: Array, A: Array, factor: float) -> None:
-    """Add a multiple of AᵀA to the upper triangle of a symmetric matrix, in place."""
-    if A.size and out.size:
-        blas.dsyrk(factor, A.T, beta=1.0, c=out.T, lower=1, overwrite_c=1)

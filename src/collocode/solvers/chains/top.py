@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas, lapack
 
-from .part import deficient
-from .plain import add_square
+from .ends import add_square, deficient
 
 Array = NDArray[np.float64]
 # a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits

@@ -1,0 +1,100 @@
+"""What an experiment's columns have to be: times, noise, censoring and histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..numerics import Array, numbers
+from ..numerics.signals import Signal
+
+
+def check_past(past: Any, what: str) -> None:
+    """Refuse what is no history of a state."""
+    number = isinstance(past, Real) and np.isfinite(float(past))
+    if not (number or isinstance(past, str | Signal) or callable(past)):
+        raise InputError(
+            f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "
+            f"{past!r:.60}."
+        )
+
+
+def check_times(times: Array, where: str, least: int = 2, replicates: bool = False) -> None:
+    """Refuse times that are too few, NaN, unsorted or (without ``replicates``) duplicate, naming the first."""
+    if times.ndim != 1:
+        raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
+    distinct = len(np.unique(times)) if replicates else len(times)
+    if distinct < least:
+        raise InputError(
+            f"{where}: {distinct} time is too few; at least 2 are needed, or start= and end=."
+            if distinct == 1
+            else f"{where}: there are no times; add data."
+        )
+    if not np.isfinite(times).all():
+        bad = int(np.flatnonzero(~np.isfinite(times))[0])
+        raise InputError(
+            f"{where}: time in row {bad + 1} is {times[bad]}; drop or repair that row."
+        )
+    steps = np.diff(times)
+    if (steps == 0.0).any() and not replicates:
+        bad = int(np.flatnonzero(steps == 0.0)[0])
+        raise InputError(
+            f"{where}: time {times[bad]:g} occurs twice (rows {bad + 1} and {bad + 2}); "
+            "name the column of experiments, or say replicates=True if one run was measured again."
+        )
+    if (steps < 0.0).any():
+        bad = int(np.flatnonzero(steps < 0.0)[0])
+        raise InputError(
+            f"{where}: times are not sorted: {times[bad + 1]:g} (row {bad + 2}) follows "
+            f"{times[bad]:g}; sort the rows or name an experiment column."
+        )
+
+
+def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, what: str) -> Array:
+    """Fill a table of the data's shape from one for all, a column a name, or a table."""
+    shape = filled.shape
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            if name not in outputs:
+                raise InputError(
+                    f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
+                )
+            filled[:, outputs.index(name)] = numbers(value, f"{where}: {what}")
+        return filled
+    table = numbers(given, f"{where}: {what}")
+    table = table[:, None] if table.ndim == 1 and len(table) == shape[0] else table
+    try:
+        filled[:] = table
+    except ValueError as error:
+        raise InputError(
+            f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
+        ) from error
+    return filled
+
+
+def sigma_of(
+    given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str
+) -> Array | None:
+    """(N, outputs) standard deviations, NaN where they are not known; None if nowhere."""
+    if given is None:
+        return None
+    sigma = _by_output(given, np.full(shape, np.nan), outputs, where, "sigma")
+    if np.isinf(sigma).any() or (sigma <= 0.0).any():
+        raise InputError(f"{where}: sigma must be positive and finite, or NaN where it is unknown.")
+    return None if np.isnan(sigma).all() else sigma
+
+
+def censored_of(
+    given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str
+) -> Array | None:
+    """(N, outputs) -1, 0 or 1; None if nothing is censored."""
+    if given is None:
+        return None
+    table = _by_output(given, np.zeros(shape), outputs, where, "censored")
+    if not np.isin(table, (-1.0, 0.0, 1.0)).all():
+        raise InputError(f"{where}: censored is -1 (below), 0 or 1 (above), nothing else.")
+    return table if table.any() else None
