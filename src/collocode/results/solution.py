@@ -20,7 +20,8 @@ from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
 from .meshing import Meshing
-from .model import TrainedModel, TrainedNetwork
+from .model import TrainedModel
+from .network import TrainedNetwork
 from .resolved import begun, costs_of, resolved
 from .score import Score, score_all
 from .simulate import Simulation, simulate

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..model.symbolic import has_nan
+from ..model.user_code import has_nan
 from .lifted import Lifted
 
 Array = NDArray[np.float64]
