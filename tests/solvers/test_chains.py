@@ -253,6 +253,7 @@ def test_iterates_are_the_same_without_compiled_kernels():
     compiled = cc.solve(program, options=options).result
     with without_kernels():
         plain = cc.solve(program, options=options).result
+    assert (compiled.kernels, plain.kernels) == (True, False)
     assert compiled.iterations == plain.iterations > 5
     assert np.abs(compiled.x - plain.x).max() <= 1e-6 * np.abs(plain.x).max()
 
@@ -474,3 +475,8 @@ def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_itera
     values = np.append(-1e-3, np.logspace(-2, 3, 699))
     A = (Q * values) @ Q.T
     assert top._by_inverse(arrow(0.5 * (A + A.T)), 0.1) == pytest.approx(-1e-3, rel=0.1)
+    # many that are that small, beside a first shift of 0.02
+    values = np.append(np.full(200, -1e-7), np.logspace(-6.5, 2, 100))
+    Q, _ = np.linalg.qr(rng.standard_normal((300, 300)))
+    A = (Q * values) @ Q.T
+    assert -1.1e-7 < top._by_inverse(arrow(0.5 * (A + A.T)), 0.02) <= -1e-7 * (1.0 - 1e-6)
