@@ -60,7 +60,8 @@ class _Run:
 
     Attributes
     ----------
-    states, slopes : (x0, p, u) -> states at the end of every piece, and their derivatives in directions.
+    states, slopes : (x0, p, u) -> states at the end of every piece; the latter with their derivatives in
+        directions, whose x0, p and u stand beside those of the states.
     u : (inputs and their slopes, pieces) what they are in each piece.
     nodes : (nodes - 1,) the piece that ends at each node but the first.
     columns : (parameters,) of the program.
@@ -232,29 +233,28 @@ class Shooting(Scoring):
                             own, rows[:, self.every].toarray()
                         )
                     Z[part.states[0]] = start
-                    self._follow(Z, run, part.states[1:], (first, p, found), start)
+                    self._follow(Z, run, part.states[1:], first, p, start)
             except (RuntimeError, np.linalg.LinAlgError):  # of CVODES, of a rest's equations
                 return None
         return (x, Z) if np.isfinite(x).all() and np.isfinite(Z).all() else None
 
     def _follow(
-        self, Z: Array, run: _Run, columns: Index, about: tuple[Array, Array, ca.DM], start: Array
+        self, Z: Array, run: _Run, columns: Index, first: Array, p: Array, start: Array
     ) -> None:
         """Put the derivatives of later states into Z."""
         if run.slopes is None:
             return
-        first, p, states = about
+        wide = 1 + len(run.seen)
+        u = np.zeros((len(run.u), run.u.shape[1] * wide))
+        u[:, ::wide] = run.u
         found = run.slopes(
-            x0=first / self.size,
-            p=p,
-            u=run.u,
-            out_xf=states,
-            fwd_x0=start[:, run.seen] / self.size[:, None],
-            fwd_p=run.by_p,
-        )["fwd_xf"]
-        table = np.asarray(found).reshape(len(first), len(run.seen), -1)[:, :, run.nodes]
+            x0=np.column_stack([first, start[:, run.seen]]) / self.size[:, None],
+            p=np.column_stack([p, run.by_p]),
+            u=u,
+        )["xf"]
+        table = np.asarray(found).reshape(len(first), -1, wide)[:, run.nodes, 1:]
         for i, size in enumerate(self.size):
-            Z[np.ix_(columns[:, i], run.seen)] = size * table[i].T
+            Z[np.ix_(columns[:, i], run.seen)] = size * table[i]
 
 
 def _ends(e: Experiment) -> Array:
@@ -275,8 +275,9 @@ def _integrators(
     rates = f(t, scale * x, value, p, ca.SX(0, 1)) / scale
     equations = {"t": t, "x": x, "p": p, "u": u, "ode": rates}
 
-    def made(tolerances: tuple[float, float]) -> ca.Function:
+    def made(tolerances: tuple[float, float], along: int = 0) -> ca.Function:
         options = {
+            "nfwd": along,
             "reltol": tolerances[0],
             "abstol": tolerances[1],
             "max_num_steps": _MOST_STEPS,
@@ -286,4 +287,4 @@ def _integrators(
         first, later = float(grid[0]), grid[1:].tolist()
         return ca.integrator("shot", "cvodes", equations, first, later, options)
 
-    return made(_ACCURATE), made(_ROUGHLY).forward(directions) if directions else None
+    return made(_ACCURATE), made(_ROUGHLY, directions) if directions else None
