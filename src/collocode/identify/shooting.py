@@ -36,7 +36,7 @@ from ..transcription.functions import Functions
 from ..transcription.terms import measured
 from .scoring import OUTER, At, Scored, Scoring
 
-_ACCURATE = 1e-7, 1e-9  # relative and absolute tolerance of states, the latter in typical sizes,
+_ACCURATE = 1e-8, 1e-10  # relative and absolute tolerance of states, the latter in typical sizes,
 _ROUGHLY = 1e-5, 1e-7  # and of sensitivities: by a share of 1e-5 slopes need not be known
 _MOST_STEPS = 5000  # of the integrator, between two nodes
 _AHEAD, _STRAIGHT = (
