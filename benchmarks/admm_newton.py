@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/admm_newton.py                # all, half an hour
     OMP_NUM_THREADS=1 python benchmarks/admm_newton.py --only wells   # wells, windows, paper, shares
+    OMP_NUM_THREADS=1 python benchmarks/admm_newton.py --only wells,windows --methods Newton    # minutes
 
 Like is compared with like: the same data, lambda, mesh and start; lambda is given, so that nobody
 chooses another.  Times are CPU seconds of the one process (problem, start and solve), which do not
@@ -88,14 +89,16 @@ def table(title: str, heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
 
 
-def compared(
-    problem, clean, t, batches, test: bool = False, methods=("ADMM", "Newton")
-) -> list[list[str]]:
+METHODS = ["ADMM", "Newton"]
+
+
+def compared(problem, clean, t, batches, test: bool = False, methods=None) -> list[list[str]]:
     """Rows of both methods for some numbers of batches, after that of the one NLP."""
     fit, cpu = measured(lambda: single(problem))
     base = [error(fit, clean, t, flag) for flag in ((False, True) if test else (False,))]
     rows = [["one NLP", "", str(fit.result.iterations), f"{fit.result.objective:.6f}",
              *(f"{e:.2e}" for e in base), f"{cpu:.1f} s"]]  # fmt: skip
+    methods = METHODS if methods is None else methods
     for count in batches:
         for name, rules in ((m, {"ADMM": ADMM, "Newton": NEWTON}[m]) for m in methods):
             found, seconds = measured(
@@ -130,7 +133,7 @@ def windows() -> str:
     """One record in ever more windows, down to half a period."""
     rows = []
     for samples, counts in ((300, (2, 4, 9)), (2400, (4, 8, 16))):
-        methods = ("ADMM", "Newton") if samples < 1000 else ("Newton",)  # ADMM: see admm.py
+        methods = METHODS if samples < 1000 else ("Newton",)  # ADMM: see admm.py
         found = compared(*van_der_pol(samples), counts, methods=methods)
         rows += [[str(samples), *row] for row in found]
     return table("One record in windows (9 of 300 samples are half a period each)",
@@ -214,7 +217,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="wells,windows,paper,shares")
-    wanted = parser.parse_args().only.split(",")
+    parser.add_argument("--methods", default="ADMM,Newton", help="of the first two tables")
+    given = parser.parse_args()
+    wanted, METHODS[:] = given.only.split(","), given.methods.split(",")
     asked = {"wells": wells, "windows": windows, "paper": paper, "shares": shares}
     texts = []
     for name in wanted:

@@ -5,6 +5,8 @@
     python benchmarks/weights_in_time.py --dcr 60 --seeds 1 --only leapfrog       # a part of it, seconds
     python benchmarks/weights_in_time.py --quick                        # a look, seconds
 
+Every run is written when it ends, to the folder ``--out``; the same command goes on where it was stopped.
+
 A residual network (trained opening, twelve Euler steps, affine read-out) stands in for a simulation.
 Its weights in time are free in every layer, or monomials on [0, T] or [0, 1], or Legendre polynomials;
 all start from the same network, constant in time, for each of five seeds.
@@ -208,8 +210,9 @@ def plan(study: Study, share: float) -> list[tuple[str, tuple[str, int], object,
         runs.append((f"Legendre 3, {block}", legendre, "gauss-newton", newton | {"block": block}))
         runs.append((f"none, {block}", ("layers", 0), "gauss-newton", newton | {"block": block}))
     runs += [(label, kind, "lbfgs", rounds) for label, kind in FIRST_ORDER.items()]
+    fewer = rounds | {"iterations": max(10, int(share * study.rounds / 4))}
     for adjoint in ("continuous", "exact"):
-        runs.append(("Legendre 3", legendre, "lbfgs", rounds | {"adjoint": adjoint}))
+        runs.append(("Legendre 3", legendre, "lbfgs", fewer | {"adjoint": adjoint}))
     if study.epochs:
         epochs = {"iterations": max(10, int(share * study.epochs)), "every": 5}
         adam = layered.Adam(study.rate)
@@ -219,13 +222,49 @@ def plan(study: Study, share: float) -> list[tuple[str, tuple[str, int], object,
     return runs
 
 
+class Kept:
+    """Runs that are done, in two files of a folder: a run that is there is not made again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.files = folder / "runs.csv", folder / "history.csv"
+        self.runs, self.history = (
+            pd.read_csv(file) if file.exists() else pd.DataFrame() for file in self.files
+        )
+
+    def row(self, key: tuple) -> dict | None:
+        """The row of a run, by data, trainer, basis, seed, samples and share; None if there is none."""
+        if self.runs.empty:
+            return None
+        columns = self.runs[[*tables.KEYS, "samples", "share"]]
+        found = self.runs[(columns == pd.Series(key, columns.columns)).all(axis=1)]
+        return None if found.empty else found.iloc[0].to_dict()
+
+    def add(self, row: dict, history: pd.DataFrame) -> None:
+        """Keep a run; its row is written last, so that half a run is made again."""
+        history = history.assign(samples=row["samples"], share=row["share"])
+        self.history = pd.concat([self.history, history], ignore_index=True)
+        self.runs = pd.concat([self.runs, pd.DataFrame([row])], ignore_index=True)
+        self.history.to_csv(self.files[1], index=False)
+        self.runs.to_csv(self.files[0], index=False)
+
+    def of(self, asked: list[tuple[str, int, float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Runs and histories of some data, their samples and shares."""
+        wanted = pd.DataFrame(asked, columns=["data", "samples", "share"])
+        return self.runs.merge(wanted), self.history.merge(wanted)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cdr", type=Path, help="cdr.mat")
     parser.add_argument("--elm", type=Path, help="elm.mat")
     parser.add_argument("--dcr", type=int, help="simulated samples to train with")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", default="", help="part of the trainer and basis of what is run")
+    parser.add_argument(
+        "--only",
+        action="append",
+        help="part of the trainer and basis of what is run; may be repeated",
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the iterations")
     parser.add_argument("--quick", action="store_true", help="one seed, a tenth of the iterations")
     parser.add_argument("--out", type=Path, default=Path("results/weights_in_time"))
@@ -234,31 +273,29 @@ def main() -> None:
     studies += [elm(given.elm)] if given.elm else []
     studies += [dcr(given.dcr)] if given.dcr else []
     studies = studies or [generated()]
-    seeds = 1 if given.quick else given.seeds
-    rows, histories = [], []
+    share, seeds = (0.1, 1) if given.quick else (given.share, given.seeds)
+    kept = Kept(given.out)
     for study in studies:
-        for label, kind, trainer, how in plan(study, 0.1 if given.quick else given.share):
+        for label, kind, trainer, how in plan(study, share):
             name = trainer if isinstance(trainer, str) else trainer.name
-            if (
-                given.only
-                not in f"{name} {'OTD ' + how['adjoint'] if 'adjoint' in how else 'layers'} {label}"
-            ):
+            adjoint = f", OTD, {how['adjoint']}" if "adjoint" in how else ""
+            order = f"OTD {how['adjoint']}" if adjoint else "layers"
+            if not any(part in f"{name} {order} {label}" for part in given.only or [""]):
                 continue
             for seed in range(seeds):
-                row, history = measured(study, label, kind, trainer, seed, how)
-                rows.append(row)
-                histories.append(history)
+                key = (study.name, name + adjoint, label, seed, len(study.parts[0]), share)
+                row = kept.row(key)
+                if row is None:
+                    row, history = measured(study, label, kind, trainer, seed, how)
+                    kept.add(row | {"samples": key[4], "share": share}, history)
                 shown = f"{row['data']} {row['trainer']:16} {label:26} seed {seed}: test {row['test']:.4f}"
                 print(f"{shown}, {row['seconds']:.1f} s, {row['status']}", flush=True)
-    runs, history = pd.DataFrame(rows), pd.concat(histories, ignore_index=True)
+    runs, history = kept.of([(s.name, len(s.parts[0]), share) for s in studies])
     study = studies[0]
     objective = study.objective("legendre", 3)
     gap = gradient_gap(objective, objective.network.initial(0))
     references = {s.name: (affine(s), s.stored) for s in studies}
     text = tables.report(runs, history, references, gap)
-    given.out.mkdir(parents=True, exist_ok=True)
-    runs.to_csv(given.out / "runs.csv", index=False)
-    history.to_csv(given.out / "history.csv.gz", index=False)
     (given.out / "tables.md").write_text(text, encoding="utf-8")
     tables.figure(runs, history, references, given.out / "weights_in_time.png")
     print(f"\n{text}\nwrote {given.out}")

@@ -168,7 +168,7 @@ from .results.likelihood import likelihood as likelihood
 from .results.likelihood import minus_log_likelihood as minus_log_likelihood
 from .results.meshing import Meshing as Meshing
 from .results.model import TrainedModel as TrainedModel
-from .results.model import TrainedNetwork as TrainedNetwork
+from .results.network import TrainedNetwork as TrainedNetwork
 from .results.program_solution import ProgramSolution as ProgramSolution
 from .results.residuals import residuals as residuals
 from .results.residuals import whiteness as whiteness

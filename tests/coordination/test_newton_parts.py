@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from collocode.coordination.barrier import Barrier, inside
 from collocode.coordination.coupled import Coupled
 from collocode.coordination.filter import Filter, Merit
-from collocode.coordination.messages import Linear
+from collocode.coordination.messages import Direction, Linear
+from collocode.coordination.newton_state import Step
 
 
 def barrier(seed, mu=0.3, n=5):
@@ -70,19 +71,50 @@ def test_the_shift_is_a_little_more_than_the_least_one(seed, n):
     H += H.T
     g, lowest = rng.standard_normal(n), float(np.linalg.eigvalsh(H)[0])
     system = coupled(H, g, np.ones(n, dtype=bool))
-    assert system.factorise(0.0)
+    assert system.factorise()
+    system.within(np.inf)
     if lowest > 1e-9:
         assert system.shift == 0.0
     elif lowest < -1e-9:
-        assert -lowest < system.shift <= 1.2 * 1.3 * 1.01 * -lowest
+        assert system.shift == pytest.approx(-1.3 * lowest)
     step, _ = system.solve(system.rhs)
     np.testing.assert_allclose((H + system.shift * np.eye(n)) @ step, -g, rtol=1e-6, atol=1e-6)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 8), part=st.floats(1e-3, 0.9))
+def test_the_weights_step_is_as_long_as_the_radius_and_all_else_is_solved_with_it(seed, n, part):
+    rng = np.random.default_rng(seed)
+    H = rng.standard_normal((n, n))
+    H += H.T
+    shifted = np.arange(n) > 0
+    H[0, 0] = 1.0 + abs(H[0, 0])  # what is not shifted has its inertia
+    g = rng.standard_normal(n)
+    system = coupled(H, g, shifted)
+    assert system.factorise()
+    system.within(np.inf)
+    radius = part * system.length
+    system.within(radius)
+    step, _ = system.solve(system.rhs)
+    assert np.linalg.norm(step[1:]) == pytest.approx(radius)
+    np.testing.assert_allclose((H + system.shift * np.diag(shifted)) @ step, -g, atol=1e-8)
+    assert np.linalg.eigvalsh(H + system.shift * np.diag(shifted))[0] > 0.0
+
+
 def test_what_no_shift_can_mend_is_told():
     H = np.diag([-1.0, 1.0])
-    assert not coupled(H, np.ones(2), np.array([False, True])).factorise(0.0)
-    assert not coupled(np.diag([np.nan, 1.0]), np.ones(2), np.ones(2, dtype=bool)).factorise(0.0)
+    assert not coupled(H, np.ones(2), np.array([False, True])).factorise()
+    assert not coupled(np.diag([np.nan, 1.0]), np.ones(2), np.ones(2, dtype=bool)).factorise()
+
+
+def test_a_radius_follows_how_a_step_was_taken():
+    free = Direction(values=np.zeros(1), pull=np.zeros(0))
+    taken = {"direction": free, "size": 1.0, "dual_size": 1.0, "filter": Filter(), "objective": 0.0}
+    assert Step(**taken, trust=2.0).radius(3.0, 2.0) == 4.0
+    assert Step(**taken, trust=2.0).radius(9.0, 2.0) == 9.0  # far from the edge
+    assert Step(**taken).radius(3.0, 2.0) == 3.0
+    assert Step(**taken, trust=0.25).radius(3.0, 2.0) == 0.5
+    assert Step(**taken).radius(np.inf, 2.0) == np.inf  # no region yet
 
 
 def test_the_filter_takes_what_is_less_violated_or_lower():

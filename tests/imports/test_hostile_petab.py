@@ -132,8 +132,8 @@ def test_a_missing_file_is_named(tmp_path):
 def test_extensions_and_other_versions_are_refused(tmp_path):
     path = small(tmp_path)
     text = path.read_text()
-    path.write_text(text.replace("format_version: 1", "format_version: 2.0.0"))
-    with pytest.raises(cc.InputError, match=r"format '2\.0\.0'; version 1 is read"):
+    path.write_text(text.replace("format_version: 1", "format_version: 3.0.0"))
+    with pytest.raises(cc.InputError, match=r"format '3\.0\.0'; versions 1 and 2 are read"):
         cc.read_petab(path)
     path.write_text(
         text.replace(

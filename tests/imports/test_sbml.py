@@ -117,6 +117,125 @@ def test_an_event_that_is_true_at_the_start_fires_only_if_it_was_false_before(pr
         assert x == near(first * np.exp(-T))
 
 
+def together(*events):
+    """Events at time 1, each of (what it sets, to what, more attributes, priority, persistent)."""
+    return "".join(
+        f'<event id="e{k}" useValuesFromTriggerTime="{late}"><trigger initialValue="true" '
+        f'persistent="{persistent}">{{{{{trigger}}}}}</trigger>'
+        f"<priority>{{{{{priority}}}}}</priority><listOfEventAssignments>"
+        f'<eventAssignment variable="{target}">{{{{{value}}}}}</eventAssignment>'
+        "</listOfEventAssignments></event>"
+        for k, (trigger, target, value, late, priority, persistent) in enumerate(events)
+    )
+
+
+PAIR = (
+    '<listOfParameters><parameter id="x" value="1" constant="false"/>'
+    '<parameter id="y" value="10" constant="false"/></listOfParameters>'
+)
+
+
+@pytest.mark.parametrize(
+    ("events", "after"),
+    [
+        # both take what was there when they were triggered: an exchange
+        (
+            [
+                ("time >= 1", "x", "y", "true", 0, "true"),
+                ("time >= 1", "y", "x", "true", 0, "true"),
+            ],
+            (10, 1),
+        ),
+        # the second takes what the first has left
+        (
+            [
+                ("time >= 1", "x", "y", "true", 0, "true"),
+                ("time >= 1", "y", "x + 1", "false", 0, "true"),
+            ],
+            (10, 11),
+        ),
+        # the one of higher priority is first
+        (
+            [
+                ("time >= 1", "x", "y", "false", 1, "true"),
+                ("time >= 1", "y", "x + 1", "false", 2, "true"),
+            ],
+            (2, 2),
+        ),
+        # what the first does takes the second's trigger away, which matters unless that is persistent
+        (
+            [
+                ("time >= 1", "x", "5", "true", 2, "true"),
+                ("time >= 1 && x < 3", "y", "0", "true", 1, "false"),
+            ],
+            (5, 10),
+        ),
+        (
+            [
+                ("time >= 1", "x", "5", "true", 2, "true"),
+                ("time >= 1 && x < 3", "y", "0", "true", 1, "true"),
+            ],
+            (5, 0),
+        ),
+    ],
+)
+def test_events_at_the_same_time(predicted, events, after):
+    body = PAIR + f"<listOfEvents>{together(*events)}</listOfEvents>"
+    found = predicted(body, ["x", "y"], [0.5, 1.5])
+    assert found.tolist() == [[1.0, after[0]], [10.0, after[1]]]
+
+
+def test_a_state_that_stays_tiny_beside_large_ones_is_as_accurate(predicted):
+    # as in models that count molecules of one kind and measure concentrations of another
+    body = (
+        '<listOfParameters><parameter id="x" value="4e7" constant="false"/>'
+        '<parameter id="y" value="0" constant="false"/><parameter id="z" value="0" constant="false"/>'
+        '</listOfParameters><listOfRules><rateRule variable="x">{{-1e-3 * x}}</rateRule>'
+        '<rateRule variable="y">{{1e-14 * x - y}}</rateRule><rateRule variable="z">{{y - 0.5 * z}}</rateRule>'
+        "</listOfRules>"
+    )
+    # the same in units in which all are of one size
+    same = body.replace("4e7", "4").replace("1e-14", "1")
+    formulas, times = ["y * 1e7", "z * 1e7"], [0.5, 2.0, 10.0, 60.0]
+    tiny, alike = predicted(body, formulas, times), predicted(same, ["y", "z"], times)
+    assert tiny == pytest.approx(alike, rel=1e-6)
+    by_hand = 4.0 / (1.0 - 1e-3) * (np.exp(-1e-3 * np.array(times)) - np.exp(-np.array(times)))
+    assert tiny[0] == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_a_large_network_is_integrated_with_sparse_derivatives(predicted):
+    count = 160  # a chain, whose states are Poisson's probabilities
+    ids = [f"x{k}" for k in range(count)]
+    parameters = "".join(
+        f'<parameter id="{n}" value="{int(n == "x0")}" constant="false"/>' for n in ids
+    )
+    rules = "".join(
+        f'<rateRule variable="{n}">{{{{{"" if n == "x0" else f"x{k - 1}"} - {n}}}}}</rateRule>'
+        for k, n in enumerate(ids)
+    )
+    body = f"<listOfParameters>{parameters}</listOfParameters><listOfRules>{rules}</listOfRules>"
+    x0, x3 = predicted(body, ["x0", "x3"], [1.0, 4.0])
+    t = np.array([1.0, 4.0])
+    assert x0 == near(np.exp(-t))
+    assert x3 == near(t**3 / 6.0 * np.exp(-t))
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_required_package_matters_if_something_is_of_it(tmp_path, used):
+    space = "http://www.sbml.org/sbml/level3/version1/comp/version1"
+    text = sbml(decay()).replace(
+        ' level="3"', f' xmlns:comp="{space}" comp:required="true" level="3"', 1
+    )
+    port = '<comp:listOfPorts><comp:port comp:id="p" comp:idRef="k"/></comp:listOfPorts></model>'
+    path = tmp_path / "model.xml"
+    path.write_text(text.replace("</model>", port) if used else text)
+    if not used:
+        assert cc.read_sbml(path).states == ("A", "B")
+        return
+    with pytest.raises(cc.InputError, match="package 'comp' is not supported; flatten"):
+        cc.read_sbml(path)
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

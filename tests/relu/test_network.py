@@ -7,7 +7,7 @@ from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScal
 
 from collocode import MLP, FileError, InputError, write_onnx
 from collocode.relu import ReluNetwork
-from collocode.results.model import TrainedNetwork
+from collocode.results.network import TrainedNetwork
 
 from .nets import random_network
 

@@ -415,13 +415,57 @@ def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
         lowest, error = top._lowest(matrix, top.Last())
         assert exact * (1.0 + 1e-12) <= lowest <= 0.9 * exact
         assert lowest - error <= exact * (1.0 - 1e-12)
-        # a vector that is an eigenvector already, of another eigenvalue, does not hide the lowest
-        second = np.linalg.eigh(matrix.dense())[1][:, 1]
-        again, _ = top._lowest(matrix, top.Last(vector=second))
+        # beginning with (about) the eigenvector of another eigenvalue does not hide the lowest
+        again, _ = top._lowest(matrix, top.Last(vector=Q[:, 1]))
         assert exact * (1.0 + 1e-12) <= again <= 0.9 * exact
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
     assert top._lowest(arrow(low_rank), top.Last())[0] == pytest.approx(-2.0)
     assert top._lowest(arrow(np.eye(700), 100), top.Last())[0] == pytest.approx(1.0)
+
+
+def test_what_stands_below_the_diagonal_of_the_border_is_never_read():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((30, 30))
+    A = A @ A.T + 30.0 * np.eye(30)
+    whole, half = arrow(A, 4), arrow(A, 4)
+    half.S[np.tril_indices(26, -1)] = np.nan
+    v = rng.standard_normal(30)
+    assert half.dense() == pytest.approx(whole.dense())
+    assert half.times(v) == pytest.approx(whole.dense() @ v)
+    units = rng.standard_normal((4, 26))
+    shifted = whole.dense() + 0.1 * np.eye(30)
+    shifted[4:, 4:] += 0.1 * units.T @ units
+    x = half.cholesky(0.1, units).solve(v)
+    assert shifted @ x == pytest.approx(v)
+    G = rng.standard_normal((3, 26))  # rows of the border alone
+    found = [
+        top.Top(m, lambda: units, G, False, np.empty((26, 26)), top.Last()).solve(
+            v[:4].reshape(4, 1), v[4:], np.ones(3)
+        )
+        for m in (whole, half)
+    ]
+    for one, other in zip(*found, strict=True):
+        assert one == pytest.approx(other)
+    assert G @ found[1][1] == pytest.approx(np.ones(3))
+
+
+def test_the_matrix_after_a_positive_definite_one_is_tried_first(monkeypatch):
+    looked = []
+    lowest = top._lowest
+    monkeypatch.setattr(top, "_lowest", lambda *given: looked.append(1) or lowest(*given))
+    A, nothing, last = np.diag(np.linspace(1.0, 2.0, 700)), np.zeros((0, 700)), top.Last()
+
+    def factorised(A, times):
+        made = top.Top(arrow(A), lambda: nothing, nothing, True, np.empty_like(A), last)
+        assert len(looked) == times
+        return made
+
+    assert factorised(A, 1).positive  # nothing is known of it yet
+    assert factorised(A, 1).positive
+    indefinite = factorised(A - 1.5 * np.eye(700), 2)
+    assert not indefinite.positive
+    assert indefinite.shift == pytest.approx(1.0, rel=0.2)  # twice the lowest eigenvalue
+    assert factorised(A, 3).positive
 
 
 def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_iteration():
@@ -430,3 +474,8 @@ def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_itera
     values = np.append(-1e-3, np.logspace(-2, 3, 699))
     A = (Q * values) @ Q.T
     assert top._by_inverse(arrow(0.5 * (A + A.T)), 0.1) == pytest.approx(-1e-3, rel=0.1)
+    # many that are that small, beside a first shift of 0.02
+    values = np.append(np.full(200, -1e-7), np.logspace(-6.5, 2, 100))
+    Q, _ = np.linalg.qr(rng.standard_normal((300, 300)))
+    A = (Q * values) @ Q.T
+    assert -1.1e-7 < top._by_inverse(arrow(0.5 * (A + A.T)), 0.02) <= -1e-7 * (1.0 - 1e-6)

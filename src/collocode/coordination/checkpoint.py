@@ -39,7 +39,7 @@ _FINITE_STATES = Numbers(("states",), finite=True)
 _FINITE = Numbers(("n",), finite=True)
 ADMM_CHECKPOINT = Schema(
     "admm",
-    3,
+    4,
     "a checkpoint of an ADMM run",
     {
         "conditions": {
@@ -62,8 +62,7 @@ ADMM_CHECKPOINT = Schema(
             "pull": _FINITE_STATES,
             "net": _FINITE,
             "mu": float,
-            "shift": float,
-            "damping": float,
+            "radius": float,
         },
         "ended?": str,
     },
@@ -213,8 +212,7 @@ def _of_newton(state: NewtonState) -> dict[str, Any]:
         "pull": state.pull,
         "net": state.net,
         "mu": state.mu,
-        "shift": state.shift,
-        "damping": state.damping,
+        "radius": state.radius,
     }
     return {"rho": [], "seen": pairs, "best": {"value": np.inf, "z": None}, "newton": more}
 
@@ -253,8 +251,8 @@ def _newton_state(
     known = [point for point in points if point is not None]
     if more is None or len(known) < len(points) or len(seen) % 2 == 0:
         raise ValueError("it lacks what Newton's method goes on from")
-    if not (more["mu"] > 0.0 and more["shift"] >= 0.0 and more["damping"] >= 0.0):
-        raise ValueError("barrier and shift must not be negative")
+    if not (more["mu"] > 0.0 and more["radius"] >= 0.0):
+        raise ValueError("barrier and radius must not be negative")
     return replace(
         fresh,
         z=z,
@@ -262,8 +260,7 @@ def _newton_state(
         net=_like(more["net"], fresh.net),
         points=tuple(known),
         mu=more["mu"],
-        shift=more["shift"],
-        damping=more["damping"],
+        radius=more["radius"],
         filter=Filter(seen[0], tuple(zip(seen[1::2], seen[2::2], strict=True))),
         history=history,
     )

@@ -4,9 +4,10 @@ r"""The coordinator's part of a Newton step: the batches' condensed systems, add
           \begin{pmatrix}\Delta z\\ \pi^+\end{pmatrix} = -\begin{pmatrix} \sum_b g_b + r' \\ e\end{pmatrix}
 
 The rows `E` say that a window's last state is where the next one begins; without them and the batches'
-own rows, which are eliminated, the matrix is that of the one NLP.  Its inertia tells whether the step
-leads downhill; where it does not, the weights (and shared parameters) are shifted by a little more
-than the least δ that makes it so, and nothing else is.
+own rows, which are eliminated, the matrix is that of the one NLP.  Only the weights (and shared
+parameters) are shifted: all else is eliminated, which leaves the weights' matrix, and its eigenvalues
+are all that is needed for the δ of any trust region (Moré, Sorensen, *SIAM J. Sci. Stat. Comput.* 4,
+1983, 553-572).
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
+from scipy.optimize import brentq
 
 from .condensed import Linear
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_OVER, _NEAR = 1.2, 1.3  # the shift over the least one, and how well that is found; see the page
-_LEAST = 1e-12  # of the largest entry: the first shift that is tried
-_MOST = 1e12
+_OVER = 1.3  # the shift over the most negative eigenvalue, at least; see the page
+_LEAST = 1e-12  # of the largest entry: curvature of weights, at least
 
 
 class Coupled:
@@ -42,8 +43,7 @@ class Coupled:
     ----------
     gradient : as given.
     rhs : negative right-hand side.
-    shift, least : of the last factorisation, and the least that is tried.
-    typical : median of the diagonal entries that may be shifted.
+    shift, length : δ, and how far the weights go with it, of which `within` decides.
     """
 
     def __init__(
@@ -74,9 +74,8 @@ class Coupled:
         self._fixed, self._shifted = stuck, np.flatnonzero(shifted & ~fixed)
         self.rhs = self.summed([(r.gradient, r.ends) for r in linear])
         self.finite = bool(np.isfinite(K).all() and np.isfinite(self.rhs).all())
-        own = np.abs(np.diagonal(K))[self._shifted]
-        self.shift, self.typical = 0.0, float(np.median(own)) if len(own) else 0.0
-        self.least = _LEAST * float(np.abs(K).max())
+        self.shift, self.length = 0.0, 0.0
+        self._least = _LEAST * float(np.abs(K).max())
 
     def summed(self, parts: Sequence[tuple[Array, Array]]) -> Array:
         """Right-hand side from the batches' gradients and ends."""
@@ -86,41 +85,57 @@ class Coupled:
         total[self._fixed] = 0.0
         return total
 
-    def factorise(self, last: float, least: float = 0.0) -> bool:
-        """Factorise with a shift of at least ``least`` and the right inertia; tell whether one was found.
-
-        Parameters
-        ----------
-        last : shift of the last iteration, near which the search begins.
-        """
+    def factorise(self) -> bool:
+        """Eliminate all but the weights; tell whether some shift of them gives the right inertia."""
         if not self.finite:
             return False
-        if self._right(least):
-            return True
-        low, shift = least, max(least * 4.0, last / 8.0, self.least)
-        while not self._right(shift):
-            low, shift = shift, shift * 8.0
-            if shift > _MOST:
-                return False
-        low = max(low, shift / 8.0)
-        while shift > _NEAR * low:
-            middle = float(np.sqrt(low * shift))
-            low, shift = (low, middle) if self._right(middle) else (middle, shift)
-        return self._right(_OVER * shift)
-
-    def _right(self, shift: float) -> bool:
-        K = self._K.copy()
-        K[self._shifted, self._shifted] += shift
-        factor, pivots, info = lapack.dsytrf(K, lower=1)
-        if info:
+        K, w = self._K, self._shifted
+        rest = self._rest = np.setdiff1d(np.arange(len(K)), w)
+        factor, pivots, info = lapack.dsytrf(K[np.ix_(rest, rest)], lower=1)
+        if info or _negative(factor, pivots) != self._wanted:
             return False
-        self._factor, self.shift = (factor, pivots), shift
-        return _negative(factor, pivots) == self._wanted
+        self._factor = factor, pivots
+        self._by_weights = self._of_rest(K[np.ix_(rest, w)])
+        S = K[np.ix_(w, w)] - K[np.ix_(w, rest)] @ self._by_weights
+        self._curvatures, self._axes = np.linalg.eigh(0.5 * (S + S.T))
+        return True
+
+    def within(self, radius: float) -> None:
+        """Choose the least shift whose step of the weights is within a radius.
+
+        The shift is no less than 1.3 times what makes the matrix positive definite.
+        """
+        curvatures, g = self._curvatures, self._along(self.rhs)
+
+        def length(shift: float) -> float:
+            return float(np.linalg.norm(g / (curvatures + shift)))
+
+        lowest = float(curvatures.min(initial=np.inf))
+        least = self.shift = max(0.0, self._least - lowest, -_OVER * lowest)
+        if length(least) > radius:
+            most = 2.0 * float(np.linalg.norm(g)) / radius + abs(lowest)
+            self.shift = brentq(
+                lambda d: 1.0 / length(d) - 1.0 / radius, least, most, xtol=1e-300, rtol=1e-12
+            )
+        self.length = length(self.shift)
 
     def solve(self, rhs: Array) -> tuple[Array, Array]:
         """Step of the consensus, and the multipliers after it."""
-        x, _ = lapack.dsytrs(*self._factor, -rhs, lower=1)
+        x, g = np.empty(len(rhs)), self._along(rhs)
+        x[self._shifted] = step = -self._axes @ (g / (self._curvatures + self.shift))
+        x[self._rest] = -self._of_rest(rhs[self._rest]) - self._by_weights @ step
         return x[: self._n].copy(), x[self._n :].copy()
+
+    def _along(self, rhs: Array) -> Array:
+        """Gradient of the weights, what is eliminated taken out, along the axes of their matrix."""
+        return np.asarray(
+            self._axes.T @ (rhs[self._shifted] - self._by_weights.T @ rhs[self._rest])
+        )
+
+    def _of_rest(self, rhs: Array) -> Array:
+        if not len(self._rest):
+            return np.zeros(rhs.shape)
+        return np.asarray(lapack.dsytrs(*self._factor, rhs, lower=1)[0])
 
 
 def _negative(factor: Array, pivots: NDArray[np.int32]) -> int:

@@ -4,8 +4,8 @@ In every iteration each batch linearises at the present point, condenses its row
 (`condensed`) and sends reduced gradient and Hessian; the coordinator adds them up and solves for the
 step of the consensus (`coupled`), from which the batches recover their own.  That is the step which an
 interior-point method takes on all data at once, so the optimum is that of the one NLP; a `Filter`
-globalises it, with a second-order correction of the first trial that is refused.  Where no size is
-taken, the weights are damped further.
+globalises it, with a second-order correction of the first trial that is refused.  The step of the weights
+stays within a trust region, which shrinks where no size is taken and grows where the first one is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .coordinator import Ask, Stalled
 from .coupled import Coupled
 from .filter import Filter, Merit
 from .messages import Direction, Linear, NewtonTask, Trials
-from .newton_state import NewtonRules, NewtonState
+from .newton_state import NewtonRules, NewtonState, Step
 from .partition import Batch
 from .split import ends_of
 from .state import Iteration
@@ -33,18 +33,9 @@ from .variables import ConsensusVariables
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the weights are damped instead
-_DAMPINGS, _DAMPED, _RELEASED, _FIRST = 16, 4.0, 4.0, 1e-7
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """A step that is taken: direction, sizes of variables and multipliers, and the filter after it."""
-
-    direction: Direction
-    size: float
-    dual_size: float
-    filter: Filter
+_SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the region shrinks instead
+_TRIES, _SHRUNK, _GROWN = 16, 4.0, 2.0
+_GOOD = 0.5  # part of the promised fall after which a corrected step lets the region grow
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,19 +99,23 @@ class Newton:
         system = self._system(state.linear, hessian, gradient)
         here = self._merit(state.z, barrier, state.linear)
         state = replace(state, filter=state.filter or Filter.at(here))
-        least, step, tiny = state.damping, None, _FIRST * system.typical
-        for _ in range(_DAMPINGS):
-            if not system.factorise(state.shift, least):
-                raise Stalled("no shift of the weights makes the Hessian positive definite")
+        if not system.factorise():
+            raise Stalled("no shift of the weights makes the Hessian positive definite")
+        radius, step, tries = state.radius, None, 0
+        while step is None:
+            tries += 1
+            if tries > _TRIES:
+                raise Stalled("no step is taken, however short")
+            system.within(radius)
+            if np.isinf(radius) and system.shift > 0.0:  # a convex problem needs no region
+                radius = system.length or radius
             step = self._searched(state, system, barrier, here, ask)
-            if step is not None:
-                break
-            least = _DAMPED * max(system.shift, tiny)
-        if step is None:
-            raise Stalled("no step is taken, however short")
-        least /= _RELEASED
-        state = replace(state, damping=least if least > tiny else 0.0)
-        return self._recorded(self._moved(state, step, barrier, system.shift, ask), step, began)
+            if step is None:
+                radius = system.length / _SHRUNK or radius
+        if tries == 1 or step.trust < 1.0:
+            radius = step.radius(radius, system.length)
+        state = self._moved(replace(state, radius=radius), step, barrier, ask)
+        return self._recorded(state, step.size, system.shift, began)
 
     def _linearised(self, state: NewtonState, ask: Ask) -> NewtonState:
         """Let the batches linearise; before the first iteration multipliers are estimated."""
@@ -132,7 +127,7 @@ class Newton:
         state = replace(state, points=_points(linear))
         gradient = self.ridge @ state.z
         system = self._system(linear, np.eye(len(state.z)), gradient)
-        if not system.factorise(0.0):
+        if not system.factorise():
             raise Stalled("the objective or its derivatives are not finite at the start")
         values, pull = system.solve(system.rhs)
         direction = Direction(values=values, pull=pull)
@@ -142,7 +137,7 @@ class Newton:
 
     def _searched(
         self, state: NewtonState, system: Coupled, barrier: Barrier, here: Merit, ask: Ask
-    ) -> _Step | None:
+    ) -> Step | None:
         """Try sizes of the Newton step until one is taken."""
         values, pull = system.solve(system.rhs)
         direction = Direction(values=values, pull=pull)
@@ -153,20 +148,23 @@ class Newton:
             trials = ask(self._tasks(state, direction=direction, trials=(size,)))
         step = self._taken(state, barrier, here, direction, slope, (size,), dual, trials)
         if step is not None:
-            return step
-        if size == 1.0 and sum(t.violations[0] for t in trials) >= here.violation:
-            corrections = [t.correction for t in trials if t.correction is not None]
-            if len(corrections) == len(trials):
-                values, pull = system.solve(system.summed(corrections))
-                again = Direction(values=values, pull=pull, corrects=direction)
-                found = ask(self._tasks(state, direction=again, trials=(1.0,)))
-                if self._inside(barrier, values, found)[0] == 1.0:
-                    step = self._taken(state, barrier, here, again, slope, (1.0,), dual, found)
-                    if step is not None:
-                        return step
+            return replace(step, trust=_GROWN) if size == 1.0 else step
+        corrections = [t.correction for t in trials if t.correction is not None]
+        worse = sum(t.violations[0] for t in trials) >= here.violation
+        if size == 1.0 and worse and len(corrections) == len(trials):
+            values, pull = system.solve(system.summed(corrections))
+            again = Direction(values=values, pull=pull, corrects=direction)
+            found = ask(self._tasks(state, direction=again, trials=(1.0,)))
+            if self._inside(barrier, values, found)[0] == 1.0:
+                step = self._taken(state, barrier, here, again, slope, (1.0,), dual, found)
+            if step is not None:
+                promised = 0.5 * (system.shift * system.length**2 - slope)
+                good = here.objective - step.objective > _GOOD * promised > 0.0
+                return replace(step, trust=_GROWN) if good else step
         sizes = tuple(size * part for part in _SIZES)
         trials = ask(self._tasks(state, direction=direction, trials=sizes))
-        return self._taken(state, barrier, here, direction, slope, sizes, dual, trials)
+        step = self._taken(state, barrier, here, direction, slope, sizes, dual, trials)
+        return None if step is None else replace(step, trust=step.size / size)
 
     def _taken(
         self,
@@ -178,7 +176,7 @@ class Newton:
         sizes: tuple[float, ...],
         dual: float,
         trials: Sequence[Trials],
-    ) -> _Step | None:
+    ) -> Step | None:
         """Return the first of the sizes that the filter takes."""
         assert state.filter is not None
         for k, size in enumerate(sizes):
@@ -187,12 +185,16 @@ class Newton:
             objective += self.penalty(z) + barrier.value(z)
             tried = Merit(sum(t.violations[k] for t in trials), float(objective))
             if state.filter.takes(here, slope, size, tried):
-                return _Step(direction, size, dual, state.filter.after(here, slope, size, tried))
+                return Step(
+                    direction=direction,
+                    size=size,
+                    dual_size=dual,
+                    filter=state.filter.after(here, slope, size, tried),
+                    objective=tried.objective,
+                )
         return None
 
-    def _moved(
-        self, state: NewtonState, step: _Step, barrier: Barrier, shift: float, ask: Ask
-    ) -> NewtonState:
+    def _moved(self, state: NewtonState, step: Step, barrier: Barrier, ask: Ask) -> NewtonState:
         direction, size, dual = step.direction, step.size, step.dual_size
         tasks = self._tasks(state, direction=direction, size=size, dual_size=dual)
         linear: tuple[Linear, ...] = tuple(ask(tasks))
@@ -202,7 +204,6 @@ class Newton:
             pull=state.pull + size * (direction.pull - state.pull),
             net=barrier.net + dual * barrier.step(direction.values),
             points=_points(linear),
-            shift=shift,
             filter=step.filter,
             linear=linear,
         )
@@ -305,7 +306,7 @@ class Newton:
             fixed, np.inf, v.upper / v.scale
         )
 
-    def _recorded(self, state: NewtonState, step: _Step, began: float) -> NewtonState:
+    def _recorded(self, state: NewtonState, size: float, shift: float, began: float) -> NewtonState:
         primal, dual, _ = self.residuals(state)
         assert state.linear is not None
         last = Iteration(
@@ -315,11 +316,11 @@ class Newton:
             primal_limit=self.rules.tolerance,
             dual_limit=self.rules.tolerance,
             scaled=primal,
-            rho=state.shift,
+            rho=shift,
             objective=sum(r.loss for r in state.linear) + self.penalty(state.z),
             lagrangian=float("nan"),
             steps=len(state.linear),
-            size=step.size,
+            size=size,
             seconds=time.perf_counter() - began,
             batch_seconds=max(r.seconds for r in state.linear),
             build_seconds=0.0,

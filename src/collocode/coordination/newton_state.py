@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_fields
 from .filter import Filter
-from .messages import Linear
+from .messages import Direction, Linear
 from .state import Iteration
 from .subproblem import Point
 
@@ -56,8 +56,8 @@ class NewtonState:
     pull : (states,) multipliers where windows meet.
     net : (n,) multipliers of bounds of the consensus.
     points : per batch where it is.
-    mu, shift : of the barrier, and of the last factorisation.
-    damping : least shift, where longer steps were not taken.
+    mu : of the barrier.
+    radius : how long the next step of the weights may be.
     filter : what is not accepted again; None before the first step.
     history : one record per iteration.
     linear : what the batches say of this point; None lets them say it again.
@@ -68,8 +68,7 @@ class NewtonState:
     net: Array
     points: tuple[Point, ...]
     mu: float = _MU
-    shift: float = 0.0
-    damping: float = 0.0
+    radius: float = np.inf
     filter: Filter | None = None
     history: tuple[Iteration, ...] = ()
     linear: tuple[Linear, ...] | None = field(default=None, repr=False)
@@ -78,3 +77,26 @@ class NewtonState:
     def iteration(self) -> int:
         """Number of finished iterations."""
         return len(self.history)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step:
+    """A step that is taken.
+
+    Attributes
+    ----------
+    direction, size, dual_size : where to, and how far variables and multipliers go.
+    filter, objective : after it.
+    trust : how many times its length the next one may have; at 1 the region stays what it is.
+    """
+
+    direction: Direction
+    size: float
+    dual_size: float
+    filter: Filter
+    objective: float
+    trust: float = 1.0
+
+    def radius(self, last: float, length: float) -> float:
+        """Return the radius after it, where a full step has a length."""
+        return self.trust * length if self.trust < 1.0 else max(last, self.trust * length)

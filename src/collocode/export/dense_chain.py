@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..model.network import MLP
 from ..numerics import Array
-from ..results.model import TrainedNetwork
+from ..results.network import TrainedNetwork
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,8 @@ from ..errors import FileError, InputError, check_path, check_type, listed
 from ..files import read_bytes, replacing, write_text
 from ..model.activations import jax_operations
 from ..results.doors import model_of, network_of, program_of
-from ..results.model import TrainedModel, TrainedNetwork
+from ..results.model import TrainedModel
+from ..results.network import TrainedNetwork
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.program import Program

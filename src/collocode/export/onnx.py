@@ -25,7 +25,8 @@ from ..files import replacing
 from ..model.activations import Activation, Operations, activation
 from ..numerics import Array
 from ..results.doors import network_of
-from ..results.model import TrainedModel, TrainedNetwork
+from ..results.model import TrainedModel
+from ..results.network import TrainedNetwork
 from ..results.solution import Solution
 
 OPSET, IR_VERSION = 17, 8

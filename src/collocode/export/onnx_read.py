@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import CollocodeError, FileError, InputError, check_path
 from ..files import read_bytes
 from ..numerics import Array
-from ..results.model import TrainedNetwork
+from ..results.network import TrainedNetwork
 from .dense_chain import ChainBuilder, DenseChain
 from .onnx import evaluate, onnx_package
 from .onnx_graph import OnnxGraph

@@ -19,7 +19,8 @@ from ..files import read_npz, refusing
 from ..forms import Numbers, form_of
 from ..model.network import MLP
 from ..results.doors import network_of
-from ..results.model import TrainedModel, TrainedNetwork
+from ..results.model import TrainedModel
+from ..results.network import TrainedNetwork
 from ..results.solution import Solution
 
 _ARRAYS = {"network": form_of(MLP), "*": (Numbers(("rows", "columns")), Numbers(("rows",)))}

@@ -82,7 +82,7 @@ class PetabProblem:
         return {q.id: symbols.get(q.id, ca.SX(q.nominal)) for q in self.tables.parameters}
 
     def value(self, text: str, where: str) -> ca.SX:
-        """Return what a field means: a number, or a parameter of the table or of the model.
+        """Return what a field means: a number, a parameter of the table or of the model, in version 2 a formula.
 
         Raises
         ------
@@ -95,6 +95,9 @@ class PetabProblem:
             return self.values[text]
         if text in self.model.constants:
             return self.model.symbols[text]
+        if self.tables.version == 2:
+            names = {n: self.model.symbols[n] for n in self.model.constants} | self.values
+            return Formulas().parsed(text, names, where)
         raise InputError(
             f"{where} names {text[:60]!r}, which is no number and no parameter; add it."
         )
@@ -107,12 +110,19 @@ class PetabProblem:
             found.setdefault((m.before, m.condition), []).append(m)
         return tuple(self._condition(*key, tuple(rows)) for key, rows in found.items())
 
-    def _overrides(self, name: str) -> tuple[dict[str, ca.SX], tuple[str, ...]]:
-        """What a condition sets, and which states it leaves as they were (NaN)."""
+    def _overrides(self, name: str, before: str = "") -> tuple[dict[str, ca.SX], tuple[str, ...]]:
+        """What a condition sets, and which states it leaves as they were (NaN).
+
+        What the pre-equilibration has set of constants holds on in version 2.
+        """
         known = (*self.model.states, *self.model.constants)
         set_ = {n: v for n, v in self.values.items() if n in known}
         kept = []
-        for target, text in self.tables.conditions[name].items():
+        changes = dict(self.tables.conditions[name])
+        if before and self.tables.version == 2:
+            rest = self.tables.conditions[before]
+            changes = {n: v for n, v in rest.items() if n in self.model.constants} | changes
+        for target, text in changes.items():
             value = self.value(text, f"condition {name!r}, column {target!r},")
             if value.is_constant() and math.isnan(float(value)):
                 kept.append(target)
@@ -120,8 +130,8 @@ class PetabProblem:
                 set_[target] = value
         return set_, tuple(kept)
 
-    def _start(self, name: str) -> tuple[dict[str, ca.SX], dict[str, ca.SX]]:
-        values = self.model.start(self._overrides(name)[0])
+    def _start(self, name: str, before: str = "") -> tuple[dict[str, ca.SX], dict[str, ca.SX]]:
+        values = self.model.start(self._overrides(name, before)[0])
         initial = {n: values[n] for n in self.model.states}
         constants = {n: values[n] for n in self.model.constants}
         for part in (initial, constants):
@@ -139,7 +149,7 @@ class PetabProblem:
         return name in self._used
 
     def _condition(self, before: str, name: str, rows: tuple[Measurement, ...]) -> Condition:
-        initial, constants = self._start(name)
+        initial, constants = self._start(name, before)
         resting, rest_values = initial, constants
         kept: tuple[str, ...] = ()
         if before:
@@ -175,10 +185,8 @@ class PetabProblem:
     def _formula(self, reader: Formulas, channel: Channel) -> tuple[ca.SX, ca.SX]:
         observable = self.tables.observables[channel.observable]
         names = {**self.values, **self.model.symbols}  # the model's own have a condition's values
-        for label, fields in (("observable", channel.parameters), ("noise", channel.noise)):
-            for k, text in enumerate(fields, 1):
-                where = f"{label}Parameters of {observable.id!r}"
-                names[f"{label}Parameter{k}_{observable.id}"] = self.value(text, where)
+        filled = observable.filled(channel)
+        names |= {name: self.value(text, where) for name, (text, where) in filled.items()}
         h = reader.parsed(observable.formula, names, f"observableFormula of {observable.id!r}")
         h = self.model.expanded(h)
         names[observable.id] = h
@@ -187,7 +195,7 @@ class PetabProblem:
 
 
 def read_petab(path: str | Path) -> PetabProblem:
-    """Read a PEtab 1 problem with its SBML model.
+    """Read a PEtab problem, version 1 or 2, with its SBML model.
 
     Parameters
     ----------

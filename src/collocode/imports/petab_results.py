@@ -16,7 +16,7 @@ from .petab import PetabProblem, read_petab
 def write_petab_parameters(
     found: Solution | Mapping[str, float], problem: PetabProblem | str | Path, path: str | Path
 ) -> None:
-    """Write the estimates of a PEtab problem as a parameter table, in the columns that PEtab has.
+    """Write the estimates of a PEtab problem as a parameter table, in the columns that its version of PEtab has.
 
     Parameters
     ----------
@@ -50,4 +50,7 @@ def write_petab_parameters(
             "estimate": [int(q.estimated) for q in petab.tables.parameters],
         }
     )
+    if petab.tables.version == 2:
+        table["estimate"] = ["true" if q.estimated else "false" for q in petab.tables.parameters]
+        table = table.drop(columns="parameterScale")
     write_text(path, table.to_csv(sep="\t", index=False))

@@ -39,23 +39,51 @@ class PetabParameter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observable:
-    """A row of the observable table; formulas as text."""
-
-    id: str
-    formula: str
-    noise: str
-    transformation: str
-    distribution: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Channel:
     """An observable with its placeholders filled: what makes measurements comparable."""
 
     observable: str
     parameters: tuple[str, ...]
     noise: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observable:
+    """A row of the observable table; formulas as text, in which measurements fill the placeholders.
+
+    Version 2 names the placeholders; in version 1 they are ``observableParameter1_id`` and so on, and None here.
+    """
+
+    id: str
+    formula: str
+    noise: str
+    transformation: str
+    distribution: str
+    placeholders: tuple[str, ...] | None = None
+    noise_placeholders: tuple[str, ...] | None = None
+
+    def filled(self, channel: Channel) -> dict[str, tuple[str, str]]:
+        """What a channel gives for every placeholder, and the field that says so.
+
+        Raises
+        ------
+        InputError
+            It gives another number of them than there are.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        for label, names, fields in (
+            ("observable", self.placeholders, channel.parameters),
+            ("noise", self.noise_placeholders, channel.noise),
+        ):
+            where = f"{label}Parameters of {self.id!r}"
+            if names is None:
+                names = tuple(f"{label}Parameter{k}_{self.id}" for k in range(1, len(fields) + 1))
+            if len(names) != len(fields):
+                raise InputError(
+                    f"{where} are {len(fields)}, but it has {len(names)} placeholders."
+                )
+            found |= {n: (text, where) for n, text in zip(names, fields, strict=True)}
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +97,8 @@ class Measurement:
     value: float
 
 
-def _number(text: str, where: str) -> float:
+def number_of(text: str, where: str) -> float:
+    """Return the number that a field has to be."""
     try:
         return float(text)
     except ValueError as error:
@@ -95,11 +124,11 @@ def parameter_of(row: Mapping[str, str]) -> PetabParameter:
     if estimate not in ("0", "1", "0.0", "1.0"):
         raise InputError(f"estimate of {where} is {estimate!r}; write 0 or 1.")
     estimated = estimate.startswith("1")
-    nominal = _number(row.get("nominalValue") or "nan", f"nominalValue of {where}")
+    nominal = number_of(row.get("nominalValue") or "nan", f"nominalValue of {where}")
     lower, upper = -math.inf, math.inf
     if estimated or row.get("lowerBound"):
-        lower = _number(row.get("lowerBound") or "-inf", f"lowerBound of {where}")
-        upper = _number(row.get("upperBound") or "inf", f"upperBound of {where}")
+        lower = number_of(row.get("lowerBound") or "-inf", f"lowerBound of {where}")
+        upper = number_of(row.get("upperBound") or "inf", f"upperBound of {where}")
     if estimated and not lower < upper:
         raise InputError(f"the bounds of {where} cross ({lower:g}, {upper:g}); correct them.")
     if estimated and scale != "lin" and not lower >= 0.0:
@@ -124,7 +153,7 @@ def _prior(row: Mapping[str, str], what: str, where: str) -> tuple[str, tuple[fl
         return None
     check_choice(f"{what}Type of {where}", kind, PRIORS)
     fields = [f for f in row.get(f"{what}Parameters", "").split(";") if f.strip()]
-    numbers = tuple(_number(f, f"{what}Parameters of {where}") for f in fields)
+    numbers = tuple(number_of(f, f"{what}Parameters of {where}") for f in fields)
     if not numbers and kind in ("parameterScaleUniform", "uniform"):
         return None  # by the specification, over the bounds
     if len(numbers) != PRIORS[kind]:
@@ -149,7 +178,13 @@ def observable_of(row: Mapping[str, str]) -> Observable:
         noise=row["noiseFormula"],
         transformation=transformation,
         distribution=distribution,
+        placeholders=_named(row, "observablePlaceholders"),
+        noise_placeholders=_named(row, "noisePlaceholders"),
     )
+
+
+def _named(row: Mapping[str, str], column: str) -> tuple[str, ...] | None:
+    return _overrides(row[column]) if column in row else None
 
 
 def measurement_of(
@@ -164,8 +199,8 @@ def measurement_of(
     for name in (condition, *([before] if before else [])):
         check_has("the condition table", "row", name, conditions)
     where = f"of {observable!r} in {condition!r}"
-    time = _number(row["time"], f"time {where}")
-    value = _number(row["measurement"], f"measurement {where}")
+    time = number_of(row["time"], f"time {where}")
+    value = number_of(row["measurement"], f"measurement {where}")
     if not math.isfinite(value):
         raise InputError(f"a measurement {where} is {value}; leave the row out.")
     if math.isnan(time) or time < 0.0:

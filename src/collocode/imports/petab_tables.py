@@ -1,9 +1,9 @@
-"""PEtab 1 problems as tables: parameters, conditions, observables and measurements, checked.
+"""PEtab problems as tables: parameters, conditions, observables and measurements, checked.
 
 `read_tables` follows the YAML file to its tab-separated tables and its SBML model, and refuses what
 does not fit together by table, row and id.  Formulas stay text here.
 Source: Schmiester et al., PEtab - Interoperable specification of parameter estimation problems in
-systems biology, PLoS Comput. Biol. 17, 2021; https://petab.readthedocs.io (format version 1).
+systems biology, PLoS Comput. Biol. 17, 2021; https://petab.readthedocs.io (format versions 1 and 2).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .petab_rows import (
     observable_of,
     parameter_of,
 )
+from .petab_version2 import experiments, measurement_row, observable_row, parameter_row
 
 _LARGEST_YAML, _LARGEST_TABLE = 1_000_000, 100_000_000
 _MOST_ROWS = 500_000
@@ -36,8 +37,12 @@ _ID = re.compile(r"[A-Za-z_]\w*\Z")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PetabTables:
-    """All tables of a problem; conditions give numbers or parameters by id, as text."""
+    """All tables of a problem; conditions give numbers or parameters by id, as text.
 
+    ``version`` is that of the format; in version 2 they may give formulas.
+    """
+
+    version: int
     path: Path
     sbml: Path
     parameters: tuple[PetabParameter, ...]
@@ -47,7 +52,7 @@ class PetabTables:
 
 
 def read_tables(path: str | Path) -> PetabTables:
-    """Read a PEtab 1 problem.
+    """Read a PEtab problem, version 1 or 2.
 
     Raises
     ------
@@ -70,41 +75,39 @@ def read_tables(path: str | Path) -> PetabTables:
         )
     given = content.get("format_version", "")
     version = str(given)[:40] if isinstance(given, str | int | float) else type(given).__name__
-    if version not in ("1", "1.0", "1.0.0"):
+    if version not in _VERSIONS:
         raise InputError(
-            f"{source} is of PEtab format {version or 'unknown'!r}; version 1 is read."
+            f"{source} is of PEtab format {version or 'unknown'!r}; versions 1 and 2 are read."
         )
-    problems = content.get("problems")
-    if not isinstance(problems, list) or len(problems) != 1 or not isinstance(problems[0], dict):
-        raise InputError(f"{source} needs one entry under problems; split it into one file each.")
-    files = problems[0]
-    frames = {
-        kind: _tables(source, files.get(f"{kind}_files"), f"{kind}_files", columns)
-        for kind, columns in _COLUMNS.items()
-        if kind != "parameter"
+    files = _files(source, content) if version.startswith("1") else content
+    columns = _COLUMNS if version.startswith("1") else _COLUMNS_2
+    rows = {
+        kind: _rows(_tables(source, files.get(f"{kind}_files"), f"{kind}_files", needed))
+        for kind, needed in columns.items()
+        if files.get(f"{kind}_files") or columns is _COLUMNS or kind not in _OPTIONAL
     }
-    given = content.get("parameter_file")
-    frames["parameter"] = _tables(
-        source,
-        given if isinstance(given, list) else [given],
-        "parameter_file",
-        _COLUMNS["parameter"],
-    )
-    models = _names(source, files.get("sbml_files"), "sbml_files")
-    if len(models) != 1:
-        raise InputError(f"{source} names {len(models)} SBML files; one is supported.")
-    parameters = tuple(parameter_of(row) for row in _rows(frames["parameter"]))
+    models = _models(source, files)
+    if columns is _COLUMNS_2:
+        changes, periods, mapping = (
+            rows.get(k, []) for k in ("condition", "experiment", "mapping")
+        )
+        conditions, before = experiments(changes, periods, mapping)
+        rows["parameter"] = [parameter_row(row) for row in rows["parameter"]]
+        rows["observable"] = [observable_row(row) for row in rows["observable"]]
+        rows["measurement"] = [measurement_row(row, before) for row in rows["measurement"]]
+        _check_distinct("experiment table", list(conditions))
+    else:
+        conditions = _conditions(rows["condition"])
+    parameters = tuple(parameter_of(row) for row in rows["parameter"])
     _check_distinct("parameter table", [q.id for q in parameters])
-    observables = [observable_of(row) for row in _rows(frames["observable"])]
+    observables = [observable_of(row) for row in rows["observable"]]
     _check_distinct("observable table", [o.id for o in observables])
-    conditions = _conditions(frames["condition"])
     by_id = {o.id: o for o in observables}
-    measurements = tuple(
-        measurement_of(row, by_id, conditions) for row in _rows(frames["measurement"])
-    )
+    measurements = tuple(measurement_of(row, by_id, conditions) for row in rows["measurement"])
     if not measurements:
         raise InputError(f"{source} has no measurements; add some.")
     return PetabTables(
+        version=int(version[0]),
         path=source,
         sbml=source.parent / models[0],
         parameters=parameters,
@@ -114,12 +117,50 @@ def read_tables(path: str | Path) -> PetabTables:
     )
 
 
+_VERSIONS = ("1", "1.0", "1.0.0", "2", "2.0", "2.0.0")
 _COLUMNS: dict[str, Sequence[str]] = {
     "condition": ("conditionId",),
     "observable": ("observableId", "observableFormula", "noiseFormula"),
     "measurement": ("observableId", "simulationConditionId", "measurement", "time"),
     "parameter": ("parameterId", "parameterScale", "estimate"),
 }
+_COLUMNS_2: dict[str, Sequence[str]] = {
+    "condition": ("conditionId", "targetId", "targetValue"),
+    "experiment": ("experimentId", "time", "conditionId"),
+    "mapping": ("petabEntityId", "modelEntityId"),
+    "observable": ("observableId", "observableFormula", "noiseFormula"),
+    "measurement": ("observableId", "measurement", "time"),
+    "parameter": ("parameterId", "estimate"),
+}
+_OPTIONAL = ("condition", "experiment", "mapping")  # of version 2
+
+
+def _files(source: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The files that version 1 names, under version 2's keys."""
+    problems = content.get("problems")
+    if not isinstance(problems, list) or len(problems) != 1 or not isinstance(problems[0], dict):
+        raise InputError(f"{source} needs one entry under problems; split it into one file each.")
+    given = content.get("parameter_file")
+    named = _names(source, given if isinstance(given, list) else [given], "parameter_file")
+    return {**problems[0], "parameter_files": named}
+
+
+def _models(source: Path, files: Mapping[str, Any]) -> list[str]:
+    """The SBML files, of which there has to be one."""
+    given = files.get("model_files")
+    if isinstance(given, dict):
+        models = [m for m in given.values() if isinstance(m, dict)]
+        other = [str(m.get("language"))[:40] for m in models if m.get("language") != "sbml"]
+        if other:
+            raise InputError(
+                f"{source} has a model in {other[0]!r}, which is not supported; use sbml."
+            )
+        names = _names(source, [m.get("location") for m in models], "model_files")
+    else:
+        names = _names(source, files.get("sbml_files"), "sbml_files")
+    if len(names) != 1:
+        raise InputError(f"{source} names {len(names)} SBML files; one is supported.")
+    return names
 
 
 def _yaml(source: Path) -> dict[str, Any]:
@@ -194,8 +235,7 @@ def _check_distinct(where: str, ids: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _conditions(frame: pd.DataFrame) -> dict[str, dict[str, str]]:
-    rows = _rows(frame)
+def _conditions(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, str]]:
     _check_distinct("condition table", [row["conditionId"] for row in rows])
     return {
         row["conditionId"]: {

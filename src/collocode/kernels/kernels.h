@@ -29,4 +29,9 @@ void add_dots(int rows, int64_t width, const double *a, int64_t lda, const doubl
 /* y[j] += factor x[j] */
 void add_multiple(int64_t width, double factor, const double *x, double *y);
 
+/* From A (rows, columns) = Q (R; 0) make M (rows, rows) = (-R⁻¹ Q₁ᵀ; Q₂ᵀ).  A stands in front of
+   W (rows, columns + rows), on which work is done.  Returns whether R is singular to working
+   precision; it is R + I then. */
+int reduce(int64_t rows, int64_t columns, double *W, double *M);
+
 #endif

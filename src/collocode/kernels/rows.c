@@ -1,8 +1,13 @@
-/* Products of a few rows, too small for BLAS: eight numbers at once, whatever the processor has. */
+/* Products of a few rows and small factorisations, too small for BLAS: eight numbers at once, whatever
+   the processor has. */
+#include <math.h>
+#include <string.h>
+
 #include "kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define LANES 8
+#define TINY 1e-13
 
 typedef double numbers __attribute__((vector_size(8 * LANES)));
 typedef double anywhere __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
@@ -99,4 +104,47 @@ DISPATCHED void add_multiple(int64_t width, double factor, const double *x, doub
 {
     for (int64_t j = 0; j < width; j++)
         y[j] += factor * x[j];
+}
+
+DISPATCHED int reduce(int64_t rows, int64_t columns, double *W, double *M)
+{
+    int64_t all = columns + rows;
+    double largest = 0.0, t[all];
+    for (int64_t i = 0; i < rows; i++) {
+        memset(W + i * all + columns, 0, rows * sizeof(double));
+        W[i * all + columns + i] = 1.0;
+    }
+    for (int64_t j = 0; j < columns; j++) {
+        double square = 0.0, *top = W + j * all;
+        for (int64_t i = j; i < rows; i++)
+            square += W[i * all + j] * W[i * all + j];
+        double norm = top[j] >= 0.0 ? sqrt(square) : -sqrt(square);
+        double corner = top[j] + norm, length = square + fabs(norm) * fabs(top[j]); /* |v|²/2 */
+        top[j] = corner;
+        for (int64_t k = j + 1; k < all; k++)
+            t[k] = 0.0;
+        for (int64_t i = j; i < rows; i++)
+            add_multiple(all - j - 1, W[i * all + j], W + i * all + j + 1, t + j + 1);
+        for (int64_t i = j; i < rows; i++)
+            add_multiple(all - j - 1, -W[i * all + j] / (length > 0.0 ? length : 1.0), t + j + 1,
+                         W + i * all + j + 1);
+        top[j] = -norm;
+    }
+    for (int64_t i = 0; i < columns; i++)
+        for (int64_t j = i; j < columns; j++)
+            largest = fmax(largest, fabs(W[i * all + j]));
+    int singular = 0;
+    for (int64_t i = 0; i < columns; i++)
+        singular |= !(fabs(W[i * all + i]) > TINY * largest);
+    for (int64_t i = rows - 1; i >= 0; i--) {
+        memcpy(M + i * rows, W + i * all + columns, rows * sizeof(double));
+        if (i >= columns)
+            continue;
+        for (int64_t k = i + 1; k < columns; k++)
+            add_multiple(rows, W[i * all + k], M + k * rows, M + i * rows);
+        double factor = -1.0 / (W[i * all + i] + singular);
+        for (int64_t k = 0; k < rows; k++)
+            M[i * rows + k] *= factor;
+    }
+    return singular;
 }

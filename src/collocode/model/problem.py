@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from ..errors import InputError, as_names, as_pair, as_values, check_fields, check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
-from ..numerics.signals import Signal, Smoother
+from ..numerics.signals import Smoother
 from .calibration import Calibration, Measured
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost
-from .delays import Delay, breaking_points, check_lag, shifted, told
+from .delays import Delay
 from .dynamics import Dynamics, DynamicsLike
-from .event_times import Boundary, boundaries_of
-from .events import Switch
+from .event_times import Boundary
 from .experiment import Experiment, Truth
-from .impulses import Impulse, impulses_of, placed, signals_of
+from .impulses import Impulse, impulses_of, placed
 from .initial import Initial, as_initial, at_rest, free
 from .likelihoods import Likelihood
 from .links import Link
@@ -30,6 +29,14 @@ from .losses import L2, Evidence, LeastSquares, Loss
 from .parameters import Parameter, check_bounds
 from .per_output import PerOutput
 from .phases import IntegralConstraint, added_to
+from .prepared import (
+    boundaries_in,
+    check_lags,
+    events_placed,
+    impulses_shared,
+    inputs_delayed,
+    kinks_marked,
+)
 from .problem_checks import (
     check_bases,
     check_decisions,
@@ -158,10 +165,7 @@ class Problem:
         set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
         set_(self, "test", tuple(e.select(outputs) for e in test))
         self._calibrate_outputs()
-        self._place_events()
-        self._share_impulses()
-        self._delay_inputs()
-        self._delay_states()
+        self._prepare()
         set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
         set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
         check_names(self)
@@ -189,66 +193,28 @@ class Problem:
             check_names(self)
             object.__setattr__(self, "observe", Measured(self.outputs))
 
-    def _place_events(self) -> None:
-        """Put events at estimated times where their parameters start, with points of the mesh beside."""
+    def _prepare(self) -> None:
+        """Place and share events, shift inputs and mark kinks in all experiments, see `prepared`."""
+        set_, count = object.__setattr__, len(self.experiments)
         known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
-        for what in ("experiments", "test"):
-            found = []
-            for e in getattr(self, what):
-                names = {event.time for event in e.events if isinstance(event.time, str)}
-                for name in names:
-                    self._check_event_time(e, name, known)
-                at = {name: known[name].start for name in names}
-                e = replace(e, placed=at) if names else e
-                points = [p for b in self._boundaries(e, known) for p in b.points().tolist()]
-                found.append(replace(e, points=tuple(sorted({*e.points, *points}))) if names else e)
-            object.__setattr__(self, what, tuple(found))
-
-    def _check_event_time(self, e: Experiment, name: str, known: Mapping[str, Parameter]) -> None:
-        where = f"the time {name!r} of an event of experiment {e.name!r}"
-        if name not in known:
-            raise InputError(f"{where} is no parameter; add it.")
-        q = known[name]
-        if q.basis is not None or not np.isfinite([q.lower, q.upper]).all():
-            raise InputError(
-                f"{where} is a constant parameter whose bounds say between which times it lies; give "
-                f"Parameter({name!r}, ..., lower=..., upper=...)."
-            )
-        own = name in e.parameters
-        if own or self.algebraics or self.lags or self.links or e.controls or e.is_free:
-            raise InputError(
-                f"{where} cannot be estimated beside "
-                + (
-                    "a value of the parameter in parameters=; give the event that time."
-                    if own
-                    else "algebraic variables, delayed states, controls, links or free times; give the "
-                    "event a number."
-                )
-            )
-
-    @staticmethod
-    def _boundaries(e: Experiment, known: Mapping[str, Parameter]) -> tuple[Boundary, ...]:
-        assert e.start is not None and e.end is not None
-        bounds = {name: (known[name].lower, known[name].upper) for name in e.placed}
-        found = boundaries_of(e.events, e.placed, bounds, (e.start, e.end), e.instant)
-        acting = signals_of(placed(e.events, e.placed, e.instant), e.instant)
-        for b in found:
-            for name, signal in e.inputs.items():
-                within = signal([b.first, *signal.times, b.last])
-                times = np.array([b.first, *signal.times, b.last])
-                inside = within[(times >= b.first) & (times <= b.last)]
-                if name not in acting and np.ptp(inside):
-                    raise InputError(
-                        f"input {name!r} of experiment {e.name!r} varies where the time {b.parameter!r} of an "
-                        "event is looked for; narrow that parameter's bounds."
-                    )
-        return found
+        lags = {n: d for n, d in self.delays.items() if isinstance(d, Delay) and d.of}
+        other = bool(self.algebraics or lags or self.links)
+        everywhere = events_placed((*self.experiments, *self.test), known, other)
+        everywhere = impulses_shared(everywhere, self.states)
+        delays, experiments, test = inputs_delayed(
+            self.delays, everywhere[:count], everywhere[count:], known
+        )
+        set_(self, "delays", delays)  # those that are known are done
+        names = self.states, tuple(self.algebraics)
+        check_lags(self.lags, (*experiments, *test), names, known, bool(self.links))
+        set_(self, "experiments", kinks_marked(experiments, self.lags))
+        set_(self, "test", kinks_marked(test, self.lags))
 
     def boundaries(self, experiment: Experiment) -> tuple[Boundary, ...]:
         """Return where phases of an experiment meet at estimated times."""
         if not experiment.placed:
             return ()
-        return self._boundaries(experiment, {q.name: q for q in self.all_parameters})
+        return boundaries_in(experiment, {q.name: q for q in self.all_parameters})
 
     def moved(self, experiment: Experiment, points: Array, values: Mapping[str, float]) -> Array:
         """Return points of an experiment's mesh where estimated times, by name, put them."""
@@ -256,100 +222,6 @@ class Problem:
         for b in self.boundaries(experiment):
             found = found + b.share(points) * (values[b.parameter] - b.at)
         return found
-
-    def _share_impulses(self) -> None:
-        """Give every experiment the inputs that events of any of them act by, and check the events."""
-        everywhere = (*self.experiments, *self.test)
-        for e in everywhere:
-            for event in e.events:
-                absent = [name for name in event.states if name not in self.states]
-                if absent:
-                    raise InputError(
-                        f"an event of experiment {e.name!r} names {absent[0]!r}, which is no state; "
-                        f"states: {', '.join(self.states)}."
-                    )
-        nothing = {i.name: Signal(np.zeros(1), np.zeros(1), "zoh") for i in self.impulses}
-        for e in everywhere:
-            for event in e.events:
-                if isinstance(event, Switch):  # those without stay as they are before it
-                    value = Signal(np.zeros(1), np.array([event.before]), "zoh")
-                    nothing.setdefault(event.input, value)
-        for what in ("experiments", "test") if nothing else ():
-            shared = tuple(replace(e, inputs={**nothing, **e.inputs}) for e in getattr(self, what))
-            object.__setattr__(self, what, shared)
-
-    def _delay_inputs(self) -> None:
-        """Shift inputs of known dead time, and tell where the steps of the others are."""
-        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
-        delays: dict[str, Delay | float | str] = {}
-        for name, given in self.delays.items():
-            delay = given if isinstance(given, Delay) else Delay(given)
-            if delay.of:
-                delays[name] = delay
-                continue
-            experiments, test = list(self.experiments), list(self.test)
-            everywhere = [*experiments, *test]
-            if isinstance(delay.by, str):
-                if delay.by not in known:
-                    raise InputError(
-                        f"input {name!r} is delayed by {delay.by!r}, which is no parameter; add it."
-                    )
-                if f"{name}.width" not in experiments[0].inputs:
-                    everywhere = told(name, delay, known[delay.by], experiments, everywhere)
-                delays[name] = delay
-            else:
-                absent = [e.name for e in everywhere if name not in e.inputs]
-                if absent:
-                    raise InputError(
-                        f"experiment {absent[0]!r} has no input {name!r} that could be delayed."
-                    )
-                everywhere = [
-                    replace(e, inputs={**e.inputs, name: shifted(e.inputs[name], delay.by)})
-                    for e in everywhere
-                ]
-            count = len(experiments)
-            object.__setattr__(self, "experiments", tuple(everywhere[:count]))
-            object.__setattr__(self, "test", tuple(everywhere[count:]))
-        object.__setattr__(self, "delays", delays)  # those that are known are done
-
-    def _delay_states(self) -> None:
-        """Check delayed states and histories, and make kinks of the solution points of the mesh."""
-        known = {q.name: q for q in (*self.dynamics.parameters, *self.parameters)}
-        first = self.experiments[0]
-        taken = (*self.states, *first.inputs, *first.controls, *self.algebraics)
-        for name, delay in self.lags.items():
-            check_lag(name, delay, self.states, taken, known)
-        looked_at = {delay.of for delay in self.lags.values()}
-        for e in (*self.experiments, *self.test):
-            for state, past in e.history.items():
-                if state not in looked_at:
-                    raise InputError(
-                        f"experiment {e.name!r} has a history of {state!r}, which no delay looks at; add "
-                        f'one, say delays={{"late": Delay(1.0, of={state!r})}}, or leave it out.'
-                    )
-                if isinstance(past, str) and past not in known:
-                    raise InputError(
-                        f"the history of {state!r} in experiment {e.name!r} is {past!r}, which is no "
-                        "parameter; add it."
-                    )
-        if not self.lags:
-            return
-        for what, there in (
-            ("algebraic variables", self.algebraics),
-            ("links between windows", self.links),
-            ("free times", [e for e in self.experiments if e.is_free]),
-        ):
-            if there:
-                raise InputError(
-                    f"a problem with {what} has no delayed states here; leave out the delay "
-                    f"{next(iter(self.lags))!r}."
-                )
-        for what in ("experiments", "test"):
-            marked = []
-            for e in getattr(self, what):
-                points = {*e.points, *breaking_points(self.lags.values(), e)}
-                marked.append(replace(e, points=tuple(sorted(points))))
-            object.__setattr__(self, what, tuple(marked))
 
     @property
     def lags(self) -> Mapping[str, Delay]:

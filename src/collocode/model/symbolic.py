@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import re
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import casadi as ca
 import numpy as np
 
-from ..errors import CollocodeError, InputError
+from ..errors import InputError
 from ..numerics.signals import Signal
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
 from .delays import Delay, delayed, piecewise
-from .dynamics import Named, NetworkCall, Networks, stack
+from .dynamics import Named, NetworkCall, Networks
 from .events import Reset
 from .experiment import Experiment
 from .impulses import Impulse
 from .initial import as_initial, free
 from .links import Link
 from .problem import Problem
+from .user_code import called, column_of
 from .varying import basis_symbols, total, values_at
-
-_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ def derivatives(problem: Problem, s: Symbols) -> ca.SX:
     InputError
         If the right-hand side fails, or returns something else than one value per state.
     """
-    value = _called("the right-hand side", problem.dynamics.rhs, _arguments(problem, s))
+    value = called("the right-hand side", problem.dynamics.rhs, _arguments(problem, s))
     if isinstance(value, Mapping):
         unknown = [n for n in value if n not in problem.states]
         absent = [n for n in problem.states if n not in value]
@@ -150,7 +144,7 @@ def _target(problem: Problem, impulse: Impulse, s: Symbols) -> Any:
     _, x, u, p, _ = _arguments(problem, s)
     if not callable(given):
         return p[given] if isinstance(given, str) else given
-    value = _column(where, _called(where, given, (x, u, p)), 1, s)
+    value = _column(where, called(where, given, (x, u, p)), 1, s)
     resets = [event for e in problem.experiments for event in e.events if isinstance(event, Reset)]
     together = [n for event in resets if given in event.to.values() for n in event.states]
     for name in together:
@@ -177,7 +171,7 @@ def residuals_by_name(problem: Problem, s: Symbols) -> tuple[tuple[str, ...], ca
     """Return what the algebraic equations are called, and their `residuals`."""
     if not problem.algebraics:
         return (), ca.SX(0, 1)
-    value = _called("residuals=", problem.dynamics.residuals, _arguments(problem, s))  # type: ignore[attr-defined]
+    value = called("residuals=", problem.dynamics.residuals, _arguments(problem, s))  # type: ignore[attr-defined]
     names = tuple(value) if isinstance(value, Mapping) else ()
     column = _column(
         "residuals=", list(value.values()) if isinstance(value, Mapping) else value, None, s
@@ -206,7 +200,7 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
         names = (*problem.states, *problem.algebraics)
         every = ca.vertcat(s.x, s.u[len(problem.inputs) :])
         return every[[names.index(name) for name in problem.outputs]]
-    value = _called("observe", problem.observe, _arguments(problem, s)[1:4])
+    value = called("observe", problem.observe, _arguments(problem, s)[1:4])
     if isinstance(value, Mapping):
         value = [value[name] for name in problem.outputs if name in value]
     column = _column("observe", value, len(problem.outputs), s)
@@ -223,13 +217,13 @@ def observed(problem: Problem, s: Symbols) -> ca.SX:
 def constrained(problem: Problem, constraint: PathConstraint, s: Symbols) -> ca.SX:
     """Return the function of a path constraint as an SX scalar."""
     where = f"path constraint {constraint.name!r}"
-    return _column(where, _called(where, constraint.function, _arguments(problem, s)), 1, s)
+    return _column(where, called(where, constraint.function, _arguments(problem, s)), 1, s)
 
 
 def costed(problem: Problem, cost: Cost, s: Symbols) -> ca.SX:
     """Return the weighted function of a cost as an SX scalar."""
     where = f"cost {cost.name!r}"
-    value = _column(where, _called(where, cost.function, _arguments(problem, s)), 1, s)
+    value = _column(where, called(where, cost.function, _arguments(problem, s)), 1, s)
     return cost.weight * value
 
 
@@ -239,8 +233,8 @@ def jumped(problem: Problem, link: Link, s: Symbols) -> ca.SX:
     for name in link.linked(problem.states):
         if name in link.jump:
             where = f"jump of {name!r} in link {link.name!r}"
-            called = _called(where, link.jump[name], _arguments(problem, s))
-            values.append(_column(where, called, 1, s))
+            value = called(where, link.jump[name], _arguments(problem, s))
+            values.append(_column(where, value, 1, s))
         else:
             values.append(s.x[problem.states.index(name)])
     return ca.vertcat(*values)
@@ -250,7 +244,7 @@ def constrained_at(problem: Problem, constraint: PointConstraint, s: Symbols, z:
     """Return the values of a point constraint as an SX column; ``z`` is the point."""
     where = f"point constraint {constraint.name!r}"
     _, _, _, p, nn = _arguments(problem, s)
-    value = _called(where, constraint.function, (z, p, nn))
+    value = called(where, constraint.function, (z, p, nn))
     known = Symbols(s.t, ca.vertcat(s.x, z), s.u, s.p, s.theta)
     return _column(where, value, None, known)
 
@@ -263,7 +257,7 @@ def named_parameters(problem: Problem, s: Symbols) -> Named:
 def call_noise(problem: Problem, output: str, function: Any, s: Symbols, h: ca.SX) -> ca.SX:
     """Return σ of an output by a function (h, x, u, p) as an SX scalar."""
     where = f"sigma of output {output!r}"
-    value = _called(where, function, (h, *_arguments(problem, s)[1:4]))
+    value = called(where, function, (h, *_arguments(problem, s)[1:4]))
     there = {e.element_hash() for e in ca.symvar(ca.vertcat(s.t, s.x, s.u, s.p, s.theta))}
     own = [e for e in ca.symvar(h) if e.element_hash() not in there]  # none of a calibrated output
     known = Symbols(s.t, ca.vertcat(s.x, *own), s.u, s.p, s.theta)
@@ -283,7 +277,7 @@ def initial_values(problem: Problem, experiment: Experiment, s: Symbols) -> dict
             found[state] = ca.SX(known.value)
         if given is not None:
             where = f"the initial {state!r} of experiment {experiment.name!r}"
-            value = p[given] if isinstance(given, str) else _called(where, given, (p,))
+            value = p[given] if isinstance(given, str) else called(where, given, (p,))
             found[state] = _column(where, value, 1, s)
     return found
 
@@ -311,7 +305,7 @@ def past(
     where = f"the history of {state!r} in experiment {experiment.name!r}"
     early = ca.fmin(t, experiment.start)  # lest a function is asked for what it has no value for
     time = ca.SX.sym("before")
-    value = _called(where, given, (time, p))
+    value = called(where, given, (time, p))
     column = _column(where, value, 1, Symbols(time, s.x, s.u, s.p, s.theta))
     return ca.substitute(column, time, early)
 
@@ -379,111 +373,6 @@ def of_coefficients(problem: Problem, s: Symbols, name: str, value: ca.SX, label
     )
 
 
-@dataclass(frozen=True)
-class _Lost:
-    """A symbolic expression that the user's code made a number or a truth value of."""
-
-    kind: str
-    value: ca.SX
-
-    def sentence(self, what: str, labels: Mapping[str, str]) -> str:
-        names = [labels.get(str(v), str(v)) for v in ca.symvar(self.value)]
-        listed = " and ".join(dict.fromkeys(names))
-        if self.kind == "bool":
-            return (
-                f"{what} asks for the truth of a condition on {listed} (if, and, or, max, min), which "
-                "is unknown while the equations are built; use casadi.if_else(condition, a, b), "
-                "casadi.fmax or casadi.fmin, smoothed where a fit has to pass."
-            )
-        return (
-            f"{what} makes a number of {listed}, which loses it (a Signal, an interpolator, a table "
-            "or a math function was called there); list a signal of time in inputs= of the "
-            "Experiment and write u.name, take np.interp for a table, numpy or casadi for functions."
-        )
-
-
-@contextmanager
-def _noted() -> Iterator[list[_Lost]]:
-    """Note every symbol that becomes a number (CasADi makes NaN of it) or a truth value."""
-    lost: list[_Lost] = []
-    with _LOCK:
-        kept = {kind: getattr(ca.SX, f"__{kind}__") for kind in ("float", "int", "bool")}
-
-        def noting(kind: str) -> Any:
-            def convert(value: ca.SX) -> Any:
-                if not value.is_constant():
-                    lost.append(_Lost(kind, value))
-                return kept[kind](value)
-
-            return convert
-
-        try:
-            for kind in kept:
-                setattr(ca.SX, f"__{kind}__", noting(kind))
-            yield lost
-        finally:
-            for kind, original in kept.items():
-                setattr(ca.SX, f"__{kind}__", original)
-
-
-def _called(what: str, function: Any, arguments: tuple[Any, ...]) -> Any:
-    """Call the user's code; say which symbol it lost if it did, whether that raised or not."""
-    with _noted() as lost, warnings.catch_warnings():
-        # CasADi's notice that np.sin(x) keeps meaning what it does
-        warnings.filterwarnings("ignore", r"\s*casadi: a numpy function", FutureWarning)
-        try:
-            value, error = function(*arguments), None
-        except CollocodeError:
-            raise
-        except Exception as raised:
-            value, error = None, raised
-    if lost:
-        raise InputError(lost[-1].sentence(what, _labels(arguments))) from error
-    if error is not None:
-        reason = re.sub(r"^\S+\.[ch]pp:\d+: ", "", str(error))  # CasADi's own source line
-        raise InputError(
-            f"{what} failed on CasADi symbols ({type(error).__name__}: {reason}); use arithmetic, "
-            "casadi or numpy functions, no if on a state, and inputs= for a signal of time."
-        ) from error
-    return value
-
-
-def _labels(arguments: tuple[Any, ...]) -> dict[str, str]:
-    """What users call the symbols among the arguments of their function."""
-    labels = {"t": "time"}
-    for part in arguments:
-        if isinstance(part, Named):
-            labels |= part.labels()
-    return labels
-
-
 def _column(what: str, value: Any, length: int | None, s: Symbols) -> ca.SX:
-    try:
-        column = ca.SX(stack(value))
-    except (TypeError, NotImplementedError, ValueError) as error:
-        raise InputError(
-            f"{what} returned {type(value).__name__}, not numbers; return a list."
-        ) from error
-    if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
-        raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
-    parts = [*s.tuple(), *(call.outputs for call in s.calls or ())]
-    column = ca.densify(column)
-    function = ca.Function("column", [ca.vertcat(*parts)], [column], {"allow_free": True})
-    if function.has_free():
-        strange = function.get_free()[0]
-        raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
-    if has_nan(function):
-        raise InputError(
-            f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
-            "numpy, and check constants."
-        )
-    return column
-
-
-def has_nan(function: ca.Function) -> bool:
-    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
-    constant = int(ca.OP_CONST)
-    return any(
-        function.instruction_id(k) == constant and math.isnan(function.instruction_constant(k))
-        for k in range(function.n_instructions())
-    )
+    symbols = [*s.tuple(), *(call.outputs for call in s.calls or ())]
+    return column_of(what, value, length, symbols)

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..errors import InputError, check_type
 from ..transcription.program import Program
-from .model import TrainedModel, TrainedNetwork
+from .model import TrainedModel
+from .network import TrainedNetwork
 from .program_solution import ProgramSolution
 from .solution import Solution
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_type, listed
-from ..model.activations import CASADI, NUMPY
+from ..errors import InputError, listed
+from ..model.activations import NUMPY
 from ..model.algebraic import reduced
-from ..model.dynamics import Named, stack
 from ..model.misfit import noise_function
 from ..model.network import MLP
 from ..model.parameters import SCALES
@@ -30,71 +28,10 @@ from ..transcription.nlp import NLP
 from ..transcription.tape import Tape
 from .algebraic import consistent, with_slope
 from .delayed import Lag, histories
+from .network import TrainedNetwork
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedNetwork:
-    """A network with its weights: a plain callable.
-
-    In a right-hand side it takes symbols, ``rate(x.c, x.T)``, where an `MLP` that is still to be trained
-    is called as ``nn.rate(x.c, x.T)``: so what was learnt is optimised over.
-
-    Examples
-    --------
-    >>> net = TrainedNetwork(MLP((2, 1), "linear"), np.array([1.0, 2.0, 0.5]))
-    >>> net([1.0, 1.0]), net([[1.0, 1.0], [0.0, 0.0]])
-    (array([3.5]), array([[3.5],
-           [0.5]]))
-    """
-
-    network: MLP
-    weights: Array
-
-    def __post_init__(self) -> None:
-        check_type("TrainedNetwork", self.network, MLP)
-        if not np.isfinite(self.weights).all():
-            raise InputError("a trained network needs finite weights; one of these is nan or inf.")
-
-    def __call__(self, z: Any, *more: Any) -> Any:
-        """Evaluate at one input (inputs,) or at one per row (samples, inputs); or at symbols.
-
-        Parameters
-        ----------
-        z, more : all inputs in one array, or CasADi symbols, one argument an input.
-
-        Raises
-        ------
-        InputError
-            Another number of inputs than the network has.
-        """
-        given = [z, *more] if more else z
-        if any(isinstance(v, ca.SX | ca.MX) for v in (z, *more)) or isinstance(z, Named):
-            return self._at_symbols(stack(given))
-        z = given
-        points = np.asarray(z, dtype=float)
-        if points.ndim == 0 and self.network.inputs == 1:
-            points = points[None]
-        if points.shape[-1:] != (self.network.inputs,) or points.ndim > 2:
-            raise InputError(
-                f"the network has {self.network.inputs} inputs; give (inputs,) or (samples, inputs), "
-                f"not {points.shape}."
-            )
-        return np.asarray(self.network(points.T, self.weights), dtype=float).T
-
-    def _at_symbols(self, column: Any) -> Any:
-        if column.numel() != self.network.inputs:
-            raise InputError(
-                f"the network has {self.network.inputs} inputs, but was called with {column.numel()}."
-            )
-        value = self.network(column, ca.DM(self.weights.tolist()), CASADI)
-        return value if self.network.outputs > 1 else value[0]
-
-    def matrices(self) -> list[tuple[Array, Array]]:
-        """Return the layers as [(W, b), ...], W of shape (outputs, inputs) of the layer."""
-        return self.network.matrices(self.weights)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -86,9 +86,13 @@ def typed(options: Mapping[str, Any]) -> dict[str, Any]:
     >>> typed({"tol": 1, "max_iter": 20.0, "warm_start_init_point": True})
     {'tol': 1.0, 'max_iter': 20, 'warm_start_init_point': 'yes'}
     """
-    converted = {name: _converted(name, value) for name, value in options.items()}
-    if not _accepted(tuple(sorted(converted.items()))):
-        for name, value in converted.items():
+    # what is asked takes milliseconds; our own are of the right types
+    ours = [(k, v, type(v)) for own in (DEFAULTS, DETERMINISTIC) for k, v in own.items()]
+    given = [name for name, v in options.items() if (name, v, type(v)) not in ours]
+    asked = {name: _converted(name, options[name]) for name in given}
+    converted = {**options, **asked}
+    if asked and not _accepted(tuple(sorted(asked.items()))):
+        for name, value in asked.items():
             if _complaint({name: value}):
                 raise refused_option(name, value)
     if converted.get("linear_solver") == "ma97":  # the others say so; this one crashes the process

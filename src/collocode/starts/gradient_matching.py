@@ -15,6 +15,7 @@ slopes, in units of each equation's scaled derivatives; measured ones are held n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +25,10 @@ import scipy
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..model.calls import Call
 from ..model.symbolic import Symbols, derivatives, residuals
 from ..model.varying import penalty_root
 from ..solvers.threads import one_blas_thread
+from ..transcription.callbacks import Mapped
 from ..transcription.costs import stage_places
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
@@ -38,6 +39,7 @@ Array = NDArray[np.float64]
 _MOST_POINTS = 1000
 _MOST_DENSE = 1500  # unknowns, or slopes, of which there may be fewer; more have a sparse Jacobian
 _STEPS = 8
+_AT_ONCE = 32
 
 
 def match_gradients(nlp: NLP, x: Array, steps: int = _STEPS) -> bool:
@@ -114,18 +116,15 @@ class _SlopeFit:
         self._own = np.searchsorted(self.free, v.own_columns)
         self._shared = np.searchsorted(self.free, v.shared_columns)
         phi = np.hstack([np.empty((len(t), 0)), *v.constants])
-        self._at = np.zeros(self._own.shape), np.zeros(self._shared.shape)
+        self._at = np.zeros(self._own.shape), np.zeros((len(t), len(self._shared)))
         symbols = [s.t, s.x, s.u, v.own, v.shared, v.data]
         u = np.zeros((len(t), s.u.numel()))
         u[:, : points.inputs.shape[1]] = points.inputs
         known = t, points.states, u, *self._at, np.ascontiguousarray(phi)
         by_unknowns = ca.densify(ca.jacobian(f, ca.vertcat(v.own, v.shared)))
 
-        def over_points(value: ca.SX) -> Call:
-            mapped = ca.Function("slope", symbols, [ca.densify(value)])
-            return Call(mapped.map("slopes", "serial", len(t), [4], []), known)
-
-        self._slope, self._slope_jacobian = over_points(f), over_points(by_unknowns)
+        self._slope = _InParts(symbols, f, known)
+        self._slope_jacobian = _InParts(symbols, by_unknowns, known)
         held = nlp.lower[self.free] == nlp.upper[self.free]
         held[np.setdiff1d(np.arange(len(held)), [*self._own.ravel(), *self._shared])] = True
         self.varies = ~held
@@ -141,10 +140,10 @@ class _SlopeFit:
         size = (len(self.free), len(self.free))
         return sparse.csr_array((data, (weights[root.row], weights[root.col])), shape=size)
 
-    def _mapped(self, call: Call, z: Array) -> Array:
+    def _mapped(self, function: _InParts, z: Array) -> Array:
         own, shared = self._at
         own[:], shared[:] = z[self._own], z[self._shared]
-        return call()
+        return function()
 
     def residual(self, z: Array) -> Array:
         """Scaled slopes missed, then the penalty."""
@@ -169,18 +168,44 @@ class _SlopeFit:
         """(points, states, unknowns of a point) scaled derivatives of the slopes."""
         points, nx = self._slopes.shape
         local = self._mapped(self._slope_jacobian, z).reshape(points, -1, nx).swapaxes(1, 2)
-        return np.asarray(local / (self._root * self._scale[:, None]))
+        return np.asarray(np.divide(local, self._root * self._scale[:, None], order="C"))
 
     def model(self, z: Array, r: Array) -> Model:
         """What `residual` is by what varies, about a point where it is r."""
         local, (points, nx) = self._local(z), self._slopes.shape
-        J, own = np.zeros((points, nx, len(self.free))), self._own.shape[1]
-        J[:, :, self._shared] = local[:, :, own:]
-        at = np.broadcast_to(self._own[:, None, :], (points, nx, own))
-        np.put_along_axis(J, at, local[:, :, :own], axis=2)
-        J, count = J.reshape(points * nx, -1)[:, self.varies], points * nx
+        own, unknowns, count = self._own.shape[1], len(self.free), points * nx
+        if not np.array_equal(self._shared, np.arange(unknowns)):
+            J = np.zeros((points, nx, unknowns))
+            J[:, :, self._shared] = local[:, :, own:]
+            at = np.broadcast_to(self._own[:, None, :], (points, nx, own))
+            np.put_along_axis(J, at, local[:, :, :own], axis=2)
+        else:  # all points share all unknowns, and have them in order
+            J = local
+        flat = J.reshape(count, unknowns)
+        flat = flat if self.varies.all() else flat[:, self.varies]
         penalty = self._penalty[:, self.varies][self.varies]
-        return Model.of(J, r[:count], penalty, r[count:][self.varies])
+        return Model.of(flat, r[:count], penalty, r[count:][self.varies])
+
+
+class _InParts:
+    """A function at many points, some at a time: a map's pattern of all takes longer than they do.
+
+    Parameters
+    ----------
+    symbols, value : argument by argument, and what it is.
+    known : (K, ·) arrays of all arguments, whose numbers at the time of a call count.
+    """
+
+    def __init__(self, symbols: list[ca.SX], value: ca.SX, known: Sequence[Array]) -> None:
+        self._known, points = known, len(known[0])
+        some = Mapped(symbols, [value], min(points, _AT_ONCE))
+        starts = range(0, points, _AT_ONCE)
+        self._parts = [(slice(k, k + _AT_ONCE), some) for k in starts]
+        if points % _AT_ONCE and points > _AT_ONCE:
+            self._parts[-1] = self._parts[-1][0], some.over(points % _AT_ONCE)
+
+    def __call__(self) -> Array:
+        return np.concatenate([some(*(a[at] for a in self._known))[0] for at, some in self._parts])
 
 
 def _levenberg(fit: _SlopeFit, z: Array, steps: int) -> Array:

@@ -14,7 +14,6 @@ from .outer_products import Group, OutOfPlace, pattern_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 Tangents = Mapping[tuple[Node | None, Node], Array]
 
 
@@ -86,38 +85,36 @@ class HessianBorder:
         shape: tuple[int, int],
     ) -> None:
         points, size = len(places), shape[1]
-        rows_of: list[tuple[int, ...]] = [()] * size
-        masks = [_mask(group, found, tangents, places.shape[1]) for group in groups]
-        for group, mask in zip(groups, masks, strict=True):
-            for j, i in zip(*np.nonzero(mask.any(axis=2)), strict=True):
-                if group.places[j, i] < 0:
-                    raise OutOfPlace
-                rows_of[group.places[j, i]] = tuple(np.flatnonzero(mask[j, i]).tolist())
-        lengths = np.array([len(rows) for rows in rows_of], dtype=np.intp) * points
+        lengths = np.zeros(size, dtype=np.intp)
+        alike = [_alike(group, found, tangents, places.shape[1]) for group in groups]
+        for _, weights, own in (kind for kinds in alike for kind in kinds):
+            lengths[weights] = points * len(own)
         before = np.cumsum(lengths)
         there = self._find_pairs(groups, found, tangents, before)
-        counts = there.sum(axis=1)
+        column, row = np.divmod(there, size)
+        counts = np.bincount(column, minlength=size)
         starts = before - lengths + np.cumsum(counts) - counts
+        indices = np.empty(lengths.sum() + len(there), dtype=np.intp)
+        indices[np.arange(len(there)) + before[column]] = shared[row]
         self._mixed = []
-        for group, mask in zip(groups, masks, strict=True):
-            own, columns = np.flatnonzero(mask.any(axis=(0, 1))), []
-            wanted = mask[:, :, own].reshape(group.places.size, len(own))
-            for number in np.flatnonzero(wanted.any(axis=1)).tolist():
-                c, chosen = group.places.flat[number], wanted[number]
-                where = slice(starts[c], starts[c] + lengths[c])
-                some = None if chosen.all() else np.flatnonzero(chosen)
-                columns.append((number, where, some))
-            values = np.zeros((*group.places.shape, points * len(own)))
-            self._mixed.append(_Mixed(group, own, values, columns))
-        known = {rows: places[:, list(rows)].ravel() for rows in set(rows_of)}
-        corner = np.split(shared[np.nonzero(there)[1]], np.cumsum(counts)[:-1])
-        indices = [part for c in range(size) for part in (known[rows_of[c]], corner[c])]
-        self.pattern = pattern_of(shape, lengths + counts, np.concatenate(indices))
+        for group, kinds in zip(groups, alike, strict=True):
+            every = np.unique(np.concatenate([np.empty(0, dtype=np.intp), *(k[2] for k in kinds)]))
+            made: list[tuple[int, slice, Index | None]] = []
+            for numbers, weights, own in kinds:
+                begin, some = starts[weights], np.searchsorted(every, own)
+                indices[begin[:, None] + np.arange(points * len(own))] = places[:, own].ravel()
+                made += [
+                    (n, slice(a, a + points * len(own)), None if len(own) == len(every) else some)
+                    for n, a in zip(numbers.tolist(), begin.tolist(), strict=True)
+                ]
+            values = np.zeros((*group.places.shape, points * len(every)))
+            self._mixed.append(_Mixed(group, every, values, made))
+        self.pattern = pattern_of(shape, lengths + counts, indices)
 
     def _find_pairs(
         self, groups: Sequence[Group], found: Second, tangents: Tangents, before: Index
-    ) -> Mask:
-        """Make the blocks; return (weights, weights not after them) of the nonzeros."""
+    ) -> Index:
+        """Make the blocks; return column * size + row of the nonzeros, increasing."""
         size = len(before)
         there = np.eye(size, dtype=bool)
         self._places = _places_of(groups)
@@ -146,7 +143,7 @@ class HessianBorder:
                 block.adds.append((chosen, at + before[key // size], not written[at].any()))
                 written[at] = True
         self._blocks = [block for block, _ in blocks]
-        return there
+        return used
 
     def _keys(self, block: _Block, size: int) -> list[tuple[Index | None, Index]]:
         """Which entries of the block are used, and column * size + row of those in the triangle."""
@@ -266,8 +263,10 @@ class HessianBorder:
         return sums
 
 
-def _mask(group: Group, found: Second, tangents: Tangents, own: int) -> Mask:
-    """(columns + 1, perturbations, own) which of a point's unknowns a weight may meet."""
+def _alike(
+    group: Group, found: Second, tangents: Tangents, own: int
+) -> list[tuple[Index, Index, Index]]:
+    """Weights that meet the same unknowns of a point: numbers in the group, places, and these unknowns."""
     mask = np.zeros((*group.places.shape, own), dtype=bool)
     for node in group.nodes:
         mask |= found.mixed[node][0] != 0.0
@@ -275,7 +274,15 @@ def _mask(group: Group, found: Second, tangents: Tangents, own: int) -> Mask:
         if moved is not None:
             there = found.gradients[node][0] != 0.0
             mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
-    return mask
+    kinds, which = np.unique(mask.reshape(-1, own), axis=0, return_inverse=True)
+    made = []
+    for k in np.flatnonzero(kinds.any(axis=1)):
+        numbers = np.flatnonzero(which.ravel() == k)
+        weights = group.places.ravel()[numbers]
+        if weights.min() < 0:
+            raise OutOfPlace
+        made.append((numbers, weights, np.flatnonzero(kinds[k])))
+    return made
 
 
 def _spread(inputs: Array, functions: Array | None) -> Array:

@@ -49,6 +49,8 @@ def lift(
     CollocodeWarning
         The graph that is built instead takes long.
     """
+    if not problem.dynamics.networks:
+        return None
     plain, function = model
     calls: list[NetworkCall] = []
     try:
@@ -130,9 +132,8 @@ def _closed(
 def _same(plain: ca.SX, closed: tuple[ca.SX, bool]) -> bool:
     """Whether two graphs are operation by operation the same."""
     value, bare = closed
-    symbols = ca.symvar(plain)
-    known = {v.__hash__() for v in symbols}
-    if not bare or any(v.__hash__() not in known for v in ca.symvar(value)):
+    symbols = ca.vertcat(*ca.symvar(plain))
+    if not bare:
         return False
-    one, other = (ca.Function("f", [ca.vertcat(*symbols)], [f]).serialize() for f in (plain, value))
-    return bool(one == other)
+    one, other = (ca.Function("f", [symbols], [f], {"allow_free": True}) for f in (plain, value))
+    return not other.has_free() and bool(one.serialize() == other.serialize())

@@ -13,6 +13,7 @@ as one vector of values.
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from .places import Order, Places, Unsuited
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = range(7)
+_KINDS = range(7)
+_X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = _KINDS
 _BY_SLOT = ("H", "H_border")
 _SHARED = ("G", "K", "D_shared", "delta_shared", "C")
 _CHANGED = ("H", "across", "H_border")  # by whoever condenses the inequalities
@@ -128,14 +130,20 @@ def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:
     return kind, slot, position
 
 
+def _pair(first: Any, second: Any) -> Any:
+    """One small number for two kinds."""
+    return first * np.int8(len(_KINDS)) + second
+
+
 class _Fill:
     """Makes the index tables of `Blocks` from the pattern."""
 
     def __init__(self, blocks: Blocks, rows: Index, columns: Index) -> None:
         self.b, self.rows, self.columns = blocks, rows, columns
-        k = blocks.kind
-        self.pair = k[rows], k[columns]
-        relaxed = np.flatnonzero((rows == columns) & np.isin(self.pair[0], (_EQUAL, _BORDER_EQUAL)))
+        k = blocks.kind.astype(np.int8)
+        self.pair = _pair(k[rows], k[columns])
+        on = np.flatnonzero(rows == columns)
+        relaxed = on[np.isin(k[rows[on]], (_EQUAL, _BORDER_EQUAL))]
         if not len(relaxed):
             raise Unsuited("its equations have no diagonal")
         self.zero = int(relaxed[0])
@@ -225,11 +233,10 @@ class _Fill:
 
     def _pick(self, first: int, second: int) -> tuple[tuple[Index, Index], Index]:
         """Entries between two kinds, as rows of the first, rows of the second, and numbers."""
-        a, b = self.pair
-        forth = np.flatnonzero((a == first) & (b == second))
+        forth = np.flatnonzero(self.pair == _pair(first, second))
         i, j = self.rows[forth], self.columns[forth]
         if first != second:
-            back = np.flatnonzero((a == second) & (b == first))
+            back = np.flatnonzero(self.pair == _pair(second, first))
             i, j = np.append(i, self.columns[back]), np.append(j, self.rows[back])
             forth = np.append(forth, back)
         return (i, j), forth

@@ -1,4 +1,4 @@
-"""Chains of a part by the kernels in `kernels/chains.c`: what `plain` does, a call for a whole part."""
+"""Chains of a part by the kernels in `kernels/eliminate.c`, `hessian.c` and `sides.c`: what `plain` does, a call for a whole part."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ARRAYS = (
 
 
 class _Part(ctypes.Structure):
-    """``part_t`` of chains.c."""
+    """``part_t`` of chains.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _SIZES),
@@ -36,7 +36,7 @@ class _Part(ctypes.Structure):
 
 
 class _Ends(ctypes.Structure):
-    """``ends_t`` of chains.c."""
+    """``ends_t`` of chains.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("count", "segments")),

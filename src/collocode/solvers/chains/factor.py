@@ -56,6 +56,7 @@ class ChainFactor:
         self.shifts, self.shift = p.border >= MANY, 0.0
         # a new one for every matrix costs as much as filling it
         self._scratch = np.empty((p.border, p.border))
+        self._stayed, self._top_columns = np.zeros(0, dtype=bool), np.zeros(0, dtype=int)
         self.begin()
 
     def begin(self) -> None:
@@ -69,9 +70,12 @@ class ChainFactor:
         stayed = np.zeros(p.elements + p.chains, dtype=bool)
         for part in self.parts:
             stayed[part.slots.start + part.stayed] = True
+        if np.array_equal(stayed, self._stayed):
+            return self._top_columns
         x = self._at[0]
         links = x[stayed[b.slot[x]] & (b.position[x] >= p.inner)]
-        return np.append(links, self._at[1])
+        self._stayed, self._top_columns = stayed, np.append(links, self._at[1])
+        return self._top_columns
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; the reduced Hessian is made positive definite by ``shift`` if it is not.

@@ -263,8 +263,7 @@ def _lanczos(
 ) -> tuple[float, float, Array]:
     """Lowest eigenvalue by Lanczos' method, at most too high, how near it is, and its vector.
 
-    A negative one is what it is asked for; one that is positive soon is given up.  It begins with some
-    random vector and, if it is given, one that is ``near``.
+    One that is positive soon is given up.  It begins at random and, if given, with what is ``near``.
     """
     V = np.zeros((_MOST_STEPS + 1, n))
     V[0] = np.random.default_rng(0).standard_normal(n)
@@ -294,17 +293,19 @@ def _lanczos(
 
 
 def _by_inverse(A: Arrow, shift: float, out: Array | None = None) -> float:
-    """Lowest eigenvalue, at most too high, of a matrix that ``shift`` makes about positive definite."""
-    shift = max(shift, 10.0 * _LEAST * A.largest())
-    factor = None
-    while factor is None and np.isfinite(shift):
-        factor = A.cholesky(shift, out=out)
+    """Lowest eigenvalue, at most a tenth too low, of a matrix that ``shift`` makes about positive definite."""
+    least = 10.0 * _LEAST * A.largest()
+    shift = max(shift, least)
+    while (factor := A.cholesky(shift, out=out)) is None and np.isfinite(shift):
         shift *= 4.0
     if factor is None:
         return 0.0
-    used, solve = shift / 4.0, factor.solve
-    found, _, _ = _lanczos(lambda v: -solve(v), A.size, 1e-8)
-    return -1.0 / found - used
+    solve = factor.solve
+    found, error, _ = _lanczos(lambda v: -solve(v), A.size, 1e-3)
+    lowest = -1.0 / (found - error) - shift
+    # a much smaller one is known better by what a smaller shift leaves
+    few = least < -lowest < 1e-2 * shift
+    return _by_inverse(A, -2.0 * lowest, out) if few else lowest
 
 
 def _cholesky(A: Array, before: Array) -> Array | None:
