@@ -13,8 +13,8 @@ from ..model.problem import Problem
 
 CANDIDATES = 10
 _DECADES = 2.0  # about a start, where a bound is missing
-_PATIENCE = 20  # iterations before a climb can be given up ...
-_AHEAD = 5.0  # ... if so many times its last ten steps' gain leave it ...
+_PATIENCE = 40  # iterations before a climb can be given up ...
+_AHEAD = 5.0  # ... if so many times its last twenty steps' gain leave it ...
 _BEHIND = 10.0  # ... by so much of -log L behind the best
 
 
@@ -66,7 +66,7 @@ def hopeless(best: float) -> Callable[[Sequence[float]], bool]:
     def give_up(values: Sequence[float]) -> bool:
         if len(values) <= _PATIENCE or not np.isfinite(best):
             return False
-        gain = values[-11] - values[-1]
+        gain = values[-21] - values[-1]
         return bool(values[-1] - _AHEAD * gain > best + _BEHIND)
 
     return give_up
