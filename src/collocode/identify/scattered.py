@@ -22,8 +22,9 @@ def scattered(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, flo
     """Return candidates for every seed, parameter values in natural units; seed 0 has the parameters' own starts.
 
     The others are points of a Latin hypercube between the decided bounds, or over the parameters' ``starts``
-    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.  Of
-    `CANDIDATES` each the one is climbed from that explains the data best.
+    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.  Odd seeds
+    begin as they are drawn; even ones from what explains the data best of `CANDIDATES`, which leads away from
+    plateaus but prefers models that hardly react, so neither is best for all problems.
     """
     free = [q for q in problem.all_parameters if q.lower < q.upper and not q.per_experiment]
     free = [q for q in free if not all(q.name in e.parameters for e in problem.experiments)]
@@ -33,7 +34,8 @@ def scattered(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, flo
     unit = qmc.LatinHypercube(len(free), rng=0).random(CANDIDATES * count)
     points: list[list[dict[str, float]]] = []
     for seed in seeds:
-        block = unit[CANDIDATES * (seed - 1) : CANDIDATES * seed] if seed else unit[:0]
+        first, most = CANDIDATES * (seed - 1), 1 if seed % 2 else CANDIDATES
+        block = unit[first : first + most] if seed else unit[:0]
         placed = [[_place(q, u) for u, q in zip(row, free, strict=True)] for row in block.tolist()]
         named = [zip(free, z, strict=True) for z in placed]
         points.append([{q.name: float(q.natural(v)) for q, v in pairs} for pairs in named] or [{}])
