@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,8 @@ STATE, CONTROL, DATA = "#3556a8", "#c4552d", "#777777"
 HEAD = """# Gallery
 
 Dynamic optimization and estimation problems of the literature, each a model file with its formulation, units and source.
-The pictures show the solution that `collocode solve` finds; what was published is beside what is found
-here. States are blue, controls red, measurements grey; page and pictures are made by
+The pictures show the solution that `collocode solve` finds, or the loop that `collocode horizon` runs; what was
+published, or what made the data, is beside what is found here. States are blue, controls red, measurements grey; page and pictures are made by
 `docs/figures/make_gallery.py`.
 """
 
@@ -42,15 +43,17 @@ class Entry:
 
     Attributes
     ----------
-    found : of a solution, what to hold against it.
+    found : of a solution, or a loop, what to hold against it.
+    loop : whether its receding horizon is run against its plant.
     """
 
     model: str
     panels: tuple[str, ...]
     published: str
-    found: Callable[[cc.Solution], str]
+    found: Callable[[Any], str]
     time: str = "t"
     logarithmic: bool = False
+    loop: bool = False
 
 
 def cost(form: str, sign: float = 1.0) -> Callable[[cc.Solution], str]:
@@ -88,6 +91,17 @@ def law(name: str) -> Callable[[cc.Solution], str]:
     )
 
 
+def held(loop: cc.ClosedLoop) -> str:
+    """The states with a set point, halfway between the changes of it."""
+    found = []
+    for name, wanted in loop.setpoints.items():
+        ends = np.append(0, np.append(np.flatnonzero(np.diff(wanted)) + 1, len(wanted) - 1))
+        middle = (ends[:-1] + ends[1:]) // 2
+        reached = loop.states[middle, loop.plans[0].model.states.index(name)]
+        found.append(f"{name} = " + ", ".join(f"{v:.3f}" for v in reached) + " halfway")
+    return "; ".join(found)
+
+
 SECTIONS = {
     "Optimal control": [
         Entry("control/brachistochrone", ("x", "y", "angle"), "0.565901 s, closed form", cost("{:.6f} s")),
@@ -104,6 +118,7 @@ SECTIONS = {
         Entry("control/shuttle", ("h", "latitude", "attack", "bank"), "34.1412°, Betts", cost("{:.4f}°", -1.0), "t, s"),
         Entry("control/delta_iii", ("x", "y", "m", "uy"), "7529.71 kg, Betts", cost("{:.2f} kg", -1.0), "t, s"),
         Entry("control/cstr_setpoint", ("c", "T", "Tc"), "0.970 with the true rate", cost("{:.3f}"), "t, min"),
+        Entry("control/cstr_tracking", ("c", "T", "Tc"), "set points 0.5, 0.6, 0.45 mol/l", held, "t, min", loop=True),
         Entry("control/channel_flow", ("u", "u1", "u2"), "a boundary-value problem, u(1) = 1", at_end("u", "u2")),
         Entry("control/dido", ("y", "slope"), "0.199385, closed form", cost("{:.6f}", -1.0)),
         Entry("control/lifeguard", ("x", "y", "angle"), "20.76306 s, Snell's law", cost("{:.5f} s"), "t, s"),
@@ -133,8 +148,19 @@ SECTIONS = {
 }  # fmt: skip
 
 
-def solved(entry: Entry) -> cc.Solution:
+def solved(entry: Entry) -> cc.Solution | cc.ClosedLoop:
     module = import_module("models." + entry.model.replace("/", "."))
+    if entry.loop:
+        told = module.HORIZON
+        horizon = cc.RecedingHorizon(
+            module.problem(),
+            sample=told["sample"],
+            mesh=module.DEFAULTS["mesh"],
+            setpoints=told["setpoints"],
+        )
+        loop = horizon.run(module.START, told["moves"], module.plant())
+        assert not loop.failed, (entry.model, loop.failed)
+        return loop
     found = cc.fit(module.problem(), **getattr(module, "DEFAULTS", {}))
     assert found.success, (entry.model, found.status)
     return found
@@ -149,6 +175,30 @@ def curve(s: cc.Solution, name: str, times: np.ndarray, window: int) -> np.ndarr
     if name in s.model.outputs:
         return s.fitted(times, window)[:, s.model.outputs.index(name)]
     return s.control(name, times, window)
+
+
+@styled
+def loop_picture(entry: Entry, loop: cc.ClosedLoop):
+    """One panel a quantity: the plant's states with their set points, the moves."""
+    figure = new_figure(2.1 * len(entry.panels), 1.75)
+    names = loop.plans[0].model.states
+    for ax, name in zip(figure.subplots(1, len(entry.panels)), entry.panels, strict=True):
+        if name in names:
+            ax.plot(loop.times, loop.states[:, names.index(name)], color=STATE, linewidth=1.3)
+        else:
+            moves = [plan.control(name, [0.0])[0] for plan in loop.plans]
+            ax.stairs(moves, loop.times, baseline=None, color=CONTROL, linewidth=1.3)
+        if name in loop.setpoints:
+            wanted = loop.setpoints[name][:-1]
+            ax.stairs(wanted, loop.times, baseline=None, color=DATA, linestyle="--", zorder=0)
+        labelled(ax, entry, name)
+    return figure
+
+
+def labelled(ax, entry: Entry, name: str) -> None:
+    ax.set_title(name, fontsize=9)
+    ax.set_xlabel(entry.time, fontsize=8)
+    ax.tick_params(labelsize=7)
 
 
 @styled
@@ -171,22 +221,21 @@ def picture(entry: Entry, s: cc.Solution):
                 ax.plot(run.times, known, ".", color=DATA, markersize=2.5, zorder=0)
         if entry.logarithmic:
             ax.set_xscale("log")
-        ax.set_title(name, fontsize=9)
-        ax.set_xlabel(entry.time, fontsize=8)
-        ax.tick_params(labelsize=7)
+        labelled(ax, entry, name)
     return figure
 
 
-def told(entry: Entry, s: cc.Solution) -> str:
+def told(entry: Entry, s: cc.Solution | cc.ClosedLoop) -> str:
     """Question, picture, value, source and command of one model."""
     module = import_module("models." + entry.model.replace("/", "."))
     text = (module.__doc__ or "").strip()
     title, name = text.splitlines()[0], entry.model.rsplit("/", 1)[-1]
     source = re.sub(r"\s+", " ", text.split("Source:", 1)[1].split("\n\n")[0]).strip()
+    command = "horizon" if entry.loop else "solve"
     return (
         f"### {title}\n\n![{title}](img/gallery/{name}.png)\n\n"
         f"| published | found |\n|---|---|\n| {entry.published} | {entry.found(s)} |\n\n"
-        f"Source: {source}\n\n`collocode solve models/{entry.model}.py`\n"
+        f"Source: {source}\n\n`collocode {command} models/{entry.model}.py`\n"
     )
 
 
@@ -203,7 +252,8 @@ def main() -> None:
                 if wanted and name not in wanted:
                     continue
                 s = solved(entry)
-                save_figure(picture(entry, s), PICTURES / f"{name}.png")
+                drawn = loop_picture(entry, s) if entry.loop else picture(entry, s)
+                save_figure(drawn, PICTURES / f"{name}.png")
                 page.append(told(entry, s))
                 print(f"{entry.model:28} {entry.published:45} {entry.found(s)}", flush=True)
     if not wanted:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_entry_has_its_model_picture_source_and_value():
     page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
-    models = re.findall(r"`collocode solve (\S+)`", page)
+    models = re.findall(r"`collocode (?:solve|horizon) (\S+)`", page)
     pictures = re.findall(r"\((img/gallery/\w+\.png)\)", page)
     assert len(models) == len(set(models)) >= 27
     assert [Path(p).stem for p in pictures] == [Path(m).stem for m in models]

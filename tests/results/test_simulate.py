@@ -1,9 +1,11 @@
 """Simulation against analytic solutions, and honest breakdowns."""
 
+import casadi as ca
 import numpy as np
 import pytest
 
 import collocode as cc
+from collocode.results import algebraic as algebraic_module
 from collocode.results.simulate import integrate
 from tests.problems import LOGISTIC, decay, driven, driven_exact, van_der_pol_neural
 
@@ -114,3 +116,99 @@ def test_collocation_and_simulation_agree_where_the_mesh_is_fine():
     assert solution.gap() < 1e-4
     coarse = cc.fit(van_der_pol_neural(), "explicit_euler", mesh=60, options={"max_iter": 100})
     assert coarse.gap() > 1e-2  # and the gap tells where it is not
+
+
+def growth(algebraic):
+    """x' = u x under a decided u, plainly or through an algebraic variable."""
+    dynamics = (
+        cc.Dynamics(
+            lambda t, x, u, p, nn: [x.z],
+            algebraics={"z": 1.0},
+            residuals=lambda t, x, u, p, nn: [x.z - u.u * x.x],
+        )
+        if algebraic
+        else cc.Dynamics(lambda t, x, u, p, nn: [u.u * x.x])
+    )
+    window = cc.Window(end=1.0, controls={"u": cc.Control(-3.0, 3.0)}, initial={"x": 1.0})
+    cost = cc.Lagrange(lambda t, x, u, p, nn: u.u**2)
+    return cc.solve(cc.discretize(cc.Problem(dynamics, window, states=("x",), costs=cost), mesh=3))
+
+
+SIGNALS = {
+    "zoh": cc.Signal([0.0, 0.2, 0.7], [1.0, -2.0, 0.5], "zoh"),
+    "linear": cc.Signal([0.0, 0.5, 1.0], [1.0, 2.0, -2.0]),
+    "spline": cc.Signal([0.0, 0.3, 0.6, 1.0], [0.0, 0.09, 0.36, 1.0], "spline"),
+    "polynomial": cc.Signal(
+        [0.1, 0.4, 0.6, 0.9], [0.1, 0.4, 2.6, 2.9], "polynomial", points=[0.0, 0.5, 1.0]
+    ),
+}
+INTEGRALS = {  # of u from 0 to t, by hand
+    "zoh": lambda t: np.interp(t, [0.0, 0.2, 0.7, 1.0], [0.0, 0.2, -0.8, -0.65]),
+    "linear": lambda t: np.where(
+        t < 0.5, t + t**2, 0.75 + 2.0 * (t - 0.5) - 4.0 * np.maximum(t - 0.5, 0.0) ** 2
+    ),
+    "spline": lambda t: t**3 / 3.0,
+    "polynomial": lambda t: t**2 / 2.0 + 2.0 * np.maximum(t - 0.5, 0.0),
+}
+
+
+@pytest.mark.parametrize("kind", INTEGRALS)
+@pytest.mark.parametrize("algebraic", [False, True])
+def test_compiled_integrators_go_from_piece_to_piece_of_every_kind_of_input(kind, algebraic):
+    t, signal = np.linspace(0.0, 1.0, 21), SIGNALS[kind]
+    run = cc.simulate(
+        growth(algebraic).model,
+        [1.0],
+        t,
+        {"u": signal},
+        method=None if algebraic else "CVODES",
+        rtol=1e-10,
+        atol=1e-12,
+    )
+    exact = np.exp(INTEGRALS[kind](t))
+    np.testing.assert_allclose(run.states[:, 0], exact, rtol=1e-7)
+    if algebraic:
+        np.testing.assert_allclose(run.algebraics[:, 0], signal(t) * exact, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("algebraic", [False, True])
+def test_one_integrator_does_for_all_elements(algebraic, monkeypatch):
+    made, build = [], ca.integrator
+    monkeypatch.setattr(
+        algebraic_module.ca, "integrator", lambda *a: made.append(a[1]) or build(*a)
+    )
+    solution = growth(algebraic)  # solved without being simulated, until now
+    values = 1.0 + 0.1 * np.arange(40)
+    u = cc.Signal(np.linspace(0.0, 1.0, 41)[:-1], values, "zoh")
+    method = None if algebraic else "CVODES"
+    del made[:]
+    run = cc.simulate(solution.model, [1.0], np.linspace(0.0, 1.0, 81), {"u": u}, method=method)
+    assert made == ["idas" if algebraic else "cvodes"]
+    np.testing.assert_allclose(run.states[-1], np.exp(values.mean()), rtol=1e-5)
+
+
+def test_a_compiled_integrator_reports_how_far_it_came():
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [u.u * x.x**2])
+    window = cc.Window(end=0.1, controls={"u": cc.Control(0.0, 1.0)}, initial={"x": 1.0})
+    cost = cc.Lagrange(lambda t, x, u, p, nn: u.u**2)
+    model = cc.solve(
+        cc.discretize(cc.Problem(dynamics, window, states=("x",), costs=cost), mesh=2)
+    ).model
+    u = cc.Signal([0.0, 0.25], [1.0, 1.001], "zoh")  # x = 1/(1 - t), or about
+    run = cc.simulate(model, [1.0], np.linspace(0.0, 2.0, 9), {"u": u}, method="CVODES")
+    assert not run.complete
+    assert "broke down after t = 0.75" in run.message
+    np.testing.assert_allclose(run.states[:4, 0], 1.0 / (1.0 - run.times[:4]), rtol=3e-3)
+    assert np.isnan(run.states[4:]).all()
+
+
+def test_delays_are_not_for_a_compiled_integrator():
+    t = np.linspace(0.0, 2.0, 9)
+    dynamics, data = (
+        cc.Dynamics(lambda t, x, u, p, nn: [-x.late]),
+        cc.Experiment(t, np.cos(t), ("x",)),
+    )
+    problem = cc.Problem(dynamics, data, delays={"late": cc.Delay(0.5, of="x")})
+    model = cc.solve(cc.discretize(problem, mesh=8)).model
+    with pytest.raises(cc.InputError, match="'CVODES' does not look back at delayed states"):
+        cc.simulate(model, [1.0], t, method="CVODES")

@@ -21,8 +21,9 @@ from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
 from ..numerics.scheme import Scheme
+from .costs import Mayer
 from .problem import Problem
-from .symbolic import Symbols, derivatives, residuals_by_name
+from .symbolic import Symbols, constrained, costed, derivatives, jumped, residuals_by_name
 
 _TRIES, _RANK = 5, 1e-10
 
@@ -68,6 +69,32 @@ def check_algebraics(problem: Problem, scheme: Scheme) -> None:
             f"equations of index {index} need a stiffly accurate scheme with an invertible matrix, which "
             f"{scheme.name!r} is not; choose 'radau', 'implicit_euler' or 'lobatto_iiic'."
         )
+    _check_ends(problem, scheme, s)
+
+
+def _check_ends(problem: Problem, scheme: Scheme, s: Symbols) -> None:
+    """Refuse what sees algebraic variables at an end of a window where the scheme has no stage.
+
+    Their equations hold at the stages; what the polynomial through these is worth beyond them an
+    optimiser drives anywhere, by the control in one element, at a cost as small as that element.
+    """
+    asked = [
+        *((f"Mayer cost {c.name!r}", c.at, costed(problem, c, s)) for c in problem.costs if isinstance(c, Mayer)),
+        *((f"path constraint {c.name!r}", c.at, constrained(problem, c, s)) for c in problem.boundary_constraints),
+        *((f"link {link.name!r}", "end", jumped(problem, link, s)) for link in problem.links),
+    ]  # fmt: skip
+    there = scheme.nodes[list(scheme.stages)]
+    for what, at, value in asked:
+        if (0.0 if at == "start" else 1.0) in there:
+            continue
+        for j, name in enumerate(problem.algebraics, len(problem.inputs)):
+            if ca.depends_on(value, s.u[j]):
+                known = "'lobatto'" if at == "start" else "'radau'"
+                raise InputError(
+                    f"{what} sees the algebraic variable {name!r} at the {at} of a window, where the scheme "
+                    f"{scheme.name!r} has no stage and thus no equation for it; choose scheme={known}, or write "
+                    "it by states and inputs."
+                )
 
 
 def reduced(rhs: ca.Function, equations: ca.Function, count: int, inputs: int) -> ca.Function:

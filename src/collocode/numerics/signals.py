@@ -106,6 +106,20 @@ class Signal:
         return np.asarray(self.times[1:][np.diff(self.values) != 0.0], dtype=float)
 
     @property
+    def ends(self) -> Array:
+        """Times between which the signal is one polynomial, whose degree is at most `degree`."""
+        return self.times if self.points is None else self.points
+
+    @property
+    def degree(self) -> int:
+        """Of the polynomials that it consists of."""
+        if self.points is not None:
+            return len(self._pieces[0]) - 1
+        if self.kind == "zoh":
+            return 0
+        return 3 if self.kind == "spline" and len(self.times) >= 3 else 1
+
+    @property
     def kinks(self) -> tuple[Array, Array]:
         """Times at which the slope is discontinuous, and by how much."""
         if self.kind == "polynomial":
@@ -162,7 +176,7 @@ class Signal:
         A collocation node reaches a jump only up to rounding, so there is a slack, as small as the shorter
         of the pieces beside it asks for: on a mesh over decades of time they differ by as much.
         """
-        ends = self.times if self.points is None else self.points
+        ends = self.ends
         width = np.concatenate([[np.inf], np.diff(ends), [np.inf]])
         shorter = np.minimum(width[:-1], width[1:])
         slack = np.where(np.isfinite(shorter), 1e-9 * shorter, 0.0)

@@ -6,7 +6,8 @@ Problems*, 2004, section 3.3), which no scaling of the equations changes.
 
 IDAS (Hindmarsh and others, ACM TOMS 31, 2005) comes with CasADi's wheel.  It integrates states and
 algebraic variables together by backward differentiation and knows nothing of the collocation; it
-restarts where inputs jump.
+restarts where inputs jump or bend.  CVODES, its sister for ordinary differential equations, is for windows
+whose inputs jump at every element: neither is built more than once for elements that are alike.
 """
 
 from __future__ import annotations
@@ -110,103 +111,124 @@ def _solved(matrix: Array, g: Array) -> Array:
     return found
 
 
-class _Inputs(ca.Callback):
-    """u(t) of signals that vary between two jumps, for IDAS, which looks beyond the second one."""
+class Segments:
+    """IDAS, or CVODES, from point to point of the inputs, which are polynomials of time between them.
 
-    def __init__(self, signals: Sequence[Signal], begin: float, end: float) -> None:
-        ca.Callback.__init__(self)
-        self._signals, self._begin, self._end = signals, begin, end
-        self.construct("inputs", {})
-
-    def get_n_in(self) -> int:
-        return 1
-
-    def get_n_out(self) -> int:
-        return 1
-
-    def get_sparsity_out(self, _: int) -> ca.Sparsity:
-        return ca.Sparsity.dense(len(self._signals), 1)
-
-    def eval(self, arguments: Sequence[ca.DM]) -> list[ca.DM]:
-        t = min(max(float(arguments[0]), self._begin), self._end)
-        left = 2.0 * t > self._begin + self._end
-        return [ca.DM([float(signal(t, left)[0]) for signal in self._signals])]
-
-
-def integrate_segment(
-    rhs: ca.Function,
-    residuals: ca.Function,
-    fixed: tuple[Array, Array],
-    signals: Sequence[Signal],
-    start: tuple[float, Array, Array],
-    times: Array,
-    rtol: float,
-    atol: float,
-) -> tuple[Array, Array, int]:
-    """Integrate between two jumps.
+    Ends of a segment, its inputs' coefficients and the starts are parameters and the time is scaled to
+    [0, 1], so that one integrator does for all segments which report at the same places.
 
     Parameters
     ----------
-    rhs, residuals : functions of (t, x, u, p, theta), u with algebraic variables behind the inputs.
+    rhs, residuals : functions of (t, x, u, p, theta), u with algebraic variables behind the inputs; CVODES
+        integrates a model without any, whose ``residuals`` are None.
     fixed : p and theta.
-    signals : continuous between the jumps.
-    start : time, states and consistent algebraic variables.
-    times : (N,) increasing, behind the start; where to report.
-
-    Returns
-    -------
-    (reached, states), (reached, algebraic variables) and the number of evaluations.
+    signals : the inputs.
+    rtol, atol : tolerances.
     """
-    begin, x0, z0 = start
-    t, x, z = ca.MX.sym("t"), ca.MX.sym("x", len(x0)), ca.MX.sym("z", len(z0))
-    middle = 0.5 * (begin + times[-1])
-    held = all(s.kind == "zoh" for s in signals)
-    inputs = (
-        None if held else _Inputs(signals, begin, float(times[-1]))
-    )  # kept: CasADi holds no reference
-    u = ca.DM([float(s(middle)[0]) for s in signals]) if inputs is None else inputs(t)
-    p, theta = (ca.DM(v.tolist()) for v in fixed)
-    known = (t, x, ca.vertcat(u, z), p, theta)
-    equations = ca.Function("dae", [t, x, z], [rhs(*known), residuals(*known)])
-    ode, alg = equations(t, x, z)
-    options = {
-        "reltol": rtol,
-        "abstol": atol,
-        "max_num_steps": _MOST_STEPS,
-        "calc_ic": False,
-        "init_xdot": np.asarray(equations(begin, x0, z0)[0], dtype=float).ravel().tolist(),
-        "show_eval_warnings": False,
-    }
-    dae = {"t": t, "x": x, "z": z, "ode": ode, "alg": alg}
-    integrator = ca.integrator("idas", "idas", dae, begin, times.tolist(), options)
-    with contextlib.redirect_stderr(io.StringIO()):  # what broke down is in the result
-        try:
-            found = integrator(x0=x0, z0=z0)
-        except RuntimeError:
-            return _stepped(equations, start, times, options)
-    xs, zs = (np.asarray(found[name], dtype=float).T for name in ("xf", "zf"))
-    return xs, zs, int(integrator.stats()["nsteps"])
 
+    def __init__(
+        self,
+        rhs: ca.Function,
+        residuals: ca.Function | None,
+        fixed: tuple[Array, Array],
+        signals: Sequence[Signal],
+        rtol: float,
+        atol: float,
+    ) -> None:
+        self._rhs, self._residuals = rhs, residuals
+        self._fixed, self._signals = fixed, signals
+        self._options: dict[str, Any] = {
+            "reltol": rtol,
+            "abstol": atol,
+            "max_num_steps": _MOST_STEPS,
+            "expand": True,
+            "show_eval_warnings": False,
+        }
+        degree = max((signal.degree for signal in signals), default=0)
+        # inside the segment, lest a value is taken from beyond a jump
+        self._nodes = 0.5 - 0.5 * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+        self._to_powers = np.linalg.inv(np.vander(2.0 * self._nodes - 1.0, increasing=True))
+        self._integrators: dict[tuple[Any, ...], ca.Function] = {}
 
-def _stepped(
-    equations: ca.Function, start: tuple[float, Array, Array], times: Array, options: dict[str, Any]
-) -> tuple[Array, Array, int]:
-    """Integrate from one time of report to the next, as far as that goes."""
-    begin, x0, z0 = start
-    t0, step, s = ca.MX.sym("t0"), ca.MX.sym("h"), ca.MX.sym("s")
-    x, z = ca.MX.sym("x", len(x0)), ca.MX.sym("z", len(z0))
-    ode, alg = equations(t0 + step * s, x, z)
-    dae = {"t": s, "x": x, "z": z, "p": ca.vertcat(t0, step), "ode": step * ode, "alg": alg}
-    given = {**options, "init_xdot": [0.0] * len(x0), "calc_ic": True}
-    integrator = ca.integrator("idas", "idas", dae, 0.0, [1.0], given)
-    xs, zs, count, now = [np.empty((0, len(x0)))], [np.empty((0, len(z0)))], 0, begin
-    for time in times.tolist():
-        try:
-            found = integrator(x0=x0, z0=z0, p=[now, time - now])
-        except RuntimeError:
-            break
-        x0, z0 = (np.asarray(found[name], dtype=float).ravel() for name in ("xf", "zf"))
-        xs.append(x0[None])
-        zs.append(z0[None])
-        count, now = count + int(integrator.stats()["nsteps"]), time
-    return np.vstack(xs), np.vstack(zs), count
+    def _equations(self, sizes: tuple[int, int]) -> dict[str, ca.MX]:
+        s, begin, length = (ca.MX.sym(name) for name in ("s", "begin", "length"))
+        x, z = ca.MX.sym("x", sizes[0]), ca.MX.sym("z", sizes[1])
+        powers = ca.vertcat(*((2.0 * s - 1.0) ** k for k in range(len(self._nodes))))
+        table = ca.MX.sym("u", len(self._signals), len(self._nodes))
+        u = ca.vertcat(ca.mtimes(table, powers), z) if self._signals else z
+        p, theta = (ca.DM(v.tolist()) for v in self._fixed)
+        known = begin + length * s, x, u, p, theta
+        dae = {"t": s, "x": x, "p": ca.vertcat(begin, length, ca.vec(table))}
+        dae["ode"] = length * self._rhs(*known)
+        if self._residuals is not None:
+            dae |= {"z": z, "alg": self._residuals(*known)}
+        return dae
+
+    def _integrator(self, start: tuple[Any, ...], places: list[float], way: str) -> ca.Function:
+        """Return an integrator; its first slopes are found by IDAS, or known where it is a segment's own."""
+        begin, x0, z0, p = start
+        key = (way, *places, *([begin] if way == "own" else []))
+        if key not in self._integrators:
+            dae, options = self._equations((len(x0), len(z0))), dict(self._options)
+            if self._residuals is not None:
+                slopes = [0.0] * len(x0)
+                if way == "own":
+                    rates = ca.Function("f", [dae[k] for k in "txzp"], [dae["ode"]])
+                    slopes = np.asarray(rates(0.0, x0, z0, p), dtype=float).ravel().tolist()
+                options |= {"calc_ic": way != "own", "init_xdot": slopes}
+                options["suppress_algebraic"] = way == "untested"
+            plugin = "cvodes" if self._residuals is None else "idas"
+            made = ca.integrator("integrator", plugin, dae, 0.0, places, options)
+            self._integrators[key] = made
+        return self._integrators[key]
+
+    def integrate(
+        self, start: tuple[float, Array, Array], times: Array
+    ) -> tuple[Array, Array, int]:
+        """Integrate to the last of some times, before which no input jumps or bends.
+
+        Parameters
+        ----------
+        start : time, states and consistent algebraic variables.
+        times : (N,) increasing, behind the start; where to report.
+
+        Returns
+        -------
+        (reached, states), (reached, algebraic variables) and the number of steps.
+        """
+        ways = ["shared"] if self._residuals is None else ["shared", "own"]
+        for way in ways if self._signals or self._residuals is None else ["own"]:
+            with contextlib.suppress(RuntimeError):
+                return self._run(start, times, way)
+        # what broke down is in the result: how far does it come?  A first step knows no slopes of algebraic
+        # variables; of one that begins at zero it has to be as exact as the absolute tolerance, untested
+        now, xs, zs, count = start, [], [], 0
+        for time in times:
+            try:
+                x, z, steps = self._run(now, np.array([time]), "untested")
+            except RuntimeError:
+                break
+            now, count = (float(time), x[0], z[0]), count + steps
+            xs.append(x)
+            zs.append(z)
+        ends = zip((xs, zs), start[1:], strict=True)
+        found = [np.vstack([np.empty((0, len(end))), *rows]) for rows, end in ends]
+        return found[0], found[1], count
+
+    def _run(
+        self, start: tuple[float, Array, Array], times: Array, way: str
+    ) -> tuple[Array, Array, int]:
+        begin, x0, z0 = start
+        length = float(times[-1]) - begin
+        places = np.append((times[:-1] - begin) / length, 1.0)
+        if np.diff(places, prepend=0.0).min() > 1e-6:  # those of another element are about the same
+            places = np.round(places, 12)
+        nodes = begin + length * self._nodes
+        values = np.array([signal(nodes) for signal in self._signals])
+        table = values @ self._to_powers.T if len(values) else values
+        p = np.concatenate([[begin, length], table.T.ravel()])
+        integrator = self._integrator((*start, p), places.tolist(), way)
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = integrator(x0=x0, z0=z0, p=p)
+        xs, zs = (np.asarray(found[name], dtype=float).T for name in ("xf", "zf"))
+        return xs, zs, int(integrator.stats()["nsteps"])

@@ -206,7 +206,8 @@ class Solution:
         initial : another initial state.
         times : where to report; default the measurement times (and the start of the window), or the
             nodes of a window without data.
-        options : as for `collocode.simulate`.
+        options : as for `collocode.simulate`; by default a window without data is integrated by CVODES, which
+            restarts at every element, with a tenth of the usual tolerances for that.
         """
         part = self.trajectories[self.index(experiment)]
         start = part.times[0]
@@ -218,6 +219,8 @@ class Solution:
         options.setdefault("history", part.experiment.history)
         if model.algebraics:
             options.setdefault("guess", self.algebraics(start, experiment)[0])
+        elif not (part.experiment.measures or model.lags or "method" in options):
+            options = {"method": "CVODES", "rtol": 1e-9, "atol": 1e-11, **options}
         run = simulate(model, x, reported, part.experiment.inputs, **options)
         if len(reported) != len(t):
             z = run.algebraics if run.algebraics is None else run.algebraics[1:]

@@ -14,6 +14,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..errors import InputError
 from ..numerics.parallel import most_threads, threads
 from ..results.status import SolverResult
@@ -54,8 +55,8 @@ class CasadiIpopt(Ipopt):
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         super().__init__(program, options)
         self._gauss_newton = options.get("hessian_approximation") == GAUSS_NEWTON
-        program = self._with_hessian(program)
-        chains = uses_chains(program, options, DEFAULTS)
+        view = self._with_hessian(program).scaled()
+        chains = uses_chains(view, options, DEFAULTS)
         ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
         self._threads = threads_of(options)
         options = {k: v for k, v in options.items() if (k, v) not in ours and k != "threads"}
@@ -64,11 +65,11 @@ class CasadiIpopt(Ipopt):
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
         self._solvers: OrderedDict[tuple[Functions, float | None], _Compiled] = OrderedDict()
-        self._size = program.columns, program.rows
+        self._size = view.columns, view.rows
         log = log_file()
         self._log_path = log.__enter__()
         weakref.finalize(self, log.__exit__, None, None, None)
-        self._build(program.scaled(), None)
+        self._build(view, None)
 
     def _with_hessian(self, program: Program) -> Program:
         return program.gauss_newton() if self._gauss_newton else program
@@ -84,9 +85,9 @@ class CasadiIpopt(Ipopt):
         if key in self._solvers:
             self._solvers.move_to_end(key)
             return self._solvers[key]
-        x, p = ca.MX.sym("x", view.columns), ca.MX.sym("p", functions.parameters)
-        f = ca.densify(functions.objective(x, p))  # without an objective it is a sparse zero
-        given = {"x": x, "p": p, "f": f, "g": functions.constraints(x, p)}
+        known = functions.expressions
+        x, p, _, _ = known.symbols
+        given = {"x": x, "p": p, "f": known.f, "g": known.g}
         gradient, jacobian = functions.slopes()
         callback = _Callback(*self._size, functions.parameters)
         options = {
@@ -161,6 +162,7 @@ class CasadiIpopt(Ipopt):
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
+            kernels=kernels.library() is not None and self._session is not None,
             options=with_hessian(self._options, program),
             values=(float(f[0]), g / program.row_scale),
         )

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from .term import MappedTerm, offsets_of
+from .term import DataFunction, MappedTerm, offsets_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -253,18 +253,14 @@ def _sorted(shared: list[tuple[ca.SX, Index]]) -> tuple[ca.SX, Index]:
 
 def _data(
     points: int, entries: Sequence[Array | tuple[str, Index]], parameters: dict[str, Array]
-) -> ca.Function:
+) -> DataFunction:
     """Parameter vector -> (data, points)."""
-    p = ca.MX.sym("p", sum(v.size for v in parameters.values()))
-    first, rows = offsets_of(parameters), [ca.MX(0, points)]
-    for entry in entries:
-        if isinstance(entry, tuple):
-            name, numbers = entry
-            picked = p[(first[name] + numbers.ravel()).tolist()]
-            rows.append(ca.reshape(picked, numbers.shape[1], points))
-        else:
-            rows.append(ca.MX(ca.reshape(ca.DM(entry.ravel().tolist()), entry.shape[1], points)))
-    return ca.Function("data", [p], [ca.vertcat(*rows)])
+    first = offsets_of(parameters)
+    tables = [
+        first[e[0]] + e[1] if isinstance(e, tuple) else np.asarray(e, dtype=float) for e in entries
+    ]
+    size = sum(v.size for v in parameters.values())
+    return DataFunction(size, [np.empty((points, 0)), *tables])
 
 
 def _whole(argument: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import cached_property
 
 import casadi as ca
 import numpy as np
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .by_layers import ByLayers
-from .functions import Functions
+from .functions import Functions, outer
 from .matrices import BorderedMatrix, Collector, border_start, to_dm
 from .outer_products import OutOfPlace
-from .points import gathered, points_of
-from .term import MappedTerm, Pattern
+from .points import points_of
+from .term import MappedTerm, Pattern, gathered, times
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -37,54 +38,113 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
     linear : (rows, columns) constant part of the constraints.
     parameters : length of the parameter vector.
     """
-    m, n = linear.shape
-    x, p = ca.MX.sym("x", n), ca.MX.sym("p", parameters)
-    sigma, lam = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", m)
-    points = [_point(term, x, p, m) for term in terms]
-    objective = [q for q in points if q.term.scatter is None]
-    constraint = [q for q in points if q.term.scatter is not None]
-
-    f = sum((q.total() for q in objective), ca.MX(0.0))
-    g = ca.MX.zeros(m) if linear.nnz == 0 else ca.mtimes(to_dm(linear), x)
-    for q in constraint:
-        g += q.scattered()
-
-    gradient = Collector((n, 1))
-    for q in objective:
-        own_values, own, shared_values, shared = q.jacobian()
-        gradient.add(own_values, q.own_entries(own, 0), 0)
-        gradient.add(shared_values, q.shared_entries(shared, 0), 0)
-    start = border_start(terms, n)
-    jacobian, hessian = BorderedMatrix((m, n), start), BorderedMatrix((n, n), start)
-    constant = sparse.coo_matrix(linear)
-    jacobian.add_constant(constant.row, constant.col, constant.data)
-    for q in constraint:
-        q.add_jacobian(jacobian)
-    for q in points:
-        q.add_hessian(hessian, sigma, lam)
-
-    layers = [q.layers for q in points if isinstance(q, _PointByLayers)]
-    return Functions.of(
-        [x, p, sigma, lam],
-        f,
-        (f, gradient.matrix()),
-        g,
-        (g, jacobian.matrix()),
-        hessian.matrix(),
-        evaluated=tuple(f for part in layers for f in part.functions),
-        exact=all(part.lifted.exact for part in layers),
-    )
+    layers = [_layers(term, linear.shape) for term in terms]
+    return Functions(_Assembly(terms, linear, parameters, layers))
 
 
-def _point(term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> _Point:
-    """Return a term by layers where it can be, else by its graph."""
+class _Assembly:
+    """The `Expressions` of some terms, of x / s and with the constraints times r if these are given."""
+
+    def __init__(
+        self,
+        terms: Sequence[MappedTerm],
+        linear: sparse.spmatrix,
+        parameters: int,
+        layers: Sequence[_Layers | None],
+        scales: tuple[Array, Array] | None = None,
+    ) -> None:
+        self._terms, self._linear, self.layers, self._scales = terms, linear, layers, scales
+        m, n = linear.shape
+        x, p, lam = ca.MX.sym("x", n), ca.MX.sym("p", parameters), ca.MX.sym("lam_g", m)
+        self.symbols = x, p, ca.MX.sym("lam_f"), lam
+        self.exact = all(part is None or part.functions.lifted.exact for part in layers)
+
+    def scaled(self, s: Array, r: Array) -> _Assembly:
+        return _Assembly(self._terms, self._linear, self.symbols[1].numel(), self.layers, (s, r))
+
+    @cached_property
+    def _column(self) -> ca.DM | None:
+        return None if self._scales is None else ca.DM(self._scales[0].tolist())
+
+    @cached_property
+    def _row(self) -> ca.DM | None:
+        return None if self._scales is None else ca.DM(self._scales[1].tolist())
+
+    @cached_property
+    def _x(self) -> ca.MX:
+        x = self.symbols[0]
+        return x if self._column is None else times(self._column, x)
+
+    @cached_property
+    def _points(self) -> list[_Point]:
+        x, p = self._x, self.symbols[1]
+        return [
+            _Point(term, x, p) if layers is None else _PointByLayers(term, x, p, layers)
+            for term, layers in zip(self._terms, self.layers, strict=True)
+        ]
+
+    @cached_property
+    def f(self) -> ca.MX:
+        costs = [q.total() for q in self._points if q.term.scatter is None]
+        return ca.densify(sum(costs, ca.MX(0.0)))
+
+    @cached_property
+    def gradient(self) -> ca.MX:
+        gradient = Collector((self.symbols[0].numel(), 1))
+        for q in self._points:
+            if q.term.scatter is None:
+                own_values, own, shared_values, shared = q.jacobian()
+                gradient.add(own_values, q.own_entries(own, 0), 0)
+                gradient.add(shared_values, q.shared_entries(shared, 0), 0)
+        dense = ca.densify(gradient.matrix())
+        return dense if self._column is None else times(self._column, dense)
+
+    @cached_property
+    def g(self) -> ca.MX:
+        linear = self._linear
+        g = ca.mtimes(to_dm(linear), self._x) if linear.nnz else ca.MX.zeros(linear.shape[0])
+        for q in self._points:
+            if q.term.scatter is not None:
+                g += q.scattered()
+        g = ca.densify(g)
+        return g if self._row is None else times(self._row, g)
+
+    @cached_property
+    def jacobian(self) -> ca.MX:
+        constant = sparse.coo_matrix(self._linear)
+        blocks = BorderedMatrix(constant.shape, border_start(self._terms, constant.shape[1]))
+        blocks.add_constant(constant.row, constant.col, constant.data)
+        for q in self._points:
+            if q.term.scatter is not None:
+                q.add_jacobian(blocks)
+        matrix = blocks.matrix()
+        if self._scales is None:
+            return matrix
+        return times(outer(self._scales[1], self._scales[0], matrix.sparsity()), matrix)
+
+    @cached_property
+    def hessian(self) -> ca.MX:
+        _, _, sigma, lam = self.symbols
+        n = self.symbols[0].numel()
+        blocks = BorderedMatrix((n, n), border_start(self._terms, n))
+        multipliers = lam if self._row is None else times(self._row, lam)
+        for q in self._points:
+            q.add_hessian(blocks, sigma, multipliers)
+        matrix = blocks.matrix()
+        if self._scales is None:
+            return matrix
+        return times(outer(self._scales[0], self._scales[0], matrix.sparsity()), matrix)
+
+
+def _layers(term: MappedTerm, shape: tuple[int, int]) -> _Layers | None:
+    """How a term's networks are evaluated layer by layer, if they can be; else its graph is."""
     own, shared, lifted = term.own_columns, term.shared_columns, term.lifted
     suits = lifted is not None and term.scatter is not None and own.size and len(shared)
     worth = lifted is not None and (len(shared) >= LEAST_WEIGHTS or not lifted.exact)
     if suits and worth and own.max() < shared.min() and (np.diff(shared) > 0).all():
         with contextlib.suppress(OutOfPlace):
-            return _PointByLayers(term, x, p, rows)
-    return _Point(term, x, p)
+            return _Layers(term, shape)
+    return None
 
 
 class _Point:
@@ -199,31 +259,38 @@ class _Point:
         blocks.add(values, (np.minimum(a, b), np.maximum(a, b)), 0, factors)
 
 
-class _PointByLayers(_Point):
-    """One term whose networks are evaluated layer by layer."""
+class _Layers:
+    """A term's values and derivatives layer by layer, and where they stand in J and H."""
 
-    def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, rows: int) -> None:
-        super().__init__(term, x, p)
+    def __init__(self, term: MappedTerm, shape: tuple[int, int]) -> None:
         assert term.lifted is not None and term.scatter is not None
         scatter, values, own_columns = term.scatter, term.value.numel(), term.own_columns
         ones = scatter.nnz == scatter.shape[1] and (scatter.data == 1.0).all()
         self.rows_as_they_are = ones and _increasing(scatter.indices)
         places = scatter.indices if self.rows_as_they_are else np.arange(term.points * values)
-        height = rows if self.rows_as_they_are else len(places)
+        height = shape[0] if self.rows_as_they_are else len(places)
         self.columns_as_they_are = _increasing(own_columns.ravel())
         if self.columns_as_they_are:
             own_rows, shared_rows = own_columns, term.shared_columns
         else:
             own_rows = np.arange(own_columns.size).reshape(own_columns.shape)
             shared_rows = own_columns.size + np.arange(len(term.shared_columns))
-        self.layers = ByLayers(
+        self.functions = ByLayers(
             term.lifted,
             (term.own, term.shared, term.data),
             places.reshape(term.points, values),
             own_rows,
             shared_rows,
-            (height, x.numel() if self.columns_as_they_are else int(shared_rows[-1]) + 1),
+            (height, shape[1] if self.columns_as_they_are else int(shared_rows[-1]) + 1),
         )
+
+
+class _PointByLayers(_Point):
+    """One term whose networks are evaluated layer by layer."""
+
+    def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, layers: _Layers) -> None:
+        super().__init__(term, x, p)
+        self.places, self.layers = layers, layers.functions
 
     def _gather(self, x: ca.MX, p: ca.MX) -> None:
         term = self.term
@@ -242,7 +309,7 @@ class _PointByLayers(_Point):
         own_values, border = self.layers.functions[1].call([*self.arguments])
         own = Pattern.row_major(*self.layers.own_first)
         self._scatter(blocks, [ca.vec(own_values.T)], own)
-        if not self.rows_as_they_are:
+        if not self.places.rows_as_they_are:
             border = ca.mtimes(to_dm(self.term.scatter), border)
         blocks.add_columns(border, self.term.shared_columns)
 
@@ -251,7 +318,7 @@ class _PointByLayers(_Point):
         own_values, border = self.layers.functions[2].call([*self.arguments, multiplier])
         own = Pattern.row_major(*self.layers.own_second)
         self._triangle(blocks, [ca.vec(own_values.T)], own, self.term.columns)
-        if not self.columns_as_they_are:
+        if not self.places.columns_as_they_are:
             rows = np.append(self.term.own_columns.ravel(), self.term.shared_columns)
             entries = np.ones(len(rows)), (rows, np.arange(len(rows)))
             placing = sparse.csc_matrix(entries, shape=(blocks.shape[0], len(rows)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
 
 import casadi as ca
 import numpy as np
@@ -16,38 +17,118 @@ _FULL = 20  # entries a column
 _KEPT = 64  # values per key; the oldest is given up
 
 
+class Expressions(Protocol):
+    """f, ∇f, g, J and the Hessian's upper triangle as MX of ``symbols``, each made when it is first asked for.
+
+    ``exact`` as in `Functions`.  Python functions that they call live as long as they do.
+    """
+
+    symbols: tuple[ca.MX, ca.MX, ca.MX, ca.MX]
+    exact: bool
+
+    @property
+    def f(self) -> ca.MX:
+        """Objective."""
+
+    @property
+    def gradient(self) -> ca.MX:
+        """Its derivatives."""
+
+    @property
+    def g(self) -> ca.MX:
+        """Constraints."""
+
+    @property
+    def jacobian(self) -> ca.MX:
+        """Their derivatives."""
+
+    @property
+    def hessian(self) -> ca.MX:
+        """Upper triangle of the Hessian of σ f + λᵀ g."""
+
+    def scaled(self, s: Array, r: Array) -> Expressions:
+        """Return those of x / s and r g."""
+
+
 @dataclass(frozen=True, eq=False)
 class Functions:
     """f, ∇f, g, J and H; arguments ``x, p`` and, for the Hessian, ``lam_f, lam_g``.
 
     ``gradient`` returns (f, ∇f), ``jacobian`` (g, J), ``hessian`` the upper triangle of the Hessian
-    of σ f + λᵀ g.  ``evaluated`` are Python functions that they call, which live as long as they do.
-    ``exact`` tells whether the Hessian has the networks' own second derivatives (else: Gauss-Newton).
+    of σ f + λᵀ g; each is built when it is first asked for, as ``casadi.nlpsol`` wants it.
     """
 
-    objective: ca.Function
-    gradient: ca.Function
-    constraints: ca.Function
-    jacobian: ca.Function
-    hessian: ca.Function
-    evaluated: tuple[ca.Callback, ...] = ()
-    exact: bool = True
+    expressions: Expressions
     _kept: dict[str, list[tuple[tuple[Any, ...], Any]]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def objective(self) -> ca.Function:
+        """(x, p) -> f."""
+        return self._of_point("nlp_f", [self.expressions.f], ["f"])
+
+    @cached_property
+    def gradient(self) -> ca.Function:
+        """(x, p) -> f, ∇f."""
+        values = [self.expressions.f, self.expressions.gradient]
+        return self._of_point("nlp_grad_f", values, ["f", "grad_f_x"])
+
+    @cached_property
+    def constraints(self) -> ca.Function:
+        """(x, p) -> g."""
+        return self._of_point("nlp_g", [self.expressions.g], ["g"])
+
+    @cached_property
+    def jacobian(self) -> ca.Function:
+        """(x, p) -> g, J."""
+        values = [self.expressions.g, self.expressions.jacobian]
+        return self._of_point("nlp_jac_g", values, ["g", "jac_g_x"])
+
+    @cached_property
+    def hessian(self) -> ca.Function:
+        """(x, p, σ, λ) -> upper triangle of the Hessian."""
+        names = ["x", "p", "lam_f", "lam_g"]
+        return ca.Function(
+            "nlp_hess_l",
+            [*self.expressions.symbols],
+            [self.expressions.hessian],
+            names,
+            ["triu_hess_gamma_x_x"],
+            {"allow_free": False},
+        )
+
+    def slopes(self) -> tuple[ca.Function, ca.Function]:
+        """`gradient` and `jacobian` with NaN for f and g, for who has evaluated those already."""
+        unknown = [ca.MX(ca.DM.nan(count)) for count in (1, self.rows)]
+        return (
+            self._of_point(
+                "nlp_grad_f", [unknown[0], self.expressions.gradient], ["f", "grad_f_x"]
+            ),
+            self._of_point("nlp_jac_g", [unknown[1], self.expressions.jacobian], ["g", "jac_g_x"]),
+        )
+
+    def _of_point(self, name: str, values: list[ca.MX], names: list[str]) -> ca.Function:
+        point = [*self.expressions.symbols[:2]]
+        return ca.Function(name, point, values, ["x", "p"], names, {"allow_free": False})
+
+    @property
+    def exact(self) -> bool:
+        """Whether the Hessian has the networks' own second derivatives (else: Gauss-Newton)."""
+        return self.expressions.exact
 
     @property
     def columns(self) -> int:
         """Number of variables."""
-        return int(self.objective.numel_in(0))
+        return int(self.expressions.symbols[0].numel())
 
     @property
     def parameters(self) -> int:
         """Length of the parameter vector."""
-        return int(self.objective.numel_in(1))
+        return int(self.expressions.symbols[1].numel())
 
     @property
     def rows(self) -> int:
         """Number of constraints."""
-        return int(self.constraints.numel_out(0))
+        return int(self.expressions.symbols[3].numel())
 
     def cache(self, key: str, make: Callable[[], _T], *made_from: Any) -> _T:
         """Return what ``make`` returned for ``key`` and these inputs, else make it and keep it.
@@ -65,66 +146,7 @@ class Functions:
 
     def scaled(self, s: Array, r: Array) -> Functions:
         """Return the functions of x / s and r g; scales that are powers of two lose no digit."""
-        column, row = ca.DM(s.tolist()), ca.DM(r.tolist())
-        x, p = ca.MX.sym("x", len(s)), ca.MX.sym("p", self.parameters)
-        sigma, lam = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", len(r))
-        inner = column * x
-        # inlined, so that `slopes` can leave the values out
-        f, gradient = self.gradient.call([inner, p], True, False)
-        g, jacobian = self.jacobian.call([inner, p], True, False)
-        hessian = self.hessian(inner, p, sigma, row * lam)
-        return Functions.of(
-            [x, p, sigma, lam],
-            self.objective(inner, p),
-            (f, column * gradient),
-            row * self.constraints(inner, p),
-            (row * g, jacobian * _outer(r, s, jacobian.sparsity())),
-            hessian * _outer(s, s, hessian.sparsity()),
-            evaluated=self.evaluated,
-            exact=self.exact,
-        )
-
-    def slopes(self) -> tuple[ca.Function, ca.Function]:
-        """`gradient` and `jacobian` with NaN for f and g, for who has evaluated those already."""
-        x, p = ca.MX.sym("x", self.columns), ca.MX.sym("p", self.parameters)
-        made = []
-        for function in (self.gradient, self.jacobian):
-            derivative = function.call([x, p], True, False)[1]
-            outputs = [ca.MX(ca.DM.nan(function.size_out(0))), derivative]
-            names = function.name_in(), function.name_out()
-            made.append(ca.Function(function.name(), [x, p], outputs, *names))
-        return made[0], made[1]
-
-    @classmethod
-    def of(
-        cls,
-        arguments: list[ca.MX],
-        f: ca.MX,
-        gradient: tuple[ca.MX, ca.MX],
-        g: ca.MX,
-        jacobian: tuple[ca.MX, ca.MX],
-        hessian: ca.MX,
-        **rest: Any,
-    ) -> Functions:
-        """Name the functions as ``casadi.nlpsol`` wants them; arguments are x, p, σ and λ."""
-        point, names, options = arguments[:2], ["x", "p"], {"allow_free": False}
-        f, g = ca.densify(f), ca.densify(g)
-        gradient = ca.densify(gradient[0]), ca.densify(gradient[1])
-        return cls(
-            ca.Function("nlp_f", point, [f], names, ["f"], options),
-            ca.Function("nlp_grad_f", point, list(gradient), names, ["f", "grad_f_x"], options),
-            ca.Function("nlp_g", point, [g], names, ["g"], options),
-            ca.Function("nlp_jac_g", point, list(jacobian), names, ["g", "jac_g_x"], options),
-            ca.Function(
-                "nlp_hess_l",
-                arguments,
-                [hessian],
-                [*names, "lam_f", "lam_g"],
-                ["triu_hess_gamma_x_x"],
-                options,
-            ),
-            **rest,
-        )
+        return Functions(self.expressions.scaled(s, r))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -133,7 +155,7 @@ def _same(a: Any, b: Any) -> bool:
     return a is b
 
 
-def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
+def outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
     """Return left rightᵀ on a pattern; CasADi's products take long for many columns, lists for many entries."""
     if pattern.nnz() > _FULL * pattern.size2():
         sides = (ca.diag(ca.DM(v.tolist())) for v in (left, right))

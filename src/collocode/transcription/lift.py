@@ -49,6 +49,8 @@ def lift(
     CollocodeWarning
         The graph that is built instead takes long.
     """
+    if not problem.dynamics.networks:
+        return None
     plain, function = model
     calls: list[NetworkCall] = []
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .term import MappedTerm, Pattern
+from .term import MappedTerm, Pattern, joined, picked, plus, times
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -135,10 +135,10 @@ class Collector:
         self.shape = shape
         self.values: list[ca.MX] = []
         self.length = 0
-        self.rows: list[Index] = []
-        self.columns: list[Index] = []
+        self.places: list[Index] = []
         self.sources: list[Index] = []
-        self.factors: list[Array | None] = []
+        self.factors: list[Array] = []
+        self.constant_places, self.constants = np.empty(0, dtype=np.intp), np.empty(0)
 
     def add(
         self,
@@ -152,66 +152,77 @@ class Collector:
         if not len(rows):
             return
         where = np.arange(len(rows)) if isinstance(sources, int) else sources
-        self.rows.append(rows)
-        self.columns.append(columns)
+        self.places.append(columns * self.shape[0] + rows)
         self.sources.append(where + self.length)
-        self.factors.append(factors)
+        self.factors.append(np.ones(len(rows)) if factors is None else factors)
         self.values += values
         self.length += sum(part.numel() for part in values)
 
     def add_constant(self, rows: Index, columns: Index, data: Array) -> None:
         """Add constant entries."""
-        self.add([ca.MX(ca.DM(data.tolist()))], (rows, columns), 0)
+        places = np.asarray(columns, dtype=np.intp) * self.shape[0] + rows
+        self.constant_places = np.append(self.constant_places, places)
+        self.constants = np.append(self.constants, data)
 
     def matrix(self) -> ca.MX:
-        """Return the matrix, its nonzeros gathered and, where needed, summed."""
-        if not self.rows:
-            return ca.MX(ca.Sparsity(*self.shape))
-        rows, columns = np.concatenate(self.rows), np.concatenate(self.columns)
-        sources = np.concatenate(self.sources)
-        plain = all(part is None for part in self.factors)
-        factors = (
-            None
-            if plain
-            else np.concatenate(
-                [
-                    np.ones(len(r)) if f is None else f
-                    for r, f in zip(self.rows, self.factors, strict=True)
-                ]
-            )
-        )
-        values = ca.vertcat(*self.values)
+        """Return the matrix: its nonzeros are gathered, summed where several meet, and added to the constants."""
+        varying = np.concatenate([np.empty(0, dtype=np.intp), *self.places])
+        every = np.concatenate([varying, self.constant_places])
+        places, entry = np.unique(every, return_inverse=True)
         height, width = self.shape
-        place = columns * height + rows
-        order = np.argsort(place, kind="stable")  # contributions to one entry stay apart
-        place = place[order]
-        first = np.append(True, place[1:] != place[:-1])
-        lead = order[first]
-        count = np.concatenate([[0], np.cumsum(first)])
-        starts = np.searchsorted(place[first], height * np.arange(width + 1))
-        pattern = ca.Sparsity(height, width, starts.tolist(), rows[lead].tolist())
-        if 2 * len(lead) < len(order):  # most entries are sums: one product makes them all
-            weights = np.ones(len(order)) if factors is None else factors[order]
-            places = (weights, (count[1:] - 1, sources[order]))
-            sums = sparse.csc_matrix(places, shape=(len(lead), self.length))
-            return ca.MX(pattern, product(sums, values))
-        gather = sources[lead]
-        if len(lead) < len(order):  # several contributions to one entry: sum these, few, apart
-            entry = count[1:] - 1
-            several = np.flatnonzero(np.bincount(entry) > 1)
-            chosen = np.isin(entry, several)
-            used, place = np.unique(sources[order[chosen]], return_inverse=True)
-            which = np.searchsorted(several, entry[chosen])
-            weights = np.ones(len(which)) if factors is None else factors[order[chosen]]
-            sums = sparse.csc_matrix((weights, (which, place)), shape=(len(several), len(used)))
-            gather[several] = self.length + np.arange(len(several))
-            values = ca.vertcat(values, product(sums, values[used.tolist()]))
-            if factors is not None:
-                factors[lead[several]] = 1.0
-        nonzeros = ca.vec(values[gather.tolist()])  # a gather from one value is a row
-        if factors is not None and (factors[lead] != 1.0).any():
-            nonzeros = ca.DM(factors[lead].tolist()) * nonzeros
+        starts = np.searchsorted(places, height * np.arange(width + 1))
+        pattern = ca.Sparsity(height, width, starts.tolist(), (places % max(height, 1)).tolist())
+        constant = np.bincount(entry[len(varying) :], weights=self.constants, minlength=len(places))
+        if not len(varying):
+            return ca.MX(ca.DM(pattern, constant.tolist()))
+        nonzeros = self._gathered(entry[: len(varying)], len(places))
+        if len(self.constants):
+            nonzeros = plus(ca.DM(constant.tolist()), nonzeros)
         return ca.MX(pattern, nonzeros)
+
+    def _gathered(self, entry: Index, count: int) -> ca.MX:
+        """(count,) sums of the values that belong to each of the entries."""
+        sources, factors = np.concatenate(self.sources), np.concatenate(self.factors)
+        values = joined(self.values, ca.MX(0, 1))
+        many = np.bincount(entry, minlength=count)
+        if 2 * count < len(entry):  # most entries are sums: one product makes them all
+            sums = sparse.csc_matrix((factors, (entry, sources)), shape=(count, self.length))
+            return product(sums, values)
+        # from a zero, a value, or a sum of several, which are few
+        gather, weights, parts = np.zeros(count, dtype=int), np.ones(count), [ca.MX(0.0), values]
+        alone = many[entry] == 1
+        gather[entry[alone]], weights[entry[alone]] = 1 + sources[alone], factors[alone]
+        several = np.flatnonzero(many > 1)
+        if len(several):
+            gather[several] = 1 + self.length + np.arange(len(several))
+            which = np.searchsorted(several, entry[~alone])
+            parts.append(_sums(values, which, sources[~alone], factors[~alone], len(several)))
+        nonzeros = picked(ca.vertcat(*parts), gather)
+        return nonzeros if (weights == 1.0).all() else times(ca.DM(weights.tolist()), nonzeros)
+
+
+def _sums(values: ca.MX, which: Index, sources: Index, factors: Array, count: int) -> ca.MX:
+    """(count,) sums of factor x value by ``which``: of first, second, … ones where all have about as many."""
+    order = np.argsort(which, kind="stable")
+    which, sources, factors = which[order], sources[order], factors[order]
+    rank = np.arange(len(which)) - np.searchsorted(which, which)
+    most = int(rank.max()) + 1
+    if most * count > 2 * len(which):
+        used, place = np.unique(sources, return_inverse=True)
+        matrix = sparse.csc_matrix((factors, (which, place)), shape=(count, len(used)))
+        return product(matrix, picked(values, used))
+    total = ca.MX.zeros(count)
+    for k in range(most):
+        mine = rank == k
+        part = picked(values, sources[mine])
+        if (factors[mine] != 1.0).any():
+            part = times(ca.DM(factors[mine].tolist()), part)
+        if mine.sum() < count:  # the others have fewer
+            place = np.zeros(count, dtype=int)
+            place[which[mine]] = 1 + np.arange(mine.sum())
+            part = picked(ca.vertcat(ca.MX(0.0), part), place)
+        total = plus(total, part) if k else part
+    return total
 
 
 def product(matrix: sparse.spmatrix, values: ca.MX) -> ca.MX:

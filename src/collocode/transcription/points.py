@@ -10,18 +10,17 @@ A function of very many operations is mapped: it would be built longer than it i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import casadi as ca
-import numpy as np
-from numpy.typing import NDArray
 
-from .term import MappedTerm
+from .term import MappedTerm, gathered, joined, times
 
-Index = NDArray[np.intp]
 FEWEST_POINTS = 8
 MOST_OPERATIONS = 8000
+FEW_OPERATIONS = 60  # of a function that is run so even at few points: a map takes as long to make
 
 
 class Values(Protocol):
@@ -47,19 +46,10 @@ class Points(Protocol):
 def points_of(term: MappedTerm, x: ca.MX, p: ca.MX) -> Points:
     """Gather a term's arguments and choose how its functions are run."""
     operations = term.second_derivatives[0].n_instructions()
-    if term.points < FEWEST_POINTS or operations > MOST_OPERATIONS:
+    most = MOST_OPERATIONS if term.points >= FEWEST_POINTS else FEW_OPERATIONS
+    if operations > most:
         return _Mapped(term, x, p)
     return _Vectors(term, x, p)
-
-
-def gathered(x: ca.MX, columns: Index) -> ca.MX:
-    """Return entries of a vector, as a column; evenly spaced ones need no list."""
-    if not columns.size:
-        return ca.MX(0, 1)
-    steps = np.diff(columns)
-    if len(steps) and steps[0] > 0 and (steps == steps[0]).all():
-        return x[int(columns[0]) : int(columns[-1]) + 1 : int(steps[0])]
-    return ca.vec(x[columns.tolist()])
 
 
 class _Mapped:
@@ -99,50 +89,65 @@ class _Matrix:
 
 
 class _Vectors:
+    """Numbers stand for the vectors that there are, so that what was computed once is found again."""
+
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX) -> None:
-        data = term.data_function(p)
         self.term = term
-        self.arguments = [
-            [gathered(x, columns) for columns in term.own_columns.T],
-            [x[int(column)] for column in term.shared_columns],
-            [ca.vec(row) for row in ca.vertsplit(data)] if data.numel() else [],
+        self.arguments: list[list[Callable[[], ca.MX]]] = [
+            [partial(gathered, x, columns) for columns in term.own_columns.T],
+            [partial(gathered, x, column) for column in term.shared_columns[:, None]],
+            term.data_function.rows(p),
         ]
-        self.known: dict[tuple[int, ...], ca.MX] = {}
-        self.constants: dict[float, ca.MX] = {}
+        self.vectors: list[ca.MX] = []
+        self.known: dict[tuple[Any, ...], int] = {}
 
     def values(self, function: ca.Function, multiplier: ca.MX | None = None) -> list[Values]:
         arguments, values = self.arguments, self.term.value.numel()
         if multiplier is not None:
             scalar = multiplier.is_scalar()
-            several = [multiplier if scalar else multiplier[k::values] for k in range(values)]
-            arguments = [*arguments, several]
+            arguments = [
+                *arguments,
+                [partial(_of_value, multiplier, scalar, k, values) for k in range(values)],
+            ]
         return [_Columns(columns, self.term.points) for columns in self._run(function, arguments)]
 
+    def _number(self, key: tuple[Any, ...], make: Callable[[], ca.MX]) -> int:
+        if key not in self.known:
+            made = make()
+            self.known[key] = len(self.vectors)
+            self.vectors.append(made if made.is_dense() else ca.densify(made))
+        return self.known[key]
+
     def _run(
-        self, function: ca.Function, arguments: Sequence[Sequence[ca.MX]]
+        self, function: ca.Function, arguments: Sequence[Sequence[Callable[[], ca.MX]]]
     ) -> list[list[ca.MX]]:
         """Replay the operations; one that was done already, by whichever function, is not done again."""
-        registers: list[ca.MX] = [None] * function.sz_w()
+        registers = [0] * function.sz_w()
         results = [[ca.MX(0)] * function.nnz_out(k) for k in range(function.n_out())]
         for k in range(function.n_instructions()):
             operation, target = function.instruction_id(k), function.instruction_output(k)
-            read = function.instruction_input(k)
-            if operation == ca.OP_OUTPUT:
-                results[target[0]][target[1]] = registers[read[0]]
-            elif operation == ca.OP_INPUT:
-                registers[target[0]] = arguments[read[0]][read[1]]
-            elif operation == ca.OP_CONST:
+            if operation == ca.OP_CONST:
                 number = function.instruction_constant(k)
-                registers[target[0]] = self.constants.setdefault(number, ca.MX(number))
+                key = operation, number, math.copysign(1.0, number)  # 0 is not -0
+                at = self._number(key, partial(ca.MX, number))
             else:
-                operands = [registers[r] for r in read]
-                key = (operation, *(operand.__hash__() for operand in operands))
-                if key not in self.known:
-                    apply = ca.MX.unary if len(operands) == 1 else ca.MX.binary
-                    result = apply(operation, *operands)
-                    self.known[key] = result if result.is_dense() else ca.densify(result)
-                registers[target[0]] = self.known[key]
+                read = function.instruction_input(k)
+                if operation == ca.OP_OUTPUT:
+                    results[target[0]][target[1]] = self.vectors[registers[read[0]]]
+                    continue
+                if operation == ca.OP_INPUT:
+                    at = self._number((operation, *read), arguments[read[0]][read[1]])
+                else:
+                    operands = [registers[r] for r in read]
+                    vectors = [self.vectors[r] for r in operands]
+                    apply = ca.MX.unary if len(vectors) == 1 else ca.MX.binary
+                    at = self._number((operation, *operands), partial(apply, operation, *vectors))
+            registers[target[0]] = at
         return results
+
+
+def _of_value(multiplier: ca.MX, scalar: bool, number: int, values: int) -> ca.MX:
+    return multiplier if scalar else multiplier[number::values]
 
 
 class _Columns:
@@ -152,10 +157,13 @@ class _Columns:
         self.columns, self.points = columns, points
 
     def by_entry(self) -> list[ca.MX]:
-        return [c * ca.MX.ones(self.points, 1) if c.is_scalar() else c for c in self.columns]
+        every = ca.MX.ones(self.points, 1)
+        return [times(every, c) if c.is_scalar() else c for c in self.columns]
 
     def by_point(self) -> ca.MX:
-        return ca.vec(ca.horzcat(*self.by_entry()).T)
+        columns = self.by_entry()
+        return ca.vec(ca.horzcat(*columns).T) if len(columns) > 1 else joined(columns, ca.MX(0, 1))
 
     def summed(self) -> ca.MX:
-        return ca.vertcat(*(self.points * c if c.is_scalar() else ca.sum1(c) for c in self.columns))
+        sums = [times(ca.MX(self.points), c) if c.is_scalar() else ca.sum1(c) for c in self.columns]
+        return joined(sums, ca.MX(0, 1))

@@ -10,7 +10,7 @@ from ..model.activations import CASADI
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
 from .layout import Layout
-from .term import MappedTerm, ParameterBlocks, data_function, offsets_of, parameter_symbol
+from .term import MappedTerm, ParameterBlocks, data_function
 
 Index = NDArray[np.intp]
 
@@ -19,7 +19,6 @@ def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
     r"""λ θᵀMθ: λ ‖θ‖², and λ/T ∫‖θ(t)‖² dt for weights that vary in time."""
     if not len(layout.weights):
         return []
-    p, start = parameter_symbol(blocks), offsets_of(blocks)["regularisation"]
     a, b, strength, factor = (ca.SX.sym(name) for name in ("a", "b", "lambda", "factor"))
     M = penalty_matrix(problem.weight_blocks).tocoo()
     terms = []
@@ -31,13 +30,15 @@ def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
         if not len(factors):
             continue
         columns = layout.weights[np.column_stack([M.row, M.col])[chosen]]
-        value, symbols = strength * a * unknowns[-1], strength
-        rows = [ca.repmat(p[start], 1, len(factors))]
+        value, symbols, known = strength * a * unknowns[-1], strength, np.empty((len(factors), 0))
         if (factors != 1.0).any():
-            value, symbols = factor * value, ca.vertcat(strength, factor)
-            rows.append(ca.MX(ca.DM([factors.tolist()])))
+            value, symbols, known = (
+                factor * value,
+                ca.vertcat(factor, strength),
+                factors[:, None],
+            )
         own = (unknowns, columns[:, : unknowns.numel()])
-        data = (symbols, ca.Function("data", [p], [ca.vertcat(*rows)]))
+        data = (symbols, data_function(blocks, [known], ["regularisation"]))
         terms.append(MappedTerm.build(name, value, own, data=data))
     return terms
 

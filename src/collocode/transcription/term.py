@@ -12,9 +12,10 @@ not depend on the number of points, and J and H have the exact sparsity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -53,7 +54,7 @@ class MappedTerm:
     value: ca.SX
     own_columns: Index
     shared_columns: Index
-    data_function: ca.Function
+    data_function: DataFunction
     scatter: sparse.csc_matrix | None = None
     lifted: Lifted | None = None
 
@@ -64,7 +65,7 @@ class MappedTerm:
         value: ca.SX,
         own: tuple[ca.SX, Index],
         shared: tuple[ca.SX, Index] | None = None,
-        data: tuple[ca.SX, ca.Function] | None = None,
+        data: tuple[ca.SX, DataFunction] | None = None,
         scatter: sparse.spmatrix | None = None,
         lifted: Lifted | None = None,
     ) -> MappedTerm:
@@ -77,38 +78,39 @@ class MappedTerm:
         InputError
             A value that is NaN whatever the unknowns are.
         """
-        if has_nan(ca.Function("value", [ca.vertcat(ca.SX(0, 1), *ca.symvar(value))], [value])):
+        nothing, columns = ca.SX(0, 1), own[1]
+        shared = shared or (nothing, np.empty(0, dtype=np.intp))
+        data = data or (nothing, data_function({}, [np.empty((len(columns), 0))], ()))
+        value = ca.densify(value)
+        function = ca.Function("phi", [own[0], shared[0], data[0]], [value], {"allow_free": True})
+        if has_nan(function):
             raise InputError(
                 f"the function of {name!r} is NaN whatever its arguments are: call casadi's or NumPy's "
                 "functions in it, not math's, which cannot take symbols, and no NaN constant."
             )
-        nothing, columns = ca.SX(0, 1), own[1]
-        shared = shared or (nothing, np.empty(0, dtype=np.intp))
-        data = data or (nothing, data_function({}, [np.empty((len(columns), 0))], ()))
-        used = {v.__hash__() for v in ca.symvar(value)}
-
-        def prune(symbols: ca.SX, columns: Index) -> tuple[ca.SX, Index, list[int]]:
-            keep = [j for j, v in enumerate(ca.vertsplit(symbols)) if v.__hash__() in used]
-            kept = symbols[keep] if keep else ca.SX(0, 1)
-            return kept, columns[..., keep], keep
-
-        own_symbols, own_columns, _ = prune(*own)
-        shared_symbols, shared_columns, kept = prune(*shared)
+        used: tuple[set[int], ...] = (set(), set(), set())
+        for k in range(function.n_instructions()):
+            if function.instruction_id(k) == ca.OP_INPUT:
+                argument, entry = function.instruction_input(k)
+                used[argument].add(entry)
+        kept = [sorted(entries) for entries in used]
         if lifted is not None:
-            lifted = replace(lifted, kept=np.array(kept, dtype=int))
-        scattered = None if scatter is None else sparse.csc_matrix(scatter)
-        return cls(
+            lifted = replace(lifted, kept=np.array(kept[1], dtype=int))
+        made = cls(
             name,
-            own_symbols,
-            shared_symbols,
+            _only(own[0], kept[0]),
+            _only(shared[0], kept[1]),
             data[0],
-            ca.densify(value),
-            own_columns,
-            shared_columns,
+            value,
+            own[1][:, kept[0]],
+            shared[1][kept[1]],
             data[1],
-            scattered,
+            None if scatter is None else sparse.csc_matrix(scatter),
             lifted,
         )
+        if len(kept[0]) == own[0].numel() and len(kept[1]) == shared[0].numel():
+            made.__dict__["function"] = function  # as the property would make it
+        return made
 
     def __repr__(self) -> str:
         return f"MappedTerm({self.name!r}, points={self.points}, values={self.value.numel()})"
@@ -199,6 +201,12 @@ class Pattern:
         return len(self.rows)
 
 
+def _only(symbols: ca.SX, kept: list[int]) -> ca.SX:
+    if len(kept) == symbols.numel():
+        return symbols
+    return symbols[kept] if kept else ca.SX(0, 1)
+
+
 def _triplet(matrix: ca.SX) -> tuple[Index, Index]:
     rows, columns = matrix.sparsity().get_triplet()
     return np.array(rows, dtype=int), np.array(columns, dtype=int)
@@ -210,26 +218,94 @@ def _nonzeros(matrix: ca.SX, pattern: Pattern) -> ca.SX:
     return ca.vec(matrix.nz[pattern.positions.tolist()])  # nz of a row is a row
 
 
+@dataclass(frozen=True, eq=False)
+class DataFunction:
+    """What is known of a term's points: numbers, and entries of the parameter vector.
+
+    Attributes
+    ----------
+    parameters : length of the parameter vector.
+    tables : (points, rows) each, of numbers or, if of whole ones, of places in the parameter vector.
+    """
+
+    parameters: int
+    tables: Sequence[Array | Index]
+
+    def __call__(self, p: Any) -> Any:
+        """(rows, points) at a parameter vector, a symbol or numbers."""
+        return self._function(p)
+
+    @cached_property
+    def _function(self) -> ca.Function:
+        p, rows = ca.MX.sym("p", self.parameters), []
+        for table in self.tables:
+            values = _values(p, np.ascontiguousarray(table).ravel())
+            rows.append(ca.reshape(values, table.shape[1], table.shape[0]))
+        return ca.Function("data", [p], [ca.vertcat(*rows)])
+
+    def rows(self, p: ca.MX) -> list[Callable[[], ca.MX]]:
+        """Return how to make each row: a column over the points, or what is the same at all of them."""
+        return [partial(_row, p, row) for table in self.tables for row in table.T]
+
+
+def _row(p: ca.MX, row: Array | Index) -> ca.MX:
+    return _values(p, row[:1] if len(row) and (row == row[0]).all() else row)
+
+
+def _values(p: ca.MX, table: Any) -> ca.MX:
+    if np.issubdtype(table.dtype, np.integer):
+        return gathered(p, table)
+    return ca.MX(ca.DM(table.tolist()))
+
+
 def data_function(
     blocks: ParameterBlocks, constants: Sequence[Array], names: Sequence[str]
-) -> ca.Function:
-    """Parameter vector -> (data, points): constant rows, then the rows of the named blocks."""
-    p, offsets = parameter_symbol(blocks), offsets_of(blocks)
-    rows = []
-    for constant in constants:
-        flat = np.ascontiguousarray(constant).ravel().tolist()
-        rows.append(ca.MX(ca.reshape(ca.DM(flat), constant.shape[1], constant.shape[0])))
+) -> DataFunction:
+    """Return constant rows, then the rows of the named blocks; a block of one row is all points' own."""
+    offsets, tables = offsets_of(blocks), [np.asarray(c, dtype=float) for c in constants]
+    points = max((len(table) for table in [*tables, *(blocks[n] for n in names)]), default=0)
     for name in names:
         block = blocks[name]
-        points, width = (len(block), 1) if block.ndim == 1 else block.shape
-        part = p[offsets[name] : offsets[name] + block.size]
-        rows.append(ca.reshape(part, width, points))
-    return ca.Function("data", [p], [ca.vertcat(*rows)])
+        width = 1 if block.ndim == 1 else block.shape[1]
+        places = offsets[name] + np.arange(block.size).reshape(len(block), width)
+        tables.append(np.broadcast_to(places, (points, width)))
+    return DataFunction(sum(np.size(v) for v in blocks.values()), tables)
 
 
-def parameter_symbol(blocks: ParameterBlocks) -> ca.MX:
-    """Symbol of the whole parameter vector."""
-    return ca.MX.sym("p", sum(np.size(v) for v in blocks.values()))
+def gathered(x: ca.MX, columns: Index) -> ca.MX:
+    """Return entries of a vector, as a column; evenly spaced ones need no list."""
+    if not columns.size:
+        return ca.MX(0, 1)
+    steps = np.diff(columns)
+    if not len(steps):
+        return x[int(columns[0])]
+    if steps[0] > 0 and (steps == steps[0]).all():
+        return x[int(columns[0]) : int(columns[-1]) + 1 : int(steps[0])]
+    return picked(x, columns)
+
+
+def picked(values: ca.MX, places: Index) -> ca.MX:
+    """Return entries of a column, as a column."""
+    found = values[places.tolist()]
+    return found if values.numel() > 1 else ca.vec(found)  # from one value CasADi makes a row
+
+
+def times(a: ca.MX | ca.DM, b: ca.MX) -> ca.MX:
+    """Return a product by entries; CasADi's ``*`` takes ten times as long to find out what it is given."""
+    return ca.MX.binary(ca.OP_MUL, ca.MX(a), b)
+
+
+def plus(a: ca.MX | ca.DM, b: ca.MX) -> ca.MX:
+    """Return a sum, like `times`."""
+    return ca.MX.binary(ca.OP_ADD, ca.MX(a), b)
+
+
+def joined(parts: list[Any], nothing: Any) -> Any:
+    """Return columns one below the other, without a call of CasADi's for one part or none."""
+    filled = [part for part in parts if part.numel()]
+    if len(filled) > 1:
+        return ca.vertcat(*filled)
+    return filled[0] if filled else nothing
 
 
 def offsets_of(blocks: ParameterBlocks) -> dict[str, int]:

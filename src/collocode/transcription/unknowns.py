@@ -21,6 +21,7 @@ from ..model.symbolic import Symbols
 from ..numerics.bases import Basis
 from .decided import Decisions, Place
 from .layout import Layout
+from .term import joined
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -52,10 +53,9 @@ class Unknowns:
     @classmethod
     def of(cls, problem: Problem, layout: Layout, s: Symbols, places: Sequence[Place]) -> Unknowns:
         """Gather what the points of ``places``, one after the other, see."""
-        at = _Alive(problem.bases, places)
-        own, own_columns = [ca.SX(0, 1)], []
-        shared, shared_columns = [ca.SX(0, 1)], [np.empty(0, dtype=int)]
-        values = [ca.SX(0, 1)]
+        at, nothing = _Alive(problem.bases, places), ca.SX(0, 1)
+        own, own_columns, values = [], [], []
+        shared, shared_columns = [], [np.empty(0, dtype=int)]
         for j, q in enumerate(problem.all_parameters):
             columns = np.vstack(
                 [
@@ -94,15 +94,15 @@ class Unknowns:
         own += decided.own
         own_columns += decided.own_columns
         return cls(
-            ca.vertcat(*own),
+            joined(own, nothing),
             np.hstack([np.empty((at.points, 0), dtype=int), *own_columns]),
-            ca.vertcat(*shared),
+            joined(shared, nothing),
             np.concatenate(shared_columns),
-            ca.vertcat(ca.SX(0, 1), *at.phi.values(), *decided.data),
+            joined([*at.phi.values(), *decided.data], nothing),
             [*at.values.values(), *decided.constants],
             decided.stretch,
-            ca.vertcat(s.p, s.theta, *decided.symbols),
-            ca.vertcat(*values, *decided.values),
+            joined([s.p, s.theta, *decided.symbols], nothing),
+            joined([*values, *decided.values], nothing),
             bool(at.values or decided.symbols),
         )
 
