@@ -12,13 +12,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import collocode as cc
+    from collocode.numerics import Array
+
+_RUN = ["preequilibrationConditionId", "simulationConditionId"]
 _HEAD = f"{'problem':36} {'states':>6} {'est.':>4} {'runs':>4} {'data':>5} {'here':>15} {'reference':>15} {'difference':>10} {'read s':>7} {'sim. s':>7}"
 
 
@@ -88,34 +97,72 @@ def measured(source: Path) -> dict[str, Any]:
         "here": found.nllh,
         "reading": middle - began,
         "simulating": done - middle,
-        "reference": reference_of(source),
+        "reference": reference_of(source, found),
     }
 
 
-def reference_of(source: Path) -> float | None:
-    """-log L of the simulated data beside a problem, by the petab package."""
-    import logging
+def reference_of(source: Path, found: cc.Predicted) -> float | None:
+    """-log L of the simulated data beside a problem, by the petab package; None without one of both.
 
-    logging.disable(logging.CRITICAL)
+    Where noise depends on states, which petab does not evaluate, it is that of the simulation here.
+    """
+    import numpy as np
+    import pandas as pd
+    import yaml
+
+    simulated = sorted(source.parent.glob("simulat*.tsv"))
+    sys.path = [
+        p for p in sys.path if Path(p) != Path(__file__).parent
+    ]  # where petab.py is another
     try:
         import petab.v1 as petab
-        import yaml
     except ImportError:
         return None
-    folder, simulated = source.parent, sorted(source.parent.glob("simulat*.tsv"))
     if not simulated:
         return None
+    logging.disable(logging.CRITICAL)
     content = yaml.safe_load(source.read_text())
-    files = content["problems"][0]
-    named = content["parameter_file"]
-    parameters = [named] if isinstance(named, str) else named
-    value = petab.calculate_llh(
+    files, named = content["problems"][0], content["parameter_file"]
+    folder, parameters = source.parent, [named] if isinstance(named, str) else named
+    measured = pd.concat(
         [petab.get_measurement_df(str(folder / f)) for f in files["measurement_files"]],
-        [petab.get_simulation_df(str(simulated[0]))],
-        [petab.get_observable_df(str(folder / f)) for f in files["observable_files"]],
-        petab.get_parameter_df([str(folder / f) for f in parameters]),
+        ignore_index=True,
     )
-    return -float(value)
+    values = aligned(measured, petab.get_simulation_df(str(simulated[0])))
+    measured["row"] = range(len(measured))
+    values = pd.DataFrame({"row": range(len(values)), "simulation": values})
+    observables = pd.concat(
+        [petab.get_observable_df(str(folder / f)) for f in files["observable_files"]]
+    )
+    table = petab.get_parameter_df([str(folder / f) for f in parameters])
+    total = 0.0
+    for k in range(0, len(measured), 300):  # it looks every row up in the whole table
+        part = slice(k, k + 300)
+        try:
+            total -= petab.calculate_llh([measured[part]], [values[part]], [observables], table)
+        except ValueError:
+            order = measured.groupby([c for c in _RUN if c in measured], sort=False, dropna=False)
+            rows = np.concatenate([part.index for _, part in order])  # as the simulation has them
+            return replace(found, h=values["simulation"].to_numpy()[rows]).nllh
+    return float(total)
+
+
+def aligned(measured: pd.DataFrame, simulated: pd.DataFrame) -> Array:
+    """Simulated values by row of the measurements.
+
+    By observable, conditions and time, and by parameters where both name them; some ids go on behind two
+    underscores.  Row by row where conditions or observables have other ids.
+    """
+    keys = ["observableId", *_RUN, "time", "observableParameters"]
+    keys = [k for k in keys if k in simulated and set(simulated[k]) <= set(measured[k])]
+    if "observableId" not in keys:
+        ids = [i.split("__")[0] for i in simulated["observableId"]]
+        simulated, keys = simulated.assign(observableId=ids), ["observableId", *keys]
+    if not {"simulationConditionId", "time"} <= {*keys}:
+        assert (measured["time"] == simulated["time"]).all()
+        return simulated["simulation"].to_numpy()
+    values = simulated.drop_duplicates(keys)[[*keys, "simulation"]]
+    return measured[keys].merge(values, on=keys, how="left")["simulation"].to_numpy()
 
 
 if __name__ == "__main__":

@@ -253,6 +253,7 @@ def test_iterates_are_the_same_without_compiled_kernels():
     compiled = cc.solve(program, options=options).result
     with without_kernels():
         plain = cc.solve(program, options=options).result
+    assert (compiled.kernels, plain.kernels) == (True, False)
     assert compiled.iterations == plain.iterations > 5
     assert np.abs(compiled.x - plain.x).max() <= 1e-6 * np.abs(plain.x).max()
 

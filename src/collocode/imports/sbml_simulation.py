@@ -73,10 +73,10 @@ class System:
         jacobian = ca.jacobian(rates, self._x)
         return ca.Function("slope", [self._t, self._x, self._c], [jacobian])
 
-    def rates_at(self, c: Array) -> Rates:
-        """The rates with numbers for the constants, without allocations but the result's."""
+    def at(self, function: ca.Function, c: Array) -> Rates:
+        """A function of time and states with numbers for the constants, without allocations but the result's."""
         t, x = np.zeros(1), np.zeros(len(self.model.states))
-        call = Call(self.rates, (t, x, c))
+        call = Call(function, (t, x, c))
 
         def evaluate(now: float, state: Array) -> Array:
             t[0], x[:] = now, state
@@ -108,7 +108,9 @@ class Trajectory:
 
     def __init__(self, system: System, c: Array, rtol: float) -> None:
         self.system, self.c, self.rtol = system, c, rtol
-        self.rates = system.rates_at(c)
+        self.rates, self._switches, self._triggers = (
+            system.at(f, c) for f in (system.rates, system.switches, system.triggers)
+        )
         method = "BDF" if len(system.model.states) > _MANY else "LSODA"
         self.how: dict[str, Any] = {"method": method, "jac": system.slope_at(c)}
 
@@ -122,9 +124,6 @@ class Trajectory:
         with np.errstate(all="ignore"):
             roots = -a / (b - a)
         return np.unique(roots[np.isfinite(roots)])
-
-    def _switches(self, t: float, x: Array) -> Array:
-        return np.asarray(self.system.switches(t, x, self.c).full().ravel())
 
     def states(self, x: Array, grid: Array) -> tuple[Array, bool]:
         """(grid, states) from switch to switch with the events that become true there; and whether all was reached."""
@@ -227,14 +226,14 @@ class Trajectory:
         raise InputError(f"the model's events set each other off without end at t = {t:g}.")
 
     def _true(self, t: float, x: Array) -> Truths:
-        return np.asarray(self.system.triggers(t, x, self.c).full().ravel() > 0.5)
+        return np.asarray(self._triggers(t, x) > 0.5)
 
 
 class Rest:
     """Steady states of a model with numbers for its constants, and at a time."""
 
     def __init__(self, system: System, c: Array, time: float) -> None:
-        rates, slope = system.rates_at(c), system.slope_at(c)
+        rates, slope = system.at(system.rates, c), system.slope_at(c)
         self.rates: Callable[[Array], Array] = lambda x: rates(time, x)
         self.slope: Callable[[Array], Any] = lambda x: slope(time, x)
 

@@ -113,7 +113,7 @@ def numbers(result: SolverResult) -> dict[str, Any]:
 
 def solver(result: SolverResult) -> dict[str, Any]:
     """Return what a report says of what ran."""
-    names = ("interface", "linear_solver", "options")
+    names = ("interface", "linear_solver", "kernels", "options")
     return {"name": result.solver, **{name: getattr(result, name) for name in names}}
 
 

@@ -88,7 +88,7 @@ class SolverResult:
     termination, status, message : see the enums; ``message`` is the solver's own text.
     history : per iteration: ``objective``, ``primal`` and ``dual`` infeasibility, ``mu``, ``step``.
     timings : seconds by what they were spent on.
-    interface, solver, linear_solver, options : what ran.
+    interface, solver, linear_solver, options : what ran; ``kernels`` tells whether compiled ones were used.
     """
 
     x: Array
@@ -104,6 +104,7 @@ class SolverResult:
     interface: str = ""
     solver: str = ""
     linear_solver: str = ""
+    kernels: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -56,6 +56,7 @@ RESULT = {
     "interface": str,
     "solver": str,
     "linear_solver": str,
+    "kernels?": bool,
     "options": {"*": (bool, int, float, str)},
 }
 _FORM = {

@@ -14,6 +14,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..errors import InputError
 from ..numerics.parallel import most_threads, threads
 from ..results.status import SolverResult
@@ -161,6 +162,7 @@ class CasadiIpopt(Ipopt):
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
+            kernels=kernels.library() is not None and self._session is not None,
             options=with_hessian(self._options, program),
             values=(float(f[0]), g / program.row_scale),
         )
