@@ -238,3 +238,31 @@ def test_bands_know_that_the_time_is_uncertain():
 def test_what_cannot_be_is_refused_in_a_sentence(make, sentence):
     with pytest.raises(cc.InputError, match=sentence):
         make()
+
+
+def test_runs_have_jumps_at_times_of_their_own():
+    times, rng = np.arange(0.0, 6.1, 0.25), np.random.default_rng(1)
+    runs = [
+        Experiment(
+            times,
+            5.0 * np.exp(-K * times)
+            + np.where(times > at, 3.0 * np.exp(-K * (times - at)), 0.0)
+            + 0.03 * rng.standard_normal(len(times)),
+            ("c",),
+            initial={"c": 5.0},
+            name=f"run {at}",
+            events=[Dose("T", 3.0, to="c")],
+        )
+        for at in (1.9, 3.3)
+    ]
+    rate = Dynamics(
+        lambda t, x, u, p, nn: {"c": -p.k * x.c},
+        parameters=[
+            Parameter("k", 0.4, 0.05, 3.0),
+            Parameter("T", 2.6, 1.0, 4.0, per_experiment=True),
+        ],
+    )
+    table = cc.uncertainty(cc.fit(Problem(rate, runs))).intervals()
+    for at in (1.9, 3.3):
+        row = table.loc[f"T[run {at}]"]
+        assert abs(row["estimate"] - at) < 4.0 * row["std"] < 0.1

@@ -217,3 +217,24 @@ def test_the_mesh_is_found_from_scratch(name, expected):
     assert found.success
     assert found.meshing.termination is cc.Termination.CONVERGED
     assert found.result.objective == pytest.approx(expected, rel=2e-4)
+
+
+def test_a_relu_network_inside_control_has_the_optimum_of_the_mixed_integer_program():
+    pyo = pytest.importorskip("pyomo.environ")
+    pytest.importorskip("highspy")
+    from models.control.relu_valve import VALVE
+
+    steps, h = 8, 0.25
+    exact = pyo.ConcreteModel()
+    exact.u = pyo.Var(range(steps), bounds=(0, 1))
+    exact.x = pyo.Var(range(steps + 1), bounds=(0, 2))
+    inflow = [cc.relu.embed(exact, VALVE, [exact.u[k]]).outputs[0] for k in range(steps)]
+    exact.ends = pyo.Constraint([0, steps], rule=lambda m, k: m.x[k] == (1.0 if k else 0.0))
+    exact.euler = pyo.Constraint(
+        range(steps), rule=lambda m, k: m.x[k + 1] == m.x[k] + h * (inflow[k] - 0.5 * m.x[k])
+    )
+    exact.cost = pyo.Objective(expr=h * sum(exact.u[k] for k in range(steps)))
+    pyo.SolverFactory("highs").solve(exact)
+    found = solved("relu_valve")
+    assert found.success
+    assert found.result.objective == pytest.approx(pyo.value(exact.cost), rel=1e-3)

@@ -22,6 +22,7 @@ from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
+from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
 from ..starts.shooting import can_shoot
@@ -30,7 +31,7 @@ from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from .climb import climb, ended_nowhere, failed
 from .evidence import choose_strength
-from .jump_times import between_samples
+from .jump_times import between_samples, jump_times
 from .scored import fit_by_scoring
 from .scoring import scorable
 
@@ -109,7 +110,7 @@ def fit(
         auto, nlp = discretized(problem, scheme, degree, mesh)  # Ctrl-C ends it at once
         settings = start, seed, on_iteration, auto is not None
         with quietly(), interrupt:  # what there is by then counts
-            solution = _climbed(nlp, how, *settings)
+            solution = _between(nlp, how, *settings[:2]) or _climbed(nlp, how, *settings)
             if auto is not None and not problem.decides and ended_nowhere(solution):
                 solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
             begin = partial(start_from, strategy=start, seed=seed)
@@ -117,7 +118,7 @@ def fit(
     if scored is not None and (solution is None or _better_of(scored, solution)):
         solution = scored
     assert solution is not None
-    if isinstance(start, str) and start == "auto" and not interrupt.pressed:
+    if solution is scored and not interrupt.pressed:
         with quietly(), interrupt:
             solution = _jumped(solution, mesh, how, on_iteration)
     solution = _finished(solution, interrupt, first)
@@ -132,11 +133,25 @@ def unsaid(*values: object) -> bool:
     return texts and not values[3]
 
 
+def _between(nlp: NLP, how: How, start: Start, seed: int) -> Solution | None:
+    """The fit with jumps at unknown times between samples, from its start or what climbs from there."""
+    if not (isinstance(start, str) and start == "auto" and jump_times(nlp)):
+        return None
+    begun, solver = start_from(nlp, start, seed), make_solver(nlp, *how)
+    found = between_samples(Solution.of(begun, untouched(begun)), solver)
+    if found.success and not failed(found):
+        return found
+    return between_samples(climb(solver, nlp, start, seed), solver)
+
+
 def _jumped(
     solution: Solution, mesh: MeshLike | AutoMesh | str, how: How, on_iteration: OnIteration | None
 ) -> Solution:
-    """The best fit with jumps at unknown times between other samples, on a mesh for it."""
-    found = between_samples(solution, lambda nlp: make_solver(nlp, *how))
+    """A fit by scoring with jumps at unknown times between other samples, on a mesh for it."""
+    nlp = solution.nlp
+    if nlp is None or not jump_times(nlp):
+        return solution
+    found = between_samples(solution, make_solver(nlp, *how))
     if found is solution:
         return solution
     return settle(found, AutoMesh.or_given(mesh)[0], how, lambda nlp: nlp, on_iteration)

@@ -8,7 +8,6 @@ simulated misfits with the jump between other samples, and solves again where th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,10 +23,11 @@ from ..transcription.nlp import NLP
 from ..transcription.terms import measured
 
 _MOST = 40  # windows between samples whose misfit is simulated, spread over all
-_WITHIN = 0.25, 0.75  # where in a window
 _TRIED = 3  # windows that are solved in
 _ROUNDS = 4  # over all times
 _BETTER = 1e-9  # relative
+
+Window = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class JumpTime:
         late = self.edges - self.at(x)
         return bool(((late > 0.0) & (late < self.width)).any())
 
-    def windows(self) -> list[tuple[float, float]]:
+    def windows(self) -> list[Window]:
         """Intervals without a sample, closed and clear of those at their ends."""
         pairs = zip(self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True)
         found = [
@@ -65,18 +65,17 @@ class JumpTime:
         chosen = np.linspace(0, len(found) - 1, min(_MOST, len(found)))
         return [found[k] for k in np.unique(chosen.round().astype(int))]
 
-    def moved(self, x: Array, time: float) -> Array:
-        """The point with another time."""
-        found = x.copy()
-        found[self.column] = self.parameter.decided(time)
-        return found
+    def window(self, x: Array) -> Window:
+        """The interval that a point's time is in, or next to."""
+        here = self.at(x)
+        return min(self.windows(), key=lambda w: max(w[0] - here, here - w[1]))
 
-    def held(self, nlp: NLP, window: tuple[float, float], x: Array) -> NLP:
-        """The program with the time between two samples, to be solved from a point."""
-        lower, upper = nlp.lower.copy(), nlp.upper.copy()
-        ends = sorted(float(self.parameter.decided(t)) for t in window)
-        lower[self.column], upper[self.column] = ends
-        return replace(nlp.with_start(x), lower=lower, upper=upper)
+    def moved(self, x: Array, window: Window) -> Array:
+        """The point with its time in a window: where it was, or in the middle."""
+        found, here = x.copy(), self.at(x)
+        inside = window[0] <= here <= window[1]
+        found[self.column] = self.parameter.decided(here if inside else 0.5 * sum(window))
+        return found
 
 
 def jump_times(nlp: NLP) -> list[JumpTime]:
@@ -105,46 +104,68 @@ def jump_times(nlp: NLP) -> list[JumpTime]:
     return list(found.values())
 
 
-def between_samples(solution: Solution, make: Callable[[NLP], Solver]) -> Solution:
-    """Return the best fit with every jump between some two samples; the given one if there is none."""
+def between_samples(solution: Solution, solver: Solver) -> Solution:
+    """Return the best fit with every jump between some two samples; the given one if there is none.
+
+    Parameters
+    ----------
+    solution : a fit, or what is there before one: not solved.
+    solver : built for its program.
+    """
     nlp = solution.nlp
-    times = [] if nlp is None else jump_times(nlp)
-    if nlp is None or not times or not np.isfinite(solution.result.objective):
+    times = [] if nlp is None else [time for time in jump_times(nlp) if time.windows()]
+    if nlp is None or not times:
         return solution
-    solver, best = make(nlp), solution
+    x = solution.result.x
+    good = solution.success and not any(time.on_a_sample(x) for time in times)
+    best = solution if good else None
+    windows = [time.window(x) for time in times]
     for _ in range(_ROUNDS):
         before = best
-        for time in times:
-            best = _searched(nlp, solver, time, best)
+        for k in range(len(times)):
+            for window in _promising(nlp, times, windows, k, solution if best is None else best):
+                tried = [*windows[:k], window, *windows[k + 1 :]]
+                found = _held(nlp, solver, times, tried, solution if best is None else best)
+                if found.success and (best is None or _is_better(found, best)):
+                    best, windows = found, tried
         if best is before:
             break
-    if best is solution:
+    if best is None or best is solution:
         return solution
     released = solve_with(solver, nlp.with_start(best.result.x))
     sits = any(time.on_a_sample(released.result.x) for time in times)
     return best if sits or _is_better(best, released) or not released.success else released
 
 
-def _searched(nlp: NLP, solver: Solver, time: JumpTime, best: Solution) -> Solution:
-    x, sits = best.result.x, time.on_a_sample(best.result.x)
-    here = time.at(x)
+def _promising(
+    nlp: NLP, times: list[JumpTime], windows: list[Window], k: int, best: Solution
+) -> list[Window]:
+    """Windows of one time, those first in which the simulation is nearest to the data."""
     misfits = []
-    for window in time.windows():
-        if sits or not window[0] <= here <= window[1]:
-            for share in _WITHIN:
-                there = simulated(nlp, time.moved(x, (1.0 - share) * window[0] + share * window[1]))
-                value = nlp.objective(there)
-                if np.isfinite(value):
-                    misfits.append((value, window, there))
-    tried: set[tuple[float, float]] = set()
-    for _, window, there in sorted(misfits, key=lambda m: m[0]):
-        if window in tried or len(tried) == _TRIED:
-            continue
-        tried.add(window)
-        found = solve_with(solver, time.held(nlp, window, there))
-        if found.success and (sits or _is_better(found, best)):
-            best, sits = found, False
-    return best
+    for window in times[k].windows():
+        if window != windows[k] or not best.success:
+            there = _at(times, [*windows[:k], window, *windows[k + 1 :]], best.result.x)
+            value = nlp.objective(simulated(nlp, there))
+            misfits += [(value, window)] if np.isfinite(value) else []
+    return [window for _, window in sorted(misfits)[:_TRIED]]
+
+
+def _at(times: list[JumpTime], windows: list[Window], x: Array) -> Array:
+    for time, window in zip(times, windows, strict=True):
+        x = time.moved(x, window)
+    return x
+
+
+def _held(
+    nlp: NLP, solver: Solver, times: list[JumpTime], windows: list[Window], best: Solution
+) -> Solution:
+    """Solve with every time in its window, from the simulation there."""
+    lower, upper = nlp.lower.copy(), nlp.upper.copy()
+    for time, window in zip(times, windows, strict=True):
+        ends = sorted(float(time.parameter.decided(t)) for t in window)
+        lower[time.column], upper[time.column] = ends
+    start = simulated(nlp, _at(times, windows, best.result.x))
+    return solve_with(solver, replace(nlp.with_start(start), lower=lower, upper=upper))
 
 
 def _is_better(one: Solution, other: Solution) -> bool:

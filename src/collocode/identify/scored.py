@@ -31,8 +31,10 @@ from .shooting import Shooting, can_be_shot
 GiveUp = Callable[[Sequence[float]], bool]
 _MOST = 400  # iterations
 _AFTER = 60  # of them on meshes, after as many by shooting
+_PATIENCE, _CRAWL = 40, 0.02  # of them, and of -log L that so many gain when shooting ends
 _STRIDE = 20  # of them between two looks at the simulation
-_ROUNDS = 4  # of meshes
+_ROUNDS = 6  # of meshes
+_TRUE = 1e-8  # relative tolerance of the simulations that meshes are held against
 _LARGEST = 3000  # elements of a mesh that is not made finer
 _NEAR = 2e-3  # of -log L at the end: by less the mesh does not matter
 _LOOSE = 0.1, 1e-3  # on the way, absolute and relative
@@ -122,9 +124,9 @@ def climbed(
             at.x = _in_window(Scoring(nlp), at.x, share)
     else:
         assert shooting is not None
-        at = _Climb(nlp, simulated(nlp, _moved(shooting.nlp, shot.x, nlp)))
-    if not at.begin():
-        return None
+        at = _Climb(nlp, simulated(nlp, _moved(shooting.nlp, shot.x, nlp), rtol=_TRUE))
+    if not at.begin():  # no mesh follows what was shot, which then stands as it is
+        return None if shot is None else (at.nlp, replace(shot, x=at.x))
     assert at.here is not None
     history = list(at.here.history if shot is None else shot.history)
     if shot is not None and shot.termination in _STOPPED:
@@ -159,8 +161,19 @@ def _shot(
         return None
     for share in windows:
         x = _in_window(shooting, x, share)
-    found = shooting.run(x, _MOST, on_iteration, give_up)
+
+    def hopeless(values: Sequence[float]) -> bool:
+        return give_up is not None and give_up(values)
+
+    found = shooting.run(x, _MOST, on_iteration, lambda v: hopeless(v) or _crawls(v))
+    if found.termination is Termination.EARLY_STOPPED and not hopeless(found.history):
+        found = replace(found, termination=Termination.ITERATION_LIMIT)
     return None if found.termination is Termination.EVALUATION_ERROR else found
+
+
+def _crawls(values: Sequence[float]) -> bool:
+    """Whether a climb gains so little that the collocated model may take it over."""
+    return len(values) > _PATIENCE and values[-_PATIENCE] - values[-1] < _CRAWL
 
 
 def _in_window(scoring: Scoring, x: Array, share: float) -> Array:
@@ -241,7 +254,7 @@ class _Climb:
     def follows(self, near: float) -> bool:
         """Whether -log L on the mesh is that of a simulation; samples are at nodes."""
         assert self.here is not None
-        nlp, x = self.nlp, simulated(self.nlp, self.x)
+        nlp, x = self.nlp, simulated(self.nlp, self.x, rtol=_TRUE)
         value = 0.5 * nlp.problem.n_measurements * nlp.objective(x)
         self.simulated = value if np.isfinite(value) else np.inf
         good = abs(self.simulated - self.here.value) <= near
@@ -285,7 +298,7 @@ def _remeshed(nlp: NLP, x: Array, near: float) -> tuple[NLP, Array]:
     if all(same):
         meshes = [mesh.bisect(range(mesh.elements)) for mesh in meshes]
     finer = discretize(nlp.problem, nlp.scheme, mesh=tuple(meshes))
-    return finer, simulated(finer, _moved(nlp, x, finer))
+    return finer, simulated(finer, _moved(nlp, x, finer), rtol=_TRUE)
 
 
 def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:

@@ -16,7 +16,8 @@ treatment of inverse problems in chemical reaction kinetics*, 1981.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import casadi as ca
@@ -36,7 +37,7 @@ from ..transcription.functions import Functions
 from ..transcription.terms import measured
 from .scoring import OUTER, At, Scored, Scoring
 
-_ACCURATE = 1e-7, 1e-9  # relative and absolute tolerance of states, the latter in typical sizes,
+_ACCURATE = 1e-8, 1e-10  # relative and absolute tolerance of states, the latter in typical sizes,
 _ROUGHLY = 1e-5, 1e-7  # and of sensitivities: by a share of 1e-5 slopes need not be known
 _MOST_STEPS = 5000  # of the integrator, between two nodes
 _AHEAD, _STRAIGHT = (
@@ -60,7 +61,10 @@ class _Run:
 
     Attributes
     ----------
-    states, slopes : (x0, p, u) -> states at the end of every piece, and their derivatives in directions.
+    states, slopes : (x0, p, u) -> states at the end of every piece, from jump to jump of the inputs, lest
+        the integrator remembers what was before; the latter with their derivatives in directions, whose
+        x0, p and u stand beside those of the states.
+    spans : first and last piece, exclusive, of each of these functions.
     u : (inputs and their slopes, pieces) what they are in each piece.
     nodes : (nodes - 1,) the piece that ends at each node but the first.
     columns : (parameters,) of the program.
@@ -68,8 +72,9 @@ class _Run:
     by_p : (parameters, seen) derivatives of its parameters by those.
     """
 
-    states: ca.Function
-    slopes: ca.Function | None
+    states: tuple[ca.Function, ...]
+    slopes: tuple[ca.Function, ...]
+    spans: tuple[tuple[int, int], ...]
     u: Array
     nodes: Index
     columns: Index
@@ -90,7 +95,7 @@ class Shooting(Scoring):
         self.place[self.every] = np.arange(len(self.every))
         self.initial = self._initial()
         f = rhs_function(problem)
-        known: dict[object, tuple[ca.Function, ca.Function | None]] = {}
+        known: dict[object, tuple[ca.Function, ca.Function]] = {}
         self.runs = [self._run(k, f, known) for k in range(len(problem.experiments))]
         self.seen = np.unique(np.concatenate([run.seen for run in self.runs]))
 
@@ -102,7 +107,7 @@ class Shooting(Scoring):
         return assemble(terms, empty, len(nlp.p)) if terms else None
 
     def _run(
-        self, k: int, f: ca.Function, known: dict[object, tuple[ca.Function, ca.Function | None]]
+        self, k: int, f: ca.Function, known: dict[object, tuple[ca.Function, ca.Function]]
     ) -> _Run:
         problem, part = self.nlp.problem, self.nlp.layout.experiments[k]
         columns = self.nlp.layout.parameter_columns(k, problem.coefficient_names)
@@ -126,12 +131,17 @@ class Shooting(Scoring):
         ends = np.array([s(right, left=True) for s in signals]).reshape(values.shape)
         bent = bool((values != ends).any())
         u = np.vstack([values, (ends - values) / (right - left), left]) if bent else values
-        key = bent, len(mine), tuple(grid)
-        if key not in known:
-            known[key] = _integrators(f, self.size, grid, bent, len(mine))
+        jumps = np.searchsorted(grid, np.concatenate([np.empty(0), *(s.jumps for s in signals)]))
+        inside = jumps[(jumps > 0) & (jumps < len(left))].tolist()
+        spans = tuple(itertools.pairwise([0, *sorted(set(inside)), len(left)]))
+        keys = [(bent, len(mine), tuple(grid[a : b + 1])) for a, b in spans]
+        for key, (a, b) in zip(keys, spans, strict=True):
+            if key not in known:
+                known[key] = _integrators(f, self.size, grid[a : b + 1], bent, len(mine))
         return _Run(
-            states=known[key][0],
-            slopes=known[key][1],
+            states=tuple(known[key][0] for key in keys),
+            slopes=tuple(known[key][1] for key in keys),
+            spans=spans,
             u=u,
             nodes=np.searchsorted(right, part.times[1:]),
             columns=columns,
@@ -219,8 +229,8 @@ class Shooting(Scoring):
             if not np.isfinite(first).all():
                 return None
             try:
-                found = run.states(x0=first / self.size, p=p, u=run.u)["xf"]
-                x[part.states[1:]] = np.asarray(found)[:, run.nodes].T * self.size
+                found = _along(run.states, run.spans, first[:, None] / self.size[:, None], p, run.u)
+                x[part.states[1:]] = found[:, run.nodes].T * self.size
                 if slopes:
                     start = np.zeros((len(first), len(self.every)))
                     own_place = self.place[part.states[0]]
@@ -232,29 +242,41 @@ class Shooting(Scoring):
                             own, rows[:, self.every].toarray()
                         )
                     Z[part.states[0]] = start
-                    self._follow(Z, run, part.states[1:], (first, p, found), start)
+                    self._follow(Z, run, part.states[1:], first, p, start)
             except (RuntimeError, np.linalg.LinAlgError):  # of CVODES, of a rest's equations
                 return None
         return (x, Z) if np.isfinite(x).all() and np.isfinite(Z).all() else None
 
     def _follow(
-        self, Z: Array, run: _Run, columns: Index, about: tuple[Array, Array, ca.DM], start: Array
+        self, Z: Array, run: _Run, columns: Index, first: Array, p: Array, start: Array
     ) -> None:
         """Put the derivatives of later states into Z."""
-        if run.slopes is None:
+        if not len(run.seen):
             return
-        first, p, states = about
-        found = run.slopes(
-            x0=first / self.size,
-            p=p,
-            u=run.u,
-            out_xf=states,
-            fwd_x0=start[:, run.seen] / self.size[:, None],
-            fwd_p=run.by_p,
-        )["fwd_xf"]
-        table = np.asarray(found).reshape(len(first), len(run.seen), -1)[:, :, run.nodes]
+        wide = 1 + len(run.seen)
+        u = np.zeros((len(run.u), run.u.shape[1] * wide))
+        u[:, ::wide] = run.u
+        begin = np.column_stack([first, start[:, run.seen]]) / self.size[:, None]
+        found = _along(run.slopes, run.spans, begin, np.column_stack([p, run.by_p]), u)
+        table = found.reshape(len(first), -1, wide)[:, run.nodes, 1:]
         for i, size in enumerate(self.size):
-            Z[np.ix_(columns[:, i], run.seen)] = size * table[i].T
+            Z[np.ix_(columns[:, i], run.seen)] = size * table[i]
+
+
+def _along(
+    functions: Sequence[ca.Function],
+    spans: Sequence[tuple[int, int]],
+    start: Array,
+    p: Array,
+    u: Array,
+) -> Array:
+    """(states, pieces · columns of the start) the states at the ends of all pieces."""
+    found, wide = [], start.shape[1]
+    for function, (first, last) in zip(functions, spans, strict=True):
+        states = np.asarray(function(x0=start, p=p, u=u[:, first * wide : last * wide])["xf"])
+        found.append(states)
+        start = states[:, -wide:]
+    return np.hstack(found)
 
 
 def _ends(e: Experiment) -> Array:
@@ -266,7 +288,7 @@ def _ends(e: Experiment) -> Array:
 
 def _integrators(
     f: ca.Function, size: Array, grid: Array, bent: bool, directions: int
-) -> tuple[ca.Function, ca.Function | None]:
+) -> tuple[ca.Function, ca.Function]:
     """CVODES over the pieces of a grid, for the states in their sizes, and for their derivatives."""
     t, x, p = ca.SX.sym("t"), ca.SX.sym("x", len(size)), ca.SX.sym("p", f.size1_in(3))
     n, scale = f.size1_in(2), ca.DM(size.tolist())
@@ -275,8 +297,9 @@ def _integrators(
     rates = f(t, scale * x, value, p, ca.SX(0, 1)) / scale
     equations = {"t": t, "x": x, "p": p, "u": u, "ode": rates}
 
-    def made(tolerances: tuple[float, float]) -> ca.Function:
+    def made(tolerances: tuple[float, float], along: int = 0) -> ca.Function:
         options = {
+            "nfwd": along,
             "reltol": tolerances[0],
             "abstol": tolerances[1],
             "max_num_steps": _MOST_STEPS,
@@ -286,4 +309,4 @@ def _integrators(
         first, later = float(grid[0]), grid[1:].tolist()
         return ca.integrator("shot", "cvodes", equations, first, later, options)
 
-    return made(_ACCURATE), made(_ROUGHLY).forward(directions) if directions else None
+    return made(_ACCURATE), made(_ROUGHLY, directions)

@@ -210,12 +210,13 @@ def _matched(nlp: NLP, x: Array) -> tuple[Array, bool]:
     return found, match_gradients(nlp, found)
 
 
-def simulated(nlp: NLP, x: Array, windows: bool = False) -> Array:
+def simulated(nlp: NLP, x: Array, windows: bool = False, rtol: float = 1e-6) -> Array:
     """Return ``x`` with states replaced by a simulation, as far as that goes.
 
     Parameters
     ----------
     windows : whether those without data are simulated too, under their guesses.
+    rtol : relative tolerance of the integrator.
     """
     found = nlp.with_initial(x)
     experiments = zip(nlp.problem.experiments, nlp.layout.experiments, strict=True)
@@ -229,7 +230,7 @@ def simulated(nlp: NLP, x: Array, windows: bool = False) -> Array:
         experiment, mesh = resolved(nlp, x, number)
         inputs, times = experiment.inputs, nodes_of(mesh, nlp.scheme)
         guess = [float(x[part.decided[name].columns[0, 0]]) for name in nlp.problem.algebraics]
-        run = simulate(model, initial, times, inputs, rtol=1e-6, guess=guess)
+        run = simulate(model, initial, times, inputs, rtol=rtol, guess=guess)
         good = np.isfinite(run.states).all(axis=1)
         found[part.states[good]] = run.states[good]
         for name, decided in part.decided.items():
