@@ -66,8 +66,12 @@ def evaluations_to_target(runs: pd.DataFrame, history: pd.DataFrame) -> str:
                 continue
             needed = []
             for _, group in pair.groupby("seed"):
+                if group["basis"].nunique() < 2:  # not yet made
+                    continue
                 target = group.groupby("basis")["validation"].min().max()
                 needed.append([_passes(group, label, target) for label in (rival, "Legendre 3")])
+            if not needed:
+                continue
             theirs, legendre = np.array(needed).T
             rows.append(
                 {
