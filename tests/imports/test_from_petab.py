@@ -243,15 +243,15 @@ def test_scattered_starts_lie_between_the_bounds_one_in_every_layer(boehm):
     made = cc.from_petab(boehm)
     points = scattered(made, range(11))
     assert points[0] == [{}]
-    assert all(len(candidates) == CANDIDATES for candidates in points[1:])
+    assert [len(candidates) for candidates in points[1:]] == [1, CANDIDATES] * 5
     k = np.sort([np.log10(p["k_phos"]) for candidates in points[1:] for p in candidates])
-    assert np.array_equal(np.floor(CANDIDATES * (k + 5.0)), np.arange(10 * CANDIDATES))
+    assert len(np.unique(np.floor(CANDIDATES * (k + 5.0)))) == 5 * (1 + CANDIDATES)
 
 
 def test_a_climb_that_falls_behind_is_given_up():
     give_up = hopeless(best=10.0)
-    slow = [100.0 - 0.01 * k for k in range(40)]
+    slow = [100.0 - 0.01 * k for k in range(41)]
     assert give_up(slow)
-    assert not give_up(slow[:15])
-    assert not give_up([100.0 - 2.0 * k for k in range(40)])
+    assert not give_up(slow[:35])  # a plateau may end after thirty iterations, as Oliveira's do
+    assert not give_up([100.0 - 1.0 * k for k in range(41)])
     assert not hopeless(best=95.0)(slow)

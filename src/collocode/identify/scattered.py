@@ -13,8 +13,8 @@ from ..model.problem import Problem
 
 CANDIDATES = 10
 _DECADES = 2.0  # about a start, where a bound is missing
-_PATIENCE = 20  # iterations before a climb can be given up ...
-_AHEAD = 5.0  # ... if so many times its last ten steps' gain leave it ...
+_PATIENCE = 40  # iterations before a climb can be given up ...
+_AHEAD = 5.0  # ... if so many times its last twenty steps' gain leave it ...
 _BEHIND = 10.0  # ... by so much of -log L behind the best
 
 
@@ -22,8 +22,9 @@ def scattered(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, flo
     """Return candidates for every seed, parameter values in natural units; seed 0 has the parameters' own starts.
 
     The others are points of a Latin hypercube between the decided bounds, or over the parameters' ``starts``
-    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.  Of
-    `CANDIDATES` each the one is climbed from that explains the data best.
+    (McKay, Beckman and Conover, Technometrics 21, 1979), which depends on the largest seed alone.  Odd seeds
+    begin as they are drawn; even ones from what explains the data best of `CANDIDATES`, which leads away from
+    plateaus but prefers models that hardly react, so neither is best for all problems.
     """
     free = [q for q in problem.all_parameters if q.lower < q.upper and not q.per_experiment]
     free = [q for q in free if not all(q.name in e.parameters for e in problem.experiments)]
@@ -33,7 +34,8 @@ def scattered(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, flo
     unit = qmc.LatinHypercube(len(free), rng=0).random(CANDIDATES * count)
     points: list[list[dict[str, float]]] = []
     for seed in seeds:
-        block = unit[CANDIDATES * (seed - 1) : CANDIDATES * seed] if seed else unit[:0]
+        first, most = CANDIDATES * (seed - 1), 1 if seed % 2 else CANDIDATES
+        block = unit[first : first + most] if seed else unit[:0]
         placed = [[_place(q, u) for u, q in zip(row, free, strict=True)] for row in block.tolist()]
         named = [zip(free, z, strict=True) for z in placed]
         points.append([{q.name: float(q.natural(v)) for q, v in pairs} for pairs in named] or [{}])
@@ -66,7 +68,7 @@ def hopeless(best: float) -> Callable[[Sequence[float]], bool]:
     def give_up(values: Sequence[float]) -> bool:
         if len(values) <= _PATIENCE or not np.isfinite(best):
             return False
-        gain = values[-11] - values[-1]
+        gain = values[-21] - values[-1]
         return bool(values[-1] - _AHEAD * gain > best + _BEHIND)
 
     return give_up
