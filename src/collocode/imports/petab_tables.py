@@ -87,17 +87,7 @@ def read_tables(path: str | Path) -> PetabTables:
         if files.get(f"{kind}_files") or columns is _COLUMNS or kind not in _OPTIONAL
     }
     models = _models(source, files)
-    if columns is _COLUMNS_2:
-        changes, periods, mapping = (
-            rows.get(k, []) for k in ("condition", "experiment", "mapping")
-        )
-        conditions, before = experiments(changes, periods, mapping)
-        rows["parameter"] = [parameter_row(row) for row in rows["parameter"]]
-        rows["observable"] = [observable_row(row) for row in rows["observable"]]
-        rows["measurement"] = [measurement_row(row, before) for row in rows["measurement"]]
-        _check_distinct("experiment table", list(conditions))
-    else:
-        conditions = _conditions(rows["condition"])
+    conditions = _conditions(rows["condition"]) if columns is _COLUMNS else _of_version_2(rows)
     parameters = tuple(parameter_of(row) for row in rows["parameter"])
     _check_distinct("parameter table", [q.id for q in parameters])
     observables = [observable_of(row) for row in rows["observable"]]
@@ -233,6 +223,17 @@ def _check_distinct(where: str, ids: Sequence[str]) -> None:
         if name in seen:
             raise InputError(f"{where}: id {name!r} occurs twice; rename one.")
         seen.add(name)
+
+
+def _of_version_2(rows: dict[str, list[dict[str, str]]]) -> dict[str, dict[str, str]]:
+    """Put version 1's rows in the place of version 2's, and return the conditions."""
+    changes, periods, mapping = (rows.get(k, []) for k in ("condition", "experiment", "mapping"))
+    conditions, before = experiments(changes, periods, mapping)
+    _check_distinct("experiment table", list(conditions))
+    rows["parameter"] = [parameter_row(row) for row in rows["parameter"]]
+    rows["observable"] = [observable_row(row) for row in rows["observable"]]
+    rows["measurement"] = [measurement_row(row, before) for row in rows["measurement"]]
+    return conditions
 
 
 def _conditions(rows: Sequence[dict[str, str]]) -> dict[str, dict[str, str]]:
