@@ -30,7 +30,7 @@ from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
 from ..starts.ladder import merit_of_means, why_not
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
-from ..starts.strategies import Start, simulated, start_from
+from ..starts.strategies import Start, carried_over, simulated, start_from
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 
@@ -82,12 +82,9 @@ def _held_by_bounds(solver: Solver, found: Solution) -> bool:
     if not found.success or len(nlp.layout.weights):
         return False
     problem, count = nlp.problem, len(nlp.layout.experiments)
-    needed = {
-        name for e in problem.experiments for name in e.placed
-    }  # the mesh and the rows of delays
-    needed |= {
-        str(delay.by) for delay in problem.lags.values()
-    }  # are made for times within their bounds
+    # meshes, and rows of delays, are made for times within their bounds: these stay
+    needed = {name for e in problem.experiments for name in e.placed}
+    needed |= {str(delay.by) for delay in problem.lags.values()}
     names = [name for name in problem.coefficient_names if name not in needed]
     columns = np.concatenate([nlp.layout.parameter_columns(k, names) for k in range(count)])
     held = columns[strong_bounds(found, nlp)[columns]]
@@ -146,11 +143,7 @@ def solve_begun(
 
 def _moved(begun: NLP, nlp: NLP) -> NLP:
     """The program of another mesh, started from the simulation with the same numbers."""
-    x = nlp.start.copy()
-    for old, new in zip(begun.layout.experiments, nlp.layout.experiments, strict=True):
-        x[new.parameters] = begun.start[old.parameters]
-        x[new.states[0]] = begun.start[old.states[0]]
-    x[nlp.layout.shared] = begun.start[begun.layout.shared]
+    x = carried_over(begun, begun.start, nlp)
     return replace(nlp.with_start(simulated(nlp, x)), start_record=begun.start_record)
 
 

@@ -21,7 +21,7 @@ from ..results.status import Termination
 from ..solvers.outcome import result as judged
 from ..solvers.protocol import OnIteration
 from ..starts.consistent import calibrate
-from ..starts.strategies import simulated
+from ..starts.strategies import carried_over, simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.terms import measured
@@ -124,7 +124,7 @@ def climbed(
             at.x = _in_window(Scoring(nlp), at.x, share)
     else:
         assert shooting is not None
-        at = _Climb(nlp, simulated(nlp, _moved(shooting.nlp, shot.x, nlp), rtol=_TRUE))
+        at = _Climb(nlp, simulated(nlp, carried_over(shooting.nlp, shot.x, nlp), rtol=_TRUE))
     if not at.begin():  # no mesh follows what was shot, which then stands as it is
         return None if shot is None else (at.nlp, replace(shot, x=at.x))
     assert at.here is not None
@@ -191,16 +191,6 @@ def _in_window(scoring: Scoring, x: Array, share: float) -> Array:
     finally:
         scoring.nlp = nlp
     return x if found.termination is Termination.EVALUATION_ERROR else found.x
-
-
-def _moved(old: NLP, x: Array, new: NLP) -> Array:
-    """A point's parameters and initial states, on another program of the problem."""
-    y = new.start.copy()
-    for there, here in zip(old.layout.experiments, new.layout.experiments, strict=True):
-        y[here.parameters] = x[there.parameters]
-        y[here.states[0]] = x[there.states[0]]
-    y[new.layout.shared] = x[old.layout.shared]
-    return y
 
 
 def _loose(value: float) -> float:
@@ -298,7 +288,7 @@ def _remeshed(nlp: NLP, x: Array, near: float) -> tuple[NLP, Array]:
     if all(same):
         meshes = [mesh.bisect(range(mesh.elements)) for mesh in meshes]
     finer = discretize(nlp.problem, nlp.scheme, mesh=tuple(meshes))
-    return finer, simulated(finer, _moved(nlp, x, finer), rtol=_TRUE)
+    return finer, simulated(finer, carried_over(nlp, x, finer), rtol=_TRUE)
 
 
 def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:

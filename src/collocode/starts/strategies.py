@@ -210,6 +210,16 @@ def _matched(nlp: NLP, x: Array) -> tuple[Array, bool]:
     return found, match_gradients(nlp, found)
 
 
+def carried_over(old: NLP, x: Array, new: NLP) -> Array:
+    """Return the start of another program of the problem with a point's parameters and initial states."""
+    y = new.start.copy()
+    for there, here in zip(old.layout.experiments, new.layout.experiments, strict=True):
+        y[here.parameters] = x[there.parameters]
+        y[here.states[0]] = x[there.states[0]]
+    y[new.layout.shared] = x[old.layout.shared]
+    return y
+
+
 def simulated(nlp: NLP, x: Array, windows: bool = False, rtol: float = 1e-6) -> Array:
     """Return ``x`` with states replaced by a simulation, as far as that goes.
 
