@@ -79,7 +79,7 @@ def discretize(
     if like is None:
         check_algebraics(problem, chosen)
         check_switches(problem)
-        check_controls(problem)
+        check_controls(problem, chosen)
         check_outputs(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
