@@ -9,12 +9,12 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rule import Node, Second
-from .outer_products import Group, OutOfPlace, pattern_of
+from .chain_rule import Node, Second, Tangents
+from .compiled import Places
+from .outer_products import Group, OutOfPlace, number_of, pattern_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Tangents = Mapping[tuple[Node | None, Node], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +172,19 @@ class HessianBorder:
             return list(halves)
         return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
 
+    def places(self) -> Places:
+        """Where second derivatives by weights and points' unknowns are, for the kernels; see `JacobianBorder`."""
+        first, kinds, members = [], [], [np.empty(0, dtype=np.intp)]
+        for part in self._mixed:
+            begins = np.full(part.group.places.size, -1)
+            kind = np.zeros(len(begins), dtype=int)
+            for number, where, some in part.columns:
+                begins[number] = where.start
+                kind[number] = number_of(members, part.own if some is None else part.own[some])
+            first.append(begins)
+            kinds.append(kind)
+        return Places(np.concatenate(first), np.concatenate(kinds), tuple(members))
+
     def put_mixed(
         self,
         found: Second,
@@ -214,14 +227,17 @@ class HessianBorder:
         """Return the sums over some points of all blocks; None is zero."""
         return [self._sum(b, found, tangents, inputs, functions) for b in self._blocks]
 
-    def put(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
-        """Write what was kept, and the sums over several groups of points added up."""
+    def put_kept(self, out: Array) -> None:
+        """Write what was kept."""
         for mixed in self._mixed:
             width = len(mixed.own)
             rows = mixed.values.reshape(mixed.group.places.size, -1) if width else np.zeros(0)
             for number, where, some in mixed.columns:
                 row = rows[number]
                 out[where] = row if some is None else row.reshape(-1, width)[:, some].ravel()
+
+    def put(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
+        """Write the sums over several groups of points, added up."""
         for block, parts in zip(self._blocks, zip(*sums, strict=True), strict=True):
             given = [part for part in parts if part is not None]
             total = sum(given[1:], start=given[0]) if given else np.zeros(0)

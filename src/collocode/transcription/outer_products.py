@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chain_rule import Node
+from .compiled import Places
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -132,6 +133,30 @@ class JacobianBorder:
                 done = True
             if not done:
                 block[:] = 0.0
+
+    def places(self) -> Places:
+        """Where all of that is written, for the kernels; of networks that are called once."""
+        first, kinds, members = [], [], [np.empty(0, dtype=np.intp)]
+        for group, where, width, runs in self._groups:
+            begins, kind = np.full(group.places.shape, -1), np.zeros(group.places.shape, dtype=int)
+            for run in runs:
+                count = run.which.stop - run.which.start
+                each = (run.where.stop - run.where.start) // count
+                at = where.start + run.where.start + each * np.arange(count)
+                begins[:, run.which] = at + width * np.arange(len(begins))[:, None]
+                kind[:, run.which] = number_of(members, run.rows)
+            first.append(begins.ravel())
+            kinds.append(kind.ravel())
+        return Places(np.concatenate(first), np.concatenate(kinds), tuple(members))
+
+
+def number_of(members: list[Index], rows: Index) -> int:
+    """Number of some rows among the lists of rows, which they are appended to if they are new."""
+    for number, known in enumerate(members):
+        if np.array_equal(known, rows):
+            return number
+    members.append(rows)
+    return len(members) - 1
 
 
 def _equal_columns(mask: Mask) -> list[slice]:
