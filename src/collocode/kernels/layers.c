@@ -32,6 +32,7 @@ typedef struct {
     double *own;                        /* (points, rows, unknowns): what goes by the inputs is added */
     double *down;                       /* (points, inputs) G of the inputs */
     double *out;                        /* nonzeros by weights */
+    const double *factors;              /* (points, rows) of these, or absent */
     const int64_t *places;              /* layer by layer (columns + 1, units): where a weight's begin, or -1 */
     const int64_t *kinds;               /* likewise, which rows of a point it has */
     const int64_t *lengths, *members;   /* (count), (count, rows) */
@@ -40,7 +41,7 @@ typedef struct {
 /* Room for some points; tables of `full` numbers. */
 typedef struct {
     int64_t full;
-    double *X, *Y, *G, *D, *a, *t, *x, *g, *turned, *T, *Z;
+    double *X, *Y, *G, *D, *a, *t, *x, *g, *f, *turned, *T, *Z;
 } room_t;
 
 DISPATCHED static void multiply(int64_t width, const double *a, const double *b, double *out)
@@ -123,10 +124,19 @@ static void write(const network_t *n, const room_t *r, int64_t layer, int64_t of
             repeat(points, columns + 1, length, inputs + i, r->a + i * lanes);
             t[i] = T && i < columns ? some(points, n->rows, length, members, T + i * lanes, r->t + i * lanes) : NULL;
         }
+        const double *f = n->factors;
+        if (f)
+            f = some(points, n->rows, length, members, f + at * n->rows, r->f);
         for (int64_t j = 0; j < units; j++) {
             const double *x = X ? some(points, n->rows, length, members, X + j * lanes, r->x) : NULL;
             if (T)
                 repeat(points, 1, length, r->G + j * points, r->g);
+            if (f && T)
+                multiply(width, f, r->g, r->g);
+            if (f && x) {
+                multiply(width, f, x, r->x);
+                x = r->x;
+            }
             for (int64_t i = 0; i <= columns; i++) {
                 int64_t place = places[i * units + j];
                 if (place < 0 || kinds[i * units + j] != kind)
@@ -243,12 +253,12 @@ EXPORTED int64_t layers_differentiate(const network_t *n)
         weights += l ? (n->sizes[l - 1] + 1) * n->sizes[l] : 0;
     }
     int64_t lanes = some * n->rows, full = (most + 1) * lanes, tables = n->moves ? 2 * n->depth : 0;
-    double *all = malloc(((6 + tables) * full + 2 * lanes + most * most) * sizeof(double));
+    double *all = malloc(((6 + tables) * full + 3 * lanes + most * most) * sizeof(double));
     if (!all)
         return 1;
-    room_t r = {full, all, all + full, all + 2 * full, all + 3 * full, all + 4 * full, all + 5 * full};
-    r.T = all + 6 * full, r.Z = r.T + n->depth * full;
-    r.x = r.T + tables * full, r.g = r.x + lanes, r.turned = r.g + lanes;
+    room_t r = {.full = full, .X = all, .Y = all + full, .G = all + 2 * full, .D = all + 3 * full};
+    r.a = all + 4 * full, r.t = all + 5 * full, r.T = all + 6 * full, r.Z = r.T + n->depth * full;
+    r.x = r.T + tables * full, r.g = r.x + lanes, r.f = r.g + lanes, r.turned = r.f + lanes;
     for (int64_t at = 0; at < n->points; at += some)
         differentiate(n, &r, weights, at, at + some < n->points ? some : n->points - at);
     free(all);

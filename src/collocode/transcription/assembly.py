@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import casadi as ca
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .by_layers import ByLayers
+from .callbacks import Evaluated
 from .functions import Functions, outer
+from .in_place import in_place
 from .matrices import BorderedMatrix, Collector, border_start, to_dm
 from .outer_products import OutOfPlace
 from .points import points_of
@@ -111,25 +113,80 @@ class _Assembly:
 
     @cached_property
     def jacobian(self) -> ca.MX:
+        function = self.jacobian_in_place
+        return self._jacobian() if function is None else function.call([*self.symbols[:2]])[0]
+
+    @cached_property
+    def hessian(self) -> ca.MX:
+        function = self.hessian_in_place
+        return self._hessian() if function is None else function.call([*self.symbols])[0]
+
+    @cached_property
+    def jacobian_in_place(self) -> Evaluated | None:
+        q = self._alone
+        if q is None:
+            return None
+        assert q.term.scatter is not None
+        factors = None
+        if self._scales is not None:
+            factors = self._scales[1][q.term.scatter.indices].reshape(q.term.points, -1)
+        own, put = q.layers.own(0), partial(q.layers.put_first, factors=factors)
+        rest, border = self._jacobian(own), q.layers.borders[0]
+        return in_place("nlp_jac_g", self.symbols[:2], q.arguments, (own, rest, border), put)
+
+    @cached_property
+    def hessian_in_place(self) -> Evaluated | None:
+        q = self._alone
+        if q is None:
+            return None
+        factors = None
+        if self._scales is not None:
+            factors = np.ascontiguousarray(self._scales[0][q.term.own_columns])
+        own, put = q.layers.own(1), partial(q.layers.put_second, factors=factors)
+        arguments = *q.arguments, q.multipliers(self.symbols[2], self._multipliers)
+        rest, border = self._hessian(own), q.layers.borders[1]
+        return in_place("nlp_hess_l", self.symbols, arguments, (own, rest, border), put)
+
+    @cached_property
+    def _alone(self) -> _PointByLayers | None:
+        """The only term by layers, if kernels can write all of the border's columns."""
+        found = [q for q in self._points if isinstance(q, _PointByLayers)]
+        columns = self.symbols[0].numel()
+        if len(found) != 1 or not found[0].writes_trailing(columns):
+            return None
+        shared = found[0].term.shared_columns
+        ones = self._scales is None or (self._scales[0][shared] == 1.0).all()
+        return found[0] if ones else None
+
+    @cached_property
+    def _multipliers(self) -> ca.MX:
+        lam = self.symbols[3]
+        return lam if self._row is None else times(self._row, lam)
+
+    def _jacobian(self, own: ca.MX | None = None) -> ca.MX:
+        """The matrix; without what is written in place, whose derivatives by own unknowns are ``own``."""
         constant = sparse.coo_matrix(self._linear)
         blocks = BorderedMatrix(constant.shape, border_start(self._terms, constant.shape[1]))
         blocks.add_constant(constant.row, constant.col, constant.data)
         for q in self._points:
-            if q.term.scatter is not None:
+            if own is not None and q is self._alone:
+                self._alone.add_own_first(blocks, own)
+            elif q.term.scatter is not None:
                 q.add_jacobian(blocks)
         matrix = blocks.matrix()
         if self._scales is None:
             return matrix
         return times(outer(self._scales[1], self._scales[0], matrix.sparsity()), matrix)
 
-    @cached_property
-    def hessian(self) -> ca.MX:
-        _, _, sigma, lam = self.symbols
+    def _hessian(self, own: ca.MX | None = None) -> ca.MX:
+        """The upper triangle, likewise."""
         n = self.symbols[0].numel()
         blocks = BorderedMatrix((n, n), border_start(self._terms, n))
-        multipliers = lam if self._row is None else times(self._row, lam)
         for q in self._points:
-            q.add_hessian(blocks, sigma, multipliers)
+            if own is not None and q is self._alone:
+                self._alone.add_own_second(blocks, own)
+            else:
+                q.add_hessian(blocks, self.symbols[2], self._multipliers)
         matrix = blocks.matrix()
         if self._scales is None:
             return matrix
@@ -304,26 +361,44 @@ class _PointByLayers(_Point):
     def value(self) -> ca.MX:
         return ca.vec(self.layers.functions[0].call([*self.arguments])[0])
 
+    def writes_trailing(self, columns: int) -> bool:
+        """Whether kernels write derivatives by weights, whose columns are the last ones, in their places."""
+        places, shared = self.places, self.term.shared_columns
+        as_they_are = places.rows_as_they_are and places.columns_as_they_are
+        trailing = np.arange(columns - len(shared), columns)
+        return self.layers.compiled and as_they_are and np.array_equal(shared, trailing)
+
     def add_jacobian(self, blocks: BorderedMatrix) -> None:
         assert self.term.scatter is not None
         own_values, border = self.layers.functions[1].call([*self.arguments])
-        own = Pattern.row_major(*self.layers.own_first)
-        self._scatter(blocks, [ca.vec(own_values.T)], own)
+        self.add_own_first(blocks, own_values)
         if not self.places.rows_as_they_are:
             border = ca.mtimes(to_dm(self.term.scatter), border)
         blocks.add_columns(border, self.term.shared_columns)
 
+    def add_own_first(self, blocks: BorderedMatrix, values: ca.MX) -> None:
+        """Scatter the derivatives by the points' own unknowns."""
+        self._scatter(blocks, [ca.vec(values.T)], Pattern.row_major(*self.layers.own_first))
+
+    def multipliers(self, sigma: ca.MX, lam: ca.MX) -> ca.MX:
+        """(values, points) multipliers."""
+        return ca.reshape(self.multiplier(sigma, lam), -1, self.term.points)
+
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
-        multiplier = ca.reshape(self.multiplier(sigma, lam), -1, self.term.points)
-        own_values, border = self.layers.functions[2].call([*self.arguments, multiplier])
-        own = Pattern.row_major(*self.layers.own_second)
-        self._triangle(blocks, [ca.vec(own_values.T)], own, self.term.columns)
+        arguments = [*self.arguments, self.multipliers(sigma, lam)]
+        own_values, border = self.layers.functions[2].call(arguments)
+        self.add_own_second(blocks, own_values)
         if not self.places.columns_as_they_are:
             rows = np.append(self.term.own_columns.ravel(), self.term.shared_columns)
             entries = np.ones(len(rows)), (rows, np.arange(len(rows)))
             placing = sparse.csc_matrix(entries, shape=(blocks.shape[0], len(rows)))
             border = ca.mtimes(to_dm(placing), border)
         blocks.add_columns(border, self.term.shared_columns)
+
+    def add_own_second(self, blocks: BorderedMatrix, values: ca.MX) -> None:
+        """Add the second derivatives by the points' own unknowns."""
+        own = Pattern.row_major(*self.layers.own_second)
+        self._triangle(blocks, [ca.vec(values.T)], own, self.term.columns)
 
 
 def _increasing(numbers: Index) -> bool:

@@ -93,6 +93,20 @@ class ByLayers:
             Evaluated("d2phi", self._put_second, [*inputs, multipliers], second),
         )
 
+    @property
+    def compiled(self) -> bool:
+        """Whether kernels differentiate."""
+        return self._kernels is not None
+
+    def own(self, order: int) -> ca.MX:
+        """A symbol of the derivatives by own unknowns: 0 the first, 1 the second ones."""
+        return ca.MX.sym("own", *self.functions[order + 1].size_out(0))
+
+    @property
+    def borders(self) -> tuple[ca.Sparsity, ca.Sparsity]:
+        """Patterns of the columns of weights, of first and of second derivatives."""
+        return self._jacobian.pattern, self._hessian.pattern
+
     def _find_patterns(self, places: tuple[Index, Index, Index], heights: tuple[int, int]) -> None:
         calls, weights = [Pass.structure(c.mlp) for c in self.lifted.calls], self.counts[1]
         groups = _layers_of_networks(self.lifted)
@@ -141,37 +155,57 @@ class ByLayers:
             for_each(put, self._at(arguments))
 
     def _put_first(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        own, (rows, columns) = results[0].reshape(self.points, -1), self.own_first
+        self.put_first(arguments, *results)
+
+    def put_first(
+        self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
+    ) -> None:
+        """Write the derivatives of the values: by the points' own unknowns, and by weights.
+
+        Kernels multiply the latter by (K, values) ``factors``.
+        """
+        own, (rows, columns) = own.reshape(self.points, -1), self.own_first
 
         def put(part: _Part) -> None:
             state, first = part.state, part.graph.first(part.state)
             if self._kernels is not None:
                 by_own = np.array(first[:, :, : self.counts[0]])
-                given = first[:, :, self.counts[0] :], by_own, results[1]
-                self._kernels[0](*part.of_call(), *given, part.points.start)
+                top, at = first[:, :, self.counts[0] :], part.points
+                scale = None if factors is None else factors[at]
+                self._kernels[0](*part.of_call(), top, by_own, border, at.start, scale)
                 own[part.points] = by_own[:, rows, columns]
                 return
             by_own, by_node = part.point().first(first)
             own[part.points] = by_own[:, rows, columns]
             inputs = state.inputs()
             self._jacobian.put(
-                results[1], lambda q: (inputs[q], by_node[q]), state.functions, part.points
+                border, lambda q: (inputs[q], by_node[q]), state.functions, part.points
             )
 
         with self._lock:
             for_each(put, self._at(arguments))
 
     def _put_second(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        own, (rows, columns) = results[0].reshape(self.points, -1), self.own_second
+        self.put_second(arguments, *results)
+
+    def put_second(
+        self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
+    ) -> None:
+        """Write the second derivatives: by the points' own unknowns, and by those and weights.
+
+        Kernels multiply those by an own unknown and a weight by (K, own) ``factors``.
+        """
+        own, (rows, columns) = own.reshape(self.points, -1), self.own_second
         multipliers = arguments[3].reshape(self.points, -1)
-        results[1][:] = 0.0
+        border[:] = 0.0
 
         def put(part: _Part) -> list[Array | None]:
             state, mu = part.state, np.array(multipliers[part.points])
             gradient = np.matmul(mu[:, None, :], part.graph.first(state))[:, 0]
             hessian = part.graph.second(state, mu)
             if self._kernels is not None:
-                by_own, found, tangents = self._by_kernel(part, gradient, hessian, results[1])
+                scale = None if factors is None else factors[part.points]
+                by_own, found, tangents = self._by_kernel(part, gradient, hessian, border, scale)
             else:
                 found, tangents = self._second(
                     part.point(), gradient, hessian, lambda j, g: part.graph.bend(state, j, g)
@@ -185,11 +219,16 @@ class ByLayers:
         with self._lock:
             sums = for_each(put, self._at(arguments[:3]))
             if self._kernels is None:
-                self._hessian.put_kept(results[1])
-            self._hessian.put(results[1], sums)
+                self._hessian.put_kept(border)
+            self._hessian.put(border, sums)
 
     def _by_kernel(
-        self, part: _Part, gradient: Array, hessian: Array, out: Array
+        self,
+        part: _Part,
+        gradient: Array,
+        hessian: Array,
+        border: Array,
+        factors: Array | None,
     ) -> tuple[Array, Second, Tangents]:
         """What points have in their own rows is written by the kernel; the rest is for the sums over them."""
         assert self._kernels is not None
@@ -200,17 +239,8 @@ class ByLayers:
             moved = call.push(by_unknowns.swapaxes(1, 2))[-1]  # outputs by the unknowns
             by_own += moved @ hessian[:, count:, :count]
             top = hessian[:, :count, count:] + moved @ hessian[:, count:, count:]
-        down = self._kernels[1](
-            call,
-            theta,
-            by_unknowns,
-            top,
-            by_own,
-            out,
-            part.points.start,
-            gradient[:, count:],
-            exact,
-        )
+        given = call, theta, by_unknowns, top, by_own, border, part.points.start, factors
+        down = self._kernels[1](*given, gradient[:, count:], exact)
         bend = part.graph.bend(part.state, 0, down)
         if bend is not None:
             by_own += bend

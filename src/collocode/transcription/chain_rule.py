@@ -137,10 +137,10 @@ class Point:
         down = [part for part in call.pull(gradient[:, None, low:]) if part is not None]
         own = call.curvature(_some(hessian[:, low:, low:]), down, 1)
         layers = range(1, call.depth + 1)
-        tangents = {
+        tangents: dict[tuple[Node | None, Node], Array] = {
             ((0, layer), (0, k + 1)): moved
             for layer in layers
-            for k, moved in enumerate(call.push_from(layer)[:-1], start=layer)
+            for k, moved in enumerate(call.inputs_from(layer), start=layer)
         }
         by_nodes = {((0, m), (0, k)): part for (m, k), part in own.items()}
         gradients = {(0, k): down[k][:, 0] for k in layers}

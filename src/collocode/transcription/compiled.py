@@ -18,7 +18,7 @@ Index = NDArray[np.intp]
 _SIZES = "depth", "points", "rows", "unknowns", "before", "moves", "count"
 _ARRAYS = (
     "sizes", "theta", "inputs", "slopes", "bends", "scale", "by_unknowns", "top", "gradient", "own",
-    "down", "out", "places", "kinds", "lengths", "members",
+    "down", "out", "factors", "places", "kinds", "lengths", "members",
 )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ class Kernel:
         own: Array,
         out: Array,
         before: int,
+        factors: Array | None = None,
         gradient: Array | None = None,
         moves: bool = False,
     ) -> Array:
@@ -90,6 +91,7 @@ class Kernel:
         top : (K, rows, outputs) derivatives of the rows by the outputs, None for zero.
         own : (K, rows, unknowns).
         out : all nonzeros; ``before`` points of them come before these.
+        factors : (K, rows) of the nonzeros, None for one.
         gradient : (K, outputs) of what is differentiated for the second time.
         moves : whether the networks' own second derivatives count.
 
@@ -104,7 +106,7 @@ class Kernel:
             "sizes": self._sizes, "theta": np.ascontiguousarray(theta), "own": own, "out": out,
             "scale": np.array(np.broadcast_to(call.scale, (inputs,))), "top": scaled,
             "by_unknowns": np.ascontiguousarray(by_unknowns), "gradient": start,
-            "down": np.zeros((points, inputs)), "places": self._places, "kinds": self._kinds,
+            "down": np.zeros((points, inputs)), "factors": factors, "places": self._places, "kinds": self._kinds,
             "lengths": self._lengths, "members": self._members,
         }  # fmt: skip
         lists = {

@@ -163,9 +163,16 @@ class Pass:
         first = self.slopes[layer - 1]
         return [first, *self._up(first, layer)]
 
-    def _up(self, at: Array, layer: int) -> list[Array]:
+    def inputs_from(self, layer: int) -> list[Array]:
+        """Return those of a_layer, ..., a_{L-1} alone."""
+        if layer == self.depth:
+            return []
+        first = self.slopes[layer - 1]
+        return [first, *self._up(first, layer, self.depth - 1)]
+
+    def _up(self, at: Array, layer: int, last: int | None = None) -> list[Array]:
         found = []
-        for above in range(layer, self.depth):
+        for above in range(layer, self.depth if last is None else last):
             at = _times(at, self.weights[above].swapaxes(-1, -2))
             at *= self.slopes[above][:, None, :] if above < self.depth - 1 else self.output_scale
             found.append(at)
