@@ -41,7 +41,7 @@ def by_numpy(nlp):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, kernels.SWITCH, "0")
         made = assemble(nlp.terms, nlp.linear, len(nlp.p))
-    assert not any(part.functions.compiled for part in made.expressions.layers if part is not None)
+    assert not any(part.functions.kernels for part in made.expressions.layers if part is not None)
     return made
 
 

@@ -51,6 +51,7 @@ class ByLayers:
     functions : (own, shared, data) -> values; -> nonzeros by the points' own unknowns and the matrix by
         weights; (own, shared, data, multipliers) -> nonzeros own-own and the matrix by weights.  A point
         is a column; weights are one column.
+    kernels : for first and second derivatives, if there are any.
     own_first, own_second : (rows, columns) of a point's nonzeros by own unknowns.
 
     Raises
@@ -89,14 +90,9 @@ class ByLayers:
         multipliers = (values, self.points)
         self.functions = (
             Evaluated("phi", self._put_values, inputs, [dense(*multipliers)]),
-            Evaluated("dphi", self._put_first, inputs, first),
-            Evaluated("d2phi", self._put_second, [*inputs, multipliers], second),
+            Evaluated("dphi", lambda a, r: self.put_first(a, *r), inputs, first),
+            Evaluated("d2phi", lambda a, r: self.put_second(a, *r), [*inputs, multipliers], second),
         )
-
-    @property
-    def compiled(self) -> bool:
-        """Whether kernels differentiate."""
-        return self._kernels is not None
 
     def own(self, order: int) -> ca.MX:
         """A symbol of the derivatives by own unknowns: 0 the first, 1 the second ones."""
@@ -122,7 +118,7 @@ class ByLayers:
         self.own_second = np.nonzero(np.triu(found.own[0] != 0.0))
         shape = heights[1], weights
         self._hessian = HessianBorder(groups, found, tangents, *places[1:], shape)
-        self._kernels = self._compiled()
+        self.kernels = self._compiled()
 
     def _compiled(self) -> tuple[Kernel, Kernel] | None:
         """First and second derivatives by kernels, of a network that is called once and does not vary."""
@@ -154,9 +150,6 @@ class ByLayers:
         with self._lock:
             for_each(put, self._at(arguments))
 
-    def _put_first(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        self.put_first(arguments, *results)
-
     def put_first(
         self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
     ) -> None:
@@ -168,11 +161,11 @@ class ByLayers:
 
         def put(part: _Part) -> None:
             state, first = part.state, part.graph.first(part.state)
-            if self._kernels is not None:
+            if self.kernels is not None:
                 by_own = np.array(first[:, :, : self.counts[0]])
                 top, at = first[:, :, self.counts[0] :], part.points
                 scale = None if factors is None else factors[at]
-                self._kernels[0](*part.of_call(), top, by_own, border, at.start, scale)
+                self.kernels[0](*part.of_call(), top, by_own, border, at.start, scale)
                 own[part.points] = by_own[:, rows, columns]
                 return
             by_own, by_node = part.point().first(first)
@@ -184,9 +177,6 @@ class ByLayers:
 
         with self._lock:
             for_each(put, self._at(arguments))
-
-    def _put_second(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        self.put_second(arguments, *results)
 
     def put_second(
         self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
@@ -203,7 +193,7 @@ class ByLayers:
             state, mu = part.state, np.array(multipliers[part.points])
             gradient = np.matmul(mu[:, None, :], part.graph.first(state))[:, 0]
             hessian = part.graph.second(state, mu)
-            if self._kernels is not None:
+            if self.kernels is not None:
                 scale = None if factors is None else factors[part.points]
                 by_own, found, tangents = self._by_kernel(part, gradient, hessian, border, scale)
             else:
@@ -218,7 +208,7 @@ class ByLayers:
 
         with self._lock:
             sums = for_each(put, self._at(arguments[:3]))
-            if self._kernels is None:
+            if self.kernels is None:
                 self._hessian.put_kept(border)
             self._hessian.put(border, sums)
 
@@ -231,7 +221,7 @@ class ByLayers:
         factors: Array | None,
     ) -> tuple[Array, Second, Tangents]:
         """What points have in their own rows is written by the kernel; the rest is for the sums over them."""
-        assert self._kernels is not None
+        assert self.kernels is not None
         call, theta, by_unknowns = part.of_call()
         count, exact = self.counts[0], self.lifted.exact
         by_own, top = np.array(hessian[:, :count, :count]), None
@@ -240,7 +230,7 @@ class ByLayers:
             by_own += moved @ hessian[:, count:, :count]
             top = hessian[:, :count, count:] + moved @ hessian[:, count:, count:]
         given = call, theta, by_unknowns, top, by_own, border, part.points.start, factors
-        down = self._kernels[1](*given, gradient[:, count:], exact)
+        down = self.kernels[1](*given, gradient[:, count:], exact)
         bend = part.graph.bend(part.state, 0, down)
         if bend is not None:
             by_own += bend

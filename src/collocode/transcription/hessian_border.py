@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .chain_rule import Node, Second, Tangents
 from .compiled import Places
-from .outer_products import Group, OutOfPlace, number_of, pattern_of
+from .outer_products import Group, OutOfPlace, alike_of, number_of, pattern_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -86,7 +86,7 @@ class HessianBorder:
     ) -> None:
         points, size = len(places), shape[1]
         lengths = np.zeros(size, dtype=np.intp)
-        alike = [_alike(group, found, tangents, places.shape[1]) for group in groups]
+        alike = [alike_of(group, found, tangents, places.shape[1]) for group in groups]
         for _, weights, own in (kind for kinds in alike for kind in kinds):
             lengths[weights] = points * len(own)
         before = np.cumsum(lengths)
@@ -173,8 +173,8 @@ class HessianBorder:
         return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
 
     def places(self) -> Places:
-        """Where second derivatives by weights and points' unknowns are, for the kernels; see `JacobianBorder`."""
-        first, kinds, members = [], [], [np.empty(0, dtype=np.intp)]
+        """Where second derivatives by weights and points' unknowns are; see `JacobianBorder`."""
+        first, kinds, members = [], [], list[Index]()
         for part in self._mixed:
             begins = np.full(part.group.places.size, -1)
             kind = np.zeros(len(begins), dtype=int)
@@ -183,7 +183,9 @@ class HessianBorder:
                 kind[number] = number_of(members, part.own if some is None else part.own[some])
             first.append(begins)
             kinds.append(kind)
-        return Places(np.concatenate(first), np.concatenate(kinds), tuple(members))
+        return Places(
+            first=np.concatenate(first), kinds=np.concatenate(kinds), members=tuple(members)
+        )
 
     def put_mixed(
         self,
@@ -277,28 +279,6 @@ class HessianBorder:
         both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
         sums: Array = (chosen.T @ both).ravel()
         return sums
-
-
-def _alike(
-    group: Group, found: Second, tangents: Tangents, own: int
-) -> list[tuple[Index, Index, Index]]:
-    """Weights that meet the same unknowns of a point: numbers in the group, places, and these unknowns."""
-    mask = np.zeros((*group.places.shape, own), dtype=bool)
-    for node in group.nodes:
-        mask |= found.mixed[node][0] != 0.0
-        moved = tangents.get((None, node))
-        if moved is not None:
-            there = found.gradients[node][0] != 0.0
-            mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
-    kinds, which = np.unique(mask.reshape(-1, own), axis=0, return_inverse=True)
-    made = []
-    for k in np.flatnonzero(kinds.any(axis=1)):
-        numbers = np.flatnonzero(which.ravel() == k)
-        weights = group.places.ravel()[numbers]
-        if weights.min() < 0:
-            raise OutOfPlace
-        made.append((numbers, weights, np.flatnonzero(kinds[k])))
-    return made
 
 
 def _spread(inputs: Array, functions: Array | None) -> Array:

@@ -24,15 +24,17 @@ Put = Callable[[Sequence[Array], Array, Array], None]
 
 def in_place(
     name: str,
+    names: tuple[Sequence[str], Sequence[str]],
     symbols: Sequence[ca.MX],
     arguments: Sequence[ca.MX],
     parts: tuple[ca.MX, ca.MX, ca.Sparsity],
     put: Put,
 ) -> Evaluated | None:
-    """Return a matrix as a function; None where more is added to the border than it has entries.
+    """Return a matrix as the last result of a function; None where more is added to the border than it has entries.
 
     Parameters
     ----------
+    names : of arguments and results; those before the last are numbers that are NaN.
     symbols : arguments of the matrix.
     arguments : of the term, as expressions of the symbols.
     parts : symbol of the term's derivatives by its points' own unknowns, the matrix without the border as an
@@ -51,14 +53,17 @@ def in_place(
     by_own, begin, lock = np.zeros(own.numel()), left.nnz(), threading.Lock()
 
     def run(given: Sequence[Array], results: Sequence[Array]) -> None:
-        found = results[0]
+        *unknown, found = results
+        for values in unknown:
+            values[:] = np.nan
         with lock:
             put(before(given), by_own, found[begin:])
             _, more = after([*given, by_own], found[:begin])
             found[begin + where] += more
 
-    pattern = ca.horzcat(left.sparsity(), border)
-    return Evaluated(name, run, [v.shape for v in symbols], [pattern])
+    patterns = [ca.Sparsity.dense(rows, 1)] * (len(names[1]) - 1)
+    patterns.append(ca.horzcat(left.sparsity(), border))
+    return Evaluated(name, run, [v.shape for v in symbols], patterns, names)
 
 
 class _Buffered:

@@ -14,7 +14,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rule import Node
+from .chain_rule import Node, Second, Tangents
 from .compiled import Places
 
 Array = NDArray[np.float64]
@@ -136,7 +136,7 @@ class JacobianBorder:
 
     def places(self) -> Places:
         """Where all of that is written, for the kernels; of networks that are called once."""
-        first, kinds, members = [], [], [np.empty(0, dtype=np.intp)]
+        first, kinds, members = [], [], list[Index]()
         for group, where, width, runs in self._groups:
             begins, kind = np.full(group.places.shape, -1), np.zeros(group.places.shape, dtype=int)
             for run in runs:
@@ -147,7 +147,9 @@ class JacobianBorder:
                 kind[:, run.which] = number_of(members, run.rows)
             first.append(begins.ravel())
             kinds.append(kind.ravel())
-        return Places(np.concatenate(first), np.concatenate(kinds), tuple(members))
+        return Places(
+            first=np.concatenate(first), kinds=np.concatenate(kinds), members=tuple(members)
+        )
 
 
 def number_of(members: list[Index], rows: Index) -> int:
@@ -177,3 +179,25 @@ def pattern_of(shape: tuple[int, int], lengths: Index, rows: Index) -> ca.Sparsi
     """Return a pattern of columns of these lengths and their rows, one column after the other."""
     starts = np.append(0, np.cumsum(lengths))
     return ca.Sparsity(*shape, starts.tolist(), rows.tolist())
+
+
+def alike_of(
+    group: Group, found: Second, tangents: Tangents, own: int
+) -> list[tuple[Index, Index, Index]]:
+    """Weights that meet the same unknowns of a point: numbers in the group, places, and these unknowns."""
+    mask = np.zeros((*group.places.shape, own), dtype=bool)
+    for node in group.nodes:
+        mask |= found.mixed[node][0] != 0.0
+        moved = tangents.get((None, node))
+        if moved is not None:
+            there = found.gradients[node][0] != 0.0
+            mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
+    kinds, which = np.unique(mask.reshape(-1, own), axis=0, return_inverse=True)
+    made = []
+    for k in np.flatnonzero(kinds.any(axis=1)):
+        numbers = np.flatnonzero(which.ravel() == k)
+        weights = group.places.ravel()[numbers]
+        if weights.min() < 0:
+            raise OutOfPlace
+        made.append((numbers, weights, np.flatnonzero(kinds[k])))
+    return made
