@@ -174,7 +174,7 @@ class HessianBorder:
 
     def places(self) -> Places:
         """Where second derivatives by weights and points' unknowns are; see `JacobianBorder`."""
-        first, kinds, members = [], [], list[Index]()
+        first, kinds, members = [], [], dict[bytes, Index]()
         for part in self._mixed:
             begins = np.full(part.group.places.size, -1)
             kind = np.zeros(len(begins), dtype=int)
@@ -184,7 +184,9 @@ class HessianBorder:
             first.append(begins)
             kinds.append(kind)
         return Places(
-            first=np.concatenate(first), kinds=np.concatenate(kinds), members=tuple(members)
+            first=np.concatenate(first),
+            kinds=np.concatenate(kinds),
+            members=tuple(members.values()),
         )
 
     def put_mixed(

@@ -62,7 +62,9 @@ def in_place(
             found[begin + where] += more
 
     patterns = [ca.Sparsity.dense(rows, 1)] * (len(names[1]) - 1)
-    patterns.append(ca.horzcat(left.sparsity(), border))
+    whole = ca.Sparsity(left.sparsity())
+    whole.appendColumns(border)  # horzcat takes four times as long
+    patterns.append(whole)
     return Evaluated(name, run, [v.shape for v in symbols], patterns, names)
 
 

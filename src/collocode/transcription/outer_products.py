@@ -136,7 +136,7 @@ class JacobianBorder:
 
     def places(self) -> Places:
         """Where all of that is written, for the kernels; of networks that are called once."""
-        first, kinds, members = [], [], list[Index]()
+        first, kinds, members = [], [], dict[bytes, Index]()
         for group, where, width, runs in self._groups:
             begins, kind = np.full(group.places.shape, -1), np.zeros(group.places.shape, dtype=int)
             for run in runs:
@@ -148,17 +148,17 @@ class JacobianBorder:
             first.append(begins.ravel())
             kinds.append(kind.ravel())
         return Places(
-            first=np.concatenate(first), kinds=np.concatenate(kinds), members=tuple(members)
+            first=np.concatenate(first),
+            kinds=np.concatenate(kinds),
+            members=tuple(members.values()),
         )
 
 
-def number_of(members: list[Index], rows: Index) -> int:
-    """Number of some rows among the lists of rows, which they are appended to if they are new."""
-    for number, known in enumerate(members):
-        if np.array_equal(known, rows):
-            return number
-    members.append(rows)
-    return len(members) - 1
+def number_of(members: dict[bytes, Index], rows: Index) -> int:
+    """Number of some rows among the ``members``, which they are added to if they are new."""
+    key = rows.tobytes()
+    members.setdefault(key, rows)
+    return list(members).index(key)
 
 
 def _equal_columns(mask: Mask) -> list[slice]:
