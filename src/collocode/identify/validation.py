@@ -67,7 +67,8 @@ def _predicted(solution: Solution, whole: Problem, e: Experiment, part: Trajecto
     used = np.searchsorted(times, e.times)
     u = [e.inputs[n](e.times) for n in model.inputs]
     z = None if run.algebraics is None else run.algebraics[used]
-    return model.observe(run.states[used], np.column_stack(u) if u else None, e.times, z)
+    found = model.observe(run.states[used], np.column_stack(u) if u else None, e.times, z)
+    return e.met(found)
 
 
 def _first_state(problem: Problem, e: Experiment) -> tuple[float, Array]:
@@ -76,8 +77,9 @@ def _first_state(problem: Problem, e: Experiment) -> tuple[float, Array]:
     It begins with the first sample where nothing is given.
     """
     known = [problem.initial_of(e, label).value for label in problem.states]
-    start, smooth = e.start if np.isfinite(known).any() else e.times[0], problem.smoothers(e)
-    state = []
+    assert e.start is not None
+    start = e.start if np.isfinite(known).any() else float(e.times[0])
+    state, smooth = [], problem.smoothers(e)
     for label, value in zip(problem.states, known, strict=True):
         if not np.isfinite(value) and label not in smooth:
             raise InputError(

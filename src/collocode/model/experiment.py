@@ -342,6 +342,13 @@ class Experiment:
             end=float(self.times[keep][-1]) if keep.any() else None,
         )
 
+    def met(self, predicted: Array) -> Array:
+        """(N, outputs) predictions; where they are beyond a limit that a datum is censored at, the limit."""
+        if self.censored is None:
+            return predicted
+        beyond = np.asarray(self.censored) * (predicted - self.values) > 0.0
+        return np.where(beyond, self.values, predicted)
+
     def events_from(self, start: float | None) -> tuple[Event, ...]:
         """Return the events that are not over at a time."""
         return tuple(e for e in self.events if start is None or not ends_before(e, start))
