@@ -79,7 +79,8 @@ def windows_table(solution: Solution, scores: Sequence[Row]) -> Table:
     for number, part in enumerate(solution.trajectories):
         if part.experiment.measures:
             continue
-        energy = energies[number] if energies else np.array([np.nan])
+        energy = energies[number] if energies else np.empty(0)
+        energy = energy[np.isfinite(energy)] if np.isfinite(energy).any() else np.array([np.nan])
         rows.append(
             {
                 "window": part.experiment.name,

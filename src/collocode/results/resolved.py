@@ -64,14 +64,14 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     p = x[nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)]
     history = histories(nlp.problem, experiment, p)
     for name, delay in nlp.problem.lags.items():
-        state, by = nlp.problem.states.index(delay.of), _delay_at(nlp, x, number, delay)
+        state, by = nlp.problem.states.index(delay.of), delay_at(nlp, x, number, delay)
         signals[name] = late_signal(
             nlp.scheme, part.mesh, x[part.states[:, state]], by, history.get(delay.of)
         )
     return experiment.resolved(signals, history, mesh.start, mesh.end), mesh
 
 
-def _delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
+def delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
     """How far back an experiment looks at a point."""
     if not isinstance(delay.by, str):
         return float(delay.by)
