@@ -135,7 +135,17 @@ def test_what_lies_below_the_limit_of_detection_is_no_datum_but_is_no_nothing_ei
         best.x, lambda z: optimize.approx_fprime(z, cost, 1e-5), 1e-4
     ).reshape(3, 3)
     std = np.exp(best.x) * np.sqrt(np.diag(np.linalg.inv(bend)))
-    np.testing.assert_allclose(cc.uncertainty(solution).intervals()["std"], std, rtol=0.15)
+    trust = cc.uncertainty(solution)
+    np.testing.assert_allclose(trust.intervals()["std"], std, rtol=0.15)
+    # beyond the limit a prediction misses nothing, so what is missed is the noise and not the tail
+    missed = seen - np.where(below, np.maximum(curve(best.x), 4.0), curve(best.x))
+    np.testing.assert_allclose(cc.residuals(solution)["residual"], missed, atol=1e-3)
+    assert solution.score()[0].simulated == pytest.approx(np.mean(missed**2), rel=1e-3)
+    assert cc.whiteness(solution)["rms"].iloc[0] == pytest.approx(
+        np.sqrt(np.mean(missed**2)), rel=1e-3
+    )
+    left = np.sum(missed[~below] ** 2) / (np.sum(~below) - 2.0)
+    assert trust.noise["c"] == pytest.approx(np.sqrt(left), rel=0.05)
 
 
 def test_every_output_has_a_law_and_every_datum_a_sigma_of_its_own(tmp_path):

@@ -29,6 +29,7 @@ from ..errors import (
     check_has,
     check_path,
     check_type,
+    is_quiet,
     listed,
 )
 from ..model.costs import Mayer
@@ -265,9 +266,9 @@ class RecedingHorizon:
         if loop is None:
             raise KeyboardInterrupt
         failed = loop.failed
-        if failed:
+        if failed and not is_quiet():
             warnings.warn(
-                f"{len(failed)} of {moves} plans were not solved (the first at t = "
+                f"{len(failed)} of {len(loop.plans)} plans were not solved (the first at t = "
                 f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); the moves before them went on. "
                 "Soften the constraints, lengthen the window or raise max_iter.",
                 CollocodeWarning,
