@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from ..errors import (
     check_has,
     check_path,
     check_type,
+    is_quiet,
     listed,
 )
 from ..model.costs import Mayer
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, costed
+from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -180,9 +182,27 @@ class RecedingHorizon:
             start, warm = self._last.of(previous.result)
             warm = replace(warm, mu=self._mu)
         lower[first] = upper[first] = start[first] = x
+        if previous is not None:
+            for column, least, most in self._from_last_move(previous):
+                lower[column] = max(lower[column], min(least, upper[column]))
+                upper[column] = min(upper[column], max(most, lower[column]))
+                start[column] = np.clip(start[column], lower[column], upper[column])
         return solve_with(
             self.solver, replace(self._read(now), lower=lower, upper=upper, start=start), warm=warm
         )
+
+    def _from_last_move(self, previous: Solution) -> Iterator[tuple[int, float, float]]:
+        """First unknown of every control of bounded slope, and what the input made last leaves of its range."""
+        window = self.nlp.problem.experiments[0]
+        for name, control in window.controls.items():
+            if not control.is_rate_bounded:
+                continue
+            known = self._part.spanned.get(name)
+            column = self._part.decided[name].columns[0, 0] if known is None else known.columns[0]
+            made = previous.trajectories[0].experiment.inputs[name](np.array([self.sample]), True)
+            jumps = isinstance(control.kind, PiecewiseConstant)
+            least, most = (rate * self.sample if jumps else 0.0 for rate in control.rate)
+            yield int(column), float(made[0]) + least, float(made[0]) + most
 
     def _read(self, now: float) -> NLP:
         """The program with its given inputs as the clock has them."""
@@ -246,9 +266,9 @@ class RecedingHorizon:
         if loop is None:
             raise KeyboardInterrupt
         failed = loop.failed
-        if failed:
+        if failed and not is_quiet():
             warnings.warn(
-                f"{len(failed)} of {moves} plans were not solved (the first at t = "
+                f"{len(failed)} of {len(loop.plans)} plans were not solved (the first at t = "
                 f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); the moves before them went on. "
                 "Soften the constraints, lengthen the window or raise max_iter.",
                 CollocodeWarning,
@@ -380,6 +400,16 @@ def _span_of(problem: Problem) -> tuple[float, float]:
             f"{problem.name!r} has {_what(problem)}; leave one Window(end=...)."
         )
     window = windows[0]
+    if window.start != 0.0:
+        raise InputError(
+            f"the window of a receding horizon counts time from now, but {window.name!r} starts at "
+            f"{window.start:g}; give Window(start=0.0, end={window.end - window.start:g}) and shift its inputs."  # type: ignore[operator]
+        )
+    if window.events:
+        raise InputError(
+            f"{window.name!r} has events, which a receding horizon does not move along with its window; give "
+            "what happens at a time of the clock as a given input."
+        )
     changing = {n for n, signal in window.inputs.items() if np.ptp(signal.values) > 0.0}
     s = Symbols.of(problem)
     ends = [(c.name, costed(problem, c, s)) for c in problem.costs if isinstance(c, Mayer)]
