@@ -7,6 +7,7 @@ import pytest
 import scipy
 
 import collocode as cc
+from collocode.errors import quietly
 
 A = np.array([[0.0, 1.0], [2.0, -0.5]])  # unstable
 B = np.array([[0.0], [1.0]])
@@ -123,6 +124,10 @@ def test_a_plan_that_fails_is_not_followed():
     one, two = loop.plans[1], loop.plans[2]
     assert not two.success
     np.testing.assert_allclose(two.control("feed", [0.0]), one.control("feed", [0.2]), atol=1e-9)
+    with pytest.warns(cc.CollocodeWarning, match="1 of 4 plans"):  # of all that were made
+        horizon.run([0.5], 2, after=loop)
+    with quietly():
+        horizon.run([0.5], 2, after=loop)  # would be an error
 
 
 @pytest.mark.parametrize("kind", ["linear", cc.PiecewiseConstant(tuple(np.linspace(0.0, 2.0, 11)))])
@@ -184,6 +189,21 @@ def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
                 )
             ),
             "'window' has events",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(
+                    p,
+                    constraints=[
+                        cc.IntegralConstraint("dose", lambda t, x, u, p, nn: u.feed, upper=1.0)
+                    ],
+                )
+            ),
+            "integral constraint 'dose' begins at zero in every window",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(replace(p, parameters=[cc.Parameter("k", 1.0, 0.5, 2.0)])),
+            "'k' of problem 'problem' is free, so that a plan would choose",
         ),
         (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "lacks 'level'; measure it"),
         (lambda p: cc.RecedingHorizon(p).plan([np.nan]), "a finite value of each: level"),

@@ -16,7 +16,7 @@ from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
 from .experiment_checks import censored_of, check_past, check_times, sigma_of
-from .impulses import INSTANT, placed, points_of, signals_of
+from .impulses import instant_in, placed, points_of, signals_of
 from .initial import Initial, as_initial
 from .steady import Steady
 
@@ -176,7 +176,7 @@ class Experiment:
         kinds = Dose, Dilution, Reset, Switch
         events = as_values(self.events, f"events= of {where}", *kinds)
         start, end = self._window(times, events, where)
-        instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
+        instant = float(self.instant) or (instant_in(start, end) if events else 0.0)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
@@ -360,6 +360,13 @@ class Experiment:
             start=start,
             end=end,
         )
+
+    def met(self, predicted: Array) -> Array:
+        """(N, outputs) predictions; where they are beyond a limit that a datum is censored at, the limit."""
+        if self.censored is None:
+            return predicted
+        beyond = np.asarray(self.censored) * (predicted - self.values) > 0.0
+        return np.where(beyond, self.values, predicted)
 
     def _begins_before(self, time: float) -> bool:
         return self.start is not None and self.start < time

@@ -120,13 +120,12 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
 def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
     """Return a test experiment with the initial states that the parameters give as numbers."""
     s = Symbols.of(problem)
+    p = bound(model, experiment)
     if experiment.history:
-        bound = _bound(model, experiment)
-        experiment = replace(experiment, history=histories(problem, experiment, bound))
+        experiment = replace(experiment, history=histories(problem, experiment, p))
     given = initial_values(problem, experiment, s)
     if not given and experiment.steady is None:
         return experiment
-    p = _bound(model, experiment)
     if experiment.steady is not None:
         state = rest_of(problem, experiment).state(p, model.theta)
         known = dict(zip(problem.states, state.tolist(), strict=True))
@@ -138,11 +137,11 @@ def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Expe
     return replace(experiment, steady=None, initial={**experiment.initial, **there})
 
 
-def _bound(model: TrainedModel, experiment: Experiment) -> Array:
+def bound(model: TrainedModel, experiment: Experiment) -> Array:
     """(parameters,) decided values as an experiment sees them."""
     values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
-    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
-    return model.with_values(bound).parameters
+    own = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    return model.with_values(own).parameters
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:
