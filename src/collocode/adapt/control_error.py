@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..results.status import SolverResult
 from ..transcription.nlp import NLP
+from .anticipated import forcing
 from .costates import costates_of
 from .duals import active_rows, free_columns
 from .elements import Elements
@@ -86,6 +87,7 @@ def _adjoint(better: Reconstruction, result: SolverResult) -> Array:
     _, slope = e.call_nodes(e.functions.jacobian, tau, inner, u)
     slope = slope.reshape(count, m, nx, nx)  # transposed already: CasADi writes columns
     _, by_x = Running(e).value(tau, inner, u)
+    by_x = by_x + forcing(e, result.lam_g, tau)
     matrix = np.zeros((count, m, nx, m + 1, nx))
     state, node = np.arange(nx), np.arange(m)
     matrix[:, :, state, :, state] = fine.D
