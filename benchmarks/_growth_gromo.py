@@ -14,7 +14,7 @@ from gromo.containers.growing_residual_mlp import GrowingResidualMLP
 from scipy.optimize import minimize
 
 import collocode as cc
-from collocode.layered import LayeredProblem
+from collocode.layered import LayeredNetwork, LayeredProblem
 from collocode.layered.growth.insertion import search_size
 from collocode.layered.losses import metric
 
@@ -46,6 +46,11 @@ ACTIVATIONS = {
 }
 
 
+def deep(problem: LayeredProblem, layers: int) -> LayeredNetwork:
+    """The network of ours with some layers."""
+    return replace(problem.network, mesh=cc.Mesh.uniform(0, layers, layers), basis=None)
+
+
 @dataclass(frozen=True)
 class Settings:
     """What gromo leaves to choose: the network, the update (`TINY`, `GRADMAX` or all there is), how often."""
@@ -74,8 +79,8 @@ class Settings:
 
     def width(self, problem: LayeredProblem, layers: int) -> int:
         """Hidden width with about as many weights as ours has with some layers."""
-        wanted = replace(problem.network, mesh=cc.Mesh.uniform(0, layers, layers), basis=None)
-        return min(range(1, 200), key=lambda w: abs(self.weights(problem, w) - wanted.n_weights))
+        wanted = deep(problem, layers).n_weights
+        return min(range(1, 200), key=lambda w: abs(self.weights(problem, w) - wanted))
 
 
 class Spent(Exception):
@@ -93,7 +98,7 @@ class Fit:
         parts = (problem.samples, problem.validation, problem.test)
         self.inputs = [torch.tensor(np.asarray(s.X, dtype=float)) for s in parts]
         self.targets = [problem.objective.on(s).targets for s in parts]
-        self.least, self.error, self.kept = np.inf, np.nan, 0
+        self.least, self.error = np.inf, np.nan
 
     def weights(self) -> np.ndarray:
         """All weights in one vector."""
@@ -129,7 +134,7 @@ class Fit:
         if loss < self.least:
             assert self.problem.test is not None
             score = metric(self.loss, self.outputs(2), self.problem.test)
-            self.least, self.kept = loss, len(self.weights())
+            self.least = loss
             self.error = 1.0 - score if self.problem.test.classes else score
 
     def train(self, until: int) -> None:
@@ -186,4 +191,5 @@ class Fit:
             return self.objective()
 
         scale, _ = search_size(value, before, 2.0**-6, both=False)
-        value(scale or 1e-2)  # where nothing lowers J neurons begin small, as our random layers do
+        small = 1.0 if update == "GradMax" else 1e-2  # its neurons have no effect at first
+        value(scale or small)  # where nothing lowers J neurons begin small, as our random layers do

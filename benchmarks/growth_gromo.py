@@ -9,9 +9,9 @@
 gromo (https://github.com/growingnet/gromo) adds neurons to the layers of a PyTorch network: the optimal ones of first
 order and a natural gradient step of the old weights, both scaled by a line search (Verbockhaven et al., TMLR 2024).
 
-    topological      layers of ours, as in growth.py
+    topological      layers of ours, as in growth.py; and the same with gromo's activation, where ours has it
     scratch          all layers of ours at once
-    gromo            neurons by gromo's optimal updates, in every hidden layer as often as ours gets a layer
+    gromo            neurons by gromo's optimal updates, in every hidden layer; how often is tuned too
     gromo random     neurons of gromo's random initialisation instead, with the same line search
     gromo scratch    the final width at once
 
@@ -32,12 +32,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pandas as pd
 
-import collocode as cc
+from growth import ACTIVATIONS as OURS
 from growth import PROBLEMS, versus
 from growth import run as run_ours
 
 try:
-    from _growth_gromo import ACTIVATIONS, Fit, Settings
+    from _growth_gromo import ACTIVATIONS, Fit, Settings, deep
 except ImportError as error:
     if error.name not in ("torch", "gromo"):
         raise
@@ -47,12 +47,12 @@ except ImportError as error:
 RESULTS = Path(__file__).parent / "results" / "growth_gromo.csv"
 TUNED_ON = 100  # a seed that is not in the tables
 KEY = ["problem", "method", "seed"]
-COLUMNS = [*KEY, "objective", "error", "weights", "kept", "passes"]
-METHODS = ("topological", "scratch", "gromo", "gromo random", "gromo scratch")
+COLUMNS = [*KEY, "objective", "error", "weights", "passes"]
+SAME = "topological, same activation"
+METHODS = ("topological", SAME, "scratch", "gromo", "gromo random", "gromo scratch")
 CHOSEN = {
     "heat-inversion": Settings(),
-    "vorticity": Settings(),
-    "mnist": Settings(),
+    "mnist": Settings("MLP", 1, "gelu", growths=1),
     "diabetes": Settings("residual", 2, "selu", growths=8),
 }
 
@@ -77,14 +77,13 @@ def run_gromo(name: str, settings: Settings, seed: int, passes: int) -> dict[str
         "error": fit.error,
         "validation": fit.least,
         "weights": len(fit.weights()),
-        "kept": fit.kept,
         "passes": fit.passes,
     }
 
 
 def known(path: Path) -> pd.DataFrame:
     """Runs that a file has."""
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
 def tune(name: str) -> None:
@@ -111,30 +110,28 @@ def tune(name: str) -> None:
     print(f"{name}: least with {best()}")
 
 
-def run(name: str, method: str, seed: int, ours: pd.DataFrame) -> dict[str, object]:
-    """One run of gromo, with the passes of ours on the same seed."""
-    mine = (ours["problem"] == name) & (ours["method"] == "topological") & (ours["seed"] == seed)
-    passes = int(ours[mine]["passes"].iloc[0])
-    update = method.removeprefix("gromo").strip() or CHOSEN[name].update
-    row = run_gromo(name, replace(CHOSEN[name], update=update), seed, passes)
-    return {"problem": name, "method": method, "seed": seed, **row}
+def run_depth(name: str, method: str, activation: str, seed: int) -> dict[str, object]:
+    """A row of ours: that of `growth.py`'s file, run where it has none."""
+    kept, (make, _, layers) = known(RESULTS.with_name("growth.csv")), PROBLEMS[name]
+    key = {"problem": name, "activation": activation, "method": method, "seed": seed}
+    found = kept[(kept[list(key)] == pd.Series(key)).all(axis=1)] if len(kept) else kept
+    row = found.iloc[0].to_dict() if len(found) else run_ours(*key.values(), factor=1.0)
+    scores = layers - 1 if method == "topological" else 0
+    weights = deep(make(seed, activation), layers).n_weights
+    return {**row, "passes": int(row["evaluations"]) + scores, "weights": weights}
 
 
-def ours_of(name: str, seeds: int) -> pd.DataFrame:
-    """The rows of ours: those of `growth.py`'s file, run where it has none."""
-    kept, rows = known(RESULTS.with_name("growth.csv")), []
-    make, _, layers = PROBLEMS[name]
-    for seed in range(seeds):
-        network = make(seed, "silu_tanh").network
-        final = replace(network, mesh=cc.Mesh.uniform(0, layers, layers), basis=None)
-        for method in METHODS[:2]:
-            key = {"problem": name, "activation": "silu_tanh", "method": method, "seed": seed}
-            found = kept[(kept[list(key)] == pd.Series(key)).all(axis=1)] if len(kept) else kept
-            row = found.iloc[0].to_dict() if len(found) else run_ours(*key.values(), factor=1.0)
-            scores = layers - 1 if method == "topological" else 0
-            passes = int(row["evaluations"]) + scores
-            rows.append({**row, "passes": passes, "weights": final.n_weights})
-    return pd.DataFrame(rows)
+def run(name: str, method: str, seed: int, passes: int | None) -> dict[str, object]:
+    """One run; None passes for the first, which says how many the others get."""
+    chosen = CHOSEN[name]
+    if method.startswith("gromo"):
+        assert passes is not None
+        update = method.removeprefix("gromo").strip() or chosen.update
+        row = run_gromo(name, replace(chosen, update=update), seed, passes)
+    else:
+        activation = chosen.activation if method == SAME else "silu_tanh"
+        row = run_depth(name, method.split(",")[0], activation, seed)
+    return {**row, "problem": name, "method": method, "seed": seed}
 
 
 def table(results: pd.DataFrame, name: str) -> str:
@@ -144,7 +141,8 @@ def table(results: pd.DataFrame, name: str) -> str:
     chosen = CHOSEN[name]
     network = f"{chosen.kind}, {chosen.hidden} hidden" + (" blocks" if chosen.kind != "MLP" else "")
     lines = [
-        f"\n**{name}** (gromo: {network}, {chosen.activation}, {chosen.update} update)\n",
+        f"\n**{name}** (gromo: {network}, {chosen.activation}, {chosen.update} update, "
+        f"growths: {chosen.growths or PROBLEMS[name][2] - 1})\n",
         "| | seeds | weights | passes | objective | above | test error | above |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -170,7 +168,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--problems", default=",".join(CHOSEN))
-    parser.add_argument("--methods", default=",".join(METHODS[2:]))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--results", type=Path, default=RESULTS, help="where runs are kept")
     parser.add_argument("--tune", action="store_true", help="try settings on a seed of its own")
@@ -180,16 +177,16 @@ def main() -> None:
     for name in names if asked.tune else []:
         tune(name)
     for name in [] if asked.tune or asked.table else names:
-        ours = ours_of(name, asked.seeds)
-        there = set(done[KEY].itertuples(index=False, name=None)) if len(done) else set()
-        fresh = [row for row in ours.to_dict("records") if tuple(row[k] for k in KEY) not in there]
-        done = pd.concat([done, pd.DataFrame(fresh)], ignore_index=True)
+        methods = [m for m in METHODS if m != SAME or CHOSEN[name].activation in OURS]
         for seed in range(asked.seeds):
-            for method in asked.methods.split(","):
-                if (name, method, seed) not in there:
-                    row = pd.DataFrame([run(name, method, seed, ours)])
-                    done = pd.concat([done, row], ignore_index=True)
-                    done[COLUMNS].to_csv(asked.results, index=False, float_format="%.6g")
+            here = done[(done["problem"] == name) & (done["seed"] == seed)]
+            rows = {row["method"]: row for row in here.to_dict("records")}
+            for method in methods:
+                if method not in rows:
+                    passes = int(rows["topological"]["passes"]) if rows else None
+                    rows[method] = run(name, method, seed, passes)
+                    done = pd.concat([done, pd.DataFrame([rows[method]])[COLUMNS]])
+                    done.to_csv(asked.results, index=False, float_format="%.6g")
     if not asked.tune:
         text = "\n".join(table(done, name) for name in CHOSEN if name in set(done["problem"]))
         print(text)
