@@ -52,6 +52,7 @@ SAME = "topological, same activation"
 METHODS = ("topological", SAME, "scratch", "gromo", "gromo random", "gromo scratch")
 CHOSEN = {
     "heat-inversion": Settings(),
+    "vorticity": Settings("MLP", 1, "swish", "TINY"),
     "mnist": Settings("MLP", 1, "gelu", growths=1),
     "diabetes": Settings("residual", 2, "selu", growths=8),
 }
