@@ -157,10 +157,6 @@ WRONG = {
         lambda: cc.Window(end=2.0, end_bounds=(1.5, 3.0), events=[cc.Dose(1.0, 1.0, to="x")]),
         "window 'window' has free times, but an event at a given one; end the window where",
     ),
-    "an event when a window has ended": (
-        lambda: cc.Window(end=2.0, events=[cc.Dose(2.0, 1.0, to="x")]),
-        "window 'window' runs from 0 to 2, and an event at 2 acts after that or before",
-    ),
     "a state and a control of one name": (
         lambda: cc.Problem(
             cc.Dynamics(lambda t, x, u, p, nn: [u.x]),

@@ -99,12 +99,6 @@ class Window(Experiment):
                 f"{where} has free times, but an event at a given one; end the window where the event is, and "
                 "let a Link with a jump= begin the next."
             )
-        for event in self.events:
-            if not isinstance(event.time, str) and not start <= event.time < end:
-                raise InputError(
-                    f"{where} runs from {start:g} to {end:g}, and an event at {event.time:g} acts after that or "
-                    "before; give it to the window in which it acts, or leave it out."
-                )
         moving = [name for name, signal in self.inputs.items() if np.ptp(signal.values) > 0.0]
         if self.is_free and moving:
             raise InputError(
