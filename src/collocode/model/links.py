@@ -83,6 +83,7 @@ class Link:
                     f"{', '.join(states)}."
                 )
         before, after = windows[self.before], windows[self.after]
+        assert before.end is not None
         late = [
             e.time for e in before.events if not isinstance(e.time, str) and e.time >= before.end
         ]
