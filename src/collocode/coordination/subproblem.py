@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.initial import as_initial
 from ..model.misfit import costs_of_data
 from ..model.problem import Problem
 from ..model.symbolic import depends_on_time
@@ -277,7 +278,7 @@ class Subproblem:
             finite = np.isfinite(experiment.values[keep])
             censored = nlp.parameters.get("censored", np.zeros((rows, y.shape[1])))[taken]
             costs = costs_of_data(problem, predicted, y, sigma, censored)
-            loss += float(np.sum(factors * costs))
+            loss += float(np.sum(factors * np.where(factors > 0.0, costs, 0.0)))
             squares += float(np.sum((predicted - y)[finite] ** 2))
             count += int(finite.sum())
         return loss, (squares, count)
@@ -291,6 +292,12 @@ def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
     for experiment, mesh in zip(problem.experiments, meshes, strict=True):
         times = experiment.times[measured(experiment)]
         key += [tuple(mesh.points.tolist()), tuple(times.tolist())]
+        key += [(k, v if isinstance(v, str) else "") for k, v in experiment.parameters.items()]
+        given = {k: as_initial(v).function for k, v in experiment.initial.items()}
+        key += [(k, function) for k, function in given.items() if function is not None]
+        key.append(experiment.sigma is None)
+        sides = 0.0 if experiment.censored is None else experiment.censored
+        key += np.unique(np.asarray(sides)).tolist()
     if problem.decides:  # windows, controls and costs may be anything
         key.append(batch.name)
     return tuple(key)

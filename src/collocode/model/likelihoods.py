@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
@@ -62,6 +62,7 @@ class Likelihood(Loss):
     per_experiment: bool = False
     likelihood: ClassVar[bool] = True
     dispersed: ClassVar[bool] = True
+    positive: ClassVar[bool] = False  # whether a prediction has to be
 
     def __post_init__(self) -> None:
         given = self.sigma
@@ -160,6 +161,12 @@ class Likelihood(Loss):
         given = self.spread_of(output) if self.dispersed else 1.0
         return float(given) if isinstance(given, int | float) else 0.0
 
+    def naming(self, outputs: Sequence[str], names: Mapping[str, str]) -> Self:
+        """Return the same with parameters of these names, by output, for what is estimated by None."""
+        if not names:
+            return self
+        return replace(self, sigma={n: names.get(n, self.spread_of(n)) for n in outputs})
+
     def with_sigma(self, sigma: Mapping[str, float]) -> Self:
         """Return the same: what is estimated is told by the parameters."""
         return self
@@ -200,6 +207,7 @@ class LogNormal(Likelihood):
 
     _: KW_ONLY
     base: Literal["e", "10"] = "e"
+    positive = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
