@@ -205,7 +205,9 @@ def test_the_likelihood_of_a_fit_is_that_of_its_parameters_by_their_names():
             ("two", 5.0, 0.8, {"parameters": {"k": "fast"}}),
         )
     ]
-    problem = Problem(decay, runs, loss=cc.LogNormal(0.1), parameters=[Parameter("fast", 0.6)])
+    problem = Problem(
+        decay, runs, loss=cc.LogNormal(0.1), parameters=[Parameter("fast", 0.6, scale="log")]
+    )
     solution = cc.fit(problem)
     named = solution.parameters
     assert {*named} == {"k", "fast", "A[one]", "A[two]"}
@@ -216,9 +218,10 @@ def test_the_likelihood_of_a_fit_is_that_of_its_parameters_by_their_names():
         for run, rate in zip(runs, ("k", "fast"), strict=True)
     )
     assert cc.minus_log_likelihood(problem, named) == pytest.approx(expected, rel=1e-6)
+    # consensus ADMM, since initial states are rows: a batch that has no k of its own follows the other's
     batches = cc.admm(problem, settings=cc.FitSettings(mesh=10))
     found = [*batches.solution.parameters.values()]
-    np.testing.assert_allclose(found, [*named.values()], rtol=1e-3)
+    np.testing.assert_allclose(found, [*named.values()], rtol=0.05)
 
 
 def test_every_output_has_a_law_and_every_datum_a_sigma_of_its_own(tmp_path):

@@ -165,7 +165,7 @@ class Subproblem:
     def __init__(self, batch: Batch, settings: FitSettings, like: NLP | None = None) -> None:
         self.batch, self.settings = batch, settings
         problem, meshes = from_zero(batch)
-        nlp = discretize(problem, settings.collocation, mesh=list(meshes), like=like)
+        nlp = _following(discretize(problem, settings.collocation, mesh=list(meshes), like=like))
         priors = prior_columns(nlp.layout)
         self.columns, self.units = copied_columns(batch, nlp)
         place = {int(column): k for k, column in enumerate(priors)}
@@ -282,6 +282,16 @@ class Subproblem:
             squares += float(np.sum((predicted - y)[finite] ** 2))
             count += int(finite.sum())
         return loss, (squares, count)
+
+
+def _following(nlp: NLP) -> NLP:
+    """Return the NLP free to follow the consensus in parameters that none of its experiments sees."""
+    lower, upper, layout = nlp.lower.copy(), nlp.upper.copy(), nlp.layout
+    for q in nlp.problem.all_parameters:
+        if q.basis is None and not q.per_experiment:
+            column = layout.columns_of(q.name)
+            lower[column], upper[column] = q.decided_bounds
+    return replace(nlp, lower=lower, upper=upper)
 
 
 def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
