@@ -292,3 +292,23 @@ def test_intervals_cover_what_made_the_data(censored):
         for name, true in (("k", 0.7), ("A", 20.0), ("sigma_c", 1.0)):
             hit[name] += table["lower"][name] <= true <= table["upper"][name]
     assert all(0.90 <= count / 200 <= 0.99 for count in hit.values()), hit
+
+
+@pytest.mark.parametrize("loss", [cc.LogNormal(0.2), cc.Poisson()])
+def test_what_is_not_measured_may_have_no_likelihood(loss):
+    """A state that begins at nothing has no logarithm there, which nobody measured."""
+    times = np.linspace(0.0, 3.0, 7)
+    mass = np.array([np.nan, 2.0, 3.0, 6.0, 7.0, 9.0, 14.0])
+    filling = Dynamics(
+        lambda t, x, u, p, nn: [p.rate, 0.0], parameters=[Parameter("rate", 1.0, 0.1, 50.0)]
+    )
+    data = np.column_stack([mass, np.full(7, 4.0)])
+    run = Experiment(times, data, ("m", "level"), initial={"m": 0.0, "level": 4.0})
+    problem = Problem(filling, run, loss=loss)
+    nlp = cc.discretize(problem)
+    assert np.isfinite([nlp.objective(nlp.start), *nlp.gradient(nlp.start)]).all()
+    found = cc.fit(problem).parameters["rate"]
+    poisson = np.nansum(mass) / times.sum()
+    geometric = np.exp(np.mean(np.log(mass[1:] / times[1:])))
+    wanted = poisson if isinstance(loss, cc.Poisson) else geometric
+    assert found == pytest.approx(wanted, rel=1e-6)

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -32,9 +31,7 @@ from ..errors import (
     is_quiet,
     listed,
 )
-from ..model.costs import Mayer
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained, costed
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
@@ -53,6 +50,7 @@ from ..starts.moved import MovedPlan
 from ..transcription.costs import inputs_at, stage_places
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
+from .moving_window import shifted, span_of
 
 Array = NDArray[np.float64]
 Plant = Callable[[Array, Mapping[str, Signal], float], ArrayLike]
@@ -113,7 +111,7 @@ class RecedingHorizon:
         setpoints: Mapping[str, float | str] | None = None,
     ) -> None:
         check_type("RecedingHorizon", problem, Problem)
-        start, end = _span_of(problem)
+        start, end = span_of(problem)
         length = end - start
         if sample is not None and not 0.0 < sample < length:
             raise InputError(
@@ -383,50 +381,3 @@ class RecedingHorizon:
             return run.states[-1]
 
         return answer
-
-
-def shifted(signal: Signal, now: float) -> Signal:
-    """Return a signal as seen from ``now`` on: s(t) = signal(now + t)."""
-    points = None if signal.points is None else signal.points - now
-    return Signal(signal.times - now, signal.values, signal.kind, points)
-
-
-def _span_of(problem: Problem) -> tuple[float, float]:
-    """Start and end of a problem's only window, once it is one that can move along."""
-    windows = problem.experiments
-    if len(windows) != 1 or windows[0].measures or windows[0].is_free:
-        raise InputError(
-            f"a receding horizon has one window without data and of fixed times, but problem "
-            f"{problem.name!r} has {_what(problem)}; leave one Window(end=...)."
-        )
-    window = windows[0]
-    if window.start != 0.0:
-        raise InputError(
-            f"the window of a receding horizon counts time from now, but {window.name!r} starts at "
-            f"{window.start:g}; give Window(start=0.0, end={window.end - window.start:g}) and shift its inputs."  # type: ignore[operator]
-        )
-    if window.events:
-        raise InputError(
-            f"{window.name!r} has events, which a receding horizon does not move along with its window; give "
-            "what happens at a time of the clock as a given input."
-        )
-    changing = {n for n, signal in window.inputs.items() if np.ptp(signal.values) > 0.0}
-    s = Symbols.of(problem)
-    ends = [(c.name, costed(problem, c, s)) for c in problem.costs if isinstance(c, Mayer)]
-    ends += [(c.name, constrained(problem, c, s)) for c in problem.boundary_constraints]
-    for label, value in ends:
-        for j, name in enumerate(problem.inputs):
-            if name in changing and ca.depends_on(value, s.u[j]):
-                raise InputError(
-                    f"{label!r} looks at input {name!r} at an end of the window, where its value is part "
-                    "of the program; use it in a Lagrange cost or a constraint along the path."
-                )
-    assert window.start is not None
-    assert window.end is not None
-    return window.start, window.end
-
-
-def _what(problem: Problem) -> str:
-    if len(problem.experiments) > 1:
-        return f"{len(problem.experiments)} windows"
-    return "data" if problem.experiments[0].measures else "free times"

@@ -105,7 +105,7 @@ def _is_held(
     known = [problem.initial_of(experiment, name) for name in seen]
     arriving = [link for link in problem.links if link.after == experiment.name]
     if experiment.steady is not None or any(
-        name in link.linked(problem.states) for link in arriving for name in seen
+        name in problem.linked(link) for link in arriving for name in seen
     ):
         return False
     decided = any(

@@ -18,8 +18,6 @@ from .special import log_gamma
 class _Counts(Likelihood):
     """What laws of counts have in common."""
 
-    positive = True
-
     def saturated(self, y: Any) -> Any:
         """The count, or hardly more than nothing."""
         return np.maximum(y, 1e-10)

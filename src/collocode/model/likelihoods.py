@@ -62,7 +62,6 @@ class Likelihood(Loss):
     per_experiment: bool = False
     likelihood: ClassVar[bool] = True
     dispersed: ClassVar[bool] = True
-    positive: ClassVar[bool] = False  # whether a prediction has to be
 
     def __post_init__(self) -> None:
         given = self.sigma
@@ -207,7 +206,6 @@ class LogNormal(Likelihood):
 
     _: KW_ONLY
     base: Literal["e", "10"] = "e"
-    positive = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -57,6 +57,9 @@ class _Problem(Protocol):
     def states(self) -> Sequence[str]: ...
 
     @property
+    def lasting(self) -> Sequence[str]: ...
+
+    @property
     def outputs(self) -> Sequence[str]: ...
 
     @property
@@ -189,7 +192,7 @@ def check_decisions(problem: _Problem) -> None:
                 f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
             )
     for link in problem.links:
-        link.check(dict(zip(names, problem.experiments, strict=True)), problem.states)
+        link.check(dict(zip(names, problem.experiments, strict=True)), problem.lasting)
     check_shared(problem.experiments, problem.inputs)
     labels = [cost.name for cost in problem.costs]
     repeated = {n for n in labels if labels.count(n) > 1}

@@ -334,7 +334,7 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             large = _amplitudes(parameter.basis)
             columns[layout.parameter_columns(number, parameter.names)] = size / large
     for link, where in zip(problem.links, layout.links, strict=True):
-        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        chosen = [problem.states.index(name) for name in problem.linked(link)]
         columns[where.columns] = problem.state_scale[chosen]
         for numbers in (where.end_rows, where.start_rows):
             rows[numbers] = 1.0 / problem.state_scale[chosen]
@@ -373,7 +373,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
     for link, where in zip(problem.links, layout.links, strict=True):
-        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        chosen = [problem.states.index(name) for name in problem.linked(link)]
         start[where.columns] = start[layout.experiments[where.after].states[0, chosen]]
     start[layout.weights] = initial_weights(problem)
     return np.clip(start, lower, upper)

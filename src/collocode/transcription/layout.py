@@ -99,7 +99,7 @@ class Layout:
             points,
             tuple(parts),
             tuple(links),
-            tuple((link.name, link.linked(problem.states)) for link in problem.links),
+            tuple((link.name, problem.linked(link)) for link in problem.links),
             tuple(
                 {k: v for k, v in e.parameters.items() if isinstance(v, str)}
                 for e in problem.experiments

@@ -266,7 +266,7 @@ def linked(
     """Number the junction of a link and its rows."""
     names = [part.name for part in parts]
     before, after = names.index(link.before), names.index(link.after)
-    count = len(link.linked(problem.states))
+    count = len(problem.linked(link))
     moving = any(len(parts[n].free_times) for n in (before, after))
     return Linked(
         before=before,
