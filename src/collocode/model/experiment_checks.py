@@ -66,7 +66,7 @@ def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, wh
         if name is None and table.ndim == 1 and len(table) == shape[0]:
             table = table[:, None]
         try:
-            filled[places.get(name, slice(None))] = table
+            filled[slice(None) if name is None else places[name]] = table
         except ValueError as error:
             raise InputError(
                 f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
