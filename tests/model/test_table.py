@@ -224,7 +224,10 @@ REFUSED = {
     "thousands and decimals": ("t;x\n0;1.500,5\n1;2,5\n", "'1.500,5' .*point"),
     "two of one name": ("t,x,x\n0,1,2\n1,2,3\n", "two columns are called 'x'"),
     "a column without a name": (",t,x\n0,0,1\n1,1,2\n", "column 1 has no name in line 1"),
-    "units below the header": ("t,x\ns,m\n0,1\n1,2\n", "line 2, column 't': 's' is not a number"),
+    "a first row without numbers": (
+        "t,x\ns,m\nh,1\n1,2\n",
+        "line 3, column 't': 'h' is not a number",
+    ),
     "an open quote": ('t,x\n0,"1\n1,2\n2,3\n', "cannot be read as CSV"),
     "python's digits": ("t,x\n0,1_0\n1,2\n", "'1_0' is not a number"),
     "arabic digits": ("t,x\n0,١\n1,2\n", "is not a number"),
