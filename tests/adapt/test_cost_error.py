@@ -218,3 +218,29 @@ def test_costates_say_nothing_where_a_stage_has_no_weight_or_an_event_acts():
     assert -1.0 < row["hamiltonian_least"] < row["hamiltonian_most"] < 1.0
     held = of_kind(quadratic(), "constant")
     assert np.isnan(cc.costates(cc.fit(held, "chebyshev", 4, mesh=3))[0].hamiltonian[:, -1]).all()
+
+
+@pytest.mark.parametrize("elements", [7, 12])
+def test_an_element_beside_a_slope_at_its_bound_is_not_taken_for_a_free_one(elements):
+    """∫u² with ∫u = 0.16, |u'| <= 1 and u = 0 at both ends: a trapezoid 0.2 high, 0.024 + 0.016/3."""
+
+    def still(at):
+        return cc.PathConstraint(f"still at the {at}", lambda t, x, u, p, nn: u.u, 0.0, 0.0, at=at)
+
+    window = cc.Window(
+        end=1.0,
+        controls={"u": cc.Control(kind="linear", rate=(-1.0, 1.0))},
+        initial={"x": 0.0},
+        final={"x": 0.16},
+    )
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u]),
+        window,
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2),
+        constraints=[still("start"), still("end")],
+    )
+    solution = cc.fit(problem, mesh=elements, options=TIGHT)
+    error = 0.024 + 0.016 / 3.0 - solution.result.objective
+    assert error < -1e-5
+    assert cc.estimate_error(solution).error == pytest.approx(error, rel=0.25)

@@ -68,6 +68,18 @@ def test_a_fit_across_doses_finds_the_rates_and_its_gap_is_small(tmp_path):
     )
 
 
+def test_a_mesh_of_ones_own_steps_over_no_event():
+    """Between its points a dose would be lost: c' = -c/2 from 1, with 1 more at 1.03."""
+    times = np.linspace(0.0, 4.0, 9)
+    late = np.maximum(times - 1.03, 0.0)
+    data = np.exp(-0.5 * times) + np.where(late > 0.0, np.exp(-0.5 * late), 0.0)
+    rates = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 0.3, 0.01, 3)])
+    run = Experiment(times, data, ("c",), initial={"c": 1.0}, events=[cc.Dose(1.03, 1.0, to="c")])
+    solution = cc.fit(Problem(rates, run), mesh=cc.Mesh.uniform(0.0, 4.0, 16))
+    assert solution.parameters["k"] == pytest.approx(0.5, rel=1e-5)
+    assert solution.gap() < 1e-5
+
+
 def decay(*events, state0=8.0, extra=()):
     times = np.linspace(0.0, 4.0, 9)
     rates = Dynamics(

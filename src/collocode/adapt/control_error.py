@@ -11,7 +11,8 @@ it does to the state is of higher order.  The minimum is that of H's second-orde
 
 Where that argument has no hold the element is **irregular**, and tells nothing of its part: H is linear in
 a control that is between its bounds, or changes its bound inside (switches, singular arcs); a bound
-of a state, a constraint or a slope is active there; a measurement inside makes the costate jump.
+of a state, a constraint or a slope is active there, or a slope beside it; a measurement inside makes the
+costate jump.
 
 Source: Vexler & Wollner, SIAM J. Control Optim. 47 (2008), for the residual of bounded controls.
 """
@@ -147,7 +148,8 @@ def _constrained(nlp: NLP, result: SolverResult) -> Mask:
         for rows in part.path_rows:
             finite = np.isfinite(nlp.row_lower[rows]) | np.isfinite(nlp.row_upper[rows])
             here |= (held[rows] & finite)[nodes].any(axis=1)
-        for rows in part.rate_rows.values():
-            here |= held[rows]
+        for rows in part.rate_rows.values():  # where a slope changes its bound it is at neither
+            bounded = np.concatenate([[False], held[rows], [False]])
+            here |= bounded[:-2] | bounded[1:-1] | bounded[2:]
         found.append(here)
     return np.concatenate(found)

@@ -286,16 +286,13 @@ class Experiment:
         places = [signal.jumps for signal in self.inputs.values()]
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
         places += [self.times] if self.controls else []
-        jumps = np.unique(
-            np.concatenate(
-                [
-                    points_of(placed(self.events, self.placed, self.instant), self.instant),
-                    self.points,
-                    *places,
-                ]
-            )
-        )
+        jumps = np.unique(np.concatenate([self.event_points, self.points, *places]))
         return jumps[(jumps > self.start) & (jumps < self.end)]
+
+    @property
+    def event_points(self) -> Array:
+        """Times between which events act: no element may step over one."""
+        return points_of(placed(self.events, self.placed, self.instant), self.instant)
 
     def select(self, outputs: Sequence[str]) -> Experiment:
         """Return the experiment with only the columns ``outputs``, NaN where it has none."""

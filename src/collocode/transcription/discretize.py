@@ -191,7 +191,7 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, brea
                 f"the mesh [{given.start:g}, {given.end:g}] does not cover the data of experiment "
                 f"{experiment.name!r}, [{start:g}, {end:g}]; extend the mesh or cut the data."
             )
-        return given
+        return given.with_points(experiment.event_points)
     if given is None:
         # about one stage a sample, so that a fit neither misses nor invents detail
         wanted = max(10, round((experiment.samples - 1) / max(1, scheme.intervals)))
