@@ -14,6 +14,7 @@
 
 #define STRICT 0.1
 #define LOOSE 1e-8
+#define NOISE 1e-14 /* of a row's largest entry: what is left when rows depend on each other */
 #define WIDEST 2048    /* rows of a front that no rows wait in */
 #define MOST_ROWS 8192 /* and with them */
 
@@ -207,18 +208,19 @@ static inline int64_t place_of_largest(const double *row, int64_t width)
 }
 
 /* How little errors grow, at most 1, by row k as a pivot of its own (then `other` is -1) or, if that is
-   less than `enough`, with another one. */
+   less than `enough`, with another one; 0 if what there is of it is not more than `noise`. */
 static inline double quality(double *F, int64_t width, int64_t full, int64_t k, double enough,
-                             int64_t *other)
+                             double noise, int64_t *other)
 {
     double *row = F + k * width, a = row[k], best = 0.0;
     row[k] = 0.0;
     double beside = largest(row, width);
     int64_t r = -1;
     *other = -1;
-    if (a != 0.0)
+    if (fabs(a) > noise)
         best = beside <= fabs(a) ? 1.0 : fabs(a) / beside;
-    if (!(best >= enough) && beside > 0.0 && (r = place_of_largest(row, full)) >= 0) {
+    if (!(best >= enough) && beside > 0.0 && (r = place_of_largest(row, full)) >= 0 &&
+        fabs(row[r]) > noise) {
         double *next = F + r * width, b = next[r], c = row[r];
         row[r] = next[r] = next[k] = 0.0;
         double g = largest(row, width), h = largest(next, width);
@@ -291,19 +293,21 @@ static inline int64_t removed(int32_t *list, int64_t count, int64_t what)
    returns how many.  `order` are the pivots and then the others; in place of a pivot's row is that of the
    factor; `inverse` and `beside` (n) are those of the pivots. */
 DISPATCHED static int64_t eliminate(double *F, int64_t n, int64_t width, int64_t full, int32_t *order,
-                                    double *inverse, double *beside, int64_t most_waiting,
+                                    double *inverse, double *beside, double *noise, int64_t most_waiting,
                                     int64_t *negative)
 {
     int32_t active[n + 1];
     int64_t done = 0, left = n, from = 0; /* where to look first: what found no pivot is asked last */
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         active[i] = (int32_t)i;
+        noise[i] = NOISE * largest(F + i * width, width);
+    }
     while (done < full) {
         int64_t k = -1, r = -1, open = full - done, first = from;
         double best = 0.0;
         for (int64_t t = 0; t < open && best < STRICT; t++) {
             int64_t at = first + t < open ? first + t : first + t - open, other;
-            double found = quality(F, width, full, active[at], STRICT, &other);
+            double found = quality(F, width, full, active[at], STRICT, noise[active[at]], &other);
             if (found > best) {
                 best = found;
                 from = at;
@@ -372,7 +376,7 @@ EXPORTED int64_t fronts_factor(fronts_t *f, const double *values, int64_t *negat
         if (width > f->widest) {
             f->widest = width + width / 16 * 8;
             free(f->work);
-            f->work = aligned_alloc(64, (f->widest * f->widest + 2 * f->widest) * sizeof *f->work);
+            f->work = aligned_alloc(64, (f->widest * f->widest + 3 * f->widest) * sizeof *f->work);
             if (!f->work) {
                 f->widest = 0;
                 return NO_MEMORY;
@@ -387,7 +391,7 @@ EXPORTED int64_t fronts_factor(fronts_t *f, const double *values, int64_t *negat
             f->most_numbers = f->numbers ? f->most_numbers : 0;
             return NO_MEMORY;
         }
-        double *F = f->work, *inverse = F + n * width, *beside = inverse + width;
+        double *F = f->work, *inverse = F + n * width, *beside = inverse + width, *noise = beside + width;
         int32_t *rows = f->rows + rows_end, order[n + 1], kept[n + 1];
         memset(F, 0, n * width * sizeof *F);
         memcpy(rows + waiting, f->own + f->own_at[g], own * sizeof *rows);
@@ -410,7 +414,8 @@ EXPORTED int64_t fronts_factor(fronts_t *f, const double *values, int64_t *negat
             offset += wait;
             from += count * count;
         }
-        int64_t pivots = eliminate(F, n, width, full, order, inverse, beside, g < f->groups ? rest : 0, negative);
+        int64_t pivots = eliminate(F, n, width, full, order, inverse, beside, noise,
+                                   g < f->groups ? rest : 0, negative);
         f->front[g] = (front_t){n, pivots, rows_end, numbers_end};
         memcpy(kept, rows, n * sizeof *rows);
         for (int64_t t = 0; t < n; t++)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,12 @@ class Fronts:
         library.fronts_solve.restype = ctypes.c_double
         library.fronts_factor.restype = ctypes.c_int64
         sizes = ctypes.c_int64(order.size), ctypes.c_int64(len(last))
-        arrays = start.astype(np.int64), columns.astype(np.int64), groups, last.astype(np.uint8)
+        arrays: list[NDArray[Any]] = [
+            start.astype(np.int64),
+            columns.astype(np.int64),
+            groups,
+            last.astype(np.uint8),
+        ]
         made = library.fronts_new(*sizes, *map(address, arrays))
         if not made:
             raise Unsuited("its chains touch each other")
