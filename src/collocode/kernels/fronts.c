@@ -14,7 +14,7 @@
 
 #define STRICT 0.1
 #define LOOSE 1e-8
-#define NOISE 1e-14 /* of a row's largest entry: what is left when rows depend on each other */
+#define NOISE 1e-14 /* of the largest entry that the row has in the matrix: what is left if rows are dependent */
 #define WIDEST 2048    /* rows of a front that no rows wait in */
 #define MOST_ROWS 8192 /* and with them */
 
@@ -39,6 +39,7 @@ typedef struct {
     int32_t *rows;                          /* of the fronts, pivots first */
     double *numbers;                        /* of a pivot: inverse, the next beside it, row of the factor */
     double *work, *left, *vector;           /* a front; what the ends of chains and the last front leave */
+    double *size;                           /* (n) largest entry of a row of the matrix */
 } fronts_t;
 
 static void *grown(void *old, int64_t *most, int64_t wanted, size_t size)
@@ -56,7 +57,7 @@ EXPORTED void fronts_free(fronts_t *f)
 {
     void *all[] = {f->start, f->columns, f->values, (void *)f->last, f->own_at, f->rest_at,
                    f->entry_at, f->own, f->rest, f->to, f->entry, f->place, f->front, f->rows,
-                   f->numbers, f->work, f->left, f->vector};
+                   f->numbers, f->work, f->left, f->vector, f->size};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         free(all[k]);
     free(f);
@@ -150,6 +151,7 @@ EXPORTED fronts_t *fronts_new(int64_t n, int64_t groups, const int64_t *start, c
     f->columns = malloc((entries + 1) * sizeof *f->columns);
     f->values = malloc((entries + 1) * sizeof *f->values);
     f->vector = malloc(4 * n * sizeof *f->vector + 8);
+    f->size = malloc((n + 1) * sizeof *f->size);
     uint8_t *ends = malloc(groups + 1);
     f->last = ends;
     f->own_at = malloc((groups + 2) * sizeof *f->own_at);
@@ -161,7 +163,7 @@ EXPORTED fronts_t *fronts_new(int64_t n, int64_t groups, const int64_t *start, c
     f->front = calloc(groups + 1, sizeof *f->front);
     int32_t *row_of = malloc((entries + 1) * sizeof *row_of), *of = malloc((entries + 1) * sizeof *of);
     int32_t *local = malloc((n + 1) * sizeof *local), *seen = malloc((n + 1) * sizeof *seen);
-    int good = f->start && f->columns && f->values && f->vector && ends && f->own_at && f->rest_at &&
+    int good = f->start && f->columns && f->values && f->vector && f->size && ends && f->own_at && f->rest_at &&
                f->entry_at && f->own && f->entry && f->place && f->front && row_of && of && local && seen;
     if (good) {
         memcpy(f->start, start, (n + 1) * sizeof *start);
@@ -293,14 +295,14 @@ static inline int64_t removed(int32_t *list, int64_t count, int64_t what)
    returns how many.  `order` are the pivots and then the others; in place of a pivot's row is that of the
    factor; `inverse` and `beside` (n) are those of the pivots. */
 DISPATCHED static int64_t eliminate(double *F, int64_t n, int64_t width, int64_t full, int32_t *order,
-                                    double *inverse, double *beside, double *noise, int64_t most_waiting,
+                                    double *inverse, double *beside, const double *noise,
+                                    int64_t most_waiting,
                                     int64_t *negative)
 {
     int32_t active[n + 1];
     int64_t done = 0, left = n, from = 0; /* where to look first: what found no pivot is asked last */
     for (int64_t i = 0; i < n; i++) {
         active[i] = (int32_t)i;
-        noise[i] = NOISE * largest(F + i * width, width);
     }
     while (done < full) {
         int64_t k = -1, r = -1, open = full - done, first = from;
@@ -362,6 +364,13 @@ EXPORTED int64_t fronts_factor(fronts_t *f, const double *values, int64_t *negat
     int64_t rows_end = 0, numbers_end = 0, ends_left = 0, last_left = 0, waiting = 0;
     *negative = 0;
     memcpy(f->values, values, f->start[f->n] * sizeof *values);
+    memset(f->size, 0, f->n * sizeof *f->size);
+    for (int64_t i = 0; i < f->n; i++)
+        for (int64_t k = f->start[i]; k < f->start[i + 1]; k++) {
+            double v = fabs(values[k]), *other = f->size + f->columns[k];
+            f->size[i] = v > f->size[i] ? v : f->size[i];
+            *other = v > *other ? v : *other;
+        }
     for (int64_t g = 0; g <= f->groups; g++) {
         int64_t own = f->own_at[g + 1] - f->own_at[g], rest = f->rest_at[g + 1] - f->rest_at[g];
         int chained = g > 0 && g < f->groups && !f->last[g - 1];
@@ -414,6 +423,8 @@ EXPORTED int64_t fronts_factor(fronts_t *f, const double *values, int64_t *negat
             offset += wait;
             from += count * count;
         }
+        for (int64_t i = 0; i < n; i++)
+            noise[i] = NOISE * f->size[rows[i]];
         int64_t pivots = eliminate(F, n, width, full, order, inverse, beside, noise,
                                    g < f->groups ? rest : 0, negative);
         f->front[g] = (front_t){n, pivots, rows_end, numbers_end};
