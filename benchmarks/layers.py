@@ -12,7 +12,8 @@ and networks of fixed depth, each trained until it has used the *work of that se
 refinement*.  Work counts the layers that all samples pass, forward and backward, rejected trainings and the
 fitting of halves included, in thousands.  J is that of the last network; validation loss and accuracy are those of
 the weights of least validation loss.  "J fell" and "loss fell" count the runs in which no cycle is above the one
-before.
+before.  "above" is by how much the validation loss is above that of the refined network: the 95 % interval (Student's t)
+of the mean difference over the seeds, in per cent of the refined networks' mean; a star where it does not hold zero.
 
 ``--effectivity`` trains networks of 4, 8, 16 and 32 layers until ∇J is 1e-5, width 3, T = 2, penalty 0.003, where
 they approximate a flow, and one of 64 from the last of them, against which the estimates are.  A run at whose
@@ -22,6 +23,9 @@ optimum no input counts (J = log 2) has no discretization error and is left out,
 every network accepted, and two controls that bisect one layer per cycle without an estimate: at random, or the
 longest.  Fixed depths train 500 iterations there, the others 100 per network; a third set of samples, which
 chooses nothing, is the test.
+
+Runs of the first two are kept as they end, in ``results/layers.csv`` and ``results/layers_effectivity.csv``, and not made
+again; the tables of all that the files hold go beside them, for ``docs/papers/2601.07397.md``.
 """
 
 from __future__ import annotations
@@ -29,43 +33,28 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import collocode as cc
-from collocode.adapt.stopping import stalled
-from collocode.layered import LayeredProblem, Training, bisect, train
-from collocode.layered.refinement.result import best_of
+from _layers_where import DEPTHS, USUAL, where
+from collocode.layered import LayeredProblem, train
 from collocode.solvers.threads import one_blas_thread
+from growth import versus
 from models import donut1d, donut2d, spiral2d, squares2d
 
 DATA = {"donut1d": donut1d, "spiral2d": spiral2d, "donut2d": donut2d, "squares2d": squares2d}
-DEPTHS = (1, 2, 4, 8, 12, 16, 20)
-OWN, FIXED = 100, 500  # iterations of a refined network, of a fixed one
-USUAL: dict[str, Any] = {"prolongation": "copy", "accept": "all"}
 TRAINERS = ("armijo", "barzilai-borwein", "lbfgs", "ipopt")
-REFINED: dict[str, dict[str, Any]] = {
-    "refined": {},
-    "copied, all accepted": USUAL,
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One run."""
-
-    validation: float
-    test: float
-    layers: int
-    work: float
-    seconds: float
-    share: float = 0.0
+REFINED: dict[str, dict[str, Any]] = {"refined": {}, "copied": USUAL}
+SETTING = ["trainer", "samples", "iterations"]
+RESULTS = Path(__file__).parent / "results" / "layers.csv"
 
 
 def problem(name: str, samples: int, layers: int, seed: int) -> LayeredProblem:
@@ -74,143 +63,30 @@ def problem(name: str, samples: int, layers: int, seed: int) -> LayeredProblem:
     return replace(made, test=other.validation)
 
 
-def scored(p: LayeredProblem, done: Training, work: float, seconds: float) -> Outcome:
-    here = p.with_network(done.network).objective
-    validation, test = (here.score(done.best, part) for part in (p.validation, p.test))
-    return Outcome(validation, test, done.network.layers, work, seconds)
+class Kept:
+    """Runs in a file, each written when it ends; what is there is not made again."""
 
+    def __init__(self, path: Path, keys: list[str]) -> None:
+        self.path, self.keys = path, keys
+        self.runs = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=keys)
 
-def work_of(done: Training) -> float:
-    return (done.evaluations + done.gradients) * done.network.layers / 1e3
+    def find(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        same = (self.runs[self.keys] == pd.Series(key)[self.keys]).all(axis=1)
+        return self.runs[same].iloc[0].to_dict() if same.any() else None
 
-
-def fixed(p: LayeredProblem, seed: int, trainer: str) -> Outcome:
-    with one_blas_thread():
-        done = train(
-            p.objective,
-            trainer,
-            validation=p.validation,
-            iterations=FIXED,
-            tolerance=1e-4,
-            seed=seed,
-        )
-    return scored(p, done, work_of(done), done.seconds)
-
-
-def refined(p: LayeredProblem, seed: int, trainer: str, **how: object) -> Outcome:
-    found = cc.refine_layers(p, trainer, iterations=OWN, seed=seed, **USUAL, **how)
-    share = sum(c.estimate.seconds for c in found.cycles) / found.seconds
-    return replace(scored(p, found.best.training, found.work / 1e3, found.seconds), share=share)
-
-
-def blind(p: LayeredProblem, seed: int, trainer: str, pick: Callable) -> Outcome:
-    """The loop of `refine_layers`, its stopping too, with a layer that no estimate has chosen."""
-
-    @dataclass(frozen=True)
-    class Cycle:
-        scores: dict[str, float]
-        wrong: float
-
-    rng, began = np.random.default_rng(seed), time.perf_counter()
-    network, theta = p.network, p.network.initial(seed)
-    trainings, cycles = [], []
-    with one_blas_thread():
-        while True:
-            here = p.with_network(network).objective
-            done = train(
-                here, trainer, theta, validation=p.validation, iterations=OWN, tolerance=1e-4
-            )
-            score = here.score(done.best, p.validation)
-            trainings.append(done)
-            cycles.append(Cycle({"validation": score}, 1.0 - score))
-            if (
-                stalled([c.wrong for c in cycles], 3, 0.02)
-                or network.layers >= 20
-                or len(cycles) >= 20
-            ):
-                break
-            network, theta = bisect(network, done.theta, [pick(rng, network.mesh.steps)])
-    work = sum(work_of(done) for done in trainings)
-    return scored(p, trainings[best_of(cycles)], work, time.perf_counter() - began)
-
-
-def at_random(rng: np.random.Generator, steps: np.ndarray) -> int:
-    return int(rng.integers(len(steps)))
-
-
-def longest(rng: np.random.Generator, steps: np.ndarray) -> int:
-    return int(rng.choice(np.flatnonzero(steps > 0.999 * steps.max())))
-
-
-METHODS: dict[str, tuple[Callable, dict]] = {
-    "refined, error": (refined, {}),
-    "refined, freedom": (refined, {"indicator": "freedom"}),
-    "refined, freedom, one per cycle": (refined, {"indicator": "freedom", "rule": "fixed"}),
-    "uniform doubling": (refined, {"rule": "uniform"}),
-    "control: at random": (blind, {"pick": at_random}),
-    "control: the longest": (blind, {"pick": longest}),
-}
-
-
-def column(runs: list[Outcome], name: str) -> np.ndarray:
-    return np.array([getattr(run, name) for run in runs])
-
-
-def row(label: str, runs: list[Outcome]) -> None:
-    layers = column(runs, "layers")
-    print(
-        f"| {label} | {layers.mean():.1f} ({layers.min()}–{layers.max()}) | "
-        + " | ".join(
-            f"{column(runs, part).mean():.3f} ± {column(runs, part).std(ddof=1):.3f}"
-            for part in ("validation", "test")
-        )
-        + f" | {column(runs, 'work').mean():.1f} | {column(runs, 'seconds').mean():.1f} |",
-        flush=True,
-    )
-
-
-def verdict(label: str, runs: list[Outcome], best: list[Outcome], all_work: float) -> None:
-    """Say whether a method reaches the best fixed depth, by paired differences over the seeds."""
-    parts = []
-    for part in ("validation", "test"):
-        gap = column(runs, part) - column(best, part)
-        error = gap.std(ddof=1) / np.sqrt(len(gap))
-        word = (
-            "reached"
-            if gap.mean() >= 0
-            else "within the error"
-            if gap.mean() >= -error
-            else "MISSED"
-        )
-        parts.append(f"{part} {word} ({gap.mean():+.3f} ± {error:.3f})")
-    layers = column(runs, "layers").mean() - column(best, "layers").mean()
-    work = column(runs, "work").mean()
-    print(
-        f"- {label}: {', '.join(parts)}; {layers:+.1f} layers; work {work:.1f} against "
-        f"{column(best, 'work').mean():.1f} for that depth alone and {all_work:.1f} for all depths"
-    )
+    def add(self, row: dict[str, Any]) -> None:
+        new = pd.DataFrame([row])
+        self.runs = new if self.runs.empty else pd.concat([self.runs, new], ignore_index=True)
+        self.runs.to_csv(self.path, index=False, float_format="%.6g")
 
 
 # ---- objective and validation over refinements ---------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Course:
-    """One refinement, or one fixed depth trained with the same work."""
-
-    layers: int
-    objective: float
-    loss: float
-    accuracy: float
-    work: float
-    seconds: float
-    fell: tuple[bool, bool] = (True, True)
-    rejected: int = 0
-
-
 def refined_course(
     p: LayeredProblem, trainer: str, seed: int, iterations: int, **how: Any
-) -> Course:
+) -> dict[str, Any]:
+    """One refinement from the problem's network to sixteen layers."""
     began = time.process_time()
     found = cc.refine_layers(
         p, trainer, iterations=iterations, seed=seed, max_layers=16, stall=None, **how
@@ -218,71 +94,50 @@ def refined_course(
     seconds, last = time.process_time() - began, found.cycles[-1]
     own = [c for c in found.cycles if not c.stuck]
     values = [[c.estimate.value for c in own], [c.training.least_loss for c in own]]
-    return Course(
-        layers=last.layers,
-        objective=last.estimate.value,
-        loss=min(values[1]),
-        accuracy=min(own, key=lambda c: c.training.least_loss).score,
-        work=found.work / 1e3,
-        seconds=seconds,
-        fell=tuple(bool((np.diff(v) <= 0.0).all()) for v in values),  # type: ignore[arg-type]
-        rejected=sum(len(c.rejected) for c in found.cycles),
-    )
+    fell = [bool((np.diff(v) <= 0.0).all()) for v in values]
+    return {
+        "layers": last.layers,
+        "objective": last.estimate.value,
+        "loss": min(values[1]),
+        "accuracy": min(own, key=lambda c: c.training.least_loss).score,
+        "work": found.work / 1e3,
+        "seconds": seconds,
+        "J fell": fell[0],
+        "loss fell": fell[1],
+        "rejected": sum(len(c.rejected) for c in found.cycles),
+    }
 
 
-def fixed_course(p: LayeredProblem, trainer: str, seed: int, work: float) -> Course:
+def fixed_course(p: LayeredProblem, trainer: str, seed: int, work: float) -> dict[str, Any]:
     """Train one depth until it has used the work."""
     layers, began = p.network.layers, time.process_time()
+    most = max(1, int(1e3 * work / (2 * layers)))  # an iteration takes two passes at least
     with one_blas_thread():
         done = train(
             p.objective,
             trainer,
             validation=p.validation,
-            iterations=max(
-                1, int(1e3 * work / (2 * layers))
-            ),  # an iteration takes two passes at least
+            iterations=most,
             tolerance=1e-4,
             seed=seed,
         )
     seconds, h = time.process_time() - began, done.history
     used = (h["evaluations"] + h["gradients"]) * layers / 1e3
-    h = (
-        h[used <= work] if trainer != "ipopt" else h
-    )  # whose history knows validation at the end only
+    if trainer != "ipopt":  # whose history knows validation at the end only
+        h = h[used <= work]
     best = h.loc[h["validation_loss"].idxmin()]
-    return Course(
-        layers=layers,
-        objective=float(h["objective"].iloc[-1]),
-        loss=float(best["validation_loss"]),
-        accuracy=float(best["validation"]),
-        work=float(used.loc[h.index].max()),
-        seconds=seconds,
-    )
-
-
-def spread(values: Iterable[float], digits: int = 3) -> str:
-    v = np.array(list(values))
-    return f"{v.mean():.{digits}f} ± {v.std(ddof=1) if len(v) > 1 else 0.0:.{digits}f}"
-
-
-def course_row(label: str, runs: list[Course], falls: bool) -> str:
-    """One row of Markdown."""
-    fell = [f"{sum(run.fell[i] for run in runs)} of {len(runs)}" if falls else "" for i in (0, 1)]
-    cells = [
-        label,
-        spread((run.layers for run in runs), 1),
-        spread(run.objective for run in runs),
-        spread(run.loss for run in runs),
-        spread(run.accuracy for run in runs),
-        *fell,
-        f"{np.mean([run.rejected for run in runs]):.1f}" if falls else "",
-        f"{np.mean([run.work for run in runs]):.1f}",
-        f"{np.mean([run.seconds for run in runs]):.1f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    return {
+        "layers": layers,
+        "objective": float(h["objective"].iloc[-1]),
+        "loss": float(best["validation_loss"]),
+        "accuracy": float(best["validation"]),
+        "work": float(used.loc[h.index].max()),
+        "seconds": seconds,
+    }
 
 
 def courses(
+    kept: Kept,
     names: list[str],
     trainers: list[str],
     seeds: range,
@@ -290,109 +145,148 @@ def courses(
     iterations: int,
     depths: list[int],
 ) -> None:
-    """Print the tables of objective and validation over refinements."""
-    heads = "layers, J, validation loss, accuracy, J fell, loss fell, rejected, work, CPU s"
-    for name in names:
+    """Make the runs that are not yet there."""
+    for seed in seeds:
         for trainer in trainers:
-            print(f"\n**{name}, {trainer}**, {samples} samples, {len(seeds)} seeds\n")
-            print(f"| | {' | '.join(heads.split(', '))} |\n|{'---|' * 10}")
-            found: dict[str, list[Course]] = {}
-            for label, how in REFINED.items():
-                found[label] = [
-                    refined_course(problem(name, samples, 2, s), trainer, s, iterations, **how)
-                    for s in seeds
-                ]
-                print(course_row(label, found[label], True), flush=True)
-            for depth in depths:
-                runs = [
-                    fixed_course(problem(name, samples, depth, s), trainer, s, own.work)
-                    for s, own in zip(seeds, found["refined"], strict=True)
-                ]
-                print(course_row(f"fixed, {depth}", runs, False), flush=True)
+            for name in names:
+                key = {"data": name, "trainer": trainer, "samples": samples}
+                key |= {"iterations": iterations, "seed": seed}
+                refined = None
+                for method in (*REFINED, *(f"fixed, {depth}" for depth in depths)):
+                    row = kept.find(key | {"method": method})
+                    if row is None:
+                        layers = 2 if method in REFINED else int(method.split()[-1])
+                        p = problem(name, samples, layers, seed)
+                        if method in REFINED:
+                            made = refined_course(p, trainer, seed, iterations, **REFINED[method])
+                        else:
+                            made = fixed_course(p, trainer, seed, refined["work"])
+                        row = key | {"method": method} | made
+                        kept.add(row)
+                    refined = refined or row
 
 
-def effectivities(names: list[str], seeds: range, samples: int) -> None:
-    """Print the effectivity of converged networks: padded to width 3, T = 2, all layers bisected."""
-    print(
-        "\n| data | 4 layers | 8 | 16 | 32 | slope of J at most | left out |\n|---|---|---|---|---|---|---|"
-    )
-    for name in names:
-        rows, slopes, trivial = [], [], 0
-        for s in seeds:
-            smooth = {"width": 3, "depth": 2.0, "penalty": 0.003}
-            p = DATA[name].problem(samples=samples, layers=4, data_seed=s, **smooth)
-            how = {"rule": "uniform", "max_layers": 32, "stall": None, "accept": "all"}
-            done = cc.refine_layers(
-                p, "lbfgs", iterations=3000, seed=s, reference=64, tolerance=1e-5, **how
-            )
-            if done.reference > 0.69:
-                trivial += 1
+def spread(values: Iterable[float], digits: int = 3) -> str:
+    v = np.array(list(values))
+    return f"{v.mean():.{digits}f} ± {v.std(ddof=1) if len(v) > 1 else 0.0:.{digits}f}"
+
+
+def table(runs: pd.DataFrame) -> str:
+    """One trainer's runs in Markdown, the rows of a data set one below the other."""
+    lines = [
+        "| | layers | J | validation loss | above | accuracy | J fell | loss fell | rejected | work | CPU s |",
+        "|---" * 11 + "|",
+    ]
+    for (name, method), own in runs.groupby(["data", "method"], sort=False):
+        first = runs[(runs["data"] == name) & (runs["method"] == "refined")].set_index("seed")
+        counts = [""] * 3
+        if method in REFINED:
+            counts = [f"{int(own[k].sum())} of {len(own)}" for k in ("J fell", "loss fell")]
+            counts.append(f"{own['rejected'].mean():.1f}")
+        cells = [
+            f"{name}, {method}",
+            spread(own["layers"], 1),
+            spread(own["objective"]),
+            spread(own["loss"]),
+            "" if method == "refined" else versus(first["loss"], own.set_index("seed")["loss"]),
+            spread(own["accuracy"]),
+            *counts,
+            f"{own['work'].mean():.1f}",
+            f"{own['seconds'].mean():.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def report(runs: pd.DataFrame) -> str:
+    """The tables of all trainers."""
+    parts = []
+    runs = runs.sort_values("data", key=lambda names: names.map(list(DATA).index), kind="stable")
+    for (trainer, samples, iterations), own in runs.groupby(SETTING):
+        told = (
+            f"{samples} samples, {iterations} iterations a network, {own['seed'].nunique()} seeds"
+        )
+        parts.append(f"**{trainer}** ({told})\n\n{table(own)}")
+    return "\n\n".join(parts)
+
+
+# ---- the estimate --------------------------------------------------------------------------------
+
+
+def effectivities(kept: Kept, names: list[str], seeds: range, samples: int) -> None:
+    """Make the runs that are not yet there: all layers bisected, converged, against 64 layers."""
+    for seed in seeds:
+        for name in names:
+            key = {"data": name, "samples": samples, "seed": seed}
+            if kept.find(key) is not None:
                 continue
-            rows.append([c.estimate.effectivity(done.exact(c)) for c in done.cycles])
-            slopes += [c.estimate.stationarity for c in done.cycles]
-        cells = [spread(column, 2) for column in zip(*rows, strict=True)]
-        print(f"| {name} | {' | '.join(cells)} | {max(slopes):.1e} | {trivial} |", flush=True)
+            smooth = {"width": 3, "depth": 2.0, "penalty": 0.003}
+            p = DATA[name].problem(samples=samples, layers=4, data_seed=seed, **smooth)
+            how: dict[str, Any] = {
+                "rule": "uniform",
+                "max_layers": 32,
+                "stall": None,
+                "accept": "all",
+            }
+            done = cc.refine_layers(
+                p, "lbfgs", iterations=3000, seed=seed, reference=64, tolerance=1e-5, **how
+            )
+            found = {str(c.layers): c.estimate.effectivity(done.exact(c)) for c in done.cycles}
+            slope = max(c.estimate.stationarity for c in done.cycles)
+            kept.add(key | {"J": done.reference, "slope": slope} | found)
+
+
+def effectivity_table(runs: pd.DataFrame) -> str:
+    """Effectivity by layers in Markdown."""
+    lines = [
+        "| data | 4 layers | 8 | 16 | 32 | slope of J at most | seeds | left out |",
+        "|---" * 8 + "|",
+    ]
+    for name, own in runs.groupby("data", sort=False):
+        used = own[own["J"] <= 0.69]
+        cells = [spread(used[n], 2) for n in ("4", "8", "16", "32")]
+        slope, out = used["slope"].max(), len(own) - len(used)
+        lines.append(f"| {name} | {' | '.join(cells)} | {slope:.1e} | {len(used)} | {out} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one seed, 100 samples")
     parser.add_argument("--seeds", type=int, help="5; with --where 8")
-    parser.add_argument("--samples", type=int, help="120; with --where 1000")
+    parser.add_argument("--samples", type=int, help="100; with --where 1000")
     parser.add_argument("--trainer", default="", help="of " + ", ".join(TRAINERS))
     parser.add_argument("--data", default=",".join(DATA), help="of " + ", ".join(DATA))
-    parser.add_argument("--iterations", type=int, default=60, help="of every network")
+    parser.add_argument("--iterations", type=int, default=40, help="of every network")
     parser.add_argument("--depths", default="2,4,8,16", help="fixed ones")
     parser.add_argument("--effectivity", action="store_true")
     parser.add_argument("--where", action="store_true")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--results", type=Path, help="the file that runs are kept in")
     chosen = parser.parse_args()
     names = chosen.data.split(",")
     seeds = range(chosen.seeds or (1 if chosen.quick else 8 if chosen.where else 5))
-    samples = chosen.samples or (100 if chosen.quick else 1000 if chosen.where else 120)
+    samples = chosen.samples or (100 if chosen.quick or not chosen.where else 1000)
     if chosen.where:
-        where(
-            names, chosen.trainer or "lbfgs", seeds, samples, (2, 8, 20) if chosen.quick else DEPTHS
-        )
-    elif chosen.effectivity:
-        effectivities(names, seeds, samples)
+        few = (2, 8, 20) if chosen.quick else DEPTHS
+        where(problem, names, chosen.trainer or "lbfgs", seeds, samples, few)
+        return
+    if chosen.effectivity:
+        path = chosen.results or RESULTS.with_name("layers_effectivity.csv")
+        kept = Kept(path, ["data", "samples", "seed"])
+        if not chosen.table:
+            effectivities(kept, names, seeds, samples)
+        text = effectivity_table(kept.runs)
     else:
+        path = chosen.results or RESULTS
+        kept = Kept(path, ["data", *SETTING, "seed", "method"])
         trainers = chosen.trainer.split(",") if chosen.trainer else list(TRAINERS)
         depths = [int(depth) for depth in chosen.depths.split(",")]
-        courses(names, trainers, seeds, samples, chosen.iterations, depths)
-
-
-# ---- which layer ---------------------------------------------------------------------------------
-
-
-def where(
-    names: list[str], trainer: str, seeds: range, samples: int, depths: tuple[int, ...]
-) -> None:
-    """Print the comparison of indicators with controls."""
-    shares = []
-    for name in names:
-        print(f"\n**{name}**, {samples} samples, {len(seeds)} seeds, {trainer}\n")
-        print(
-            "| | layers | validation accuracy | test accuracy | work | seconds |\n|---|---|---|---|---|---|"
-        )
-        by_depth = {}
-        for depth in depths:
-            runs = [fixed(problem(name, samples, depth, s), s, trainer) for s in seeds]
-            by_depth[depth] = runs
-            row(f"fixed, {depth}", runs)
-        best = max(depths, key=lambda depth: column(by_depth[depth], "validation").mean())
-        every = sum(column(runs, "work").mean() for runs in by_depth.values())
-        found = {}
-        for label, (method, how) in METHODS.items():
-            found[label] = [method(problem(name, samples, 2, s), s, trainer, **how) for s in seeds]
-            row(label, found[label])
-            if method is refined:
-                shares += column(found[label], "share").tolist()
-        print(f"\nAgainst the best fixed depth, {best} layers:\n")
-        for label, runs in found.items():
-            verdict(label, runs, by_depth[best], every)
-    print(
-        f"\nEstimates took {100 * np.mean(shares):.1f} % of the time, {100 * max(shares):.1f} % at most."
-    )
+        if not chosen.table:
+            courses(kept, names, trainers, seeds, samples, chosen.iterations, depths)
+        text = report(kept.runs)
+    print(text)
+    path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
+from scipy.integrate import solve_bvp, solve_ivp
 
 import collocode as cc
 from models.control import brachistochrone, bryson_denham, catalyst_mixing, double_integrator
@@ -73,6 +73,13 @@ def test_the_estimate_has_its_order():
     slopes = np.log2(np.array(missed[:-1]) / missed[1:])
     assert slopes == pytest.approx(3.0, abs=0.2)
     assert (np.array(left) < 0.01 * np.array(missed)).all()
+
+
+def test_one_element_of_high_degree_is_simulated_under_its_controls():
+    """Polynomials of degree 40, which powers of time cannot say in double precision."""
+    solution = cc.fit(quadratic(), "legendre_radau", 41, mesh=1, options=TIGHT)
+    assert solution.result.objective == pytest.approx(riccati(), abs=1e-9)
+    assert solution.gap() < 1e-6
 
 
 def test_a_switch_has_its_element():
@@ -156,3 +163,84 @@ def test_algebraic_variables_are_followed_by_the_estimate_and_by_the_simulation(
     found = cc.fit(problem, degree=2, mesh=2)
     assert 0.9 < cc.estimate_error(found).effectivity(riccati()) < 1.1
     assert found.gap() < 0.02
+
+
+def test_a_delay_has_its_part_in_costates_and_in_the_estimate():
+    """x' = -x(t - 1) + u over [0, 2]: both halves side by side are an ordinary boundary-value problem."""
+
+    def pontryagin(s, v):
+        x1, x2, z1, z2, _ = v
+        return [
+            -1 - z1 / 2,
+            -x1 - z2 / 2,
+            -2 * x1 + z2,
+            -2 * x2,
+            x1**2 + x2**2 + (z1**2 + z2**2) / 4,
+        ]
+
+    def ends(a, b):
+        return np.array([a[0] - 1, a[1] - b[0], b[2] - a[3], b[3], a[4]])
+
+    exact = solve_bvp(pontryagin, ends, np.linspace(0, 1, 30), np.zeros((5, 30)), tol=1e-11)
+    optimum = exact.y[4, -1]
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [-x.late + u.u]),
+        cc.Window(end=2.0, controls={"u": cc.Control()}, initial={"x": 1.0}, history={"x": 1.0}),
+        states=("x",),
+        delays={"late": cc.Delay(1.0, of="x")},
+        costs=cc.Lagrange(lambda t, x, u, p, nn: x.x**2 + u.u**2),
+    )
+    solution = cc.fit(problem, mesh=4, options=TIGHT)
+    error = optimum - solution.result.objective
+    assert abs(error) > 1e-6
+    assert cc.estimate_error(solution).error == pytest.approx(error, rel=0.1)
+    fine = cc.costates(cc.fit(problem, mesh=16, options=TIGHT))[0]
+    z = np.concatenate([exact.sol(fine.times[:8])[2], exact.sol(fine.times[8:] - 1.0)[3]])
+    assert fine.values[:, 0] == pytest.approx(z, abs=1e-6)
+
+
+def test_costates_say_nothing_where_a_stage_has_no_weight_or_an_event_acts():
+    """The Hamiltonian of what is autonomous but for a dose is constant before it and after it."""
+    window = cc.Window(
+        end=2.0,
+        controls={"u": cc.Control()},
+        initial={"x": 0.0},
+        events=[cc.Dose(1.0, 0.5, to="x")],
+    )
+    costs = cc.Lagrange(lambda t, x, u, p, nn: (x.x - 1) ** 2 + u.u**2)
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-x.x + u.u])
+    problem = cc.Problem(dynamics, window, states=("x",), costs=costs)
+    solution = cc.fit(problem, mesh=20)
+    energy = cc.costates(solution)[0].hamiltonian
+    assert np.isnan(energy[10]).all()
+    assert np.ptp(energy[:10]) + np.ptp(energy[11:]) < 1e-3
+    row = cc.report(solution).tables["windows"].rows[0]
+    assert -1.0 < row["hamiltonian_least"] < row["hamiltonian_most"] < 1.0
+    held = of_kind(quadratic(), "constant")
+    assert np.isnan(cc.costates(cc.fit(held, "chebyshev", 4, mesh=3))[0].hamiltonian[:, -1]).all()
+
+
+@pytest.mark.parametrize("elements", [7, 12])
+def test_an_element_beside_a_slope_at_its_bound_is_not_taken_for_a_free_one(elements):
+    """∫u² with ∫u = 0.16, |u'| <= 1 and u = 0 at both ends: a trapezoid 0.2 high, 0.024 + 0.016/3."""
+
+    def still(at):
+        return cc.PathConstraint(f"still at the {at}", lambda t, x, u, p, nn: u.u, 0.0, 0.0, at=at)
+
+    window = cc.Window(
+        end=1.0,
+        controls={"u": cc.Control(kind="linear", rate=(-1.0, 1.0))},
+        initial={"x": 0.0},
+        final={"x": 0.16},
+    )
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u]),
+        window,
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2),
+        constraints=[still("start"), still("end")],
+    )
+    solution = cc.fit(problem, mesh=elements, options=TIGHT)
+    error = 0.024 + 0.016 / 3.0 - solution.result.objective
+    assert error < -1e-5
+    assert cc.estimate_error(solution).error == pytest.approx(error, rel=0.25)

@@ -172,7 +172,10 @@ def test_help_shows_the_model(place):
             "--bounds is interval, lp, mip, split or a number, not 'best'",
         ),
         (["tent.py", "--encoding", "best"], "unknown encoding 'best'"),
-        (["tent.py", "--scale", "best"], "per must be 'neuron' or 'layer', not 'best'"),
+        (
+            ["tent.py", "--scale", "best"],
+            "units are scaled by 'neuron' or 'layer', not 'best'; leave it out for none",
+        ),
         (["tent.py", "--network", "tent.py"], "tent.py is no network"),
         (["tent.py", "--network", "small.npz", "--train", "l1=1"], "nothing to train"),
         (["small.npz"], "add --box LOW:HIGH"),

@@ -105,14 +105,16 @@ def compiled(functions, path):
 def run_modelica(text, t, states, inputs):
     """Evaluate the derivatives that a Modelica text gives, in Python."""
     names = {"time": t, **states, **inputs}
-    names |= {n: getattr(math, n) for n in ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh")}
+    names |= {
+        n: getattr(math, n) for n in ("exp", "log", "sqrt", "sin", "cos", "tanh", "cosh", "log10")
+    }
     for name, value in re.findall(r"parameter Real (\w+) = (.*);", text):
         names[name] = float(value.strip("()"))
     v = names["v_"] = {}
     slopes = {}
     for line in text.partition("\nequation\n")[2].splitlines():
         left, equals, right = line.strip().rstrip(";").partition(" = ")
-        if not equals:
+        if not equals or left.startswith("annotation"):
             continue
         value = eval(right.replace("^", "**"), {"__builtins__": {}}, names)
         if left.startswith("v_["):
@@ -138,6 +140,24 @@ def test_modelica_text_has_the_right_hand_side(solution, tmp_path):
     assert text.startswith("model nder\n")
     slopes = run_modelica(text, 0.0, {"x": 0.5}, {"u": 2.0})
     np.testing.assert_allclose(slopes["x"], forced.model.rhs(0.0, [0.5], [2.0])[0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "log10", "logit"])
+def test_modelica_tells_parameters_of_the_first_experiment_in_natural_units(scale):
+    """c' = -k c, k = 0.7 on any scale; m is 3 in the first run and begins at t = 1 there."""
+    t = np.linspace(1.0, 3.0, 9)
+    runs = [
+        cc.Experiment(t, np.exp(-0.7 * m * t), ("c",), parameters={"m": m}, name=f"m = {m}")
+        for m in (3.0, 1.0)
+    ]
+    known = [cc.Parameter("k", 0.6, 0.1, 0.9, scale=scale), cc.Parameter("m", 1.0)]
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * p.m * x.c], parameters=known)
+    text = modelica_text(cc.fit(cc.Problem(dynamics, runs), mesh=10))
+    told = dict(re.findall(r"parameter Real (\w+) = (.*);", text))
+    assert float(told["k"]) == pytest.approx(0.7, rel=1e-4)
+    assert float(told["m"]) == 3.0
+    assert run_modelica(text, 1.0, {"c": 2.0}, {})["c"] == pytest.approx(-4.2, rel=1e-4)
+    assert "annotation(experiment(StartTime = 1.0, StopTime = 3.0));" in text
 
 
 def test_modelica_refuses_what_it_lacks():

@@ -68,6 +68,18 @@ def test_a_fit_across_doses_finds_the_rates_and_its_gap_is_small(tmp_path):
     )
 
 
+def test_a_mesh_of_ones_own_steps_over_no_event():
+    """Between its points a dose would be lost: c' = -c/2 from 1, with 1 more at 1.03."""
+    times = np.linspace(0.0, 4.0, 9)
+    late = np.maximum(times - 1.03, 0.0)
+    data = np.exp(-0.5 * times) + np.where(late > 0.0, np.exp(-0.5 * late), 0.0)
+    rates = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 0.3, 0.01, 3)])
+    run = Experiment(times, data, ("c",), initial={"c": 1.0}, events=[cc.Dose(1.03, 1.0, to="c")])
+    solution = cc.fit(Problem(rates, run), mesh=cc.Mesh.uniform(0.0, 4.0, 16))
+    assert solution.parameters["k"] == pytest.approx(0.5, rel=1e-5)
+    assert solution.gap() < 1e-5
+
+
 def decay(*events, state0=8.0, extra=()):
     times = np.linspace(0.0, 4.0, 9)
     rates = Dynamics(
@@ -130,6 +142,29 @@ def test_events_at_the_same_time_act_one_after_the_other(events, after):
     solution, states = simulated(decay(*events), [3.0, 3.0 + 1e-5])
     assert states[1] == pytest.approx(after(states[0]), rel=1e-4, abs=1e-4)
     assert solution.states([3.0 + 1e-5])[0, 0] == pytest.approx(states[1], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("epoch", [1e6, 1.7e9])
+def test_events_are_as_large_wherever_time_is_counted_from(epoch):
+    times = epoch + np.linspace(0.0, 20.0, 11)
+    rate = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 0.1, 0.1, 0.1)])
+    events = [
+        Dose(epoch + 3.0, 4.0, to="c"),
+        Dilution(epoch + 7.0, 0.5, of="c"),
+        Reset(epoch + 11.0, {"c": 6.0}),
+        Dose(epoch + 15.0, 2.0, to="c", duration=1.0),
+    ]
+    run = Experiment(times, np.ones(11), ("c",), initial={"c": 8.0}, events=events)
+    solution = cc.solve(cc.discretize(Problem(rate, run), mesh=40))
+    at = np.array([0.0, 5.0, 9.0, 13.0, 20.0])
+    infused = 20.0 * -np.expm1(-0.1) * np.exp(-0.4)
+    clean = np.array(
+        [8.0, 8.0 + 4.0 * np.exp(0.3), 4.0 + 2.0 * np.exp(0.3), 6.0 * np.exp(1.1), 0.0]
+    )
+    clean = clean * np.exp(-0.1 * at)
+    clean[-1] = 6.0 * np.exp(-0.9) + infused
+    np.testing.assert_allclose(solution.simulate(times=epoch + at).states[:, 0], clean, rtol=2e-5)
+    np.testing.assert_allclose(solution.states(epoch + at)[:, 0], clean, rtol=2e-5)
 
 
 def test_a_run_begins_with_a_dose_before_its_first_sample():
@@ -202,6 +237,8 @@ def test_a_table_of_pharmacometrics_is_read_by_its_conventions():
         Reset(40.0, zero),
         Dose(40.0, 50.0, to="depot"),
     )
+    told = {"time": ["0", "2"], "amt": ["6", "."], "cmt": ["2", "."], "tinf": ["3", "."]}
+    assert cc.events_from_frame(told, ("c", "d")) == (Dose(0.0, 6.0, to="d", duration=3.0),)
     plain = {"time": [0.0, 2.0], "amt": [5.0, 0.0]}
     assert cc.events_from_frame(plain, ("c",)) == (Dose(0.0, 5.0, to="c"),)
 
@@ -216,6 +253,14 @@ def test_a_table_of_pharmacometrics_is_read_by_its_conventions():
         ({"cmt": [3, 1]}, "cmt is 3 in row 1"),
         ({"cmt": ["gut", 1]}, "cmt is 'gut' in row 1"),
         ({"ss": [1, 0]}, "doses at steady state"),
+        ({"cmt": [1.5, 1]}, r"cmt is 1\.5 in row 1"),
+        ({"id": [1, 2]}, "of one subject, but column id has 1, 2"),
+        ({"TIME": [0.0, 1.0]}, "two columns called 'time'"),
+        ({"time": [2.0, 0.0]}, "time goes back in row 2"),
+        ({"evid": [0, 0]}, "row 1 is an observation, evid 0, with an amount of 5"),
+        ({"rate": [0.0, 3.0], "evid": [1, 1]}, "row 2 has amt 0, rate 3"),
+        ({"rate": [5.0, 0.0], "dur": [3.0, 0.0]}, "a duration of 3, which do not agree"),
+        ({"addl": [2, 0], "ii": [12, 0], "evid": [1, 3]}, "resets at 2, but .* until 24"),
         ({"amt": ["a", "b"]}, "column amt cannot be read as numbers"),
         ({"rate": [1.0]}, "column rate has 1 rows"),
     ],

@@ -135,7 +135,17 @@ def test_what_lies_below_the_limit_of_detection_is_no_datum_but_is_no_nothing_ei
         best.x, lambda z: optimize.approx_fprime(z, cost, 1e-5), 1e-4
     ).reshape(3, 3)
     std = np.exp(best.x) * np.sqrt(np.diag(np.linalg.inv(bend)))
-    np.testing.assert_allclose(cc.uncertainty(solution).intervals()["std"], std, rtol=0.15)
+    trust = cc.uncertainty(solution)
+    np.testing.assert_allclose(trust.intervals()["std"], std, rtol=0.15)
+    # beyond the limit a prediction misses nothing, so what is missed is the noise and not the tail
+    missed = seen - np.where(below, np.maximum(curve(best.x), 4.0), curve(best.x))
+    np.testing.assert_allclose(cc.residuals(solution)["residual"], missed, atol=1e-3)
+    assert solution.score()[0].simulated == pytest.approx(np.mean(missed**2), rel=1e-3)
+    assert cc.whiteness(solution)["rms"].iloc[0] == pytest.approx(
+        np.sqrt(np.mean(missed**2)), rel=1e-3
+    )
+    left = np.sum(missed[~below] ** 2) / (np.sum(~below) - 2.0)
+    assert trust.noise["c"] == pytest.approx(np.sqrt(left), rel=0.05)
 
 
 def test_every_output_has_a_law_and_every_datum_a_sigma_of_its_own(tmp_path):
@@ -206,3 +216,23 @@ def test_intervals_cover_what_made_the_data(censored):
         for name, true in (("k", 0.7), ("A", 20.0), ("sigma_c", 1.0)):
             hit[name] += table["lower"][name] <= true <= table["upper"][name]
     assert all(0.90 <= count / 200 <= 0.99 for count in hit.values()), hit
+
+
+@pytest.mark.parametrize("loss", [cc.LogNormal(0.2), cc.Poisson()])
+def test_what_is_not_measured_may_have_no_likelihood(loss):
+    """A state that begins at nothing has no logarithm there, which nobody measured."""
+    times = np.linspace(0.0, 3.0, 7)
+    mass = np.array([np.nan, 2.0, 3.0, 6.0, 7.0, 9.0, 14.0])
+    filling = Dynamics(
+        lambda t, x, u, p, nn: [p.rate, 0.0], parameters=[Parameter("rate", 1.0, 0.1, 50.0)]
+    )
+    data = np.column_stack([mass, np.full(7, 4.0)])
+    run = Experiment(times, data, ("m", "level"), initial={"m": 0.0, "level": 4.0})
+    problem = Problem(filling, run, loss=loss)
+    nlp = cc.discretize(problem)
+    assert np.isfinite([nlp.objective(nlp.start), *nlp.gradient(nlp.start)]).all()
+    found = cc.fit(problem).parameters["rate"]
+    poisson = np.nansum(mass) / times.sum()
+    geometric = np.exp(np.mean(np.log(mass[1:] / times[1:])))
+    wanted = poisson if isinstance(loss, cc.Poisson) else geometric
+    assert found == pytest.approx(wanted, rel=1e-6)

@@ -7,6 +7,7 @@ import pytest
 import scipy
 
 import collocode as cc
+from collocode.errors import quietly
 
 A = np.array([[0.0, 1.0], [2.0, -0.5]])  # unstable
 B = np.array([[0.0], [1.0]])
@@ -123,6 +124,31 @@ def test_a_plan_that_fails_is_not_followed():
     one, two = loop.plans[1], loop.plans[2]
     assert not two.success
     np.testing.assert_allclose(two.control("feed", [0.0]), one.control("feed", [0.2]), atol=1e-9)
+    with pytest.warns(cc.CollocodeWarning, match="1 of 4 plans"):  # of all that were made
+        horizon.run([0.5], 2, after=loop)
+    with quietly():
+        horizon.run([0.5], 2, after=loop)  # would be an error
+
+
+@pytest.mark.parametrize("kind", ["linear", cc.PiecewiseConstant(tuple(np.linspace(0.0, 2.0, 11)))])
+def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
+    """A plant that leaps would have every plan begin elsewhere; what it gets moves by 0.5 a time unit."""
+    problem = tracking(cc.Signal([0.0], [1.0]))
+    window = replace(
+        problem.experiments[0],
+        controls={"feed": cc.Control(0.0, 5.0, kind=kind, rate=(-0.5, 0.5))},
+    )
+    horizon = cc.RecedingHorizon(replace(problem, experiments=window), sample=0.2)
+    leaps = iter([0.4, -1.0, 1.5, -0.7, 0.6])
+    loop = horizon.run([1.0], 5, plant=lambda state, inputs, sample: state + next(leaps))
+    if kind == "linear":
+        ends = [[p.control("feed", [t])[0] for t in (0.0, 0.2)] for p in loop.plans]
+        np.testing.assert_allclose([a for a, _ in ends[1:]], [b for _, b in ends[:-1]], atol=1e-7)
+    made = loop.control("feed", np.arange(0.1, 1.0, 0.2))
+    assert np.abs(np.diff(made)).max() <= 0.5 * 0.2 * (1.0 + 1e-6)
+    assert np.abs(np.diff(made)).max() > 0.09
+    free = horizon.plan(loop.states[1], 0.2).control("feed", [0.1])[0]
+    assert abs(free - made[0]) > 0.15
 
 
 @pytest.mark.parametrize(
@@ -149,6 +175,35 @@ def test_a_plan_that_fails_is_not_followed():
                 replace(p, costs=cc.Mayer(lambda t, x, u, p, nn: (x.level - u.target) ** 2))
             ),
             "'Mayer' looks at input 'target' at an end of the window",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(p, experiments=replace(p.experiments[0], start=-1.0, end=1.0))
+            ),
+            "counts time from now, but 'window' starts at -1",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(
+                    p, experiments=replace(p.experiments[0], events=[cc.Dose(0.5, 0.5, to="level")])
+                )
+            ),
+            "'window' has events",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(
+                    p,
+                    constraints=[
+                        cc.IntegralConstraint("dose", lambda t, x, u, p, nn: u.feed, upper=1.0)
+                    ],
+                )
+            ),
+            "integral constraint 'dose' begins at zero in every window",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(replace(p, parameters=[cc.Parameter("k", 1.0, 0.5, 2.0)])),
+            "'k' of problem 'problem' is free, so that a plan would choose",
         ),
         (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "lacks 'level'; measure it"),
         (lambda p: cc.RecedingHorizon(p).plan([np.nan]), "a finite value of each: level"),

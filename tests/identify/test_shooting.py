@@ -1,10 +1,12 @@
 """Scoring by single shooting: its states, their derivatives, and what it finds."""
 
+import casadi as ca
 import numpy as np
 import pytest
 
 import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Problem
+from collocode.identify import scored
 from collocode.identify.scored import climbed
 from collocode.identify.scoring import Scoring, meshes_for
 from collocode.identify.shooting import Shooting, can_be_shot
@@ -112,3 +114,26 @@ def test_a_start_that_cannot_be_shot_is_climbed_on_meshes_as_it_stands(monkeypat
     found = climbed(nlp, [{}], shooting=Shooting(problem))
     assert found is not None
     assert np.isfinite(found[1].value)
+
+
+def test_what_no_mesh_follows_stands_as_it_was_shot(monkeypatch):
+    """Noise and scales fitted on a mesh that lies about a pulse are not the estimates."""
+    monkeypatch.setattr(scored, "_LARGEST", 0)
+    problem = Problem(
+        Dynamics(
+            lambda t, x, u, p, nn: [40.0 * ca.exp(-((t - 2.03) ** 2) / 5e-4) - p.k * x.c],
+            parameters=[Parameter("k", 0.7, 1e-2, 5.0), Parameter("gain", 1.0, 0.1, 10.0)],
+        ),
+        Experiment(TIMES, np.append(np.ones(5), [2.0, 1.6, 1.2, 1.0]), ("y",), initial={"c": 0.5}),
+        states=("c",),
+        observe=lambda x, u, p: [p.gain * x.c],
+        loss=cc.Normal(0.1),
+    )
+    nlp = discretize(problem, scheme("radau"), mesh=2)
+    shooting = Shooting(problem)
+    shot = shooting.run(shooting.started([{}]), 30)
+    nlp, found = climbed(nlp, [{}], shooting=Shooting(problem))
+    rates = [nlp.layout.columns_of(name)[0] for name in ("k", "gain")]
+    mine = [shooting.nlp.layout.columns_of(name)[0] for name in ("k", "gain")]
+    np.testing.assert_allclose(found.x[rates], shot.x[mine], rtol=1e-5)
+    assert found.value == pytest.approx(shot.value, rel=1e-6)

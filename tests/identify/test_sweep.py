@@ -319,3 +319,31 @@ def test_the_mesh_of_a_sweep_is_that_of_a_fit_by_evidence(monkeypatch):
         for mesh, other in zip(meshes, wanted, strict=True):
             np.testing.assert_allclose(mesh.points, other.points)
     assert found.solution.meshing.success
+
+
+def test_what_is_held_out_is_simulated_from_where_it_began_with_parameters_of_its_own():
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 0.2)])
+    t = np.arange(1.0, 9.0)
+    runs = [
+        cc.Experiment(
+            t,
+            size * np.exp(-rate * t),
+            ("c",),
+            start=0.0,
+            initial={"c": initial},
+            events=events,
+            parameters=own,
+            name=name,
+        )
+        for name, size, rate, initial, events, own in (
+            ("a", 5.0, 0.3, 5.0, (), {}),
+            ("b", 9.0, 0.3, 0.0, [cc.Dose(0.0, 9.0, to="c")], {}),
+            ("c", 7.0, 0.7, 7.0, (), {"k": 0.7}),
+            ("d", 3.0, 0.3, 0.0, [cc.Dose(0.0, 3.0, to="c")], {}),
+        )
+    ]
+    whole = cc.Problem(decay, runs)
+    for holdout in (0.3, ["c", "d"]):
+        solution = cc.fit(cc.split(whole, holdout))
+        for error in (training_error, validation_error, whole_error):
+            assert error(solution, whole) < 1e-9

@@ -62,13 +62,15 @@ def test_likelihood_and_problem_agree_across_conditions_overrides_and_replicates
     assert cc.minus_log_likelihood(made, values) == pytest.approx(by_petab, rel=1e-6)
 
 
-def test_a_piecewise_input_becomes_a_signal_that_jumps(tmp_path):
+@pytest.mark.parametrize("otherwise", ["", ", at &lt;= time"], ids=["otherwise", "two pieces"])
+def test_a_piecewise_input_becomes_a_signal_that_jumps(tmp_path, otherwise):
     rate = (
         (
             '<listOfParameters><parameter id="x" value="1" constant="false"/>'
             '<parameter id="at" value="0" constant="true"/></listOfParameters><listOfRules>'
-            '<rateRule variable="x">{{piecewise(k, time &lt; at, 2 * k) * x}}</rateRule></listOfRules>'
+            '<rateRule variable="x">{{piecewise(k, time &lt; at, 2 * kOTHERWISE) * x}}</rateRule></listOfRules>'
         )
+        .replace("OTHERWISE", otherwise)
         .replace("&lt;", "<")
         .replace("k", "0.3")
     )

@@ -149,6 +149,22 @@ WRONG = {
         ),
         "control 'u' of window 'window' has no bounds, and right-hand side and costs are linear in it",
     ),
+    "a control that costs nothing at a stage": (
+        lambda: cc.discretize(integrator(), "chebyshev", 4, mesh=2),
+        "control 'u' is free at every stage, but scheme 'chebyshev' of degree 4 gives stage 4 no weight",
+    ),
+    "a state and a control of one name": (
+        lambda: cc.Problem(
+            cc.Dynamics(lambda t, x, u, p, nn: [u.x]),
+            cc.Window(end=1.0, controls={"x": cc.Control()}),
+            states=("x",),
+        ),
+        "'x' is the name of a state and of an input; rename one.",
+    ),
+    "a delay of what is decided": (
+        lambda: problem_with(delays={"u": 0.5}),
+        "window 'window' decides 'u', which a delay cannot move",
+    ),
     "a final state outside its bounds": (
         lambda: problem_with(
             experiments=cc.Window(end=1.0, controls={"u": cc.Control(-1.0, 1.0)}, final={"x": 3.0}),

@@ -209,6 +209,14 @@ def test_windows_cut_data_weights_and_initial_states():
     np.testing.assert_array_equal(e.select(["c", "b"]).sigma[:, 1], e.sigma[:, 1])
 
 
+def test_a_window_from_the_start_begins_where_the_experiment_does():
+    """What is known at the start is not carried over to the first sample."""
+    e = cc.Experiment(np.array([2.0, 3.0, 4.0]), np.ones(3), ("a",), start=0.0, initial={"a": 1.0})
+    early, later = e.window(0.0, 3.0), e.window(1.0, 4.0)
+    assert (early.start, early.end, early.initial) == (0.0, 3.0, e.initial)
+    assert (later.start, later.end, later.initial) == (2.0, 4.0, {})
+
+
 def test_the_noise_of_an_experiment_goes_before_that_of_the_loss():
     rough = cc.Experiment(T, np.column_stack([T, T**2]), ("a", "b"), name="rough", sigma={"a": 0.5})
     for loss, b in ((cc.LeastSquares(0.1), 0.1), (cc.LeastSquares({"a": 0.2, "b": 0.3}), 0.3)):

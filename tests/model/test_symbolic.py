@@ -56,6 +56,14 @@ def test_math_functions_name_the_state_that_they_lose():
         cc.discretize(tank(lambda t, x, p: -p.k * math.exp(x.h)))
 
 
+def test_where_a_formula_is_not_defined_it_may_be_nan():
+    """That of a branch is left for the solver, which says where it meets it; any other is refused."""
+    positive = tank(lambda t, x, p: ca.if_else(x.h > 0, -p.k * x.h, math.nan))
+    assert cc.fit(positive).parameters["k"] == pytest.approx(1.0, abs=1e-3)
+    with pytest.raises(cc.InputError, match="contains NaN"):
+        cc.discretize(tank(lambda t, x, p: ca.if_else(x.h > 0, -p.k, 0.0) + x.h * math.nan))
+
+
 @pytest.mark.parametrize(
     ("rhs", "names"),
     [

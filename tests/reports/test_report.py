@@ -264,3 +264,18 @@ def test_figures_are_drawn_only_when_they_are_looked_at():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == ["True", "False"]
+
+
+def test_the_costs_of_a_plan_add_up_to_its_objective():
+    """x' = u, ∫u² from 1 to a weighted end at 0: (1 + σ²)⁻¹ in all, at the state σ²/(1 + σ²)."""
+    window = cc.Window(
+        end=1.0,
+        controls={"u": cc.Control()},
+        initial={"x": 1.0},
+        final={"x": cc.weighted(0.0, 0.5)},
+    )
+    effort = cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="effort")
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [u.u])
+    solution = cc.fit(cc.Problem(dynamics, window, states=("x",), costs=effort), mesh=3)
+    rows = {row["cost"]: row["value"] for row in cc.report(solution).tables["costs"].rows}
+    assert rows == pytest.approx({"effort": 0.64, "priors and weighted ends": 0.16})

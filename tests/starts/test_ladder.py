@@ -397,3 +397,15 @@ def test_ctrl_c_while_candidates_are_made(monkeypatch):
     solution = cc.fit(decaying(20, 2.5), mesh=8)
     assert solution.result.termination is cc.Termination.INTERRUPTED
     assert solution.start_record.name == "simulate"
+
+
+def test_no_candidate_is_made_when_the_time_is_over(monkeypatch):
+    from collocode.solvers.interrupt import Interrupt
+    from collocode.starts import strategies
+
+    monkeypatch.setattr(strategies, "smoothed", pytest.fail)
+    nlp = cc.discretize(decaying(20, 2.5), mesh=8)
+    with Interrupt(1e-9):
+        begun = strategies.start_from(nlp)
+    assert begun.start_record.interrupted
+    assert not begun.start_record.merits

@@ -1,8 +1,11 @@
 """Differential-algebraic equations: what must hold of them whatever the model."""
 
+from dataclasses import replace
+
 import casadi as ca
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 import collocode as cc
 from collocode.errors import InputError
@@ -419,6 +422,63 @@ def test_index_two_has_the_orders_of_the_theory():
     assert slopes == pytest.approx([5.0, 3.0], abs=0.25)
     assert solution.gap() < 1e-5
     assert cc.fit(problem).gap() < 1e-5  # mesh="auto" keeps the mesh it begins with
+
+
+def test_a_free_start_lies_where_equations_of_index_two_have_it():
+    """x = sin t drives y by z = x'; the optimum of a free start of x is that of y' = cos t - y + u."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: {"x": x.z, "y": x.z - x.y + u.u},
+        algebraics={"z": 1.0},
+        residuals=lambda t, x, u, p, nn: {"path": x.x - ca.sin(t)},
+        index=2,
+    )
+    window = cc.Window(end=2.0, controls={"u": cc.Control()}, initial={"y": 1.0})
+    cost = cc.Lagrange(lambda t, x, u, p, nn: x.y**2 + u.u**2)
+    found = cc.fit(cc.Problem(dynamics, window, states=("x", "y"), costs=cost), mesh=10)
+
+    def riccati(t, v):  # V = P y² + 2 s y + c
+        P, s, _ = v
+        return [2 * P + P * P - 1, s + P * s - P * np.cos(t), s * s - 2 * s * np.cos(t)]
+
+    P, s, c = solve_ivp(riccati, (2.0, 0.0), [0.0] * 3, rtol=1e-10, atol=1e-12).y[:, -1]
+    assert found.result.objective == pytest.approx(P + 2 * s + c, abs=1e-6)
+    assert found.gap() < 1e-4
+
+
+def test_a_singular_matrix_of_derivatives_leaves_one_state_less_to_begin_with():
+    """x' + y' = -x, 0 = x - y: both are exp(-t/2), whoever is given at the start."""
+    both = cc.Dynamics(
+        lambda t, x, u, p, nn: {"x": x.dx, "y": x.dy},
+        algebraics=("dx", "dy"),
+        residuals=lambda t, x, u, p, nn: {"sum": x.dx + x.dy + x.x, "equal": x.x - x.y},
+        index=2,
+    )
+
+    def problem(**initial):
+        return cc.Problem(both, cc.Window(end=1.0, initial=initial), states=("x", "y"))
+
+    for known in ({"x": 1.0}, {"y": 1.0}, {"x": 1.0, "y": 1.0}):
+        found = cc.fit(problem(**known), mesh=5)
+        assert found.states([0.0, 1.0]) == pytest.approx(
+            np.exp([[0.0, 0.0], [-0.5, -0.5]]), abs=1e-8
+        )
+    with pytest.raises(
+        InputError, match="does not satisfy the algebraic equation 'equal', which is 1"
+    ):
+        cc.discretize(problem(x=1.0, y=0.0))
+
+
+def test_a_pendulum_begins_on_its_circle_and_along_it():
+    """Of index 3 position and velocity across the rod are known once the angle and its rate are."""
+    from models.dae import pendulum
+
+    swing = pendulum.problem()
+    window = replace(swing.experiments[0], initial={"y": -0.6, "v": 1.6}, guess={"x": 0.5})
+    found = cc.fit(replace(swing, experiments=window), mesh=20)
+    assert found.states([0.0])[0] == pytest.approx([0.8, -0.6, 1.6, 1.6 * 0.8 / 0.6], abs=1e-8)
+    fast = replace(window, initial={"x": 1.0, "y": 0.0, "v": 1.0, "w": 0.0})
+    with pytest.raises(InputError, match="equation 'rod, derivative 1', which is 2 there"):
+        cc.discretize(replace(swing, experiments=fast))
 
 
 def test_algebraic_variables_are_right_on_a_mesh_over_decades_of_time():

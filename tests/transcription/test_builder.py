@@ -209,6 +209,14 @@ BAD = {
                           "'c' has lower > upper at position 0"),
     "both senses": (lambda b: b.minimize(lambda a: a, b.variable("x")).maximize(lambda: 1.0),
                     "to minimize and to maximize"),
+    "equal and bounded": (lambda b: b.constraint("c", lambda a: a, b.variable("x"), equals=1, upper=2),
+                          "'c' has equals= and bounds as well"),
+    "equal to too many": (lambda b: b.constraint("c", lambda a: a, b.variable("x", 2), equals=[1, 2, 3]),
+                          "equals of 'c' must be numbers of shape"),
+    "two values in a row": (lambda b: b.constraint("c", rows=1, equals=0.0).add(
+        lambda a: a, b.variable("x", (3, 2)), at=0), "returns 2 values at a point"),
+    "a product with all": (lambda b: b.minimize(lambda v, c: c * v, b.variable("x", 3).all, np.ones(3)),
+                           "has 3 points, one per number of its data, and 3 values at each"),
     "no variables": (lambda b: b.build(), "has no variables"),
     "nan": (lambda b: b.variable("x", 2, start=[0.0, np.nan]), "start of 'x' has NaN at position 1"),
     "at": (lambda b: b.constraint("c", rows=2, equals=0.0).add(lambda a: a, b.variable("x"), at=2),
@@ -230,6 +238,16 @@ def test_mistakes_are_named(case):
     act, message = BAD[case]
     with pytest.raises(cc.InputError, match=message):
         act(cc.ProgramBuilder())
+
+
+def test_a_whole_variable_is_fixed():
+    builder = cc.ProgramBuilder("plane")
+    x, y = builder.variable("x", 2), builder.variable("y", start=1.0)
+    x.fix([3.0, -1.0])
+    builder.minimize(lambda v, y: (v[0] + v[1] - y) ** 2, x.all, y)
+    found = cc.solve(builder.build())
+    assert found["x"].tolist() == [3.0, -1.0]
+    assert found["y"] == pytest.approx(2.0)
 
 
 def test_unknown_blocks_of_a_solution_are_named():

@@ -1,5 +1,6 @@
 """Networks by layers against CasADi's derivatives of the whole graph, and against differences."""
 
+import os
 import warnings
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import collocode as cc
+from collocode import kernels
 from collocode.numerics.bases import BSpline, Legendre
 from collocode.transcription import assembly, lift
 from collocode.transcription.assembly import assemble
@@ -34,9 +36,24 @@ def as_graph(nlp):
     return assemble(terms, nlp.linear, len(nlp.p))
 
 
+def by_numpy(nlp):
+    """The same functions without compiled kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, kernels.SWITCH, "0")
+        made = assemble(nlp.terms, nlp.linear, len(nlp.p))
+    assert not any(part.functions.kernels for part in made.expressions.layers if part is not None)
+    return made
+
+
 def assert_equal_functions(nlp, seed=0):
     """Values agree to 1e-10 of the largest, and every nonzero is in its place."""
-    graph, rng = as_graph(nlp), np.random.default_rng(seed)
+    assert_equal(nlp, nlp.functions, as_graph(nlp), seed)
+    if kernels.library() is not None:
+        assert_equal(nlp, by_numpy(nlp), nlp.functions, seed)
+
+
+def assert_equal(nlp, functions, others, seed):
+    rng = np.random.default_rng(seed)
     for _ in range(2):  # the second point must not be given what was kept of the first
         x, lam = nlp.start + 0.3 * rng.normal(size=nlp.columns), rng.normal(size=nlp.rows)
         for name, more in (
@@ -46,8 +63,8 @@ def assert_equal_functions(nlp, seed=0):
             ("jacobian", ()),
             ("hessian", (0.7, lam)),
         ):
-            ours = getattr(nlp.functions, name).call([x, nlp.p, *more])
-            theirs = getattr(graph, name).call([x, nlp.p, *more])
+            ours = getattr(functions, name).call([x, nlp.p, *more])
+            theirs = getattr(others, name).call([x, nlp.p, *more])
             for a, b in zip(ours, theirs, strict=True):
                 assert a.sparsity() == b.sparsity(), name
                 a, b = (np.array(v.nonzeros()) for v in (a, b))
@@ -88,6 +105,26 @@ def test_networks_within_networks_and_several_calls(hidden, activation, shifted,
     nlp = cc.discretize(cc.Problem(dynamics, DATA), mesh=4)
     assert lifted(nlp)
     assert_equal_functions(nlp, seed)
+
+
+@pytest.mark.skipif(kernels.library() is None, reason="no kernels are compiled")
+@pytest.mark.parametrize("weights", [1.0, 2.0])
+@pytest.mark.parametrize("hidden", [(3,), (3, 2)])
+def test_kernels_write_scaled_matrices_in_place(hidden, weights):
+    """The network times a state, so that φ is curved; more points than are taken at once."""
+
+    def rhs(t, x, u, p, nn):
+        return [x.v, nn.n(x.x, x.v)[0] * x.v + x.x**2]
+
+    network = cc.MLP((2, *hidden, 1)).normalised([0.1, -0.2], [2.0, 0.5], [1.5])
+    dynamics = cc.Dynamics(rhs, {"n": network})
+    nlp = cc.discretize(cc.Problem(dynamics, DATA, regularisation=cc.L2(0.1)), mesh=30)
+    s, r = (2.0 ** np.random.default_rng(0).integers(-2, 3, k) for k in (nlp.columns, nlp.rows))
+    s[nlp.layout.weights] = weights
+    scaled, graph = nlp.functions.scaled(s, r), as_graph(nlp).scaled(s, r)
+    written = scaled.expressions.jacobian_in_place, scaled.expressions.hessian_in_place
+    assert all((function is None) == (weights != 1.0) for function in written)
+    assert_equal(nlp, scaled, graph, 0)
 
 
 def test_outputs_and_weights_that_nothing_depends_on_have_no_columns():

@@ -63,7 +63,8 @@ def everything(kind="stages", free=True, data=True):
 @pytest.mark.parametrize("scheme", cc.scheme_names())
 def test_the_structure_holds_and_covers_everything(scheme, kind):
     grid = {"chebyshev", "legendre_radau", "legendre_gauss"}
-    nlp = cc.discretize(everything(kind), scheme, mesh=1 if scheme in grid else 3)
+    degree = 59 if scheme == "chebyshev" else None  # of an even one the last stage has no weight
+    nlp = cc.discretize(everything(kind), scheme, degree, mesh=1 if scheme in grid else 3)
     structure = nlp.structure
     assert structure.exceptions(nlp.functions) == []
     covered = [c for chain in structure.chains for c in (*chain.links.flat, *chain.inner.flat)]

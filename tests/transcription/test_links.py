@@ -1,5 +1,7 @@
 """Windows in sequence and periodic ones: closed forms, structure, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,32 @@ def test_an_integral_constraint_is_a_state():
         costs=cc.Lagrange(lambda t, x, u, p, nn: u.a**2),
     )
     assert cc.fit(problem, mesh=4).result.objective == pytest.approx(4.0 / 3.0, rel=1e-8)
+
+
+@pytest.mark.parametrize("states", [(), ("x",)])
+def test_an_integral_begins_anew_in_the_window_that_follows(states):
+    """x' = u from 0 over x(1) = c to 0 with ∫x = 1 before c: 2c² + (6 - 3c)²/3, least 4.8 at c = 1.2."""
+    control = {"u": cc.Control()}
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u]),
+        [
+            cc.Window(name="up", end=1.0, controls=control, initial={"x": 0.0}),
+            cc.Window(name="down", start=1.0, end=2.0, controls=control, final={"x": 0.0}),
+        ],
+        states=("x",),
+        links=cc.Link("up", "down", states=states),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2),
+        constraints=[
+            cc.IntegralConstraint("area", lambda t, x, u, p, nn: x.x, 1.0, 1.0, windows="up")
+        ],
+    )
+    found = cc.fit(problem, mesh=4)
+    assert found.result.objective == pytest.approx(4.8, rel=1e-7)
+    assert found.states([1.0], "down")[0] == pytest.approx([1.2, 0.0], abs=1e-7)
+    again = cc.fit(replace(problem, constraints=()), mesh=4)  # nothing is left of the integral
+    assert again.result.objective == pytest.approx(0.0, abs=1e-9)
+    with pytest.raises(cc.InputError, match="names 'area', which is no state; states: x"):
+        replace(problem, links=cc.Link("up", "down", states=("x", "area")))
 
 
 def test_windows_that_decide_alike_are_one_group():

@@ -11,7 +11,8 @@ it does to the state is of higher order.  The minimum is that of H's second-orde
 
 Where that argument has no hold the element is **irregular**, and tells nothing of its part: H is linear in
 a control that is between its bounds, or changes its bound inside (switches, singular arcs); a bound
-of a state, a constraint or a slope is active there; a measurement inside makes the costate jump.
+of a state, a constraint or a slope is active there, or a slope beside it; a measurement inside makes the
+costate jump.
 
 Source: Vexler & Wollner, SIAM J. Control Optim. 47 (2008), for the residual of bounded controls.
 """
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..results.status import SolverResult
 from ..transcription.nlp import NLP
+from .anticipated import forcing
 from .costates import costates_of
 from .duals import active_rows, free_columns
 from .elements import Elements
@@ -86,6 +88,7 @@ def _adjoint(better: Reconstruction, result: SolverResult) -> Array:
     _, slope = e.call_nodes(e.functions.jacobian, tau, inner, u)
     slope = slope.reshape(count, m, nx, nx)  # transposed already: CasADi writes columns
     _, by_x = Running(e).value(tau, inner, u)
+    by_x = by_x + forcing(e, result.lam_g, tau)
     matrix = np.zeros((count, m, nx, m + 1, nx))
     state, node = np.arange(nx), np.arange(m)
     matrix[:, :, state, :, state] = fine.D
@@ -145,7 +148,8 @@ def _constrained(nlp: NLP, result: SolverResult) -> Mask:
         for rows in part.path_rows:
             finite = np.isfinite(nlp.row_lower[rows]) | np.isfinite(nlp.row_upper[rows])
             here |= (held[rows] & finite)[nodes].any(axis=1)
-        for rows in part.rate_rows.values():
-            here |= held[rows]
+        for rows in part.rate_rows.values():  # where a slope changes its bound it is at neither
+            bounded = np.concatenate([[False], held[rows], [False]])
+            here |= bounded[:-2] | bounded[1:-1] | bounded[2:]
         found.append(here)
     return np.concatenate(found)

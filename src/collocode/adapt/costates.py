@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
 from ..results.solution import Solution
+from .anticipated import looked_up
 from .elements import Elements
 from .running import Running
 
@@ -44,7 +45,8 @@ class Costates:
     times, values : (elements+1,) mesh points and (elements+1, states) left limits there; the first
         is the sensitivity to the initial state, without its prior.
     stage_times, stage_values : (elements, stages) and (elements, stages, states).
-    hamiltonian : (elements, stages) H = L + zᵀf.
+    hamiltonian : (elements, stages) H = L + zᵀf; nan within the instant that an event takes, and at a stage
+        of no weight, where the costate is nan too.
     """
 
     times: Array
@@ -72,6 +74,10 @@ def costates(solution: Solution) -> tuple[Costates, ...]:
         solution.trajectories, *(e.split(table) for table in tables), strict=True
     ):
         at_mesh = np.concatenate([nodes[:1, 0], -nodes[:, -1]])
+        if part.experiment.events:
+            energy = np.where(
+                part.mesh.steps[:, None] > 1.5 * part.experiment.instant, energy, np.nan
+            )
         found.append(
             Costates(
                 times=part.mesh.points,
@@ -100,7 +106,8 @@ def costates_of(e: Elements, multipliers: Array) -> tuple[Array, Array, Array]:
     (E, m+1, states) sensitivity to the nodes; that of an element's end is −z from the left.  (E, stages,
     states) costates at the stages and (E, stages) the Hamiltonian there.
     """
-    scheme, multipliers = e.nlp.scheme, multipliers[e.rows]
+    scheme, later = e.nlp.scheme, looked_up(e, multipliers)
+    multipliers = multipliers[e.rows]
     stages = list(scheme.stages)
     tau = _stages(e)
     count, nx = len(e), e.states.shape[2]
@@ -110,10 +117,11 @@ def costates_of(e: Elements, multipliers: Array) -> tuple[Array, Array, Array]:
     f, slope = e.call_nodes(e.functions.jacobian, tau, e.states[:, stages], u)
     slope = slope.reshape(count, len(stages), nx, nx)  # transposed already: CasADi writes columns
     by_nodes[:, stages] -= e.step[:, None, None] * np.einsum("ejab,ejb->eja", slope, mu[:, stages])
-    by_nodes += _misfit_by_nodes(e)
+    by_nodes += _misfit_by_nodes(e) + later
     running, by_states = Running(e).value(tau, e.states[:, stages], u)
     by_nodes[:, stages] += (e.step[:, None] * scheme.weights[stages])[:, :, None] * by_states
-    at_stages = -mu[:, stages] / scheme.weights[stages][:, None]
+    weights = scheme.weights[stages][:, None]
+    at_stages = -mu[:, stages] / np.where(np.abs(weights) > 1e-12, weights, np.nan)
     hamiltonian = running + (at_stages * f).sum(axis=2)
     return by_nodes, at_stages, hamiltonian
 

@@ -21,6 +21,7 @@ _FEWEST = 10
 _MOST = 200  # elements along a simulation
 _NEAR, _BESIDE = 1e-3, 1e-7  # of a state's size
 _VISIBLE = 0.01  # share of an input's range by which a kink has to bend it within an element
+_ROUNDINGS = 256.0  # of a time: in shorter elements an interpolant shows nothing but them
 
 
 def first_meshes(problem: Problem, scheme: Scheme) -> tuple[Mesh, ...]:
@@ -59,7 +60,8 @@ def _along(nlp: NLP, x: Array, number: int, near: float, most: int) -> Mesh:
         states = run.states[back.reshape(times.shape)]
         nodes, truth = states[:, : len(scheme.nodes)], states[:, len(scheme.nodes) :]
         off = np.abs(np.einsum("qj,eji->eqi", matrix, nodes) - truth) / nlp.problem.state_scale
-        marked = np.flatnonzero(~(off <= _allowed(nlp, truth, near)).all(axis=(1, 2)))
+        wide = mesh.steps > _ROUNDINGS * np.spacing(np.abs(mesh.points).max())
+        marked = np.flatnonzero(wide & ~(off <= _allowed(nlp, truth, near)).all(axis=(1, 2)))
         if not run.complete or not len(marked):
             break
         mesh = mesh.bisect(marked)

@@ -217,20 +217,7 @@ def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> 
             f"{name} ([{start:g}, {end:g}]) has fewer than 2 times with a finite value; ask for "
             "fewer batches."
         )
-    part = replace(
-        experiment,
-        times=experiment.times[keep],
-        values=experiment.values[keep],
-        weights=None if experiment.weights is None else experiment.weights[keep],
-        sigma=None if experiment.sigma is None else np.asarray(experiment.sigma)[keep],
-        censored=None if experiment.censored is None else np.asarray(experiment.censored)[keep],
-        steady=experiment.steady if first == 0 else None,
-        initial=experiment.initial if first == 0 else {},
-        events=experiment.events_from(start),
-        name=name,
-        start=start,
-        end=end,
-    )
+    part = experiment.with_samples(keep, start, end, name)
     return _Window(part, Mesh(mesh.points[first : last + 1]), whole.origin, first, k, pieces)
 
 

@@ -42,6 +42,13 @@ _FORMS: dict[str, Callable[..., str]] = {
     "le": "(if {} <= {} then 1.0 else 0.0)".format,
     "if_else_zero": "(if {} > 0.5 then {} else 0.0)".format,
 }  # fmt: skip
+# parameters as they are decided, by their scale, from natural ones
+_DECIDED = {
+    "linear": "{0}",
+    "log": "log({0})",
+    "log10": "log10({0})",
+    "logit": "log({0} / (1 - {0}))",
+}
 _PROFILE = (
     '  function profile "piecewise polynomial, highest power first"',
     "    input Real t;",
@@ -71,7 +78,9 @@ _KEYWORDS = frozenset([
 
 
 def modelica_text(solution: Solution, name: str = "") -> str:
-    """Return the trained model as Modelica text; initial states are the first experiment's.
+    """Return the trained model as Modelica text; parameters, initial states and times are the first experiment's.
+
+    Parameters are told in natural units, on whatever scale they were decided.
 
     Raises
     ------
@@ -79,20 +88,22 @@ def modelica_text(solution: Solution, name: str = "") -> str:
         An operation that Modelica lacks.
     """
     check_type("modelica_text", solution, Solution)
-    model = solution.model
+    part = solution.trajectories[0]
+    model = solution.model.with_parameters(part.parameters)
     used: set[str] = set()
     model.refuse_lags("a Modelica model without the past")
     states, inputs, parameters, algebraics = (
         [_identifier(n, used) for n in names]
         for names in (model.states, model.inputs, model.parameter_names, model.algebraics)
     )
-    known = (["time"], states, [*inputs, *algebraics], parameters)
+    scaled = zip(model.parameter_names, parameters, strict=True)
+    decided = [_DECIDED[model.scales.get(n, "linear")].format(safe) for n, safe in scaled]
+    known = (["time"], states, [*inputs, *algebraics], decided)
     lines, (derivatives, residuals) = _equations(model, known)
-    start = solution.trajectories[0].states[0].tolist()
+    start = part.states[0].tolist()
     text = [f"model {_identifier(name or solution.name or 'Trained', set())}"]
-    values = zip(parameters, model.parameters.tolist(), strict=True)
+    values = zip(parameters, model.natural(model.parameters).tolist(), strict=True)
     text += [f"  parameter Real {n} = {_number(v)};" for n, v in values]
-    part = solution.trajectories[0]
     planned = bool(part.controls)
     text += _tables(part.experiment.inputs, model.inputs, inputs) if planned else []
     text += [f"  {'' if planned else 'input '}Real {n};" for n in inputs]
@@ -100,7 +111,7 @@ def modelica_text(solution: Solution, name: str = "") -> str:
         f"  Real {n}(start = {_number(v)}, fixed = true);"
         for n, v in zip(states, start, strict=True)
     ]
-    begun = solution.algebraics(solution.trajectories[0].times[0])[0].tolist()
+    begun = solution.algebraics(part.times[0])[0].tolist()
     text += [f"  Real {n}(start = {_number(v)});" for n, v in zip(algebraics, begun, strict=True)]
     text += ["protected", f"  Real v_[{len(lines)}];"] if lines else []
     profile = "  {0} = profile(time, {0}_points, {0}_powers);"
@@ -108,6 +119,10 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     text += [f"  v_[{k}] = {line};" for k, line in enumerate(lines, start=1)]
     text += [f"  der({n}) = {d};" for n, d in zip(states, derivatives, strict=True)]
     text += [f"  0 = {g};" for g in residuals]
+    span = (
+        f"StartTime = {_number(float(part.times[0]))}, StopTime = {_number(float(part.times[-1]))}"
+    )
+    text.append(f"  annotation(experiment({span}));")
     return "\n".join([*text, f"end {text[0].split()[1]};", ""])
 
 

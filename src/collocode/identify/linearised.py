@@ -52,7 +52,7 @@ class Linearised:
     run, output : (n,) numbers of experiment and output of every datum.
     known : (n,) whether its σ was given; a robust loss takes it for a scale only.
     precision : (n,) u = w/σ².
-    sigma, residual : (n,) what the loss divides by, and model minus datum.
+    sigma, residual : (n,) what the loss divides by, and model minus datum, NaN of one that is censored.
     bend, pull : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for squares.  Of a
         likelihood the precision is Fisher's information on h, bend one and pull the score over it.
     penalty : (weights, a) root of the penalty's matrix, without λ.
@@ -113,6 +113,7 @@ class Linearised:
         ).astype(int)
         free = candidates[nlp.lower[candidates] < nlp.upper[candidates]]
         y, sigma, weights = (nlp.parameters[k] for k in ("measurements", "sigma", "weights"))
+        censored = nlp.parameters.get("censored", np.zeros(y.shape))
         predicted, by_columns = nlp.predictions(x)
         by_columns = _exchanged(by_columns, nlp.predictions(tangent)[1], layout.weights)
         used = weights > 0.0
@@ -175,7 +176,7 @@ class Linearised:
             known=np.vstack(known)[used] & (problem.loss.quadratic or problem.loss.likelihood),
             precision=precision[used],
             sigma=sigma[used],
-            residual=(predicted - y)[used],
+            residual=np.where(censored != 0.0, np.nan, predicted - y)[used],
             bend=bend[used],
             pull=pull[used],
             penalty=penalty,

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,11 +28,11 @@ from ..errors import (
     check_has,
     check_path,
     check_type,
+    is_quiet,
     listed,
 )
-from ..model.costs import Mayer
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained, costed
+from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
@@ -51,6 +50,7 @@ from ..starts.moved import MovedPlan
 from ..transcription.costs import inputs_at, stage_places
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
+from .moving_window import shifted, span_of
 
 Array = NDArray[np.float64]
 Plant = Callable[[Array, Mapping[str, Signal], float], ArrayLike]
@@ -111,7 +111,7 @@ class RecedingHorizon:
         setpoints: Mapping[str, float | str] | None = None,
     ) -> None:
         check_type("RecedingHorizon", problem, Problem)
-        start, end = _span_of(problem)
+        start, end = span_of(problem)
         length = end - start
         if sample is not None and not 0.0 < sample < length:
             raise InputError(
@@ -180,9 +180,27 @@ class RecedingHorizon:
             start, warm = self._last.of(previous.result)
             warm = replace(warm, mu=self._mu)
         lower[first] = upper[first] = start[first] = x
+        if previous is not None:
+            for column, least, most in self._from_last_move(previous):
+                lower[column] = max(lower[column], min(least, upper[column]))
+                upper[column] = min(upper[column], max(most, lower[column]))
+                start[column] = np.clip(start[column], lower[column], upper[column])
         return solve_with(
             self.solver, replace(self._read(now), lower=lower, upper=upper, start=start), warm=warm
         )
+
+    def _from_last_move(self, previous: Solution) -> Iterator[tuple[int, float, float]]:
+        """First unknown of every control of bounded slope, and what the input made last leaves of its range."""
+        window = self.nlp.problem.experiments[0]
+        for name, control in window.controls.items():
+            if not control.is_rate_bounded:
+                continue
+            known = self._part.spanned.get(name)
+            column = self._part.decided[name].columns[0, 0] if known is None else known.columns[0]
+            made = previous.trajectories[0].experiment.inputs[name](np.array([self.sample]), True)
+            jumps = isinstance(control.kind, PiecewiseConstant)
+            least, most = (rate * self.sample if jumps else 0.0 for rate in control.rate)
+            yield int(column), float(made[0]) + least, float(made[0]) + most
 
     def _read(self, now: float) -> NLP:
         """The program with its given inputs as the clock has them."""
@@ -246,9 +264,9 @@ class RecedingHorizon:
         if loop is None:
             raise KeyboardInterrupt
         failed = loop.failed
-        if failed:
+        if failed and not is_quiet():
             warnings.warn(
-                f"{len(failed)} of {moves} plans were not solved (the first at t = "
+                f"{len(failed)} of {len(loop.plans)} plans were not solved (the first at t = "
                 f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); the moves before them went on. "
                 "Soften the constraints, lengthen the window or raise max_iter.",
                 CollocodeWarning,
@@ -363,40 +381,3 @@ class RecedingHorizon:
             return run.states[-1]
 
         return answer
-
-
-def shifted(signal: Signal, now: float) -> Signal:
-    """Return a signal as seen from ``now`` on: s(t) = signal(now + t)."""
-    points = None if signal.points is None else signal.points - now
-    return Signal(signal.times - now, signal.values, signal.kind, points)
-
-
-def _span_of(problem: Problem) -> tuple[float, float]:
-    """Start and end of a problem's only window, once it is one that can move along."""
-    windows = problem.experiments
-    if len(windows) != 1 or windows[0].measures or windows[0].is_free:
-        raise InputError(
-            f"a receding horizon has one window without data and of fixed times, but problem "
-            f"{problem.name!r} has {_what(problem)}; leave one Window(end=...)."
-        )
-    window = windows[0]
-    changing = {n for n, signal in window.inputs.items() if np.ptp(signal.values) > 0.0}
-    s = Symbols.of(problem)
-    ends = [(c.name, costed(problem, c, s)) for c in problem.costs if isinstance(c, Mayer)]
-    ends += [(c.name, constrained(problem, c, s)) for c in problem.boundary_constraints]
-    for label, value in ends:
-        for j, name in enumerate(problem.inputs):
-            if name in changing and ca.depends_on(value, s.u[j]):
-                raise InputError(
-                    f"{label!r} looks at input {name!r} at an end of the window, where its value is part "
-                    "of the program; use it in a Lagrange cost or a constraint along the path."
-                )
-    assert window.start is not None
-    assert window.end is not None
-    return window.start, window.end
-
-
-def _what(problem: Problem) -> str:
-    if len(problem.experiments) > 1:
-        return f"{len(problem.experiments)} windows"
-    return "data" if problem.experiments[0].measures else "free times"

@@ -18,6 +18,7 @@ from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.solution import Solution
 from ..results.status import Termination
+from ..solvers.interrupt import interrupted
 from ..solvers.outcome import result as judged
 from ..solvers.protocol import OnIteration
 from ..starts.consistent import calibrate
@@ -125,13 +126,12 @@ def climbed(
     else:
         assert shooting is not None
         at = _Climb(nlp, simulated(nlp, carried_over(shooting.nlp, shot.x, nlp), rtol=_TRUE))
-    if not at.begin():  # no mesh follows what was shot, which then stands as it is
+    if not at.begin():
         return None if shot is None else (at.nlp, replace(shot, x=at.x))
     assert at.here is not None
     history = list(at.here.history if shot is None else shot.history)
     if shot is not None and shot.termination in _STOPPED:
-        nlp, best = at.faithful
-        return nlp, replace(best, history=tuple(history), termination=shot.termination)
+        return at.ended(shooting, shot)
     most = len(history) + (_MOST if shot is None else _AFTER)
     while len(history) < most:
         before = tuple(history)
@@ -144,7 +144,7 @@ def climbed(
         follows = at.follows(_NEAR if ended else _loose(found.value))
         if (ended and follows) or (not follows and not at.remesh()):
             break
-    nlp, best = at.faithful
+    nlp, best = at.ended(shooting, shot)
     return nlp, replace(best, history=tuple(history))
 
 
@@ -220,6 +220,17 @@ class _Climb:
             return self.nlp, self.here
         return self.safe[:2]
 
+    def ended(self, shooting: Shooting | None, shot: Scored | None) -> tuple[NLP, Scored]:
+        """Where the climb ends, or what was shot, where no mesh followed that."""
+        nlp, best = self.faithful
+        value = self.simulated if self.safe is None else min(self.simulated, self.safe[2])
+        if shooting is not None and shot is not None and value > shot.value + _loose(shot.value):
+            x = simulated(nlp, carried_over(shooting.nlp, shot.x, nlp), rtol=_TRUE)
+            return nlp, replace(shot, x=x)
+        if shot is not None and shot.termination in _STOPPED:
+            return nlp, replace(best, termination=shot.termination, history=shot.history)
+        return nlp, best
+
     def begin(self) -> bool:
         """Put the states onto the model, and climb in what they do not depend on; whether that works."""
         for _ in range(_ROUNDS):
@@ -228,7 +239,7 @@ class _Climb:
                 self.here, self.x = found, found.x
                 if self.follows(_loose(found.value)):
                     break
-            if not self._finer():
+            if interrupted() or not self._finer():
                 break
         return self.here is not None
 

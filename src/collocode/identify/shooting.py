@@ -289,13 +289,16 @@ def _ends(e: Experiment) -> Array:
 def _integrators(
     f: ca.Function, size: Array, grid: Array, bent: bool, directions: int
 ) -> tuple[ca.Function, ca.Function]:
-    """CVODES over the pieces of a grid, for the states in their sizes, and for their derivatives."""
-    t, x, p = ca.SX.sym("t"), ca.SX.sym("x", len(size)), ca.SX.sym("p", f.size1_in(3))
-    n, scale = f.size1_in(2), ca.DM(size.tolist())
+    """CVODES over the pieces of a grid, for the states in their sizes, and for their derivatives.
+
+    It counts time from the first of them, lest its steps are rounded where times are large.
+    """
+    since, x, p = ca.SX.sym("since"), ca.SX.sym("x", len(size)), ca.SX.sym("p", f.size1_in(3))
+    n, scale, t = f.size1_in(2), ca.DM(size.tolist()), float(grid[0]) + since
     u = ca.SX.sym("u", 2 * n + 1 if bent else n)
     value = u[:n] + u[n : 2 * n] * (t - u[2 * n]) if bent else u
     rates = f(t, scale * x, value, p, ca.SX(0, 1)) / scale
-    equations = {"t": t, "x": x, "p": p, "u": u, "ode": rates}
+    equations = {"t": since, "x": x, "p": p, "u": u, "ode": rates}
 
     def made(tolerances: tuple[float, float], along: int = 0) -> ca.Function:
         options = {
@@ -306,7 +309,7 @@ def _integrators(
             "show_eval_warnings": False,
             "disable_internal_warnings": True,
         }
-        first, later = float(grid[0]), grid[1:].tolist()
-        return ca.integrator("shot", "cvodes", equations, first, later, options)
+        later = (grid[1:] - grid[0]).tolist()
+        return ca.integrator("shot", "cvodes", equations, 0.0, later, options)
 
     return made(_ACCURATE), made(_ROUGHLY, directions)

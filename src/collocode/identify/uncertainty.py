@@ -386,7 +386,7 @@ def _noise_by_output(lin: Linearised) -> dict[str, float]:
     """Standard deviation of the residuals by output, in the data's units, lost freedom made good."""
     found = {}
     for j, name in enumerate(lin.nlp.problem.outputs):
-        mine = lin.output == j
+        mine = (lin.output == j) & ~np.isnan(lin.residual)
         left = max(float((1.0 - lin.leverage[mine]).sum()), 1e-3 * float(mine.sum()))
         squares = float((lin.residual[mine] ** 2).sum())
         found[name] = float(np.sqrt(squares / left)) if mine.any() else np.nan

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model.experiment import Experiment
 from ..model.problem import Problem
-from ..results.resolved import begun
+from ..results.fitted import Trajectory
+from ..results.resolved import begun, bound
 from ..results.simulate import simulate
 from ..results.solution import Solution
 
@@ -40,14 +42,7 @@ def _error(solution: Solution, whole: Problem, seen: bool | None) -> float:
         wanted = np.ones_like(known) if seen is None else known == seen
         if not wanted.any():
             continue
-        model = solution.model if part is None else solution.model.with_parameters(part.parameters)
-        initial = part.states[0] if part is not None else _first_state(whole, e.name)
-        history = begun(whole, model, e).history
-        run = simulate(model, initial, e.times, e.inputs, history=history)
-        u = [e.inputs[n](e.times) for n in model.inputs]
-        outputs = model.observe(
-            run.states, np.column_stack(u) if u else None, e.times, run.algebraics
-        )
+        outputs = _predicted(solution, whole, e, part)
         measured = np.isfinite(e.values[wanted])
         if whole.loss.likelihood:
             costs = ((outputs[wanted] - e.values[wanted]) / spread) ** 2
@@ -59,19 +54,36 @@ def _error(solution: Solution, whole: Problem, seen: bool | None) -> float:
     return total / count if count else float("nan")
 
 
-def _first_state(problem: Problem, name: str) -> Array:
-    """Initial state of an experiment that was not fitted: given, or its smoothed first values."""
-    experiment = next(e for e in problem.experiments if e.name == name)
-    smooth = problem.smoothers(experiment)
-    state = []
-    for label in problem.states:
-        known = problem.initial_of(experiment, label)
-        if np.isfinite(known.value):
-            state.append(known.value)
-        elif label in smooth:
-            state.append(float(smooth[label](experiment.times[0])))
-        else:
+def _predicted(solution: Solution, whole: Problem, e: Experiment, part: Trajectory | None) -> Array:
+    """(N, outputs) simulation from the beginning of an experiment, fitted or not."""
+    if part is None:
+        model = solution.model.with_parameters(bound(solution.model, e))
+    else:
+        model = solution.model.with_parameters(part.parameters)
+    e = begun(whole, model, e)
+    start, initial = (part.times[0], part.states[0]) if part else _first_state(whole, e)
+    times = np.unique(np.append(start, e.times))
+    run = simulate(model, initial, times, e.inputs, history=e.history)
+    used = np.searchsorted(times, e.times)
+    u = [e.inputs[n](e.times) for n in model.inputs]
+    z = None if run.algebraics is None else run.algebraics[used]
+    found = model.observe(run.states[used], np.column_stack(u) if u else None, e.times, z)
+    return e.met(found)
+
+
+def _first_state(problem: Problem, e: Experiment) -> tuple[float, Array]:
+    """When an experiment that was not fitted began and in what state: as given, or by its smoothed values.
+
+    It begins with the first sample where nothing is given.
+    """
+    known = [problem.initial_of(e, label).value for label in problem.states]
+    assert e.start is not None
+    start = e.start if np.isfinite(known).any() else float(e.times[0])
+    state, smooth = [], problem.smoothers(e)
+    for label, value in zip(problem.states, known, strict=True):
+        if not np.isfinite(value) and label not in smooth:
             raise InputError(
-                f"held-out experiment {name!r} does not tell {label}(0); give it in initial=."
+                f"held-out experiment {e.name!r} does not tell {label}(0); give it in initial=."
             )
-    return np.array(state)
+        state.append(value if np.isfinite(value) else float(smooth[label](start)))
+    return start, np.array(state)

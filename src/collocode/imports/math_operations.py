@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -108,18 +108,35 @@ def _piecewise(*values: Any) -> Any:
 
     A truth may lie between 0 and 1, where a switch is smoothed; then the pieces are mixed.
     """
-    pieces, otherwise = values, ca.SX(math.nan)
-    if len(values) % 2:
-        pieces, otherwise = values[:-1], values[-1]
-    for value, condition in reversed(list(zip(pieces[::2], pieces[1::2], strict=True))):
-        truth = ca.SX(condition)
-        if any(symbol.name().startswith("switch:") for symbol in ca.symvar(truth)):
-            # a piece that does not apply may be infinite, so it is not just multiplied by 0
-            here = ca.if_else(truth, truth * value, 0.0)
-            otherwise = here + ca.if_else(1.0 - truth, (1.0 - truth) * otherwise, 0.0)
+    whole = len(values) % 2 == 0
+    pieces, otherwise = (values, ca.SX(math.nan)) if whole else (values[:-1], values[-1])
+    cases = [(v, ca.SX(c)) for v, c in zip(pieces[::2], pieces[1::2], strict=True)]
+    if whole and any(_smoothed(truth) for _, truth in cases):
+        return _shared(cases)
+    for value, truth in reversed(cases):
+        if _smoothed(truth):
+            otherwise = _part(truth, value) + _part(1.0 - truth, otherwise)
         else:
             otherwise = ca.if_else(truth, value, otherwise)
     return otherwise
+
+
+def _smoothed(truth: ca.SX) -> bool:
+    return any(symbol.name().startswith("switch:") for symbol in ca.symvar(truth))
+
+
+def _part(share: Any, value: Any) -> ca.SX:
+    """A share of a piece, which may be infinite where it does not apply."""
+    return ca.if_else(share, share * value, 0.0)
+
+
+def _shared(cases: Sequence[tuple[Any, ca.SX]]) -> ca.SX:
+    """The mean of the pieces by their truths, of which earlier ones come first; 0/0 without any."""
+    total, shares = ca.SX(0.0), ca.SX(0.0)
+    for value, truth in cases:
+        share = ca.fmin(truth, 1.0 - shares)
+        total, shares = total + _part(share, value), shares + share
+    return total / shares
 
 
 def _one(function: Callable[[Any], Any]) -> Meaning:

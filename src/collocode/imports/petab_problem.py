@@ -196,8 +196,12 @@ class _Import:
 
     def _number_of(self, channel: Channel) -> float | None:
         """σ of a channel where it is a number everywhere."""
-        sigma = self.equations.observed(self.petab.formulas[channel][1])
-        return float(sigma) if sigma.is_constant() else None
+        return self._noise[channel]
+
+    @cached_property
+    def _noise(self) -> dict[Channel, float | None]:
+        of_all = {c: self.equations.observed(pair[1]) for c, pair in self.petab.formulas.items()}
+        return {c: float(sigma) if sigma.is_constant() else None for c, sigma in of_all.items()}
 
     @cached_property
     def outputs(self) -> dict[Output, str]:

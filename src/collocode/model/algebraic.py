@@ -43,10 +43,10 @@ def check_algebraics(problem: Problem, scheme: Scheme) -> None:
     names, g = residuals_by_name(problem, s)
     index = problem.index
     z, variables = s.u[len(problem.inputs) :], tuple(problem.algebraics)
-    by_z = _incidence(g, z)
+    by_z = incidence(g, z)
     found = unmatched(by_z)
     if found is not None:
-        whole = _incidence(ca.vertcat(derivatives(problem, s), g), ca.vertcat(s.x, z))
+        whole = incidence(ca.vertcat(derivatives(problem, s), g), ca.vertcat(s.x, z))
         nx = len(problem.states)
         whole[np.arange(nx), np.arange(nx)] = True  # a state, or its derivative
         equations = (*(f"d{x}/dt" for x in problem.states), *names)
@@ -115,7 +115,7 @@ def reduced(rhs: ca.Function, equations: ca.Function, count: int, inputs: int) -
     t, x, u = arguments[:3]
     f, g = rhs(*arguments), ca.vertsplit(equations(*arguments))
     for _ in range(4):
-        found = unmatched(_incidence(ca.vertcat(*g), u[inputs:]))
+        found = unmatched(incidence(ca.vertcat(*g), u[inputs:]))
         if found is None:
             return ca.Function("reduced", arguments, [ca.densify(ca.vertcat(*g))])
         for k in found[0]:
@@ -198,7 +198,8 @@ def _dependent(
     return found
 
 
-def _incidence(values: ca.SX, variables: ca.SX) -> Array:
+def incidence(values: ca.SX, variables: ca.SX) -> Array:
+    """(values, variables) which values depend on which variables."""
     pattern = ca.jacobian(values, variables).sparsity()
     found = np.zeros(pattern.shape, dtype=bool)
     rows, columns = pattern.get_triplet()

@@ -7,6 +7,7 @@ import math
 import casadi as ca
 
 from ..errors import InputError
+from ..numerics.scheme import Scheme
 from .control import Control
 from .costs import Lagrange
 from .experiment import Experiment
@@ -83,15 +84,17 @@ def check_outputs(problem: Problem) -> None:
             )
 
 
-def check_controls(problem: Problem) -> None:
+def check_controls(problem: Problem, scheme: Scheme) -> None:
     """Refuse an unbounded control that enters linearly: nothing keeps it from running to infinity.
 
     Raises
     ------
     InputError
         A control without bounds, in which right-hand side and integral costs are linear and on which
-        no path constraint depends; one that a measured output depends on.
+        no path constraint depends; one that a measured output depends on; one that is free at a stage
+        of no weight.
     """
+    _check_weights(problem, scheme)
     if problem.algebraics or not any(e.controls for e in problem.experiments):
         return  # through an algebraic variable a control may enter in any way
     s = Symbols.of(problem)
@@ -122,6 +125,24 @@ def check_controls(problem: Problem) -> None:
                     "costs are linear in it, so nothing keeps it finite; give it lower= and upper=, or a "
                     "cost that grows faster."
                 )
+
+
+def _check_weights(problem: Problem, scheme: Scheme) -> None:
+    """Refuse a control that costs nothing where the quadrature has no weight.
+
+    A discrete optimum approximates the continuous one if all weights are positive (Hager, Numer. Math. 87,
+    2000, p. 247); there the control moves the other stages for nothing.
+    """
+    weights = scheme.weights[list(scheme.stages)]
+    if weights.min() > 1e-12:
+        return
+    for e in problem.experiments:
+        for name in (name for name, c in e.controls.items() if c.kind == "stages"):
+            raise InputError(
+                f"control {name!r} is free at every stage, but scheme {scheme.name!r} of degree {scheme.degree} "
+                f"gives stage {int(weights.argmin()) + 1} no weight, so that it costs nothing there; choose "
+                "'legendre_radau', an odd degree, or Control(kind='linear')."
+            )
 
 
 def _may_run_away(control: Control, window: Experiment) -> bool:

@@ -110,6 +110,26 @@ def parts_of(signal: Signal, where: str) -> tuple[float, Array, Array, Array]:
     return float(v[0]), t[kept], steps[kept], bends[kept]
 
 
+def given_input(experiment: Experiment, name: str) -> Signal:
+    """Return the signal of an input that a delay moves.
+
+    Raises
+    ------
+    InputError
+        There is none, or the input is decided.
+    """
+    if name in experiment.controls:
+        raise InputError(
+            f"window {experiment.name!r} decides {name!r}, which a delay cannot move; make it a state whose "
+            f"derivative is the control, and delay that: delays={{'late': Delay(..., of={name!r})}}."
+        )
+    if name not in experiment.inputs:
+        raise InputError(
+            f"experiment {experiment.name!r} has no input {name!r} that could be delayed."
+        )
+    return experiment.inputs[name]
+
+
 def told(
     name: str,
     delay: Delay,
@@ -132,9 +152,7 @@ def told(
     width = delay.width or usual_step(experiments)
     found, parts = [], []
     for e in everywhere:
-        if name not in e.inputs:
-            raise InputError(f"experiment {e.name!r} has no input {name!r} that could be delayed.")
-        parts.append(parts_of(e.inputs[name], f"input {name!r} of experiment {e.name!r}"))
+        parts.append(parts_of(given_input(e, name), f"input {name!r} of experiment {e.name!r}"))
     most = max(len(times) for _, times, _, _ in parts)
     for e, (first, times, steps, bends) in zip(everywhere, parts, strict=True):
         assert e.start is not None

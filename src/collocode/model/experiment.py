@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, as_number, as_values, check_fields, check_type
 from ..numerics import Array, numbers
@@ -15,7 +16,7 @@ from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
 from .experiment_checks import censored_of, check_past, check_times, sigma_of
-from .impulses import INSTANT, placed, points_of, signals_of
+from .impulses import instant_in, placed, points_of, signals_of
 from .initial import Initial, as_initial
 from .steady import Steady
 
@@ -175,7 +176,7 @@ class Experiment:
         kinds = Dose, Dilution, Reset, Switch
         events = as_values(self.events, f"events= of {where}", *kinds)
         start, end = self._window(times, events, where)
-        instant = float(self.instant) or (INSTANT * (end - start) if events else 0.0)
+        instant = float(self.instant) or (instant_in(start, end) if events else 0.0)
         initial, final = (
             {k: as_initial(v) for k, v in given.items()} for given in (self.initial, self.final)
         )
@@ -287,16 +288,13 @@ class Experiment:
         places = [signal.jumps for signal in self.inputs.values()]
         places += [c.basis.breaks for c in self.controls.values() if c.basis is not None]
         places += [self.times] if self.controls else []
-        jumps = np.unique(
-            np.concatenate(
-                [
-                    points_of(placed(self.events, self.placed, self.instant), self.instant),
-                    self.points,
-                    *places,
-                ]
-            )
-        )
+        jumps = np.unique(np.concatenate([self.event_points, self.points, *places]))
         return jumps[(jumps > self.start) & (jumps < self.end)]
+
+    @property
+    def event_points(self) -> Array:
+        """Times between which events act: no element may step over one."""
+        return points_of(placed(self.events, self.placed, self.instant), self.instant)
 
     def select(self, outputs: Sequence[str]) -> Experiment:
         """Return the experiment with only the columns ``outputs``, NaN where it has none."""
@@ -322,25 +320,53 @@ class Experiment:
     ) -> Experiment:
         """Return the part of the experiment that was measured in [start, end].
 
-        Its window is from ``begins``, by default the first sample, to the last one.
+        Its window is from ``begins``, by default the first sample there, or the experiment's own start, to
+        the last one.
         """
         keep = (self.times >= start) & (self.times <= end)
-        begins = float(self.times[keep][0]) if begins is None and keep.any() else begins
+        if begins is None:
+            inside = self._begins_before(start) and keep.any()
+            begins = float(self.times[keep][0]) if inside else self.start
+        last = float(self.times[keep][-1]) if keep.any() else None
+        return self.with_samples(keep, begins, last, name or self.name)
+
+    def with_samples(
+        self, keep: NDArray[np.bool_], start: float | None, end: float | None, name: str
+    ) -> Experiment:
+        """Return the experiment in [start, end] with the samples ``keep``.
+
+        What is known of the beginning goes with it only from there.
+        """
+
+        def rows(table: Any) -> Any:
+            return None if table is None else np.asarray(table)[keep]
+
+        whole = start is None or not self._begins_before(start)
         return replace(
             self,
             times=self.times[keep],
             values=self.values[keep],
-            weights=None if self.weights is None else self.weights[keep],
-            sigma=None if self.sigma is None else np.asarray(self.sigma)[keep],
-            censored=None if self.censored is None else np.asarray(self.censored)[keep],
-            initial=self.initial if start <= self.times[0] else {},
-            history=self.history if start <= self.times[0] else {},
-            steady=self.steady if start <= self.times[0] else None,
-            name=name or self.name,
-            events=self.events_from(begins),
-            start=begins,
-            end=float(self.times[keep][-1]) if keep.any() else None,
+            weights=rows(self.weights),
+            sigma=rows(self.sigma),
+            censored=rows(self.censored),
+            initial=self.initial if whole else {},
+            history=self.history if whole else {},
+            steady=self.steady if whole else None,
+            name=name,
+            events=self.events_from(start),
+            start=start,
+            end=end,
         )
+
+    def met(self, predicted: Array) -> Array:
+        """(N, outputs) predictions; where they are beyond a limit that a datum is censored at, the limit."""
+        if self.censored is None:
+            return predicted
+        beyond = np.asarray(self.censored) * (predicted - self.values) > 0.0
+        return np.where(beyond, self.values, predicted)
+
+    def _begins_before(self, time: float) -> bool:
+        return self.start is not None and self.start < time
 
     def events_from(self, start: float | None) -> tuple[Event, ...]:
         """Return the events that are not over at a time."""

@@ -13,7 +13,7 @@ record        acts by                                         and leads to
 
 so that collocation, simulation, error estimates and intervals need nothing of their own.  A datum that was
 taken at the time of an event is taken before it.  The instant's part in the error is its share of the
-duration, 1e-7.  Events at the same time act one after the other in the order given, those whose order
+duration, 1e-7; more only where time is counted from so long ago that its rounding asks for it.  Events at the same time act one after the other in the order given, those whose order
 matters an instant apart: a reset and a dose leave the dose, a dose and a reset nothing of it.
 """
 
@@ -30,6 +30,7 @@ from ..numerics.signals import Signal
 from .events import Dilution, Dose, Event, Reset, Switch
 
 INSTANT = 1e-7  # of the experiment's duration
+_APART = 256.0  # roundings of a time that an instant spans
 _PULL = 40.0  # a reset forgets all but e^-40
 _PIECES = 8  # elements that a dilution or reset needs within its instant
 
@@ -58,6 +59,12 @@ class Impulse:
         told = getattr(self.target, "__qualname__", self.target)
         told = f"{told} {id(self.target)}" if callable(self.target) else told
         return f"{self.state}.{self.kind} to {told}"
+
+
+def instant_in(start: float, end: float) -> float:
+    """Return how long an event takes that takes no time."""
+    rounding = float(np.spacing(max(abs(start), abs(end))))
+    return max(INSTANT * (end - start), _APART * rounding)
 
 
 def impulses_of(events: Iterable[Event]) -> dict[Impulse, list[tuple[float, float, float]]]:
@@ -125,7 +132,8 @@ def signals_of(events: Sequence[Event], instant: float) -> dict[str, Signal]:
     """Return the inputs that events act by: rates, constant while they act, and switched ones."""
     found = {}
     for impulse, acts in impulses_of(events).items():
-        lasting = [(t, t + (d or instant), size / (d or instant)) for t, d, size in acts]
+        spans = [(t, t + max(d, instant), size) for t, d, size in acts]
+        lasting = [(a, b, size / (b - a)) for a, b, size in spans]  # b - a as it was rounded
         edges = np.unique([edge for first, last, _ in lasting for edge in (first, last)])
         rates = sum(np.where((edges >= a) & (edges < b), rate, 0.0) for a, b, rate in lasting)
         times = np.append(edges[0] - instant, edges)
@@ -148,7 +156,7 @@ def points_of(events: Iterable[Event], instant: float) -> Array:
     for event in events:
         time = float(event.time)
         if isinstance(event, Dose):
-            found.append(time + np.array([0.0, event.duration or instant]))
+            found.append(time + np.array([0.0, max(event.duration, instant)]))
         elif isinstance(event, Switch):
             found.append(np.array([time]))
         else:

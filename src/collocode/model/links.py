@@ -22,7 +22,8 @@ class Link:
     Parameters
     ----------
     before, after : names of the windows.
-    states : names of the states that go over; empty for all.
+    states : names of the states that go over; empty for all but those of an `IntegralConstraint`, which
+        begins at zero in every window.
     jump : ``j(t, x, u, p, nn)`` at the end of ``before``, by the state that it gives; the others go over
         as they are.
     time : whether ``after`` starts when ``before`` ends; False for a periodic orbit, or for windows that
@@ -69,10 +70,6 @@ class Link:
     def name(self) -> str:
         """What messages call it."""
         return f"{self.before} to {self.after}"
-
-    def linked(self, states: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names of the states that go over."""
-        return self.states or states
 
     def check(self, windows: Mapping[str, Experiment], states: Sequence[str]) -> None:
         """Refuse names that a problem does not have, and times that do not meet."""

@@ -85,9 +85,11 @@ def misfit(
         if modelled(problem, name):
             own = any(e.sigma is not None for e in problem.experiments)
             size = ca.if_else(sigma[j] > 0.0, sigma[j], spread[j]) if own else spread[j]
-        value = loss.cost(h[j], y[j], size, CASADI)
+        # what was not measured may be anything, and 0 times the logarithm of 0 is no number
+        seen = ca.if_else(weight[j] > 0.0, h[j], 1.0)
+        value = loss.cost(seen, y[j], size, CASADI)
         for side in _sides(problem, j):
-            tail = loss.tail(h[j], y[j], size, side, CASADI)
+            tail = loss.tail(seen, y[j], size, side, CASADI)
             value = ca.if_else(side * censored[j] > 0.0, tail, value)
         total += weight[j] * value
     return total

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..numerics.signals import Signal
-from .delays import Delay, breaking_points, check_lag, shifted, told
+from .delays import Delay, breaking_points, check_lag, given_input, shifted, told
 from .event_times import Boundary, boundaries_of
 from .events import Switch
 from .experiment import Experiment
@@ -154,13 +154,8 @@ def inputs_delayed(
                 everywhere = told(name, delay, known[delay.by], list(experiments), everywhere)
             left[name] = delay
         else:
-            absent = [e.name for e in everywhere if name not in e.inputs]
-            if absent:
-                raise InputError(
-                    f"experiment {absent[0]!r} has no input {name!r} that could be delayed."
-                )
             everywhere = [
-                replace(e, inputs={**e.inputs, name: shifted(e.inputs[name], delay.by)})
+                replace(e, inputs={**e.inputs, name: shifted(given_input(e, name), delay.by)})
                 for e in everywhere
             ]
         experiments, test = tuple(everywhere[:count]), tuple(everywhere[count:])

@@ -370,6 +370,16 @@ class Problem:
         return (*held, *totals)
 
     @property
+    def lasting(self) -> tuple[str, ...]:
+        """Names of the states that may go over from window to window; integrals begin anew in each."""
+        totals = {c.name for c in self.constraints if isinstance(c, IntegralConstraint)}
+        return tuple(name for name in self.states if name not in totals)
+
+    def linked(self, link: Link) -> tuple[str, ...]:
+        """Names of the states that go over a link."""
+        return link.states or self.lasting
+
+    @property
     def point_constraints(self) -> tuple[PointConstraint, ...]:
         """The constraints that hold at given points; bounds on shared p(t) are among them."""
         given = [c for c in self.constraints if isinstance(c, PointConstraint)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +55,9 @@ class _Problem(Protocol):
 
     @property
     def states(self) -> Sequence[str]: ...
+
+    @property
+    def lasting(self) -> Sequence[str]: ...
 
     @property
     def outputs(self) -> Sequence[str]: ...
@@ -159,12 +163,12 @@ def check_names(problem: _Problem) -> None:
                 raise InputError(
                     f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
                 )
-    for name in problem.algebraics:
-        for what, names in (("a state", problem.states), ("an input", problem.inputs)):
-            if name in names:
-                raise InputError(
-                    f"{name!r} is the name of {what} and of an algebraic variable; rename one."
-                )
+    kinds = {"a state": problem.states, "an input": problem.inputs}
+    kinds["an algebraic variable"] = tuple(problem.algebraics)
+    for (one, names), (other, more) in combinations(kinds.items(), 2):
+        for name in names:
+            if name in more:  # tables have one column of a name
+                raise InputError(f"{name!r} is the name of {one} and of {other}; rename one.")
     for experiment in (*problem.experiments, *problem.test):
         there = {*experiment.inputs, *experiment.controls}
         missing = [n for n in problem.inputs if n not in there]
@@ -188,7 +192,7 @@ def check_decisions(problem: _Problem) -> None:
                 f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
             )
     for link in problem.links:
-        link.check(dict(zip(names, problem.experiments, strict=True)), problem.states)
+        link.check(dict(zip(names, problem.experiments, strict=True)), problem.lasting)
     check_shared(problem.experiments, problem.inputs)
     labels = [cost.name for cost in problem.costs]
     repeated = {n for n in labels if labels.count(n) > 1}

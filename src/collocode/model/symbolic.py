@@ -230,7 +230,7 @@ def costed(problem: Problem, cost: Cost, s: Symbols) -> ca.SX:
 def jumped(problem: Problem, link: Link, s: Symbols) -> ca.SX:
     """Return what a link makes of the states at the end of a window, as an SX column."""
     values = []
-    for name in link.linked(problem.states):
+    for name in problem.linked(link):
         if name in link.jump:
             where = f"jump of {name!r} in link {link.name!r}"
             value = called(where, link.jump[name], _arguments(problem, s))

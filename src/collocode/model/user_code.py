@@ -133,9 +133,20 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
 
 
 def has_nan(function: ca.Function) -> bool:
-    """Whether NaN is among the constants, as where math.sin was called with a symbol."""
-    constant = int(ca.OP_CONST)
-    return any(
-        function.instruction_id(k) == constant and math.isnan(function.instruction_constant(k))
-        for k in range(function.n_instructions())
-    )
+    """Whether NaN is computed with, as where math.sin was called with a symbol.
+
+    A branch of ``if_else`` that is NaN says where a formula is not defined, and is none of these.
+    """
+    held: set[int] = set()  # places of the work vector, which are used again
+    for k in range(function.n_instructions()):
+        operation, out = function.instruction_id(k), function.instruction_output(k)
+        if operation == ca.OP_CONST:
+            held.difference_update(out)
+            held.update(out if math.isnan(function.instruction_constant(k)) else ())
+        elif operation != ca.OP_INPUT:
+            used = function.instruction_input(k)
+            branch = operation == ca.OP_IF_ELSE_ZERO
+            if held.intersection(used[:1] if branch else used):
+                return True
+            held.difference_update(() if operation == ca.OP_OUTPUT else out)
+    return False

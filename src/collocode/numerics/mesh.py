@@ -73,6 +73,10 @@ class Mesh:
         return np.diff(self.points)
 
     @property
+    def _rounding(self) -> float:
+        return float(np.spacing(np.abs(self.points).max()))
+
+    @property
     def start(self) -> float:
         """First point."""
         return float(self.points[0])
@@ -126,13 +130,17 @@ class Mesh:
         return mesh.divide(np.maximum(1.0, np.ceil(mesh.steps / longest * (1.0 - 1e-9))))
 
     def divide(self, pieces: ArrayLike) -> Mesh:
-        """Return a mesh in which element e is cut into ``pieces[e]`` equal ones, at least one."""
+        """Return a mesh in which element e is cut into ``pieces[e]`` equal ones, at least one.
+
+        Into fewer where times would be rounded to each other.
+        """
         count = np.asarray(pieces, dtype=float)
         if count.shape != (self.elements,) or not ((count >= 1) & (count % 1 == 0)).all():
             raise InputError(
                 f"{self.elements} elements are divided into as many positive whole numbers of pieces, "
                 f"not into {count}."
             )
+        count = np.minimum(count, np.maximum(1.0, self.steps // (32.0 * self._rounding)))
         n = count.astype(int)
         whose = np.repeat(np.arange(self.elements), n)
         share = (np.arange(len(whose)) - np.repeat(np.cumsum(n) - n, n)) / count[whose]

@@ -180,7 +180,7 @@ class Signal:
         width = np.concatenate([[np.inf], np.diff(ends), [np.inf]])
         shorter = np.minimum(width[:-1], width[1:])
         slack = np.where(np.isfinite(shorter), 1e-9 * shorter, 0.0)
-        slack = slack + 8.0 * np.finfo(float).eps * np.abs(ends)
+        slack = slack + 4.0 * np.spacing(np.abs(ends))
         return ends - slack, ends + slack
 
     def _piece_of(self, t: Array, left: bool | NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -244,7 +244,9 @@ def scale_factors(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> 
         Another ``per``; bounds of another shape, or infinite.
     """
     if per not in ("neuron", "layer"):
-        raise InputError(f"per must be 'neuron' or 'layer', not {per!r}.")
+        raise InputError(
+            f"units are scaled by 'neuron' or 'layer', not {per!r}; leave it out for none."
+        )
     bounds.check(network)
     found = []
     for low, up in zip(bounds.lower[:-1], bounds.upper[:-1], strict=True):

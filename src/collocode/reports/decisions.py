@@ -20,6 +20,7 @@ IN_A_ROW = 3  # elements that make a ringing
 MOST_INTERVALS = 4  # that are shown of one bound
 SAMPLES = 1001  # of a control, to tell how long it is at a bound
 AT_BOUND = 1e-4  # of its range, or of its size
+ROUNDING = 1e-9  # of the costs' sizes, that their sum may miss the objective by
 
 
 def overshoots(solution: Solution) -> dict[str, float]:
@@ -61,12 +62,18 @@ def ringing(solution: Solution) -> dict[str, float]:
 
 
 def costs_table(solution: Solution) -> Table:
-    """Return what every cost adds to the objective."""
+    """Return what every cost adds to the objective, and what is left of it where nothing is measured."""
+    rows = [{"cost": name, "value": value} for name, value in solution.costs.items()]
+    rest = solution.result.objective - sum(solution.costs.values())
+    size = abs(solution.result.objective) + sum(map(abs, solution.costs.values()))
+    measured = any(part.experiment.measures for part in solution.trajectories)
+    if not measured and abs(rest) > ROUNDING * size:
+        rows.append({"cost": "priors and weighted ends", "value": rest})
     return Table(
         name="costs",
         title="Costs",
         columns=[Column("cost", left=True), Column("value", ".8g")],
-        rows=[{"cost": name, "value": value} for name, value in solution.costs.items()],
+        rows=rows,
     )
 
 
@@ -79,7 +86,8 @@ def windows_table(solution: Solution, scores: Sequence[Row]) -> Table:
     for number, part in enumerate(solution.trajectories):
         if part.experiment.measures:
             continue
-        energy = energies[number] if energies else np.array([np.nan])
+        energy = energies[number] if energies else np.empty(0)
+        energy = energy[np.isfinite(energy)] if np.isfinite(energy).any() else np.array([np.nan])
         rows.append(
             {
                 "window": part.experiment.name,

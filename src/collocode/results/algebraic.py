@@ -147,15 +147,20 @@ class Segments:
         degree = max((signal.degree for signal in signals), default=0)
         # inside the segment, lest a value is taken from beyond a jump
         self._nodes = 0.5 - 0.5 * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-        self._to_powers = np.linalg.inv(np.vander(2.0 * self._nodes - 1.0, increasing=True))
+        self._to_series = np.linalg.inv(
+            np.polynomial.chebyshev.chebvander(2.0 * self._nodes - 1.0, degree)
+        )
         self._integrators: dict[tuple[Any, ...], ca.Function] = {}
 
     def _equations(self, sizes: tuple[int, int]) -> dict[str, ca.MX]:
         s, begin, length = (ca.MX.sym(name) for name in ("s", "begin", "length"))
         x, z = ca.MX.sym("x", sizes[0]), ca.MX.sym("z", sizes[1])
-        powers = ca.vertcat(*((2.0 * s - 1.0) ** k for k in range(len(self._nodes))))
+        basis = [ca.MX(1.0), 2.0 * s - 1.0]  # Chebyshev's polynomials
+        for _ in range(2, len(self._nodes)):
+            basis.append(2.0 * basis[1] * basis[-1] - basis[-2])
+        series = ca.vertcat(*basis[: len(self._nodes)])
         table = ca.MX.sym("u", len(self._signals), len(self._nodes))
-        u = ca.vertcat(ca.mtimes(table, powers), z) if self._signals else z
+        u = ca.vertcat(ca.mtimes(table, series), z) if self._signals else z
         p, theta = (ca.DM(v.tolist()) for v in self._fixed)
         known = begin + length * s, x, u, p, theta
         dae = {"t": s, "x": x, "p": ca.vertcat(begin, length, ca.vec(table))}
@@ -225,7 +230,7 @@ class Segments:
             places = np.round(places, 12)
         nodes = begin + length * self._nodes
         values = np.array([signal(nodes) for signal in self._signals])
-        table = values @ self._to_powers.T if len(values) else values
+        table = values @ self._to_series.T if len(values) else values
         p = np.concatenate([[begin, length], table.T.ravel()])
         integrator = self._integrator((*start, p), places.tolist(), way)
         with contextlib.redirect_stderr(io.StringIO()):

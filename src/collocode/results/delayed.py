@@ -114,17 +114,17 @@ class Record:
     ) -> None:
         self._start, self._initial, self._lags = start, initial, lags
         self._ends: list[float] = []
-        self._pieces: list[Callable[[float], Array]] = []
+        self._pieces: list[tuple[float, Callable[[float], Array]]] = []
 
     @property
     def longest(self) -> float:
         """Longest step that may be taken."""
         return min((by for _, by, _ in self._lags if by > 0.0), default=np.inf)
 
-    def remember(self, end: float, piece: Callable[[float], Array]) -> None:
-        """Add a step that was taken."""
+    def remember(self, end: float, begin: float, piece: Callable[[float], Array]) -> None:
+        """Add a step that was taken, a function of the time since ``begin``."""
         self._ends.append(end)
-        self._pieces.append(piece)
+        self._pieces.append((begin, piece))
 
     def at(self, t: float, x: Array, middle: float) -> list[float]:
         """Return the delayed states at a time; ``middle`` of the segment tells the side of a jump."""
@@ -143,7 +143,8 @@ class Record:
                 found.append(float(self._initial[place]))
             else:
                 number = min(bisect_left(self._ends, then), len(self._ends) - 1)
-                found.append(float(self._pieces[number](then)[place]))
+                begin, piece = self._pieces[number]
+                found.append(float(piece(then - begin)[place]))
         return found
 
     def breaks(self, jumps: Array, end: float) -> Array:

@@ -23,7 +23,7 @@ _FEW = (
 
 
 def residuals(solution: Solution, simulated: bool = True) -> pd.DataFrame:
-    """Return data minus model as a long table.
+    """Return data minus model as a long table; 0 where a model is beyond the limit of a censored datum.
 
     Parameters
     ----------
@@ -50,6 +50,7 @@ def _groups(solution: Solution, simulated: bool = True) -> Iterator[dict[str, An
             continue
         t, y = part.experiment.times, part.experiment.values
         model = (solution.predict if simulated else solution.fitted)(t, number)
+        residual = y - part.experiment.met(model)
         for j, name in enumerate(solution.model.outputs):
             known = np.isfinite(y[:, j])
             yield {
@@ -58,7 +59,7 @@ def _groups(solution: Solution, simulated: bool = True) -> Iterator[dict[str, An
                 "time": t[known],
                 "measured": y[known, j],
                 "model": model[known, j],
-                "residual": y[known, j] - model[known, j],
+                "residual": residual[known, j],
             }
 
 
@@ -115,7 +116,8 @@ def whiteness_rows(solution: Solution, lags: int = 10) -> list[dict[str, Any]]:
 
 def _pulls(solution: Solution, group: Mapping[str, Any]) -> Array:
     """Residuals as the loss felt them, in units of their noise: r √w / σ for least squares."""
-    model, measured, output = group["model"], group["measured"], group["output"]
+    measured, output = group["measured"], group["output"]
+    model = measured - group["residual"]
     data = solution.trajectories[solution.index(group["experiment"])].experiment
     column = data.outputs.index(output)
     known = np.isfinite(data.values[:, column])
@@ -127,9 +129,6 @@ def _pulls(solution: Solution, group: Mapping[str, Any]) -> Array:
         pulls = -0.5 * sigma * solution.loss.slope(model, measured, sigma)
     else:
         pulls = loss.deviance(model, measured, sigma)
-        if data.censored is not None:  # where the model is beyond the limit, nothing is missed
-            side = np.asarray(data.censored)[known, column]
-            pulls = np.where(side * (model - measured) > 0.0, 0.0, pulls)
     return np.asarray(np.sqrt(weight) * pulls)
 
 

@@ -64,14 +64,14 @@ def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:
     p = x[nlp.layout.parameter_columns(number, nlp.problem.coefficient_names)]
     history = histories(nlp.problem, experiment, p)
     for name, delay in nlp.problem.lags.items():
-        state, by = nlp.problem.states.index(delay.of), _delay_at(nlp, x, number, delay)
+        state, by = nlp.problem.states.index(delay.of), delay_at(nlp, x, number, delay)
         signals[name] = late_signal(
             nlp.scheme, part.mesh, x[part.states[:, state]], by, history.get(delay.of)
         )
     return experiment.resolved(signals, history, mesh.start, mesh.end), mesh
 
 
-def _delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
+def delay_at(nlp: NLP, x: Array, number: int, delay: Delay) -> float:
     """How far back an experiment looks at a point."""
     if not isinstance(delay.by, str):
         return float(delay.by)
@@ -120,13 +120,12 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
 def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
     """Return a test experiment with the initial states that the parameters give as numbers."""
     s = Symbols.of(problem)
+    p = bound(model, experiment)
     if experiment.history:
-        bound = _bound(model, experiment)
-        experiment = replace(experiment, history=histories(problem, experiment, bound))
+        experiment = replace(experiment, history=histories(problem, experiment, p))
     given = initial_values(problem, experiment, s)
     if not given and experiment.steady is None:
         return experiment
-    p = _bound(model, experiment)
     if experiment.steady is not None:
         state = rest_of(problem, experiment).state(p, model.theta)
         known = dict(zip(problem.states, state.tolist(), strict=True))
@@ -138,11 +137,11 @@ def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Expe
     return replace(experiment, steady=None, initial={**experiment.initial, **there})
 
 
-def _bound(model: TrainedModel, experiment: Experiment) -> Array:
+def bound(model: TrainedModel, experiment: Experiment) -> Array:
     """(parameters,) decided values as an experiment sees them."""
     values = {**dict(zip(model.parameter_names, model.natural(model.parameters), strict=True))}
-    bound = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
-    return model.with_values(bound).parameters
+    own = {k: values[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
+    return model.with_values(own).parameters
 
 
 def _sums(nlp: NLP, terms: Sequence[MappedTerm]) -> ca.Function:

@@ -1,6 +1,7 @@
 """Scores: how far the fit is from the data, and from the truth where that is known.
 
-Mean squared errors are means over times and outputs, in the data's units.  ``simulated`` means by
+Mean squared errors are means over times and outputs, in the data's units; predictions beyond a limit that a
+datum is censored at miss nothing.  ``simulated`` means by
 an independent integrator; only that number says what the learnt model does on its own.
 """
 
@@ -69,6 +70,7 @@ def _train(solution: Fitted, number: int) -> Score:
     run = solution.runs[number]
     u = _inputs_at(solution, experiment, t)
     collocated = solution.fitted(t, number)
+    simulated_outputs = model.observe(run.states, u, t, run.algebraics)
     truth = true_states(solution, experiment, t)
     from_truth = simulated = NAN
     if truth is not None:
@@ -80,8 +82,8 @@ def _train(solution: Fitted, number: int) -> Score:
     return Score(
         experiment=experiment.name,
         role="train",
-        collocated=mse(collocated, experiment.values),
-        simulated=mse(model.observe(run.states, u, t, run.algebraics), experiment.values),
+        collocated=mse(experiment.met(collocated), experiment.values),
+        simulated=mse(experiment.met(simulated_outputs), experiment.values),
         truth=simulated,
         truth_from_true_initial=from_truth,
         gap=solution.gap(number),
@@ -98,7 +100,7 @@ def _test(solution: Fitted, experiment: Experiment) -> Score:
     return Score(
         experiment=experiment.name,
         role="test",
-        simulated=mse(outputs, experiment.values),
+        simulated=mse(experiment.met(outputs), experiment.values),
         truth=against_truth,
         truth_from_true_initial=against_truth if _uses_truth(solution, experiment) else NAN,
     )

@@ -175,7 +175,7 @@ def _edges(t: Array, jumps: ArrayLike) -> Array:
     """Where the integration starts, restarts and ends."""
     inner = np.unique(np.asarray(jumps, dtype=float))
     # what rounding has set apart is one jump: no integrator takes a step of 1e-17
-    slack = 1e-12 * np.abs(t[[0, -1]]).max()
+    slack = 16.0 * np.spacing(np.abs(t[[0, -1]]).max())
     inner = inner[(inner > t[0] + slack) & (inner < t[-1] - slack)]
     inner = inner[np.diff(inner, prepend=-np.inf) > slack]
     return np.concatenate([[t[0]], inner, [t[-1]]])
@@ -218,7 +218,7 @@ def integrate(
     found = np.full((len(t), len(x)), np.nan)
     found[t == t[0]] = x
     guarded, record = _Guard(rhs), rhs.record if isinstance(rhs, _Evaluator) else None
-    given = {} if jac is None else {"jac": jac}
+    given = {} if jac is None else {"jac": lambda s, x: jac(guarded.begin + s, x)}
     for left, right in itertools.pairwise(_edges(t, jumps)):
         if right <= left:
             break
@@ -250,19 +250,22 @@ def _solve(
     record: Record | None = None,
     **given: Any,
 ) -> Array:
-    """(reached, states) at the report times, as far as the integrator comes; ``record`` is told of steps."""
+    """(reached, states) at the report times, as far as the integrator comes; ``record`` is told of steps.
+
+    The integrator counts time from ``left``: its steps would be rounded where times are large.
+    """
     longest = np.inf if record is None else record.longest
-    found, done = [np.empty((0, len(x)))], 0
+    found, done, rhs.begin, report = [np.empty((0, len(x)))], 0, left, report - left
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a breakdown is in the result, not on the terminal
         try:
             solver = getattr(scipy.integrate, method)(
-                rhs, left, x, right, rtol=rtol, atol=atol, max_step=longest, **given
+                rhs, 0.0, x, right - left, rtol=rtol, atol=atol, max_step=longest, **given
             )
             while solver.status == "running":
                 solver.step()
                 if record is not None and solver.status != "failed":
-                    record.remember(solver.t, solver.dense_output())
+                    record.remember(left + solver.t, left, solver.dense_output())
                 upto = int(np.searchsorted(report, solver.t, side="right"))
                 if upto > done and solver.status != "failed":
                     found.append(np.atleast_2d(solver.dense_output()(report[done:upto]).T))
@@ -277,14 +280,16 @@ class _Runaway(Exception):
 
 
 class _Guard:
-    def __init__(self, rhs: Callable[[float, Array], ArrayLike]) -> None:
-        self._rhs, self.count = rhs, 0
+    """A right-hand side of the time since ``begin``."""
 
-    def __call__(self, t: float, x: Array) -> Array:
+    def __init__(self, rhs: Callable[[float, Array], ArrayLike]) -> None:
+        self._rhs, self.count, self.begin = rhs, 0, 0.0
+
+    def __call__(self, since: float, x: Array) -> Array:
         self.count += 1
         if self.count > _MOST_EVALUATIONS or not np.isfinite(x).all() or np.abs(x).max() > 1e100:
             raise _Runaway
-        return np.asarray(self._rhs(t, x), dtype=float)
+        return np.asarray(self._rhs(self.begin + since, x), dtype=float)
 
 
 class _Evaluator:

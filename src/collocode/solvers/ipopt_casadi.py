@@ -86,12 +86,12 @@ class CasadiIpopt(Ipopt):
         known = functions.expressions
         x, p, _, _ = known.symbols
         given = {"x": x, "p": p, "f": known.f, "g": known.g}
-        gradient, jacobian = functions.slopes()
+        gradient, jacobian, hessian = functions.for_solver()
         callback = _Callback(*self._size, functions.parameters)
         options = {
             "grad_f": gradient,
             "jac_g": jacobian,
-            "hess_lag": functions.hessian,
+            "hess_lag": hessian,
             "calc_lam_p": False,
             "no_nlp_grad": True,
             "print_time": False,

@@ -126,7 +126,9 @@ def excess(nlp: NLP, predicted: Array) -> Array:
 
 def why_not(nlp: NLP, x: Array) -> str:
     """Say what cannot be evaluated where IPOPT would begin from ``x``; empty if all can."""
-    functions, at = nlp.functions, (np.ascontiguousarray(_pushed(nlp, x)), nlp.p)
+    # in its scales, in which the solver will need the same functions again
+    functions = nlp.scaled().functions
+    at = np.ascontiguousarray(_pushed(nlp, x) / nlp.column_scale), nlp.p
     rows = Call(functions.constraints, at)()
     if not np.isfinite(rows).all():
         return f"{nlp.row_names[_first_bad(rows)]} is not finite there"

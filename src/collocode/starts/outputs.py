@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..model.symbolic import Symbols, observed, residuals
 from ..results.resolved import resolved
+from ..solvers.interrupt import interrupted
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
@@ -134,6 +135,8 @@ class _OutputFit:
         z, damping = np.clip(centre, lower, upper), np.full(len(centre), 1e-2)
         cost, unit = self.cost(z, centre), np.eye(z.shape[1])
         for _ in range(_STEPS):
+            if interrupted():
+                break
             J = self.slopes(z)
             gradient = np.einsum("pji,pj->pi", J, self._missed(z)) + _TIE * (z - centre)
             matrix = np.einsum("pji,pjk->pik", J, J) + (_TIE + damping)[:, None, None] * unit

@@ -46,6 +46,7 @@ from ..results.model import TrainedModel
 from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..results.solution import Solution
+from ..solvers.interrupt import interrupted
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout, nodes_of
@@ -113,15 +114,15 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
         x, _ = _matched(nlp, plain)
         if why_not(nlp, np.clip(x, nlp.lower, nlp.upper)):
             x = _climbed(nlp, plain).best
-        x, interrupted = grow_horizon(nlp, x)
-        return _begun(nlp, x, StartRecord(name=strategy, interrupted=interrupted))
+        x, ended = grow_horizon(nlp, x)
+        return _begun(nlp, x, StartRecord(name=strategy, interrupted=ended))
     if strategy == "shooting":
         begun = _climbed(nlp, plain).best
         try:
-            x, interrupted = simulated(nlp, shoot(nlp, smoothed(nlp, plain), begun)), False
+            x, ended = simulated(nlp, shoot(nlp, smoothed(nlp, plain), begun)), False
         except KeyboardInterrupt:
-            x, interrupted = begun, True
-        return _begun(nlp, x, StartRecord(name=strategy, interrupted=interrupted))
+            x, ended = begun, True
+        return _begun(nlp, x, StartRecord(name=strategy, interrupted=ended))
     makers: Mapping[str, Callable[[], Array]] = {
         "interpolate": lambda: plain,
         "smoothing": lambda: smoothed(nlp, plain),
@@ -141,16 +142,19 @@ def _climbed(nlp: NLP, plain: Array) -> Ladder:
     """Offer the candidates in turn; the makeshift ones only if none before them evaluates."""
     ladder = Ladder(nlp)
     try:
+        _in_time()
         unknown = _unknown_initial(nlp.problem)
         if unknown:
             ladder.passed["simulate"] = f"{unknown} is not known"
         else:
             ladder.offer("simulate", simulated(nlp, smoothed(nlp, plain)))
+        _in_time()
         matched, worked = _matched(nlp, plain)
         if worked:
             ladder.offer("gradient_matching", matched, most=merit_of_means(nlp))
         else:
             ladder.offer("smoothing", matched)
+        _in_time()
         if not ladder.found and worked:
             ladder.offer("smoothing", smoothed(nlp, plain))
         if not ladder.found:
@@ -160,6 +164,12 @@ def _climbed(nlp: NLP, plain: Array) -> Ladder:
     except KeyboardInterrupt:
         ladder.interrupted = True
     return ladder
+
+
+def _in_time() -> None:
+    """Break off where the time is over, as Ctrl-C does."""
+    if interrupted():
+        raise KeyboardInterrupt
 
 
 def _unknown_initial(problem: Problem) -> str:

@@ -104,6 +104,10 @@ class Variable(_Argument):
                 f"variable {self.name!r} has shape {self.shape}: {error}; correct the index."
             ) from error
 
+    def fix(self, value: ArrayLike) -> None:
+        """Fix all entries: lower = upper = start = value."""
+        self[...].fix(value)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError(f"variable {self.name!r} is a scalar.")
@@ -183,6 +187,7 @@ class Term:
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); it is called with "
                 "CasADi symbols, so use casadi's or NumPy's functions, not math's."
             ) from error
+        _check_meant(name, given, points, value)
         term.value = ca.sum1(value) if total else value
         return term
 
@@ -306,3 +311,24 @@ def numbers_of(
     if not nan and np.isnan(given).any():
         raise InputError(f"{what} has NaN at position {np.flatnonzero(np.isnan(given))[0]}.")
     return given
+
+
+def _check_meant(name: str, given: Sequence[Any], points: int, value: ca.SX) -> None:
+    """Refuse ``lambda v, c: c @ v`` of ``x.all`` and as many numbers: each point is given one of them."""
+    arrays = [a for a in given if not isinstance(a, float)]
+    whole = [a for a in arrays if isinstance(a, Selection) and a.whole]
+    mapped = [a for a in arrays if not (isinstance(a, Selection) and a.whole) and _length(a)]
+    if value.numel() != points or points < 2 or not any(a.numbers.size == points for a in whole):
+        return
+    if mapped and all(_length(a) == points and not isinstance(a, Selection) for a in mapped):
+        raise InputError(
+            f"{name!r} has {points} points, one per number of its data, and {points} values at each, since "
+            "x.all is there as a whole; give x in place of x.all, or put the array of numbers into the "
+            "function."
+        )
+
+
+def _length(argument: Any) -> int:
+    """Number of points that a list of numbers or of parameters is mapped over; 0 if it is none."""
+    numbers = argument if isinstance(argument, np.ndarray) else argument.numbers
+    return len(numbers) if numbers.ndim == 1 else 0

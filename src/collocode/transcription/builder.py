@@ -174,6 +174,10 @@ class ProgramBuilder:
         if (function is None) == (rows is None):
             raise InputError(f"constraint {name!r} needs either a function or rows=.")
         if equals is not None:
+            if np.any(np.not_equal(lower, -np.inf)) or np.any(np.not_equal(upper, np.inf)):
+                raise InputError(
+                    f"constraint {name!r} has equals= and bounds as well; leave one of them out."
+                )
             lower = upper = equals
         term = None if function is None else Term.of(name, function, arguments)
         if term is None:
@@ -183,7 +187,10 @@ class ProgramBuilder:
         self._take(name)
         numbers = self._rows + np.arange(int(np.prod(shape))).reshape(shape)
         sides = {"lower": lower, "upper": upper, "scale": scale}
-        filled = {k: numbers_of(v, f"{k} of {name!r}", shape) for k, v in sides.items()}
+        told = {} if equals is None else {"lower": "equals", "upper": "equals"}
+        filled = {
+            k: numbers_of(v, f"{told.get(k, k)} of {name!r}", shape) for k, v in sides.items()
+        }
         crossed = np.flatnonzero((filled["lower"] > filled["upper"]).ravel())
         if len(crossed):
             raise InputError(
@@ -278,7 +285,12 @@ class ProgramBuilder:
     def _add_to_rows(
         self, name: str, function: Function, arguments: Sequence[Any], rows: Index
     ) -> None:
-        term = Term.of(name, function, arguments, total=True)
+        term = Term.of(name, function, arguments)
+        if term.values != 1:
+            raise InputError(
+                f"the function of constraint {name!r} returns {term.values} values at a point, but adds one to "
+                "a row; add them one by one, or sum them in the function."
+            )
         if rows.ndim and rows.shape != (term.points,):
             raise InputError(
                 f"at= of constraint {name!r} has {rows.size} entries for {term.points} points."

@@ -12,15 +12,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..numerics.parallel import for_each, parts_of
 from .callbacks import Evaluated
-from .chain_rule import Point, Second
+from .chain_rule import Point, Second, Tangents
+from .compiled import Kernel
 from .hessian_border import HessianBorder
 from .layers import Pass
 from .lifted import Call, Graph, Lifted, State
@@ -50,6 +51,7 @@ class ByLayers:
     functions : (own, shared, data) -> values; -> nonzeros by the points' own unknowns and the matrix by
         weights; (own, shared, data, multipliers) -> nonzeros own-own and the matrix by weights.  A point
         is a column; weights are one column.
+    kernels : for first and second derivatives, if there are any.
     own_first, own_second : (rows, columns) of a point's nonzeros by own unknowns.
 
     Raises
@@ -88,9 +90,18 @@ class ByLayers:
         multipliers = (values, self.points)
         self.functions = (
             Evaluated("phi", self._put_values, inputs, [dense(*multipliers)]),
-            Evaluated("dphi", self._put_first, inputs, first),
-            Evaluated("d2phi", self._put_second, [*inputs, multipliers], second),
+            Evaluated("dphi", lambda a, r: self.put_first(a, *r), inputs, first),
+            Evaluated("d2phi", lambda a, r: self.put_second(a, *r), [*inputs, multipliers], second),
         )
+
+    def own(self, order: int) -> ca.MX:
+        """A symbol of the derivatives by own unknowns: 0 the first, 1 the second ones."""
+        return ca.MX.sym("own", *self.functions[order + 1].size_out(0))
+
+    @property
+    def borders(self) -> tuple[ca.Sparsity, ca.Sparsity]:
+        """Patterns of the columns of weights, of first and of second derivatives."""
+        return self._jacobian.pattern, self._hessian.pattern
 
     def _find_patterns(self, places: tuple[Index, Index, Index], heights: tuple[int, int]) -> None:
         calls, weights = [Pass.structure(c.mlp) for c in self.lifted.calls], self.counts[1]
@@ -107,6 +118,17 @@ class ByLayers:
         self.own_second = np.nonzero(np.triu(found.own[0] != 0.0))
         shape = heights[1], weights
         self._hessian = HessianBorder(groups, found, tangents, *places[1:], shape)
+        self.kernels = self._compiled()
+
+    def _compiled(self) -> tuple[Kernel, Kernel] | None:
+        """First and second derivatives by kernels, of a network that is called once and does not vary."""
+        library, calls = kernels.library(), self.lifted.calls
+        if library is None or len(calls) > 1 or calls[0].functions is not None:
+            return None
+        own_count, _, _, values = self.counts
+        borders = (self._jacobian, values), (self._hessian, own_count)
+        first, second = (Kernel(library, calls[0].mlp, b.places(), rows) for b, rows in borders)
+        return first, second
 
     def _second(
         self,
@@ -114,12 +136,10 @@ class ByLayers:
         gradient: Array,
         hessian: Array,
         bends: Callable[[int, Array], Array | None],
-    ) -> tuple[Second, dict[Any, Array]]:
+    ) -> tuple[Second, Tangents]:
         if self.lifted.exact:
             return point.second(gradient, hessian, bends), point.tangents()
-        straight = [call.without_curvature() for call in point.calls]
-        point = Point(straight, point.offsets, point.inputs)
-        return point.second(gradient, hessian, bends), {}
+        return point.straight().second(gradient, hessian, bends), {}
 
     def _put_values(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
         out = results[0].reshape(self.points, -1)
@@ -130,42 +150,93 @@ class ByLayers:
         with self._lock:
             for_each(put, self._at(arguments))
 
-    def _put_first(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        own, (rows, columns) = results[0].reshape(self.points, -1), self.own_first
+    def put_first(
+        self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
+    ) -> None:
+        """Write the derivatives of the values: by the points' own unknowns, and by weights.
+
+        Kernels multiply the latter by (K, values) ``factors``.
+        """
+        own, (rows, columns) = own.reshape(self.points, -1), self.own_first
 
         def put(part: _Part) -> None:
-            state = part.state
-            by_own, by_node = part.point().first(part.graph.first(state))
+            state, first = part.state, part.graph.first(part.state)
+            if self.kernels is not None:
+                by_own = np.array(first[:, :, : self.counts[0]])
+                top, at = first[:, :, self.counts[0] :], part.points
+                scale = None if factors is None else factors[at]
+                self.kernels[0](*part.of_call(), top, by_own, border, at.start, scale)
+                own[part.points] = by_own[:, rows, columns]
+                return
+            by_own, by_node = part.point().first(first)
             own[part.points] = by_own[:, rows, columns]
             inputs = state.inputs()
             self._jacobian.put(
-                results[1], lambda q: (inputs[q], by_node[q]), state.functions, part.points
+                border, lambda q: (inputs[q], by_node[q]), state.functions, part.points
             )
 
         with self._lock:
             for_each(put, self._at(arguments))
 
-    def _put_second(self, arguments: Sequence[Array], results: Sequence[Array]) -> None:
-        own, (rows, columns) = results[0].reshape(self.points, -1), self.own_second
+    def put_second(
+        self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
+    ) -> None:
+        """Write the second derivatives: by the points' own unknowns, and by those and weights.
+
+        Kernels multiply those by an own unknown and a weight by (K, own) ``factors``.
+        """
+        own, (rows, columns) = own.reshape(self.points, -1), self.own_second
         multipliers = arguments[3].reshape(self.points, -1)
-        results[1][:] = 0.0
+        border[:] = 0.0
 
         def put(part: _Part) -> list[Array | None]:
             state, mu = part.state, np.array(multipliers[part.points])
             gradient = np.matmul(mu[:, None, :], part.graph.first(state))[:, 0]
-            found, tangents = self._second(
-                part.point(),
-                gradient,
-                part.graph.second(state, mu),
-                lambda j, g: part.graph.bend(state, j, g),
-            )
-            own[part.points] = found.own[:, rows, columns]
-            given = found, tangents, state.inputs(), state.functions
-            self._hessian.put_mixed(*given, part.points)
-            return self._hessian.sums(*given)
+            hessian = part.graph.second(state, mu)
+            if self.kernels is not None:
+                scale = None if factors is None else factors[part.points]
+                by_own, found, tangents = self._by_kernel(part, gradient, hessian, border, scale)
+            else:
+                found, tangents = self._second(
+                    part.point(), gradient, hessian, lambda j, g: part.graph.bend(state, j, g)
+                )
+                by_own = found.own
+                given = found, tangents, state.inputs(), state.functions
+                self._hessian.put_mixed(*given, part.points)
+            own[part.points] = by_own[:, rows, columns]
+            return self._hessian.sums(found, tangents, state.inputs(), state.functions)
 
         with self._lock:
-            self._hessian.put(results[1], for_each(put, self._at(arguments[:3])))
+            sums = for_each(put, self._at(arguments[:3]))
+            if self.kernels is None:
+                self._hessian.put_kept(border)
+            self._hessian.put(border, sums)
+
+    def _by_kernel(
+        self,
+        part: _Part,
+        gradient: Array,
+        hessian: Array,
+        border: Array,
+        factors: Array | None,
+    ) -> tuple[Array, Second, Tangents]:
+        """What points have in their own rows is written by the kernel; the rest is for the sums over them."""
+        assert self.kernels is not None
+        call, theta, by_unknowns = part.of_call()
+        count, exact = self.counts[0], self.lifted.exact
+        by_own, top = np.array(hessian[:, :count, :count]), None
+        if hessian.any():
+            moved = call.push(by_unknowns.swapaxes(1, 2))[-1]  # outputs by the unknowns
+            by_own += moved @ hessian[:, count:, :count]
+            top = hessian[:, :count, count:] + moved @ hessian[:, count:, count:]
+        given = call, theta, by_unknowns, top, by_own, border, part.points.start, factors
+        down = self.kernels[1](*given, gradient[:, count:], exact)
+        bend = part.graph.bend(part.state, 0, down)
+        if bend is not None:
+            by_own += bend
+        point = part.point() if exact else part.point().straight()
+        found, tangents = point.between(gradient, hessian)
+        return by_own, found, tangents if exact else {}
 
     def _at(self, arguments: Sequence[Array]) -> list[_Part]:
         """All points, with everything that is evaluated first; that of the last call is kept."""
@@ -195,20 +266,25 @@ class _Part:
         self.points, self.graph = points, graph
         self.state: State
 
+    def of_call(self) -> tuple[Pass, Array, Array]:
+        """The pass of the one call, its weights, and the derivatives of its inputs."""
+        return self.state.calls[0], self.state.weights[0], self.graph.inputs(self.state)[0]
+
     def evaluate(self, lifted: Lifted, y: Array, d: Array, theta: Array) -> None:
         """Evaluate the networks; y, d are (K, own) and (K, data) of all points."""
         y, d = y[self.points], d[self.points]
         outputs: list[Array] = []
-        calls = []
+        calls, weights = [], []
         functions = [
             None if call.functions is None else call.functions[self.points] for call in lifted.calls
         ]
         with np.errstate(all="ignore"):  # a step too far is the solver's business
             for j, (call, basis) in enumerate(zip(lifted.calls, functions, strict=True)):
                 s = self.graph.call(j, y, d, outputs)
-                calls.append(Pass.of(call.mlp, s, _weights_of(call, basis, theta)))
+                weights.append(_weights_of(call, basis, theta))
+                calls.append(Pass.of(call.mlp, s, weights[-1]))
                 outputs.append(calls[-1].value)
-        self.state = State(y, d, calls, functions)
+        self.state = State(y, d, calls, functions, weights)
 
     def point(self) -> Point:
         """For the chain rule."""

@@ -23,6 +23,7 @@ class Evaluated(ca.Callback):
     name : of the function.
     run : (arguments, results) -> None; nonzeros, column by column, the results to be filled.
     inputs, outputs : shapes of the dense arguments, patterns of the results.
+    names : of arguments and results, where somebody asks for them.
     """
 
     def __init__(
@@ -31,9 +32,12 @@ class Evaluated(ca.Callback):
         run: Callable[[Sequence[Array], Sequence[Array]], None],
         inputs: Sequence[Shape],
         outputs: Sequence[ca.Sparsity],
+        names: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> None:
         ca.Callback.__init__(self)
         self._code, self._inputs, self._outputs = run, inputs, outputs
+        numbers = [f"i{k}" for k in range(len(inputs))], [f"o{k}" for k in range(len(outputs))]
+        self._names = names or numbers
         self.construct(name, {})
 
     def get_n_in(self) -> int:
@@ -43,6 +47,14 @@ class Evaluated(ca.Callback):
     def get_n_out(self) -> int:
         """Number of results."""
         return len(self._outputs)
+
+    def get_name_in(self, i: int) -> str:
+        """Name of an argument."""
+        return self._names[0][i]
+
+    def get_name_out(self, i: int) -> str:
+        """Name of a result."""
+        return self._names[1][i]
 
     def get_sparsity_in(self, i: int) -> ca.Sparsity:
         """Shape of an argument."""

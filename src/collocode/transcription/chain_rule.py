@@ -15,8 +15,8 @@ in which a_q is the input of node q and r not after it; the second term is there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from .layers import Pass
 
 Array = NDArray[np.float64]
 Node = tuple[int, int]
+Tangents = Mapping[tuple[Node | None, Node], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,25 @@ class Point:
                 hessian = hessian + bend
             gradient = gradient[:, :low] + (down[0] @ S)[:, 0]
         return Second(hessian, cross, by_nodes, gradients)
+
+    def between(self, gradient: Array, hessian: Array) -> tuple[Second, Tangents]:
+        """Return only what two nodes have of each other, of one call: what sums over the points need."""
+        (call,), low = self.calls, self.offsets[1]
+        down = [part for part in call.pull(gradient[:, None, low:]) if part is not None]
+        own = call.curvature(_some(hessian[:, low:, low:]), down, 1)
+        layers = range(1, call.depth + 1)
+        tangents: dict[tuple[Node | None, Node], Array] = {
+            ((0, layer), (0, k + 1)): moved
+            for layer in layers
+            for k, moved in enumerate(call.inputs_from(layer), start=layer)
+        }
+        by_nodes = {((0, m), (0, k)): part for (m, k), part in own.items()}
+        gradients = {(0, k): down[k][:, 0] for k in layers}
+        return Second(hessian[:, :low, :low], {}, by_nodes, gradients), tangents
+
+    def straight(self) -> Point:
+        """Return the same of networks that are linear in inputs and weights about these points."""
+        return replace(self, calls=[call.without_curvature() for call in self.calls])
 
     def _through(self, j: int, hessian: Array, mixed: Array | None, own: Array | None) -> Array:
         """Second derivatives by what s_j depends on, without those of s_j itself."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..model.consistent import end_constraints
 from ..model.costs import Lagrange, Mayer
 from ..model.experiment import Experiment
 from ..model.problem import Problem
@@ -79,7 +80,7 @@ def boundary_constraints(
 ) -> list[MappedTerm]:
     """Return a term for every constraint at one end of the windows of a group."""
     terms = []
-    for number, constraint in enumerate(problem.boundary_constraints):
+    for number, constraint in enumerate(end_constraints(problem)):
         s = Symbols.of(problem)
         states, places = at_end(layout, group.numbers, constraint.at)
         v = Unknowns.of(problem, layout, s, places)

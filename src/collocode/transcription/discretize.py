@@ -13,6 +13,7 @@ from scipy import sparse
 from ..errors import InputError, check_type
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_outputs, check_switches
+from ..model.consistent import end_constraints
 from ..model.experiment import Experiment
 from ..model.parameters import Parameter
 from ..model.problem import Problem
@@ -78,7 +79,7 @@ def discretize(
     if like is None:
         check_algebraics(problem, chosen)
         check_switches(problem)
-        check_controls(problem)
+        check_controls(problem, chosen)
         check_outputs(problem)
     layout = Layout.of(problem, meshes, chosen)
     blocks = parameter_blocks(problem, layout, chosen)
@@ -190,7 +191,7 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, brea
                 f"the mesh [{given.start:g}, {given.end:g}] does not cover the data of experiment "
                 f"{experiment.name!r}, [{start:g}, {end:g}]; extend the mesh or cut the data."
             )
-        return given
+        return given.with_points(experiment.event_points)
     if given is None:
         # about one stage a sample, so that a fit neither misses nor invents detail
         wanted = max(10, round((experiment.samples - 1) / max(1, scheme.intervals)))
@@ -277,7 +278,7 @@ def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array
             lower[function.move_rows], upper[function.move_rows] = experiment.controls[name].rate
         if experiment.duration_bounds is not None:
             lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
-        for constraint, row in zip(problem.boundary_constraints, part.boundary_rows, strict=True):
+        for constraint, row in zip(end_constraints(problem), part.boundary_rows, strict=True):
             lower[row], upper[row] = constraint.bounds_in(experiment.name)
         for number, constraint in enumerate(problem.path_constraints):
             rows = part.path_rows[number]
@@ -333,7 +334,7 @@ def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             large = _amplitudes(parameter.basis)
             columns[layout.parameter_columns(number, parameter.names)] = size / large
     for link, where in zip(problem.links, layout.links, strict=True):
-        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        chosen = [problem.states.index(name) for name in problem.linked(link)]
         columns[where.columns] = problem.state_scale[chosen]
         for numbers in (where.end_rows, where.start_rows):
             rows[numbers] = 1.0 / problem.state_scale[chosen]
@@ -372,7 +373,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
     for link, where in zip(problem.links, layout.links, strict=True):
-        chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+        chosen = [problem.states.index(name) for name in problem.linked(link)]
         start[where.columns] = start[layout.experiments[where.after].states[0, chosen]]
     start[layout.weights] = initial_weights(problem)
     return np.clip(start, lower, upper)

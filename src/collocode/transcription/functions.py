@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
 _FULL = 20  # entries a column
+# names of arguments and results, as casadi.nlpsol wants them
+JACOBIAN = ("x", "p"), ("g", "jac_g_x")
+HESSIAN = ("x", "p", "lam_f", "lam_g"), ("triu_hess_gamma_x_x",)
 _KEPT = 64  # values per key; the oldest is given up
 
 
@@ -45,6 +48,14 @@ class Expressions(Protocol):
     @property
     def hessian(self) -> ca.MX:
         """Upper triangle of the Hessian of σ f + λᵀ g."""
+
+    @property
+    def jacobian_in_place(self) -> ca.Function | None:
+        """(x, p) -> NaN, J, if that is what ``jacobian`` calls: it writes to where the result is wanted."""
+
+    @property
+    def hessian_in_place(self) -> ca.Function | None:
+        """(x, p, σ, λ) -> upper triangle of the Hessian, likewise."""
 
     def scaled(self, s: Array, r: Array) -> Expressions:
         """Return those of x / s and r g."""
@@ -81,30 +92,29 @@ class Functions:
     def jacobian(self) -> ca.Function:
         """(x, p) -> g, J."""
         values = [self.expressions.g, self.expressions.jacobian]
-        return self._of_point("nlp_jac_g", values, ["g", "jac_g_x"])
+        return self._of_point("nlp_jac_g", values, [*JACOBIAN[1]])
 
     @cached_property
     def hessian(self) -> ca.Function:
         """(x, p, σ, λ) -> upper triangle of the Hessian."""
-        names = ["x", "p", "lam_f", "lam_g"]
         return ca.Function(
             "nlp_hess_l",
             [*self.expressions.symbols],
             [self.expressions.hessian],
-            names,
-            ["triu_hess_gamma_x_x"],
+            *HESSIAN,
             {"allow_free": False},
         )
 
-    def slopes(self) -> tuple[ca.Function, ca.Function]:
-        """`gradient` and `jacobian` with NaN for f and g, for who has evaluated those already."""
+    def for_solver(self) -> tuple[ca.Function, ca.Function, ca.Function]:
+        """`gradient`, `jacobian` and `hessian`, with NaN for f and g: a solver has evaluated those already."""
+        known = self.expressions
         unknown = [ca.MX(ca.DM.nan(count)) for count in (1, self.rows)]
-        return (
-            self._of_point(
-                "nlp_grad_f", [unknown[0], self.expressions.gradient], ["f", "grad_f_x"]
-            ),
-            self._of_point("nlp_jac_g", [unknown[1], self.expressions.jacobian], ["g", "jac_g_x"]),
-        )
+        gradient = self._of_point("nlp_grad_f", [unknown[0], known.gradient], ["f", "grad_f_x"])
+        jacobian = known.jacobian_in_place
+        if jacobian is None:
+            jacobian = self._of_point("nlp_jac_g", [unknown[1], known.jacobian], [*JACOBIAN[1]])
+        hessian = known.hessian_in_place
+        return gradient, jacobian, self.hessian if hessian is None else hessian
 
     def _of_point(self, name: str, values: list[ca.MX], names: list[str]) -> ca.Function:
         point = [*self.expressions.symbols[:2]]

@@ -9,12 +9,12 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rule import Node, Second
-from .outer_products import Group, OutOfPlace, pattern_of
+from .chain_rule import Node, Second, Tangents
+from .compiled import Places
+from .outer_products import Group, OutOfPlace, alike_of, number_of, pattern_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-Tangents = Mapping[tuple[Node | None, Node], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class HessianBorder:
     ) -> None:
         points, size = len(places), shape[1]
         lengths = np.zeros(size, dtype=np.intp)
-        alike = [_alike(group, found, tangents, places.shape[1]) for group in groups]
+        alike = [alike_of(group, found, tangents, places.shape[1]) for group in groups]
         for _, weights, own in (kind for kinds in alike for kind in kinds):
             lengths[weights] = points * len(own)
         before = np.cumsum(lengths)
@@ -172,6 +172,23 @@ class HessianBorder:
             return list(halves)
         return [(None, np.maximum(i, j) * size + np.minimum(i, j))]
 
+    def places(self) -> Places:
+        """Where second derivatives by weights and points' unknowns are; see `JacobianBorder`."""
+        first, kinds, members = [], [], dict[bytes, Index]()
+        for part in self._mixed:
+            begins = np.full(part.group.places.size, -1)
+            kind = np.zeros(len(begins), dtype=int)
+            for number, where, some in part.columns:
+                begins[number] = where.start
+                kind[number] = number_of(members, part.own if some is None else part.own[some])
+            first.append(begins)
+            kinds.append(kind)
+        return Places(
+            first=np.concatenate(first),
+            kinds=np.concatenate(kinds),
+            members=tuple(members.values()),
+        )
+
     def put_mixed(
         self,
         found: Second,
@@ -214,14 +231,17 @@ class HessianBorder:
         """Return the sums over some points of all blocks; None is zero."""
         return [self._sum(b, found, tangents, inputs, functions) for b in self._blocks]
 
-    def put(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
-        """Write what was kept, and the sums over several groups of points added up."""
+    def put_kept(self, out: Array) -> None:
+        """Write what was kept."""
         for mixed in self._mixed:
             width = len(mixed.own)
             rows = mixed.values.reshape(mixed.group.places.size, -1) if width else np.zeros(0)
             for number, where, some in mixed.columns:
                 row = rows[number]
                 out[where] = row if some is None else row.reshape(-1, width)[:, some].ravel()
+
+    def put(self, out: Array, sums: Sequence[Sequence[Array | None]]) -> None:
+        """Write the sums over several groups of points, added up."""
         for block, parts in zip(self._blocks, zip(*sums, strict=True), strict=True):
             given = [part for part in parts if part is not None]
             total = sum(given[1:], start=given[0]) if given else np.zeros(0)
@@ -261,28 +281,6 @@ class HessianBorder:
         both = (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
         sums: Array = (chosen.T @ both).ravel()
         return sums
-
-
-def _alike(
-    group: Group, found: Second, tangents: Tangents, own: int
-) -> list[tuple[Index, Index, Index]]:
-    """Weights that meet the same unknowns of a point: numbers in the group, places, and these unknowns."""
-    mask = np.zeros((*group.places.shape, own), dtype=bool)
-    for node in group.nodes:
-        mask |= found.mixed[node][0] != 0.0
-        moved = tangents.get((None, node))
-        if moved is not None:
-            there = found.gradients[node][0] != 0.0
-            mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
-    kinds, which = np.unique(mask.reshape(-1, own), axis=0, return_inverse=True)
-    made = []
-    for k in np.flatnonzero(kinds.any(axis=1)):
-        numbers = np.flatnonzero(which.ravel() == k)
-        weights = group.places.ravel()[numbers]
-        if weights.min() < 0:
-            raise OutOfPlace
-        made.append((numbers, weights, np.flatnonzero(kinds[k])))
-    return made
 
 
 def _spread(inputs: Array, functions: Array | None) -> Array:

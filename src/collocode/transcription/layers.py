@@ -18,7 +18,9 @@ where a matrix a point is expected is its diagonal, and None is zero.  In the ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -38,19 +40,37 @@ class Pass:
     ----------
     weights : W_1, ..., W_L, (rows, columns) or, where they differ from point to point, (K, rows, columns).
     inputs : a_0, ..., a_{L-1}, each with a one behind it for the bias: (K, columns + 1).
-    slopes : φ' of the hidden layers, (K, rows).
-    bends : φ'' of the hidden layers, (K, rows), or None for zero.
+    angles : z_1, ..., z_{L-1}, (K, rows).
+    activation : by name.
     scale, output_scale : fixed factors of input and output, or 1.
     value : (K, outputs).
     """
 
     weights: tuple[Array, ...]
     inputs: tuple[Array, ...]
-    slopes: tuple[Array, ...]
-    bends: tuple[Array | None, ...]
+    angles: tuple[Array, ...]
+    activation: str
     scale: Array | float
     output_scale: Array | float
     value: Array
+
+    @cached_property
+    def slopes(self) -> tuple[Array, ...]:
+        """(K, rows) φ' of the hidden layers."""
+        slope = ACTIVATIONS[self.activation].slope
+        return tuple(slope(z, one[:, :-1]) for z, one in self._hidden)
+
+    @cached_property
+    def bends(self) -> tuple[Array | None, ...]:
+        """(K, rows) φ'' of the hidden layers, or None for zero."""
+        phi = ACTIVATIONS[self.activation]
+        if phi.name == "linear":
+            return (None,) * len(self.angles)
+        return tuple(phi.curvature(z, one[:, :-1]) for z, one in self._hidden)
+
+    @property
+    def _hidden(self) -> Iterator[tuple[Array, Array]]:
+        return zip(self.angles, self.inputs[1:], strict=True)
 
     @property
     def depth(self) -> int:
@@ -71,7 +91,7 @@ class Pass:
         output_scale = np.array(mlp.output_scale) if mlp.output_scale else 1.0
         a = s - np.array(mlp.shift) if mlp.shift else s
         a = a * scale
-        weights, inputs, slopes, bends = [], [], [], []
+        weights, inputs, angles = [], [], []
         for where_w, where_b, rows, columns in mlp.layers():
             # W column by column, then b, is [W b] transposed, row by row
             both = theta[..., where_w.start : where_b.stop].reshape(
@@ -84,38 +104,33 @@ class Pass:
             inputs.append(one)
             if len(weights) < len(mlp.sizes) - 1:
                 a = phi(z)
-                slopes.append(phi.slope(z, a))
-                bends.append(None if phi.name == "linear" else phi.curvature(z, a))
-        value = z * output_scale
-        parts = tuple(weights), tuple(inputs), tuple(slopes), tuple(bends)
-        return cls(*parts, scale, output_scale, value)
+                angles.append(z)
+        parts = tuple(weights), tuple(inputs), tuple(angles)
+        return cls(*parts, phi.name, scale, output_scale, z * output_scale)
 
     @classmethod
     def structure(cls, mlp: MLP) -> Pass:
         """Return one point with a one for everything that is not always zero."""
         sizes, curved = mlp.sizes, mlp.activation != "linear"
-        return cls(
+        hidden = tuple(np.ones((1, a)) for a in sizes[1:-1])
+        made = cls(
             tuple(np.ones((b, a)) for a, b in pairwise(sizes)),
             tuple(np.ones((1, a + 1)) for a in sizes[:-1]),
-            tuple(np.ones((1, a)) for a in sizes[1:-1]),
-            tuple(np.ones((1, a)) if curved else None for a in sizes[1:-1]),
+            hidden,
+            mlp.activation,
             1.0,
             1.0,
             np.ones((1, sizes[-1])),
         )
+        bends = hidden if curved else (None,) * len(hidden)
+        made.__dict__.update(slopes=hidden, bends=bends)  # what the properties would be
+        return made
 
     def without_curvature(self) -> Pass:
         """Return the pass of a network that is linear in inputs and weights about these points."""
-        none = (None,) * len(self.bends)
-        return Pass(
-            self.weights,
-            self.inputs,
-            self.slopes,
-            none,
-            self.scale,
-            self.output_scale,
-            self.value,
-        )
+        made = replace(self)
+        made.__dict__.update(slopes=self.slopes, bends=(None,) * len(self.angles))
+        return made
 
     def pull(self, rows: Array | None) -> list[Array | None]:
         """Return (K, rows, outputs) rows as rows by the input (at 0) and by ζ_1, ..., ζ_L."""
@@ -148,18 +163,25 @@ class Pass:
         first = self.slopes[layer - 1]
         return [first, *self._up(first, layer)]
 
-    def _up(self, at: Array, layer: int) -> list[Array]:
+    def inputs_from(self, layer: int) -> list[Array]:
+        """Return those of a_layer, ..., a_{L-1} alone."""
+        if layer == self.depth:
+            return []
+        first = self.slopes[layer - 1]
+        return [first, *self._up(first, layer, self.depth - 1)]
+
+    def _up(self, at: Array, layer: int, last: int | None = None) -> list[Array]:
         found = []
-        for above in range(layer, self.depth):
+        for above in range(layer, self.depth if last is None else last):
             at = _times(at, self.weights[above].swapaxes(-1, -2))
             at *= self.slopes[above][:, None, :] if above < self.depth - 1 else self.output_scale
             found.append(at)
         return found
 
     def curvature(
-        self, top: Array | None, gradient: list[Array]
+        self, top: Array | None, gradient: list[Array], lowest: int = 0
     ) -> dict[tuple[int, int], Array | None]:
-        """Return the second derivatives by ζ_m and ζ_l, m >= l, under (m, l); l = 0 is the input.
+        """Return the second derivatives by ζ_m and ζ_l, m >= l >= lowest, under (m, l); l = 0 is the input.
 
         Parameters
         ----------
@@ -170,7 +192,7 @@ class Pass:
         found: dict[tuple[int, int], Array | None] = {}
         scaled = None if top is None else self.pull_once(top)
         found[last, last] = scaled
-        for layer in range(last - 1, -1, -1):
+        for layer in range(last - 1, lowest - 1, -1):
             for m in range(last, layer, -1):
                 above = found[m, layer + 1]
                 found[m, layer] = None if above is None else self._down(above, layer + 1)

@@ -17,6 +17,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.consistent import end_constraints
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at, residuals_by_name
 from ..numerics.mesh import Mesh
@@ -93,12 +94,12 @@ class Layout:
             shared,
             weights,
             tuple(c.name for c in problem.path_constraints),
-            tuple(c.name for c in problem.boundary_constraints),
-            tuple(c.at for c in problem.boundary_constraints),
+            tuple(c.name for c in end_constraints(problem)),
+            tuple(c.at for c in end_constraints(problem)),
             points,
             tuple(parts),
             tuple(links),
-            tuple((link.name, link.linked(problem.states)) for link in problem.links),
+            tuple((link.name, problem.linked(link)) for link in problem.links),
             tuple(
                 {k: v for k, v in e.parameters.items() if isinstance(v, str)}
                 for e in problem.experiments

@@ -68,6 +68,7 @@ class State:
     y, d : (K, own), (K, data).
     calls : passes of the networks.
     functions : of every call, the values of its weights' basis, (K, functions), or None.
+    weights : of every call, (weights,), or (K, weights) where they vary.
     slopes : derivatives of φ and of every s_j, once somebody has asked for them.
     """
 
@@ -75,6 +76,7 @@ class State:
     d: Array
     calls: list[Pass]
     functions: list[Array | None]
+    weights: list[Array]
     slopes: list[Array] | None = None
 
     @property

@@ -77,7 +77,7 @@ def _start(
     problem: Problem, layout: Layout, blocks: ParameterBlocks, link: Link, where: Linked
 ) -> MappedTerm:
     x, y = (ca.SX.sym(name, len(where.columns)) for name in "xy")
-    chosen = [problem.states.index(name) for name in link.linked(problem.states)]
+    chosen = [problem.states.index(name) for name in problem.linked(link)]
     first = layout.experiments[where.after].states[0, chosen]
     return MappedTerm.build(
         f"link.{link.name}",

@@ -14,7 +14,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rule import Node
+from .chain_rule import Node, Second, Tangents
+from .compiled import Places
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -133,6 +134,32 @@ class JacobianBorder:
             if not done:
                 block[:] = 0.0
 
+    def places(self) -> Places:
+        """Where all of that is written, for the kernels; of networks that are called once."""
+        first, kinds, members = [], [], dict[bytes, Index]()
+        for group, where, width, runs in self._groups:
+            begins, kind = np.full(group.places.shape, -1), np.zeros(group.places.shape, dtype=int)
+            for run in runs:
+                count = run.which.stop - run.which.start
+                each = (run.where.stop - run.where.start) // count
+                at = where.start + run.where.start + each * np.arange(count)
+                begins[:, run.which] = at + width * np.arange(len(begins))[:, None]
+                kind[:, run.which] = number_of(members, run.rows)
+            first.append(begins.ravel())
+            kinds.append(kind.ravel())
+        return Places(
+            first=np.concatenate(first),
+            kinds=np.concatenate(kinds),
+            members=tuple(members.values()),
+        )
+
+
+def number_of(members: dict[bytes, Index], rows: Index) -> int:
+    """Number of some rows among the ``members``, which they are added to if they are new."""
+    key = rows.tobytes()
+    members.setdefault(key, rows)
+    return list(members).index(key)
+
 
 def _equal_columns(mask: Mask) -> list[slice]:
     """Runs of columns that are the same."""
@@ -152,3 +179,25 @@ def pattern_of(shape: tuple[int, int], lengths: Index, rows: Index) -> ca.Sparsi
     """Return a pattern of columns of these lengths and their rows, one column after the other."""
     starts = np.append(0, np.cumsum(lengths))
     return ca.Sparsity(*shape, starts.tolist(), rows.tolist())
+
+
+def alike_of(
+    group: Group, found: Second, tangents: Tangents, own: int
+) -> list[tuple[Index, Index, Index]]:
+    """Weights that meet the same unknowns of a point: numbers in the group, places, and these unknowns."""
+    mask = np.zeros((*group.places.shape, own), dtype=bool)
+    for node in group.nodes:
+        mask |= found.mixed[node][0] != 0.0
+        moved = tangents.get((None, node))
+        if moved is not None:
+            there = found.gradients[node][0] != 0.0
+            mask[:-1] |= (moved[0].T != 0.0)[:, None, :] & there[:, None]
+    kinds, which = np.unique(mask.reshape(-1, own), axis=0, return_inverse=True)
+    made = []
+    for k in np.flatnonzero(kinds.any(axis=1)):
+        numbers = np.flatnonzero(which.ravel() == k)
+        weights = group.places.ravel()[numbers]
+        if weights.min() < 0:
+            raise OutOfPlace
+        made.append((numbers, weights, np.flatnonzero(kinds[k])))
+    return made

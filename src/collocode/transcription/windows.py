@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..model.consistent import end_constraints
 from ..model.control import Control
 from ..model.experiment import Experiment
 from ..model.links import Link
@@ -229,7 +230,7 @@ def laid(
         element=element,
         place=np.arange(nodes) - element * m,
         path_rows=rows.take(len(problem.path_constraints), nodes),
-        boundary_rows=rows.take(len(problem.boundary_constraints)),
+        boundary_rows=rows.take(len(end_constraints(problem))),
         rate_rows={
             name: rows.take(elements)
             for name, control in experiment.controls.items()
@@ -265,7 +266,7 @@ def linked(
     """Number the junction of a link and its rows."""
     names = [part.name for part in parts]
     before, after = names.index(link.before), names.index(link.after)
-    count = len(link.linked(problem.states))
+    count = len(problem.linked(link))
     moving = any(len(parts[n].free_times) for n in (before, after))
     return Linked(
         before=before,

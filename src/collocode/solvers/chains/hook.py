@@ -12,6 +12,7 @@ import itertools
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from mmap import ACCESS_READ, mmap
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -26,8 +27,9 @@ Index = NDArray[np.intp]
 
 # void (*init)(void*, const int*, const int*, int*, double*, int*), void (*pardiso)(void**, 5 × const
 # int*, const double*, 4 × const int*, int*, const int*, double*, double*, int*, double*), bool, …
+_BEGINS = b"_ZN5Ipopt22PardisoSolverInterface12SetFunctions"
 _NAME = re.compile(
-    rb"_ZN5Ipopt22PardisoSolverInterface12SetFunctionsEPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKd"
+    re.escape(_BEGINS) + rb"EPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKd"
     rb"S3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv\w+E"
 )
 _int = ctypes.POINTER(ctypes.c_int)
@@ -73,10 +75,10 @@ _numbers = itertools.count(1)
 @lru_cache(maxsize=1)
 def _set_functions() -> Callable[..., None] | None:
     for library in libraries("ipopt"):
-        found = _NAME.search(library.read_bytes())
-        if found is None:
-            continue
-        function = getattr(ctypes.CDLL(str(library)), found[0].decode(), None)
+        with library.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+            found = _NAME.search(text, max(text.find(_BEGINS), 0))
+            name = found[0].decode() if found else ""
+        function = getattr(ctypes.CDLL(str(library)), name, None) if name else None
         if function is not None:
             function.restype = None
             function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]

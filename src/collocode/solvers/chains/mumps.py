@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def _interface() -> tuple[type[ctypes.Structure], ctypes._CFuncPtr]:  # type: ig
     OSError
         No library or no header in the wheel.
     """
-    header = next(iter(_WHEEL.glob("include/**/dmumps_c.h")), None)
+    # looking through all of its headers takes longer than anything else here
+    places = (_WHEEL / "include").glob("*/mumps/dmumps_c.h"), _WHEEL.glob("include/**/dmumps_c.h")
+    header = next(chain.from_iterable(places), None)
     found = libraries("coinmumps")
     if header is None or not found:
         raise OSError("the casadi wheel has no MUMPS with its header")
