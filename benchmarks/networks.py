@@ -32,11 +32,12 @@ def problem_of(hidden: tuple[int, ...], samples: int = 200) -> cc.Problem:
 
 
 def built(hidden: tuple[int, ...], layers: bool) -> tuple[cc.NLP, float]:
-    """The NLP either way, and the seconds that building it took."""
+    """The NLP either way, and the seconds that building it and its functions took."""
     assembly.LEAST_WEIGHTS = 0 if layers else 10**9
     data = problem_of(hidden)
     began = clock()
     nlp = cc.discretize(data, "radau", 3, mesh=66)
+    nlp.scaled().functions.for_solver()
     return nlp, clock() - began
 
 
@@ -46,7 +47,8 @@ def evaluations(nlp: cc.NLP) -> tuple[float, float]:
     points = [view.start + 0.1 * rng.normal(size=view.columns) for _ in range(4)]
     p, one, lam = view.p.copy(), np.ones(1), rng.normal(size=view.rows)
     found = []
-    for function, more in ((view.functions.slopes()[1], ()), (view.functions.hessian, (one, lam))):
+    _, jacobian, hessian = view.functions.for_solver()
+    for function, more in ((jacobian, ()), (hessian, (one, lam))):
         buffer, run = function.buffer()
         out = np.empty(function.nnz_out(function.n_out() - 1))
         buffer.set_res(function.n_out() - 1, memoryview(out))

@@ -148,7 +148,7 @@ class CasadiIpopt(Ipopt):
             raise unavailable_solver(self._options, read_log(self._log_path))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}
         timings = {"solve": seconds, "derivatives": float(sum(spent.values()))}
-        log = read_log(self._log_path)
+        log, chains = read_log(self._log_path), self._session is not None
         timings.update(read_timings(log))
         return result(
             program,
@@ -160,7 +160,7 @@ class CasadiIpopt(Ipopt):
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
-            kernels=kernels.library() is not None and self._session is not None,
+            kernels=view.functions.kernels or (kernels.library() is not None and chains),
             options=with_hessian(self._options, program),
             values=(float(f[0]), g / program.row_scale),
         )

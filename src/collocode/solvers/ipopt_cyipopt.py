@@ -110,6 +110,7 @@ class CyIpopt(Ipopt):
             interface=self.name,
             solver=name,
             linear_solver=linear_solver,
+            kernels=view.functions.kernels,
             options=with_hessian(self._options, program),
         )
 

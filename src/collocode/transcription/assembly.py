@@ -58,7 +58,9 @@ class _Assembly:
         m, n = linear.shape
         x, p, lam = ca.MX.sym("x", n), ca.MX.sym("p", parameters), ca.MX.sym("lam_g", m)
         self.symbols = x, p, ca.MX.sym("lam_f"), lam
-        self.exact = all(part is None or part.functions.lifted.exact for part in layers)
+        by_layers = [part.functions for part in layers if part is not None]
+        self.exact = all(functions.lifted.exact for functions in by_layers)
+        self.kernels = any(functions.kernels is not None for functions in by_layers)
 
     def scaled(self, s: Array, r: Array) -> _Assembly:
         return _Assembly(self._terms, self._linear, self.symbols[1].numel(), self.layers, (s, r))

@@ -23,11 +23,12 @@ _KEPT = 64  # values per key; the oldest is given up
 class Expressions(Protocol):
     """f, ∇f, g, J and the Hessian's upper triangle as MX of ``symbols``, each made when it is first asked for.
 
-    ``exact`` as in `Functions`.  Python functions that they call live as long as they do.
+    ``exact`` and ``kernels`` as in `Functions`.  Python functions that they call live as long as they do.
     """
 
     symbols: tuple[ca.MX, ca.MX, ca.MX, ca.MX]
     exact: bool
+    kernels: bool
 
     @property
     def f(self) -> ca.MX:
@@ -124,6 +125,11 @@ class Functions:
     def exact(self) -> bool:
         """Whether the Hessian has the networks' own second derivatives (else: Gauss-Newton)."""
         return self.expressions.exact
+
+    @property
+    def kernels(self) -> bool:
+        """Whether compiled kernels differentiate some of its networks."""
+        return self.expressions.kernels
 
     @property
     def columns(self) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
 from .chain_rule import Node, Second, Tangents
 from .compiled import Places
-from .outer_products import Group, OutOfPlace, alike_of, number_of, pattern_of
+from .outer_products import Group, OutOfPlace, alike_of, joined, number_of, repeated
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -94,22 +95,30 @@ class HessianBorder:
         column, row = np.divmod(there, size)
         counts = np.bincount(column, minlength=size)
         starts = before - lengths + np.cumsum(counts) - counts
-        indices = np.empty(lengths.sum() + len(there), dtype=np.intp)
-        indices[np.arange(len(there)) + before[column]] = shared[row]
+        kind_of, members = np.full(size, -1), dict[bytes, Index]()
         self._mixed = []
         for group, kinds in zip(groups, alike, strict=True):
             every = np.unique(np.concatenate([np.empty(0, dtype=np.intp), *(k[2] for k in kinds)]))
             made: list[tuple[int, slice, Index | None]] = []
             for numbers, weights, own in kinds:
                 begin, some = starts[weights], np.searchsorted(every, own)
-                indices[begin[:, None] + np.arange(points * len(own))] = places[:, own].ravel()
+                kind_of[weights] = number_of(members, own)
                 made += [
                     (n, slice(a, a + points * len(own)), None if len(own) == len(every) else some)
                     for n, a in zip(numbers.tolist(), begin.tolist(), strict=True)
                 ]
             values = np.zeros((*group.places.shape, points * len(every)))
             self._mixed.append(_Mixed(group, every, values, made))
-        self.pattern = pattern_of(shape, lengths + counts, indices)
+        rows = [places[:, own].ravel() for own in members.values()] + [places[:0].ravel()]
+        ends = np.append(np.flatnonzero(np.diff(kind_of)) + 1, size)
+        mixed = joined(
+            [
+                repeated(rows[kind_of[end - 1]], shape[0], int(count))
+                for end, count in zip(ends, np.diff(ends, prepend=0), strict=True)
+            ]
+        )
+        shares = np.append(0, np.cumsum(counts)).tolist(), shared[row].tolist()
+        self.pattern = mixed + ca.Sparsity(*shape, *shares)
 
     def _find_pairs(
         self, groups: Sequence[Group], found: Second, tangents: Tangents, before: Index
