@@ -16,7 +16,7 @@ from collocode import kernels
 from collocode.solvers.chains import hook, mumps, part, places, top
 from collocode.solvers.chains.factor import ChainFactor
 from collocode.solvers.chains.places import Order, Unsuited
-from collocode.solvers.chains.session import Count, Factorisations
+from collocode.solvers.chains.session import ByMumps, Count, Factorisations
 from collocode.transcription import by_layers
 from tests.transcription.random_problems import cases
 from tests.transcription.test_program import constrained
@@ -98,7 +98,8 @@ def check_matrix(program, start, columns, values, rhs):
         assert negative(K) == found == wanted
     elif chains.shifts:
         assert found == negative(K) == wanted
-    solver = Factorisations(chains, start, columns, wanted, count := Count())
+    count = Count()
+    solver = Factorisations(chains, ByMumps(start, columns, count), wanted, count)
     solver.factor(values)
     if found != wanted:
         return chains

@@ -107,8 +107,8 @@ static void product(int64_t rows, int64_t terms, int64_t lanes, const double *M,
 }
 
 /* Nonzeros by the weights of a layer, at `points` from `at` on; X and T may be absent. */
-static void write(const network_t *n, const room_t *r, int64_t layer, int64_t offset, int64_t at,
-                  int64_t points, const double *X, const double *T)
+static void put(const network_t *n, const room_t *r, int64_t layer, int64_t offset, int64_t at,
+                int64_t points, const double *X, const double *T)
 {
     int64_t columns = n->sizes[layer - 1], units = n->sizes[layer], lanes = points * n->rows;
     const int64_t *places = n->places + offset, *kinds = n->kinds + offset;
@@ -229,7 +229,7 @@ static void differentiate(const network_t *n, room_t *r, int64_t weights, int64_
         push(n, r, at, points);
     for (int64_t l = L; l > 0; l--) {
         weights -= (s[l - 1] + 1) * s[l];
-        write(n, r, l, weights, at, points, any ? r->X : NULL, n->moves ? r->T + (l - 1) * r->full : NULL);
+        put(n, r, l, weights, at, points, any ? r->X : NULL, n->moves ? r->T + (l - 1) * r->full : NULL);
         if (any)
             product(s[l - 1], s[l], lanes, n->theta + weights, r->X, r->Y);
         if (n->gradient)

@@ -20,11 +20,10 @@ from ..numerics.parallel import most_threads, threads
 from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
-from .chains import hook, uses_chains
-from .chains.session import Session
+from .chains import hook, session_for
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
-from .options import DEFAULTS, ipopt_options, threads_of, typed, unavailable_solver
+from .options import ipopt_options, threads_of, typed, unavailable_solver
 from .outcome import GAUSS_NEWTON, Ipopt, history_of, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 from .threads import one_blas_thread
@@ -56,12 +55,11 @@ class CasadiIpopt(Ipopt):
         super().__init__(program, options)
         self._gauss_newton = options.get("hessian_approximation") == GAUSS_NEWTON
         view = self._with_hessian(program).scaled()
-        chains = uses_chains(view, options, DEFAULTS)
         ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
         self._threads = threads_of(options)
+        self._session = session_for(view, options)
         options = {k: v for k, v in options.items() if (k, v) not in ours and k != "threads"}
         self._options = self._inner = typed(options)
-        self._session = Session() if chains else None
         if self._session is not None:
             self._inner = {**self._options, **hook.options(hook.register(self._session))}
         self._solvers: OrderedDict[tuple[Functions, float | None], _Compiled] = OrderedDict()

@@ -14,7 +14,7 @@ from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.program import Program
-from .options import merge
+from .options import BARE, merge
 from .protocol import OnIteration, Solver, WarmStart
 
 # interface -> (module, class); modules are imported when asked for, so extras stay extras
@@ -57,21 +57,11 @@ def make_solver(
         )
     module, attribute = INTERFACES[interface]
     adapter = getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
-    solver: Solver = adapter(
-        program, merge({**_ordering(program), **(options or {})}, deterministic)
-    )
-    return solver
-
-
-def _ordering(program: Program) -> dict[str, Any]:
-    """AMD for MUMPS where windows decide, and no more refinement of its solutions than they need.
-
-    A chain without a border of weights is solved up to 1.7 times as fast as with METIS, and by
-    another 8 % faster where IPOPT refines what its own test of the residual asks for, not once
-    always, by ``benchmarks/control.py``.
-    """
+    # windows that decide, on a chain without a border of weights
     bare = isinstance(program, NLP) and program.problem.decides and not len(program.layout.weights)
-    return {"mumps_pivot_order": 0, "min_refinement_steps": 0} if bare else {}
+    ours = BARE if bare and not deterministic else {}
+    solver: Solver = adapter(program, merge({**ours, **(options or {})}, deterministic))
+    return solver
 
 
 @overload

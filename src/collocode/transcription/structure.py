@@ -78,6 +78,27 @@ class ChainStructure:
         found += [("hessian", int(a), int(b)) for a, b in zip(i[~fits], j[~fits], strict=True)]
         return found
 
+    def groups(self, columns: int, rows: int) -> tuple[Index, Index, Index]:
+        """Number the elements through all chains, and the border after them.
+
+        A link belongs to the element on its right.
+
+        Returns
+        -------
+        (columns,) and (rows,) groups, and (elements,) whether an element is the last one of its chain.
+        """
+        ends = np.cumsum([chain.elements for chain in self.chains])
+        of_columns, of_rows = (np.full(count, ends[-1]) for count in (columns, rows))
+        is_last = np.zeros(ends[-1], dtype=bool)
+        is_last[ends - 1] = True
+        for end, chain in zip(ends, self.chains, strict=True):
+            number = np.arange(end - chain.elements, end)[:, None]
+            of_columns[chain.inner] = of_columns[chain.links[:-1]] = number
+            of_columns[chain.links[-1]] = end - 1
+            inside = chain.rows >= 0
+            of_rows[chain.rows[inside]] = np.broadcast_to(number, chain.rows.shape)[inside]
+        return of_columns, of_rows, is_last
+
     def _elements_of_columns(self, count: int) -> tuple[Index, Index]:
         """First and last element, numbered through all chains, that a column belongs to; -1 border."""
         first, last = np.full(count, -1), np.full(count, -1)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import warnings
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ... import kernels
-from ...kernels import address
-from ...numerics.parallel import for_each, parts_of
 from ...transcription.program import Program
 from .factor import ChainFactor
+from .fronts import Fronts
+from .hook import LinearSolver
 from .mumps import Mumps
 from .places import Order, Unsuited
+from .refined import ACCURATE, STEPS, Symmetric
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_ACCURATE, _STEPS = 1e-10, 10  # of refinement, as Ipopt has it
 _USABLE = 1e-8
-_RUN = 2**18  # entries that one thread multiplies
 _MOST_FAULTS = 3  # of a solve, then chains are given up
 
 
@@ -60,17 +56,23 @@ class Count:
 class Session:
     """The linear solver of one program's solves, as `hook` calls it.
 
+    Parameters
+    ----------
+    narrow : whether the border is so narrow that `Fronts` are for it.
+
     Attributes
     ----------
     error : what Python raised where Ipopt called.
     count : of the solve at hand.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, narrow: bool) -> None:
+        self._narrow = narrow
         self.error: BaseException | None = None
         self.negative = 0
         self.count = Count()
         self._made: tuple[Index, ChainFactor] | None = None
+        self._fronts: Fronts | None = None
 
     @property
     def parts(self) -> int:
@@ -97,21 +99,37 @@ class Session:
             )
         return self.error is not None
 
-    def analyse(self, start: Index, columns: Index) -> Factorisations:
+    def analyse(self, start: Index, columns: Index) -> LinearSolver:
         """Return a linear solver for matrices of a pattern."""
-        chains = None
+        mumps = ByMumps(start, columns, self.count)
+        try:
+            if self._narrow:
+                fronts = self._fronts_of(start, columns)
+                return Narrow(fronts, mumps, self.negative, self.count)
+            chains = self._chains_of(start, columns)
+            return Factorisations(chains, mumps, self.negative, self.count)
+        except Unsuited as why:
+            self.count.reason = str(why)
+        return mumps
+
+    def _chains_of(self, start: Index, columns: Index) -> ChainFactor:
         if self._made is not None:
             known, made = self._made
-            same = made.order.equals(self._order) and np.array_equal(known, columns)
-            chains = made if same else None
-            made.begin()
-        if chains is None:
-            try:
-                chains = ChainFactor(self._program, start, columns)
-                self._made = columns, chains
-            except Unsuited as why:
-                self.count.reason = str(why)
-        return Factorisations(chains, start, columns, self.negative, self.count)
+            if made.order.equals(self._order) and np.array_equal(known, columns):
+                made.begin()
+                return made
+        chains = ChainFactor(self._program, start, columns)
+        self._made = columns, chains
+        return chains
+
+    def _fronts_of(self, start: Index, columns: Index) -> Fronts:
+        known, library = self._fronts, kernels.library()
+        if library is None:
+            raise Unsuited("there are no compiled kernels")
+        same = known is not None and known.order.equals(self._order)
+        if known is None or not same or not np.array_equal(known.columns, columns):
+            known = self._fronts = Fronts(library, self._program, self._order, start, columns)
+        return known
 
 
 class Factorisations:
@@ -119,41 +137,27 @@ class Factorisations:
 
     Parameters
     ----------
-    chains : None where the program is not made of them.
-    start, columns : compressed rows of the upper triangle, from 0.
+    chains : they do, and solve, as `ChainFactor` does.
+    mumps : of the same pattern.
     negative : eigenvalues that Ipopt wants to see.
     count : is kept.
     """
 
-    def __init__(
-        self, chains: ChainFactor | None, start: Index, columns: Index, negative: int, count: Count
-    ) -> None:
-        n = len(start) - 1
-        self._chains, self._negative, self._count = chains, negative, count
-        self._values: Array = np.zeros(len(columns))
-        many = parts_of(len(columns) / _RUN)
-        ends = np.searchsorted(start, np.linspace(0, len(columns), many + 1)).tolist()
-        ends[-1] = n
-        self._runs = [_Rows(start, columns, self._values, slice(a, b)) for a, b in pairwise(ends)]
-        rows = np.repeat(np.arange(n), np.diff(start))
-        self._places = rows, columns
-        self._diagonal = np.full(n, -1)
-        on = np.flatnonzero(rows == columns)
-        self._diagonal[rows[on]] = on
-        self._mumps: Mumps | None = None
+    def __init__(self, chains: ChainFactor, mumps: ByMumps, negative: int, count: Count) -> None:
+        self._chains, self._mumps = chains, mumps
+        self._negative, self._count = negative, count
         self._by_chains = False
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`."""
-        self._values[:] = values
-        if self._chains is not None and len(self._count.faults) < _MOST_FAULTS:
+        if len(self._count.faults) < _MOST_FAULTS:
             found = self._try_chains(values)
             if found is not None:
                 return found
-        return self._by_mumps()
+        self._by_chains = False
+        return self._mumps.factor(values)
 
     def _try_chains(self, values: Array) -> tuple[int, bool] | None:
-        assert self._chains is not None
         try:
             with np.errstate(all="ignore"):
                 negative, singular = self._chains.factor(values)
@@ -174,109 +178,121 @@ class Factorisations:
         self._by_chains = True
         if singular or negative != self._negative:
             return negative, singular
-        shift = self._chains.shift
+        matrix, shift = self._mumps.matrix, self._chains.shift
+        matrix.values[:] = values
         if shift:
             self._count.shifted += 1
-            self._values[self._diagonal[self._chains.top_columns]] += shift
+            matrix.values[matrix.diagonal[self._chains.top_columns]] += shift
         return negative, False
-
-    def _by_mumps(self) -> tuple[int, bool]:
-        self._by_chains = False
-        self._count.mumps += 1
-        if self._mumps is None:
-            self._mumps = Mumps(*self._places, len(self._diagonal))
-        return self._mumps.factor(self._values)
 
     def solve(self, rhs: Array) -> Array:
         """Solve and refine; see `hook.LinearSolver`."""
         if self._by_chains:
-            assert self._chains is not None
             with np.errstate(all="ignore"):
-                x, residual = self._refined(rhs, self._chains.solve)
+                x, residual = self._mumps.matrix.refined(rhs, self._chains.solve)
             if residual <= _USABLE:
                 return x
+            self._by_chains = False
             self._count.faults.append(f"a solution has a residual of {residual:.1e}")
-            negative, singular = self._by_mumps()
-            if singular or negative != self._negative:
-                raise WrongInertia(f"MUMPS counts {negative} negative eigenvalues")
-        assert self._mumps is not None
-        return self._refined(rhs, self._mumps.solve)[0]
-
-    def _refined(self, rhs: Array, solve) -> tuple[Array, float]:  # type: ignore[no-untyped-def]
-        """Return the solution and its residual, relative as Ipopt takes it."""
-        x = solve(rhs)
-        best, least = x, np.inf
-        size = float(np.abs(rhs).max(initial=0.0))
-        for _ in range(_STEPS):
-            left = rhs - self._times(x)
-            scale = size + min(float(np.abs(x).max(initial=0.0)), 1e6 * size)
-            ratio = float(np.abs(left).max(initial=0.0)) / scale if scale else 0.0
-            if not ratio < least:
-                break
-            best, least = x, ratio
-            if ratio <= _ACCURATE:
-                break
-            x = x + solve(left)
-        return best, least
-
-    def _times(self, x: Array) -> Array:
-        """Product with the whole, symmetric matrix, in runs of rows that are the same on all cores."""
-        product = np.zeros(len(x))
-        for run, (above, below) in zip(
-            self._runs, for_each(lambda run: run.times(x), self._runs), strict=True
-        ):
-            product[run.rows] += above
-            product += below
-        return product
+            self._mumps.replace(self._mumps.matrix.values, self._negative)
+        return self._mumps.solve(rhs)
 
     def close(self) -> None:
         """Give MUMPS's memory back."""
-        if self._mumps is not None:
-            self._mumps.close()
-            self._mumps = None
+        self._mumps.close()
 
 
-class _Rows:
-    """Some rows of a symmetric matrix, of which the upper triangle is there.
+class Narrow:
+    """Factorises by fronts, whose inertia is whatever the matrix has, and lets MUMPS take over.
 
     Parameters
     ----------
-    start, columns, values : compressed rows of all; the values may change.
-    rows : of them.
+    fronts : of the same pattern as
+    mumps, negative, count : see `Factorisations`.
     """
 
-    def __init__(self, start: Index, columns: Index, values: Array, rows: slice) -> None:
-        at = slice(int(start[rows.start]), int(start[rows.stop]))
-        self.rows, self._values = rows, values[at]
-        begins, columns = start[rows.start : rows.stop + 1] - at.start, columns[at]
-        of_rows = np.repeat(np.arange(rows.start, rows.stop), np.diff(begins))
-        self._library = kernels.library()
-        if self._library is not None:
-            self._find_runs(begins, columns, of_rows)
-            return
-        shape = rows.stop - rows.start, len(start) - 1
-        self._upper = sparse.csr_matrix((self._values, columns, begins), shape=shape)
-        self._upper.data = self._values  # whatever SciPy has made of it
-        self._on = np.flatnonzero(of_rows == columns)
-        self._diagonal = columns[self._on]
+    def __init__(self, fronts: Fronts, mumps: ByMumps, negative: int, count: Count) -> None:
+        self._fronts, self._mumps = fronts, mumps
+        self._negative, self._count = negative, count
+        self._values: Array | None = None  # what fronts have factorised
 
-    def _find_runs(self, begins: Index, columns: Index, rows: Index) -> None:
-        """Runs of neighbouring columns, of which the diagonal is one of its own."""
-        changed = (np.diff(columns) != 1) | (np.diff(rows) != 0) | (columns == rows)[:-1]
-        first = np.flatnonzero(np.append(True, changed))
-        self._begins = np.searchsorted(first, begins)
-        self._columns = columns[first].astype(np.int32)
-        self._lengths = np.diff(first, append=len(columns)).astype(np.int32)
+    def factor(self, values: Array) -> tuple[int, bool]:
+        """Factorise; see `hook.LinearSolver`."""
+        self._values = None
+        if len(self._count.faults) < _MOST_FAULTS:
+            try:
+                found = self._fronts.factor(values)
+            except Unsuited as why:
+                if np.isfinite(values).all():
+                    self._count.faults.append(str(why))
+            else:
+                self._values = values
+                self._count.chains += 1
+                return found
+        return self._mumps.factor(values)
 
-    def times(self, x: Array) -> tuple[Array, Array]:
-        """(rows,) of the product, and (n,) what the triangle's transpose adds to all of it."""
-        if self._library is None:
-            below: Array = self._upper.T @ x[self.rows]
-            below[self._diagonal] -= self._values[self._on] * x[self._diagonal]
-            return self._upper @ x, below
-        above, below = np.empty(self.rows.stop - self.rows.start), np.empty(len(x))
-        sizes = (ctypes.c_int64(k) for k in (self.rows.start, len(above), len(x)))
-        arrays: list[NDArray[Any]] = [self._begins, self._columns, self._lengths]
-        arrays += [self._values, x, above, below]
-        self._library.upper_product(*sizes, *map(address, arrays))
-        return above, below
+    def solve(self, rhs: Array) -> Array:
+        """Solve and refine; see `hook.LinearSolver`."""
+        if self._values is not None:
+            x = rhs.copy()
+            residual = self._fronts.solve(x, ACCURATE, STEPS)
+            if residual <= _USABLE:
+                return x
+            self._count.faults.append(f"a solution has a residual of {residual:.1e}")
+            self._mumps.replace(self._values, self._negative)
+            self._values = None
+        return self._mumps.solve(rhs)
+
+    def close(self) -> None:
+        """Give MUMPS's memory back."""
+        self._mumps.close()
+
+
+class ByMumps:
+    """Factorises by MUMPS, which is made when it is first needed, as is the matrix.
+
+    Parameters
+    ----------
+    start, columns : compressed rows of the upper triangle, from 0.
+    count : is kept.
+    """
+
+    def __init__(self, start: Index, columns: Index, count: Count) -> None:
+        self._pattern, self._count = (start, columns), count
+        self._mumps: Mumps | None = None
+
+    @cached_property
+    def matrix(self) -> Symmetric:
+        """What is factorised."""
+        return Symmetric(*self._pattern)
+
+    def factor(self, values: Array) -> tuple[int, bool]:
+        """Factorise; see `hook.LinearSolver`."""
+        self._count.mumps += 1
+        self.matrix.values[:] = values
+        if self._mumps is None:
+            self._mumps = Mumps(self.matrix.rows, self.matrix.columns, len(self.matrix.diagonal))
+        return self._mumps.factor(self.matrix.values)
+
+    def replace(self, values: Array, negative: int) -> None:
+        """Factorise a matrix whose inertia Ipopt was told already.
+
+        Raises
+        ------
+        WrongInertia
+            It has another one.
+        """
+        found, singular = self.factor(values)
+        if singular or found != negative:
+            raise WrongInertia(f"MUMPS counts {found} negative eigenvalues")
+
+    def solve(self, rhs: Array) -> Array:
+        """Solve and refine; see `hook.LinearSolver`."""
+        assert self._mumps is not None
+        return self.matrix.refined(rhs, self._mumps.solve)[0]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._mumps is not None:
+            self._mumps.close()
+            self._mumps = None
