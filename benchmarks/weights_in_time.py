@@ -64,9 +64,7 @@ class Study:
     iterations: int
     rounds: int  # of L-BFGS
     epochs: int = 0  # of Adam; 0 leaves it out
-    adjoint_rounds: int = (
-        20  # of L-BFGS with the continuous adjoint: half the work of ``rounds`` or more
-    )
+    adjoint_rounds: int = 20  # of L-BFGS, continuous adjoint: half the work of ``rounds`` or more
     rate: float = 1e-2
     width: int = 15
     depth: float = 5.0

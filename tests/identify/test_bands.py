@@ -3,6 +3,7 @@
 import casadi as ca
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.integrate import solve_ivp
 
 import collocode as cc
@@ -100,3 +101,22 @@ def test_what_has_no_band_is_refused():
     trust = cc.uncertainty(cc.fit(valve(values), mesh=4))
     with pytest.raises(cc.InputError, match="of 'residuals'"):
         trust.band(AT, of="residuals")
+
+
+def test_a_prediction_band_is_as_wide_as_the_noise_is_there():
+    t = np.linspace(0.0, 10.0, 21)
+    y = 3.0 * np.exp(-0.4 * t + 0.1 * np.random.default_rng(0).standard_normal(21))
+    decay = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c],
+        parameters=[cc.Parameter("k", 0.3, scale="log"), cc.Parameter("A", 2.0, scale="log")],
+    )
+    run = cc.Experiment(t, y, ("c",), initial={"c": "A"})
+    solution = cc.fit(cc.Problem(decay, run, loss=cc.LogNormal()))
+    # the logarithm is a straight line with normal noise
+    X, at = np.column_stack([np.ones(21), -t]), np.array([[1.0, -0.5], [1.0, -9.0]])
+    line, squares, *_ = np.linalg.lstsq(X, np.log(y), rcond=None)
+    variance = squares[0] / 19.0
+    own = np.einsum("ij,jk,ik->i", at, np.linalg.inv(X.T @ X), at)
+    width = stats.t.ppf(0.975, 19) * np.exp(at @ line) * np.sqrt(variance * (1.0 + own))
+    low, high = cc.uncertainty(solution).band([0.5, 9.0], of="outputs", noise=True)
+    np.testing.assert_allclose(0.5 * (high - low)[:, 0], width, rtol=0.06)

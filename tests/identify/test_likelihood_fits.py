@@ -148,6 +148,82 @@ def test_what_lies_below_the_limit_of_detection_is_no_datum_but_is_no_nothing_ei
     assert trust.noise["c"] == pytest.approx(np.sqrt(left), rel=0.05)
 
 
+def test_where_an_output_was_not_measured_it_may_be_nothing():
+    chain = Dynamics(
+        lambda t, x, u, p, nn: {"a": -p.k * x.a, "b": p.k * x.a - p.q * x.b},
+        parameters=[Parameter("k", 0.4), Parameter("q", 0.2)],
+    )
+    t, rng = np.linspace(0.0, 4.0, 21), np.random.default_rng(0)
+
+    def means(k, q):
+        return 2.0 * np.exp(-k * t), 2.0 * k / (q - k) * (np.exp(-k * t) - np.exp(-q * t))
+
+    a, b = means(0.5, 0.2)
+    a, b = a * np.exp(0.1 * rng.standard_normal(21)), b * np.exp(0.1 * rng.standard_normal(21))
+    nowhere, law = np.full(21, np.nan), {"a": cc.Normal(), "b": cc.LogNormal()}
+    begun = {"outputs": ("a", "b"), "initial": {"a": 2.0, "b": 0.0}}
+    runs = [
+        Experiment(t, np.column_stack([a, nowhere]), name="one", **begun),
+        Experiment(t[1:], np.column_stack([nowhere, b])[1:], name="two", start=0.0, **begun),
+    ]
+    solution = cc.fit(Problem(chain, runs, loss=law), mesh=20)
+
+    def cost(z):
+        first, later = means(*z[:2])
+        measured_a = stats.norm(first, np.exp(z[2])).logpdf(a).sum()
+        return -measured_a - stats.lognorm(np.exp(z[3]), scale=later[1:]).logpdf(b[1:]).sum()
+
+    how = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 4000, "maxfev": 4000}
+    best = optimize.minimize(cost, [0.5, 0.2, -2.0, -2.0], method="Nelder-Mead", options=how)
+    expected = [*best.x[:2], *np.exp(best.x[2:])]
+    np.testing.assert_allclose([*solution.parameters.values()], expected, rtol=1e-3)
+    # neither batch has measured both, so each knows of a noise that only the other one sees
+    batches = cc.admm(solution.nlp.problem, settings=cc.FitSettings(mesh=20))
+    np.testing.assert_allclose([*batches.solution.parameters.values()], expected, rtol=1e-3)
+
+
+def test_the_likelihood_of_a_fit_is_that_of_its_parameters_by_their_names():
+    decay = Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c],
+        parameters=[
+            Parameter("k", 0.4, scale="log"),
+            Parameter("A", 2.0, scale="log", per_experiment=True),
+        ],
+    )
+    t = np.linspace(0.0, 4.0, 9)
+    runs = [
+        Experiment(
+            t,
+            size * np.exp(-rate * t + 0.1 * np.cos(9.0 * t)),
+            ("c",),
+            name=name,
+            initial={"c": "A"},
+            **more,
+        )
+        for name, size, rate, more in (
+            ("one", 3.0, 0.5, {}),
+            ("two", 5.0, 0.8, {"parameters": {"k": "fast"}}),
+        )
+    ]
+    problem = Problem(
+        decay, runs, loss=cc.LogNormal(0.1), parameters=[Parameter("fast", 0.6, scale="log")]
+    )
+    solution = cc.fit(problem)
+    named = solution.parameters
+    assert {*named} == {"k", "fast", "A[one]", "A[two]"}
+    expected = sum(
+        -stats.lognorm(0.1, scale=named[f"A[{run.name}]"] * np.exp(-named[rate] * t))
+        .logpdf(run.values[:, 0])
+        .sum()
+        for run, rate in zip(runs, ("k", "fast"), strict=True)
+    )
+    assert cc.minus_log_likelihood(problem, named) == pytest.approx(expected, rel=1e-6)
+    # consensus ADMM, since initial states are rows: a batch that has no k of its own follows the other's
+    batches = cc.admm(problem, settings=cc.FitSettings(mesh=10))
+    found = [*batches.solution.parameters.values()]
+    np.testing.assert_allclose(found, [*named.values()], rtol=0.05)
+
+
 def test_every_output_has_a_law_and_every_datum_a_sigma_of_its_own(tmp_path):
     twice = Dynamics(
         lambda t, x, u, p, nn: [-p.k * x.c],

@@ -347,3 +347,26 @@ def test_what_is_held_out_is_simulated_from_where_it_began_with_parameters_of_it
         solution = cc.fit(cc.split(whole, holdout))
         for error in (training_error, validation_error, whole_error):
             assert error(solution, whole) < 1e-9
+
+
+def test_events_at_estimated_times_are_held_out_where_they_were_found():
+    tank = cc.Dynamics(
+        lambda t, x, u, p, nn: {"h": p.k * (1.0 - p.loss * u.leak - x.h)},
+        parameters=[
+            cc.Parameter("k", 0.5, 0.01, 5.0),
+            cc.Parameter("loss", 0.2, 0.0, 1.0),
+            cc.Parameter("T", 3.0, 1.0, 6.0),
+        ],
+    )
+    t = np.linspace(0.0, 8.0, 33)
+    runs = []
+    for name, first in (("a", 1.0), ("b", 0.8)):
+        before = 1.0 + (first - 1.0) * np.exp(-0.8 * np.minimum(t, 4.3))
+        clean = 0.5 + (before - 0.5) * np.exp(-0.8 * np.maximum(t - 4.3, 0.0))
+        known = {"initial": {"h": first}, "events": [cc.Switch("T", "leak")]}
+        runs.append(cc.Experiment(t, clean, ("h",), name=name, **known))
+    whole = cc.Problem(tank, runs)
+    solution = cc.fit(cc.split(whole, ["b"]))
+    assert solution.parameters["T"] == pytest.approx(4.3, abs=0.02)
+    assert validation_error(solution, whole) < 1e-4
+    assert solution.score()[1].simulated < 1e-6

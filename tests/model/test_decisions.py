@@ -153,6 +153,10 @@ WRONG = {
         lambda: cc.discretize(integrator(), "chebyshev", 4, mesh=2),
         "control 'u' is free at every stage, but scheme 'chebyshev' of degree 4 gives stage 4 no weight",
     ),
+    "an event in a window of free times": (
+        lambda: cc.Window(end=2.0, end_bounds=(1.5, 3.0), events=[cc.Dose(1.0, 1.0, to="x")]),
+        "window 'window' has free times, but an event at a given one; end the window where",
+    ),
     "a state and a control of one name": (
         lambda: cc.Problem(
             cc.Dynamics(lambda t, x, u, p, nn: [u.x]),

@@ -126,7 +126,8 @@ def test_special_functions_and_their_derivatives_are_scipys():
 
 def _problem(loss, values=(1.0, 0.5, 0.2), dynamics=None, **given):
     decay = Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[Parameter("k", 1.0)])
-    data = Experiment([0.0, 1.0, 2.0], values, ("c",), censored=given.pop("censored", None))
+    own = {name: given.pop(name, None) for name in ("censored", "weights")}
+    data = Experiment([0.0, 1.0, 2.0], values, ("c",), **own)
     return Problem(dynamics or decay, data, loss=loss, **given)
 
 
@@ -144,6 +145,7 @@ def _problem(loss, values=(1.0, 0.5, 0.2), dynamics=None, **given):
         (lambda: _problem({"c": LeastSquares()}), "has to be a likelihood"),
         (lambda: _problem(LeastSquares(), censored=[0, 0, -1]), "censored data need a likelihood"),
         (lambda: _problem(Normal(), censored=[0, 0, 2]), "censored is -1"),
+        (lambda: _problem(Normal(), weights=[1.0, 4.0, 9.0]), "for numbers of equal data"),
         (
             lambda: _problem(
                 Normal(), dynamics=NeuralODE(MLP((1, 3, 1))), regularisation=Evidence()

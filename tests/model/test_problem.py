@@ -102,6 +102,7 @@ def test_bad_pieces_are_refused(make, message):
         (lambda: experiment(outputs=("a", "a")), "different names"),
         (lambda: experiment([[1.0, np.inf]] * 5), "'b' is infinite at t = 0; use NaN for missing"),
         (lambda: experiment(weights=-1.0), "weights must be finite and not negative"),
+        (lambda: experiment(weights=np.ones(2)[:, None, None]), "weights of shape .* does not fit"),
         (lambda: experiment(weights=[[NAN, 1.0]]), "weights must be finite"),
         (lambda: experiment(sigma=0.0), "sigma must be positive and finite, or NaN"),
         (lambda: experiment(sigma=np.inf), "sigma must be positive and finite, or NaN"),

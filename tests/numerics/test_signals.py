@@ -96,3 +96,14 @@ def test_symbols_are_refused(kind, symbol):
 
 def test_numbers_in_a_row_of_objects_are_numbers():
     assert Signal(TIMES, VALUES)(np.array([0.0, 1], dtype=object)).tolist() == [1.0, 3.0]
+
+
+def test_a_signal_sets_in_where_it_begins_to_vary_faster():
+    pulse = Signal([0.0, 4.0, 4.01, 4.02, 9.0], [0.0, 0.0, 5.0, 0.0, 0.0])
+    np.testing.assert_array_equal(pulse.onsets, [4.0])
+    grid = np.linspace(0.0, 10.0, 101)
+    once = Signal(grid, np.where(grid == grid[40], 1.0, 0.0))
+    np.testing.assert_array_equal(once.onsets, grid[39:40])
+    assert len(Signal(grid, np.cos(grid)).onsets) <= 1
+    assert len(Signal(grid, np.cos(grid), "spline").onsets) <= 1
+    assert len(Signal(grid, np.cos(grid), "zoh").onsets) == 0

@@ -277,5 +277,19 @@ def test_the_costs_of_a_plan_add_up_to_its_objective():
     effort = cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="effort")
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [u.u])
     solution = cc.fit(cc.Problem(dynamics, window, states=("x",), costs=effort), mesh=3)
-    rows = {row["cost"]: row["value"] for row in cc.report(solution).tables["costs"].rows}
+    report = cc.report(solution)
+    rows = {row["cost"]: row["value"] for row in report.tables["costs"].rows}
     assert rows == pytest.approx({"effort": 0.64, "priors and weighted ends": 0.16})
+
+
+def test_a_parameter_that_is_decided_without_data_has_no_interval_to_miss():
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.x], parameters=[cc.Parameter("k", 1.0, 0.1, 3.0)]
+    )
+    cost = cc.Mayer(lambda t, x, u, p, nn: (x.x - 0.5) ** 2)
+    window = cc.Window(end=1.0, initial={"x": 1.0})
+    solution = cc.fit(cc.Problem(dynamics, window, states=("x",), costs=cost), mesh=4)
+    assert solution.parameters["k"] == pytest.approx(np.log(2.0), rel=1e-4)
+    (row,) = cc.report(solution).tables["parameters"].rows
+    assert row["lower"] == 0.1
+    assert "No intervals" not in str(cc.report(solution))

@@ -40,6 +40,23 @@ def test_the_integration_restarts_where_an_input_jumps():
         cc.simulate(model, [0.2], t)
 
 
+def test_the_integration_does_not_step_over_a_short_pulse():
+    solution = cc.fit(driven(), mesh=None)
+    model = solution.model.with_parameters(np.array([1.3, 0.8]))
+    times = np.array([0.0, 40.0, 40.005, 40.01, 80.0])
+    for kind in ("linear", "spline"):
+        pulse = cc.Signal(times, [0.0, 0.0, 200.0, 0.0, 0.0], kind)
+        if kind == "spline":  # the same bump, but flat beside it
+            grid = np.concatenate([np.linspace(0.0, 39.99, 50), np.linspace(40.0, 40.01, 41)])
+            grid = np.append(grid, np.linspace(40.02, 80.0, 50))
+            pulse = cc.Signal(grid, np.interp(grid, times, [0.0, 0.0, 200.0, 0.0, 0.0]), kind)
+        t = np.array([0.0, 40.2, 41.0])
+        found = cc.simulate(model, [0.0], t, {"u": pulse}, rtol=1e-9, atol=1e-12).states[:, 0]
+        fine = cc.simulate(model, [0.0], t, {"u": pulse}, "CVODES", 1e-10, 1e-12).states[:, 0]
+        np.testing.assert_allclose(found, fine, rtol=1e-4)
+        assert abs(found[1]) > 0.1
+
+
 def test_jumps_that_rounding_has_set_apart_are_one():
     t, e = np.array([0.0, 0.5, 1.0]), 1e-16
     jumps = [e, 0.5 - e, 0.5, 0.5 + e, 1.0 - e]

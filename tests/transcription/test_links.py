@@ -145,6 +145,18 @@ WRONG = {
         lambda: linked(cc.Link("go", "brake")),
         "window 'brake' starts at 2, not when 'go' ends, at 1; shift it",
     ),
+    "an event that the link would skip": (
+        lambda: cc.Problem(
+            cc.Dynamics(lambda t, x, u, p, nn: [-x.x]),
+            [
+                cc.Window(name="go", end=1.0, events=[cc.Dose(1.0, 0.3, to="x")]),
+                cc.Window(name="brake", start=1.0, end=2.0),
+            ],
+            states=("x",),
+            links=cc.Link("go", "brake"),
+        ),
+        "window 'go' ends at 1, before its event at 1 acts; give it to 'brake'",
+    ),
     "a window that starts when it ends": (
         lambda: cc.Link("go", "go"),
         "cannot start when it ends; give time=False for a periodic orbit.",

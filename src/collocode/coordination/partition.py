@@ -237,12 +237,13 @@ def _batch(
     experiments = [_weighted(problem, w, counts[w.origin]) for w in group]
     scaling = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
     names = [e.name for e in experiments]
+    whole = problem.with_named_noise()
     part = replace(
-        problem,
+        whole,
         experiments=_with_measured_columns(problem, experiments, name),
         costs=_within(problem.costs, names),
         constraints=_within(problem.constraints, names),
-        loss=problem.loss.with_sigma(problem.sigma),
+        loss=whole.loss.with_sigma(problem.sigma),
         regularisation=L2(0.0),
         scaling=scaling,
         normalise=False,  # the whole problem's networks are normalised already

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.initial import as_initial
 from ..model.misfit import costs_of_data
 from ..model.problem import Problem
 from ..model.symbolic import depends_on_time
@@ -164,7 +165,7 @@ class Subproblem:
     def __init__(self, batch: Batch, settings: FitSettings, like: NLP | None = None) -> None:
         self.batch, self.settings = batch, settings
         problem, meshes = from_zero(batch)
-        nlp = discretize(problem, settings.collocation, mesh=list(meshes), like=like)
+        nlp = _following(discretize(problem, settings.collocation, mesh=list(meshes), like=like))
         priors = prior_columns(nlp.layout)
         self.columns, self.units = copied_columns(batch, nlp)
         place = {int(column): k for k, column in enumerate(priors)}
@@ -277,10 +278,20 @@ class Subproblem:
             finite = np.isfinite(experiment.values[keep])
             censored = nlp.parameters.get("censored", np.zeros((rows, y.shape[1])))[taken]
             costs = costs_of_data(problem, predicted, y, sigma, censored)
-            loss += float(np.sum(factors * costs))
+            loss += float(np.sum(factors * np.where(factors > 0.0, costs, 0.0)))
             squares += float(np.sum((predicted - y)[finite] ** 2))
             count += int(finite.sum())
         return loss, (squares, count)
+
+
+def _following(nlp: NLP) -> NLP:
+    """Return the NLP free to follow the consensus in parameters that none of its experiments sees."""
+    lower, upper, layout = nlp.lower.copy(), nlp.upper.copy(), nlp.layout
+    for q in nlp.problem.all_parameters:
+        if q.basis is None and not q.per_experiment:
+            column = layout.columns_of(q.name)
+            lower[column], upper[column] = q.decided_bounds
+    return replace(nlp, lower=lower, upper=upper)
 
 
 def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
@@ -291,6 +302,12 @@ def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
     for experiment, mesh in zip(problem.experiments, meshes, strict=True):
         times = experiment.times[measured(experiment)]
         key += [tuple(mesh.points.tolist()), tuple(times.tolist())]
+        key += [(k, v if isinstance(v, str) else "") for k, v in experiment.parameters.items()]
+        given = {k: as_initial(v).function for k, v in experiment.initial.items()}
+        key += [(k, function) for k, function in given.items() if function is not None]
+        key.append(experiment.sigma is None)
+        sides = 0.0 if experiment.censored is None else experiment.censored
+        key += np.unique(np.asarray(sides)).tolist()
     if problem.decides:  # windows, controls and costs may be anything
         key.append(batch.name)
     return tuple(key)

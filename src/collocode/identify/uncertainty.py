@@ -190,7 +190,8 @@ class Uncertainty:
 
         Parameters
         ----------
-        noise : add the measurement noise of what is measured (prediction band).
+        noise : add the measurement noise of what is measured (prediction band): as a likelihood tells it at
+            these times, else that of the run.
         of : ``"states"``, ``"algebraics"`` or ``"outputs"``.
 
         Returns
@@ -210,12 +211,23 @@ class Uncertainty:
         if noise and (problem.observe is None or of == "outputs"):
             for j, output in enumerate(problem.outputs):
                 if output in named:
-                    own = self.deviations[number, j]
-                    own = own if np.isfinite(own) else self.noise[output]
-                    spread[:, named.index(output)] += own**2
+                    spread[:, named.index(output)] += self._noise_at(t, number, j) ** 2
         freedom = float(np.min(self._student, initial=np.inf))
         half = scipy.special.stdtrit(min(freedom, 1e9), 0.5 + 0.5 * level) * np.sqrt(spread)
         return centre - half, centre + half
+
+    def _noise_at(self, times: Array, number: int, column: int) -> Array:
+        """(N,) standard deviation of an output's data."""
+        solution, problem = self._solution, _nlp_of(self._solution).problem
+        own = self.deviations[number, column]
+        own = own if np.isfinite(own) else self.noise[problem.outputs[column]]
+        given = problem.experiments[number].sigma
+        if not problem.loss.likelihood or (
+            given is not None and np.isfinite(np.asarray(given)[:, column]).any()
+        ):
+            return np.full(len(times), own)
+        told = solution.deviations(number, times)[:, column]
+        return np.where(np.isfinite(told), told, own)
 
 
 def uncertainty(solution: Solution) -> Uncertainty:

@@ -15,7 +15,7 @@ from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
-from .experiment_checks import censored_of, check_past, check_times, sigma_of
+from .experiment_checks import censored_of, check_past, check_times, sigma_of, weights_of
 from .impulses import instant_in, placed, points_of, signals_of
 from .initial import Initial, as_initial
 from .steady import Steady
@@ -167,9 +167,7 @@ class Experiment:
             )
         weights = self.weights
         if weights is not None:
-            weights = np.broadcast_to(numbers(weights, f"{where}: weights"), values.shape).copy()
-            if not (np.isfinite(weights) & (weights >= 0.0)).all():
-                raise InputError(f"{where}: weights must be finite and not negative.")
+            weights = weights_of(weights, values.shape, outputs, where)
             values[weights == 0.0] = np.nan
         sigma = sigma_of(self.sigma, values.shape, outputs, where)
         censored = censored_of(self.censored, values.shape, outputs, where)

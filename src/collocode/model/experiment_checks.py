@@ -56,24 +56,30 @@ def check_times(times: Array, where: str, least: int = 2, replicates: bool = Fal
 
 def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, what: str) -> Array:
     """Fill a table of the data's shape from one for all, a column a name, or a table."""
-    shape = filled.shape
-    if isinstance(given, Mapping):
-        for name, value in given.items():
-            if name not in outputs:
-                raise InputError(
-                    f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
-                )
-            filled[:, outputs.index(name)] = numbers(value, f"{where}: {what}")
-        return filled
-    table = numbers(given, f"{where}: {what}")
-    table = table[:, None] if table.ndim == 1 and len(table) == shape[0] else table
-    try:
-        filled[:] = table
-    except ValueError as error:
-        raise InputError(
-            f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
-        ) from error
+    shape, places = filled.shape, {name: (slice(None), j) for j, name in enumerate(outputs)}
+    for name, value in (given if isinstance(given, Mapping) else {None: given}).items():
+        if name is not None and name not in places:
+            raise InputError(
+                f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
+            )
+        table = numbers(value, f"{where}: {what}")
+        if name is None and table.ndim == 1 and len(table) == shape[0]:
+            table = table[:, None]
+        try:
+            filled[slice(None) if name is None else places[name]] = table
+        except ValueError as error:
+            raise InputError(
+                f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
+            ) from error
     return filled
+
+
+def weights_of(given: Any, shape: tuple[int, ...], outputs: Sequence[str], where: str) -> Array:
+    """(N, outputs) factors of what data cost."""
+    weights = _by_output(given, np.ones(shape), outputs, where, "weights")
+    if not (np.isfinite(weights) & (weights >= 0.0)).all():
+        raise InputError(f"{where}: weights must be finite and not negative.")
+    return weights
 
 
 def sigma_of(

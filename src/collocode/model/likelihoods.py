@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
@@ -159,6 +159,12 @@ class Likelihood(Loss):
         """σ of an output where it is a number; 0 where a model says it, 1 where there is none."""
         given = self.spread_of(output) if self.dispersed else 1.0
         return float(given) if isinstance(given, int | float) else 0.0
+
+    def naming(self, outputs: Sequence[str], names: Mapping[str, str]) -> Self:
+        """Return the same with parameters of these names, by output, for what is estimated by None."""
+        if not names:
+            return self
+        return replace(self, sigma={n: names.get(n, self.spread_of(n)) for n in outputs})
 
     def with_sigma(self, sigma: Mapping[str, float]) -> Self:
         """Return the same: what is estimated is told by the parameters."""

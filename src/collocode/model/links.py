@@ -83,6 +83,15 @@ class Link:
                     f"{', '.join(states)}."
                 )
         before, after = windows[self.before], windows[self.after]
+        assert before.end is not None
+        late = [
+            e.time for e in before.events if not isinstance(e.time, str) and e.time >= before.end
+        ]
+        if late:
+            raise InputError(
+                f"window {before.name!r} ends at {before.end:g}, before its event at {late[0]:g} acts; give it to "
+                f"{after.name!r}, or to the link as a jump=."
+            )
         if self.time and not (before.is_free or after.is_free) and before.end != after.start:
             raise InputError(
                 f"window {after.name!r} starts at {after.start:g}, not when {before.name!r} ends, at "

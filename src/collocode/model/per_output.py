@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -64,6 +64,11 @@ class PerOutput(Loss):
     def sigma_of(self, output: str, spread: float) -> float:
         """See `Likelihood.sigma_of`."""
         return self.of(output).sigma_of(output, spread)
+
+    def naming(self, outputs: Sequence[str], names: Mapping[str, str]) -> Self:
+        """See `Likelihood.naming`."""
+        own = {n: {n: names[n]} if n in names else {} for n in outputs}
+        return replace(self, losses={n: self.of(n).naming([n], own[n]) for n in outputs})
 
     def with_sigma(self, sigma: Mapping[str, float]) -> Self:
         """Return the same: what is estimated is told by the parameters."""

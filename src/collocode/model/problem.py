@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -290,12 +290,25 @@ class Problem:
     def all_parameters(self) -> tuple[Parameter, ...]:
         """The dynamics' parameters, the others, and scale, offset and σ of outputs to be estimated."""
         of_units = [q for n, given in self.calibration.items() for q in given.parameters(n)]
-        return (*self.dynamics.parameters, *self.parameters, *of_units, *self._noise_parameters)
+        noise = [self.noise_name(n) for n in self.calibration and self.outputs]
+        own = [q for q in self.parameters if q.name not in noise]
+        told = [q for q in self.parameters if q.name in noise]  # behind the units, as if not told
+        return (*self.dynamics.parameters, *own, *of_units, *told, *self._noise_parameters)
 
     @staticmethod
     def noise_name(output: str) -> str:
         """Name of the parameter that is an output's σ, where nobody gives it another."""
         return f"sigma_{output}"
+
+    def with_named_noise(self) -> Problem:
+        """Return the same with the σ that are estimated among its parameters, whatever data it is given."""
+        noise = {q.name: q for q in self._noise_parameters}
+        names = {n: self.noise_name(n) for n in self.outputs if self.noise_name(n) in noise}
+        if not names:
+            return self
+        assert isinstance(self.loss, Likelihood | PerOutput)
+        loss = self.loss.naming(self.outputs, names)
+        return replace(self, loss=loss, parameters=(*self.parameters, *noise.values()))
 
     @property
     def _noise_parameters(self) -> list[Parameter]:

@@ -235,6 +235,12 @@ def check_likelihood(problem: _Problem) -> None:
             f"the evidence that chooses λ is derived for squares, not for {problem.loss!r}; give "
             "regularisation=L2(1e-4), say, or loss=LeastSquares(sigma)."
         )
+    for e in problem.experiments:
+        if e.weights is not None and (np.isfinite(e.values) & (e.weights != 1.0)).any():
+            raise InputError(
+                f"experiment {e.name!r} has weights, which a likelihood would take for numbers of equal data "
+                "and not for their accuracy; give sigma= of the experiment, or loss=LeastSquares()."
+            )
     for name in problem.outputs:
         loss = problem.loss.of(name)
         for e in problem.experiments:

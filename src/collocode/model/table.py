@@ -25,7 +25,8 @@ def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[
     """Read experiments from a text file with a header line.
 
     Commas, semicolons, tabs, bars or blanks part the fields, numbers may have decimal commas (not
-    beside separating ones), lines of ``#`` may come first, the file may be packed (``.gz``, ``.bz2``,
+    beside separating ones), lines of ``#`` may come first and one of units
+    below the names, the file may be packed (``.gz``, ``.bz2``,
     ``.xz``).  What was decided about it is logged as a warning of ``collocode`` and kept in
     `Experiment.notes`.
 

@@ -107,10 +107,11 @@ class Table:
         for row, cell in enumerate(cells):
             value = number(cell, commas)
             if value is None:
-                shown = repr(str(cell)[:40])
-                self.refuse(
-                    row, name, f"{shown} is not a number; repair the cell or leave it empty"
-                )
+                shown, limit = repr(str(cell)[:40]), str(cell).strip()[:1] in tuple("<>≤≥")
+                why = "is not a number; repair the cell or leave it empty"
+                if limit:
+                    why = "is a limit; write its number here, and which side by censored= of an Experiment"
+                self.refuse(row, name, f"{shown} {why}")
             parsed[row] = value
         return parsed
 
@@ -311,6 +312,10 @@ def tabulated(
         notes.append(f"names of columns from the comment {comments[-1][:60]!r}")
         kept.insert(0, kept[0])
     kept = kept[1:]
+    told = [any(not _blank(v) and number(v, True) is not None for v in f) for _, f in kept[:2]]
+    if told == [False, True]:
+        notes.append(f"line {kept[0][0]}, which has no numbers, taken for units")
+        kept = kept[1:]
     if not kept:
         raise FileError(f"{source} has a header but no rows; add data.")
     if all(len(fields) == len(header) + 1 and _blank(fields[-1]) for _, fields in kept):

@@ -94,6 +94,11 @@ class Window(Experiment):
             check_type(f"inputs[{name!r}] of {where}", signal, Signal)
         for name, value in self.guess.items():
             check_type(f"guess[{name!r}] of {where}", value, Signal, float, int, np.number)
+        if self.is_free and self.events:
+            raise InputError(
+                f"{where} has free times, but an event at a given one; end the window where the event is, and "
+                "let a Link with a jump= begin the next."
+            )
         moving = [name for name, signal in self.inputs.items() if np.ptp(signal.values) > 0.0]
         if self.is_free and moving:
             raise InputError(

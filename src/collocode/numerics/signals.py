@@ -137,6 +137,29 @@ class Signal:
         return self.times[bent], np.abs(change[bent])
 
     @cached_property
+    def onsets(self) -> Array:
+        """Times from which the signal varies faster than before, where an integrator of long steps begins anew.
+
+        Ends of pieces behind which a piece is shorter than half the longest since the onset before: whoever
+        takes steps as long as that one would look past it.
+        """
+        ends = self.ends
+        if self.kind == "zoh":
+            return np.empty(0)
+        if self.points is None and (self.kind == "linear" or len(ends) < 3):
+            bent, change = self.kinks
+            width = np.diff(bent, append=np.inf, prepend=-np.inf)
+            sharp = change * np.minimum(width[1:], width[:-1])
+            ends = bent[~(sharp < _FLAT * np.ptp(self.values))]
+        found, longest = [], np.inf
+        for time, width in zip(ends.tolist(), np.diff(ends).tolist(), strict=False):
+            if width < 0.5 * longest:
+                found.append(time)
+                longest = width
+            longest = max(longest, width)
+        return np.array(found)
+
+    @cached_property
     def _spline(self) -> scipy.interpolate.CubicSpline:
         return scipy.interpolate.CubicSpline(self.times, self.values)
 
@@ -192,6 +215,7 @@ class Signal:
         return np.asarray(np.where(left, before, after))
 
 
+_FLAT = 1e-6  # share of a signal's range that a kink has to bend it by
 _FEWEST_FOR_GCV = 8
 _COARSE = 4  # of the penalties that are tried: first one in four, then those beside the best
 

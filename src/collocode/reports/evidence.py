@@ -99,8 +99,8 @@ class Evidence:
         nlp = self.solution.nlp
         if nlp is None:
             return None, "a fit from a file has no equations to take them from"
-        if not self.solution.success:
-            return None, ""
+        if not self.solution.success or not nlp.problem.n_measurements:
+            return None, ""  # what is decided without data has no noise
         numbers = float(nlp.columns) * (len(nlp.layout.weights) + len(nlp.layout.shared))
         if numbers > MOST_NUMBERS:
             return None, f"the covariance would need {8e-9 * numbers:.1f} GB"

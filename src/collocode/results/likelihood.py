@@ -93,7 +93,8 @@ def minus_log_likelihood(problem: Problem, parameters: Mapping[str, float] | Non
     ----------
     problem : whose initial states are known, or functions of parameters; what is free starts where
         `discretize` starts it.
-    parameters : values by name; the others are at their starts.
+    parameters : values by name, ``name[experiment]`` of those that every experiment has of its own, as
+        `Solution.parameters` tells them; the others are at their starts.
 
     Raises
     ------
@@ -103,10 +104,20 @@ def minus_log_likelihood(problem: Problem, parameters: Mapping[str, float] | Non
     check_type("minus_log_likelihood", problem, Problem)
     nlp = discretize(problem, mesh=1)
     x, known = nlp.start.copy(), {q.name: q for q in problem.all_parameters}
+    own = {
+        f"{name}[{e.name}]": (known[name], part.parameters[j])
+        for e, part in zip(problem.experiments, nlp.layout.experiments, strict=True)
+        for j, name in enumerate(nlp.layout.own_names)
+        if name in known
+    }
     for name, value in (parameters or {}).items():
-        if name not in known or known[name].basis is not None:
+        if name in own:
+            q, column = own[name]
+            x[column] = q.decided(value)
+        elif name not in known or known[name].basis is not None:
             raise InputError(f"there is no parameter {name!r} here; there are: {listed(known)}.")
-        x[nlp.layout.columns_of(name)] = known[name].decided(value)
+        else:
+            x[nlp.layout.columns_of(name)] = known[name].decided(value)
     x = nlp.with_initial(x)
     predicted, spreads = [], []
     for number, (e, part) in enumerate(

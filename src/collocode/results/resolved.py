@@ -118,9 +118,12 @@ def costs_of(nlp: NLP, x: Array) -> dict[str, float]:
 
 
 def begun(problem: Problem, model: TrainedModel, experiment: Experiment) -> Experiment:
-    """Return a test experiment with the initial states that the parameters give as numbers."""
+    """Return a test experiment with what the parameters give, initial states and times of events, as numbers."""
     s = Symbols.of(problem)
     p = bound(model, experiment)
+    if experiment.placed:
+        values = dict(zip(model.parameter_names, model.natural(p).tolist(), strict=True))
+        experiment = replace(experiment, placed={n: values[n] for n in experiment.placed})
     if experiment.history:
         experiment = replace(experiment, history=histories(problem, experiment, p))
     given = initial_values(problem, experiment, s)

@@ -66,8 +66,8 @@ def simulate(
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
     times : (N,) not decreasing; where to report.
-    inputs : a `Signal` for every input of the model; the integration restarts at their jumps and
-        where weights that vary in time are not smooth.
+    inputs : a `Signal` for every input of the model; the integration restarts at their jumps, where they begin to vary
+        faster, and where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
         one for models with algebraic variables.  ``"CVODES"``, compiled, is many times faster than the
         others where inputs jump or bend often.
@@ -88,7 +88,7 @@ def simulate(
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
     u = [signals[name] for name in model.inputs]
-    jumps = np.concatenate([model.breaks, *(s.jumps for s in u)])
+    jumps = np.concatenate([model.breaks, *(s.jumps for s in u), *(s.onsets for s in u)])
     model.checked(times)
     if model.algebraics:
         if method not in (None, "IDAS"):

@@ -267,24 +267,34 @@ class Solution:
         part = self.trajectories[number]
         own = np.full(part.experiment.values.shape, np.nan)
         own = own if part.experiment.sigma is None else np.asarray(part.experiment.sigma)
-        t, model = part.experiment.times, self.model.with_parameters(part.parameters)
-        run = self.runs[number]
+        t, run = part.experiment.times, self.runs[number]
         states = run.states if simulated else self.states(t, number)
         z = run.algebraics if simulated else self.algebraics(t, number)
+        return np.where(np.isnan(own), self._told(number, t, states, z), own)
+
+    def _told(self, number: int, t: Array, states: Array, z: Array | None) -> Array:
+        """(N, outputs) σ that the loss says of data at some times, or (1, outputs) where they do not matter."""
+        part = self.trajectories[number]
         u = [part.experiment.inputs[name](t) for name in self.model.inputs]
+        model = self.model.with_parameters(part.parameters)
         told = model.spread(states, np.column_stack(u) if u else None, t, z)
         if told is None:
             told = np.array([[self.loss.sigma_of(name, np.nan) for name in self.model.outputs]])
-        return np.where(np.isnan(own), told, own)
+        return told
 
-    def deviations(self, experiment: int | str = 0) -> Array:
+    def deviations(self, experiment: int | str = 0, times: ArrayLike | None = None) -> Array:
         """(N, outputs) standard deviations of an experiment's data about the collocated outputs.
 
-        In the data's units, as the loss has them; NaN where they are not known.
+        In the data's units, as the loss has them; NaN where they are not known.  At ``times`` they are those
+        of data that the loss alone tells of.
         """
-        number, sigma = self.index(experiment), self.sigma(experiment, simulated=False)
-        h = self.fitted(self.trajectories[number].experiment.times, number)
-        return deviations_of(self.loss, self.model.outputs, h, sigma)
+        number = self.index(experiment)
+        if times is None:
+            t, sigma = self.trajectories[number].experiment.times, self.sigma(experiment, False)
+        else:
+            t = np.atleast_1d(np.asarray(times, dtype=float))
+            sigma = self._told(number, t, self.states(t, number), self.algebraics(t, number))
+        return deviations_of(self.loss, self.model.outputs, self.fitted(t, number), sigma)
 
     def _observe(self, states: Array, part: Trajectory, times: Array, z: Array | None) -> Array:
         u = [part.experiment.inputs[name](times) for name in self.model.inputs]
