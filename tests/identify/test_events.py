@@ -116,7 +116,7 @@ def test_states_jump_in_collocation_as_in_simulation(event, after):
         expected = after(states[0])
     assert states[1] == pytest.approx(expected, rel=1e-4)
     assert solution.states([2.0 + 1e-5])[0, 0] == pytest.approx(states[1], rel=1e-3)
-    assert solution.gap() < 0.05
+    assert solution.gap() < 1e-4
 
 
 @pytest.mark.parametrize(

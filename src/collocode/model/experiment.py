@@ -16,7 +16,7 @@ from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
 from .experiment_checks import censored_of, check_past, check_times, sigma_of, weights_of
-from .impulses import instant_in, placed, points_of, signals_of
+from .impulses import instant_in, passing, placed, points_of, signals_of
 from .initial import Initial, as_initial
 from .steady import Steady
 
@@ -293,6 +293,10 @@ class Experiment:
     def event_points(self) -> Array:
         """Times between which events act: no element may step over one."""
         return points_of(placed(self.events, self.placed, self.instant), self.instant)
+
+    def passing(self, times: Array) -> NDArray[np.bool_]:
+        """Which times lie within the instant of an event."""
+        return passing(placed(self.events, self.placed, self.instant), self.instant, times)
 
     def select(self, outputs: Sequence[str]) -> Experiment:
         """Return the experiment with only the columns ``outputs``, NaN where it has none."""

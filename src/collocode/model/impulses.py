@@ -24,6 +24,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..numerics import Array
 from ..numerics.signals import Signal
@@ -162,3 +163,15 @@ def points_of(events: Iterable[Event], instant: float) -> Array:
         else:
             found.append(time + instant * np.linspace(0.0, 1.0, _PIECES + 1))
     return np.unique(np.concatenate(found))
+
+
+def passing(events: Iterable[Event], instant: float, times: Array) -> NDArray[np.bool_]:
+    """Which times lie within the instant of an event that takes none: what is there, nobody means."""
+    found = np.zeros(len(times), dtype=bool)
+    for event in events:
+        lasting = isinstance(event, Dose) and event.duration > instant
+        if not (lasting or isinstance(event, Switch)):
+            begin = float(event.time)
+            rounding = 4.0 * np.spacing(abs(begin))
+            found |= (times > begin + rounding) & (times < begin + instant - rounding)
+    return found

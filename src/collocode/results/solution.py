@@ -304,6 +304,8 @@ class Solution:
     def gap(self, experiment: int | str = 0) -> float:
         """Largest difference of collocated and simulated states at the nodes, relative to size.
 
+        Nodes within the instant of an event do not count: what is there, nobody means.
+
         A good collocation fit that does not re-simulate misleads; this number tells.  It is inf
         if the simulation breaks down.
         """
@@ -315,7 +317,8 @@ class Solution:
         if not run.complete:
             return float("inf")
         size = np.maximum(np.abs(part.states).max(axis=0), 1e-300)
-        return float((np.abs(run.states - part.states) / size).max())
+        kept = ~part.experiment.passing(part.times)
+        return float((np.abs(run.states - part.states)[kept] / size).max())
 
     def score(self) -> list[Score]:
         """Errors on every experiment, fitted and test; see `collocode.results.score`."""
