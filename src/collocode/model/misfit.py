@@ -17,6 +17,8 @@ from .losses import Loss
 from .problem import Problem
 from .symbolic import Symbols, call_noise, named_parameters, observed, of_coefficients
 
+_NOTHING = 1e-200  # beside any weight
+
 
 def likelihood_of(loss: Loss, output: str) -> Likelihood | None:
     """Return the likelihood of an output; None if the loss is none."""
@@ -85,14 +87,24 @@ def misfit(
         if modelled(problem, name):
             own = any(e.sigma is not None for e in problem.experiments)
             size = ca.if_else(sigma[j] > 0.0, sigma[j], spread[j]) if own else spread[j]
-        # what was not measured may be anything, and 0 times the logarithm of 0 is no number
-        seen = ca.if_else(weight[j] > 0.0, h[j], 1.0)
+        seen = _seen(problem, j, h[j], weight[j])
         value = loss.cost(seen, y[j], size, CASADI)
         for side in _sides(problem, j):
             tail = loss.tail(seen, y[j], size, side, CASADI)
             value = ca.if_else(side * censored[j] > 0.0, tail, value)
         total += weight[j] * value
     return total
+
+
+def _seen(problem: Problem, column: int, h: ca.SX, weight: ca.SX) -> ca.SX:
+    """A prediction, or 1 where nothing was measured: 0 times the logarithm of 0 is no number.
+
+    Written without a condition, which not every solver that models are handed to can take.
+    """
+    if not any(np.isnan(e.values[:, column]).any() for e in problem.experiments):
+        return h
+    share = weight / (weight + _NOTHING)  # 1 to the last digit, or 0
+    return share * h + (1.0 - share)
 
 
 def _sides(problem: Problem, column: int) -> list[float]:

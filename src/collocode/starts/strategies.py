@@ -142,19 +142,18 @@ def _climbed(nlp: NLP, plain: Array) -> Ladder:
     """Offer the candidates in turn; the makeshift ones only if none before them evaluates."""
     ladder = Ladder(nlp)
     try:
-        _in_time()
         unknown = _unknown_initial(nlp.problem)
         if unknown:
             ladder.passed["simulate"] = f"{unknown} is not known"
         else:
             ladder.offer("simulate", simulated(nlp, smoothed(nlp, plain)))
-        _in_time()
+        _in_time(ladder)
         matched, worked = _matched(nlp, plain)
         if worked:
             ladder.offer("gradient_matching", matched, most=merit_of_means(nlp))
         else:
             ladder.offer("smoothing", matched)
-        _in_time()
+        _in_time(ladder)
         if not ladder.found and worked:
             ladder.offer("smoothing", smoothed(nlp, plain))
         if not ladder.found:
@@ -166,9 +165,9 @@ def _climbed(nlp: NLP, plain: Array) -> Ladder:
     return ladder
 
 
-def _in_time() -> None:
-    """Break off where the time is over, as Ctrl-C does."""
-    if interrupted():
+def _in_time(ladder: Ladder) -> None:
+    """Break off where the time is over, or Ctrl-C was pressed, with what there is."""
+    if ladder.found and interrupted():
         raise KeyboardInterrupt
 
 
