@@ -104,7 +104,8 @@ def _growing(given):
 def test_batches_end_where_a_fit_ends(problem, batches):
     fitted = cc.fit(problem)
     found = cc.admm(problem, batches)
-    assert found.success and fitted.success
+    assert found.success
+    assert fitted.success
     assert found.solution.result.interface == "batches"
     assert found.solution.result.objective == pytest.approx(fitted.result.objective, abs=1e-4)
     noise = next(name for name in fitted.parameters if name.startswith("sigma"))
