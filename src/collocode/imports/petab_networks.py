@@ -32,13 +32,13 @@ _ENTITY = re.compile(
 
 @dataclass(frozen=True)
 class Begun(MLP):
-    """An MLP whose first start, of seed 0, are given weights."""
+    """An MLP that begins with given weights, whatever the seed."""
 
     start: tuple[float, ...] = ()
 
     def initial_weights(self, seed: int | np.random.Generator = 0) -> Array:
         """See `MLP`."""
-        return np.array(self.start) if seed == 0 and self.start else super().initial_weights(seed)
+        return np.array(self.start) if self.start else super().initial_weights(seed)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -124,9 +124,25 @@ class Output:
     replicate: int
 
 
+def _moving(petab: PetabProblem) -> PetabProblem:
+    """The problem with a state that stands still, where its model has none: a fit integrates something."""
+    model = petab.model
+    if model.states:
+        return petab
+    still = ca.SX.sym("standing:still")
+    new = replace(
+        model,
+        symbols={**model.symbols, still.name(): still},
+        states=(still.name(),),
+        rates={still.name(): ca.SX(0.0)},
+        initial={**model.initial, still.name(): ca.SX(0.0)},
+    )
+    return PetabProblem(petab.tables, new, petab.document)
+
+
 class _Import:
     def __init__(self, whole: PetabProblem) -> None:
-        petab, self.networks, self.penalty = without_networks(whole)
+        petab, self.networks, self.penalty = without_networks(_moving(whole))
         self.petab, self.model = petab, petab.model
         self.equations, self.runs = Equations(petab), petab.conditions
         self.names = [c.name if not c.before else f"{c.before}_{c.name}" for c in self.runs]
