@@ -66,12 +66,12 @@ class _Assembly:
         return _Assembly(self._terms, self._linear, self.symbols[1].numel(), self.layers, (s, r))
 
     @cached_property
-    def _column(self) -> ca.DM | None:
-        return None if self._scales is None else ca.DM(self._scales[0].tolist())
+    def _column(self) -> ca.MX | None:
+        return None if self._scales is None else _factors(self._scales[0])
 
     @cached_property
-    def _row(self) -> ca.DM | None:
-        return None if self._scales is None else ca.DM(self._scales[1].tolist())
+    def _row(self) -> ca.MX | None:
+        return None if self._scales is None else _factors(self._scales[1])
 
     @cached_property
     def _x(self) -> ca.MX:
@@ -187,6 +187,10 @@ class _Assembly:
             else:
                 q.add_hessian(blocks, self.symbols[2], self._multipliers)
         return blocks.matrix(None if self._scales is None else (self._scales[0], self._scales[0]))
+
+
+def _factors(scales: Array) -> ca.MX | None:
+    return None if (scales == 1.0).all() else ca.MX(scales.tolist())
 
 
 def _dense(values: ca.MX) -> ca.MX:

@@ -315,7 +315,8 @@ def known_ends(problem: Problem) -> list[tuple[int, int, int, Initial]]:
         for number, experiment in enumerate(problem.experiments)
         for i, state in enumerate(problem.states)
     ]
-    return [end for end in ends if not problem.decides or np.isfinite(end[-1].std)]
+    spread = [np.isfinite(known.std) and not known.is_fixed for *_, known in ends]
+    return [end for end, one in zip(ends, spread, strict=True) if one or not problem.decides]
 
 
 def _point_values(problem: Problem) -> dict[str, int]:

@@ -194,7 +194,7 @@ class Collector:
         if scales is not None:
             scale = scales[0][rows] * np.repeat(scales[1], np.diff(starts))
         added = np.bincount(entry[len(varying) :], weights=self.constants, minlength=len(places))
-        constant = ca.DM((scale * added).tolist()) if added.any() else None
+        constant = ca.MX((scale * added).tolist()) if added.any() else None
         if not len(varying):
             return ca.MX(pattern, ca.MX.zeros(len(places)) if constant is None else constant)
         nonzeros = self._gathered(entry[: len(varying)], scale)
@@ -213,24 +213,25 @@ class Collector:
             np.concatenate(self.factors),
             len(scale),
         )
-        values = joined(self.values, ca.MX(0, 1))
         many = np.bincount(entry, minlength=count)
         if 2 * count < len(entry):  # most entries are sums: one product makes them all
             data = factors * scale[entry]
             sums = sparse.csc_matrix((data, (entry, sources)), shape=(count, self.length))
-            return product(sums, values)
-        # from a zero, a value, or a sum of several, which are few
-        gather, weights, parts = np.zeros(count, dtype=int), scale.copy(), [ca.MX(0.0), values]
-        alone = many[entry] == 1
-        gather[entry[alone]] = 1 + sources[alone]
+            return product(sums, joined(self.values, ca.MX(0, 1)))
+        # from a value, a sum of several, which are few, or a zero where there is nothing but a constant
+        first = int(many.min(initial=1) == 0)
+        values = joined([ca.MX(0.0)] * first + self.values, ca.MX(0, 1))
+        gather, weights, alone = np.zeros(count, dtype=int), scale.copy(), many[entry] == 1
+        gather[entry[alone]] = first + sources[alone]
         weights[entry[alone]] *= factors[alone]
         several = np.flatnonzero(many > 1)
         if len(several):
-            gather[several] = 1 + self.length + np.arange(len(several))
-            which = np.searchsorted(several, entry[~alone])
-            parts.append(_sums(values, which, sources[~alone], factors[~alone], len(several)))
-        nonzeros = picked(ca.vertcat(*parts), gather)
-        return nonzeros if (weights == 1.0).all() else times(ca.DM(weights.tolist()), nonzeros)
+            gather[several] = first + self.length + np.arange(len(several))
+            which, here = np.searchsorted(several, entry[~alone]), first + sources[~alone]
+            sums = _sums(values, which, here, factors[~alone], len(several))
+            values = ca.vertcat(values, sums)
+        nonzeros = picked(values, gather)
+        return nonzeros if (weights == 1.0).all() else times(ca.MX(weights.tolist()), nonzeros)
 
 
 def _sums(values: ca.MX, which: Index, sources: Index, factors: Array, count: int) -> ca.MX:
@@ -248,7 +249,7 @@ def _sums(values: ca.MX, which: Index, sources: Index, factors: Array, count: in
         mine = rank == k
         part = picked(values, sources[mine])
         if (factors[mine] != 1.0).any():
-            part = times(ca.DM(factors[mine].tolist()), part)
+            part = times(ca.MX(factors[mine].tolist()), part)
         if mine.sum() < count:  # the others have fewer
             place = np.zeros(count, dtype=int)
             place[which[mine]] = 1 + np.arange(mine.sum())
