@@ -4,16 +4,17 @@
     python benchmarks/growth_blocks.py                            # MNIST, 600 images, ten seeds
     python benchmarks/growth_blocks.py --train 200 --seeds 3      # fewer
     python benchmarks/growth_blocks.py --images digits --seeds 3
+    python benchmarks/growth_blocks.py --epochs 100 50 --seeds 5  # until they are trained
 
 Images as tokens of 4 x 4 pixels (of 2 x 2, digits) with 12 channels, behind one attention and one token block: twenty epochs
-of Adam, one block more or none, ten epochs more.  600 images of MNIST train (or ``--train``), 600 others test; of digits 70
+of Adam, one block more or none, ten epochs more (or ``--epochs``).  600 images of MNIST train (or ``--train``), 600 others test; of digits 70
 and 30 %.
 
     topological   the best place of a kind, with the best directions, epsilon by a line search
     random        any place, a random direction, epsilon by a line search
     net2deeper    any place, the identity with a little noise
     forward       a random block at the end, all before it frozen, the read-out trained
-    scratch       the block at any place from the beginning, thirty epochs
+    scratch       the block at any place from the beginning, for as many epochs as both together
 
 "above" is by how much loss and test error are above those of the topological derivative: the 95 % interval of the mean
 difference over the seeds, in per cent of the topological derivative's mean; a star where it does not hold zero.  Runs go to
@@ -51,7 +52,7 @@ RESULTS = Path(__file__).parent / "results" / "growth_blocks.csv"
 KINDS = ("token", "attention", "convolution")
 METHODS = ("topological", "random", "net2deeper", "forward", "scratch")
 FIRST = ("attention", "token")
-EPOCHS = 20, 10  # before the new block, and with it
+EPOCHS = [20, 10]  # before the new block, and with it
 
 
 class OnlyLast(StreamNetwork):
@@ -114,7 +115,7 @@ def extended(
 
 
 def runs(
-    name: str, train: int, seed: int, known: set[tuple[str, str]]
+    name: str, train: int, seed: int, epochs: list[int], known: set[tuple[str, str]]
 ) -> Iterator[dict[str, object]]:
     """The methods of one seed, but for those that are known."""
     samples, test, side, patch = images(name, train, seed)
@@ -122,7 +123,7 @@ def runs(
     def fresh(blocks: tuple[str, ...]) -> StreamNetwork:
         return stream_network(side, 10, 12, blocks, patch=patch, seed=seed)
 
-    before, after = EPOCHS
+    before, after = epochs
     first, _ = train_stream(fresh(FIRST), samples, seed=seed, epochs=before)
     scores = block_scores(first, samples.take(range(min(256, len(samples)))), KINDS)
     rng = np.random.default_rng(seed)
@@ -137,23 +138,24 @@ def runs(
     best = str(scores.table["kind"][scores.table["score"].argmax()])
     for kind, method in [pair for pair in starts if pair not in known]:
         whole = method == "scratch"
-        epochs = before + after if whole else after
+        passes = before + after if whole else after
         network = starts[kind, method]
-        _, history = train_stream(network, samples, test, seed=seed + 100, epochs=epochs)
+        _, history = train_stream(network, samples, test, seed=seed + 100, epochs=passes)
         last = history.iloc[-1]
-        row = {"images": name, "train": train, "seed": seed, "kind": kind, "method": method}
+        row = {"images": name, "train": train, "epochs": f"{before} + {after}", "seed": seed}
+        row |= {"kind": kind, "method": method}
         row |= {"picked": best, "soon": np.nan if whole else history["loss"].iloc[0]}
         yield row | {"loss": last["loss"], "error": 1.0 - last["validation"]}
 
 
 def table(results: pd.DataFrame) -> str:
     """Losses and errors of one set of images as a table in Markdown."""
-    name, train = results[["images", "train"]].iloc[0]
+    name, train, epochs = results[["images", "train", "epochs"]].iloc[0]
     seeds = results.groupby("seed")["picked"].first()
     picked = ", ".join(f"{kind} {count}" for kind, count in seeds.value_counts().items())
     lines = [
-        f"**{name}, {train} images** ({len(seeds)} seeds; kind with the highest score: {picked})\n",
-        "| new block | loss after one epoch | above | loss after ten | above | test error | above |",
+        f"**{name}, {train} images, {epochs} epochs** ({len(seeds)} seeds; kind with the highest score: {picked})\n",
+        "| new block | loss after one epoch | above | loss at the end | above | test error | above |",
         "|---|---|---|---|---|---|---|",
     ]
     for (kind, method), own in results.groupby(["kind", "method"], sort=False):
@@ -176,22 +178,29 @@ def main() -> None:
     parser.add_argument("--images", default="mnist", choices=("mnist", "digits"))
     parser.add_argument("--train", type=int, default=600, help="images of MNIST that train")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument(
+        "--epochs", type=int, nargs=2, default=EPOCHS, help="before the new block, and with it"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="run nothing")
     asked = parser.parse_args()
     train = asked.train if asked.images == "mnist" else 1257  # of digits 70 %
-    columns = ["images", "train", "seed", "kind", "method"]
+    epochs = "{} + {}".format(*asked.epochs)
+    columns = ["images", "train", "epochs", "seed", "kind", "method"]
     done = pd.read_csv(asked.results) if asked.results.exists() else pd.DataFrame(columns=columns)
     for seed in [] if asked.table else range(asked.seeds):
-        there = (done["images"] == asked.images) & (done["train"] == train) & (done["seed"] == seed)
+        key = {"images": asked.images, "train": train, "epochs": epochs, "seed": seed}
+        there = (done[list(key)] == pd.Series(key)).all(axis=1)
         known = set(done.loc[there, ["kind", "method"]].itertuples(index=False, name=None))
         if len(known) == 1 + len(KINDS) * len(METHODS):
             continue
-        for row in runs(asked.images, train, seed, known):
+        for row in runs(asked.images, train, seed, asked.epochs, known):
             new = pd.DataFrame([row])
             done = new if done.empty else pd.concat([done, new], ignore_index=True)
             done.to_csv(asked.results, index=False, float_format="%.6g")
-    text = "\n\n".join(table(own) for _, own in done.groupby(["images", "train"], sort=False))
+    text = "\n\n".join(
+        table(own) for _, own in done.groupby(["images", "train", "epochs"], sort=False)
+    )
     asked.results.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     print(text)
 

@@ -117,6 +117,28 @@ def test_a_start_that_cannot_be_shot_is_climbed_on_meshes_as_it_stands(monkeypat
     assert np.isfinite(found[1].value)
 
 
+@pytest.mark.parametrize("second", [1e-12, 1e12])
+def test_the_unit_of_time_does_not_matter(second):
+    """CasADi does not integrate over less than 1e-9, which is a thousand picoseconds."""
+
+    def shot(second):
+        return Shooting(
+            Problem(
+                Dynamics(
+                    lambda t, x, u, p, nn: [-p.k * x.c],
+                    parameters=[Parameter("k", 0.7 / second, 0.1 / second, 5.0 / second)],
+                ),
+                Experiment(TIMES * second, np.exp(-TIMES), ("c",), initial={"c": 1.0}),
+                loss=cc.Normal(0.1),
+            )
+        )
+
+    for unit in (1.0, second):
+        shooting = shot(unit)
+        found = shooting._at(shooting.nlp.start).x[shooting.nlp.layout.experiments[0].states[:, 0]]
+        np.testing.assert_allclose(found, np.exp(-0.7 * TIMES), rtol=1e-6)
+
+
 def test_what_no_mesh_follows_stands_as_it_was_shot(monkeypatch):
     """Noise and scales fitted on a mesh that lies about a pulse are not the estimates."""
     monkeypatch.setattr(scored, "_LARGEST", 0)

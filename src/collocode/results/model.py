@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, listed
 from ..model.activations import NUMPY
 from ..model.algebraic import reduced
+from ..model.delays import constants_of
 from ..model.misfit import noise_function
 from ..model.network import MLP
 from ..model.parameters import SCALES
@@ -50,6 +51,7 @@ class TrainedModel:
     residual_tape : their equations g, a function of the same.
     index : of these equations.
     lags : delayed states, which stand behind the inputs in u too.
+    dead_times : by input, where it is known; widths of rounded steps, where it is estimated.
     history : what states were before the beginning, where that is not their initial value.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
@@ -74,6 +76,8 @@ class TrainedModel:
     residual_tape: Tape | None = None
     index: int = 1
     lags: tuple[Lag, ...] = ()
+    dead_times: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
     history: Mapping[str, Signal] = field(default_factory=dict)
 
     @classmethod
@@ -92,6 +96,8 @@ class TrainedModel:
             problem,
         )
         p = x[nlp.layout.parameter_columns(experiment, names)]
+        given = problem.experiments[experiment].inputs
+        of_inputs = {n: d.by for n, d in problem.late_inputs.items()}
         return cls(
             states=problem.states,
             inputs=problem.inputs,
@@ -109,6 +115,12 @@ class TrainedModel:
             residual_tape=tapes[3],
             index=problem.index,
             lags=tuple(Lag(name=n, of=d.of, by=d.by) for n, d in problem.lags.items()),
+            dead_times={n: float(by) for n, by in of_inputs.items() if not isinstance(by, str)},
+            widths={
+                n: float(given[f"{n}.width"].values[0])
+                for n, by in of_inputs.items()
+                if isinstance(by, str)
+            },
             history=histories(problem, problem.experiments[experiment], p),
         )
 
@@ -117,6 +129,21 @@ class TrainedModel:
             f"TrainedModel(states={self.states}, inputs={self.inputs}, "
             f"parameters={self.parameter_names}, weights={len(self.theta)})"
         )
+
+    def acting(self, given: Mapping[str, Signal]) -> dict[str, Signal]:
+        """Return inputs as they act on it: later by known dead times, and told by constants where these are estimated.
+
+        Raises
+        ------
+        InputError
+            More steps and bends than the constants can tell.
+        """
+        found = {n: signal.later(self.dead_times.get(n, 0.0)) for n, signal in given.items()}
+        for name, width in self.widths.items():
+            if name in given and f"{name}.width" not in given:
+                slots = sum(n.startswith(f"{name}.time") for n in self.inputs)
+                found |= constants_of(name, found[name], width, slots)
+        return found
 
     @cached_property
     def function(self) -> ca.Function:

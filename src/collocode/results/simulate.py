@@ -66,7 +66,7 @@ def simulate(
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
     times : (N,) not decreasing; where to report.
-    inputs : a `Signal` for every input of the model; the integration restarts at their jumps, where they begin to vary
+    inputs : a `Signal` for every input of the model, before its dead time; the integration restarts at their jumps, where they begin to vary
         faster, and where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
         one for models with algebraic variables.  ``"CVODES"``, compiled, is many times faster than the
@@ -83,7 +83,7 @@ def simulate(
     """
     model = getattr(model, "model", model)  # of a solution
     check_type("simulate", model, TrainedModel)
-    signals = dict(inputs or {})
+    signals = model.acting(inputs or {})
     missing = [name for name in model.inputs if name not in signals]
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")

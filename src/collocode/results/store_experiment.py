@@ -16,6 +16,7 @@ _SIGNAL = {
     "values": Numbers(("n",)),
     "kind": str,
     "points?": (Numbers(("pieces",)), None),
+    "late?": float,
 }
 EXPERIMENT = {
     "name": str,
@@ -52,7 +53,8 @@ def experiment_tree(experiment: Experiment) -> dict[str, Any]:
         **{
             what: {
                 name: {
-                    part: getattr(signal, part) for part in ("times", "values", "kind", "points")
+                    part: getattr(signal, part)
+                    for part in ("times", "values", "kind", "points", "late")
                 }
                 for name, signal in known.items()
                 if isinstance(signal, Signal)
@@ -68,7 +70,10 @@ def experiment_tree(experiment: Experiment) -> dict[str, Any]:
 
 
 def _signals(tree: Mapping[str, Any]) -> dict[str, Signal]:
-    return {k: Signal(v["times"], v["values"], v["kind"], v.get("points")) for k, v in tree.items()}
+    return {
+        k: Signal(v["times"], v["values"], v["kind"], v.get("points"), v.get("late", 0.0))
+        for k, v in tree.items()
+    }
 
 
 def experiment_of(tree: Mapping[str, Any]) -> Experiment:

@@ -37,6 +37,8 @@ MODEL = {
     "residuals?": (_TAPE, None),
     "index?": int,
     "lags?": {"*": {"of": str, "by": (float, str)}},
+    "dead_times?": {"*": float},
+    "widths?": {"*": float},
 }
 
 
@@ -59,6 +61,8 @@ def model_tree(model: TrainedModel) -> dict[str, Any]:
         "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
         "index": model.index,
         "lags": {lag.name: {"of": lag.of, "by": lag.by} for lag in model.lags},
+        "dead_times": dict(model.dead_times),
+        "widths": dict(model.widths),
     }
 
 
@@ -94,6 +98,8 @@ def model_of(tree: Mapping[str, Any]) -> TrainedModel:
         else None,
         index=tree.get("index", 1),
         lags=tuple(Lag(name=name, **lag) for name, lag in tree.get("lags", {}).items()),
+        dead_times=tree.get("dead_times", {}),
+        widths=tree.get("widths", {}),
     )
     for lag in model.lags:
         if lag.of not in states or (isinstance(lag.by, str) and lag.by not in parameters):
