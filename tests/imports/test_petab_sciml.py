@@ -165,12 +165,34 @@ def test_the_example_is_fitted_written_and_read_again(tmp_path):
     growth = [found.model.network("net")(x)[0] for x in states]
     assert np.std(growth - 0.8 * states[:, 0] * states[:, 1]) < 0.15 * np.std(growth)
     nllh = cc.simulate_petab(problem, found).nllh
+    found.save(tmp_path / "kept")
+    kept = cc.load(tmp_path / "kept.npz")
+    assert cc.simulate_petab(problem, kept).nllh == pytest.approx(nllh, rel=1e-12)
     assert nllh < -80.0
     cc.write_petab_parameters(found, problem, tmp_path / "parameters.tsv")
     text = (tmp_path / "problem.yaml").read_text()
     (tmp_path / "problem.yaml").write_text(text.replace("net.hdf5", "parameters_arrays.hdf5"))
     again = cc.read_petab(tmp_path / "problem.yaml")
     assert cc.simulate_petab(again).nllh == pytest.approx(nllh, rel=1e-9)
+
+
+def test_the_command_writes_table_and_weights(tmp_path):
+    from typer.testing import CliRunner
+
+    from collocode.cli.main import app
+
+    path = hybrid(tmp_path, ["k o", "i1 2", "i2 -0.5"], parameter=[
+        "parameterId lowerBound upperBound nominalValue estimate", "ps -inf inf array false",
+        "b -inf inf array true",
+    ], mapping=[*ENDS, "b net.parameters[two].bias"])  # fmt: skip
+    out = tmp_path / "out"
+    run = CliRunner().invoke(app, ["solve", str(path), "--out", str(out), "--no-plots"])
+    assert run.exit_code == 0, run.output
+    with h5py.File(out / "petab_parameters_arrays.hdf5") as file:
+        assert file["parameters/net/one/weight"][()] == pytest.approx(W1)
+        k = -np.log([2.5 / 3, 2 / 3]) / [1, 2]
+        found = of([2.0, -0.5]) + file["parameters/net/two/bias"][0] - B2[0]
+        assert k.min() < found < k.max()
 
 
 def _twice(network):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from .options import FILES, FIT, SOLVER, verb
 from .run import Run, Task
 from .terminal import live_progress, messages
 
-_PARAMETERS = "petab_parameters.tsv"
+_PARAMETERS, _ARRAYS = "petab_parameters.tsv", "petab_parameters_arrays.hdf5"
 
 
 @verb(*FIT, *SOLVER, "time_limit", *FILES)
@@ -50,11 +50,18 @@ def solve(
     if isinstance(made, cc.Program):
         return _program(run, task, made)
     problem = task.model.identified(made)
-    petab = [_PARAMETERS] if run.path.suffix in PETAB else []
-    folder = run.folder(petab, fits=problem)
+    petab = cc.read_petab(run.path) if run.path.suffix in PETAB else None
+    files: dict[str, Any] = {}
+    if petab is not None:
+        files[_PARAMETERS] = cc.write_petab_parameters
+        if petab.tables.hybrid.rows:
+            from ..imports.petab_results import write_petab_arrays
+
+            files[_ARRAYS] = write_petab_arrays
+    folder = run.folder([*files], fits=problem)
     with live_progress(messages()) as show:
         solution = cc.fit(problem, **task.how, on_iteration=show)
-    files = {name: partial(cc.write_petab_parameters, solution, run.path) for name in petab}
+    files = {name: partial(write, solution, petab) for name, write in files.items()}
     return run.finish(solution, run.asked_of_fit(task), folder, files)
 
 

@@ -36,7 +36,7 @@ def without_networks(
         inside = not elsewhere & {f"p:{w}" for w in net.weights}
         free = all(q.estimated and q.lower == -q.upper == -float("inf") for q in weights)
         if inside and free and len(own) == 1 and _is_ridge(weights[0]):
-            found.append(replace(net, mlp=_begun(net, weights)))
+            found.append(replace(net, mlp=Begun.at(net.mlp, [q.nominal for q in weights])))
             priors |= own
     if not found or len(priors) > 1:
         return petab, (), L2(0.0)
@@ -57,10 +57,6 @@ def without_networks(
     count = len(tables.measurements)
     ridge = L2(0.0) if prior is None else L2(1.0 / (count * prior[1][1] ** 2))
     return PetabProblem(replace(smaller, hybrid=Hybrid()), model), tuple(found), ridge
-
-
-def _begun(net: PetabNetwork, weights: list[PetabParameter]) -> Begun:
-    return Begun(net.mlp.sizes, net.mlp.activation, start=tuple(q.nominal for q in weights))
 
 
 def _is_ridge(q: PetabParameter) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,11 +30,17 @@ _ENTITY = re.compile(
 )
 
 
-@dataclass(frozen=True)
 class Begun(MLP):
-    """An MLP that begins with given weights, whatever the seed."""
+    """An MLP that begins with given weights, whatever the seed; they are no part of what it is, nor stored."""
 
-    start: tuple[float, ...] = ()
+    start: ClassVar[tuple[float, ...]] = ()
+
+    @classmethod
+    def at(cls, mlp: MLP, start: Sequence[float]) -> Begun:
+        """Return an MLP with the weights that it begins with."""
+        begun = cls(mlp.sizes, mlp.activation)
+        object.__setattr__(begun, "start", tuple(start))
+        return begun
 
     def initial_weights(self, seed: int | np.random.Generator = 0) -> Array:
         """See `MLP`."""

@@ -35,16 +35,8 @@ def write_petab_parameters(
         The folder is missing or cannot be written.
     """
     petab = problem if isinstance(problem, PetabProblem) else read_petab(problem)
-    values = petab.estimates(found) if isinstance(found, Solution) else dict(found)
-    for q in petab.estimated:
-        if q.id not in values:
-            raise InputError(f"there is no estimate of parameter {q.id!r}; fit this very problem.")
     tables, hybrid = petab.tables, petab.tables.hybrid
-    known = {
-        # a logarithm at its bound may come back beyond it by rounding
-        q.id: min(max(values[q.id], q.lower), q.upper) if q.estimated else q.nominal
-        for q in tables.parameters
-    }
+    known = _values(found, petab)
     weights = {w for net in hybrid.networks for w in net.weights}
     plain = [q for q in tables.parameters if q.id not in weights]
     table = pd.DataFrame(
@@ -69,6 +61,27 @@ def write_petab_parameters(
         aside[0].write_text(table.to_csv(sep="\t", index=False), encoding="utf-8")
         if hybrid.rows:
             _write_arrays(hybrid, known, aside[1])
+
+
+def write_petab_arrays(
+    found: Solution | Mapping[str, float], problem: PetabProblem, path: str | Path
+) -> None:
+    """Write the weights of all networks as PEtab-SciML's array file; see `write_petab_parameters`."""
+    with replacing(Path(path)) as (aside,):
+        _write_arrays(problem.tables.hybrid, _values(found, problem), aside)
+
+
+def _values(found: Solution | Mapping[str, float], petab: PetabProblem) -> dict[str, float]:
+    """Values of all parameters, estimated or not."""
+    values = petab.estimates(found) if isinstance(found, Solution) else dict(found)
+    for q in petab.estimated:
+        if q.id not in values:
+            raise InputError(f"there is no estimate of parameter {q.id!r}; fit this very problem.")
+    return {
+        # a logarithm at its bound may come back beyond it by rounding
+        q.id: min(max(values[q.id], q.lower), q.upper) if q.estimated else q.nominal
+        for q in petab.tables.parameters
+    }
 
 
 def _write_arrays(hybrid: Hybrid, known: Mapping[str, float], path: Path) -> None:
