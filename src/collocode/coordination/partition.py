@@ -214,7 +214,7 @@ def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> 
     keep |= (experiment.times == start) & (first == 0)
     if np.isfinite(experiment.values[keep]).any(axis=1).sum() < 2:
         raise InputError(
-            f"{name} ([{start:g}, {end:g}]) has fewer than 2 times with a finite value; ask for "
+            f"{name} ([{start:.12g}, {end:.12g}]) has fewer than 2 times with a finite value; ask for "
             "fewer batches."
         )
     part = experiment.with_samples(keep, start, end, name)

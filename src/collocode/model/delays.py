@@ -72,7 +72,7 @@ class Delay:
 def shifted(signal: Signal, by: float) -> Signal:
     """Return a signal that comes later."""
     points = None if signal.points is None else signal.points + by
-    return replace(signal, times=signal.times + by, points=points)
+    return replace(signal, times=signal.times + by, points=points, late=signal.late + by)
 
 
 def usual_step(experiments: Sequence[Experiment]) -> float:

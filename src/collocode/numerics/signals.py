@@ -37,6 +37,7 @@ class Signal:
         not-a-knot cubic through them, ``"polynomial"`` one through the samples of every piece.
     points : (pieces + 1,) where the pieces of a ``"polynomial"`` end; each has as many samples, at the
         same places in it, as what a control that is free at the stages of a scheme has.
+    late : by how much a known dead time has moved it; its times have it in them.
 
     Examples
     --------
@@ -49,6 +50,7 @@ class Signal:
     values: Array
     kind: str = "linear"
     points: Array | None = None
+    late: float = 0.0
 
     def __post_init__(self) -> None:
         t, v = numbers(self.times, "times of an input"), numbers(self.values, "values of an input")

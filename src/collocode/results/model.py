@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, listed
 from ..model.activations import NUMPY
 from ..model.algebraic import reduced
+from ..model.delays import Delay
 from ..model.misfit import noise_function
 from ..model.network import MLP
 from ..model.parameters import SCALES
@@ -49,6 +50,8 @@ class TrainedModel:
     algebraics : algebraic variables with their guesses; they stand behind the inputs in u.
     residual_tape : their equations g, a function of the same.
     index : of these equations.
+    dead_times : by how much inputs act late, by name: a number, or the parameter's name.  An input of a
+        number is read as it arrives, see `simulate`.
     lags : delayed states, which stand behind the inputs in u too.
     history : what states were before the beginning, where that is not their initial value.
     parameters : (parameters,) values; `with_parameters` exchanges them.
@@ -73,6 +76,7 @@ class TrainedModel:
     algebraics: Mapping[str, float] = field(default_factory=dict)
     residual_tape: Tape | None = None
     index: int = 1
+    dead_times: Mapping[str, float | str] = field(default_factory=dict)
     lags: tuple[Lag, ...] = ()
     history: Mapping[str, Signal] = field(default_factory=dict)
 
@@ -108,6 +112,10 @@ class TrainedModel:
             algebraics=dict(problem.algebraics),
             residual_tape=tapes[3],
             index=problem.index,
+            dead_times={
+                **{n: s.late for n, s in problem.experiments[experiment].inputs.items() if s.late},
+                **{n: d.by for n, d in problem.delays.items() if isinstance(d, Delay) and not d.of},
+            },
             lags=tuple(Lag(name=n, of=d.of, by=d.by) for n, d in problem.lags.items()),
             history=histories(problem, problem.experiments[experiment], p),
         )

@@ -20,6 +20,7 @@ from ..model.calls import Call
 from ..model.experiment import Past
 from ..numerics.signals import Signal
 from .algebraic import Segments
+from .dead_time import arriving
 from .delayed import Record, record_of
 from .model import TrainedModel
 
@@ -66,7 +67,7 @@ def simulate(
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
     times : (N,) not decreasing; where to report.
-    inputs : a `Signal` for every input of the model; the integration restarts at their jumps, where they begin to vary
+    inputs : a `Signal` for every input of the model, as it is sent where it has a dead time; the integration restarts at their jumps, where they begin to vary
         faster, and where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
         one for models with algebraic variables.  ``"CVODES"``, compiled, is many times faster than the
@@ -83,7 +84,7 @@ def simulate(
     """
     model = getattr(model, "model", model)  # of a solution
     check_type("simulate", model, TrainedModel)
-    signals = dict(inputs or {})
+    signals = arriving(model, inputs or {})
     missing = [name for name in model.inputs if name not in signals]
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
@@ -149,7 +150,7 @@ def _in_segments(
             values, good = model.consistent(left, x, u, z)
             z = values[0]
             if not good[0]:
-                message = f"no consistent algebraic variables were found at t = {left:g}"
+                message = f"no consistent algebraic variables were found at t = {left:.12g}"
                 break
             algebraics[t == left] = z
         assert z is not None
@@ -164,7 +165,7 @@ def _in_segments(
         found[at], algebraics[at] = xs[places[:-1][got]], zs[places[:-1][got]]
         if len(xs) < len(report):
             reached = report[len(xs) - 1] if len(xs) else left
-            message = f"the simulation broke down after t = {reached:g}"
+            message = f"the simulation broke down after t = {reached:.12g}"
             break
         x, z = xs[-1], zs[-1]
     reported = algebraics if model.algebraics else None
@@ -232,7 +233,7 @@ def integrate(
         found[np.flatnonzero(inside)[: len(got)]] = got
         if len(answer) < len(report) or not np.isfinite(answer).all():
             reached = t[np.isfinite(found).all(axis=1)][-1]
-            message = f"the simulation broke down after t = {reached:g}"
+            message = f"the simulation broke down after t = {reached:.12g}"
             return Simulation(t, found, False, message, guarded.count)
         x = answer[-1]
     return Simulation(t, found, evaluations=guarded.count)
