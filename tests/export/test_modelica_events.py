@@ -94,7 +94,7 @@ def fitted(request):
     )
     lag = request.param
     more = [cc.Parameter("lag", 6.0, 0.0, 15.0)] if lag == "lag" else []
-    return cc.fit(cc.Problem(tank, run, delays={"v": lag}, parameters=more))
+    return cc.fit(cc.Problem(tank, run, delays={"v": lag}, parameters=more), mesh=30)
 
 
 def test_a_modelica_model_has_events_and_dead_times_inside(fitted, tmp_path):
