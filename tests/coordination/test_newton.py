@@ -6,6 +6,7 @@ from dataclasses import replace
 import casadi as ca
 import numpy as np
 import pytest
+import scipy
 
 import collocode as cc
 from collocode.coordination.executors import Lost
@@ -287,3 +288,25 @@ def test_constraints_are_refused_by_the_batchs_name():
 def test_rules_are_checked(rules, message):
     with pytest.raises(cc.InputError, match=message):
         cc.NewtonRules(**rules)
+
+
+def test_numbers_of_a_run_reach_its_batch():
+    """c' = -k m c, m a number of every run; SciPy on the closed form gives the same k."""
+    t, rng = np.linspace(0.0, 3.0, 9), np.random.default_rng(0)
+    doses = (1.0, 2.0, 0.5, 1.5)
+    data = [2.0 * np.exp(-0.4 * m * t) + 0.01 * rng.standard_normal(9) for m in doses]
+    runs = [
+        cc.Experiment(t, y, ("c",), initial={"c": 2.0}, parameters={"m": m}, name=f"m = {m}")
+        for m, y in zip(doses, data, strict=True)
+    ]
+    known = [cc.Parameter("k", 1.0), cc.Parameter("m", 1.0, 1.0, 1.0)]
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * p.m * x.c], parameters=known)
+    problem = cc.Problem(decay, runs, loss=cc.LeastSquares(0.01))
+    found = cc.admm(problem, 2).solution.parameters["k"]
+
+    def residual(k):
+        return np.concatenate(
+            [2.0 * np.exp(-k * m * t) - y for m, y in zip(doses, data, strict=True)]
+        )
+
+    assert found == pytest.approx(scipy.optimize.least_squares(residual, 1.0).x[0], rel=1e-5)
