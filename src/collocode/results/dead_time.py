@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_type
 from ..model.delays import parts_of, shifted
 from ..numerics.signals import Signal
 from .model import TrainedModel
@@ -24,6 +24,7 @@ def arriving(model: TrainedModel, inputs: Mapping[str, Signal]) -> dict[str, Sig
         if name not in inputs:
             continue
         sent = inputs[name]
+        check_type(f"simulate(inputs={{{name!r}: ...}})", sent, Signal)
         if not isinstance(by, str):
             found[name] = sent if sent.late else shifted(sent, by)
         elif not _tells(inputs, name):

@@ -89,6 +89,8 @@ def simulate(
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
     u = [signals[name] for name in model.inputs]
+    for name, signal in zip(model.inputs, u, strict=True):
+        check_type(f"simulate(inputs={{{name!r}: ...}})", signal, Signal)
     jumps = np.concatenate([model.breaks, *(s.jumps for s in u), *(s.onsets for s in u)])
     model.checked(times)
     if model.algebraics:
