@@ -1,5 +1,7 @@
 """Dead time of inputs, known and estimated, against the closed form of first order plus dead time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize
@@ -42,8 +44,6 @@ def test_the_dead_time_of_a_step_response_and_its_error_are_those_of_scipy():
 
 def test_a_known_dead_time_is_exact_and_comes_once():
     problem = fopdt(response(2.0, 20.0, 15.0), 15.0)
-    from dataclasses import replace
-
     again = replace(problem, name="again")
     np.testing.assert_allclose(again.experiments[0].inputs["u"].times, STEPS.times + 15.0)
     solution = cc.fit(again)
@@ -107,3 +107,41 @@ def test_intervals_of_a_dead_time_cover():
         row = cc.uncertainty(cc.fit(problem)).intervals().loc["theta"]
         hit += row["lower"] <= 15.0 <= row["upper"]
     assert 0.90 <= hit / 200 <= 0.99
+
+
+@pytest.mark.parametrize("delay", [15.0, "theta"])
+def test_other_runs_and_new_inputs_are_late_too(delay, tmp_path):
+    """Those that `replace` brings, those that are simulated, and those of a fit from a file: one dead time, once."""
+    more = [] if delay == 15.0 else [Parameter("theta", 15.0, 15.0 - 1e-6, 15.0 + 1e-6)]
+    problem = fopdt(response(2.0, 20.0, 15.0), delay, *more)
+    other = Signal([0.0, 40.0], [0.0, 1.0], "zoh")
+    exact = 2.0 * (1.0 - np.exp(-np.maximum(TIMES - 55.0, 0.0) / 20.0))
+    run = Experiment(TIMES, exact, ("y",), inputs={"u": other}, initial={"y": 0.0}, name="other")
+    rounded = 1e-7 if delay == 15.0 else 2e-2  # its steps are
+    solution = cc.fit(replace(problem, test=run))
+    assert solution.score()[1].simulated < rounded**2
+    np.testing.assert_allclose(
+        [*cc.fit(replace(problem, experiments=run)).parameters.values()][:2], [2.0, 20.0], rtol=1e-2
+    )
+    solution.save(tmp_path / "fit.npz")
+    for fit in (solution, cc.load(tmp_path / "fit.npz")):
+        for found in (
+            cc.simulate(fit.model, [0.0], TIMES, {"u": other}),
+            fit.simulate(times=TIMES, inputs={"u": other}),
+        ):
+            np.testing.assert_allclose(found.states[:, 0], exact, atol=10.0 * rounded)
+        np.testing.assert_allclose(
+            fit.simulate().states, solution.predict(TIMES), atol=1e-9
+        )  # the run's own inputs are late already
+
+
+def test_a_new_input_of_more_steps_than_an_estimated_dead_time_knows_is_refused():
+    fit = cc.fit(fopdt(response(2.0, 20.0, 15.0), "theta", Parameter("theta", 14.0, 5.0, 25.0)))
+    busy = Signal(np.arange(9.0), np.arange(9.0) % 2.0, "zoh")
+    with pytest.raises(cc.InputError, match="input 'u' has 8 steps or bends, but"):
+        cc.simulate(fit.model, [0.0], TIMES, {"u": busy})
+
+
+def test_a_dead_time_that_is_exchanged_counts_from_the_record():
+    problem = replace(fopdt(response(2.0, 20.0, 15.0), 3.0), delays={"u": 15.0})
+    np.testing.assert_allclose(problem.experiments[0].inputs["u"].times, STEPS.times + 15.0)

@@ -28,6 +28,7 @@ def test_the_reference_of_the_test_set_to_six_digits(name):
     found = dict(zip(model.states, solution.states(end)[0], strict=True))
     found |= dict(zip(model.algebraics, solution.algebraics(end)[0], strict=True))
     assert found == pytest.approx(module.REFERENCE, rel=5e-7)
+    assert solution.gap() < 1e-3
     run = solution.simulate(times=[0.0, *end], rtol=1e-9, atol=1e-14)
     simulated = dict(zip(model.states, run.states[-1], strict=True))
     assert simulated == pytest.approx({n: module.REFERENCE[n] for n in model.states}, rel=1e-5)

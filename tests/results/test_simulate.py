@@ -6,6 +6,7 @@ import pytest
 
 import collocode as cc
 from collocode.results import algebraic as algebraic_module
+from collocode.results.model import TrainedModel
 from collocode.results.simulate import integrate
 from tests.problems import LOGISTIC, decay, driven, driven_exact, van_der_pol_neural
 
@@ -217,6 +218,26 @@ def test_a_compiled_integrator_reports_how_far_it_came():
     assert "broke down after t = 0.75" in run.message
     np.testing.assert_allclose(run.states[:4, 0], 1.0 / (1.0 - run.times[:4]), rtol=3e-3)
     assert np.isnan(run.states[4:]).all()
+
+
+@pytest.mark.parametrize("algebraic", [False, True])
+def test_a_compiled_integrator_reports_over_decades_of_time(algebraic):
+    """x = 1/(1 + t), the beginning of which is less than 1e-9 of the whole."""
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-(x.x**2)])
+    if algebraic:
+        dynamics = cc.Dynamics(
+            lambda t, x, u, p, nn: [-x.z],
+            algebraics={"z": 1.0},
+            residuals=lambda t, x, u, p, nn: [x.z - x.x**2],
+        )
+    window = cc.Window(end=1.0, initial={"x": 1.0})
+    problem = cc.Problem(dynamics, window, states=("x",))
+    nlp = cc.discretize(problem, mesh=1)
+    t = np.append(0.0, np.geomspace(1e-3, 1e12, 31))
+    method = None if algebraic else "CVODES"
+    run = cc.simulate(TrainedModel.of(nlp, nlp.start), [1.0], t, method=method, atol=1e-20)
+    np.testing.assert_allclose(run.states[:, 0], 1.0 / (1.0 + t), rtol=1e-5)
+    assert run.complete
 
 
 def test_delays_are_not_for_a_compiled_integrator():

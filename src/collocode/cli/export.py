@@ -135,7 +135,7 @@ def _writers(
         model = solution.model
         rhs = {"rhs": model.trained_function()} if nlp is None else {}
         first = solution.trajectories[0]
-        if rhs and (first.controls or first.experiment.events or model.dead_times):
+        if rhs and (first.controls or first.experiment.events or model.dead_times or model.widths):
             rhs |= cc.planned_functions(solution)
         writers.setdefault(".casadi", lambda: cc.save_functions(rhs, target))
         writers.setdefault(".c", lambda: cc.write_c(rhs, target))

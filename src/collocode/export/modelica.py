@@ -19,7 +19,6 @@ import casadi as ca
 
 from ..errors import InputError, check_type
 from ..files import write_text
-from ..model.delays import shifted
 from ..numerics.signals import Signal
 from ..results.model import TrainedModel
 from ..results.solution import Solution
@@ -148,7 +147,7 @@ def _tables(signals: Mapping[str, Signal], names: Sequence[str], safe: Sequence[
     text = list(_PROFILE)
     for name, identifier in zip(names, safe, strict=True):
         signal = signals[name]  # what was sent: the model delays it
-        points, table = powers(shifted(signal, -signal.late), name)
+        points, table = powers(signal.later(0.0), name)
         rows = ["{" + ", ".join(map(_number, row)) + "}" for row in table.tolist()]
         times = ", ".join(map(_number, points.tolist()))
         text.append(f"  parameter Real {identifier}_points[{len(points)}] = {{{times}}};")

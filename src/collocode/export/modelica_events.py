@@ -1,7 +1,8 @@
 """Events and dead times of an experiment in a Modelica model.
 
 A bolus, dilution or reset is a ``reinit`` at its time, in turn, an infusion or switch an input that is a condition of
-time, and an input of dead time is Modelica's ``delay`` of what was sent: no step of a solver looks past them.
+time, and an input of known dead time is Modelica's ``delay`` of what was sent: no step of a solver looks past them.
+One whose dead time was estimated has the steps of the run inside.
 """
 
 from __future__ import annotations
@@ -57,14 +58,11 @@ def acts_of(
     """
     found = Acts(start=list(start))
     for name, by in model.dead_times.items():
-        late = safe[by] if isinstance(by, str) else number(float(by))
-        arrives = f"delay({safe[name]}, {late})"
-        if isinstance(by, str):
-            made = [n for n in model.inputs if n.startswith(f"{name}.")]
-            found.inputs.update(dict.fromkeys(made, "0.0"))
-            found.inputs.update({f"{name}.width": "1.0", f"{name}.first": arrives})
-        else:
-            found.inputs[name] = arrives
+        found.inputs[name] = f"delay({safe[name]}, {number(by)})"
+    for name in model.widths:  # the steps of the run, as late as the parameter says
+        told = [n for n in model.inputs if n.startswith(f"{name}.")]
+        found.inputs.update({n: number(experiment.inputs[n].values[0].item()) for n in told})
+        found.inputs[name] = "0.0"
     kinds = ("dose", "dilution", "reset to ")
     impulses = [
         n

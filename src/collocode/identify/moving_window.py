@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import casadi as ca
 import numpy as np
 
@@ -16,7 +18,7 @@ from ..numerics.signals import Signal
 def shifted(signal: Signal, now: float) -> Signal:
     """Return a signal as seen from ``now`` on: s(t) = signal(now + t)."""
     points = None if signal.points is None else signal.points - now
-    return Signal(signal.times - now, signal.values, signal.kind, points)
+    return replace(signal, times=signal.times - now, points=points)
 
 
 def span_of(problem: Problem) -> tuple[float, float]:

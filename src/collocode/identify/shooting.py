@@ -49,7 +49,8 @@ _TOLD_BY = 6  # iterations in what no state depends on, by which starts are comp
 
 def can_be_shot(problem: Problem) -> bool:
     """Whether CVODES takes its equations: without delays and moving times, inputs are pieces of lines."""
-    if problem.lags or problem.delays or any(e.placed for e in problem.experiments):
+    estimated = any(isinstance(delay.by, str) for delay in problem.late_inputs.values())
+    if problem.lags or estimated or any(e.placed for e in problem.experiments):
         return False
     signals = [s for e in problem.experiments for s in e.inputs.values()]
     return all(s.kind in ("zoh", "linear") for s in signals)
@@ -291,13 +292,15 @@ def _integrators(
 ) -> tuple[ca.Function, ca.Function]:
     """CVODES over the pieces of a grid, for the states in their sizes, and for their derivatives.
 
-    It counts time from the first of them, lest its steps are rounded where times are large.
+    It counts time from the first of them, lest its steps are rounded where times are large, and in lengths of the
+    grid, for CasADi does not integrate over less than 1e-9.
     """
+    length = float(grid[-1] - grid[0])
     since, x, p = ca.SX.sym("since"), ca.SX.sym("x", len(size)), ca.SX.sym("p", f.size1_in(3))
-    n, scale, t = f.size1_in(2), ca.DM(size.tolist()), float(grid[0]) + since
+    n, scale, t = f.size1_in(2), ca.DM(size.tolist()), float(grid[0]) + length * since
     u = ca.SX.sym("u", 2 * n + 1 if bent else n)
     value = u[:n] + u[n : 2 * n] * (t - u[2 * n]) if bent else u
-    rates = f(t, scale * x, value, p, ca.SX(0, 1)) / scale
+    rates = length * f(t, scale * x, value, p, ca.SX(0, 1)) / scale
     equations = {"t": since, "x": x, "p": p, "u": u, "ode": rates}
 
     def made(tolerances: tuple[float, float], along: int = 0) -> ca.Function:
@@ -309,7 +312,7 @@ def _integrators(
             "show_eval_warnings": False,
             "disable_internal_warnings": True,
         }
-        later = (grid[1:] - grid[0]).tolist()
+        later = ((grid[1:] - grid[0]) / length).tolist()
         return ca.integrator("shot", "cvodes", equations, 0.0, later, options)
 
     return made(_ACCURATE), made(_ROUGHLY, directions)

@@ -69,12 +69,6 @@ class Delay:
             raise InputError(f"a delay must be finite and not negative, not {self.by}.")
 
 
-def shifted(signal: Signal, by: float) -> Signal:
-    """Return a signal that comes later."""
-    points = None if signal.points is None else signal.points + by
-    return replace(signal, times=signal.times + by, points=points, late=signal.late + by)
-
-
 def usual_step(experiments: Sequence[Experiment]) -> float:
     """Median time between neighbouring data."""
     steps = [np.diff(np.unique(e.times)) for e in experiments if e.samples > 1]
@@ -150,25 +144,41 @@ def told(
             f"lie; give Parameter({q.name!r}, ..., lower=0.0, upper=...)."
         )
     width = delay.width or usual_step(experiments)
-    found, parts = [], []
-    for e in everywhere:
-        parts.append(parts_of(given_input(e, name), f"input {name!r} of experiment {e.name!r}"))
-    most = max(len(times) for _, times, _, _ in parts)
-    for e, (first, times, steps, bends) in zip(everywhere, parts, strict=True):
-        assert e.start is not None
-        empty = np.zeros(most - len(times))
-        table = {"time": np.append(times, empty + e.start), "step": np.append(steps, empty)}
-        table["bend"] = np.append(bends, empty)
-        values = {f"{name}.first": first, f"{name}.width": width}
-        values |= {f"{name}.{what}{k}": v for what, row in table.items() for k, v in enumerate(row)}
-        constants = {
-            n: Signal(np.array([e.start]), np.array([v]), "zoh") for n, v in values.items()
-        }
-        late = np.arange(q.lower, q.upper + width, width)
+    signals = [given_input(e, name) for e in everywhere]
+    bent = [
+        parts_of(s, f"input {name!r} of experiment {e.name!r}")[1]
+        for s, e in zip(signals, everywhere, strict=True)
+    ]
+    late, found = np.arange(q.lower, q.upper + width, width), []
+    for e, signal, times in zip(everywhere, signals, bent, strict=True):
+        others = {n: s for n, s in e.inputs.items() if not n.startswith(f"{name}.")}
+        constants = constants_of(name, signal, width, max(map(len, bent)))
         points = (times[:, None] + late[None, :]).ravel()
         points = np.unique(np.round(points / width)) * width
-        found.append(replace(e, inputs={**e.inputs, **constants}, points=tuple(points.tolist())))
+        found.append(replace(e, inputs={**others, **constants}, points=tuple(points.tolist())))
     return found
+
+
+def constants_of(name: str, signal: Signal, width: float, count: int) -> dict[str, Signal]:
+    """Return the constant inputs by which a model of estimated dead time knows a signal of so many steps and bends.
+
+    Raises
+    ------
+    InputError
+        A signal that has more of them, or of which a delay is not estimated.
+    """
+    first, times, steps, bends = parts_of(signal, f"input {name!r}")
+    if len(times) > count:
+        raise InputError(
+            f"input {name!r} has {len(times)} steps or bends, but those that its dead time was estimated from have "
+            f"{count} at most; simulate up to a step, or fit with dead times that are numbers."
+        )
+    empty = np.zeros(count - len(times))
+    table = {"time": np.append(times, empty + signal.times[0]), "step": np.append(steps, empty)}
+    table["bend"] = np.append(bends, empty)
+    values = {f"{name}.first": first, f"{name}.width": width}
+    values |= {f"{name}.{what}{k}": v for what, row in table.items() for k, v in enumerate(row)}
+    return {n: Signal(np.zeros(1), np.array([v]), "zoh") for n, v in values.items()}
 
 
 def delayed(name: str, t: Any, by: Any, u: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..numerics.signals import Signal
-from .delays import Delay, breaking_points, check_lag, given_input, shifted, told
+from .delays import Delay, breaking_points, check_lag, given_input, told
 from .event_times import Boundary, boundaries_of
 from .events import Switch
 from .experiment import Experiment
@@ -129,37 +129,35 @@ def inputs_delayed(
     experiments: Experiments,
     test: Experiments,
     known: Parameters,
-) -> tuple[dict[str, Delay | float | str], Experiments, Experiments]:
-    """Shift inputs of known dead time, which are done with, and tell where the steps of the others are.
+) -> tuple[dict[str, Delay], Experiments, Experiments]:
+    """Shift inputs of known dead time, and tell where the steps of the others are.
 
     Raises
     ------
     InputError
         A delay that is no parameter, or of what is no input.
     """
-    left: dict[str, Delay | float | str] = {}
-    count = len(experiments)
-    for name, given in delays.items():
-        delay = given if isinstance(given, Delay) else Delay(given)
-        if delay.of:
-            left[name] = delay
+    wanted = {n: d if isinstance(d, Delay) else Delay(d) for n, d in delays.items()}
+    of_inputs = {n: d for n, d in wanted.items() if not d.of}
+    known_by = {n: d.by for n, d in of_inputs.items() if not isinstance(d.by, str)}
+    everywhere, count = [*experiments, *test], len(experiments)
+    for e in everywhere:
+        for name in of_inputs:
+            given_input(e, name)
+    for k, e in enumerate(everywhere):
+        inputs = {n: s.later(known_by.get(n, 0.0)) for n, s in e.inputs.items()}
+        if any(inputs[n] is not s for n, s in e.inputs.items()):
+            everywhere[k] = replace(e, inputs=inputs)
+    for name, delay in of_inputs.items():
+        if not isinstance(delay.by, str):
             continue
-        everywhere = [*experiments, *test]
-        if isinstance(delay.by, str):
-            if delay.by not in known:
-                raise InputError(
-                    f"input {name!r} is delayed by {delay.by!r}, which is no parameter; add it."
-                )
-            if f"{name}.width" not in experiments[0].inputs:
-                everywhere = told(name, delay, known[delay.by], list(experiments), everywhere)
-            left[name] = delay
-        else:
-            everywhere = [
-                replace(e, inputs={**e.inputs, name: shifted(given_input(e, name), delay.by)})
-                for e in everywhere
-            ]
-        experiments, test = tuple(everywhere[:count]), tuple(everywhere[count:])
-    return left, experiments, test
+        if delay.by not in known:
+            raise InputError(
+                f"input {name!r} is delayed by {delay.by!r}, which is no parameter; add it."
+            )
+        if any(f"{name}.width" not in e.inputs for e in everywhere):
+            everywhere = told(name, delay, known[delay.by], everywhere[:count], everywhere)
+    return wanted, tuple(everywhere[:count]), tuple(everywhere[count:])
 
 
 def check_lags(

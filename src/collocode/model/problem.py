@@ -204,7 +204,7 @@ class Problem:
         delays, experiments, test = inputs_delayed(
             self.delays, everywhere[:count], everywhere[count:], known
         )
-        set_(self, "delays", delays)  # those that are known are done
+        set_(self, "delays", delays)
         names = self.states, tuple(self.algebraics)
         check_lags(self.lags, (*experiments, *test), names, known, bool(self.links))
         set_(self, "experiments", kinks_marked(experiments, self.lags))
@@ -227,6 +227,11 @@ class Problem:
     def lags(self) -> Mapping[str, Delay]:
         """Delayed states by name."""
         return {n: d for n, d in self.delays.items() if isinstance(d, Delay) and d.of}
+
+    @property
+    def late_inputs(self) -> Mapping[str, Delay]:
+        """Dead times by input."""
+        return {n: d for n, d in self.delays.items() if isinstance(d, Delay) and not d.of}
 
     @property
     def impulses(self) -> tuple[Impulse, ...]:

@@ -14,7 +14,7 @@ from ..numerics.signals import Signal
 from .activations import CASADI
 from .constraints import PathConstraint, PointConstraint
 from .costs import Cost
-from .delays import Delay, delayed, piecewise
+from .delays import delayed, piecewise
 from .dynamics import Named, NetworkCall, Networks
 from .events import Reset
 from .experiment import Experiment
@@ -86,8 +86,8 @@ def _arguments(problem: Problem, s: Symbols) -> tuple[Any, Named, Named, Named, 
 def _inputs(problem: Problem, s: Symbols, given: list[ca.SX], p: Mapping[str, Any]) -> list[Any]:
     """Inputs as the model sees them: those of estimated dead time as expressions of it."""
     known = dict(zip(problem.inputs, given, strict=True))
-    for name, delay in problem.delays.items():
-        if isinstance(delay, Delay) and isinstance(delay.by, str) and not delay.of:
+    for name, delay in problem.late_inputs.items():
+        if isinstance(delay.by, str):
             known[name] = delayed(name, s.t, p[delay.by], known)
     return list(known.values())
 

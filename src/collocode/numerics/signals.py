@@ -10,7 +10,7 @@ to a monotone cubic through the data, or to a constant.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 
@@ -37,7 +37,7 @@ class Signal:
         not-a-knot cubic through them, ``"polynomial"`` one through the samples of every piece.
     points : (pieces + 1,) where the pieces of a ``"polynomial"`` end; each has as many samples, at the
         same places in it, as what a control that is free at the stages of a scheme has.
-    late : by how much a known dead time has moved it; its times have it in them.
+    late : by how much `later` has moved it, so that a known dead time counts once.
 
     Examples
     --------
@@ -86,6 +86,12 @@ class Signal:
         if ((t < inside[0] - slack) | (t > inside[1] + slack)).any():
             raise InputError("a sample of an input lies outside its piece; check points=.")
         return points
+
+    def later(self, by: float) -> Signal:
+        """Return the same, so much later than it was given; earlier where it is later already."""
+        more = by - self.late
+        points = None if self.points is None else self.points + more
+        return replace(self, times=self.times + more, points=points, late=by) if more else self
 
     @cached_property
     def _pieces(self) -> tuple[Array, Array]:

@@ -187,7 +187,7 @@ def write_network(
 
     def start(point: Array) -> None:
         for j, value in zip(*mip_start(program, network.core(), x, y, point), strict=True):
-            columns[j].value = float(value)
+            columns[j].set_value(float(value), skip_validation=True)  # rounding may pass a bound
 
     outputs = tuple(block.y[i] for i in range(network.outputs))
     binaries = tuple(columns[j] for j in program.binaries())

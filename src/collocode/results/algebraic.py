@@ -26,6 +26,7 @@ from ..numerics.signals import Signal
 _STEPS, _HALVINGS, _ACCURACY = 60, 12, 1e-12
 _MOST_ENTRIES = 2_000_000  # of the matrices of one batch
 _MOST_STEPS = 100_000
+_APART = 1e-8  # of a segment, its length being one: what is to report nearer CasADi does not integrate up to
 
 
 def with_slope(residuals: ca.Function, count: int) -> ca.Function:
@@ -108,6 +109,17 @@ def _solved(matrix: Array, g: Array) -> Array:
                 found[k] = np.linalg.solve(matrix[k], g[k])
             except np.linalg.LinAlgError:
                 continue
+    return found
+
+
+def _restarts(begin: float, times: Array) -> list[int]:
+    """Where a segment is left off, lest its least step is too short for its length; times over decades, mostly."""
+    found, first, least = [], begin, np.inf
+    for k, (before, time) in enumerate(zip([begin, *times[:-1]], times, strict=True)):
+        if min(least, time - before) < _APART * (time - first):
+            found.append(k)
+            first, least = before, np.inf
+        least = min(least, time - before)
     return found
 
 
@@ -201,6 +213,19 @@ class Segments:
         -------
         (reached, states), (reached, algebraic variables) and the number of steps.
         """
+        xs, zs, count = np.empty((0, len(start[1]))), np.empty((0, len(start[2]))), 0
+        for part in np.split(times, _restarts(start[0], times)):
+            x, z, steps = self._integrate(start, part)
+            xs, zs, count = np.vstack([xs, x]), np.vstack([zs, z]), count + steps
+            if len(x) < len(part):
+                break
+            start = float(part[-1]), x[-1], z[-1]
+        return xs, zs, count
+
+    def _integrate(
+        self, start: tuple[float, Array, Array], times: Array
+    ) -> tuple[Array, Array, int]:
+        """Integrate to some times, none of them too near another for the length of all."""
         ways = ["shared"] if self._residuals is None else ["shared", "own"]
         for way in ways if self._signals or self._residuals is None else ["own"]:
             with contextlib.suppress(RuntimeError):

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, listed
 from ..model.activations import NUMPY
 from ..model.algebraic import reduced
-from ..model.delays import Delay
+from ..model.delays import constants_of
 from ..model.misfit import noise_function
 from ..model.network import MLP
 from ..model.parameters import SCALES
@@ -50,9 +50,8 @@ class TrainedModel:
     algebraics : algebraic variables with their guesses; they stand behind the inputs in u.
     residual_tape : their equations g, a function of the same.
     index : of these equations.
-    dead_times : by how much inputs act late, by name: a number, or the parameter's name.  An input of a
-        number is read as it arrives, see `simulate`.
     lags : delayed states, which stand behind the inputs in u too.
+    dead_times : by input, where it is known; widths of rounded steps, where it is estimated.
     history : what states were before the beginning, where that is not their initial value.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
@@ -76,8 +75,9 @@ class TrainedModel:
     algebraics: Mapping[str, float] = field(default_factory=dict)
     residual_tape: Tape | None = None
     index: int = 1
-    dead_times: Mapping[str, float | str] = field(default_factory=dict)
     lags: tuple[Lag, ...] = ()
+    dead_times: Mapping[str, float] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
     history: Mapping[str, Signal] = field(default_factory=dict)
 
     @classmethod
@@ -96,6 +96,8 @@ class TrainedModel:
             problem,
         )
         p = x[nlp.layout.parameter_columns(experiment, names)]
+        given = problem.experiments[experiment].inputs
+        of_inputs = {n: d.by for n, d in problem.late_inputs.items()}
         return cls(
             states=problem.states,
             inputs=problem.inputs,
@@ -112,11 +114,13 @@ class TrainedModel:
             algebraics=dict(problem.algebraics),
             residual_tape=tapes[3],
             index=problem.index,
-            dead_times={
-                **{n: s.late for n, s in problem.experiments[experiment].inputs.items() if s.late},
-                **{n: d.by for n, d in problem.delays.items() if isinstance(d, Delay) and not d.of},
-            },
             lags=tuple(Lag(name=n, of=d.of, by=d.by) for n, d in problem.lags.items()),
+            dead_times={n: float(by) for n, by in of_inputs.items() if not isinstance(by, str)},
+            widths={
+                n: float(given[f"{n}.width"].values[0])
+                for n, by in of_inputs.items()
+                if isinstance(by, str)
+            },
             history=histories(problem, problem.experiments[experiment], p),
         )
 
@@ -125,6 +129,21 @@ class TrainedModel:
             f"TrainedModel(states={self.states}, inputs={self.inputs}, "
             f"parameters={self.parameter_names}, weights={len(self.theta)})"
         )
+
+    def acting(self, given: Mapping[str, Signal]) -> dict[str, Signal]:
+        """Return inputs as they act on it: later by known dead times, and told by constants where these are estimated.
+
+        Raises
+        ------
+        InputError
+            More steps and bends than the constants can tell.
+        """
+        found = {n: signal.later(self.dead_times.get(n, 0.0)) for n, signal in given.items()}
+        for name, width in self.widths.items():
+            if name in given and f"{name}.width" not in given:
+                slots = sum(n.startswith(f"{name}.time") for n in self.inputs)
+                found |= constants_of(name, found[name], width, slots)
+        return found
 
     @cached_property
     def function(self) -> ca.Function:

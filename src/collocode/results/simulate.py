@@ -20,7 +20,6 @@ from ..model.calls import Call
 from ..model.experiment import Past
 from ..numerics.signals import Signal
 from .algebraic import Segments
-from .dead_time import arriving
 from .delayed import Record, record_of
 from .model import TrainedModel
 
@@ -67,7 +66,7 @@ def simulate(
     model : from ``solution.model``.
     initial : (states,) state at ``times[0]``.
     times : (N,) not decreasing; where to report.
-    inputs : a `Signal` for every input of the model, as it is sent where it has a dead time; the integration restarts at their jumps, where they begin to vary
+    inputs : a `Signal` for every input of the model, before its dead time; the integration restarts at their jumps, where they begin to vary
         faster, and where weights that vary in time are not smooth.
     method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
         one for models with algebraic variables.  ``"CVODES"``, compiled, is many times faster than the
@@ -84,13 +83,14 @@ def simulate(
     """
     model = getattr(model, "model", model)  # of a solution
     check_type("simulate", model, TrainedModel)
-    signals = arriving(model, inputs or {})
+    given = inputs or {}
+    for name, signal in given.items():
+        check_type(f"simulate(inputs={{{name!r}: ...}})", signal, Signal)
+    signals = model.acting(given)
     missing = [name for name in model.inputs if name not in signals]
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
     u = [signals[name] for name in model.inputs]
-    for name, signal in zip(model.inputs, u, strict=True):
-        check_type(f"simulate(inputs={{{name!r}: ...}})", signal, Signal)
     jumps = np.concatenate([model.breaks, *(s.jumps for s in u), *(s.onsets for s in u)])
     model.checked(times)
     if model.algebraics:

@@ -17,6 +17,7 @@ from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of
 from ..numerics import numbers
 from ..numerics.scheme import Scheme
+from ..numerics.signals import Signal
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
@@ -197,6 +198,7 @@ class Solution:
         experiment: int | str = 0,
         initial: ArrayLike | None = None,
         times: ArrayLike | None = None,
+        inputs: Mapping[str, Signal] | None = None,
         **options: Any,
     ) -> Simulation:
         """Integrate the trained model under an experiment's inputs, from its fitted initial state.
@@ -207,6 +209,7 @@ class Solution:
         initial : another initial state.
         times : where to report; default the measurement times (and the start of the window), or the
             nodes of a window without data.
+        inputs : others than the experiment's, by name.
         options : as for `collocode.simulate`; by default a window without data is integrated by CVODES, which
             restarts at every element, with a tenth of the usual tolerances for that.
         """
@@ -227,7 +230,9 @@ class Solution:
             options.setdefault("guess", self.algebraics(start, experiment)[0])
         elif not (part.experiment.measures or model.lags or "method" in options):
             options = {"method": "CVODES", "rtol": 1e-9, "atol": 1e-11, **options}
-        run = simulate(model, x, reported, part.experiment.inputs, **options)
+        others = tuple(f"{name}." for name in inputs or ())  # what told of dead times
+        known = {n: s for n, s in part.experiment.inputs.items() if not n.startswith(others)}
+        run = simulate(model, x, reported, {**known, **(inputs or {})}, **options)
         if len(reported) != len(t):
             z = run.algebraics if run.algebraics is None else run.algebraics[1:]
             run = replace(run, times=run.times[1:], states=run.states[1:], algebraics=z)

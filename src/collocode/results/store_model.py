@@ -36,8 +36,9 @@ MODEL = {
     "algebraics?": {"*": float},
     "residuals?": (_TAPE, None),
     "index?": int,
-    "dead_times?": {"*": (float, str)},
     "lags?": {"*": {"of": str, "by": (float, str)}},
+    "dead_times?": {"*": float},
+    "widths?": {"*": float},
 }
 
 
@@ -59,8 +60,9 @@ def model_tree(model: TrainedModel) -> dict[str, Any]:
         "algebraics": dict(model.algebraics),
         "residuals": None if model.residual_tape is None else model.residual_tape.arrays(),
         "index": model.index,
-        "dead_times": dict(model.dead_times),
         "lags": {lag.name: {"of": lag.of, "by": lag.by} for lag in model.lags},
+        "dead_times": dict(model.dead_times),
+        "widths": dict(model.widths),
     }
 
 
@@ -95,16 +97,13 @@ def model_of(tree: Mapping[str, Any]) -> TrainedModel:
         if tree.get("residuals")
         else None,
         index=tree.get("index", 1),
-        dead_times=tree.get("dead_times", {}),
         lags=tuple(Lag(name=name, **lag) for name, lag in tree.get("lags", {}).items()),
+        dead_times=tree.get("dead_times", {}),
+        widths=tree.get("widths", {}),
     )
     for lag in model.lags:
         if lag.of not in states or (isinstance(lag.by, str) and lag.by not in parameters):
             raise ValueError("a delayed state is of no state, or by no parameter")
-    if not set(model.dead_times) <= set(inputs):
-        raise ValueError("a dead time is of no input")
-    if not {by for by in model.dead_times.values() if isinstance(by, str)} <= set(parameters):
-        raise ValueError("a dead time is no parameter")
     if not set(model.scales) <= set(parameters):
         raise ValueError("a scale is of no parameter")
     if len(model.parameters) != len(parameters):
