@@ -154,3 +154,20 @@ def test_deep_networks_and_defined_variables(tmp_path):
         assert "\nV" in file.path.read_text()
         assert file.path.stat().st_size < 2e6
         assert_same(nlp, file, read_nl(file.path), *random_point(nlp, rng))
+
+
+def test_a_row_of_fixed_variables_takes_no_suffix_along(tmp_path, caplog):
+    """Path constraints at a start that is fixed; Pyomo would warn of a multiplier or a scale without a row."""
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u - x.x]),
+        cc.Window(end=1.0, controls={"u": cc.Control(0.0, 3.0)}, initial={"x": 120.0}),
+        states=("x",),
+        scaling={"x": 100.0},
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="u"),
+        constraints=[cc.PathConstraint("warm", lambda t, x, u, p, nn: x.x, lower=45.0)],
+    )
+    solution = cc.fit(problem, mesh=4)
+    cc.write_nl(solution, tmp_path / "warm.nl", scaling=True)
+    again = cc.solve_nl(cc.read_nl(tmp_path / "warm.nl"))
+    assert again.objective == pytest.approx(solution.result.objective, rel=1e-6)
+    assert not caplog.records
