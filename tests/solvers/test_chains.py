@@ -14,7 +14,9 @@ from scipy import sparse
 import collocode as cc
 from collocode import kernels
 from collocode.solvers.chains import hook, mumps, part, places, top
+from collocode.solvers.chains.arrow import Arrow
 from collocode.solvers.chains.factor import ChainFactor
+from collocode.solvers.chains.lowest import Last, by_inverse, lowest
 from collocode.solvers.chains.places import Order, Unsuited
 from collocode.solvers.chains.session import ByMumps, Count, Factorisations
 from collocode.transcription import by_layers
@@ -92,14 +94,19 @@ def check_matrix(program, start, columns, values, rhs):
     assert not singular
     assert chains.negative() == negative(K)
     if chains.shift:
-        lowest = np.linalg.eigvalsh(chains._top.arrow.dense())[0]
-        assert chains.shift == pytest.approx(-2.0 * lowest)
+        least = np.linalg.eigvalsh(chains._top.arrow.dense())[0]
+        assert chains.shift == pytest.approx(-2.0 * least)
+        chains.factor(values)  # the one after it finds it by that
+        assert 1.0 - 1e-6 <= chains.shift / (-2.0 * least) <= 1.1
+        chains.begin()
+        chains.factor(values)
         K[chains.top_columns, chains.top_columns] += chains.shift
         assert negative(K) == found == wanted
     elif chains.shifts:
         assert found == negative(K) == wanted
     count = Count()
     solver = Factorisations(chains, ByMumps(start, columns, count), wanted, count)
+    chains.begin()
     solver.factor(values)
     if found != wanted:
         return chains
@@ -406,7 +413,7 @@ def test_pardiso_itself_is_still_looked_for_in_its_library():
 def arrow(A, blocks=0):
     """A matrix as an arrow; what its blocks of one have of each other is left out."""
     D = np.diagonal(A)[:blocks, None, None]
-    return top.Arrow(D.copy(), A[:blocks, None, blocks:].copy(), A[blocks:, blocks:].copy())
+    return Arrow(D.copy(), A[:blocks, None, blocks:].copy(), A[blocks:, blocks:].copy())
 
 
 def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
@@ -417,15 +424,16 @@ def test_the_lowest_eigenvalue_of_a_large_matrix_is_found_to_a_tenth():
     for blocks_of_one in (0, 30):
         matrix = arrow(0.5 * (A + A.T), blocks_of_one)
         exact = np.linalg.eigvalsh(matrix.dense())[0]
-        lowest, error = top._lowest(matrix, top.Last())
-        assert exact * (1.0 + 1e-12) <= lowest <= 0.9 * exact
-        assert lowest - error <= exact * (1.0 - 1e-12)
+        last = Last()
+        found = lowest(matrix, last, True)
+        assert exact * (1.0 + 1e-12) <= found <= 0.9 * exact
+        assert found - last.error <= exact * (1.0 - 1e-12)
         # beginning with (about) the eigenvector of another eigenvalue does not hide the lowest
-        again, _ = top._lowest(matrix, top.Last(vector=Q[:, 1]))
+        again = lowest(matrix, Last(vector=Q[:, 1]), True)
         assert exact * (1.0 + 1e-12) <= again <= 0.9 * exact
     low_rank = np.outer(Q[0], Q[0]) * -2.0  # the method ends after two steps
-    assert top._lowest(arrow(low_rank), top.Last())[0] == pytest.approx(-2.0)
-    assert top._lowest(arrow(np.eye(700), 100), top.Last())[0] == pytest.approx(1.0)
+    assert lowest(arrow(low_rank), Last(), True) == pytest.approx(-2.0)
+    assert lowest(arrow(np.eye(700), 100), Last(), True) == pytest.approx(1.0)
 
 
 def test_what_stands_below_the_diagonal_of_the_border_is_never_read():
@@ -444,7 +452,7 @@ def test_what_stands_below_the_diagonal_of_the_border_is_never_read():
     assert shifted @ x == pytest.approx(v)
     G = rng.standard_normal((3, 26))  # rows of the border alone
     found = [
-        top.Top(m, lambda: units, G, False, np.empty((26, 26)), top.Last()).solve(
+        top.Top(m, lambda: units, G, False, np.empty((26, 26)), Last()).solve(
             v[:4].reshape(4, 1), v[4:], np.ones(3)
         )
         for m in (whole, half)
@@ -456,9 +464,8 @@ def test_what_stands_below_the_diagonal_of_the_border_is_never_read():
 
 def test_the_matrix_after_a_positive_definite_one_is_tried_first(monkeypatch):
     looked = []
-    lowest = top._lowest
-    monkeypatch.setattr(top, "_lowest", lambda *given: looked.append(1) or lowest(*given))
-    A, nothing, last = np.diag(np.linspace(1.0, 2.0, 700)), np.zeros((0, 700)), top.Last()
+    monkeypatch.setattr(top, "lowest", lambda *given: looked.append(1) or lowest(*given))
+    A, nothing, last = np.diag(np.linspace(1.0, 2.0, 700)), np.zeros((0, 700)), Last()
 
     def factorised(A, times):
         made = top.Top(arrow(A), lambda: nothing, nothing, True, np.empty_like(A), last)
@@ -473,14 +480,38 @@ def test_the_matrix_after_a_positive_definite_one_is_tried_first(monkeypatch):
     assert factorised(A, 3).positive
 
 
+@pytest.mark.parametrize(("blocks", "large"), [(0, False), (6, False), (6, True)])
+def test_the_shift_of_one_matrix_after_another_is_twice_its_lowest_eigenvalue(
+    blocks, large, monkeypatch
+):
+    monkeypatch.setattr(top, "_MOST_EIGH", 50 if large else 600)
+    rng = np.random.default_rng(blocks)
+    Q, other = (np.linalg.qr(rng.standard_normal((90, 90)))[0] for _ in range(2))
+    none, last = np.zeros((0, 90 - blocks)), Last()
+    # jumps up and down, another eigenvector, positive definite in between, tiny beside the largest
+    for k, low in enumerate([-1.0, -0.9, -0.3, -30.0, -1e-2, -1e-6, 1e-3, 2e-3, -1e-4, -9e-5]):
+        basis = other if k == 2 else Q
+        made = arrow(
+            (basis * np.append([low, 0.8 * low], np.logspace(-4, 2, 88))) @ basis.T, blocks
+        )
+        exact = np.linalg.eigvalsh(made.dense())[0]
+        found = top.Top(made, lambda: none, none, True, np.empty_like(made.S), last)
+        assert found.positive == (exact > 0.0)
+        if found.positive:
+            assert found.shift == 0.0
+        else:
+            assert (1.8 if large else 2.0 - 1e-6) <= found.shift / -exact <= 2.2
+
+
 def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_iteration():
     rng = np.random.default_rng(0)
     Q, _ = np.linalg.qr(rng.standard_normal((700, 700)))
     values = np.append(-1e-3, np.logspace(-2, 3, 699))
     A = (Q * values) @ Q.T
-    assert top._by_inverse(arrow(0.5 * (A + A.T)), 0.1) == pytest.approx(-1e-3, rel=0.1)
+    assert by_inverse(arrow(0.5 * (A + A.T)), Last(error=0.1)) == pytest.approx(-1e-3, rel=0.1)
     # many that are that small, beside a first shift of 0.02
     values = np.append(np.full(200, -1e-7), np.logspace(-6.5, 2, 100))
     Q, _ = np.linalg.qr(rng.standard_normal((300, 300)))
     A = (Q * values) @ Q.T
-    assert -1.1e-7 < top._by_inverse(arrow(0.5 * (A + A.T)), 0.02) <= -1e-7 * (1.0 - 1e-6)
+    found = by_inverse(arrow(0.5 * (A + A.T)), Last(error=0.02))
+    assert -1.1e-7 < found <= -1e-7 * (1.0 - 1e-6)

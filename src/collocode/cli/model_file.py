@@ -99,7 +99,16 @@ class ModelFile:
         InputError
             As `problem`, or it returns a layered network.
         """
-        made = self.problem(values)
+        return self.identified(self.problem(values))
+
+    def identified(self, made: cc.Problem | cc.layered.LayeredProblem | cc.Program) -> cc.Problem:
+        """Return what `problem` made if its dynamics are to be fitted.
+
+        Raises
+        ------
+        InputError
+            As `identification`.
+        """
         if isinstance(made, cc.Problem):
             return made
         raise InputError(

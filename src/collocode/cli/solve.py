@@ -49,7 +49,7 @@ def solve(
     made = task.model.problem(task.values)
     if isinstance(made, cc.Program):
         return _program(run, task, made)
-    problem = task.problem()
+    problem = task.model.identified(made)
     petab = [_PARAMETERS] if run.path.suffix in PETAB else []
     folder = run.folder(petab, fits=problem)
     with live_progress(messages()) as show:

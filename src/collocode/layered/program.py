@@ -140,7 +140,8 @@ def _structure(layout: Columns) -> ChainStructure:
     """A chain of layers per sample; all weights are the border."""
     chains = []
     for links, initial, rows in zip(layout.states, layout.initial, layout.steps, strict=True):
-        per_layer = stacked([np.append(initial, rows[0]), *rows[1:]])
+        first = np.zeros(len(initial), dtype=int)
+        per_layer = stacked(len(rows), [(first, initial), (np.arange(len(rows)), rows)])
         inner = np.empty((len(rows), 0), dtype=int)
         chains.append(Chain(links=links, inner=inner, rows=per_layer))
     return ChainStructure(tuple(chains), layout.weights, np.empty(0, dtype=int))

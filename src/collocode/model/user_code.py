@@ -112,19 +112,20 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
         No numbers, another length, a symbol of its own, or NaN.
     """
     try:
-        column = ca.SX(stack(value))
+        stacked = stack(value)
+        column = stacked if isinstance(stacked, ca.SX) else ca.SX(stacked)
     except (TypeError, NotImplementedError, ValueError) as error:
         raise InputError(
             f"{what} returned {type(value).__name__}, not numbers; return a list."
         ) from error
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
         raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
-    column = ca.densify(column)
-    function = ca.Function("column", [ca.vertcat(*symbols)], [column], {"allow_free": True})
+    column = column if column.is_dense() else ca.densify(column)
+    function = ca.Function("column", [*symbols], [column], {"allow_free": True})
     if function.has_free():
         strange = function.get_free()[0]
         raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
-    if has_nan(function):
+    if has_nan(function, steps_of(function)):
         raise InputError(
             f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
             "numpy, and check constants."
@@ -132,19 +133,28 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
     return column
 
 
-def has_nan(function: ca.Function) -> bool:
+Step = tuple[int, list[int], list[int]]
+
+
+def steps_of(function: ca.Function) -> list[Step]:
+    """Operation, places read and places written of every step of an SX function."""
+    return [
+        (function.instruction_id(k), function.instruction_input(k), function.instruction_output(k))
+        for k in range(function.n_instructions())
+    ]
+
+
+def has_nan(function: ca.Function, steps: Sequence[Step]) -> bool:
     """Whether NaN is computed with, as where math.sin was called with a symbol.
 
     A branch of ``if_else`` that is NaN says where a formula is not defined, and is none of these.
     """
     held: set[int] = set()  # places of the work vector, which are used again
-    for k in range(function.n_instructions()):
-        operation, out = function.instruction_id(k), function.instruction_output(k)
+    for k, (operation, used, out) in enumerate(steps):
         if operation == ca.OP_CONST:
             held.difference_update(out)
             held.update(out if math.isnan(function.instruction_constant(k)) else ())
         elif operation != ca.OP_INPUT:
-            used = function.instruction_input(k)
             branch = operation == ca.OP_IF_ELSE_ZERO
             if held.intersection(used[:1] if branch else used):
                 return True

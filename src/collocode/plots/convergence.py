@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from ..numerics import Array
 from ..results.solution import Solution
@@ -51,7 +51,7 @@ def convergence(solution: Solution) -> Figure:
         if tolerance:
             limit = {"color": style.MUTED, "linewidth": 0.9, "linestyle": ":"}
             lower.axhline(tolerance, label="tolerance", **limit)
-        lower.set_yscale("log")
+        _logarithmic(lower)
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         lower.margins(x=0.02)
     upper.set_ylabel("objective")
@@ -199,8 +199,8 @@ def _lines(ax: Axes, x: Any, curves: list[tuple[Any, str, dict[str, Any]]]) -> N
 def _logarithmic(ax: Axes) -> None:
     """Scale logarithmically, with 1, 2 and 5 for labels where the range is short."""
     ax.set_yscale("log")
+    style.decades(ax.yaxis)
     low, high = ax.get_ylim()
     if high < 30.0 * low:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 
 from ..errors import InputError
 from ..numerics import Array
@@ -20,6 +21,8 @@ from .trajectories import POINTS, pick
 
 FINE = 60  # points an axis of the grid on which the fields are evaluated
 ARROWS = 18
+# from left to right, then the head
+_ARROW = Path([(-1.0, 0.0), (1.0, 0.0), (0.4, 0.4), (1.0, 0.0), (0.4, -0.4)], [1, 2, 1, 2, 2])
 
 
 @style.styled
@@ -139,8 +142,8 @@ def _draw_fields(ax: Axes, x: Array, y: Array, learnt: Array, true: Array | None
         width=0.0035,
         zorder=2,
     )
-    label = Line2D([], [], color=style.BLUE, marker=r"$\rightarrow$", linestyle="none")
-    label.set(label="learnt field", markersize=11)
+    label = Line2D([], [], color=style.BLUE, marker=_ARROW, linestyle="none")
+    label.set(label="learnt field", markersize=11, fillstyle="none")
     ax.add_line(label)
 
 

@@ -71,13 +71,16 @@ def _train(solution: Fitted, number: int) -> Score:
     u = _inputs_at(solution, experiment, t)
     collocated = solution.fitted(t, number)
     simulated_outputs = model.observe(run.states, u, t, run.algebraics)
-    truth = true_states(solution, experiment, t)
+    times = np.unique(np.append(part.times[0], t))
+    truth = true_states(solution, experiment, times)
     from_truth = simulated = NAN
     if truth is not None:
+        start, truth = (
+            truth[np.searchsorted(times, part.times[0])],
+            truth[np.searchsorted(times, t)],
+        )
         simulated = mse(run.states, truth)
-        start = true_states(solution, experiment, np.array([part.times[0], *t[t > part.times[0]]]))
-        assert start is not None
-        again = solution.simulate(number, initial=start[0])
+        again = solution.simulate(number, initial=start)
         from_truth = mse(again.states, truth)
     return Score(
         experiment=experiment.name,
@@ -91,12 +94,15 @@ def _train(solution: Fitted, number: int) -> Score:
 
 
 def _test(solution: Fitted, experiment: Experiment) -> Score:
-    predicted = predict_test(solution, experiment)
+    assert experiment.start is not None
+    times = np.unique(np.append(experiment.start, experiment.times))
+    truth = true_states(solution, experiment, times)
+    predicted = predict_test(solution, experiment, None if truth is None else truth[0])
     if predicted is None:
         return Score(experiment=experiment.name, role="test")
     states, outputs = predicted
-    truth = true_states(solution, experiment, experiment.times)
-    against_truth = NAN if truth is None else mse(states, truth)
+    used = np.searchsorted(times, experiment.times)
+    against_truth = NAN if truth is None else mse(states, truth[used])
     return Score(
         experiment=experiment.name,
         role="test",
@@ -106,9 +112,14 @@ def _test(solution: Fitted, experiment: Experiment) -> Score:
     )
 
 
-def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array] | None:
-    """States and outputs of a test experiment, simulated; None without an initial state."""
-    initial = test_initial(solution, experiment)
+def predict_test(
+    solution: Fitted, experiment: Experiment, true: Array | None = None
+) -> tuple[Array, Array] | None:
+    """States and outputs of a test experiment, simulated; None without an initial state.
+
+    ``true`` is the true state at its start, if that was computed already.
+    """
+    initial = test_initial(solution, experiment, true)
     if initial is None:
         return None
     assert experiment.start is not None
@@ -121,12 +132,16 @@ def predict_test(solution: Fitted, experiment: Experiment) -> tuple[Array, Array
     return run.states[used], model.observe(run.states[used], u, experiment.times, z)
 
 
-def test_initial(solution: Fitted, experiment: Experiment) -> Array | None:
+def test_initial(
+    solution: Fitted, experiment: Experiment, true: Array | None = None
+) -> Array | None:
     """Initial state of a test experiment: the given one, the true one, or the fit's last state."""
     given = [experiment.initial.get(name) for name in solution.model.states]
     if all(isinstance(v, Initial) and np.isfinite(v.value) for v in given):
         return np.array([v.value for v in given if isinstance(v, Initial)])
     assert experiment.start is not None
+    if true is not None:
+        return true
     truth = true_states(solution, experiment, np.array([experiment.start, experiment.start + 1e-9]))
     if truth is not None:
         return truth[0]

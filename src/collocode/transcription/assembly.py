@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 
 import casadi as ca
 import numpy as np
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .callbacks import Evaluated
-from .functions import HESSIAN, JACOBIAN, Functions, outer
+from .functions import HESSIAN, JACOBIAN, Functions
 from .in_place import in_place
-from .matrices import BorderedMatrix, Collector, border_start, to_dm
+from .matrices import BorderedMatrix, Collector, border_start, product
 from .outer_products import OutOfPlace
 from .scattered import ByLayersScattered, Layered, Scattered
-from .term import MappedTerm, times
+from .term import MappedTerm, plus, times
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -66,12 +66,12 @@ class _Assembly:
         return _Assembly(self._terms, self._linear, self.symbols[1].numel(), self.layers, (s, r))
 
     @cached_property
-    def _column(self) -> ca.DM | None:
-        return None if self._scales is None else ca.DM(self._scales[0].tolist())
+    def _column(self) -> ca.MX | None:
+        return None if self._scales is None else _factors(self._scales[0])
 
     @cached_property
-    def _row(self) -> ca.DM | None:
-        return None if self._scales is None else ca.DM(self._scales[1].tolist())
+    def _row(self) -> ca.MX | None:
+        return None if self._scales is None else _factors(self._scales[1])
 
     @cached_property
     def _x(self) -> ca.MX:
@@ -89,7 +89,7 @@ class _Assembly:
     @cached_property
     def f(self) -> ca.MX:
         costs = [q.total() for q in self._points if q.term.scatter is None]
-        return ca.densify(sum(costs, ca.MX(0.0)))
+        return _dense(reduce(plus, costs) if costs else ca.MX.zeros(1))
 
     @cached_property
     def gradient(self) -> ca.MX:
@@ -99,17 +99,16 @@ class _Assembly:
                 own_values, own, shared_values, shared = q.jacobian()
                 gradient.add(own_values, q.own_entries(own, 0), 0)
                 gradient.add(shared_values, q.shared_entries(shared, 0), 0)
-        dense = ca.densify(gradient.matrix())
+        dense = gradient.dense()
         return dense if self._column is None else times(self._column, dense)
 
     @cached_property
     def g(self) -> ca.MX:
         linear = self._linear
-        g = ca.mtimes(to_dm(linear), self._x) if linear.nnz else ca.MX.zeros(linear.shape[0])
-        for q in self._points:
-            if q.term.scatter is not None:
-                g += q.scattered()
-        g = ca.densify(g)
+        parts = [q.scattered() for q in self._points if q.term.scatter is not None]
+        if linear.nnz or not parts:
+            parts.insert(0, product(linear, self._x))
+        g = _dense(reduce(plus, parts))
         return g if self._row is None else times(self._row, g)
 
     @cached_property
@@ -176,10 +175,7 @@ class _Assembly:
                 self._alone.add_own_first(blocks, own)
             elif q.term.scatter is not None:
                 q.add_jacobian(blocks)
-        matrix = blocks.matrix()
-        if self._scales is None:
-            return matrix
-        return times(outer(self._scales[1], self._scales[0], matrix.sparsity()), matrix)
+        return blocks.matrix(None if self._scales is None else (self._scales[1], self._scales[0]))
 
     def _hessian(self, own: ca.MX | None = None) -> ca.MX:
         """The upper triangle, likewise."""
@@ -190,10 +186,16 @@ class _Assembly:
                 self._alone.add_own_second(blocks, own)
             else:
                 q.add_hessian(blocks, self.symbols[2], self._multipliers)
-        matrix = blocks.matrix()
-        if self._scales is None:
-            return matrix
-        return times(outer(self._scales[0], self._scales[0], matrix.sparsity()), matrix)
+        return blocks.matrix(None if self._scales is None else (self._scales[0], self._scales[0]))
+
+
+def _factors(scales: Array) -> ca.MX | None:
+    return None if (scales == 1.0).all() else ca.MX(scales.tolist())
+
+
+def _dense(values: ca.MX) -> ca.MX:
+    """All entries; asking first is quicker than `densify`, which finds out what it is given."""
+    return values if values.is_dense() else ca.densify(values)
 
 
 def _layers(term: MappedTerm, shape: tuple[int, int]) -> Layered | None:

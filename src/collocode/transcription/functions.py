@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 _T = TypeVar("_T")
-_FULL = 20  # entries a column
 # names of arguments and results, as casadi.nlpsol wants them
 JACOBIAN = ("x", "p"), ("g", "jac_g_x")
 HESSIAN = ("x", "p", "lam_f", "lam_g"), ("triu_hess_gamma_x_x",)
@@ -132,6 +131,11 @@ class Functions:
         return self.expressions.kernels
 
     @property
+    def nonzeros(self) -> int:
+        """Number of nonzeros of the Jacobian."""
+        return int(self.expressions.jacobian.nnz())
+
+    @property
     def columns(self) -> int:
         """Number of variables."""
         return int(self.expressions.symbols[0].numel())
@@ -169,14 +173,3 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a is b or np.array_equal(a, b)
     return a is b
-
-
-def outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
-    """Return left rightᵀ on a pattern; CasADi's products take long for many columns, lists for many entries."""
-    if pattern.nnz() > _FULL * pattern.size2():
-        sides = (ca.diag(ca.DM(v.tolist())) for v in (left, right))
-        return ca.mtimes([next(sides), ca.DM(pattern, 1.0), next(sides)])
-    rows = np.array(pattern.row(), dtype=np.intp)
-    starts = np.array(pattern.colind(), dtype=np.intp)
-    columns = np.repeat(np.arange(len(right)), starts[1:] - starts[:-1])
-    return ca.DM(pattern, (left[rows] * right[columns]).tolist())

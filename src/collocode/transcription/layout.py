@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.consistent import end_constraints
+from ..model.initial import Initial
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at, residuals_by_name
 from ..numerics.mesh import Mesh
@@ -62,6 +63,7 @@ class Layout:
     links: tuple[Linked, ...]
     link_names: tuple[tuple[str, tuple[str, ...]], ...]
     bindings: tuple[Mapping[str, str], ...]
+    ends: Index
     shared: Index
     weights: Index
     columns: int
@@ -104,6 +106,7 @@ class Layout:
                 {k: v for k, v in e.parameters.items() if isinstance(v, str)}
                 for e in problem.experiments
             ),
+            np.array([parts[e].states[at, i] for e, at, i, _ in known_ends(problem)], dtype=int),
             shared_columns,
             weight_columns,
             columns.count,
@@ -243,29 +246,26 @@ class Layout:
         chains = []
         for number, e in enumerate(self.experiments):
             elements, m, _ = e.rows.shape
-            both = zip(e.rows, e.algebraic_rows, strict=True)
-            rows = [np.append(a, b) for a, b in both]
-            cuts = np.searchsorted(e.element, np.arange(1, elements))
-            for path in e.path_rows:
-                rows = [np.append(a, b) for a, b in zip(rows, np.split(path, cuts), strict=True)]
-            rows[0] = np.append(rows[0], e.initial_rows)
+            every = np.arange(elements)
+            found = [(every, e.rows), (every, e.algebraic_rows)]  # elements, and rows of each
+            found += [(e.element, path) for path in e.path_rows]
+            found.append((np.zeros(len(e.initial_rows), dtype=int), e.initial_rows))
             for c, name in enumerate(self.boundary_at):
                 at = 0 if name == "start" else elements - 1
-                rows[at] = np.append(rows[at], e.boundary_rows[c])
+                found.append((np.array([at]), np.array([e.boundary_rows[c]])))
             for link in self.links:
                 pair = (link.before, elements - 1, link.end_rows), (link.after, 0, link.start_rows)
                 for whose, at, joined in pair:
                     if whose == number:
-                        rows[at] = np.append(rows[at], joined)
-            for numbers in e.rate_rows.values():
-                rows = [np.append(a, b) for a, b in zip(rows, numbers, strict=True)]
+                        found.append((np.full(len(joined), at), joined))
+            found += [(every, numbers) for numbers in e.rate_rows.values()]
             nodes = e.states[e.element_nodes()]
             links, inner = [e.states[::m]], [nodes[:, 1:-1].reshape(elements, -1)]
             for decided in e.decided.values():
                 table, ends = decided.columns, decided.spans
                 links += [np.append(table[:, 0], table[-1, -1])[:, None]] if ends else []
                 inner.append(table[:, 1:-1] if ends else table)
-            chains.append(Chain(np.hstack(links), np.hstack(inner), stacked(rows)))
+            chains.append(Chain(np.hstack(links), np.hstack(inner), stacked(elements, found)))
         own = [
             np.concatenate([e.parameters, e.free_times, [*e.bound.values()]]).astype(int)
             for e in self.experiments
@@ -302,6 +302,21 @@ class Layout:
         return {
             row: c for rows, cs in pairs for row, c in zip(rows.tolist(), cs.tolist(), strict=True)
         }
+
+
+def known_ends(problem: Problem) -> list[tuple[int, int, int, Initial]]:
+    """Return (experiment, node, state, what is known of it) of all first and last states that may carry a prior.
+
+    In a fit all may, since `admm` holds those where it cuts; what decides is not cut, and takes those of known spread.
+    """
+    ends = [
+        (number, at, i, known(experiment, state))
+        for at, known in ((0, problem.initial_of), (-1, problem.final_of))
+        for number, experiment in enumerate(problem.experiments)
+        for i, state in enumerate(problem.states)
+    ]
+    spread = [np.isfinite(known.std) and not known.is_fixed for *_, known in ends]
+    return [end for end, one in zip(ends, spread, strict=True) if one or not problem.decides]
 
 
 def _point_values(problem: Problem) -> dict[str, int]:

@@ -14,6 +14,8 @@ from .term import MappedTerm, Pattern, joined, picked, plus, times
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Scales = tuple[Array, Array] | None  # factors of the rows and of the columns
+_FULL = 20  # entries a column
 _MOST_RUNS = 2000  # of consecutive rows; more are collected entry by entry
 
 
@@ -97,12 +99,14 @@ class BorderedMatrix:
         wide = [part for part in parts if part.shape[1]]
         self.columns.append((int(columns[0]), wide[0] if len(wide) == 1 else ca.horzcat(*wide)))
 
-    def matrix(self) -> ca.MX:
-        """Return the whole matrix."""
+    def matrix(self, scales: Scales = None) -> ca.MX:
+        """Return the whole matrix, scaled."""
+        if not self.borders and not self.columns:
+            return self.rest.matrix(scales)
         whole = self._collected()
         for first, matrix in self.columns:
             whole = _added(whole, first, matrix)
-        return whole
+        return whole if scales is None else times(_outer(*scales, whole.sparsity()), whole)
 
     def _collected(self) -> ca.MX:
         rest = self.rest.matrix()
@@ -126,6 +130,17 @@ def _added(whole: ca.MX, first: int, tail: ca.MX) -> ca.MX:
         else:
             tail.nz[where] = tail.nz[where] + right.nz[:]
     return ca.horzcat(left, tail)
+
+
+def _outer(left: Array, right: Array, pattern: ca.Sparsity) -> ca.DM:
+    """Return left rightᵀ on a pattern; CasADi's products take long for many columns, lists for many entries."""
+    if pattern.nnz() > _FULL * pattern.size2():
+        sides = (ca.diag(ca.DM(v.tolist())) for v in (left, right))
+        return ca.mtimes([next(sides), ca.DM(pattern, 1.0), next(sides)])
+    rows = np.array(pattern.row(), dtype=np.intp)
+    starts = np.array(pattern.colind(), dtype=np.intp)
+    columns = np.repeat(np.arange(len(right)), starts[1:] - starts[:-1])
+    return ca.DM(pattern, (left[rows] * right[columns]).tolist())
 
 
 class Collector:
@@ -164,41 +179,59 @@ class Collector:
         self.constant_places = np.append(self.constant_places, places)
         self.constants = np.append(self.constants, data)
 
-    def matrix(self) -> ca.MX:
-        """Return the matrix: its nonzeros are gathered, summed where several meet, and added to the constants."""
+    def matrix(self, scales: Scales = None) -> ca.MX:
+        """Return the matrix, scaled: nonzeros are gathered, summed where several meet, and added to the constants."""
         varying = np.concatenate([np.empty(0, dtype=np.intp), *self.places])
         every = np.concatenate([varying, self.constant_places])
         places, entry = np.unique(every, return_inverse=True)
         height, width = self.shape
-        starts = np.searchsorted(places, height * np.arange(width + 1))
-        pattern = ca.Sparsity(height, width, starts.tolist(), (places % max(height, 1)).tolist())
-        constant = np.bincount(entry[len(varying) :], weights=self.constants, minlength=len(places))
+        starts, rows = (
+            np.searchsorted(places, height * np.arange(width + 1)),
+            places % max(height, 1),
+        )
+        pattern = ca.Sparsity(height, width, starts.tolist(), rows.tolist())
+        scale = np.ones(len(places))
+        if scales is not None:
+            scale = scales[0][rows] * np.repeat(scales[1], np.diff(starts))
+        added = np.bincount(entry[len(varying) :], weights=self.constants, minlength=len(places))
+        constant = ca.MX((scale * added).tolist()) if added.any() else None
         if not len(varying):
-            return ca.MX(ca.DM(pattern, constant.tolist()))
-        nonzeros = self._gathered(entry[: len(varying)], len(places))
-        if len(self.constants):
-            nonzeros = plus(ca.DM(constant.tolist()), nonzeros)
-        return ca.MX(pattern, nonzeros)
+            return ca.MX(pattern, ca.MX.zeros(len(places)) if constant is None else constant)
+        nonzeros = self._gathered(entry[: len(varying)], scale)
+        return ca.MX(pattern, nonzeros if constant is None else plus(constant, nonzeros))
 
-    def _gathered(self, entry: Index, count: int) -> ca.MX:
-        """(count,) sums of the values that belong to each of the entries."""
-        sources, factors = np.concatenate(self.sources), np.concatenate(self.factors)
-        values = joined(self.values, ca.MX(0, 1))
+    def dense(self) -> ca.MX:
+        """Return the matrix of one column in full."""
+        rows = np.arange(self.shape[0])
+        self.add_constant(rows, np.zeros_like(rows), np.zeros(len(rows)))
+        return self.matrix()
+
+    def _gathered(self, entry: Index, scale: Array) -> ca.MX:
+        """Sums of the values that belong to each of the entries, times what these are scaled by."""
+        sources, factors, count = (
+            np.concatenate(self.sources),
+            np.concatenate(self.factors),
+            len(scale),
+        )
         many = np.bincount(entry, minlength=count)
         if 2 * count < len(entry):  # most entries are sums: one product makes them all
-            sums = sparse.csc_matrix((factors, (entry, sources)), shape=(count, self.length))
-            return product(sums, values)
-        # from a zero, a value, or a sum of several, which are few
-        gather, weights, parts = np.zeros(count, dtype=int), np.ones(count), [ca.MX(0.0), values]
-        alone = many[entry] == 1
-        gather[entry[alone]], weights[entry[alone]] = 1 + sources[alone], factors[alone]
+            data = factors * scale[entry]
+            sums = sparse.csc_matrix((data, (entry, sources)), shape=(count, self.length))
+            return product(sums, joined(self.values, ca.MX(0, 1)))
+        # from a value, a sum of several, which are few, or a zero where there is nothing but a constant
+        first = int(many.min(initial=1) == 0)
+        values = joined([ca.MX(0.0)] * first + self.values, ca.MX(0, 1))
+        gather, weights, alone = np.zeros(count, dtype=int), scale.copy(), many[entry] == 1
+        gather[entry[alone]] = first + sources[alone]
+        weights[entry[alone]] *= factors[alone]
         several = np.flatnonzero(many > 1)
         if len(several):
-            gather[several] = 1 + self.length + np.arange(len(several))
-            which = np.searchsorted(several, entry[~alone])
-            parts.append(_sums(values, which, sources[~alone], factors[~alone], len(several)))
-        nonzeros = picked(ca.vertcat(*parts), gather)
-        return nonzeros if (weights == 1.0).all() else times(ca.DM(weights.tolist()), nonzeros)
+            gather[several] = first + self.length + np.arange(len(several))
+            which, here = np.searchsorted(several, entry[~alone]), first + sources[~alone]
+            sums = _sums(values, which, here, factors[~alone], len(several))
+            values = ca.vertcat(values, sums)
+        nonzeros = picked(values, gather)
+        return nonzeros if (weights == 1.0).all() else times(ca.MX(weights.tolist()), nonzeros)
 
 
 def _sums(values: ca.MX, which: Index, sources: Index, factors: Array, count: int) -> ca.MX:
@@ -216,7 +249,7 @@ def _sums(values: ca.MX, which: Index, sources: Index, factors: Array, count: in
         mine = rank == k
         part = picked(values, sources[mine])
         if (factors[mine] != 1.0).any():
-            part = times(ca.DM(factors[mine].tolist()), part)
+            part = times(ca.MX(factors[mine].tolist()), part)
         if mine.sum() < count:  # the others have fewer
             place = np.zeros(count, dtype=int)
             place[which[mine]] = 1 + np.arange(mine.sum())

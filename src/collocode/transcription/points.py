@@ -123,7 +123,8 @@ class _Vectors:
     ) -> list[list[ca.MX]]:
         """Replay the operations; one that was done already, by whichever function, is not done again."""
         registers = [0] * function.sz_w()
-        results = [[ca.MX(0)] * function.nnz_out(k) for k in range(function.n_out())]
+        zero = ca.MX(0)
+        results = [[zero] * function.nnz_out(k) for k in range(function.n_out())]
         for k in range(function.n_instructions()):
             operation, target = function.instruction_id(k), function.instruction_output(k)
             if operation == ca.OP_CONST:

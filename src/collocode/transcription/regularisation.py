@@ -44,19 +44,21 @@ def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
 
 
 def prior_columns(layout: Layout) -> Index:
-    """Columns that may carry a quadratic prior: first and last states, all parameters, weights."""
-    ends = [e.states[row] for row in (0, -1) for e in layout.experiments]
+    """Columns that may carry a quadratic prior: `known_ends`, all parameters, weights."""
     own = [e.parameters for e in layout.experiments]
-    return np.concatenate([*ends, *own, layout.shared, layout.weights])
+    return np.concatenate([layout.ends, *own, layout.shared, layout.weights])
 
 
-def prior(layout: Layout, blocks: ParameterBlocks) -> MappedTerm:
+def prior(layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
     """weight · (v − mean)² for every column that may carry a prior."""
+    columns = prior_columns(layout)
+    if not len(columns):
+        return []
     v, mean, weight = ca.SX.sym("v"), ca.SX.sym("mean"), ca.SX.sym("weight")
-    own = (v, prior_columns(layout)[:, None])
     told = data_function(blocks, [], ["prior_mean", "prior_weight"])
     data = (ca.vertcat(mean, weight), told)
-    return MappedTerm.build("prior", weight * (v - mean) ** 2, own, data=data)
+    value = weight * (v - mean) ** 2
+    return [MappedTerm.build("prior", value, (v, columns[:, None]), data=data)]
 
 
 def parameter_priors(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:

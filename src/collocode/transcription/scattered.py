@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .by_layers import ByLayers
-from .matrices import BorderedMatrix, to_dm
+from .matrices import BorderedMatrix, product, to_dm
 from .points import points_of
-from .term import MappedTerm, Pattern, gathered
+from .term import MappedTerm, Pattern, gathered, joined
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -40,9 +40,9 @@ class Scattered:
         assert self.term.scatter is not None
         values, rows = self.value(), self.term.scatter.shape[0]
         if self.run is None:
-            return ca.mtimes(to_dm(self.term.scatter), values)
+            return product(self.term.scatter, values)
         first, last = self.run
-        return ca.vertcat(ca.MX.zeros(first), values, ca.MX.zeros(rows - last))
+        return joined([ca.MX.zeros(first), values, ca.MX.zeros(rows - last)], values)
 
     def jacobian(self) -> tuple[list[ca.MX], Pattern, list[ca.MX], Pattern]:
         """Own nonzeros by entry, and the shared ones summed over the points (objective terms)."""
@@ -79,14 +79,14 @@ class Scattered:
     def _scatter(self, blocks: BorderedMatrix, values: list[ca.MX], pattern: Pattern) -> None:
         term = self.term
         assert term.scatter is not None
-        scatter = term.scatter.tocoo()
+        scatter, every = term.scatter.tocoo(), term.columns
         point, output = np.divmod(scatter.col, term.value.numel())
         rows, columns, sources, factors = [], [], [], []
         for i in range(term.value.numel()):
             of_row, entry = np.flatnonzero(pattern.rows == i), np.flatnonzero(output == i)
             k = point[entry]
             rows.append(np.repeat(scatter.row[entry], len(of_row)))
-            columns.append(term.columns[np.ix_(k, pattern.columns[of_row])].ravel())
+            columns.append(every[np.ix_(k, pattern.columns[of_row])].ravel())
             sources.append((k[:, None] + of_row[None, :] * term.points).ravel())
             factors.append(np.repeat(scatter.data[entry], len(of_row)))
         weights = np.concatenate(factors)

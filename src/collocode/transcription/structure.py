@@ -122,13 +122,16 @@ class ChainStructure:
         return at
 
 
-def stacked(groups: Sequence[Index]) -> Index:
-    """Return groups of different length as one table, filled up with -1."""
-    width = max((len(g) for g in groups), default=0)
-    table = np.full((len(groups), width), -1)
-    for number, group in enumerate(groups):
-        table[number, : len(group)] = group
-    return table
+def stacked(groups: int, parts: Sequence[tuple[Index, Index]]) -> Index:
+    """Return a table of groups, filled up with -1: each part tells the groups of its first axis."""
+    sizes = [table[0].size if len(table) else 0 for _, table in parts]
+    group = np.concatenate([np.repeat(g, n) for (g, _), n in zip(parts, sizes, strict=True)])
+    order = np.argsort(group, kind="stable")
+    group, counts = group[order], np.bincount(group, minlength=groups)
+    place = np.arange(len(group)) - (np.cumsum(counts) - counts)[group]
+    found = np.full((groups, counts.max(initial=0)), -1)
+    found[group, place] = np.concatenate([table.ravel() for _, table in parts])[order]
+    return found
 
 
 def _triplet(pattern: ca.Sparsity) -> tuple[Index, Index]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..model.user_code import has_nan
+from ..model.user_code import has_nan, steps_of
 from .lifted import Lifted
 
 Array = NDArray[np.float64]
@@ -81,18 +81,18 @@ class MappedTerm:
         nothing, columns = ca.SX(0, 1), own[1]
         shared = shared or (nothing, np.empty(0, dtype=np.intp))
         data = data or (nothing, data_function({}, [np.empty((len(columns), 0))], ()))
-        value = ca.densify(value)
+        value = value if value.is_dense() else ca.densify(value)
         function = ca.Function("phi", [own[0], shared[0], data[0]], [value], {"allow_free": True})
-        if has_nan(function):
+        steps = steps_of(function)
+        if has_nan(function, steps):
             raise InputError(
                 f"the function of {name!r} is NaN whatever its arguments are: call casadi's or NumPy's "
                 "functions in it, not math's, which cannot take symbols, and no NaN constant."
             )
         used: tuple[set[int], ...] = (set(), set(), set())
-        for k in range(function.n_instructions()):
-            if function.instruction_id(k) == ca.OP_INPUT:
-                argument, entry = function.instruction_input(k)
-                used[argument].add(entry)
+        for operation, read, _ in steps:
+            if operation == ca.OP_INPUT:
+                used[read[0]].add(read[1])
         kept = [sorted(entries) for entries in used]
         if lifted is not None:
             lifted = replace(lifted, kept=np.array(kept[1], dtype=int))
@@ -150,7 +150,7 @@ class MappedTerm:
     @cached_property
     def first_derivatives(self) -> tuple[ca.Function, Pattern, Pattern]:
         """Jacobian nonzeros at one point: by own and by shared unknowns."""
-        unknowns = ca.vertcat(self.own, self.shared)
+        unknowns = joined([self.own, self.shared], self.own)
         jacobian = ca.jacobian(self.value, unknowns)
         rows, columns = _triplet(jacobian)
         by_own = columns < self.own.numel()
@@ -165,7 +165,7 @@ class MappedTerm:
 
         Own-own, own-shared and shared-shared ones apart.
         """
-        unknowns = ca.vertcat(self.own, self.shared)
+        unknowns = joined([self.own, self.shared], self.own)
         multiplier = ca.SX.sym("mu", self.value.numel())
         hessian = ca.triu(ca.hessian(ca.dot(multiplier, self.value), unknowns)[0])
         rows, columns = _triplet(hessian)
@@ -215,7 +215,8 @@ def _triplet(matrix: ca.SX) -> tuple[Index, Index]:
 def _nonzeros(matrix: ca.SX, pattern: Pattern) -> ca.SX:
     if not len(pattern):
         return ca.SX(0, 1)
-    return ca.vec(matrix.nz[pattern.positions.tolist()])  # nz of a row is a row
+    found = matrix.nz[pattern.positions.tolist()]
+    return found if found.is_column() else ca.vec(found)  # nz of a row is a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +256,7 @@ def _row(p: ca.MX, row: Array | Index) -> ca.MX:
 def _values(p: ca.MX, table: Any) -> ca.MX:
     if np.issubdtype(table.dtype, np.integer):
         return gathered(p, table)
-    return ca.MX(ca.DM(table.tolist()))
+    return ca.MX(table.tolist()) if table.size else ca.MX(0, 1)
 
 
 def data_function(
@@ -292,12 +293,12 @@ def picked(values: ca.MX, places: Index) -> ca.MX:
 
 def times(a: ca.MX | ca.DM, b: ca.MX) -> ca.MX:
     """Return a product by entries; CasADi's ``*`` takes ten times as long to find out what it is given."""
-    return ca.MX.binary(ca.OP_MUL, ca.MX(a), b)
+    return ca.MX.binary(ca.OP_MUL, a if isinstance(a, ca.MX) else ca.MX(a), b)
 
 
 def plus(a: ca.MX | ca.DM, b: ca.MX) -> ca.MX:
     """Return a sum, like `times`."""
-    return ca.MX.binary(ca.OP_ADD, ca.MX(a), b)
+    return ca.MX.binary(ca.OP_ADD, a if isinstance(a, ca.MX) else ca.MX(a), b)
 
 
 def joined(parts: list[Any], nothing: Any) -> Any:

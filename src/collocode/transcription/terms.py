@@ -28,7 +28,7 @@ from .costs import boundary_constraints, costs, inputs_at, moves, rates, stage_p
 from .decided import Group, Place, groups_of, times_of
 from .initial import initial_states
 from .lags import lags
-from .layout import Layout
+from .layout import Layout, known_ends
 from .lift import lift
 from .links import durations, links
 from .lookup import rounded_node_weights
@@ -66,7 +66,7 @@ def build_terms(
         *(t for group in groups for t in costs(problem, layout, scheme, blocks, group)),
         *(t for g in groups for t in integrated_residual(problem, layout, scheme, blocks, g)),
         *ridge(problem, layout, blocks),
-        prior(layout, blocks),
+        *prior(layout, blocks),
         *parameter_priors(problem, layout, blocks),
     ]
     return tuple(term for term in terms if term.points)
@@ -100,10 +100,8 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         samples.append(inputs_at(problem, experiment, experiment.times[keep], False))
         stages.append(_stage_inputs(problem, experiment, part, scheme))
         nodes.append(inputs_at(problem, experiment, part.times, False))
-    mean, prior = np.zeros(len(prior_columns(layout))), np.zeros(len(prior_columns(layout)))
-    ends = [problem.initial_of(e, state) for e in problem.experiments for state in problem.states]
-    ends += [problem.final_of(e, state) for e in problem.experiments for state in problem.states]
-    for position, known in enumerate(ends):
+    mean, prior = (np.zeros(len(prior_columns(layout))) for _ in range(2))
+    for position, (*_, known) in enumerate(known_ends(problem)):
         if np.isfinite(known.std) and not known.is_fixed:
             mean[position], prior[position] = known.value, 1.0 / (total * known.std**2)
     by_group = {}

@@ -41,7 +41,7 @@ def session_for(program: Program, options: Mapping[str, Any]) -> Session | None:
         return None
     decides = options.items() >= BARE.items()
     # a border that most rows touch: what the pattern refutes needs no structure
-    sparse = 2 * program.functions.jacobian.nnz_out(1) < MANY * program.rows
+    sparse = 2 * program.functions.nonzeros < MANY * program.rows
     if wanted is None and sparse and not (decides and kernels.library() is not None):
         return None
     structure = program.structure
@@ -68,7 +68,7 @@ def _pays(program: Program, border: int) -> bool:
         border >= MANY
         and program.columns * border**2 >= _LEAST_WORK
         and 5 * 8 * program.columns * width <= _MOST_BYTES
-        and 2 * program.functions.jacobian.nnz_out(1) >= program.rows * border
+        and 2 * program.functions.nonzeros >= program.rows * border
     )
 
 

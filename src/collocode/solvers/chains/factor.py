@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from ...numerics.parallel import for_each
 from ...transcription.program import Program
+from .arrow import Arrow
 from .blocks import Blocks
+from .lowest import Last
 from .part import Part
 from .places import Order, Places, Unsuited
-from .top import Arrow, Last, Top
+from .top import Top
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

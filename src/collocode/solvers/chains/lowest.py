@@ -1,0 +1,121 @@
+"""The lowest eigenvalue of one `Arrow` after another, each near the one before.
+
+By LAPACK, or of a large matrix by Lanczos' method.  Where the matrix before had a negative one, that tells how
+far to shift: what Lanczos' method then makes of the shifted matrix' inverse converges in a few steps,
+also to an eigenvalue that is tiny beside the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from .arrow import NO_PIVOT, Arrow
+
+Array = NDArray[np.float64]
+_MOST_STEPS = 96
+_MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
+
+
+@dataclass
+class Last:
+    """What a matrix tells of the next one.
+
+    Attributes
+    ----------
+    positive : whether it was positive definite.
+    lowest : its lowest eigenvalue if that was negative, else 0, and how near that is known.
+    by_inverse : whether that took an inverse, of a large matrix.
+    vector : that of its lowest eigenvalue, or of the last one that was looked for; None at first.
+    """
+
+    positive: bool = False
+    lowest: float = 0.0
+    error: float = 0.0
+    by_inverse: bool = False
+    vector: Array | None = None
+
+    def note(self, lowest: float | None) -> None:
+        """Take note of a matrix' lowest eigenvalue; None if it is positive definite."""
+        self.positive, self.lowest = lowest is None, min(lowest or 0.0, 0.0)
+        self.by_inverse &= not self.positive
+
+
+def least(A: Arrow) -> float:
+    """What an eigenvalue has to be beside the largest entry to count as one."""
+    return 10.0 * NO_PIVOT * A.largest()
+
+
+def lowest(A: Arrow, last: Last, large: bool, scratch: Array | None = None) -> float:
+    """Lowest eigenvalue, of a large matrix to a tenth if it is negative; at most too high if it is positive."""
+    if last.lowest < 0.0 and (last.by_inverse or not large):
+        return by_inverse(A, last, scratch)
+    if not large:
+        values, vectors = linalg.eigh(A.dense(), subset_by_index=[0, 0])
+        last.vector = vectors[:, 0]
+        return float(values[0])
+    found, last.error, last.vector = _lanczos(A.times, A.size, 0.1, last.vector)
+    if found >= 0.0 > last.lowest:  # too small beside the others to be seen
+        return by_inverse(A, last, scratch)
+    return found
+
+
+def by_inverse(A: Arrow, last: Last, scratch: Array | None = None) -> float:
+    """Lowest eigenvalue, at most a tenth too low, of a matrix that a shift makes about positive definite."""
+    last.by_inverse = True
+    shift = -2.0 * last.lowest or last.error
+    return _by_inverse(A, shift, last, scratch)
+
+
+def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> float:
+    few = least(A)
+    shift = max(shift, few)
+    while (factor := A.cholesky(shift, out=scratch)) is None and np.isfinite(shift):
+        shift *= 4.0
+    if factor is None:
+        return 0.0
+    solve = factor.solve
+    found, error, last.vector = _lanczos(lambda v: -solve(v), A.size, 1e-3, last.vector)
+    lowest = -1.0 / (found - error) - shift
+    # a much smaller one is known better by what a smaller shift leaves
+    if few < -lowest < 1e-2 * shift:
+        return _by_inverse(A, -2.0 * lowest, last, scratch)
+    return lowest
+
+
+def _lanczos(
+    times: Callable[[Array], Array], n: int, tolerance: float, near: Array | None = None
+) -> tuple[float, float, Array]:
+    """Lowest eigenvalue by Lanczos' method, at most too high, how near it is, and its vector.
+
+    One that is positive soon is given up.  It begins at random and, if given, with what is ``near``.
+    """
+    V = np.zeros((_MOST_STEPS + 1, n))
+    V[0] = np.random.default_rng(0).standard_normal(n)
+    if near is not None and len(near) == n:
+        V[0] *= _MIXED / np.linalg.norm(V[0])
+        V[0] += near
+    V[0] /= np.linalg.norm(V[0])
+    diagonal, beside = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS)
+    lowest, error, coefficients = 0.0, 0.0, np.ones(1)
+    for k in range(_MOST_STEPS):
+        w = times(V[k])
+        diagonal[k] = w @ V[k]
+        for _ in range(2):  # orthogonal to working precision
+            w -= V[: k + 1].T @ (V[: k + 1] @ w)
+        beside[k] = np.linalg.norm(w)
+        ended = beside[k] <= NO_PIVOT * np.abs(diagonal).max()
+        if k % 4 == 3 or ended:
+            values, vectors = linalg.eigh_tridiagonal(
+                diagonal[: k + 1], beside[:k], select="i", select_range=(0, 0)
+            )
+            coefficients = vectors[:, 0]
+            lowest, error = float(values[0]), float(beside[k] * abs(coefficients[-1]))
+            if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
+                break
+        V[k + 1] = w / beside[k]
+    return lowest, error, coefficients @ V[: len(coefficients)]
