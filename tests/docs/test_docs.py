@@ -22,7 +22,7 @@ from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
 NEEDS = {
     "solving/interfaces.md": ("pyomo",),
     "exchange.md": ("pyomo", "onnx"),
-    "petab.md": ("libsbml", "yaml"),
+    "petab.md": ("libsbml", "yaml", "h5py"),
     "growing.md": ("equinox", "sklearn"),
     "relu.md": ("highspy", "optax", "pyomo"),
 }

@@ -6,9 +6,10 @@ import pytest
 
 import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Problem
+from collocode.adapt.first_mesh import meshes_at_samples
 from collocode.identify import scored
 from collocode.identify.scored import climbed
-from collocode.identify.scoring import Scoring, meshes_for
+from collocode.identify.scoring import Scoring
 from collocode.identify.shooting import Shooting, can_be_shot
 from collocode.numerics.schemes import scheme
 from collocode.transcription.discretize import discretize
@@ -49,7 +50,7 @@ def test_points_and_slopes_are_those_of_fine_collocation(kind):
     problem = driven(kind)
     shooting = Shooting(problem)
     there = shooting._at(shooting.nlp.start)
-    nlp = discretize(problem, scheme("radau"), mesh=meshes_for(problem))
+    nlp = discretize(problem, scheme("radau"), mesh=meshes_at_samples(problem))
     fine = [part.mesh.divide(np.full(part.mesh.elements, 4)) for part in nlp.layout.experiments]
     collocated = Scoring(discretize(problem, scheme("radau"), mesh=fine))
     here = collocated._at(collocated.nlp.start)
@@ -110,7 +111,7 @@ def test_delays_and_splines_are_left_to_collocation():
 def test_a_start_that_cannot_be_shot_is_climbed_on_meshes_as_it_stands(monkeypatch):
     monkeypatch.setattr(Shooting, "_simulated", lambda self, x, slopes=True: None)
     problem = driven()
-    nlp = discretize(problem, scheme("radau"), mesh=meshes_for(problem))
+    nlp = discretize(problem, scheme("radau"), mesh=meshes_at_samples(problem))
     found = climbed(nlp, [{}], shooting=Shooting(problem))
     assert found is not None
     assert np.isfinite(found[1].value)

@@ -9,7 +9,7 @@ import pytest
 import collocode as cc
 from collocode.identify.scattered import CANDIDATES, hopeless, scattered
 
-from .conftest import decay, problem, sbml
+from .conftest import decay, problem, sbml, species
 
 BOEHM = Path(__file__).parents[2] / "models/data/Boehm_JProteomeRes2014/Boehm_JProteomeRes2014.yaml"
 
@@ -257,3 +257,16 @@ def test_a_climb_that_falls_behind_is_given_up():
     assert not give_up(slow[:35])  # a plateau may end after thirty iterations, as Oliveira's do
     assert not give_up([100.0 - 1.0 * k for k in range(41)])
     assert not hopeless(best=95.0)(slow)
+
+
+def test_a_model_in_which_nothing_changes_is_fitted_too(tmp_path):
+    still = (
+        '<listOfCompartments><compartment id="V" size="1" constant="true"/></listOfCompartments>'
+        f"<listOfSpecies>{species('A', 'V', concentration=3)}</listOfSpecies>"
+        '<listOfParameters><parameter id="k" value="0.5" constant="true"/></listOfParameters>'
+    )
+    path = problem(
+        tmp_path, sbml(still), ["a k*A 0.1"], ["a c1 1.5 0", "a c1 1.4 1"], ["k lin 0.01 10 0.5 1"]
+    )
+    solution = cc.fit(cc.from_petab(path))
+    assert solution.parameters["k"] == pytest.approx((1.5 + 1.4) / 2 / 3, rel=1e-6)

@@ -137,8 +137,8 @@ def test_extensions_and_other_versions_are_refused(tmp_path):
         cc.read_petab(path)
     path.write_text(
         text.replace(
-            "format_version: 1", "format_version: 2.0.0\nextensions:\n  sciml:\n    version: 0.1"
+            "format_version: 1", "format_version: 2.0.0\nextensions:\n  maps:\n    version: 1"
         )
     )
-    with pytest.raises(cc.InputError, match="extension 'sciml'"):
+    with pytest.raises(cc.InputError, match="extension 'maps'"):
         cc.read_petab(path)

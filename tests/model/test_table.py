@@ -191,6 +191,16 @@ def test_tables_that_are_read_and_what_is_said_of_them(name, tmp_path, caplog):
     assert caplog.messages == ([f"data.csv was read with: {said}."] if said else [])
 
 
+@pytest.mark.parametrize(
+    ("rows", "noted"),
+    [("1;1.500\n2;2.500", True), ("1;1.500\n2;2.5", False), ("1.0;1.500\n2.0;2.500", False)],
+)
+def test_points_that_might_part_thousands_are_decimal_and_said_to_be(rows, noted, tmp_path):
+    [run] = cc.read_csv(write(tmp_path, f"t;x\n{rows}\n"))
+    assert run.values.ravel().tolist() == [1.5, 2.5]
+    assert ("decimal points (1.500 is 1.5, no thousands)" in run.notes) == noted
+
+
 def test_the_report_says_how_the_data_were_read(tmp_path):
     lines = [f"{k / 10};{math.exp(-k / 10):.6f}".replace(".", ",") for k in range(11)]
     data = cc.read_csv(write(tmp_path, "\n".join(["t;c", *lines])))

@@ -21,6 +21,9 @@ _FEWEST = 10
 _MOST = 200  # elements along a simulation
 _NEAR, _BESIDE = 1e-3, 1e-7  # of a state's size
 _VISIBLE = 0.01  # share of an input's range by which a kink has to bend it within an element
+_GRADED = (
+    8  # elements that part the first step after a start or a jump, each about a third of the next
+)
 _ROUNDINGS = 256.0  # of a time: in shorter elements an interpolant shows nothing but them
 
 
@@ -32,6 +35,26 @@ def first_meshes(problem: Problem, scheme: Scheme) -> tuple[Mesh, ...]:
     one element between them.
     """
     return tuple(_first(problem, experiment, scheme) for experiment in problem.experiments)
+
+
+def meshes_at_samples(problem: Problem) -> tuple[Mesh, ...]:
+    """Return meshes with an element end at every sample and jump, graded after the start and the jumps."""
+    return tuple(_at_samples(problem, e) for e in problem.experiments)
+
+
+def _at_samples(problem: Problem, e: Experiment) -> Mesh:
+    assert e.start is not None and e.end is not None
+    times = e.times[measured(e)]
+    for b in problem.boundaries(e):  # elements that move are not at samples anyhow
+        times = times[(times <= b.first) | (times >= b.last)]
+    ends = np.unique(np.concatenate([[e.start, e.end], times, e.jumps]))
+    steps = np.diff(ends)
+    ends = ends[np.append(True, steps > 1e-9 * (e.end - e.start))]
+    parts = [ends, 0.5 * (ends[1:] + ends[:-1])]
+    for left in (e.start, *np.setdiff1d(e.jumps, e.points).tolist()):
+        first = float(ends[ends > left][0])
+        parts.append(left + (first - left) * np.geomspace(1e-3, 1.0, _GRADED)[:-1])
+    return Mesh(np.unique(np.concatenate(parts)))
 
 
 def meshes_along(nlp: NLP, x: Array, near: float = _NEAR, most: int = _MOST) -> tuple[Mesh, ...]:

@@ -25,8 +25,6 @@ from ..solvers.options import merge
 from ..solvers.outcome import result
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
-from ..starts.strategies import start_from
-from ..transcription.discretize import discretize
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
@@ -162,8 +160,7 @@ def admm(
         executor or InProcess(),
     )
     rules = rules or usual_rules(problem, given, executor.points)()
-    whole = discretize(problem, settings.collocation, mesh=settings.mesh)
-    whole = start_from(whole, settings.start, settings.seed)
+    whole = settings.begun(problem)
     parts = partition.cut(problem, [e.mesh for e in whole.layout.experiments])
     variables = ConsensusVariables.of(whole, parts)
     regulariser = consensus_regulariser(given, penalty_matrix(whole.problem.weight_blocks))

@@ -1,7 +1,8 @@
 r"""One batch linearised at a point, condensed to the consensus variables.
 
-A batch's collocation rows determine its dependent columns `d` (all nodes but the first ones) by the
-free ones `k`, of which `u` are its own (initial states, parameters) and `v` copies of the consensus:
+A batch's rows determine its dependent columns `d` (all nodes but the first ones, and of these what the
+parameters give) by the free ones `k`, of which `u` are its own (initial states, parameters) and `v`
+copies of the consensus:
 
 .. math:: \Delta d = r + Z\,\Delta k,\qquad r = -A_d^{-1}c,\quad Z = -A_d^{-1}A_k.
 

@@ -4,8 +4,8 @@ r"""The coordinator's part of a Newton step: the batches' condensed systems, add
           \begin{pmatrix}\Delta z\\ \pi^+\end{pmatrix} = -\begin{pmatrix} \sum_b g_b + r' \\ e\end{pmatrix}
 
 The rows `E` say that a window's last state is where the next one begins; without them and the batches'
-own rows, which are eliminated, the matrix is that of the one NLP.  Only the weights (and shared
-parameters) are shifted: all else is eliminated, which leaves the weights' matrix, and its eigenvalues
+own rows, which are eliminated, the matrix is that of the one NLP.  Only weights and parameters
+are shifted: all else is eliminated, which leaves the weights' matrix, and its eigenvalues
 are all that is needed for the δ of any trust region (Moré, Sorensen, *SIAM J. Sci. Stat. Comput.* 4,
 1983, 553-572).
 """

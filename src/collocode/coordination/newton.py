@@ -33,7 +33,11 @@ from .variables import ConsensusVariables
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the region shrinks instead
+_SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the region shrinks instead ...
+_SHORT = tuple(
+    0.5**k for k in range(1, 21)
+)  # ... but where that is not it, the batches' own step is too long
+_REGIONS = 3  # so many regions before
 _TRIES, _SHRUNK, _GROWN = 16, 4.0, 2.0
 _GOOD = 0.5  # part of the promised fall after which a corrected step lets the region grow
 
@@ -109,7 +113,9 @@ class Newton:
             system.within(radius)
             if np.isinf(radius) and system.shift > 0.0:  # a convex problem needs no region
                 radius = system.length or radius
-            step = self._searched(state, system, barrier, here, ask)
+            step = self._searched(
+                state, system, barrier, here, ask, _SIZES if tries <= _REGIONS else _SHORT
+            )
             if step is None:
                 radius = system.length / _SHRUNK or radius
         if tries == 1 or step.trust < 1.0:
@@ -136,9 +142,15 @@ class Newton:
         return replace(state, pull=pull, points=points, linear=tuple(linear))
 
     def _searched(
-        self, state: NewtonState, system: Coupled, barrier: Barrier, here: Merit, ask: Ask
+        self,
+        state: NewtonState,
+        system: Coupled,
+        barrier: Barrier,
+        here: Merit,
+        ask: Ask,
+        shorter: Sequence[float],
     ) -> Step | None:
-        """Try sizes of the Newton step until one is taken."""
+        """Try sizes of the Newton step, the whole, corrected and shorter, until one is taken."""
         values, pull = system.solve(system.rhs)
         direction = Direction(values=values, pull=pull)
         trials: list[Trials] = ask(self._tasks(state, direction=direction, trials=(1.0,)))
@@ -161,7 +173,7 @@ class Newton:
                 promised = 0.5 * (system.shift * system.length**2 - slope)
                 good = here.objective - step.objective > _GOOD * promised > 0.0
                 return replace(step, trust=_GROWN) if good else step
-        sizes = tuple(size * part for part in _SIZES)
+        sizes = tuple(size * part for part in shorter)
         trials = ask(self._tasks(state, direction=direction, trials=sizes))
         step = self._taken(state, barrier, here, direction, slope, sizes, dual, trials)
         return None if step is None else replace(step, trust=step.size / size)
@@ -287,7 +299,7 @@ class Newton:
             hessian,
             gradient,
             v.states,
-            np.arange(len(v)) >= len(v) - v.shared - v.weights,
+            np.arange(len(v)) >= v.states,
             self._fixed,
         )
 

@@ -37,7 +37,9 @@ class Split:
         self, nlp: NLP, name: str, copies: Index, units: Array, ends: NDArray[np.bool_]
     ) -> None:
         parts = nlp.layout.experiments
-        self.dependent = np.concatenate([part.states[1:].ravel() for part in parts])
+        given = [part.states[0, part.determined] for part in parts]
+        later = [part.states[1:].ravel() for part in parts]
+        self.dependent = np.sort(np.concatenate([*given, *later]))
         held = (nlp.lower == nlp.upper)[self.dependent].any()
         if held or not only_collocation(nlp.layout):
             raise InputError(
@@ -106,5 +108,5 @@ def ends_of(batch: Batch, copies: int) -> NDArray[np.bool_]:
 
 
 def only_collocation(layout: Layout) -> bool:
-    """Whether there are no rows but collocation equations, and so no columns that others determine."""
-    return layout.rows == sum(part.rows.size for part in layout.experiments)
+    """Whether there are no rows but collocation equations and initial states that parameters give."""
+    return layout.rows == sum(p.rows.size + p.initial_rows.size for p in layout.experiments)

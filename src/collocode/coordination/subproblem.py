@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..adapt.first_mesh import meshes_at_samples
 from ..model.initial import as_initial
-from ..model.misfit import costs_of_data
+from ..model.misfit import costs_of_data, scorable
 from ..model.problem import Problem
 from ..model.symbolic import depends_on_time
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
+from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
 from ..results.model import TrainedModel
 from ..results.resolved import costs_of, resolved
@@ -52,7 +54,9 @@ class FitSettings:
     Parameters
     ----------
     scheme, degree, mesh : as for `discretize`; the mesh is that of the whole problem.
-    start, seed : as for `start_from`, a strategy's name.
+    start, seed : as for `start_from`, a strategy's name; None is ``gradient_matching``.
+    (A likelihood without networks begins as in `fit` where these are None or ``auto``: simulated from the
+    parameters' starts, on a mesh with an element end at every sample.)
     interface, options, deterministic : as for `solve`.
 
     Raises
@@ -64,7 +68,7 @@ class FitSettings:
     scheme: Scheme | str = "radau"
     degree: int | None = None
     mesh: MeshLike = None
-    start: str = "gradient_matching"
+    start: str | None = None
     seed: int = 0
     interface: str = "casadi"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +84,21 @@ class FitSettings:
         if isinstance(self.scheme, Scheme):
             return self.scheme
         return scheme_called(self.scheme, self.degree)
+
+    def begun(self, problem: Problem) -> NLP:
+        """Return the whole problem's NLP and start."""
+        mesh = self.mesh
+        if mesh is None and scorable(problem) and self.collocation.name not in GLOBAL_SCHEMES:
+            mesh = meshes_at_samples(problem)
+        return start_from(
+            discretize(problem, self.collocation, mesh=mesh), self.start_of(problem), self.seed
+        )
+
+    def start_of(self, problem: Problem) -> str:
+        """Return the strategy that a problem is started by."""
+        if self.start in (None, "auto") and scorable(problem):
+            return "simulate"
+        return self.start or "gradient_matching"
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +219,7 @@ class Subproblem:
 
     def simulate(self, task: Task, keep: Point | None) -> BatchResult:
         """Simulate the consensus on this batch's data, without a solve."""
-        point = keep or self._at(start_from(self.nlp, "smoothing", self.settings.seed).start)
+        point = keep or self._at(self._started("smoothing"))
         return self._result(task, point, NAN, True)
 
     def unsolved(self, task: Task) -> BatchResult:
@@ -241,9 +260,13 @@ class Subproblem:
             yield "", keep.x, WarmStart(keep.lam_g, keep.lam_x)
             yield "consensus", self._with_consensus(keep.x, task), None
         else:
-            smooth = start_from(self.nlp, "smoothing", self.settings.seed).start
-            yield "", self._with_consensus(smooth, task), None
-        yield "start", start_from(self.nlp, self.settings.start, self.settings.seed).start, None
+            start = self.settings.start_of(self.nlp.problem)
+            how = start if start == "simulate" else "smoothing"
+            yield "", self._with_consensus(self._started(how), task), None
+        yield "start", self._started(self.settings.start_of(self.nlp.problem)), None
+
+    def _started(self, how: str) -> Array:
+        return start_from(self.nlp, how, self.settings.seed).start
 
     def _with_consensus(self, x: Array, task: Task) -> Array:
         x = x.copy()

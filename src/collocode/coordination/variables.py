@@ -158,6 +158,8 @@ class ConsensusVariables:
                 self._places(nlp, batch, here), batch.origins, strict=True
             ):
                 lam_g[there.rows[first : first + len(part.rows)]] = rows[part.rows]
+                if first == 0:
+                    lam_g[there.initial_rows] = rows[part.initial_rows]
                 lam_x[there.states[nodes]] += bounds[part.states]
                 lam_x[there.parameters] += bounds[part.parameters]
         lam_x[self.columns] += net / self.scale

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..adapt.first_mesh import meshes_at_samples
 from ..archives import Schema
 from ..errors import FileError
 from ..forms import Numbers
@@ -37,7 +38,7 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .scattered import hopeless
 from .scored import climbed, solution_of
-from .scoring import Scored, meshes_for
+from .scoring import Scored
 from .shooting import Shooting, can_be_shot
 
 Start = Sequence[Mapping[str, float]]  # candidates, values of parameters in natural units
@@ -105,7 +106,7 @@ class Climber:
     @cached_property
     def nlp(self) -> NLP:
         """The program that climbs begin on."""
-        return discretize(self.problem, self.scheme, mesh=meshes_for(self.problem))
+        return discretize(self.problem, self.scheme, mesh=meshes_at_samples(self.problem))
 
     @cached_property
     def shooting(self) -> Shooting | None:

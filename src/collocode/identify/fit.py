@@ -15,6 +15,7 @@ from ..adapt.first_mesh import first_meshes
 from ..errors import InputError, check_type, quietly
 from ..model.experiment import Experiment
 from ..model.losses import Evidence
+from ..model.misfit import scorable
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import scheme as scheme_called
@@ -33,7 +34,6 @@ from .climb import climb, ended_nowhere, failed
 from .evidence import choose_strength
 from .jump_times import between_samples, jump_times
 from .scored import fit_by_scoring
-from .scoring import scorable
 
 _FINER = 2  # so many times a first mesh that was not solved is halved
 _ROUNDS = 3  # of mesh and λ

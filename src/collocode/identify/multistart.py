@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..adapt.automesh import AutoMesh
 from ..errors import InputError, check_type, quietly
+from ..model.misfit import scorable
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from ..results.doubts import warn
@@ -29,7 +30,6 @@ from .climb import solve_begun
 from .climbs import Climber, Climbs, ClimbsFile, Start
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .scattered import scattered
-from .scoring import scorable
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..adapt.duals import state_weights
-from ..adapt.first_mesh import meshes_along
+from ..adapt.first_mesh import meshes_along, meshes_at_samples
 from ..errors import check_has
 from ..model.problem import Problem
 from ..numerics import Array
@@ -26,7 +26,7 @@ from ..starts.strategies import carried_over, simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.terms import measured
-from .scoring import Scored, Scoring, meshes_for
+from .scoring import Scored, Scoring
 from .shooting import Shooting, can_be_shot
 
 GiveUp = Callable[[Sequence[float]], bool]
@@ -78,7 +78,7 @@ def fit_by_scoring(
     Parameters
     ----------
     give_up : see `Scoring.run`.
-    nlp : the program on `meshes_for` the problem, where it was built before.
+    nlp : the program on `meshes_at_samples` the problem, where it was built before.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def fit_by_scoring(
         return None
     began = time.perf_counter()
     if nlp is None:
-        nlp = discretize(problem, scheme, mesh=meshes_for(problem))
+        nlp = discretize(problem, scheme, mesh=meshes_at_samples(problem))
     shooting = Shooting(problem) if can_be_shot(problem) else None
     found = climbed(nlp, [values or {}], on_iteration, give_up, shooting=shooting)
     if found is None:

@@ -34,16 +34,12 @@ import scipy
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..model.experiment import Experiment
 from ..model.parameters import SCALES
-from ..model.problem import Problem
 from ..numerics import Array
-from ..numerics.mesh import Mesh
 from ..results.status import Termination
 from ..solvers.interrupt import interrupted
 from ..solvers.protocol import OnIteration, Progress
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
 from .information import Informed
 from .linearised import prior_root
 
@@ -55,44 +51,6 @@ _RESTS = 3  # ... and so many of them in a row as the end
 _TRIES = 25
 _FLAT = 1e-6  # curvature below which a direction counts as flat, by the square of a usual size
 _LEAST = 1e-10  # damping that is always there, lest flat directions make H singular
-_GRADED = (
-    8  # elements that part the first step after a start or a jump, each about a third of the next
-)
-
-
-def scorable(problem: Problem) -> bool:
-    """Whether a problem is the maximum of a likelihood in parameters alone: no networks, no rows more."""
-    return bool(
-        problem.loss.likelihood
-        and problem.all_parameters
-        and not problem.dynamics.networks
-        and not problem.decides
-        and not problem.varies_in_time
-        and not problem.constraints
-        and not problem.bounds
-        and not getattr(problem, "algebraic", ())
-        and not any(e.final for e in problem.experiments)
-    )
-
-
-def meshes_for(problem: Problem) -> tuple[Mesh, ...]:
-    """Return meshes with an element end at every sample and jump, graded after the start and the jumps."""
-    return tuple(_graded(problem, e) for e in problem.experiments)
-
-
-def _graded(problem: Problem, e: Experiment) -> Mesh:
-    assert e.start is not None and e.end is not None
-    times = e.times[measured(e)]
-    for b in problem.boundaries(e):  # elements that move are not at samples anyhow
-        times = times[(times <= b.first) | (times >= b.last)]
-    ends = np.unique(np.concatenate([[e.start, e.end], times, e.jumps]))
-    steps = np.diff(ends)
-    ends = ends[np.append(True, steps > 1e-9 * (e.end - e.start))]
-    parts = [ends, 0.5 * (ends[1:] + ends[:-1])]
-    for left in (e.start, *np.setdiff1d(e.jumps, e.points).tolist()):
-        first = float(ends[ends > left][0])
-        parts.append(left + (first - left) * np.geomspace(1e-3, 1.0, _GRADED)[:-1])
-    return Mesh(np.unique(np.concatenate(parts)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

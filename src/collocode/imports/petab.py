@@ -13,7 +13,9 @@ import numpy as np
 
 from ..errors import InputError, check_has
 from ..numerics import Array
+from ..results.solution import Solution
 from .mathml import Formulas
+from .petab_hybrid import with_networks
 from .petab_rows import Channel, Measurement, PetabParameter, is_number
 from .petab_tables import PetabTables, read_tables
 from .sbml import SbmlModel, names_in
@@ -45,10 +47,14 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class PetabProblem:
-    """A PEtab problem with its model, in symbols of its estimated parameters."""
+    """A PEtab problem with its model, in symbols of its estimated parameters.
+
+    ``document`` is the model without the problem's networks.
+    """
 
     tables: PetabTables
     model: SbmlModel
+    document: SbmlModel | None = None
 
     def __post_init__(self) -> None:
         overridden = {t for c in self.tables.conditions.values() for t in c}
@@ -80,6 +86,14 @@ class PetabProblem:
             else ()
         )
         return {q.id: symbols.get(q.id, ca.SX(q.nominal)) for q in self.tables.parameters}
+
+    def estimates(self, found: Solution) -> dict[str, float]:
+        """Return what a fit found of the estimated parameters, weights of networks included, by id."""
+        values, theta = dict(found.parameters), iter(found.model.theta.tolist())
+        weights = {net.id: net.weights for net in self.tables.hybrid.networks}
+        for name in found.model.networks:
+            values |= {w: next(theta) for w in weights.get(name, ())}
+        return {q.id: values[q.id] for q in self.estimated if q.id in values}
 
     def value(self, text: str, where: str) -> ca.SX:
         """Return what a field means: a number, a parameter of the table or of the model, in version 2 a formula.
@@ -209,4 +223,5 @@ def read_petab(path: str | Path) -> PetabProblem:
         As `read_sbml`, or tables that do not fit together.
     """
     tables = read_tables(path)
-    return PetabProblem(tables, read_sbml(tables.sbml))
+    document = read_sbml(tables.sbml)
+    return PetabProblem(tables, with_networks(document, tables), document)

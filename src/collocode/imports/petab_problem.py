@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from ..model.problem import Problem
 from ..model.steady import Steady
 from ..numerics.signals import Signal
 from .petab import PetabProblem, read_petab
+from .petab_apart import without_networks
 from .petab_equations import CLOCK, Equations, Formulas, same
 from .petab_events import acting, points_of
 from .petab_rows import Channel, Measurement, PetabParameter
@@ -74,10 +76,17 @@ def from_petab(source: str | Path | PetabProblem) -> Problem:
 
 @dataclass(frozen=True, eq=False)
 class _Rates:
+    """Right-hand side; ``calls`` are the networks in it, their inputs, and which outputs they give by id."""
+
     formulas: Formulas
+    calls: tuple[tuple[str, Formulas, Mapping[str, int]], ...] = ()
 
     def __call__(self, t: Any, x: Any, u: Any, p: Any, nn: Any) -> list[Any]:
-        return self.formulas(t, x, u, p)
+        known = {n: p[n] for n in p.names}
+        for name, inputs, outputs in self.calls:
+            values = ca.vertsplit(getattr(nn, name)(*inputs(t, x, u, known)))
+            known |= {n: values[k] for n, k in outputs.items()}
+        return self.formulas(t, x, u, known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +124,25 @@ class Output:
     replicate: int
 
 
+def _moving(petab: PetabProblem) -> PetabProblem:
+    """The problem with a state that stands still, where its model has none: a fit integrates something."""
+    model = petab.model
+    if model.states:
+        return petab
+    still = ca.SX.sym("standing:still")
+    new = replace(
+        model,
+        symbols={**model.symbols, still.name(): still},
+        states=(still.name(),),
+        rates={still.name(): ca.SX(0.0)},
+        initial={**model.initial, still.name(): ca.SX(0.0)},
+    )
+    return PetabProblem(petab.tables, new, petab.document)
+
+
 class _Import:
-    def __init__(self, petab: PetabProblem) -> None:
+    def __init__(self, whole: PetabProblem) -> None:
+        petab, self.networks, self.penalty = without_networks(_moving(whole))
         self.petab, self.model = petab, petab.model
         self.equations, self.runs = Equations(petab), petab.conditions
         self.names = [c.name if not c.before else f"{c.before}_{c.name}" for c in self.runs]
@@ -137,20 +163,33 @@ class _Import:
             [self.equations.observed(self.petab.formulas[c][0]) for c in self.channel_of.values()]
         )
         return Problem(
-            Dynamics(
-                _Rates(self.equations.formulas([self.equations.rate(n) for n in self.model.states]))
-            ),
+            self._dynamics(),
             experiments,
             states=self.model.states,
             observe=_Outputs(observe),
             parameters=[
-                *(self._parameter(q) for q in self.petab.estimated),
+                *(self._parameter(q) for q in self.petab.estimated if q.id not in self._called),
                 *self.equations.placeholders,
             ],
             loss=PerOutput({name: self._likelihood(name) for name in outputs.values()}),
             name=self.petab.tables.path.stem,
             source=str(self.petab.tables.path),
+            regularisation=self.penalty,
+            normalise=False,  # the weights of the files are of their networks as they stand
         )
+
+    @property
+    def _called(self) -> dict[str, int]:
+        return {n: k for net in self.networks for n, k in net.outputs.items()}
+
+    def _dynamics(self) -> Dynamics:
+        rates = self.equations.formulas([self.equations.rate(n) for n in self.model.states])
+        calls = []
+        for net in self.networks:
+            inputs = [self.model.expanded(self.model.symbols[n]) for n in net.inputs]
+            noted = self.equations.formulas([self.equations.noted(e) for e in inputs])
+            calls.append((net.id, noted, net.outputs))
+        return Dynamics(_Rates(rates, tuple(calls)), networks={n.id: n.mlp for n in self.networks})
 
     # ---- parameters --------------------------------------------------------------------------
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import write_text
+from ..files import replacing
 from ..results.solution import Solution
 from .petab import PetabProblem, read_petab
+from .petab_files import hdf5
+from .petab_networks import Hybrid
 
 
 def write_petab_parameters(
@@ -22,7 +25,7 @@ def write_petab_parameters(
     ----------
     found : a fit of the problem, or values by id; they take the place of the nominal values.
     problem : what was fitted, or its YAML file.
-    path : of the tab-separated table.
+    path : of the tab-separated table; weights of networks go to an array file beside it, ``NAME_arrays.hdf5``.
 
     Raises
     ------
@@ -32,25 +35,49 @@ def write_petab_parameters(
         The folder is missing or cannot be written.
     """
     petab = problem if isinstance(problem, PetabProblem) else read_petab(problem)
-    values = found.parameters if isinstance(found, Solution) else dict(found)
+    values = petab.estimates(found) if isinstance(found, Solution) else dict(found)
     for q in petab.estimated:
         if q.id not in values:
             raise InputError(f"there is no estimate of parameter {q.id!r}; fit this very problem.")
+    tables, hybrid = petab.tables, petab.tables.hybrid
+    known = {
+        # a logarithm at its bound may come back beyond it by rounding
+        q.id: min(max(values[q.id], q.lower), q.upper) if q.estimated else q.nominal
+        for q in tables.parameters
+    }
+    weights = {w for net in hybrid.networks for w in net.weights}
+    plain = [q for q in tables.parameters if q.id not in weights]
     table = pd.DataFrame(
         {
-            "parameterId": [q.id for q in petab.tables.parameters],
-            "parameterScale": [q.scale for q in petab.tables.parameters],
-            "lowerBound": [q.lower for q in petab.tables.parameters],
-            "upperBound": [q.upper for q in petab.tables.parameters],
-            "nominalValue": [
-                # a logarithm at its bound may come back beyond it by rounding
-                min(max(values[q.id], q.lower), q.upper) if q.estimated else q.nominal
-                for q in petab.tables.parameters
-            ],
-            "estimate": [int(q.estimated) for q in petab.tables.parameters],
+            "parameterId": [q.id for q in plain],
+            "parameterScale": [q.scale for q in plain],
+            "lowerBound": [q.lower for q in plain],
+            "upperBound": [q.upper for q in plain],
+            "nominalValue": [known[q.id] for q in plain],
+            "estimate": [int(q.estimated) for q in plain],
         }
     )
-    if petab.tables.version == 2:
-        table["estimate"] = ["true" if q.estimated else "false" for q in petab.tables.parameters]
+    if tables.version == 2:
+        table["estimate"] = ["true" if q.estimated else "false" for q in plain]
         table = table.drop(columns="parameterScale")
-    write_text(path, table.to_csv(sep="\t", index=False))
+    if hybrid.rows:
+        arrays = pd.DataFrame(hybrid.rows)[[c for c in table.columns if c in hybrid.rows[0]]]
+        table = pd.concat([table.astype(object), arrays.assign(nominalValue="array")])
+    target = Path(path)
+    targets = [target, target.with_name(f"{target.stem}_arrays.hdf5")][: 1 + bool(hybrid.rows)]
+    with replacing(*targets) as aside:
+        aside[0].write_text(table.to_csv(sep="\t", index=False), encoding="utf-8")
+        if hybrid.rows:
+            _write_arrays(hybrid, known, aside[1])
+
+
+def _write_arrays(hybrid: Hybrid, known: Mapping[str, float], path: Path) -> None:
+    """Write the weights of all networks as PEtab-SciML's array file."""
+    with hdf5().File(path, "w") as file:
+        file["metadata/pytorch_format"] = np.uint8(1)
+        for net in hybrid.networks:
+            parts = net.mlp.matrices([known[w] for w in net.weights])
+            for (layer, biased), (W, b) in zip(net.layers, parts, strict=True):
+                file[f"parameters/{net.id}/{layer}/weight"] = W
+                if biased:
+                    file[f"parameters/{net.id}/{layer}/bias"] = b

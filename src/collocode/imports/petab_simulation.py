@@ -20,6 +20,7 @@ import pandas as pd
 
 from ..errors import InputError, check_has, check_type
 from ..numerics import Array
+from ..results.solution import Solution
 from .petab import Condition, PetabProblem
 from .petab_rows import Channel, Measurement
 from .sbml_simulation import FOREVER, LONGEST, Rest, System, Trajectory
@@ -84,14 +85,16 @@ class Predicted:
 
 
 def simulate_petab(
-    problem: PetabProblem, parameters: Mapping[str, float] | None = None, rtol: float = 1e-9
+    problem: PetabProblem,
+    parameters: Mapping[str, float] | Solution | None = None,
+    rtol: float = 1e-9,
 ) -> Predicted:
     """Simulate a PEtab problem and compare it with its measurements.
 
     Parameters
     ----------
     problem : from `read_petab`.
-    parameters : values of estimated parameters by id, on linear scale; the others are nominal.
+    parameters : a fit, or values of estimated parameters by id, on linear scale; the others are nominal.
     rtol : relative tolerance of the integrator (LSODA; for large models BDF with sparse derivatives; BDF and
         Newton's method for steady states).
 
@@ -102,6 +105,8 @@ def simulate_petab(
     """
     check_type("simulate_petab", problem, PetabProblem)
     ids = [q.id for q in problem.estimated]
+    if isinstance(parameters, Solution):
+        parameters = problem.estimates(parameters)
     for name in parameters or {}:
         check_has("the problem", "estimated parameter", name, ids)
     theta = np.array([(parameters or {}).get(q.id, q.nominal) for q in problem.estimated])

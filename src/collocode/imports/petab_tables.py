@@ -12,13 +12,15 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError, MissingDependency, check_type
+from ..errors import InputError, check_type
 from ..files import read_bytes, refusing
+from .petab_files import LONGEST_NAME, names_beside, read_yaml
+from .petab_networks import Hybrid, read_networks
 from .petab_rows import (
     Measurement,
     Observable,
@@ -29,9 +31,8 @@ from .petab_rows import (
 )
 from .petab_version2 import experiments, measurement_row, observable_row, parameter_row
 
-_LARGEST_YAML, _LARGEST_TABLE = 1_000_000, 100_000_000
+_LARGEST_TABLE = 100_000_000
 _MOST_ROWS = 500_000
-_LONGEST_NAME = 200  # letters of a file's name or an id
 _ID = re.compile(r"[A-Za-z_]\w*\Z")
 
 
@@ -49,6 +50,7 @@ class PetabTables:
     conditions: Mapping[str, Mapping[str, str]]
     observables: Mapping[str, Observable]
     measurements: tuple[Measurement, ...]
+    hybrid: Hybrid = Hybrid()
 
 
 def read_tables(path: str | Path) -> PetabTables:
@@ -65,21 +67,16 @@ def read_tables(path: str | Path) -> PetabTables:
     """
     check_type("read_petab", path, str, Path)
     source = Path(path)
-    content = _yaml(source)
-    extensions = content.get("extensions")
-    if extensions:
-        named = [str(n)[:40] for n in extensions] if isinstance(extensions, dict | list) else ["?"]
-        raise InputError(
-            f"{source} uses the PEtab extension {named[0]!r} (networks, say, are its sciml), which is not "
-            "supported; write the problem without it, and networks by NeuralODE or a hybrid Dynamics."
-        )
+    content = read_yaml(source, "a PEtab problem")
     given = content.get("format_version", "")
     version = str(given)[:40] if isinstance(given, str | int | float) else type(given).__name__
     if version not in _VERSIONS:
         raise InputError(
             f"{source} is of PEtab format {version or 'unknown'!r}; versions 1 and 2 are read."
         )
-    files = _files(source, content) if version.startswith("1") else content
+    files = _files(source, content) if version.startswith("1") else dict(content)
+    sciml = _sciml(source, content, version)
+    files["hybridization_files"] = (sciml or {}).get("hybridization_files")
     columns = _COLUMNS if version.startswith("1") else _COLUMNS_2
     rows = {
         kind: _rows(_tables(source, files.get(f"{kind}_files"), f"{kind}_files", needed))
@@ -87,6 +84,7 @@ def read_tables(path: str | Path) -> PetabTables:
         if files.get(f"{kind}_files") or columns is _COLUMNS or kind not in _OPTIONAL
     }
     models = _models(source, files)
+    hybrid, weights = read_networks(source, sciml, rows) if sciml is not None else (Hybrid(), [])
     conditions = _conditions(rows["condition"]) if columns is _COLUMNS else _of_version_2(rows)
     parameters = tuple(parameter_of(row) for row in rows["parameter"])
     _check_distinct("parameter table", [q.id for q in parameters])
@@ -100,10 +98,11 @@ def read_tables(path: str | Path) -> PetabTables:
         version=int(version[0]),
         path=source,
         sbml=source.parent / models[0],
-        parameters=parameters,
+        parameters=(*parameters, *weights),
         conditions=conditions,
         observables=by_id,
         measurements=measurements,
+        hybrid=hybrid,
     )
 
 
@@ -118,11 +117,35 @@ _COLUMNS_2: dict[str, Sequence[str]] = {
     "condition": ("conditionId", "targetId", "targetValue"),
     "experiment": ("experimentId", "time", "conditionId"),
     "mapping": ("petabEntityId", "modelEntityId"),
+    "hybridization": ("targetId", "targetValue"),
     "observable": ("observableId", "observableFormula", "noiseFormula"),
     "measurement": ("observableId", "measurement", "time"),
     "parameter": ("parameterId", "estimate"),
 }
-_OPTIONAL = ("condition", "experiment", "mapping")  # of version 2
+_OPTIONAL = ("condition", "experiment", "mapping", "hybridization")  # of version 2
+
+
+def _sciml(source: Path, content: Mapping[str, Any], version: str) -> dict[str, Any] | None:
+    """The extension for networks, if the problem has it; there is no other."""
+    given = content.get("extensions") or {}
+    names = [str(n)[:40] for n in given] if isinstance(given, dict | list) else ["?"]
+    other = [n for n in names if n != "sciml"]
+    if other:
+        raise InputError(
+            f"{source} uses the PEtab extension {other[0]!r}, which is not supported; sciml is."
+        )
+    if not names:
+        return None
+    if (
+        version.startswith("1")
+        or not isinstance(given, dict)
+        or not isinstance(given["sciml"], dict)
+    ):
+        raise InputError(
+            f"{source} uses the extension sciml otherwise than PEtab 2 does; write format_version 2 and "
+            "neural_networks under extensions, sciml."
+        )
+    return given["sciml"]
 
 
 def _files(source: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +154,7 @@ def _files(source: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(problems, list) or len(problems) != 1 or not isinstance(problems[0], dict):
         raise InputError(f"{source} needs one entry under problems; split it into one file each.")
     given = content.get("parameter_file")
-    named = _names(source, given if isinstance(given, list) else [given], "parameter_file")
+    named = names_beside(source, given if isinstance(given, list) else [given], "parameter_file")
     return {**problems[0], "parameter_files": named}
 
 
@@ -145,49 +168,17 @@ def _models(source: Path, files: Mapping[str, Any]) -> list[str]:
             raise InputError(
                 f"{source} has a model in {other[0]!r}, which is not supported; use sbml."
             )
-        names = _names(source, [m.get("location") for m in models], "model_files")
+        names = names_beside(source, [m.get("location") for m in models], "model_files")
     else:
-        names = _names(source, files.get("sbml_files"), "sbml_files")
+        names = names_beside(source, files.get("sbml_files"), "sbml_files")
     if len(names) != 1:
         raise InputError(f"{source} names {len(names)} SBML files; one is supported.")
     return names
 
 
-def _yaml(source: Path) -> dict[str, Any]:
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingDependency(
-            "PEtab's YAML files are read by PyYAML, which is not installed; "
-            "pip install 'collocode[petab]'."
-        ) from error
-    text = read_bytes(source, _LARGEST_YAML, "a PEtab problem")
-    with refusing(source, "a PEtab problem"):
-        content = yaml.safe_load(text)  # plain data only
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{source} is no PEtab problem: it is no mapping; name the YAML file of one."
-        )
-    return content
-
-
-def _names(source: Path, given: Any, what: str) -> list[str]:
-    names = given if isinstance(given, list) else []
-    if not names or not all(isinstance(n, str) and n for n in names):
-        raise InputError(f"{source} needs {what}, a list of file names beside it; add it.")
-    for name in names:
-        if "://" in name:
-            raise InputError(f"{source} names {name[:80]!r} under {what}; download it first.")
-        if Path(name).is_absolute() or PureWindowsPath(name).drive or len(name) > _LONGEST_NAME:
-            raise InputError(
-                f"{source} names {name[:80]!r} under {what}; name a file beside it, by a relative path."
-            )
-    return names
-
-
 def _tables(source: Path, given: Any, what: str, columns: Sequence[str]) -> pd.DataFrame:
     frames = []
-    for name in _names(source, given, what):
+    for name in names_beside(source, given, what):
         path = source.parent / name
         content = read_bytes(path, _LARGEST_TABLE, "a PEtab table")
         with refusing(path, "a PEtab table"):
@@ -216,7 +207,7 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, str]]:
 def _check_distinct(where: str, ids: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in ids:
-        if not _ID.match(name) or len(name) > _LONGEST_NAME:
+        if not _ID.match(name) or len(name) > LONGEST_NAME:
             raise InputError(
                 f"{where}: {name[:60]!r} is no id; use letters, digits and underscores."
             )

@@ -20,6 +20,21 @@ from .symbolic import Symbols, call_noise, named_parameters, observed, of_coeffi
 _NOTHING = 1e-200  # beside any weight
 
 
+def scorable(problem: Problem) -> bool:
+    """Whether a problem is the maximum of a likelihood in parameters alone: no networks, no rows more."""
+    return bool(
+        problem.loss.likelihood
+        and problem.all_parameters
+        and not problem.dynamics.networks
+        and not problem.decides
+        and not problem.varies_in_time
+        and not problem.constraints
+        and not problem.bounds
+        and not getattr(problem, "algebraic", ())
+        and not any(e.final for e in problem.experiments)
+    )
+
+
 def likelihood_of(loss: Loss, output: str) -> Likelihood | None:
     """Return the likelihood of an output; None if the loss is none."""
     found: Likelihood | None = loss.of(output) if loss.likelihood else None  # type: ignore[attr-defined]

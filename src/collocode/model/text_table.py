@@ -2,7 +2,9 @@
 
 The separator is the one of ``,`` ``;`` tab ``|`` and blanks by which every row has as many fields as the
 header, a comma if several do.  Then a comma inside a number is a decimal comma; where it might part
-thousands (tabs, quoted cells) the file is refused.  Whatever was decided is said in `Table.notes`.
+thousands (tabs, quoted cells) the file is refused.  A point is always a decimal point: where semicolons part
+the fields and every number with a point might as well have it between thousands (``1.500``), that is said.
+Whatever was decided is said in `Table.notes`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _SIGNS = frozenset("0123456789+-.eE ")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.I)
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _MISSING = frozenset([
     "", "nan", "-nan", "na", "n/a", "<na>", "#na", "#n/a", "null", "none", "1.#ind", "-1.#ind",
     "1.#qnan", "-1.#qnan", "#n/a n/a",
@@ -92,6 +95,8 @@ class Table:
         wanted = list(dict.fromkeys(names))
         found = {name: _plain(self.columns[name]) for name in wanted}
         commas = bool(self.commas) and self._decimal_commas([n for n in wanted if found[n] is None])
+        if self.commas == "decimal" and not commas:
+            self._say_points(wanted)
         numbers = {}
         for name in wanted:
             fast = found[name]
@@ -129,6 +134,17 @@ class Table:
         if cells:
             self.notes.append("decimal commas")
         return bool(cells)
+
+    def _say_points(self, names: Sequence[str]) -> None:
+        """Note that points are decimal points, where all of them might part thousands."""
+        pointed = (c for n in names for c in map(str, self.columns[n]) if "." in c)
+        example = ""
+        for cell in pointed:
+            if not _POINTS.fullmatch(cell.strip()):
+                return
+            example = example or cell.strip()
+        if example:
+            self.notes.append(f"decimal points ({example} is {float(example):g}, no thousands)")
 
     def _refuse_points(self, name: str) -> None:
         for row, cell in enumerate(self.columns[name]):
