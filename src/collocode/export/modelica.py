@@ -42,6 +42,7 @@ _FORMS: dict[str, Callable[..., str]] = {
     "atan2": "atan2({}, {})".format,
     "lt": "(if {} < {} then 1.0 else 0.0)".format,
     "le": "(if {} <= {} then 1.0 else 0.0)".format,
+    "eq": "(if {0} <= {1} and {0} >= {1} then 1.0 else 0.0)".format,
     "if_else_zero": "(if {} > 0.5 then {} else 0.0)".format,
 }  # fmt: skip
 # parameters as they are decided, by their scale, from natural ones
