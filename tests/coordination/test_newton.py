@@ -6,6 +6,7 @@ from dataclasses import replace
 import casadi as ca
 import numpy as np
 import pytest
+import scipy
 
 import collocode as cc
 from collocode.coordination.executors import Lost
@@ -287,3 +288,64 @@ def test_constraints_are_refused_by_the_batchs_name():
 def test_rules_are_checked(rules, message):
     with pytest.raises(cc.InputError, match=message):
         cc.NewtonRules(**rules)
+
+
+def test_numbers_of_a_run_reach_its_batch():
+    """c' = -k m c, m a number of every run; SciPy on the closed form gives the same k."""
+    t, rng = np.linspace(0.0, 3.0, 9), np.random.default_rng(0)
+    doses = (1.0, 2.0, 0.5, 1.5)
+    data = [2.0 * np.exp(-0.4 * m * t) + 0.01 * rng.standard_normal(9) for m in doses]
+    runs = [
+        cc.Experiment(t, y, ("c",), initial={"c": 2.0}, parameters={"m": m}, name=f"m = {m}")
+        for m, y in zip(doses, data, strict=True)
+    ]
+    known = [cc.Parameter("k", 1.0), cc.Parameter("m", 1.0, 1.0, 1.0)]
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * p.m * x.c], parameters=known)
+    problem = cc.Problem(decay, runs, loss=cc.LeastSquares(0.01))
+    found = cc.admm(problem, 2).solution.parameters["k"]
+
+    def residual(k):
+        return np.concatenate(
+            [2.0 * np.exp(-k * m * t) - y for m, y in zip(doses, data, strict=True)]
+        )
+
+    assert found == pytest.approx(scipy.optimize.least_squares(residual, 1.0).x[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_a_prior_counts_once_however_many_batches(own):
+    """c' = -k c from c(0) = 2, σ = 0.01; log k is near log 0.5 within 0.02: SciPy weighs the same."""
+    t, rng = np.linspace(0.0, 3.0, 9), np.random.default_rng(0)
+    data = [2.0 * np.exp(-0.4 * t) + 0.01 * rng.standard_normal(9) for _ in range(3)]
+    data[1][4:] = np.nan
+    runs = [
+        cc.Experiment(t, y, ("c",), initial={"c": 2.0}, name=f"run {n}") for n, y in enumerate(data)
+    ]
+    prior = cc.Prior("normal", np.log(0.5), 0.02, on="scale")
+    k = cc.Parameter("k", 1.0, scale="log", prior=prior, per_experiment=own)
+    m = cc.Parameter("m", 1.0, 0.5, 2.0) if own else cc.Parameter("m", 1.0, 1.0, 1.0)
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * p.m * x.c], parameters=[k, m])
+    found = cc.admm(cc.Problem(decay, runs, loss=cc.LeastSquares(0.01)), 3).solution.parameters
+
+    def residual(z):
+        rates, m = (z[:-1], z[-1]) if own else (np.repeat(z, 3), 1.0)
+        pairs = zip(rates, data, strict=True)
+        misfit = np.concatenate([2.0 * np.exp(-np.exp(r) * m * t) - y for r, y in pairs]) / 0.01
+        away = (z[:-1] if own else z) - np.log(0.5)
+        return np.concatenate([misfit[np.isfinite(misfit)], away / 0.02])
+
+    begun = [0.0, 0.0, 0.0, 1.0] if own else [0.0]
+    expected = np.exp(scipy.optimize.least_squares(residual, begun, xtol=1e-12).x)
+    rates = [value for name, value in found.items() if name.startswith("k")]
+    np.testing.assert_allclose(rates, expected[: len(rates)], rtol=1e-5)
+
+
+def test_batches_with_nothing_in_common_are_refused():
+    t = np.linspace(0.0, 3.0, 9)
+    runs = [cc.Experiment(t, np.exp(-k * t), ("c",), name=f"k = {k}") for k in (0.4, 0.5)]
+    own = cc.Parameter("k", 1.0, per_experiment=True)
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[own])
+    with pytest.raises(
+        cc.InputError, match="nothing in common that they could agree on; fit every"
+    ):
+        cc.admm(cc.Problem(decay, runs), 2)

@@ -154,3 +154,48 @@ def test_deep_networks_and_defined_variables(tmp_path):
         assert "\nV" in file.path.read_text()
         assert file.path.stat().st_size < 2e6
         assert_same(nlp, file, read_nl(file.path), *random_point(nlp, rng))
+
+
+def test_a_row_of_fixed_variables_takes_no_suffix_along(tmp_path, caplog):
+    """Path constraints at a start that is fixed; Pyomo would warn of a multiplier or a scale without a row."""
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u - x.x]),
+        cc.Window(end=1.0, controls={"u": cc.Control(0.0, 3.0)}, initial={"x": 120.0}),
+        states=("x",),
+        scaling={"x": 100.0},
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="u"),
+        constraints=[cc.PathConstraint("warm", lambda t, x, u, p, nn: x.x, lower=45.0)],
+    )
+    solution = cc.fit(problem, mesh=4)
+    cc.write_nl(solution, tmp_path / "warm.nl", scaling=True)
+    again = cc.solve_nl(cc.read_nl(tmp_path / "warm.nl"))
+    assert again.objective == pytest.approx(solution.result.objective, rel=1e-6)
+    assert not caplog.records
+
+
+def test_phases_are_written_and_an_unknown_that_is_asked_for_is_refused(tmp_path):
+    """x' = u, then x' = 2u - x behind x -> x/2: the least of x₁² + (1 - x₁/2e)²/(2(1 - e⁻²)) over x₁."""
+    windows = [
+        cc.Window(name="a", end=1.0, controls={"u": cc.Control()}, initial={"x": 0.0}),
+        cc.Window(name="b", start=1.0, end=2.0, controls={"u": cc.Control()}, final={"x": 1.0}),
+    ]
+    problem = cc.Problem(
+        cc.Phases(
+            {
+                "a": cc.Dynamics(lambda t, x, u, p, nn: {"x": u.u}),
+                "b": cc.Dynamics(lambda t, x, u, p, nn: {"x": 2.0 * u.u - x.x}),
+            }
+        ),
+        windows,
+        states=("x",),
+        links=cc.Link("a", "b", jump={"x": lambda t, x, u, p, nn: 0.5 * x.x}),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.u**2, name="effort"),
+    )
+    write_nl(cc.discretize(problem, mesh=4), tmp_path / "phases.nl")
+    reach = 2.0 * (1.0 - np.exp(-2.0))
+    exact = 1.0 / (reach + (0.5 / np.e) ** 2)
+    found = cc.solve_nl(read_nl(tmp_path / "phases.nl"))
+    assert found.objective == pytest.approx(exact, rel=1e-6)
+    asks = replace(problem, dynamics=cc.Dynamics(lambda t, x, u, p, nn: [u.u * (x.x == 1.0)]))
+    with pytest.raises(cc.InputError, match="whether something unknown equals a number"):
+        write_nl(cc.discretize(asks, mesh=4), tmp_path / "asks.nl")

@@ -179,6 +179,30 @@ def test_a_mesh_that_is_too_coarse_is_told_by_the_simulation():
     assert "mesh=" in finding.remedy
 
 
+def test_a_given_input_that_jumps_inside_an_element_is_told():
+    """The cost is 0.67; no simulation looks at it."""
+    window = cc.Window(
+        end=1.0, initial={"x": 0.0}, inputs={"r": cc.Signal([0.0, 0.33], [0.0, 1.0], "zoh")}
+    )
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: {"x": -x.x}),
+        window,
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.r, name="r"),
+    )
+    equal = cc.Mesh.uniform(0.0, 1.0, 7)
+    with pytest.warns(
+        cc.CollocodeWarning, match="'r' of 'window' jumps inside an element at t = 0.33"
+    ):
+        off = cc.fit(problem, mesh=equal)
+    assert abs(off.costs["r"] - 0.67) > 1e-3
+    assert [f.code for f in cc.findings(off)] == ["jump-inside"]
+    for mesh in (7, equal.with_points(window.jumps)):
+        found = cc.fit(problem, mesh=mesh)
+        assert found.costs["r"] == pytest.approx(0.67, abs=1e-12)
+        assert not cc.findings(found)
+
+
 def test_a_control_that_rings_is_noted():
     problem = import_module("models.control.rocket").problem()
     window = problem.experiments[0]

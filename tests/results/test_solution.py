@@ -192,3 +192,20 @@ def test_truth_from_the_true_state_is_the_models_own_error(neural):
     run = cc.simulate(neural.model, [0.0, 1.0], data.times)
     expected = np.mean((run.states - data.values) ** 2)
     assert score.truth_from_true_initial == pytest.approx(expected, rel=1e-4)
+
+
+def test_times_of_predictions(neural):
+    assert neural.predict([]).shape == (0, 2)
+    assert neural.predict(1.0).shape == (1, 2)
+    with pytest.raises(cc.InputError, match="time -1 lies before the start of experiment"):
+        neural.predict([-1.0, 1.0])
+    with pytest.raises(cc.InputError, match="times of a simulation cannot be read as numbers"):
+        neural.predict(["noon"])
+
+
+def test_times_are_told_to_the_second_wherever_they_are_counted_from():
+    t = 1.7e9 + np.array([0.0, 10.0, 20.0])
+    run = cc.Experiment(t, [1.0, 0.5, 0.3], ("c",))
+    assert repr(run).endswith("[1700000000, 1700000020])")
+    with pytest.raises(cc.InputError, match="time 1700000030 lies outside the mesh"):
+        cc.Mesh.uniform(t[0], t[-1], 4).locate(np.array([t[-1] + 10.0]))

@@ -94,7 +94,7 @@ class StateAt:
     experiment: int | str = 0
 
     def __str__(self) -> str:
-        return f"{self.state} at {self.time:g}"
+        return f"{self.state} at {self.time:.12g}"
 
     def check(self, nlp: NLP) -> None:
         """Refuse unknown states and times outside the horizon."""
@@ -105,8 +105,8 @@ class StateAt:
         mesh = nlp.layout.experiments[number_of(nlp, self.experiment)].mesh
         if not mesh.start <= self.time <= mesh.end:
             raise InputError(
-                f"the goal asks for t = {self.time:g}, outside the horizon "
-                f"[{mesh.start:g}, {mesh.end:g}]; choose a time within it."
+                f"the goal asks for t = {self.time:.12g}, outside the horizon "
+                f"[{mesh.start:.12g}, {mesh.end:.12g}]; choose a time within it."
             )
 
     def _place(self, e: Elements) -> tuple[int, Array, int]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..errors import InputError, as_number, check_type
 from ..model.costs import Cost
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
@@ -105,7 +105,7 @@ def refine(
             "collocode.refine_layers."
         )
     chosen = goal_of(goal)
-    if not (np.isfinite(tol) and tol > 0.0):
+    if as_number(tol, "tol= of refine") <= 0.0:
         raise InputError(f"the tolerance must be positive and finite, not {tol}.")
     marking, budget = Marking(rule, theta, number), Budget(max_elements, max_cycles)
     began = time.perf_counter()

@@ -134,7 +134,8 @@ def _writers(
     if isinstance(solution, cc.Solution):
         model = solution.model
         rhs = {"rhs": model.trained_function()} if nlp is None else {}
-        if rhs and solution.trajectories[0].controls:
+        first = solution.trajectories[0]
+        if rhs and (first.controls or first.experiment.events or model.dead_times or model.widths):
             rhs |= cc.planned_functions(solution)
         writers.setdefault(".casadi", lambda: cc.save_functions(rhs, target))
         writers.setdefault(".c", lambda: cc.write_c(rhs, target))

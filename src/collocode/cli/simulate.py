@@ -119,7 +119,9 @@ def time_grid(times: str | None, until: float | None, points: int, over: cc.Expe
     assert over.end is not None
     end = over.end if until is None else until
     if not (np.isfinite(end) and end > start):
-        raise InputError(f"--until {end:g} must lie after the start of the fit, t = {start:g}.")
+        raise InputError(
+            f"--until {end:.12g} must lie after the start of the fit, t = {start:.12g}."
+        )
     return np.linspace(start, end, points)
 
 
@@ -134,7 +136,7 @@ def _range(text: str, start: float) -> Array:
     count = int(np.floor((high - low) / step + 1e-9)) + 1
     _check_size(f"--times {text}", count)
     if low < start:
-        raise InputError(f"--times {text} begins before the fit does, at t = {start:g}.")
+        raise InputError(f"--times {text} begins before the fit does, at t = {start:.12g}.")
     return np.asarray(low + step * np.arange(count), dtype=float)
 
 

@@ -167,6 +167,11 @@ def admm(
     coordinator: Coordinator[Any]
     state: Any
     if isinstance(rules, NewtonRules):
+        if not len(variables):
+            raise InputError(
+                f"the batches of problem {problem.name!r} have nothing in common that they could agree on; "
+                "fit every experiment by itself."
+            )
         coordinator = Newton.of(rules, variables, variables.ridge(regulariser), parts)
         state = coordinator.start(whole, parts)
         if executor.points != "coordinator":

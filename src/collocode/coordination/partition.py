@@ -52,6 +52,8 @@ class Batch:
     shared_parameters : experiments (by number) that were cut into windows, which have the experiment's
         own parameters in common, and their names.
     origins : per experiment, the whole problem's experiment and its first element in this batch.
+    batches : how many there are, all of which have copies of what is shared.
+    windows : per experiment, into how many it was cut, all of which have copies of its own parameters.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Batch:
     shared_states: tuple[SharedState, ...] = ()
     shared_parameters: tuple[tuple[int, str], ...] = ()
     origins: tuple[tuple[int, int], ...] = ()
+    batches: int = 1
+    windows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ class Partition:
                 )
             groups = [[window] for window in _windows(whole, self.batches, self.overlap)]
         counts = _multiplicity(problem, groups)
-        return tuple(_batch(problem, group, counts, self.boundary) for group in groups)
+        made = (_batch(problem, group, counts, self.boundary) for group in groups)
+        return tuple(replace(batch, batches=len(groups)) for batch in made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +219,7 @@ def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> 
     keep |= (experiment.times == start) & (first == 0)
     if np.isfinite(experiment.values[keep]).any(axis=1).sum() < 2:
         raise InputError(
-            f"{name} ([{start:g}, {end:g}]) has fewer than 2 times with a finite value; ask for "
+            f"{name} ([{start:.12g}, {end:.12g}]) has fewer than 2 times with a finite value; ask for "
             "fewer batches."
         )
     part = experiment.with_samples(keep, start, end, name)
@@ -269,6 +274,7 @@ def _batch(
         shared_states=tuple(states),
         shared_parameters=tuple(parameters),
         origins=tuple((w.origin, w.first) for w in group),
+        windows=tuple(w.of for w in group),
     )
 
 

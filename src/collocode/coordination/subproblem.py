@@ -192,7 +192,16 @@ class Subproblem:
         self.nlp = nlp.with_parameters(
             weights=nlp.parameters["weights"] * batch.weight,
             prior_weight=nlp.parameters["prior_weight"] * batch.weight,
+            **self._priors(nlp),
         )
+
+    def _priors(self, nlp: NLP) -> dict[str, Array]:
+        """What every copy of a parameter has of its prior, which all of them together count once."""
+        batch, found = self.batch, {}
+        for q in (q for q in batch.problem.all_parameters if q.prior is not None):
+            copies = np.array(batch.windows if q.per_experiment else [batch.batches], dtype=float)
+            found[f"prior.{q.name}"] = nlp.parameters[f"prior.{q.name}"] * batch.weight / copies
+        return found
 
     def solve(self, solver: Solver, task: Task, keep: Point | None) -> BatchResult:
         """Solve a task from a kept point; a failure is retried from elsewhere, then reported."""

@@ -136,6 +136,7 @@ class ConsensusVariables:
             x[part.states] = nlp.start[there.states[nodes]]
             x[part.parameters] = nlp.start[there.parameters]
             x[part.decisions] = nlp.start[there.decisions]
+            x[list(part.bound.values())] = nlp.start[[there.bound[name] for name in part.bound]]
         x[here.shared], x[here.weights] = (
             nlp.start[nlp.layout.shared], nlp.start[nlp.layout.weights],
         )  # fmt: skip

@@ -2,7 +2,8 @@ r"""The trained equations as a Modelica model (text, Modelica 3.4), from its tap
 
 States, inputs and parameters keep their names where Modelica allows them; shared results of the
 right-hand side are protected variables.  Inputs that were decided come along as piecewise polynomials, so
-that the model simulates as it stands; those of a fit of data stay inputs.  An FMU follows from any Modelica tool
+that the model simulates as it stands; those of a fit of data stay inputs, to which dead times are applied inside;
+events are those of the first experiment (`modelica_events`).  An FMU follows from any Modelica tool
 (``buildModelFMU`` of OpenModelica); we make none ourselves, because that takes a compiler for every
 platform, and the Python packages that need none (PythonFMU) put a Python interpreter into the FMU.
 """
@@ -22,6 +23,7 @@ from ..numerics.signals import Signal
 from ..results.model import TrainedModel
 from ..results.solution import Solution
 from ..transcription.tape import ARITY, NAMES, Tape
+from .modelica_events import acts_of
 from .profiles import powers
 
 _FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
@@ -40,6 +42,7 @@ _FORMS: dict[str, Callable[..., str]] = {
     "atan2": "atan2({}, {})".format,
     "lt": "(if {} < {} then 1.0 else 0.0)".format,
     "le": "(if {} <= {} then 1.0 else 0.0)".format,
+    "eq": "(if {0} <= {1} and {0} >= {1} then 1.0 else 0.0)".format,
     "if_else_zero": "(if {} > 0.5 then {} else 0.0)".format,
 }  # fmt: skip
 # parameters as they are decided, by their scale, from natural ones
@@ -70,10 +73,16 @@ _PROFILE = (
     "    end for;",
     "  end profile;",
 )
+# the language's (Modelica 3.4, section 2.3.3), and the names that the text uses
 _KEYWORDS = frozenset([
-    "der", "time", "model", "end", "parameter", "Real", "input", "output", "protected", "equation",
-    "if", "then", "else", "and", "or", "not", "for", "loop", "in", "each", "when", "initial",
-    "algorithm", "function", "profile", "while",
+    "algorithm", "and", "annotation", "assert", "block", "break", "class", "connect", "connector",
+    "constant", "constrainedby", "der", "discrete", "each", "else", "elseif", "elsewhen",
+    "encapsulated", "end", "enumeration", "equation", "expandable", "extends", "external", "false",
+    "final", "flow", "for", "function", "if", "import", "impure", "in", "initial", "inner", "input",
+    "loop", "model", "not", "operator", "or", "outer", "output", "package", "parameter", "partial",
+    "protected", "public", "pure", "record", "redeclare", "replaceable", "return", "stream", "then",
+    "true", "type", "when", "while", "within", *_FUNCTIONS, "abs", "delay", "max", "min", "pre",
+    "profile", "Real", "reinit", "rem", "time", "v_",
 ])  # fmt: skip
 
 
@@ -98,27 +107,35 @@ def modelica_text(solution: Solution, name: str = "") -> str:
     )
     scaled = zip(model.parameter_names, parameters, strict=True)
     decided = [_DECIDED[model.scales.get(n, "linear")].format(safe) for n, safe in scaled]
-    known = (["time"], states, [*inputs, *algebraics], decided)
+    safe = dict(zip((*model.states, *model.inputs), (*states, *inputs), strict=True))
+    safe |= zip(model.parameter_names, parameters, strict=True)
+    acts = acts_of(model, part.experiment, part.states[0].tolist(), safe, _number)
+    arrived = [acts.inputs.get(n, safe[n]) for n in model.inputs]
+    known = (["time"], states, [*arrived, *algebraics], decided)
     lines, (derivatives, residuals) = _equations(model, known)
-    start = part.states[0].tolist()
     text = [f"model {_identifier(name or solution.name or 'Trained', set())}"]
     values = zip(parameters, model.natural(model.parameters).tolist(), strict=True)
     text += [f"  parameter Real {n} = {_number(v)};" for n, v in values]
     planned = bool(part.controls)
-    text += _tables(part.experiment.inputs, model.inputs, inputs) if planned else []
-    text += [f"  {'' if planned else 'input '}Real {n};" for n in inputs]
+    sent = [n for n in model.inputs if n not in acts.inputs or n in model.dead_times]
+    own = [safe[n] for n in sent]
+    text += _tables(part.experiment.inputs, sent, own) if planned else []
+    text += [f"  {'' if planned else 'input '}Real {n};" for n in own]
+    text += [f"  Real {safe[n]};" for n in acts.conditions]
     text += [
         f"  Real {n}(start = {_number(v)}, fixed = true);"
-        for n, v in zip(states, start, strict=True)
+        for n, v in zip(states, acts.start, strict=True)
     ]
     begun = solution.algebraics(part.times[0])[0].tolist()
     text += [f"  Real {n}(start = {_number(v)});" for n, v in zip(algebraics, begun, strict=True)]
     text += ["protected", f"  Real v_[{len(lines)}];"] if lines else []
     profile = "  {0} = profile(time, {0}_points, {0}_powers);"
-    text += ["equation", *([profile.format(n) for n in inputs] if planned else [])]
+    text += ["equation", *([profile.format(n) for n in own] if planned else [])]
+    text += [f"  {safe[n]} = {condition};" for n, condition in acts.conditions.items()]
     text += [f"  v_[{k}] = {line};" for k, line in enumerate(lines, start=1)]
     text += [f"  der({n}) = {d};" for n, d in zip(states, derivatives, strict=True)]
     text += [f"  0 = {g};" for g in residuals]
+    text += acts.clauses
     span = (
         f"StartTime = {_number(float(part.times[0]))}, StopTime = {_number(float(part.times[-1]))}"
     )
@@ -130,7 +147,8 @@ def _tables(signals: Mapping[str, Signal], names: Sequence[str], safe: Sequence[
     """The pieces of every input, and the function that evaluates them."""
     text = list(_PROFILE)
     for name, identifier in zip(names, safe, strict=True):
-        points, table = powers(signals[name], name)
+        signal = signals[name]  # what was sent: the model delays it
+        points, table = powers(signal.later(0.0), name)
         rows = ["{" + ", ".join(map(_number, row)) + "}" for row in table.tolist()]
         times = ", ".join(map(_number, points.tolist()))
         text.append(f"  parameter Real {identifier}_points[{len(points)}] = {{{times}}};")

@@ -143,7 +143,8 @@ def add_multipliers(export: PyomoExport, lam_g: Array, lam_x: Array) -> None:
         for name in ("dual", "ipopt_zL_in", "ipopt_zU_in")
     }
     for constraint, value in zip(export.constraints, lam_g.tolist(), strict=True):
-        if constraint is not None:
+        # a row of fixed variables alone is not written
+        if constraint is not None and not constraint.body.is_fixed():
             suffixes["dual"][constraint] = -value
     lower, upper = np.maximum(0.0, -lam_x), -np.maximum(0.0, lam_x)
     for name, values in (("ipopt_zL_in", lower), ("ipopt_zU_in", upper)):

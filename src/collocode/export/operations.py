@@ -58,12 +58,23 @@ def pyomo_tape_operations() -> Mapping[str, Callable[..., Any]]:
     """Return what the operations of a tape (`transcription.tape.ARITY`) mean in Pyomo.
 
     Conditions, ``fmin`` and ``fmax``, ``erf`` and the like are absent: ``.nl`` solvers either lack
-    them or cannot differentiate them.
+    them or cannot differentiate them.  Whether a window is in a phase is data: such a condition is decided here.
     """
     pyo = pyomo_environ()
+
+    def of_data(value: Any) -> float:
+        if not isinstance(value, int | float):
+            raise InputError(
+                "an equation asks whether something unknown equals a number, which a Pyomo model cannot express; "
+                "rewrite it smoothly, or solve through the casadi or cyipopt interface."
+            )
+        return value
+
     named = ("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh")
     return {
         **ALGEBRA,
+        "eq": lambda a, b: float(of_data(a) == of_data(b)),
+        "if_else_zero": lambda a, b: b if of_data(a) else 0.0,
         "sq": lambda a: a**2,
         "fabs": abs,
         "hypot": lambda a, b: pyo.sqrt(a**2 + b**2),
@@ -81,10 +92,11 @@ def require(names: set[str], supported: Mapping[str, Any], where: str) -> None:
     InputError
         Naming the operations.
     """
-    absent = sorted(names - set(supported) - {"const", "input", "output"})
+    absent = names - set(supported) - {"const", "input", "output"}
     if absent:
+        absent |= names & {"if_else_zero"}  # what they decide
         raise InputError(
-            f"{where} uses {', '.join(absent)}, which a Pyomo model cannot express; "
+            f"{where} uses {', '.join(sorted(absent))}, which a Pyomo model cannot express; "
             "rewrite it smoothly, or solve through the casadi or cyipopt interface."
         )
 

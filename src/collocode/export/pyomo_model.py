@@ -212,7 +212,10 @@ def _scaling(
     fixed = {id(v) for v in variables if v.fixed}  # not in the file, so not scaled
     for components, values in zip((variables, constraints), factors, strict=True):
         for component, factor in zip(components, values.tolist(), strict=True):
-            if component is not None and factor != 1.0 and id(component) not in fixed:
+            if component is None or factor == 1.0 or id(component) in fixed:
+                continue
+            body = getattr(component, "body", None)  # a row of fixed variables alone is not written
+            if body is None or not body.is_fixed():
                 suffix[component] = factor
     model.add_component(_free_name(model, "scaling_factor"), suffix)
 

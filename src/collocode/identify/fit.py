@@ -362,7 +362,7 @@ def _apart(problem: Problem, e: Experiment, start: float, end: float) -> Experim
             elif low < start or high > end:
                 raise InputError(
                     f"the time {event.time!r} of an event of experiment {e.name!r} may lie on both sides of the "
-                    f"cut at {start if low < start else end:g}; narrow its bounds, [{low:g}, {high:g}], or hold out "
+                    f"cut at {start if low < start else end:.12g}; narrow its bounds, [{low:.12g}, {high:.12g}], or hold out "
                     "whole experiments, by name."
                 )
         events.append(event)

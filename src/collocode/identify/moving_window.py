@@ -33,7 +33,7 @@ def span_of(problem: Problem) -> tuple[float, float]:
     if window.start != 0.0:
         raise InputError(
             f"the window of a receding horizon counts time from now, but {window.name!r} starts at "
-            f"{window.start:g}; give Window(start=0.0, end={window.end - window.start:g}) and shift its inputs."  # type: ignore[operator]
+            f"{window.start:.12g}; give Window(start=0.0, end={window.end - window.start:.12g}) and shift its inputs."  # type: ignore[operator]
         )
     totals = [c.name for c in problem.constraints if isinstance(c, IntegralConstraint)]
     if totals:

@@ -223,7 +223,7 @@ class Trajectory:
                 at = first if event.from_trigger else x
                 new = system.jumped[k](t, at, self.c).full().ravel()
                 x = np.where([n in event.assignments for n in system.model.states], new, x)
-        raise InputError(f"the model's events set each other off without end at t = {t:g}.")
+        raise InputError(f"the model's events set each other off without end at t = {t:.12g}.")
 
     def _true(self, t: float, x: Array) -> Truths:
         return np.asarray(self._triggers(t, x) > 0.5)

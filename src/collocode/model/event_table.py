@@ -133,8 +133,8 @@ def _check_over(found: Sequence[Event], time: float, row: int) -> None:
     ends = [float(e.time) + e.duration for e in found if isinstance(e, Dose)]
     if ends and max(ends) > time:
         raise InputError(
-            f"row {row + 1} resets at {time:g}, but a dose of a row before it lasts or comes until "
-            f"{max(ends):g}; end it by its addl, rate or amount."
+            f"row {row + 1} resets at {time:.12g}, but a dose of a row before it lasts or comes until "
+            f"{max(ends):.12g}; end it by its addl, rate or amount."
         )
 
 

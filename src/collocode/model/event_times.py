@@ -81,8 +81,8 @@ def boundaries_of(
         low, high = bounds[name]
         if not (span[0] <= low < high and high + width <= span[1]):
             raise InputError(
-                f"the time {name!r} of an event has to stay within its experiment, [{span[0]:g}, "
-                f"{span[1]:g}], but its bounds are [{low:g}, {high:g}]; narrow them."
+                f"the time {name!r} of an event has to stay within its experiment, [{span[0]:.12g}, "
+                f"{span[1]:.12g}], but its bounds are [{low:.12g}, {high:.12g}]; narrow them."
             )
         margin = 0.1 * (high - low)
         found.append(

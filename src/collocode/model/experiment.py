@@ -163,7 +163,7 @@ class Experiment:
         if np.isinf(values).any():
             row, column = np.argwhere(np.isinf(values))[0]
             raise InputError(
-                f"{where}: {outputs[column]!r} is infinite at t = {times[row]:g}; use NaN for missing."
+                f"{where}: {outputs[column]!r} is infinite at t = {times[row]:.12g}; use NaN for missing."
             )
         weights = self.weights
         if weights is not None:
@@ -242,8 +242,17 @@ class Experiment:
         """Return the same with nothing left to decide; what was checked already is not checked again."""
         decided = {"inputs": inputs, "history": history, "controls": {}, "start": start, "end": end}
         free = dict.fromkeys(("start_bounds", "end_bounds", "duration_bounds"))
+        return self._with(**decided, **free)
+
+    def with_events(
+        self, events: Sequence[Event], placed: Mapping[str, float], instant: float
+    ) -> Self:
+        """Return the same with the events that its inputs are made of."""
+        return self._with(events=tuple(events), placed=dict(placed), instant=instant)
+
+    def _with(self, **fields: Any) -> Self:
         made = copy(self)
-        for name, value in {**decided, **free}.items():
+        for name, value in fields.items():
             object.__setattr__(made, name, value)
         return made
 
@@ -255,14 +264,14 @@ class Experiment:
         over = [e for e in jumps if ends_before(e, start)]
         if over:
             raise InputError(
-                f"{where}: the {type(over[0]).__name__.lower()} at {over[0].time:g} comes before its start, "
-                f"{start:g}; let it begin earlier by start=, or leave the event out."
+                f"{where}: the {type(over[0]).__name__.lower()} at {over[0].time:.12g} comes before its start, "
+                f"{start:.12g}; let it begin earlier by start=, or leave the event out."
             )
         end = float(times[-1] if self.end is None else self.end)
         if len(times) and (start > times[0] or end < times[-1]):
             raise InputError(
-                f"{where}: the window [{start:g}, {end:g}] does not cover the measurements "
-                f"[{times[0]:g}, {times[-1]:g}]; widen it or cut the data."
+                f"{where}: the window [{start:.12g}, {end:.12g}] does not cover the measurements "
+                f"[{times[0]:.12g}, {times[-1]:.12g}]; widen it or cut the data."
             )
         return start, end
 
@@ -377,5 +386,5 @@ class Experiment:
     def __repr__(self) -> str:
         return (
             f"Experiment({self.name!r}, outputs={self.outputs}, samples={self.samples}, "
-            f"[{self.start:g}, {self.end:g}])"
+            f"[{self.start:.12g}, {self.end:.12g}])"
         )

@@ -43,14 +43,14 @@ def check_times(times: Array, where: str, least: int = 2, replicates: bool = Fal
     if (steps == 0.0).any() and not replicates:
         bad = int(np.flatnonzero(steps == 0.0)[0])
         raise InputError(
-            f"{where}: time {times[bad]:g} occurs twice (rows {bad + 1} and {bad + 2}); "
+            f"{where}: time {times[bad]:.12g} occurs twice (rows {bad + 1} and {bad + 2}); "
             "name the column of experiments, or say replicates=True if one run was measured again."
         )
     if (steps < 0.0).any():
         bad = int(np.flatnonzero(steps < 0.0)[0])
         raise InputError(
-            f"{where}: times are not sorted: {times[bad + 1]:g} (row {bad + 2}) follows "
-            f"{times[bad]:g}; sort the rows or name an experiment column."
+            f"{where}: times are not sorted: {times[bad + 1]:.12g} (row {bad + 2}) follows "
+            f"{times[bad]:.12g}; sort the rows or name an experiment column."
         )
 
 

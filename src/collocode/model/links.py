@@ -89,11 +89,11 @@ class Link:
         ]
         if late:
             raise InputError(
-                f"window {before.name!r} ends at {before.end:g}, before its event at {late[0]:g} acts; give it to "
+                f"window {before.name!r} ends at {before.end:.12g}, before its event at {late[0]:.12g} acts; give it to "
                 f"{after.name!r}, or to the link as a jump=."
             )
         if self.time and not (before.is_free or after.is_free) and before.end != after.start:
             raise InputError(
-                f"window {after.name!r} starts at {after.start:g}, not when {before.name!r} ends, at "
-                f"{before.end:g}; shift it, free a time, or give the link time=False."
+                f"window {after.name!r} starts at {after.start:.12g}, not when {before.name!r} ends, at "
+                f"{before.end:.12g}; shift it, free a time, or give the link time=False."
             )

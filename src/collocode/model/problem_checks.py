@@ -249,7 +249,7 @@ def check_likelihood(problem: _Problem) -> None:
             if wrong.any():
                 raise InputError(
                     f"experiment {e.name!r}: {name!r} is {column[wrong][0]:g} at t = "
-                    f"{e.times[wrong][0]:g}, which {type(loss).__name__} cannot be; leave it out "
+                    f"{e.times[wrong][0]:.12g}, which {type(loss).__name__} cannot be; leave it out "
                     "(NaN), or take another likelihood."
                 )
 
@@ -264,8 +264,8 @@ def check_bases(problem: _Problem) -> None:
             assert first is not None and last is not None
             if first < start - slack or last > end + slack:
                 raise InputError(
-                    f"{basis!r} covers [{start:g}, {end:g}], but experiment "
-                    f"{experiment.name!r} runs over [{first:g}, {last:g}]; "
+                    f"{basis!r} covers [{start:.12g}, {end:.12g}], but experiment "
+                    f"{experiment.name!r} runs over [{first:.12g}, {last:.12g}]; "
                     "give the basis an interval that covers every experiment."
                 )
 

@@ -315,7 +315,7 @@ def _widened(
     return Table(
         source=table.source,
         columns=columns,
-        place=lambda row: f"time {keys[row][1]:g}",
+        place=lambda row: f"time {keys[row][1]:.12g}",
         notes=table.notes,
     )
 

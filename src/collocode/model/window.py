@@ -59,7 +59,9 @@ class Window(Experiment):
         if start is None or end is None:
             raise InputError(f"{where} has no end; give Window(end=...), a guess if it is free.")
         if not (np.isfinite([start, end]).all() and start < end):
-            raise InputError(f"{where} runs from {start:g} to {end:g}; give finite start < end.")
+            raise InputError(
+                f"{where} runs from {start:.12g} to {end:.12g}; give finite start < end."
+            )
         for label, time, bounds in (
             ("start", start, self.start_bounds),
             ("end", end, self.end_bounds),
@@ -85,7 +87,7 @@ class Window(Experiment):
                 )
         elif not earliest > latest:
             raise InputError(
-                f"{where} may shrink to nothing (its end may be {earliest:g}, its start {latest:g}); "
+                f"{where} may shrink to nothing (its end may be {earliest:.12g}, its start {latest:.12g}); "
                 "raise the lower bound of the end, lower the upper bound of the start, or give "
                 "duration_bounds=."
             )
@@ -109,7 +111,7 @@ class Window(Experiment):
 
     def __repr__(self) -> str:
         ends = [
-            f"{time:g}{' (free)' if bounds else ''}"
+            f"{time:.12g}{' (free)' if bounds else ''}"
             for time, bounds in ((self.start, self.start_bounds), (self.end, self.end_bounds))
         ]
         controls = f", controls={tuple(self.controls)}" if self.controls else ""
@@ -141,5 +143,5 @@ def check_shared(experiments: Sequence[Experiment], inputs: Sequence[str]) -> No
             if e.start < start - slack or e.end > end + slack:
                 raise InputError(
                     f"control {name!r} is a {control.basis!r}, but window {e.name!r} runs over "
-                    f"[{e.start:g}, {e.end:g}]; give the basis an interval that covers it."
+                    f"[{e.start:.12g}, {e.end:.12g}]; give the basis an interval that covers it."
                 )

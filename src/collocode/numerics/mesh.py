@@ -49,7 +49,7 @@ class Mesh:
             bad = int(np.flatnonzero(steps <= 0.0)[0])
             raise InputError(
                 f"mesh points {bad} and {bad + 1} do not increase "
-                f"({points[bad]:g}, {points[bad + 1]:g}); sort them and drop duplicates."
+                f"({points[bad]:.12g}, {points[bad + 1]:.12g}); sort them and drop duplicates."
             )
         points.setflags(write=False)
         object.__setattr__(self, "points", points)
@@ -59,7 +59,7 @@ class Mesh:
         """Cut [start, end] into ``elements`` of equal length."""
         count = check_whole("the number of elements", elements)
         if not end > start:
-            raise InputError(f"a mesh needs start < end, but got [{start:g}, {end:g}].")
+            raise InputError(f"a mesh needs start < end, but got [{start:.12g}, {end:.12g}].")
         return cls(np.linspace(start, end, count + 1))
 
     @property
@@ -102,7 +102,7 @@ class Mesh:
         outside = (t < self.start - slack) | (t > self.end + slack) | ~np.isfinite(t)
         if outside.any():
             raise InputError(
-                f"time {t[outside][0]:g} lies outside the mesh [{self.start:g}, {self.end:g}]; "
+                f"time {t[outside][0]:.12g} lies outside the mesh [{self.start:.12g}, {self.end:.12g}]; "
                 "extend the mesh (or the start and end of the Experiment) or drop that time."
             )
         element = np.clip(np.searchsorted(self.points, t, side="left") - 1, 0, self.elements - 1)
@@ -183,4 +183,4 @@ class Mesh:
         return self.elements
 
     def __repr__(self) -> str:
-        return f"Mesh([{self.start:g}, {self.end:g}], elements={self.elements})"
+        return f"Mesh([{self.start:.12g}, {self.end:.12g}], elements={self.elements})"

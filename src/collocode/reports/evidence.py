@@ -182,6 +182,8 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
     if doubt.code == "sigma-contradicted":
         assert doubt.worst is not None
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
+    if doubt.code == "jump-inside":
+        return asked.finding(doubt.code, text=doubt.text)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
     elif doubt.code == "window-gap":

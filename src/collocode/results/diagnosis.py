@@ -88,7 +88,7 @@ class Diagnosis:
         lines = []
         if len(self.not_finite):
             first = self.not_finite.iloc[0]
-            at = f" at t = {first['time']:g}" if np.isfinite(first["time"]) else ""
+            at = f" at t = {first['time']:.12g}" if np.isfinite(first["time"]) else ""
             lines.append(
                 f"{len(self.not_finite)} points are not finite, first {first['term']} in "
                 f"{first['experiment']!r}{at}"

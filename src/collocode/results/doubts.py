@@ -12,6 +12,7 @@ root mean square of the collocated residuals:
   tells by how many standard deviations of the noise they move the fit;
 * *window*: where inputs were decided, the simulation under them leaves the collocated states by more
   than a twentieth of their size;
+* *jump*: a given input jumps inside an element of a mesh that was given point by point;
 * a fit that was not solved.
 
 `fit` and `solve` warn of them; `collocode.findings` adds what to do.
@@ -23,6 +24,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from ..errors import CollocodeWarning, is_quiet, listed
 from .agreement import Agreement, agreements
@@ -90,6 +93,9 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
             f"{gaps[worst]:.2g} of their size"
         )
         found.append(Doubt(code="window-gap", text=text))
+    inside = _jumps_inside(solution)
+    if inside:
+        found.append(Doubt(code="jump-inside", text=inside))
     shares = solution.meshing.shares if solution.meshing else {}
     if any(abs(share) > SHARE for share in shares.values()):
         found.append(Doubt(code="mesh-share", text=mesh_text(shares)))
@@ -109,6 +115,25 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
         )
         found.append(Doubt(code="state-bound", text=text, released=released))
     return found
+
+
+def _jumps_inside(solution: Solution) -> str:
+    """Say which given input jumps inside elements of a problem that decides, where no gap sees the costs; or nothing."""
+    if solution.nlp is None or not solution.nlp.problem.decides:
+        return ""
+    problem, parts = solution.nlp.problem, solution.nlp.layout.experiments
+    for e, part in zip(problem.experiments, parts, strict=True):
+        points, slack = part.mesh.points, 1e-6 * part.mesh.steps.min()
+        for name, signal in e.inputs.items():
+            t = signal.jumps[(signal.jumps > points[0]) & (signal.jumps < points[-1])]
+            off = t[np.abs(t[:, None] - points).min(axis=1, initial=np.inf) > slack]
+            if len(off):
+                more = f", and at {len(off) - 1} other times" if len(off) > 1 else ""
+                return (
+                    f"input {name!r} of {e.name!r} jumps inside an element at t = {off[0]:g}{more}: costs and states are "
+                    "accurate to the first order there"
+                )
+    return ""
 
 
 def unsolved_text(result: SolverResult) -> str:

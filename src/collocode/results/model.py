@@ -277,6 +277,8 @@ class TrainedModel:
         states = np.atleast_2d(np.asarray(x, dtype=float))
         if t is None and self.bases:
             raise InputError("parameters vary in time, so observe needs the times t=.")
+        if not len(states):
+            return np.empty((0, len(self.outputs)))
         times = 0.0 if t is None else np.reshape(self.checked(t), (1, -1))
         inputs = self._carried(np.ravel(times), states, u, z)
         value = function(times, states.T, inputs, self.parameters, self.theta)

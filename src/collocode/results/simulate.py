@@ -83,7 +83,10 @@ def simulate(
     """
     model = getattr(model, "model", model)  # of a solution
     check_type("simulate", model, TrainedModel)
-    signals = model.acting(inputs or {})
+    given = inputs or {}
+    for name, signal in given.items():
+        check_type(f"simulate(inputs={{{name!r}: ...}})", signal, Signal)
+    signals = model.acting(given)
     missing = [name for name in model.inputs if name not in signals]
     if missing:
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
@@ -149,7 +152,7 @@ def _in_segments(
             values, good = model.consistent(left, x, u, z)
             z = values[0]
             if not good[0]:
-                message = f"no consistent algebraic variables were found at t = {left:g}"
+                message = f"no consistent algebraic variables were found at t = {left:.12g}"
                 break
             algebraics[t == left] = z
         assert z is not None
@@ -164,7 +167,7 @@ def _in_segments(
         found[at], algebraics[at] = xs[places[:-1][got]], zs[places[:-1][got]]
         if len(xs) < len(report):
             reached = report[len(xs) - 1] if len(xs) else left
-            message = f"the simulation broke down after t = {reached:g}"
+            message = f"the simulation broke down after t = {reached:.12g}"
             break
         x, z = xs[-1], zs[-1]
     reported = algebraics if model.algebraics else None
@@ -232,7 +235,7 @@ def integrate(
         found[np.flatnonzero(inside)[: len(got)]] = got
         if len(answer) < len(report) or not np.isfinite(answer).all():
             reached = t[np.isfinite(found).all(axis=1)][-1]
-            message = f"the simulation broke down after t = {reached:g}"
+            message = f"the simulation broke down after t = {reached:.12g}"
             return Simulation(t, found, False, message, guarded.count)
         x = answer[-1]
     return Simulation(t, found, evaluations=guarded.count)

@@ -15,6 +15,7 @@ from ..errors import InputError, check_path, listed
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of
+from ..numerics import numbers
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP, StartRecord
@@ -215,7 +216,12 @@ class Solution:
         part = self.trajectories[self.index(experiment)]
         start = part.times[0]
         usual = part.experiment.times if part.experiment.measures else part.times
-        t = usual if times is None else np.asarray(times, dtype=float)
+        t = usual if times is None else np.atleast_1d(numbers(times, "times of a simulation"))
+        if len(t) and t.min() < start:
+            raise InputError(
+                f"time {t.min():.12g} lies before the start of experiment {part.experiment.name!r}, "
+                f"{start:.12g}; ask for later times, or let the experiment begin earlier by start=."
+            )
         reported = t if len(t) and t[0] == start else np.append(start, t)
         x = part.states[0] if initial is None else initial
         model = self.model.with_parameters(part.parameters)

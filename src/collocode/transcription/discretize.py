@@ -174,7 +174,7 @@ def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
             off = np.abs(mesh.points[:, None] - needed[None, :]).min(axis=0)
             if off.max() > 1e-9 * (mesh.end - mesh.start):
                 raise InputError(
-                    f"the mesh of experiment {e.name!r} has no point at {needed[int(off.argmax())]:g}, which the "
+                    f"the mesh of experiment {e.name!r} has no point at {needed[int(off.argmax())]:.12g}, which the "
                     f"estimated time {b.parameter!r} of an event needs; give a number of elements, or a "
                     f"Mesh with_points({needed.tolist()})."
                 )
@@ -188,8 +188,8 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, brea
         slack = 1e-9 * (end - start)
         if given.start > start + slack or given.end < end - slack:
             raise InputError(
-                f"the mesh [{given.start:g}, {given.end:g}] does not cover the data of experiment "
-                f"{experiment.name!r}, [{start:g}, {end:g}]; extend the mesh or cut the data."
+                f"the mesh [{given.start:.12g}, {given.end:.12g}] does not cover the data of experiment "
+                f"{experiment.name!r}, [{start:.12g}, {end:.12g}]; extend the mesh or cut the data."
             )
         return given.with_points(experiment.event_points)
     if given is None:

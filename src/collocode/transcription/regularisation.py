@@ -12,6 +12,7 @@ from ..model.varying import penalty_matrix
 from .layout import Layout
 from .term import MappedTerm, ParameterBlocks, data_function
 
+Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
@@ -63,15 +64,21 @@ def prior(layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
 
 def parameter_priors(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
     r"""-(2/M) log π of every parameter that has a prior, in units of the mean of squares."""
-    terms, total = [], max(1, problem.n_measurements)
+    terms, share = [], ca.SX.sym("share")
     for parameter in (q for q in problem.all_parameters if q.prior is not None):
         z = ca.SX.sym("z")
         p = parameter.natural(z, CASADI)
         assert parameter.prior is not None
-        value = (2.0 / total) * parameter.prior.cost(p, z, CASADI, soft=True)
+        value = 2.0 * share * parameter.prior.cost(p, z, CASADI, soft=True)
         own = layout.columns_of(parameter.name)
-        data = (ca.SX(0, 1), data_function(blocks, [np.empty((len(own), 0))], []))
-        terms.append(
-            MappedTerm.build(f"prior.{parameter.name}", value, (z, own[:, None]), data=data)
-        )
+        name = f"prior.{parameter.name}"
+        data = (share, data_function(blocks, [], [name]))
+        terms.append(MappedTerm.build(name, value, (z, own[:, None]), data=data))
     return terms
+
+
+def prior_shares(problem: Problem, layout: Layout) -> dict[str, Array]:
+    """By what every parameter's -log π counts, 1/M, one number a column."""
+    priors = [q.name for q in problem.all_parameters if q.prior is not None]
+    share = 1.0 / max(1, problem.n_measurements)
+    return {f"prior.{n}": np.full(len(layout.columns_of(n)), share) for n in priors}

@@ -32,7 +32,7 @@ from .layout import Layout, known_ends
 from .lift import lift
 from .links import durations, links
 from .lookup import rounded_node_weights
-from .regularisation import parameter_priors, prior, prior_columns, ridge
+from .regularisation import parameter_priors, prior, prior_columns, prior_shares, ridge
 from .residual import integrated_residual
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
@@ -77,7 +77,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
 
     ``measurements`` (samples, outputs) with a number for NaN; ``censored``, where something is; ``weights``, the factors :math:`w/M`, 0 for
     NaN; ``sigma`` of every measurement, 0 where a model says it; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
-    the columns `prior_columns`; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``, which is 0
+    the columns `prior_columns`; ``prior.<name>``, 1/M for a parameter's prior; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``, which is 0
     where an input is decided.
     """
     measurements, weights, samples = [], [], []
@@ -116,6 +116,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         "regularisation": np.array([problem.penalty.strength]),
         "prior_mean": mean,
         "prior_weight": prior,
+        **prior_shares(problem, layout),
         **by_group,
         "sample_inputs": np.vstack(samples),
     }

@@ -181,7 +181,7 @@ class Basis(ABC):
         outside = ~((times >= start - slack) & (times <= end + slack))
         if outside.any():
             raise InputError(
-                f"time {times[outside][0]:g} lies outside the interval [{start:g}, {end:g}] of "
+                f"time {times[outside][0]:.12g} lies outside the interval [{start:.12g}, {end:.12g}] of "
                 f"{self!r}; give the basis an interval that covers all times asked for."
             )
         return np.clip(times, start, end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import re
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
@@ -62,6 +63,7 @@ class Client(Protocol):
 
     negative: int  # eigenvalues that Ipopt wants to see
     error: BaseException | None
+    seconds: float  # of wall time that it took
 
     def analyse(self, start: Index, columns: Index) -> LinearSolver:
         """Return a linear solver."""
@@ -131,7 +133,7 @@ def _initialise(handle, _kind, _solver, _parameters, _numbers, error) -> None:  
 def _pardiso(  # type: ignore[no-untyped-def]
     handle, _m, _n, _t, phase, size, a, ia, ja, _p, count, parameters, _l, b, _x, error, _d
 ) -> None:
-    client = None
+    client, began = None, time.perf_counter()
     try:
         error[0] = 0
         if phase[0] == _ANALYSE:
@@ -164,6 +166,9 @@ def _pardiso(  # type: ignore[no-untyped-def]
         if client is not None:
             client.error = problem.with_traceback(None)  # whose frames would keep Ipopt's arrays
         error[0] = _FATAL
+    finally:
+        if client is not None:
+            client.seconds += time.perf_counter() - began
 
 
 def _close(number: int | None) -> None:

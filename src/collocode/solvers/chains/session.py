@@ -63,13 +63,13 @@ class Session:
     Attributes
     ----------
     error : what Python raised where Ipopt called.
-    count : of the solve at hand.
+    count, seconds : of the solve at hand, the latter of wall time.
     """
 
     def __init__(self, *, narrow: bool) -> None:
         self._narrow = narrow
         self.error: BaseException | None = None
-        self.negative = 0
+        self.negative, self.seconds = 0, 0.0
         self.count = Count()
         self._made: tuple[Index, ChainFactor] | None = None
         self._fronts: Fronts | None = None
@@ -81,7 +81,7 @@ class Session:
 
     def begin(self, program: Program) -> None:
         """Take note of the program that is solved next, in the scales that Ipopt sees."""
-        self._program, self.count, self.error = program, Count(), None
+        self._program, self.count, self.error, self.seconds = program, Count(), None, 0.0
         self._order = Order.of(program)
         self.negative = self._order.negative
 
