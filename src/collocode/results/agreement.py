@@ -15,6 +15,7 @@ from .solution import Solution
 EXCESS = 1.5  # times the noise's variance
 _SURE = 1e-3  # p-value of residuals as large as these
 _LIKELY = 1e-2  # the same, of those that leave much of the variance and far more than a spline does
+_EFFICIENCY = 0.37  # of the median of squares beside their mean: 8 f(m)² m², m the median of χ²₁
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
 
 
@@ -25,6 +26,8 @@ class Agreement:
     Attributes
     ----------
     experiment, output, samples : whose.
+    degrees : samples by whose mean square the root mean squares are as sure as they are; fewer where
+        they come from medians, under a loss that looks past outliers.
     noise, given : standard deviation of the noise, and whether σ was given; else of the residuals.
     smooth, freedom : the noise by a smoothing spline and its degrees of freedom; NaN where it cannot
         tell.
@@ -41,6 +44,7 @@ class Agreement:
     experiment: str
     output: str
     samples: int
+    degrees: float
     noise: float
     given: bool
     smooth: float
@@ -72,14 +76,14 @@ class Agreement:
         ratio = rms / self.expected if self.expected > 0.0 else np.nan
         if np.isnan(ratio):
             return 0.0
-        n, square = self.samples, ratio**2
+        n, square = self.degrees, ratio**2
         tail = (
             scipy.special.chdtrc(n, n * square)
             if self.given
             else scipy.special.fdtrc(n, self.freedom, square)
         )
         blind = square > EXCESS**4 and rms > 0.5 * self.spread  # there is more to see than it sees
-        lasting = self.lag_one > 2.0 / np.sqrt(n) or square > EXCESS**4
+        lasting = self.lag_one > 2.0 / np.sqrt(self.samples) or square > EXCESS**4
         return (
             float(ratio)
             if square > EXCESS and tail < (_LIKELY if blind else _SURE) and lasting
@@ -109,7 +113,7 @@ class Agreement:
         """Whether collocated residuals are smaller than the noise can leave: the model follows it."""
         share = self.collocated / self.least if self.least > 0.0 else np.nan
         return bool(
-            share**2 < 0.7 and scipy.special.chdtr(self.samples, self.samples * share**2) < _SURE
+            share**2 < 0.7 and scipy.special.chdtr(self.degrees, self.degrees * share**2) < _SURE
         )
 
 
@@ -162,22 +166,20 @@ def _agreement(
     given: bool,
 ) -> Agreement:
     t, y, collocated, simulated = curves
+    loss = solution.loss
+    quadratic = (loss.of(whose[1]) if loss.likelihood else loss).quadratic  # type: ignore[attr-defined]
     size = float(np.sqrt(np.mean(unit**2)))  # from units of the noise to those of the data
 
     def rms(r: Array) -> float:
         if not np.isfinite(r).all():
             return np.inf
-        square = (
-            2.198 * np.median((unit * r) ** 2)
-            if not solution.loss.quadratic
-            else np.mean((unit * r) ** 2)
-        )
+        square = 2.198 * np.median((unit * r) ** 2) if not quadratic else np.mean((unit * r) ** 2)
         return float(np.sqrt(square)) / size
 
     floor = NOISE_FREE * float(np.std(y)) or 1e-12
     smoother = _smoother(solution, *whose) or Smoother(t, y)
     # a smoother follows the outliers that a robust loss looks past
-    told = solution.loss.quadratic and smoother.freedom >= max(_FEWEST, 0.3 * len(t))
+    told = quadratic and smoother.freedom >= max(_FEWEST, 0.3 * len(t))
     rest = (y - smoother(t)) * np.sqrt(len(t) / max(smoother.freedom, 1.0))
     smooth = rms(rest) if told else np.nan
     with np.errstate(all="ignore"):  # a simulation that broke down is infinite
@@ -188,6 +190,7 @@ def _agreement(
         experiment=whose[0],
         output=whose[1],
         samples=len(t),
+        degrees=len(t) * (1.0 if quadratic else _EFFICIENCY),
         noise=1.0 / size if given else max(rms(collocated - y), floor),
         given=given,
         smooth=max(float(smooth), floor) if told else np.nan,
