@@ -143,10 +143,15 @@ def refusing(path: str | Path, what: str) -> Iterator[Path]:
         yield source
     except FileError:
         raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise FileError(f"{source} cannot be read ({reason}); check its permissions.") from error
-    except Exception as error:  # zip, zlib, NumPy, JSON, recursion, memory, missing entries, ...
+    except (
+        Exception
+    ) as error:  # zip, zlib, NumPy, HDF5, JSON, recursion, memory, missing entries, ...
+        if (
+            isinstance(error, OSError) and error.strerror
+        ):  # the system's, not a library's word for damage
+            raise FileError(
+                f"{source} cannot be read ({error.strerror}); check its permissions."
+            ) from error
         words = " ".join(str(error).split())[:200] or type(error).__name__
         reason = f"{words} is missing" if isinstance(error, KeyError) else words
         raise FileError(

@@ -130,7 +130,7 @@ def _jumps_inside(solution: Solution) -> str:
             if len(off):
                 more = f", and at {len(off) - 1} other times" if len(off) > 1 else ""
                 return (
-                    f"input {name!r} of {e.name!r} jumps inside an element at t = {off[0]:g}{more}: costs and states are "
+                    f"input {name!r} of {e.name!r} jumps inside an element at t = {off[0]:.12g}{more}: costs and states are "
                     "accurate to the first order there"
                 )
     return ""
