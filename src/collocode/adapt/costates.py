@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
 from ..results.solution import Solution
+from ..solvers.threads import one_blas_thread
 from .anticipated import looked_up
 from .elements import Elements
 from .running import Running
@@ -56,6 +57,7 @@ class Costates:
     hamiltonian: Array
 
 
+@one_blas_thread()
 def costates(solution: Solution) -> tuple[Costates, ...]:
     r"""Return :math:`\partial J/\partial x(t)` along every trajectory.
 

@@ -24,6 +24,7 @@ from ..results.status import Outcome, Termination
 from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration, WarmStart
 from ..solvers.solve import make_solver
+from ..solvers.threads import one_blas_thread
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
@@ -40,6 +41,7 @@ Discrete = tuple[NLP, WarmStart | None]
 OnCycle = Callable[[MeshCycle], Any]
 
 
+@one_blas_thread()
 def refine(
     problem: Problem,
     tol: float = 1e-4,

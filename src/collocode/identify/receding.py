@@ -46,6 +46,7 @@ from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.options import merge
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver, solve_with
+from ..solvers.threads import one_blas_thread
 from ..starts.moved import MovedPlan
 from ..transcription.costs import inputs_at, stage_places
 from ..transcription.discretize import discretize
@@ -143,6 +144,7 @@ class RecedingHorizon:
     def __repr__(self) -> str:
         return f"RecedingHorizon({self.nlp.problem.name!r}, sample={self.sample:g}, {self.nlp!r})"
 
+    @one_blas_thread()
     def plan(
         self,
         state: Mapping[str, float] | ArrayLike,
@@ -219,6 +221,7 @@ class RecedingHorizon:
             problem=problem,
         )
 
+    @one_blas_thread()
     def run(
         self,
         state: Mapping[str, float] | ArrayLike,

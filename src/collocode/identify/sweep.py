@@ -31,6 +31,7 @@ from ..results.status import Termination
 from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
+from ..solvers.threads import one_blas_thread
 from ..starts.strategies import Start, alike
 from ..transcription.nlp import NLP
 from .checkpoint import SWEEP, Checkpoint, Point, Row
@@ -68,6 +69,7 @@ class Sweep:
     termination: Termination = Termination.CONVERGED
 
 
+@one_blas_thread()
 def sweep(
     problem: Problem | Factory,
     name: str = "regularisation",

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
+from ..solvers.threads import one_blas_thread
 from .bounds import Bounds, as_box, scaled, scaled_bounds
 from .constraints import as_linear, require_feasible
 from .encodings import encode, mip_start
@@ -50,6 +51,7 @@ _TERMINATION = {
 }
 
 
+@one_blas_thread()
 def maximize(
     network: ReluNetwork,
     box: ArrayLike,
@@ -90,6 +92,7 @@ def maximize(
     return _optimise(network, box, constraints, objective, 1, how, on_progress)
 
 
+@one_blas_thread()
 def minimize(
     network: ReluNetwork,
     box: ArrayLike,

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
+from ..solvers.threads import one_blas_thread
 from .parts import Finding, ranked
 from .record import Asked, Report
 
@@ -28,6 +29,7 @@ _HOMES = {
 }
 
 
+@one_blas_thread()
 def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> Report:
     """Return what came out, as a value that prints itself, and as JSON, Markdown or HTML.
 

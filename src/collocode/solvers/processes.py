@@ -26,6 +26,15 @@ _PACKAGE = __name__.partition(".")[0]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def prefer_one_thread() -> None:
+    """Let the BLAS libraries that this process will load begin with one thread, unless the user said how many.
+
+    Their threads wait for each other by spinning, which costs more than they save on our sizes.
+    """
+    if not any(name in os.environ for name in _THREADS):
+        os.environ.update(dict.fromkeys(_THREADS, "1"))
+
+
 @contextmanager
 def isolated() -> Iterator[None]:
     """Start processes that leave Ctrl-C to the caller, have one BLAS thread each, and no script.

@@ -16,6 +16,7 @@ from ..transcription.nlp import NLP
 from ..transcription.program import Program
 from .options import BARE, merge
 from .protocol import OnIteration, Solver, WarmStart
+from .threads import one_blas_thread
 
 # interface -> (module, class); modules are imported when asked for, so extras stay extras
 INTERFACES: dict[str, tuple[str, str]] = {
@@ -88,6 +89,7 @@ def solve(
 ) -> ProgramSolution: ...
 
 
+@one_blas_thread()
 def solve(
     program: Program,
     interface: str = "casadi",

@@ -34,8 +34,10 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-@cache  # looking for libraries takes 5 ms, and all of them are loaded with the package
+@cache  # looking for libraries takes 5 ms
 def _controller() -> threadpoolctl.ThreadpoolController:
+    import scipy.linalg  # noqa: F401  # late, as all of SciPy; what is not loaded yet is not limited
+
     _load_casadi_blas()
     return threadpoolctl.ThreadpoolController()
 

@@ -22,6 +22,7 @@ from ...numerics import Array
 from ...numerics.random import generator
 from ...results.status import Outcome, Termination
 from ...solvers.interrupt import Interrupt, interrupted
+from ...solvers.threads import one_blas_thread
 from ..objective import LayeredProblem, Objective
 from ..trainers.run import Trainer
 from ..trainers.train import train
@@ -34,6 +35,7 @@ OnCycle = Callable[[GrowthCycle], Any]
 OnStep = Callable[[Step, int], Any]
 
 
+@one_blas_thread()
 def grow(
     problem: LayeredProblem,
     indicator: str | Indicator = "topological",

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import InputError, check_choice, check_type
 from ...numerics import Array
 from ...results.status import Termination
+from ...solvers.threads import one_blas_thread
 from ..forward import forward
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem, Objective
@@ -116,6 +117,7 @@ class TopologicalDerivative:
         )
 
 
+@one_blas_thread()
 def topological_derivative(
     objective: Objective | LayeredProblem,
     at: ArrayLike | Training,
