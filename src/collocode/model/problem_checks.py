@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_number
 from ..numerics.bases import Basis
 from .experiment import Experiment
 from .losses import Evidence
 from .parameters import Parameter
+from .per_output import PerOutput
 from .window import check_shared
 
 
@@ -163,6 +164,16 @@ def check_names(problem: _Problem) -> None:
                 raise InputError(
                     f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
                 )
+    loss = problem.loss
+    named = loss.losses if isinstance(loss, PerOutput) else getattr(loss, "sigma", None)
+    for name in named if isinstance(named, Mapping) else ():
+        # an output without any is told apart, where it is looked for
+        if name not in problem.outputs and set(problem.outputs) <= set(named):
+            raise InputError(
+                f"the loss names {name!r}, which is no output; outputs: {', '.join(problem.outputs)}."
+            )
+    for name, size in problem.scaling.items():
+        as_number(size, f"scaling[{name!r}]")
     kinds = {"a state": problem.states, "an input": problem.inputs}
     kinds["an algebraic variable"] = tuple(problem.algebraics)
     for (one, names), (other, more) in combinations(kinds.items(), 2):
