@@ -166,9 +166,9 @@ def check_names(problem: _Problem) -> None:
                 )
     loss = problem.loss
     named = loss.losses if isinstance(loss, PerOutput) else getattr(loss, "sigma", None)
-    for name in named if isinstance(named, Mapping) else ():
-        # an output without any is told apart, where it is looked for
-        if name not in problem.outputs and set(problem.outputs) <= set(named):
+    names = set(named) if isinstance(named, Mapping) else set()
+    for name in sorted(names - set(problem.outputs)):
+        if names >= set(problem.outputs):  # an output without any is told where it is looked for
             raise InputError(
                 f"the loss names {name!r}, which is no output; outputs: {', '.join(problem.outputs)}."
             )
