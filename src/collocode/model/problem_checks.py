@@ -14,7 +14,6 @@ from ..numerics.bases import Basis
 from .experiment import Experiment
 from .losses import Evidence
 from .parameters import Parameter
-from .per_output import PerOutput
 from .window import check_shared
 
 
@@ -164,14 +163,6 @@ def check_names(problem: _Problem) -> None:
                 raise InputError(
                     f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
                 )
-    loss = problem.loss
-    named = loss.losses if isinstance(loss, PerOutput) else getattr(loss, "sigma", None)
-    names = set(named) if isinstance(named, Mapping) else set()
-    for name in sorted(names - set(problem.outputs)):
-        if names >= set(problem.outputs):  # an output without any is told where it is looked for
-            raise InputError(
-                f"the loss names {name!r}, which is no output; outputs: {', '.join(problem.outputs)}."
-            )
     for name, size in problem.scaling.items():
         as_number(size, f"scaling[{name!r}]")
     kinds = {"a state": problem.states, "an input": problem.inputs}
