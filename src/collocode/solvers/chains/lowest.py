@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.linalg import blas, lapack
 
 from .arrow import NO_PIVOT, Arrow
 
 Array = NDArray[np.float64]
 _MOST_STEPS = 96
+_INVERTED = (
+    256  # rows: the inverse of a larger matrix is more work than the steps that it speeds up
+)
 _MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
 
 
@@ -74,17 +78,32 @@ def by_inverse(A: Arrow, last: Last, scratch: Array | None = None) -> float:
 def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> float:
     few = least(A)
     shift = max(shift, few)
-    while (factor := A.cholesky(shift, out=scratch)) is None and np.isfinite(shift):
+    while (times := _inverse(A, shift, scratch)) is None and np.isfinite(shift):
         shift *= 4.0
-    if factor is None:
+    if times is None:
         return 0.0
-    solve = factor.solve
-    found, error, last.vector = _lanczos(lambda v: -solve(v), A.size, 1e-3, last.vector)
+    found, error, last.vector = _lanczos(times, A.size, 1e-3, last.vector)
     lowest = -1.0 / (found - error) - shift
     # a much smaller one is known better by what a smaller shift leaves
     if few < -lowest < 1e-2 * shift:
         return _by_inverse(A, -2.0 * lowest, last, scratch)
     return lowest
+
+
+def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Callable[[Array], Array] | None:
+    """Product with -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
+    if A.size > _INVERTED:
+        factor = A.cholesky(shift, out=scratch)
+        return None if factor is None else lambda v: -factor.solve(v)
+    dense = A.dense()
+    diagonal = np.einsum("ii->i", dense)
+    diagonal += shift
+    before = np.abs(diagonal)
+    lower, info = lapack.dpotrf(dense.T, lower=1, clean=0, overwrite_a=1)
+    if info or not (np.diagonal(lower) ** 2 > NO_PIVOT * before).all():
+        return None
+    inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
+    return lambda v: blas.dsymv(-1.0, inverse, v, lower=1)
 
 
 def _lanczos(
