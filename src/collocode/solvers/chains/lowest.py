@@ -13,15 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 
 from .arrow import NO_PIVOT, Arrow
 
 Array = NDArray[np.float64]
 _MOST_STEPS = 96
-_INVERTED = (
-    256  # rows: the inverse of a larger matrix is more work than the steps that it speeds up
-)
+_DENSE = 256  # rows: the inverse of a larger matrix is more work than the steps that it speeds up
 _MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
 
 
@@ -92,7 +90,7 @@ def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> fl
 
 def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Callable[[Array], Array] | None:
     """Product with -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
-    if A.size > _INVERTED:
+    if A.size > _DENSE:
         factor = A.cholesky(shift, out=scratch)
         return None if factor is None else lambda v: -factor.solve(v)
     dense = A.dense()
@@ -102,8 +100,7 @@ def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Callable[[Array],
     lower, info = lapack.dpotrf(dense.T, lower=1, clean=0, overwrite_a=1)
     if info or not (np.diagonal(lower) ** 2 > NO_PIVOT * before).all():
         return None
-    inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
-    return lambda v: blas.dsymv(-1.0, inverse, v, lower=1)
+    return lambda v: -lapack.dpotrs(lower, v, lower=1)[0]
 
 
 def _lanczos(
@@ -129,12 +126,20 @@ def _lanczos(
         beside[k] = np.linalg.norm(w)
         ended = beside[k] <= NO_PIVOT * np.abs(diagonal).max()
         if k % 4 == 3 or ended:
-            values, vectors = linalg.eigh_tridiagonal(
-                diagonal[: k + 1], beside[:k], select="i", select_range=(0, 0)
-            )
-            coefficients = vectors[:, 0]
-            lowest, error = float(values[0]), float(beside[k] * abs(coefficients[-1]))
+            lowest, coefficients = _of_tridiagonal(diagonal[: k + 1], beside[: k + 1])
+            error = float(beside[k] * abs(coefficients[-1]))
             if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
                 break
         V[k + 1] = w / beside[k]
     return lowest, error, coefficients @ V[: len(coefficients)]
+
+
+def _of_tridiagonal(diagonal: Array, beside: Array) -> tuple[float, Array]:
+    """Lowest eigenvalue and its vector, as SciPy's ``eigh_tridiagonal`` has LAPACK find them."""
+    n, only = len(diagonal), 2  # by number
+    _, values, vectors, info = lapack.dstemr(  # which writes to what it is given
+        diagonal.copy(), beside.copy(), only, 0.0, 1.0, 1, 1, lwork=18 * n, liwork=10 * n
+    )
+    if info:
+        raise np.linalg.LinAlgError("a tridiagonal matrix has no eigenvalue")
+    return float(values[0]), vectors[:, 0]
