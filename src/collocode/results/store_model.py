@@ -130,4 +130,8 @@ def model_of(tree: Mapping[str, Any]) -> TrainedModel:
         raise ValueError("the algebraic variables do not fit their equations")
     if equations is not None and (equations.inputs != sizes or equations.outputs != (count,)):
         raise ValueError("the algebraic equations do not fit their variables")
+    if not {*model.dead_times, *model.widths} <= set(inputs) or not set(model.sizes) <= set(states):
+        raise ValueError("a dead time is of no input, or a size of no state")
+    if not all(size > 0.0 for size in model.sizes.values()):
+        raise ValueError("a state's size is not positive")
     return model
