@@ -103,7 +103,7 @@ notebooks: $(VENV)/.dev ## the examples as notebooks, into notebooks/
 
 pytest: $(VENV)/.dev ## tests and doctests, a process per core, without the slow ones; PYTEST_ARGS is passed on
 	@echo "== pytest: tests and doctests"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev ## the tests marked slow
 	@echo "== pytest: slow tests"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter
 
 import pandas as pd
 import pytest
@@ -16,11 +18,12 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
+from collocode.solvers.interrupt import interrupted
 from tests.cli.small_models import DECAY, NETWORK
 from tests.cli.test_grow import MODEL as CURVE
 from tests.cli.test_refine_layers import SQUARES
 from tests.cli.test_relu import MODEL as TENT
-from tests.waiting import HANGS
+from tests.waiting import HANGS, until
 
 # runs a command that waits for Ctrl-C at the COUNT-th call of MODULE:FUNCTION
 WAITING = """
@@ -86,6 +89,27 @@ def pressed(place, count, *arguments, code=WAITING, presses=1):
     return Ended(process.returncode, stdout, "".join(lines) + stderr)
 
 
+def pressed_here(patch, place, count, *arguments):
+    """The same within this process, which has all imported: the signal is real, the process is not its own."""
+    module, path = place.split(":")
+    *owner, name = path.split(".")
+    owner = attrgetter(".".join(owner))(import_module(module)) if owner else import_module(module)
+    whole, calls = getattr(owner, name), []
+
+    def waiting(*given, **named):
+        calls.append(name)
+        if len(calls) == count:
+            signal.raise_signal(signal.SIGINT)
+            until(interrupted)
+        return whole(*given, **named)
+
+    patch.setattr(owner, name, waiting)
+    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "80"})
+    patch.undo()
+    assert len(calls) >= count, done.output
+    return Ended(done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
@@ -119,14 +143,19 @@ CASES = {
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_every_verb_keeps_what_there_is(what, models, tmp_path):
+def test_every_verb_keeps_what_there_is(what, models, tmp_path, monkeypatch):
+    """The first case of a verb is a process of its own; the others are pressed within this one."""
     name, more, place, count, kept = CASES[what]
     if what.startswith("relu"):
         pytest.importorskip("optax")
         pytest.importorskip("highspy")
     verb, out = what.split(",")[0], tmp_path / "out"
     plain = [] if verb == "simulate" else ["--no-plots"]
-    done = pressed(place, count, verb, models / name, *more, *plain, "--out", out)
+    command = [verb, models / name, *more, *plain, "--out", out]
+    if what == next(case for case in CASES if case.split(",")[0] == verb):
+        done = pressed(place, count, *command)
+    else:
+        done = pressed_here(monkeypatch, place, count, *command)
     assert done.code == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert (out / kept).exists(), done.stderr
@@ -134,9 +163,9 @@ def test_every_verb_keeps_what_there_is(what, models, tmp_path):
     assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
 
 
-def test_a_refinement_goes_on_from_its_last_mesh(models, tmp_path):
+def test_a_refinement_goes_on_from_its_last_mesh(models, tmp_path, monkeypatch):
     again = ["refine", models / "network.py", "--tol", "1e-12", "--no-plots", "--out", tmp_path]
-    done = pressed("collocode.adapt.refine:Meshes.solve", 3, *again)
+    done = pressed_here(monkeypatch, "collocode.adapt.refine:Meshes.solve", 3, *again)
     assert done.code == 130, done.stderr
     first = pd.read_csv(tmp_path / "refinement.csv")
     assert len(first) == 2
@@ -151,18 +180,20 @@ def test_a_refinement_goes_on_from_its_last_mesh(models, tmp_path):
     assert report["command"]["start"] == str(tmp_path / "solution.npz")
 
 
-def test_the_seeds_that_are_left_are_named(models):
+def test_the_seeds_that_are_left_are_named(models, monkeypatch):
     place = "collocode.identify.multistart:solve_begun"
-    done = pressed(place, 2, "multistart", models / "network.py", "--seeds", "5,1,7,2")
+    done = pressed_here(
+        monkeypatch, place, 2, "multistart", models / "network.py", "--seeds", "5,1,7,2"
+    )
     assert done.code == 130, done.stderr
     assert "interrupted in the 2 seeds" not in done.stdout
     assert "the others are --seeds 7,2" in done.stderr
 
 
-def test_while_the_model_is_built_there_is_nothing_to_keep(models, tmp_path):
+def test_while_the_model_is_built_there_is_nothing_to_keep(models, tmp_path, monkeypatch):
     out = tmp_path / "out"
     command = ["solve", models / "decay.py", "--no-plots", "--out", out]
-    done = pressed("collocode.cli.run:load_model", 1, *command)
+    done = pressed_here(monkeypatch, "collocode.cli.run:load_model", 1, *command)
     assert done.code == 130, done.stderr
     assert done.stderr.endswith("interrupted; nothing more was written.\n")
     assert not out.exists()
@@ -181,10 +212,10 @@ def test_the_second_one_stops_at_once(models, tmp_path):
     assert not list(out.iterdir())
 
 
-def test_what_is_being_written_is_written(models, tmp_path):
+def test_what_is_being_written_is_written(models, tmp_path, monkeypatch):
     out = tmp_path / "out"
     command = ["solve", models / "decay.py", "--no-plots", "--out", out]
-    done = pressed("collocode.reports.folder:Folder.write", 1, *command)
+    done = pressed_here(monkeypatch, "collocode.reports.folder:Folder.write", 1, *command)
     assert done.code == 130, done.stderr
     assert cc.load(out / "solution.npz").success
     assert "wrote" in done.stdout

@@ -103,7 +103,7 @@ def test_bad_pieces_are_refused(make, message):
         (lambda: experiment([[1.0, np.inf]] * 5), "'b' is infinite at t = 0; use NaN for missing"),
         (lambda: experiment(weights=-1.0), "weights must be finite and not negative"),
         (lambda: experiment(weights=np.ones(2)[:, None, None]), "weights of shape .* does not fit"),
-        (lambda: experiment(weights=[[NAN, 1.0]]), "weights must be finite"),
+        (lambda: experiment(weights=[[NAN, 1.0]] * 5), "weights must be finite"),
         (lambda: experiment(sigma=0.0), "sigma must be positive and finite, or NaN"),
         (lambda: experiment(sigma=np.inf), "sigma must be positive and finite, or NaN"),
         (
@@ -111,6 +111,22 @@ def test_bad_pieces_are_refused(make, message):
             "sigma names 'z', which is no output; outputs: a, b",
         ),
         (lambda: experiment(sigma=[1.0, 2.0, 3.0]), r"sigma of shape \(3,\) does not fit values"),
+        *(
+            (
+                lambda what=what, given=given: experiment(**{what: given}),
+                rf"{what}.* of shape \({shape}\) does not fit values of shape \(5, 2\); give one number",
+            )
+            for what in ("sigma", "weights", "censored")
+            for given, shape in (
+                ([1], "1,"),
+                ([1.0, 1.0], "2,"),
+                ([1.0] * 5, "5,"),
+                ([[1.0, 1.0]], "1, 2"),
+                ([[1.0]] * 5, "5, 1"),
+                ({"b": [1]}, "1,"),
+                ({"a": [[1]] * 5}, "5, 1"),
+            )
+        ),
         (lambda: experiment(start=0.5), r"window \[0.5, 1\] does not cover the measurements"),
         (lambda: experiment(end=0.5), "widen it or cut the data"),
         (lambda: experiment(initial={"a": NAN}), "initial state must be finite"),
@@ -136,6 +152,7 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
         (lambda: problem(bounds={"a": (1.0, 0.0)}), r"bounds of state 'a' cross \(1 > 0\)"),
         (lambda: problem(bounds={"a": (NAN, 0.0)}), "a bound of state 'a' is NaN"),
         (lambda: problem(scaling={"c": 1.0}), "scaling names 'c'"),
+        (lambda: problem(scaling={"a": [1.0]}), r"scaling\['a'\] takes a finite number"),
         (
             lambda: problem(experiment(initial={"c": 1.0})),
             "initial of experiment 'experiment' names 'c'",

@@ -16,5 +16,5 @@ def test_an_outcome_says_its_message_or_else_its_termination() -> None:
 
 @pytest.mark.parametrize("termination", Termination)
 def test_only_what_cannot_be_gone_on_from_has_failed(termination: Termination) -> None:
-    bad = {"INFEASIBLE", "DIVERGING", "EVALUATION_ERROR", "ERROR"}
+    bad = {"INFEASIBLE", "DIVERGING", "UNBOUNDED", "EVALUATION_ERROR", "ERROR"}
     assert termination.failed == (termination.name in bad)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy import sparse
+from scipy import linalg, sparse
+from threadpoolctl import ThreadpoolController
 
 import collocode as cc
 from collocode import kernels
+from collocode.solvers import ipopt_casadi, threads
 from collocode.solvers.chains import hook, mumps, part, places, top
 from collocode.solvers.chains.arrow import Arrow
 from collocode.solvers.chains.factor import ChainFactor
-from collocode.solvers.chains.lowest import Last, by_inverse, lowest
+from collocode.solvers.chains.lowest import Last, _of_tridiagonal, by_inverse, lowest
 from collocode.solvers.chains.places import Order, Unsuited
 from collocode.solvers.chains.session import ByMumps, Count, Factorisations
 from collocode.transcription import by_layers
@@ -327,6 +329,18 @@ def test_chains_are_chosen_where_they_are_faster():
     assert cc.solve(small, options={"max_iter": 2}).result.linear_solver == "mumps"
 
 
+def test_a_solver_that_is_closed_gives_ipopts_memory_back():
+    before = set(hook._open)
+    program = cc.start_from(cc.discretize(network_of(8), "radau", 3, mesh=4))
+    solver = cc.make_solver(program, options={"linear_solver": "chains", "max_iter": 2})
+    solver.solve(program)
+    assert set(hook._open) - before
+    for made in solver._solvers.values():
+        assert made in ipopt_casadi._living
+        made.close()
+    assert not set(hook._open) - before
+
+
 def test_a_warm_start_by_chains_stays_where_it_is():
     program = cc.start_from(cc.discretize(network_of(12, samples=20)))
     first = cc.solve(program, options={"linear_solver": "chains"})
@@ -515,3 +529,22 @@ def test_a_small_negative_eigenvalue_of_a_large_matrix_is_found_by_inverse_itera
     A = (Q * values) @ Q.T
     found = by_inverse(arrow(0.5 * (A + A.T)), Last(error=0.02))
     assert -1.1e-7 < found <= -1e-7 * (1.0 - 1e-6)
+
+
+def test_the_lowest_eigenvalue_of_a_tridiagonal_matrix_is_scipys():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 9, 96):
+        d, e = rng.standard_normal(n), rng.standard_normal(n)
+        given = d.copy(), e.copy()
+        value, vector = _of_tridiagonal(*given)
+        assert [v.tolist() for v in given] == [d.tolist(), e.tolist()]
+        T = np.diag(d) + np.diag(e[:-1], 1) + np.diag(e[:-1], -1)
+        assert value == pytest.approx(linalg.eigvalsh(T)[0], abs=1e-12)
+        assert T @ vector == pytest.approx(value * vector, abs=1e-12)
+
+
+def test_every_blas_that_threadpoolctl_finds_is_limited_to_one_thread():
+    with threads.one_blas_thread():
+        blas = [v for v in ThreadpoolController().info() if v["user_api"] == "blas"]
+    assert blas
+    assert all(v["num_threads"] == 1 for v in blas)

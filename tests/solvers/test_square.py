@@ -1,5 +1,6 @@
 """Programs without an objective, with too many equations, or with bounds that cross."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -164,3 +165,93 @@ def test_files_of_two_objectives_are_refused(tmp_path):
     circle("two objectives").write(str(tmp_path / "m.nl"))
     with pytest.raises(cc.FileError, match="has 2 objectives, which are not supported"):
         cc.read_nl(tmp_path / "m.nl")
+
+
+# ---- rows that no free variable can change, and objectives without a bound ----------------------
+
+
+def held(limit, of_variable=True):
+    """min (y - 1)² with a fixed x = 1 whose square, or the number 1, has to be ``limit``, and y = 0.5."""
+    b = cc.ProgramBuilder("held")
+    x, y = b.variable("x", 2, start=1.0, lower=1.0, upper=1.0), b.variable("y")
+    b.minimize(lambda y: (y - 1.0) ** 2, y)
+    for name in ("square", "cube"):  # more equations than free variables, but for those on x
+        b.constraint(name, lambda x: x**2, x[:] if of_variable else 1.0, equals=limit)
+    b.constraint("half", lambda y: y, y, equals=0.5)
+    return b.build()
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("of_variable", [True, False])
+def test_rows_of_fixed_variables_that_hold_are_passed_over(interface, of_variable, capfd):
+    solution = cc.solve(held(1.0, of_variable), available(interface))
+    assert solution.success
+    assert solution["y"] == pytest.approx(0.5)
+    assert "overconstrained" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize(
+    ("of_variable", "why"),
+    [
+        (True, r"square\[0\] is 1 .* within \[4, 4\].* fixed: x\[0\]; free one of them"),
+        (False, r"square\[0\] is 1 .* within \[4, 4\].* no variables; leave it out"),
+    ],
+)
+def test_rows_of_fixed_variables_that_are_violated_are_named(interface, of_variable, why, capfd):
+    result = cc.solve(held(4.0, of_variable), available(interface)).result
+    assert (result.termination.name, result.status.name) == ("INFEASIBLE", "INFEASIBLE")
+    assert re.search(why, result.message)
+    assert result.violation == 3.0
+    assert "overconstrained" not in "".join(capfd.readouterr())
+
+
+def test_rows_without_any_variable_are_solved_beside():
+    b = cc.ProgramBuilder("constant")
+    x = b.variable("x", start=1.0)
+    b.minimize(lambda x: (x - 3.0) ** 2, x)
+    b.constraint("number", lambda q: q, b.parameter("q", 2.0), upper=4.0)
+    assert cc.solve(b.build(), available("cyipopt"))["x"] == pytest.approx(3.0)
+
+
+def falling(sense="minimize", cost=lambda x, y: -x - y):
+    b = cc.ProgramBuilder("falling")
+    x, y = b.variable("x", start=1.0), b.variable("y", start=1.0)
+    getattr(b, sense)(cost, x, y)
+    b.constraint("apart", lambda x, y: x - y, x, y, equals=1.0)
+    return b.build()
+
+
+@pytest.mark.parametrize("interface", ["casadi", "cyipopt"])
+@pytest.mark.parametrize(
+    ("sense", "cost", "why"),
+    [
+        ("minimize", lambda x, y: -x - y, "no lower bound: it is -.* along x, y,"),
+        ("maximize", lambda x, y: x + y, "no upper bound: it is [0-9].* along x, y,"),
+        ("minimize", lambda x, y: -x * y, "no lower bound"),
+    ],
+)
+def test_objectives_without_a_bound_are_said_to_have_none(interface, sense, cost, why):
+    result = cc.solve(falling(sense, cost), available(interface)).result
+    assert result.termination is cc.Termination.UNBOUNDED
+    assert re.search(why, result.message)
+    assert "bound these variables" in result.message
+
+
+def test_pounce_tells_at_least_that_bounds_may_be_missing():
+    result = cc.solve(falling(), available("pyomo")).result
+    assert result.termination in (cc.Termination.DIVERGING, cc.Termination.UNBOUNDED)
+    assert "bound" in result.message
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"start": [np.inf, 1.0]}, "the start of x is inf; give a finite number"),
+        ({"lower": [np.inf, 0.0], "upper": [np.inf, 1.0]}, "no number is within the bounds of x"),
+    ],
+)
+def test_infinite_starts_and_bounds_are_refused(change, why):
+    program = replace(falling(), **{k: np.array(v) for k, v in change.items()})
+    with pytest.raises(cc.InputError, match=why):
+        cc.solve(program)

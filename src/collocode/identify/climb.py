@@ -37,6 +37,7 @@ from ..transcription.nlp import NLP
 _NOWHERE = (
     Termination.INFEASIBLE,
     Termination.DIVERGING,
+    Termination.UNBOUNDED,
     Termination.STALLED,
     Termination.EVALUATION_ERROR,
     Termination.ERROR,

@@ -56,11 +56,11 @@ class Experiment:
     values : (N, outputs) or (N,); NaN marks what was not measured.  A value of weight 0 becomes NaN:
         it is not there, for the fit and for all that judges it.
     outputs : names of the columns; empty names them ``y1, y2, ...``.
-    weights : factors of the measurements' losses, of the shape of ``values``; None means one.  They
-        count as inverse variances, in units of σ⁻².
-    sigma : standard deviation of this run's noise, where it is known: one for all, by output name, or
-        of the shape of ``values``; NaN or None leaves it to the loss.
-    censored : of the shape of ``values``, or by output name: -1 where y is below its value (of which
+    weights : factors of the measurements' losses: one for all, by output name (one, or N), or of the shape
+        of ``values``, nothing between; None means one.  They count as inverse variances, in units of σ⁻².
+    sigma : standard deviation of this run's noise, where it is known, given as the weights are; NaN or
+        None leaves it to the loss.
+    censored : given as the weights are: -1 where y is below its value (of which
         only that is known, say a limit of detection), 1 where it is above, else 0; see `likelihoods`.
     inputs : exogenous signals by name.
     controls : inputs that nobody measured, by name: they are decided, see `Control`, by what the data and

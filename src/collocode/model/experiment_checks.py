@@ -55,7 +55,7 @@ def check_times(times: Array, where: str, least: int = 2, replicates: bool = Fal
 
 
 def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, what: str) -> Array:
-    """Fill a table of the data's shape from one for all, a column a name, or a table."""
+    """Fill a table of the data's shape from one for all, one or a column by name, or a table."""
     shape, places = filled.shape, {name: (slice(None), j) for j, name in enumerate(outputs)}
     for name, value in (given if isinstance(given, Mapping) else {None: given}).items():
         if name is not None and name not in places:
@@ -63,14 +63,17 @@ def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, wh
                 f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
             )
         table = numbers(value, f"{where}: {what}")
-        if name is None and table.ndim == 1 and len(table) == shape[0]:
+        if name is None and shape[1] == 1 and table.ndim == 1:
             table = table[:, None]
-        try:
-            filled[slice(None) if name is None else places[name]] = table
-        except ValueError as error:
+        place = slice(None) if name is None else places[name]
+        fits = filled[place].shape
+        if table.ndim and table.shape != fits:
+            whose = what if name is None else f"{what} of {name!r}"
             raise InputError(
-                f"{where}: {what} of shape {table.shape} does not fit values of shape {shape}."
-            ) from error
+                f"{where}: {whose} of shape {table.shape} does not fit values of shape {shape}; give one "
+                f"number for all, or as many as there are values, of shape {fits}."
+            )
+        filled[place] = table
     return filled
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_number
 from ..numerics.bases import Basis
 from .experiment import Experiment
 from .losses import Evidence
@@ -163,6 +163,8 @@ def check_names(problem: _Problem) -> None:
                 raise InputError(
                     f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
                 )
+    for name, size in problem.scaling.items():
+        as_number(size, f"scaling[{name!r}]")
     kinds = {"a state": problem.states, "an input": problem.inputs}
     kinds["an algebraic variable"] = tuple(problem.algebraics)
     for (one, names), (other, more) in combinations(kinds.items(), 2):

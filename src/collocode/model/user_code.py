@@ -125,7 +125,12 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
     if function.has_free():
         strange = function.get_free()[0]
         raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
-    if has_nan(function, steps_of(function)):
+    constants = (
+        k for k in range(function.n_instructions()) if function.instruction_id(k) == ca.OP_CONST
+    )
+    # reading all steps takes three times as long
+    suspect = any(math.isnan(function.instruction_constant(k)) for k in constants)
+    if suspect and has_nan(function, steps_of(function)):
         raise InputError(
             f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
             "numpy, and check constants."

@@ -12,6 +12,8 @@ root mean square of the collocated residuals:
   tells by how many standard deviations of the noise they move the fit;
 * *window*: where inputs were decided, the simulation under them leaves the collocated states by more
   than a twentieth of their size;
+* *cost*: where everything is decided, the tolerances of the solver are worth more than a ten-thousandth of
+  the cost, as in badly chosen units;
 * *jump*: a given input jumps inside an element of a mesh that was given point by point;
 * a fit that was not solved.
 
@@ -37,6 +39,7 @@ from .status import SolverResult
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
 WINDOW_GAP = 0.05  # of a state's size, in a window without data
 FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
+COST = 1e-4  # of the cost, which the solver's tolerances may be worth
 SHARE = 0.3  # of a standard error, by which the mesh may move a parameter
 UNEXPLAINED = 0.3  # of the data's variance, where nothing tells whether it is noise
 
@@ -93,6 +96,9 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
             f"{gaps[worst]:.2g} of their size"
         )
         found.append(Doubt(code="window-gap", text=text))
+    loose = _loose_cost(solution)
+    if loose:
+        found.append(Doubt(code="loose-cost", text=loose))
     inside = _jumps_inside(solution)
     if inside:
         found.append(Doubt(code="jump-inside", text=inside))
@@ -115,6 +121,34 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
         )
         found.append(Doubt(code="state-bound", text=text, released=released))
     return found
+
+
+def _loose_cost(solution: Solution) -> str:
+    r"""Say what the tolerances are worth in a cost that was decided, to first order, where that is much; or nothing.
+
+    A slack or violation :math:`s_i` beside a bound with multiplier :math:`\lambda_i`, and what is left of the
+    gradient of the Lagrangian, change the cost by
+    :math:`\sum_i|\lambda_i s_i|+\sum_j|(\nabla f+J^T\lambda+\lambda_x)_j x_j|`.
+    """
+    nlp, found = solution.nlp, solution.result
+    if nlp is None or not nlp.problem.decides or any(e.measures for e in nlp.problem.experiments):
+        return ""
+    x, worth = found.x, 0.0
+    for multipliers, values, lower, upper in (
+        (found.lam_g, nlp.constraints(x), nlp.row_lower, nlp.row_upper),
+        (found.lam_x, x, nlp.lower, nlp.upper),
+    ):
+        side = np.where(multipliers > 0.0, upper, lower)
+        felt = np.isfinite(side) & (multipliers != 0.0)
+        worth += float(np.abs(multipliers[felt]) @ np.abs(values - side)[felt])
+    jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
+    left = nlp.gradient(x) + jacobian.T @ found.lam_g + found.lam_x
+    worth += float(np.abs(left) @ np.abs(x))
+    cost = abs(found.objective)
+    usual = max(cost, abs(nlp.objective(nlp.start)))
+    if usual == 0.0 or worth <= COST * usual:
+        return ""
+    return f"the tolerances of the solver are worth {worth:.1e} of a cost of {cost:.1e}"
 
 
 def _jumps_inside(solution: Solution) -> str:

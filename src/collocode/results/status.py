@@ -32,6 +32,7 @@ class Termination(Enum):
     SIZE_LIMIT = "size limit"
     INFEASIBLE = "locally infeasible"
     DIVERGING = "iterates diverge"
+    UNBOUNDED = "the objective has no bound"
     STALLED = "no further progress"
     INTERRUPTED = "interrupted"
     EVALUATION_ERROR = "a function could not be evaluated"
@@ -43,6 +44,7 @@ class Termination(Enum):
         return self in (
             Termination.INFEASIBLE,
             Termination.DIVERGING,
+            Termination.UNBOUNDED,
             Termination.EVALUATION_ERROR,
             Termination.ERROR,
         )

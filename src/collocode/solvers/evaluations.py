@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +33,14 @@ class Evaluations:
         self.f = Call(functions.objective, point, 0)
         self.gradient = Call(functions.gradient, point, 1)
         self.g = Call(functions.constraints, point, 0)
-        self.jacobian = Call(functions.jacobian, point, 1)
+        self.jacobian: Callable[[], Array] = Call(functions.jacobian, point, 1)
         self.hessian = Call(functions.hessian, (*point, self.sigma, self.lam), 0)
         self.jacobian_pattern = _triplet(functions.jacobian.sparsity_out(1))
+        if len(self.lam) and not len(
+            self.jacobian_pattern[0]
+        ):  # IPOPT takes no rows without entries
+            zero = np.zeros(1, dtype=int)
+            self.jacobian_pattern, self.jacobian = (zero, zero), lambda: np.zeros(1)
         upper_rows, upper_columns = _triplet(functions.hessian.sparsity_out(0))
         self.hessian_pattern = (upper_columns, upper_rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 import weakref
 from collections import OrderedDict
@@ -31,6 +32,14 @@ from .threads import one_blas_thread
 Array = NDArray[np.float64]
 _MOST_SOLVERS = 16  # of one structure in different scales
 _FOUND = "x", "lam_g", "lam_x", "f", "g"
+_living: weakref.WeakSet[_Compiled] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Free IPOPT's memory while Python is there: what it calls then, `hook`, would crash later."""
+    for made in list(_living):
+        made.close()
 
 
 class CasadiIpopt(Ipopt):
@@ -197,6 +206,12 @@ class _Compiled:
         self.callback, self._function = callback, function
         self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
         self._found = {name: np.zeros(function.numel_out(name)) for name in _FOUND}
+        _living.add(self)
+
+    def close(self) -> None:
+        """Free what CasADi and IPOPT hold; there are no solves any more."""
+        self.__dict__.pop("_bound", None)
+        self.__dict__.pop("_function", None)
 
     @cached_property
     def _bound(self) -> tuple[ca.FunctionBuffer, Callable[[], None]]:

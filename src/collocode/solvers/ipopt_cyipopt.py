@@ -7,14 +7,13 @@ cyipopt hands Python a fresh array a callback; everything after that is without 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDependency
-from ..model.calls import Call
 from ..results.status import SolverResult
 from ..transcription.program import Program
 from .evaluations import Evaluations
@@ -150,7 +149,7 @@ class _Callbacks:
         self._functions.sigma[0] = factor
         return self._evaluate(self._functions.hessian, x)
 
-    def _evaluate(self, call: Call, x: Array) -> Array:
+    def _evaluate(self, call: Callable[[], Array], x: Array) -> Array:
         began = time.perf_counter()
         self._functions.x[:] = x
         value = call()

@@ -28,6 +28,7 @@ _CODES = {
     Termination.ACCEPTABLE: 100,
     Termination.INFEASIBLE: 200,
     Termination.DIVERGING: 300,
+    Termination.UNBOUNDED: 300,
     Termination.ITERATION_LIMIT: 400,
     Termination.TIME_LIMIT: 401,
     Termination.STALLED: 500,

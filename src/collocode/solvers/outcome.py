@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..errors import listed
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.program import Program
-from .checks import check_solvable
+from .checks import check_solvable, decided_rows, fixed_in
 from .options import DEFAULTS
 from .protocol import OnIteration, WarmStart
 
@@ -56,6 +57,7 @@ STATUS_BY_NUMBER: dict[int, str] = {
 GAUSS_NEWTON = "gauss-newton"
 FEASIBLE_TO = 1e-6
 _LARGEST = 1e-4  # violation of a row with large terms
+_FAR = 1e10  # a feasible point that is so far away, and so much better, shows a missing bound
 _SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
 _VIOLATES = ", but in the user's units {} is violated by {:.2g}"
 
@@ -68,6 +70,8 @@ class Ipopt(ABC):
     program, options : as given; the options serve a second solver of the same kind.
     """
 
+    name: str
+
     def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
         self._given = dict(options)
 
@@ -79,6 +83,12 @@ class Ipopt(ABC):
     ) -> SolverResult:
         """Solve; see `Solver`."""
         check_solvable(program)
+        decided = decided_rows(program)
+        if len(decided):
+            known = self._decided(program, decided)
+            if isinstance(known, SolverResult):
+                return known
+            program = known
         first = self._attempt(program, warm, on_iteration)
         if _VIOLATES[:12] not in first.message:
             return first
@@ -98,6 +108,39 @@ class Ipopt(ABC):
             timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
             options=first.options,
         )
+
+    def _decided(self, program: Program, rows: NDArray[np.intp]) -> Program | SolverResult:
+        """Say which row without free variables is violated; else return what is left to solve.
+
+        Rows that hold are taken out only where solvers would count them against the free variables.
+        """
+        point = np.clip(program.start, program.lower, program.upper)
+        g = program.constraints(point)
+        excess, allowed = _rows(program, point, self._given, g)
+        share = np.where(excess[rows] > 0.0, excess[rows] / allowed[rows], 0.0)
+        worst = int(rows[np.nan_to_num(share).argmax()])
+        if np.nan_to_num(share).max() > 1.0:
+            names = fixed_in(program, worst)
+            held = (
+                f"its variables are fixed: {listed(names, 4)}" if names else "it has no variables"
+            )
+            low, high = program.row_lower[worst], program.row_upper[worst]
+            remedy = "free one of them" if names else "leave it out"
+            zeros = np.zeros(program.rows), np.zeros(program.columns)
+            scaled = (point / program.column_scale, *zeros)
+            answer = result(program, scaled, None, "Infeasible_Problem_Detected", self._given)
+            return replace(
+                answer,
+                message=f"{program.row_names[worst]} is {g[worst]:g} and not within [{low:g}, {high:g}], and "
+                f"{held}; {remedy} or correct the bounds",
+                interface=self.name,
+            )
+        equal = program.row_lower == program.row_upper
+        if equal.sum() <= (program.lower < program.upper).sum():
+            return program
+        lower, upper = program.row_lower.copy(), program.row_upper.copy()
+        lower[rows], upper[rows] = -np.inf, np.inf
+        return replace(program, row_lower=lower, row_upper=upper)
 
     @abstractmethod
     def _attempt(
@@ -165,6 +208,12 @@ def result(
     else:
         solved = termination is Termination.CONVERGED
         worth = SolutionStatus.OPTIMAL if solved else SolutionStatus.FEASIBLE
+        if termination in (Termination.DIVERGING, Termination.STALLED):
+            endless = _endless(program, x, objective)
+            if endless:
+                termination, message = Termination.UNBOUNDED, status + endless
+    if termination is Termination.DIVERGING:
+        message += "; the objective may have no bound: give the variables some"
     return SolverResult(
         x=x,
         lam_g=lam_g,
@@ -176,6 +225,20 @@ def result(
         message=message,
         options=dict(options),
         **rest,
+    )
+
+
+def _endless(program: Program, x: Array, objective: float) -> str:
+    """Say along which variables the objective falls without end, or "" where the point is no proof."""
+    sizes = np.abs(x / program.column_scale)
+    begin = program.objective(program.start)
+    if sizes.max(initial=0.0) < _FAR or not objective < begin - _FAR * max(1.0, abs(begin)):
+        return ""
+    names = [program.column_names[j] for j in np.flatnonzero(sizes > 0.1 * sizes.max())]
+    sign, side = (-1.0, "upper") if program.maximise else (1.0, "lower")
+    return (
+        f"; the objective has no {side} bound: it is {sign * objective:.3g} along {listed(names, 4)}, where all "
+        "constraints hold; bound these variables, or let the objective or a constraint keep them"
     )
 
 

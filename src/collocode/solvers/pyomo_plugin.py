@@ -38,6 +38,7 @@ _CONDITIONS = {
     Termination.TIME_LIMIT: "maxTimeLimit",
     Termination.INFEASIBLE: "locallyInfeasible",
     Termination.DIVERGING: "unbounded",
+    Termination.UNBOUNDED: "unbounded",
     Termination.STALLED: "minStepLength",
     Termination.INTERRUPTED: "interrupted",
     Termination.EVALUATION_ERROR: "error",

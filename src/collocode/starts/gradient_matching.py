@@ -130,6 +130,7 @@ class _SlopeFit:
         self.varies = ~held
         self._only_varying = sparse.diags_array(self.varies.astype(float))
         self._penalty = self._ridge(nlp)
+        self._penalty_of_varying = self._penalty[:, self.varies][self.varies]
 
     def _ridge(self, nlp: NLP) -> Any:
         """Square root of the penalty's matrix among the unknowns."""
@@ -183,8 +184,8 @@ class _SlopeFit:
             J = local
         flat = J.reshape(count, unknowns)
         flat = flat if self.varies.all() else flat[:, self.varies]
-        penalty = self._penalty[:, self.varies][self.varies]
-        return Model.of(flat, r[:count], penalty, r[count:][self.varies])
+        rest = r[count:][self.varies]
+        return Model.of(flat, r[:count], self._penalty_of_varying, rest)
 
 
 class _InParts:

@@ -67,9 +67,9 @@ class _Tall(Model):
         return float(step @ self._A @ step)
 
     def damped(self, alpha: float) -> tuple[Array, float]:
-        matrix = self._A.copy()
-        matrix[np.diag_indices_from(matrix)] += alpha
-        factor, info = lapack.dpotrf(matrix, lower=1, clean=0)
+        matrix = self._A.T.copy(order="K")  # symmetric, and as LAPACK has it
+        np.einsum("ii->i", matrix)[:] += alpha
+        factor, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
         if info:
             return np.full(len(matrix), np.inf), np.nan
         step, _ = lapack.dpotrs(factor, -self.gradient, lower=1)

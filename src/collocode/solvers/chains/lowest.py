@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.linalg import lapack
 
 from .arrow import NO_PIVOT, Arrow
 
 Array = NDArray[np.float64]
 _MOST_STEPS = 96
+_DENSE = 256  # rows: the inverse of a larger matrix is more work than the steps that it speeds up
 _MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
 
 
@@ -74,17 +76,31 @@ def by_inverse(A: Arrow, last: Last, scratch: Array | None = None) -> float:
 def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> float:
     few = least(A)
     shift = max(shift, few)
-    while (factor := A.cholesky(shift, out=scratch)) is None and np.isfinite(shift):
+    while (times := _inverse(A, shift, scratch)) is None and np.isfinite(shift):
         shift *= 4.0
-    if factor is None:
+    if times is None:
         return 0.0
-    solve = factor.solve
-    found, error, last.vector = _lanczos(lambda v: -solve(v), A.size, 1e-3, last.vector)
+    found, error, last.vector = _lanczos(times, A.size, 1e-3, last.vector)
     lowest = -1.0 / (found - error) - shift
     # a much smaller one is known better by what a smaller shift leaves
     if few < -lowest < 1e-2 * shift:
         return _by_inverse(A, -2.0 * lowest, last, scratch)
     return lowest
+
+
+def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Callable[[Array], Array] | None:
+    """Product with -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
+    if A.size > _DENSE:
+        factor = A.cholesky(shift, out=scratch)
+        return None if factor is None else lambda v: -factor.solve(v)
+    dense = A.dense()
+    diagonal = np.einsum("ii->i", dense)
+    diagonal += shift
+    before = np.abs(diagonal)
+    lower, info = lapack.dpotrf(dense.T, lower=1, clean=0, overwrite_a=1)
+    if info or not (np.diagonal(lower) ** 2 > NO_PIVOT * before).all():
+        return None
+    return lambda v: -lapack.dpotrs(lower, v, lower=1)[0]
 
 
 def _lanczos(
@@ -110,12 +126,20 @@ def _lanczos(
         beside[k] = np.linalg.norm(w)
         ended = beside[k] <= NO_PIVOT * np.abs(diagonal).max()
         if k % 4 == 3 or ended:
-            values, vectors = linalg.eigh_tridiagonal(
-                diagonal[: k + 1], beside[:k], select="i", select_range=(0, 0)
-            )
-            coefficients = vectors[:, 0]
-            lowest, error = float(values[0]), float(beside[k] * abs(coefficients[-1]))
+            lowest, coefficients = _of_tridiagonal(diagonal[: k + 1], beside[: k + 1])
+            error = float(beside[k] * abs(coefficients[-1]))
             if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
                 break
         V[k + 1] = w / beside[k]
     return lowest, error, coefficients @ V[: len(coefficients)]
+
+
+def _of_tridiagonal(diagonal: Array, beside: Array) -> tuple[float, Array]:
+    """Lowest eigenvalue and its vector, as SciPy's ``eigh_tridiagonal`` has LAPACK find them."""
+    n, only = len(diagonal), 2  # by number
+    _, values, vectors, info = lapack.dstemr(  # which writes to what it is given
+        diagonal.copy(), beside.copy(), only, 0.0, 1.0, 1, 1, lwork=18 * n, liwork=10 * n
+    )
+    if info:
+        raise np.linalg.LinAlgError("a tridiagonal matrix has no eigenvalue")
+    return float(values[0]), vectors[:, 0]

@@ -7,6 +7,7 @@ the wheel, and the whole is tried on a small matrix before it is relied on.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from functools import lru_cache
 from itertools import chain
@@ -36,7 +37,7 @@ def libraries(name: str) -> list[Path]:
     Wheels hold a copy under each name, and each would be a library of its own once loaded.
     """
     pattern = re.compile(rf"lib{name}(\.so\.\d+|\.\d+\.dylib|-\d+\.dll)")
-    return sorted(f for f in _WHEEL.iterdir() if pattern.fullmatch(f.name))
+    return sorted(_WHEEL / f for f in os.listdir(_WHEEL) if pattern.fullmatch(f))
 
 
 @lru_cache(maxsize=1)
