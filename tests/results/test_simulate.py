@@ -250,3 +250,16 @@ def test_delays_are_not_for_a_compiled_integrator():
     model = cc.solve(cc.discretize(problem, mesh=8)).model
     with pytest.raises(cc.InputError, match="'CVODES' does not look back at delayed states"):
         cc.simulate(model, [1.0], t, method="CVODES")
+
+
+def test_nanomoles_are_simulated_as_exactly_as_moles(tmp_path):
+    t = np.linspace(0.0, 5.0, 14)
+    values = 3e-9 * np.exp(-0.7 * t)
+    model = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    problem = cc.Problem(model, cc.Experiment(t, values, ("c",)), loss=cc.Normal(3e-10))
+    fitted = cc.fit(problem)
+    exact = fitted.states(0.0) * np.exp(-fitted.parameters["k"] * t[:, None])
+    np.testing.assert_allclose(fitted.states(t), exact, rtol=1e-5, atol=0.0)
+    fitted.save(tmp_path / "fit.npz")
+    for solution in (fitted, cc.load(tmp_path / "fit.npz")):
+        np.testing.assert_allclose(solution.simulate(times=t).states, exact, rtol=1e-6, atol=0.0)

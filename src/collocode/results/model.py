@@ -53,6 +53,7 @@ class TrainedModel:
     lags : delayed states, which stand behind the inputs in u too.
     dead_times : by input, where it is known; widths of rounded steps, where it is estimated.
     history : what states were before the beginning, where that is not their initial value.
+    sizes : typical size of states, by name; 1 where it is not told.  Simulations are as exact in moles as in nanomoles.
     parameters : (parameters,) values; `with_parameters` exchanges them.
     networks, theta : descriptions by name, and all weights in one vector.
     bases : basis of every parameter that varies in time, by the parameter's name.
@@ -79,6 +80,7 @@ class TrainedModel:
     dead_times: Mapping[str, float] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
     history: Mapping[str, Signal] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
@@ -122,6 +124,7 @@ class TrainedModel:
                 if isinstance(by, str)
             },
             history=histories(problem, problem.experiments[experiment], p),
+            sizes=dict(zip(problem.states, problem.state_scale.tolist(), strict=True)),
         )
 
     def __repr__(self) -> str:
@@ -144,6 +147,10 @@ class TrainedModel:
                 slots = sum(n.startswith(f"{name}.time") for n in self.inputs)
                 found |= constants_of(name, found[name], width, slots)
         return found
+
+    def tolerance(self, atol: float) -> Array:
+        """(states,) absolute tolerances: ``atol``, or that of a typical size where this is below 1."""
+        return atol * np.minimum([self.sizes.get(name, 1.0) for name in self.states], 1.0)
 
     @cached_property
     def function(self) -> ca.Function:

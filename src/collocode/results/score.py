@@ -189,7 +189,8 @@ def true_states(solution: Fitted, experiment: Experiment, times: Array) -> Array
 
     # LSODA, since an explicit method takes minutes over a stiff truth
     grid = times if times[0] == start else np.append(start, times)
-    run = integrate(rhs, initial, grid, jumps, method="LSODA", rtol=1e-10, atol=1e-12)
+    slack = solution.model.tolerance(1e-12)
+    run = integrate(rhs, initial, grid, jumps, method="LSODA", rtol=1e-10, atol=slack)
     return run.states[-len(times) :]
 
 

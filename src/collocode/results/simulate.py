@@ -55,7 +55,7 @@ def simulate(
     inputs: Mapping[str, Signal] | None = None,
     method: str | None = None,
     rtol: float = 1e-8,
-    atol: float = 1e-10,
+    atol: float | None = None,
     guess: ArrayLike | None = None,
     history: Mapping[str, Past] | None = None,
 ) -> Simulation:
@@ -68,7 +68,8 @@ def simulate(
     times : (N,) not decreasing; where to report.
     inputs : a `Signal` for every input of the model, before its dead time; the integration restarts at their jumps, where they begin to vary
         faster, and where weights that vary in time are not smooth.
-    method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default LSODA, or IDAS, which is the only
+    method, rtol, atol : as for `scipy.integrate.solve_ivp`; by default 1e-10, of a state's typical size where
+        this is below 1, and LSODA, or IDAS, which is the only
         one for models with algebraic variables.  ``"CVODES"``, compiled, is many times faster than the
         others where inputs jump or bend often.
     guess : (algebraic variables,) about their values at ``times[0]``.
@@ -93,6 +94,7 @@ def simulate(
     u = [signals[name] for name in model.inputs]
     jumps = np.concatenate([model.breaks, *(s.jumps for s in u), *(s.onsets for s in u)])
     model.checked(times)
+    slack = model.tolerance(1e-10) if atol is None else np.full(len(model.states), atol)
     if model.algebraics:
         if method not in (None, "IDAS"):
             raise InputError(
@@ -100,14 +102,14 @@ def simulate(
                 "method= for IDAS."
             )
         t, x = _checked(initial, times, len(model.states))
-        return _in_segments(model, x, t, u, jumps, rtol, atol, guess)
+        return _in_segments(model, x, t, u, jumps, rtol, slack, guess)
     if method == "CVODES":
         if model.lags:
             raise InputError(
                 "'CVODES' does not look back at delayed states; leave out method= for LSODA."
             )
         t, x = _checked(initial, times, len(model.states))
-        return _in_segments(model, x, t, u, jumps, rtol, atol, guess=())
+        return _in_segments(model, x, t, u, jumps, rtol, slack, guess=())
     evaluate, method = _Evaluator(model, u), method or "LSODA"
     if model.lags:
         t, x = _checked(initial, times, len(model.states))
@@ -115,7 +117,7 @@ def simulate(
         jumps = evaluate.record.breaks(jumps, float(t[-1]))
     elif history:
         raise InputError("history= is for models with delayed states; leave it out.")
-    return integrate(evaluate, initial, times, jumps, len(model.states), method, rtol, atol)
+    return integrate(evaluate, initial, times, jumps, len(model.states), method, rtol, slack)
 
 
 def _record(
@@ -133,7 +135,7 @@ def _in_segments(
     signals: list[Signal],
     jumps: Array,
     rtol: float,
-    atol: float,
+    atol: Array,
     guess: ArrayLike | None = None,
 ) -> Simulation:
     """Integrate by IDAS or CVODES from jump to jump, from consistent algebraic variables each time."""
@@ -143,7 +145,7 @@ def _in_segments(
     z = None if guess is None else np.asarray(guess, dtype=float)
     fixed = (model.parameters, model.theta)
     determining = model.determining if model.algebraics else None
-    segments = Segments(model.function, determining, fixed, signals, rtol, atol)
+    segments = Segments(model.function, determining, fixed, signals, rtol, float(np.min(atol)))
     bends = np.concatenate([jumps, *(signal.ends for signal in signals)])
     message, reached = "", t[0]
     for left, right in itertools.pairwise(_edges(t, bends)):

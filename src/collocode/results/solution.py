@@ -229,7 +229,12 @@ class Solution:
         if model.algebraics:
             options.setdefault("guess", self.algebraics(start, experiment)[0])
         elif not (part.experiment.measures or model.lags or "method" in options):
-            options = {"method": "CVODES", "rtol": 1e-9, "atol": 1e-11, **options}
+            options = {
+                "method": "CVODES",
+                "rtol": 1e-9,
+                "atol": float(model.tolerance(1e-11).min()),
+                **options,
+            }
         others = tuple(f"{name}." for name in inputs or ())  # what told of dead times
         known = {n: s for n, s in part.experiment.inputs.items() if not n.startswith(others)}
         run = simulate(model, x, reported, {**known, **(inputs or {})}, **options)

@@ -39,6 +39,7 @@ MODEL = {
     "lags?": {"*": {"of": str, "by": (float, str)}},
     "dead_times?": {"*": float},
     "widths?": {"*": float},
+    "sizes?": {"*": float},
 }
 
 
@@ -63,6 +64,7 @@ def model_tree(model: TrainedModel) -> dict[str, Any]:
         "lags": {lag.name: {"of": lag.of, "by": lag.by} for lag in model.lags},
         "dead_times": dict(model.dead_times),
         "widths": dict(model.widths),
+        "sizes": dict(model.sizes),
     }
 
 
@@ -100,6 +102,7 @@ def model_of(tree: Mapping[str, Any]) -> TrainedModel:
         lags=tuple(Lag(name=name, **lag) for name, lag in tree.get("lags", {}).items()),
         dead_times=tree.get("dead_times", {}),
         widths=tree.get("widths", {}),
+        sizes=tree.get("sizes", {}),
     )
     for lag in model.lags:
         if lag.of not in states or (isinstance(lag.by, str) and lag.by not in parameters):
@@ -127,4 +130,8 @@ def model_of(tree: Mapping[str, Any]) -> TrainedModel:
         raise ValueError("the algebraic variables do not fit their equations")
     if equations is not None and (equations.inputs != sizes or equations.outputs != (count,)):
         raise ValueError("the algebraic equations do not fit their variables")
+    if not {*model.dead_times, *model.widths} <= set(inputs) or not set(model.sizes) <= set(states):
+        raise ValueError("a dead time is of no input, or a size of no state")
+    if not all(size > 0.0 for size in model.sizes.values()):
+        raise ValueError("a state's size is not positive")
     return model

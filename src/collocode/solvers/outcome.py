@@ -21,6 +21,7 @@ from scipy import sparse
 
 from ..errors import listed
 from ..results.status import SolutionStatus, SolverResult, Termination
+from ..transcription.nlp import NLP
 from ..transcription.program import Program
 from .checks import check_solvable, decided_rows, fixed_in
 from .options import DEFAULTS
@@ -87,7 +88,12 @@ class Ipopt(ABC):
         if len(decided):
             known = self._decided(program, decided)
             if isinstance(known, SolverResult):
-                return known
+                # of a trajectory, the least violation tells more than the start; Pyomo refuses to look for it
+                if not isinstance(program, NLP) or self.name == "pyomo":
+                    return known
+                found = self._attempt(program, warm, on_iteration)
+                infeasible = found.termination is Termination.INFEASIBLE
+                return replace(found, message=known.message) if infeasible else found
             program = known
         first = self._attempt(program, warm, on_iteration)
         if _VIOLATES[:12] not in first.message:

@@ -185,7 +185,7 @@ class _Search:
             model = TrainedModel.of(nlp, x, number)
             at = np.append(e.start, times[within])
             inputs = resolved(nlp, x, number)[0].inputs if e.placed else e.inputs
-            run = simulate(model, x[part.states[0]], at, inputs, rtol=1e-8, atol=1e-10)
+            run = simulate(model, x[part.states[0]], at, inputs)
             self._spent += run.evaluations
             u = (
                 np.column_stack([e.inputs[n](at[1:]) for n in problem.inputs])
