@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,8 @@ from functools import lru_cache
 from numbers import Real
 from textwrap import shorten
 from typing import Any
+
+_HERE = os.path.dirname(__file__) + os.sep
 
 
 class CollocodeError(Exception):
@@ -56,6 +59,14 @@ def quietly() -> Iterator[None]:
 def is_quiet() -> bool:
     """Whether `CollocodeWarning` is kept back."""
     return _QUIET.get()
+
+
+def caller_level() -> int:
+    """`stacklevel` of `warnings.warn` for the line of the user's that the call comes from, the first outside the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

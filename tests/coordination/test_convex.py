@@ -46,7 +46,7 @@ def test_windows_with_free_boundaries(overlap):
     windows = [e for part in parts for e in part.problem.experiments]
     total = sum(e.samples for e in windows)
     scaled = [  # the mean over all measurements, those seen twice included, times total / all
-        replace(e, weights=(1.0 if e.weights is None else e.weights) * np.full((1, 1), total / 41))
+        replace(e, weights=(1.0 if e.weights is None else e.weights) * (total / 41))
         for e in windows
     ]
     whole = replace(problem, experiments=scaled)

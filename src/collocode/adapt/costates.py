@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, check_type
 from ..results.solution import Solution
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from .anticipated import looked_up
 from .elements import Elements
 from .running import Running
@@ -57,7 +57,7 @@ class Costates:
     hamiltonian: Array
 
 
-@one_blas_thread()
+@single_threaded
 def costates(solution: Solution) -> tuple[Costates, ...]:
     r"""Return :math:`\partial J/\partial x(t)` along every trajectory.
 

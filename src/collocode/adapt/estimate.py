@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, check_type
 from ..model.costs import Cost
 from ..results.solution import Solution
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..transcription.nlp import NLP
 from .cost_error import compared_error, cost_error
 from .defects import Defects
@@ -128,7 +128,7 @@ class Estimate:
         )
 
 
-@one_blas_thread()
+@single_threaded
 def estimate_error(
     solution: Solution, goal: AnyGoal | Cost | str = "objective", second_order: bool | None = None
 ) -> Estimate:

@@ -24,7 +24,7 @@ from ..results.status import Outcome, Termination
 from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration, WarmStart
 from ..solvers.solve import make_solver
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
@@ -41,7 +41,7 @@ Discrete = tuple[NLP, WarmStart | None]
 OnCycle = Callable[[MeshCycle], Any]
 
 
-@one_blas_thread()
+@single_threaded
 def refine(
     problem: Problem,
     tol: float = 1e-4,

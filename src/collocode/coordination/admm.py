@@ -25,7 +25,7 @@ from ..solvers.options import merge
 from ..solvers.outcome import result
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import solve
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
@@ -100,7 +100,7 @@ class ADMMResult:
 
 
 @quietly()
-@one_blas_thread()
+@single_threaded
 def admm(
     problem: Problem,
     batches: int | Groups | Partition = 2,

@@ -16,7 +16,7 @@ from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from ..solvers.solve import make_solver, solve_with
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..transcription.nlp import NLP
 from .uncertainty import Uncertainty, uncertainty
 
@@ -51,7 +51,7 @@ class Bootstrap:
         )
 
 
-@one_blas_thread()
+@single_threaded
 def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap:
     """Parametric bootstrap: fit data made of the fitted outputs plus normal noise.
 

@@ -26,7 +26,7 @@ from ..solvers.interrupt import Interrupt
 from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..starts.shooting import can_shoot
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
@@ -40,7 +40,7 @@ _FINER = 2  # so many times a first mesh that was not solved is halved
 _ROUNDS = 3  # of mesh and λ
 
 
-@one_blas_thread()
+@single_threaded
 def fit(
     problem: Problem,
     scheme: Scheme | str = "radau",

@@ -24,7 +24,7 @@ from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike
 from .climb import solve_begun
@@ -68,7 +68,7 @@ class Multistart:
         return min(runs, key=lambda run: run[1].result.violation)[0]
 
 
-@one_blas_thread()
+@single_threaded
 def multistart(
     problem: Problem,
     seeds: int | Sequence[int] = 10,

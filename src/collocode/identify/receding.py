@@ -25,6 +25,7 @@ from ..errors import (
     CollocodeWarning,
     FileError,
     InputError,
+    caller_level,
     check_has,
     check_path,
     check_type,
@@ -46,7 +47,7 @@ from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.options import merge
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver, solve_with
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..starts.moved import MovedPlan
 from ..transcription.costs import inputs_at, stage_places
 from ..transcription.discretize import discretize
@@ -144,7 +145,7 @@ class RecedingHorizon:
     def __repr__(self) -> str:
         return f"RecedingHorizon({self.nlp.problem.name!r}, sample={self.sample:g}, {self.nlp!r})"
 
-    @one_blas_thread()
+    @single_threaded
     def plan(
         self,
         state: Mapping[str, float] | ArrayLike,
@@ -221,7 +222,7 @@ class RecedingHorizon:
             problem=problem,
         )
 
-    @one_blas_thread()
+    @single_threaded
     def run(
         self,
         state: Mapping[str, float] | ArrayLike,
@@ -273,7 +274,7 @@ class RecedingHorizon:
                 f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); the moves before them went on. "
                 "Soften the constraints, lengthen the window or raise max_iter.",
                 CollocodeWarning,
-                stacklevel=2,
+                stacklevel=caller_level(),
             )
         return loop
 

@@ -17,13 +17,13 @@ from ..errors import InputError, check_type, check_whole, listed
 from ..model.window import Window
 from ..numerics.random import generator
 from ..numerics.signals import Signal
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from .uncertainty import Uncertainty
 
 Array = NDArray[np.float64]
 
 
-@one_blas_thread()
+@single_threaded
 def scenarios(
     window: Window,
     values: Mapping[str, ArrayLike] | Uncertainty,

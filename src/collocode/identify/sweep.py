@@ -31,7 +31,7 @@ from ..results.status import Termination
 from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..starts.strategies import Start, alike
 from ..transcription.nlp import NLP
 from .checkpoint import SWEEP, Checkpoint, Point, Row
@@ -69,7 +69,7 @@ class Sweep:
     termination: Termination = Termination.CONVERGED
 
 
-@one_blas_thread()
+@single_threaded
 def sweep(
     problem: Problem | Factory,
     name: str = "regularisation",

@@ -34,7 +34,7 @@ from ..errors import InputError, check_type
 from ..model.misfit import modelled
 from ..model.parameters import Parameter
 from ..results.solution import Solution
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP
 from .bands import Of, banded
@@ -231,7 +231,7 @@ class Uncertainty:
         return np.where(np.isfinite(told), told, own)
 
 
-@one_blas_thread()
+@single_threaded
 def uncertainty(solution: Solution) -> Uncertainty:
     """Covariance of a solution's parameters, weights and free initial states.
 

@@ -19,7 +19,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import CollocodeWarning, InputError, check_type
+from ..errors import CollocodeWarning, InputError, caller_level, check_type
 from ..model.dynamics import Dynamics
 from ..model.events import Reset
 from ..model.experiment import Experiment
@@ -155,7 +155,7 @@ class _Import:
                 f"the fit leaves out event {self.equations.left_out!r} of {self.petab.tables.path}, whose time is not "
                 "known or which is no a*x + b of its state; compare with simulate_petab, which has it.",
                 CollocodeWarning,
-                stacklevel=3,
+                stacklevel=caller_level(),
             )
         starts: dict[tuple[str, str], Initial] = {}
         experiments = [self._experiment(k, starts) for k in range(len(self.runs))]

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError, check_choice
 from ..numerics import Array
 from ..numerics.random import generator
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from .bounds import Bounds, as_box, count_states
 from .constraints import sampled_range
 from .network import ReluNetwork
@@ -153,7 +153,7 @@ class Analysis:
         return "\n".join([*lines, shown])
 
 
-@one_blas_thread()
+@single_threaded
 def analyse(
     network: ReluNetwork,
     box: ArrayLike,

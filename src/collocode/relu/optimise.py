@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from .bounds import Bounds, as_box, scaled, scaled_bounds
 from .constraints import as_linear, require_feasible
 from .encodings import encode, mip_start
@@ -51,7 +51,7 @@ _TERMINATION = {
 }
 
 
-@one_blas_thread()
+@single_threaded
 def maximize(
     network: ReluNetwork,
     box: ArrayLike,
@@ -92,7 +92,7 @@ def maximize(
     return _optimise(network, box, constraints, objective, 1, how, on_progress)
 
 
-@one_blas_thread()
+@single_threaded
 def minimize(
     network: ReluNetwork,
     box: ArrayLike,

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import InputError, listed
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from .parts import Finding, ranked
 from .record import Asked, Report
 
@@ -29,7 +29,7 @@ _HOMES = {
 }
 
 
-@one_blas_thread()
+@single_threaded
 def report(result: Any, problem: Any = None, *, asked: Asked | None = None) -> Report:
     """Return what came out, as a value that prints itself, and as JSON, Markdown or HTML.
 

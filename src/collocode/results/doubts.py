@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CollocodeWarning, is_quiet, listed
+from ..errors import CollocodeWarning, caller_level, is_quiet, listed
 from .agreement import Agreement, agreements
 from .meshing import Meshing
 from .released import Released, release_states
@@ -230,13 +230,8 @@ def unexplained_text(a: Agreement) -> str:
     )
 
 
-def warn(solution: Any, stacklevel: int = 3) -> None:
-    """Emit one `CollocodeWarning` if a fit should not be believed.
-
-    Parameters
-    ----------
-    stacklevel : as for `warnings.warn`; by default the caller's caller is named.
-    """
+def warn(solution: Any) -> None:
+    """Emit one `CollocodeWarning` if a fit should not be believed."""
     if is_quiet() or not isinstance(solution, Solution):
         return
     found = doubts_of(solution)
@@ -245,5 +240,5 @@ def warn(solution: Any, stacklevel: int = 3) -> None:
         warnings.warn(
             f"{solution.name}: {found[0].text}{more}; collocode.findings(solution) says what to do.",
             CollocodeWarning,
-            stacklevel=stacklevel,
+            stacklevel=caller_level(),
         )

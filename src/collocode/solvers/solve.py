@@ -16,7 +16,7 @@ from ..transcription.nlp import NLP
 from ..transcription.program import Program
 from .options import BARE, merge
 from .protocol import OnIteration, Solver, WarmStart
-from .threads import one_blas_thread
+from .threads import single_threaded
 
 # interface -> (module, class); modules are imported when asked for, so extras stay extras
 INTERFACES: dict[str, tuple[str, str]] = {
@@ -89,7 +89,7 @@ def solve(
 ) -> ProgramSolution: ...
 
 
-@one_blas_thread()
+@single_threaded
 def solve(
     program: Program,
     interface: str = "casadi",

@@ -8,15 +8,19 @@ of its own beside NumPy's and SciPy's.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import casadi
 import threadpoolctl
 
 _BLAS = ("blas", "blis", "mkl", "armpl")  # in the names of their files
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class _CasadiOpenBLAS(threadpoolctl.OpenBLASController):
@@ -43,6 +47,20 @@ def one_blas_thread() -> Iterator[None]:
     """Limit every BLAS of this process to one thread, for the time of the context."""
     with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+def single_threaded(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate an entry point: it computes within `one_blas_thread`.
+
+    Not by `contextlib`, whose frames would stand in every traceback and before the line that a warning names.
+    """
+
+    @wraps(function)
+    def limited(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with one_blas_thread():
+            return function(*args, **kwargs)
+
+    return limited
 
 
 @cache  # all libraries are loaded with the package, or here

@@ -47,7 +47,7 @@ from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..solvers.interrupt import interrupted
-from ..solvers.threads import one_blas_thread
+from ..solvers.threads import single_threaded
 from ..transcription.discretize import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout, nodes_of
@@ -71,7 +71,7 @@ STRATEGIES = (
 )
 
 
-@one_blas_thread()
+@single_threaded
 def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
     """Return the NLP with a starting point made by a strategy, and the record of it.
 

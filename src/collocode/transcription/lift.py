@@ -10,7 +10,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CollocodeWarning, InputError
+from ..errors import CollocodeWarning, InputError, caller_level
 from ..model.activations import CASADI
 from ..model.dynamics import NetworkCall
 from ..model.problem import Problem
@@ -89,7 +89,7 @@ def _tell_of_graph(problem: Problem, names: Iterable[str]) -> None:
             "time, an activation has kinks, or more than the networks' results is used), and the graph of "
             f"{count} weights takes about {seconds:.0f} s to build; a smaller network is quicker.",
             CollocodeWarning,
-            stacklevel=2,
+            stacklevel=caller_level(),
         )
 
 

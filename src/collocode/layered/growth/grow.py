@@ -22,7 +22,7 @@ from ...numerics import Array
 from ...numerics.random import generator
 from ...results.status import Outcome, Termination
 from ...solvers.interrupt import Interrupt, interrupted
-from ...solvers.threads import one_blas_thread
+from ...solvers.threads import single_threaded
 from ..objective import LayeredProblem, Objective
 from ..trainers.run import Trainer
 from ..trainers.train import train
@@ -35,7 +35,7 @@ OnCycle = Callable[[GrowthCycle], Any]
 OnStep = Callable[[Step, int], Any]
 
 
-@one_blas_thread()
+@single_threaded
 def grow(
     problem: LayeredProblem,
     indicator: str | Indicator = "topological",

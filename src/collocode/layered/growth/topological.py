@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import InputError, check_choice, check_type
 from ...numerics import Array
 from ...results.status import Termination
-from ...solvers.threads import one_blas_thread
+from ...solvers.threads import single_threaded
 from ..forward import forward
 from ..network import LayeredNetwork
 from ..objective import LayeredProblem, Objective
@@ -117,7 +117,7 @@ class TopologicalDerivative:
         )
 
 
-@one_blas_thread()
+@single_threaded
 def topological_derivative(
     objective: Objective | LayeredProblem,
     at: ArrayLike | Training,

@@ -45,7 +45,7 @@ from numpy.typing import ArrayLike
 from ...adapt.estimate import Estimate
 from ...errors import InputError, check_choice, check_type
 from ...numerics import Array
-from ...solvers.threads import one_blas_thread
+from ...solvers.threads import single_threaded
 from ..blocks import ResidualBlock, RungeKuttaBlock
 from ..depth import bisect, one_each
 from ..forward import Evaluation
@@ -94,7 +94,7 @@ class LayerEstimate(Estimate):
         return super().to_frame().drop(columns="indicator").assign(freedom=self.freedom)
 
 
-@one_blas_thread()
+@single_threaded
 def estimate_layers(
     objective: Objective,
     theta: ArrayLike,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import kernels
+from ...errors import caller_level
 from ...transcription.program import Program
 from .factor import ChainFactor
 from .fronts import Fronts
@@ -95,7 +96,7 @@ class Session:
                 f"the factorisation by chains went wrong {len(faults)} times ({faults[0]}), and MUMPS "
                 'took over; with options={"linear_solver": "mumps"} it is not tried.',
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=caller_level(),
             )
         return self.error is not None
 
