@@ -143,12 +143,10 @@ def refusing(path: str | Path, what: str) -> Iterator[Path]:
         yield source
     except FileError:
         raise
-    except (
-        Exception
-    ) as error:  # zip, zlib, NumPy, HDF5, JSON, recursion, memory, missing entries, ...
-        if (
-            isinstance(error, OSError) and error.strerror
-        ):  # the system's, not a library's word for damage
+    except Exception as error:
+        # of zip, zlib, NumPy, HDF5, JSON; recursion, memory, missing entries, ...
+        # strerror is the system's; a library's OSError without one means damage
+        if isinstance(error, OSError) and error.strerror:
             raise FileError(
                 f"{source} cannot be read ({error.strerror}); check its permissions."
             ) from error

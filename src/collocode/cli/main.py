@@ -35,9 +35,8 @@ class _Commands(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
-        self.commands = {
-            name: TyperCommand(name) for name in _COMMANDS
-        }  # for lists and suggestions
+        # for lists and suggestions
+        self.commands = {name: TyperCommand(name) for name in _COMMANDS}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, or None."""

@@ -63,6 +63,7 @@ def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, wh
                 f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
             )
         table = numbers(value, f"{where}: {what}")
+        told = table.shape
         if name is None and shape[1] == 1 and table.ndim == 1:
             table = table[:, None]
         place = slice(None) if name is None else places[name]
@@ -70,7 +71,7 @@ def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, wh
         if table.ndim and table.shape != fits:
             whose = what if name is None else f"{what} of {name!r}"
             raise InputError(
-                f"{where}: {whose} of shape {table.shape} does not fit values of shape {shape}; give one "
+                f"{where}: {whose} of shape {told} does not fit values of shape {shape}; give one "
                 f"number for all, or as many as there are values, of shape {fits}."
             )
         filled[place] = table

@@ -36,9 +36,8 @@ class Evaluations:
         self.jacobian: Callable[[], Array] = Call(functions.jacobian, point, 1)
         self.hessian = Call(functions.hessian, (*point, self.sigma, self.lam), 0)
         self.jacobian_pattern = _triplet(functions.jacobian.sparsity_out(1))
-        if len(self.lam) and not len(
-            self.jacobian_pattern[0]
-        ):  # IPOPT takes no rows without entries
+        if len(self.lam) and not len(self.jacobian_pattern[0]):
+            # IPOPT takes no rows without entries
             zero = np.zeros(1, dtype=int)
             self.jacobian_pattern, self.jacobian = (zero, zero), lambda: np.zeros(1)
         upper_rows, upper_columns = _triplet(functions.hessian.sparsity_out(0))
