@@ -13,7 +13,7 @@ import numpy as np
 
 import collocode as cc
 from collocode import layered
-from collocode.errors import installed
+from collocode.checks import installed
 
 DEFAULTS = {"iterations": 40}
 

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 from ..numerics.mesh import Mesh
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.meshing import Meshing

@@ -19,7 +19,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.misfit import misfit, noise_function
 from ..model.problem import Problem

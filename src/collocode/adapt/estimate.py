@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..model.costs import Cost
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded

@@ -23,7 +23,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..model.costs import Cost
 from ..model.parameters import Parameter
 from ..results.resolved import resolved

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 from ..results.status import Outcome, Termination
 from ..solvers.interrupt import interrupted
 from .refinement import Cycle

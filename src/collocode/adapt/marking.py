@@ -12,7 +12,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_choice, check_fields
+from ..checks import check_choice, check_fields
+from ..errors import InputError
 
 Index = NDArray[np.intp]
 RULES = ("dorfler", "maximum", "fixed", "uniform")

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_number, check_type
+from ..checks import as_number, check_type
+from ..errors import InputError
 from ..model.costs import Cost
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme

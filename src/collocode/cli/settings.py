@@ -13,7 +13,8 @@ from typing import Any
 
 import typer
 
-from ..errors import InputError, check_has
+from ..checks import check_has
+from ..errors import InputError
 from ..reports.parts import Column, Table
 
 KINDS = (bool, int, float, str)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 import collocode as cc
 
-from ..errors import InputError, check_has
+from ..checks import check_has
+from ..errors import InputError
 from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
 from .run import Run

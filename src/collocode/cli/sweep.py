@@ -13,7 +13,8 @@ import typer
 
 import collocode as cc
 
-from ..errors import InputError, check_has
+from ..checks import check_has
+from ..errors import InputError
 from ..reports.words import counted
 from .model_file import load_model
 from .options import FILES, FIT, SOLVER, verb

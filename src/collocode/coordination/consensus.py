@@ -24,7 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError, InputError, MissingDependency, check_type
+from ..checks import check_type
+from ..errors import FileError, InputError, MissingDependency
 from ..solvers.processes import isolated
 from .executors import WorkerError
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..errors import CollocodeError, InputError, check_fields
+from ..checks import check_fields
+from ..errors import CollocodeError, InputError
 from .messages import Answer
 from .partition import Batch
 from .subproblem import NAN, BatchResult, FitSettings, Subproblem, Task

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 from .filter import Filter
 from .messages import Direction, Linear
 from .state import Iteration

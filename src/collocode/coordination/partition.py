@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.losses import L2
 from ..model.problem import Problem

@@ -22,7 +22,8 @@ from typing import Any
 
 import casadi as ca
 
-from ..errors import FileError, InputError, check_path, check_type, listed
+from ..checks import check_path, check_type, listed
+from ..errors import FileError, InputError
 from ..files import read_bytes, replacing, write_text
 from ..model.activations import jax_operations
 from ..results.doors import model_of, network_of, program_of

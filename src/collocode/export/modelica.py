@@ -17,7 +17,8 @@ from typing import Any
 
 import casadi as ca
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..files import write_text
 from ..numerics.signals import Signal
 from ..results.model import TrainedModel

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..files import replacing
 from ..numerics import Array, Index
 from ..results.doors import program_of

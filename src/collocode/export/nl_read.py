@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import check_path
+from ..checks import check_path
 from ..numerics import Array
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program

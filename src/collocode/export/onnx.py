@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_choice, installed
+from ..checks import check_choice, installed
+from ..errors import InputError
 from ..files import replacing
 from ..model.activations import Activation, Operations, activation
 from ..numerics import Array

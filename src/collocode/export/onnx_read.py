@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import CollocodeError, FileError, InputError, check_path
+from ..checks import check_path
+from ..errors import CollocodeError, FileError, InputError
 from ..files import read_bytes
 from ..numerics import Array
 from ..results.network import TrainedNetwork

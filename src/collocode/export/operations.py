@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, installed
+from ..checks import installed
+from ..errors import InputError
 from ..model.activations import ACTIVATIONS, Operations
 from ..transcription.tape import ALGEBRA, ARITY, NAMES, Tape
 

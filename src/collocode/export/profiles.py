@@ -11,7 +11,8 @@ import casadi as ca
 import numpy as np
 import scipy
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.signals import Signal
 from ..results.solution import Solution

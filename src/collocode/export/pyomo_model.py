@@ -24,7 +24,8 @@ import casadi as ca
 import numpy as np
 from scipy import sparse
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..numerics import Array
 from ..results.doors import program_of
 from ..results.program_solution import ProgramSolution

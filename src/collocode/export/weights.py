@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..archives import Schema
-from ..errors import FileError, check_path
+from ..checks import check_path
+from ..errors import FileError
 from ..files import read_npz, refusing
 from ..forms import Numbers, form_of
 from ..model.network import MLP

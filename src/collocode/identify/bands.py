@@ -13,7 +13,7 @@ import casadi as ca
 import numpy as np
 from scipy import sparse
 
-from ..errors import check_choice
+from ..checks import check_choice
 from ..model.symbolic import output_function
 from ..numerics import Array, Index
 from ..numerics.scheme import lagrange_matrix

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..model.likelihoods import Normal
 from ..model.misfit import likelihood_of
 from ..numerics.random import generator

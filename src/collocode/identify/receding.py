@@ -21,17 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..archives import Tree
-from ..errors import (
-    CollocodeWarning,
-    FileError,
-    InputError,
-    caller_level,
-    check_has,
-    check_path,
-    check_type,
-    is_quiet,
-    listed,
-)
+from ..checks import check_has, check_path, check_type, listed
+from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..model.problem import Problem
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh

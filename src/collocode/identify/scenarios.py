@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_type, check_whole, listed
+from ..checks import check_type, check_whole, listed
+from ..errors import InputError
 from ..model.window import Window
 from ..numerics.random import generator
 from ..numerics.signals import Signal

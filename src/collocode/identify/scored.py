@@ -10,7 +10,7 @@ import numpy as np
 
 from ..adapt.duals import state_weights
 from ..adapt.first_mesh import meshes_along, meshes_at_samples
-from ..errors import check_has
+from ..checks import check_has
 from ..model.problem import Problem
 from ..numerics import Array
 from ..numerics.mesh import Mesh

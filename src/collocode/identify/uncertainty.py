@@ -30,7 +30,8 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..adapt.fineness import errors_of
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..model.misfit import modelled
 from ..model.parameters import Parameter
 from ..results.solution import Solution

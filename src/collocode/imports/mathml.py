@@ -16,7 +16,8 @@ from typing import Any
 
 import casadi as ca
 
-from ..errors import InputError, MissingDependency, listed
+from ..checks import listed
+from ..errors import InputError, MissingDependency
 from .math_operations import both, operations, relations
 
 MOST_NODES = 2_000_000

@@ -11,7 +11,8 @@ from pathlib import Path
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_has
+from ..checks import check_has
+from ..errors import InputError
 from ..numerics import Array
 from ..results.solution import Solution
 from .mathml import Formulas

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, MissingDependency, check_has
+from ..checks import check_has
+from ..errors import FileError, InputError, MissingDependency
 from ..files import read_bytes, refusing
 from ..numerics import Array
 

@@ -19,7 +19,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import CollocodeWarning, InputError, caller_level, check_type
+from ..checks import check_type
+from ..errors import CollocodeWarning, InputError, caller_level
 from ..model.dynamics import Dynamics
 from ..model.events import Reset
 from ..model.experiment import Experiment

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import InputError, check_choice, check_has
+from ..checks import check_choice, check_has
+from ..errors import InputError
 
 SCALES = ("lin", "log", "log10")
 PRIORS = {

@@ -18,7 +18,8 @@ import casadi as ca
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, check_has, check_type
+from ..checks import check_has, check_type
+from ..errors import InputError
 from ..numerics import Array
 from ..results.solution import Solution
 from .petab import Condition, PetabProblem

@@ -17,7 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..files import read_bytes, refusing
 from .petab_files import LONGEST_NAME, names_beside, read_yaml
 from .petab_networks import Hybrid, read_networks

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ..errors import InputError, check_choice, check_has
+from ..checks import check_choice, check_has
+from ..errors import InputError
 from .petab_rows import number_of
 
 Row = Mapping[str, str]

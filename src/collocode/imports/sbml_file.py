@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..files import read_bytes, refusing
 from .mathml import libsbml
 from .sbml import SbmlModel

@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.mesh import Mesh
 from .blocks import ResidualBlock, RungeKuttaBlock

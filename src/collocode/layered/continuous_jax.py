@@ -12,7 +12,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import installed
+from ..checks import installed
 from ..model.activations import jax_operations
 from ..model.varying import basis_symbols
 from ..numerics import Array

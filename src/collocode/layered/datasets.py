@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_choice, installed
+from ..checks import check_choice, installed
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
 from .samples import Samples

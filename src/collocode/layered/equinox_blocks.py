@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_choice, installed
+from ..checks import check_choice, installed
+from ..errors import InputError
 from ..model.activations import activation as known_activation
 from ..model.activations import jax_operations
 from ..numerics.random import generator

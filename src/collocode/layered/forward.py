@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..numerics import Array
 from .blocks import Factor
 from .network import LayeredNetwork

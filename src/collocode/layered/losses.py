@@ -21,7 +21,8 @@ import casadi as ca
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
 from ..numerics import Array, Index

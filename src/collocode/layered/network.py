@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import InputError, check_choice, check_has, check_whole
+from ..checks import check_choice, check_has, check_whole
+from ..errors import InputError
 from ..forms import Form
 from ..numerics import Array
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import check_choice
+from ..checks import check_choice
 from ..numerics import Array
 from .blocks import (
     ROWS,

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..errors import FileError, InputError, check_choice, check_has
+from ..checks import check_choice, check_has
+from ..errors import FileError, InputError
 from ..files import read_npz, refusing
 from ..model.text_table import Table, read_text
 from ..numerics import Array

@@ -30,7 +30,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import check_choice, installed
+from ..checks import check_choice, installed
 from ..numerics import Array
 
 _FUNCTIONS = ("tanh", "exp", "log", "cosh", "sqrt")

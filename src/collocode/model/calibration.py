@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 from .parameters import Parameter, check_bounds
 
 

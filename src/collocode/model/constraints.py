@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_names, check_fields
+from ..checks import as_names, check_fields
+from ..errors import InputError
 from .parameters import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]

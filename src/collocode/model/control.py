@@ -27,7 +27,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_pair, check_fields, check_type
+from ..checks import as_pair, check_fields, check_type
+from ..errors import InputError
 from ..numerics.bases import Basis, BSpline, PiecewiseConstant
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal

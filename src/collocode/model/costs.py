@@ -16,7 +16,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from ..errors import InputError, as_names, check_fields
+from ..checks import as_names, check_fields
+from ..errors import InputError
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_fields, check_type, listed
+from ..checks import check_fields, check_type, listed
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.signals import Signal
 from .activations import CASADI

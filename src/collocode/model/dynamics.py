@@ -22,7 +22,8 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from .activations import CASADI
 from .parameters import Parameter
 from .varying import Network

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..numerics import Array, numbers
 from .events import Dose, Event, Reset
 

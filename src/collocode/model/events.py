@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, as_names, check_fields
+from ..checks import as_names, check_fields
+from ..errors import InputError
 from ..numerics import numbers
 
 

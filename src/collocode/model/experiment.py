@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_number, as_values, check_fields, check_type
+from ..checks import as_number, as_values, check_fields, check_type
+from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, as_pair
+from ..checks import as_pair
+from ..errors import InputError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..errors import InputError, as_names, check_fields
+from ..checks import as_names, check_fields
+from ..errors import InputError
 from .experiment import Experiment
 
 

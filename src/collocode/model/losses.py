@@ -28,7 +28,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..errors import InputError, check_fields
+from ..checks import check_fields
+from ..errors import InputError
 from ..numerics import Array
 from .activations import NUMPY, Operations
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
 from .activations import ACTIVATIONS, NUMPY, Operations

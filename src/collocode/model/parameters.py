@@ -23,7 +23,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..errors import InputError, check_choice, check_fields, check_type
+from ..checks import check_choice, check_fields, check_type
+from ..errors import InputError
 from ..numerics.bases import Basis
 from .activations import NUMPY, Operations
 from .varying import Block, check_basis

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, as_names, check_fields, listed
+from ..checks import as_names, check_fields, listed
+from ..errors import InputError
 from ..numerics.signals import Signal
 from .constraints import PathConstraint
 from .dynamics import DynamicsLike, Named, Network, Networks, stack

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_names, as_pair, as_values, check_fields, check_type
+from ..checks import as_names, as_pair, as_values, check_fields, check_type
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother

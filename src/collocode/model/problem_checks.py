@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_number
+from ..checks import as_number
+from ..errors import InputError
 from ..numerics.bases import Basis
 from .experiment import Experiment
 from .losses import Evidence

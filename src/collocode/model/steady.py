@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import casadi as ca
 import numpy as np
 
-from ..errors import InputError, as_number, check_fields
+from ..checks import as_number, check_fields
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
 

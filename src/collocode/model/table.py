@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, MissingDependency, check_path, listed
+from ..checks import check_path, listed
+from ..errors import FileError, InputError, MissingDependency
 from ..numerics.signals import Signal
 from .experiment import Experiment
 from .initial import Initial

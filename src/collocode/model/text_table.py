@@ -22,7 +22,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import FileError, InputError, listed
+from ..checks import listed
+from ..errors import FileError, InputError
 from ..numerics import Array
 
 Row = tuple[int, Sequence[Any]]  # line, fields

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, as_pair, check_fields, check_type
+from ..checks import as_pair, check_fields, check_type
+from ..errors import InputError
 from ..numerics.signals import Signal
 from .experiment import Experiment
 from .parameters import check_bounds

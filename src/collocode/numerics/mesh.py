@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_whole
+from ..checks import check_whole
+from ..errors import InputError
 from . import numbers
 from .scheme import Array
 

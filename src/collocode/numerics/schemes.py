@@ -29,7 +29,8 @@ from functools import lru_cache
 import numpy as np
 import scipy
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from .scheme import Array, Scheme, differentiation_matrix, integration_matrix, lagrange_matrix
 
 

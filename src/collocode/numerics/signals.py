@@ -18,7 +18,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from . import numbers
 from .scheme import Array, differentiation_matrix, lagrange_matrix
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
 from ..solvers.threads import single_threaded

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..numerics import Array
 from .bounds import Bounds, affine_range, as_box, sample_box
 from .network import ReluNetwork

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import check_choice, check_whole
+from ..checks import check_choice, check_whole
 from ..numerics import Array
 from .bounds import OFF, ON, SATURATED, UNDECIDED, Bounds, affine_range
 from .mip import Index, MixedIntegerProgram, StartRule, UndecidedUnits, UnitValues

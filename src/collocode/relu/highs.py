@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, installed
+from ..checks import installed
+from ..errors import InputError
 from ..numerics import Array
 from ..solvers.interrupt import aside, interrupted
 from .mip import Index, MipArrays

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_fields, check_has, listed
+from ..checks import check_fields, check_has, listed
+from ..errors import InputError
 from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
 from .bounds import Bounds, core_box

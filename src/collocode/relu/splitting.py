@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import check_whole
+from ..checks import check_whole
 from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import Bounds, affine_range, core_box

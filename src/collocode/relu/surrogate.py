@@ -13,7 +13,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_choice
+from ..checks import check_choice
+from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
 from .bounds import as_box

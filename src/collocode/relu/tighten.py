@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, check_whole
+from ..checks import check_whole
+from ..errors import InputError
 from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import (

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import InputError, MissingDependency, check_fields
+from ..checks import check_fields
+from ..errors import InputError, MissingDependency
 from ..numerics import Array
 from ..numerics.random import generator
 from ..solvers.interrupt import Interrupt, aside, interrupted

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import listed
+from ..checks import listed
 from ..identify.evidence import evidence_of
 from ..identify.uncertainty import Uncertainty, uncertainty
 from ..model import losses

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..solvers.threads import single_threaded
 from .parts import Finding, ranked
 from .record import Asked, Report

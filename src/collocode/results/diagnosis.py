@@ -14,7 +14,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..transcription.nlp import NLP
 from ..transcription.program import Block, Place, Program
 from ..transcription.term import MappedTerm

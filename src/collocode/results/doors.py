@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..transcription.program import Program
 from .model import TrainedModel
 from .network import TrainedNetwork

@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CollocodeWarning, caller_level, is_quiet, listed
+from ..checks import listed
+from ..errors import CollocodeWarning, caller_level, is_quiet
 from .agreement import Agreement, agreements
 from .meshing import Meshing
 from .released import Released, release_states

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError, check_type, listed
+from ..checks import check_type, listed
+from ..errors import InputError
 from ..model.misfit import costs_of_data
 from ..model.problem import Problem
 from ..numerics import Array

@@ -14,7 +14,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..model.activations import NUMPY
 from ..model.algebraic import reduced
 from ..model.delays import constants_of

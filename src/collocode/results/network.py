@@ -9,7 +9,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..model.activations import CASADI
 from ..model.dynamics import Named, stack
 from ..model.network import MLP

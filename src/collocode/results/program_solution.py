@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..transcription.program import Block, Program
 from .status import SolutionStatus, SolverResult
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from ..errors import check_type
+from ..checks import check_type
 from ..model.misfit import likelihood_of
 from .solution import Solution
 

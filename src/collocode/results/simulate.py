@@ -15,7 +15,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_type, listed
+from ..checks import check_type, listed
+from ..errors import InputError
 from ..model.calls import Call
 from ..model.experiment import Past
 from ..numerics.signals import Signal

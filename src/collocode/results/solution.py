@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, check_path, listed
+from ..checks import check_path, listed
+from ..errors import InputError
 from ..model.experiment import Experiment, Truth
 from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from ..errors import InputError, listed
+from ..checks import listed
+from ..errors import InputError
 from ..transcription.program import Program
 
 

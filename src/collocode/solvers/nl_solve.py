@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, check_path, check_type
+from ..checks import check_path, check_type
+from ..errors import InputError
 from ..export.nl_read import NlModel, read_nl
 from ..export.sol import Sol, write_sol
 from ..results.status import SolverResult, Termination

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import listed
+from ..checks import listed
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.nlp import NLP
 from ..transcription.program import Program

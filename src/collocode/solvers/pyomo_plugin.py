@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, MissingDependency, listed
+from ..checks import listed
+from ..errors import FileError, InputError, MissingDependency
 from ..export.nl_read import NlModel, read_nl
 from ..export.operations import pyomo_environ
 from ..export.sol import Sol

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, overload
 
-from ..errors import InputError, check_choice, check_type
+from ..checks import check_choice, check_type
+from ..errors import InputError
 from ..model.activations import ACTIVATIONS
 from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution

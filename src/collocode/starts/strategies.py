@@ -36,7 +36,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, check_choice, check_type
+from ..checks import check_choice, check_type
+from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation

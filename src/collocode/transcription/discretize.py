@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..errors import InputError, check_type
+from ..checks import check_type
+from ..errors import InputError
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_outputs, check_switches
 from ..model.consistent import end_constraints

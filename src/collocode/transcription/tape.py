@@ -15,7 +15,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, installed
+from ..checks import installed
+from ..errors import InputError
 
 # operation -> number of operands; the names are CasADi's own, in lower case
 ARITY: dict[str, int] = {

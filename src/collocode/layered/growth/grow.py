@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
-from ...errors import InputError, check_type, check_whole
+from ...checks import check_type, check_whole
+from ...errors import InputError
 from ...numerics import Array
 from ...numerics.random import generator
 from ...results.status import Outcome, Termination

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...archives import Schema
-from ...errors import check_path, check_type
+from ...checks import check_path, check_type
 from ...forms import Numbers
 from ...numerics import Array
 from ...results.status import Outcome, Termination

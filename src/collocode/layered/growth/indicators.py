@@ -17,7 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError, check_choice
+from ...checks import check_choice
+from ...errors import InputError
 from ...numerics import Array
 from ..depth import bisect, check_one_each
 from ..objective import Objective

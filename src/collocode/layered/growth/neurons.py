@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import InputError, check_choice
+from ...checks import check_choice
+from ...errors import InputError
 from ...model.activations import Activation
 from ...numerics import Array
 from ..blocks import ResidualBlock, RungeKuttaBlock

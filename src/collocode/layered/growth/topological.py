@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError, check_choice, check_type
+from ...checks import check_choice, check_type
+from ...errors import InputError
 from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.threads import single_threaded

@@ -43,7 +43,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...adapt.estimate import Estimate
-from ...errors import InputError, check_choice, check_type
+from ...checks import check_choice, check_type
+from ...errors import InputError
 from ...numerics import Array
 from ...solvers.threads import single_threaded
 from ..blocks import ResidualBlock, RungeKuttaBlock

@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget, adapt
 from ...adapt.marking import Marking
-from ...errors import InputError, check_choice, check_type, check_whole
+from ...checks import check_choice, check_type, check_whole
+from ...errors import InputError
 from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from ...errors import InputError, check_choice, check_fields, check_whole, installed
+from ...checks import check_choice, check_fields, check_whole, installed
+from ...errors import InputError
 from ...forms import Numbers
 from ...numerics import Array
 from ...numerics.random import generator

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
-from ...errors import check_choice, check_fields
+from ...checks import check_choice, check_fields
 from ...forms import Numbers
 from ...numerics import Array, Mask
 from ...results.status import Termination

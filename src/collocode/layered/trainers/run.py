@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import InputError, check_fields, check_whole
+from ...checks import check_fields, check_whole
+from ...errors import InputError
 from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...errors import InputError, check_choice, check_fields, check_type
+from ...checks import check_choice, check_fields, check_type
+from ...errors import InputError
 from ...numerics import Array
 from ...results.status import SolverResult, Termination
 from ...solvers.protocol import Progress, WarmStart

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
-from ...errors import InputError, check_choice
+from ...checks import check_choice
+from ...errors import InputError
 from ...forms import Form, form_of
 from ..mesh import Mesh
 from ..scheme import Array

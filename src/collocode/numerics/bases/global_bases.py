@@ -14,7 +14,7 @@ import scipy
 from numpy.polynomial import chebyshev, legendre
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import check_whole
+from ...checks import check_whole
 from ..scheme import Array
 from .base import Basis, Index, Interval, checked_interval
 

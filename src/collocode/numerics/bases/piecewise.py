@@ -11,7 +11,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError, check_whole
+from ...checks import check_whole
+from ...errors import InputError
 from ..mesh import Mesh
 from ..scheme import Array
 from .base import _SLACK, Basis, Index, Interval

@@ -1,0 +1,353 @@
+"""Checks of what the caller gave: choices, names, numbers, kinds; and the sentences that refuse it.
+
+Each returns or passes what is right, and raises an `InputError` that names the culprit and the remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import lru_cache
+from numbers import Real
+from textwrap import shorten
+from typing import Any
+
+from .errors import InputError, MissingDependency
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return names for a message, cut where a reader would stop.
+
+    Examples
+    --------
+    >>> listed(["a", "b"]), listed([]), listed("abcdefghijk", most=3)
+    ('a, b', 'none', 'a, b, c and 8 more')
+    """
+    known = [str(name) for name in names]
+    if len(known) <= most:
+        return ", ".join(known) or "none"
+    return f"{', '.join(known[:most])} and {len(known) - most} more"
+
+
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse what is none of the choices, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        It is not.
+
+    Examples
+    --------
+    >>> check_choice("colour", "gren", ["red", "green"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: unknown colour 'gren'; did you mean 'green'?
+    """
+    known = list(choices)
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+        raise InputError(f"unknown {what} {value!r}; {hint}")
+
+
+def check_has(owner: str, what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse the name of something that its owner has not, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        It has none of that name.
+
+    Examples
+    --------
+    >>> check_has("the model", "state", "pray", ["prey", "predator"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: the model has no state 'pray'; did you mean 'prey'? it has: prey, predator.
+    """
+    every = list(known)
+    if name not in every:
+        near = difflib.get_close_matches(name, every, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"{owner} has no {what} {name!r}; {hint}it has: {listed(every, 20)}.")
+
+
+def check_whole(what: str, value: object, least: int = 1) -> int:
+    """Return a whole number, 3.0 included, as an integer; refuse what is none or is too small.
+
+    Raises
+    ------
+    InputError
+        It is.
+
+    Examples
+    --------
+    >>> check_whole("the number of layers", 0)
+    Traceback (most recent call last):
+    collocode.errors.InputError: the number of layers must be a positive integer, not 0.
+    """
+    number = _is_number(value) and not isinstance(value, bool)
+    if not number or value % 1 != 0 or value < least:  # type: ignore[operator]
+        wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise InputError(f"{what} must be {wanted}, not {value!r}.")
+    return int(value)  # type: ignore[call-overload]
+
+
+@contextmanager
+def installed(what: str, extra: str) -> Iterator[None]:
+    """Tell of an import inside that fails, which of our extras brings the package.
+
+    Raises
+    ------
+    MissingDependency
+        It fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"{what} is not installed; run: pip install 'collocode[{extra}]'."
+        ) from error
+
+
+# what to pass instead, by what is wanted and what was given
+_INSTEAD: dict[str, dict[str, str]] = {
+    "Program": {
+        "Problem": "pass discretize(problem)",
+        "Solution": "pass solution.nlp",
+        "ProgramSolution": "pass solution.program",
+        "ProgramBuilder": "pass builder.build()",
+        "Experiment": "make a Problem of it, then discretize(problem)",
+        "LayeredProblem": "pass layered.layered_program(problem.objective, weights)",
+        "str": "read_nl(path) reads a file",
+        "PathLike": "read_nl(path) reads a file",
+    },
+    "Problem": {
+        "Experiment": "pass Problem(dynamics, experiment)",
+        "list": "pass Problem(dynamics, experiments)",
+        "tuple": "pass Problem(dynamics, experiments)",
+        "Dynamics": "pass Problem(dynamics, experiments)",
+        "MLP": "pass Problem(NeuralODE(network), experiments)",
+        "NLP": "pass nlp.problem",
+        "Program": "solve(program) solves it",
+        "Solution": "pass solution.nlp.problem",
+        "ProgramBuilder": "solve(builder.build()) solves it",
+        "LayeredProblem": "layered.train(problem.objective) trains it, refine_layers(problem) refines it",
+        "str": "read_csv(path) reads data",
+        "PathLike": "read_csv(path) reads data",
+    },
+    "Solution": {
+        "Problem": "pass fit(problem)",
+        "NLP": "pass solve(nlp)",
+        "Program": "pass solve(program)",
+        "SolverResult": "pass the Solution that it belongs to",
+        "Multistart": "pass result.best",
+        "Sweep": "pass result.solution",
+        "MeshRefinement": "pass result.solution",
+        "ADMMResult": "pass result.solution",
+        "TrainedModel": "pass the Solution that it belongs to",
+        "str": "pass load(path)",
+        "PathLike": "pass load(path)",
+    },
+    "TrainedModel": {
+        "Problem": "pass fit(problem).model",
+        "TrainedNetwork": "pass the solution that it belongs to",
+        "Multistart": "pass result.best",
+        "Sweep": "pass result.solution",
+        "MeshRefinement": "pass result.solution",
+        "ADMMResult": "pass result.solution",
+        "str": "pass load(path).model",
+    },
+    "TrainedNetwork": {
+        "Training": "a layered network is no such network; training.save(path) writes it",
+        "MLP": "pass TrainedNetwork(network, weights)",
+        "Problem": "pass fit(problem).network()",
+        "Multistart": "pass result.best",
+        "Sweep": "pass result.solution",
+        "MeshRefinement": "pass result.solution",
+        "ADMMResult": "pass result.solution",
+        "str": "pass load_weights(path)",
+    },
+    "NlModel": {"str": "pass read_nl(path)", "NLP": "write_nl(nlp, path) writes its file"},
+    "LayeredProblem": {
+        "Problem": "pass a layered.LayeredProblem; refine(problem) takes this one",
+        "LayeredNetwork": "pass layered.LayeredProblem(network, samples)",
+    },
+    "Objective": {"LayeredProblem": "pass problem.objective"},
+    "MLP": {"TrainedNetwork": "pass network.network", "tuple": "pass MLP(sizes)"},
+    "PathLike": {"Solution": "solution.save(path) writes it"},
+}
+_INSTEAD["Cost"] = {"function": "wrap it: Lagrange(function) or Mayer(function)"}
+_INSTEAD["NLP"] = _INSTEAD["Program"]
+
+
+def check_type(function: str, value: object, *kinds: type) -> None:
+    """Refuse a value that is of none of the kinds; say what to pass instead, where that is known.
+
+    Raises
+    ------
+    InputError
+        It is none.
+
+    Examples
+    --------
+    >>> check_type("area", "3", float, int)
+    Traceback (most recent call last):
+    collocode.errors.InputError: area takes a float or an int, not a str.
+    """
+    if isinstance(value, kinds):
+        return
+    given = type(value)
+    known = _INSTEAD.get(kinds[0].__name__, {})
+    names = [kind.__name__ for kind in given.__mro__]
+    names += ["PathLike"] if hasattr(value, "__fspath__") else []
+    instead = next((known[name] for name in names if name in known), "")
+    wanted = " or ".join(_with_article(kind.__name__) for kind in kinds)
+    told = _with_article(given.__name__) if value is not None else "None"
+    told = f"the class {value.__name__}" if isinstance(value, type) else told
+    raise InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
+
+
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "float": ("a number", lambda value: _is_number(value)),
+    "int": ("a whole number", lambda value: _is_number(value) and float(value).is_integer()),
+    "bool": ("True or False", lambda value: isinstance(value, bool) or _is_scalar(value, "b")),
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "Mapping": ("a dict", lambda value: isinstance(value, Mapping)),
+    "Callable": ("a function", callable),
+    "None": ("None", lambda value: value is None),
+}
+
+
+def check_fields(record: Any) -> None:
+    """Refuse what is of another kind than a dataclass's fields say: numbers, texts, dicts and functions.
+
+    Fields of further kinds (arrays, sequences, records of ours) are not looked at.
+
+    Raises
+    ------
+    InputError
+        One is.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Circle:
+    ...     radius: float | None = None
+    ...     def __post_init__(self):
+    ...         check_fields(self)
+    >>> Circle("large")
+    Traceback (most recent call last):
+    collocode.errors.InputError: radius of Circle must be a number or None, not 'large'.
+    """
+    for name, kinds in _kinds_of(type(record)):  # type: ignore[arg-type]
+        value = getattr(record, name)
+        if not any(fits(value) for _, fits in kinds):
+            wanted = " or ".join(text for text, _ in kinds)
+            kind, told = type(record).__name__, shorten(repr(value), 60, placeholder="...")
+            raise InputError(f"{name} of {kind} must be {wanted}, not {told}.")
+
+
+@lru_cache(maxsize=256)
+def _kinds_of(kind: type) -> list[tuple[str, list[tuple[str, Callable[[Any], bool]]]]]:
+    """Fields of a dataclass that are of kinds that can be told, with these."""
+    found = []
+    for field in fields(kind):
+        names = [part.partition("[")[0] for part in _alternatives(str(field.type))]
+        if all(name in _KINDS for name in names):
+            found.append((field.name, [_KINDS[name] for name in names]))
+    return found
+
+
+def _alternatives(annotation: str) -> list[str]:
+    """The parts of a union, those inside brackets left whole."""
+    parts, depth = [""], 0
+    for sign in annotation.replace(" ", ""):
+        depth += (sign == "[") - (sign == "]")
+        if sign == "|" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) or _is_scalar(value)
+
+
+def _is_scalar(value: Any, kind: str = "fiu") -> bool:
+    """Whether it is an array of one number and no dimension."""
+    return getattr(value, "ndim", None) == 0 and value.dtype.kind in kind
+
+
+def _with_article(name: str) -> str:
+    name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
+    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP') else 'a'} {name}"
+
+
+def as_number(value: Any, what: str) -> float:
+    """Return a finite number as a float, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_number("fast", "instant=")
+    Traceback (most recent call last):
+    collocode.errors.InputError: instant= takes a finite number, not 'fast'.
+    """
+    if _is_number(value) and math.isfinite(value):
+        return float(value)
+    raise InputError(
+        f"{what} takes a finite number, not {shorten(repr(value), 60, placeholder='...')}."
+    )
+
+
+def as_pair(value: Any, what: str) -> tuple[float, float]:
+    """Return bounds (lower, upper) as two numbers, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_pair(3.0, "rate=")
+    Traceback (most recent call last):
+    collocode.errors.InputError: rate= takes two numbers (lower, upper), not 3.0.
+    """
+    try:
+        lower, upper = value
+        if _is_number(lower) and _is_number(upper):
+            return float(lower), float(upper)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"{what} takes two numbers (lower, upper), not {value!r}.")
+
+
+def as_names(value: Any, what: str) -> tuple[str, ...]:
+    """Return one name or several as a tuple of them, or refuse what is none.
+
+    Examples
+    --------
+    >>> as_names("coast", "windows="), as_names(["burn", "coast"], "windows=")
+    (('coast',), ('burn', 'coast'))
+    """
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, Iterable):
+        names = tuple(names)
+        if all(isinstance(name, str) for name in names):
+            return names
+    raise InputError(f"{what} takes names, not {value!r}.")
+
+
+def as_values(value: Any, what: str, *kinds: type) -> tuple[Any, ...]:
+    """Return one value or several of some kinds as a tuple of them, or refuse what is none."""
+    single = isinstance(value, (*kinds, str, Mapping)) or not isinstance(value, Iterable)
+    values = (value,) if single else tuple(value)
+    for one in values:
+        check_type(what, one, *kinds)
+    return values
+
+
+def check_path(function: str, path: object) -> None:
+    """Refuse what is neither text nor a path."""
+    check_type(function, path, os.PathLike, str)
