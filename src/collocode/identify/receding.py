@@ -27,7 +27,6 @@ from ..model.problem import Problem
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
-from ..numerics.signals import Signal
 from ..results.closed_loop import LOOP, ClosedLoop
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -43,6 +42,7 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .moving_window import shifted, span_of
 from .plants import Answer, Plant, answering
+from .way_back import WayBack
 
 Array = NDArray[np.float64]
 # A log of every iteration takes as long as the iterations themselves, and refining every step a tenth of
@@ -130,6 +130,7 @@ class RecedingHorizon:
                 check_has(f"the window of problem {problem.name!r}", "given input", given, known)
         self._part = self.nlp.layout.experiments[0]
         self._last = MovedPlan(self.nlp, self.sample)
+        self._way_back = WayBack(self.nlp, self.sample)
 
     def __repr__(self) -> str:
         return f"RecedingHorizon({self.nlp.problem.name!r}, sample={self.sample:g}, {self.nlp!r})"
@@ -177,9 +178,12 @@ class RecedingHorizon:
                 lower[column] = max(lower[column], min(least, upper[column]))
                 upper[column] = min(upper[column], max(most, lower[column]))
                 start[column] = np.clip(start[column], lower[column], upper[column])
-        return solve_with(
-            self.solver, replace(self._read(now), lower=lower, upper=upper, start=start), warm=warm
-        )
+        program = replace(self._read(now), lower=lower, upper=upper, start=start)
+        for tried in self._way_back.programs(program):
+            found = solve_with(self.solver, tried, warm=warm)
+            if found.result.termination is not Termination.INFEASIBLE:
+                break
+        return found
 
     def _from_last_move(self, previous: Solution) -> Iterator[tuple[int, float, float]]:
         """First unknown of every control of bounded slope, and what the input made last leaves of its range."""
