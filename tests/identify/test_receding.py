@@ -159,7 +159,9 @@ def test_a_first_plan_that_fails_is_told_to_be_followed():
 
 def test_a_plan_that_fails_is_not_followed():
     horizon = cc.RecedingHorizon(
-        replace(tracking(cc.Signal([0.0], [1.0])), bounds={"level": (0.0, 1.5)}), sample=0.2
+        replace(tracking(cc.Signal([0.0], [1.0])), bounds={"level": (0.0, 1.5)}),
+        sample=0.2,
+        options={"linear_solver": "mumps"},
     )
     kicks = iter([0.5, 40.0, 0.5, 0.5])  # the second cannot decay below 1.5 within the window
     with pytest.warns(cc.CollocodeWarning, match=r"1 of 4 plans were not solved .* Soften"):
