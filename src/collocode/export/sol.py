@@ -54,6 +54,7 @@ def read_sol(path: str | Path, variables: int | None = None, constraints: int | 
         raise FileError(f"{source} is no .sol file, or not all of one.") from error
     if sizes is None:
         return sol
+    variables, constraints = sizes
     if not np.isfinite(sol.x).all() or not np.isfinite(sol.dual).all():
         raise FileError(f"{source} has values that are not finite; solve again.")
     if not len(sol.x) and variables:
