@@ -44,7 +44,7 @@ def address(array: NDArray[Any]) -> ctypes.c_void_p:
     """Where an array's numbers are, one after the other, for a kernel."""
     assert array.flags.c_contiguous
     try:  # a quarter of the time of ``array.ctypes``, which a small fit would wait for some 2000 times
-        return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(array)))
+        return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(array.data)))
     except (TypeError, ValueError):  # an array that is not to be written, or has no numbers
         return ctypes.c_void_p(array.ctypes.data)
 
