@@ -70,9 +70,34 @@ def check_has(owner: str, what: str, name: str, known: Iterable[str]) -> None:
     """
     every = list(known)
     if name not in every:
-        near = difflib.get_close_matches(name, every, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"{owner} has no {what} {name!r}; {hint}it has: {listed(every, 20)}.")
+        told = f"{_nearest(name, every)}it has: {listed(every, 20)}."
+        raise InputError(f"{owner} has no {what} {name!r}; {told}")
+
+
+def check_named(where: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:
+    """Refuse the first of some names that is none of the known ones, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        There is one.
+
+    Examples
+    --------
+    >>> check_named("bounds=", {"prey": (0, 1), "preditor": (0, 1)}, "state", ["prey", "predator"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: bounds= names 'preditor', which is no state; did you mean 'predator'? there are: prey, predator.
+    """
+    every = list(known)
+    for name in names:
+        if name not in every:
+            told = f"{_nearest(name, every)}there are: {listed(every, 20)}."
+            raise InputError(f"{where} names {name!r}, which is no {what}; {told}")
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def check_whole(what: str, value: object, least: int = 1) -> int:

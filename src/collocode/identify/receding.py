@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..archives import Tree
-from ..checks import check_has, check_path, check_type, listed
+from ..checks import check_has, check_named, check_path, check_type, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..model.problem import Problem
 from ..numerics.bases import PiecewiseConstant
@@ -158,6 +158,7 @@ class RecedingHorizon:
         """
         names = self.nlp.problem.states
         if isinstance(state, Mapping):
+            check_named("the state to plan from", state, "state", names)
             missing = [name for name in names if name not in state]
             if missing:
                 raise InputError(f"the state to plan from lacks {missing[0]!r}; measure it.")
@@ -367,7 +368,7 @@ class RecedingHorizon:
                 f"{listed(mine.inputs)}; give a plant that has the same."
             )
         nlp = self.nlp if problem is mine else discretize(problem, mesh=1)
-        model = TrainedModel.of(nlp, nlp.start)
+        model = TrainedModel.of(nlp, nlp.start, 0)
 
         def answer(state: Array, inputs: Mapping[str, Signal], sample: float) -> Array:
             run = simulate(model, state, [0.0, sample], inputs)

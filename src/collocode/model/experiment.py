@@ -37,6 +37,12 @@ class Truth:
     rhs: Callable[..., Any]
     initial: Mapping[str, Sequence[float]] | Sequence[float]
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        by_name = self.initial if isinstance(self.initial, Mapping) else {"all": self.initial}
+        for name, given in by_name.items():
+            numbers(given, f"initial= of Truth, {name}")
+
     def covers(self, experiment: str) -> bool:
         """Whether the true initial state of an experiment is known."""
         return not isinstance(self.initial, Mapping) or experiment in self.initial

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import check_named
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
@@ -58,10 +59,8 @@ def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, wh
     """Fill a table of the data's shape from one for all, one or a column by name, or a table."""
     shape, places = filled.shape, {name: (slice(None), j) for j, name in enumerate(outputs)}
     for name, value in (given if isinstance(given, Mapping) else {None: given}).items():
-        if name is not None and name not in places:
-            raise InputError(
-                f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
-            )
+        if name is not None:
+            check_named(f"{where}: {what}", [name], "output", outputs)
         table = numbers(value, f"{where}: {what}")
         told = table.shape
         if name is None and shape[1] == 1 and table.ndim == 1:
