@@ -161,6 +161,7 @@ _INSTEAD: dict[str, dict[str, str]] = {
         "Solution": "pass solution.nlp.problem",
         "ProgramBuilder": "solve(builder.build()) solves it",
         "LayeredProblem": "layered.train(problem.objective) trains it, refine_layers(problem) refines it",
+        "DataFrame": "pass Problem(dynamics, from_frame(frame))",
         "str": "read_csv(path) reads data",
         "PathLike": "read_csv(path) reads data",
     },
@@ -207,6 +208,37 @@ _INSTEAD: dict[str, dict[str, str]] = {
 }
 _INSTEAD["Cost"] = {"function": "wrap it: Lagrange(function) or Mayer(function)"}
 _INSTEAD["NLP"] = _INSTEAD["Program"]
+# how what is wanted is made, where nothing can be said of what was given
+_MADE = {
+    "Calibration": "Calibration() is one",
+    "Control": "Control(lower, upper) is one",
+    "Dynamics": "make one: Dynamics(function), or NeuralODE(MLP(sizes))",
+    "Experiment": "make one: Experiment(times, values), or read_csv(path)",
+    "Function": "make one by CasADi, casadi.Function",
+    "Growth": "grow(problem) returns one",
+    "LayeredNetwork": "make one: layered.LayeredNetwork(...)",
+    "LayeredProblem": "make one: layered.LayeredProblem(network, samples)",
+    "MLP": "make one: MLP((2, 16, 2))",
+    "NLP": "discretize(problem) makes one",
+    "NlFile": "write_nl(program, path) returns one",
+    "NlModel": "read_nl(path) returns one",
+    "Objective": "make one: layered.Objective(network, samples)",
+    "Parameter": 'make one: Parameter("k", 1.0)',
+    "PetabProblem": "read_petab(path) returns one",
+    "Problem": "make one: Problem(dynamics, experiments)",
+    "Program": "discretize(problem) makes one, or ProgramBuilder",
+    "PyomoExport": "to_pyomo(program) returns one",
+    "ReluNetwork": "make one: relu.ReluNetwork(weights, biases), or read it by relu.ReluNetwork.from_onnx(path)",
+    "Samples": "make one: layered.Samples(inputs, targets)",
+    "Signal": "make one: Signal(times, values)",
+    "Solution": "fit(problem) returns one",
+    "SolverResult": "solve_nl(path) returns one, and solution.result is one",
+    "Steady": "Steady() is one",
+    "TrainedModel": "fit(problem).model is one",
+    "TrainedNetwork": "fit(problem).network() is one",
+    "Truth": "make one: Truth(rhs, initial)",
+    "Window": "make one: Window(end=..., controls=...)",
+}
 
 
 def check_type(function: str, value: object, *kinds: type) -> None:
@@ -229,7 +261,8 @@ def check_type(function: str, value: object, *kinds: type) -> None:
     known = _INSTEAD.get(kinds[0].__name__, {})
     names = [kind.__name__ for kind in given.__mro__]
     names += ["PathLike"] if hasattr(value, "__fspath__") else []
-    instead = next((known[name] for name in names if name in known), "")
+    usual = _MADE.get(kinds[0].__name__, "")
+    instead = next((known[name] for name in names if name in known), usual)
     wanted = " or ".join(_with_article(kind.__name__) for kind in kinds)
     told = _with_article(given.__name__) if value is not None else "None"
     told = f"the class {value.__name__}" if isinstance(value, type) else told

@@ -108,7 +108,7 @@ def test_bad_pieces_are_refused(make, message):
         (lambda: experiment(sigma=np.inf), "sigma must be positive and finite, or NaN"),
         (
             lambda: experiment(sigma={"z": 1.0}),
-            "sigma names 'z', which is no output; outputs: a, b",
+            "sigma names 'z', which is no output; there are: a, b",
         ),
         (lambda: experiment(sigma=[1.0, 2.0, 3.0]), r"sigma of shape \(3,\) does not fit values"),
         *(
@@ -148,14 +148,14 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
             "measured column 'b' is no state .*; rename it, leave",
         ),
         (lambda: problem([experiment(), experiment()]), "two experiments are called 'experiment'"),
-        (lambda: problem(bounds={"c": (0.0, 1.0)}), "bounds names 'c', which is no state"),
+        (lambda: problem(bounds={"c": (0.0, 1.0)}), "bounds= names 'c', which is no state"),
         (lambda: problem(bounds={"a": (1.0, 0.0)}), r"bounds of state 'a' cross \(1 > 0\)"),
         (lambda: problem(bounds={"a": (NAN, 0.0)}), "a bound of state 'a' is NaN"),
-        (lambda: problem(scaling={"c": 1.0}), "scaling names 'c'"),
+        (lambda: problem(scaling={"c": 1.0}), "scaling= names 'c'"),
         (lambda: problem(scaling={"a": [1.0]}), r"scaling\['a'\] takes a finite number"),
         (
             lambda: problem(experiment(initial={"c": 1.0})),
-            "initial of experiment 'experiment' names 'c'",
+            "initial= of experiment 'experiment' names 'c'",
         ),
         (
             lambda: problem(experiment(np.column_stack([T, T * NAN]))),

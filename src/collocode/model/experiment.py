@@ -154,8 +154,7 @@ class Experiment:
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
         if self.measures or len(times):
-            spans = self.start is not None and self.end is not None and self.start < self.end
-            check_times(times, where, least=1 if spans else 2, replicates=self.replicates)
+            check_times(times, where, (self.start, self.end), self.replicates)
             self._check_nothing_decided(where)
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
@@ -275,6 +274,11 @@ class Experiment:
                 f"{start:.12g}; let it begin earlier by start=, or leave the event out."
             )
         end = float(times[-1] if self.end is None else self.end)
+        if self.measures and end <= start:
+            raise InputError(
+                f"{where}: it ends at {end:.12g}, not after its start at {start:.12g}; give another end= or "
+                "start=."
+            )
         if len(times) and (start > times[0] or end < times[-1]):
             raise InputError(
                 f"{where}: the window [{start:.12g}, {end:.12g}] does not cover the measurements "

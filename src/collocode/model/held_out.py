@@ -70,10 +70,14 @@ def check_held_out(problem: _Problem) -> None:
     for held in problem.test if own else ():
         missing = [name for name in own if name not in held.parameters]
         if missing and predecessor(held, problem.experiments) is None:
+            varies = any(
+                q.name == missing[0] and q.basis is not None for q in problem.all_parameters
+            )
+            given = "" if varies else f"give it parameters={{{missing[0]!r}: ...}}, "
             raise InputError(
                 f"held-out experiment {held.name!r} has no value of parameter {missing[0]!r}, which every "
-                f"experiment has of its own; give it parameters={{{missing[0]!r}: ...}}, fit it too, or hold "
-                "out the ends of experiments, as split(problem, 0.25) does."
+                f"experiment has of its own; {given}fit it too, or hold out the ends of experiments, as "
+                "split(problem, 0.25) does."
             )
 
 

@@ -183,7 +183,10 @@ def check_lags(
     looked_at = {delay.of for delay in lags.values()}
     for e in everywhere:
         for state, past in e.history.items():
-            if state not in looked_at:
+            if looked_at:
+                where = f"history= of experiment {e.name!r}"
+                check_named(where, [state], "state that a delay looks at", looked_at)
+            else:
                 raise InputError(
                     f"experiment {e.name!r} has a history of {state!r}, which no delay looks at; add "
                     f'one, say delays={{"late": Delay(1.0, of={state!r})}}, or leave it out.'

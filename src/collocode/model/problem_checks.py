@@ -167,6 +167,9 @@ def check_names(problem: _Problem) -> None:
         there = {*experiment.inputs, *experiment.controls}
         missing = [n for n in problem.inputs if n not in there]
         if missing:
+            stray = sorted(there - {*problem.inputs})
+            where = f"inputs of experiment {experiment.name!r}"
+            check_named(where, stray, "input of the first experiment", problem.inputs)
             raise InputError(f"experiment {experiment.name!r} has no input {missing[0]!r}; add it.")
 
 
