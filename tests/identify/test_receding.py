@@ -205,7 +205,10 @@ def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
             lambda p: cc.RecedingHorizon(replace(p, parameters=[cc.Parameter("k", 1.0, 0.5, 2.0)])),
             "'k' of problem 'problem' is free, so that a plan would choose",
         ),
-        (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "names 'height', which is no state"),
+        (
+            lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}),
+            "names 'height', which is no state",
+        ),
         (lambda p: cc.RecedingHorizon(p).plan([np.nan]), "a finite value of each: level"),
         (lambda p: cc.RecedingHorizon(p).run([0.0], 0), "at least one move, not 0"),
         (lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=3), "plant=...) takes a Problem"),

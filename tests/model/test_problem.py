@@ -82,13 +82,19 @@ def test_bad_pieces_are_refused(make, message):
     ("make", "message"),
     [
         (lambda: cc.Experiment([], [], ("a",)), "there are no times; add data"),
-        (lambda: cc.Experiment([1.0], [1.0]), "1 time is too few; at least 2"),
+        (lambda: cc.Experiment([1.0], [1.0]), "1 time .*; at least 2 .*, or start= and end=."),
+        (lambda: cc.Experiment([1.0], [1.0], start=0.0), r"at least 2 are needed, or end= too\.$"),
+        (lambda: cc.Experiment([1.0], [1.0], end=2.0), r"at least 2 are needed, or start= too\.$"),
+        (
+            lambda: cc.Experiment([1.0], [1.0], start=1.0, end=1.0),
+            "it ends at 1, not after its start at 1; give another end= or start=",
+        ),
         (lambda: cc.Experiment([0.0, NAN], [1.0, 2.0]), "time in row 2 is nan; drop or repair"),
         (lambda: cc.Experiment([0.0, np.inf], [1.0, 2.0]), "time in row 2 is inf"),
         (lambda: cc.Experiment([0.0, 2.0, 1.0], [1.0] * 3), r"not sorted: 1 \(row 3\) follows 2"),
         (
             lambda: cc.Experiment([0.0, 1.0, 1.0], [1.0] * 3),
-            r"time 1 occurs twice \(rows 2 and 3\)",
+            r"time 1 occurs twice \(row 2 and row 3\)",
         ),
         (lambda: cc.Experiment([[0.0, 1.0]], [1.0, 2.0]), "times must be a row of numbers"),
         (lambda: cc.Experiment([0.0, 1.0], [1.0, 2.0, 3.0]), r"2 times do not fit values of shape"),

@@ -336,3 +336,10 @@ def test_what_is_dropped_between_the_parts_stays_out(encoding, scaling):
     assert found.value == pytest.approx(2.0, abs=1e-7)
     assert found.bound == pytest.approx(2.0, abs=1e-5)
     assert found.success
+
+
+@pytest.mark.parametrize("solve", [relu.maximize, relu.minimize])
+def test_weights_of_outputs_are_told_to_be_the_objective(solve):
+    absolute = relu.ReluNetwork(([[1.0], [-1.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
+    with pytest.raises(cc.InputError, match=r"no setting 'weights'; .* by objective="):
+        solve(absolute, [(-2.0, 1.0)], weights=[1.0])

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, as_values, check_fields, check_type
+from ..checks import as_number, as_values, check_fields, check_type, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
@@ -149,7 +149,7 @@ class Experiment:
             )
         points = numbers(self.points, f"{where}: points")
         if points.ndim != 1 or not np.isfinite(points).all():
-            raise InputError(f"{where}: points= are finite times, not {self.points!r:.60}.")
+            raise InputError(f"{where}: points= are finite times, not {shown(self.points)}.")
         times = numbers(self.times, f"{where}: times")
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_named
+from ..checks import check_named, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
@@ -20,7 +20,7 @@ def check_past(past: Any, what: str) -> None:
     if not (number or isinstance(past, str | Signal) or callable(past)):
         raise InputError(
             f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "
-            f"{past!r:.60}."
+            f"{shown(past)}."
         )
 
 
@@ -66,8 +66,8 @@ def check_times(
         bad = int(np.flatnonzero(steps < 0.0)[0])
         raise InputError(
             f"{where}: times are not sorted: {times[bad + 1]:.12g} ({place(bad + 1)}) follows "
-            f"{times[bad]:.12g}; sort the rows, which is left to you as several runs in one table look like "
-            "that, or name an experiment column."
+            f"{times[bad]:.12g}; several runs in one table look like that: name the column of experiments, or "
+            "sort the rows."
         )
 
 
