@@ -418,6 +418,48 @@ def test_runs_of_different_noise_are_told_apart_and_equal_ones_pooled():
     assert trust.deviations[0, 1] == pytest.approx(0.02, rel=0.2)
 
 
+@pytest.mark.parametrize("loss", [cc.LeastSquares(), cc.Normal(), cc.Huber(1.345)])
+def test_as_many_data_as_unknowns_tell_nothing_of_their_noise(loss):
+    """Residuals of zero are not a noise of zero: no interval, no band, no bootstrap."""
+    two = cc.Problem(decay().dynamics, cc.Experiment([0.0, 1.0], [20.0, 11.0], ("c",)), loss=loss)
+    solution = cc.fit(two)
+    trust = cc.uncertainty(solution)
+    assert trust.saturated == ("c",)
+    assert np.isnan(trust.noise["c"])
+    table = trust.intervals()
+    assert np.isinf(table["std"]).all()
+    assert set(table["note"]) == {"as many unknowns as data of c; give sigma"}
+    assert np.isinf(trust.band([0.5])).all()
+    with pytest.raises(cc.InputError, match="nothing tells the noise of c"):
+        cc.bootstrap(solution)
+
+
+@pytest.mark.parametrize("loss", [cc.LeastSquares(0.1), cc.Normal(0.1)])
+def test_a_given_sigma_serves_as_many_data_as_unknowns(loss):
+    """k = ln 20/11 ± σ √(20⁻² + 11⁻²)."""
+    two = cc.Problem(decay().dynamics, cc.Experiment([0.0, 1.0], [20.0, 11.0], ("c",)), loss=loss)
+    trust = cc.uncertainty(cc.fit(two))
+    assert trust.saturated == trust.not_identifiable == ()
+    assert trust.refuted == {}
+    std = trust.intervals().loc["k", "std"]
+    assert std == pytest.approx(0.1 * np.hypot(1.0 / 20.0, 1.0 / 11.0), rel=1e-4)
+
+
+def test_one_output_without_freedom_takes_nothing_from_another():
+    b = np.full(21, np.nan)
+    b[[0, -1]] = 3.0, 1.0
+    a = noisy_decay(0).experiments[0].values[:, 0]
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.a, -p.m * x.b],
+        parameters=[cc.Parameter("k", 1.0), cc.Parameter("m", 1.0)],
+    )
+    both = cc.Problem(model, cc.Experiment(T, np.column_stack([a, b]), ("a", "b")))
+    table = cc.uncertainty(cc.fit(both)).intervals()
+    alone = cc.uncertainty(cc.fit(noisy_decay(0))).intervals()
+    assert table.loc["k", "std"] == pytest.approx(alone.loc["k", "std"], rel=1e-3)
+    assert np.isinf(table.loc["m", "std"])
+
+
 # ---- parameters beside networks ------------------------------------------------------------------
 
 
