@@ -283,9 +283,18 @@ def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
             ),
             "the plant 'problem' has delayed states",
         ),
-        (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "lacks 'level'; measure it"),
+        (
+            lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}),
+            "names 'height', which is no state",
+        ),
+        (lambda p: cc.RecedingHorizon(p).run([0.0], 2.5), "run(moves=...)"),
+        (lambda p: cc.RecedingHorizon(p).plan("full"), "the state to plan from cannot be read"),
+        (
+            lambda p: cc.RecedingHorizon(p, setpoints={"level": [1.0, 2.0]}),
+            "the set point of 'level'",
+        ),
         (lambda p: cc.RecedingHorizon(p).plan([np.nan]), "a finite value of each: level"),
-        (lambda p: cc.RecedingHorizon(p).run([0.0], 0), "at least one move, not 0"),
+        (lambda p: cc.RecedingHorizon(p).run([0.0], 0), "run(moves=...)"),
         (lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=3), "plant=...) takes a Problem"),
         (
             lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=regulator()),

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..archives import Tree
-from ..checks import check_has, check_path, check_type, listed
+from ..checks import as_number, check_has, check_named, check_path, check_type, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..model.problem import Problem
+from ..numerics import numbers
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
@@ -125,7 +126,9 @@ class RecedingHorizon:
         self.setpoints = dict(setpoints or {})
         for state, given in self.setpoints.items():
             check_has(f"problem {problem.name!r}", "state", state, problem.states)
-            if isinstance(given, str):
+            if not isinstance(given, str):
+                self.setpoints[state] = as_number(given, f"the set point of {state!r}")
+            else:
                 known = problem.experiments[0].inputs
                 check_has(f"the window of problem {problem.name!r}", "given input", given, known)
         self._part = self.nlp.layout.experiments[0]
@@ -157,11 +160,12 @@ class RecedingHorizon:
         """
         names = self.nlp.problem.states
         if isinstance(state, Mapping):
+            check_named("the state to plan from", state, "state", names)
             missing = [name for name in names if name not in state]
             if missing:
                 raise InputError(f"the state to plan from lacks {missing[0]!r}; measure it.")
             state = [state[name] for name in names]
-        x = np.asarray(state, dtype=float).ravel()
+        x = numbers(state, "the state to plan from").ravel()
         if x.shape != (len(names),) or not np.isfinite(x).all():
             raise InputError(
                 f"the state to plan from is {x}; give a finite value of each: {', '.join(names)}."
@@ -249,8 +253,7 @@ class RecedingHorizon:
         CollocodeWarning
             Plans that were not solved.
         """
-        if moves < 1:
-            raise InputError(f"a closed loop makes at least one move, not {moves}.")
+        moves = check_whole("run(moves=...)", moves)
         answer, loop = answering(plant, self.nlp, self.sample), after
         with Interrupt():
             for k in range(0 if loop is None else len(loop.plans), moves):
