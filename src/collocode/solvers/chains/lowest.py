@@ -56,7 +56,7 @@ class Last:
 
 def least(A: Arrow) -> float:
     """What an eigenvalue has to be beside the largest entry to count as one."""
-    return 10.0 * NO_PIVOT * A.largest()
+    return 10.0 * NO_PIVOT * A.largest
 
 
 def lowest(A: Arrow, last: Last, large: bool, scratch: Array | None = None) -> float:
@@ -100,11 +100,11 @@ def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Steps | None:
     if A.size > _DENSE:
         factor = A.cholesky(shift, out=scratch)
         return None if factor is None else _steps(lambda v: -factor.solve(v))
-    dense = A.dense()
-    diagonal = np.einsum("ii->i", dense)
+    upper = A.upper()
+    diagonal = np.einsum("ii->i", upper)
     diagonal += shift
     before = np.abs(diagonal)
-    lower, info = lapack.dpotrf(dense.T, lower=1, clean=0, overwrite_a=1)
+    lower, info = lapack.dpotrf(upper.T, lower=1, clean=0, overwrite_a=1)
     if info or not (np.diagonal(lower) ** 2 > NO_PIVOT * before).all():
         return None
     library = kernels.library()
