@@ -283,7 +283,10 @@ def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
             ),
             "the plant 'problem' has delayed states",
         ),
-        (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "lacks 'level'; measure it"),
+        (
+            lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}),
+            "names 'height', which is no state",
+        ),
         (lambda p: cc.RecedingHorizon(p).run([0.0], 2.5), "run(moves=...)"),
         (lambda p: cc.RecedingHorizon(p).plan("full"), "the state to plan from cannot be read"),
         (

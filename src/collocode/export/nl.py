@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_type
+from ..checks import check_type, kinds_checked
 from ..errors import CollocodeWarning, InputError, caller_level
 from ..files import replacing
 from ..numerics import Array, Index
@@ -192,6 +192,7 @@ def _write_names(path: Path, names: list[str]) -> None:
 ENDINGS = (".gms", ".bar", ".lp")
 
 
+@kinds_checked
 def write_pyomo(
     program: Program | Solution | ProgramSolution,
     path: str | Path,

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..archives import Tree
-from ..checks import as_number, check_has, check_path, check_type, check_whole, listed
+from ..checks import as_number, check_has, check_named, check_path, check_type, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..model.problem import Problem
 from ..numerics import numbers
@@ -160,6 +160,7 @@ class RecedingHorizon:
         """
         names = self.nlp.problem.states
         if isinstance(state, Mapping):
+            check_named("the state to plan from", state, "state", names)
             missing = [name for name in names if name not in state]
             if missing:
                 raise InputError(f"the state to plan from lacks {missing[0]!r}; measure it.")

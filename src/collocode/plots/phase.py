@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from ..results.solution import Solution
@@ -25,6 +26,7 @@ ARROWS = 18
 _ARROW = Path([(-1.0, 0.0), (1.0, 0.0), (0.4, 0.4), (1.0, 0.0), (0.4, -0.4)], [1, 2, 1, 2, 2])
 
 
+@kinds_checked
 @style.styled
 def phase_portrait(
     solution: Solution,

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from ..checks import kinds_checked
 from ..numerics import Array
 from . import style
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # slow imports
 WIDE = 20.0  # a range wider than this factor gets a logarithmic axis
 
 
+@kinds_checked
 @style.styled
 def sweep_curve(sweep: Sweep) -> Figure:
     """Draw the held-out and the training error by value, and mark the choice.
@@ -120,6 +122,7 @@ def _mark(ax: Axes, sweep: Sweep, x: Array, errors: Array) -> None:
 _ONE = 0.1  # of -log L, or a thousandth of an objective: so far apart is one optimum
 
 
+@kinds_checked
 @style.styled
 def waterfall(found: Multistart) -> Figure:
     """Draw what the starts of a multistart came to, sorted: steps are optima, the lowest the best.
@@ -160,6 +163,7 @@ def waterfall(found: Multistart) -> Figure:
 _SAMPLES = 1500
 
 
+@kinds_checked
 @style.styled
 def mesh_density(refinement: MeshRefinement, experiment: int | str = 0) -> Figure:
     """Draw the trajectory, the elements' lengths on the first and the last mesh, and indicators.
@@ -229,6 +233,7 @@ def _indicators(ax: Axes, refinement: MeshRefinement, number: int, points: Array
     ax.set_ylim(bottom=0.5 * floor)
 
 
+@kinds_checked
 @style.styled
 def refinement_history(refinement: MeshRefinement) -> Figure:
     """Draw the goal's error against the number of unknowns, adaptive and, if there, uniform.

@@ -24,6 +24,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike
 
+from ..checks import kinds_checked
 from ..files import replacing
 from ..numerics import Array
 
@@ -171,6 +172,7 @@ def runs_of(refinement: Any) -> list[tuple[Any, str, str, str]]:
     return [(refinement, BLUE, "o", "adaptive"), (refinement.uniform, ORANGE, "s", "uniform")]
 
 
+@kinds_checked
 def png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     stream = io.BytesIO()
@@ -192,6 +194,7 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
+@kinds_checked
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, in one step, so that a crash never leaves half a file.
 

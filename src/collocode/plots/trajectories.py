@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..identify.bands import Of
 from ..identify.uncertainty import Uncertainty
@@ -24,6 +25,7 @@ MOST_ROWS = 8
 BAND = "95 % band"
 
 
+@kinds_checked
 @style.styled
 def trajectories(
     solution: Solution,
@@ -94,6 +96,7 @@ def trajectories(
     return figure
 
 
+@kinds_checked
 @style.styled
 def simulation(
     solution: Solution, run: Simulation, states: Sequence[str] | None = None, time_label: str = "t"

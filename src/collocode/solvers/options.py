@@ -46,6 +46,8 @@ BARE: dict[str, Any] = {"mumps_pivot_order": 0, "min_refinement_steps": 0}
 # AMD instead of METIS, whose random numbers differ between platforms; about twice the factorisation
 DETERMINISTIC: dict[str, Any] = {"mumps_permuting_scaling": 0, "mumps_pivot_order": 0}
 
+GAUSS_NEWTON = "gauss-newton"
+_OURS = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)  # none of IPOPT's
 _USUAL = (
     "tol", "max_iter", "max_cpu_time", "max_wall_time", "dual_inf_tol", "constr_viol_tol",
     "compl_inf_tol", "acceptable_tol", "acceptable_iter", "mu_init", "mu_strategy", "mu_target",
@@ -111,6 +113,18 @@ def typed(options: Mapping[str, Any]) -> dict[str, Any]:
         except OSError as error:
             raise _needs_library("ma97", library) from error
     return converted
+
+
+def without_ours(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are IPOPT's, and not this package's beside it; refuse a wrong number of threads.
+
+    Raises
+    ------
+    InputError
+        See `threads_of`.
+    """
+    threads_of(options)
+    return {k: v for k, v in options.items() if (k, v) not in _OURS and k != "threads"}
 
 
 def threads_of(options: Mapping[str, Any]) -> int | None:
