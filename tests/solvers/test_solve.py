@@ -172,7 +172,8 @@ def test_bounds_that_hold_do_not_drive_a_good_start_away():
     free = van_der_pol_neural()
     values = free.experiments[0].values
     bounds = {
-        name: (0.95 * y.min(), 0.95 * y.max()) for name, y in zip(free.states, values.T, strict=True)
+        name: (0.95 * y.min(), 0.95 * y.max())
+        for name, y in zip(free.states, values.T, strict=True)
     }
     result = cc.solve(started(replace(free, bounds=bounds), mesh=20)).result
     assert result.success
