@@ -102,7 +102,7 @@ class CasadiIpopt(Ipopt):
         known = functions.expressions
         x, p, _, _ = known.symbols
         given = {"x": x, "p": p, "f": known.f, "g": known.g}
-        gradient, jacobian, hessian = functions.for_solver()
+        gradient, jacobian, hessian = functions.for_solver
         callback = _Callback(*self._size, functions.parameters)
         options = {
             "grad_f": gradient,
