@@ -1,5 +1,6 @@
 """Covariances against closed forms, coverage by simulation, and what must not get an interval."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +38,13 @@ def refits(sets, sigma=0.05):
     for _ in range(sets):
         data = clean + sigma * rng.standard_normal(clean.shape)
         yield cc.solve_with(solver, nlp.with_parameters(measurements=data))
+
+
+@pytest.fixture
+def without_mesh_share(monkeypatch):
+    """The share of the mesh in an interval, which costs more than a solve, is not what many sets of data are for."""
+    module = importlib.import_module("collocode.identify.uncertainty")
+    monkeypatch.setattr(module, "_mesh_errors", lambda solution, names: np.full(len(names), np.nan))
 
 
 # ---- closed forms --------------------------------------------------------------------------------
@@ -97,7 +105,7 @@ def test_a_robust_straight_line_has_the_sandwich_of_m_estimators(loss):
 
 
 @pytest.mark.parametrize("loss", [cc.Huber(1.345, 0.05), cc.PseudoHuber(1.345, 0.05)])
-def test_robust_intervals_cover_and_are_shorter_under_outliers(loss):
+def test_robust_intervals_cover_and_are_shorter_under_outliers(loss, without_mesh_share):
     """150 sets with a tenth of outliers of ten times the noise: spread and coverage are as claimed."""
     nlp = cc.start_from(cc.discretize(noisy_decay(0, loss=loss)), "gradient_matching")
     plain = cc.start_from(cc.discretize(noisy_decay(0)), "gradient_matching")
@@ -168,12 +176,12 @@ def inside(sets):
     return np.mean(hits)
 
 
-def test_the_true_parameter_is_mostly_inside():
+def test_the_true_parameter_is_mostly_inside(without_mesh_share):
     assert 0.85 <= inside(40) <= 1.0
 
 
 @pytest.mark.slow
-def test_the_true_parameter_is_inside_in_90_to_99_percent_of_200_data_sets():
+def test_the_true_parameter_is_inside_in_90_to_99_percent_of_200_data_sets(without_mesh_share):
     assert 0.90 <= inside(200) <= 0.99
 
 
