@@ -102,7 +102,7 @@ class CasadiIpopt(Ipopt):
         known = functions.expressions
         x, p, _, _ = known.symbols
         given = {"x": x, "p": p, "f": known.f, "g": known.g}
-        gradient, jacobian, hessian = functions.for_solver()
+        gradient, jacobian, hessian = functions.for_solver
         callback = _Callback(*self._size, functions.parameters)
         options = {
             "grad_f": gradient,
@@ -117,7 +117,7 @@ class CasadiIpopt(Ipopt):
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
-                **ipopt_options(self._inner, self._log_path, mu),
+                **ipopt_options(self._inner, self._log_path, view, mu),
             },
         }
         made = self._solvers[key] = _Compiled(
