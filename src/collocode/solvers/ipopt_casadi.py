@@ -117,7 +117,7 @@ class CasadiIpopt(Ipopt):
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
-                **ipopt_options(self._inner, self._log_path, mu),
+                **ipopt_options(self._inner, self._log_path, view, mu),
             },
         }
         made = self._solvers[key] = _Compiled(
