@@ -14,6 +14,7 @@ alike in metres and in nanometres.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from weakref import WeakKeyDictionary
@@ -133,14 +134,53 @@ class _Balance:
                 rate = _largest([others, values[j : j + 1]])
                 told.append(rate * min(self.time, 1.0 / slopes[j, j] if slopes[j, j] else np.inf))
             told = [v for v in told if np.isfinite(v) and v > 0.0]
+            if not told:  # as of a square whose argument is 0 where it is looked at
+                told = self._by_change(j, rows, found)
             if told:
                 more[name] = float(np.exp(np.mean(np.log(told))))
         return more
 
+    def _by_change(self, j: int, rows: Array, found: dict[str, float]) -> list[float]:
+        """Sizes that column j needs to change rows by theirs."""
+        pattern = self.function.sparsity_out(1)
+        entering = {i for i, k in zip(*pattern.get_triplet(), strict=True) if k == j}
+        sought = [i for i in entering if np.isfinite(rows[i]) and rows[i] > 0.0]
+        if not sought:
+            return []
+        t, point = next(self._points(found))
+        grid = np.array([np.nan, *np.exp2(np.arange(-160.0, 161.0))])
+        values = []
+        for size in grid.tolist():
+            moved = [*point]
+            moved[j] += 0.0 if np.isnan(size) else size
+            values.append(np.asarray(self._evaluated(t, moved)[0], dtype=float).ravel())
+        told = []
+        for i in sought:
+            change = np.abs([v[i] - values[0][i] for v in values[1:]])
+            enough = np.flatnonzero(change >= rows[i])
+            if len(enough):
+                told.append(float(grid[1 + enough[0]]))
+        return told
+
     def _looked_at(self, found: dict[str, float]) -> tuple[Array, Array]:
         """(rows,) |values| and (rows, columns) |slopes|, each the median of what is neither 0 nor undefined."""
-        rng, experiments = generator(0), self.problem.experiments
         values, slopes = [], []
+        for t, point in self._points(found):
+            value, slope = self._evaluated(t, point)
+            values.append(np.asarray(value, dtype=float).ravel())
+            slopes.append(np.asarray(slope, dtype=float))
+        return _usual(np.array(values)), _usual(np.array(slopes))
+
+    def _evaluated(self, t: float, point: list[float]) -> tuple[ca.DM, ca.DM]:
+        nx, nu = self.states, len(self.problem.carried)
+        found: tuple[ca.DM, ca.DM] = self.function(
+            t, point[:nx], point[nx : nx + nu], point[nx + nu :], []
+        )
+        return found
+
+    def _points(self, found: dict[str, float]) -> Iterator[tuple[float, list[float]]]:
+        """Times, and values of all columns at them."""
+        rng, experiments = generator(0), self.problem.experiments
         for k in range(_SAMPLES):
             e = experiments[k % len(experiments)]
             assert e.start is not None and e.end is not None
@@ -150,12 +190,7 @@ class _Balance:
                 self._at(e, t, name, draw, found)
                 for name, draw in zip(self.names, draws, strict=True)
             ]
-            nx, nu = self.states, len(self.problem.carried)
-            at = (t, point[:nx], point[nx : nx + nu], point[nx + nu :], [])
-            value, slope = self.function(*at)
-            values.append(np.asarray(value, dtype=float).ravel())
-            slopes.append(np.asarray(slope, dtype=float))
-        return _usual(np.array(values)), _usual(np.array(slopes))
+            yield t, point
 
     def _at(
         self, e: Experiment, t: float, name: str, draw: float, found: dict[str, float]

@@ -2,9 +2,9 @@ r"""Scales of unknowns, rows and the objective, by the sizes of what they are ab
 
 Unknowns are divided by the size of their state, control or time; an equation of a state by that of the
 state; every other row by how far unknowns of their size move it, :math:`\max_j|J_{ij}|s_j`, in the median
-over its points, or where nothing moves it by its bounds; costs are scaled only where unknowns of their
-sizes together move them by less than 1 or by more than 1000.  All are powers of two, which lose no digit.
-So the solver sees the same program whatever units a problem is written in.
+over its points, or where nothing moves it by its bounds; costs, where unknowns of their sizes together
+move them by less than 1 or by more than 1000, by that.  All are powers of two, which lose no digit.  So
+the solver sees the same program whatever units a problem is written in.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BY_STATES = (
     "lag",
     "link",
 )  # terms whose rows have sizes of states
-_COSTS = 1.0, 1024.0  # least and largest move of a scaled objective
+_COSTS = 1.0, 1024.0  # moves of an objective that suit IPOPT as it stands
 _NEAR = 0.5  # of their sizes, by which unknowns are moved to look at rows from elsewhere
 
 
@@ -129,7 +129,7 @@ def objective_scale(
     column_scale: Array,
     free: Array,
 ) -> float:
-    r"""Bring :math:`\sum_j|\partial f/\partial x_j|s_j` of the unknowns that are free to where IPOPT's tolerances suit it."""
+    r"""One over :math:`\sum_j|\partial f/\partial x_j|s_j` of the unknowns that are free, or 1 where that suits IPOPT."""
     p = np.concatenate([np.ravel(block) for block in blocks.values()])
     sizes = np.where(free, column_scale, 0.0)
     totals = np.zeros(len(looked_at))
@@ -139,7 +139,7 @@ def objective_scale(
                 totals[number] += sum(float(moved.sum()) for _, moved in _moves(term, x, p, sizes))
     totals[totals == 0.0] = np.nan
     moved = power_of_two(float(_median(totals)) or 1.0)
-    return float(np.clip(moved, *_COSTS)) / moved
+    return 1.0 if _COSTS[0] <= moved <= _COSTS[1] else 1.0 / moved
 
 
 def places(start: Array, lower: Array, upper: Array, column_scale: Array) -> list[Array]:
