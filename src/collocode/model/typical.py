@@ -14,7 +14,7 @@ alike in metres and in nanometres.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from weakref import WeakKeyDictionary
@@ -41,12 +41,17 @@ def with_sizes(problem: Problem) -> Problem:
     """
     if problem not in _known:
         wanted = [] if problem.dynamics.networks else untold(problem)
-        found = _Balance(problem, wanted).sizes() if wanted else {}
-        _known[problem] = _told(problem, found) if found else problem
+        balance = _Balance(problem, wanted) if wanted else None
+        found = balance.sizes() if balance else {}
+        sized = told(problem, found) if found else problem
+        if balance and found:
+            sized.__dict__["balanced"] = {n: balance.told[n] for n in found}
+        _known[problem] = sized
     return _known[problem]
 
 
-def _told(problem: Problem, found: dict[str, float]) -> Problem:
+def told(problem: Problem, found: Mapping[str, float]) -> Problem:
+    """Return the problem with sizes by the names of `Problem.ranges`; other names say nothing."""
     low, high = problem.ranges["t"]
     ranges = dict(problem.ranges)
     for name, size in found.items():
@@ -75,6 +80,7 @@ class _Balance:
 
     def __init__(self, problem: Problem, wanted: list[str]) -> None:
         self.problem, self.wanted = problem, wanted
+        self.told: dict[str, tuple[float, float]] = {}
         s = Symbols.of(problem)
         f, g, h = derivatives(problem, s), residuals(problem, s), observed(problem, s)
         held = [c for c in (*problem.path_constraints, *end_constraints(problem))]
@@ -138,6 +144,7 @@ class _Balance:
                 told = self._by_change(j, rows, found)
             if told:
                 more[name] = float(np.exp(np.mean(np.log(told))))
+                self.told[name] = min(told), max(told)
         return more
 
     def _by_change(self, j: int, rows: Array, found: dict[str, float]) -> list[float]:

@@ -7,7 +7,7 @@ sizes of what a row is about.  Every row has to hold to ``tol`` times its larges
 :math:`|J_{ij} x_j|` or bound, but to 1e-6 at least and to 1e-4 at most (IPOPT's own
 ``constr_viol_tol``, there in its units); every variable to 1e-6 of its bound.  If one does not, the
 program is solved again from there, with each row scaled by that term, and what violates even then is
-no solution.
+no solution.  So is a plan at whose point sizes are a thousand times those that its scales were made for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..checks import listed
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.nlp import NLP
 from ..transcription.program import Program
+from ..transcription.resized import resized
 from .checks import check_solvable, decided_rows, fixed_in
 from .options import DEFAULTS
 from .protocol import OnIteration, WarmStart
@@ -62,6 +63,7 @@ FEASIBLE_TO = 1e-6
 _LARGEST = 1e-4  # violation of a row with large terms
 _FAR = 1e10  # a feasible point that is so far away, and so much better, shows a missing bound
 _SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
+_ENDED = (*_SOLVED, Termination.ITERATION_LIMIT, Termination.STALLED, Termination.INFEASIBLE)
 _VIOLATES = ", but in the user's units {} is violated by {:.2g}"
 
 
@@ -98,6 +100,16 @@ class Ipopt(ABC):
                 return replace(found, message=known.message) if infeasible else found
             program = known
         first = self._attempt(program, warm, on_iteration)
+        again = resized(program, first.x) if isinstance(program, NLP) else None
+        if again is not None and first.termination in _ENDED:
+            same = (
+                again.column_scale is program.column_scale
+            )  # the costs alone are weighed otherwise
+            known = WarmStart(first.lam_g, first.lam_x) if same else None
+            second = type(self)(again, self._given)._attempt(again, known, on_iteration)
+            second = _joined(first, second)
+            if second.success or not first.success:
+                first, program = second, again
         if _VIOLATES[:12] not in first.message:
             return first
         rows = 1.0 / np.maximum(program.row_size, _terms(program, first.x))
@@ -106,16 +118,7 @@ class Ipopt(ABC):
         options = {"constr_viol_tol": tight, **self._given, "nlp_scaling_method": "none"}
         plain = replace(program, row_scale=rows).with_start(first.x)
         second = type(self)(plain, options)._attempt(plain, None, on_iteration)
-        return replace(
-            second,
-            history={
-                k: np.append(v, second.history[k][1:])
-                for k, v in first.history.items()
-                if k in second.history
-            },
-            timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
-            options=first.options,
-        )
+        return _joined(first, second)
 
     def _decided(self, program: Program, rows: NDArray[np.intp]) -> Program | SolverResult:
         """Say which row without free variables is violated; else return what is left to solve.
@@ -155,6 +158,20 @@ class Ipopt(ABC):
         self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
     ) -> SolverResult:
         """Solve once, in the program's scales."""
+
+
+def _joined(first: SolverResult, second: SolverResult) -> SolverResult:
+    """The second of two attempts, with the history and the time of both."""
+    return replace(
+        second,
+        history={
+            k: np.append(v, second.history[k][1:])
+            for k, v in first.history.items()
+            if k in second.history
+        },
+        timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
+        options=first.options,
+    )
 
 
 def with_hessian(options: Mapping[str, Any], program: Program) -> dict[str, Any]:

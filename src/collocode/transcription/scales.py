@@ -2,8 +2,8 @@ r"""Scales of unknowns, rows and the objective, by the sizes of what they are ab
 
 Unknowns are divided by the size of their state, control or time; an equation of a state by that of the
 state; every other row by how far unknowns of their size move it, :math:`\max_j|J_{ij}|s_j`, in the median
-over its points, or where nothing moves it by its bounds; costs, where unknowns of their sizes together
-move them by less than 1 or by more than 1000, by that.  All are powers of two, which lose no digit.  So
+over its points, or by a bound that is less; costs, where unknowns of their sizes together move them by
+less than 1 or by more than 10⁵, by that.  All are powers of two, which lose no digit.  So
 the solver sees the same program whatever units a problem is written in.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from ..model.experiment import Experiment
 from ..model.parameters import Parameter
 from ..model.problem import Problem
-from ..numerics import Array
+from ..numerics import Array, Index, Mask
 from ..numerics.bases import Basis
 from ..numerics.random import generator
 from .layout import Layout
@@ -30,7 +30,8 @@ _BY_STATES = (
     "lag",
     "link",
 )  # terms whose rows have sizes of states
-_COSTS = 1.0, 1024.0  # moves of an objective that suit IPOPT as it stands
+COSTS = 1.0, 2.0**17  # moves of an objective that suit IPOPT as it stands
+_FINER = 1024.0  # times, by which a bound may make a row finer
 _NEAR = 0.5  # of their sizes, by which unknowns are moved to look at rows from elsewhere
 
 
@@ -115,11 +116,12 @@ def scale_rows(
         moved[~np.isfinite(moved) | (moved == 0.0)] = np.nan
         of = np.asarray(term.scatter.indices).reshape(term.points, count)
         for k in range(count):
-            known = _median(_median(moved[:, :, k].T))
-            if not known:
-                sides = np.abs([side[of[:, k]] for side in row_bounds])
-                known = float(sides[np.isfinite(sides)].max(initial=0.0))
-            row_scale[of[:, k]] = 1.0 / power_of_two(known or 1.0)
+            known = float(_median(_median(moved[:, :, k].T)))
+            sides = np.abs([side[of[:, k]] for side in row_bounds])
+            bound = float(sides[np.isfinite(sides)].max(initial=0.0))
+            if known and bound:
+                known = min(known, max(bound, known / _FINER))
+            row_scale[of[:, k]] = 1.0 / power_of_two(known or bound or 1.0)
 
 
 def objective_scale(
@@ -127,19 +129,24 @@ def objective_scale(
     blocks: ParameterBlocks,
     looked_at: Sequence[Array],
     column_scale: Array,
-    free: Array,
+    free: Mask,
 ) -> float:
     r"""One over :math:`\sum_j|\partial f/\partial x_j|s_j` of the unknowns that are free, or 1 where that suits IPOPT."""
-    p = np.concatenate([np.ravel(block) for block in blocks.values()])
     sizes = np.where(free, column_scale, 0.0)
-    totals = np.zeros(len(looked_at))
-    for number, x in enumerate(looked_at):
-        for term in terms:
-            if term.scatter is None:
-                totals[number] += sum(float(moved.sum()) for _, moved in _moves(term, x, p, sizes))
+    totals = np.array([moved_costs(terms, blocks, x, sizes) for x in looked_at])
     totals[totals == 0.0] = np.nan
     moved = power_of_two(float(_median(totals)) or 1.0)
-    return 1.0 if _COSTS[0] <= moved <= _COSTS[1] else 1.0 / moved
+    return 1.0 if COSTS[0] <= moved <= COSTS[1] else 1.0 / moved
+
+
+def moved_costs(
+    terms: Sequence[MappedTerm], blocks: ParameterBlocks, x: Array, sizes: Array
+) -> float:
+    r"""How far unknowns of these sizes together move the costs at a point, :math:`\sum_j|\partial f/\partial x_j|s_j`."""
+    p = np.concatenate([np.ravel(block) for block in blocks.values()])
+    costs = [term for term in terms if term.scatter is None and term.name.startswith("cost.")]
+    moves = [float(moved.sum()) for term in costs for _, moved in _moves(term, x, p, sizes)]
+    return float(sum(moves))
 
 
 def places(start: Array, lower: Array, upper: Array, column_scale: Array) -> list[Array]:
@@ -148,7 +155,7 @@ def places(start: Array, lower: Array, upper: Array, column_scale: Array) -> lis
     return [start, *(np.clip(start + sign * step, lower, upper) for sign in (1.0, -1.0))]
 
 
-def _moves(term: MappedTerm, x: Array, p: Array, sizes: Array) -> list[tuple[Array, Array]]:
+def _moves(term: MappedTerm, x: Array, p: Array, sizes: Array) -> list[tuple[Index, Array]]:
     """Rows of a point's value (k,), and how far unknowns of their sizes move them (points, k)."""
     function, own, shared = term.first_derivatives
     together = ca.repmat(ca.DM(x[term.shared_columns]), 1, term.points)
