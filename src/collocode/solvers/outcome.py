@@ -105,8 +105,8 @@ class Ipopt(ABC):
             same = (
                 again.column_scale is program.column_scale
             )  # the costs alone are weighed otherwise
-            known = WarmStart(first.lam_g, first.lam_x) if same else None
-            second = type(self)(again, self._given)._attempt(again, known, on_iteration)
+            pulls = WarmStart(first.lam_g, first.lam_x) if same else None
+            second = type(self)(again, self._given)._attempt(again, pulls, on_iteration)
             second = _joined(first, second)
             if second.success or not first.success:
                 first, program = second, again
