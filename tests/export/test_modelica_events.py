@@ -44,8 +44,11 @@ def simulated(text, times, sent, rtol=1e-7, breaks=()):
 
     def slopes(t, x):
         names = {"time": t, **values, **sent, **dict(zip(states, x, strict=True)), "v_": {}}
-        names |= {n: getattr(math, n) for n in ("exp", "log", "tanh", "sqrt", "cos", "sin")}
+        names |= {
+            n: getattr(math, n) for n in ("exp", "log", "log10", "tanh", "sqrt", "cos", "sin")
+        }
         names["profile"] = profile
+        names |= {n: v(t) for n, v in sent.items() if f"delay({n}," not in body}
         for left, code in compiled:
             value = eval(code, {"__builtins__": {}}, names)
             if left.startswith("v_["):

@@ -85,7 +85,7 @@ def integrated(planned, x, times, breaks):
             lambda t, y: np.asarray(planned(t, y)).ravel(), inside, at, "DOP853",
             rtol=1e-11, atol=1e-13, dense_output=True,
         )  # fmt: skip
-        found.append(run.sol(wanted).T.reshape(len(wanted), -1))
+        found.append(run.sol(wanted).T if len(wanted) else np.empty((0, len(x))))
         at = run.y[:, -1]
     return np.vstack(found)
 
@@ -180,3 +180,89 @@ def test_parameters_that_differ_by_experiment_are_not_taken_for_the_first(tmp_pa
     assert CliRunner().invoke(app, [*command, "--window", "k 1"]).exit_code == 0
     rhs = cc.load_functions(tmp_path / "rhs.casadi")["rhs"]
     assert float(rhs(0.0, 1.0, [])) == pytest.approx(-1.0, rel=1e-4)
+
+
+T = np.linspace(0.0, 4.0, 17)
+
+
+def fitted(rhs=lambda t, x, u, p, nn: [-p.k * x.c], values=None, given=(), **run):
+    dynamics = cc.Dynamics(rhs, parameters=[cc.Parameter("k", 0.7, 1e-2, 5.0)])
+    more, values = dict(given), np.exp(-0.5 * T) if values is None else values
+    experiment = cc.Experiment(T, values, ("c",), **{"initial": {"c": 1.0}, **run})
+    return cc.fit(cc.Problem(dynamics, experiment, **more), mesh=8)
+
+
+def with_events():
+    events = [cc.Dose(1.0, 0.5, to="c"), cc.Dose(2.0, 0.4, to="c", duration=0.5)]
+    return fitted(events=[*events, cc.Dilution(3.0, 0.5, of="c")])
+
+
+def with_a_dead_time():
+    sent = cc.Signal([0.0, 1.0, 2.0], [0.0, 1.0, 0.3], "zoh")
+    return fitted(
+        lambda t, x, u, p, nn: [p.k * (u.v - x.c)],
+        given={"delays": {"v": "lag"}, "parameters": [cc.Parameter("lag", 0.5, 0.1, 1.0)]},
+        inputs={"v": sent},
+    )
+
+
+def from_rest():
+    step = cc.Signal([0.0, 1e-4], [1.0, 2.0], "linear")
+    return fitted(
+        lambda t, x, u, p, nn: [u.v - p.k * x.c],
+        4.0 - 2.0 * np.exp(-0.5 * T),
+        inputs={"v": step}, initial={}, steady=cc.Steady(inputs={"v": 1.0}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [with_events, with_a_dead_time, from_rest])
+def test_what_acts_in_a_run_is_in_its_functions(make, tmp_path):
+    solution = make()
+    part, model = solution.trajectories[0], solution.model
+    signals = model.acting(part.experiment.inputs).values()
+    turns = np.concatenate([turn for s in signals for turn in (s.jumps, s.onsets, s.ends)])
+    functions = loaded(cc.planned_functions(solution), tmp_path)
+    found = integrated(functions["planned"], part.states[0], part.times, np.unique(turns))
+    run = cc.simulate(
+        model, part.states[0], part.times, part.experiment.inputs, rtol=1e-11, atol=1e-12
+    )
+    np.testing.assert_allclose(found, run.states, rtol=1e-8, atol=1e-8)
+
+
+def test_the_plan_beside_data_is_what_is_exported():
+    """Learnt from a run, planned for a window: no signal of the run is taken for the plan."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [u.u - p.k * x.c], parameters=[cc.Parameter("k", 0.7)]
+    )
+    idle = cc.Signal([0.0], [0.0], "zoh")
+    run = cc.Experiment(T, np.exp(-0.5 * T), ("c",), name="run", inputs={"u": idle})
+    plan = cc.Window(
+        name="plan", end=1.0, controls={"u": cc.Control(0.0, 2.0, start=1.0)}, initial={"c": 0.0},
+        final={"c": 0.5},
+    )  # fmt: skip
+    effort = cc.Lagrange(lambda t, x, u, p, nn: u.u**2, windows="plan")
+    solution = cc.fit(cc.Problem(dynamics, [run, plan], costs=effort), mesh=6)
+    planned = solution.trajectories[1]
+    u = cc.planned_functions(solution)["inputs"](0.3)
+    assert float(u) == pytest.approx(planned.experiment.inputs["u"](0.3)[0], abs=1e-12)
+    assert float(u) > 0.1
+    assert "StopTime = 1.0" in cc.modelica_text(solution)
+
+
+def test_a_modelica_model_of_windows_with_events_is_refused():
+    windows = [
+        cc.Window(name="a", end=1.0, controls={"u": cc.Control(-1.0, 1.0)}, initial={"x": 0.0},
+                  events=[cc.Dose(0.5, 0.2, to="x")]),
+        cc.Window(name="b", start=1.0, end=2.0, controls={"u": cc.Control(-1.0, 1.0)}),
+    ]  # fmt: skip
+    problem = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.u - x.x]),
+        windows,
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: (x.x - 0.3) ** 2 + u.u**2),
+        links=[cc.Link("a", "b")],
+    )
+    solution = cc.fit(problem, mesh=4)
+    with pytest.raises(cc.InputError, match="several windows does not have events in 'a'; choose"):
+        cc.modelica_text(solution)
+    assert "reinit(x, (pre(x) + 0.2));" in cc.modelica_text(solution, experiment="a")
