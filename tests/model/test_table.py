@@ -69,8 +69,12 @@ def test_data_frames_of_numbers():
         ("t,a\nx,1\n1,2\n", {}, "line 2, column 't': 'x' is not a number"),
         ("t,a\n0,1\nx,2\n", {}, "line 3, column 't': 'x' is not a number"),
         ("t,a\n0,1\n1,1.2.3\n", {}, "'1.2.3' is not a number"),
-        ("t,a\n0,1\n,2\n", {}, "time in row 2 is nan"),
-        ("t,a\n1,1\n0,2\n", {}, r"not sorted: 0 \(row 2\) follows 1; sort the rows"),
+        ("t,a\n0,1\n,2\n", {}, "time in line 3 is nan"),
+        (
+            "t,a\n1,1\n0,2\n",
+            {},
+            r"data.csv: times are not sorted: 0 \(line 3\) follows 1; several runs .*: name the column",
+        ),
         ("t,a\n0,1\n0,2\n", {}, "time 0 occurs twice .* replicates=True"),
         ("t,a\n0,1\n", {}, "1 time is too few"),
         ("t,a,u\n0,1,\n1,2,\n", {"inputs": ["u"]}, "u has no finite value; an input must be known"),
@@ -90,7 +94,7 @@ def test_bad_tables_are_refused_by_line_and_column(tmp_path, text, options, mess
         (b"", "is empty; it needs a header line"),
         (b"t,a\n", "has a header but no rows; add data"),
         (b"t,a\n0,1\n1,2,3,4\n", "cannot be read as CSV"),
-        (bytes(range(128, 256)) * 3, "cannot be read as CSV"),
+        (bytes(range(128, 256)) * 3, "not written in UTF-8: line 1 has the byte 0x80"),
         (b"\x00\x01", "."),
     ],
 )
@@ -101,6 +105,29 @@ def test_bad_files_are_refused(tmp_path, content, message):
         cc.read_csv(path)
     assert "data.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_another_encoding_is_read_by_its_name(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_bytes("t,°C\n0,1\n1,2\n".encode("cp1252"))
+    for read in (cc.read_csv, cc.read_table):
+        assert read(path, encoding="latin-1")[0].outputs == ("°C",)
+        assert read(path, encoding="cp1252")[0].outputs == ("°C",)
+    with pytest.raises(
+        cc.InputError, match=r"there is no encoding 'latin-0'; name one of Python's"
+    ):
+        cc.read_csv(path, encoding="latin-0")
+    path.write_bytes(b"t,a\n0,1\n1,2\n# \x81\n")
+    with pytest.raises(cc.FileError, match="not written in cp1252: line 4 has the byte 0x81"):
+        cc.read_csv(path, encoding="cp1252")
+    with pytest.raises(cc.InputError, match=r"data\.xlsx is no text; leave out encoding='cp1252'"):
+        cc.read_table(tmp_path / "data.xlsx", encoding="cp1252")
+
+
+def test_rows_out_of_order_are_told_by_their_lines_in_every_experiment(tmp_path):
+    path = write(tmp_path, "t,run,a\n0,A,1\n1,A,2\n0,B,1\n2,B,2\n1,B,3\n")
+    with pytest.raises(cc.InputError, match=r"experiment 'B': times are not sorted: 1 \(line 6\)"):
+        cc.read_csv(path, experiment="run")
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -244,7 +271,10 @@ REFUSED = {
     "hexadecimal": ("t,x\n0,0x1\n1,2\n", "'0x1' is not a number"),
     "dates": ("t,x\n2020-01-01,1\n2020-01-02,2\n", "'2020-01-01' is not a number"),
     "a separator of its own": ("sep=&\nt&x\n0&1\n", "separated by '&'; choose one of"),
-    "latin-1": ("t,°C\n0,1\n1,2\n".encode("latin-1"), "save it as UTF-8"),
+    "latin-1": (
+        "t,°C\n0,1\n1,2\n".encode("latin-1"),
+        r"line 1 has the byte 0xb0; name its encoding, often encoding='cp1252'.*UTF-8",
+    ),
     "a spreadsheet": (b"PK\x03\x04 and more", "use read_table"),
 }
 

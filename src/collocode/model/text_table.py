@@ -193,8 +193,13 @@ def _plain(cells: Sequence[Any] | Array) -> Array | None:
 # ---- text files ---------------------------------------------------------------------------------
 
 
-def read_text(path: str | Path) -> Table:
+def read_text(path: str | Path, encoding: str | None = None) -> Table:
     """Read a text file of numbers with a header, also a packed one (``.gz``, ``.bz2``, ``.xz``).
+
+    Parameters
+    ----------
+    path : the file.
+    encoding : None takes UTF-8, or UTF-16 by its mark.
 
     Raises
     ------
@@ -203,7 +208,7 @@ def read_text(path: str | Path) -> Table:
         fields, by its line.
     """
     source = Path(path)
-    text = _decoded(source)
+    text = _decoded(source, encoding)
     comments, rows, separator = _rows(text, source)
     notes = [] if separator == "," else [f"{_SEPARATORS[separator]} between fields"]
     columns, lines = tabulated(rows, comments, source, notes)
@@ -219,7 +224,7 @@ def read_text(path: str | Path) -> Table:
     )
 
 
-def _decoded(source: Path) -> str:
+def _decoded(source: Path, encoding: str | None) -> str:
     if not source.is_file():
         raise FileError(f"there is no data file {str(source)!r}; check the path.")
     try:
@@ -232,11 +237,19 @@ def _decoded(source: Path) -> str:
     if content[:4] in (b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0"):
         raise FileError(f"{source} is no text but a spreadsheet or Parquet file; use read_table.")
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    usual = "utf-16" if wide else "utf-8-sig"
     try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
+        text = content.decode(encoding or usual)
+    except LookupError as error:
+        raise InputError(
+            f"there is no encoding {encoding!r}; name one of Python's, say 'latin-1' or 'cp1252'."
+        ) from error
     except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        told, byte = encoding or ("UTF-16" if wide else "UTF-8"), content[error.start]
         raise FileError(
-            f"{source} cannot be read as CSV ({error.reason}); save it as UTF-8."
+            f"{source} is not written in {told}: line {line} has the byte 0x{byte:02x}; name its encoding, "
+            "often encoding='cp1252' or 'latin-1', or save it as UTF-8."
         ) from error
     if not text.strip():
         raise FileError(_EMPTY.format(source))

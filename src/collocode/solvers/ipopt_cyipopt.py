@@ -81,7 +81,7 @@ class CyIpopt(Ipopt):
                 cu=view.row_upper,
             )
             mu = None if warm is None else warm.mu
-            for name, value in ipopt_options(self._options, log, mu).items():
+            for name, value in ipopt_options(self._options, log, program, mu).items():
                 problem.add_option(name, value)
             callbacks.problem = problem
             began = time.perf_counter()

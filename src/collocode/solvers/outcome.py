@@ -27,7 +27,7 @@ from ..transcription.nlp import NLP
 from ..transcription.program import Program
 from ..transcription.resized import resized
 from .checks import check_solvable, decided_rows, fixed_in
-from .options import DEFAULTS
+from .options import DEFAULTS, GAUSS_NEWTON
 from .protocol import OnIteration, WarmStart
 
 Array = NDArray[np.float64]
@@ -58,7 +58,6 @@ STATUS_BY_NUMBER: dict[int, str] = {
     -100: "Unrecoverable_Exception", -101: "NonIpopt_Exception_Thrown",
     -102: "Insufficient_Memory", -199: "Internal_Error",
 }  # fmt: skip
-GAUSS_NEWTON = "gauss-newton"
 FEASIBLE_TO = 1e-6
 _LARGEST = 1e-4  # violation of a row with large terms
 _FAR = 1e10  # a feasible point that is so far away, and so much better, shows a missing bound

@@ -26,7 +26,7 @@ from ..results.status import SolverResult
 from ..transcription.program import Program
 from . import nl_file
 from .interrupt import Interrupt
-from .options import DEFAULTS, DETERMINISTIC, WARM, refused_option, unknown_option
+from .options import DEFAULTS, DETERMINISTIC, beginning, refused_option, unknown_option
 from .outcome import Ipopt, largest, result
 from .protocol import BestIterate, OnIteration, Progress, WarmStart
 
@@ -92,7 +92,7 @@ class PyomoNl(Ipopt):
         options = {
             "print_level": 5,
             **(_POUNCE if self._is_pounce else {}),
-            **({} if warm is None else {**WARM, "mu_init": warm.mu}),
+            **beginning(program, None if warm is None else warm.mu),
             **self._options,
         }
         history: list[dict[str, float]] = []

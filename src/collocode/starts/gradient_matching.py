@@ -33,7 +33,7 @@ from ..transcription.costs import stage_places
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
-from .trust_region import Model, least_squares
+from .trust_region import Model, Penalty, least_squares
 
 Array = NDArray[np.float64]
 _MOST_POINTS = 1000
@@ -130,7 +130,7 @@ class _SlopeFit:
         self.varies = ~held
         self._only_varying = sparse.diags_array(self.varies.astype(float))
         self._penalty = self._ridge(nlp)
-        self._penalty_of_varying = self._penalty[:, self.varies][self.varies]
+        self._penalty_of_varying = Penalty(self._penalty[:, self.varies][self.varies])
 
     def _ridge(self, nlp: NLP) -> Any:
         """Square root of the penalty's matrix among the unknowns."""

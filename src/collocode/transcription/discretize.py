@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..checks import check_type
+from ..checks import check_named, check_type
 from ..errors import InputError
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_outputs, check_switches
@@ -166,6 +166,7 @@ def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
         )
     given: list[Mesh | int | None]
     if isinstance(mesh, Mapping):
+        check_named("mesh=", mesh, "experiment", [e.name for e in problem.experiments])
         absent = [e.name for e in problem.experiments if e.name not in mesh]
         if absent:
             raise InputError(f"no mesh is given for experiment {absent[0]!r}; add it.")

@@ -105,6 +105,7 @@ class Functions:
             {"allow_free": False},
         )
 
+    @cached_property
     def for_solver(self) -> tuple[ca.Function, ca.Function, ca.Function]:
         """`gradient`, `jacobian` and `hessian`, with NaN for f and g: a solver has evaluated those already."""
         known = self.expressions
@@ -131,9 +132,17 @@ class Functions:
         return self.expressions.kernels
 
     @property
+    def pattern(self) -> ca.Sparsity:
+        """Nonzeros of the Jacobian, without making more of it than a solver needs."""
+        function = self.expressions.jacobian_in_place
+        return (
+            self.expressions.jacobian.sparsity() if function is None else function.sparsity_out(1)
+        )
+
+    @property
     def nonzeros(self) -> int:
         """Number of nonzeros of the Jacobian."""
-        return int(self.expressions.jacobian.nnz())
+        return int(self.pattern.nnz())
 
     @property
     def columns(self) -> int:
