@@ -133,6 +133,11 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
             Lever.BOUNDS,
             "check the model's bounds and fixed initial states",
         ),
+        Advice.OTHER_GUESS: (
+            Lever.START,
+            "check bounds, constraints and what is fixed at both ends; then give the states a guess= in the model nearer "
+            "to what the equations do, or the window another end",
+        ),
         Advice.LOOSEN: (Lever.SOLVER, "loosen it by <options.tol=1e-6> if that is enough"),
         Advice.GO_ON: (Lever.SOLVER, "run it again to the end; this is the best iterate so far"),
         Advice.MORE_TIME: (

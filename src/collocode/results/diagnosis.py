@@ -49,6 +49,10 @@ class Advice(Enum):
     CHECK_BOUNDS = (
         "Check bounds and fixed initial states; then try start='horizon' or a finer mesh."
     )
+    OTHER_GUESS = (
+        "Check bounds, constraints and what is fixed at both ends; then give the states a guess= nearer to what the "
+        "equations do, or the window another end."
+    )
     RESCALE = "Try another start; scale variables and rows to the order of one."
     CONTRADICTION = (
         "Try another start; if that ends here too, the constraints contradict each other."
@@ -56,6 +60,10 @@ class Advice(Enum):
     LOOSEN = "Loosen tol if the point is good enough: rounding errors let it go no further."
     GO_ON = "Go on from here: pass this solution as the start."
     MORE_TIME = "Allow more time (time_limit, or IPOPT's max_wall_time), or go on from this solution as the start."
+
+
+# what makes no sense where nothing is measured, or inputs are decided
+_OF_DATA = (Advice.OTHER_START, Advice.RELAX, Advice.CHECK_BOUNDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +140,8 @@ def diagnose(
     active = (np.abs(solution.result.lam_x) > 1e-6) & (program.lower < program.upper)
     names = tuple(name for name, on in zip(program.column_names, active, strict=True) if on)
     advice = _advice(solution.result, broken, violated, isinstance(program, NLP))
+    if isinstance(program, NLP) and program.problem.decides and advice in _OF_DATA:
+        advice = Advice.OTHER_GUESS
     sizes = _sizes(program, x) if isinstance(program, NLP) else ""
     limits = Termination.ITERATION_LIMIT, Termination.INFEASIBLE
     if sizes and solution.result.termination in limits and not len(broken):
