@@ -16,41 +16,20 @@ from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
-from .experiment_checks import censored_of, check_past, check_times, sigma_of, weights_of
+from .experiment_checks import (
+    censored_of,
+    check_final,
+    check_past,
+    check_times,
+    outputs_of,
+    sigma_of,
+    weights_of,
+)
 from .impulses import instant_in, passing, placed, points_of, signals_of
 from .initial import Initial, as_initial
 from .steady import Steady
 
 Past = float | str | Callable[..., Any] | Signal  # of a state before the beginning
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The system that made simulated data, for reports only; no fit ever looks at it.
-
-    Parameters
-    ----------
-    rhs : ``rhs(t, x, u)`` in NumPy; returns the derivatives.
-    initial : true initial state of the experiments, by experiment name or one for all.
-    """
-
-    rhs: Callable[..., Any]
-    initial: Mapping[str, Sequence[float]] | Sequence[float]
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        by_name = self.initial if isinstance(self.initial, Mapping) else {"all": self.initial}
-        for name, given in by_name.items():
-            numbers(given, f"initial= of Truth, {name}")
-
-    def covers(self, experiment: str) -> bool:
-        """Whether the true initial state of an experiment is known."""
-        return not isinstance(self.initial, Mapping) or experiment in self.initial
-
-    def initial_of(self, experiment: str) -> Array:
-        """Return the true initial state of an experiment."""
-        given = self.initial[experiment] if isinstance(self.initial, Mapping) else self.initial
-        return np.asarray(given, dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,21 +135,7 @@ class Experiment:
         if self.measures or len(times):
             check_times(times, where, (self.start, self.end), self.replicates)
             self._check_nothing_decided(where)
-        if values.ndim != 2 or len(values) != len(times):
-            raise InputError(
-                f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
-                "give one row per time."
-            )
-        outputs = tuple(self.outputs) or tuple(f"y{j + 1}" for j in range(values.shape[1]))
-        if len(outputs) != values.shape[1] or len(set(outputs)) != len(outputs):
-            raise InputError(
-                f"{where}: {values.shape[1]} columns need as many different names, not {outputs}."
-            )
-        if np.isinf(values).any():
-            row, column = np.argwhere(np.isinf(values))[0]
-            raise InputError(
-                f"{where}: {outputs[column]!r} is infinite at t = {times[row]:.12g}; use NaN for missing."
-            )
+        outputs = outputs_of(self.outputs, values, times, where)
         weights = self.weights
         if weights is not None:
             weights = weights_of(weights, values.shape, outputs, where)
@@ -186,12 +151,7 @@ class Experiment:
         )
         for state, past in self.history.items():
             check_past(past, f"{where}: the history of {state!r}")
-        for state, known in final.items():
-            if known.function is not None or np.isfinite([known.lower, known.upper]).any():
-                raise InputError(
-                    f"{where}: the final {state!r} can be fixed or weighted, not bounded or given by "
-                    "parameters; use a PathConstraint at the end."
-                )
+        check_final(final, where)
         for label, value in {
             "times": times,
             "values": values,

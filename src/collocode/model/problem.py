@@ -20,7 +20,7 @@ from .costs import Cost
 from .delays import Delay
 from .dynamics import Dynamics, DynamicsLike
 from .event_times import Boundary
-from .experiment import Experiment, Truth
+from .experiment import Experiment
 from .held_out import check_held_out
 from .impulses import Impulse, impulses_of, placed
 from .initial import Initial, as_initial, at_rest, free
@@ -46,9 +46,9 @@ from .problem_checks import (
     check_measured,
     check_names,
     check_parameters,
-    check_truth,
 )
 from .sizes import ranges_of
+from .truth import Truth, check_truth
 from .varying import Block, bases_of, weight_blocks
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -183,7 +183,8 @@ class Problem(NoisyData):
         check_parameters(self)
         check_bases(self)
         check_held_out(self)
-        check_truth(self)
+        everyone = [e.name for e in (*self.experiments, *self.test)]
+        check_truth(self.truth, everyone, self.states)
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 

@@ -32,8 +32,9 @@ from .initial import put_initial
 from .lags import put_lags
 from .layout import Layout
 from .nlp import NLP
+from .parameter_blocks import parameter_blocks
 from .term import MappedTerm
-from .terms import build_terms, linear_part, parameter_blocks
+from .terms import build_terms, linear_part
 from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
