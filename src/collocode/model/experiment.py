@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
+from .excerpts import Excerpts
 from .experiment_checks import (
     censored_of,
     check_final,
@@ -33,7 +34,7 @@ Past = float | str | Callable[..., Any] | Signal  # of a state before the beginn
 
 
 @dataclass(frozen=True, eq=False)
-class Experiment:
+class Experiment(Excerpts):
     """One run: a table of measurements and the conditions it was taken under.
 
     Parameters
@@ -277,82 +278,6 @@ class Experiment:
     def passing(self, times: Array) -> NDArray[np.bool_]:
         """Which times lie within the instant of an event."""
         return passing(placed(self.events, self.placed, self.instant), self.instant, times)
-
-    def select(self, outputs: Sequence[str]) -> Experiment:
-        """Return the experiment with only the columns ``outputs``, NaN where it has none."""
-        mine = [self.outputs.index(n) if n in self.outputs else -1 for n in outputs]
-
-        def columns(table: Any, absent: float) -> Any:
-            if table is None:
-                return None
-            padded = np.column_stack([table, np.full(self.samples, absent)])
-            return padded[:, mine]
-
-        return replace(
-            self,
-            values=columns(self.values, np.nan),
-            weights=columns(self.weights, 1.0),
-            sigma=columns(self.sigma, np.nan),
-            censored=columns(self.censored, 0.0),
-            outputs=tuple(outputs),
-        )
-
-    def window(
-        self, start: float, end: float, name: str | None = None, begins: float | None = None
-    ) -> Experiment:
-        """Return the part of the experiment that was measured in [start, end].
-
-        Its window is from ``begins``, by default the first sample there, or the experiment's own start, to
-        the last one.
-        """
-        keep = (self.times >= start) & (self.times <= end)
-        if begins is None:
-            inside = self._begins_before(start) and keep.any()
-            begins = float(self.times[keep][0]) if inside else self.start
-        last = float(self.times[keep][-1]) if keep.any() else None
-        return self.with_samples(keep, begins, last, name or self.name)
-
-    def with_samples(
-        self, keep: NDArray[np.bool_], start: float | None, end: float | None, name: str
-    ) -> Experiment:
-        """Return the experiment in [start, end] with the samples ``keep``.
-
-        What is known of the beginning goes with it only from there.
-        """
-
-        def rows(table: Any) -> Any:
-            return None if table is None else np.asarray(table)[keep]
-
-        whole = start is None or not self._begins_before(start)
-        return replace(
-            self,
-            times=self.times[keep],
-            values=self.values[keep],
-            weights=rows(self.weights),
-            sigma=rows(self.sigma),
-            censored=rows(self.censored),
-            initial=self.initial if whole else {},
-            history=self.history if whole else {},
-            steady=self.steady if whole else None,
-            name=name,
-            events=self.events_from(start),
-            start=start,
-            end=end,
-        )
-
-    def met(self, predicted: Array) -> Array:
-        """(N, outputs) predictions; where they are beyond a limit that a datum is censored at, the limit."""
-        if self.censored is None:
-            return predicted
-        beyond = np.asarray(self.censored) * (predicted - self.values) > 0.0
-        return np.where(beyond, self.values, predicted)
-
-    def _begins_before(self, time: float) -> bool:
-        return self.start is not None and self.start < time
-
-    def events_from(self, start: float | None) -> tuple[Event, ...]:
-        """Return the events that are not over at a time."""
-        return tuple(e for e in self.events if start is None or not ends_before(e, start))
 
     def __repr__(self) -> str:
         return (

@@ -42,7 +42,7 @@ def misfit_term(
     problem: Problem, layout: Layout, scheme: Scheme, blocks: ParameterBlocks
 ) -> MappedTerm:
     """Σ w ρ((h(x_h(t_i)) − y_i)/σ_i), with x_h the scheme's interpolant and ρ the problem's loss."""
-    sampled = Samples(problem, layout, scheme)
+    sampled = SampledOutputs(problem, layout, scheme)
     names = ["measurements", "weights", "sigma", *(["censored"] if "censored" in blocks else [])]
     known = [ca.SX.sym(name, len(problem.outputs)) for name in names]
     y, weight, sigma, censored = [*known, ca.SX(0, 1)][:4]
@@ -63,7 +63,7 @@ def prediction_term(
 
     With ``spread`` the σ that a likelihood's model says of them.
     """
-    sampled = Samples(problem, layout, scheme)
+    sampled = SampledOutputs(problem, layout, scheme)
     data = data_function(blocks, sampled.constants, ["sample_inputs"])
     symbols = ca.vertcat(sampled.data, sampled.inputs)
     rows = len(sampled.constants[0]) * len(problem.outputs)
@@ -77,7 +77,7 @@ def prediction_term(
     )
 
 
-class Samples:
+class SampledOutputs:
     """The outputs at the measurement times as an expression of the element's nodes.
 
     Where elements move along with the estimated time of an event, a sample is looked up among them.
