@@ -399,6 +399,11 @@ class Problem(NoisyData):
         return ranges_of(self)
 
     @cached_property
+    def balanced(self) -> Mapping[str, tuple[float, float]]:
+        """What has a range from the equations alone, see `typical`: least and largest size that one tells, as in `ranges`."""
+        return {}
+
+    @cached_property
     def state_scale(self) -> Array:
         """(states,) typical sizes, powers of two, so that scaling and unscaling are exact."""
         return self._scale(self.states)
