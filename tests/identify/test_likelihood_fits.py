@@ -263,7 +263,7 @@ def test_squares_of_unknown_sigma_are_no_likelihood():
     solution = fitted(cc.LeastSquares(), MEAN + NORMAL)
     with pytest.raises(cc.InputError, match="is no likelihood; give loss=Normal"):
         cc.likelihood(solution)
-    with pytest.raises(cc.InputError, match="no parameter 'm' here"):
+    with pytest.raises(cc.InputError, match="names 'm', which is no constant parameter"):
         cc.minus_log_likelihood(solution.nlp.problem, {"m": 1.0})
     known = fitted(cc.LeastSquares(1.0), MEAN + NORMAL)
     again = fitted(cc.Normal(1.0), MEAN + NORMAL)
