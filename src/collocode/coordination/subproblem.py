@@ -40,7 +40,7 @@ from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .partition import Batch
 from .variables import copied_columns
 
@@ -344,8 +344,13 @@ def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
         given = {k: as_initial(v).function for k, v in experiment.initial.items()}
         key += [(k, function) for k, function in given.items() if function is not None]
         key.append(experiment.sigma is None)
-        sides = 0.0 if experiment.censored is None else experiment.censored
-        key += np.unique(np.asarray(sides)).tolist()
+        if problem.loss.likelihood:  # it looks at every output by itself
+            missing = np.isnan(experiment.values)
+            sides = np.zeros_like(missing) if experiment.censored is None else experiment.censored
+            key += [
+                (bool(m.any()), *np.unique(s).tolist())
+                for m, s in zip(missing.T, np.asarray(sides).T, strict=True)
+            ]
     if problem.decides:  # windows, controls and costs may be anything
         key.append(batch.name)
     return tuple(key)

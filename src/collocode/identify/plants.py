@@ -51,7 +51,7 @@ def answering(plant: Problem | Plant | None, nlp: NLP, sample: float) -> Answer:
             "give a function that remembers what was."
         )
     own = nlp if problem is mine else discretize(problem, mesh=1)
-    model, planned = TrainedModel.of(own, own.start), mine.experiments[0].inputs
+    model, planned = TrainedModel.of(own, own.start, 0), mine.experiments[0].inputs
     given = {name: u for name, u in problem.experiments[0].inputs.items() if name in planned}
 
     def answer(state: Array, inputs: Mapping[str, Signal], now: float) -> Array:

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..adapt.fineness import errors_of
 from ..checks import check_type
 from ..errors import InputError
-from ..model.misfit import modelled
+from ..model.misfit import modelled, noise_parameters
 from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
@@ -119,6 +119,8 @@ class Uncertainty:
     def intervals(self, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
         """Confidence intervals by Student's t; physical parameters unless ``names`` are given.
 
+        Of a σ that a likelihood estimates they are around the estimate that makes the lost freedom good.
+
         Returns
         -------
         Table, in natural units, of ``estimate``, ``std`` (to first order), ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
@@ -142,8 +144,11 @@ class Uncertainty:
             j, natural, slope = known[name], *self._scale_of(name)
             half = scipy.special.stdtrit(self._student[j], 0.5 + 0.5 * level) * std[j]
             value = self.values[j]
-            ends = [float(natural(v)) for v in (value, value - half, value + half)]
-            rows.append((ends[0], std[j] * slope(value), *ends[1:], self._note(name)))
+            low, high = (
+                self._unbiased(name) * float(natural(v)) for v in (value - half, value + half)
+            )
+            row = float(natural(value)), std[j] * slope(value), low, high, self._note(name)
+            rows.append(row)
         columns = ["estimate", "std", "lower", "upper", "note"]
         table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
         free = [name in known and name not in self.at_bound for name in wanted]
@@ -164,6 +169,11 @@ class Uncertainty:
             if column in nlp.layout.columns_of(q.name):
                 return q.natural, q.slope
         return float, lambda value: 1.0
+
+    def _unbiased(self, name: str) -> float:
+        """By what a likelihood's estimate of a σ, or of a scale, is too small for the freedom that the fit took."""
+        own = noise_parameters(_nlp_of(self._solution).problem)
+        return float(np.sqrt(self._variances.factor)) if name.split("[", 1)[0] in own else 1.0
 
     def _note(self, name: str) -> str:
         if name in self.imitated:
@@ -297,7 +307,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
     loose = np.sqrt((whole.inverse_root**2).sum(axis=1) * np.mean(noise.of_data))
     std = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
     saturated = _saturated(lin, noise)
-    own = [nlp.problem.noise_name(output) for output in saturated]
+    own = noise_parameters(nlp.problem, saturated)
     untold = np.isinf(each) | [name.split("[", 1)[0] in own for name in names.tolist()]
     untold &= free & ~lost
     nailed = free & ~lost & ~untold & (std < _NO_WIDTH * loose)

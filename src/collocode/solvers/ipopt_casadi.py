@@ -143,8 +143,7 @@ class CasadiIpopt(Ipopt):
             "ubg": view.row_upper,
         }
         if warm is not None:
-            arguments["lam_g0"] = warm.lam_g / program.row_scale
-            arguments["lam_x0"] = warm.lam_x * program.column_scale
+            arguments["lam_g0"], arguments["lam_x0"] = warm.scaled(program)
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
@@ -153,7 +152,9 @@ class CasadiIpopt(Ipopt):
             hook.connect(False)
         began = time.perf_counter()
         with self._cores() as used, Interrupt() as interrupt:
-            watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
+            watch = solver.callback.watch = Watch(
+                view, interrupt, on_iteration, program.objective_scale
+            )
             solver.callback.session = self._session
             *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
@@ -175,14 +176,14 @@ class CasadiIpopt(Ipopt):
             point,
             None if stats["success"] else watch.best.x,
             stats["return_status"],
-            history=history_of(stats.get("iterations", {})),
+            history=history_of(stats.get("iterations", {}), program),
             timings=timings,
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
             kernels=view.functions.kernels or (kernels.library() is not None and chains),
             options=with_hessian(self._options, program),
-            values=(float(f[0]), g / program.row_scale),
+            values=(float(f[0]) / program.objective_scale, g / program.row_scale),
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:

@@ -44,8 +44,11 @@ def libraries(name: str) -> list[Path]:
 
 def _header() -> Path | None:
     # looking through all of its headers takes longer than anything else here
-    places = (_WHEEL / "include").glob("*/mumps/dmumps_c.h"), _WHEEL.glob("include/**/dmumps_c.h")
-    return next(chain.from_iterable(places), None)
+    include = _WHEEL / "include"
+    near = (include / folder / "mumps" / "dmumps_c.h" for folder in ("coin-or", "coin"))
+    return next(
+        chain((path for path in near if path.exists()), include.glob("**/dmumps_c.h")), None
+    )
 
 
 def _declared(text: str) -> list[tuple[str, Any]] | None:
