@@ -375,7 +375,7 @@ def test_a_named_index_is_the_first_column():
         (pd.DataFrame([[0, 1, 2], [1, 2, 3]], columns=["t", "x", "x"]), "two columns are called"),
         (
             pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-01-02"]), "x": [1.0, 2.0]}),
-            r"row 0, column 't': '2020-01-01 00:00:00' is not a number",
+            r"row 0, column 't': '2020-01-01 00:00:00' is a date",
         ),
         (pd.DataFrame({"t": pd.to_timedelta([0, 1], unit="s"), "x": [1.0, 2.0]}), "not a number"),
         (pd.DataFrame({"t": [0.0, 1.0], "x": [1j, 2j]}), "is not a number"),

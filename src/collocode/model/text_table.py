@@ -38,9 +38,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", 
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
-_DATE = re.compile(
-    r"\s*(\d{1,4}([-./])\d{1,2}\2\d{1,4}|\d{1,2}:\d\d)(?![\d.])", re.ASCII
-)  # or a time of day
+_DATE = re.compile(  # or a time of day
+    r"\s*(\d{4}([-./])\d{1,2}\2\d{1,2}|\d{1,2}([-./])\d{1,2}\3(\d\d|\d{4})|\d{1,2}:\d\d)(?![\d.])",
+    re.ASCII,
+)
 _MISSING = frozenset([
     "", "nan", "-nan", "na", "n/a", "<na>", "#na", "#n/a", "null", "none", "1.#ind", "-1.#ind",
     "1.#qnan", "-1.#qnan", "#n/a n/a",
