@@ -67,7 +67,8 @@ def fit(
         is reported, which is the cost where the problem decides; `Solution.meshing` tells.  A number of
         elements, a `Mesh` and None, as for `discretize`, stay exact.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again by
-        single shooting (without networks), then with a growing horizon.
+        single shooting (without networks), then with a growing horizon; where it decides, from a
+        simulation under the guessed inputs.
     interface, options, deterministic, on_iteration : as for `solve`.
     time_limit : seconds for all of it: starts, meshes and λ; then the best point by then comes back, and
         its termination is ``TIME_LIMIT``.  None sets no limit.
@@ -161,13 +162,17 @@ def _jumped(
 
 
 def _better_of(scored: Solution, solution: Solution) -> bool:
-    return scored.success and scored.result.objective < solution.result.objective
+    limited = scored.result.termination is Termination.ITERATION_LIMIT and not solution.success
+    return (scored.success or limited) and scored.result.objective < solution.result.objective
 
 
 def _explains_little(solution: Solution) -> bool:
     """Whether a fit by scoring is worth another start, where that is cheap."""
     nlp = solution.nlp
-    return nlp is not None and can_shoot(nlp) and failed(solution)
+    limited = (
+        solution.result.termination is Termination.ITERATION_LIMIT
+    )  # of its own: none was given
+    return nlp is not None and can_shoot(nlp) and (limited or failed(solution))
 
 
 def scheme_of(scheme: Scheme | str, degree: int | None) -> Scheme:
