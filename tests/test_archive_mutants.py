@@ -40,14 +40,14 @@ class Reader:
     path : a good one.
     read : reads one.
     use : does with what was read what its owner does.
-    open : the place of what may be of several types.
+    open : the place, or places, of what may be of several types.
     mutants : how many are tried in every run of the tests.
     """
 
     path: Path
     read: Callable[[Path], Any]
     use: Callable[[Any], Any]
-    open: str = "-"
+    open: str | tuple[str, ...] = "-"
     mutants: int = 500
 
 
@@ -155,7 +155,9 @@ def _sweep(folder):
     def read(path):
         return cc.sweep(problem, checkpoint=path, **how)
 
-    return Reader(folder / "sweep.json", read, str, mutants=150)  # what is missing is fitted anew
+    # what is missing is fitted anew, also from a start that has merits where the checkpoint's has none
+    merits = ".solution.nlp.start_record.merits", ".solution.start_record.merits"
+    return Reader(folder / "sweep.json", read, str, merits, mutants=150)
 
 
 def _climbs(folder):

@@ -61,7 +61,7 @@ CASES = {
         25,
     ),
     "censored on other sides in other batches": (
-        lambda: chain(runs(floor=0.12), loss=cc.Normal(0.02)),
+        lambda: chain(runs(floor=0.1), loss=cc.Normal(0.02)),
         15,
     ),
     "missing in some batches": (lambda: chain(runs(missing=0.02), loss=cc.Normal()), 40),

@@ -269,7 +269,13 @@ REFUSED = {
     "python's digits": ("t,x\n0,1_0\n1,2\n", "'1_0' is not a number"),
     "arabic digits": ("t,x\n0,١\n1,2\n", "is not a number"),
     "hexadecimal": ("t,x\n0,0x1\n1,2\n", "'0x1' is not a number"),
-    "dates": ("t,x\n2020-01-01,1\n2020-01-02,2\n", "'2020-01-01' is not a number"),
+    "dates": (
+        "t,x\n2020-01-01,1\n2020-01-02,2\n",
+        "'2020-01-01' is a date; write numbers, such as hours",
+    ),
+    "German dates": ("t,x\n01.05.2024 08:00,1\n2,2\n", "'01.05.2024 08:00' is a date"),
+    "ISO dates": ("t,x\n2024-05-01T08:00:00Z,1\n2,2\n", "'2024-05-01T08:00:00Z' is a date"),
+    "times of day": ("t,x\n08:15,1\n08:30,2\n", "'08:15' is a date"),
     "a separator of its own": ("sep=&\nt&x\n0&1\n", "separated by '&'; choose one of"),
     "latin-1": (
         "t,°C\n0,1\n1,2\n".encode("latin-1"),
@@ -369,7 +375,7 @@ def test_a_named_index_is_the_first_column():
         (pd.DataFrame([[0, 1, 2], [1, 2, 3]], columns=["t", "x", "x"]), "two columns are called"),
         (
             pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-01-02"]), "x": [1.0, 2.0]}),
-            r"row 0, column 't': '2020-01-01 00:00:00' is not a number",
+            r"row 0, column 't': '2020-01-01 00:00:00' is a date",
         ),
         (pd.DataFrame({"t": pd.to_timedelta([0, 1], unit="s"), "x": [1.0, 2.0]}), "not a number"),
         (pd.DataFrame({"t": [0.0, 1.0], "x": [1j, 2j]}), "is not a number"),

@@ -38,6 +38,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", 
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
+_DATE = re.compile(  # or a time of day
+    r"\s*(\d{4}([-./])\d{1,2}\2\d{1,2}|\d{1,2}([-./])\d{1,2}\3(\d\d|\d{4})|\d{1,2}:\d\d)(?![\d.])",
+    re.ASCII,
+)
 _MISSING = frozenset([
     "", "nan", "-nan", "na", "n/a", "<na>", "#na", "#n/a", "null", "none", "1.#ind", "-1.#ind",
     "1.#qnan", "-1.#qnan", "#n/a n/a",
@@ -117,6 +121,11 @@ class Table:
                 why = "is not a number; repair the cell or leave it empty"
                 if limit:
                     why = "is a limit; write its number here, and which side by censored= of an Experiment"
+                elif _DATE.match(str(cell)):
+                    why = (
+                        "is a date; write numbers, such as hours since the first: "
+                        "(frame[name] - frame[name].min()) / pandas.Timedelta('1h') of a data frame"
+                    )
                 self.refuse(row, name, f"{shown} {why}")
             parsed[row] = value
         return parsed

@@ -120,6 +120,11 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
             Lever.SOLVER,
             f"raise it by <options.max_iter={max(2000, 4 * iterations)}>",
         ),
+        Advice.SIZES: (
+            Lever.START,
+            f"guess times and states better, whose sizes do not fit together ({diagnosis.sizes}), give "
+            "scaling= in the model, or choose other units",
+        ),
         Advice.RELAX: (
             Lever.BOUNDS,
             f"relax the constraint {diagnosis.contradicted!r}, which the data contradict",

@@ -32,7 +32,9 @@ from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import CollocodeWarning, caller_level, is_quiet
+from ..numerics import Array
 from ..transcription.nlp import NLP
+from ..transcription.scales import places
 from .agreement import Agreement, agreements
 from .meshing import Meshing
 from .released import Released, release_states
@@ -152,11 +154,16 @@ def _loose_cost(solution: Solution) -> str:
     jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
     left = nlp.gradient(x) + jacobian.T @ found.lam_g + found.lam_x
     worth += float((np.abs(left) * columns) @ np.abs(x))
-    cost, begun = (
-        sum(abs(v) for v in costs_of(nlp, y).values()) if mixed else abs(nlp.objective(y))
-        for y in (x, nlp.start)
-    )
-    usual = max(cost, begun)
+
+    def costs(y: Array) -> float:
+        return sum(abs(v) for v in costs_of(nlp, y).values()) if mixed else abs(nlp.objective(y))
+
+    cost = costs(x)
+    usual = max(cost, costs(nlp.start))
+    if usual == 0.0:  # where the costs begin and end at zero, those beside tell what is much
+        beside = places(x, nlp.lower, nlp.upper, nlp.column_scale)
+        usual = float(np.nanmax([costs(v) for v in beside]))
+        worth += float((np.abs(left) * columns) @ nlp.column_scale)
     if usual == 0.0 or worth <= COST * usual:
         return ""
     return f"the tolerances of the solver are worth {worth:.1e} of a cost of {cost:.1e}"

@@ -22,6 +22,7 @@ from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
 from .chains import hook, session_for
+from .chains.session import Session
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import (
@@ -142,8 +143,7 @@ class CasadiIpopt(Ipopt):
             "ubg": view.row_upper,
         }
         if warm is not None:
-            arguments["lam_g0"] = warm.lam_g / program.row_scale
-            arguments["lam_x0"] = warm.lam_x * program.column_scale
+            arguments["lam_g0"], arguments["lam_x0"] = warm.scaled(program)
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
@@ -152,7 +152,10 @@ class CasadiIpopt(Ipopt):
             hook.connect(False)
         began = time.perf_counter()
         with self._cores() as used, Interrupt() as interrupt:
-            watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
+            watch = solver.callback.watch = Watch(
+                view, interrupt, on_iteration, program.objective_scale
+            )
+            solver.callback.session = self._session
             *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
@@ -173,14 +176,14 @@ class CasadiIpopt(Ipopt):
             point,
             None if stats["success"] else watch.best.x,
             stats["return_status"],
-            history=history_of(stats.get("iterations", {})),
+            history=history_of(stats.get("iterations", {}), program),
             timings=timings,
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
             kernels=view.functions.kernels or (kernels.library() is not None and chains),
             options=with_hessian(self._options, program),
-            values=(float(f[0]), g / program.row_scale),
+            values=(float(f[0]) / program.objective_scale, g / program.row_scale),
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:
@@ -259,6 +262,7 @@ class _Callback(ca.Callback):
             "lam_p": parameters,
         }
         self.watch: Watch | None = None
+        self.session: Session | None = None
         self.construct("watch", {})
 
     def get_n_in(self) -> int:
@@ -283,5 +287,7 @@ class _Callback(ca.Callback):
         """Look at one iterate; a result of 1 asks IPOPT to stop."""
         assert self.watch is not None
         x, f, g = (np.frombuffer(v) for v in arguments[:3])
+        if self.session is not None:
+            self.session.look(x)
         np.frombuffer(results[0])[0] = not self.watch.look(x, float(f[0]), g)
         return 0

@@ -25,7 +25,7 @@ from ..results.simulate import simulate
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .ladder import excess, merit_of_means, merit_of_noise
 
 Array = NDArray[np.float64]

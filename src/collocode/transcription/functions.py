@@ -1,4 +1,4 @@
-r"""The functions of a program, and the same in scaled variables :math:`\tilde x = x/s,\ \tilde g = r g`."""
+r"""The functions of a program, and the same in scaled variables :math:`\tilde x = x/s,\ \tilde g = r g,\ \tilde f = c f`."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Expressions(Protocol):
     def hessian_in_place(self) -> ca.Function | None:
         """(x, p, σ, λ) -> upper triangle of the Hessian, likewise."""
 
-    def scaled(self, s: Array, r: Array) -> Expressions:
-        """Return those of x / s and r g."""
+    def scaled(self, s: Array, r: Array, c: float) -> Expressions:
+        """Return those of x / s, r g and c f."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,9 +173,9 @@ class Functions:
         del entries[:-_KEPT]
         return made
 
-    def scaled(self, s: Array, r: Array) -> Functions:
-        """Return the functions of x / s and r g; scales that are powers of two lose no digit."""
-        return Functions(self.expressions.scaled(s, r))
+    def scaled(self, s: Array, r: Array, c: float = 1.0) -> Functions:
+        """Return the functions of x / s, r g and c f; scales that are powers of two lose no digit."""
+        return Functions(self.expressions.scaled(s, r, c))
 
 
 def _same(a: Any, b: Any) -> bool:
