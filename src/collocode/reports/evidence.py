@@ -182,7 +182,7 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
     if doubt.code == "sigma-contradicted":
         assert doubt.worst is not None
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
-    if doubt.code in ("jump-inside", "loose-cost"):
+    if doubt.code in ("jump-inside", "loose-cost", "another-optimum"):
         return asked.finding(doubt.code, text=doubt.text)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
