@@ -84,16 +84,14 @@ class Case:
         t, last = self.times, time.process_time()
 
         def rates(t: float, x: np.ndarray) -> list[float]:
-            if time.process_time() - last > 1.0 or not np.abs(x).max() < 1e8:
+            if time.process_time() - last > 0.2 or not np.abs(x).max() < 1e8:
                 raise FloatingPointError
             return self.rhs(t, x, p)
 
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = solve_ivp(
-                    rates, (t[0], t[-1]), x0, "LSODA", t, rtol=rtol, atol=1e-9
-                ).y.T
+                found = solve_ivp(rates, (t[0], t[-1]), x0, "LSODA", t, rtol=rtol, atol=1e-9).y.T
         except (FloatingPointError, ValueError, OverflowError):
             found = np.empty((0, 0))
         if found.shape != (len(t), len(self.initial)) or not np.isfinite(found).all():
@@ -157,7 +155,9 @@ class Case:
         found: list[tuple[float, list[float]]] = []
         for p in [truth, *points[order]]:
             begun = np.clip(np.append(p, tail), bounds[0] + 1e-9, bounds[1])
-            best = least_squares(missed, begun, bounds=bounds, x_scale="jac", diff_step=1e-5, max_nfev=40)
+            best = least_squares(
+                missed, begun, bounds=bounds, x_scale="jac", diff_step=1e-5, max_nfev=40
+            )
             value, where = float(2.0 * best.cost), best.x[:count]
             near = [np.abs(where / np.array(q) - 1.0).max() < APART for _, q in found]
             if not any(near):
@@ -250,16 +250,46 @@ def duffing(t: Any, x: Any, p: Any) -> list[Any]:
 def cases() -> list[Case]:
     at_rest = {"x": 1.0, "v": 0.0}
     found = [
-        Case(name=f"van der pol {n} samples seed {seed}", rhs=van_der_pol, initial={"y1": 2.0, "y2": 0.0},
-             true={"mu": 5.0}, start={"mu": 1.0}, bounds=(0.0, 20.0), end=20.0, samples=n, seed=seed,
-             noise=0.07, known=False)
-        for n, seed in [(26, 0), (26, 3), (26, 4), (26, 5), (20, 0), (20, 1), (16, 0), (16, 1), (32, 1)]
+        Case(
+            name=f"van der pol {n} samples seed {seed}",
+            rhs=van_der_pol,
+            initial={"y1": 2.0, "y2": 0.0},
+            true={"mu": 5.0},
+            start={"mu": 1.0},
+            bounds=(0.0, 20.0),
+            end=20.0,
+            samples=n,
+            seed=seed,
+            noise=0.07,
+            known=False,
+        )
+        for n, seed in [
+            (26, 0),
+            (26, 3),
+            (26, 4),
+            (26, 5),
+            (20, 0),
+            (20, 1),
+            (16, 0),
+            (16, 1),
+            (32, 1),
+        ]
     ]
     found += [
-        Case(name=f"spring {per:g} a period{', bounded' if bounds else ''}", rhs=spring, initial=at_rest,
-             true={"k": 9.0}, start={"k": 1.0}, bounds=bounds, end=10 * 2 * np.pi / 3, samples=round(10 * per) + 1,
-             measured=("x",), seed=2)
-        for per in (1.5, 2.7, 4.3, 9.1) for bounds in (None, (0.0, 30.0))
+        Case(
+            name=f"spring {per:g} a period{', bounded' if bounds else ''}",
+            rhs=spring,
+            initial=at_rest,
+            true={"k": 9.0},
+            start={"k": 1.0},
+            bounds=bounds,
+            end=10 * 2 * np.pi / 3,
+            samples=round(10 * per) + 1,
+            measured=("x",),
+            seed=2,
+        )
+        for per in (1.5, 2.7, 4.3, 9.1)
+        for bounds in (None, (0.0, 30.0))
     ]
     found += [
         Case(name="damped spring, 3 a period", rhs=damped, initial=at_rest, true={"k": 9.0, "c": 0.15},
@@ -359,7 +389,9 @@ def main() -> None:
             flush=True,
         )
     kinds = [row["kind"] for row in rows]
-    print({k: kinds.count(k) for k in sorted(set(kinds))}, f"{sum(r['seconds'] for r in rows):.1f} s")
+    print(
+        {k: kinds.count(k) for k in sorted(set(kinds))}, f"{sum(r['seconds'] for r in rows):.1f} s"
+    )
 
 
 if __name__ == "__main__":

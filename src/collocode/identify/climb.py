@@ -29,13 +29,12 @@ from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
 from ..starts.ladder import merit_of_means, why_not
-from ..starts.optima import Optimum, can_search, equal_to, is_open, optima
+from ..starts.optima import Optimum, can_search, equal_to, is_better, is_open, optima
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
 from ..starts.strategies import Start, carried_over, simulated, start_from
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
 
-_GAINS = 1e-3  # share of the misfit, that another optimum has to gain
 _NOWHERE = (
     Termination.INFEASIBLE,
     Termination.DIVERGING,
@@ -92,7 +91,7 @@ def _among_rivals(
     # on the program that shooting saw, which may have scattered points already
     at = carried_over(mine, found.result.x, nlp)
     known = optima(nlp, start_from(nlp, "smoothing").start, at)
-    if known[0].misfit < (1.0 - _GAINS) * simulated_misfit(nlp, at):
+    if is_better(nlp, known[0], simulated_misfit(nlp, at)):
         x = simulated(nlp, known[0].x)
         begun = replace(nlp.with_start(x), start_record=StartRecord(name="shooting"))
         found = _better(found, _solve(solver, begun, began, on_iteration, remake))

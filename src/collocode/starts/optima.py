@@ -14,7 +14,7 @@ the slopes at the better one say that so far away they differ by many.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +33,7 @@ from .search import Search, can_shoot
 Array = NDArray[np.float64]
 EQUAL = 6.0  # variances of the noise, that a sum of squares may be larger by
 _OTHER = 50.0  # variances of the noise, by which the slopes have it larger there
+_GAINS = 0.1  # variances of the noise, that an optimum has to gain: a third of a standard error
 _MOST_PARAMETERS = 4
 ROUGHLY = 1e-3  # share of the misfit, that a step has to gain on the way
 _REACH = (
@@ -170,13 +171,10 @@ class Scattered:
 
         return nlp.cache("scattered", made, nlp.problem, x[Search.of(nlp).columns])
 
-    def besides(self, known: Sequence[Optimum] = ()) -> Iterator[Optimum]:
-        """Those that are not in the basins of known ones."""
+    def __iter__(self) -> Iterator[Optimum]:
         yield from self._found
         for first, point in self._points:
             x = self.search.followed(point, first, ROUGHLY)
-            if any(self.search.joined(x, o.x) for o in (*known, *self._found)):
-                continue
             x, misfit = self.search.fitted(x, gain=ROUGHLY)
             self._found.append(Optimum(x=x, misfit=misfit))
             yield self._found[-1]
@@ -192,7 +190,7 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
     """
     search = Search.of(nlp)
     found = [Optimum(x=x, misfit=search.misfit(x)) for x in known]
-    for optimum in Scattered.about(nlp, begin).besides(found[:]):
+    for optimum in Scattered.about(nlp, begin):
         found.append(optimum)
         if interrupted():
             break
@@ -210,6 +208,11 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
         if not any(_same(search, optimum.x, other.x) for other in apart):
             apart.append(optimum)
     return sorted(apart, key=lambda o: o.misfit)
+
+
+def is_better(nlp: NLP, best: Optimum, misfit: float) -> bool:
+    """Whether an optimum is better than a fit of this misfit, by more than meshes and tolerances make."""
+    return best.misfit < misfit - _GAINS * _variance(Search.of(nlp), best)
 
 
 def equal_to(nlp: NLP, chosen: Optimum, others: list[Optimum]) -> list[Optimum]:

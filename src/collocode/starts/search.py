@@ -25,7 +25,6 @@ _MOST_EVALUATIONS = 200_000  # of the right-hand side by one fit; a second or tw
 _STEPS = 40
 WINDOWS = (0.2, 0.5, 1.0)  # shares of the records that are fitted in turn
 _TRIED = (4, 2, 2)  # scattered points, by what they explain of the windows, the whole first
-_BETWEEN = (0.25, 0.5, 0.75)  # shares of the way between two points that are looked at
 _EXACT, _ROUGH = 1e-8, 1e-5  # relative tolerances of simulations that are fitted, and compared
 _LOST = 10.0  # residual of a sample that a simulation does not reach, in standard deviations of the data
 
@@ -206,17 +205,6 @@ class Search:
             assert e.start is not None and e.end is not None
             kept.append(e.times[measured(e)] <= e.start + window * (e.end - e.start))
         return np.concatenate(kept)
-
-    def joined(self, x: Array, y: Array) -> bool:
-        """Whether nothing is higher between two points than both."""
-        ends = [float(np.sum(self.residuals(v, rtol=_ROUGH) ** 2)) for v in (x, y)]
-        for share in _BETWEEN:
-            point, mine = x + share * (y - x), self.parameters
-            positive = mine[(x[mine] > 0.0) & (y[mine] > 0.0)]
-            point[positive] = x[positive] ** (1.0 - share) * y[positive] ** share
-            if np.sum(self.residuals(point, rtol=_ROUGH) ** 2) > max(ends):
-                return False
-        return True
 
     def _simulated(
         self, model: TrainedModel, number: int, x: Array, times: Array, rtol: float

@@ -53,7 +53,7 @@ def shoot(nlp: NLP, *starts: Array) -> Array:
             if value <= enough or interrupted():
                 return search.fitted(found)[0]
     if value > 0.5 * merit_of_means(nlp):
-        for optimum in Scattered.about(nlp, starts[0]).besides():
+        for optimum in Scattered.about(nlp, starts[0]):
             if optimum.misfit < value:
                 found, value = optimum.x, optimum.misfit
             if value <= enough or interrupted():
