@@ -67,8 +67,10 @@ def climb(
     if not (isinstance(start, str) and start == "auto") or nlp.problem.decides:
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
-        if not failed(found) or _held_by_bounds(solver, found):
+        if not failed(found):
             break
+        if _held_by_bounds(solver, found):
+            return found
         other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
         found = _better(found, other)
     return _among_rivals(solver, nlp, found, on_iteration, remake)

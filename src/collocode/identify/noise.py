@@ -12,18 +12,26 @@ refute it beyond doubt; it is then scaled by what they say (Birge, Phys. Rev. 40
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ..checks import listed
+from ..model.likelihoods import Likelihood
+from ..results.released import NOISE_FREE
+from ..results.solution import Solution
+from ..results.status import Termination
 from .linearised import Linearised
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _DIFFERENT = 0.01  # p-value of Bartlett's test below which every run has a noise of its own
 _REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed
+_ROUNDING = 1e-6  # of the data's spread: residuals that are no noise
+_UNSEEN = 1e-5  # of the sum of squares; solvers see 1e-8 of it, and Newton's steps end earlier
+_AT_BOUND = 1.001  # times it
 _LEAST = 0.02  # share of a group's data that counts as its degrees of freedom at least
 
 
@@ -39,6 +47,8 @@ class Noise:
     variance : (groups,) v; 1 where σ was given and not refuted.
     freedom : (groups,) Σ (1 − h).
     ratio : (groups,) what the residuals say, also where σ was given.
+    absent : (groups,) whether a fit goes through the data, so that there is no noise to estimate: their
+        residuals are rounding, or so small a part of the misfit that the solver did not look at them.
     """
 
     group: Index
@@ -47,6 +57,7 @@ class Noise:
     variance: Array
     freedom: Array
     ratio: Array
+    absent: NDArray[np.bool_]
 
     @property
     def of_data(self) -> Array:
@@ -73,6 +84,9 @@ def noise_of(lin: Linearised) -> Noise:
     ratio = squares / np.maximum(left, 1e-300)
     upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
     believed = lin.nlp.problem.loss.likelihood  # its own parameters tell the noise
+    rms = np.sqrt(squares / np.maximum(size, 1))
+    unseen = (squares < _UNSEEN * squares.sum()) & (rms < NOISE_FREE)
+    absent = ~known & (not believed) & (unseen | (rms < _ROUNDING))
     refuted = known & (not believed) & (np.minimum(upper, lower) < _REFUTED)
     return Noise(
         group=group,
@@ -81,7 +95,40 @@ def noise_of(lin: Linearised) -> Noise:
         variance=np.where(known & ~refuted, 1.0, ratio),
         freedom=left,
         ratio=ratio,
+        absent=absent,
     )
+
+
+def without_noise(solution: Solution) -> Solution:
+    """A fit with what it says of its likelihood, where that has no maximum: σ went to its bound, and would to zero.
+
+    A model that goes through the data makes them as likely as it likes; which numbers it has meanwhile is up
+    to the solver.  A σ that was given a bound by whoever made the problem has that one.
+    """
+    nlp = solution.nlp
+    if nlp is None or not solution.success or not nlp.problem.loss.likelihood:
+        return solution
+    problem, x = nlp.problem, solution.result.x
+    given = {q.name for q in (*problem.dynamics.parameters, *problem.parameters)}
+    known, lost = {q.name: q for q in problem.all_parameters}, []
+    for output in problem.outputs:
+        name = problem.noise_name(output)
+        if name in given or name not in known:
+            continue
+        loss: Likelihood = problem.loss.of(output)  # type: ignore[attr-defined]
+        least = _ROUNDING * (problem.spread[output] or problem.size_of(output) or 1.0)
+        q = known[name]
+        found = float(q.natural(x[nlp.layout.columns_of(name)].min()))
+        if found <= loss.guess(least, problem.size_of(output)) or found <= _AT_BOUND * q.lower:
+            lost.append(output)
+    if not lost:
+        return solution
+    message = (
+        f"the model goes through the data of {listed(lost)}, so that nothing keeps the estimated noise from "
+        "zero, and other numbers from where they ended"
+    )
+    result = replace(solution.result, termination=Termination.UNBOUNDED, message=message)
+    return replace(solution, result=result)
 
 
 def groups(lin: Linearised, q2: Array, freedom: Array) -> Index:

@@ -167,6 +167,11 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
+    exact = [n for n in (trust.exact if trust else ()) if n in solution.parameters]
+    if trust and exact:
+        found.append(
+            asked.finding("noise-free", outputs=listed(trust.noise_free), names=listed(exact))
+        )
     if lost:
         words = (
             {"are": "is", "which": "it"}

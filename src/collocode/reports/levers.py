@@ -128,6 +128,10 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
             Lever.BOUNDS,
             "check the model's bounds and fixed initial states",
         ),
+        Advice.GIVE_SIGMA: (
+            Lever.DATA,
+            "give the noise, <sigma> of the experiment or of the likelihood, or fit by least squares",
+        ),
         Advice.LOOSEN: (Lever.SOLVER, "loosen it by <options.tol=1e-6> if that is enough"),
         Advice.GO_ON: (Lever.SOLVER, "run it again to the end; this is the best iterate so far"),
         Advice.MORE_TIME: (

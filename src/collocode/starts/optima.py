@@ -91,7 +91,8 @@ def is_open(nlp: NLP, x: Array) -> bool:
         if any(_turns(h[run[used[run]], j]) > _SWINGS for run in runs):
             return True
         left = (h - y)[used, j]
-        rms, spread = float(np.sqrt(np.mean(left**2))), problem.spread[name]
+        rms = float(np.sqrt(np.mean(left**2)))
+        spread = problem.spread[name] or problem.size_of(name) or 1.0
         if given[used, j].all():
             told = np.mean((left / sigma[used, j]) ** 2) < _SURE[1] ** 2
         else:
