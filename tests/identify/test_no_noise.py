@@ -88,7 +88,7 @@ def test_a_likelihood_that_has_no_maximum_is_no_optimum(problem, output):
     assert solution.result.termination is cc.Termination.UNBOUNDED
     (found,) = cc.findings(solution)
     assert found.severity is cc.Severity.ERROR
-    assert found.remedy.startswith("give the noise, sigma=")
+    assert found.remedy.startswith("give the noise, sigma of")
 
 
 @pytest.mark.parametrize("loss", [None, cc.Normal()], ids=["squares", "likelihood"])
