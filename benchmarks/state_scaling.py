@@ -28,7 +28,9 @@ from chains import problem as record
 Rhs = Callable[[float, np.ndarray], list[float]]
 
 
-def neural(rhs: Rhs, start: list[float], end: float, samples: int, noise: float) -> cc.Problem:
+def neural(
+    rhs: Rhs, start: list[float], end: float, samples: int, noise: float, hidden: int = 16
+) -> cc.Problem:
     """A neural ODE and its noisy record."""
     t = np.linspace(0.0, end, samples)
     exact = solve_ivp(rhs, (0.0, end), start, t_eval=t, rtol=1e-9, atol=1e-9).y.T
@@ -36,7 +38,7 @@ def neural(rhs: Rhs, start: list[float], end: float, samples: int, noise: float)
         exact.shape
     )
     names = tuple(f"y{k}" for k in range(len(start)))
-    network = cc.NeuralODE(cc.MLP((len(start), 16, len(start))))
+    network = cc.NeuralODE(cc.MLP((len(start), hidden, len(start))))
     return cc.Problem(network, cc.Experiment(t, noisy, names), regularisation=cc.L2(1e-5))
 
 

@@ -15,7 +15,7 @@ problem = cc.Problem(
     ),
     cc.read_csv(DATA / "damped_oscillator.csv", **columns),  # "pulled" and "pushed"
 )
-values = np.logspace(-1, -6, 6)
+values = np.logspace(-2, -5, 4)
 by_time = cc.sweep(problem, values=values, holdout=0.25)  # the last quarter of both releases
 by_run = cc.sweep(problem, values=values, holdout=["pushed"])  # a whole release
 print(f"chosen by time {by_time.best:.0e}, by experiment {by_run.best:.0e}")

@@ -40,13 +40,15 @@ class Reader:
     path : a good one.
     read : reads one.
     use : does with what was read what its owner does.
-    open : the place of what may be of several types.
+    open : the place, or places, of what may be of several types.
+    mutants : how many are tried in every run of the tests.
     """
 
     path: Path
     read: Callable[[Path], Any]
     use: Callable[[Any], Any]
-    open: str = "-"
+    open: str | tuple[str, ...] = "-"
+    mutants: int = 500
 
 
 def _solution(folder):
@@ -153,7 +155,9 @@ def _sweep(folder):
     def read(path):
         return cc.sweep(problem, checkpoint=path, **how)
 
-    return Reader(folder / "sweep.json", read, str)
+    # what is missing is fitted anew, also from a start that has merits where the checkpoint's has none
+    merits = ".solution.nlp.start_record.merits", ".solution.start_record.merits"
+    return Reader(folder / "sweep.json", read, str, merits, mutants=150)
 
 
 def _climbs(folder):
@@ -225,8 +229,8 @@ def judge(reader, count, seed, folder):
 
 
 def test_mutants_are_refused_in_one_sentence_or_are_right(reader, tmp_path):
-    refused, good = judge(reader, 500, 0, tmp_path)
-    assert refused > 350
+    refused, good = judge(reader, reader.mutants, 0, tmp_path)
+    assert refused > 0.7 * reader.mutants
     assert good > 10  # so that the judge has something to judge
 
 

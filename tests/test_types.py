@@ -4,14 +4,16 @@
 (or its argument) and what was given.
 """
 
+import inspect
 import os
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import collocode as cc
-from collocode import layered
+from collocode import layered, plots, relu
 from tests.problems import decay
 
 pytest.importorskip("pyomo.environ")
@@ -201,8 +203,12 @@ def _tried(call, value, things):
         ("uncertainty", "multistart", "not a Multistart; pass result.best."),
         ("uncertainty", "a path", "uncertainty takes a Solution, not a str; pass load(path)."),
         ("write_nl", FROM_FILE, "was loaded from a file and has no equations; discretize"),
-        ("solve", "None", "solve takes a Program, not None."),
-        ("fit", "a class", "fit takes a Problem, not the class Problem."),
+        ("solve", "None", "solve takes a Program, not None; discretize(problem) makes one"),
+        (
+            "fit",
+            "a class",
+            "fit takes a Problem, not the class Problem; make one: Problem(dynamics, experiments).",
+        ),
         ("load", "fit", "load takes a path or a str, not a Solution; solution.save(path)"),
     ],
 )
@@ -241,3 +247,41 @@ def _jax():
     except ImportError:
         return False
     return True
+
+
+NONSENSE = {"None": None, "a number": 3, "a dict": {"a": 1}, "an object": object()}
+# of any numbers, or of what their callers pass on
+NO_KINDS = ("accuracy", "relative_error", "bounded", "doses", "weighted", "fixed", "kinds_checked")
+
+
+def functions():
+    """Every public function that has to be given something."""
+    for module in (cc, layered, relu, plots):
+        for name in sorted(n for n in dir(module) if not n.startswith("_")):
+            function = getattr(module, name)
+            if inspect.isfunction(function) and name not in NO_KINDS:
+                given = inspect.signature(function).parameters.values()
+                needed = [
+                    p for p in given if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+                ]
+                if needed:
+                    label = f"{module.__name__}.{name}".removeprefix("collocode.")
+                    yield pytest.param(function, len(needed), id=label)
+
+
+@pytest.mark.parametrize(("function", "count"), list(functions()))
+def test_nonsense_is_refused_with_a_remedy(function, count, tmp_path, monkeypatch):
+    """Whatever stands for all arguments that are needed."""
+    monkeypatch.chdir(tmp_path)
+    things = {**NONSENSE, "a frame": pd.DataFrame({"t": [0.0, 1.0]})}
+    for what, value in things.items():
+        if function in (cc.from_frame, relu.train) and what == "a frame":
+            continue
+        with pytest.raises(cc.CollocodeError) as caught:
+            function(*[value] * count)
+        said = str(caught.value)
+        assert "\n" not in said
+        assert said.endswith(".")
+        if re.search(r" takes an? [A-Z]", said):
+            assert "; " in said  # what to do instead
+    assert not list(tmp_path.iterdir())

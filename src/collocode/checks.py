@@ -6,17 +6,22 @@ Each returns or passes what is right, and raises an `InputError` that names the 
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import lru_cache
+from functools import lru_cache, wraps
 from numbers import Real
 from textwrap import shorten
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from .errors import InputError, MissingDependency
+from .kinds import INSTEAD, MADE
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
@@ -31,6 +36,17 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     if len(known) <= most:
         return ", ".join(known) or "none"
     return f"{', '.join(known[:most])} and {len(known) - most} more"
+
+
+def shown(value: object) -> str:
+    """Return what a message shows of a value: one line, and not too much of it.
+
+    Examples
+    --------
+    >>> shown("x"), shown(list(range(100)))
+    ("'x'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, ...')
+    """
+    return shorten(repr(value), 60, placeholder="...")
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
@@ -48,10 +64,10 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     collocode.errors.InputError: unknown colour 'gren'; did you mean 'green'?
     """
     known = list(choices)
-    if value not in known:
+    if not (isinstance(value, Hashable) and value in known):
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
-        raise InputError(f"unknown {what} {value!r}; {hint}")
+        raise InputError(f"unknown {what} {shown(value)}; {hint}")
 
 
 def check_has(owner: str, what: str, name: str, known: Iterable[str]) -> None:
@@ -70,9 +86,34 @@ def check_has(owner: str, what: str, name: str, known: Iterable[str]) -> None:
     """
     every = list(known)
     if name not in every:
-        near = difflib.get_close_matches(name, every, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"{owner} has no {what} {name!r}; {hint}it has: {listed(every, 20)}.")
+        told = f"{_nearest(name, every)}it has: {listed(every, 20)}."
+        raise InputError(f"{owner} has no {what} {name!r}; {told}")
+
+
+def check_named(where: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:
+    """Refuse the first of some names that is none of the known ones, naming the nearest one.
+
+    Raises
+    ------
+    InputError
+        There is one.
+
+    Examples
+    --------
+    >>> check_named("bounds=", {"prey": (0, 1), "preditor": (0, 1)}, "state", ["prey", "predator"])
+    Traceback (most recent call last):
+    collocode.errors.InputError: bounds= names 'preditor', which is no state; did you mean 'predator'? there are: prey, predator.
+    """
+    every = list(known)
+    for name in names:
+        if name not in every:
+            told = f"{_nearest(name, every)}there are: {listed(every, 20)}."
+            raise InputError(f"{where} names {name!r}, which is no {what}; {told}")
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def check_whole(what: str, value: object, least: int = 1) -> int:
@@ -92,7 +133,7 @@ def check_whole(what: str, value: object, least: int = 1) -> int:
     number = _is_number(value) and not isinstance(value, bool)
     if not number or value % 1 != 0 or value < least:  # type: ignore[operator]
         wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        raise InputError(f"{what} must be {wanted}, not {value!r}.")
+        raise InputError(f"{what} must be {wanted}, not {shown(value)}.")
     return int(value)  # type: ignore[call-overload]
 
 
@@ -113,77 +154,6 @@ def installed(what: str, extra: str) -> Iterator[None]:
         ) from error
 
 
-# what to pass instead, by what is wanted and what was given
-_INSTEAD: dict[str, dict[str, str]] = {
-    "Program": {
-        "Problem": "pass discretize(problem)",
-        "Solution": "pass solution.nlp",
-        "ProgramSolution": "pass solution.program",
-        "ProgramBuilder": "pass builder.build()",
-        "Experiment": "make a Problem of it, then discretize(problem)",
-        "LayeredProblem": "pass layered.layered_program(problem.objective, weights)",
-        "str": "read_nl(path) reads a file",
-        "PathLike": "read_nl(path) reads a file",
-    },
-    "Problem": {
-        "Experiment": "pass Problem(dynamics, experiment)",
-        "list": "pass Problem(dynamics, experiments)",
-        "tuple": "pass Problem(dynamics, experiments)",
-        "Dynamics": "pass Problem(dynamics, experiments)",
-        "MLP": "pass Problem(NeuralODE(network), experiments)",
-        "NLP": "pass nlp.problem",
-        "Program": "solve(program) solves it",
-        "Solution": "pass solution.nlp.problem",
-        "ProgramBuilder": "solve(builder.build()) solves it",
-        "LayeredProblem": "layered.train(problem.objective) trains it, refine_layers(problem) refines it",
-        "str": "read_csv(path) reads data",
-        "PathLike": "read_csv(path) reads data",
-    },
-    "Solution": {
-        "Problem": "pass fit(problem)",
-        "NLP": "pass solve(nlp)",
-        "Program": "pass solve(program)",
-        "SolverResult": "pass the Solution that it belongs to",
-        "Multistart": "pass result.best",
-        "Sweep": "pass result.solution",
-        "MeshRefinement": "pass result.solution",
-        "ADMMResult": "pass result.solution",
-        "TrainedModel": "pass the Solution that it belongs to",
-        "str": "pass load(path)",
-        "PathLike": "pass load(path)",
-    },
-    "TrainedModel": {
-        "Problem": "pass fit(problem).model",
-        "TrainedNetwork": "pass the solution that it belongs to",
-        "Multistart": "pass result.best",
-        "Sweep": "pass result.solution",
-        "MeshRefinement": "pass result.solution",
-        "ADMMResult": "pass result.solution",
-        "str": "pass load(path).model",
-    },
-    "TrainedNetwork": {
-        "Training": "a layered network is no such network; training.save(path) writes it",
-        "MLP": "pass TrainedNetwork(network, weights)",
-        "Problem": "pass fit(problem).network()",
-        "Multistart": "pass result.best",
-        "Sweep": "pass result.solution",
-        "MeshRefinement": "pass result.solution",
-        "ADMMResult": "pass result.solution",
-        "str": "pass load_weights(path)",
-    },
-    "NlModel": {"str": "pass read_nl(path)", "NLP": "write_nl(nlp, path) writes its file"},
-    "LayeredProblem": {
-        "Problem": "pass a layered.LayeredProblem; refine(problem) takes this one",
-        "LayeredNetwork": "pass layered.LayeredProblem(network, samples)",
-    },
-    "Objective": {"LayeredProblem": "pass problem.objective"},
-    "MLP": {"TrainedNetwork": "pass network.network", "tuple": "pass MLP(sizes)"},
-    "PathLike": {"Solution": "solution.save(path) writes it"},
-}
-_INSTEAD["Cost"] = {"function": "wrap it: Lagrange(function) or Mayer(function)"}
-_INSTEAD["NLP"] = _INSTEAD["Program"]
-
-
 def check_type(function: str, value: object, *kinds: type) -> None:
     """Refuse a value that is of none of the kinds; say what to pass instead, where that is known.
 
@@ -198,17 +168,53 @@ def check_type(function: str, value: object, *kinds: type) -> None:
     Traceback (most recent call last):
     collocode.errors.InputError: area takes a float or an int, not a str.
     """
-    if isinstance(value, kinds):
-        return
+    if not isinstance(value, kinds):
+        raise _of_another_kind(function, value, [kind.__name__ for kind in kinds])
+
+
+def _of_another_kind(function: str, value: object, kinds: Sequence[str]) -> InputError:
+    """Return the sentence about a value that is of none of the kinds, by their names."""
     given = type(value)
-    known = _INSTEAD.get(kinds[0].__name__, {})
-    names = [kind.__name__ for kind in given.__mro__]
+    first = "PathLike" if kinds[0] in ("str", "Path") else kinds[0]
+    known, names = INSTEAD.get(first, {}), [kind.__name__ for kind in given.__mro__]
     names += ["PathLike"] if hasattr(value, "__fspath__") else []
-    instead = next((known[name] for name in names if name in known), "")
-    wanted = " or ".join(_with_article(kind.__name__) for kind in kinds)
+    instead = next((known[name] for name in names if name in known), MADE.get(first, ""))
+    wanted = " or ".join(_with_article(kind) for kind in kinds)
     told = _with_article(given.__name__) if value is not None else "None"
     told = f"the class {value.__name__}" if isinstance(value, type) else told
-    raise InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
+    return InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
+
+
+def kinds_checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a function that asks its arguments for attributes: those of another kind are refused by `check_type`'s words.
+
+    Arguments whose annotation names classes of `collocode.kinds`, or a path, are looked at.
+
+    Examples
+    --------
+    >>> @kinds_checked
+    ... def draw(solution: "Solution") -> None: ...
+    >>> draw(3)
+    Traceback (most recent call last):
+    collocode.errors.InputError: draw takes a Solution, not an int; fit(problem) returns one.
+    """
+    signature, wanted = inspect.signature(function), {}
+    for name, argument in signature.parameters.items():
+        kinds = _alternatives(str(argument.annotation))
+        if set(kinds) <= {"str", "Path", *MADE}:
+            wanted[name] = kinds
+
+    @wraps(function)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            kinds = wanted.get(name)
+            names = [kind.__name__ for kind in type(value).__mro__]
+            names += ["Path"] if hasattr(value, "__fspath__") else []
+            if kinds and not any(kind in names for kind in kinds):
+                raise _of_another_kind(function.__name__, value, kinds)
+        return function(*args, **kwargs)
+
+    return checked
 
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -248,8 +254,9 @@ def check_fields(record: Any) -> None:
         value = getattr(record, name)
         if not any(fits(value) for _, fits in kinds):
             wanted = " or ".join(text for text, _ in kinds)
-            kind, told = type(record).__name__, shorten(repr(value), 60, placeholder="...")
-            raise InputError(f"{name} of {kind} must be {wanted}, not {told}.")
+            raise InputError(
+                f"{name} of {type(record).__name__} must be {wanted}, not {shown(value)}."
+            )
 
 
 @lru_cache(maxsize=256)
@@ -286,7 +293,7 @@ def _is_scalar(value: Any, kind: str = "fiu") -> bool:
 
 def _with_article(name: str) -> str:
     name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
-    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP') else 'a'} {name}"
+    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP', 'ndarray') else 'a'} {name}"
 
 
 def as_number(value: Any, what: str) -> float:
@@ -300,9 +307,7 @@ def as_number(value: Any, what: str) -> float:
     """
     if _is_number(value) and math.isfinite(value):
         return float(value)
-    raise InputError(
-        f"{what} takes a finite number, not {shorten(repr(value), 60, placeholder='...')}."
-    )
+    raise InputError(f"{what} takes a finite number, not {shown(value)}.")
 
 
 def as_pair(value: Any, what: str) -> tuple[float, float]:
@@ -320,7 +325,7 @@ def as_pair(value: Any, what: str) -> tuple[float, float]:
             return float(lower), float(upper)
     except (TypeError, ValueError):
         pass
-    raise InputError(f"{what} takes two numbers (lower, upper), not {value!r}.")
+    raise InputError(f"{what} takes two numbers (lower, upper), not {shown(value)}.")
 
 
 def as_names(value: Any, what: str) -> tuple[str, ...]:
@@ -336,7 +341,7 @@ def as_names(value: Any, what: str) -> tuple[str, ...]:
         names = tuple(names)
         if all(isinstance(name, str) for name in names):
             return names
-    raise InputError(f"{what} takes names, not {value!r}.")
+    raise InputError(f"{what} takes names, not {shown(value)}.")
 
 
 def as_values(value: Any, what: str, *kinds: type) -> tuple[Any, ...]:

@@ -156,6 +156,21 @@ def test_effectivity_tends_to_one(name, degree):
     assert gaps[2] < 5e-3
 
 
+def test_an_estimate_of_implicit_euler_is_off_by_the_order_of_the_step():
+    """Closed form: samples at the nodes are met by (exp(0.7 h) - 1)/h; the estimate is 1 + 0.7 h times the error."""
+    for elements in (8, 16, 32, 64):
+        t, h = np.linspace(0.0, 4.0, elements + 1), 4.0 / elements
+        decay = cc.Dynamics(
+            lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)]
+        )
+        data = cc.Experiment(t, np.exp(-0.7 * t), ("c",))
+        problem = cc.Problem(decay, data, loss=cc.LeastSquares(1.0))
+        solution = cc.fit(problem, "implicit_euler", mesh=elements, options={"tol": 1e-12})
+        estimate = cc.estimate_error(solution, "parameter:k")
+        assert estimate.value == pytest.approx((np.exp(0.7 * h) - 1.0) / h, abs=1e-9)
+        assert estimate.effectivity(0.7) == pytest.approx(1.0 + 0.7 * h, abs=0.35 * h)
+
+
 @pytest.mark.parametrize(
     ("name", "degree", "elements"),
     [("radau", 3, 32), ("gauss", 2, 32), ("lobatto", 4, 32), ("lobatto_iiic", 3, 64)],

@@ -147,6 +147,7 @@ def test_a_constraint_that_the_bounds_contradict(decay):
         (Advice.OTHER_START, "horizon", "--start smoothing"),
         (Advice.MORE_ITERATIONS, "horizon", "--option max_iter=4000"),
         (Advice.CHECK_BOUNDS, "horizon", "fixed initial states"),
+        (Advice.OTHER_GUESS, "auto", "give the states a guess="),
         (Advice.LOOSEN, "horizon", "--option tol=1e-6"),
         (Advice.MORE_TIME, "horizon", "max_wall_time"),
         (Advice.GO_ON, "horizon", "best iterate"),

@@ -90,7 +90,7 @@ def test_a_test_experiment_needs_an_initial_state(fit):
         (["--until", "-1"], "must lie after the start"),
         (["--points", "1"], "at least 2"),
         (["--points", "1e12"], "--points 1000000000000 asks for 1e+12 times, which take 8e+03 GB"),
-        (["--initial", "z=1"], "'z', which is no state: x, v"),
+        (["--initial", "z=1"], "'z', which is no state; there are: x, v"),
         (["--initial", "x=one"], "'one' is not a number"),
         (["--initial", "x"], "--initial takes name=value"),
         (["--experiment", "pulld"], "did you mean 'pulled'?"),

@@ -47,8 +47,15 @@ class Processes:
 
     @property
     def address(self):
-        until(self.file.exists)
-        return json.loads(self.file.read_text())["address"]
+        until(lambda: self._written() is not None)
+        return self._written()["address"]
+
+    def _written(self):
+        """What the scheduler says in its file; None before all of it is there."""
+        try:
+            return json.loads(self.file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     def close(self):
         for process in self.started:

@@ -17,6 +17,7 @@ import pytest
 import collocode
 from collocode.cli.main import app
 from tests.docs.blocks import ROOT, Block, blocks_of, difference, pages
+from tests.figures import quickly_drawn
 
 # a page that is about an optional package is tested where the package is installed
 NEEDS = {
@@ -97,7 +98,7 @@ def test_console_blocks(
         words = shlex.split(command, comments=True)
         if words[0] != "collocode":
             continue
-        with pytest.raises(SystemExit) as ended:
+        with quickly_drawn(), pytest.raises(SystemExit) as ended:
             app(words[1:], prog_name="collocode")
         printed = "".join(capfd.readouterr())
         got = ended.value.code or 0

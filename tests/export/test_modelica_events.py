@@ -10,9 +10,20 @@ from scipy.integrate import solve_ivp
 import collocode as cc
 
 
-def simulated(text, times, sent):
-    """(N, states) of a Modelica text; ``sent`` are its inputs as functions of time."""
+def profile(t, points, powers):
+    """What the function of that name in the text does."""
+    k = 0
+    while k < len(powers) - 1 and points[k + 1] <= t:
+        k += 1
+    s = (min(max(t, points[0]), points[-1]) - points[k]) / (points[k + 1] - points[k])
+    return float(np.polyval(powers[k], s))
+
+
+def simulated(text, times, sent, rtol=1e-7, breaks=()):
+    """(N, states) of a Modelica text; ``sent`` are its inputs as functions of time, restarted at ``breaks``."""
     values = {n: float(v.strip("()")) for n, v in re.findall(r"parameter Real (\w+) = (.*);", text)}
+    tables = re.findall(r"parameter Real (\w+)\[.*\] = (\{.*\});", text)
+    values |= {n: eval(v.translate({123: 91, 125: 93})) for n, v in tables}
     start = re.findall(r"  Real (\w+)\(start = (.*), fixed = true\);", text)
     states = [name for name, _ in start]
     body = text.partition("\nequation\n")[2].partition("  annotation")[0]
@@ -22,6 +33,9 @@ def simulated(text, times, sent):
 
     def python(expression):
         expression = re.sub(r"delay\((\w+), (\w[\w.]*)\)", r"\1(time - \2)", expression)
+        part = r"((?:[^()]|\(-[\d.e+-]+\))*?)"
+        inner = rf"\(if {part} then {part} else {part}\)"
+        expression = re.sub(inner, r"((\2) if (\1) else (\3))", expression)
         pieces = re.findall(r"if (time < [\d.e+-]+) then (.*?) else ", expression)
         rest = re.sub(r"if time < .* else ", "", expression)
         return "".join(f"({v}) if {c} else " for c, v in pieces) + rest.replace("^", "**")
@@ -30,7 +44,11 @@ def simulated(text, times, sent):
 
     def slopes(t, x):
         names = {"time": t, **values, **sent, **dict(zip(states, x, strict=True)), "v_": {}}
-        names |= {n: getattr(math, n) for n in ("exp", "log", "tanh", "sqrt")}
+        names |= {
+            n: getattr(math, n) for n in ("exp", "log", "log10", "tanh", "sqrt", "cos", "sin")
+        }
+        names["profile"] = profile
+        names |= {n: v(t) for n, v in sent.items() if f"delay({n}," not in body}
         for left, code in compiled:
             value = eval(code, {"__builtins__": {}}, names)
             if left.startswith("v_["):
@@ -41,9 +59,12 @@ def simulated(text, times, sent):
 
     x, begun, out = np.array([float(v.strip("()")) for _, v in start]), times[0], []
     clocks = [(float(t), acts) for t, acts in found] + [(times[-1], "")]
-    for end, acts in clocks:
+    clocks += [(b, "") for b in breaks if all(abs(b - t) > 1e-9 for t, _ in clocks)]
+    for end, acts in sorted(c for c in clocks if c[0] > begun):
         inside = times[(times <= end) & (times > begun)] if out else times[times <= end]
-        run = solve_ivp(slopes, (begun, end), x, rtol=1e-7, max_step=0.5, dense_output=True)
+        run = solve_ivp(
+            slopes, (begun, end), x, rtol=rtol, atol=1e-2 * rtol, max_step=0.5, dense_output=True
+        )
         out.append(run.sol(inside).T if len(inside) else np.empty((0, len(x))))
         names = {**values, "pre": float, **dict(zip(states, run.y[:, -1], strict=True))}
         new = {n: eval(e, {}, names) for n, e in re.findall(r"reinit\((\w+), (.*)\);", acts)}

@@ -80,6 +80,7 @@ def test_pyomo_model_has_the_derivatives_of_the_nlp(case, seed):
     export = cc.to_pyomo(nlp, rewrite=EXP_ONLY)  # Pyomo cannot differentiate tanh
     x, lam = random_point(nlp, rng)
     f, grad, g, J, _ = values(nlp, x, lam)
+    J = J.toarray()
     plain = cc.to_pyomo(nlp)
     for variable, value in zip(plain.variables, x.tolist(), strict=True):
         variable.set_value(value, skip_validation=True)
@@ -116,7 +117,7 @@ def test_pyomo_model_has_the_hessian_of_the_nlp():
     wanted = export.variables
     slopes = differentiate(lagrangian, wrt_list=wanted, mode=Modes.reverse_symbolic)
     H = [differentiate(s, wrt_list=wanted, mode=Modes.reverse_numeric) for s in slopes]
-    close(np.array(H, dtype=float), values(nlp, x, lam)[4], 1e-9)
+    close(np.array(H, dtype=float), values(nlp, x, lam)[4].toarray(), 1e-9)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

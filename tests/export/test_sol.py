@@ -1,8 +1,11 @@
 """AMPL's .sol files: written, read, and refused."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
+import collocode as cc
 from collocode.errors import FileError
 from collocode.export.sol import Sol, read_sol, write_sol
 
@@ -37,6 +40,38 @@ def test_sol_files_round_trip_and_are_checked(tmp_path):
         with pytest.raises(FileError, match=r"no \.sol file"):
             read_sol(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.sol"]
+
+
+def test_a_file_that_was_cut_anywhere_has_the_same_point_or_none(tmp_path):
+    path = tmp_path / "m.sol"
+    zs = {"ipopt_zL_out": {0: 0.25, 1: 12.5}}
+    write_sol(path, Sol("done", 200, np.array([1.25, 17.5]), np.array([-3.0]), zs), (2, 1))
+    text, read = path.read_text(), []
+    for end in range(len(text)):
+        path.write_text(text[:end])
+        for sizes in ((2, 1), ()):
+            with contextlib.suppress(FileError):
+                read.append(read_sol(path, *sizes))
+    assert len(read) == 4  # after the values and after the status, where a writer may end
+    for sol in read:
+        assert (sol.x.tolist(), sol.dual.tolist()) == ([1.25, 17.5], [-3.0])
+        assert sol.code in (-1, 200)
+        assert not sol.suffixes
+
+
+def test_a_point_that_is_no_solution_is_loaded_with_a_warning(tmp_path):
+    t = np.linspace(0.0, 1.0, 4)
+    decay = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    nlp = cc.discretize(
+        cc.Problem(decay, cc.Experiment(t, np.exp(-t), ("c",))), "implicit_euler", mesh=2
+    )
+    file = cc.write_nl(nlp, tmp_path / "m.nl")
+    sizes = len(file.columns), len(file.rows)
+    x, lam_g = np.arange(1.0, 1.0 + sizes[0]), np.arange(1.0, 1.0 + sizes[1])
+    write_sol(tmp_path / "m.sol", Sol("contradiction", 200, x, lam_g), sizes)
+    with pytest.warns(cc.CollocodeWarning, match="solve result 200, 'contradiction'"):
+        loaded = cc.load_sol(nlp, file)
+    np.testing.assert_array_equal(loaded[0][file.columns], x)
 
 
 # ---- the rules of AMPL's reader (ampl/mp, nl-writer2) -------------------------------------------

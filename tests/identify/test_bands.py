@@ -119,4 +119,57 @@ def test_a_prediction_band_is_as_wide_as_the_noise_is_there():
     own = np.einsum("ij,jk,ik->i", at, np.linalg.inv(X.T @ X), at)
     width = stats.t.ppf(0.975, 19) * np.exp(at @ line) * np.sqrt(variance * (1.0 + own))
     low, high = cc.uncertainty(solution).band([0.5, 9.0], of="outputs", noise=True)
-    np.testing.assert_allclose(0.5 * (high - low)[:, 0], width, rtol=0.06)
+    np.testing.assert_allclose(0.5 * (high - low)[:, 0], width, rtol=0.01)
+
+
+# ---- who tells a band ----------------------------------------------------------------------------
+
+
+def decays(a, b=None, t=T, **options):
+    """Two tanks that do not know of each other, or the first of them alone."""
+    names, values = ("a",), [a]
+    if b is not None:
+        names, values = ("a", "b"), [a, b]
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p[j] * x[j] for j in range(len(names))],
+        parameters=[cc.Parameter(f"k_{name}", 1.0) for name in names],
+    )
+    run = cc.Experiment(t, np.column_stack(values), names)
+    return cc.uncertainty(
+        cc.fit(cc.Problem(dynamics, run, **options), mesh=4, options={"tol": 1e-11})
+    )
+
+
+def noisy(seed, rate=0.7):
+    return np.exp(-rate * T) + NOISE * np.random.default_rng(seed).standard_normal(len(T))
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_a_band_is_that_of_the_data_that_tell_it(noise):
+    """Three data of b have one degree of freedom, whose t is 12.7; a has its own."""
+    b = noisy(1)
+    b[1:-2] = np.nan
+    alone = np.ravel(decays(noisy(0)).band(AT, noise=noise))
+    beside = np.array(decays(noisy(0), b).band(AT, noise=noise))[:, :, 0]
+    np.testing.assert_allclose(beside.ravel(), alone, rtol=1e-5)
+
+
+def test_a_likelihood_predicts_as_widely_as_least_squares_do():
+    squares, likely = (decays(noisy(0), loss=loss) for loss in (cc.LeastSquares(), cc.Normal()))
+    np.testing.assert_allclose(likely.band(AT, noise=True), squares.band(AT, noise=True), rtol=1e-5)
+
+
+def test_what_nothing_determines_has_an_infinite_band():
+    """The size of a state that is only seen through a gain, and its integral."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: {"x": -p.k * x.x, "sum": x.x},
+        parameters=[cc.Parameter("k", 1.0), cc.Parameter("gain", 1.0, 0.1, 10.0)],
+    )
+    run = cc.Experiment(T, noisy(0), ("y",))
+    problem = cc.Problem(dynamics, run, states=("x", "sum"), observe=lambda x, u, p: [p.gain * x.x])
+    trust = cc.uncertainty(cc.fit(problem, mesh=4))
+    assert np.isposinf(trust.band(AT)[1]).all()
+    assert np.isneginf(trust.band(AT)[0]).all()
+    np.testing.assert_allclose(
+        trust.band(AT, of="outputs"), decays(noisy(0)).band(AT), rtol=1e-3, atol=1e-4
+    )

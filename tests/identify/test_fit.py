@@ -9,6 +9,7 @@ import pytest
 import collocode as cc
 import collocode.identify.fit as fit_module
 from collocode.adapt import automesh
+from collocode.errors import quietly
 from collocode.identify import evidence, multistart
 from collocode.identify import fit as fitting
 from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
@@ -447,3 +448,49 @@ def test_a_bound_that_keeps_a_fit_from_the_data_ends_the_search_for_other_starts
     begun.clear()  # a wrong model, which no wider bound helps, is tried from all starts
     cc.fit(decay(2.0, lambda t, x, u, p, nn: [p.k + 0.0 * x.c]))
     assert begun == ["auto", "shooting", "horizon", "smoothing"]  # about which points are scattered
+
+
+def test_what_ends_nowhere_from_a_line_is_decided_from_a_simulation():
+    """Least time to rest of x'' + x = u, |u| at most 1, from (5, 0): arcs about (±1, 0), β + 2π + α.
+
+    Backwards, the last arc and two half circles lead to (5 - cos β, -sin β), which is as far from (-1, 0) as (5, 0).
+    """
+    oscillator = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: {"x": x.v, "v": u.force - x.x}),
+        cc.Window(
+            end=8.0,
+            end_bounds=(1.0, 30.0),
+            controls={"force": cc.Control(-1.0, 1.0)},
+            initial={"x": 5.0, "v": 0.0},
+            final={"x": 0.0, "v": 0.0},
+        ),
+        states=("x", "v"),
+        costs=cc.Mayer(lambda t, x, u, p, nn: t, name="time"),
+    )
+    with quietly():
+        alone = cc.fit(oscillator, mesh=30, start="interpolate")
+    assert alone.result.termination is cc.Termination.INFEASIBLE
+    solution = cc.fit(oscillator, mesh=30)
+    least = np.arccos(1.0 / 12.0) + 2.0 * np.pi + np.arcsin(np.sqrt(143.0) / 72.0)
+    assert solution.costs["time"] == pytest.approx(least, rel=3e-4)
+    assert solution.start_record.name == "simulate"
+    assert list(solution.start_record.passed) == ["guess"]
+
+
+def test_the_advice_where_inputs_are_decided():
+    far = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.speed]),
+        cc.Window(
+            end=1.0,
+            controls={"speed": cc.Control(-1.0, 1.0)},
+            initial={"x": 0.0},
+            final={"x": 5.0},
+        ),
+        states=("x",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: u.speed**2),
+    )
+    with quietly():
+        solution = cc.fit(far, mesh=4)
+    assert solution.result.termination is cc.Termination.INFEASIBLE
+    assert "what is fixed at both ends" in str(cc.diagnose(solution))
+    assert any("a guess= in the model" in str(finding) for finding in cc.findings(solution))

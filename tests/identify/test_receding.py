@@ -113,11 +113,57 @@ def test_feedback_rejects_what_the_model_does_not_know():
     assert 0.9 < as_function.states[-1, 0] < 1.0
 
 
+def disturbed(swing=0.0, **inputs):
+    """A tank with a disturbance; it may swing by the clock."""
+    return cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.feed - x.level + u.d + swing * np.cos(2.0 * t)]),
+        cc.Window(end=2.0, inputs=inputs, controls={"feed": cc.Control(0.0, 5.0, kind="constant")}),
+        states=("level",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: (x.level - 1.0) ** 2 + 0.01 * u.feed**2),
+    )
+
+
+@pytest.mark.parametrize("swing", [0.0, 0.5])
+def test_the_plant_has_disturbances_of_its_own_by_the_clock(swing):
+    """x' = feed - x + d + a cos 2t, where the plans know of none; each sample in closed form."""
+    horizon = cc.RecedingHorizon(disturbed(d=cc.Signal([0.0], [0.0])), sample=0.2)
+    comes = cc.Signal([0.0, 0.7], [0.0, 1.0], "zoh")
+    loop = horizon.run([0.0], 8, plant=disturbed(swing, d=comes))
+
+    def swung(t):  # one solution of x' = -x + a cos 2t
+        return swing * (np.cos(2.0 * t) + 2.0 * np.sin(2.0 * t)) / 5.0
+
+    for k, feed in enumerate(loop.control("feed", loop.times[:-1] + 0.1)):
+        now, later = 0.2 * k, 0.2 * (k + 1)
+        x = feed + (loop.states[k, 0] - swung(now) - feed) * np.exp(-0.2) + swung(later)
+        x += 1.0 - np.exp(-(later - min(max(now, 0.7), later)))
+        assert loop.states[k + 1, 0] == pytest.approx(x, abs=1e-7)
+    # what the model decides, the plant gets from the plans, whatever its own window has
+    data = disturbed(d=cc.Signal([0.0], [0.0]))
+    given = {**data.experiments[0].inputs, "feed": cc.Signal([0.0], [3.0])}
+    window = replace(data.experiments[0], inputs=given, controls={})
+    answered = horizon.run([0.0], 3, plant=replace(data, experiments=window))
+    np.testing.assert_allclose(answered.states, horizon.run([0.0], 3).states, atol=1e-9)
+
+
+def test_a_first_plan_that_fails_is_told_to_be_followed():
+    problem = replace(disturbed(d=cc.Signal([0.0], [0.0])), bounds={"level": (0.5, 2.0)})
+    horizon = cc.RecedingHorizon(problem, sample=0.2, options={"linear_solver": "mumps"})
+    with pytest.warns(cc.CollocodeWarning, match="the first was followed as it ended"):
+        loop = horizon.run([90.0], 2)
+    assert loop.failed == (0, 1)
+    assert "followed as it ended" in str(cc.report(loop))
+    feed = loop.plans[0].control("feed", [0.1])[0]
+    assert loop.states[1, 0] == pytest.approx(feed + (90.0 - feed) * np.exp(-0.2), rel=1e-7)
+
+
 def test_a_plan_that_fails_is_not_followed():
     horizon = cc.RecedingHorizon(
-        replace(tracking(cc.Signal([0.0], [1.0])), bounds={"level": (0.0, 1.5)}), sample=0.2
+        replace(tracking(cc.Signal([0.0], [1.0])), bounds={"level": (0.0, 1.5)}),
+        sample=0.2,
+        options={"linear_solver": "mumps"},
     )
-    kicks = iter([0.5, 4.0, 0.5, 0.5])  # the second cannot decay below 1.5 at once
+    kicks = iter([0.5, 40.0, 0.5, 0.5])  # the second cannot decay below 1.5 within the window
     with pytest.warns(cc.CollocodeWarning, match=r"1 of 4 plans were not solved .* Soften"):
         loop = horizon.run([0.5], 4, plant=lambda state, inputs, sample: [next(kicks)])
     assert loop.failed == (2,)
@@ -128,6 +174,26 @@ def test_a_plan_that_fails_is_not_followed():
         horizon.run([0.5], 2, after=loop)
     with quietly():
         horizon.run([0.5], 2, after=loop)  # would be an error
+
+
+@pytest.mark.parametrize("by", ["bounds", "constraints"])
+def test_a_plant_beyond_a_bound_has_a_way_back(by):
+    """x' = u - x with x at most 2: from 3 at rest, u = 0, until ln 1.5 = 0.405, the third sample of 0.2."""
+    most = {
+        "bounds": {"level": (0.0, 2.0)},
+        "constraints": [cc.PathConstraint("most", lambda t, x, u, p, nn: x.level**2, upper=4.0)],
+    }
+    problem = tracking(cc.Signal([0.0], [1.9]))
+    horizon = cc.RecedingHorizon(replace(problem, **{by: most[by]}), sample=0.2)
+    barely = horizon.run([2.0 + 1e-6], 4)
+    assert not barely.failed
+    free = cc.RecedingHorizon(problem, sample=0.2)
+    np.testing.assert_allclose(barely.states, free.run([2.0 + 1e-6], 4).states, atol=1e-6)
+    loop = horizon.run([3.0], 6)
+    assert not loop.failed
+    np.testing.assert_allclose(loop.states[:3, 0], 3.0 * np.exp([0.0, -0.2, -0.4]), rtol=1e-6)
+    assert (loop.states[3:, 0] < 2.0).all()
+    assert (loop.plans[0].states(np.arange(0.8, 2.01, 0.2)) <= 2.0 + 1e-6).all()  # of 1, 2, 4, ...
 
 
 @pytest.mark.parametrize("kind", ["linear", cc.PiecewiseConstant(tuple(np.linspace(0.0, 2.0, 11)))])
@@ -205,9 +271,30 @@ def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
             lambda p: cc.RecedingHorizon(replace(p, parameters=[cc.Parameter("k", 1.0, 0.5, 2.0)])),
             "'k' of problem 'problem' is free, so that a plan would choose",
         ),
-        (lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}), "lacks 'level'; measure it"),
+        (
+            lambda p: cc.RecedingHorizon(
+                replace(p, dynamics=cc.Dynamics(lambda t, x, u, p, nn: [u.feed - t * x.level]))
+            ),
+            "depend on t, which counts from now in every plan",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(p).run(
+                [0.0], 1, plant=replace(p, delays={"then": cc.Delay(0.1, of="level")})
+            ),
+            "the plant 'problem' has delayed states",
+        ),
+        (
+            lambda p: cc.RecedingHorizon(p).plan({"height": 1.0}),
+            "names 'height', which is no state",
+        ),
+        (lambda p: cc.RecedingHorizon(p).run([0.0], 2.5), "run(moves=...)"),
+        (lambda p: cc.RecedingHorizon(p).plan("full"), "the state to plan from cannot be read"),
+        (
+            lambda p: cc.RecedingHorizon(p, setpoints={"level": [1.0, 2.0]}),
+            "the set point of 'level'",
+        ),
         (lambda p: cc.RecedingHorizon(p).plan([np.nan]), "a finite value of each: level"),
-        (lambda p: cc.RecedingHorizon(p).run([0.0], 0), "at least one move, not 0"),
+        (lambda p: cc.RecedingHorizon(p).run([0.0], 0), "run(moves=...)"),
         (lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=3), "plant=...) takes a Problem"),
         (
             lambda p: cc.RecedingHorizon(p).run([0.0], 1, plant=regulator()),

@@ -116,7 +116,7 @@ WRONG = {
     ),
     "a cost of an unknown window": (
         lambda: problem_with(costs=lagrange(windows=("descent",))),
-        "cost 'Lagrange' names window 'descent'; there are: window.",
+        "cost 'Lagrange' names 'descent', which is no window; there are: window.",
     ),
     "a constraint in an unknown window": (
         lambda: problem_with(
@@ -124,7 +124,7 @@ WRONG = {
                 cc.PathConstraint("low", lambda t, x, u, p, nn: x.x, 0.0, 1.0, windows="descent")
             ]
         ),
-        "constraint 'low' names window 'descent'; there are: window.",
+        "constraint 'low' names 'descent', which is no window; there are: window.",
     ),
     "two costs of one name": (
         lambda: problem_with(costs=[lagrange(), lagrange()]),
@@ -178,7 +178,7 @@ WRONG = {
     ),
     "a final value of no state": (
         lambda: integrator(final={"y": 1.0}),
-        "final of experiment 'window' names 'y', which is no state; states: x.",
+        "final= of experiment 'window' names 'y', which is no state; there are: x.",
     ),
     "an input that nobody gives or decides": (
         lambda: problem_with(
@@ -282,7 +282,7 @@ WRONG = {
     ),
     "a link of windows that there are not": (
         lambda: problem_with(links=cc.Link("a", "b")),
-        "a link names window 'a'; there are: window.",
+        "link 'a to b' names 'a', which is no window; there are: window.",
     ),
     "costs that are a number": (
         lambda: problem_with(costs=3),

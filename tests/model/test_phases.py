@@ -122,7 +122,7 @@ WRONG = {
                 )
             ],
         ),
-        "constraint 'l' names window 'shore'; there are: window.",
+        "constraint 'l' names 'shore', which is no window; there are: window.",
     ),
     "a constraint that is a function": (
         lambda: replace(dido.problem(), constraints=[lambda t, x, u, p, nn: x.y]),

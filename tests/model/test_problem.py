@@ -82,13 +82,19 @@ def test_bad_pieces_are_refused(make, message):
     ("make", "message"),
     [
         (lambda: cc.Experiment([], [], ("a",)), "there are no times; add data"),
-        (lambda: cc.Experiment([1.0], [1.0]), "1 time is too few; at least 2"),
+        (lambda: cc.Experiment([1.0], [1.0]), "1 time .*; at least 2 .*, or start= and end=."),
+        (lambda: cc.Experiment([1.0], [1.0], start=0.0), r"at least 2 are needed, or end= too\.$"),
+        (lambda: cc.Experiment([1.0], [1.0], end=2.0), r"at least 2 are needed, or start= too\.$"),
+        (
+            lambda: cc.Experiment([1.0], [1.0], start=1.0, end=1.0),
+            "it ends at 1, not after its start at 1; give another end= or start=",
+        ),
         (lambda: cc.Experiment([0.0, NAN], [1.0, 2.0]), "time in row 2 is nan; drop or repair"),
         (lambda: cc.Experiment([0.0, np.inf], [1.0, 2.0]), "time in row 2 is inf"),
         (lambda: cc.Experiment([0.0, 2.0, 1.0], [1.0] * 3), r"not sorted: 1 \(row 3\) follows 2"),
         (
             lambda: cc.Experiment([0.0, 1.0, 1.0], [1.0] * 3),
-            r"time 1 occurs twice \(rows 2 and 3\)",
+            r"time 1 occurs twice \(row 2 and row 3\)",
         ),
         (lambda: cc.Experiment([[0.0, 1.0]], [1.0, 2.0]), "times must be a row of numbers"),
         (lambda: cc.Experiment([0.0, 1.0], [1.0, 2.0, 3.0]), r"2 times do not fit values of shape"),
@@ -108,7 +114,7 @@ def test_bad_pieces_are_refused(make, message):
         (lambda: experiment(sigma=np.inf), "sigma must be positive and finite, or NaN"),
         (
             lambda: experiment(sigma={"z": 1.0}),
-            "sigma names 'z', which is no output; outputs: a, b",
+            "sigma names 'z', which is no output; there are: a, b",
         ),
         (lambda: experiment(sigma=[1.0, 2.0, 3.0]), r"sigma of shape \(3,\) does not fit values"),
         *(
@@ -148,14 +154,14 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
             "measured column 'b' is no state .*; rename it, leave",
         ),
         (lambda: problem([experiment(), experiment()]), "two experiments are called 'experiment'"),
-        (lambda: problem(bounds={"c": (0.0, 1.0)}), "bounds names 'c', which is no state"),
+        (lambda: problem(bounds={"c": (0.0, 1.0)}), "bounds= names 'c', which is no state"),
         (lambda: problem(bounds={"a": (1.0, 0.0)}), r"bounds of state 'a' cross \(1 > 0\)"),
         (lambda: problem(bounds={"a": (NAN, 0.0)}), "a bound of state 'a' is NaN"),
-        (lambda: problem(scaling={"c": 1.0}), "scaling names 'c'"),
+        (lambda: problem(scaling={"c": 1.0}), "scaling= names 'c'"),
         (lambda: problem(scaling={"a": [1.0]}), r"scaling\['a'\] takes a finite number"),
         (
             lambda: problem(experiment(initial={"c": 1.0})),
-            "initial of experiment 'experiment' names 'c'",
+            "initial= of experiment 'experiment' names 'c'",
         ),
         (
             lambda: problem(experiment(np.column_stack([T, T * NAN]))),

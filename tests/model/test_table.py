@@ -69,8 +69,12 @@ def test_data_frames_of_numbers():
         ("t,a\nx,1\n1,2\n", {}, "line 2, column 't': 'x' is not a number"),
         ("t,a\n0,1\nx,2\n", {}, "line 3, column 't': 'x' is not a number"),
         ("t,a\n0,1\n1,1.2.3\n", {}, "'1.2.3' is not a number"),
-        ("t,a\n0,1\n,2\n", {}, "time in row 2 is nan"),
-        ("t,a\n1,1\n0,2\n", {}, r"not sorted: 0 \(row 2\) follows 1; sort the rows"),
+        ("t,a\n0,1\n,2\n", {}, "time in line 3 is nan"),
+        (
+            "t,a\n1,1\n0,2\n",
+            {},
+            r"data.csv: times are not sorted: 0 \(line 3\) follows 1; several runs .*: name the column",
+        ),
         ("t,a\n0,1\n0,2\n", {}, "time 0 occurs twice .* replicates=True"),
         ("t,a\n0,1\n", {}, "1 time is too few"),
         ("t,a,u\n0,1,\n1,2,\n", {"inputs": ["u"]}, "u has no finite value; an input must be known"),
@@ -90,7 +94,7 @@ def test_bad_tables_are_refused_by_line_and_column(tmp_path, text, options, mess
         (b"", "is empty; it needs a header line"),
         (b"t,a\n", "has a header but no rows; add data"),
         (b"t,a\n0,1\n1,2,3,4\n", "cannot be read as CSV"),
-        (bytes(range(128, 256)) * 3, "cannot be read as CSV"),
+        (bytes(range(128, 256)) * 3, "not written in UTF-8: line 1 has the byte 0x80"),
         (b"\x00\x01", "."),
     ],
 )
@@ -101,6 +105,29 @@ def test_bad_files_are_refused(tmp_path, content, message):
         cc.read_csv(path)
     assert "data.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_another_encoding_is_read_by_its_name(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_bytes("t,°C\n0,1\n1,2\n".encode("cp1252"))
+    for read in (cc.read_csv, cc.read_table):
+        assert read(path, encoding="latin-1")[0].outputs == ("°C",)
+        assert read(path, encoding="cp1252")[0].outputs == ("°C",)
+    with pytest.raises(
+        cc.InputError, match=r"there is no encoding 'latin-0'; name one of Python's"
+    ):
+        cc.read_csv(path, encoding="latin-0")
+    path.write_bytes(b"t,a\n0,1\n1,2\n# \x81\n")
+    with pytest.raises(cc.FileError, match="not written in cp1252: line 4 has the byte 0x81"):
+        cc.read_csv(path, encoding="cp1252")
+    with pytest.raises(cc.InputError, match=r"data\.xlsx is no text; leave out encoding='cp1252'"):
+        cc.read_table(tmp_path / "data.xlsx", encoding="cp1252")
+
+
+def test_rows_out_of_order_are_told_by_their_lines_in_every_experiment(tmp_path):
+    path = write(tmp_path, "t,run,a\n0,A,1\n1,A,2\n0,B,1\n2,B,2\n1,B,3\n")
+    with pytest.raises(cc.InputError, match=r"experiment 'B': times are not sorted: 1 \(line 6\)"):
+        cc.read_csv(path, experiment="run")
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -242,9 +269,18 @@ REFUSED = {
     "python's digits": ("t,x\n0,1_0\n1,2\n", "'1_0' is not a number"),
     "arabic digits": ("t,x\n0,١\n1,2\n", "is not a number"),
     "hexadecimal": ("t,x\n0,0x1\n1,2\n", "'0x1' is not a number"),
-    "dates": ("t,x\n2020-01-01,1\n2020-01-02,2\n", "'2020-01-01' is not a number"),
+    "dates": (
+        "t,x\n2020-01-01,1\n2020-01-02,2\n",
+        "'2020-01-01' is a date; write numbers, such as hours",
+    ),
+    "German dates": ("t,x\n01.05.2024 08:00,1\n2,2\n", "'01.05.2024 08:00' is a date"),
+    "ISO dates": ("t,x\n2024-05-01T08:00:00Z,1\n2,2\n", "'2024-05-01T08:00:00Z' is a date"),
+    "times of day": ("t,x\n08:15,1\n08:30,2\n", "'08:15' is a date"),
     "a separator of its own": ("sep=&\nt&x\n0&1\n", "separated by '&'; choose one of"),
-    "latin-1": ("t,°C\n0,1\n1,2\n".encode("latin-1"), "save it as UTF-8"),
+    "latin-1": (
+        "t,°C\n0,1\n1,2\n".encode("latin-1"),
+        r"line 1 has the byte 0xb0; name its encoding, often encoding='cp1252'.*UTF-8",
+    ),
     "a spreadsheet": (b"PK\x03\x04 and more", "use read_table"),
 }
 
@@ -339,7 +375,7 @@ def test_a_named_index_is_the_first_column():
         (pd.DataFrame([[0, 1, 2], [1, 2, 3]], columns=["t", "x", "x"]), "two columns are called"),
         (
             pd.DataFrame({"t": pd.to_datetime(["2020-01-01", "2020-01-02"]), "x": [1.0, 2.0]}),
-            r"row 0, column 't': '2020-01-01 00:00:00' is not a number",
+            r"row 0, column 't': '2020-01-01 00:00:00' is a date",
         ),
         (pd.DataFrame({"t": pd.to_timedelta([0, 1], unit="s"), "x": [1.0, 2.0]}), "not a number"),
         (pd.DataFrame({"t": [0.0, 1.0], "x": [1j, 2j]}), "is not a number"),

@@ -219,3 +219,38 @@ def test_no_global_state_is_touched(decay):
 def test_curves_name_every_quantity(two_releases):
     assert quantities(two_releases) == ("x", "v")
     assert [c.role for c in curves_of(two_releases)] == ["train", "train", "test"]
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_labels_stand_alone_and_a_constant_shows_no_rounding(scale):
+    @plots.style.styled
+    def drawn():
+        figure = plots.style.new_figure(4.0, 4.0)
+        for ax, values in zip(figure.subplots(2, 1), ([1.0, 1.0 + 1e-9], [3e6, 4e6]), strict=True):
+            ax.plot([0.0, 1e7], values)
+            ax.set_yscale(scale)
+        return figure
+
+    figure = drawn()
+    plots.style.png(figure)
+    constant, large = figure.axes
+    low, high = constant.get_ylim()
+    assert low < 1.0 < high
+    assert high - low > 0.9e-5
+    if scale == "linear":
+        labels = {t.get_position()[1]: t.get_text() for t in large.get_yticklabels()}
+        assert all(float(text) == pytest.approx(value) for value, text in labels.items())
+        assert any(text.endswith("e6") for text in labels.values())
+        assert not large.yaxis.get_offset_text().get_text()
+    assert not large.xaxis.get_offset_text().get_text()
+
+
+def test_a_control_that_is_given_in_another_phase_is_drawn_there():
+    from models.control import penicillin
+
+    solution = cc.fit(penicillin.problem(), mesh=6, options={"max_iter": 2}, interface="casadi")
+    panels = plots.trajectories(solution, states=["feed"]).axes
+    assert [ax.texts[0].get_text() for ax in panels] == ["growth", "filling", "production"]
+    panel = panels[1]
+    assert [line.get_label() for line in panel.lines] == ["given input"]
+    assert (np.ptp(panel.lines[0].get_ydata()), panel.lines[0].get_ydata()[0]) == (0.0, 50.0)

@@ -274,6 +274,9 @@ def test_bad_settings_are_named(settings, message):
         maximize(random_network(0), given_box, **settings)
     with pytest.raises(InputError, match="no setting 'speed'"):
         minimize(random_network(0), BOX, speed=1)
+    for solve in (maximize, minimize):
+        with pytest.raises(InputError, match=r"no setting 'weights'; .* by objective="):
+            solve(random_network(0), BOX, weights=[1.0])
 
 
 def test_settings_are_a_value_that_names_change():

@@ -108,7 +108,9 @@ def wave(start: float, n: int = 120, end: float = 20.0) -> cc.Problem:
     y = np.column_stack([np.cos(2.0 * t)]) + 0.05 * np.random.default_rng(2).standard_normal((n, 1))
     w = cc.Parameter("w", start, 0.1, 20.0)
     model = cc.Dynamics(lambda t, x, u, p, nn: [x.v, -(p.w**2) * x.x], parameters=[w])
-    return cc.Problem(model, cc.Experiment(t, y, outputs=("x",)), states=("x", "v"))
+    return cc.Problem(
+        model, cc.Experiment(t, y, outputs=("x",)), states=("x", "v"), scaling={"v": 1.0}
+    )
 
 
 def cases() -> dict[str, Case]:

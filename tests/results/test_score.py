@@ -9,6 +9,7 @@ import pytest
 
 import collocode as cc
 from collocode.adapt.fineness import simulated_gap
+from collocode.plots.trajectories import curves_of
 
 START, SEEN, LATER = 1.0, 1.5, 3.0
 TIMES, AHEAD = np.linspace(SEEN, LATER, 16), np.linspace(LATER, 4.0, 6)
@@ -123,3 +124,105 @@ def test_the_gap_in_units_of_the_noise_is_the_largest_of_all_outputs_and_experim
     assert simulated_gap(solution, noise) == pytest.approx(30.0 * rms.max(), rel=1e-5)
     noise[:, np.argmax(rms)] *= 100.0
     assert simulated_gap(solution, noise) == pytest.approx(30.0 * rms.min(), rel=1e-5)
+
+
+def decayed(rate, name, initial=1.0, **given):
+    """A run of c' = -k c, exact."""
+    given = {"initial": {"c": initial}, **given}
+    start = initial if isinstance(initial, float) else 2.0
+    return cc.Experiment(DECAY, start * np.exp(-rate * DECAY), ("c",), name=name, **given)
+
+
+DECAY = np.linspace(0.0, 2.0, 11)
+OWN = cc.Parameter("k", 1.0, per_experiment=True)
+
+
+def decays(runs, *parameters, **given):
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=parameters or [OWN])
+    return cc.Problem(dynamics, runs, **given)
+
+
+def held_out_error(solution):
+    return [s.simulated for s in solution.score() if s.role == "test"]
+
+
+def test_a_held_out_run_is_simulated_with_the_own_value_that_it_is_given(tmp_path):
+    runs = [decayed(3.0, "fast"), decayed(0.7, "slow")]
+    held = decayed(0.4, "held", parameters={"k": 0.4})
+    solution = cc.fit(decays(runs, test=held), mesh=8)
+    assert held_out_error(solution)[0] < 1e-14  # exp(-0.4 t) at k = 0.4
+    solution.save(tmp_path / "fit.npz")
+    assert held_out_error(cc.load(tmp_path / "fit.npz"))[0] < 1e-14
+    curves = next(c for c in curves_of(solution) if c.role == "test")
+    exact = np.exp(-0.4 * curves.times)
+    np.testing.assert_allclose(curves.simulated[:, 0], exact, atol=1e-7)
+
+
+def test_a_held_out_run_may_take_what_is_shared_for_its_own():
+    shared = cc.Parameter("usual", 0.4, 0.4, 0.4)
+    held = decayed(0.4, "held", parameters={"k": "usual"})
+    problem = decays([decayed(3.0, "fast")], OWN, shared, test=held)
+    assert held_out_error(cc.fit(problem, mesh=8))[0] < 1e-14
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_held_out_run_without_a_value_of_its_own_is_refused(bound):
+    """Also where every fitted run says in parameters= what it is."""
+    given = {"parameters": {"k": 0.7}} if bound else {}
+    parameter = cc.Parameter("k", 1.0, per_experiment=not bound)
+    runs = [decayed(0.7, "one", **given), decayed(0.7, "two", **given)]
+    with pytest.raises(cc.InputError, match="experiment 'held' has no value of parameter 'k'"):
+        decays(runs, parameter, test=decayed(0.4, "held"))
+
+
+def test_whole_runs_with_values_of_their_own_cannot_be_held_out_without_them():
+    runs = [decayed(0.7, "one"), decayed(0.7, "two")]
+    with pytest.raises(cc.InputError, match="held-out experiment 'two' has no value"):
+        cc.split(decays(runs), ["two"])
+
+
+def test_noise_of_its_own_need_not_be_told_of_a_held_out_run():
+    noisy = [
+        replace(decayed(0.7, n), values=np.exp(-0.7 * DECAY) + 0.01 * np.sin(40 * DECAY))
+        for n in "ab"
+    ]
+    parameter = cc.Parameter("k", 1.0)
+    problem = decays(
+        noisy, parameter, loss=cc.Normal(per_experiment=True), test=decayed(0.7, "held")
+    )
+    assert len(problem.all_parameters) == 2
+
+
+def test_the_end_of_a_run_goes_on_with_the_runs_own_value():
+    runs = [decayed(3.0, "fast"), decayed(0.7, "slow")]
+    errors = held_out_error(cc.fit(cc.split(decays(runs), 0.3), mesh=8))
+    assert max(errors) < 1e-12
+
+
+def test_a_value_that_another_run_was_given_does_not_hold_for_a_held_out_one():
+    """Closed forms: the first run was given k = 3, the second tells k = 0.7, as the held-out one has it."""
+    first = decayed(3.0, "first", parameters={"k": 3.0})
+    problem = decays(
+        [first, decayed(0.7, "second")], cc.Parameter("k", 1.0), test=decayed(0.7, "held")
+    )
+    solution = cc.fit(problem, mesh=8)
+    assert held_out_error(solution)[0] < 1e-12
+    run = cc.simulate(solution, [1.0], [0.0, 1.0])
+    assert run.states[-1, 0] == pytest.approx(np.exp(-0.7), abs=1e-6)
+
+
+def test_an_initial_state_of_its_own_is_the_held_out_runs():
+    begun = cc.Parameter("c0", 1.0, per_experiment=True)
+    runs = [decayed(0.7, "one", "c0"), decayed(0.7, "two", "c0")]
+    held = decayed(0.7, "held", "c0", parameters={"c0": 2.0})
+    problem = decays(runs, cc.Parameter("k", 1.0), parameters=[begun], test=held)
+    assert held_out_error(cc.fit(problem, mesh=8))[0] < 1e-12
+
+
+def test_a_simulation_that_cannot_tell_whose_value_to_take_says_so():
+    solution = cc.fit(decays([decayed(3.0, "fast"), decayed(0.7, "slow")]), mesh=8)
+    for call in (lambda: cc.simulate(solution, [1.0], [0.0, 1.0]), lambda: cc.jax_rhs(solution)):
+        with pytest.raises(cc.InputError, match="cannot tell whose 'k' to take"):
+            call()
+    run = cc.simulate(solution.model.with_values({"k": 0.4}), [1.0], [0.0, 1.0])
+    assert run.states[-1, 0] == pytest.approx(np.exp(-0.4), abs=1e-8)

@@ -325,8 +325,19 @@ def test_chains_are_chosen_where_they_are_faster():
     ):
         how = {**how, "options": {"max_iter": 2, **how.get("options", {})}}
         assert cc.solve(large, **how).result.linear_solver == wanted
-    small = cc.discretize(network_of(12))
-    assert cc.solve(small, options={"max_iter": 2}).result.linear_solver == "mumps"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "samples", "by_kernels", "plain"),
+    [(8, 12, "mumps", "mumps"), (12, 20, "chains", "mumps"), (16, 40, "chains", "chains")],
+)
+def test_small_programs_are_left_to_mumps(monkeypatch, hidden, samples, by_kernels, plain):
+    """The more Python a factorisation takes, the larger it has to be."""
+    program = cc.discretize(network_of(hidden, samples=samples))
+    if kernels.library() is not None:
+        assert cc.solve(program, options={"max_iter": 2}).result.linear_solver == by_kernels
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    assert cc.solve(program, options={"max_iter": 2}).result.linear_solver == plain
 
 
 def test_a_solver_that_is_closed_gives_ipopts_memory_back():

@@ -17,6 +17,7 @@ import collocode as cc
 from collocode import SolutionStatus, Termination
 from collocode.solvers.chains import hook
 from collocode.solvers.options import DEFAULTS, merge
+from collocode.solvers.protocol import WarmStart
 from tests.methods import FEW
 from tests.problems import (
     decay,
@@ -149,6 +150,34 @@ def test_a_warm_start_needs_a_few_iterations(neural_nlp, neural):
     # multipliers of the wrong sign or scale would show at once, as dual infeasibility
     assert again.result.history["dual"][0] < 1e-5
     np.testing.assert_allclose(again.result.x, neural.result.x, atol=1e-5)
+
+
+def test_the_barrier_of_a_fit_begins_near_its_noise(neural_nlp, neural):
+    def first(nlp, options=None, warm=None):
+        how = {"max_iter": 1, **(options or {})}
+        return cc.solve(nlp, options=how, warm=warm).result.history["mu"][0]
+
+    assert first(neural_nlp) == 1e-3
+    assert first(neural_nlp, {"mu_init": 0.01}) == 0.01
+    assert first(neural_nlp, warm=neural) == WarmStart.mu
+    decided = cc.Dynamics(lambda t, x, u, p, nn: [u.u - x.x])
+    window = cc.Window(end=1.0, controls={"u": cc.Control(-1.0, 1.0)}, initial={"x": 1.0})
+    cost = cc.Lagrange(lambda t, x, u, p, nn: x.x**2)
+    plan = cc.Problem(decided, window, states=("x",), costs=[cost])
+    assert first(cc.discretize(plan, mesh=3)) == 0.1
+
+
+def test_bounds_that_hold_do_not_drive_a_good_start_away():
+    """With IPOPT's own first barrier the objective rises to 16 times what it is in the end."""
+    free = van_der_pol_neural()
+    values = free.experiments[0].values
+    bounds = {
+        name: (0.95 * y.min(), 0.95 * y.max())
+        for name, y in zip(free.states, values.T, strict=True)
+    }
+    result = cc.solve(started(replace(free, bounds=bounds), mesh=20)).result
+    assert result.success
+    assert result.history["objective"].max() < 10.0 * result.objective
 
 
 def test_a_solver_serves_many_starts_data_and_bounds():

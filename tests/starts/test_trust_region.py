@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from collocode.starts.trust_region import Model, least_squares
+from collocode.starts.trust_region import Model, Penalty, least_squares
 
 
 @pytest.mark.parametrize("rows", [8, 40])
@@ -15,7 +15,7 @@ def test_steps_are_those_of_least_squares(rows, held, alpha):
     rng = np.random.default_rng(rows + held)
     J, r, rest = rng.standard_normal((rows, 20)), rng.standard_normal(rows), rng.standard_normal(20)
     D = np.where(np.arange(20) < held, np.where(np.arange(20) < 9, 0.1, 0.3), 0.0)
-    model = Model.of(J, r, sparse.diags_array(D).tocsr(), rest)
+    model = Model.of(J, r, Penalty(sparse.diags_array(D).tocsr()), rest)
     step, slope = model.damped(alpha)
     matrix = np.vstack([J, np.diag(D), np.sqrt(alpha) * np.eye(20)])
     wanted = np.linalg.lstsq(matrix, -np.concatenate([r, rest, np.zeros(20)]))[0]
@@ -39,7 +39,7 @@ def test_a_minimum_is_found_with_fewer_residuals_than_unknowns(strengths):
     def model(z, r):
         J = np.zeros((2, 60))
         J[:, :2] = [[-20.0 * z[0], 10.0], [-1.0, 0.0]]
-        return Model.of(J, r[:2], sparse.diags_array(weights).tocsr(), r[2:])
+        return Model.of(J, r[:2], Penalty(sparse.diags_array(weights).tocsr()), r[2:])
 
     start = np.append([-1.2, 1.0], np.ones(58))
     found = least_squares(residual, model, start, np.ones(60, dtype=bool), 60)

@@ -15,6 +15,8 @@ from collocode import kernels
 from collocode.numerics.bases import BSpline, Legendre
 from collocode.transcription import assembly, lift
 from collocode.transcription.assembly import assemble
+from collocode.transcription.layers import Pass
+from collocode.transcription.lifted import Call, Graph, Lifted, State
 from tests.transcription.random_problems import ACTIVATIONS, cases
 
 T = np.linspace(0.0, 6.0, 30)
@@ -199,6 +201,24 @@ def _assert_differences(nlp, x):
         ):
             moved = (function(x + step * d) - function(x - step * d)) / (2.0 * step)
             np.testing.assert_allclose(derivative @ d, moved, atol=1e-7 * abs(moved).max())
+
+
+@pytest.mark.parametrize("curved", [False, True])
+def test_slopes_that_are_kept_follow_what_they_depend_on(curved):
+    """∂φ/∂N is d, or 2dN, and so is evaluated anew for other data, or at every point."""
+    y, d, out = (ca.SX.sym(name) for name in ("y", "d", "out"))
+    mlp = cc.MLP((1, 2, 1))
+    call = Call(mlp, y, out, 0, None)
+    graph = Graph(Lifted(d * (out**2 if curved else out), (call,), np.arange(7), 7), y, d, 3)
+    rng = np.random.default_rng(0)
+    for data in (np.ones((3, 1)), 2.0 * np.ones((3, 1))):
+        for _ in range(2):
+            at, theta = rng.normal(size=(3, 1)), rng.normal(size=7)
+            run = Pass.of(mlp, graph.call(0, at, data, []), theta)
+            np.testing.assert_array_equal(run.inputs[0][:, :1], at)
+            found = graph.first(State(at, data, [run], [None], [theta]))
+            expected = 2.0 * data * run.value if curved else data
+            np.testing.assert_allclose(found[:, 0], np.hstack([0.0 * at, expected]))
 
 
 def test_a_fit_ends_where_that_of_the_graph_does():

@@ -41,9 +41,9 @@ def errors(known, name, degree, elements):
 def ladder(known, name, degree):
     found = {}
     for elements in LADDER:
-        if degree == 1 and elements < 24:
-            continue  # the Euler methods need small steps to be stable at all
-        if degree > 1 and elements > 256:
+        if degree == 1 and elements < 512:
+            continue  # the Euler methods need small steps
+        if degree > 1 and elements > 128:
             break  # by then the others are in their asymptotic regime
         found[elements] = errors(known, name, degree, elements)
         if max(found[elements]) < ROUNDING:

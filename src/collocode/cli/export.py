@@ -51,6 +51,13 @@ def export(
     network: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which network, if there are several.")
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which window or experiment (.mo, .casadi, .c of a saved fit), if there are several.",
+        ),
+    ] = None,
 ) -> int:
     """Write MODEL, or a saved fit, for other tools."""
     if to is None:
@@ -71,7 +78,7 @@ def export(
         nlp, solution = _from_model(run, ending, solve_first or ending in OF_FIT)
     if isinstance(nlp, cc.NLP) and nlp.strength is not None:
         output().print(_penalty(nlp, solution), soft_wrap=True)
-    _writers(to, nlp, solution, rewrite, scaling, network)[ending]()
+    _writers(to, nlp, solution, rewrite, scaling, network, window)[ending]()
     output().print(f"wrote {to} ({to.stat().st_size:,} bytes)", soft_wrap=True)
     if solution is None or solution.success:
         return SOLVED
@@ -117,6 +124,7 @@ def _writers(
     rewrite: bool,
     scaling: bool,
     network: str | None,
+    window: str | None = None,
 ) -> dict[str, Callable[[], object]]:
     """Return what can be written, by the file's ending."""
     from ..export.operations import EXP_ONLY
@@ -133,13 +141,32 @@ def _writers(
         writers[".c"] = lambda: cc.write_c(cc.nlp_functions(whole), target)
     if isinstance(solution, cc.Solution):
         model = solution.model
-        rhs = {"rhs": model.trained_function()} if nlp is None else {}
-        first = solution.trajectories[0]
-        if rhs and (first.controls or first.experiment.events or model.dead_times or model.widths):
-            rhs |= cc.planned_functions(solution)
-        writers.setdefault(".casadi", lambda: cc.save_functions(rhs, target))
-        writers.setdefault(".c", lambda: cc.write_c(rhs, target))
+
+        def rhs() -> dict[str, Any]:
+            return _trained(solution, window)
+
+        writers.setdefault(".casadi", lambda: cc.save_functions(rhs(), target))
+        writers.setdefault(".c", lambda: cc.write_c(rhs(), target))
         writers[".onnx"] = lambda: cc.write_onnx(model.network(network), target)
         writers[".npz"] = lambda: cc.save_weights(model.network(network), target)
-        writers[".mo"] = lambda: cc.write_modelica(solution, target)
+        writers[".mo"] = lambda: cc.write_modelica(solution, target, experiment=window)
     return writers
+
+
+def _trained(solution: cc.Solution, window: str | None) -> dict[str, Any]:
+    """Return the right-hand side of a fit, and with decided inputs, events or dead times what these make of it."""
+    parts, model = solution.trajectories, solution.model
+    if window is not None:
+        parts = (parts[solution.index(window)],)
+    own = [p.experiment.name for p in parts if (p.parameters != parts[0].parameters).any()]
+    acting = any(p.controls or p.experiment.events for p in parts)
+    acting = acting or bool(model.dead_times or model.widths)
+    found = dict(cc.planned_functions(solution, window)) if acting else {}
+    if own and not acting:
+        first = parts[0].experiment.name
+        raise InputError(
+            f"the parameters of {first!r} and {own[0]!r} differ; choose one of them by --window."
+        )
+    if not own:
+        found = {"rhs": model.with_parameters(parts[0].parameters).trained_function(), **found}
+    return found

@@ -9,6 +9,7 @@ import typer
 
 import collocode as cc
 
+from ..checks import check_named
 from ..errors import InputError
 from .options import FILES, SOLVER, verb
 from .run import Run, Task
@@ -106,10 +107,7 @@ def _state(problem: cc.Problem, given: list[str] | tuple[()]) -> dict[str, float
         if known.is_fixed:
             found[name] = float(known.value)
     for name, text in split_pairs(given, "--state"):
-        if name not in problem.states:
-            raise InputError(
-                f"--state names {name!r}, which is no state; states: {', '.join(problem.states)}."
-            )
+        check_named("--state", [name], "state", problem.states)
         try:
             found[name] = float(text)
         except ValueError:

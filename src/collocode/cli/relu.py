@@ -12,6 +12,7 @@ import typer
 
 import collocode as cc
 
+from ..checks import check_has
 from ..errors import FileError, InputError
 from ..solvers.interrupt import Interrupt
 from .options import FILES, verb
@@ -206,7 +207,6 @@ def _training(base: cc.relu.TrainingSettings, given: Sequence[str]) -> cc.relu.T
     known = {setting.name: setting for setting in settings_of(cc.relu.TrainingSettings)}
     changes = {}
     for name, text in split_pairs(given, "--train"):
-        if name not in known:
-            raise InputError(f"training has no setting {name!r}; it has: {', '.join(known)}.")
+        check_has("training", "setting", name, known)
         changes[name] = known[name].convert(text, "--train")
     return replace(base, **changes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import collocode as cc
 
-from ..checks import check_has
+from ..checks import check_has, check_named
 from ..errors import InputError
 from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
@@ -159,8 +159,7 @@ def parse_initial(text: str | None, states: tuple[str, ...], fitted: Array | Non
     """
     given: dict[str, float] = {}
     for name, value in split_pairs(text.split(",") if text else [], "--initial"):
-        if name not in states:
-            raise InputError(f"--initial names {name!r}, which is no state: {', '.join(states)}.")
+        check_named("--initial", [name], "state", states)
         try:
             given[name] = float(value)
         except ValueError:

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve, eigvalsh
+from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.sparse.linalg import splu
 
 from ..errors import InputError
@@ -28,12 +28,14 @@ from ..solvers.evaluations import Evaluations
 from ..transcription.nlp import NLP
 from .barrier import Barrier
 from .messages import Answer, Direction, Linear, NewtonTask, Trials
+from .shifts import shift_within
 from .split import Split
 from .subproblem import Point
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _LEAST = 1e-10  # of the largest curvature, below which a batch's own columns have none
+_REACH = 0.1  # of a step of a batch's own columns by themselves, each in units of its typical size
 
 
 class Condensed:
@@ -110,9 +112,13 @@ class Condensed:
         self.E = Z[split.end_rows]
         self._own = None
         if u:
-            curvature = eigvalsh(self.H[:u, :u])
+            curvature, axes = eigh(self.H[:u, :u])
             least = _LEAST * max(1e-300, float(np.abs(curvature).max()))
             shift = 2.0 * max(0.0, least - float(curvature[0]))
+            if not self.task.estimate:
+                # a loss that hardly bends, as Huber's beyond δ, says which way and not how far
+                slope = axes.T @ self._gradient_of(self.r)[:u]
+                shift = shift_within(curvature, slope, shift, _REACH * np.sqrt(u))
             self._own = cho_factor(self.H[:u, :u] + shift * np.eye(u))
 
     # ---- elimination of what is the batch's own ------------------------------------------------

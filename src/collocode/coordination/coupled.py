@@ -6,8 +6,7 @@ r"""The coordinator's part of a Newton step: the batches' condensed systems, add
 The rows `E` say that a window's last state is where the next one begins; without them and the batches'
 own rows, which are eliminated, the matrix is that of the one NLP.  Only weights and parameters
 are shifted: all else is eliminated, which leaves the weights' matrix, and its eigenvalues
-are all that is needed for the δ of any trust region (Moré, Sorensen, *SIAM J. Sci. Stat. Comput.* 4,
-1983, 553-572).
+are all that is needed for the δ of any trust region, see `shifts`.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
-from scipy.optimize import brentq
 
 from .condensed import Linear
+from .shifts import length, shift_within
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -106,18 +105,10 @@ class Coupled:
         The shift is no less than 1.3 times what makes the matrix positive definite.
         """
         curvatures, g = self._curvatures, self._along(self.rhs)
-
-        def length(shift: float) -> float:
-            return float(np.linalg.norm(g / (curvatures + shift)))
-
         lowest = float(curvatures.min(initial=np.inf))
-        least = self.shift = max(0.0, self._least - lowest, -_OVER * lowest)
-        if length(least) > radius:
-            most = 2.0 * float(np.linalg.norm(g)) / radius + abs(lowest)
-            self.shift = brentq(
-                lambda d: 1.0 / length(d) - 1.0 / radius, least, most, xtol=1e-300, rtol=1e-12
-            )
-        self.length = length(self.shift)
+        least = max(0.0, self._least - lowest, -_OVER * lowest)
+        self.shift = shift_within(curvatures, g, least, radius)
+        self.length = length(curvatures, g, self.shift)
 
     def solve(self, rhs: Array) -> tuple[Array, Array]:
         """Step of the consensus, and the multipliers after it."""

@@ -39,6 +39,7 @@ _SHORT = tuple(
 )  # ... but where that is not it, the batches' own step is too long
 _REGIONS = 3  # so many regions before
 _TRIES, _SHRUNK, _GROWN = 16, 4.0, 2.0
+_ROUNDING = 1e-15  # of the weights, below which no step moves them
 _GOOD = 0.5  # part of the promised fall after which a corrected step lets the region grow
 
 
@@ -106,9 +107,11 @@ class Newton:
         if not system.factorise():
             raise Stalled("no shift of the weights makes the Hessian positive definite")
         radius, step, tries = state.radius, None, 0
+        weights = state.z[self.variables.states :]
+        rounding = _ROUNDING * max(1.0, float(np.linalg.norm(weights)))
         while step is None:
             tries += 1
-            if tries > _TRIES:
+            if tries > _TRIES or radius < rounding:
                 raise Stalled("no step is taken, however short")
             system.within(radius)
             if np.isinf(radius) and system.shift > 0.0:  # a convex problem needs no region

@@ -240,16 +240,17 @@ def _batch(
     problem: Problem, group: Sequence[_Window], counts: Sequence[Array], boundary: str
 ) -> Batch:
     name = group[0].experiment.name if len(group) == 1 else _joined(group)
-    experiments = [_weighted(problem, w, counts[w.origin]) for w in group]
+    experiments = tuple(_weighted(problem, w, counts[w.origin]) for w in group)
     scaling = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
     names = [e.name for e in experiments]
     whole = problem.with_named_noise()
+    experiments = _with_measured_columns(problem, experiments, name)
     part = replace(
         whole,
-        experiments=_with_measured_columns(problem, experiments, name),
+        experiments=experiments,
         costs=_within(problem.costs, names),
         constraints=_within(problem.constraints, names),
-        loss=whole.loss.with_sigma(problem.sigma),
+        loss=whole.loss.with_sigma(problem.sigma).among(experiments[0].outputs),
         regularisation=L2(0.0),
         scaling=scaling,
         normalise=False,  # the whole problem's networks are normalised already
@@ -306,13 +307,13 @@ def _weighted(problem: Problem, window: _Window, counts: Array) -> Experiment:
 
 
 def _with_measured_columns(
-    problem: Problem, experiments: Sequence[Experiment], name: str
+    problem: Problem, experiments: tuple[Experiment, ...], name: str
 ) -> tuple[Experiment, ...]:
     """Leave out columns that nothing in this batch measured."""
     table = np.vstack([e.values for e in experiments])
     kept = [n for j, n in enumerate(problem.outputs) if np.isfinite(table[:, j]).any()]
     if len(kept) == len(problem.outputs):
-        return tuple(experiments)
+        return experiments
     if problem.observe is not None or not kept:
         absent = next(n for n in problem.outputs if n not in kept)
         raise InputError(

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adapt.first_mesh import meshes_at_samples
+from ..checks import check_choice, check_fields
 from ..model.initial import as_initial
 from ..model.misfit import costs_of_data, scorable
 from ..model.problem import Problem
@@ -32,8 +33,9 @@ from ..results.model import TrainedModel
 from ..results.resolved import costs_of, resolved
 from ..results.simulate import simulate
 from ..results.status import Termination
-from ..solvers.options import merge
+from ..solvers.options import merge, typed, without_ours
 from ..solvers.protocol import Solver, WarmStart
+from ..solvers.solve import INTERFACES
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
@@ -75,8 +77,12 @@ class FitSettings:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         assert self.collocation
-        merge(self.options, self.deterministic)
+        check_choice("interface", self.interface, INTERFACES)
+        chosen = merge(self.options, self.deterministic)
+        if self.interface != "pyomo":  # which may run another solver
+            typed(without_ours(chosen))
 
     @cached_property
     def collocation(self) -> Scheme:
@@ -338,8 +344,13 @@ def structure(batch: Batch, settings: FitSettings) -> tuple[object, ...]:
         given = {k: as_initial(v).function for k, v in experiment.initial.items()}
         key += [(k, function) for k, function in given.items() if function is not None]
         key.append(experiment.sigma is None)
-        sides = 0.0 if experiment.censored is None else experiment.censored
-        key += np.unique(np.asarray(sides)).tolist()
+        if problem.loss.likelihood:  # it looks at every output by itself
+            missing = np.isnan(experiment.values)
+            sides = np.zeros_like(missing) if experiment.censored is None else experiment.censored
+            key += [
+                (bool(m.any()), *np.unique(s).tolist())
+                for m, s in zip(missing.T, np.asarray(sides).T, strict=True)
+            ]
     if problem.decides:  # windows, controls and costs may be anything
         key.append(batch.name)
     return tuple(key)

@@ -11,6 +11,7 @@ fixed variables (likewise), and rows without unknowns.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_type
-from ..errors import InputError
+from ..checks import check_type, kinds_checked
+from ..errors import CollocodeWarning, InputError, caller_level
 from ..files import replacing
 from ..numerics import Array, Index
 from ..results.doors import program_of
@@ -29,6 +30,8 @@ from ..transcription.program import Program
 from .operations import EXP_ONLY, pyomo_environ
 from .pyomo_model import PyomoExport, bound_multipliers, to_pyomo
 from .sol import read_sol
+
+_UNCERTAIN = 100  # AMPL's solve results: below solved, then perhaps solved, infeasible, unbounded, limits, failures
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +120,23 @@ def load_sol(
     ------
     FileError
         Missing or corrupt, or of another model.
+
+    Warns
+    -----
+    CollocodeWarning
+        The file says that its point is no solution.
     """
     program = program_of("load_sol", program)
     check_type("load_sol", file, NlFile)
     source = file.path.with_suffix(".sol") if path is None else Path(path)
     sol = read_sol(source, len(file.columns), len(file.rows))
+    if sol.code >= _UNCERTAIN:
+        warnings.warn(
+            f"the point of {source} is not said to be a solution: solve result {sol.code}, "
+            f"{sol.message[:200]!r}; ask program.kkt_residual(x, lam_g, lam_x).",
+            CollocodeWarning,
+            stacklevel=caller_level(),
+        )
     x = np.where(program.lower == program.upper, program.lower, program.start)
     lam_g, given = np.zeros(program.rows), None
     x[file.columns] = sol.x
@@ -177,6 +192,7 @@ def _write_names(path: Path, names: list[str]) -> None:
 ENDINGS = (".gms", ".bar", ".lp")
 
 
+@kinds_checked
 def write_pyomo(
     program: Program | Solution | ProgramSolution,
     path: str | Path,

@@ -218,6 +218,8 @@ def _scaling(
             body = getattr(component, "body", None)  # a row of fixed variables alone is not written
             if body is None or not body.is_fixed():
                 suffix[component] = factor
+    if program.objective_scale != 1.0:
+        suffix[next(model.component_data_objects(pyo.Objective))] = program.objective_scale
     model.add_component(_free_name(model, "scaling_factor"), suffix)
 
 

@@ -54,16 +54,18 @@ def read_sol(path: str | Path, variables: int | None = None, constraints: int | 
         raise FileError(f"{source} is no .sol file, or not all of one.") from error
     if sizes is None:
         return sol
+    variables, constraints = sizes
     if not np.isfinite(sol.x).all() or not np.isfinite(sol.dual).all():
         raise FileError(f"{source} has values that are not finite; solve again.")
     if not len(sol.x) and variables:
         raise FileError(f"{source} has no point; the solver found none: {sol.message[:200]}")
     numbers = [n for name in ("ipopt_zL_out", "ipopt_zU_out") for n in sol.suffixes.get(name, ())]
-    if (
-        len(sol.x) != variables
-        or len(sol.dual) not in (0, constraints)
-        or not all(0 <= n < variables for n in numbers)
-    ):
+    if not all(0 <= n < variables for n in numbers):
+        raise FileError(
+            f"{source} has multipliers of bounds of variable {max(numbers)}, but the model has {variables} variables; "
+            "it belongs to another model."
+        )
+    if len(sol.x) != variables or len(sol.dual) not in (0, constraints):
         raise FileError(
             f"{source} has {len(sol.x)} variables and {len(sol.dual)} multipliers, but the model has "
             f"{variables} and {constraints}; it belongs to another model."
@@ -72,6 +74,8 @@ def read_sol(path: str | Path, variables: int | None = None, constraints: int | 
 
 
 def _parse(text: str, sizes: tuple[int, int] | None) -> Sol:
+    if not text.endswith("\n"):
+        raise ValueError("the last line has no end, so that its number may be cut")
     lines = text.split("\n")
     heads = [k for k, line in enumerate(lines) if line.strip() == "Options"]
     if heads:
@@ -82,7 +86,9 @@ def _parse(text: str, sizes: tuple[int, int] | None) -> Sol:
         message, rest, (values, duals) = lines[:end], iter(lines[end + 1 :]), sizes
     else:
         raise ValueError("no options")
-    dual, x = (np.array([_value(next(rest)) for _ in range(n)]) for n in (duals, values))
+    # no generators: inside one, the end of the file would be a RuntimeError
+    dual = np.array([_value(next(rest)) for _ in range(duals)])
+    x = np.array([_value(next(rest)) for _ in range(values)])
     code, suffixes = _tail(rest)
     return Sol(" ".join(m.strip() for m in message if m.strip()), code, x, dual, suffixes)
 
@@ -124,7 +130,7 @@ def _tail(lines: Iterator[str]) -> tuple[int, dict[str, dict[int, float]]]:
             name = next(lines).strip()
             for _ in range(table_lines if table else 0):
                 next(lines)
-            pairs = (next(lines).split()[:2] for _ in range(count))
+            pairs = [next(lines).split()[:2] for _ in range(count)]
             entries = {whole(number): _value(value) for number, value in pairs}
             if kind & 3 == 0 or name not in suffixes:  # those of variables come first
                 suffixes[name] = entries

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..checks import check_type
+from ..checks import check_type, listed
 from ..errors import InputError
 from ..model.likelihoods import Normal
 from ..model.misfit import likelihood_of
@@ -79,6 +79,11 @@ def bootstrap(solution: Solution, refits: int = 200, seed: int = 0) -> Bootstrap
         told = f"{other[0]!r}" if other else "censored data"
         raise InputError(
             f"the bootstrap draws normal noise, which does not fit {told}; use uncertainty's intervals."
+        )
+    if trust.saturated:
+        raise InputError(
+            f"nothing tells the noise of {listed(trust.saturated)}, of which there are no more data than "
+            "unknowns; give sigma, or measure more."
         )
     noise = _deviations_of_data(solution.nlp, trust)
     nlp = solution.nlp.with_start(solution.result.x)

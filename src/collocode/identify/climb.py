@@ -7,6 +7,9 @@ Of a model without networks more is asked, its simulation has to come near the n
 horizon grows, single shooting looks for better numbers (`collocode.starts.shooting`); but not where a
 bound of a parameter is what keeps the fit from the data, which one more solve without it tells.  The best of the
 solutions is returned, and its record names the others.
+
+A problem that decides is solved once more, from a simulation under its guessed inputs, if from the guesses
+of its states it ends nowhere: a straight line from end to end may be far from what the equations let pass.
 """
 
 from __future__ import annotations
@@ -64,7 +67,12 @@ def climb(
         its simulation can be followed on.
     """
     found = solve_begun(solver, nlp, start, seed, on_iteration)
-    if not (isinstance(start, str) and start == "auto") or nlp.problem.decides:
+    if not (isinstance(start, str) and start == "auto"):
+        return found
+    if nlp.problem.decides:
+        unmeasured = not any(e.measures and e.controls for e in nlp.problem.experiments)
+        if unmeasured and ended_nowhere(found):
+            found = _better(found, solve_begun(solver, nlp, "simulate", seed, on_iteration))
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
         if not failed(found):
@@ -238,7 +246,7 @@ def ended_nowhere(solution: Solution) -> bool:
 def _misfit(solution: Solution) -> float:
     """What the fit misses: of a model without networks by simulation, which no coarse mesh flatters."""
     nlp = _nlp(solution)
-    if len(nlp.layout.weights):
+    if len(nlp.layout.weights) or nlp.problem.decides:
         return solution.result.objective
     return simulated_misfit(nlp, solution.result.x)
 

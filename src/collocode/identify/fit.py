@@ -68,7 +68,8 @@ def fit(
         is reported, which is the cost where the problem decides; `Solution.meshing` tells.  A number of
         elements, a `Mesh` and None, as for `discretize`, stay exact.
     start, seed : as for `start_from`; if the fit from ``auto`` fails, it is tried again by
-        single shooting (without networks), then with a growing horizon.
+        single shooting (without networks), then with a growing horizon; where it decides, from a
+        simulation under the guessed inputs.
     interface, options, deterministic, on_iteration : as for `solve`.
     time_limit : seconds for all of it: starts, meshes and λ; then the best point by then comes back, and
         its termination is ``TIME_LIMIT``.  None sets no limit.

@@ -256,6 +256,20 @@ class Linearised:
         share = np.sqrt(((self.allowed @ flat) ** 2).sum(axis=1)) * sizes
         return np.asarray(share > 1e-3)
 
+    def flat_along(self, rows: Array) -> NDArray[np.bool_]:
+        """(k,) which of (k, d) rows move along a direction that neither data nor penalty determine."""
+        flat, size, unit = self._factor[1], self._factor[2], self.nlp.column_scale[self.free]
+        along = rows @ self.allowed
+        share = np.linalg.norm(along @ flat, axis=1)
+        found = share > 1e-3 * np.linalg.norm(along / size, axis=1)
+        unseen = self.allowed[
+            :, (self.J == 0.0).all(axis=0) & (np.abs(flat).max(axis=1, initial=0.0) > 0.5)
+        ]
+        whole = np.linalg.norm(rows * unit, axis=1)
+        for direction in unseen.T:  # of no size that the data tell
+            found |= np.abs(rows @ direction) > 1e-6 * whole * np.linalg.norm(direction / unit)
+        return np.asarray(found)
+
     @cached_property
     def leverage(self) -> Array:
         """(n,) by how much of itself every datum determines its prediction; their sum is γ + flat."""

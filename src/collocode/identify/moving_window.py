@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..model.costs import Mayer
 from ..model.phases import IntegralConstraint
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained, costed
+from ..model.symbolic import Symbols, constrained, costed, derivatives, residuals
 from ..numerics.signals import Signal
 
 
@@ -53,8 +53,14 @@ def span_of(problem: Problem) -> tuple[float, float]:
             f"{window.name!r} has events, which a receding horizon does not move along with its window; give "
             "what happens at a time of the clock as a given input."
         )
-    changing = {n for n, signal in window.inputs.items() if np.ptp(signal.values) > 0.0}
     s = Symbols.of(problem)
+    equations = ca.vertcat(derivatives(problem, s), residuals(problem, s))
+    if problem.varies_in_time or ca.depends_on(equations, s.t):
+        raise InputError(
+            f"the dynamics of problem {problem.name!r} depend on t, which counts from now in every plan; give what "
+            "depends on the clock as an input of the window."
+        )
+    changing = {n for n, signal in window.inputs.items() if np.ptp(signal.values) > 0.0}
     ends = [(c.name, costed(problem, c, s)) for c in problem.costs if isinstance(c, Mayer)]
     ends += [(c.name, constrained(problem, c, s)) for c in problem.boundary_constraints]
     for label, value in ends:

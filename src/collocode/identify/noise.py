@@ -7,7 +7,8 @@ all runs, or in each of them where Bartlett's test tells the runs apart (Proc. R
 .. math:: v_g = \sum_{i\in g} q_i^2 \Big/ \sum_{i\in g}(1-h_i),
 
 h the leverages, so that what the fit used up is made good.  A given σ is believed, unless the residuals
-refute it beyond doubt; it is then scaled by what they say (Birge, Phys. Rev. 40, 1932).
+refute it beyond doubt; it is then scaled by what they say (Birge, Phys. Rev. 40, 1932).  Data that
+determine as many unknowns as they are leave nothing to tell their noise by.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..checks import listed
 from ..model.likelihoods import Likelihood
+from ..model.misfit import modelled
 from ..results.released import NOISE_FREE
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -33,6 +35,8 @@ _ROUNDING = 1e-6  # of the data's spread: residuals that are no noise
 _UNSEEN = 1e-5  # of the sum of squares; solvers see 1e-8 of it, and Newton's steps end earlier
 _AT_BOUND = 1.001  # times it
 _LEAST = 0.02  # share of a group's data that counts as its degrees of freedom at least
+_NONE = 1e-6  # share that is rounding
+_QUIET = 1e-20  # least variance, of data that are met exactly
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,27 +46,39 @@ class Noise:
     Attributes
     ----------
     group : (n,) number of every datum's group.
-    known : (groups,) whether its σ was given.
+    known : (groups,) whether its σ was given, or is told by a likelihood.
+    modelled : (groups,) whether parameters of a likelihood tell it.
     refuted : (groups,) whether a given σ is refuted by the residuals.
     variance : (groups,) v; 1 where σ was given and not refuted.
     freedom : (groups,) Σ (1 − h).
     ratio : (groups,) what the residuals say, also where σ was given.
     absent : (groups,) whether a fit goes through the data, so that there is no noise to estimate: their
         residuals are rounding, or so small a part of the misfit that the solver did not look at them.
+    told : (groups,) whether σ was given, or some datum is left to estimate it by.
     """
 
     group: Index
     known: NDArray[np.bool_]
+    modelled: NDArray[np.bool_]
     refuted: NDArray[np.bool_]
     variance: Array
     freedom: Array
     ratio: Array
     absent: NDArray[np.bool_]
+    told: NDArray[np.bool_]
 
     @property
     def of_data(self) -> Array:
         """(n,) v of every datum."""
         return self.variance[self.group]
+
+    def estimated_by(self, lin: Linearised, run: int, output: int) -> int:
+        """Number of the group by which the noise of an output's data in a run is estimated; -1 where it is known."""
+        mine = (lin.output == output) & (lin.run == run)
+        mine = mine if mine.any() else lin.output == output
+        found = np.unique(self.group[mine])
+        found = found[~self.known[found] | self.refuted[found] | self.modelled[found]]
+        return int(found[0]) if len(found) else -1
 
 
 def standardised(lin: Linearised) -> Array:
@@ -79,23 +95,30 @@ def noise_of(lin: Linearised) -> Noise:
     known = np.zeros(count, dtype=bool)
     known[group] = lin.known
     size = np.bincount(group, minlength=count)
-    left = np.maximum(np.bincount(group, freedom, count), _LEAST * size)
+    over = np.bincount(group, freedom, count)
+    left = np.maximum(over, _LEAST * size)
     squares = np.bincount(group, q2, count)
-    ratio = squares / np.maximum(left, 1e-300)
+    ratio = np.maximum(squares / np.maximum(left, 1e-300), _QUIET)
     upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
-    believed = lin.nlp.problem.loss.likelihood  # its own parameters tell the noise
+    problem, some = lin.nlp.problem, over > _NONE * size
     rms = np.sqrt(squares / np.maximum(size, 1))
     unseen = (squares < _UNSEEN * squares.sum()) & (rms < NOISE_FREE)
-    absent = ~known & (not believed) & (unseen | (rms < _ROUNDING))
-    refuted = known & (not believed) & (np.minimum(upper, lower) < _REFUTED)
+    absent = ~known & some & (not problem.loss.likelihood) & (unseen | (rms < _ROUNDING))
+    refuted = known & some & (np.minimum(upper, lower) < _REFUTED)
+    refuted &= not problem.loss.likelihood  # its own parameters tell the noise
+    by_output = np.array([modelled(problem, name) for name in problem.outputs])
+    own = np.zeros(count, dtype=bool)
+    own[group] = by_output[lin.output]
     return Noise(
         group=group,
         known=known,
+        modelled=own,
         refuted=refuted,
         variance=np.where(known & ~refuted, 1.0, ratio),
         freedom=left,
         ratio=ratio,
         absent=absent,
+        told=(known & ~own) | some,
     )
 
 

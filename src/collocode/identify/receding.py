@@ -21,16 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..archives import Tree
-from ..checks import check_has, check_path, check_type, listed
+from ..checks import as_number, check_has, check_named, check_path, check_type, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..model.problem import Problem
+from ..numerics import numbers
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
-from ..numerics.signals import Signal
 from ..results.closed_loop import LOOP, ClosedLoop
-from ..results.model import TrainedModel
-from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..results.store import result_of
@@ -44,9 +42,10 @@ from ..transcription.costs import inputs_at, stage_places
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .moving_window import shifted, span_of
+from .plants import Answer, Plant, answering
+from .way_back import WayBack
 
 Array = NDArray[np.float64]
-Plant = Callable[[Array, Mapping[str, Signal], float], ArrayLike]
 # A log of every iteration takes as long as the iterations themselves, and refining every step a tenth of
 # them; it took none away.  Whether a plan is optimal, IPOPT tests as ever.
 _QUICK = {
@@ -127,11 +126,14 @@ class RecedingHorizon:
         self.setpoints = dict(setpoints or {})
         for state, given in self.setpoints.items():
             check_has(f"problem {problem.name!r}", "state", state, problem.states)
-            if isinstance(given, str):
+            if not isinstance(given, str):
+                self.setpoints[state] = as_number(given, f"the set point of {state!r}")
+            else:
                 known = problem.experiments[0].inputs
                 check_has(f"the window of problem {problem.name!r}", "given input", given, known)
         self._part = self.nlp.layout.experiments[0]
         self._last = MovedPlan(self.nlp, self.sample)
+        self._way_back = WayBack(self.nlp, self.sample)
 
     def __repr__(self) -> str:
         return f"RecedingHorizon({self.nlp.problem.name!r}, sample={self.sample:g}, {self.nlp!r})"
@@ -158,11 +160,12 @@ class RecedingHorizon:
         """
         names = self.nlp.problem.states
         if isinstance(state, Mapping):
+            check_named("the state to plan from", state, "state", names)
             missing = [name for name in names if name not in state]
             if missing:
                 raise InputError(f"the state to plan from lacks {missing[0]!r}; measure it.")
             state = [state[name] for name in names]
-        x = np.asarray(state, dtype=float).ravel()
+        x = numbers(state, "the state to plan from").ravel()
         if x.shape != (len(names),) or not np.isfinite(x).all():
             raise InputError(
                 f"the state to plan from is {x}; give a finite value of each: {', '.join(names)}."
@@ -179,9 +182,12 @@ class RecedingHorizon:
                 lower[column] = max(lower[column], min(least, upper[column]))
                 upper[column] = min(upper[column], max(most, lower[column]))
                 start[column] = np.clip(start[column], lower[column], upper[column])
-        return solve_with(
-            self.solver, replace(self._read(now), lower=lower, upper=upper, start=start), warm=warm
-        )
+        program = replace(self._read(now), lower=lower, upper=upper, start=start)
+        for tried in self._way_back.programs(program):
+            found = solve_with(self.solver, tried, warm=warm)
+            if found.result.termination is not Termination.INFEASIBLE:
+                break
+        return found
 
     def _from_last_move(self, previous: Solution) -> Iterator[tuple[int, float, float]]:
         """First unknown of every control of bounded slope, and what the input made last leaves of its range."""
@@ -231,8 +237,10 @@ class RecedingHorizon:
         state : at the start.
         moves : how many samples, those of ``after`` included.
         plant : what answers to the moves.  A `Problem` of the same states and inputs lends its dynamics,
-            with its parameters' starts; a function ``plant(state, inputs, sample)`` returns the state one
-            sample later; None is the model itself.
+            with its parameters' starts, and the inputs that its window gives, both by the clock: what they are
+            is what happens, what the model's window gives is what the plans expect.  A function
+            ``plant(state, inputs, sample)`` returns the state one sample later, inputs counted from now; None is
+            the model itself.
         after : a loop that goes on from where it ended.
         on_move : called with the loop so far after every move.
 
@@ -245,9 +253,8 @@ class RecedingHorizon:
         CollocodeWarning
             Plans that were not solved.
         """
-        if moves < 1:
-            raise InputError(f"a closed loop makes at least one move, not {moves}.")
-        answer, loop = self._plant(plant), after
+        moves = check_whole("run(moves=...)", moves)
+        answer, loop = answering(plant, self.nlp, self.sample), after
         with Interrupt():
             for k in range(0 if loop is None else len(loop.plans), moves):
                 made = None if interrupted() else self._move(k, state, loop, answer, moves)
@@ -262,7 +269,7 @@ class RecedingHorizon:
         if failed and not is_quiet():
             warnings.warn(
                 f"{len(failed)} of {len(loop.plans)} plans were not solved (the first at t = "
-                f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); the moves before them went on. "
+                f"{failed[0] * self.sample:g}: {loop.plans[failed[0]].status}); {loop.instead}. "
                 "Soften the constraints, lengthen the window or raise max_iter.",
                 CollocodeWarning,
                 stacklevel=caller_level(),
@@ -274,7 +281,7 @@ class RecedingHorizon:
         k: int,
         state: Mapping[str, float] | ArrayLike,
         loop: ClosedLoop | None,
-        answer: Plant,
+        answer: Answer,
         wanted: int,
     ) -> ClosedLoop | None:
         """The loop after one more plan and its answer; None if Ctrl-C came meanwhile."""
@@ -290,7 +297,7 @@ class RecedingHorizon:
             failed = (*failed, k)
             plan = plan if followed is None else self._moved(plan, followed)
         inputs = plan.trajectories[0].experiment.inputs
-        reached = np.asarray(answer(states[-1], inputs, self.sample), dtype=float).ravel()
+        reached = np.asarray(answer(states[-1], inputs, k * self.sample), dtype=float).ravel()
         if reached.shape != states[-1].shape or not np.isfinite(reached).all():
             raise InputError(
                 f"the plant answered with {reached} at t = {(k + 1) * self.sample:g}; it has to return "
@@ -353,26 +360,3 @@ class RecedingHorizon:
         result = replace(failed.result, x=x, lam_g=multipliers.lam_g, lam_x=multipliers.lam_x)
         assert failed.nlp is not None
         return Solution.of(failed.nlp, result)
-
-    def _plant(self, plant: Problem | Plant | None) -> Plant:
-        if plant is not None and not isinstance(plant, Problem):
-            if not callable(plant):
-                check_type("RecedingHorizon.run(plant=...)", plant, Problem)
-            return plant
-        problem, mine = plant or self.nlp.problem, self.nlp.problem
-        if problem.states != mine.states or problem.inputs != mine.inputs:
-            raise InputError(
-                f"the plant has states {listed(problem.states)} and inputs "
-                f"{listed(problem.inputs)}, the model {listed(mine.states)} and "
-                f"{listed(mine.inputs)}; give a plant that has the same."
-            )
-        nlp = self.nlp if problem is mine else discretize(problem, mesh=1)
-        model = TrainedModel.of(nlp, nlp.start)
-
-        def answer(state: Array, inputs: Mapping[str, Signal], sample: float) -> Array:
-            run = simulate(model, state, [0.0, sample], inputs)
-            if not run.complete:
-                raise InputError(f"the plant cannot be simulated: {run.message}; check its model.")
-            return run.states[-1]
-
-        return answer

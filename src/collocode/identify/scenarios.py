@@ -95,7 +95,8 @@ def _drawn(trust: Uncertainty, count: int, seed: int) -> dict[str, Array]:
     """Physical parameters from their normal distribution."""
     check_whole("count of scenarios", count, 1)
     names = [name for name in trust.names if name in trust.fitted_parameters]
-    lost = [name for name in names if name in trust.not_identifiable]
+    std = dict(zip(trust.names, trust.std(), strict=True))
+    lost = [name for name in names if name in trust.not_identifiable or np.isinf(std[name])]
     if lost or not names:
         what = f"of {listed(lost)}" if lost else "of no parameter"
         raise InputError(

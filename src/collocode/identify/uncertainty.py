@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..adapt.fineness import errors_of
 from ..checks import check_type
 from ..errors import InputError
-from ..model.misfit import modelled
+from ..model.misfit import modelled, noise_parameters
 from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
@@ -43,6 +43,7 @@ from .bounds import held_by, moves
 from .evidence import most_probable
 from .linearised import Linearised
 from .noise import Noise, noise_of
+from .variances import Variances
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,13 +63,14 @@ class Uncertainty:
     values, covariance : (d,) and (d, d), in the data's units, of parameters as they are decided, on
         their scale.
     noise : standard deviation of the measurement noise by output, estimated from the residuals,
-        outliers included.
+        outliers included; NaN of what is `saturated`.
     deviations : (runs, outputs) rms standard deviation of the data, as the intervals take it: the
         given σ, or by output and run from the residuals; NaN where nothing was measured.
     deviations_of_data : (n,) the same of every measurement that counts, experiment by experiment.
     refuted : standard deviation of the residuals by output whose given σ they refute beyond doubt; the
         intervals take it in place of σ.
     freedom : residual degrees of freedom, samples minus effective parameters.
+    saturated : outputs whose noise nothing tells: no σ is given, and there are no more data than unknowns.
     not_identifiable : names that lie in a direction without curvature, and `imitated`.
     imitated : names that a network can take the place of: only its penalty tells them apart.
     at_bound : names held by an active bound (no variance is attributed to them).
@@ -87,6 +89,7 @@ class Uncertainty:
     deviations_of_data: Array
     refuted: dict[str, float]
     freedom: float
+    saturated: tuple[str, ...]
     not_identifiable: tuple[str, ...]
     imitated: tuple[str, ...]
     at_bound: tuple[str, ...]
@@ -96,7 +99,9 @@ class Uncertainty:
     exact: tuple[str, ...]
     _lost: tuple[str, ...]
     _held: tuple[str, ...]
+    _untold: tuple[str, ...]
     _student: Array
+    _variances: Variances
     _linearised: Linearised
     _solution: Solution
 
@@ -109,14 +114,16 @@ class Uncertainty:
         return {q.name: q for q in shared if q.lower < q.upper}
 
     def std(self) -> Array:
-        """(d,) standard deviations; inf where nothing determines a quantity, nan where no noise does."""
+        """(d,) standard deviations; inf where nothing tells a quantity or its data's noise, nan where they have none."""
         spread = np.sqrt(np.clip(np.diag(self.covariance), 0.0, None))
-        spread[[name in self._lost for name in self.names]] = np.inf
+        spread[[name in self._lost or name in self._untold for name in self.names]] = np.inf
         spread[[name in self._held or name in self.exact for name in self.names]] = np.nan
         return spread
 
     def intervals(self, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
         """Confidence intervals by Student's t; physical parameters unless ``names`` are given.
+
+        Of a σ that a likelihood estimates they are around the estimate that makes the lost freedom good.
 
         Returns
         -------
@@ -141,14 +148,17 @@ class Uncertainty:
             j, natural, slope = known[name], *self._scale_of(name)
             half = scipy.special.stdtrit(self._student[j], 0.5 + 0.5 * level) * std[j]
             value = self.values[j]
-            ends = [float(natural(v)) for v in (value, value - half, value + half)]
-            rows.append((ends[0], std[j] * slope(value), *ends[1:], self._note(name)))
+            low, high = (
+                self._unbiased(name) * float(natural(v)) for v in (value - half, value + half)
+            )
+            row = float(natural(value)), std[j] * slope(value), low, high, self._note(name)
+            rows.append(row)
         columns = ["estimate", "std", "lower", "upper", "note"]
         table = pd.DataFrame(rows, index=pd.Index(wanted, name="parameter"), columns=columns)
         free = [name in known and name not in self.at_bound for name in wanted]
         decided = np.array(  # what has no standard error has no share of it either
             [
-                std[known[name]] or np.nan if told else np.nan
+                std[known[name]] if told and 0.0 < std[known[name]] < np.inf else np.nan
                 for name, told in zip(wanted, free, strict=True)
             ]
         )
@@ -164,11 +174,18 @@ class Uncertainty:
                 return q.natural, q.slope
         return float, lambda value: 1.0
 
+    def _unbiased(self, name: str) -> float:
+        """By what a likelihood's estimate of a σ, or of a scale, is too small for the freedom that the fit took."""
+        own = noise_parameters(_nlp_of(self._solution).problem)
+        return float(np.sqrt(self._variances.factor)) if name.split("[", 1)[0] in own else 1.0
+
     def _note(self, name: str) -> str:
         if name in self.imitated:
             return "not identifiable: a network can imitate it"
         if name in self.not_identifiable:
             return "not identifiable"
+        if name in self._untold:
+            return f"as many unknowns as data of {', '.join(self.saturated)}; give sigma"
         by = ", ".join(self.moved_by)
         if name in self.exact:
             return "the data have no noise"
@@ -212,19 +229,22 @@ class Uncertainty:
         t = np.atleast_1d(np.asarray(times, dtype=float))
         matrix, centre = banded(solution, nlp, number, t, of)
         rows = self._linearised.rows(matrix, number)
-        spread = np.clip(((rows @ self.covariance) * rows).sum(axis=1), 0.0, None)
-        spread = spread.reshape(centre.shape)
+        added, group = np.zeros(centre.shape), np.full(centre.shape, -1)
         names = {"states": problem.states, "algebraics": tuple(problem.algebraics)}
         named = names.get(of, problem.outputs)
         if noise and (problem.observe is None or of == "outputs"):
             for j, output in enumerate(problem.outputs):
                 if output in named:
-                    spread[:, named.index(output)] += self._noise_at(t, number, j) ** 2
-        freedom = float(np.min(self._student, initial=np.inf))
-        half = scipy.special.stdtrit(min(freedom, 1e9), 0.5 + 0.5 * level) * np.sqrt(spread)
+                    at = named.index(output)
+                    by = self._variances.noise.estimated_by(self._linearised, number, j)
+                    added[:, at] = self._noise_at(t, number, j, by >= 0) ** 2
+                    group[:, at] = by
+        variance, freedom = self._variances.along(rows, added.ravel(), group.ravel())
+        half = scipy.special.stdtrit(freedom, 0.5 + 0.5 * level) * np.sqrt(variance)
+        half = half.reshape(centre.shape)
         return centre - half, centre + half
 
-    def _noise_at(self, times: Array, number: int, column: int) -> Array:
+    def _noise_at(self, times: Array, number: int, column: int, estimated: bool) -> Array:
         """(N,) standard deviation of an output's data."""
         solution, problem = self._solution, _nlp_of(self._solution).problem
         own = self.deviations[number, column]
@@ -235,6 +255,7 @@ class Uncertainty:
         ):
             return np.full(len(times), own)
         told = solution.deviations(number, times)[:, column]
+        told = told * np.sqrt(self._variances.factor if estimated else 1.0)
         return np.where(np.isfinite(told), told, own)
 
 
@@ -276,11 +297,10 @@ def uncertainty(solution: Solution) -> Uncertainty:
     noise = noise_of(lin)
     effective = float(lin.leverage.sum())
     _check_outliers(nlp, lin, effective)
-    parts = _covariances(lin, noise, most_probable(lin, solution.model.theta, noise).alpha)
-    student, factor = _satterthwaite(parts, noise), _small_sample(nlp, lin.n, effective)
-    if factor > 1.0:
-        student = np.minimum(student, max(lin.n - effective, 1.0))
-    covariance = factor * np.sum(parts, axis=0)
+    alpha = most_probable(lin, solution.model.theta, noise).alpha
+    variances = Variances.of(lin, noise, alpha, _small_sample(nlp, lin.n, effective))
+    covariance = variances.covariance
+    each, student = variances.along(np.eye(len(whole.free)))
     names = np.array([nlp.column_names[j] for j in whole.free])
     of_data = np.sqrt(noise.of_data / lin.precision)
     free = ~held.at_bound & ~np.isin(whole.free, _planned(nlp))
@@ -290,21 +310,26 @@ def uncertainty(solution: Solution) -> Uncertainty:
     if len(nlp.layout.weights):
         generic = Linearised.of(solution, nlp, initial_weights(nlp.problem)).along(held.allowed)
         lost |= _imitated(generic, level) & ~imitated & free
-    exact = _exact(parts, noise) & free & ~lost & ~imitated
+    exact = _exact(variances.parts, noise) & free & ~lost & ~imitated & ~np.isinf(each)
     outputs = np.unique(lin.output[noise.absent[noise.group]])
     loose = np.sqrt((whole.inverse_root**2).sum(axis=1) * np.mean(noise.of_data))
     std = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
-    nailed = free & ~lost & (std < _NO_WIDTH * loose)
+    saturated = _saturated(lin, noise)
+    own = noise_parameters(nlp.problem, saturated)
+    untold = np.isinf(each) | [name.split("[", 1)[0] in own for name in names.tolist()]
+    untold &= free & ~lost
+    nailed = free & ~lost & ~untold & (std < _NO_WIDTH * loose)
     moved = [moves(m, w) for m, w in zip(held.moved, loose, strict=True)]
     return Uncertainty(
         names=tuple(names.tolist()),
         values=solution.result.x[whole.free],
         covariance=covariance,
-        noise=_noise_by_output(lin),
+        noise=_noise_by_output(lin) | dict.fromkeys(saturated, np.nan),
         deviations=_deviations(lin, of_data),
         deviations_of_data=of_data,
         refuted=_refuted(lin, noise),
         freedom=float(lin.n - effective),
+        saturated=saturated,
         not_identifiable=tuple(names[lost | imitated].tolist()),
         imitated=tuple(names[imitated].tolist()),
         noise_free=tuple(np.array(nlp.problem.outputs)[outputs].tolist()),
@@ -314,7 +339,9 @@ def uncertainty(solution: Solution) -> Uncertainty:
         moved=dict(zip(names[moved].tolist(), held.moved[moved].tolist(), strict=True)),
         moved_by=held.by if any(moved) or nailed.any() else (),
         _held=tuple(names[nailed].tolist()),
+        _untold=tuple(names[untold].tolist()),
         _student=student,
+        _variances=variances,
         _linearised=whole,
         _solution=solution,
     )
@@ -351,37 +378,12 @@ def _nlp_of(solution: Solution) -> NLP:
 def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
     near = float(lin.bend.sum())
     loss = nlp.problem.loss
-    if not (loss.quadratic or loss.likelihood) and near < 2.0 * effective:
+    few = min(2.0 * effective, 0.5 * lin.n)
+    if not (loss.quadratic or loss.likelihood) and near < few:
         raise InputError(
             f"{nlp.problem.loss!r} takes all but {near:.3g} of {lin.n} measurements for outliers, too few "
             f"for intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."
         )
-
-
-def _covariances(lin: Linearised, noise: Noise, alpha: float) -> list[Array]:
-    """(d, d) parts of the covariance: of every group of data, then of penalty and priors."""
-    F, parts = lin.inverse_root, []
-    along = lin.J @ F
-    scores = lin.precision * noise.of_data
-    for number in range(len(noise.known)):
-        mine = noise.group == number
-        parts.append(along[mine].T @ (scores[mine, None] * along[mine]))
-    bias = np.sqrt(lin.strength**2 / alpha) * (lin.penalty @ F) if np.isfinite(alpha) else F[:0]
-    prior = lin.prior @ F
-    parts.append(bias.T @ bias + prior.T @ prior)
-    root = lin.allowed @ F
-    return [np.asarray(root @ part @ root.T) for part in parts]
-
-
-def _satterthwaite(parts: Sequence[Array], noise: Noise) -> Array:
-    """(d,) degrees of freedom of every variance, where some of its parts were estimated."""
-    diagonals = np.array([np.clip(np.diag(part), 0.0, None) for part in parts])
-    unknown = np.flatnonzero(~noise.known | noise.refuted)
-    spread = (diagonals[unknown] ** 2 / np.maximum(noise.freedom[unknown], 1.0)[:, None]).sum(
-        axis=0
-    )
-    whole = diagonals.sum(axis=0) ** 2
-    return np.asarray(np.clip(whole / np.maximum(spread, 1e-9 * whole + 1e-300), 1.0, 1e9))
 
 
 def _exact(parts: Sequence[Array], noise: Noise) -> NDArray[np.bool_]:
@@ -396,6 +398,11 @@ def _small_sample(nlp: NLP, count: int, effective: float) -> float:
     problem = nlp.problem
     estimated = problem.loss.likelihood and any(modelled(problem, name) for name in problem.outputs)
     return count / max(count - effective, 1.0) if estimated else 1.0
+
+
+def _saturated(lin: Linearised, noise: Noise) -> tuple[str, ...]:
+    outputs = np.unique(lin.output[~noise.told[noise.group]])
+    return tuple(np.array(lin.nlp.problem.outputs)[outputs].tolist())
 
 
 def _imitated(lin: Linearised, variance: float) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..checks import check_named
 from ..errors import InputError
 from ..files import replacing
 from ..results.solution import Solution
@@ -74,6 +75,7 @@ def write_petab_arrays(
 def _values(found: Solution | Mapping[str, float], petab: PetabProblem) -> dict[str, float]:
     """Values of all parameters, estimated or not."""
     values = petab.estimates(found) if isinstance(found, Solution) else dict(found)
+    check_named("the estimates", values, "parameter", [q.id for q in petab.tables.parameters])
     for q in petab.estimated:
         if q.id not in values:
             raise InputError(f"there is no estimate of parameter {q.id!r}; fit this very problem.")

@@ -18,6 +18,9 @@
    numbers apart.  By SciPy's BLAS. */
 void add_both(int rows, int n, int apart, const double *A, const double *B, double *C);
 
+/* x = L⁻¹ x or L⁻ᵀ x with the lower triangle L (n, n), stored by columns as LAPACK leaves it.  By SciPy's BLAS. */
+void divide(int n, const double *L, int transposed, double *x);
+
 /* out[i][j] (+)= sum over k of M[i, k] in[k][j]: few rows made of few long ones, each given by
    where it begins, so that they may lie anywhere.  No row of `out` may be one of `in`. */
 void combine(int rows, int terms, int64_t width, const double *M, int64_t ldm,

@@ -3,12 +3,18 @@
 
 #include "kernels.h"
 
-/* out[i] = values[table[i]] */
-EXPORTED DISPATCHED void gather(int64_t count, const int32_t *table, const double *values,
-                                double *out)
+DISPATCHED static void gather(int64_t count, const int32_t *table, const double *values, double *out)
 {
     for (int64_t i = 0; i < count; i++)
         out[i] = values[table[i]];
+}
+
+/* out[k][i] = values[tables[k][i]] for every block k: one call for all of a matrix' part. */
+EXPORTED void gather_blocks(int64_t blocks, const int64_t *counts, const int32_t *const *tables,
+                            const double *values, double *const *out)
+{
+    for (int64_t k = 0; k < blocks; k++)
+        gather(counts[k], tables[k], values, out[k]);
 }
 
 /* Product of a symmetric matrix with x, by some rows of its upper triangle: `above` (rows), and what

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice
+from ..checks import check_choice, kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.mesh import Mesh
@@ -165,6 +165,7 @@ def on_fine_layers(objective: Objective, pieces: int = 32) -> Objective:
     )
 
 
+@kinds_checked
 def gradient_gap(
     objective: Objective,
     theta: ArrayLike,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.bases import Basis, PiecewiseConstant, basis
@@ -15,6 +16,7 @@ from ..numerics.mesh import Mesh
 from .network import LayeredNetwork
 
 
+@kinds_checked
 def bisect(
     network: LayeredNetwork, theta: ArrayLike, layers: Iterable[int]
 ) -> tuple[LayeredNetwork, Array]:
@@ -50,6 +52,7 @@ def bisect(
     )
 
 
+@kinds_checked
 def insert(
     network: LayeredNetwork,
     theta: ArrayLike,
@@ -113,6 +116,7 @@ def check_one_each(network: LayeredNetwork) -> None:
         )
 
 
+@kinds_checked
 def weight_basis(name: str, order: int, mesh: Mesh) -> Basis:
     """Return a basis of functions on the interval of the layers.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_type
+from ..checks import check_type, kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from .blocks import Factor
@@ -50,6 +50,7 @@ def lifted(network: LayeredNetwork, theta: Array, X: ArrayLike) -> Array:
     return np.pad(start, ((0, 0), (0, room))) if room else start
 
 
+@kinds_checked
 def forward(network: LayeredNetwork, theta: ArrayLike, X: ArrayLike) -> Array:
     """Return the states of all samples at all layers.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import as_values, kinds_checked
 from ..errors import InputError
 from ..numerics import Array, Index, numbers
 from ..numerics.random import generator
@@ -119,6 +120,7 @@ Share = int | float | ArrayLike | None
 PARTS = ("train", "validation", "test")
 
 
+@kinds_checked
 def split_samples(
     samples: Samples,
     train: Share = None,
@@ -306,6 +308,7 @@ def scale_parts(
     -------
     The parts, the scaling of the features, and that of the targets or None.
     """
+    parts = as_values(parts, "scale_parts", Samples)
     train = parts[0]
     inputs = Scaling.of(train.X) if inputs is None else inputs
     scale = Scaling.of(train.Y, interval) if targets and not train.classes else None

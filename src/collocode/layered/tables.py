@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..checks import check_choice, check_has
+from ..checks import check_choice, check_has, kinds_checked
 from ..errors import FileError, InputError
 from ..files import read_npz, refusing
 from ..model.text_table import Table, read_text
@@ -27,6 +27,7 @@ _NUMBERS = "biuf"
 _LARGEST = 2**34  # bytes that the arrays of a file may take
 
 
+@kinds_checked
 def read_samples(
     path: str | Path,
     features: Columns,
@@ -96,6 +97,7 @@ def read_samples(
     return Samples(X, _classes(Y, source.name) if classes else Y)
 
 
+@kinds_checked
 def read_arrays(path: str | Path) -> dict[str, Array]:
     """Return all numeric arrays of an ``.npz`` or ``.mat`` file, by name; others are left out.
 

@@ -52,6 +52,7 @@ class Control:
     moves : weight `w` of the penalty :math:`w\sum_k(c_{k+1}-c_k)^2` on the moves of such a basis.
     shared : whether all windows that decide the input share one function; it has to be a basis then.
     unit : for reports.
+    typical : size, where bounds and start do not tell it; 0 takes it from the equations.
 
     Raises
     ------
@@ -74,6 +75,7 @@ class Control:
     moves: float = 0.0
     shared: bool = False
     unit: str = ""
+    typical: float = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -165,7 +167,12 @@ class Control:
 
     @property
     def size(self) -> float:
-        """Largest magnitude that is known of it; 1 if none is."""
+        """Largest magnitude that is known of it, else the typical one; 1 if there is none."""
+        return self.told or self.typical or 1.0
+
+    @property
+    def told(self) -> float:
+        """Largest magnitude of bounds and start; 0 if these tell none."""
         start = self.start.values if isinstance(self.start, Signal) else [self.start or 0.0]
         known = np.abs([self.lower, self.upper, *start])
-        return float(known[np.isfinite(known)].max(initial=0.0)) or 1.0
+        return float(known[np.isfinite(known)].max(initial=0.0))

@@ -25,7 +25,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..checks import check_fields, check_type, listed
+from ..checks import check_fields, check_has, check_named, check_type
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.signals import Signal
@@ -118,10 +118,7 @@ def given_input(experiment: Experiment, name: str) -> Signal:
             f"window {experiment.name!r} decides {name!r}, which a delay cannot move; make it a state whose "
             f"derivative is the control, and delay that: delays={{'late': Delay(..., of={name!r})}}."
         )
-    if name not in experiment.inputs:
-        raise InputError(
-            f"experiment {experiment.name!r} has no input {name!r} that could be delayed."
-        )
+    check_has(f"experiment {experiment.name!r}, for delays=,", "input", name, experiment.inputs)
     return experiment.inputs[name]
 
 
@@ -224,10 +221,7 @@ def check_lag(
     InputError
         A state or parameter that there is not, a name that is taken, bounds that leave the delay open.
     """
-    if delay.of not in states:
-        raise InputError(
-            f"delay {name!r} is of {delay.of!r}, which is no state; states: {listed(states)}."
-        )
+    check_named(f"of= of delay {name!r}", [delay.of], "state", states)
     if name in taken:
         raise InputError(
             f"the delayed state {name!r} needs a name of its own, which no state, input or variable has; "

@@ -22,7 +22,7 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..checks import check_type
+from ..checks import as_values, check_type, shown
 from ..errors import InputError
 from .activations import CASADI
 from .parameters import Parameter
@@ -240,6 +240,13 @@ class Dynamics:
     index: int = 1
 
     def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise InputError(
+                f"Dynamics takes a function rhs(t, x, u, p, nn), not {shown(self.function)}; a network alone goes "
+                "into NeuralODE(network)."
+            )
+        parameters = as_values(self.parameters, "Dynamics(parameters=...)", Parameter)
+        object.__setattr__(self, "parameters", parameters)
         names = [p.name for p in self.parameters]
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:

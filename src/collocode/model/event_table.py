@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import listed
+from ..checks import listed, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from .events import Dose, Event, Reset
@@ -59,7 +59,7 @@ def events_from_frame(
     """
     if not hasattr(table, "keys"):
         raise InputError(
-            f"a table of events is a data frame or a dict of columns, not {table!r:.60}."
+            f"a table of events is a data frame or a dict of columns, not {shown(table)}; pandas.read_csv(path) reads one."
         )
     known = _columns(table)
     time = _column(known, "time")

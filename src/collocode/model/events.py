@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import as_names, check_fields
+from ..checks import as_names, check_fields, shown
 from ..errors import InputError
 from ..numerics import numbers
 
@@ -107,7 +107,7 @@ class Reset:
             if not (number or isinstance(target, str) or callable(target)):
                 raise InputError(
                     f"a reset sets {state!r} to a finite number, a parameter's name or a function, not "
-                    f"{target!r:.60}."
+                    f"{shown(target)}."
                 )
 
     @property

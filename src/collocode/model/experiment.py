@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, as_values, check_fields, check_type
+from ..checks import as_number, as_values, check_fields, check_type, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
@@ -36,6 +36,12 @@ class Truth:
 
     rhs: Callable[..., Any]
     initial: Mapping[str, Sequence[float]] | Sequence[float]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        by_name = self.initial if isinstance(self.initial, Mapping) else {"all": self.initial}
+        for name, given in by_name.items():
+            numbers(given, f"initial= of Truth, {name}")
 
     def covers(self, experiment: str) -> bool:
         """Whether the true initial state of an experiment is known."""
@@ -143,13 +149,12 @@ class Experiment:
             )
         points = numbers(self.points, f"{where}: points")
         if points.ndim != 1 or not np.isfinite(points).all():
-            raise InputError(f"{where}: points= are finite times, not {self.points!r:.60}.")
+            raise InputError(f"{where}: points= are finite times, not {shown(self.points)}.")
         times = numbers(self.times, f"{where}: times")
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
         if self.measures or len(times):
-            spans = self.start is not None and self.end is not None and self.start < self.end
-            check_times(times, where, least=1 if spans else 2, replicates=self.replicates)
+            check_times(times, where, (self.start, self.end), self.replicates)
             self._check_nothing_decided(where)
         if values.ndim != 2 or len(values) != len(times):
             raise InputError(
@@ -269,6 +274,11 @@ class Experiment:
                 f"{start:.12g}; let it begin earlier by start=, or leave the event out."
             )
         end = float(times[-1] if self.end is None else self.end)
+        if self.measures and end <= start:
+            raise InputError(
+                f"{where}: it ends at {end:.12g}, not after its start at {start:.12g}; give another end= or "
+                "start=."
+            )
         if len(times) and (start > times[0] or end < times[-1]):
             raise InputError(
                 f"{where}: the window [{start:.12g}, {end:.12g}] does not cover the measurements "

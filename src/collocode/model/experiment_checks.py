@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from ..checks import check_named, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
@@ -19,38 +20,54 @@ def check_past(past: Any, what: str) -> None:
     if not (number or isinstance(past, str | Signal) or callable(past)):
         raise InputError(
             f"{what} is a finite number, a Signal, a function of t and p or a parameter's name, not "
-            f"{past!r:.60}."
+            f"{shown(past)}."
         )
 
 
-def check_times(times: Array, where: str, least: int = 2, replicates: bool = False) -> None:
-    """Refuse times that are too few, NaN, unsorted or (without ``replicates``) duplicate, naming the first."""
+def _row(number: int) -> str:
+    return f"row {number + 1}"
+
+
+def check_times(
+    times: Array,
+    where: str,
+    window: tuple[float | None, float | None] = (None, None),
+    replicates: bool = False,
+    place: Callable[[int], str] = _row,
+) -> None:
+    """Refuse times that are too few, NaN, unsorted or (without ``replicates``) duplicate, naming the first.
+
+    Parameters
+    ----------
+    window : start and end, as far as they are given; with both one time is enough.
+    place : tells where a reader finds a row.
+    """
     if times.ndim != 1:
         raise InputError(f"{where}: times must be a row of numbers, not of shape {times.shape}.")
-    distinct = len(np.unique(times)) if replicates else len(times)
-    if distinct < least:
-        raise InputError(
-            f"{where}: {distinct} time is too few; at least 2 are needed, or start= and end=."
-            if distinct == 1
-            else f"{where}: there are no times; add data."
-        )
+    if not len(times):
+        raise InputError(f"{where}: there are no times; add data.")
     if not np.isfinite(times).all():
         bad = int(np.flatnonzero(~np.isfinite(times))[0])
+        raise InputError(f"{where}: time in {place(bad)} is {times[bad]}; drop or repair that row.")
+    open_ends = [n for n, v in zip(("start=", "end="), window, strict=True) if v is None]
+    if open_ends and len(np.unique(times)) < 2 and (replicates or len(times) < 2):
         raise InputError(
-            f"{where}: time in row {bad + 1} is {times[bad]}; drop or repair that row."
+            f"{where}: 1 time is too few; at least 2 are needed, or {' and '.join(open_ends)}"
+            f"{'' if len(open_ends) > 1 else ' too'}."
         )
     steps = np.diff(times)
     if (steps == 0.0).any() and not replicates:
         bad = int(np.flatnonzero(steps == 0.0)[0])
         raise InputError(
-            f"{where}: time {times[bad]:.12g} occurs twice (rows {bad + 1} and {bad + 2}); "
+            f"{where}: time {times[bad]:.12g} occurs twice ({place(bad)} and {place(bad + 1)}); "
             "name the column of experiments, or say replicates=True if one run was measured again."
         )
     if (steps < 0.0).any():
         bad = int(np.flatnonzero(steps < 0.0)[0])
         raise InputError(
-            f"{where}: times are not sorted: {times[bad + 1]:.12g} (row {bad + 2}) follows "
-            f"{times[bad]:.12g}; sort the rows or name an experiment column."
+            f"{where}: times are not sorted: {times[bad + 1]:.12g} ({place(bad + 1)}) follows "
+            f"{times[bad]:.12g}; several runs in one table look like that: name the column of experiments, or "
+            "sort the rows."
         )
 
 
@@ -58,10 +75,8 @@ def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, wh
     """Fill a table of the data's shape from one for all, one or a column by name, or a table."""
     shape, places = filled.shape, {name: (slice(None), j) for j, name in enumerate(outputs)}
     for name, value in (given if isinstance(given, Mapping) else {None: given}).items():
-        if name is not None and name not in places:
-            raise InputError(
-                f"{where}: {what} names {name!r}, which is no output; outputs: {', '.join(outputs)}."
-            )
+        if name is not None:
+            check_named(f"{where}: {what}", [name], "output", outputs)
         table = numbers(value, f"{where}: {what}")
         told = table.shape
         if name is None and shape[1] == 1 and table.ndim == 1:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..checks import as_names, shown
 from ..errors import InputError
 from .dynamics import Dynamics, Named, Networks, Parameter
 from .varying import Network
@@ -47,7 +48,11 @@ def implicit(
     >>> dict(mass.algebraics)
     {'x_dot': 0.0, 'v_dot': 0.0}
     """
-    names = tuple(states)
+    if not callable(equations):
+        raise InputError(
+            f"implicit takes a function F(t, x, dx, u, p, nn), not {shown(equations)}; write one."
+        )
+    names = as_names(states, "implicit(states=...)")
     given = (algebraics,) if isinstance(algebraics, str) else algebraics
     own = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
     rates = {_rate(name): 0.0 for name in names}

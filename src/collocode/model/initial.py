@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import as_pair
+from ..checks import as_pair, shown
 from ..errors import InputError
 
 
@@ -45,7 +45,7 @@ def fixed(value: float) -> Initial:
 def weighted(value: float, std: float) -> Initial:
     """Add the prior ((x(0) - value)/std)² of an initial state to the loss."""
     if not (isinstance(std, Real) and 0.0 < std < np.inf):
-        raise InputError(f"the std of a weighted initial state must be positive, not {std}.")
+        raise InputError(f"the std of a weighted initial state must be positive, not {shown(std)}.")
     return _checked(value, std)
 
 
@@ -74,7 +74,7 @@ def given_by(function: Callable[..., Any] | str) -> Initial:
     """
     if not (callable(function) or isinstance(function, str)):
         raise InputError(
-            f"an initial state is given by a function of p or a parameter's name, not {function!r}."
+            f"an initial state is given by a function of p or a parameter's name, not {shown(function)}."
         )
     return Initial(function=function)
 
@@ -94,10 +94,10 @@ def as_initial(known: Any) -> Initial:
 
 
 def _checked(value: float, std: float) -> Initial:
-    if not (isinstance(value, Real) or np.ndim(value) == 0) or isinstance(value, str):
+    if not (isinstance(value, Real) or getattr(value, "ndim", None) == 0):
         raise InputError(
             f"an initial state is a number, a function of p, a parameter's name, weighted() or free(), not "
-            f"{value!r:.60}."
+            f"{shown(value)}."
         )
     if not np.isfinite(value):
         raise InputError(f"an initial state must be finite, not {value}; use free() if unknown.")

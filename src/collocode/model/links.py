@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..checks import as_names, check_fields
+from ..checks import as_names, check_fields, check_named
 from ..errors import InputError
 from .experiment import Experiment
 
@@ -74,15 +74,9 @@ class Link:
 
     def check(self, windows: Mapping[str, Experiment], states: Sequence[str]) -> None:
         """Refuse names that a problem does not have, and times that do not meet."""
-        for name in (self.before, self.after):
-            if name not in windows:
-                raise InputError(f"a link names window {name!r}; there are: {', '.join(windows)}.")
-        for state in (*self.states, *self.jump):
-            if state not in states:
-                raise InputError(
-                    f"link {self.name!r} names {state!r}, which is no state; states: "
-                    f"{', '.join(states)}."
-                )
+        where = f"link {self.name!r}"
+        check_named(where, (self.before, self.after), "window", windows)
+        check_named(where, (*self.states, *self.jump), "state", states)
         before, after = windows[self.before], windows[self.after]
         assert before.end is not None
         late = [

@@ -21,7 +21,7 @@ Sources: Huber, *Robust Statistics*, 1981; Charbonnier et al., IEEE Trans. Image
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -68,6 +68,18 @@ class Loss(ABC):
     def with_sigma(self, sigma: Mapping[str, float]) -> Self:
         """Return the same loss with σ by output."""
         return replace(self, sigma=sigma)  # type: ignore[type-var]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Names of the outputs of which it says something of their own."""
+        return tuple(self.sigma) if isinstance(self.sigma, Mapping) else ()
+
+    def among(self, outputs: Collection[str]) -> Self:
+        """Return the same loss without what it says of other outputs."""
+        if not isinstance(self.sigma, Mapping):
+            return self
+        kept = {name: value for name, value in self.sigma.items() if name in outputs}
+        return replace(self, sigma=kept)  # type: ignore[type-var]
 
     def sigma_of(self, output: str, spread: float) -> float:
         """Return σ of an output whose data have standard deviation ``spread``."""

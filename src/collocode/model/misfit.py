@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..numerics import Array, Mask
 from .activations import CASADI
+from .counts import NegativeBinomial
 from .experiment import Experiment
 from .likelihoods import Likelihood, Spread
 from .losses import Loss
@@ -48,6 +49,22 @@ def modelled(problem: Problem, output: str) -> bool:
         return False
     known = {q.name for q in problem.all_parameters}  # without σ_output where all data tell theirs
     return loss.spread_of(output) is not None or problem.noise_name(output) in known
+
+
+def noise_parameters(problem: Problem, outputs: Sequence[str] | None = None) -> set[str]:
+    """Names of parameters that are the σ of an output, or its scale; not the overdispersion of counts."""
+    found = set()
+    for output in problem.outputs if outputs is None else outputs:
+        loss = likelihood_of(problem.loss, output)
+        if (
+            loss is not None
+            and modelled(problem, output)
+            and not isinstance(loss, NegativeBinomial)
+        ):
+            spread = loss.spread_of(output)
+            name = problem.noise_name(output) if spread is None else spread
+            found |= {name} if isinstance(name, str) else set()
+    return found
 
 
 def spreads(problem: Problem, s: Symbols, h: ca.SX, told: float = 0.0) -> ca.SX:

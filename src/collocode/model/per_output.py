@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -32,6 +32,16 @@ class PerOutput(Loss):
                     f"the loss of output {name!r} has to be a likelihood beside others, say Normal(0.1), "
                     f"not {loss!r}."
                 )
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """See `Loss.named`."""
+        return (*self.losses, *(name for loss in self.losses.values() for name in loss.named))
+
+    def among(self, outputs: Collection[str]) -> Self:
+        """See `Loss.among`."""
+        kept = {n: loss.among(outputs) for n, loss in self.losses.items() if n in outputs}
+        return replace(self, losses=kept)
 
     def of(self, output: str) -> Likelihood:
         """Return the likelihood of an output."""

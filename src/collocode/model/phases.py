@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import casadi as ca
 import numpy as np
 
-from ..checks import as_names, check_fields, listed
+from ..checks import as_names, check_fields, check_named, listed
 from ..errors import InputError
 from ..numerics.signals import Signal
 from .constraints import PathConstraint
@@ -118,6 +118,8 @@ class Phases:
         found, names = [], list(self.dynamics)
         for experiment in experiments:
             if experiment.name not in names:
+                windows = [e.name for e in experiments]
+                check_named("Phases", [n for n in names if n not in windows], "window", windows)
                 raise InputError(
                     f"window {experiment.name!r} has no phase; there are dynamics for: {listed(names)}."
                 )

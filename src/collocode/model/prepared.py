@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..checks import check_named
 from ..errors import InputError
 from ..numerics.signals import Signal
 from .delays import Delay, breaking_points, check_lag, given_input, told
@@ -105,12 +106,7 @@ def impulses_shared(everywhere: Experiments, states: Sequence[str]) -> Experimen
     nothing: dict[str, Signal] = {}
     for e in everywhere:
         for event in e.events:
-            absent = [name for name in event.states if name not in states]
-            if absent:
-                raise InputError(
-                    f"an event of experiment {e.name!r} names {absent[0]!r}, which is no state; "
-                    f"states: {', '.join(states)}."
-                )
+            check_named(f"an event of experiment {e.name!r}", event.states, "state", states)
     for e in everywhere:
         for impulse in impulses_of(placed(e.events, e.placed, e.instant)):
             nothing.setdefault(impulse.name, Signal(np.zeros(1), np.zeros(1), "zoh"))
@@ -187,7 +183,10 @@ def check_lags(
     looked_at = {delay.of for delay in lags.values()}
     for e in everywhere:
         for state, past in e.history.items():
-            if state not in looked_at:
+            if looked_at:
+                where = f"history= of experiment {e.name!r}"
+                check_named(where, [state], "state that a delay looks at", looked_at)
+            else:
                 raise InputError(
                     f"experiment {e.name!r} has a history of {state!r}, which no delay looks at; add "
                     f'one, say delays={{"late": Delay(1.0, of={state!r})}}, or leave it out.'

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_names, as_pair, as_values, check_fields, check_type
+from ..checks import as_names, as_pair, as_values, check_fields, check_named, check_type
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.bases import Basis
@@ -22,6 +22,7 @@ from .delays import Delay
 from .dynamics import Dynamics, DynamicsLike
 from .event_times import Boundary
 from .experiment import Experiment, Truth
+from .held_out import check_held_out
 from .impulses import Impulse, impulses_of, placed
 from .initial import Initial, as_initial, at_rest, free
 from .likelihoods import Likelihood
@@ -42,9 +43,11 @@ from .problem_checks import (
     check_bases,
     check_decisions,
     check_likelihood,
+    check_loss,
     check_measured,
     check_names,
     check_parameters,
+    check_truth,
 )
 from .sizes import noise_of, ranges_of
 from .varying import Block, bases_of, weight_blocks
@@ -176,20 +179,20 @@ class Problem:
             what = f"{'state' if state in self.states else 'variable'} {state!r}"
             check_bounds(*as_pair(bounds, f"bounds= of {what}"), what)
         check_measured(self)
-        if isinstance(self.loss, PerOutput):
+        check_loss(self)
+        if isinstance(self.loss, PerOutput):  # its columns are those of the data
             set_(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
         check_likelihood(self)
         check_parameters(self)
         check_bases(self)
+        check_held_out(self)
+        check_truth(self)
         if self.normalise:
             set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 
     def _calibrate_outputs(self) -> None:
+        check_named("calibration=", self.calibration, "output", self.outputs)
         for name, given in self.calibration.items():
-            if name not in self.outputs:
-                raise InputError(
-                    f"calibration= names {name!r}, which is no output; outputs: {', '.join(self.outputs)}."
-                )
             check_type(f"calibration={{{name!r}: ...}}", given, Calibration)
         if self.calibration and self.observe is None:
             check_names(self)
@@ -498,6 +501,11 @@ class Problem:
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
         return ranges_of(self)
+
+    @cached_property
+    def balanced(self) -> Mapping[str, tuple[float, float]]:
+        """What has a range from the equations alone, see `typical`: least and largest size that one tells, as in `ranges`."""
+        return {}
 
     @cached_property
     def state_scale(self) -> Array:

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number
+from ..checks import as_number, check_named, check_type, listed
 from ..errors import InputError
 from ..numerics.bases import Basis
-from .experiment import Experiment
+from .experiment import Experiment, Truth
 from .losses import Evidence
 from .parameters import Parameter
 from .window import check_shared
@@ -32,6 +32,9 @@ class _Problem(Protocol):
 
     @property
     def regularisation(self) -> Any: ...
+
+    @property
+    def truth(self) -> Truth | None: ...
 
     @property
     def bounds(self) -> Mapping[str, Any]: ...
@@ -99,13 +102,10 @@ def check_parameters(problem: _Problem) -> None:
         )
     for e in (*problem.experiments, *problem.test):
         for name, given in e.parameters.items():
-            for wanted in (name, given) if isinstance(given, str) else (name,):
-                if wanted not in known:
-                    raise InputError(
-                        f"parameters= of experiment {e.name!r} names {wanted!r}, which is no "
-                        f"parameter; there are: {', '.join(known) or 'none'}."
-                    )
-            _check_binding(e, known[name], known[given] if isinstance(given, str) else given)
+            wanted = (name, given) if isinstance(given, str) else (name,)
+            check_named(f"parameters= of experiment {e.name!r}", wanted, "parameter", known)
+            value = known[given] if isinstance(given, str) else given
+            _check_binding(e, known[name], value, held_out=e in problem.test)
         if e.steady is not None:
             _check_steady(problem, e, known)
 
@@ -126,12 +126,7 @@ def _check_steady(
         ("input", steady.inputs, problem.inputs),
         ("parameter", told, known),
     ):
-        absent = [n for n in names if n not in there]
-        if absent:
-            raise InputError(
-                f"{where} names {absent[0]!r}, which is no {what}; there are: "
-                f"{', '.join(there) or 'none'}."
-            )
+        check_named(where, names, what, there)
     for name, given in steady.parameters.items():
         _check_binding(experiment, known[name], known[given] if isinstance(given, str) else given)
 
@@ -147,11 +142,11 @@ def check_names(problem: _Problem) -> None:
             )
     every = (*problem.states, *problem.algebraics)
     for what, names, known in (
-        ("bounds", problem.bounds, every),
-        ("scaling", problem.scaling, every),
+        ("bounds=", problem.bounds, every),
+        ("scaling=", problem.scaling, every),
         *(
-            (f"{what} of experiment {e.name!r}", getattr(e, what), known)
-            for e in problem.experiments
+            (f"{what}= of experiment {e.name!r}", getattr(e, what), known)
+            for e in (*problem.experiments, *problem.test)
             for what, known in (
                 ("initial", problem.states),
                 ("final", problem.states),
@@ -159,11 +154,7 @@ def check_names(problem: _Problem) -> None:
             )
         ),
     ):
-        for name in names:
-            if name not in known:
-                raise InputError(
-                    f"{what} names {name!r}, which is no state; states: {', '.join(known)}."
-                )
+        check_named(what, names, "state", known)
     for name, size in problem.scaling.items():
         as_number(size, f"scaling[{name!r}]")
     kinds = {"a state": problem.states, "an input": problem.inputs}
@@ -176,6 +167,9 @@ def check_names(problem: _Problem) -> None:
         there = {*experiment.inputs, *experiment.controls}
         missing = [n for n in problem.inputs if n not in there]
         if missing:
+            stray = sorted(there - {*problem.inputs})
+            where = f"inputs of experiment {experiment.name!r}"
+            check_named(where, stray, "input of the first experiment", problem.inputs)
             raise InputError(f"experiment {experiment.name!r} has no input {missing[0]!r}; add it.")
 
 
@@ -183,17 +177,10 @@ def check_decisions(problem: _Problem) -> None:
     """Refuse costs, constraints and links of windows that are not there."""
     names = [e.name for e in problem.experiments]
     for cost in problem.costs:
-        absent = [n for n in cost.windows if n not in names]
-        if absent:
-            raise InputError(
-                f"cost {cost.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
-            )
+        check_named(f"cost {cost.name!r}", cost.windows, "window", names)
     for held in problem.constraints:
-        absent = [n for n in getattr(held, "windows", ()) if n not in names]
-        if absent:
-            raise InputError(
-                f"constraint {held.name!r} names window {absent[0]!r}; there are: {', '.join(names)}."
-            )
+        windows = getattr(held, "windows", ())
+        check_named(f"constraint {held.name!r}", windows, "window", names)
     for link in problem.links:
         link.check(dict(zip(names, problem.experiments, strict=True)), problem.lasting)
     check_shared(problem.experiments, problem.inputs)
@@ -222,6 +209,34 @@ def check_measured(problem: _Problem) -> None:
             raise InputError(
                 f"experiment {experiment.name!r} has {count} times with a finite value; "
                 "at least 2 are needed."
+            )
+
+
+def check_loss(problem: _Problem) -> None:
+    """Refuse a loss that says something of what is no output, or nothing of one."""
+    check_named(
+        f"loss={type(problem.loss).__name__}(...)", problem.loss.named, "output", problem.outputs
+    )
+    for name in problem.outputs:
+        problem.loss.sigma_of(name, 1.0)
+
+
+def check_truth(problem: _Problem) -> None:
+    """Refuse true initial states of what is no experiment, or of another number of states."""
+    truth = problem.truth
+    if truth is None:
+        return
+    check_type("truth=", truth, Truth)
+    by_name = truth.initial if isinstance(truth.initial, Mapping) else {"": truth.initial}
+    if isinstance(truth.initial, Mapping):
+        names = [e.name for e in (*problem.experiments, *problem.test)]
+        check_named("initial= of Truth", truth.initial, "experiment", names)
+    for name, initial in by_name.items():
+        shape, wanted = np.shape(initial), (len(problem.states),)
+        if shape != wanted:
+            raise InputError(
+                f"initial= of Truth{name and f', {name!r},'} has shape {shape}, not {wanted}; give the "
+                f"value of each state: {listed(problem.states, 20)}."
             )
 
 
@@ -273,12 +288,18 @@ def check_bases(problem: _Problem) -> None:
                 )
 
 
-def _check_binding(experiment: Experiment, parameter: Parameter, given: Parameter | float) -> None:
-    """Refuse what a parameter cannot be in an experiment."""
+def _check_binding(
+    experiment: Experiment,
+    parameter: Parameter,
+    given: Parameter | float,
+    held_out: bool = False,
+) -> None:
+    """Refuse what a parameter cannot be in an experiment; a held-out one may be given its own."""
     where = f"parameter {parameter.name!r} in experiment {experiment.name!r}"
-    if parameter.basis is not None or parameter.per_experiment:
+    if parameter.basis is not None or (parameter.per_experiment and not held_out):
         raise InputError(
-            f"{where} cannot be bound, since it varies in time or is each experiment's own."
+            f"{where} cannot be bound, since it varies in time or is each experiment's own; leave it out of "
+            "parameters=."
         )
     if not isinstance(given, Parameter):
         if not np.isfinite(parameter.decided(given)):

@@ -8,9 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.signals import Smoother
+from ..numerics.signals import Signal, Smoother
+from .events import Dose, Reset
 from .experiment import Experiment
 from .initial import as_initial, free
+from .parameters import Parameter
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -48,6 +50,10 @@ class Sized(Protocol):
         """Sizes that are given."""
 
     @property
+    def all_parameters(self) -> Sequence[Parameter]:
+        """That are estimated."""
+
+    @property
     def bounds(self) -> Mapping[str, Range]:
         """Of states."""
 
@@ -81,7 +87,7 @@ def _range_of_state(problem: Sized, state: str, duration: float) -> dict[str, Ra
     smooth = [(e, problem.smoothers(e)) for e in problem.experiments]
     curves = [(e, s[state]) for e, s in smooth if problem.observe is None and state in s]
     if not curves or state in problem.scaling:
-        size = float(problem.scaling.get(state, _size_of_ends(problem, state)))
+        size = float(problem.scaling.get(state, _size_of_ends(problem, state) or 1.0))
         slope = (0.0, size / duration * 10.0)
         return {f"x:{state}": (-size, size), f"slope:{state}": slope}
     column = problem.outputs.index(state)  # where it was measured; a row of NaN is no data
@@ -98,17 +104,56 @@ def _range_of_state(problem: Sized, state: str, duration: float) -> dict[str, Ra
 
 
 def _size_of_ends(problem: Sized, state: str) -> float:
-    """Size of a state that is not measured: of its ends in windows, else of its bounds there."""
-    if state in problem.algebraics:
-        return abs(problem.algebraics[state]) or 1.0
-    windows = [e for e in problem.experiments if not e.measures]
-    known = [as_initial(k.get(state, free())) for e in windows for k in (e.initial, e.final)]
-    ends = [end.value for end in known]
-    for values in (ends, problem.bounds.get(state, ()) if windows else ()):
+    """Size of a state that is not measured: of its ends, guesses and doses, else of its bounds in windows; else 0."""
+    if problem.algebraics.get(state):
+        return abs(problem.algebraics[state])
+    windows = any(not e.measures for e in problem.experiments)
+    for values in (
+        ends_of(problem.experiments, state),
+        problem.bounds.get(state, ()) if windows else (),
+    ):
         sizes = np.abs([v for v in values if np.isfinite(v) and v != 0.0])
         if sizes.size:
             return float(sizes.max())
-    return 1.0
+    return 0.0
+
+
+def ends_of(experiments: Sequence[Experiment], state: str) -> list[float]:
+    """What is told of a state: finite values at both ends, of guesses, and of what events add or set."""
+    found: list[float] = []
+    for e in experiments:
+        known = [as_initial(ends.get(state, free())).value for ends in (e.initial, e.final)]
+        guess = e.guess.get(state)
+        known += [*guess.values] if isinstance(guess, Signal) else [] if guess is None else [guess]
+        for event in e.events:
+            if isinstance(event, Dose) and event.to == state:
+                known.append(event.amount)
+            if isinstance(event, Reset) and state in event.to:
+                value = event.to[state]
+                known += [value] if isinstance(value, int | float) else []
+        found += [float(v) for v in known if np.isfinite(v)]
+    return found
+
+
+def untold(problem: Sized) -> list[str]:
+    """Return what has no size yet, as `ranges_of` calls it: states, controls, and parameters that start at 0."""
+    states = [
+        n
+        for n in (*problem.states, *problem.algebraics)
+        if n not in problem.scaling
+        and not (problem.observe is None and n in problem.outputs)
+        and not _size_of_ends(problem, n)
+    ]
+    first = problem.experiments[0].controls
+    controls = [
+        n
+        for n in first
+        if not any(
+            c.told or c.typical for e in problem.experiments for c in [e.controls.get(n)] if c
+        )
+    ]
+    zero = [q.name for q in problem.all_parameters if q.scale == "linear" and q.start == 0.0]
+    return [*(f"x:{n}" for n in states), *(f"u:{n}" for n in controls), *(f"p:{n}" for n in zero)]
 
 
 def noise_of(problem: Sized) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from ..checks import check_path, listed
 from ..errors import FileError, InputError, MissingDependency
 from ..numerics.signals import Signal
 from .experiment import Experiment
+from .experiment_checks import check_times
 from .initial import Initial
 from .text_table import Table, read_text, tabulated
 
@@ -22,7 +23,9 @@ _SHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 _PARQUET = (".parquet", ".pq")
 
 
-def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[Experiment]:
+def read_csv(
+    path: str | Path, time: str | None = None, *, encoding: str | None = None, **options: Any
+) -> list[Experiment]:
     """Read experiments from a text file with a header line.
 
     Commas, semicolons, tabs, bars or blanks part the fields, numbers may have decimal commas (not
@@ -35,6 +38,7 @@ def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[
     ----------
     path : the file.
     time : the time column; None takes the first column.
+    encoding : of a file that is neither in UTF-8 nor UTF-16, as Python calls it: ``"latin-1"``, ``"cp1252"``.
     options : as for `from_frame`.
 
     Returns
@@ -49,18 +53,23 @@ def read_csv(path: str | Path, time: str | None = None, **options: Any) -> list[
         Unknown column, a cell that is not a number (named by line and column), bad times.
     """
     check_path("read_csv", path)
-    return _experiments(read_text(path), time=time, **options)
+    return _experiments(read_text(path, encoding), time=time, **options)
 
 
 def read_table(
-    path: str | Path, time: str | None = None, sheet: str | int | None = None, **options: Any
+    path: str | Path,
+    time: str | None = None,
+    sheet: str | int | None = None,
+    *,
+    encoding: str | None = None,
+    **options: Any,
 ) -> list[Experiment]:
     """Read experiments from a spreadsheet (``.xlsx``, ``.xls``, ``.ods``), Parquet or text file.
 
     Parameters
     ----------
     path : the file; its ending says what it is, text if it is none of these.
-    time, options : as for `read_csv`.
+    time, encoding, options : as for `read_csv`.
     sheet : name or number of the sheet; None takes the first.
 
     Raises
@@ -77,7 +86,9 @@ def read_table(
     if sheet is not None and suffix not in _SHEETS:
         raise InputError(f"{source.name} has no sheets; leave out sheet={sheet!r}.")
     if suffix not in (*_SHEETS, *_PARQUET):
-        return read_csv(source, time, **options)
+        return read_csv(source, time, encoding=encoding, **options)
+    if encoding is not None:
+        raise InputError(f"{source.name} is no text; leave out encoding={encoding!r}.")
     if not source.is_file():
         raise FileError(f"there is no data file {str(source)!r}; check the path.")
     try:
@@ -238,6 +249,10 @@ def _experiments(
     groups = _groups(table, experiment, len(numeric[time]))
     table.tell()
     values = np.column_stack([numeric[name] for name in names])
+    for label, rows in groups.items():
+        where = f"{source}, experiment {label!r}" if experiment else source
+        whole = numeric[time][rows]
+        check_times(whole, where, replicates=replicates, place=_places(table, rows))
     return [
         Experiment(
             times=numeric[time][rows],
@@ -254,6 +269,11 @@ def _experiments(
         )
         for label, rows in groups.items()
     ]
+
+
+def _places(table: Table, rows: np.ndarray) -> Callable[[int], str]:
+    """Where a reader finds the rows of an experiment."""
+    return lambda k: table.place(int(rows[k]))
 
 
 def _groups(table: Table, experiment: str | None, count: int) -> dict[str, np.ndarray]:

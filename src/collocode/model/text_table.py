@@ -38,6 +38,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", 
 _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 _POINTS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
+_DATE = re.compile(  # or a time of day
+    r"\s*(\d{4}([-./])\d{1,2}\2\d{1,2}|\d{1,2}([-./])\d{1,2}\3(\d\d|\d{4})|\d{1,2}:\d\d)(?![\d.])",
+    re.ASCII,
+)
 _MISSING = frozenset([
     "", "nan", "-nan", "na", "n/a", "<na>", "#na", "#n/a", "null", "none", "1.#ind", "-1.#ind",
     "1.#qnan", "-1.#qnan", "#n/a n/a",
@@ -117,6 +121,11 @@ class Table:
                 why = "is not a number; repair the cell or leave it empty"
                 if limit:
                     why = "is a limit; write its number here, and which side by censored= of an Experiment"
+                elif _DATE.match(str(cell)):
+                    why = (
+                        "is a date; write numbers, such as hours since the first: "
+                        "(frame[name] - frame[name].min()) / pandas.Timedelta('1h') of a data frame"
+                    )
                 self.refuse(row, name, f"{shown} {why}")
             parsed[row] = value
         return parsed
@@ -193,8 +202,13 @@ def _plain(cells: Sequence[Any] | Array) -> Array | None:
 # ---- text files ---------------------------------------------------------------------------------
 
 
-def read_text(path: str | Path) -> Table:
+def read_text(path: str | Path, encoding: str | None = None) -> Table:
     """Read a text file of numbers with a header, also a packed one (``.gz``, ``.bz2``, ``.xz``).
+
+    Parameters
+    ----------
+    path : the file.
+    encoding : None takes UTF-8, or UTF-16 by its mark.
 
     Raises
     ------
@@ -203,7 +217,7 @@ def read_text(path: str | Path) -> Table:
         fields, by its line.
     """
     source = Path(path)
-    text = _decoded(source)
+    text = _decoded(source, encoding)
     comments, rows, separator = _rows(text, source)
     notes = [] if separator == "," else [f"{_SEPARATORS[separator]} between fields"]
     columns, lines = tabulated(rows, comments, source, notes)
@@ -219,7 +233,7 @@ def read_text(path: str | Path) -> Table:
     )
 
 
-def _decoded(source: Path) -> str:
+def _decoded(source: Path, encoding: str | None) -> str:
     if not source.is_file():
         raise FileError(f"there is no data file {str(source)!r}; check the path.")
     try:
@@ -232,11 +246,19 @@ def _decoded(source: Path) -> str:
     if content[:4] in (b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0"):
         raise FileError(f"{source} is no text but a spreadsheet or Parquet file; use read_table.")
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    usual = "utf-16" if wide else "utf-8-sig"
     try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
+        text = content.decode(encoding or usual)
+    except LookupError as error:
+        raise InputError(
+            f"there is no encoding {encoding!r}; name one of Python's, say 'latin-1' or 'cp1252'."
+        ) from error
     except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        told, byte = encoding or ("UTF-16" if wide else "UTF-8"), content[error.start]
         raise FileError(
-            f"{source} cannot be read as CSV ({error.reason}); save it as UTF-8."
+            f"{source} is not written in {told}: line {line} has the byte 0x{byte:02x}; name its encoding, "
+            "often encoding='cp1252' or 'latin-1', or save it as UTF-8."
         ) from error
     if not text.strip():
         raise FileError(_EMPTY.format(source))

@@ -316,12 +316,15 @@ def _penalised(
     )
     roughness, mean = _band(stencil.T @ stencil, order), y.mean()
     load = basis.T @ (y - mean)
+    # a product of SciPy's takes three times as long, and there are some forty
+    values, columns = (part.reshape(n, order + 1) for part in (basis.data, basis.indices))
 
     def fitted(penalty: float) -> tuple[float, float, Array]:
         """Generalised cross-validation, degrees of freedom and coefficients."""
         found, used = _solved(gram, penalty * roughness, load)
         freedom = max(n - used, 1e-9)
-        return float(((y - mean - basis @ found) ** 2).sum()) / freedom**2, freedom, found
+        missed = y - mean - np.einsum("ij,ij->i", values, found[columns])
+        return float(missed @ missed) / freedom**2, freedom, found
 
     if penalty is None:
         grid = n / count * np.logspace(-8, 8, 161)

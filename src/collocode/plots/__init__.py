@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..checks import kinds_checked
 from ..errors import FileError
 from ..results.solution import Solution
 from .convergence import admm_history, convergence, learning_curves
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 
+@kinds_checked
 def save_all(solution: Solution, folder: str | Path) -> list[Path]:
     """Write every figure of a solution into a folder, which is made if need be.
 

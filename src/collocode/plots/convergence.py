@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from ..checks import kinds_checked
 from ..numerics import Array
 from ..results.solution import Solution
 from . import style
@@ -22,6 +23,7 @@ _DUAL: dict[str, Any] = {"color": style.ORANGE, "linewidth": 1.8, "marker": "s",
 _LIMIT: dict[str, Any] = {"linewidth": 1.1, "linestyle": (0, (1, 1.6)), "marker": "none"}
 
 
+@kinds_checked
 @style.styled
 def convergence(solution: Solution) -> Figure:
     """Draw objective, primal and dual infeasibility by iteration.
@@ -64,6 +66,7 @@ def convergence(solution: Solution) -> Figure:
     return figure
 
 
+@kinds_checked
 @style.styled
 def learning_curves(training: Training, name: str = "Layered network") -> Figure:
     """Draw objective and gradient, and the metric on training and validation, by iteration.
@@ -116,6 +119,7 @@ def _positive_line(
     ax.plot(x, shown, color=colour, linewidth=1.6, linestyle=dash, label=label)
 
 
+@kinds_checked
 @style.styled
 def admm_history(result: ADMMResult) -> Figure:
     """Draw residuals with their limits, objectives, the simulated error and ρ by iteration.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ..adapt.costates import costates as costates_of
+from ..checks import kinds_checked
 from ..results.solution import Solution
 from . import style
 
 MOST_ROWS = 8
 
 
+@kinds_checked
 @style.styled
 def costates(solution: Solution, limit: int = 4, time_label: str = "t") -> Figure:
     """Draw the costates and the Hamiltonian: a row per state, a column per window.

@@ -11,6 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from . import style
@@ -32,6 +33,7 @@ def has_regions(refinement: LayerRefinement) -> bool:
     return samples.inputs == 2 and 0 < samples.classes <= len(_CLASSES)
 
 
+@kinds_checked
 @style.styled
 def decision_regions(refinement: LayerRefinement) -> Figure:
     """Draw where each cycle's network sees which class, with the validation (or training) samples.
@@ -123,6 +125,7 @@ def _points(ax: Axes, samples: Samples) -> None:
         ax.plot(X[here, 0], X[here, 1], marker, markersize=3.1, color=_CLASSES[value], **look)
 
 
+@kinds_checked
 @style.styled
 def layer_mesh(refinement: LayerRefinement) -> Figure:
     """Draw every cycle's layers as a row of boxes, dark where the indicator is, marked ones framed.
@@ -162,6 +165,7 @@ def layer_mesh(refinement: LayerRefinement) -> Figure:
     return figure
 
 
+@kinds_checked
 @style.styled
 def layer_history(refinement: LayerRefinement) -> Figure:
     """Draw the score against layers and against the work done, adaptive and, if there, uniform.
@@ -201,6 +205,7 @@ def layer_history(refinement: LayerRefinement) -> Figure:
 _COLUMNS = 4
 
 
+@kinds_checked
 @style.styled
 def growth_scores(growth: Growth) -> Figure:
     """Draw the scores of all places, one panel per cycle; the place that got the layer is full.
@@ -245,6 +250,7 @@ def _scores(ax: Axes, depths: Array, values: Array, points: Array) -> None:
     ax.ticklabel_format(axis="y", scilimits=(-2, 3))
 
 
+@kinds_checked
 @style.styled
 def growth_history(growth: Growth) -> Figure:
     """Draw objective and validation loss over the iterations; lines stand where the network grew.

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..checks import kinds_checked
 from ..results.closed_loop import ClosedLoop
 from . import style
 
@@ -13,6 +14,7 @@ MOST_ROWS = 8
 _SAMPLES = 20  # of a control, a move
 
 
+@kinds_checked
 @style.styled
 def closed_loop(loop: ClosedLoop, time_label: str = "t") -> Figure:
     """Draw states with bounds, set points and plans, controls with bounds, and the gap.

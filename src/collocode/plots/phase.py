@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from ..results.solution import Solution
@@ -25,6 +26,7 @@ ARROWS = 18
 _ARROW = Path([(-1.0, 0.0), (1.0, 0.0), (0.4, 0.4), (1.0, 0.0), (0.4, -0.4)], [1, 2, 1, 2, 2])
 
 
+@kinds_checked
 @style.styled
 def phase_portrait(
     solution: Solution,
@@ -39,7 +41,7 @@ def phase_portrait(
     solution : with two states or more.
     states : the two to draw; None takes the first two.  The others are held at the middle of the
         collocated trajectory.
-    at : time at which a field that depends on time or inputs is drawn; None takes the start.
+    at : time at which a field that depends on time or inputs is drawn; None takes the start, or the end where there are events.
     experiment : whose parameters and inputs the field has.
 
     Returns
@@ -60,7 +62,10 @@ def phase_portrait(
         raise InputError("a phase portrait needs two different states.")
     pair = (names.index(chosen[0]), names.index(chosen[1]))
     number = solution.index(experiment)
-    time = float(solution.trajectories[number].times[0]) if at is None else at
+    part = solution.trajectories[number]
+    # where a dose acts, its rate would be all that is seen of the field
+    start = part.times[-1 if part.experiment.events else 0]
+    time = float(start) if at is None else at
     x, y = _window(solution, pair)
     learnt, true = _fields(solution, pair, number, time, x, y)
     figure = style.new_figure(5.6 if true is None else 9.6, 5.2)

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from . import style
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # slow imports
 FINE = 241  # points an axis of the grid that carries the colours
 
 
+@kinds_checked
 @style.styled
 def relu_regions(
     network: ReluNetwork,
@@ -104,6 +106,7 @@ def _panel(
     ax.grid(False)
 
 
+@kinds_checked
 @style.styled
 def training_curve(trained: TrainingResult) -> Figure:
     """Draw errors and penalties of a training over its epochs; the kept iterate is marked."""

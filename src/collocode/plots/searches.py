@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from ..checks import kinds_checked
 from ..numerics import Array
 from . import style
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # slow imports
 WIDE = 20.0  # a range wider than this factor gets a logarithmic axis
 
 
+@kinds_checked
 @style.styled
 def sweep_curve(sweep: Sweep) -> Figure:
     """Draw the held-out and the training error by value, and mark the choice.
@@ -120,6 +122,7 @@ def _mark(ax: Axes, sweep: Sweep, x: Array, errors: Array) -> None:
 _ONE = 0.1  # of -log L, or a thousandth of an objective: so far apart is one optimum
 
 
+@kinds_checked
 @style.styled
 def waterfall(found: Multistart) -> Figure:
     """Draw what the starts of a multistart came to, sorted: steps are optima, the lowest the best.
@@ -149,6 +152,7 @@ def waterfall(found: Multistart) -> Figure:
     if above.max(initial=0.0) > WIDE * near:
         ax.set_yscale("symlog", linthresh=near)
     ax.set_ylim(bottom=-0.2 * near)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("start, from the best")
     ax.set_ylabel("-log L above the best" if likely else "objective above the best")
     lost = len(found.table) - len(found.solutions)
@@ -160,6 +164,7 @@ def waterfall(found: Multistart) -> Figure:
 _SAMPLES = 1500
 
 
+@kinds_checked
 @style.styled
 def mesh_density(refinement: MeshRefinement, experiment: int | str = 0) -> Figure:
     """Draw the trajectory, the elements' lengths on the first and the last mesh, and indicators.
@@ -229,6 +234,7 @@ def _indicators(ax: Axes, refinement: MeshRefinement, number: int, points: Array
     ax.set_ylim(bottom=0.5 * floor)
 
 
+@kinds_checked
 @style.styled
 def refinement_history(refinement: MeshRefinement) -> Figure:
     """Draw the goal's error against the number of unknowns, adaptive and, if there, uniform.
@@ -239,6 +245,7 @@ def refinement_history(refinement: MeshRefinement) -> Figure:
     figure = style.new_figure(7.2, 4.6)
     ax = figure.subplots()
     sizes: list[float] = []
+    known = False
     for run, colour, marker, label in style.runs_of(refinement):
         table = run.table()
         x = table["unknowns"].to_numpy(dtype=float)
@@ -248,15 +255,19 @@ def refinement_history(refinement: MeshRefinement) -> Figure:
         ax.plot(x, estimate, linewidth=1.8, label=label, **look)
         hollow = {**look, "markerfacecolor": "white", "markersize": 8, "zorder": 1.5}
         ax.plot(x, error, linestyle="none", **hollow)
-    shown = {"marker": "o", "markersize": 8, "markerfacecolor": "white", "color": style.MUTED}
-    ax.plot([], [], linestyle="none", label="error against the reference", **shown)  # type: ignore[arg-type]
+        known |= bool(np.isfinite(error).any())
+    if known:
+        shown = {"marker": "o", "markersize": 8, "markerfacecolor": "white", "color": style.MUTED}
+        ax.plot([], [], linestyle="none", label="error against the reference", **shown)  # type: ignore[arg-type]
     ax.axhline(refinement.tol, color=style.MUTED, linewidth=0.9, linestyle=":", label="tolerance")
     ax.set_xscale("log")
     ax.set_yscale("log")
     _plain_ticks(ax, sizes)
     ax.set_xlabel("unknowns")
     ax.set_ylabel(f"|error| of {refinement.goal}")
-    note = f"{refinement.rule}: {refinement.status} after {len(refinement.cycles)} meshes"
+    count = len(refinement.cycles)
+    counted = "1 mesh" if count == 1 else f"{count} meshes"
+    note = f"{refinement.rule}: {refinement.status} after {counted}"
     style.heading(figure, refinement.solution.name, note)
     style.legend_below(figure, [ax])
     return figure

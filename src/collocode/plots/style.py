@@ -21,9 +21,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, ScalarFormatter
 from numpy.typing import ArrayLike
 
+from ..checks import kinds_checked
 from ..files import replacing
 from ..numerics import Array
 
@@ -44,11 +45,13 @@ TRUTH: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (1, 1.
 COLLOCATED: dict[str, Any] = {"color": BLUE, "linewidth": 3.2, "alpha": 0.45, "zorder": 3}
 BAND: dict[str, Any] = {"color": BLUE, "alpha": 0.16, "linewidth": 0, "zorder": 2}
 CONTROL: dict[str, Any] = {"color": GREEN, "linewidth": 1.6, "zorder": 4}
+GIVEN: dict[str, Any] = {"color": GREEN, "linewidth": 1.0, "linestyle": (0, (5, 1)), "zorder": 4}
 BOUND: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 2}
 MESH: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 5, "color": MUTED}
 SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
 
 DPI = 160
+_LEAST_RANGE = 1e-5  # of the values on a y-axis: what a solver leaves of a constant is less
 _QUICK = {"compress_level": 4}  # 10 % larger than the usual 6, in half the time
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SETTINGS: Any = {
@@ -81,9 +84,39 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @functools.wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with mpl.rc_context(_SETTINGS):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+            for ax in figure.axes:
+                _legible(ax)
+            return figure
 
     return inside
+
+
+class _Whole(ScalarFormatter):
+    """Labels that stand alone: a power of ten or an offset above the axis would lie on a panel's name."""
+
+    def __init__(self) -> None:
+        super().__init__(useOffset=False)
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        text = super().__call__(x, pos)
+        return text + super().get_offset().removeprefix("1") if x and text else text
+
+    def get_offset(self) -> str:
+        return ""
+
+
+def _legible(ax: Axes) -> None:
+    """Give linear axes labels that stand alone, and the y-axis a range that shows no rounding."""
+    for axis in (ax.xaxis, ax.yaxis):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(_Whole())
+    low, high = ax.get_ylim()
+    if ax.get_yscale() == "linear" and 0.0 < high - low < _LEAST_RANGE * max(abs(low), abs(high)):
+        half = 0.5 * _LEAST_RANGE * max(abs(low), abs(high))
+        ax.set_ylim(0.5 * (low + high) - half, 0.5 * (low + high) + half)
+    elif ax.get_yscale() == "log" and low < high < low * (1.0 + _LEAST_RANGE):
+        ax.set_ylim(0.5 * low, 2.0 * high)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -171,6 +204,7 @@ def runs_of(refinement: Any) -> list[tuple[Any, str, str, str]]:
     return [(refinement, BLUE, "o", "adaptive"), (refinement.uniform, ORANGE, "s", "uniform")]
 
 
+@kinds_checked
 def png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     stream = io.BytesIO()
@@ -192,6 +226,7 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
+@kinds_checked
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, in one step, so that a crash never leaves half a file.
 

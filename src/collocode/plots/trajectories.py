@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..identify.bands import Of
 from ..identify.uncertainty import Uncertainty
@@ -24,6 +25,7 @@ MOST_ROWS = 8
 BAND = "95 % band"
 
 
+@kinds_checked
 @style.styled
 def trajectories(
     solution: Solution,
@@ -74,6 +76,9 @@ def trajectories(
             for curves in column:
                 if name in curves.decided:
                     _draw_control(axes[i, j], solution, curves, name)
+                elif name in curves.experiment.inputs:  # decided in another window
+                    given = curves.experiment.inputs[name](curves.times)
+                    axes[i, j].plot(curves.times, given, label="given input", **style.GIVEN)
                 elif name in (
                     *solution.model.states,
                     *solution.model.algebraics,
@@ -94,6 +99,7 @@ def trajectories(
     return figure
 
 
+@kinds_checked
 @style.styled
 def simulation(
     solution: Solution, run: Simulation, states: Sequence[str] | None = None, time_label: str = "t"
@@ -165,8 +171,9 @@ def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
         if curves.role == "test":
             ax.axvspan(start, end, color="#f4f1ea", linewidth=0, zorder=0)
         if top:
-            role = curves.role if curves.experiment.measures else "window"
-            text = role if len(column) > 1 else f"{curves.experiment.name} ({role})"
+            name, role = curves.experiment.name, curves.role
+            whole = f"{name} ({role})" if curves.experiment.measures else name
+            text = role if len(column) > 1 else whole
             ax.annotate(
                 text,
                 (start, 1.0),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice
+from ..checks import check_choice, kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
@@ -269,6 +269,7 @@ def count_regions(
     return RegionCounts(sampled, samples, float(np.mean(counts or [1])), planar)
 
 
+@kinds_checked
 def surrogate_error(network: ReluNetwork, x: ArrayLike, y: ArrayLike) -> SurrogateError:
     """Return the errors of a network on test samples x (samples, inputs), y (samples, outputs).
 

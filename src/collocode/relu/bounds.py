@@ -23,6 +23,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.random import generator
@@ -259,6 +260,7 @@ def scale_factors(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> 
     return found
 
 
+@kinds_checked
 def scaled(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> ReluNetwork:
     """Return an equal network whose pre-activations are within [-1, 1] where bounds say so.
 
@@ -291,6 +293,7 @@ def scaled(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> ReluNet
     )
 
 
+@kinds_checked
 def scaled_bounds(network: ReluNetwork, bounds: Bounds, per: str = "neuron") -> Bounds:
     """Return what the bounds of ``network`` become for ``scaled(network, bounds, per)``."""
     s = [*scale_factors(network, bounds, per), np.ones(network.outputs)]

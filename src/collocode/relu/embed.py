@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..export.operations import pyomo_environ
 from ..numerics import Array
@@ -50,6 +51,7 @@ class Embedded:
     bounds: Bounds
 
 
+@kinds_checked
 def embed(
     model: Any,
     network: ReluNetwork,
@@ -97,6 +99,7 @@ def embed(
     return write_network(model, network, given, limits, proved, encoding, partitions, name)[0]
 
 
+@kinds_checked
 def smoothed(network: ReluNetwork, inputs: Sequence[Any], width: float) -> list[Any]:
     r"""Outputs of a network whose kinks are rounded, for IPOPT: :math:`\tfrac12(a+\sqrt{a^2+w^2})` for max(a, 0).
 

@@ -72,8 +72,17 @@ class OptimizationSettings:
             A name that is none of them.
         """
         for name in changes:
+            if name in _OBJECTIVE:
+                raise InputError(
+                    f"an optimization has no setting {name!r}; what is optimized is told by objective=, the "
+                    "number of an output or weights of the outputs."
+                )
             check_has("an optimization", "setting", name, [f.name for f in fields(self)])
         return replace(self, **changes)
+
+
+# what others call the objective
+_OBJECTIVE = ("weights", "cost", "costs", "goal", "output", "outputs", "target", "function")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

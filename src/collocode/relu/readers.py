@@ -59,7 +59,7 @@ def broadcast_vector(values: Any, name: str, size: int, finite: bool = True) -> 
 
 def checked_samples(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     """Return samples as (samples, inputs) and (samples, outputs), all finite, at least two."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    x, y = numbers(x, "x of the samples"), numbers(y, "y of the samples")
     y = y[:, None] if y.ndim == 1 else y
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 2:
         raise InputError(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import kinds_checked
 from ..errors import InputError
 from ..numerics import Array
 from .bounds import as_box, sample_box
@@ -50,6 +51,7 @@ def sampled_regions(
     )
 
 
+@kinds_checked
 def segment_breaks(network: ReluNetwork, start: ArrayLike, end: ArrayLike) -> Array:
     """Return where a segment passes from one linear region into the next.
 

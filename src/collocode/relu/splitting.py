@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_whole
+from ..checks import check_whole, kinds_checked
 from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import Bounds, affine_range, core_box
@@ -39,6 +39,7 @@ _ROUNDS = 60
 _PARTS, _WORK = 1024, 2e10  # parts, and multiplications for a round of all of them
 
 
+@kinds_checked
 def split_bounds(
     network: ReluNetwork,
     box: ArrayLike,

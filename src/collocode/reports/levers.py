@@ -120,6 +120,11 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
             Lever.SOLVER,
             f"raise it by <options.max_iter={max(2000, 4 * iterations)}>",
         ),
+        Advice.SIZES: (
+            Lever.START,
+            f"guess times and states better, whose sizes do not fit together ({diagnosis.sizes}), give "
+            "scaling= in the model, or choose other units",
+        ),
         Advice.RELAX: (
             Lever.BOUNDS,
             f"relax the constraint {diagnosis.contradicted!r}, which the data contradict",
@@ -131,6 +136,11 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
         Advice.GIVE_SIGMA: (
             Lever.DATA,
             "give the noise, <sigma> of the experiment or of the likelihood, or fit by least squares",
+        ),
+        Advice.OTHER_GUESS: (
+            Lever.START,
+            "check bounds, constraints and what is fixed at both ends; then give the states a guess= in the model nearer "
+            "to what the equations do, or the window another end",
         ),
         Advice.LOOSEN: (Lever.SOLVER, "loosen it by <options.tol=1e-6> if that is enough"),
         Advice.GO_ON: (Lever.SOLVER, "run it again to the end; this is the best iterate so far"),

@@ -166,6 +166,7 @@ def _findings(loop: ClosedLoop, states: Sequence[Row], asked: Asked) -> tuple[Fi
             "moves": len(loop.plans),
             "first": first * loop.sample,
             "status": loop.plans[first].status,
+            "instead": loop.instead,
         }
         found.append(asked.finding("plans-failed", **facts))
     for row in states:

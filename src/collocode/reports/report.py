@@ -105,5 +105,5 @@ def _described(result: Any, homes: Mapping[str, str]) -> Callable[[Any, Asked], 
             return found
     raise InputError(
         f"report takes a result of collocode ({listed(_HOMES, 12)}), not an object of type "
-        f"{type(result).__name__!r}."
+        f"{type(result).__name__!r}; pass what fit, refine, sweep, admm, ... return."
     )

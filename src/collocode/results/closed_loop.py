@@ -75,6 +75,13 @@ class ClosedLoop:
         """Whether it was stopped before its end."""
         return len(self.plans) < self.wanted
 
+    @property
+    def instead(self) -> str:
+        """What was done where plans were not solved."""
+        if 0 not in self.failed:
+            return "the moves before them went on"
+        return "the first was followed as it ended, as there was none before, and went on"
+
     @cached_property
     def predicted(self) -> Array:
         """(moves, states) where every plan wanted to be one sample later."""

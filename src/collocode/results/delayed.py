@@ -16,6 +16,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import check_named, shown
 from ..errors import InputError
 from ..model.delays import span_of
 from ..model.experiment import Experiment, Past
@@ -177,13 +178,10 @@ def record_of(
     """
     looked_at = {lag.of for lag in lags}
     for name, given in history.items():
-        if name not in looked_at:
-            raise InputError(
-                f"history= names {name!r}, which no delay of the model looks at; leave it out."
-            )
+        check_named("history=", [name], "state that a delay of the model looks at", looked_at)
         if not isinstance(given, Signal | float | int):
             raise InputError(
-                f"the history of {name!r} is a Signal or a number here, not {given!r:.60}."
+                f"the history of {name!r} is a Signal or a number here, not {shown(given)}."
             )
     rows: list[tuple[int, float, Signal | None]] = []
     for lag in lags:

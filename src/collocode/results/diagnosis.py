@@ -14,10 +14,11 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_type
+from ..checks import check_type, listed
 from ..errors import InputError
 from ..transcription.nlp import NLP
 from ..transcription.program import Block, Place, Program
+from ..transcription.resized import off_scale
 from ..transcription.term import MappedTerm
 from .program_solution import ProgramSolution
 from .solution import Solution
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+_DISPARATE = 1e4  # times the least size, from which on one that equations tell is none
 MANY_ITERATIONS = 500  # whoever is infeasible after as many starts in the wrong place
 
 
@@ -42,9 +44,14 @@ class Advice(Enum):
     OTHER_START = (
         "Try start='horizon' or another seed; a stronger regularisation helps networks most."
     )
+    SIZES = "Sizes do not fit together ({sizes}): guess times and states better, give scaling=, or choose other units."
     RELAX = "Relax the constraint {constraint!r}: the data contradict it."
     CHECK_BOUNDS = (
         "Check bounds and fixed initial states; then try start='horizon' or a finer mesh."
+    )
+    OTHER_GUESS = (
+        "Check bounds, constraints and what is fixed at both ends; then give the states a guess= nearer to what the "
+        "equations do, or the window another end."
     )
     RESCALE = "Try another start; scale variables and rows to the order of one."
     CONTRADICTION = (
@@ -58,6 +65,10 @@ class Advice(Enum):
     MORE_TIME = "Allow more time (time_limit, or IPOPT's max_wall_time), or go on from this solution as the start."
 
 
+# what makes no sense where nothing is measured, or inputs are decided
+_OF_DATA = (Advice.OTHER_START, Advice.RELAX, Advice.CHECK_BOUNDS)
+
+
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What is wrong with a point, and one remedy.
@@ -69,17 +80,19 @@ class Diagnosis:
     not_finite : points at which a function is NaN or infinite: ``term``, ``experiment``, ``time``.
     at_bounds : names of variables at a bound with a multiplier.
     advice : what to try next.
+    sizes : of a plan, whose sizes by ends, bounds and times are far from each other or from the point, in words.
     """
 
     violated: pd.DataFrame
     not_finite: pd.DataFrame
     at_bounds: tuple[str, ...]
     advice: Advice
+    sizes: str = ""
 
     @property
     def remedy(self) -> str:
         """The advice as one sentence."""
-        return self.advice.value.format(constraint=self.contradicted)
+        return self.advice.value.format(constraint=self.contradicted, sizes=self.sizes)
 
     @property
     def contradicted(self) -> str:
@@ -132,7 +145,26 @@ def diagnose(
     identified = isinstance(program, NLP)
     likely = isinstance(program, NLP) and program.problem.loss.likelihood
     advice = _advice(solution.result, broken, violated, identified, likely)
-    return Diagnosis(violated, broken, names, advice)
+    if isinstance(program, NLP) and program.problem.decides and advice in _OF_DATA:
+        advice = Advice.OTHER_GUESS
+    sizes = _sizes(program, x) if isinstance(program, NLP) else ""
+    limits = Termination.ITERATION_LIMIT, Termination.INFEASIBLE
+    if sizes and solution.result.termination in limits and not len(broken):
+        advice = Advice.SIZES
+    return Diagnosis(violated, broken, names, advice, sizes)
+
+
+def _sizes(nlp: NLP, x: Array) -> str:
+    """Say what is far from the size that it was scaled by, or has none that all equations agree on; or nothing."""
+    if nlp.problem.n_measurements:
+        return ""
+    spread = {n: s for n, s in nlp.problem.balanced.items() if s[1] > _DISPARATE * s[0]}
+    texts = {n: f"{n[2:]} is {s[0]:.2g} to {s[1]:.2g} by the equations" for n, s in spread.items()}
+    for n, (size, taken) in off_scale(nlp, x).items():
+        if size > taken or n.startswith("t:"):
+            what = f"the time of {n[2:]!r}" if n.startswith("t:") else n[2:]
+            texts[n] = f"{what} is {size:.2g} and was taken for {taken:.2g}"
+    return listed(texts.values()) if texts else ""
 
 
 def ranked_violations(

@@ -38,8 +38,9 @@ def _kept(function: str, solution: Solution | ProgramSolution) -> Program:
 
 
 def model_of(function: str, value: Any) -> TrainedModel:
-    """Return a trained model, or that of a solution."""
+    """Return a trained model, or that of a solution, whose parameters then are those of every run."""
     if isinstance(value, Solution):
+        value.model.refuse_own(function, value.own_names)
         return value.model
     check_type(function, value, TrainedModel)
     model: TrainedModel = value

@@ -32,6 +32,7 @@ import numpy as np
 
 from ..checks import listed
 from ..errors import CollocodeWarning, caller_level, is_quiet
+from ..transcription.scales import places
 from .agreement import Agreement, agreements
 from .meshing import Meshing
 from .released import Released, release_states
@@ -152,6 +153,10 @@ def _loose_cost(solution: Solution) -> str:
     worth += float(np.abs(left) @ np.abs(x))
     cost = abs(found.objective)
     usual = max(cost, abs(nlp.objective(nlp.start)))
+    if usual == 0.0:  # where the costs begin and end at zero, those beside tell what is much
+        beside = places(x, nlp.lower, nlp.upper, nlp.column_scale)
+        usual = float(np.nanmax(np.abs([nlp.objective(v) for v in beside])))
+        worth += float(np.abs(left) @ nlp.column_scale)
     if usual == 0.0 or worth <= COST * usual:
         return ""
     return f"the tolerances of the solver are worth {worth:.1e} of a cost of {cost:.1e}"

@@ -93,6 +93,9 @@ class Fitted(Protocol):
     def simulate(self, experiment: int | str = 0, initial: ArrayLike | None = None) -> Simulation:
         """Integrate the trained model over an experiment."""
 
+    def states(self, times: ArrayLike, experiment: int | str = 0) -> Array:
+        """(N, states) collocated states."""
+
     def fitted(self, times: ArrayLike, experiment: int | str = 0) -> Array:
         """(N, outputs) outputs of the collocated states."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import check_type, listed
+from ..checks import check_named, check_type
 from ..errors import InputError
 from ..model.misfit import costs_of_data
 from ..model.problem import Problem
@@ -111,12 +111,14 @@ def minus_log_likelihood(problem: Problem, parameters: Mapping[str, float] | Non
         for j, name in enumerate(nlp.layout.own_names)
         if name in known
     }
+    shared = [n for n, q in known.items() if q.basis is None]
     for name, value in (parameters or {}).items():
+        check_named(
+            "parameters= of minus_log_likelihood", [name], "constant parameter", [*shared, *own]
+        )
         if name in own:
             q, column = own[name]
             x[column] = q.decided(value)
-        elif name not in known or known[name].basis is not None:
-            raise InputError(f"there is no parameter {name!r} here; there are: {listed(known)}.")
         else:
             x[nlp.layout.columns_of(name)] = known[name].decided(value)
     x = nlp.with_initial(x)

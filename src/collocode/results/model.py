@@ -6,7 +6,7 @@ without code, pickled, sent to another process, and evaluated at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ import casadi as ca
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import listed
+from ..checks import check_named, listed
 from ..errors import InputError
 from ..model.activations import NUMPY
 from ..model.algebraic import reduced
@@ -84,8 +84,11 @@ class TrainedModel:
     sizes: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, nlp: NLP, x: Array, experiment: int = 0) -> TrainedModel:
-        """Read the model that an NLP's variables ``x`` stand for, as ``experiment`` sees it."""
+    def of(cls, nlp: NLP, x: Array, experiment: int | None = None) -> TrainedModel:
+        """Read the model that an NLP's variables ``x`` stand for, as ``experiment`` sees it.
+
+        None is a run of which nothing is told: what experiments say in ``parameters=`` does not hold for it.
+        """
         problem = nlp.problem
         names = problem.coefficient_names
         tapes = nlp.cache(
@@ -99,7 +102,7 @@ class TrainedModel:
             problem,
         )
         p = x[nlp.layout.parameter_columns(experiment, names)]
-        given = problem.experiments[experiment].inputs
+        first = problem.experiments[experiment or 0]
         of_inputs = {n: d.by for n, d in problem.late_inputs.items()}
         return cls(
             states=problem.states,
@@ -120,11 +123,11 @@ class TrainedModel:
             lags=tuple(Lag(name=n, of=d.of, by=d.by) for n, d in problem.lags.items()),
             dead_times={n: float(by) for n, by in of_inputs.items() if not isinstance(by, str)},
             widths={
-                n: float(given[f"{n}.width"].values[0])
+                n: float(first.inputs[f"{n}.width"].values[0])
                 for n, by in of_inputs.items()
                 if isinstance(by, str)
             },
-            history=histories(problem, problem.experiments[experiment], p),
+            history=histories(problem, first, p),
             sizes=dict(zip(problem.states, problem.state_scale.tolist(), strict=True)),
         )
 
@@ -376,9 +379,37 @@ class TrainedModel:
             found[j] = SCALES[scale].natural(found[j], NUMPY)
         return found
 
+    def refuse_own(self, function: str, names: Sequence[str]) -> None:
+        """Refuse to take the first experiment's value of a parameter that every one has of its own for another run's.
+
+        Parameters
+        ----------
+        function : that would.
+        names : of what every experiment has of its own; where equations and outputs see it, it matters.
+        """
+        for name in names:
+            column = self.parameter_names.index(name)
+            if any(f.which_depends("p", f.name_out())[column] for f in self._functions):
+                raise InputError(
+                    f"{function} cannot tell whose {name!r} to take, as every experiment has its own; pass "
+                    f"solution.model.with_values({{{name!r}: ...}}), or call solution.simulate(experiment)."
+                )
+
+    @property
+    def _functions(self) -> list[ca.Function]:
+        """What equations and outputs are."""
+        return [self.function, self._outputs, *([self.residuals] if self.algebraics else [])]
+
     def with_values(self, values: Mapping[str, float]) -> TrainedModel:
-        """Return the model with some parameters exchanged, given by name in natural units."""
+        """Return the model with some parameters exchanged, given by name in natural units.
+
+        Raises
+        ------
+        InputError
+            It has no such parameter.
+        """
         found = np.array(self.parameters, dtype=float)
+        check_named("with_values", values, "parameter", self.parameter_names)
         for name, value in values.items():
             scale = SCALES[self.scales.get(name, "linear")]
             found[self.parameter_names.index(name)] = scale.decided(value)

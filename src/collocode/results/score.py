@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.experiment import Experiment, Truth
+from ..model.held_out import predecessor
 from ..model.initial import Initial
-from .fitted import Fitted, Trajectory
+from .fitted import Fitted
 from .model import TrainedModel
 from .simulate import integrate, simulate
 
@@ -145,30 +146,18 @@ def test_initial(
     truth = true_states(solution, experiment, np.array([experiment.start, experiment.start + 1e-9]))
     if truth is not None:
         return truth[0]
-    part = predecessor(solution, experiment)
-    return None if part is None else part.states[-1]
+    number = predecessor(experiment, [p.experiment for p in solution.trajectories])
+    return None if number is None else solution.states(experiment.start, number)[0]
 
 
 def test_model(solution: Fitted, experiment: Experiment) -> TrainedModel:
-    """Return the model with the parameters of the fitted experiment that a test window follows."""
-    part = predecessor(solution, experiment)
-    model = solution.model if part is None else solution.model.with_parameters(part.parameters)
+    """Return the model with a test window's parameters, those of the fitted experiment that it follows beside them."""
+    parts, model = solution.trajectories, solution.model
+    number = predecessor(experiment, [p.experiment for p in parts])
+    model = model if number is None else model.with_parameters(parts[number].parameters)
     known = solution.parameters if experiment.parameters else {}
     bound = {k: known[v] if isinstance(v, str) else v for k, v in experiment.parameters.items()}
     return model.with_values(bound)
-
-
-def predecessor(solution: Fitted, experiment: Experiment) -> Trajectory | None:
-    """Return the fitted experiment that a test window goes on from: it ends where this one starts.
-
-    Of several the one whose name begins the window's, as `split` names it; None if that does not tell.
-    """
-    assert experiment.start is not None
-    ending = [p for p in solution.trajectories if np.isclose(p.times[-1], experiment.start)]
-    named = [p for p in ending if experiment.name.startswith(p.experiment.name)]
-    if len(ending) == 1:
-        return ending[0]
-    return max(named, key=lambda p: len(p.experiment.name)) if named else None
 
 
 def _uses_truth(solution: Fitted, experiment: Experiment) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_type, listed
+from ..checks import check_named, check_type, listed
 from ..errors import InputError
 from ..model.calls import Call
 from ..model.experiment import Past
@@ -83,14 +83,18 @@ def simulate(
         Wrong lengths, times out of order, a missing input, times that the basis of a weight or
         parameter does not cover.
     """
+    own_names = getattr(model, "own_names", ())
     model = getattr(model, "model", model)  # of a solution
     check_type("simulate", model, TrainedModel)
+    model.refuse_own("simulate", own_names)
     given = inputs or {}
     for name, signal in given.items():
         check_type(f"simulate(inputs={{{name!r}: ...}})", signal, Signal)
     signals = model.acting(given)
     missing = [name for name in model.inputs if name not in signals]
     if missing:
+        stray = [name for name in given if name not in model.inputs]
+        check_named("inputs= of simulate", stray, "input of the model", model.inputs)
         raise InputError(f"the simulation needs input {missing[0]!r}; pass it in inputs=.")
     u = [signals[name] for name in model.inputs]
     jumps = np.concatenate([model.breaks, *(s.jumps for s in u), *(s.onsets for s in u)])

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_path, listed
+from ..checks import check_named, check_path, listed
 from ..errors import InputError
 from ..model.experiment import Experiment, Truth
+from ..model.held_out import predecessor
 from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of
 from ..numerics import numbers
@@ -236,6 +237,7 @@ class Solution:
                 "atol": float(model.tolerance(1e-11).min()),
                 **options,
             }
+        check_named("inputs= of a simulation", inputs or (), "input", model.inputs)
         others = tuple(f"{name}." for name in inputs or ())  # what told of dead times
         known = {n: s for n, s in part.experiment.inputs.items() if not n.startswith(others)}
         run = simulate(model, x, reported, {**known, **(inputs or {})}, **options)
@@ -418,8 +420,11 @@ def _trajectories(nlp: NLP, result: SolverResult) -> tuple[Trajectory, ...]:
 def _test(nlp: NLP, result: SolverResult) -> tuple[Experiment, ...]:
     if not nlp.problem.test:
         return ()
-    model = TrainedModel.of(nlp, result.x)
-    return tuple(begun(nlp.problem, model, e) for e in nlp.problem.test)
+    fitted, found = nlp.problem.experiments, []
+    for experiment in nlp.problem.test:
+        model = TrainedModel.of(nlp, result.x, predecessor(experiment, fitted))
+        found.append(begun(nlp.problem, model, experiment))
+    return tuple(found)
 
 
 _READ: dict[str, Callable[[NLP, SolverResult], Any]] = {

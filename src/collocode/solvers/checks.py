@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -59,8 +60,9 @@ def check_solvable(program: Program) -> None:
 
 def decided_rows(program: Program) -> NDArray[np.intp]:
     """Return the rows in which no variable is free."""
-    free = program.lower < program.upper
-    return np.flatnonzero(_pattern(program) @ free.astype(float) == 0.0)
+    free = (program.lower < program.upper).astype(float)
+    ones = ca.DM(_nonzeros(program), 1.0)  # to SciPy they would go as lists, for milliseconds
+    return np.flatnonzero(ca.mtimes(ones, ca.DM(free.tolist())).full() == 0.0)
 
 
 def fixed_in(program: Program, row: int) -> list[str]:
@@ -72,12 +74,17 @@ def _pattern(program: Program) -> sparse.csr_matrix:
     """Ones where the Jacobian has nonzeros, kept with the functions."""
 
     def made() -> sparse.csr_matrix:
-        rows, columns = program.functions.jacobian.sparsity_out(1).get_triplet()
+        rows, columns = _nonzeros(program).get_triplet()
         shape = program.rows, program.columns
         return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
 
     pattern: sparse.csr_matrix = program.functions.cache("pattern", made)
     return pattern
+
+
+def _nonzeros(program: Program) -> ca.Sparsity:
+    # those in the solver's scales, which are the same: it needs these functions anyway
+    return program.scaled().functions.pattern
 
 
 def _overdetermined(

@@ -24,8 +24,15 @@ from ..transcription.program import Program
 from .chains import hook, session_for
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
-from .options import ipopt_options, threads_of, typed, unavailable_solver
-from .outcome import GAUSS_NEWTON, Ipopt, history_of, result, with_hessian
+from .options import (
+    GAUSS_NEWTON,
+    ipopt_options,
+    threads_of,
+    typed,
+    unavailable_solver,
+    without_ours,
+)
+from .outcome import Ipopt, history_of, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 from .threads import one_blas_thread
 
@@ -64,11 +71,9 @@ class CasadiIpopt(Ipopt):
         super().__init__(program, options)
         self._gauss_newton = options.get("hessian_approximation") == GAUSS_NEWTON
         view = self._with_hessian(program).scaled()
-        ours = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)
         self._threads = threads_of(options)
         self._session = session_for(view, options)
-        options = {k: v for k, v in options.items() if (k, v) not in ours and k != "threads"}
-        self._options = self._inner = typed(options)
+        self._options = self._inner = typed(without_ours(options))
         if self._session is not None:
             # IPOPT's own clock asks the system for the time at every step, up to a tenth of a short solve
             timed = {"print_timing_statistics": "no"}
@@ -97,7 +102,7 @@ class CasadiIpopt(Ipopt):
         known = functions.expressions
         x, p, _, _ = known.symbols
         given = {"x": x, "p": p, "f": known.f, "g": known.g}
-        gradient, jacobian, hessian = functions.for_solver()
+        gradient, jacobian, hessian = functions.for_solver
         callback = _Callback(*self._size, functions.parameters)
         options = {
             "grad_f": gradient,
@@ -112,7 +117,7 @@ class CasadiIpopt(Ipopt):
             # both solvers write to one log, which `solve` empties: it would grow without end
             "ipopt": {
                 "file_append": "yes",
-                **ipopt_options(self._inner, self._log_path, mu),
+                **ipopt_options(self._inner, self._log_path, view, mu),
             },
         }
         made = self._solvers[key] = _Compiled(
@@ -137,8 +142,7 @@ class CasadiIpopt(Ipopt):
             "ubg": view.row_upper,
         }
         if warm is not None:
-            arguments["lam_g0"] = warm.lam_g / program.row_scale
-            arguments["lam_x0"] = warm.lam_x * program.column_scale
+            arguments["lam_g0"], arguments["lam_x0"] = warm.scaled(program)
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
@@ -147,7 +151,9 @@ class CasadiIpopt(Ipopt):
             hook.connect(False)
         began = time.perf_counter()
         with self._cores() as used, Interrupt() as interrupt:
-            watch = solver.callback.watch = Watch(view, interrupt, on_iteration)
+            watch = solver.callback.watch = Watch(
+                view, interrupt, on_iteration, program.objective_scale
+            )
             *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
@@ -168,14 +174,14 @@ class CasadiIpopt(Ipopt):
             point,
             None if stats["success"] else watch.best.x,
             stats["return_status"],
-            history=history_of(stats.get("iterations", {})),
+            history=history_of(stats.get("iterations", {}), program),
             timings=timings,
             interface=self.name,
             solver=read_version(log),
             linear_solver=self._linear_solver(log, used),
             kernels=view.functions.kernels or (kernels.library() is not None and chains),
             options=with_hessian(self._options, program),
-            values=(float(f[0]), g / program.row_scale),
+            values=(float(f[0]) / program.objective_scale, g / program.row_scale),
         )
 
     def _without_chains(self, program: Program) -> CasadiIpopt:

@@ -62,14 +62,14 @@ class CyIpopt(Ipopt):
         view = program.scaled()
         multipliers: dict[str, Array] = {}
         if warm is not None:
-            lam_x = warm.lam_x * program.column_scale
+            lam_g, lam_x = warm.scaled(program)
             multipliers = {
-                "lagrange": warm.lam_g / program.row_scale,
+                "lagrange": lam_g,
                 "zl": np.maximum(0.0, -lam_x),
                 "zu": np.maximum(0.0, lam_x),
             }
         with log_file() as log, Interrupt() as interrupt:
-            watch = Watch(view, interrupt, on_iteration)
+            watch = Watch(view, interrupt, on_iteration, program.objective_scale)
             callbacks = _Callbacks(self._evaluations(view), view, watch, self._cyipopt)
             problem = self._cyipopt.Problem(
                 n=view.columns,
@@ -81,7 +81,7 @@ class CyIpopt(Ipopt):
                 cu=view.row_upper,
             )
             mu = None if warm is None else warm.mu
-            for name, value in ipopt_options(self._options, log, mu).items():
+            for name, value in ipopt_options(self._options, log, program, mu).items():
                 problem.add_option(name, value)
             callbacks.problem = problem
             began = time.perf_counter()

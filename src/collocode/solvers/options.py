@@ -16,6 +16,8 @@ from typing import Any
 import casadi as ca
 
 from ..errors import InputError, MissingDependency
+from ..transcription.nlp import NLP
+from ..transcription.program import Program
 
 # METIS with no scaling inside MUMPS factorises these arrow-shaped systems several times faster than
 # MUMPS's own choice, for the same iterates; docs/figures/measure_linear_solvers.py prints by how much
@@ -34,6 +36,9 @@ WARM: dict[str, Any] = {
     "warm_start_slack_bound_frac": 1e-8,
     "warm_start_mult_bound_push": 1e-8,
 }
+# A fit's objective is of the order of the noise in units of the data's variance: IPOPT's 0.1 would make the barrier
+# of active bounds all of it, and take a good start far away from the data (benchmarks/iterations.py)
+FITS: dict[str, Any] = {"mu_init": 1e-3}
 # where windows decide and MUMPS it is: AMD is up to 1.7 times as fast as METIS on a chain without a border of
 # weights, and another 8 % are saved where IPOPT refines what its own test of the residual asks for, not
 # once always (benchmarks/control.py)
@@ -41,6 +46,8 @@ BARE: dict[str, Any] = {"mumps_pivot_order": 0, "min_refinement_steps": 0}
 # AMD instead of METIS, whose random numbers differ between platforms; about twice the factorisation
 DETERMINISTIC: dict[str, Any] = {"mumps_permuting_scaling": 0, "mumps_pivot_order": 0}
 
+GAUSS_NEWTON = "gauss-newton"
+_OURS = ("linear_solver", "chains"), ("hessian_approximation", GAUSS_NEWTON)  # none of IPOPT's
 _USUAL = (
     "tol", "max_iter", "max_cpu_time", "max_wall_time", "dual_inf_tol", "constr_viol_tol",
     "compl_inf_tol", "acceptable_tol", "acceptable_iter", "mu_init", "mu_strategy", "mu_target",
@@ -108,6 +115,18 @@ def typed(options: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
+def without_ours(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are IPOPT's, and not this package's beside it; refuse a wrong number of threads.
+
+    Raises
+    ------
+    InputError
+        See `threads_of`.
+    """
+    threads_of(options)
+    return {k: v for k, v in options.items() if (k, v) not in _OURS and k != "threads"}
+
+
 def threads_of(options: Mapping[str, Any]) -> int | None:
     """Return the option ``threads``, which is none of IPOPT's; None if it is not there.
 
@@ -122,10 +141,19 @@ def threads_of(options: Mapping[str, Any]) -> int | None:
     raise InputError(f"threads = {threads!r} is no number of threads; give 1, 2, ….")
 
 
-def ipopt_options(options: Mapping[str, Any], log: Path, mu: float | None) -> dict[str, Any]:
+def beginning(program: Program, mu: float | None) -> dict[str, Any]:
+    """Return options for how IPOPT begins; ``mu`` is a warm start's first barrier parameter, None begins cold."""
+    if mu is not None:
+        return {**WARM, "mu_init": mu}
+    return FITS if isinstance(program, NLP) and not program.problem.decides else {}
+
+
+def ipopt_options(
+    options: Mapping[str, Any], log: Path, program: Program, mu: float | None
+) -> dict[str, Any]:
     """Return what an interface hands to IPOPT: a silent console, a log file, the caller's options.
 
-    ``mu`` is the first barrier parameter of a warm start; None begins cold.
+    ``program`` and ``mu`` are as for `beginning`.
     """
     return {
         "print_level": 0,
@@ -133,7 +161,7 @@ def ipopt_options(options: Mapping[str, Any], log: Path, mu: float | None) -> di
         **({"output_file": str(log)} if options.get("file_print_level") != 0 else {}),
         "file_print_level": 5,
         "print_timing_statistics": "yes",
-        **({} if mu is None else {**WARM, "mu_init": mu}),
+        **beginning(program, mu),
         **options,
     }
 

@@ -1,11 +1,13 @@
 r"""From a raw point and IPOPT's return status to a `SolverResult` in the program's own units.
 
 IPOPT judges a point in the scales that it was given, and in those that it takes from the gradients at
-the start; a violation of 0.8 may be 1e-9 there.  So a point that it calls solved is judged again in
-the user's units: every row has to hold to ``tol`` times its largest term :math:`|J_{ij} x_j|` or
-bound, but to 1e-6 at least and to 1e-4 at most (IPOPT's own ``constr_viol_tol``, there in its units);
-every variable to 1e-6 of its bound.  If one does not, the program is solved again from there, with
-each row scaled by that term, and what violates even then is no solution.
+the start; a violation of 0.8 may be 1e-9 there.  So a point that it calls solved is judged again, by
+the program's ``row_size`` and ``column_size``: in the user's units, or of a discretized problem by the
+sizes of what a row is about.  Every row has to hold to ``tol`` times its largest term
+:math:`|J_{ij} x_j|` or bound, but to 1e-6 at least and to 1e-4 at most (IPOPT's own
+``constr_viol_tol``, there in its units); every variable to 1e-6 of its bound.  If one does not, the
+program is solved again from there, with each row scaled by that term, and what violates even then is
+no solution.  So is a plan at whose point sizes are a thousand times those that its scales were made for.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from ..checks import listed
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.nlp import NLP
 from ..transcription.program import Program
+from ..transcription.resized import resized
 from .checks import check_solvable, decided_rows, fixed_in
-from .options import DEFAULTS
+from .options import DEFAULTS, GAUSS_NEWTON
 from .protocol import OnIteration, WarmStart
 
 Array = NDArray[np.float64]
@@ -55,11 +58,11 @@ STATUS_BY_NUMBER: dict[int, str] = {
     -100: "Unrecoverable_Exception", -101: "NonIpopt_Exception_Thrown",
     -102: "Insufficient_Memory", -199: "Internal_Error",
 }  # fmt: skip
-GAUSS_NEWTON = "gauss-newton"
 FEASIBLE_TO = 1e-6
 _LARGEST = 1e-4  # violation of a row with large terms
 _FAR = 1e10  # a feasible point that is so far away, and so much better, shows a missing bound
 _SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
+_ENDED = (*_SOLVED, Termination.ITERATION_LIMIT, Termination.STALLED, Termination.INFEASIBLE)
 _VIOLATES = ", but in the user's units {} is violated by {:.2g}"
 
 
@@ -96,24 +99,25 @@ class Ipopt(ABC):
                 return replace(found, message=known.message) if infeasible else found
             program = known
         first = self._attempt(program, warm, on_iteration)
+        again = resized(program, first.x) if isinstance(program, NLP) else None
+        if again is not None and first.termination in _ENDED:
+            same = (
+                again.column_scale is program.column_scale
+            )  # the costs alone are weighed otherwise
+            pulls = WarmStart(first.lam_g, first.lam_x) if same else None
+            second = type(self)(again, self._given)._attempt(again, pulls, on_iteration)
+            second = _joined(first, second)
+            if second.success or not first.success:
+                first, program = second, again
         if _VIOLATES[:12] not in first.message:
             return first
-        rows = 1.0 / np.maximum(1.0, _terms(program, first.x))
+        rows = 1.0 / np.maximum(program.row_size, _terms(program, first.x))
         _, allowed = _rows(program, first.x, self._given)
         tight = max(1e-12, 0.1 * float((rows * allowed).min(initial=1.0)))
         options = {"constr_viol_tol": tight, **self._given, "nlp_scaling_method": "none"}
         plain = replace(program, row_scale=rows).with_start(first.x)
         second = type(self)(plain, options)._attempt(plain, None, on_iteration)
-        return replace(
-            second,
-            history={
-                k: np.append(v, second.history[k][1:])
-                for k, v in first.history.items()
-                if k in second.history
-            },
-            timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
-            options=first.options,
-        )
+        return _joined(first, second)
 
     def _decided(self, program: Program, rows: NDArray[np.intp]) -> Program | SolverResult:
         """Say which row without free variables is violated; else return what is left to solve.
@@ -155,6 +159,20 @@ class Ipopt(ABC):
         """Solve once, in the program's scales."""
 
 
+def _joined(first: SolverResult, second: SolverResult) -> SolverResult:
+    """The second of two attempts, with the history and the time of both."""
+    return replace(
+        second,
+        history={
+            k: np.append(v, second.history[k][1:])
+            for k, v in first.history.items()
+            if k in second.history
+        },
+        timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
+        options=first.options,
+    )
+
+
 def with_hessian(options: Mapping[str, Any], program: Program) -> dict[str, Any]:
     """IPOPT's options, which say so if it was given a Hessian that is not exact."""
     asked = options.get("hessian_approximation", "exact")
@@ -189,8 +207,8 @@ def result(
     x, lam_g, lam_x = (np.asarray(v, dtype=float).ravel() for v in point)
     x, lam_g, lam_x = (
         x * program.column_scale,
-        lam_g * program.row_scale,
-        lam_x / program.column_scale,
+        lam_g * program.row_scale / program.objective_scale,
+        lam_x / program.column_scale / program.objective_scale,
     )
     termination = termination_of(status)
     if best is not None and termination not in _SOLVED:
@@ -260,7 +278,11 @@ def violated(
     found: list[tuple[float, str, float]] = []
     sizes = _side(x, program.lower, program.upper)
     for excess, allowed, names in (
-        (_excess(x, program.lower, program.upper), bounds * np.maximum(1.0, sizes), "column"),
+        (
+            _excess(x, program.lower, program.upper),
+            bounds * np.maximum(program.column_size, sizes),
+            "column",
+        ),
         (*_rows(program, x, options, g), "row"),
     ):
         share = np.where(excess > 0.0, excess / allowed, 0.0)
@@ -279,9 +301,9 @@ def _rows(
     least, relative, most = _tolerances(options)
     g = program.constraints(x) if g is None else g
     excess = _excess(g, program.row_lower, program.row_upper)
-    allowed = np.full(program.rows, least)
+    allowed = least * program.row_size
     if (excess > allowed).any():  # rare: only then is the Jacobian worth its evaluation
-        allowed = np.clip(relative * _terms(program, x), least, most)
+        allowed = np.clip(relative * _terms(program, x), allowed, most * program.row_size)
     return excess, allowed
 
 
@@ -325,7 +347,7 @@ def _better(program: Program, last: Array, best: Array) -> Array:
     def key(x: Array) -> tuple[bool, float]:
         if not np.isfinite(x).all():
             return (True, np.inf)
-        violation = program.largest_violation(x)
+        violation = largest(program, x)
         feasible = violation <= FEASIBLE_TO
         value = program.objective(x) if feasible else violation
         return (not feasible, value if np.isfinite(value) else np.inf)
@@ -333,8 +355,15 @@ def _better(program: Program, last: Array, best: Array) -> Array:
     return best if key(best) < key(last) else last
 
 
-def history_of(iterations: Mapping[str, Any]) -> dict[str, Array]:
-    """Return CasADi's iteration record under our names."""
+def largest(program: Program, x: Array) -> float:
+    """Largest violation of a row or bound, in the program's sizes of these; NaN where a function is."""
+    bounds = np.maximum(0.0, _excess(x, program.lower, program.upper)) / program.column_size
+    rows = program.violation(x) / program.row_size
+    return float(np.maximum(bounds.max(initial=0.0), rows.max(initial=0.0)))
+
+
+def history_of(iterations: Mapping[str, Any], program: Program) -> dict[str, Array]:
+    """Return CasADi's iteration record under our names, the objective in the user's units."""
     names = {
         "objective": "obj",
         "primal": "inf_pr",
@@ -343,8 +372,11 @@ def history_of(iterations: Mapping[str, Any]) -> dict[str, Array]:
         "step": "alpha_pr",
         "regularisation": "regularization_size",
     }
-    return {
+    found = {
         ours: np.asarray(iterations[theirs], dtype=float)
         for ours, theirs in names.items()
         if theirs in iterations
     }
+    if "objective" in found:
+        found["objective"] = found["objective"] / program.objective_scale
+    return found

@@ -45,6 +45,11 @@ class WarmStart:
     lam_x: Array
     mu: float = 1e-6
 
+    def scaled(self, program: Program) -> tuple[Array, Array]:
+        """Return the multipliers of the scaled program."""
+        c = program.objective_scale
+        return c * self.lam_g / program.row_scale, c * self.lam_x * program.column_scale
+
 
 class Solver(Protocol):
     """A solver built for one NLP structure."""
@@ -82,6 +87,7 @@ class Watch:
     program : the (scaled) NLP that is being solved.
     interrupt : set by Ctrl-C.
     on_iteration : the caller's function.
+    weight : what the objective has been multiplied by.
 
     Attributes
     ----------
@@ -89,12 +95,16 @@ class Watch:
     """
 
     def __init__(
-        self, program: Program, interrupt: Interrupt, on_iteration: OnIteration | None
+        self,
+        program: Program,
+        interrupt: Interrupt,
+        on_iteration: OnIteration | None,
+        weight: float = 1.0,
     ) -> None:
         self._best = BestIterate()
         self._seen: list[tuple[Array, float, Array]] = []
         self.error: BaseException | None = None
-        self._interrupt, self._show = interrupt, on_iteration
+        self._interrupt, self._show, self._weight = interrupt, on_iteration, weight
         self._lower = np.concatenate([program.lower, program.row_lower])
         self._upper = np.concatenate([program.upper, program.row_upper])
         self._count = 0
@@ -104,7 +114,7 @@ class Watch:
         self._seen.append((x.copy(), f, g.copy()))
         try:
             if self._show is not None:
-                self._show(Progress(self._count, f, self._judge(), dual))
+                self._show(Progress(self._count, f / self._weight, self._judge(), dual))
             elif len(self._seen) == _UNJUDGED:
                 self._judge()
         except BaseException as error:  # a Python error must not pass through the solver's C code

@@ -26,8 +26,8 @@ from ..results.status import SolverResult
 from ..transcription.program import Program
 from . import nl_file
 from .interrupt import Interrupt
-from .options import DEFAULTS, DETERMINISTIC, WARM, refused_option, unknown_option
-from .outcome import Ipopt, result
+from .options import DEFAULTS, DETERMINISTIC, beginning, refused_option, unknown_option
+from .outcome import Ipopt, largest, result
 from .protocol import BestIterate, OnIteration, Progress, WarmStart
 
 Array = NDArray[np.float64]
@@ -92,10 +92,11 @@ class PyomoNl(Ipopt):
         options = {
             "print_level": 5,
             **(_POUNCE if self._is_pounce else {}),
-            **({} if warm is None else {**WARM, "mu_init": warm.mu}),
+            **beginning(program, None if warm is None else warm.mu),
             **self._options,
         }
         history: list[dict[str, float]] = []
+        c = program.objective_scale
 
         def on_line(line: str) -> None:
             row = nl_file.iteration(line)
@@ -105,7 +106,7 @@ class PyomoNl(Ipopt):
                 history.clear()
             history.append(row)
             if on_iteration is not None:
-                progress = (row["objective"], row["primal"], row["dual"])
+                progress = (row["objective"] / c, row["primal"], row["dual"])
                 on_iteration(Progress(int(row["iteration"]), *progress))
 
         with TemporaryDirectory(prefix="collocode-") as name, Interrupt() as interrupt:
@@ -132,12 +133,13 @@ class PyomoNl(Ipopt):
             best = None if success else self._best(program, folder, columns)
         linear_solver = re.search(r"running with linear solver (\w+)", output)
         keys = ("objective", "primal", "dual", "mu", "step", "regularisation")
+        record = {k: np.array([row[k] for row in history]) for k in keys}
         return result(
             program,
             point,
             best,
             status,
-            history={k: np.array([row[k] for row in history]) for k in keys},
+            history={**record, "objective": record["objective"] / c},
             timings={"export": written - began, "solve": solved - written},
             interface=self.name,
             solver=self._solver,
@@ -175,7 +177,7 @@ class PyomoNl(Ipopt):
             np.where(program.lower == program.upper, program.lower, program.start)
             / program.column_scale
         )
-        lam_g = np.zeros(program.rows)
+        lam_g, c = np.zeros(program.rows), program.objective_scale
         if len(sol.x):
             x[columns] = sol.x
         if len(sol.dual):
@@ -185,10 +187,10 @@ class PyomoNl(Ipopt):
         for entries in found:
             assert given is not None
             for number, value in entries.items():
-                given[columns[number]] -= value / program.column_scale[columns[number]]
+                given[columns[number]] -= value / program.column_scale[columns[number]] / c
         point = x * program.column_scale
-        lam_x = bound_multipliers(program, point, lam_g * program.row_scale, given)
-        return (x, lam_g, lam_x * program.column_scale), _status(sol)
+        lam_x = bound_multipliers(program, point, lam_g * program.row_scale / c, given)
+        return (x, lam_g, c * lam_x * program.column_scale), _status(sol)
 
     def _best(self, program: Program, folder: Path, columns: list[int]) -> Array | None:
         """Return the best of the iterates that pounce wrote down, scaled."""
@@ -203,9 +205,7 @@ class PyomoNl(Ipopt):
             except (ValueError, KeyError):  # the line that was being written, or another format
                 continue
             point = x * program.column_scale
-            bounds = np.maximum(program.lower - point, point - program.upper).max(initial=0.0)
-            violation = max(float(program.violation(point).max(initial=0.0)), float(bounds))
-            best.offer(x, program.objective(point), violation)
+            best.offer(x, program.objective(point), largest(program, point))
         return best.x
 
 
@@ -231,7 +231,7 @@ def _warm_suffixes(program: Program, export: PyomoExport, warm: WarmStart) -> No
     for constraint, value in zip(export.constraints, warm.lam_g.tolist(), strict=True):
         if constraint is not None:
             model.dual[constraint] = -value
-    scaled = warm.lam_x * program.column_scale
+    scaled = warm.scaled(program)[1]
     for name, values in (("L", np.maximum(0.0, -scaled)), ("U", -np.maximum(0.0, scaled))):
         suffix = pyo.Suffix(direction=pyo.Suffix.EXPORT, datatype=pyo.Suffix.FLOAT)
         for variable, value in zip(export.variables, values.tolist(), strict=True):

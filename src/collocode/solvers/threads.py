@@ -8,10 +8,10 @@ of its own beside NumPy's and SciPy's.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, wraps
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import casadi
@@ -34,10 +34,10 @@ threadpoolctl.register(_CasadiOpenBLAS)
 
 
 class _Controller(threadpoolctl.ThreadpoolController):
-    """Looks at what BLAS may be called only: the real paths of all 150 libraries take 8 ms."""
+    """Looks at what BLAS may be called only: the real paths of all 150 libraries take 8 ms, their `Path`s 3."""
 
     def _make_controller_from_path(self, filepath: str) -> None:
-        name = Path(filepath).name.lower()
+        name = os.path.basename(filepath).lower()
         if any(part in name for part in _BLAS):
             super()._make_controller_from_path(filepath)
 
@@ -73,7 +73,9 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 def _load_casadi_blas() -> None:
     """Load what CasADi would load with its first solver; only what is loaded can be limited."""
-    for path in sorted(Path(casadi.__file__).parent.glob("libcasadi-tp-openblas.*")):
-        with suppress(OSError):
-            ctypes.CDLL(str(path))
-            return
+    wheel = os.path.dirname(casadi.__file__)
+    for name in sorted(os.listdir(wheel)):
+        if name.startswith("libcasadi-tp-openblas."):
+            with suppress(OSError):
+                ctypes.CDLL(os.path.join(wheel, name))
+                return

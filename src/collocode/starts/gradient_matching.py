@@ -33,7 +33,7 @@ from ..transcription.costs import stage_places
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
-from .trust_region import Model, least_squares
+from .trust_region import Model, Penalty, least_squares
 
 Array = NDArray[np.float64]
 _MOST_POINTS = 1000
@@ -120,7 +120,8 @@ class _SlopeFit:
         symbols = [s.t, s.x, s.u, v.own, v.shared, v.data]
         u = np.zeros((len(t), s.u.numel()))
         u[:, : points.inputs.shape[1]] = points.inputs
-        known = t, points.states, u, *self._at, np.ascontiguousarray(phi)
+        given = t, points.states, u, *self._at, phi
+        known = [np.ascontiguousarray(part, dtype=float) for part in given]
         by_unknowns = ca.densify(ca.jacobian(f, ca.vertcat(v.own, v.shared)))
 
         self._slope = _InParts(symbols, f, known)
@@ -130,7 +131,7 @@ class _SlopeFit:
         self.varies = ~held
         self._only_varying = sparse.diags_array(self.varies.astype(float))
         self._penalty = self._ridge(nlp)
-        self._penalty_of_varying = self._penalty[:, self.varies][self.varies]
+        self._penalty_of_varying = Penalty(self._penalty[:, self.varies][self.varies])
 
     def _ridge(self, nlp: NLP) -> Any:
         """Square root of the penalty's matrix among the unknowns."""
@@ -194,19 +195,25 @@ class _InParts:
     Parameters
     ----------
     symbols, value : argument by argument, and what it is.
-    known : (K, ·) arrays of all arguments, whose numbers at the time of a call count.
+    known : (K, ·) contiguous arrays of all arguments, whose numbers at the time of a call count.
     """
 
     def __init__(self, symbols: list[ca.SX], value: ca.SX, known: Sequence[Array]) -> None:
-        self._known, points = known, len(known[0])
-        some = Mapped(symbols, [value], min(points, _AT_ONCE))
-        starts = range(0, points, _AT_ONCE)
-        self._parts = [(slice(k, k + _AT_ONCE), some) for k in starts]
+        points = len(known[0])
+        some = rest = Mapped(symbols, [value], min(points, _AT_ONCE))
         if points % _AT_ONCE and points > _AT_ONCE:
-            self._parts[-1] = self._parts[-1][0], some.over(points % _AT_ONCE)
+            rest = some.over(points % _AT_ONCE)
+        self._found = np.empty((points, value.numel()))
+        starts = range(0, points, _AT_ONCE)
+        parts = [(slice(k, k + _AT_ONCE), some) for k in starts[:-1]]
+        parts.append((slice(starts[-1], points), rest))
+        self._runs = [made.bound([a[at] for a in known], self._found[at]) for at, made in parts]
 
     def __call__(self) -> Array:
-        return np.concatenate([some(*(a[at] for a in self._known))[0] for at, some in self._parts])
+        """(K, values), in memory that the next call writes to."""
+        for run in self._runs:
+            run()
+        return self._found
 
 
 def _levenberg(fit: _SlopeFit, z: Array, steps: int) -> Array:

@@ -78,7 +78,9 @@ class Ladder:
 def merit(nlp: NLP, x: Array) -> float:
     """Objective after one sweep of Picard's iteration; inf where that cannot be evaluated."""
     moved = x.copy()
-    rows = nlp.constraints(x)
+    # in the solver's scales, whose functions have been made
+    view, scale = nlp.scaled(), nlp.column_scale
+    rows = view.constraints(x / scale) / nlp.row_scale
     inverse = np.linalg.inv(nlp.scheme.D[:, 1:])
     for part in nlp.layout.experiments:
         within = -np.einsum("kj,eji->eki", inverse, rows[part.rows])
@@ -86,7 +88,7 @@ def merit(nlp: NLP, x: Array) -> float:
         moved[part.states[1:]] += (within + before[:, None]).reshape(-1, within.shape[2])
     moved = np.clip(moved, nlp.lower, nlp.upper)
     settle(nlp, moved)
-    value = nlp.objective(moved)
+    value = view.objective(moved / scale)
     return value if np.isfinite(value) else np.inf
 
 
@@ -134,14 +136,15 @@ def why_not(nlp: NLP, x: Array) -> str:
         return f"{nlp.row_names[_first_bad(rows)]} is not finite there"
     if not np.isfinite(Call(functions.objective, at)()).all():
         return "the misfit is not finite there"
-    slopes = Call(functions.gradient, at, 1)()
+    gradient, jacobian, hessian = functions.for_solver
+    slopes = Call(gradient, at, 1)()
     if not np.isfinite(slopes).all():
         return f"the misfit has no derivative by {nlp.column_names[_first_bad(slopes)]} there"
-    values = Call(functions.jacobian, at, 1)()
+    values = Call(jacobian, at, 1)()
     if not np.isfinite(values).all():
-        row = functions.jacobian.sparsity_out(1).row()[_first_bad(values)]
+        row = functions.pattern.row()[_first_bad(values)]
         return f"{nlp.row_names[row]} has no derivative there"
-    if not np.isfinite(Call(functions.hessian, (*at, np.ones(1), np.ones(nlp.rows)))()).all():
+    if not np.isfinite(Call(hessian, (*at, np.ones(1), np.ones(nlp.rows)))()).all():
         return "second derivatives are not finite there"
     return ""
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,31 @@ _TRIALS, _CLOSE = 10, 0.01  # of the trust region's α
 _FLAT = 1e-16  # of the trace, an α that is as good as none
 _LEAST = 1e-12  # of the trace, in a matrix of the residuals
 _MOST_STRENGTHS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Penalty:
+    """The penalty's ``matrix`` D, and what is made of it once for all steps."""
+
+    matrix: sparse.csr_array
+
+    @cached_property
+    def transposed(self) -> sparse.csc_array:
+        """Dᵀ."""
+        return self.matrix.T
+
+    @cached_property
+    def square(self) -> Array:
+        """DᵀD."""
+        return np.asarray((self.transposed @ self.matrix).toarray())
+
+    @cached_property
+    def diagonal(self) -> Array | None:
+        """Of a diagonal D that has few different entries."""
+        entries = self.matrix.tocoo()
+        diagonal = np.asarray(self.matrix.diagonal())
+        few = len(np.unique(diagonal)) <= _MOST_STRENGTHS
+        return diagonal if few and (entries.row == entries.col).all() else None
 
 
 class Model(ABC):
@@ -40,13 +67,10 @@ class Model(ABC):
     trace: float
 
     @staticmethod
-    def of(J: Array, r: Array, D: sparse.csr_array, rest: Array) -> Model:
+    def of(J: Array, r: Array, D: Penalty, rest: Array) -> Model:
         """Whichever is less work; a wide one needs a diagonal D of few different entries."""
-        entries = D.tocoo()
-        if len(J) < J.shape[1] and (entries.row == entries.col).all():
-            diagonal = D.diagonal()
-            if len(np.unique(diagonal)) <= _MOST_STRENGTHS:
-                return _Wide(J, r, diagonal, rest)
+        if len(J) < J.shape[1] and D.diagonal is not None:
+            return _Wide(J, r, D.diagonal, rest)
         return _Tall(J, r, D, rest)
 
     @abstractmethod
@@ -59,8 +83,8 @@ class Model(ABC):
 
 
 class _Tall(Model):
-    def __init__(self, J: Array, r: Array, D: sparse.csr_array, rest: Array) -> None:
-        self._A, self.gradient = J.T @ J + (D.T @ D).toarray(), J.T @ r + D.T @ rest
+    def __init__(self, J: Array, r: Array, D: Penalty, rest: Array) -> None:
+        self._A, self.gradient = J.T @ J + D.square, J.T @ r + D.transposed @ rest
         self.trace = float(np.trace(self._A))
 
     def curvature(self, step: Array) -> float:

@@ -44,7 +44,7 @@ def assemble(terms: Sequence[MappedTerm], linear: sparse.spmatrix, parameters: i
 
 
 class _Assembly:
-    """The `Expressions` of some terms, of x / s and with the constraints times r if these are given."""
+    """The `Expressions` of some terms; of x / s, the constraints times r and the objective times c if these are given."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class _Assembly:
         linear: sparse.spmatrix,
         parameters: int,
         layers: Sequence[Layered | None],
-        scales: tuple[Array, Array] | None = None,
+        scales: tuple[Array, Array, float] | None = None,
     ) -> None:
         self._terms, self._linear, self.layers, self._scales = terms, linear, layers, scales
         m, n = linear.shape
@@ -62,8 +62,9 @@ class _Assembly:
         self.exact = all(functions.lifted.exact for functions in by_layers)
         self.kernels = any(functions.kernels is not None for functions in by_layers)
 
-    def scaled(self, s: Array, r: Array) -> _Assembly:
-        return _Assembly(self._terms, self._linear, self.symbols[1].numel(), self.layers, (s, r))
+    def scaled(self, s: Array, r: Array, c: float) -> _Assembly:
+        count = self.symbols[1].numel()
+        return _Assembly(self._terms, self._linear, count, self.layers, (s, r, c))
 
     @cached_property
     def _column(self) -> ca.MX | None:
@@ -72,6 +73,11 @@ class _Assembly:
     @cached_property
     def _row(self) -> ca.MX | None:
         return None if self._scales is None else _factors(self._scales[1])
+
+    def _weighed(self, value: ca.MX) -> ca.MX:
+        """Times the objective's scale."""
+        factor = 1.0 if self._scales is None else self._scales[2]
+        return value if factor == 1.0 else times(ca.MX(factor), value)
 
     @cached_property
     def _x(self) -> ca.MX:
@@ -89,7 +95,7 @@ class _Assembly:
     @cached_property
     def f(self) -> ca.MX:
         costs = [q.total() for q in self._points if q.term.scatter is None]
-        return _dense(reduce(plus, costs) if costs else ca.MX.zeros(1))
+        return self._weighed(_dense(reduce(plus, costs) if costs else ca.MX.zeros(1)))
 
     @cached_property
     def gradient(self) -> ca.MX:
@@ -99,7 +105,7 @@ class _Assembly:
                 own_values, own, shared_values, shared = q.jacobian()
                 gradient.add(own_values, q.own_entries(own, 0), 0)
                 gradient.add(shared_values, q.shared_entries(shared, 0), 0)
-        dense = gradient.dense()
+        dense = self._weighed(gradient.dense())
         return dense if self._column is None else times(self._column, dense)
 
     @cached_property
@@ -145,7 +151,7 @@ class _Assembly:
         if self._scales is not None:
             factors = np.ascontiguousarray(self._scales[0][q.term.own_columns])
         own, put = q.layers.own(1), partial(q.layers.put_second, factors=factors)
-        arguments = *q.arguments, q.multipliers(self.symbols[2], self._multipliers)
+        arguments = *q.arguments, q.multipliers(self._weight, self._multipliers)
         rest, border = self._hessian(own), q.layers.borders[1]
         return in_place("nlp_hess_l", HESSIAN, self.symbols, arguments, (own, rest, border), put)
 
@@ -159,6 +165,10 @@ class _Assembly:
         shared = found[0].term.shared_columns
         ones = self._scales is None or (self._scales[0][shared] == 1.0).all()
         return found[0] if ones else None
+
+    @cached_property
+    def _weight(self) -> ca.MX:
+        return self._weighed(self.symbols[2])
 
     @cached_property
     def _multipliers(self) -> ca.MX:
@@ -185,7 +195,7 @@ class _Assembly:
             if own is not None and q is self._alone:
                 self._alone.add_own_second(blocks, own)
             else:
-                q.add_hessian(blocks, self.symbols[2], self._multipliers)
+                q.add_hessian(blocks, self._weight, self._multipliers)
         return blocks.matrix(None if self._scales is None else (self._scales[0], self._scales[0]))
 
 

@@ -100,6 +100,21 @@ class Mapped:
         made._map(self._point, points)
         return made
 
+    def bound(self, arguments: Sequence[Array], result: Array) -> Callable[[], None]:
+        """What evaluates the one result of these very arrays, by the numbers that they hold then."""
+        buffer, run = self._function.buffer()
+        for i, a in enumerate(arguments):
+            assert a.flags.c_contiguous and a.size == self._function.numel_in(i)
+            if a.size:
+                buffer.set_arg(i, a.data)
+        assert result.flags.c_contiguous and result.shape == self._shapes[0]
+        buffer.set_res(0, result.data)
+
+        def evaluate(alive: tuple[object, ...] = (buffer, arguments, result)) -> None:
+            run()  # CasADi keeps bare pointers to what has to be alive
+
+        return evaluate
+
     def __call__(self, *arguments: Array) -> list[Array]:
         """Evaluate; one result an array."""
         results = [np.empty(shape) for shape in self._shapes]

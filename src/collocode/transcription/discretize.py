@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..checks import check_type
+from ..checks import check_named, check_type
 from ..errors import InputError
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_outputs, check_switches
@@ -19,19 +19,20 @@ from ..model.experiment import Experiment
 from ..model.parameters import Parameter
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained
-from ..numerics.bases import Basis
+from ..model.typical import with_sizes
 from ..numerics.mesh import Mesh
 from ..numerics.random import generator
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
 from ..numerics.signals import Signal
-from .algebraic import guess_algebraics, scale_algebraic
+from .algebraic import guess_algebraics
 from .assembly import assemble
 from .initial import put_initial
 from .lags import put_lags
 from .layout import Layout
 from .nlp import NLP
+from .scales import objective_scale, own_parameters, places, scale_rows, scales_of
 from .term import MappedTerm
 from .terms import build_terms, linear_part, parameter_blocks
 from .windows import ExperimentLayout
@@ -75,6 +76,7 @@ def discretize(
     """
     check_type("discretize", problem, Problem)
     began = time.perf_counter()
+    problem = with_sizes(problem)
     chosen = scheme if isinstance(scheme, Scheme) else scheme_called(scheme, degree)
     meshes = meshes_of(problem, chosen, mesh)
     if like is None:
@@ -94,10 +96,12 @@ def discretize(
     p = np.concatenate([np.ravel(block) for block in blocks.values()])
     lower, upper = _bounds(problem, layout)
     row_lower, row_upper = _row_bounds(problem, layout, chosen)
-    column_scale, row_scale = _scales(problem, layout)
     start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
     put_lags(terms, start, p)
-    scale_algebraic(layout, terms, blocks, start, column_scale, row_scale)
+    column_scale, row_scale = scales_of(problem, layout)
+    looked_at = places(start, lower, upper, column_scale)
+    scale_rows(terms, blocks, looked_at, column_scale, row_scale, (row_lower, row_upper))
+    weighs = problem.costs and not problem.n_measurements  # a misfit is dimensionless
     return NLP(
         name=problem.name,
         problem=problem,
@@ -114,6 +118,13 @@ def discretize(
         parameters=blocks,
         column_scale=column_scale,
         row_scale=row_scale,
+        objective_scale=(
+            objective_scale(terms, blocks, looked_at, column_scale, lower < upper)
+            if weighs
+            else 1.0
+        ),
+        column_size=column_scale,
+        row_size=1.0 / row_scale,
         column_blocks=layout.column_blocks(),
         row_blocks=layout.row_blocks(),
         kinks=_kinks(problem),
@@ -155,6 +166,7 @@ def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
         )
     given: list[Mesh | int | None]
     if isinstance(mesh, Mapping):
+        check_named("mesh=", mesh, "experiment", [e.name for e in problem.experiments])
         absent = [e.name for e in problem.experiments if e.name not in mesh]
         if absent:
             raise InputError(f"no mesh is given for experiment {absent[0]!r}; add it.")
@@ -239,7 +251,7 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             )
             pairs = [(time, time) if bounds is None else bounds for time, bounds in ends_of]
             lower[part.free_times], upper[part.free_times] = np.array(pairs, dtype=float).T
-        for parameter in _own(problem, experiment):
+        for parameter in own_parameters(problem, experiment):
             if not parameter.bounded_by_rows:
                 column = layout.parameter_columns(number, parameter.names)
                 lower[column], upper[column] = parameter.decided_bounds
@@ -250,11 +262,6 @@ def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
     for parameter, unseen in _unseen(problem, layout):
         lower[unseen] = upper[unseen] = parameter.coefficients[0]
     return lower, upper
-
-
-def _own(problem: Problem, experiment: Experiment) -> list[Parameter]:
-    """Parameters that are not something else in an experiment."""
-    return [q for q in problem.all_parameters if q.name not in experiment.parameters]
 
 
 def _unseen(problem: Problem, layout: Layout) -> list[tuple[Parameter, int]]:
@@ -307,51 +314,6 @@ def _inputs_of_constraints(problem: Problem) -> list[set[str]]:
     return found or [set()] * len(problem.path_constraints)
 
 
-def _scales(problem: Problem, layout: Layout) -> tuple[Array, Array]:
-    columns, rows = np.ones(layout.columns), np.ones(layout.rows)
-    state_sizes = dict(zip(problem.states, problem.state_scale.tolist(), strict=True))
-    lagged = {name: state_sizes[delay.of] for name, delay in problem.lags.items()}
-    sizes = {**problem.algebraic_scale, **lagged}
-    for number, part in enumerate(layout.experiments):
-        columns[part.states] = problem.state_scale
-        rows[part.rows] = 1.0 / problem.state_scale
-        for k, size in enumerate(lagged.values()):
-            rows[part.algebraic_rows[:, :, k]] = 1.0 / size
-        rows[part.initial_rows] = 1.0 / problem.state_scale[part.determined]
-        experiment = problem.experiments[number]
-        for name, decided in part.decided.items():
-            size = sizes.get(name)
-            size = size or _power_of_two(experiment.controls[name].size)
-            columns[decided.columns] = size
-        for name, function in part.spanned.items():
-            size = _power_of_two(experiment.controls[name].size)
-            columns[function.columns] = size / _amplitudes(function.basis)
-        if experiment.is_free:
-            assert experiment.start is not None and experiment.end is not None
-            columns[part.free_times] = _power_of_two(experiment.end - experiment.start)
-        for parameter in _own(problem, experiment):
-            start = parameter.start if parameter.scale == "linear" else 1.0
-            size = _power_of_two(abs(start)) if start else 1.0
-            large = _amplitudes(parameter.basis)
-            columns[layout.parameter_columns(number, parameter.names)] = size / large
-    for link, where in zip(problem.links, layout.links, strict=True):
-        chosen = [problem.states.index(name) for name in problem.linked(link)]
-        columns[where.columns] = problem.state_scale[chosen]
-        for numbers in (where.end_rows, where.start_rows):
-            rows[numbers] = 1.0 / problem.state_scale[chosen]
-    amplitudes = [np.repeat(_amplitudes(b.basis), b.count) for b in problem.weight_blocks]
-    columns[layout.weights] = 1.0 / np.concatenate([np.empty(0), *amplitudes])
-    return columns, rows
-
-
-def _power_of_two(size: float) -> float:
-    return float(np.exp2(np.round(np.log2(size))))
-
-
-def _amplitudes(basis: Basis | None) -> Array:
-    return np.ones(1) if basis is None else basis.amplitudes()
-
-
 def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Array:
     """Interpolated data or guesses, parameters' own starts, Glorot weights; within the bounds."""
     start = np.zeros(layout.columns)
@@ -370,7 +332,7 @@ def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Arra
         if not experiment.measures:
             _guess_window(problem, experiment, part, start)
         _guess_controls(experiment, part, start)
-        for parameter in _own(problem, experiment):
+        for parameter in own_parameters(problem, experiment):
             columns = layout.parameter_columns(number, parameter.names)
             start[columns] = parameter.coefficients
     for link, where in zip(problem.links, layout.links, strict=True):

@@ -1,4 +1,4 @@
-r"""The functions of a program, and the same in scaled variables :math:`\tilde x = x/s,\ \tilde g = r g`."""
+r"""The functions of a program, and the same in scaled variables :math:`\tilde x = x/s,\ \tilde g = r g,\ \tilde f = c f`."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Expressions(Protocol):
     def hessian_in_place(self) -> ca.Function | None:
         """(x, p, σ, λ) -> upper triangle of the Hessian, likewise."""
 
-    def scaled(self, s: Array, r: Array) -> Expressions:
-        """Return those of x / s and r g."""
+    def scaled(self, s: Array, r: Array, c: float) -> Expressions:
+        """Return those of x / s, r g and c f."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +105,7 @@ class Functions:
             {"allow_free": False},
         )
 
+    @cached_property
     def for_solver(self) -> tuple[ca.Function, ca.Function, ca.Function]:
         """`gradient`, `jacobian` and `hessian`, with NaN for f and g: a solver has evaluated those already."""
         known = self.expressions
@@ -131,9 +132,17 @@ class Functions:
         return self.expressions.kernels
 
     @property
+    def pattern(self) -> ca.Sparsity:
+        """Nonzeros of the Jacobian, without making more of it than a solver needs."""
+        function = self.expressions.jacobian_in_place
+        return (
+            self.expressions.jacobian.sparsity() if function is None else function.sparsity_out(1)
+        )
+
+    @property
     def nonzeros(self) -> int:
         """Number of nonzeros of the Jacobian."""
-        return int(self.expressions.jacobian.nnz())
+        return int(self.pattern.nnz())
 
     @property
     def columns(self) -> int:
@@ -164,9 +173,9 @@ class Functions:
         del entries[:-_KEPT]
         return made
 
-    def scaled(self, s: Array, r: Array) -> Functions:
-        """Return the functions of x / s and r g; scales that are powers of two lose no digit."""
-        return Functions(self.expressions.scaled(s, r))
+    def scaled(self, s: Array, r: Array, c: float = 1.0) -> Functions:
+        """Return the functions of x / s, r g and c f; scales that are powers of two lose no digit."""
+        return Functions(self.expressions.scaled(s, r, c))
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -280,12 +280,17 @@ class Layout:
         points = np.concatenate([np.empty(0, dtype=int), *between, *self.point_rows.values()])
         return ChainStructure(tuple(chains), border, points)
 
-    def parameter_columns(self, experiment: int, names: Sequence[str]) -> Index:
-        """Columns of the named parameters as ``experiment`` sees them."""
-        part, bindings = self.experiments[experiment], self.bindings[experiment]
+    def parameter_columns(self, experiment: int | None, names: Sequence[str]) -> Index:
+        """Columns of the named parameters as ``experiment`` sees them.
+
+        None is a run of which nothing is told: it sees what is shared, and beside it the first experiment's own.
+        """
+        part = self.experiments[experiment or 0]
         own = dict(zip(self.own_names, part.parameters, strict=True))
         known: Mapping[str, int] = {**dict(zip(self.shared_names, self.shared, strict=True)), **own}
-        known = {**known, **part.bound}
+        if experiment is None:
+            return np.array([known[name] for name in names], dtype=int)
+        known, bindings = {**known, **part.bound}, self.bindings[experiment]
         return np.array([known[bindings.get(name, name)] for name in names], dtype=int)
 
     def columns_of(self, name: str) -> Index:

@@ -111,10 +111,15 @@ class Graph:
         ]
         # transposed, so that each point's matrix comes row by row
         self._first = self._function(base, [jacobian.T, *(s.T for s in slopes)])
+        # of a plain collocation equation these are the lengths of the elements
+        entries = ca.vertcat(*(ca.vec(part) for part in (jacobian, *slopes)))
+        self._of_data = not ca.depends_on(entries, w)
+        self._kept: tuple[Array, list[Array]] | None = None
         mu = ca.SX.sym("mu", count)
         hessian = ca.hessian(ca.dot(mu, lifted.value), w)[0]
         self._second = self._function([*base, mu], [hessian]) if hessian.nnz() else None
         self._calls, self._bends, self.bend_patterns = [], [], []
+        self._chosen = [_places_in(own, call.inputs) for call in lifted.calls]
         for j, (call, before) in enumerate(zip(lifted.calls, befores, strict=True)):
             self._calls.append(self._function([own, data, *v[:j]], [call.inputs]))
             g = ca.SX.sym("g", call.inputs.numel())
@@ -131,7 +136,7 @@ class Graph:
     def over(self, points: int) -> Graph:
         """The same over another number of points, with memory of its own."""
         made, (one, few) = copy(self), (("_value", "_first", "_second"), ("_calls", "_bends"))
-        made._points = points
+        made._points, made._kept = points, None
         for name in one:
             setattr(made, name, _over(getattr(self, name), points))
         for name in few:
@@ -140,6 +145,9 @@ class Graph:
 
     def call(self, j: int, y: Array, d: Array, outputs: list[Array]) -> Array:
         """(K, inputs) what call j is called with."""
+        chosen = self._chosen[j]
+        if chosen is not None:
+            return np.asarray(y.take(chosen, axis=1))
         return self._calls[j](y, d, *outputs[:j])[0]
 
     def value(self, state: State) -> Array:
@@ -157,7 +165,10 @@ class Graph:
 
     def _slopes(self, state: State) -> list[Array]:
         if state.slopes is None:
-            state.slopes = self._first(state.y, state.d, *state.outputs)
+            kept = self._kept
+            if kept is None or not self._of_data or not np.array_equal(kept[0], state.d):
+                kept = state.d, self._first(state.y, state.d, *state.outputs)
+            state.slopes, self._kept = kept[1], kept
         return state.slopes
 
     def second(self, state: State, mu: Array) -> Array:
@@ -177,6 +188,15 @@ class Graph:
         return function(state.y, state.d, *state.outputs[:j], g)[0].reshape(
             self._points, size, size
         )
+
+
+def _places_in(own: ca.SX, inputs: ca.SX) -> Index | None:
+    """Where the inputs are among a point's unknowns, if they are nothing else."""
+    if not inputs.is_dense():
+        return None
+    place = {symbol.element_hash(): k for k, symbol in enumerate(own.elements())}
+    found = [place.get(part.element_hash(), -1) for part in inputs.elements()]
+    return None if -1 in found else np.array(found, dtype=np.intp)
 
 
 def _over(function: Mapped | None, points: int) -> Mapped | None:

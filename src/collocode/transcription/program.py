@@ -48,7 +48,10 @@ class Program:
     column_blocks, row_blocks : what columns and rows are called; together they cover all of them.
     terms, linear : what the functions were assembled from; exporters and diagnosis read them.
     parameters : values of the program's parameters by block, all of them in ``p``.
-    column_scale, row_scale : solvers work on x / column_scale and row_scale * g; ones by default.
+    column_scale, row_scale, objective_scale : solvers work on x / column_scale, row_scale * g and
+        objective_scale * f; ones by default.
+    column_size, row_size : by which a violation of a bound or row is measured; ones, the default, for the
+        user's units.
     maximise : whether the user's objective is −f.
     kinks : what second-order steps cannot cross, a phrase each; empty for a smooth program.
     make_structure : makes the chains of elements and their border, where there are some.
@@ -69,15 +72,19 @@ class Program:
     parameters: Mapping[str, Array] = field(default_factory=dict)
     column_scale: Array = field(default_factory=lambda: np.ones(0))
     row_scale: Array = field(default_factory=lambda: np.ones(0))
+    objective_scale: float = 1.0
+    column_size: Array = field(default_factory=lambda: np.ones(0))
+    row_size: Array = field(default_factory=lambda: np.ones(0))
     maximise: bool = False
     kinks: tuple[str, ...] = ()
     make_structure: Callable[[], ChainStructure] | None = None
     build_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, size in (("column_scale", self.columns), ("row_scale", self.rows)):
-            if getattr(self, name).size == 0:
-                object.__setattr__(self, name, np.ones(size))
+        for what, count in (("column", self.columns), ("row", self.rows)):
+            for name in (f"{what}_scale", f"{what}_size"):
+                if getattr(self, name).size == 0:
+                    object.__setattr__(self, name, np.ones(count))
 
     def __repr__(self) -> str:
         return (
@@ -226,17 +233,19 @@ class Program:
         return self.functions.cache(key, make, *made_from)
 
     def scaled(self) -> Self:
-        """Return the program in the variables x / column_scale, with its rows times row_scale.
+        """Return the program in the variables x / column_scale, with rows and objective times their scales.
 
         The record itself stays in the user's units; solvers are given this one, and take results
         back.  It is the same record if all scales are one.
         """
-        s, r = self.column_scale, self.row_scale
-        if (s == 1.0).all() and (r == 1.0).all():
+        s, r, c = self.column_scale, self.row_scale, self.objective_scale
+        if (s == 1.0).all() and (r == 1.0).all() and c == 1.0:
             return self
         return replace(
             self,
-            functions=self.cache("scaled", lambda: self.functions.scaled(s, r), s, r),
+            functions=self.cache(
+                "scaled", lambda: self.functions.scaled(s, r, c), s, r, np.array([c])
+            ),
             lower=self.lower / s,
             upper=self.upper / s,
             row_lower=self.row_lower * r,
@@ -244,6 +253,9 @@ class Program:
             start=self.start / s,
             column_scale=np.ones_like(s),
             row_scale=np.ones_like(r),
+            objective_scale=1.0,
+            column_size=self.column_size / s,
+            row_size=self.row_size * r,
         )
 
     def gauss_newton(self) -> Self:

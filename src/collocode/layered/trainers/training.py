@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...archives import Schema
+from ...checks import kinds_checked
 from ...errors import FileError
 from ...forms import Form, Numbers, fitted
 from ...numerics import Array
@@ -189,6 +190,7 @@ def outcome_of(training: Training) -> Outcome | None:
     return Outcome(termination=ended) if ends else None
 
 
+@kinds_checked
 def load_training(path: str | Path) -> Training:
     """Read what `Training.save` wrote; nothing is executed.
 

@@ -23,8 +23,9 @@ from . import hook
 from .factor import MANY
 from .session import Session
 
-# Measured: below, MUMPS is about as fast and Python's own time per factorisation is what counts
-_LEAST_WORK = 3e6
+# columns × border² from which on they are faster than MUMPS (benchmarks/iterations.py --options linear_solver=mumps);
+# below, Python's own time per factorisation is what counts, of which there is more without kernels
+_LEAST_WORK, _LEAST_WORK_OF_PLAIN = 4e5, 1e6
 _MOST_BYTES = 1.5e9
 _WIDEST_FRONT = 400  # rows
 
@@ -64,9 +65,10 @@ def _pays(program: Program, border: int) -> bool:
     """Whether there is enough work about a wide border, and memory for it."""
     assert program.structure is not None
     width = border + 2 * program.structure.chains[0].links.shape[1]
+    least = _LEAST_WORK_OF_PLAIN if kernels.library() is None else _LEAST_WORK
     return (
         border >= MANY
-        and program.columns * border**2 >= _LEAST_WORK
+        and program.columns * border**2 >= least
         and 5 * 8 * program.columns * width <= _MOST_BYTES
         and 2 * program.functions.nonzeros >= program.rows * border
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +36,22 @@ class Arrow:
 
     def dense(self) -> Array:
         """The whole matrix."""
+        full, v = self.upper(), self.size - len(self.S)
+        full[v:, v:] = np.triu(self.S)
+        full[v:] += np.triu(full, 1).T[v:]
+        return full
+
+    def upper(self) -> Array:
+        """The whole matrix, in which only the upper triangle counts."""
         count, d = self.D.shape[:2]
         full, v = np.zeros((self.size, self.size)), count * d
         block = np.arange(v).reshape(count, d)
         full[block[:, :, None], block[:, None, :]] = self.D
         full[:v, v:] = self.W.reshape(v, len(self.S))
-        full[v:, v:] = np.triu(self.S)
-        full[v:] += np.triu(full, 1).T[v:]
+        full[v:, v:] = self.S
         return full
 
+    @cached_property
     def largest(self) -> float:
         """Largest entry, of the border's own those on the diagonal."""
         parts = (self.D, self.W, np.diagonal(self.S))

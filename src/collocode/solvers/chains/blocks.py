@@ -13,6 +13,7 @@ as one vector of values.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,9 @@ class Blocks:
         self._filled: set[str] = set()
         self._values: Array = np.zeros(self.entries)
         self._corner: tuple[Index, Index]
-        self._library = kernels.library()
+        # whose index tables have numbers of four bytes
+        self._library = kernels.library() if self.entries < 2**31 else None
+        self._gathers: dict[tuple[str, int | None], _Gather] = {}
         self._used = np.zeros(self.entries, dtype=bool)
         _Fill(self, rows, columns).all()
         if not self._used.all():
@@ -73,27 +76,34 @@ class Blocks:
         False if the equations are relaxed: what is absent in a block is read where −C stands.
         """
         self._values = values
-        self._take("C", slice(None))
-        if self.C.any():
-            return False
-        for name in _SHARED:
-            self._take(name, slice(None))
-        return True
+        self._take(_SHARED, slice(None), slice(None))
+        return not self.C.any()
 
     def load_part(self, elements: slice, slots: slice) -> None:
         """Put into the blocks what the elements and links of a part own."""
-        for name in self._tables:
-            if name not in _SHARED:
-                self._take(name, slots if name in _BY_SLOT else elements)
+        self._take([name for name in self._tables if name not in _SHARED], elements, slots)
 
-    def _take(self, name: str, where: slice) -> None:
-        if name in _CHANGED or self.has(name):
-            table, block = self._tables[name]
-            if table.dtype != np.int32 or self._library is None:
-                np.take(self._values, table[where], out=block[where], mode="clip")
-                return
-            count, arrays = table[where].size, (table[where], self._values, block[where])
-            self._library.gather(ctypes.c_int64(count), *map(address, arrays))
+    def _take(self, names: Sequence[str], elements: slice, slots: slice) -> None:
+        if self._library is None:
+            for table, block in self._taken(names, elements, slots):
+                np.take(self._values, table, out=block, mode="clip")
+            return
+        key = names[0], elements.start
+        if key not in self._gathers:
+            self._gathers[key] = _Gather(self._library, self._taken(names, elements, slots))
+        self._gathers[key](self._values)
+
+    def _taken(
+        self, names: Sequence[str], elements: slice, slots: slice
+    ) -> list[tuple[Index, Array]]:
+        """Tables and blocks that a matrix changes, of a part."""
+        found = []
+        for name in names:
+            if name in _CHANGED or self.has(name):
+                where = slots if name in _BY_SLOT else elements
+                table, block = self._tables[name]
+                found.append((table[where], block[where]))
+        return found
 
     def part(self, name: str, elements: slice, slots: slice) -> Array:
         """What a part owns of a block."""
@@ -113,6 +123,29 @@ class Blocks:
         """Add the Hessian of the border to the upper triangle of a matrix in one piece."""
         places, sources = self._corner
         S.reshape(-1)[places] += self._values[sources]
+
+
+class _Gather:
+    """Fills some blocks from a matrix' values by their tables: always the same ones, in one call.
+
+    Parameters
+    ----------
+    library : the compiled kernels.
+    parts : tables and blocks, which have to stay where they are.
+    """
+
+    def __init__(self, library: ctypes.CDLL, parts: list[tuple[Index, Array]]) -> None:
+        self._library, self._kept = library, parts
+        count = len(parts)
+        self._count = ctypes.c_int64(count)
+        self._counts = (ctypes.c_int64 * count)(*(table.size for table, _ in parts))
+        self._tables, self._blocks = (
+            (ctypes.c_void_p * count)(*map(address, arrays)) for arrays in zip(*parts, strict=True)
+        )
+
+    def __call__(self, values: Array) -> None:
+        given = self._count, self._counts, self._tables
+        self._library.gather_blocks(*given, address(values), self._blocks)
 
 
 def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:
@@ -244,7 +277,7 @@ class _Fill:
     def _put(
         self, name: str, shape: tuple[int, ...], where: tuple[Index, ...], sources: Index
     ) -> None:
-        compiled = self.b._library is not None and self.b.entries < 2**31
+        compiled = self.b._library is not None
         table = np.full(shape, self.zero, dtype=np.int32 if compiled else np.intp)
         table[where] = sources
         self.b._used[sources] = True

@@ -91,7 +91,13 @@ class Compiled(Plain):
         self._at = ctypes.byref(self._part)
         self._most = max(1, _ROWS // m)
         self._X = np.empty((self._most, m, c + w))
-        self._shapes = (slots, m), (elements, d), (slots, d), (elements, m)
+        # results of one right-hand side after the other, and where these are
+        self._y, self._segment, self._links = (
+            np.empty(s) for s in ((slots, m), (elements, d), (slots, d))
+        )
+        self._nu, self._mu = np.empty((elements, d)), np.empty((elements, m))
+        found = self._y, self._segment, self._links, self._nu, self._mu
+        self._found = [address(v) for v in found]
 
     def eliminate(self, growth: float) -> None:
         """See `Plain`."""
@@ -140,16 +146,18 @@ class Compiled(Plain):
 
     def down(self, own: Array, rows: Array, theta: Array) -> tuple[Array, Array, Array]:
         """See `Plain`."""
-        y, segment, links = (np.empty(shape) for shape in self._shapes[:3])
-        self._library.chains_down(self._at, *map(address, (own, rows, y, segment, links, theta)))
-        return y, segment[: self._part.segments], links
+        y, segment, links, _, _ = self._found
+        given = map(address, (own, rows))
+        self._library.chains_down(self._at, *given, y, segment, links, address(theta))
+        return self._y, self._segment[: self._part.segments], self._links
 
     def up(self, own: Array, links: Array, nu: Array, theta: Array, y: Array) -> Array:
         """See `Plain`."""
-        room, mu = np.empty(self._shapes[1]), np.empty(self._shapes[3])
-        room[: len(nu)] = nu
-        self._library.chains_up(self._at, *map(address, (own, links, room, theta, y, mu)))
-        return mu
+        *_, room, mu = self._found
+        self._nu[: len(nu)] = nu
+        given = address(own), address(links), room, address(theta), address(y), mu
+        self._library.chains_up(self._at, *given)
+        return self._mu
 
 
 class CompiledEnds(Ends):

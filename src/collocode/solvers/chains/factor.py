@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,10 +50,13 @@ class ChainFactor:
         self.places = p = Places(program.structure, order, program.columns, program.rows)
         self.blocks = b = Blocks(p, order, start, columns)
         self.parts = [Part(b, *where) for where in p.parts]
+        ends = np.cumsum([0, *(part.chains for part in self.parts)]).tolist()
+        self._of_parts = [slice(*pair) for pair in pairwise(ends)]
         kinds = b.kind
         self._at = [np.flatnonzero(kinds == k) for k in range(7)]
         self._own = (b.slot * p.own + b.position)[self._at[0]]
         self._equal = (b.slot * p.equal + b.position)[self._at[3]]
+        self._shared, self._held = (b.position[self._at[k]] for k in (1, 5))
         slack = self._at[2]
         inside = b.slot[slack] >= 0
         self._slacks, self._border_slacks = slack[inside], slack[~inside]
@@ -144,11 +149,11 @@ class ChainFactor:
         own = np.zeros((p.elements + p.chains, p.own))
         own.ravel()[self._own] = rhs[at[0]]
         theta = np.zeros(p.border)
-        theta[b.position[at[1]]] = rhs[at[1]]
+        theta[self._shared] = rhs[at[1]]
         rows = np.zeros((p.elements, p.equal))
         rows.ravel()[self._equal] = rhs[at[3]]
         shared = np.zeros(p.border_equal)
-        shared[b.position[at[5]]] = rhs[at[5]]
+        shared[self._held] = rhs[at[5]]
         pull = np.zeros((p.elements, p.unequal))
         if p.unequal:
             pull = self._pull(rhs, self._slacks, at[4], b.D, b.delta)
@@ -161,9 +166,8 @@ class ChainFactor:
         for _, more in down:
             theta += more
         v, theta, nu = self._top.solve(np.concatenate([part[0] for part in down]), theta, shared)
-        ends = np.cumsum([part.chains for part in self.parts])
-        pairs = list(zip(self.parts, np.split(v, ends[:-1]), strict=True))
-        up = for_each(lambda pair: pair[0].up(pair[1], theta), pairs)
+        pairs = list(zip(self.parts, self._of_parts, strict=True))
+        up = for_each(lambda pair: pair[0].up(v[pair[1]], theta), pairs)
         y, mu, value = (np.concatenate([part[i] for part in up]) for i in range(3))
         return self._joined(rhs, (y, theta, mu, nu), value)
 
@@ -189,9 +193,9 @@ class ChainFactor:
         y, theta, mu, nu = found
         x = np.empty(len(rhs))
         x[at[0]] = y.ravel()[self._own]
-        x[at[1]] = theta[b.position[at[1]]]
+        x[at[1]] = theta[self._shared]
         x[at[3]] = mu.ravel()[self._equal]
-        x[at[5]] = nu[b.position[at[5]]]
+        x[at[5]] = nu[self._held]
         if p.unequal:
             self._slack(x, rhs, (self._slacks, at[4]), value, b.D, b.delta)
         if p.border_unequal:

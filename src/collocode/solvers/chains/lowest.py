@@ -7,17 +7,24 @@ also to an eigenvalue that is tiny beside the largest.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import lapack
 
+from ... import kernels
+from ...kernels import address
 from .arrow import NO_PIVOT, Arrow
 
 Array = NDArray[np.float64]
+# (V, diagonal, beside, k, end) writes rows k + 1 to end of V, orthonormal, and the numbers k to end - 1 of the
+# tridiagonal matrix; returns end, or less where the method has ended
+Steps = Callable[[Array, Array, Array, int, int], int]
 _MOST_STEPS = 96
 _DENSE = 256  # rows: the inverse of a larger matrix is more work than the steps that it speeds up
 _MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
@@ -49,7 +56,7 @@ class Last:
 
 def least(A: Arrow) -> float:
     """What an eigenvalue has to be beside the largest entry to count as one."""
-    return 10.0 * NO_PIVOT * A.largest()
+    return 10.0 * NO_PIVOT * A.largest
 
 
 def lowest(A: Arrow, last: Last, large: bool, scratch: Array | None = None) -> float:
@@ -60,7 +67,7 @@ def lowest(A: Arrow, last: Last, large: bool, scratch: Array | None = None) -> f
         values, vectors = linalg.eigh(A.dense(), subset_by_index=[0, 0])
         last.vector = vectors[:, 0]
         return float(values[0])
-    found, last.error, last.vector = _lanczos(A.times, A.size, 0.1, last.vector)
+    found, last.error, last.vector = _lanczos(_steps(A.times), A.size, 0.1, last.vector)
     if found >= 0.0 > last.lowest:  # too small beside the others to be seen
         return by_inverse(A, last, scratch)
     return found
@@ -76,11 +83,11 @@ def by_inverse(A: Arrow, last: Last, scratch: Array | None = None) -> float:
 def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> float:
     few = least(A)
     shift = max(shift, few)
-    while (times := _inverse(A, shift, scratch)) is None and np.isfinite(shift):
+    while (steps := _inverse(A, shift, scratch)) is None and np.isfinite(shift):
         shift *= 4.0
-    if times is None:
+    if steps is None:
         return 0.0
-    found, error, last.vector = _lanczos(times, A.size, 1e-3, last.vector)
+    found, error, last.vector = _lanczos(steps, A.size, 1e-3, last.vector)
     lowest = -1.0 / (found - error) - shift
     # a much smaller one is known better by what a smaller shift leaves
     if few < -lowest < 1e-2 * shift:
@@ -88,50 +95,83 @@ def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> fl
     return lowest
 
 
-def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Callable[[Array], Array] | None:
-    """Product with -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
+def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Steps | None:
+    """Steps with -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
     if A.size > _DENSE:
         factor = A.cholesky(shift, out=scratch)
-        return None if factor is None else lambda v: -factor.solve(v)
-    dense = A.dense()
-    diagonal = np.einsum("ii->i", dense)
+        return None if factor is None else _steps(lambda v: -factor.solve(v))
+    upper = A.upper()
+    diagonal = np.einsum("ii->i", upper)
     diagonal += shift
     before = np.abs(diagonal)
-    lower, info = lapack.dpotrf(dense.T, lower=1, clean=0, overwrite_a=1)
+    lower, info = lapack.dpotrf(upper.T, lower=1, clean=0, overwrite_a=1)
     if info or not (np.diagonal(lower) ** 2 > NO_PIVOT * before).all():
         return None
-    return lambda v: -lapack.dpotrs(lower, v, lower=1)[0]
+    library = kernels.library()
+    if library is None:
+        return _steps(lambda v: -lapack.dpotrs(lower, v, lower=1)[0])
+    return _compiled_steps(library, lower)
+
+
+def _steps(times: Callable[[Array], Array]) -> Steps:
+    """Steps with a product."""
+
+    def steps(V: Array, diagonal: Array, beside: Array, first: int, end: int) -> int:
+        for k in range(first, end):
+            w = times(V[k])
+            diagonal[k] = w @ V[k]
+            for _ in range(2):  # orthogonal to working precision
+                w -= V[: k + 1].T @ (V[: k + 1] @ w)
+            beside[k] = np.linalg.norm(w)
+            if beside[k] <= NO_PIVOT * np.abs(diagonal).max():
+                return k + 1
+            V[k + 1] = w / beside[k]
+        return end
+
+    return steps
+
+
+def _compiled_steps(library: ctypes.CDLL, lower: Array) -> Steps:
+    """Steps with -(L Lᵀ)⁻¹, a call for several of them."""
+    n, room = len(lower), np.empty(_MOST_STEPS)
+
+    def steps(V: Array, diagonal: Array, beside: Array, first: int, end: int) -> int:
+        sizes = map(ctypes.c_int64, (n, first, end))
+        arrays = map(address, (lower.T, V, diagonal, beside, room))
+        return int(library.lanczos_steps(*sizes, ctypes.c_double(NO_PIVOT), *arrays))
+
+    return steps
 
 
 def _lanczos(
-    times: Callable[[Array], Array], n: int, tolerance: float, near: Array | None = None
+    steps: Steps, n: int, tolerance: float, near: Array | None = None
 ) -> tuple[float, float, Array]:
     """Lowest eigenvalue by Lanczos' method, at most too high, how near it is, and its vector.
 
     One that is positive soon is given up.  It begins at random and, if given, with what is ``near``.
     """
     V = np.zeros((_MOST_STEPS + 1, n))
-    V[0] = np.random.default_rng(0).standard_normal(n)
+    V[0] = _random(n)
     if near is not None and len(near) == n:
         V[0] *= _MIXED / np.linalg.norm(V[0])
         V[0] += near
     V[0] /= np.linalg.norm(V[0])
     diagonal, beside = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS)
-    lowest, error, coefficients = 0.0, 0.0, np.ones(1)
-    for k in range(_MOST_STEPS):
-        w = times(V[k])
-        diagonal[k] = w @ V[k]
-        for _ in range(2):  # orthogonal to working precision
-            w -= V[: k + 1].T @ (V[: k + 1] @ w)
-        beside[k] = np.linalg.norm(w)
-        ended = beside[k] <= NO_PIVOT * np.abs(diagonal).max()
-        if k % 4 == 3 or ended:
-            lowest, coefficients = _of_tridiagonal(diagonal[: k + 1], beside[: k + 1])
-            error = float(beside[k] * abs(coefficients[-1]))
-            if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and k > _MOST_STEPS // 2):
-                break
-        V[k + 1] = w / beside[k]
-    return lowest, error, coefficients @ V[: len(coefficients)]
+    lowest, error, coefficients, done = 0.0, 0.0, np.ones(1), 0
+    while done < _MOST_STEPS:
+        due = done + 4
+        done = steps(V, diagonal, beside, done, due)
+        lowest, coefficients = _of_tridiagonal(diagonal[:done], beside[:done])
+        error = float(beside[done - 1] * abs(coefficients[-1]))
+        ended = beside[done - 1] <= NO_PIVOT * np.abs(diagonal).max()
+        if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and done > _MOST_STEPS // 2):
+            break
+    return lowest, error, coefficients @ V[:done]
+
+
+@lru_cache(maxsize=4)  # always the same numbers, which take as long to make as a step
+def _random(n: int) -> Array:
+    return np.random.default_rng(0).standard_normal(n)
 
 
 def _of_tridiagonal(diagonal: Array, beside: Array) -> tuple[float, Array]:

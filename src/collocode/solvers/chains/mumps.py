@@ -29,6 +29,7 @@ _TYPES: dict[str, Any] = {
 }
 _SEQUENTIAL = -987654  # the communicator of a MUMPS without MPI
 _WHEEL = Path(ca.__file__).parent
+_ENDING = re.compile(r"\.so\.\d+|\.\d+\.dylib|-\d+\.dll")
 
 
 def libraries(name: str) -> list[Path]:
@@ -36,8 +37,40 @@ def libraries(name: str) -> list[Path]:
 
     Wheels hold a copy under each name, and each would be a library of its own once loaded.
     """
-    pattern = re.compile(rf"lib{name}(\.so\.\d+|\.\d+\.dylib|-\d+\.dll)")
-    return sorted(_WHEEL / f for f in os.listdir(_WHEEL) if pattern.fullmatch(f))
+    stem = f"lib{name}"
+    found = [f for f in os.listdir(_WHEEL) if f.startswith(stem)]
+    return [_WHEEL / f for f in sorted(found) if _ENDING.fullmatch(f, len(stem))]
+
+
+def _header() -> Path | None:
+    # looking through all of its headers takes longer than anything else here
+    include = _WHEEL / "include"
+    near = (include / folder / "mumps" / "dmumps_c.h" for folder in ("coin-or", "coin"))
+    return next(
+        chain((path for path in near if path.exists()), include.glob("**/dmumps_c.h")), None
+    )
+
+
+def _declared(text: str) -> list[tuple[str, Any]] | None:
+    """Names and types of the structure in MUMPS's header, None if it has none.
+
+    By the methods of strings: compiling regular expressions for it takes 1 ms of a first fit.
+    """
+    text = "".join(part.rpartition("*/")[2] for part in text.split("/*"))
+    _, _, after = text.partition("typedef struct {")
+    body, ends, _ = after.partition("} DMUMPS_STRUC_C;")
+    length = text.partition("#define MUMPS_VERSION_MAX_LEN ")[2].split(maxsplit=1)[:1]
+    if not ends or not length:
+        return None
+    fields = []
+    for line in body.replace("MUMPS_VERSION_MAX_LEN", length[0]).split(";"):
+        kind, _, names = line.strip().partition(" ")
+        for name in filter(None, names.split(",")):
+            label, _, sizes = name.strip(" *]").partition("[")
+            entry = ctypes.POINTER(_TYPES[kind]) if "*" in name else _TYPES[kind]
+            size = sum(int(n) for n in sizes.split("+")) if sizes else 0
+            fields.append((label, entry * size if size else entry))
+    return fields
 
 
 @lru_cache(maxsize=1)
@@ -49,25 +82,12 @@ def _interface() -> tuple[type[ctypes.Structure], ctypes._CFuncPtr]:  # type: ig
     OSError
         No library or no header in the wheel.
     """
-    # looking through all of its headers takes longer than anything else here
-    places = (_WHEEL / "include").glob("*/mumps/dmumps_c.h"), _WHEEL.glob("include/**/dmumps_c.h")
-    header = next(chain.from_iterable(places), None)
-    found = libraries("coinmumps")
+    header, found = _header(), libraries("coinmumps")
     if header is None or not found:
         raise OSError("the casadi wheel has no MUMPS with its header")
-    text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.DOTALL)
-    length = re.search(r"#define MUMPS_VERSION_MAX_LEN (\d+)", text)
-    body = re.search(r"typedef struct \{(.*?)\} DMUMPS_STRUC_C;", text, flags=re.DOTALL)
-    if body is None or length is None:
+    fields = _declared(header.read_text())
+    if fields is None:
         raise OSError(f"{header} does not declare DMUMPS_STRUC_C")
-    declared = body[1].replace("MUMPS_VERSION_MAX_LEN", length[1])
-    fields = []
-    for kind, names in re.findall(r"(\w+)\s+([^;]+);", declared):
-        for name in names.split(","):
-            label, sizes = re.match(r"[\s*]*(\w+)\s*(?:\[([\d +]+)\])?", name).groups()  # type: ignore[union-attr]
-            entry = ctypes.POINTER(_TYPES[kind]) if "*" in name else _TYPES[kind]
-            size = sum(int(n) for n in sizes.split("+")) if sizes else 0
-            fields.append((label, entry * size if size else entry))
     structure = type("Structure", (ctypes.Structure,), {"_fields_": fields})
     # PyDLL keeps Python's lock: MUMPS has global variables
     function = ctypes.PyDLL(str(found[0])).dmumps_c

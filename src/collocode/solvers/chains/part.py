@@ -75,7 +75,9 @@ class Part:
                 break
         self.singular = el.singular
         if not self.singular:
-            self.stayed = np.unique(np.append(el.left, el.right))
+            stayed = np.zeros(self.elements + self.chains, dtype=bool)
+            stayed[el.left] = stayed[el.right] = True
+            self.stayed = np.flatnonzero(stayed)
             self._project(begins, lengths)
 
     def _condense(self) -> None:
@@ -104,9 +106,9 @@ class Part:
         self.D = np.zeros((self.chains, d, d))
         self.W = np.zeros((self.chains, d, self.border))
         self._groups = []
-        for k in np.unique(lengths):
+        for k in sorted(set(lengths.tolist())):
             chains = np.flatnonzero(lengths == k)
-            group = self._chains.ends(chains, begins[chains], int(k), self._fixed, self.shared)
+            group = self._chains.ends(chains, begins[chains], k, self._fixed, self.shared)
             if group is None:
                 self.singular = True
                 return

@@ -86,7 +86,7 @@ class _Rows:
 
     def __init__(self, start: Index, columns: Index, values: Array, rows: slice) -> None:
         at = slice(int(start[rows.start]), int(start[rows.stop]))
-        self.rows, self._values = rows, values[at]
+        self.rows, self._values, self._size = rows, values[at], len(start) - 1
         begins, columns = start[rows.start : rows.stop + 1] - at.start, columns[at]
         of_rows = np.repeat(np.arange(rows.start, rows.stop), np.diff(begins))
         self._library = kernels.library()
@@ -106,16 +106,18 @@ class _Rows:
         self._begins = np.searchsorted(first, begins)
         self._columns = columns[first].astype(np.int32)
         self._lengths = np.diff(first, append=len(columns)).astype(np.int32)
+        # always in the same memory, whose addresses need not be asked for at every product
+        self._above, self._below = np.empty(self.rows.stop - self.rows.start), np.empty(self._size)
+        sizes = self.rows.start, len(self._above), self._size
+        arrays: list[NDArray[Any]] = [self._begins, self._columns, self._lengths, self._values]
+        self._given = [*map(ctypes.c_int64, sizes), *map(address, arrays)]
+        self._found = address(self._above), address(self._below)
 
     def times(self, x: Array) -> tuple[Array, Array]:
-        """(rows,) of the product, and (n,) what the triangle's transpose adds to all of it."""
+        """(rows,) of the product, and (n,) what the triangle's transpose adds to all of it, until the next one."""
         if self._library is None:
             below: Array = self._upper.T @ x[self.rows]
             below[self._diagonal] -= self._values[self._on] * x[self._diagonal]
             return self._upper @ x, below
-        above, below = np.empty(self.rows.stop - self.rows.start), np.empty(len(x))
-        sizes = (ctypes.c_int64(k) for k in (self.rows.start, len(above), len(x)))
-        arrays: list[NDArray[Any]] = [self._begins, self._columns, self._lengths]
-        arrays += [self._values, x, above, below]
-        self._library.upper_product(*sizes, *map(address, arrays))
-        return above, below
+        self._library.upper_product(*self._given, address(x), *self._found)
+        return self._above, self._below
