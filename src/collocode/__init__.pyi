@@ -102,7 +102,6 @@ from .model.events import Reset as Reset
 from .model.events import Switch as Switch
 from .model.events import doses as doses
 from .model.experiment import Experiment as Experiment
-from .model.experiment import Truth as Truth
 from .model.implicit import implicit as implicit
 from .model.initial import Initial as Initial
 from .model.initial import bounded as bounded
@@ -134,6 +133,7 @@ from .model.steady import Steady as Steady
 from .model.table import from_frame as from_frame
 from .model.table import read_csv as read_csv
 from .model.table import read_table as read_table
+from .model.truth import Truth as Truth
 from .model.varying import TimeVarying as TimeVarying
 from .model.window import Window as Window
 from .numerics.bases import Basis as Basis

@@ -44,7 +44,7 @@ def shown(value: object) -> str:
     Examples
     --------
     >>> shown("x"), shown(list(range(100)))
-    ("'x'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, ...')
+    ("'x'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,...')
     """
     return shorten(repr(value), 60, placeholder="...")
 
@@ -200,7 +200,7 @@ def kinds_checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """
     signature, wanted = inspect.signature(function), {}
     for name, argument in signature.parameters.items():
-        kinds = _alternatives(str(argument.annotation))
+        kinds = _alternatives(str(argument.annotation).strip("'\""))
         if set(kinds) <= {"str", "Path", *MADE}:
             wanted[name] = kinds
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy
 
 import collocode as cc
 from collocode.solvers.solve import solve_with
@@ -174,3 +175,48 @@ def test_without_data_there_is_no_noise():
         cc.uncertainty(cc.fit(plan, mesh=4))
     with pytest.raises(cc.InputError, match="what batches of data share, and problem"):
         cc.admm(plan)
+
+
+def test_a_plan_whose_cost_is_lost_beside_the_misfit_is_told():
+    """x' = -k x + u with k learnt; two pieces of u at the least ∫ (x - 1.2)² + u²/100, piece by piece in closed form."""
+    t = np.linspace(0.0, 2.0, 11)
+    run = cc.Experiment(
+        t,
+        np.exp(-0.8 * t) + 0.02 * np.cos(9.0 * t),
+        ("x",),
+        inputs={"u": cc.Signal([0.0], [0.0])},
+    )
+    halves = cc.PiecewiseConstant((0.0, 1.0, 2.0))
+    plan = cc.Window(
+        name="plan", end=2.0, controls={"u": cc.Control(0.0, 2.0, kind=halves)}, initial={"x": 0.3}
+    )
+
+    def cost(t, x, u, p, nn):
+        return (x.x - 1.2) ** 2 + 0.01 * u.u**2
+
+    weighed = cc.Problem(
+        cc.Dynamics(
+            lambda t, x, u, p, nn: [-p.k * x.x + u.u], parameters=[cc.Parameter("k", 1.0, 0.0, 5.0)]
+        ),
+        [run, plan],
+        costs=1e-6 * cc.Lagrange(cost, windows="plan", name="J"),
+    )
+    with pytest.warns(cc.CollocodeWarning, match="tolerances of the solver are worth"):
+        loose = cc.fit(weighed, mesh=10)
+    assert [f.code for f in cc.findings(loose) if f.code == "loose-cost"]
+    tight = cc.fit(weighed, mesh=10, options={"tol": 1e-12})
+    assert not [f for f in cc.findings(tight) if f.code == "loose-cost"]
+    k = tight.parameters["k"]
+
+    def exact(u):
+        x, total = 0.3, 0.0
+        for v in u:
+            rest, away = v / k - 1.2, x - v / k
+            total += rest**2 + 2.0 * rest * away * (1.0 - np.exp(-k)) / k + 0.01 * v**2
+            total += away**2 * (1.0 - np.exp(-2.0 * k)) / (2.0 * k)
+            x = v / k + away * np.exp(-k)
+        return total
+
+    best = scipy.optimize.minimize(exact, [1.0, 1.0], bounds=[(0.0, 2.0)] * 2, tol=1e-14)
+    assert tight.costs["J"] == pytest.approx(1e-6 * best.fun, rel=1e-6)
+    assert loose.costs["J"] > 1e-6 * best.fun * (1.0 + 1e-4)

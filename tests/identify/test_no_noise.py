@@ -30,6 +30,12 @@ def beside(column, **options):
     return cc.Problem(both, data, **options)
 
 
+def saturated():
+    """As many data as unknowns, which any σ leaves behind."""
+    data = cc.Experiment([0.0, 1.0], [20.0, 11.0], ("c",))
+    return cc.Problem(decay().dynamics, data, loss=cc.Normal())
+
+
 def codes(solution):
     return [found.code for found in cc.findings(solution)]
 
@@ -76,10 +82,11 @@ def test_beside_a_column_without_noise_the_other_keeps_its_interval(column):
         (at_rest(loss=cc.Normal()), "c"),
         (decay(loss=cc.Normal()), "c"),
         (decay(loss=cc.Laplace()), "c"),
+        (saturated(), "c"),
         (beside(np.zeros(21), loss=cc.Normal()), "d"),
         (beside(np.full(21, 2.0), loss=cc.Normal()), "d"),
     ],
-    ids=["at rest", "exact", "exact, Laplace", "zeros", "twos"],
+    ids=["at rest", "exact", "exact, Laplace", "as many data as unknowns", "zeros", "twos"],
 )
 def test_a_likelihood_that_has_no_maximum_is_no_optimum(problem, output):
     with pytest.warns(cc.CollocodeWarning, match=f"goes through the data of {output}, so that"):

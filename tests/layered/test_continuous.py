@@ -130,7 +130,7 @@ def test_jumps_and_two_fields(kind, basis):
     assert continuous.gradient(theta) @ v == pytest.approx(numeric, rel=1e-6)
     # symplectic Euler is of order one, the other of order four
     errors = [
-        abs(on_fine_layers(objective, n).value(theta) - continuous.value(theta)) for n in (16, 32)
+        abs(on_fine_layers(objective, n).value(theta) - continuous.value(theta)) for n in (128, 256)
     ]
     assert errors[1] < 1e-8 or errors[0] / errors[1] == pytest.approx(2.0, rel=0.1)
 

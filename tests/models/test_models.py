@@ -1,5 +1,6 @@
 """Every model file solves with its defaults, to a stated accuracy."""
 
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def test_accuracy(solved):
         if score.role == "train":
             assert score.truth_from_true_initial <= 2.0 * train, score
             assert score.gap <= 1e-2, score
+
+
+@pytest.mark.parametrize(
+    "name", ["cstr", "damped_oscillator", "drifting_oscillator", "robertson", "van_der_pol_forced"]
+)
+def test_runs_may_be_left_out_of_which_the_truth_is_known(name):
+    problem = importlib.import_module(f"models.{name}").problem(test="")
+    assert problem.test == ()
+    assert {run.name for run in problem.experiments} < set(problem.truth.initial)
 
 
 def test_mu_is_recovered_within_two_percent():

@@ -9,7 +9,7 @@ import pytest
 
 import collocode as cc
 from collocode import plots
-from collocode.plots.trajectories import curves_of, quantities
+from collocode.plots.curves import curves_of, quantities
 from models import damped_oscillator, van_der_pol_mu
 from tests import problems
 

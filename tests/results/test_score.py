@@ -9,7 +9,7 @@ import pytest
 
 import collocode as cc
 from collocode.adapt.fineness import simulated_gap
-from collocode.plots.trajectories import curves_of
+from collocode.plots.curves import curves_of
 
 START, SEEN, LATER = 1.0, 1.5, 3.0
 TIMES, AHEAD = np.linspace(SEEN, LATER, 16), np.linspace(LATER, 4.0, 6)

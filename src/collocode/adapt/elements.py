@@ -27,7 +27,7 @@ from ..model.problem import Problem
 from ..model.symbolic import output_function, residual_function, rhs_function
 from ..results.resolved import resolved
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

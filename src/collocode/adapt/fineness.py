@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .estimate import Estimate, estimate_errors
 from .gap import estimate_gap
 from .goals import ColumnValue

@@ -14,7 +14,7 @@ from ..results.model import TrainedModel
 from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 
 Array = NDArray[np.float64]
 _FEWEST = 10

@@ -40,7 +40,7 @@ from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .partition import Batch
 from .variables import copied_columns
 

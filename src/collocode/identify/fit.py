@@ -163,13 +163,17 @@ def _jumped(
 
 
 def _better_of(scored: Solution, solution: Solution) -> bool:
-    return scored.success and scored.result.objective < solution.result.objective
+    limited = scored.result.termination is Termination.ITERATION_LIMIT and not solution.success
+    return (scored.success or limited) and scored.result.objective < solution.result.objective
 
 
 def _explains_little(solution: Solution) -> bool:
     """Whether a fit by scoring is worth another start, where that is cheap."""
     nlp = solution.nlp
-    return nlp is not None and can_shoot(nlp) and failed(solution)
+    limited = (
+        solution.result.termination is Termination.ITERATION_LIMIT
+    )  # of its own: none was given
+    return nlp is not None and can_shoot(nlp) and (limited or failed(solution))
 
 
 def scheme_of(scheme: Scheme | str, degree: int | None) -> Scheme:

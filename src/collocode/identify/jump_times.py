@@ -20,7 +20,7 @@ from ..solvers.protocol import Solver
 from ..solvers.solve import solve_with
 from ..starts.strategies import simulated
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 
 _MOST = 40  # windows between samples whose misfit is simulated, spread over all
 _TRIED = 3  # windows that are solved in

@@ -29,7 +29,7 @@ from ..model.varying import penalty_root
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from ..transcription.windows import ExperimentLayout
 from .charged import charges
 from .information import Informed

@@ -25,7 +25,7 @@ from ..starts.consistent import calibrate
 from ..starts.strategies import carried_over, simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .scoring import Scored, Scoring
 from .shooting import Shooting, can_be_shot
 

@@ -34,7 +34,7 @@ from ..solvers.interrupt import interrupted
 from ..transcription.assembly import assemble
 from ..transcription.discretize import discretize
 from ..transcription.functions import Functions
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .scoring import OUTER, At, Scored, Scoring
 
 _ACCURATE = 1e-8, 1e-10  # relative and absolute tolerance of states, the latter in typical sizes,

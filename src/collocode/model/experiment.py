@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +16,16 @@ from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
-from .experiment_checks import censored_of, check_past, check_times, sigma_of, weights_of
+from .excerpts import Excerpts
+from .experiment_checks import (
+    censored_of,
+    check_final,
+    check_past,
+    check_times,
+    outputs_of,
+    sigma_of,
+    weights_of,
+)
 from .impulses import instant_in, passing, placed, points_of, signals_of
 from .initial import Initial, as_initial
 from .steady import Steady
@@ -24,37 +33,8 @@ from .steady import Steady
 Past = float | str | Callable[..., Any] | Signal  # of a state before the beginning
 
 
-@dataclass(frozen=True)
-class Truth:
-    """The system that made simulated data, for reports only; no fit ever looks at it.
-
-    Parameters
-    ----------
-    rhs : ``rhs(t, x, u)`` in NumPy; returns the derivatives.
-    initial : true initial state of the experiments, by experiment name or one for all.
-    """
-
-    rhs: Callable[..., Any]
-    initial: Mapping[str, Sequence[float]] | Sequence[float]
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        by_name = self.initial if isinstance(self.initial, Mapping) else {"all": self.initial}
-        for name, given in by_name.items():
-            numbers(given, f"initial= of Truth, {name}")
-
-    def covers(self, experiment: str) -> bool:
-        """Whether the true initial state of an experiment is known."""
-        return not isinstance(self.initial, Mapping) or experiment in self.initial
-
-    def initial_of(self, experiment: str) -> Array:
-        """Return the true initial state of an experiment."""
-        given = self.initial[experiment] if isinstance(self.initial, Mapping) else self.initial
-        return np.asarray(given, dtype=float)
-
-
 @dataclass(frozen=True, eq=False)
-class Experiment:
+class Experiment(Excerpts):
     """One run: a table of measurements and the conditions it was taken under.
 
     Parameters
@@ -156,21 +136,7 @@ class Experiment:
         if self.measures or len(times):
             check_times(times, where, (self.start, self.end), self.replicates)
             self._check_nothing_decided(where)
-        if values.ndim != 2 or len(values) != len(times):
-            raise InputError(
-                f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
-                "give one row per time."
-            )
-        outputs = tuple(self.outputs) or tuple(f"y{j + 1}" for j in range(values.shape[1]))
-        if len(outputs) != values.shape[1] or len(set(outputs)) != len(outputs):
-            raise InputError(
-                f"{where}: {values.shape[1]} columns need as many different names, not {outputs}."
-            )
-        if np.isinf(values).any():
-            row, column = np.argwhere(np.isinf(values))[0]
-            raise InputError(
-                f"{where}: {outputs[column]!r} is infinite at t = {times[row]:.12g}; use NaN for missing."
-            )
+        outputs = outputs_of(self.outputs, values, times, where)
         weights = self.weights
         if weights is not None:
             weights = weights_of(weights, values.shape, outputs, where)
@@ -186,12 +152,7 @@ class Experiment:
         )
         for state, past in self.history.items():
             check_past(past, f"{where}: the history of {state!r}")
-        for state, known in final.items():
-            if known.function is not None or np.isfinite([known.lower, known.upper]).any():
-                raise InputError(
-                    f"{where}: the final {state!r} can be fixed or weighted, not bounded or given by "
-                    "parameters; use a PathConstraint at the end."
-                )
+        check_final(final, where)
         for label, value in {
             "times": times,
             "values": values,
@@ -317,82 +278,6 @@ class Experiment:
     def passing(self, times: Array) -> NDArray[np.bool_]:
         """Which times lie within the instant of an event."""
         return passing(placed(self.events, self.placed, self.instant), self.instant, times)
-
-    def select(self, outputs: Sequence[str]) -> Experiment:
-        """Return the experiment with only the columns ``outputs``, NaN where it has none."""
-        mine = [self.outputs.index(n) if n in self.outputs else -1 for n in outputs]
-
-        def columns(table: Any, absent: float) -> Any:
-            if table is None:
-                return None
-            padded = np.column_stack([table, np.full(self.samples, absent)])
-            return padded[:, mine]
-
-        return replace(
-            self,
-            values=columns(self.values, np.nan),
-            weights=columns(self.weights, 1.0),
-            sigma=columns(self.sigma, np.nan),
-            censored=columns(self.censored, 0.0),
-            outputs=tuple(outputs),
-        )
-
-    def window(
-        self, start: float, end: float, name: str | None = None, begins: float | None = None
-    ) -> Experiment:
-        """Return the part of the experiment that was measured in [start, end].
-
-        Its window is from ``begins``, by default the first sample there, or the experiment's own start, to
-        the last one.
-        """
-        keep = (self.times >= start) & (self.times <= end)
-        if begins is None:
-            inside = self._begins_before(start) and keep.any()
-            begins = float(self.times[keep][0]) if inside else self.start
-        last = float(self.times[keep][-1]) if keep.any() else None
-        return self.with_samples(keep, begins, last, name or self.name)
-
-    def with_samples(
-        self, keep: NDArray[np.bool_], start: float | None, end: float | None, name: str
-    ) -> Experiment:
-        """Return the experiment in [start, end] with the samples ``keep``.
-
-        What is known of the beginning goes with it only from there.
-        """
-
-        def rows(table: Any) -> Any:
-            return None if table is None else np.asarray(table)[keep]
-
-        whole = start is None or not self._begins_before(start)
-        return replace(
-            self,
-            times=self.times[keep],
-            values=self.values[keep],
-            weights=rows(self.weights),
-            sigma=rows(self.sigma),
-            censored=rows(self.censored),
-            initial=self.initial if whole else {},
-            history=self.history if whole else {},
-            steady=self.steady if whole else None,
-            name=name,
-            events=self.events_from(start),
-            start=start,
-            end=end,
-        )
-
-    def met(self, predicted: Array) -> Array:
-        """(N, outputs) predictions; where they are beyond a limit that a datum is censored at, the limit."""
-        if self.censored is None:
-            return predicted
-        beyond = np.asarray(self.censored) * (predicted - self.values) > 0.0
-        return np.where(beyond, self.values, predicted)
-
-    def _begins_before(self, time: float) -> bool:
-        return self.start is not None and self.start < time
-
-    def events_from(self, start: float | None) -> tuple[Event, ...]:
-        """Return the events that are not over at a time."""
-        return tuple(e for e in self.events if start is None or not ends_before(e, start))
 
     def __repr__(self) -> str:
         return (

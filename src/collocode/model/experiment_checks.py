@@ -12,6 +12,7 @@ from ..checks import check_named, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
+from .initial import Initial
 
 
 def check_past(past: Any, what: str) -> None:
@@ -69,6 +70,36 @@ def check_times(
             f"{times[bad]:.12g}; several runs in one table look like that: name the column of experiments, or "
             "sort the rows."
         )
+
+
+def outputs_of(given: Sequence[str], values: Array, times: Array, where: str) -> tuple[str, ...]:
+    """Return the names of the columns; refuse values that do not fit them or the times, or are infinite."""
+    if values.ndim != 2 or len(values) != len(times):
+        raise InputError(
+            f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
+            "give one row per time."
+        )
+    outputs = tuple(given) or tuple(f"y{j + 1}" for j in range(values.shape[1]))
+    if len(outputs) != values.shape[1] or len(set(outputs)) != len(outputs):
+        raise InputError(
+            f"{where}: {values.shape[1]} columns need as many different names, not {outputs}."
+        )
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        raise InputError(
+            f"{where}: {outputs[column]!r} is infinite at t = {times[row]:.12g}; use NaN for missing."
+        )
+    return outputs
+
+
+def check_final(final: Mapping[str, Initial], where: str) -> None:
+    """Refuse final states that are neither fixed nor weighted."""
+    for state, known in final.items():
+        if known.function is not None or np.isfinite([known.lower, known.upper]).any():
+            raise InputError(
+                f"{where}: the final {state!r} can be fixed or weighted, not bounded or given by "
+                "parameters; use a PathConstraint at the end."
+            )
 
 
 def _by_output(given: Any, filled: Array, outputs: Sequence[str], where: str, what: str) -> Array:

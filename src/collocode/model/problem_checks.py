@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, check_named, check_type, listed
+from ..checks import as_number, check_named
 from ..errors import InputError
 from ..numerics.bases import Basis
-from .experiment import Experiment, Truth
+from .experiment import Experiment
 from .losses import Evidence
 from .parameters import Parameter
 from .window import check_shared
@@ -32,9 +32,6 @@ class _Problem(Protocol):
 
     @property
     def regularisation(self) -> Any: ...
-
-    @property
-    def truth(self) -> Truth | None: ...
 
     @property
     def bounds(self) -> Mapping[str, Any]: ...
@@ -219,25 +216,6 @@ def check_loss(problem: _Problem) -> None:
     )
     for name in problem.outputs:
         problem.loss.sigma_of(name, 1.0)
-
-
-def check_truth(problem: _Problem) -> None:
-    """Refuse true initial states of what is no experiment, or of another number of states."""
-    truth = problem.truth
-    if truth is None:
-        return
-    check_type("truth=", truth, Truth)
-    by_name = truth.initial if isinstance(truth.initial, Mapping) else {"": truth.initial}
-    if isinstance(truth.initial, Mapping):
-        names = [e.name for e in (*problem.experiments, *problem.test)]
-        check_named("initial= of Truth", truth.initial, "experiment", names)
-    for name, initial in by_name.items():
-        shape, wanted = np.shape(initial), (len(problem.states),)
-        if shape != wanted:
-            raise InputError(
-                f"initial= of Truth{name and f', {name!r},'} has shape {shape}, not {wanted}; give the "
-                f"value of each state: {listed(problem.states, 20)}."
-            )
 
 
 def check_likelihood(problem: _Problem) -> None:

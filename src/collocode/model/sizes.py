@@ -136,7 +136,10 @@ def ends_of(experiments: Sequence[Experiment], state: str) -> list[float]:
 
 
 def untold(problem: Sized) -> list[str]:
-    """Return what has no size yet, as `ranges_of` calls it: states, controls, and parameters that start at 0."""
+    """Return what has no size yet, as `ranges_of` calls it: states, controls, and parameters of a plan that start at 0.
+
+    What data determine, as the logarithm of a rate, may be far larger than what the equations of a long run stand.
+    """
     states = [
         n
         for n in (*problem.states, *problem.algebraics)
@@ -152,7 +155,9 @@ def untold(problem: Sized) -> list[str]:
             c.told or c.typical for e in problem.experiments for c in [e.controls.get(n)] if c
         )
     ]
-    zero = [q.name for q in problem.all_parameters if q.scale == "linear" and q.start == 0.0]
+    known = any(e.measures for e in problem.experiments)
+    began = [] if known else problem.all_parameters
+    zero = [q.name for q in began if q.scale == "linear" and q.start == 0.0]
     return [*(f"x:{n}" for n in states), *(f"u:{n}" for n in controls), *(f"p:{n}" for n in zero)]
 
 

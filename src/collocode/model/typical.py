@@ -30,6 +30,7 @@ from .problem import Problem
 from .sizes import ends_of, untold
 from .symbolic import Symbols, constrained, derivatives, observed, residuals
 
+_FAR = 1024.0  # times 1, from which on a size that a fit's equations tell is taken
 _SAMPLES = 8  # points at which the equations are looked at
 _known: WeakKeyDictionary[Problem, Problem] = WeakKeyDictionary()
 
@@ -37,12 +38,15 @@ _known: WeakKeyDictionary[Problem, Problem] = WeakKeyDictionary()
 def with_sizes(problem: Problem) -> Problem:
     """Return the same problem with sizes for all states, controls and parameters that nothing told.
 
-    Beside networks, whose derivatives tell nothing before they are trained, it is left as it is.
+    Beside networks, whose derivatives tell nothing before they are trained, it is left as it is.  Long runs of
+    data tell sizes that are too small, since a rate of one sign is thought of; those near 1 are not taken.
     """
     if problem not in _known:
         wanted = [] if problem.dynamics.networks else untold(problem)
         balance = _Balance(problem, wanted) if wanted else None
         found = balance.sizes() if balance else {}
+        if any(e.measures for e in problem.experiments):
+            found = {n: v for n, v in found.items() if not 1.0 / _FAR < v < _FAR}
         sized = told(problem, found) if found else problem
         if balance and found:
             sized.__dict__["balanced"] = {n: balance.told[n] for n in found}
@@ -163,8 +167,9 @@ class _Balance:
             values.append(np.asarray(self._evaluated(t, moved)[0], dtype=float).ravel())
         told = []
         for i in sought:
-            change = np.abs([v[i] - values[0][i] for v in values[1:]])
-            enough = np.flatnonzero(change >= rows[i])
+            with np.errstate(invalid="ignore"):
+                change = np.abs([v[i] - values[0][i] for v in values[1:]])
+            enough = np.flatnonzero(np.isfinite(change) & (change >= rows[i]))
             if len(enough):
                 told.append(float(grid[1 + enough[0]]))
         return told

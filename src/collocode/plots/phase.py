@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..numerics import Array
 from ..results.solution import Solution
 from . import style
-from .trajectories import POINTS, pick
+from .curves import POINTS, pick
 
 FINE = 60  # points an axis of the grid on which the fields are evaluated
 ARROWS = 18

@@ -13,8 +13,8 @@ root mean square of the collocated residuals:
   tells by how many standard deviations of the noise they move the fit;
 * *window*: where inputs were decided, the simulation under them leaves the collocated states by more
   than a twentieth of their size;
-* *cost*: where everything is decided, the tolerances of the solver are worth more than a ten-thousandth of
-  the cost, as in badly chosen units;
+* *cost*: the tolerances of the solver are worth more than a ten-thousandth of what is decided costs, as in badly
+  chosen units, or beside a misfit of another size;
 * *jump*: a given input jumps inside an element of a mesh that was given point by point;
 * a fit that was not solved.
 
@@ -29,13 +29,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import CollocodeWarning, caller_level, is_quiet
+from ..numerics import Array
+from ..transcription.nlp import NLP
 from ..transcription.scales import places
 from .agreement import Agreement, agreements
 from .meshing import Meshing
 from .released import Released, release_states
+from .resolved import costs_of
 from .solution import Solution
 from .status import SolverResult
 
@@ -135,31 +139,52 @@ def _loose_cost(solution: Solution) -> str:
 
     A slack or violation :math:`s_i` beside a bound with multiplier :math:`\lambda_i`, and what is left of the
     gradient of the Lagrangian, change the cost by
-    :math:`\sum_i|\lambda_i s_i|+\sum_j|(\nabla f+J^T\lambda+\lambda_x)_j x_j|`.
+    :math:`\sum_i|\lambda_i s_i|+\sum_j|(\nabla f+J^T\lambda+\lambda_x)_j x_j|`.  Beside experiments, whose misfit
+    is of another size, the sums are over the windows without data, and the cost is theirs.
     """
     nlp, found = solution.nlp, solution.result
-    if nlp is None or not nlp.problem.decides or any(e.measures for e in nlp.problem.experiments):
+    if nlp is None or not nlp.problem.decides:
         return ""
-    x, worth = found.x, 0.0
-    for multipliers, values, lower, upper in (
-        (found.lam_g, nlp.constraints(x), nlp.row_lower, nlp.row_upper),
-        (found.lam_x, x, nlp.lower, nlp.upper),
+    x, worth, mixed = found.x, 0.0, any(e.measures for e in nlp.problem.experiments)
+    if mixed and (not nlp.problem.costs or all(e.measures for e in nlp.problem.experiments)):
+        return ""
+    rows, columns = _of_windows(nlp) if mixed else (True, True)
+    for multipliers, values, lower, upper, counted in (
+        (found.lam_g, nlp.constraints(x), nlp.row_lower, nlp.row_upper, rows),
+        (found.lam_x, x, nlp.lower, nlp.upper, columns),
     ):
         side = np.where(multipliers > 0.0, upper, lower)
-        felt = np.isfinite(side) & (multipliers != 0.0)
+        felt = np.isfinite(side) & (multipliers != 0.0) & counted
         worth += float(np.abs(multipliers[felt]) @ np.abs(values - side)[felt])
     jacobian = nlp.functions.jacobian(x, nlp.p)[1].sparse()
     left = nlp.gradient(x) + jacobian.T @ found.lam_g + found.lam_x
-    worth += float(np.abs(left) @ np.abs(x))
-    cost = abs(found.objective)
-    usual = max(cost, abs(nlp.objective(nlp.start)))
+    worth += float((np.abs(left) * columns) @ np.abs(x))
+
+    def costs(y: Array) -> float:
+        return sum(abs(v) for v in costs_of(nlp, y).values()) if mixed else abs(nlp.objective(y))
+
+    cost = costs(x)
+    usual = max(cost, costs(nlp.start))
     if usual == 0.0:  # where the costs begin and end at zero, those beside tell what is much
         beside = places(x, nlp.lower, nlp.upper, nlp.column_scale)
-        usual = float(np.nanmax(np.abs([nlp.objective(v) for v in beside])))
-        worth += float(np.abs(left) @ nlp.column_scale)
+        usual = float(np.nanmax([costs(v) for v in beside]))
+        worth += float((np.abs(left) * columns) @ nlp.column_scale)
     if usual == 0.0 or worth <= COST * usual:
         return ""
     return f"the tolerances of the solver are worth {worth:.1e} of a cost of {cost:.1e}"
+
+
+def _of_windows(nlp: NLP) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(rows,) and (columns,) whether they belong to a window without data."""
+    rows, columns = np.zeros(nlp.rows, dtype=bool), np.zeros(nlp.columns, dtype=bool)
+    assert nlp.structure is not None
+    parts = zip(nlp.problem.experiments, nlp.layout.experiments, nlp.structure.chains, strict=True)
+    for experiment, part, chain in parts:
+        if not experiment.measures:
+            rows[chain.rows[chain.rows >= 0]] = True
+            for mine in (chain.links, chain.inner, part.decisions):
+                columns[mine.ravel()] = True
+    return rows, columns
 
 
 def _jumps_inside(solution: Solution) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..model.control import Control
-from ..model.experiment import Experiment, Truth
+from ..model.experiment import Experiment
+from ..model.truth import Truth
 from ..numerics.mesh import Mesh
 from .model import TrainedModel
 from .simulate import Simulation

@@ -15,7 +15,7 @@ from ..model.problem import Problem
 from ..numerics import Array
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .model import TrainedModel
 from .resolved import resolved
 from .simulate import simulate

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.experiment import Experiment, Truth
+from ..model.experiment import Experiment
 from ..model.held_out import predecessor
 from ..model.initial import Initial
+from ..model.truth import Truth
 from .fitted import Fitted
 from .model import TrainedModel
 from .simulate import integrate, simulate

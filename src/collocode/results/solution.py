@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_named, check_path, listed
 from ..errors import InputError
-from ..model.experiment import Experiment, Truth
+from ..model.experiment import Experiment
 from ..model.held_out import predecessor
 from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of
+from ..model.truth import Truth
 from ..numerics import numbers
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal

@@ -22,6 +22,7 @@ from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
 from .chains import hook, session_for
+from .chains.session import Session
 from .interrupt import Interrupt
 from .ipopt_log import empty, log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import (
@@ -154,6 +155,7 @@ class CasadiIpopt(Ipopt):
             watch = solver.callback.watch = Watch(
                 view, interrupt, on_iteration, program.objective_scale
             )
+            solver.callback.session = self._session
             *point, f, g = solver(arguments)
         seconds = time.perf_counter() - began
         if watch.error is not None:
@@ -260,6 +262,7 @@ class _Callback(ca.Callback):
             "lam_p": parameters,
         }
         self.watch: Watch | None = None
+        self.session: Session | None = None
         self.construct("watch", {})
 
     def get_n_in(self) -> int:
@@ -284,5 +287,7 @@ class _Callback(ca.Callback):
         """Look at one iterate; a result of 1 asks IPOPT to stop."""
         assert self.watch is not None
         x, f, g = (np.frombuffer(v) for v in arguments[:3])
+        if self.session is not None:
+            self.session.look(x)
         np.frombuffer(results[0])[0] = not self.watch.look(x, float(f[0]), g)
         return 0

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ..model.calls import Call
 from ..model.misfit import likelihood_of, rough_sigma
 from ..transcription.nlp import NLP, StartRecord
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .consistent import settle
 
 Array = NDArray[np.float64]

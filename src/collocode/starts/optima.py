@@ -26,7 +26,7 @@ from ..results.released import NOISE_FREE
 from ..results.simulate import Repeated
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .ladder import merit_of_means
 from .search import Search, can_shoot
 

@@ -15,7 +15,7 @@ from ..results.simulate import Repeated, Simulation, simulate
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
-from ..transcription.terms import measured
+from ..transcription.samples import measured
 from .ladder import excess
 from .scattering import basins, spread_out
 

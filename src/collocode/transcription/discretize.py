@@ -32,9 +32,10 @@ from .initial import put_initial
 from .lags import put_lags
 from .layout import Layout
 from .nlp import NLP
+from .parameter_blocks import parameter_blocks
 from .scales import objective_scale, own_parameters, places, scale_rows, scales_of
 from .term import MappedTerm
-from .terms import build_terms, linear_part, parameter_blocks
+from .terms import build_terms, linear_part
 from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]

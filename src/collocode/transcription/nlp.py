@@ -18,7 +18,7 @@ from .functions import Functions
 from .initial import put_initial
 from .layout import Layout
 from .program import Program
-from .terms import prediction_term
+from .samples import prediction_term
 
 Array = NDArray[np.float64]
 

@@ -63,9 +63,11 @@ def resized(nlp: NLP, x: Array) -> NLP | None:
         for n, pair in off_scale(nlp, x).items()
         if pair[0] > pair[1] or n in problem.balanced or n.startswith("t:")
     }
-    moved = moved_costs(nlp.terms, nlp.parameters, x, np.abs(x))
+    if not off and nlp.objective_scale == 1.0:
+        return None
+    moved = float(moved_costs(nlp.terms, nlp.parameters, [x], np.abs(x))[0])
     small = _SMALL[0] < nlp.objective_scale * moved < _SMALL[1]
-    if not off and not (small and nlp.objective_scale != 1.0):
+    if not off and not small:
         return None
     columns, rows = nlp.column_scale, nlp.row_scale
     row_size, column_size = nlp.row_size, nlp.column_size

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import casadi as ca
 import numpy as np
 
 from ..model.experiment import Experiment
@@ -108,13 +107,14 @@ def scale_rows(
         if term.scatter is None or kind in _BY_STATES:
             continue
         count = term.value.numel()
-        moved = np.full((len(looked_at), term.points, count), np.nan)
-        for table, x in zip(moved, looked_at, strict=True):
-            for rows, sizes in _moves(term, x, p, column_scale):
-                for k in np.unique(rows).tolist():
-                    table[:, k] = np.fmax(table[:, k], sizes[:, rows == k].max(axis=1))
-        moved[~np.isfinite(moved) | (moved == 0.0)] = np.nan
         of = np.asarray(term.scatter.indices).reshape(term.points, count)
+        if not np.isfinite([side[of] for side in row_bounds]).any():
+            continue  # of a constraint that other windows have
+        moved = np.full((len(looked_at), term.points, count), np.nan)
+        for rows, sizes in _moves(term, looked_at, p, column_scale):
+            for k in np.unique(rows).tolist():
+                moved[:, :, k] = np.fmax(moved[:, :, k], sizes[:, :, rows == k].max(axis=2))
+        moved[~np.isfinite(moved) | (moved == 0.0)] = np.nan
         for k in range(count):
             known = float(_median(_median(moved[:, :, k].T)))
             sides = np.abs([side[of[:, k]] for side in row_bounds])
@@ -132,21 +132,23 @@ def objective_scale(
     free: Mask,
 ) -> float:
     r"""One over :math:`\sum_j|\partial f/\partial x_j|s_j` of the unknowns that are free, or 1 where that suits IPOPT."""
-    sizes = np.where(free, column_scale, 0.0)
-    totals = np.array([moved_costs(terms, blocks, x, sizes) for x in looked_at])
+    totals = moved_costs(terms, blocks, looked_at, np.where(free, column_scale, 0.0))
     totals[totals == 0.0] = np.nan
     moved = power_of_two(float(_median(totals)) or 1.0)
     return 1.0 if COSTS[0] <= moved <= COSTS[1] else 1.0 / moved
 
 
 def moved_costs(
-    terms: Sequence[MappedTerm], blocks: ParameterBlocks, x: Array, sizes: Array
-) -> float:
-    r"""How far unknowns of these sizes together move the costs at a point, :math:`\sum_j|\partial f/\partial x_j|s_j`."""
+    terms: Sequence[MappedTerm], blocks: ParameterBlocks, looked_at: Sequence[Array], sizes: Array
+) -> Array:
+    r"""(points,) how far unknowns of these sizes together move the costs, :math:`\sum_j|\partial f/\partial x_j|s_j`."""
     p = np.concatenate([np.ravel(block) for block in blocks.values()])
-    costs = [term for term in terms if term.scatter is None and term.name.startswith("cost.")]
-    moves = [float(moved.sum()) for term in costs for _, moved in _moves(term, x, p, sizes)]
-    return float(sum(moves))
+    totals = np.zeros(len(looked_at))
+    for term in terms:
+        if term.scatter is None and term.name.startswith("cost."):
+            for _, moved in _moves(term, looked_at, p, sizes):
+                totals += moved.sum(axis=(1, 2))
+    return totals
 
 
 def places(start: Array, lower: Array, upper: Array, column_scale: Array) -> list[Array]:
@@ -155,11 +157,16 @@ def places(start: Array, lower: Array, upper: Array, column_scale: Array) -> lis
     return [start, *(np.clip(start + sign * step, lower, upper) for sign in (1.0, -1.0))]
 
 
-def _moves(term: MappedTerm, x: Array, p: Array, sizes: Array) -> list[tuple[Index, Array]]:
-    """Rows of a point's value (k,), and how far unknowns of their sizes move them (points, k)."""
+def _moves(
+    term: MappedTerm, looked_at: Sequence[Array], p: Array, sizes: Array
+) -> list[tuple[Index, Array]]:
+    """Rows of a point's value (k,), and how far unknowns of their sizes move them (looked at, points, k)."""
     function, own, shared = term.first_derivatives
-    together = ca.repmat(ca.DM(x[term.shared_columns]), 1, term.points)
-    values = function.map(term.points)(x[term.own_columns].T, together, term.data_function(p))
+    places, points = len(looked_at), term.points
+    mine = np.hstack([x[term.own_columns].T for x in looked_at])
+    others = np.hstack([np.tile(x[term.shared_columns][:, None], points) for x in looked_at])
+    data = np.tile(np.asarray(term.data_function(p), dtype=float), places)
+    values = function.map(places * points)(mine, others, data)
     found = []
     for pattern, derivatives in zip((own, shared), values, strict=True):
         if not len(pattern):
@@ -169,9 +176,9 @@ def _moves(term: MappedTerm, x: Array, p: Array, sizes: Array) -> list[tuple[Ind
             if pattern is own
             else term.shared_columns[pattern.columns - term.own.numel()][None, :]
         )
+        table = np.abs(np.asarray(derivatives, dtype=float).T).reshape(places, points, -1)
         with np.errstate(invalid="ignore"):
-            moved = np.abs(np.asarray(derivatives, dtype=float).T) * sizes[where]
-        found.append((pattern.rows, moved))
+            found.append((pattern.rows, table * sizes[where]))
     return found
 
 

@@ -12,6 +12,7 @@ from ...transcription.program import Program
 from .arrow import Arrow
 from .blocks import Blocks
 from .lowest import Last
+from .pace import Pace
 from .part import Part
 from .places import Order, Places, Unsuited
 from .top import Top
@@ -68,7 +69,7 @@ class ChainFactor:
 
     def begin(self) -> None:
         """Forget the matrices of another solve."""
-        self._last = Last()
+        self._last, self._pace = Last(), Pace()
 
     @property
     def top_columns(self) -> Index:
@@ -139,7 +140,16 @@ class ChainFactor:
             self.shifts,
             self._scratch,
             self._last,
+            self._pace.over,
         )
+
+    def look(self, x: Array) -> None:
+        """Take note of an iterate of the program."""
+        self._pace.look(x[self.order.columns[self._at[1]]])
+
+    def stepped(self, rhs: Array, x: Array) -> None:
+        """Take note of a right-hand side that gives a step, and of its solution."""
+        self._pace.step(rhs[self._at[1]], x[self._at[1]], self.shift)
 
     # ---- solving -------------------------------------------------------------------------------
 

@@ -100,6 +100,11 @@ class Session:
             )
         return self.error is not None
 
+    def look(self, x: Array) -> None:
+        """Take note of an iterate, in the scales that Ipopt sees."""
+        if self._made is not None and self._made[1].shifts:
+            self._made[1].look(x)
+
     def analyse(self, start: Index, columns: Index) -> LinearSolver:
         """Return a linear solver for matrices of a pattern."""
         mumps = ByMumps(start, columns, self.count)
@@ -147,10 +152,11 @@ class Factorisations:
     def __init__(self, chains: ChainFactor, mumps: ByMumps, negative: int, count: Count) -> None:
         self._chains, self._mumps = chains, mumps
         self._negative, self._count = negative, count
-        self._by_chains = False
+        self._by_chains = self._fresh = False
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`."""
+        self._fresh = True
         if len(self._count.faults) < _MOST_FAULTS:
             found = self._try_chains(values)
             if found is not None:
@@ -192,6 +198,9 @@ class Factorisations:
             with np.errstate(all="ignore"):
                 x, residual = self._mumps.matrix.refined(rhs, self._chains.solve)
             if residual <= _USABLE:
+                if self._fresh:  # second-order corrections come after the step
+                    self._chains.stepped(rhs, x)
+                    self._fresh = False
                 return x
             self._by_chains = False
             self._count.faults.append(f"a solution has a residual of {residual:.1e}")

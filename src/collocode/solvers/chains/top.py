@@ -3,8 +3,8 @@ r"""The problem that is left of all chains: as many columns a chain as it has st
 .. math:: \begin{pmatrix} D_1 & & W_1\\ & \ddots & \vdots\\ W_1^T & \cdots & S\end{pmatrix}
 
 The rows of the border alone are eliminated by the QR factorisation of their transpose, so that inertia and
-curvature are those of one reduced Hessian.  If that is not positive definite, it is shifted by twice its
-lowest eigenvalue, once: Ipopt, which sees only whether the inertia is right, would try one multiple of
+curvature are those of one reduced Hessian.  If that is not positive definite, it is shifted by a multiple of its
+lowest eigenvalue (`pace`), once: Ipopt, which sees only whether the inertia is right, would try one multiple of
 the identity after the other, and would damp the states with it.
 """
 
@@ -22,9 +22,6 @@ from .ends import deficient
 from .lowest import Last, by_inverse, least, lowest
 
 Array = NDArray[np.float64]
-# a shift that only just suffices leaves long steps along the direction of least curvature: on 16 fits
-# of 4 records the factors 1.2, 3 and 8 took 531, 483 and 958 iterations, 1.2 up to 93 for one of them
-_OVER = 2.0
 _MOST_EIGH = 600  # a larger matrix' lowest eigenvalue takes several Cholesky factorisations
 
 
@@ -39,6 +36,7 @@ class Top:
     shifts : whether to shift at all.
     scratch : (border, border) where the factor is written.
     last : of the matrix before; that of this one is put there.
+    over : multiple of the lowest eigenvalue.
 
     Attributes
     ----------
@@ -55,6 +53,7 @@ class Top:
         shifts: bool,
         scratch: Array,
         last: Last,
+        over: float = 2.0,
     ) -> None:
         self.shift, self.singular = 0.0, False
         self._whole, self._units, self._scratch = arrow, units, scratch
@@ -71,9 +70,9 @@ class Top:
             self._factor = self.arrow.cholesky(out=scratch)
             self.positive = self._factor is not None
         else:
-            self._settle(last)
+            self._settle(last, over)
 
-    def _settle(self, last: Last) -> None:
+    def _settle(self, last: Last, over: float) -> None:
         """Factorise, shifted if it has to be."""
         A, scratch = self.arrow, self._scratch
         # of many chains most columns are blocks, which a product makes little of
@@ -90,7 +89,7 @@ class Top:
             found = by_inverse(A, last, scratch)
         last.note(None if self.positive else found)
         if not self.positive:
-            self._raise(_OVER * max(-found, few))
+            self._raise(over * max(-found, few))
 
     def negative(self) -> int:
         """Number of negative eigenvalues of the reduced Hessian, before it was shifted."""
