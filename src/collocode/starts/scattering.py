@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..transcription.nlp import NLP
 
 Array = NDArray[np.float64]
-_POINTS, _MOST_DOUBLED = 32, 3  # twice as many a parameter, up to three of them
+_POINTS, _MOST_DOUBLED = 64, 2  # twice as many a parameter, up to two of them
 _NEAR, _FAR = 1.0, 2.0  # decades about the parameters' starts
 _WIDE = 1e3  # times the start, beyond which a bound only says that there is none
 
