@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 
 import collocode as cc
 from collocode.adapt.first_mesh import meshes_along
-from collocode.starts import shooting
+from collocode.starts import search
 from collocode.starts.ladder import merit_of_noise
 from collocode.starts.shooting import can_shoot, shoot, simulated_misfit
 from tests.problems import van_der_pol_neural
@@ -182,7 +182,7 @@ def test_far_from_precise_data_the_misfit_is_what_it_is():
 def test_a_budget_of_evaluations_ends_with_the_best_so_far(monkeypatch):
     problem, _, _ = michaelis(V=2.0, K=5.0)
     nlp = cc.discretize(problem, mesh=20)
-    monkeypatch.setattr(shooting, "_MOST_EVALUATIONS", 2000)
+    monkeypatch.setattr(search, "_MOST_EVALUATIONS", 2000)
     found = shoot(nlp, nlp.start)
     assert simulated_misfit(nlp, found) < simulated_misfit(nlp, nlp.start)
     assert simulated_misfit(nlp, nlp.start) > 4.0 * merit_of_noise(nlp)

@@ -32,10 +32,11 @@ from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
 from ..starts.ladder import merit_of_means, why_not
+from ..starts.optima import Optimum, can_search, equal_to, is_better, is_open, optima
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
 from ..starts.strategies import Start, carried_over, simulated, start_from
 from ..transcription.discretize import discretize
-from ..transcription.nlp import NLP
+from ..transcription.nlp import NLP, StartRecord
 
 _NOWHERE = (
     Termination.INFEASIBLE,
@@ -74,11 +75,51 @@ def climb(
             found = _better(found, solve_begun(solver, nlp, "simulate", seed, on_iteration))
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
-        if not failed(found) or _held_by_bounds(solver, found):
+        if not failed(found):
             break
+        if _held_by_bounds(solver, found):
+            return found
         other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
         found = _better(found, other)
-    return found
+    return _among_rivals(solver, nlp, found, on_iteration, remake)
+
+
+def _among_rivals(
+    solver: Solver,
+    nlp: NLP,
+    found: Solution,
+    on_iteration: OnIteration | None,
+    remake: Callable[[NLP], Solver] | None,
+) -> Solution:
+    """The best of a fit and other optima, where nothing tells that it is the one; its record names those that are equal."""
+    mine = _nlp(found)
+    if not found.success or interrupted() or not can_search(mine):
+        return found
+    if not is_open(mine, found.result.x):
+        return found
+    began = time.perf_counter()
+    # on the program that shooting saw, which may have scattered points already
+    at = carried_over(mine, found.result.x, nlp)
+    known = optima(nlp, start_from(nlp, "smoothing").start, at)
+    if is_better(nlp, known[0], simulated_misfit(nlp, at)):
+        x = simulated(nlp, known[0].x)
+        begun = replace(nlp.with_start(x), start_record=StartRecord(name="shooting"))
+        found = _better(found, _solve(solver, begun, began, on_iteration, remake))
+    at = carried_over(_nlp(found), found.result.x, nlp)
+    chosen = Optimum(x=at, misfit=simulated_misfit(nlp, at))
+    equal = [] if interrupted() else equal_to(nlp, chosen, known)
+    record = found.start_record
+    assert record is not None
+    return replace(found, start_record=replace(record, rivals=[_named(nlp, o) for o in equal]))
+
+
+def _named(nlp: NLP, optimum: Optimum) -> dict[str, float]:
+    """Parameters of an optimum by name, in natural units."""
+    values = {}
+    for q in nlp.problem.all_parameters:
+        for column in nlp.layout.columns_of(q.name).tolist():
+            values[nlp.column_names[column]] = float(q.natural(optimum.x[column]))
+    return values
 
 
 def _held_by_bounds(solver: Solver, found: Solution) -> bool:
@@ -138,9 +179,21 @@ def solve_begun(
     """Solve from a start as it stands; what Ctrl-C left of the start if that was interrupted."""
     began = time.perf_counter()
     begun = start_from(nlp, start, seed)
-    if remake is not None and isinstance(start, str) and start == "shooting":
+    shot = isinstance(start, str) and start == "shooting"
+    return _solve(solver, begun, began, on_iteration, remake if shot else None)
+
+
+def _solve(
+    solver: Solver,
+    begun: NLP,
+    began: float,
+    on_iteration: OnIteration | None,
+    remake: Callable[[NLP], Solver] | None,
+) -> Solution:
+    """Solve what was begun at some time, with ``remake`` on a mesh along its start."""
+    if remake is not None:
         meshes = meshes_along(begun, begun.start)
-        begun = _moved(begun, discretize(nlp.problem, nlp.scheme, mesh=meshes))
+        begun = _moved(begun, discretize(begun.problem, begun.scheme, mesh=meshes))
         solver = remake(begun)
     seconds = time.perf_counter() - began
     if interrupted() or (begun.start_record is not None and begun.start_record.interrupted):

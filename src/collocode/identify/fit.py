@@ -35,6 +35,7 @@ from ..transcription.nlp import NLP
 from .climb import climb, ended_nowhere, failed
 from .evidence import choose_strength
 from .jump_times import between_samples, jump_times
+from .noise import without_noise
 from .scored import fit_by_scoring
 
 _FINER = 2  # so many times a first mesh that was not solved is halved
@@ -125,7 +126,7 @@ def fit(
     if solution is scored and not interrupt.pressed:
         with quietly(), interrupt:
             solution = _jumped(solution, mesh, how, on_iteration)
-    solution = _finished(solution, interrupt, first)
+    solution = _finished(without_noise(solution), interrupt, first)
     warn(solution)
     return solution
 

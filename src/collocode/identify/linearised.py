@@ -36,6 +36,7 @@ from .information import Informed
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+_ROUNDING = 1e-12  # σ, by which a datum moves where nothing moves it
 _FLAT = 1e-8  # singular values of the scaled root below this share of the largest are zero
 
 
@@ -217,13 +218,21 @@ class Linearised:
         if not root.shape[1]:
             return np.zeros((0, 0)), np.zeros((0, 0)), np.ones(0)
         size = np.sqrt((root**2).sum(axis=0))
-        size[size == 0.0] = 1.0
+        rounding = size <= _ROUNDING * np.sqrt(self.n) / np.maximum(self._reach, 1e-300)
+        root[:, rounding] = 0.0
+        size[rounding] = 1.0
         (R,) = scipy.linalg.qr(root / size, mode="r", check_finite=False)
         _, values, vectors = scipy.linalg.svd(R[: root.shape[1]], full_matrices=True)
         values = np.append(values, np.zeros(root.shape[1] - len(values)))
         flat = values <= _FLAT * values.max(initial=0.0)
         inverse = vectors[~flat].T / values[~flat] / size[:, None]
         return inverse, vectors[flat].T / size[:, None], size
+
+    @cached_property
+    def _reach(self) -> Array:
+        """(a,) by how much unknowns move in a direction that moves one of them by its own size."""
+        free = np.maximum(np.abs(self.x[self.free]), self.nlp.column_scale[self.free])
+        return np.asarray(1.0 / np.abs(self.allowed / free[:, None]).max(axis=0))
 
     @cached_property
     def charge_root(self) -> Array:

@@ -31,6 +31,7 @@ from ..transcription.discretize import MeshLike
 from .climb import solve_begun
 from .climbs import Climber, Climbs, ClimbsFile, Start
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
+from .noise import without_noise
 from .scattered import scattered
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
@@ -200,7 +201,7 @@ def _from_parameters(
     def note(place: int) -> None:
         climb, seed = climbs.done[place], seeds[place]
         if climb.began:
-            found = climber.solution(climb)
+            found = without_noise(climber.solution(climb))
             timed = found.result.with_timings(total=climb.seconds)
             solutions[place] = replace(found, result=timed)
             if on_run is not None:

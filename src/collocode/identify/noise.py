@@ -13,19 +13,27 @@ determine as many unknowns as they are leave nothing to tell their noise by.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ..checks import listed
+from ..model.likelihoods import Likelihood
 from ..model.misfit import modelled
+from ..results.released import NOISE_FREE
+from ..results.solution import Solution
+from ..results.status import Termination
 from .linearised import Linearised
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _DIFFERENT = 0.01  # p-value of Bartlett's test below which every run has a noise of its own
 _REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed
+_ROUNDING = 1e-6  # of the data's spread: residuals that are no noise
+_UNSEEN = 1e-5  # of the sum of squares; solvers see 1e-8 of it, and Newton's steps end earlier
+_AT_BOUND = 1.001  # times it
 _LEAST = 0.02  # share of a group's data that counts as its degrees of freedom at least
 _NONE = 1e-6  # share that is rounding
 _QUIET = 1e-20  # least variance, of data that are met exactly
@@ -44,6 +52,8 @@ class Noise:
     variance : (groups,) v; 1 where σ was given and not refuted.
     freedom : (groups,) Σ (1 − h).
     ratio : (groups,) what the residuals say, also where σ was given.
+    absent : (groups,) whether a fit goes through the data, so that there is no noise to estimate: their
+        residuals are rounding, or so small a part of the misfit that the solver did not look at them.
     told : (groups,) whether σ was given, or some datum is left to estimate it by.
     """
 
@@ -54,6 +64,7 @@ class Noise:
     variance: Array
     freedom: Array
     ratio: Array
+    absent: NDArray[np.bool_]
     told: NDArray[np.bool_]
 
     @property
@@ -90,6 +101,9 @@ def noise_of(lin: Linearised) -> Noise:
     ratio = np.maximum(squares / np.maximum(left, 1e-300), _QUIET)
     upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
     problem, some = lin.nlp.problem, over > _NONE * size
+    rms = np.sqrt(squares / np.maximum(size, 1))
+    unseen = (squares < _UNSEEN * squares.sum()) & (rms < NOISE_FREE)
+    absent = ~known & some & (not problem.loss.likelihood) & (unseen | (rms < _ROUNDING))
     refuted = known & some & (np.minimum(upper, lower) < _REFUTED)
     refuted &= not problem.loss.likelihood  # its own parameters tell the noise
     by_output = np.array([modelled(problem, name) for name in problem.outputs])
@@ -103,8 +117,41 @@ def noise_of(lin: Linearised) -> Noise:
         variance=np.where(known & ~refuted, 1.0, ratio),
         freedom=left,
         ratio=ratio,
+        absent=absent,
         told=(known & ~own) | some,
     )
+
+
+def without_noise(solution: Solution) -> Solution:
+    """A fit with what it says of its likelihood, where that has no maximum: σ went to its bound, and would to zero.
+
+    A model that goes through the data makes them as likely as it likes; which numbers it has meanwhile is up
+    to the solver.  A σ that was given a bound by whoever made the problem has that one.
+    """
+    nlp = solution.nlp
+    if nlp is None or not solution.success or not nlp.problem.loss.likelihood:
+        return solution
+    problem, x = nlp.problem, solution.result.x
+    given = {q.name for q in (*problem.dynamics.parameters, *problem.parameters)}
+    known, lost = {q.name: q for q in problem.all_parameters}, []
+    for output in problem.outputs:
+        name = problem.noise_name(output)
+        if name in given or name not in known:
+            continue
+        loss: Likelihood = problem.loss.of(output)  # type: ignore[attr-defined]
+        least = _ROUNDING * (problem.spread[output] or problem.size_of(output) or 1.0)
+        q = known[name]
+        found = float(q.natural(x[nlp.layout.columns_of(name)].min()))
+        if found <= loss.guess(least, problem.size_of(output)) or found <= _AT_BOUND * q.lower:
+            lost.append(output)
+    if not lost:
+        return solution
+    message = (
+        f"the model goes through the data of {listed(lost)}, so that nothing keeps the estimated noise from "
+        "zero, and other numbers from where they ended"
+    )
+    result = replace(solution.result, termination=Termination.UNBOUNDED, message=message)
+    return replace(solution, result=result)
 
 
 def groups(lin: Linearised, q2: Array, freedom: Array) -> Index:

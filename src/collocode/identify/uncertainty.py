@@ -77,6 +77,8 @@ class Uncertainty:
     moved : by name, how far bounds of states and constraints move an estimate from where it would be
         without them (to first order), where that is more than 0.3 of its standard deviation.
     moved_by : the states and constraints that do it.
+    noise_free : outputs whose data the fit goes through, up to rounding, so that they tell of no noise.
+    exact : names that such data determine, whose intervals would be of rounding: they have none.
     """
 
     names: tuple[str, ...]
@@ -93,6 +95,8 @@ class Uncertainty:
     at_bound: tuple[str, ...]
     moved: dict[str, float]
     moved_by: tuple[str, ...]
+    noise_free: tuple[str, ...]
+    exact: tuple[str, ...]
     _lost: tuple[str, ...]
     _held: tuple[str, ...]
     _untold: tuple[str, ...]
@@ -110,10 +114,10 @@ class Uncertainty:
         return {q.name: q for q in shared if q.lower < q.upper}
 
     def std(self) -> Array:
-        """(d,) standard deviations; inf where nothing determines a quantity, or tells the noise of its data."""
+        """(d,) standard deviations; inf where nothing tells a quantity or its data's noise, nan where they have none."""
         spread = np.sqrt(np.clip(np.diag(self.covariance), 0.0, None))
         spread[[name in self._lost or name in self._untold for name in self.names]] = np.inf
-        spread[[name in self._held for name in self.names]] = np.nan
+        spread[[name in self._held or name in self.exact for name in self.names]] = np.nan
         return spread
 
     def intervals(self, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -183,6 +187,8 @@ class Uncertainty:
         if name in self._untold:
             return f"as many unknowns as data of {', '.join(self.saturated)}; give sigma"
         by = ", ".join(self.moved_by)
+        if name in self.exact:
+            return "the data have no noise"
         if name in self._held:
             return f"held by bounds of {by}"
         return f"moved by bounds of {by}" if name in self.moved else ""
@@ -304,6 +310,8 @@ def uncertainty(solution: Solution) -> Uncertainty:
     if len(nlp.layout.weights):
         generic = Linearised.of(solution, nlp, initial_weights(nlp.problem)).along(held.allowed)
         lost |= _imitated(generic, level) & ~imitated & free
+    exact = _exact(variances.parts, noise) & free & ~lost & ~imitated & ~np.isinf(each)
+    outputs = np.unique(lin.output[noise.absent[noise.group]])
     loose = np.sqrt((whole.inverse_root**2).sum(axis=1) * np.mean(noise.of_data))
     std = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
     saturated = _saturated(lin, noise)
@@ -324,6 +332,8 @@ def uncertainty(solution: Solution) -> Uncertainty:
         saturated=saturated,
         not_identifiable=tuple(names[lost | imitated].tolist()),
         imitated=tuple(names[imitated].tolist()),
+        noise_free=tuple(np.array(nlp.problem.outputs)[outputs].tolist()),
+        exact=tuple(names[exact].tolist()),
         _lost=tuple(names[lost].tolist()),
         at_bound=tuple(names[held.at_bound].tolist()),
         moved=dict(zip(names[moved].tolist(), held.moved[moved].tolist(), strict=True)),
@@ -374,6 +384,13 @@ def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
             f"{nlp.problem.loss!r} takes all but {near:.3g} of {lin.n} measurements for outliers, too few "
             f"for intervals of {effective:.3g} unknowns; give the noise's sigma or a larger delta."
         )
+
+
+def _exact(parts: Sequence[Array], noise: Noise) -> NDArray[np.bool_]:
+    """(d,) of which more than half the variance comes from data without noise."""
+    diagonals = np.array([np.diag(part) for part in parts])
+    of_these = diagonals[:-1][noise.absent].sum(axis=0)
+    return np.asarray(of_these > 0.5 * diagonals.sum(axis=0))
 
 
 def _small_sample(nlp: NLP, count: int, effective: float) -> float:

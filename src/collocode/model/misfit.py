@@ -175,9 +175,7 @@ def rough_sigma_in(problem: Problem, experiment: Experiment) -> Array:
     found = problem.sigma_in(experiment)
     for j, name in enumerate(problem.outputs):
         if modelled(problem, name):
-            loss = likelihood_of(problem.loss, name)
-            assert loss is not None
-            guess = loss.guess(problem.smoothed_noise[name], problem.size_of(name))
+            guess = problem.noise_guess(name)
             found[:, j] = np.where(found[:, j] > 0.0, found[:, j], guess)
     return found
 

@@ -22,6 +22,7 @@ from .parameters import Parameter
 from .per_output import PerOutput
 from .sizes import noise_of
 
+_EXACT = 1e-6  # of data's size, a noise that is none
 _USUAL = 1e-4  # λ that a first fit converges well with
 
 
@@ -86,7 +87,7 @@ class NoisyData:
             for e, absent in zip(self.experiments, told, strict=True):
                 absent |= e.sigma is not None and np.isfinite(np.asarray(e.sigma)[:, j])
             if loss.dispersed and loss.spread_of(name) is None and not all(t.all() for t in told):
-                guess = max(loss.guess(self.smoothed_noise[name], self.size_of(name)), 1e-300)
+                guess = self.noise_guess(name)
                 found.append(
                     Parameter(
                         self.noise_name(name),
@@ -97,6 +98,12 @@ class NoisyData:
                     )
                 )
         return found
+
+    def noise_guess(self, output: str) -> float:
+        """A first σ of an output's likelihood; of data that are all the same a millionth of their size."""
+        loss: Likelihood = self.loss.of(output)  # type: ignore[attr-defined]
+        size = self.size_of(output) or 1.0
+        return max(loss.guess(s, size) for s in (self.smoothed_noise[output], _EXACT * size))
 
     def size_of(self, output: str) -> float:
         """Mean magnitude of an output's data."""

@@ -167,6 +167,11 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
+    exact = [n for n in (trust.exact if trust else ()) if n in solution.parameters]
+    if trust and exact:
+        found.append(
+            asked.finding("noise-free", outputs=listed(trust.noise_free), names=listed(exact))
+        )
     if lost:
         words = (
             {"are": "is", "which": "it"}
@@ -182,7 +187,7 @@ def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
     if doubt.code == "sigma-contradicted":
         assert doubt.worst is not None
         return asked.finding(doubt.code, text=doubt.text, sigma=doubt.worst.smooth)
-    if doubt.code in ("jump-inside", "loose-cost"):
+    if doubt.code in ("jump-inside", "loose-cost", "another-optimum"):
         return asked.finding(doubt.code, text=doubt.text)
     if doubt.code == "state-bound":
         remedy = for_bound(solution, doubt, asked)
@@ -236,7 +241,9 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     """What is good to know."""
     found = []
     rows = pooled_residuals(evidence.residuals)
-    if any(row["white"] is False for row in rows):
+    trust = evidence.trusted[0] if evidence.solution.parameters else None
+    rounding = trust.noise_free if trust else ()  # is never white
+    if any(row["white"] is False and row["output"] not in rounding for row in rows):
         found.append(asked.finding("not-white"))
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:

@@ -133,6 +133,10 @@ def advised(diagnosis: Diagnosis, start: str, iterations: int) -> Remedy:
             Lever.BOUNDS,
             "check the model's bounds and fixed initial states",
         ),
+        Advice.GIVE_SIGMA: (
+            Lever.DATA,
+            "give the noise, <sigma> of the experiment or of the likelihood, or fit by least squares",
+        ),
         Advice.OTHER_GUESS: (
             Lever.START,
             "check bounds, constraints and what is fixed at both ends; then give the states a guess= in the model nearer "

@@ -133,9 +133,10 @@ class Segments:
     ----------
     rhs, residuals : functions of (t, x, u, p, theta), u with algebraic variables behind the inputs; CVODES
         integrates a model without any, whose ``residuals`` are None.
-    fixed : p and theta.
+    fixed : p and theta; of CVODES they may be exchanged between two runs.
     signals : the inputs.
     rtol, atol : tolerances.
+    most_steps : between two times to report.
     """
 
     def __init__(
@@ -146,13 +147,14 @@ class Segments:
         signals: Sequence[Signal],
         rtol: float,
         atol: float,
+        most_steps: int = _MOST_STEPS,
     ) -> None:
         self._rhs, self._residuals = rhs, residuals
-        self._fixed, self._signals = fixed, signals
+        self.fixed, self._signals = fixed, signals
         self._options: dict[str, Any] = {
             "reltol": rtol,
             "abstol": atol,
-            "max_num_steps": _MOST_STEPS,
+            "max_num_steps": most_steps,
             "expand": True,
             "show_eval_warnings": False,
         }
@@ -173,9 +175,9 @@ class Segments:
         series = ca.vertcat(*basis[: len(self._nodes)])
         table = ca.MX.sym("u", len(self._signals), len(self._nodes))
         u = ca.vertcat(ca.mtimes(table, series), z) if self._signals else z
-        p, theta = (ca.DM(v.tolist()) for v in self._fixed)
+        p, theta = (ca.MX.sym(n, len(v)) for n, v in zip(("p", "theta"), self.fixed, strict=True))
         known = begin + length * s, x, u, p, theta
-        dae = {"t": s, "x": x, "p": ca.vertcat(begin, length, ca.vec(table))}
+        dae = {"t": s, "x": x, "p": ca.vertcat(begin, length, ca.vec(table), p, theta)}
         dae["ode"] = length * self._rhs(*known)
         if self._residuals is not None:
             dae |= {"z": z, "alg": self._residuals(*known)}
@@ -256,7 +258,7 @@ class Segments:
         nodes = begin + length * self._nodes
         values = np.array([signal(nodes) for signal in self._signals])
         table = values @ self._to_series.T if len(values) else values
-        p = np.concatenate([[begin, length], table.T.ravel()])
+        p = np.concatenate([[begin, length], table.T.ravel(), *self.fixed])
         integrator = self._integrator((*start, p), places.tolist(), way)
         with contextlib.redirect_stderr(io.StringIO()):
             found = integrator(x0=x0, z0=z0, p=p)

@@ -57,6 +57,9 @@ class Advice(Enum):
     CONTRADICTION = (
         "Try another start; if that ends here too, the constraints contradict each other."
     )
+    GIVE_SIGMA = (
+        "Give the noise, sigma= of the experiment or of the likelihood, or fit by least squares."
+    )
     LOOSEN = "Loosen tol if the point is good enough: rounding errors let it go no further."
     GO_ON = "Go on from here: pass this solution as the start."
     MORE_TIME = "Allow more time (time_limit, or IPOPT's max_wall_time), or go on from this solution as the start."
@@ -139,7 +142,9 @@ def diagnose(
     violated = ranked_violations(program, x, most, threshold)
     active = (np.abs(solution.result.lam_x) > 1e-6) & (program.lower < program.upper)
     names = tuple(name for name, on in zip(program.column_names, active, strict=True) if on)
-    advice = _advice(solution.result, broken, violated, isinstance(program, NLP))
+    identified = isinstance(program, NLP)
+    likely = isinstance(program, NLP) and program.problem.loss.likelihood
+    advice = _advice(solution.result, broken, violated, identified, likely)
     if isinstance(program, NLP) and program.problem.decides and advice in _OF_DATA:
         advice = Advice.OTHER_GUESS
     sizes = _sizes(program, x) if isinstance(program, NLP) else ""
@@ -242,7 +247,11 @@ def _place(program: Program, term: MappedTerm, point: int) -> tuple[str, float]:
 
 
 def _advice(
-    result: SolverResult, broken: pd.DataFrame, violated: pd.DataFrame, identified: bool
+    result: SolverResult,
+    broken: pd.DataFrame,
+    violated: pd.DataFrame,
+    identified: bool,
+    likely: bool,
 ) -> Advice:
     if len(broken):
         return Advice.KEEP_DEFINED
@@ -257,6 +266,8 @@ def _advice(
             return Advice.CONTRADICTION
         contradicted = (violated["equation"] != "collocation").any()
         return Advice.RELAX if contradicted else Advice.CHECK_BOUNDS
+    if result.termination is Termination.UNBOUNDED and likely:
+        return Advice.GIVE_SIGMA
     others = {
         Termination.ACCEPTABLE: Advice.LOOSEN,
         Termination.INTERRUPTED: Advice.GO_ON,

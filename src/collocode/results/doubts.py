@@ -7,6 +7,7 @@ root mean square of the collocated residuals:
 * *misfit*: the simulated model misses the data by more than the noise explains.  Here unknown noise is
   what a smoothing spline leaves, since the residuals of a bad fit tell nothing of it;
 * *unexplained*: it leaves much of the data's variance, and too few samples tell whether that is noise;
+* *rivals*: other optima explain the data as well, see `collocode.starts.optima`;
 * *mesh*: `mesh="auto"` ended before its budget made the mesh's share in every parameter small;
 * *bound*: multipliers of bounds on states, which a good fit does not feel.  One Newton step without them
   tells by how many standard deviations of the noise they move the fit;
@@ -23,7 +24,7 @@ root mean square of the collocated residuals:
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ WINDOW_GAP = 0.05  # of a state's size, in a window without data
 FELT = 1.0  # standard deviations of the noise by which bounds on states may move a fit
 COST = 1e-4  # of the cost, which the solver's tolerances may be worth
 SHARE = 0.3  # of a standard error, by which the mesh may move a parameter
+_MOST_RIVALS = 3  # in words
 UNEXPLAINED = 0.3  # of the data's variance, where nothing tells whether it is noise
 
 
@@ -93,6 +95,9 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
     left = max(agreed, key=lambda a: a.unexplained, default=None)
     if left is not None and left.unexplained > UNEXPLAINED and not found:
         found.append(Doubt(code="left-unexplained", text=unexplained_text(left), worst=left))
+    rivals = solution.start_record.rivals if solution.start_record is not None else ()
+    if rivals:
+        found.append(Doubt(code="another-optimum", text=_rivals_text(solution, rivals)))
     windows = [p.experiment.name for p in solution.trajectories if not p.experiment.measures]
     gaps = {name: solution.gap(name) for name in windows}
     worst = max(gaps, key=lambda name: gaps[name], default=None)
@@ -250,6 +255,20 @@ def _misfit_text(a: Agreement) -> str:
     return (
         f"the learnt model misses {a.output} of {a.experiment!r} by {a.simulated / a.expected:.2g} times "
         f"the noise (rms {a.simulated:.2g}, noise {a.expected:.2g} {source})"
+    )
+
+
+def _rivals_text(solution: Solution, rivals: Sequence[Mapping[str, float]]) -> str:
+    here = solution.parameters
+    values = [
+        listed(f"{name} = {value:.3g}" for name, value in rival.items() if name in here)
+        for rival in rivals[:_MOST_RIVALS]
+    ]
+    more = f" (or at {len(rivals) - len(values)} other places)" if len(rivals) > len(values) else ""
+    chosen = listed(f"{name} = {here[name]:.3g}" for name in rivals[0] if name in here)
+    return (
+        f"the data do not tell {chosen} from {', or '.join(values)}{more}, where another optimum explains them "
+        "as well"
     )
 
 

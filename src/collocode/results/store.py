@@ -40,6 +40,7 @@ _START = {
     "merits": {"*": float},
     "passed": {"*": str},
     "interrupted": bool,
+    "rivals?": [{"*": float}],
 }
 PENALTY = {"strength": float, "chosen": bool, "asked": float, "effective": float, "solves": int}
 RESULT = {
@@ -126,7 +127,7 @@ def solution_tree(
     return {
         "name": name,
         "loss": describe_loss(loss),
-        "start": None if start_record is None else vars(start_record),
+        "start": None if start_record is None else asdict(start_record),
         "scheme": {
             "name": scheme.name,
             "degree": scheme.degree,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -33,12 +33,14 @@ class StartRecord:
     merits : of every candidate that evaluates, the objective after one Picard sweep; lower is better.
     passed : why the others were passed over, by name.
     interrupted : whether Ctrl-C ended it.
+    rivals : parameters of other optima that explain the data as well, by name and in natural units.
     """
 
     name: str
     merits: Mapping[str, float] = field(default_factory=dict)
     passed: Mapping[str, str] = field(default_factory=dict)
     interrupted: bool = False
+    rivals: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

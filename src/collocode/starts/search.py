@@ -1,0 +1,229 @@
+"""Simulations of a program's numbers against the data, and least squares on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results.model import TrainedModel
+from ..results.resolved import resolved
+from ..results.simulate import Repeated, Simulation, simulate
+from ..solvers.interrupt import interrupted
+from ..transcription.nlp import NLP
+from ..transcription.regularisation import prior_columns
+from ..transcription.samples import measured
+from .ladder import excess
+from .scattering import basins, spread_out
+
+Array = NDArray[np.float64]
+MOST_UNKNOWNS = 20
+_MOST_EVALUATIONS = 200_000  # of the right-hand side by one fit; a second or two
+_STEPS = 40
+WINDOWS = (0.2, 0.5, 1.0)  # shares of the records that are fitted in turn
+_TRIED = (4, 2, 2)  # scattered points, by what they explain of the windows, the whole first
+_EXACT, _ROUGH = 1e-8, 1e-5  # relative tolerances of simulations that are fitted, and compared
+_LOST = 10.0  # residual of a sample that a simulation does not reach, in standard deviations of the data
+
+
+def can_shoot(nlp: NLP) -> bool:
+    """Whether there are no networks, and at most 20 unknown parameters and initial states."""
+    return not len(nlp.layout.weights) and 0 < len(unknowns(nlp)) <= MOST_UNKNOWNS
+
+
+def unknowns(nlp: NLP) -> NDArray[np.intp]:
+    """Columns of the parameters and initial states that are not fixed."""
+    experiments = nlp.layout.experiments
+    own = [np.append(e.parameters, e.free_initial) for e in experiments]
+    columns = np.concatenate([nlp.layout.shared, *own]).astype(int)
+    return columns[nlp.lower[columns] < nlp.upper[columns]]
+
+
+@dataclass
+class Search:
+    """Simulations of a program's numbers, and least squares on them.
+
+    Attributes
+    ----------
+    columns : of the numbers that are looked for.
+    spent : evaluations of the right-hand side since it was last set to zero.
+    """
+
+    nlp: NLP
+    columns: NDArray[np.intp]
+    spent: int = 0
+    _runs: dict[tuple[int, float], Repeated] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, nlp: NLP) -> Search:
+        """Look for the parameters and initial states that are not fixed."""
+        return cls(nlp, unknowns(nlp))
+
+    def fitted(self, x: Array, window: float = 1.0, gain: float = 1e-8) -> tuple[Array, float]:
+        """Fit the first part of every experiment from ``x``: the numbers found, and their misfit.
+
+        Steps that ``gain`` less than this share of the misfit are the last ones.
+        """
+        lower, upper = self.nlp.lower[self.columns], self.nlp.upper[self.columns]
+        best, value, self.spent = x.copy(), float(np.sum(self.residuals(x, window) ** 2)), 0
+
+        def residuals(v: Array) -> Array:
+            nonlocal best, value
+            trial = x.copy()
+            trial[self.columns] = np.clip(v, lower, upper)
+            r = self.residuals(trial, window)
+            if float(r @ r) < value:
+                best, value = trial, float(r @ r)
+            if self.spent > _MOST_EVALUATIONS or interrupted():
+                raise _Spent
+            return r
+
+        from scipy.optimize import least_squares  # late, as imports of SciPy's rooms are slow
+
+        with contextlib.suppress(_Spent):  # the best so far is a start like another
+            least_squares(
+                residuals,
+                x[self.columns],
+                bounds=(lower, upper),
+                x_scale="jac",
+                diff_step=1e-5,
+                ftol=gain,
+                max_nfev=_STEPS,
+            )
+        return best, value
+
+    def misfit(self, x: Array) -> float:
+        """Objective without regularisation of a point's numbers."""
+        r = self.residuals(x)
+        return float(r @ r)
+
+    def scattered(self, x: Array, most: int = _MOST_EVALUATIONS) -> list[tuple[float, Array]]:
+        """Points about the parameters in ``x`` that explain the data best, or their beginnings.
+
+        Parameters
+        ----------
+        most : evaluations; points that would take more are left out.
+
+        Returns
+        -------
+        The share of the records that each of them explains best, and the point.
+        """
+        mine = self.parameters
+        if not len(mine):
+            return []
+        early = [self._counts(window) for window in WINDOWS]
+        points, costs = [], []
+        self.spent = 0
+        for values in spread_out(self.nlp, mine, x):
+            point = x.copy()
+            point[mine] = values
+            r = self.residuals(point, rtol=_ROUGH)
+            points.append(point)
+            costs.append([float(r[kept] @ r[kept]) for kept in early])
+            if self.spent > most or interrupted():
+                break
+        found: dict[int, float] = {}
+        whole = np.array(points), np.array(costs).T
+        for window, column, tried in zip(WINDOWS[::-1], whole[1][::-1], _TRIED, strict=True):
+            ranked = basins(self.nlp, mine, whole[0], column).tolist()
+            found |= dict.fromkeys([k for k in ranked if k not in found][:tried], window)
+        return [(window, points[k]) for k, window in found.items()]
+
+    def followed(self, x: Array, first: float, gain: float = 1e-8) -> Array:
+        """Fit the beginnings of the experiments from this share on, but not the whole."""
+        for window in (w for w in WINDOWS if first <= w < 1.0):
+            x = self.fitted(x, window, gain)[0]
+        return x
+
+    def _counts(self, window: float) -> NDArray[np.bool_]:
+        """Which residuals of all data, and of the priors, are of the first part of the experiments."""
+        data = np.repeat(self.within(window), len(self.nlp.problem.outputs))
+        return np.append(data, np.ones(len(self._priors(self.nlp.start)), dtype=bool))
+
+    @property
+    def parameters(self) -> NDArray[np.intp]:
+        """Columns of the parameters that are looked for, without initial states."""
+        parts = self.nlp.layout.experiments
+        mine = np.concatenate([self.nlp.layout.shared, *(e.parameters for e in parts)])
+        return np.intersect1d(mine, self.columns).astype(int)
+
+    def residuals(self, x: Array, window: float = 1.0, rtol: float = _EXACT) -> Array:
+        """Roots of the objective's terms, those of the data from simulations and then the priors'."""
+        nlp, problem = self.nlp, self.nlp.problem
+        y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
+        kept = self.within(window)
+        h = self.outputs(x, window, rtol)
+        with np.errstate(all="ignore"):
+            cost = excess(nlp, h)[kept]
+            root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)
+        far = np.array([problem.spread[name] for name in problem.outputs])
+        with np.errstate(all="ignore"):
+            lost = np.sqrt(weights * excess(nlp, y + _LOST * far))[kept]
+        found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
+        return np.concatenate([found.ravel(), self._priors(nlp.with_initial(x))])
+
+    def outputs(self, x: Array, window: float = 1.0, rtol: float = _EXACT) -> Array:
+        """(samples, outputs) simulated outputs; NaN beyond the window."""
+        times, h = [], np.full(self.nlp.parameters["measurements"].shape, np.nan)
+        for e in self.nlp.problem.experiments:
+            assert e.start is not None and e.end is not None
+            mine = e.times[measured(e)]
+            times.append(mine[mine <= e.start + window * (e.end - e.start)])
+        h[self.within(window)] = np.vstack(self._outputs(x, times, rtol))
+        return h
+
+    def between(self, x: Array) -> list[Array]:
+        """Simulated outputs halfway between the samples of every experiment."""
+        times = [np.unique(e.times[measured(e)]) for e in self.nlp.problem.experiments]
+        return self._outputs(x, [0.5 * (t[1:] + t[:-1]) for t in times], _EXACT)
+
+    def _outputs(self, x: Array, times: Sequence[Array], rtol: float) -> list[Array]:
+        nlp, problem, x = self.nlp, self.nlp.problem, self.nlp.with_initial(x)
+        found = []
+        for number, (e, asked) in enumerate(zip(problem.experiments, times, strict=True)):
+            assert e.start is not None
+            at = np.append(e.start, asked)
+            model = TrainedModel.of(nlp, x, number)
+            run = self._simulated(model, number, x, at, rtol)
+            self.spent += run.evaluations
+            u = (
+                np.column_stack([e.inputs[n](at[1:]) for n in problem.inputs])
+                if problem.inputs
+                else None
+            )
+            z = None if run.algebraics is None else run.algebraics[1:]
+            found.append(model.observe(run.states[1:], u, at[1:], z))
+        return found
+
+    def within(self, window: float) -> NDArray[np.bool_]:
+        """(samples,) which samples are of the first part of the experiments."""
+        kept = []
+        for e in self.nlp.problem.experiments:
+            assert e.start is not None and e.end is not None
+            kept.append(e.times[measured(e)] <= e.start + window * (e.end - e.start))
+        return np.concatenate(kept)
+
+    def _simulated(
+        self, model: TrainedModel, number: int, x: Array, times: Array, rtol: float
+    ) -> Simulation:
+        e = self.nlp.problem.experiments[number]
+        initial = x[self.nlp.layout.experiments[number].states[0]]
+        if e.placed or not Repeated.serves(model):
+            inputs = resolved(self.nlp, x, number)[0].inputs if e.placed else e.inputs
+            return simulate(model, initial, times, inputs, rtol=rtol)
+        if (number, rtol) not in self._runs:
+            self._runs[number, rtol] = Repeated(model, e.inputs, rtol)
+        return self._runs[number, rtol](model.parameters, initial, times)
+
+    def _priors(self, x: Array) -> Array:
+        columns = prior_columns(self.nlp.layout)
+        mine = np.isin(columns, self.columns)
+        mean, weight = (self.nlp.parameters[n][mine] for n in ("prior_mean", "prior_weight"))
+        return np.asarray(np.sqrt(weight) * (x[columns[mine]] - mean))
+
+
+class _Spent(Exception):
+    """The evaluations allowed are used up, or Ctrl-C was pressed."""

@@ -1,0 +1,155 @@
+"""Other optima of few samples, against closed forms and SciPy: found, told, and not looked for where all is clear."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.optimize import least_squares
+
+import collocode as cc
+from collocode.errors import quietly
+from collocode.starts.optima import Optimum, Scattered, can_search, equal_to, is_open
+from tests.problems import van_der_pol_neural
+from tests.starts.test_shooting import michaelis
+
+
+def spring(per_period, k=9.0, start=1.0, periods=4, sigma=0.03, upper=30.0):
+    """A spring let go at 1 and seen a few times a period: x = cos(√k t)."""
+    step = 2.0 * np.pi / np.sqrt(k) / per_period
+    t = step * np.arange(round(periods * per_period) + 1)
+    x = np.cos(np.sqrt(k) * t) + sigma * np.random.default_rng(2).standard_normal(len(t))
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [x.v, -p.k * x.x], parameters=[cc.Parameter("k", start, 0.0, upper)]
+    )
+    fixed = {"x": cc.fixed(1.0), "v": cc.fixed(0.0)}
+    data = cc.Experiment(t, x, outputs=("x",), initial=fixed)
+    return cc.Problem(model, data, states=("x", "v")), t, x
+
+
+def told(solution):
+    return [f for f in cc.findings(solution) if f.code == "another-optimum"]
+
+
+def tablet():
+    """Absorbed and eliminated by rates that may be exchanged, if the volume is, too: Bateman's function."""
+    t = np.linspace(1.0, 12.0, 12)
+    ka, ke, V = 2.0, 0.3, 0.5
+    c = V * ka / (ka - ke) * (np.exp(-ke * t) - np.exp(-ka * t))
+    c = c * (1.0 + 0.02 * np.random.default_rng(0).standard_normal(12))
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.ka * x.gut, p.V * p.ka * x.gut - p.ke * x.blood],
+        parameters=[
+            cc.Parameter(n, s, 0.0, 10.0) for n, s in (("ka", 1.0), ("ke", 0.5), ("V", 1.0))
+        ],
+    )
+    fixed = {"gut": cc.fixed(1.0), "blood": cc.fixed(0.0)}
+    data = cc.Experiment(t, c, outputs=("blood",), start=0.0, initial=fixed)
+    return cc.Problem(model, data, states=("gut", "blood"))
+
+
+def test_a_wave_of_few_samples_is_one_of_two_frequencies_and_that_is_told(tmp_path):
+    problem, t, x = spring(2.7)
+    with pytest.warns(cc.CollocodeWarning, match=r"do not tell k = .* from k = "):
+        solution = cc.fit(problem)
+    found = [solution.parameters["k"], *(r["k"] for r in solution.start_record.rivals)]
+
+    def missed(k):
+        return np.cos(np.sqrt(k[0]) * t) - x
+
+    alias = (2.0 * np.pi / (t[1] - t[0]) - 3.0) ** 2
+    best = [least_squares(missed, [k]).x[0] for k in (9.0, alias)]
+    assert np.sort(found) == pytest.approx(best, rel=1e-3)
+    assert told(solution)[0].lever is cc.Lever.DATA
+    solution.save(tmp_path / "fit.npz")
+    again = cc.load(tmp_path / "fit.npz")
+    assert again.start_record.rivals[0]["k"] == solution.start_record.rivals[0]["k"]
+
+
+def test_a_bound_that_leaves_the_other_frequency_out_settles_it():
+    solution = cc.fit(spring(2.7, upper=15.0)[0])
+    assert solution.parameters["k"] == pytest.approx(9.0, rel=1e-2)
+    assert not told(solution)
+
+
+def test_rates_that_may_be_exchanged_are_told():
+    with quietly():
+        solution = cc.fit(tablet())
+    p, (rival,) = solution.parameters, solution.start_record.rivals
+    assert rival["ka"] == pytest.approx(p["ke"], rel=1e-2)
+    assert rival["ke"] == pytest.approx(p["ka"], rel=1e-2)
+    assert rival["V"] * rival["ka"] == pytest.approx(p["V"] * p["ka"], rel=1e-2)
+
+
+def test_a_poor_start_finds_what_scipy_finds_from_the_truth():
+    """Damped, three samples a period: from k = 1 a fit alone ends at another frequency."""
+    t = np.linspace(0.0, 12.0, 18)
+
+    def run(k, c):
+        w = np.sqrt(k - c**2 / 4.0)
+        return np.exp(-c * t / 2.0) * (np.cos(w * t) + c / (2.0 * w) * np.sin(w * t))
+
+    x = run(9.0, 0.15) + 0.05 * np.random.default_rng(0).standard_normal(18)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [x.v, -p.k * x.x - p.c * x.v],
+        parameters=[cc.Parameter("k", 1.0, 0.0, 20.0), cc.Parameter("c", 1.0, 0.0, 5.0)],
+    )
+    fixed = {"x": cc.fixed(1.0), "v": cc.fixed(0.0)}
+    data = cc.Experiment(t, x, outputs=("x",), initial=fixed)
+    solution = cc.fit(cc.Problem(model, data, states=("x", "v")))
+    best = least_squares(lambda q: run(*q) - x, [9.0, 0.15])
+    assert [solution.parameters[n] for n in "kc"] == pytest.approx(best.x, rel=5e-3)
+
+
+def test_nothing_is_looked_for_where_the_noise_is_what_is_left(monkeypatch):
+    """Samples that resolve the curve, residuals that are noise; a σ that is given; exact data; networks."""
+
+    def never(*given):
+        raise AssertionError("points were scattered")
+
+    monkeypatch.setattr(Scattered, "about", never)
+    t = np.linspace(0.0, 3.0, 21)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0, 0.0)]
+    )
+    for sigma, given in ((0.05, None), (0.01, None), (0.05, 0.05), (0.0, None)):
+        c = np.exp(-0.7 * t) + sigma * np.random.default_rng(1).standard_normal(21)
+        data = cc.Experiment(t, c, outputs=("c",), sigma=given)
+        cc.fit(cc.Problem(model, data))
+    assert not can_search(cc.discretize(van_der_pol_neural(), mesh=6))
+
+
+def test_a_curved_valley_is_no_other_optimum():
+    """Of a substrate that is never saturated only V/K is known, over decades of both."""
+    t = np.linspace(0.0, 3.0, 8)
+    s = 0.01 * np.exp(-t) * (1.0 + 0.05 * np.random.default_rng(0).standard_normal(8))
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.V * x.s / (p.K + x.s)],
+        parameters=[cc.Parameter("V", 1.0, 1e-3, 1e3), cc.Parameter("K", 1.0, 1e-3, 1e3)],
+    )
+    with quietly():
+        solution = cc.fit(cc.Problem(model, cc.Experiment(t, s, outputs=("s",))))
+    assert not solution.start_record.rivals
+
+
+def test_an_optimum_in_the_same_basin_is_not_equal_but_the_same():
+    problem, _, _ = spring(2.7)
+    nlp = cc.start_from(cc.discretize(problem, mesh=20), "simulate")
+    x = nlp.start.copy()
+    x[nlp.layout.shared] = 9.0
+    near = x.copy()
+    near[nlp.layout.shared] = 9.001
+    assert equal_to(nlp, Optimum(x=x, misfit=0.01), [Optimum(x=near, misfit=0.01)]) == []
+    assert is_open(nlp, x)  # since the other frequency would pass as well
+
+
+def test_the_search_is_left_out_where_simulations_are_dear():
+    problem, _, _ = michaelis()
+    assert can_search(cc.discretize(problem, mesh=6))
+    late = cc.Dynamics(
+        lambda t, x, u, p, nn: {"c": -p.k * x.late},
+        parameters=[cc.Parameter("k", 1.0)],
+    )
+    t = np.linspace(0.0, 2.0, 9)
+    data = cc.Experiment(t, solve_ivp(lambda t, y: -y, (0, 2), [1.0], t_eval=t).y[0], ("c",))
+    assert not can_search(
+        cc.discretize(cc.Problem(late, data, delays={"late": cc.Delay(0.5, of="c")}), mesh=6)
+    )
