@@ -238,7 +238,8 @@ def test_several_experiments_with_own_parameters_inputs_constraints_and_test_dat
         parameters=[cc.Parameter("k", 1.0, 0.0, per_experiment=True), cc.Parameter("gain", 1.0)],
     )
     held = cc.PathConstraint("positive", lambda t, x, u, p, nn: x.c, -1.0, 5.0)
-    problem = cc.Problem(model, runs, constraints=[held], test=[replace(runs[0], name="later")])
+    later = replace(runs[0], name="later", parameters={"k": 0.7})
+    problem = cc.Problem(model, runs, constraints=[held], test=[later])
     found = cc.fit(problem, mesh="auto")
     assert found.success
     assert found.meshing is not None

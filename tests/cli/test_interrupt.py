@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
+from collocode.plots import style
 from collocode.solvers.interrupt import interrupted
 from tests.cli.small_models import DECAY, NETWORK
 from tests.cli.test_grow import MODEL as CURVE
@@ -290,7 +291,8 @@ def limited(command, size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_costs_the_figures_first(simulated):
+def test_a_full_disk_costs_the_figures_first(simulated, monkeypatch):
+    monkeypatch.setattr(style, "DPI", 100)  # so that the figure is the largest file
     command, out = simulated
     run(*command)
     (figure,) = out.glob("*.png")

@@ -194,7 +194,7 @@ def test_error_estimates_know_of_the_delay():
         (lambda: cc.discretize(linear(history=lambda t, p: [t, t])), "returned 2 values"),
         (
             lambda: replace(linear(), delays={"late": Delay(1.0, of="y")}),
-            "is of 'y', which is no state",
+            "names 'y', which is no state",
         ),
         (lambda: replace(linear(), delays={"x": Delay(1.0, of="x")}), "needs a name of its own"),
         (lambda: replace(linear(), delays={}), "which no delay looks at"),
@@ -208,7 +208,7 @@ def test_error_estimates_know_of_the_delay():
             lambda: cc.simulate(
                 cc.solve(cc.discretize(linear(), mesh=3)), [1.0], T, history={"y": 1.0}
             ),
-            "which no delay of the model looks at",
+            "which is no state that a delay of the model looks at",
         ),
         (
             lambda: cc.solve(cc.discretize(linear(), mesh=3)).model.rhs(0.0, [1.0]),

@@ -268,10 +268,10 @@ WRONG = {
         dynamics(lambda t, x, u, p, nn: [x.h], ("h",))
     ),
     "index=4": lambda: dynamics(lambda t, x, u, p, nn: [x.q], index=4),
-    "bounds names 'r'": lambda: discretized(
+    "bounds= names 'r'": lambda: discretized(
         dynamics(lambda t, x, u, p, nn: [x.q - 1]), bounds={"r": (0.0, 1.0)}
     ),
-    "initial of experiment 'window' names 'q'": lambda: cc.Problem(
+    "initial= of experiment 'window' names 'q'": lambda: cc.Problem(
         dynamics(lambda t, x, u, p, nn: [x.q - 1]),
         cc.Window(end=1.0, initial={"h": 1.0, "q": 1.0}),
         states=("h",),

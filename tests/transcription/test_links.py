@@ -123,7 +123,7 @@ def test_an_integral_begins_anew_in_the_window_that_follows(states):
     assert found.states([1.0], "down")[0] == pytest.approx([1.2, 0.0], abs=1e-7)
     again = cc.fit(replace(problem, constraints=()), mesh=4)  # nothing is left of the integral
     assert again.result.objective == pytest.approx(0.0, abs=1e-9)
-    with pytest.raises(cc.InputError, match="names 'area', which is no state; states: x"):
+    with pytest.raises(cc.InputError, match="names 'area', which is no state; there are: x"):
         replace(problem, links=cc.Link("up", "down", states=("x", "area")))
 
 
@@ -135,11 +135,11 @@ def test_windows_that_decide_alike_are_one_group():
 WRONG = {
     "an unknown window": (
         lambda: linked(cc.Link("go", "stop")),
-        "a link names window 'stop'; there are: go, brake.",
+        "link 'go to stop' names 'stop', which is no window; there are: go, brake.",
     ),
     "an unknown state": (
         lambda: linked(cc.Link("go", "brake", states=("y",), time=False)),
-        "link 'go to brake' names 'y', which is no state; states: x.",
+        "link 'go to brake' names 'y', which is no state; there are: x.",
     ),
     "times that do not meet": (
         lambda: linked(cc.Link("go", "brake")),

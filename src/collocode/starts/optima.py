@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from ..results.model import TrainedModel
 from ..results.released import NOISE_FREE
@@ -114,6 +113,8 @@ def _white(residuals: list[Array]) -> bool:
 
 def _resolved(search: Search, x: Array, outputs: list[int]) -> bool:
     """Whether a cubic through the simulated samples is the simulation halfway between them, as far as the data tell."""
+    from scipy.interpolate import PchipInterpolator  # late, as imports of SciPy's rooms are slow
+
     problem, h = search.nlp.problem, search.outputs(x)
     y, weights = (search.nlp.parameters[k] for k in ("measurements", "weights"))
     between = search.between(x)
