@@ -203,13 +203,12 @@ class ChainBuilder:
         if not (low < high).all():
             raise InputError("a Clip whose limits cross")
         below, above = np.isfinite(low), np.isfinite(high)
-        if below.all():
-            if self._after_relu and (low <= 0.0).all() and (high > 0.0).all():
-                last = self._layers[-1]  # ReLU6 as a ReLU and then a Clip
-                level = np.minimum(high, np.inf if last.level is None else last.level)
-                level = np.broadcast_to(level, last.b.shape)
-                self._layers[-1] = replace(last, level=level)
-                return
+        if self._after_relu and (low <= 0.0).all() and (high > 0.0).all():
+            last = self._layers[-1]  # ReLU6 as a ReLU and then a Clip, or a Min
+            level = np.minimum(high, np.inf if last.level is None else last.level)
+            level = np.broadcast_to(level, last.b.shape)
+            self._layers[-1] = replace(last, level=level)
+        elif below.all():
             level = high - low
             self.add(-low)
             self.activate("relu", None if np.isposinf(high).all() else level)
