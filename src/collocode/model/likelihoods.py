@@ -42,9 +42,7 @@ from .special import log_normal_tail
 Size = float | str
 Spread = Size | tuple[Size, Size] | Callable[..., Any] | None
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-_SOFT = (
-    1e-2  # of a Laplace kink, in units of its scale: what a solver sees at the end; Newton steps fail at less
-)
+_SOFT = 1e-2  # of a Laplace kink, in units of its scale: what a solver sees at the end; Newton steps fail at less
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,17 @@ _WENT_ON = Termination.CONVERGED, Termination.ACCEPTABLE
 
 def roundings(kink: float, first: float = np.inf) -> Iterator[float]:
     """Yield how many times its last width a kink of so many σ has, solve by solve, from ``first`` or σ down to 1."""
-    steps = np.log(max(1.0, min(first, 1.0 / kink))) / np.log(_LESS)
-    yield from (_LESS**k for k in range(int(np.ceil(steps - 1e-9)), -1, -1))
+    factor = max(1.0, min(first, 1.0 / kink))
+    while factor > 1.0:
+        yield factor
+        factor = sharper(factor)
+    yield 1.0
+
+
+def sharper(factor: float) -> float:
+    """Return the next rounding after one above 1."""
+    less = factor / _LESS
+    return less if less > 1.0 + 1e-9 else 1.0
 
 
 class Approaching:
@@ -62,6 +71,4 @@ class Approaching:
             name: np.concatenate([h[name][k > 0 :] for k, h in enumerate(histories)])
             for name in found.history
         }
-        return replace(
-            found, objective=program.objective(found.x), history=joined, timings=spent
-        )
+        return replace(found, objective=program.objective(found.x), history=joined, timings=spent)
