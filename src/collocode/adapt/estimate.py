@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.costs import Cost
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded

@@ -30,8 +30,8 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..adapt.fineness import errors_of
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.misfit import modelled, noise_parameters
 from ..model.parameters import Parameter
 from ..results.solution import Solution

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..checks import check_choice, check_has, kinds_checked
+from ..checks import check_choice, check_has
 from ..errors import FileError, InputError
 from ..files import read_npz, refusing
+from ..kinds import kinds_checked
 from ..model.text_table import Table, read_text
 from ..numerics import Array
 from .samples import Samples

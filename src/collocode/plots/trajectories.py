@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..checks import kinds_checked
 from ..identify.uncertainty import Uncertainty
+from ..kinds import kinds_checked
 from ..results.simulate import Simulation
 from ..results.solution import Solution
 from . import style

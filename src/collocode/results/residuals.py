@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from ..checks import check_type
+from ..kinds import check_type
 from ..model.misfit import likelihood_of
 from .solution import Solution
 

@@ -15,8 +15,9 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_named, check_type, listed
+from ..checks import check_named, listed
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.calls import Call
 from ..model.experiment import Past
 from ..numerics.signals import Signal

@@ -36,8 +36,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_choice, check_type
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation

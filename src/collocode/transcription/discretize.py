@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..checks import check_named, check_type
+from ..checks import check_named
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_outputs, check_switches
 from ..model.consistent import end_constraints
