@@ -19,7 +19,8 @@ from ..checks import check_choice, check_has
 from ..errors import FileError, InputError
 from ..files import read_npz, refusing
 from ..kinds import kinds_checked
-from ..model.text_table import Table, read_text
+from ..model.cells import Table
+from ..model.text_table import read_text
 from ..numerics import Array
 from .samples import Samples
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..identify.uncertainty import Uncertainty
 from ..kinds import kinds_checked
-from ..results.simulate import Simulation
+from ..results.integrate import Simulation
 from ..results.solution import Solution
 from . import style
 from .curves import Curves, columns_of, is_geometric, pick, quantities

@@ -50,7 +50,7 @@ from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..solvers.interrupt import interrupted
 from ..solvers.threads import single_threaded
-from ..transcription.discretize import initial_weights
+from ..transcription.guesses import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout, nodes_of
 from .consistent import settle
