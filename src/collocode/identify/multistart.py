@@ -28,8 +28,8 @@ from ..solvers.solve import make_solver
 from ..solvers.threads import single_threaded
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike
-from .climb import solve_begun
 from .climbs import Climber, Climbs, ClimbsFile, Start
+from .fallbacks import solve_begun
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .noise import without_noise
 from .scattered import scattered

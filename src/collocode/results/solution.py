@@ -122,7 +122,7 @@ class Solution:
     @property
     def status(self) -> str:
         """Termination and worth of the point, in words."""
-        return f"{self.result.termination.value} ({self.result.status.value})"
+        return self.result.ending
 
     @property
     def objective(self) -> float:

@@ -111,17 +111,17 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
             f"{unmeasured[0].name!r} decides some; choose 'auto', 'smoothing' or 'interpolate'."
         )
     if strategy == "auto":
-        ladder = _climbed(nlp, plain)
+        ladder = _candidates(nlp, plain)
         return _begun(nlp, ladder.best if ladder.found else plain, ladder.record())
     if strategy == "horizon":
         nlp.problem.refuse_decisions("start='horizon'")
         x, _ = _matched(nlp, plain)
         if why_not(nlp, np.clip(x, nlp.lower, nlp.upper)):
-            x = _climbed(nlp, plain).best
+            x = _candidates(nlp, plain).best
         x, ended = grow_horizon(nlp, x)
         return _begun(nlp, x, StartRecord(name=strategy, interrupted=ended))
     if strategy == "shooting":
-        begun = _climbed(nlp, plain).best
+        begun = _candidates(nlp, plain).best
         try:
             x, ended = simulated(nlp, shoot(nlp, smoothed(nlp, plain), begun)), False
         except KeyboardInterrupt:
@@ -142,7 +142,7 @@ def _begun(nlp: NLP, x: Array, record: StartRecord) -> NLP:
     return replace(nlp.with_start(begun), start_record=record)
 
 
-def _climbed(nlp: NLP, plain: Array) -> Ladder:
+def _candidates(nlp: NLP, plain: Array) -> Ladder:
     """Offer the candidates in turn; the makeshift ones only if none before them evaluates."""
     ladder = Ladder(nlp)
     try:
