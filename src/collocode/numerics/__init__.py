@@ -39,7 +39,7 @@ def numbers(values: Any, what: str) -> Array:
         if kind == "c":
             raise TypeError("they are complex")
         if isinstance(table, np.ma.MaskedArray):
-            return np.array(table.astype(float).filled(np.nan))
+            return np.array(np.ma.filled(table.astype(float), np.nan))
         return np.array(values, dtype=float)
     except (TypeError, ValueError) as error:
         timed = any(word in str(error) for word in ("dates", "time", "Time"))
