@@ -12,8 +12,8 @@ import numpy as np
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
 from ..adapt.first_mesh import first_meshes
-from ..checks import check_type
 from ..errors import InputError, quietly
+from ..kinds import check_type
 from ..model.experiment import Experiment
 from ..model.losses import Evidence
 from ..model.misfit import scorable

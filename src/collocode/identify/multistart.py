@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
-from ..checks import check_type
 from ..errors import InputError, quietly
+from ..kinds import check_type
 from ..model.misfit import scorable
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_type
 from ..errors import FileError, InputError, quietly
+from ..kinds import check_type
 from ..model.losses import L2, Evidence
 from ..model.problem import Problem
 from ..results.doubts import warn

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, as_values, check_fields, check_type, shown
+from ..checks import as_number, as_values, check_fields, shown
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control

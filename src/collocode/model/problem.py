@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import as_names, as_pair, as_values, check_fields, check_named, check_type
+from ..checks import as_names, as_pair, as_values, check_fields, check_named
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother

@@ -11,10 +11,11 @@ import numpy as np
 from ..checks import check_path, listed
 from ..errors import FileError, InputError, MissingDependency
 from ..numerics.signals import Signal
+from .cells import Table
 from .experiment import Experiment
 from .experiment_checks import check_times
 from .initial import Initial
-from .text_table import Table, read_text, tabulated
+from .text_table import read_text, tabulated
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,10 +30,8 @@ def numbers(values: Any, what: str) -> Array:
     """
     try:
         table = np.ma.asanyarray(values) if np.ma.isMaskedArray(values) else np.asarray(values)
-        kind = getattr(
-            getattr(values, "dtype", table.dtype), "kind", ""
-        )  # pandas has dates of its own
-        kind = table.dtype.kind if table.dtype.kind in "mMc" else str(kind)
+        own = getattr(values, "dtype", table.dtype)  # pandas has dates of its own
+        kind = table.dtype.kind if table.dtype.kind in "mMc" else str(getattr(own, "kind", ""))
         if kind in ("m", "M"):
             raise TypeError("dates" if kind == "M" else "spans of time")
         if kind == "c":

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..results.doubts import unsolved_text
+from ..results.integrate import Simulation
 from ..results.program_solution import ProgramSolution
-from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
 from .parts import Column, Facts, Finding, Lever, Table, Words, figure, headline
 from .record import Asked, Report

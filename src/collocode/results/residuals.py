@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from ..checks import check_type
+from ..kinds import check_type
 from ..model.misfit import likelihood_of
 from .solution import Solution
 
@@ -113,7 +113,7 @@ def whiteness_rows(solution: Solution, lags: int = 10) -> list[dict[str, Any]]:
                 "bias": float(r.mean()),
                 "lag_one": float(rho[0]),
                 "p_value": p,
-                "white": is_white(p, float(rho[0])) and (None if n < _FEW else True),
+                "white": _verdict(p, float(rho[0]), n),
             }
         )
     return rows
@@ -132,7 +132,12 @@ def is_white(p_value: float, lag_one: float) -> bool:
     >>> is_white(0.02, 0.3), is_white(0.02, -0.3), is_white(1e-4, -0.3)
     (False, True, False)
     """
-    return not weighed_p(p_value, lag_one) <= WHITE
+    return weighed_p(p_value, lag_one) > WHITE
+
+
+def _verdict(p_value: float, lag_one: float, count: int) -> bool | None:
+    few = count < _FEW and not weighed_p(p_value, lag_one) <= WHITE
+    return None if few else is_white(p_value, lag_one)
 
 
 def _pulls(solution: Solution, group: Mapping[str, Any]) -> Array:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..results.integrate import Simulation
 from ..results.model import TrainedModel
 from ..results.resolved import resolved
-from ..results.simulate import Repeated, Simulation, simulate
+from ..results.simulate import Repeated, simulate
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns

@@ -36,8 +36,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_choice, check_type
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
@@ -49,7 +50,7 @@ from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..solvers.interrupt import interrupted
 from ..solvers.threads import single_threaded
-from ..transcription.discretize import initial_weights
+from ..transcription.guesses import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout, nodes_of
 from .consistent import settle
