@@ -177,7 +177,7 @@ def number(cell: Any, commas: bool = False) -> float | None:
 def _plain(cells: Sequence[Any] | Array) -> Array | None:
     """Numbers of cells that all are, or None; this is what makes wide and long tables fast."""
     if isinstance(cells, np.ndarray):
-        return cells
+        return cells.astype(float)
     try:
         if set("".join(cells)) <= _SIGNS:
             return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
