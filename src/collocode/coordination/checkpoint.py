@@ -61,6 +61,7 @@ ADMM_CHECKPOINT = Schema(
             "net": _FINITE,
             "mu": float,
             "radius": float,
+            "rounding?": float,
         },
         "ended?": str,
     },
@@ -201,6 +202,7 @@ def _of_newton(state: NewtonState) -> dict[str, Any]:
         "net": state.net,
         "mu": state.mu,
         "radius": state.radius,
+        "rounding": state.rounding,
     }
     return {"rho": [], "seen": pairs, "best": {"value": np.inf, "z": None}, "newton": more}
 
@@ -239,8 +241,8 @@ def _newton_state(
     known = [point for point in points if point is not None]
     if more is None or len(known) < len(points) or len(seen) % 2 == 0:
         raise ValueError("it lacks what Newton's method goes on from")
-    if not (more["mu"] > 0.0 and more["radius"] >= 0.0):
-        raise ValueError("barrier and radius must not be negative")
+    if not (more["mu"] > 0.0 and more["radius"] >= 0.0 and more.get("rounding", 1.0) >= 1.0):
+        raise ValueError("barrier and radius must not be negative, and no kink sharper than it is")
     return replace(
         fresh,
         z=z,
@@ -249,6 +251,7 @@ def _newton_state(
         points=tuple(known),
         mu=more["mu"],
         radius=more["radius"],
+        rounding=more.get("rounding", 1.0),
         filter=Filter(seen[0], tuple(zip(seen[1::2], seen[2::2], strict=True))),
         history=history,
     )

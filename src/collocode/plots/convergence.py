@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from ..checks import counted, kinds_checked
+from ..checks import counted
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..results.solution import Solution
 from . import style

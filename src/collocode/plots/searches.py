@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from ..checks import counted, kinds_checked
+from ..checks import counted
+from ..kinds import kinds_checked
 from ..numerics import Array
 from . import style
 

@@ -101,6 +101,8 @@ class Meshing(Outcome):
     def __str__(self) -> str:
         last = counted(self.elements[-1], "element")
         sizes = " -> ".join([*map(str, self.elements[:-1]), last])
+        if math.isnan(self.gap) and math.isnan(self.error):
+            return f"{self.status} ({sizes})"
         if math.isnan(self.gap):
             return f"{self.status} ({sizes}), error of the cost {self.error:.1e}"
         return f"{self.status} ({sizes}), gap {self.gap:.2g} of the noise"
