@@ -99,6 +99,8 @@ class Meshing(Outcome):
 
     def __str__(self) -> str:
         sizes = " -> ".join(map(str, self.elements))
+        if math.isnan(self.gap) and math.isnan(self.error):
+            return f"{self.status} ({sizes} elements)"
         if math.isnan(self.gap):
             return f"{self.status} ({sizes} elements), error of the cost {self.error:.1e}"
         return f"{self.status} ({sizes} elements), gap {self.gap:.2g} of the noise"
