@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
+from ..conditions import UNFITTED, fingerprint
 from ..errors import InputError, quietly
 from ..kinds import check_type
 from ..model.misfit import scorable
@@ -240,12 +240,10 @@ def _from_parameters(
 
 def _conditions(climber: Climber, starts: Sequence[Start]) -> dict[str, Any]:
     """What has to be the same for climbs of a checkpoint to count."""
-    problem, scheme = climber.problem, climber.scheme
-    data = [float(np.nansum(e.values)) for e in problem.experiments]
-    told = [(q.name, q.scale, *q.decided_bounds) for q in problem.all_parameters]
+    scheme = climber.scheme
     return {
-        "problem": json.dumps([list(problem.states), told, problem.n_measurements, data]),
-        "scheme": json.dumps([scheme.name, scheme.degree]),
+        "problem": fingerprint(climber.problem, without=UNFITTED),
+        "scheme": json.dumps([scheme.name, scheme.degree, scheme.residual]),
         "starts": json.dumps([[[*values.values()] for values in start] for start in starts]),
         "windows": json.dumps(climber.windows),
     }
