@@ -14,8 +14,8 @@ from collocode.plots import waterfall
 TIMES = np.linspace(0.0, 3.0, 7)
 
 
-def decay(**more):
-    data = 2.0 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(9.0 * TIMES)
+def decay(order=slice(None), **more):
+    data = (2.0 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(9.0 * TIMES))[order]
     rates = [
         Parameter("k", 0.5, 1e-3, 1e3, scale="log10", **more),
         Parameter("A", 1.0, 1e-2, 1e2, scale="log10"),
@@ -57,8 +57,10 @@ def test_what_a_checkpoint_holds_is_not_climbed_again(serial, tmp_path, monkeypa
     for a, b, c in zip(again.solutions, few.solutions, serial.solutions, strict=True):
         np.testing.assert_array_equal(a.result.x, b.result.x)
         np.testing.assert_array_equal(a.result.x, c.result.x)
-    with pytest.raises(cc.FileError, match="another starts"):
+    with pytest.raises(cc.FileError, match="other starts"):
         cc.multistart(decay(), [0, 1], checkpoint=path)
+    with pytest.raises(cc.FileError, match="other problem"):  # data of the same sum
+        cc.multistart(decay([1, 0, 2, 3, 4, 5, 6]), [0, 1, 2, 3], checkpoint=path)
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path):

@@ -11,8 +11,8 @@ import typer
 
 import collocode as cc
 
+from ..checks import counted
 from ..errors import InputError
-from ..reports.words import counted
 from .options import FILES, FIT, SOLVER, verb
 from .run import Run
 from .terminal import counted_progress, messages

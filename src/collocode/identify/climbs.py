@@ -22,6 +22,7 @@ import numpy as np
 
 from ..adapt.first_mesh import meshes_at_samples
 from ..archives import Schema
+from ..conditions import check_conditions
 from ..errors import FileError
 from ..forms import Numbers
 from ..model.problem import Problem
@@ -49,7 +50,7 @@ CHECKPOINT = Schema(
     1,
     "a checkpoint of a multistart",
     {
-        "conditions": {"*": object},
+        "conditions": {"*": str},
         "climbs": {
             "*": {
                 "meshes": [{"points": Numbers(("points",), finite=True)}],
@@ -60,7 +61,7 @@ CHECKPOINT = Schema(
                 "seconds": float,
             }
         },
-        "finished?": bool,
+        "finished": bool,
     },
 )
 
@@ -289,11 +290,7 @@ class ClimbsFile:
         if not CHECKPOINT.place(self.path).is_file():
             return {}
         tree = CHECKPOINT.read(self.path, dict)
-        for key in sorted({*self.conditions, *tree["conditions"]}):
-            if self.conditions.get(key) != tree["conditions"].get(key):
-                raise FileError(
-                    f"{self.path} was made with another {key}; name another checkpoint or delete it."
-                )
+        check_conditions(self.path, tree["conditions"], self.conditions)
         return {int(seed): Climb.of(climb) for seed, climb in tree["climbs"].items()}
 
     def write(self, climbs: Mapping[int, Climb], finished: bool = False) -> None:

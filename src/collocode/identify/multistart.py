@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
-from ..checks import check_type
+from ..conditions import UNFITTED, fingerprint
 from ..errors import InputError, quietly
+from ..kinds import check_type
 from ..model.misfit import scorable
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
@@ -28,8 +28,8 @@ from ..solvers.solve import make_solver
 from ..solvers.threads import single_threaded
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike
-from .climb import solve_begun
 from .climbs import Climber, Climbs, ClimbsFile, Start
+from .fallbacks import solve_begun
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .noise import without_noise
 from .scattered import scattered
@@ -240,12 +240,10 @@ def _from_parameters(
 
 def _conditions(climber: Climber, starts: Sequence[Start]) -> dict[str, Any]:
     """What has to be the same for climbs of a checkpoint to count."""
-    problem, scheme = climber.problem, climber.scheme
-    data = [float(np.nansum(e.values)) for e in problem.experiments]
-    told = [(q.name, q.scale, *q.decided_bounds) for q in problem.all_parameters]
+    scheme = climber.scheme
     return {
-        "problem": json.dumps([list(problem.states), told, problem.n_measurements, data]),
-        "scheme": json.dumps([scheme.name, scheme.degree]),
+        "problem": fingerprint(climber.problem, without=UNFITTED),
+        "scheme": json.dumps([scheme.name, scheme.degree, scheme.residual]),
         "starts": json.dumps([[[*values.values()] for values in start] for start in starts]),
         "windows": json.dumps(climber.windows),
     }

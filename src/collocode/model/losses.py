@@ -31,7 +31,7 @@ import numpy as np
 from ..checks import check_fields
 from ..errors import InputError
 from ..numerics import Array
-from .activations import NUMPY, Operations
+from .activations import CASADI, NUMPY, Operations
 
 Sigma = float | Mapping[str, float] | None
 
@@ -45,6 +45,7 @@ class Loss(ABC):
         every output by the standard deviation of its data, which makes the loss free of units.
     smoothness : number of continuous derivatives by `h`.
     quadratic : whether the cost is quadratic in `h`.
+    kink : over how many σ the slope turns from one side to the other; infinite where it never does at once.
     likelihood : whether it is twice the negative logarithm of a density, see `likelihoods`.
     """
 
@@ -56,6 +57,15 @@ class Loss(ABC):
     @abstractmethod
     def cost(self, h: Any, y: Any, sigma: Any, ops: Operations = NUMPY) -> Any:
         """Cost of every measurement, in NumPy or CasADi."""
+
+    @property
+    def kink(self) -> float:
+        """See the class."""
+        return np.inf
+
+    def rounded(self, h: Any, y: Any, sigma: Any, factor: Any) -> Any:
+        """The cost as a solver sees it, its kink so many times as wide; the slopes far from it stay."""
+        return self.cost(h, y, sigma, CASADI)
 
     @abstractmethod
     def slope(self, h: Array, y: Array, sigma: Array) -> Array:
@@ -177,6 +187,23 @@ class _Robust(ResidualLoss):
                 f"delta of {type(self).__name__} must be positive and finite, not {self.delta}."
             )
 
+    @property
+    def kink(self) -> float:
+        """δ."""
+        return self.delta
+
+    def rounded(self, h: Any, y: Any, sigma: Any, factor: Any) -> Any:
+        """ρ of another δ, divided by what the slopes at ±∞ have become steeper by."""
+        return self._rho((h - y) / sigma, self.delta * factor, CASADI) / factor
+
+    @abstractmethod
+    def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:
+        """ρ of any δ."""
+
+    def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
+        """See `ResidualLoss.rho`."""
+        return self._rho(r, self.delta, ops)
+
 
 @dataclass(frozen=True)
 class Huber(_Robust):
@@ -198,9 +225,9 @@ class Huber(_Robust):
     sigma: Sigma = None
     smoothness = 1
 
-    def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
+    def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:
         """c (2 r − c), r clipped to c."""
-        c = 0.5 * (ops.absolute(r + self.delta) - ops.absolute(r - self.delta))
+        c = 0.5 * (ops.absolute(r + delta) - ops.absolute(r - delta))
         return c * (2.0 * r - c)
 
     def psi(self, r: Array) -> Array:
@@ -224,9 +251,9 @@ class PseudoHuber(_Robust):
     delta: float
     sigma: Sigma = None
 
-    def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
+    def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:
         """2 r² / (1 + √(1 + (r/δ)²)), which does not cancel near zero."""
-        return 2.0 * r**2 / (1.0 + ops.sqrt(1.0 + (r / self.delta) ** 2))
+        return 2.0 * r**2 / (1.0 + ops.sqrt(1.0 + (r / delta) ** 2))
 
     def psi(self, r: Array) -> Array:
         """2 r / √(1 + (r/δ)²)."""

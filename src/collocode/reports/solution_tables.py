@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import counted
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
 from ..results.likelihood import LikelihoodScore
+from ..results.residuals import is_white, weighed_p
 from ..results.solution import Solution
 from .parts import Column, Heading, Row, Span, Table
 from .words import formatted, interval_text
@@ -17,7 +19,6 @@ from .words import formatted, interval_text
 LEVEL = 0.95
 SHOWN_RESIDUALS = 6
 MESH_SHARE = 0.1  # of a standard error that the discretization may take
-WHITE = 0.05  # p-values above it speak of white noise
 CANNOT_TELL = "cannot tell"
 
 
@@ -137,7 +138,7 @@ def pooled_residuals(residuals: Sequence[Row]) -> list[dict[str, Any]]:
         group = [row for row in residuals if row["output"] == output]
         weights = [row["samples"] for row in group]
         told = [row for row in group if not np.isnan(row["p_value"])]
-        pick = min(told or group[:1], key=lambda row: row["p_value"])
+        pick = min(told or group[:1], key=lambda row: weighed_p(row["p_value"], row["lag_one"]))
         pooled = min(1.0, pick["p_value"] * len(group)) if told else None
         rows.append(
             {
@@ -149,17 +150,17 @@ def pooled_residuals(residuals: Sequence[Row]) -> list[dict[str, Any]]:
                 "bias": float(np.average([row["bias"] for row in group], weights=weights)),
                 "lag_one": pick["lag_one"],
                 "p_value": pooled,
-                "white": None if pooled is None else _white(group, pooled),
+                "white": None if pooled is None else _white(group, pooled, pick["lag_one"]),
                 "experiment": pick["experiment"] if len(group) > 1 else "",
             }
         )
     return rows
 
 
-def _white(group: Sequence[Row], pooled: float) -> bool | str:
+def _white(group: Sequence[Row], pooled: float, lag_one: float) -> bool | str:
     """The verdict on all experiments; with too few samples in each only "no" can be told."""
-    unclear = all(row["white"] is None for row in group)
-    return CANNOT_TELL if pooled > WHITE and unclear else pooled > WHITE
+    white, unclear = is_white(pooled, lag_one), all(row["white"] is None for row in group)
+    return CANNOT_TELL if white and unclear else white
 
 
 def residuals_table(rows: Sequence[Row]) -> Table:
@@ -201,7 +202,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> list[Heading | Table]:
     if len(broken):
         first = broken.iloc[0]
         text = (
-            f"Not finite at {len(broken)} points{' or more' if len(broken) >= 10 else ''}, first: "
+            f"Not finite at {counted(len(broken), 'point')}{' or more' if len(broken) >= 10 else ''}, first: "
             f"{first['term']} of {first['experiment']!r} at t = {first['time']:g}"
         )
         found.append(Heading(text))

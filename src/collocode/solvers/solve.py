@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, overload
 
-from ..checks import check_choice, check_type
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.activations import ACTIVATIONS
 from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.program import Program
+from .kinks import Approaching
 from .options import BARE, merge
 from .protocol import OnIteration, Solver, WarmStart
 from .threads import single_threaded
@@ -63,7 +65,7 @@ def make_solver(
     bare = isinstance(program, NLP) and program.problem.decides and not len(program.layout.weights)
     ours = BARE if bare and not deterministic else {}
     solver: Solver = adapter(program, merge({**ours, **(options or {})}, deterministic))
-    return solver
+    return Approaching(solver) if "rounding" in program.parameters else solver
 
 
 @overload
