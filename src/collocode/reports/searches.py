@@ -10,13 +10,13 @@ import pandas as pd
 
 from ..adapt.goals import ObjectiveValue
 from ..adapt.refinement import MeshRefinement
+from ..checks import counted
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
 from ..results.status import Termination
 from .parts import Column, Finding, Heading, Row, Span, Table, Words, figure
 from .record import Asked, Report
 from .solution import report_solution
-from .words import counted
 
 
 def report_sweep(found: Sweep, asked: Asked) -> Report:
