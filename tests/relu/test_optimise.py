@@ -115,6 +115,18 @@ def test_weights_of_inputs_and_outputs_make_other_objectives():
     assert second.value == pytest.approx(maximize(network, BOX, objective=[0.0, 1.0]).value)
 
 
+@pytest.mark.parametrize("bounds", ["interval", "lp", "split"])
+def test_where_nothing_is_allowed_the_bound_says_so(bounds):
+    """|x| is never 5 on [-2, 1]; the maximum of nothing is -inf, its minimum inf."""
+    absolute = ReluNetwork(([[1.0], [-1.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
+    most = maximize(absolute, [(-2.0, 1.0)], ([[0.0, 1.0]], 5.0, 9.0), bounds=bounds)
+    least = minimize(absolute, [(-2.0, 1.0)], ([[0.0, 1.0]], 5.0, 9.0), bounds=bounds)
+    assert (most.bound, least.bound) == (-np.inf, np.inf)
+    assert np.isnan(most.value)
+    assert most.gap == np.inf
+    assert most.status.value == "infeasible"
+
+
 def test_constraints_on_outputs_hold():
     network = random_network(8, (2, 6, 2))
     A = [[0.0, 0.0, 0.0, 1.0]]

@@ -52,7 +52,7 @@ def modelled(problem: Problem, output: str) -> bool:
 
 
 def noise_parameters(problem: Problem, outputs: Sequence[str] | None = None) -> set[str]:
-    """Names of parameters that are the σ of an output, or its scale; not the overdispersion of counts."""
+    """Names of parameters that are the σ of an output, or a part of it; not the overdispersion of counts."""
     found = set()
     for output in problem.outputs if outputs is None else outputs:
         loss = likelihood_of(problem.loss, output)
@@ -62,8 +62,9 @@ def noise_parameters(problem: Problem, outputs: Sequence[str] | None = None) -> 
             and not isinstance(loss, NegativeBinomial)
         ):
             spread = loss.spread_of(output)
-            name = problem.noise_name(output) if spread is None else spread
-            found |= {name} if isinstance(name, str) else set()
+            sizes = spread if isinstance(spread, tuple) else (spread,)
+            names = [problem.noise_name(output) if s is None else s for s in sizes]
+            found |= {name for name in names if isinstance(name, str)}
     return found
 
 

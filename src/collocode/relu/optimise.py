@@ -217,7 +217,8 @@ def _solve_with_highs(
         problem,
         proved,
         x=np.full(network.inputs, np.nan) if point is None else point,
-        bound=-sense * (answer.bound + constant),
+        # of no allowed point every value is a bound; the sharpest is the one that none can be equal to
+        bound=-sense * (np.inf if answer.status == "Infeasible" else answer.bound + constant),
         termination=_TERMINATION.get(answer.status, Termination.ERROR),
         message=answer.status,
         nodes=answer.nodes,
