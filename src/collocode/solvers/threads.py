@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
-import casadi
 import threadpoolctl
+
+from .wheel import libraries
 
 _BLAS = ("blas", "blis", "mkl", "armpl")  # in the names of their files
 
@@ -73,9 +74,7 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 def _load_casadi_blas() -> None:
     """Load what CasADi would load with its first solver; only what is loaded can be limited."""
-    wheel = os.path.dirname(casadi.__file__)
-    for name in sorted(os.listdir(wheel)):
-        if name.startswith("libcasadi-tp-openblas."):
-            with suppress(OSError):
-                ctypes.CDLL(os.path.join(wheel, name))
-                return
+    for library in libraries("casadi-tp-openblas"):
+        with suppress(OSError):
+            ctypes.CDLL(str(library))
+            return

@@ -20,8 +20,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mumps
-from .mumps import libraries
+from ..wheel import libraries
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -90,8 +89,8 @@ def _set_functions() -> Callable[..., None] | None:
 
 @lru_cache(maxsize=1)
 def available() -> bool:
-    """Whether this Ipopt takes a linear solver from here, and MUMPS is there to fall back on."""
-    return _set_functions() is not None and mumps.available()
+    """Whether this Ipopt takes a linear solver from here."""
+    return _set_functions() is not None
 
 
 def register(client: Client) -> int:
