@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode import checks, layered, relu
+from collocode import kinds, layered, relu
 
 # how each is made properly, so that one argument after the other can be spoilt
 MADE = {
@@ -153,5 +153,5 @@ def test_what_laboratories_write_is_refused_in_one_sentence(call, says):
 
 
 def test_unions_are_split_outside_of_brackets():
-    found = checks._alternatives("float | Mapping[str, int | None] | None")
+    found = kinds.alternatives("float | Mapping[str, int | None] | None")
     assert found == ["float", "Mapping[str,int|None]", "None"]

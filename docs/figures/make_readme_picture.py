@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import collocode as cc
+from collocode.results.integrate import integrate
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "docs" / "img" / "van_der_pol.png"
@@ -37,9 +38,7 @@ def over_time(axes, solution) -> None:
     t = np.linspace(0.0, 30.0, 900)
     learnt = solution.simulate(times=t).states
     truth = solution.truth
-    clean = cc.results.simulate.integrate(
-        lambda s, x: truth.rhs(s, x, ()), truth.initial_of(train.name), t
-    ).states
+    clean = integrate(lambda s, x: truth.rhs(s, x, ()), truth.initial_of(train.name), t).states
     for i, (ax, name) in enumerate(zip(axes, ("$y_1$", "$y_2$"), strict=True)):
         ax.axvspan(15.0, 30.0, color="#f6f3ec", linewidth=0, zorder=0)
         ax.plot(train.times, train.values[:, i], "o", color="#9aa3af", markersize=2.6,

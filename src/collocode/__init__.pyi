@@ -163,6 +163,7 @@ from .results.diagnosis import Diagnosis as Diagnosis
 from .results.diagnosis import diagnose as diagnose
 from .results.fitted import Penalty as Penalty
 from .results.fitted import Trajectory as Trajectory
+from .results.integrate import Simulation as Simulation
 from .results.likelihood import LikelihoodScore as LikelihoodScore
 from .results.likelihood import likelihood as likelihood
 from .results.likelihood import minus_log_likelihood as minus_log_likelihood
@@ -173,7 +174,6 @@ from .results.program_solution import ProgramSolution as ProgramSolution
 from .results.residuals import residuals as residuals
 from .results.residuals import whiteness as whiteness
 from .results.score import Score as Score
-from .results.simulate import Simulation as Simulation
 from .results.simulate import simulate as simulate
 from .results.solution import Solution as Solution
 from .results.solution import load as load

@@ -1,4 +1,4 @@
-"""Checks of what the caller gave: choices, names, numbers, kinds; and the sentences that refuse it.
+"""Checks of what the caller gave: choices, names, numbers, fields; and the sentences that refuse it.
 
 Each returns or passes what is right, and raises an `InputError` that names the culprit and the remedy.
 """
@@ -6,22 +6,18 @@ Each returns or passes what is right, and raises an `InputError` that names the 
 from __future__ import annotations
 
 import difflib
-import inspect
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import lru_cache, wraps
+from functools import lru_cache
 from numbers import Real
 from textwrap import shorten
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from .errors import InputError, MissingDependency
-from .kinds import INSTEAD, MADE
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+from .kinds import alternatives, check_type
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
@@ -154,69 +150,6 @@ def installed(what: str, extra: str) -> Iterator[None]:
         ) from error
 
 
-def check_type(function: str, value: object, *kinds: type) -> None:
-    """Refuse a value that is of none of the kinds; say what to pass instead, where that is known.
-
-    Raises
-    ------
-    InputError
-        It is none.
-
-    Examples
-    --------
-    >>> check_type("area", "3", float, int)
-    Traceback (most recent call last):
-    collocode.errors.InputError: area takes a float or an int, not a str.
-    """
-    if not isinstance(value, kinds):
-        raise _of_another_kind(function, value, [kind.__name__ for kind in kinds])
-
-
-def _of_another_kind(function: str, value: object, kinds: Sequence[str]) -> InputError:
-    """Return the sentence about a value that is of none of the kinds, by their names."""
-    given = type(value)
-    first = "PathLike" if kinds[0] in ("str", "Path") else kinds[0]
-    known, names = INSTEAD.get(first, {}), [kind.__name__ for kind in given.__mro__]
-    names += ["PathLike"] if hasattr(value, "__fspath__") else []
-    instead = next((known[name] for name in names if name in known), MADE.get(first, ""))
-    wanted = " or ".join(_with_article(kind) for kind in kinds)
-    told = _with_article(given.__name__) if value is not None else "None"
-    told = f"the class {value.__name__}" if isinstance(value, type) else told
-    return InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
-
-
-def kinds_checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorate a function that asks its arguments for attributes: those of another kind are refused by `check_type`'s words.
-
-    Arguments whose annotation names classes of `collocode.kinds`, or a path, are looked at.
-
-    Examples
-    --------
-    >>> @kinds_checked
-    ... def draw(solution: "Solution") -> None: ...
-    >>> draw(3)
-    Traceback (most recent call last):
-    collocode.errors.InputError: draw takes a Solution, not an int; fit(problem) returns one.
-    """
-    signature, wanted = inspect.signature(function), {}
-    for name, argument in signature.parameters.items():
-        kinds = _alternatives(str(argument.annotation).strip("'\""))
-        if set(kinds) <= {"str", "Path", *MADE}:
-            wanted[name] = kinds
-
-    @wraps(function)
-    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
-            kinds = wanted.get(name)
-            names = [kind.__name__ for kind in type(value).__mro__]
-            names += ["Path"] if hasattr(value, "__fspath__") else []
-            if kinds and not any(kind in names for kind in kinds):
-                raise _of_another_kind(function.__name__, value, kinds)
-        return function(*args, **kwargs)
-
-    return checked
-
-
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "float": ("a number", lambda value: _is_number(value)),
     "int": ("a whole number", lambda value: _is_number(value) and float(value).is_integer()),
@@ -264,22 +197,10 @@ def _kinds_of(kind: type) -> list[tuple[str, list[tuple[str, Callable[[Any], boo
     """Fields of a dataclass that are of kinds that can be told, with these."""
     found = []
     for field in fields(kind):
-        names = [part.partition("[")[0] for part in _alternatives(str(field.type))]
+        names = [part.partition("[")[0] for part in alternatives(str(field.type))]
         if all(name in _KINDS for name in names):
             found.append((field.name, [_KINDS[name] for name in names]))
     return found
-
-
-def _alternatives(annotation: str) -> list[str]:
-    """The parts of a union, those inside brackets left whole."""
-    parts, depth = [""], 0
-    for sign in annotation.replace(" ", ""):
-        depth += (sign == "[") - (sign == "]")
-        if sign == "|" and not depth:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return parts
 
 
 def _is_number(value: Any) -> bool:
@@ -289,11 +210,6 @@ def _is_number(value: Any) -> bool:
 def _is_scalar(value: Any, kind: str = "fiu") -> bool:
     """Whether it is an array of one number and no dimension."""
     return getattr(value, "ndim", None) == 0 and value.dtype.kind in kind
-
-
-def _with_article(name: str) -> str:
-    name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
-    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP', 'ndarray') else 'a'} {name}"
 
 
 def as_number(value: Any, what: str) -> float:

@@ -1,9 +1,20 @@
-"""What a caller means who gives one thing for another, and how what is wanted is made; by names of classes.
+"""Whether a value is of the class that a function takes; else the sentence that refuses it.
 
-`collocode.checks.check_type` tells it behind "fit takes a Problem, not an NLP".
+The sentence says what the caller means who gives one thing for another, and how what is wanted is made: two
+tables by names of classes, so that this file imports none of them.
 """
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from .errors import InputError
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 # what to pass instead, by what is wanted and what was given
 INSTEAD: dict[str, dict[str, str]] = {
@@ -120,3 +131,83 @@ MADE: dict[str, str] = {
     "Truth": "make one: Truth(rhs, initial)",
     "Window": "make one: Window(end=..., controls=...)",
 }
+
+
+def check_type(function: str, value: object, *kinds: type) -> None:
+    """Refuse a value that is of none of the kinds; say what to pass instead, where that is known.
+
+    Raises
+    ------
+    InputError
+        It is none.
+
+    Examples
+    --------
+    >>> check_type("area", "3", float, int)
+    Traceback (most recent call last):
+    collocode.errors.InputError: area takes a float or an int, not a str.
+    """
+    if not isinstance(value, kinds):
+        raise _of_another_kind(function, value, [kind.__name__ for kind in kinds])
+
+
+def _of_another_kind(function: str, value: object, kinds: Sequence[str]) -> InputError:
+    """Return the sentence about a value that is of none of the kinds, by their names."""
+    given = type(value)
+    first = "PathLike" if kinds[0] in ("str", "Path") else kinds[0]
+    known, names = INSTEAD.get(first, {}), [kind.__name__ for kind in given.__mro__]
+    names += ["PathLike"] if hasattr(value, "__fspath__") else []
+    instead = next((known[name] for name in names if name in known), MADE.get(first, ""))
+    wanted = " or ".join(_with_article(kind) for kind in kinds)
+    told = _with_article(given.__name__) if value is not None else "None"
+    told = f"the class {value.__name__}" if isinstance(value, type) else told
+    return InputError(f"{function} takes {wanted}, not {told}{instead and '; '}{instead}.")
+
+
+def kinds_checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a function that asks its arguments for attributes: those of another kind are refused by `check_type`'s words.
+
+    Arguments whose annotation names classes of `MADE`, or a path, are looked at.
+
+    Examples
+    --------
+    >>> @kinds_checked
+    ... def draw(solution: "Solution") -> None: ...
+    >>> draw(3)
+    Traceback (most recent call last):
+    collocode.errors.InputError: draw takes a Solution, not an int; fit(problem) returns one.
+    """
+    signature, wanted = inspect.signature(function), {}
+    for name, argument in signature.parameters.items():
+        kinds = alternatives(str(argument.annotation).strip("'\""))
+        if set(kinds) <= {"str", "Path", *MADE}:
+            wanted[name] = kinds
+
+    @wraps(function)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            kinds = wanted.get(name)
+            names = [kind.__name__ for kind in type(value).__mro__]
+            names += ["Path"] if hasattr(value, "__fspath__") else []
+            if kinds and not any(kind in names for kind in kinds):
+                raise _of_another_kind(function.__name__, value, kinds)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def alternatives(annotation: str) -> list[str]:
+    """The parts of a union, those inside brackets left whole."""
+    parts, depth = [""], 0
+    for sign in annotation.replace(" ", ""):
+        depth += (sign == "[") - (sign == "]")
+        if sign == "|" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def _with_article(name: str) -> str:
+    name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
+    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP', 'ndarray') else 'a'} {name}"

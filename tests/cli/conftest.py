@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.cli.small_models import DECAY, NETWORK
 from tests.figures import quickly_drawn
 
 
@@ -9,3 +10,12 @@ from tests.figures import quickly_drawn
 def _figures():
     with quickly_drawn():
         yield
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with the files of two small models."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "decay.py").write_text(DECAY)
+    (folder / "network.py").write_text(NETWORK)
+    return folder

@@ -23,7 +23,6 @@ from collocode.coordination.state import Iteration
 from collocode.coordination.subproblem import BatchResult
 from collocode.reports.admm import admm_table
 from collocode.reports.text import table_lines
-from tests.cli.small_models import DECAY, NETWORK
 from tests.waiting import HANGS, until
 
 WAVE = '''
@@ -37,14 +36,6 @@ def problem():
     data = cc.Experiment(t, np.column_stack([np.cos(t), -np.sin(t)]), ("x", "v"), name="run")
     return cc.Problem(cc.NeuralODE(cc.MLP((2, 6, 2))), data, regularisation=cc.L2(1e-4))
 '''
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "decay.py").write_text(DECAY)
-    (folder / "network.py").write_text(NETWORK)
-    return folder
 
 
 def admm(model, *arguments):

@@ -8,16 +8,8 @@ from typer.testing import CliRunner
 
 import collocode as cc
 from collocode.cli.main import app
-from tests.cli.small_models import DECAY, NETWORK
+from tests.cli.small_models import DECAY
 from tests.waiting import press_ctrl_c
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "decay.py").write_text(DECAY)
-    (folder / "network.py").write_text(NETWORK)
-    return folder
 
 
 def run(command, *arguments):

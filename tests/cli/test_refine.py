@@ -7,15 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from collocode.cli.main import app
-from tests.cli.small_models import DECAY, NETWORK
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "decay.py").write_text(DECAY)
-    (folder / "network.py").write_text(NETWORK)
-    return folder
 
 
 def run(*arguments):

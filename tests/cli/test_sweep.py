@@ -14,16 +14,7 @@ from collocode.cli.sweep import parse_over
 from collocode.cli.terminal import counted_progress
 from collocode.identify import sweep as library
 from collocode.solvers.protocol import Progress
-from tests.cli.small_models import DECAY, NETWORK
 from tests.waiting import press_ctrl_c
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "decay.py").write_text(DECAY)
-    (folder / "network.py").write_text(NETWORK)
-    return folder
 
 
 def sweep(model, *arguments):

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.integrate import solve_ivp
 
 import collocode as cc
-from collocode.solvers.solve import solve_with
+from tests.identify.moved_data import by_moved_data
 
 NOISE = 0.005
 T = np.linspace(0.0, 2.0, 8)
@@ -42,21 +42,6 @@ def gauged(values):
     )
 
 
-def by_moved_data(fitted, read, step=1e-5):
-    """√Σ (∂q/∂yᵢ)² σ² by differences; the program and its solver are built once."""
-    nlp = fitted.nlp.with_start(fitted.result.x)
-    solver, values = cc.make_solver(nlp, options={"tol": 1e-12}), nlp.parameters["measurements"]
-    slopes = []
-    for i in range(len(values)):
-        found = []
-        for sign in (1.0, -1.0):
-            moved = values.copy()
-            moved[i] += sign * step
-            found.append(read(solve_with(solver, nlp.with_parameters(measurements=moved))))
-        slopes.append((found[0] - found[1]) / (2.0 * step))
-    return NOISE * np.sqrt(np.sum(np.square(slopes), axis=0))
-
-
 def width(trust, of):
     low, high = trust.band(AT, of=of)
     return 0.5 * (high - low)[:, 0] / 1.959964
@@ -67,7 +52,7 @@ def test_algebraic_variables_have_bands():
     fitted = cc.fit(valve(values), mesh=4, options={"tol": 1e-12})
     trust = cc.uncertainty(fitted)
     read = lambda s: np.array([s.states(AT)[:, 0], s.algebraics(AT)[:, 0]])  # noqa: E731
-    h, q = by_moved_data(fitted, read)
+    h, q = by_moved_data(fitted, read, NOISE, 1e-5)
     np.testing.assert_allclose(width(trust, "states"), h, rtol=2e-3)
     np.testing.assert_allclose(width(trust, "algebraics"), q, rtol=2e-3)
     np.testing.assert_allclose(width(trust, "outputs"), q, rtol=2e-3)
@@ -82,7 +67,7 @@ def test_outputs_have_bands_by_the_chain_rule():
     values = 0.7 * x**2 + 0.15 * T + NOISE * np.random.default_rng(0).standard_normal(8)
     fitted = cc.fit(gauged(values), mesh=4, options={"tol": 1e-12})
     trust = cc.uncertainty(fitted)
-    expected = by_moved_data(fitted, lambda s: s.fitted(AT)[:, 0])
+    expected = by_moved_data(fitted, lambda s: s.fitted(AT)[:, 0], NOISE, 1e-5)
     np.testing.assert_allclose(width(trust, "outputs"), expected, rtol=0.02)
 
 

@@ -11,7 +11,6 @@ import collocode.identify.fit as fit_module
 from collocode.adapt import automesh
 from collocode.errors import quietly
 from collocode.identify import evidence, multistart
-from collocode.identify import fit as fitting
 from tests.problems import decay, driven, van_der_pol_data, van_der_pol_grey, van_der_pol_neural
 
 
@@ -287,7 +286,7 @@ def test_mesh_and_strength_are_chosen_unless_they_are_given():
 
 
 def test_a_first_mesh_that_is_not_solved_is_halved(monkeypatch):
-    tried, whole = [], fit_module.climb
+    tried, whole = [], fit_module.solve_with_fallbacks
 
     def failing(solver, nlp, *rest):
         solution = whole(solver, nlp, *rest)
@@ -297,7 +296,7 @@ def test_a_first_mesh_that_is_not_solved_is_halved(monkeypatch):
         failed = replace(solution.result, termination=cc.Termination.INFEASIBLE)
         return replace(solution, result=failed)
 
-    monkeypatch.setattr(fit_module, "climb", failing)
+    monkeypatch.setattr(fit_module, "solve_with_fallbacks", failing)
     solution = cc.fit(decay())
     assert solution.success
     assert solution.meshing.success
@@ -351,7 +350,7 @@ def test_ctrl_c_while_the_strength_is_chosen_keeps_the_solution(monkeypatch):
 
 
 def test_ctrl_c_while_it_starts_gives_the_best_start(monkeypatch):
-    pressing(monkeypatch, fitting, "_climbed")
+    pressing(monkeypatch, fit_module, "solve_with_fallbacks")
     found = cc.fit(decay())
     assert found.result.termination is cc.Termination.INTERRUPTED
     assert found.result.iterations == 0
@@ -425,15 +424,15 @@ def test_a_time_limit_of_a_multistart_and_of_a_sweep(clock):
 
 
 def test_a_bound_that_keeps_a_fit_from_the_data_ends_the_search_for_other_starts(monkeypatch):
-    import collocode.identify.climb as climbing
+    import collocode.identify.fallbacks as fallbacks
 
-    begun, plain = [], climbing.start_from
+    begun, plain = [], fallbacks.start_from
 
     def noted(nlp, strategy="auto", seed=0):
         begun.append(strategy)
         return plain(nlp, strategy, seed)
 
-    monkeypatch.setattr(climbing, "start_from", noted)
+    monkeypatch.setattr(fallbacks, "start_from", noted)
     t = np.linspace(0.0, 5.0, 26)
     y = np.exp(-0.7 * t) + 0.01 * np.random.default_rng(0).standard_normal(26)
     run = cc.Experiment(t, y, ("c",), initial={"c": 1.0})

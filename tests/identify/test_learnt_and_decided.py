@@ -7,7 +7,7 @@ import pytest
 import scipy
 
 import collocode as cc
-from collocode.solvers.solve import solve_with
+from tests.identify.moved_data import by_moved_data
 
 T = np.linspace(0.0, 2.0, 9)
 NOISE = 0.03
@@ -52,21 +52,6 @@ def unseen(samples=6):
     )
 
 
-def by_moved_data(fitted, read, step=1e-4):
-    """√Σ (∂q/∂yᵢ)² σ² by differences: what the data's noise makes of a quantity."""
-    nlp = fitted.nlp.with_start(fitted.result.x)
-    solver, values = cc.make_solver(nlp, options=EXACT), nlp.parameters["measurements"]
-    slopes = []
-    for i in range(len(values)):
-        found = []
-        for sign in (1.0, -1.0):
-            moved = values.copy()
-            moved[i] += sign * step
-            found.append(read(solve_with(solver, nlp.with_parameters(measurements=moved))))
-        slopes.append((found[0] - found[1]) / (2.0 * step))
-    return NOISE * np.sqrt(np.sum(np.square(slopes), axis=0))
-
-
 @pytest.mark.parametrize(
     ("problem", "rel"),
     [
@@ -79,7 +64,7 @@ def test_intervals_are_what_the_noise_makes_of_the_joint_optimum(problem, rel):
     mesh = 4
     fitted = cc.fit(problem, mesh=mesh, options=EXACT)
     table = cc.uncertainty(fitted).intervals()
-    expected = by_moved_data(fitted, lambda s: s.parameters["k"])
+    expected = by_moved_data(fitted, lambda s: s.parameters["k"], NOISE, 1e-4)
     assert table.loc["k", "std"] == pytest.approx(float(expected), rel=rel)
     assert table.loc["k", "note"] == ""
 
@@ -96,7 +81,9 @@ def test_an_input_that_nobody_measured_has_intervals():
     fitted = cc.fit(problem, mesh=mesh, options=EXACT)
     trust = cc.uncertainty(fitted)
     names = [name for name in trust.names if name.startswith("force")]
-    expected = by_moved_data(fitted, lambda s: s.control("force", [0.1, 0.3, 0.5, 0.7, 0.9]))
+    expected = by_moved_data(
+        fitted, lambda s: s.control("force", [0.1, 0.3, 0.5, 0.7, 0.9]), NOISE, 1e-4
+    )
     found = trust.intervals(names=names)["std"].to_numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     low, high = trust.band([0.5])

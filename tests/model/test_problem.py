@@ -83,8 +83,8 @@ def test_bad_pieces_are_refused(make, message):
     [
         (lambda: cc.Experiment([], [], ("a",)), "there are no times; add data"),
         (lambda: cc.Experiment([1.0], [1.0]), "1 time .*; at least 2 .*, or start= and end=."),
-        (lambda: cc.Experiment([1.0], [1.0], start=0.0), r"at least 2 are needed, or end= too\.$"),
-        (lambda: cc.Experiment([1.0], [1.0], end=2.0), r"at least 2 are needed, or start= too\.$"),
+        (lambda: cc.Experiment([1.0], [1.0], start=1.0), r"at least 2 are needed, or end= too\.$"),
+        (lambda: cc.Experiment([1.0], [1.0], end=1.0), r"at least 2 are needed, or start= too\.$"),
         (
             lambda: cc.Experiment([1.0], [1.0], start=1.0, end=1.0),
             "it ends at 1, not after its start at 1; give another end= or start=",
@@ -299,3 +299,11 @@ def test_a_neural_ode_with_an_input_that_no_experiment_has():
     wrong = problem([run], dynamics=cc.NeuralODE(cc.MLP((3, 4, 2)), inputs=("v",)))
     with pytest.raises(cc.InputError, match="no input 'v'; there are: u"):
         cc.discretize(wrong)
+
+
+def test_one_sample_is_enough_after_a_known_start():
+    """As in sparse sampling: a dose, or a start, and a single sample later."""
+    assert cc.Experiment([2.0], [0.3], ("c",), start=0.0).end == 2.0
+    dose = cc.Dose(0.5, 1.0, to="c")
+    assert cc.Experiment([2.0], [0.3], ("c",), events=[dose]).start == 0.5
+    assert cc.Experiment([2.0], [0.3], ("c",), end=3.0).end == 3.0

@@ -511,3 +511,10 @@ def test_tables_of_other_endings_are_text(tmp_path):
     for name in ("absent.xlsx", "absent.parquet", "absent.csv"):
         with pytest.raises(cc.FileError, match="no data file"):
             cc.read_table(tmp_path / name)
+
+
+def test_runs_are_called_as_the_table_calls_them():
+    frame = pd.DataFrame({"t": [0, 1, 0, 1], "a": [1.0, 2.0, 3.0, 4.0], "run": [1, 1, 2, 2]})
+    assert [e.name for e in cc.from_frame(frame, experiment="run")] == ["1", "2"]
+    with pytest.raises(cc.InputError, match=r"0 \(row 2\) follows 1;"):
+        cc.from_frame(frame, outputs=["a"])

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collocode import InputError, Signal
+from collocode.numerics import numbers
 
 TIMES = np.array([0.0, 1.0, 2.5, 4.0])
 VALUES = np.array([1.0, 3.0, 3.0, -2.0])
@@ -107,3 +108,24 @@ def test_a_signal_sets_in_where_it_begins_to_vary_faster():
     assert len(Signal(grid, np.cos(grid)).onsets) <= 1
     assert len(Signal(grid, np.cos(grid), "spline").onsets) <= 1
     assert len(Signal(grid, np.cos(grid), "zoh").onsets) == 0
+
+
+def test_what_numpy_would_turn_into_ticks_or_half_numbers_is_refused():
+    """Dates become counts of whatever unit pandas chose, complex numbers lose a part, masks are forgotten."""
+    import pandas as pd
+
+    days = pd.date_range("2024-01-01", periods=3)
+    for dates in (
+        days,
+        days.to_series(),
+        days.tz_localize("UTC"),
+        days - days[0],
+        list(days.values),
+    ):
+        with pytest.raises(InputError, match="hours since the first"):
+            numbers(dates, "times")
+    with pytest.raises(InputError, match="complex"):
+        numbers(np.array([1j]), "values")
+    masked = np.ma.masked_equal([1, -999, 3], -999)
+    np.testing.assert_array_equal(numbers(masked, "values"), [1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(numbers(pd.Series([1, None], dtype="Int64"), "v"), [1.0, np.nan])

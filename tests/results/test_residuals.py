@@ -57,6 +57,21 @@ def test_white_noise_is_called_white_in_about_95_percent():
     assert 0.88 <= share <= 1.0
 
 
+def test_what_a_fit_takes_from_the_correlation_is_no_pattern():
+    """Residuals of white noise after a fit of four numbers to 12 data: p alone would refuse a fifth."""
+    t = np.linspace(-1.0, 1.0, 12)
+    Q, _ = np.linalg.qr(np.vander(t, 4))
+    verdicts = []
+    for seed in range(60):
+        e = noise(seed, 12)
+        y = np.full(101, np.nan)
+        y[::9] = e - Q @ (Q.T @ e)
+        verdicts.append(y)
+    table = cc.whiteness(constants(**{f"x{k}": y for k, y in enumerate(verdicts)}))
+    assert (table["p_value"] <= 0.05).mean() > 0.12
+    assert (~table["white"].fillna(True)).mean() < 0.08
+
+
 def test_the_statistic_is_that_of_ljung_and_box():
     from scipy.stats import chi2
 

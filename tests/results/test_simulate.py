@@ -6,8 +6,8 @@ import pytest
 
 import collocode as cc
 from collocode.results import algebraic as algebraic_module
+from collocode.results.integrate import integrate
 from collocode.results.model import TrainedModel
-from collocode.results.simulate import integrate
 from tests.problems import LOGISTIC, decay, driven, driven_exact, van_der_pol_neural
 
 

@@ -329,7 +329,7 @@ def predators_unseen():
 
 def test_a_fit_that_explains_nothing_is_tried_again_from_a_growing_horizon(monkeypatch):
     problem = predators_unseen()
-    monkeypatch.setattr("collocode.identify.climb.can_shoot", lambda nlp: False)
+    monkeypatch.setattr("collocode.identify.fallbacks.can_shoot", lambda nlp: False)
     poor = cc.fit(problem, start="smoothing", mesh=None)
     assert poor.result.objective > 0.5  # converged, to the mean
     assert poor.start_record.name == "smoothing"

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 import collocode as cc
 from collocode.errors import InputError
-from collocode.results.simulate import integrate
+from collocode.results.integrate import integrate
 
 FEED = cc.Signal([0.0, 1.3, 2.6], [0.2, 0.6, 0.1], "zoh")
 K = cc.Parameter("k", 1.0)

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
 from .anticipated import looked_up

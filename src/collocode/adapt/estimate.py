@@ -26,23 +26,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.costs import Cost
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
 from ..transcription.nlp import NLP
 from .cost_error import compared_error, cost_error
-from .defects import Defects
-from .duals import System, state_weights
 from .elements import Elements
+from .goal_error import Found, GoalErrors, misfit_error
 from .goals import AnyGoal, Goal, ObjectiveValue, SimulatedMisfit, goal_of
-from .reconstruction import reconstruct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +187,7 @@ def estimated(
     chosen, nlp = goal_of(goal), _checked(solution)
     check_goal(chosen, nlp, bool(second_order))
     if nlp.problem.index > 1:
-        found = _Found(solution.result.objective, compared_error(solution), 0)
+        found = Found(solution.result.objective, compared_error(solution), 0)
         return _estimate(solution, chosen, found, began)
     elements = Elements.of(nlp, solution.result.x)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -197,14 +195,14 @@ def estimated(
             found = _of_cost(solution, elements)
         elif isinstance(chosen, ObjectiveValue | SimulatedMisfit):
             second = isinstance(chosen, SimulatedMisfit) if second_order is None else second_order
-            found = _of_misfit(solution, elements, chosen, second)
+            found = misfit_error(solution, elements, chosen, second)
         elif second_order:
             raise InputError(
                 f"the second order is there for objective and simulated misfit, not for {chosen}; "
                 "leave out second_order."
             )
         else:
-            found, _ = _Goals(solution, elements).found(chosen)
+            found, _ = GoalErrors(solution, elements).found(chosen)
     return _estimate(solution, chosen, found, began)
 
 
@@ -231,7 +229,7 @@ def estimate_errors(
     began = time.perf_counter()
     found: list[tuple[Estimate | None, float]] = []
     with np.errstate(over="ignore", invalid="ignore"):
-        shared = _Goals(solution, Elements.of(nlp, solution.result.x))
+        shared = GoalErrors(solution, Elements.of(nlp, solution.result.x))
         for goal in goals:
             try:
                 one, curvature = shared.found(goal)
@@ -272,7 +270,7 @@ def check_goal(goal: AnyGoal, nlp: NLP, second_order: bool = False) -> None:
         )
 
 
-def _estimate(solution: Solution, goal: AnyGoal, found: _Found, began: float) -> Estimate:
+def _estimate(solution: Solution, goal: AnyGoal, found: Found, began: float) -> Estimate:
     nlp, result = solution.nlp, solution.result
     assert nlp is not None
     return Estimate(
@@ -288,89 +286,9 @@ def _estimate(solution: Solution, goal: AnyGoal, found: _Found, began: float) ->
     )
 
 
-class _Found(NamedTuple):
-    value: float
-    parts: dict[str, Array]
-    unconverged: int
-
-
-def _of_cost(solution: Solution, elements: Elements) -> _Found:
+def _of_cost(solution: Solution, elements: Elements) -> Found:
     parts, unconverged = cost_error(solution, elements)
-    return _Found(solution.result.objective, parts, unconverged)
-
-
-def _of_misfit(
-    solution: Solution, elements: Elements, goal: ObjectiveValue | SimulatedMisfit, second: bool
-) -> _Found:
-    """Both halves, weighed by the multipliers, or by those of the simulation alone."""
-    nlp, x, simulated = elements.nlp, elements.x, isinstance(goal, SimulatedMisfit)
-    value, multipliers = solution.result.objective, solution.result.lam_g
-    if simulated:
-        value = _misfit(elements)
-        gradient = np.asarray(nlp.functions.gradient(x, nlp.p)[1], dtype=float).ravel()
-        multipliers = state_weights(nlp, x, gradient)
-    better = reconstruct(elements)
-    defects, weights = Defects(better), multipliers[elements.rows]
-    linear, full = defects.linear().lagrangian(weights), defects.full()
-    whole, zero = full.lagrangian(weights), np.zeros(len(elements))
-    curvature = zero
-    if second:
-        system = (
-            System.of_simulation(nlp, x, multipliers)
-            if simulated
-            else System.of(nlp, solution.result)
-        )
-        curvature = 0.5 * (whole - linear) + _second(elements, defects, full.rows, system)
-    parts = {"state": 0.5 * linear, "adjoint": 0.5 * whole, "control": zero, "curvature": curvature}
-    return _Found(value, parts, int((~better.converged).sum()))
-
-
-def _misfit(e: Elements) -> float:
-    s = e.measurements
-    x = np.einsum("ij,ijx->ix", e.nlp.scheme.interpolation(s.tau), e.states[s.element])
-    found = e.call(e.functions.misfit, s.element, s.tau, x, s.inputs, *s.data)
-    return float(found[0].sum())
-
-
-def _second(elements: Elements, defects: Defects, rows: Array, system: System) -> Array:
-    """(E,) second-order part, from the shift of states and multipliers that the defects cause."""
-    nlp, slope = elements.nlp, defects.misfit_slope()
-    right_x, right_g = np.zeros(nlp.columns), np.zeros(nlp.rows)
-    np.add.at(right_x, elements.columns, -slope)
-    right_g[elements.rows] = rows
-    dx, dl = system.solve(right_x, right_g)
-    return np.asarray(
-        0.5 * np.einsum("ejx,ejx->e", slope, dx[elements.columns])
-        - 0.5 * np.einsum("ekx,ekx->e", rows, dl[elements.rows])
-    )
-
-
-class _Goals:
-    """Residuals of the three equations, weighed by solutions of one KKT system, for any number of goals."""
-
-    def __init__(self, solution: Solution, elements: Elements) -> None:
-        self.elements, nlp = elements, elements.nlp
-        self.system = System.of(nlp, solution.result)
-        self.better = reconstruct(elements)
-        self.defects = Defects(self.better)
-        self.multipliers = solution.result.lam_g[elements.rows]
-        self.full = self.defects.full()
-
-    def found(self, goal: Goal) -> tuple[_Found, float]:
-        """Return value and indicators, and the curvature ∇Eᵀ H⁻¹ ∇E along the rows."""
-        elements, nlp = self.elements, self.elements.nlp
-        gradient = goal.gradient(elements)
-        v, w = self.system.solve(-gradient, np.zeros(nlp.rows))
-        truncation = np.einsum("ekx,ekx->e", w[elements.rows], self.full.rows)
-        state = goal.defect(self.better) - truncation
-        nodes, dp = v[elements.columns], v[elements.parameter_columns]
-        dtheta = v[nlp.layout.weights]
-        along = self.defects.along
-        adjoint = along(nodes, 0.0 * dp, 0.0 * dtheta).lagrangian(self.multipliers)
-        control = along(0.0 * nodes, dp, dtheta).lagrangian(self.multipliers)
-        parts = {"state": state, "adjoint": adjoint, "control": control, "curvature": 0.0 * state}
-        unconverged = int((~self.better.converged).sum())
-        return _Found(goal.value(elements), parts, unconverged), float(-gradient @ v)
+    return Found(solution.result.objective, parts, unconverged)
 
 
 def _checked(solution: Solution) -> NLP:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, check_type
+from ..checks import as_number
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.costs import Cost
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..checks import check_type
 from ..errors import InputError, quietly
+from ..kinds import check_type
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix

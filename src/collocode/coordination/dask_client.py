@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_type
 from ..errors import FileError, InputError, MissingDependency
+from ..kinds import check_type
 from ..solvers.processes import isolated
 from .executors import WorkerError
 

@@ -22,9 +22,10 @@ from typing import Any
 
 import casadi as ca
 
-from ..checks import check_path, check_type, listed
+from ..checks import check_path, listed
 from ..errors import FileError, InputError
 from ..files import read_bytes, replacing, write_text
+from ..kinds import check_type
 from ..model.activations import jax_operations
 from ..results.doors import model_of, network_of, program_of
 from ..results.model import TrainedModel

@@ -20,9 +20,9 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..checks import check_type
 from ..errors import InputError
 from ..files import write_text
+from ..kinds import check_type
 from ..results.fitted import Trajectory
 from ..results.model import TrainedModel
 from ..results.solution import Solution

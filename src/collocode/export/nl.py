@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_type, kinds_checked
 from ..errors import CollocodeWarning, InputError, caller_level
 from ..files import replacing
+from ..kinds import check_type, kinds_checked
 from ..numerics import Array, Index
 from ..results.doors import program_of
 from ..results.program_solution import ProgramSolution

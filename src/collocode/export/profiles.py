@@ -15,8 +15,8 @@ import casadi as ca
 import numpy as np
 import scipy
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from ..numerics.signals import Signal
 from ..results.fitted import Trajectory

@@ -24,8 +24,8 @@ import casadi as ca
 import numpy as np
 from scipy import sparse
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from ..results.doors import program_of
 from ..results.program_solution import ProgramSolution

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..checks import check_type, listed
+from ..checks import listed
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.likelihoods import Normal
 from ..model.misfit import likelihood_of
 from ..numerics.random import generator

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..adapt.automesh import AutoMesh, How, refine_mesh
 from ..adapt.first_mesh import first_meshes
-from ..checks import check_type
 from ..errors import InputError, quietly
+from ..kinds import check_type
 from ..model.experiment import Experiment
 from ..model.losses import Evidence
 from ..model.misfit import scorable
@@ -32,8 +32,8 @@ from ..starts.shooting import can_shoot
 from ..starts.strategies import Start, start_from
 from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
-from .climb import climb, ended_nowhere, failed
 from .evidence import choose_strength
+from .fallbacks import ended_nowhere, failed, solve_with_fallbacks
 from .jump_times import between_samples, jump_times
 from .noise import without_noise
 from .scored import fit_by_scoring
@@ -115,9 +115,9 @@ def fit(
         auto, nlp = discretized(problem, scheme, degree, mesh)  # Ctrl-C ends it at once
         settings = start, seed, on_iteration, auto is not None
         with quietly(), interrupt:  # what there is by then counts
-            solution = _between(nlp, how, *settings[:2]) or _climbed(nlp, how, *settings)
+            solution = _between(nlp, how, *settings[:2]) or _from_start(nlp, how, *settings)
             if auto is not None and not problem.decides and ended_nowhere(solution):
-                solution = _halved(solution, lambda finer: _climbed(finer, how, *settings))
+                solution = _halved(solution, lambda finer: _from_start(finer, how, *settings))
             begin = partial(start_from, strategy=start, seed=seed)
             solution = settle(solution, auto, how, begin, on_iteration)
     if scored is not None and (solution is None or _better_of(scored, solution)):
@@ -139,14 +139,14 @@ def unsaid(*values: object) -> bool:
 
 
 def _between(nlp: NLP, how: How, start: Start, seed: int) -> Solution | None:
-    """The fit with jumps at unknown times between samples, from its start or what climbs from there."""
+    """The fit with jumps at unknown times between samples, from its start or what another start finds."""
     if not (isinstance(start, str) and start == "auto" and jump_times(nlp)):
         return None
     begun, solver = start_from(nlp, start, seed), make_solver(nlp, *how)
     found = between_samples(Solution.of(begun, untouched(begun)), solver)
     if found.success and not failed(found):
         return found
-    return between_samples(climb(solver, nlp, start, seed), solver)
+    return between_samples(solve_with_fallbacks(solver, nlp, start, seed), solver)
 
 
 def _jumped(
@@ -269,20 +269,20 @@ def judged(solution: Solution, auto: AutoMesh | None, how: How) -> Solution:
     return choose_strength(solution, how, most=0) if problem.n_measurements else solution
 
 
-def _halved(solution: Solution, climbed: Callable[[NLP], Solution]) -> Solution:
+def _halved(solution: Solution, solved: Callable[[NLP], Solution]) -> Solution:
     """Solve on meshes twice and four times as fine; the first solution, if that helps nothing."""
     nlp = solution.nlp
     assert nlp is not None
     for pieces in 2 ** np.arange(1, 1 + _FINER):
         whole = [part.mesh for part in nlp.layout.experiments]
         finer = [mesh.divide(np.full(mesh.elements, pieces)) for mesh in whole]
-        again = climbed(discretize(nlp.problem, nlp.scheme, mesh=finer))
+        again = solved(discretize(nlp.problem, nlp.scheme, mesh=finer))
         if not ended_nowhere(again):
             return again
     return solution
 
 
-def _climbed(
+def _from_start(
     nlp: NLP,
     how: How,
     start: Start,
@@ -290,9 +290,9 @@ def _climbed(
     on_iteration: OnIteration | None,
     moves: bool,
 ) -> Solution:
-    """Climb on a mesh that is given, or that moves with what a start finds."""
+    """Solve on a mesh that is given, or that moves with what a start finds."""
     remake = (lambda other: make_solver(other, *how)) if moves else None
-    return climb(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
+    return solve_with_fallbacks(make_solver(nlp, *how), nlp, start, seed, on_iteration, remake)
 
 
 def split(problem: Problem, holdout: float | Sequence[str] = 0.25) -> Problem:

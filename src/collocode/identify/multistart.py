@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
-from ..checks import check_type
 from ..errors import InputError, quietly
+from ..kinds import check_type
 from ..model.misfit import scorable
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
@@ -28,8 +28,8 @@ from ..solvers.solve import make_solver
 from ..solvers.threads import single_threaded
 from ..starts.strategies import start_from
 from ..transcription.discretize import MeshLike
-from .climb import solve_begun
 from .climbs import Climber, Climbs, ClimbsFile, Start
+from .fallbacks import solve_begun
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .noise import without_noise
 from .scattered import scattered

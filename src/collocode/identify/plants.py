@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_type, listed
+from ..checks import listed
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.problem import Problem
 from ..numerics.signals import Signal
 from ..results.model import TrainedModel

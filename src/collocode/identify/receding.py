@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..archives import Tree
-from ..checks import as_number, check_has, check_named, check_path, check_type, check_whole, listed
+from ..checks import as_number, check_has, check_named, check_path, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
+from ..kinds import check_type
 from ..model.problem import Problem
 from ..numerics import numbers
 from ..numerics.bases import PiecewiseConstant

@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_type, check_whole, listed
+from ..checks import check_whole, listed
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.window import Window
 from ..numerics.random import generator
 from ..numerics.signals import Signal

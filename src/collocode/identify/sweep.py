@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import check_type
 from ..errors import FileError, InputError, quietly
+from ..kinds import check_type
 from ..model.losses import L2, Evidence
 from ..model.problem import Problem
 from ..results.doubts import warn
@@ -36,7 +36,7 @@ from ..solvers.threads import single_threaded
 from ..starts.strategies import Start, alike
 from ..transcription.nlp import NLP
 from .checkpoint import SWEEP, Checkpoint, Point, Row
-from .climb import solve_begun
+from .fallbacks import solve_begun
 from .fit import discretized, fit, split
 from .validation import training_error, validation_error, whole_error
 

@@ -30,13 +30,13 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from ..adapt.fineness import errors_of
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.misfit import modelled, noise_parameters
 from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
-from ..transcription.discretize import initial_weights
+from ..transcription.guesses import initial_weights
 from ..transcription.nlp import NLP
 from .bands import Of, banded
 from .bounds import held_by, moves

@@ -19,8 +19,8 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..checks import check_type
 from ..errors import CollocodeWarning, InputError, caller_level
+from ..kinds import check_type
 from ..model.dynamics import Dynamics
 from ..model.events import Reset
 from ..model.experiment import Experiment

@@ -18,8 +18,9 @@ import casadi as ca
 import numpy as np
 import pandas as pd
 
-from ..checks import check_has, check_type
+from ..checks import check_has
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from ..results.solution import Solution
 from .petab import Condition, PetabProblem

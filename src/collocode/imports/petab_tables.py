@@ -17,9 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..checks import check_type
 from ..errors import InputError
 from ..files import read_bytes, refusing
+from ..kinds import check_type
 from .petab_files import LONGEST_NAME, names_beside, read_yaml
 from .petab_networks import Hybrid, read_networks
 from .petab_rows import (

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from ..checks import check_type
 from ..errors import InputError
 from ..files import read_bytes, refusing
+from ..kinds import check_type
 from .mathml import libsbml
 from .sbml import SbmlModel
 from .sbml_reader import SbmlReader

@@ -22,7 +22,7 @@ from scipy.sparse import csc_matrix
 from ..errors import InputError
 from ..model.calls import Call
 from ..numerics import Array
-from ..results.simulate import integrate
+from ..results.integrate import integrate
 from .sbml import SbmlModel, names_in, substituted
 
 Truths = NDArray[np.bool_]

@@ -28,8 +28,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice, kinds_checked
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..numerics.mesh import Mesh
 from .blocks import ResidualBlock, RungeKuttaBlock

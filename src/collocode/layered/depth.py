@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import kinds_checked
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..numerics.bases import Basis, PiecewiseConstant, basis
 from ..numerics.mesh import Mesh

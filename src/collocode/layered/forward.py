@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_type, kinds_checked
 from ..errors import InputError
+from ..kinds import check_type, kinds_checked
 from ..numerics import Array
 from .blocks import Factor
 from .network import LayeredNetwork

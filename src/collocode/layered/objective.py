@@ -16,8 +16,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_fields, check_type
+from ..checks import check_fields
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from .forward import Back, Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import SampleLoss, SquaredLoss, metric

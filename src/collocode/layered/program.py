@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from ..checks import check_type
+from ..kinds import check_type
 from ..numerics import Array, Index
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program

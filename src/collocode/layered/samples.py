@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import as_values, kinds_checked
+from ..checks import as_values
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array, Index, numbers
 from ..numerics.random import generator
 

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..checks import check_choice, check_has, kinds_checked
+from ..checks import check_choice, check_has
 from ..errors import FileError, InputError
 from ..files import read_npz, refusing
-from ..model.text_table import Table, read_text
+from ..kinds import kinds_checked
+from ..model.cells import Table
+from ..model.text_table import read_text
 from ..numerics import Array
 from .samples import Samples
 

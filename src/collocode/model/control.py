@@ -27,8 +27,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_pair, check_fields, check_type
+from ..checks import as_pair, check_fields
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics.bases import Basis, BSpline, PiecewiseConstant
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal

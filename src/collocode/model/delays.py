@@ -25,8 +25,9 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from ..checks import check_fields, check_has, check_named, check_type
+from ..checks import check_fields, check_has, check_named
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from ..numerics.signals import Signal
 from .activations import CASADI

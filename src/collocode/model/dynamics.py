@@ -22,8 +22,9 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..checks import as_values, check_type, shown
+from ..checks import as_values, shown
 from ..errors import InputError
+from ..kinds import check_type
 from .activations import CASADI
 from .parameters import Parameter
 from .varying import Network

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_number, as_values, check_fields, check_type, shown
+from ..checks import as_number, as_values, check_fields, shown
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
 from .control import Control
@@ -133,8 +134,11 @@ class Experiment(Excerpts):
         times = numbers(self.times, f"{where}: times")
         values = numbers(self.values, f"{where}: values")
         values = values[:, None] if values.ndim == 1 else values
+        kinds = Dose, Dilution, Reset, Switch
+        events = as_values(self.events, f"events= of {where}", *kinds)
         if self.measures or len(times):
-            check_times(times, where, (self.start, self.end), self.replicates)
+            first = min(_jumps(events), default=None) if self.start is None else self.start
+            check_times(times, where, (first, self.end), self.replicates)
             self._check_nothing_decided(where)
         outputs = outputs_of(self.outputs, values, times, where)
         weights = self.weights
@@ -143,8 +147,6 @@ class Experiment(Excerpts):
             values[weights == 0.0] = np.nan
         sigma = sigma_of(self.sigma, values.shape, outputs, where)
         censored = censored_of(self.censored, values.shape, outputs, where)
-        kinds = Dose, Dilution, Reset, Switch
-        events = as_values(self.events, f"events= of {where}", *kinds)
         start, end = self._window(times, events, where)
         instant = float(self.instant) or (instant_in(start, end) if events else 0.0)
         initial, final = (
@@ -226,7 +228,7 @@ class Experiment(Excerpts):
     def _window(self, times: Array, events: Sequence[Event], where: str) -> tuple[float, float]:
         """First and last time, checked against data and events."""
         jumps = [e for e in events if e.states and not isinstance(e.time, str)]
-        first = min([float(e.time) for e in jumps], default=np.inf)
+        first = min(_jumps(events), default=np.inf)
         start = float(min(times[0], first) if self.start is None else self.start)
         over = [e for e in jumps if ends_before(e, start)]
         if over:
@@ -284,3 +286,8 @@ class Experiment(Excerpts):
             f"Experiment({self.name!r}, outputs={self.outputs}, samples={self.samples}, "
             f"[{self.start:.12g}, {self.end:.12g}])"
         )
+
+
+def _jumps(events: Sequence[Event]) -> list[float]:
+    """Known times at which something happens to the states."""
+    return [float(e.time) for e in events if e.states and not isinstance(e.time, str)]

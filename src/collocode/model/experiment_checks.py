@@ -40,7 +40,7 @@ def check_times(
 
     Parameters
     ----------
-    window : start and end, as far as they are given; with both one time is enough.
+    window : start and end, as far as they are given; with one of them at another time one time is enough.
     place : tells where a reader finds a row.
     """
     if times.ndim != 1:
@@ -51,7 +51,8 @@ def check_times(
         bad = int(np.flatnonzero(~np.isfinite(times))[0])
         raise InputError(f"{where}: time in {place(bad)} is {times[bad]}; drop or repair that row.")
     open_ends = [n for n, v in zip(("start=", "end="), window, strict=True) if v is None]
-    if open_ends and len(np.unique(times)) < 2 and (replicates or len(times) < 2):
+    moment = len(np.unique(times)) < 2 and (replicates or len(times) < 2)
+    if open_ends and moment and all(v is None or v == times[0] for v in window):
         raise InputError(
             f"{where}: 1 time is too few; at least 2 are needed, or {' and '.join(open_ends)}"
             f"{'' if len(open_ends) > 1 else ' too'}."

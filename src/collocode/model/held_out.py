@@ -7,36 +7,13 @@ and its parameters.  A run of its own needs values for what every experiment has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import InputError
 from .experiment import Experiment
 from .likelihoods import Likelihood
-from .parameters import Parameter
-
-
-class _Problem(Protocol):
-    """The part of a problem that is looked at."""
-
-    @property
-    def loss(self) -> Any: ...
-
-    @property
-    def outputs(self) -> Sequence[str]: ...
-
-    @property
-    def experiments(self) -> Sequence[Experiment]: ...
-
-    @property
-    def test(self) -> Sequence[Experiment]: ...
-
-    @property
-    def all_parameters(self) -> tuple[Parameter, ...]: ...
-
-    def noise_name(self, output: str) -> str:
-        """Name of the parameter that is an output's σ, where nobody gives it another."""
+from .problem_checks import Checked
 
 
 def predecessor(held: Experiment, fitted: Sequence[Experiment]) -> int | None:
@@ -54,7 +31,7 @@ def predecessor(held: Experiment, fitted: Sequence[Experiment]) -> int | None:
     return max(named, key=lambda k: len(fitted[k].name)) if named else None
 
 
-def check_held_out(problem: _Problem) -> None:
+def check_held_out(problem: Checked) -> None:
     """Refuse a held-out run of which nobody tells a parameter that every fitted experiment has of its own.
 
     These are estimated by experiment, or told by every experiment's ``parameters=``.  Noise need not be known:
@@ -81,7 +58,7 @@ def check_held_out(problem: _Problem) -> None:
             )
 
 
-def _noise_parameters(problem: _Problem) -> set[str]:
+def _noise_parameters(problem: Checked) -> set[str]:
     """Names of the parameters that are σ of outputs."""
     found: set[str] = set()
     for output in problem.outputs if problem.loss.likelihood else ():

@@ -23,8 +23,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..checks import check_choice, check_fields, check_type
+from ..checks import check_choice, check_fields
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics.bases import Basis
 from .activations import NUMPY, Operations
 from .varying import Block, check_basis

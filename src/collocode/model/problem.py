@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import as_names, as_pair, as_values, check_fields, check_named, check_type
+from ..checks import as_names, as_pair, as_values, check_fields, check_named
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
 from ..numerics.signals import Smoother
@@ -41,8 +42,10 @@ from .prepared import (
 from .problem_checks import (
     check_bases,
     check_decisions,
+    check_distinct,
     check_likelihood,
     check_loss,
+    check_loss_kinds,
     check_measured,
     check_names,
     check_parameters,
@@ -111,6 +114,32 @@ class Problem(NoisyData):
     source: str = ""
 
     def __post_init__(self) -> None:
+        experiments, test = self._with_totals(*self._of_kinds())
+        outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
+        states = self.states or tuple(n for n in outputs if n not in self.algebraics)
+        if not states:
+            raise InputError("nothing is measured, so the states have no names; give states=.")
+        if len(set(states)) != len(states):
+            raise InputError(f"state names must differ, not {states}.")
+        set_ = object.__setattr__
+        if isinstance(self.loss, Mapping):
+            set_(self, "loss", PerOutput(self.loss))
+        check_loss_kinds(self)
+        check_distinct(experiments)
+        set_(self, "states", states)
+        set_(self, "_outputs", outputs)
+        set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
+        set_(self, "test", tuple(e.select(outputs) for e in test))
+        self._calibrate_outputs()
+        self._prepare()
+        set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
+        set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
+        self._check()
+        if self.normalise:
+            set_(self, "dynamics", self.dynamics.normalised(self.ranges))
+
+    def _of_kinds(self) -> tuple[tuple[Experiment, ...], tuple[Experiment, ...]]:
+        """Return experiments and test as tuples, and make tuples of what may be one or several."""
         needed = ("rhs", "networks", "parameters", "normalised")
         if isinstance(self.dynamics, type) or not all(hasattr(self.dynamics, n) for n in needed):
             check_type("Problem(dynamics=...)", self.dynamics, Dynamics)
@@ -124,52 +153,25 @@ class Problem(NoisyData):
         set_(self, "constraints", constraints)
         if not experiments:
             raise InputError(f"problem {self.name!r} has no experiments; add data.")
-        outputs = tuple(dict.fromkeys(n for e in experiments for n in e.outputs))
-        test = as_values(self.test, "Problem(test=...)", Experiment)
-        added = added_to(
-            self.dynamics,
-            self.constraints,
-            self.states or [n for n in outputs if n not in self.algebraics],
-            [*experiments, *test],
-        )
-        if added is not None:
-            experiments, test = (
-                added.experiments[: len(experiments)],
-                added.experiments[len(experiments) :],
-            )
-            set_(self, "dynamics", added.dynamics)
-            set_(self, "states", added.states)
-            kept = {n: v for n, v in self.scaling.items() if n not in added.gone}
-            set_(self, "scaling", {**added.sizes, **kept})
-        states = tuple(self.states) or tuple(n for n in outputs if n not in self.algebraics)
-        if not states:
-            raise InputError("nothing is measured, so the states have no names; give states=.")
-        if len(set(states)) != len(states):
-            raise InputError(f"state names must differ, not {states}.")
-        if isinstance(self.loss, Mapping):
-            object.__setattr__(self, "loss", PerOutput(self.loss))
-        if not isinstance(self.loss, Loss):
-            raise InputError(
-                f"loss={self.loss!r} is no loss; give LeastSquares(), Huber(...), Normal(...) or "
-                "another likelihood."
-            )
-        if not isinstance(self.regularisation, L2 | Evidence):
-            raise InputError(
-                "a problem is regularised by L2 or Evidence; L1 has kinks and goes to "
-                "admm(regularisation=...)."
-            )
-        names = [e.name for e in experiments]
-        repeated = {n for n in names if names.count(n) > 1}
-        if repeated:
-            raise InputError(f"two experiments are called {repeated.pop()!r}; rename one.")
-        set_(self, "states", states)
-        set_(self, "_outputs", outputs)
-        set_(self, "experiments", tuple(e.select(outputs) for e in experiments))
-        set_(self, "test", tuple(e.select(outputs) for e in test))
-        self._calibrate_outputs()
-        self._prepare()
-        set_(self, "links", as_values(self.links, "Problem(links=...)", Link))
-        set_(self, "costs", as_values(self.costs, "Problem(costs=...)", Cost))
+        return experiments, as_values(self.test, "Problem(test=...)", Experiment)
+
+    def _with_totals(
+        self, experiments: Sequence[Experiment], test: Sequence[Experiment]
+    ) -> tuple[Sequence[Experiment], Sequence[Experiment]]:
+        """Put the states that phases and integral constraints ask for into dynamics and experiments."""
+        measured = dict.fromkeys(n for e in experiments for n in e.outputs)
+        states = self.states or [n for n in measured if n not in self.algebraics]
+        added = added_to(self.dynamics, self.constraints, states, [*experiments, *test])
+        if added is None:
+            return experiments, test
+        set_, count = object.__setattr__, len(experiments)
+        set_(self, "dynamics", added.dynamics)
+        set_(self, "states", added.states)
+        kept = {n: v for n, v in self.scaling.items() if n not in added.gone}
+        set_(self, "scaling", {**added.sizes, **kept})
+        return added.experiments[:count], added.experiments[count:]
+
+    def _check(self) -> None:
         check_names(self)
         check_decisions(self)
         for state, bounds in self.bounds.items():
@@ -178,15 +180,14 @@ class Problem(NoisyData):
         check_measured(self)
         check_loss(self)
         if isinstance(self.loss, PerOutput):  # its columns are those of the data
-            set_(self, "loss", PerOutput({n: self.loss.of(n) for n in self.outputs}))
+            per_output = PerOutput({n: self.loss.of(n) for n in self.outputs})
+            object.__setattr__(self, "loss", per_output)
         check_likelihood(self)
         check_parameters(self)
         check_bases(self)
         check_held_out(self)
         everyone = [e.name for e in (*self.experiments, *self.test)]
         check_truth(self.truth, everyone, self.states)
-        if self.normalise:
-            set_(self, "dynamics", self.dynamics.normalised(self.ranges))
 
     def _calibrate_outputs(self) -> None:
         check_named("calibration=", self.calibration, "output", self.outputs)

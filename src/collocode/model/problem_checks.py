@@ -13,76 +13,63 @@ from ..checks import as_number, check_named
 from ..errors import InputError
 from ..numerics.bases import Basis
 from .experiment import Experiment
-from .losses import Evidence
+from .losses import L2, Evidence, Loss
 from .parameters import Parameter
+from .sizes import Sized
 from .window import check_shared
 
 
-class _Problem(Protocol):
-    """The part of a problem that its checks look at."""
+class Checked(Sized, Protocol):
+    """A `Problem`, as far as its checks look at it."""
 
     @property
-    def dynamics(self) -> Any: ...
+    def dynamics(self) -> Any:
+        """The right-hand side."""
 
     @property
-    def observe(self) -> Any: ...
+    def loss(self) -> Any:
+        """What a measurement costs."""
 
     @property
-    def loss(self) -> Any: ...
+    def regularisation(self) -> Any:
+        """That of the weights."""
 
     @property
-    def regularisation(self) -> Any: ...
+    def costs(self) -> Any:
+        """Of what is decided."""
 
     @property
-    def bounds(self) -> Mapping[str, Any]: ...
+    def constraints(self) -> Any:
+        """Of every kind."""
 
     @property
-    def scaling(self) -> Mapping[str, Any]: ...
+    def links(self) -> Any:
+        """Between windows."""
 
     @property
-    def costs(self) -> Any: ...
+    def test(self) -> Sequence[Experiment]:
+        """Held-out experiments."""
 
     @property
-    def constraints(self) -> Any: ...
+    def lasting(self) -> Sequence[str]:
+        """Names of the states that may go over from window to window."""
 
     @property
-    def links(self) -> Any: ...
+    def bases(self) -> tuple[Basis, ...]:
+        """Of what varies in time."""
 
     @property
-    def experiments(self) -> Sequence[Experiment]: ...
-
-    @property
-    def test(self) -> Sequence[Experiment]: ...
-
-    @property
-    def states(self) -> Sequence[str]: ...
-
-    @property
-    def lasting(self) -> Sequence[str]: ...
-
-    @property
-    def outputs(self) -> Sequence[str]: ...
-
-    @property
-    def inputs(self) -> Sequence[str]: ...
-
-    @property
-    def algebraics(self) -> Mapping[str, float]: ...
-
-    @property
-    def all_parameters(self) -> tuple[Parameter, ...]: ...
-
-    @property
-    def bases(self) -> tuple[Basis, ...]: ...
-
-    @property
-    def varies_in_time(self) -> bool: ...
+    def varies_in_time(self) -> bool:
+        """Whether anything does."""
 
     def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
         """Tell of which outputs the noise is known."""
 
+    def noise_name(self, output: str) -> str:
+        """Name of the parameter that is an output's σ, where nobody gives it another."""
 
-def check_parameters(problem: _Problem) -> None:
+
+def check_parameters(problem: Checked) -> None:
     """Refuse what parameters= of experiments and priors cannot say."""
     names = [q.name for q in problem.all_parameters]
     repeated = {n for n in names if names.count(n) > 1}
@@ -107,9 +94,7 @@ def check_parameters(problem: _Problem) -> None:
             _check_steady(problem, e, known)
 
 
-def _check_steady(
-    problem: _Problem, experiment: Experiment, known: Mapping[str, Parameter]
-) -> None:
+def _check_steady(problem: Checked, experiment: Experiment, known: Mapping[str, Parameter]) -> None:
     """Refuse steady starts of what has none."""
     where, steady = f"steady= of experiment {experiment.name!r}", experiment.steady
     assert steady is not None
@@ -128,7 +113,7 @@ def _check_steady(
         _check_binding(experiment, known[name], known[given] if isinstance(given, str) else given)
 
 
-def check_names(problem: _Problem) -> None:
+def check_names(problem: Checked) -> None:
     """Refuse names that are nothing, or two things."""
     if problem.observe is None:
         unknown = [n for n in problem.outputs if n not in (*problem.states, *problem.algebraics)]
@@ -170,7 +155,7 @@ def check_names(problem: _Problem) -> None:
             raise InputError(f"experiment {experiment.name!r} has no input {missing[0]!r}; add it.")
 
 
-def check_decisions(problem: _Problem) -> None:
+def check_decisions(problem: Checked) -> None:
     """Refuse costs, constraints and links of windows that are not there."""
     names = [e.name for e in problem.experiments]
     for cost in problem.costs:
@@ -192,7 +177,7 @@ def check_decisions(problem: _Problem) -> None:
         )
 
 
-def check_measured(problem: _Problem) -> None:
+def check_measured(problem: Checked) -> None:
     """Refuse outputs and experiments without data."""
     for column, name in enumerate(problem.outputs):
         if not any(np.isfinite(e.values[:, column]).any() for e in problem.experiments):
@@ -209,7 +194,29 @@ def check_measured(problem: _Problem) -> None:
             )
 
 
-def check_loss(problem: _Problem) -> None:
+def check_loss_kinds(problem: Checked) -> None:
+    """Refuse a loss that is none, and a regularisation that no problem has."""
+    if not isinstance(problem.loss, Loss):
+        raise InputError(
+            f"loss={problem.loss!r} is no loss; give LeastSquares(), Huber(...), Normal(...) or "
+            "another likelihood."
+        )
+    if not isinstance(problem.regularisation, L2 | Evidence):
+        raise InputError(
+            "a problem is regularised by L2 or Evidence; L1 has kinks and goes to "
+            "admm(regularisation=...)."
+        )
+
+
+def check_distinct(experiments: Sequence[Experiment]) -> None:
+    """Refuse two experiments of one name."""
+    names = [e.name for e in experiments]
+    repeated = {n for n in names if names.count(n) > 1}
+    if repeated:
+        raise InputError(f"two experiments are called {repeated.pop()!r}; rename one.")
+
+
+def check_loss(problem: Checked) -> None:
     """Refuse a loss that says something of what is no output, or nothing of one."""
     check_named(
         f"loss={type(problem.loss).__name__}(...)", problem.loss.named, "output", problem.outputs
@@ -218,7 +225,7 @@ def check_loss(problem: _Problem) -> None:
         problem.loss.sigma_of(name, 1.0)
 
 
-def check_likelihood(problem: _Problem) -> None:
+def check_likelihood(problem: Checked) -> None:
     """Refuse data that a likelihood cannot take."""
     if not problem.loss.likelihood:
         if any(e.censored is not None for e in problem.experiments):
@@ -250,7 +257,7 @@ def check_likelihood(problem: _Problem) -> None:
                 )
 
 
-def check_bases(problem: _Problem) -> None:
+def check_bases(problem: Checked) -> None:
     """Refuse experiments that a basis does not cover."""
     for basis in problem.bases:
         start, end = basis.interval

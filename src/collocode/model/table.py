@@ -11,10 +11,11 @@ import numpy as np
 from ..checks import check_path, listed
 from ..errors import FileError, InputError, MissingDependency
 from ..numerics.signals import Signal
+from .cells import Table
 from .experiment import Experiment
 from .experiment_checks import check_times
 from .initial import Initial
-from .text_table import Table, read_text, tabulated
+from .text_table import read_text, tabulated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,10 +213,11 @@ def _table(frame: pd.DataFrame, time: str | None, source: str) -> Table:
         if name in columns:
             raise InputError(f"{source}: two columns are called {name!r}; rename one of them.")
         plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb"
-        columns[name] = series.to_numpy(dtype=float) if plain else series.tolist()
+        columns[name] = series.to_numpy() if plain else series.tolist()
     if not columns or not len(frame):
         raise InputError(f"{source} has no rows or no columns; add data.")
-    return Table(source=source, columns=columns, place=lambda row: f"row {places[row]!r}")
+    rows = [row if isinstance(row, str) else str(row) for row in places.tolist()]
+    return Table(source=source, columns=columns, place=lambda row: f"row {rows[row]}")
 
 
 def _experiments(

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_fields, check_named, check_type, listed
+from ..checks import check_fields, check_named, listed
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics import Array, numbers
 
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import as_pair, check_fields, check_type
+from ..checks import as_pair, check_fields
 from ..errors import InputError
+from ..kinds import check_type
 from ..numerics.signals import Signal
 from .experiment import Experiment
 from .parameters import check_bounds

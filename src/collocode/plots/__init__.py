@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..checks import kinds_checked
 from ..errors import FileError
+from ..kinds import kinds_checked
 from ..results.solution import Solution
 from .convergence import admm_history, convergence, learning_curves
 from .costates import costates

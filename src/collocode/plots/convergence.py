@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from ..checks import kinds_checked
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..results.solution import Solution
 from . import style

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ..adapt.costates import costates as costates_of
-from ..checks import kinds_checked
+from ..kinds import kinds_checked
 from ..results.solution import Solution
 from . import style
 

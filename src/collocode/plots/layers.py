@@ -11,8 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import kinds_checked
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array
 from . import style
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..checks import kinds_checked
+from ..kinds import kinds_checked
 from ..results.closed_loop import ClosedLoop
 from . import style
 

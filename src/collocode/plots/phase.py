@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
 
-from ..checks import kinds_checked
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..results.solution import Solution
 from . import style

@@ -10,8 +10,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ..checks import kinds_checked
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array
 from . import style
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from ..checks import kinds_checked
+from ..kinds import kinds_checked
 from ..numerics import Array
 from . import style
 

@@ -24,8 +24,8 @@ from matplotlib.image import imsave
 from matplotlib.ticker import FuncFormatter, NullFormatter, ScalarFormatter
 from numpy.typing import ArrayLike
 
-from ..checks import kinds_checked
 from ..files import replacing
+from ..kinds import kinds_checked
 from ..numerics import Array
 
 P = ParamSpec("P")

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..checks import kinds_checked
 from ..identify.uncertainty import Uncertainty
-from ..results.simulate import Simulation
+from ..kinds import kinds_checked
+from ..results.integrate import Simulation
 from ..results.solution import Solution
 from . import style
 from .curves import Curves, columns_of, is_geometric, pick, quantities

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice, kinds_checked
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..numerics.random import generator
 from ..solvers.threads import single_threaded

@@ -23,8 +23,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import kinds_checked
 from ..errors import InputError
+from ..kinds import kinds_checked
 from ..numerics import Array, numbers
 from ..numerics.random import generator
 from .network import ReluNetwork

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import kinds_checked
 from ..errors import InputError
 from ..export.operations import pyomo_environ
+from ..kinds import kinds_checked
 from ..numerics import Array
 from .bounds import Bounds, as_box, core_box
 from .encodings import check_encoding, encode, mip_start

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_whole, kinds_checked
+from ..checks import check_whole
+from ..kinds import kinds_checked
 from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from .bounds import Bounds, affine_range, core_box

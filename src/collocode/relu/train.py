@@ -46,7 +46,7 @@ class TrainingSettings:
     l1, l2 : strength of the sum of absolute or squared weights.
     dropout : share of hidden units left out of a step, in [0, 1).
     big_m, unstable : strength of the mean big-M and of the mean instability, see
-        `collocode.relu.penalties`.
+        `collocode.relu.regularisers`.
     clip : upper level of all hidden units, None for plain ReLU.
     validation : share of the samples that choose among the iterates.
     patience : share of the epochs without a better iterate after which training stops.

@@ -18,7 +18,7 @@ from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
 from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, unexplained_text
 from ..results.fitted import Penalty
-from ..results.residuals import whiteness_rows
+from ..results.residuals import is_white, whiteness_rows
 from ..results.score import mse, predict_test
 from ..results.solution import Solution
 from .decisions import overshoots, ringing
@@ -162,7 +162,13 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
     }:
         lever, remedy = finer(solution, asked)
         found.append(asked.finding("mesh-share", lever, text=mesh_text(shares), remedy=remedy))
-    bounded = [row["name"] for row in evidence.parameters if _at_bound(row)]
+    given = () if evidence.problem is None else evidence.problem.all_parameters
+    starts = {q.name: q.start for q in given}
+    bounded = [
+        row["name"]
+        for row in evidence.parameters
+        if _at_bound(row, starts.get(row["name"].split("[", 1)[0], 0.0))
+    ]
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
@@ -243,8 +249,12 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     rows = pooled_residuals(evidence.residuals)
     trust = evidence.trusted[0] if evidence.solution.parameters else None
     rounding = trust.noise_free if trust else ()  # is never white
-    if any(row["white"] is False and row["output"] not in rounding for row in rows):
-        found.append(asked.finding("not-white"))
+    coloured = [row for row in rows if row["white"] is False and row["output"] not in rounding]
+    # of many outputs one has a small p-value by chance
+    if any(not is_white(row["p_value"] * len(rows), row["lag_one"]) for row in coloured):
+        found.append(
+            asked.finding("not-white", outputs=listed([row["output"] for row in coloured]))
+        )
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
@@ -302,6 +312,11 @@ def _gap_in_data(evidence: Evidence, asked: Asked) -> list[Finding]:
     return []
 
 
-def _at_bound(row: Mapping[str, Any]) -> bool:
+def _at_bound(row: Mapping[str, Any], start: float) -> bool:
+    """Whether an estimate is at a bound, as seen from its standard error, or else from its size."""
+    if row["lower"] == row["upper"]:
+        return False
     room = min(row["value"] - row["lower"], row["upper"] - row["value"])
-    return room <= 1e-6 * max(1.0, abs(row["value"])) and row["lower"] < row["upper"]
+    if 0.0 < row["std"] < np.inf:
+        return bool(room <= 1e-3 * row["std"])
+    return bool(room <= 1e-6 * max(abs(row["value"]), abs(start)))

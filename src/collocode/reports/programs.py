@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..results.doubts import unsolved_text
+from ..results.integrate import Simulation
 from ..results.program_solution import ProgramSolution
-from ..results.simulate import Simulation
 from ..results.status import SolverResult, Termination
 from .parts import Column, Facts, Finding, Lever, Table, Words, figure, headline
 from .record import Asked, Report
@@ -22,7 +22,7 @@ ACTIVE = 1e-6  # multiplier of a bound that holds
 
 def report_program(result: SolverResult, asked: Asked) -> Report:
     """Return the report of a solver's result; ``asked.problem`` is the program, such as an `NlModel`."""
-    model, status = asked.problem, f"{result.termination.value} ({result.status.value})"
+    model, status = asked.problem, result.ending
     name = "nonlinear program" if model is None else model.name
     facts = (
         {} if model is None else {"program": f"{model.columns} variables, {model.rows} constraints"}

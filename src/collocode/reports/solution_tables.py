@@ -10,6 +10,7 @@ import numpy as np
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
 from ..results.likelihood import LikelihoodScore
+from ..results.residuals import is_white, weighed_p
 from ..results.solution import Solution
 from .parts import Column, Heading, Row, Span, Table
 from .words import formatted, interval_text
@@ -17,7 +18,6 @@ from .words import formatted, interval_text
 LEVEL = 0.95
 SHOWN_RESIDUALS = 6
 MESH_SHARE = 0.1  # of a standard error that the discretization may take
-WHITE = 0.05  # p-values above it speak of white noise
 CANNOT_TELL = "cannot tell"
 
 
@@ -137,7 +137,7 @@ def pooled_residuals(residuals: Sequence[Row]) -> list[dict[str, Any]]:
         group = [row for row in residuals if row["output"] == output]
         weights = [row["samples"] for row in group]
         told = [row for row in group if not np.isnan(row["p_value"])]
-        pick = min(told or group[:1], key=lambda row: row["p_value"])
+        pick = min(told or group[:1], key=lambda row: weighed_p(row["p_value"], row["lag_one"]))
         pooled = min(1.0, pick["p_value"] * len(group)) if told else None
         rows.append(
             {
@@ -149,17 +149,17 @@ def pooled_residuals(residuals: Sequence[Row]) -> list[dict[str, Any]]:
                 "bias": float(np.average([row["bias"] for row in group], weights=weights)),
                 "lag_one": pick["lag_one"],
                 "p_value": pooled,
-                "white": None if pooled is None else _white(group, pooled),
+                "white": None if pooled is None else _white(group, pooled, pick["lag_one"]),
                 "experiment": pick["experiment"] if len(group) > 1 else "",
             }
         )
     return rows
 
 
-def _white(group: Sequence[Row], pooled: float) -> bool | str:
+def _white(group: Sequence[Row], pooled: float, lag_one: float) -> bool | str:
     """The verdict on all experiments; with too few samples in each only "no" can be told."""
-    unclear = all(row["white"] is None for row in group)
-    return CANNOT_TELL if pooled > WHITE and unclear else pooled > WHITE
+    white, unclear = is_white(pooled, lag_one), all(row["white"] is None for row in group)
+    return CANNOT_TELL if white and unclear else white
 
 
 def residuals_table(rows: Sequence[Row]) -> Table:

@@ -176,7 +176,8 @@ def _agreement(
         square = 2.198 * np.median((unit * r) ** 2) if not quadratic else np.mean((unit * r) ** 2)
         return float(np.sqrt(square)) / size
 
-    floor = NOISE_FREE * float(np.std(y)) or 1e-12
+    # data that are constant, or one, have no spread
+    floor = NOISE_FREE * float(np.std(y) or np.abs(y).max()) or 1e-12
     smoother = _smoother(solution, *whose) or Smoother(t, y)
     # a smoother follows the outliers that a robust loss looks past
     told = quadratic and smoother.freedom >= max(_FEWEST, 0.3 * len(t))

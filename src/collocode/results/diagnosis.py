@@ -14,8 +14,9 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_type, listed
+from ..checks import listed
 from ..errors import InputError
+from ..kinds import check_type
 from ..transcription.nlp import NLP
 from ..transcription.program import Block, Place, Program
 from ..transcription.resized import off_scale

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..transcription.program import Program
 from .model import TrainedModel
 from .network import TrainedNetwork

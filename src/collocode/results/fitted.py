@@ -13,8 +13,8 @@ from ..model.control import Control
 from ..model.experiment import Experiment
 from ..model.truth import Truth
 from ..numerics.mesh import Mesh
+from .integrate import Simulation
 from .model import TrainedModel
-from .simulate import Simulation
 
 Array = NDArray[np.float64]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import check_named, check_type
+from ..checks import check_named
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.misfit import costs_of_data
 from ..model.problem import Problem
 from ..numerics import Array

@@ -9,8 +9,8 @@ import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_type
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.activations import CASADI
 from ..model.dynamics import Named, stack
 from ..model.network import MLP

@@ -34,13 +34,13 @@ class ProgramSolution:
 
     @property
     def success(self) -> bool:
-        """Whether the point is a solution to the requested tolerance."""
+        """Whether the solver converged to the requested tolerance."""
         return self.result.success
 
     @property
     def status(self) -> str:
-        """Why the solver stopped and what the point is worth."""
-        return f"{self.result.termination.value} ({self.result.status.value})"
+        """Termination and worth of the point, in words."""
+        return self.result.ending
 
     @property
     def objective(self) -> float:

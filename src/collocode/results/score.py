@@ -19,8 +19,9 @@ from ..model.held_out import predecessor
 from ..model.initial import Initial
 from ..model.truth import Truth
 from .fitted import Fitted
+from .integrate import integrate
 from .model import TrainedModel
-from .simulate import integrate, simulate
+from .simulate import simulate
 
 Array = NDArray[np.float64]
 NAN = float("nan")

@@ -24,12 +24,13 @@ from ..numerics.signals import Signal
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
+from .integrate import Simulation
 from .meshing import Meshing
 from .model import TrainedModel
 from .network import TrainedNetwork
 from .resolved import begun, costs_of, resolved
 from .score import Score, score_all
-from .simulate import Simulation, simulate
+from .simulate import simulate
 from .status import SolverResult
 from .store import SOLUTION, STORED, solution_parts, solution_tree
 
@@ -121,7 +122,7 @@ class Solution:
     @property
     def status(self) -> str:
         """Termination and worth of the point, in words."""
-        return f"{self.result.termination.value} ({self.result.status.value})"
+        return self.result.ending
 
     @property
     def objective(self) -> float:

@@ -111,10 +111,15 @@ class SolverResult:
 
     def __repr__(self) -> str:
         return (
-            f"SolverResult({self.termination.value} ({self.status.value}), "
+            f"SolverResult({self.ending}, "
             f"objective={self.objective:.6g}, violation={self.violation:.1e}, "
             f"iterations={self.iterations}, {self.solver} through {self.interface})"
         )
+
+    @property
+    def ending(self) -> str:
+        """Termination and worth of the point, in words."""
+        return f"{self.termination.value} ({self.status.value})"
 
     @property
     def iterations(self) -> int:

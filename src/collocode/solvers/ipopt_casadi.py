@@ -21,6 +21,7 @@ from ..numerics.parallel import most_threads, threads
 from ..results.status import SolverResult
 from ..transcription.functions import Functions
 from ..transcription.program import Program
+from .attempts import Ipopt
 from .chains import hook, session_for
 from .chains.session import Session
 from .interrupt import Interrupt
@@ -33,7 +34,7 @@ from .options import (
     unavailable_solver,
     without_ours,
 )
-from .outcome import Ipopt, history_of, result, with_hessian
+from .outcome import history_of, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 from .threads import one_blas_thread
 

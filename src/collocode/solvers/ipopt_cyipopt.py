@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from ..errors import MissingDependency
 from ..results.status import SolverResult
 from ..transcription.program import Program
+from .attempts import Ipopt
 from .evaluations import Evaluations
 from .interrupt import Interrupt
 from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, read_version
 from .options import ipopt_options, typed, unavailable_solver
-from .outcome import STATUS_BY_NUMBER, Ipopt, result, with_hessian
+from .outcome import STATUS_BY_NUMBER, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 
 Array = NDArray[np.float64]

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_path, check_type
+from ..checks import check_path
 from ..errors import InputError
 from ..export.nl_read import NlModel, read_nl
 from ..export.sol import Sol, write_sol
+from ..kinds import check_type
 from ..results.status import SolverResult, Termination
 from .ipopt_casadi import CasadiIpopt
 from .options import merge

@@ -12,9 +12,7 @@ no solution.  So is a plan at whose point sizes are a thousand times those that 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +21,8 @@ from scipy import sparse
 
 from ..checks import listed
 from ..results.status import SolutionStatus, SolverResult, Termination
-from ..transcription.nlp import NLP
 from ..transcription.program import Program
-from ..transcription.resized import resized
-from .checks import check_solvable, decided_rows, fixed_in
 from .options import DEFAULTS, GAUSS_NEWTON
-from .protocol import OnIteration, WarmStart
 
 Array = NDArray[np.float64]
 
@@ -61,116 +55,8 @@ STATUS_BY_NUMBER: dict[int, str] = {
 FEASIBLE_TO = 1e-6
 _LARGEST = 1e-4  # violation of a row with large terms
 _FAR = 1e10  # a feasible point that is so far away, and so much better, shows a missing bound
-_SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
-_ENDED = (*_SOLVED, Termination.ITERATION_LIMIT, Termination.STALLED, Termination.INFEASIBLE)
+SOLVED = (Termination.CONVERGED, Termination.ACCEPTABLE)
 _VIOLATES = ", but in the user's units {} is violated by {:.2g}"
-
-
-class Ipopt(ABC):
-    """An interface to IPOPT; what it calls solved holds in the user's units.
-
-    Parameters
-    ----------
-    program, options : as given; the options serve a second solver of the same kind.
-    """
-
-    name: str
-
-    def __init__(self, program: Program, options: Mapping[str, Any]) -> None:
-        self._given = dict(options)
-
-    def solve(
-        self,
-        program: Program,
-        warm: WarmStart | None = None,
-        on_iteration: OnIteration | None = None,
-    ) -> SolverResult:
-        """Solve; see `Solver`."""
-        check_solvable(program)
-        decided = decided_rows(program)
-        if len(decided):
-            known = self._decided(program, decided)
-            if isinstance(known, SolverResult):
-                # of a trajectory, the least violation tells more than the start; Pyomo refuses to look for it
-                if not isinstance(program, NLP) or self.name == "pyomo":
-                    return known
-                found = self._attempt(program, warm, on_iteration)
-                infeasible = found.termination is Termination.INFEASIBLE
-                return replace(found, message=known.message) if infeasible else found
-            program = known
-        first = self._attempt(program, warm, on_iteration)
-        again = resized(program, first.x) if isinstance(program, NLP) else None
-        if again is not None and first.termination in _ENDED:
-            same = (
-                again.column_scale is program.column_scale
-            )  # the costs alone are weighed otherwise
-            pulls = WarmStart(first.lam_g, first.lam_x) if same else None
-            second = type(self)(again, self._given)._attempt(again, pulls, on_iteration)
-            second = _joined(first, second)
-            if second.success or not first.success:
-                first, program = second, again
-        if _VIOLATES[:12] not in first.message:
-            return first
-        rows = 1.0 / np.maximum(program.row_size, _terms(program, first.x))
-        _, allowed = _rows(program, first.x, self._given)
-        tight = max(1e-12, 0.1 * float((rows * allowed).min(initial=1.0)))
-        options = {"constr_viol_tol": tight, **self._given, "nlp_scaling_method": "none"}
-        plain = replace(program, row_scale=rows).with_start(first.x)
-        second = type(self)(plain, options)._attempt(plain, None, on_iteration)
-        return _joined(first, second)
-
-    def _decided(self, program: Program, rows: NDArray[np.intp]) -> Program | SolverResult:
-        """Say which row without free variables is violated; else return what is left to solve.
-
-        Rows that hold are taken out only where solvers would count them against the free variables.
-        """
-        point = np.clip(program.start, program.lower, program.upper)
-        g = program.constraints(point)
-        excess, allowed = _rows(program, point, self._given, g)
-        share = np.where(excess[rows] > 0.0, excess[rows] / allowed[rows], 0.0)
-        worst = int(rows[np.nan_to_num(share).argmax()])
-        if np.nan_to_num(share).max() > 1.0:
-            names = fixed_in(program, worst)
-            held = (
-                f"its variables are fixed: {listed(names, 4)}" if names else "it has no variables"
-            )
-            low, high = program.row_lower[worst], program.row_upper[worst]
-            remedy = "free one of them" if names else "leave it out"
-            zeros = np.zeros(program.rows), np.zeros(program.columns)
-            scaled = (point / program.column_scale, *zeros)
-            answer = result(program, scaled, None, "Infeasible_Problem_Detected", self._given)
-            return replace(
-                answer,
-                message=f"{program.row_names[worst]} is {g[worst]:g} and not within [{low:g}, {high:g}], and "
-                f"{held}; {remedy} or correct the bounds",
-                interface=self.name,
-            )
-        equal = program.row_lower == program.row_upper
-        if equal.sum() <= (program.lower < program.upper).sum():
-            return program
-        lower, upper = program.row_lower.copy(), program.row_upper.copy()
-        lower[rows], upper[rows] = -np.inf, np.inf
-        return replace(program, row_lower=lower, row_upper=upper)
-
-    @abstractmethod
-    def _attempt(
-        self, program: Program, warm: WarmStart | None, on_iteration: OnIteration | None
-    ) -> SolverResult:
-        """Solve once, in the program's scales."""
-
-
-def _joined(first: SolverResult, second: SolverResult) -> SolverResult:
-    """The second of two attempts, with the history and the time of both."""
-    return replace(
-        second,
-        history={
-            k: np.append(v, second.history[k][1:])
-            for k, v in first.history.items()
-            if k in second.history
-        },
-        timings={k: v + second.timings.get(k, 0.0) for k, v in first.timings.items()},
-        options=first.options,
-    )
 
 
 def with_hessian(options: Mapping[str, Any], program: Program) -> dict[str, Any]:
@@ -211,12 +97,12 @@ def result(
         lam_x / program.column_scale / program.objective_scale,
     )
     termination = termination_of(status)
-    if best is not None and termination not in _SOLVED:
+    if best is not None and termination not in SOLVED:
         x = _better(program, x, best * program.column_scale)
     if not np.isfinite(x).all():
         x, values = program.start, None
-        termination = Termination.ERROR if termination in _SOLVED else termination
-    if values is None or termination not in _SOLVED:
+        termination = Termination.ERROR if termination in SOLVED else termination
+    if values is None or termination not in SOLVED:
         values = program.objective(x), program.constraints(x)
     objective, g = values
     violation = program.largest_violation(x, g)
@@ -224,10 +110,10 @@ def result(
     message = status
     if not np.isfinite(objective + violation):
         worth = SolutionStatus.NONE
-        termination = Termination.EVALUATION_ERROR if termination in _SOLVED else termination
+        termination = Termination.EVALUATION_ERROR if termination in SOLVED else termination
     elif culprit is not None:
         worth = SolutionStatus.INFEASIBLE
-        if termination in _SOLVED:
+        if termination in SOLVED:
             termination, message = Termination.STALLED, status + _VIOLATES.format(*culprit)
     else:
         solved = termination is Termination.CONVERGED
@@ -283,7 +169,7 @@ def violated(
             bounds * np.maximum(program.column_size, sizes),
             "column",
         ),
-        (*_rows(program, x, options, g), "row"),
+        (*allowances(program, x, options, g), "row"),
     ):
         share = np.where(excess > 0.0, excess / allowed, 0.0)
         share[np.isnan(excess)] = np.inf
@@ -294,7 +180,7 @@ def violated(
     return max(found)[1:] if found else None
 
 
-def _rows(
+def allowances(
     program: Program, x: Array, options: Mapping[str, Any], g: Array | None = None
 ) -> tuple[Array, Array]:
     """Return each row's violation and the one that it may have."""
@@ -303,7 +189,7 @@ def _rows(
     excess = _excess(g, program.row_lower, program.row_upper)
     allowed = least * program.row_size
     if (excess > allowed).any():  # rare: only then is the Jacobian worth its evaluation
-        allowed = np.clip(relative * _terms(program, x), allowed, most * program.row_size)
+        allowed = np.clip(relative * largest_terms(program, x), allowed, most * program.row_size)
     return excess, allowed
 
 
@@ -315,7 +201,7 @@ def _tolerances(options: Mapping[str, Any]) -> tuple[float, float, float]:
     return least, tol, max(least, _LARGEST)
 
 
-def _terms(program: Program, x: Array) -> Array:
+def largest_terms(program: Program, x: Array) -> Array:
     """(rows,) size of each row: its largest |J_ij x_j| or the bound that is near."""
     jacobian = sparse.csr_matrix(program.functions.jacobian(x, program.p)[1].sparse())
     with np.errstate(invalid="ignore"):  # 0 times the slope of a root at 0
@@ -360,6 +246,11 @@ def largest(program: Program, x: Array) -> float:
     bounds = np.maximum(0.0, _excess(x, program.lower, program.upper)) / program.column_size
     rows = program.violation(x) / program.row_size
     return float(np.maximum(bounds.max(initial=0.0), rows.max(initial=0.0)))
+
+
+def called_solved(answer: SolverResult) -> bool:
+    """Whether the solver called a point solved that is none in the user's units."""
+    return _VIOLATES.partition("{}")[0] in answer.message
 
 
 def history_of(iterations: Mapping[str, Any], program: Program) -> dict[str, Array]:

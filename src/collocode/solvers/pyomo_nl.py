@@ -25,9 +25,10 @@ from ..export.sol import Sol, read_sol
 from ..results.status import SolverResult
 from ..transcription.program import Program
 from . import nl_file
+from .attempts import Ipopt
 from .interrupt import Interrupt
 from .options import DEFAULTS, DETERMINISTIC, beginning, refused_option, unknown_option
-from .outcome import Ipopt, largest, result
+from .outcome import largest, result
 from .protocol import BestIterate, OnIteration, Progress, WarmStart
 
 Array = NDArray[np.float64]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, overload
 
-from ..checks import check_choice, check_type
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.activations import ACTIVATIONS
 from ..results.doubts import warn
 from ..results.program_solution import ProgramSolution

@@ -35,9 +35,7 @@ _OTHER = 50.0  # variances of the noise, by which the slopes have it larger ther
 _GAINS = 0.1  # variances of the noise, that an optimum has to gain: a third of a standard error
 _MOST_PARAMETERS = 4
 ROUGHLY = 1e-3  # share of the misfit, that a step has to gain on the way
-_REACH = (
-    3.0  # times the best sum of squares, and EQUAL noises: what is worth to be followed to its end
-)
+_REACH = 3.0  # times the best sum of squares, and EQUAL noises: what is worth following to its end
 _SURE = 0.5, 1.5  # of the noise that smoothing leaves: residuals between these are noise
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
 _SWINGS = 1.0 / 3.0  # share of the samples at which outputs turn, when there are six a period
@@ -113,7 +111,7 @@ def _white(residuals: list[Array]) -> bool:
 
 def _resolved(search: Search, x: Array, outputs: list[int]) -> bool:
     """Whether a cubic through the simulated samples is the simulation halfway between them, as far as the data tell."""
-    from scipy.interpolate import PchipInterpolator  # late, as imports of SciPy's rooms are slow
+    from scipy.interpolate import PchipInterpolator  # late: importing SciPy's subpackages is slow
 
     problem, h = search.nlp.problem, search.outputs(x)
     y, weights = (search.nlp.parameters[k] for k in ("measurements", "weights"))
@@ -169,7 +167,7 @@ class Scattered:
 
         def made() -> Scattered:
             search = Search.of(nlp)
-            return cls(search, (point for point in search.scattered(x)))
+            return cls(search, iter(search.scattered(x)))
 
         return nlp.cache("scattered", made, nlp.problem, x[Search.of(nlp).columns])
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..results.integrate import Simulation
 from ..results.model import TrainedModel
 from ..results.resolved import resolved
-from ..results.simulate import Repeated, Simulation, simulate
+from ..results.simulate import Repeated, simulate
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
@@ -81,7 +82,7 @@ class Search:
                 raise _Spent
             return r
 
-        from scipy.optimize import least_squares  # late, as imports of SciPy's rooms are slow
+        from scipy.optimize import least_squares  # late: importing SciPy's subpackages is slow
 
         with contextlib.suppress(_Spent):  # the best so far is a start like another
             least_squares(
@@ -115,7 +116,7 @@ class Search:
         if not len(mine):
             return []
         early = [self._counts(window) for window in WINDOWS]
-        points, costs = [], []
+        points, costs = [], []  # costs of every window, a list a point
         self.spent = 0
         for values in spread_out(self.nlp, mine, x):
             point = x.copy()
@@ -126,9 +127,9 @@ class Search:
             if self.spent > most or interrupted():
                 break
         found: dict[int, float] = {}
-        whole = np.array(points), np.array(costs).T
-        for window, column, tried in zip(WINDOWS[::-1], whole[1][::-1], _TRIED, strict=True):
-            ranked = basins(self.nlp, mine, whole[0], column).tolist()
+        by_window = np.array(costs).T
+        for window, column, tried in zip(WINDOWS[::-1], by_window[::-1], _TRIED, strict=True):
+            ranked = basins(self.nlp, mine, np.array(points), column).tolist()
             found |= dict.fromkeys([k for k in ranked if k not in found][:tried], window)
         return [(window, points[k]) for k, window in found.items()]
 

@@ -36,8 +36,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_choice, check_type
+from ..checks import check_choice
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
@@ -49,7 +50,7 @@ from ..results.simulate import simulate
 from ..results.solution import Solution
 from ..solvers.interrupt import interrupted
 from ..solvers.threads import single_threaded
-from ..transcription.discretize import initial_weights
+from ..transcription.guesses import initial_weights
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.windows import ExperimentLayout, nodes_of
 from .consistent import settle
@@ -110,17 +111,17 @@ def start_from(nlp: NLP, strategy: Start = "auto", seed: int = 0) -> NLP:
             f"{unmeasured[0].name!r} decides some; choose 'auto', 'smoothing' or 'interpolate'."
         )
     if strategy == "auto":
-        ladder = _climbed(nlp, plain)
+        ladder = _candidates(nlp, plain)
         return _begun(nlp, ladder.best if ladder.found else plain, ladder.record())
     if strategy == "horizon":
         nlp.problem.refuse_decisions("start='horizon'")
         x, _ = _matched(nlp, plain)
         if why_not(nlp, np.clip(x, nlp.lower, nlp.upper)):
-            x = _climbed(nlp, plain).best
+            x = _candidates(nlp, plain).best
         x, ended = grow_horizon(nlp, x)
         return _begun(nlp, x, StartRecord(name=strategy, interrupted=ended))
     if strategy == "shooting":
-        begun = _climbed(nlp, plain).best
+        begun = _candidates(nlp, plain).best
         try:
             x, ended = simulated(nlp, shoot(nlp, smoothed(nlp, plain), begun)), False
         except KeyboardInterrupt:
@@ -141,7 +142,7 @@ def _begun(nlp: NLP, x: Array, record: StartRecord) -> NLP:
     return replace(nlp.with_start(begun), start_record=record)
 
 
-def _climbed(nlp: NLP, plain: Array) -> Ladder:
+def _candidates(nlp: NLP, plain: Array) -> Ladder:
     """Offer the candidates in turn; the makeshift ones only if none before them evaluates."""
     ladder = Ladder(nlp)
     try:

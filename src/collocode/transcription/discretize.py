@@ -5,38 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..checks import check_named, check_type
+from ..checks import check_named
 from ..errors import InputError
+from ..kinds import check_type
 from ..model.algebraic import check_algebraics
 from ..model.checks import check_controls, check_outputs, check_switches
-from ..model.consistent import end_constraints
 from ..model.experiment import Experiment
-from ..model.parameters import Parameter
 from ..model.problem import Problem
-from ..model.symbolic import Symbols, constrained
 from ..model.typical import with_sizes
 from ..numerics.mesh import Mesh
-from ..numerics.random import generator
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..numerics.schemes import scheme as scheme_called
-from ..numerics.signals import Signal
-from .algebraic import guess_algebraics
 from .assembly import assemble
+from .bounds import column_bounds, row_bounds
+from .guesses import first_guess
 from .initial import put_initial
 from .lags import put_lags
 from .layout import Layout
 from .nlp import NLP
 from .parameter_blocks import parameter_blocks
-from .scales import objective_scale, own_parameters, places, scale_rows, scales_of
+from .scales import objective_scale, places, scale_rows, scales_of
 from .term import MappedTerm
 from .terms import build_terms, linear_part
-from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
 WINDOW_ELEMENTS = 30  # of a window without data, if nobody says how many
@@ -95,9 +90,9 @@ def discretize(
         _check_alike(like, terms, linear, blocks)
         terms, functions = like.terms, like.functions
     p = np.concatenate([np.ravel(block) for block in blocks.values()])
-    lower, upper = _bounds(problem, layout)
-    row_lower, row_upper = _row_bounds(problem, layout, chosen)
-    start = put_initial(problem, terms, layout, _start(problem, layout, lower, upper), p)
+    lower, upper = column_bounds(problem, layout)
+    row_lower, row_upper = row_bounds(problem, layout, chosen)
+    start = put_initial(problem, terms, layout, first_guess(problem, layout, lower, upper), p)
     put_lags(terms, start, p)
     column_scale, row_scale = scales_of(problem, layout)
     looked_at = places(start, lower, upper, column_scale)
@@ -212,168 +207,3 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, brea
         wanted = wanted if experiment.measures else WINDOW_ELEMENTS
         given = 1 if scheme.name in GLOBAL_SCHEMES else wanted
     return Mesh.uniform(start, end, given).with_points(np.append(experiment.jumps, breaks))
-
-
-def _bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
-    lower, upper = np.full(layout.columns, -np.inf), np.full(layout.columns, np.inf)
-    for number, (experiment, part) in enumerate(
-        zip(problem.experiments, layout.experiments, strict=True)
-    ):
-        for i, state in enumerate(problem.states):
-            low, high = problem.bounds.get(state, (-np.inf, np.inf))
-            lower[part.states[:, i]], upper[part.states[:, i]] = low, high
-            first = problem.initial_of(experiment, state)
-            ends = (
-                (0, f"{state}(0)", first),
-                (-1, f"the last {state}", problem.final_of(experiment, state)),
-            )
-            lower[part.states[0, i]] = max(low, first.lower)
-            upper[part.states[0, i]] = min(high, first.upper)
-            for node, what, known in ends:
-                if known.is_fixed:
-                    if not low <= known.value <= high:
-                        raise InputError(
-                            f"experiment {experiment.name!r} fixes {what} = {known.value:g}, outside its "
-                            f"bounds [{low:g}, {high:g}]; the problem is infeasible."
-                        )
-                    lower[part.states[node, i]] = upper[part.states[node, i]] = known.value
-        for name, decided in part.decided.items():
-            control = experiment.controls.get(name)
-            limits = problem.bounds.get(name, (-np.inf, np.inf))
-            limits = limits if control is None else (control.lower, control.upper)
-            lower[decided.columns], upper[decided.columns] = limits
-        for name, function in part.spanned.items():
-            control = experiment.controls[name]
-            lower[function.columns], upper[function.columns] = control.lower, control.upper
-        if experiment.is_free:
-            ends_of = (
-                (experiment.start, experiment.start_bounds),
-                (experiment.end, experiment.end_bounds),
-            )
-            pairs = [(time, time) if bounds is None else bounds for time, bounds in ends_of]
-            lower[part.free_times], upper[part.free_times] = np.array(pairs, dtype=float).T
-        for parameter in own_parameters(problem, experiment):
-            if not parameter.bounded_by_rows:
-                column = layout.parameter_columns(number, parameter.names)
-                lower[column], upper[column] = parameter.decided_bounds
-        for parameter in problem.all_parameters:
-            if parameter.name in part.bound:
-                value = parameter.decided(experiment.parameters[parameter.name])
-                lower[part.bound[parameter.name]] = upper[part.bound[parameter.name]] = value
-    for parameter, unseen in _unseen(problem, layout):
-        lower[unseen] = upper[unseen] = parameter.coefficients[0]
-    return lower, upper
-
-
-def _unseen(problem: Problem, layout: Layout) -> list[tuple[Parameter, int]]:
-    """Parameters that are something else in every experiment, and their columns, which nothing sees."""
-    if not any(e.parameters for e in problem.experiments):
-        return []
-    count = len(problem.experiments)
-    names = [q.name for q in problem.all_parameters if not q.per_experiment and q.basis is None]
-    seen = {c for n in range(count) for c in layout.parameter_columns(n, names).tolist()}
-    columns = dict(zip(layout.shared_names, layout.shared.tolist(), strict=True))
-    known = {q.name: q for q in problem.all_parameters}
-    return [(known[name], columns[name]) for name in names if columns[name] not in seen]
-
-
-def _row_bounds(problem: Problem, layout: Layout, scheme: Scheme) -> tuple[Array, Array]:
-    lower, upper = np.zeros(layout.rows), np.zeros(layout.rows)
-    seen = _inputs_of_constraints(problem)
-    for experiment, part in zip(problem.experiments, layout.experiments, strict=True):
-        for name, rows in part.rate_rows.items():
-            lower[rows], upper[rows] = experiment.controls[name].rate
-        for name, function in part.spanned.items():
-            lower[function.move_rows], upper[function.move_rows] = experiment.controls[name].rate
-        if experiment.duration_bounds is not None:
-            lower[part.duration_row], upper[part.duration_row] = experiment.duration_bounds
-        for constraint, row in zip(end_constraints(problem), part.boundary_rows, strict=True):
-            lower[row], upper[row] = constraint.bounds_in(experiment.name)
-        for number, constraint in enumerate(problem.path_constraints):
-            rows = part.path_rows[number]
-            if seen[number] & {*part.decided, *part.spanned}:
-                lower[rows], upper[rows] = -np.inf, np.inf
-                rows = rows[np.isin(part.place, scheme.stages)]
-            elif constraint.lower == constraint.upper:
-                # an invariant at every node would leave the collocation rows no freedom
-                lower[rows], upper[rows] = -np.inf, np.inf
-                rows = rows[:: part.rows.shape[1]]
-            lower[rows], upper[rows] = constraint.bounds_in(experiment.name)
-    for point in problem.point_constraints:
-        lower[layout.point_rows[point.name]] = point.lower
-        upper[layout.point_rows[point.name]] = point.upper
-    return lower, upper
-
-
-def _inputs_of_constraints(problem: Problem) -> list[set[str]]:
-    """Names of the inputs and algebraic variables that every path constraint depends on."""
-    s, found = Symbols.of(problem), []
-    used = problem.decides or problem.algebraics
-    for constraint in problem.path_constraints if used else ():
-        value = constrained(problem, constraint, s)
-        found.append({n for j, n in enumerate(problem.carried) if ca.depends_on(value, s.u[j])})
-    return found or [set()] * len(problem.path_constraints)
-
-
-def _start(problem: Problem, layout: Layout, lower: Array, upper: Array) -> Array:
-    """Interpolated data or guesses, parameters' own starts, Glorot weights; within the bounds."""
-    start = np.zeros(layout.columns)
-    for number, (experiment, part) in enumerate(
-        zip(problem.experiments, layout.experiments, strict=True)
-    ):
-        for i, state in enumerate(problem.states):
-            if problem.observe is None and state in problem.outputs:
-                values = experiment.values[:, problem.outputs.index(state)]
-                known = np.isfinite(values)
-                if known.any():
-                    start[part.states[:, i]] = np.interp(
-                        part.times, experiment.times[known], values[known]
-                    )
-        guess_algebraics(problem, experiment, part, start)
-        if not experiment.measures:
-            _guess_window(problem, experiment, part, start)
-        _guess_controls(experiment, part, start)
-        for parameter in own_parameters(problem, experiment):
-            columns = layout.parameter_columns(number, parameter.names)
-            start[columns] = parameter.coefficients
-    for link, where in zip(problem.links, layout.links, strict=True):
-        chosen = [problem.states.index(name) for name in problem.linked(link)]
-        start[where.columns] = start[layout.experiments[where.after].states[0, chosen]]
-    start[layout.weights] = initial_weights(problem)
-    return np.clip(start, lower, upper)
-
-
-def _guess_window(
-    problem: Problem, experiment: Experiment, part: ExperimentLayout, start: Array
-) -> None:
-    """Put guesses, or lines between the ends, into ``start``."""
-    for i, state in enumerate(problem.states):
-        guess = experiment.guess.get(state)
-        if isinstance(guess, Signal):
-            start[part.states[:, i]] = guess(part.times)
-            continue
-        ends = [problem.initial_of(experiment, state), problem.final_of(experiment, state)]
-        values = [known.value for known in ends if np.isfinite(known.value)]
-        if guess is not None:
-            values = [float(guess)]
-        if values:
-            ends_of = [part.times[0], part.times[-1]]
-            start[part.states[:, i]] = np.interp(part.times, ends_of, [values[0], values[-1]])
-    if experiment.is_free:
-        start[part.free_times] = experiment.start, experiment.end
-
-
-def _guess_controls(experiment: Experiment, part: ExperimentLayout, start: Array) -> None:
-    for name, control in experiment.controls.items():
-        if name in part.spanned:
-            start[part.spanned[name].columns] = control.coefficients()
-            continue
-        decided = part.decided[name]
-        start[decided.columns] = control.guess(decided.times(part.mesh))
-
-
-def initial_weights(problem: Problem, seed: int = 0) -> Array:
-    """Glorot weights of all networks in one vector, deterministic in ``seed``."""
-    rng = generator(seed)
-    parts = [network.initial_weights(rng) for network in problem.dynamics.networks.values()]
-    return np.concatenate([np.empty(0), *parts])

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget
 from ...adapt.stopping import stalled
-from ...checks import check_type, check_whole
+from ...checks import check_whole
 from ...errors import InputError
+from ...kinds import check_type
 from ...numerics import Array
 from ...numerics.random import generator
 from ...results.status import Outcome, Termination

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...archives import Schema
-from ...checks import check_path, check_type
+from ...checks import check_path
 from ...forms import Numbers
+from ...kinds import check_type
 from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork

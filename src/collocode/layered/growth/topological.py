@@ -27,8 +27,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import check_choice, check_type
+from ...checks import check_choice
 from ...errors import InputError
+from ...kinds import check_type
 from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.threads import single_threaded

@@ -43,8 +43,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...adapt.estimate import Estimate
-from ...checks import check_choice, check_type
+from ...checks import check_choice
 from ...errors import InputError
+from ...kinds import check_type
 from ...numerics import Array
 from ...solvers.threads import single_threaded
 from ..blocks import ResidualBlock, RungeKuttaBlock

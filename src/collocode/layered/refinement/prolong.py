@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from ...checks import check_type
+from ...kinds import check_type
 from ...numerics import Array
 from ..blocks import Factor
 from ..depth import bisect, one_each

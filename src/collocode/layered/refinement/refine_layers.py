@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike
 
 from ...adapt.loop import Budget, adapt
 from ...adapt.marking import Marking
-from ...checks import check_choice, check_type, check_whole
+from ...checks import check_choice, check_whole
 from ...errors import InputError
+from ...kinds import check_type
 from ...numerics import Array
 from ...results.status import Termination
 from ...solvers.interrupt import Interrupt

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...checks import check_choice, check_fields, check_type
+from ...checks import check_choice, check_fields
 from ...errors import InputError
+from ...kinds import check_type
 from ...numerics import Array
 from ...results.status import SolverResult, Termination
 from ...solvers.protocol import Progress, WarmStart

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...archives import Schema
-from ...checks import kinds_checked
 from ...errors import FileError
 from ...forms import Form, Numbers, fitted
+from ...kinds import kinds_checked
 from ...numerics import Array
 from ...results.status import Outcome, Termination
 from ..forward import predict

@@ -1,4 +1,4 @@
-"""From a start to a solution, with rungs more where the first fit fails.
+"""From a start to a solution, with other starts where the fit from the first one fails.
 
 The cheap starts are compared before anything is solved (`collocode.starts.ladder`).  Whether the best
 of them was good shows in the fit: if that ends nowhere, or explains less than half of what the data's
@@ -48,7 +48,7 @@ _NOWHERE = (
 )
 
 
-def climb(
+def solve_with_fallbacks(
     solver: Solver,
     nlp: NLP,
     start: Start = "auto",

@@ -1,0 +1,74 @@
+"""What a report warns of is true: in any units, with many outputs."""
+
+import numpy as np
+import pytest
+
+import collocode as cc
+
+T = np.linspace(0.0, 5.0, 30)
+
+
+def decay(size, k2=(0.0, 5.0), noise=0.02, seed=9):
+    """c' = -k c - k2 c² with concentrations of some size; the data know no second term."""
+    y = size * (np.exp(-0.5 * T) + noise * np.random.default_rng(seed).standard_normal(30))
+    low, up = k2
+    rates = [cc.Parameter("k", 1.0, 0.0, 5.0), cc.Parameter("k2", 0.1 / size, low, up / size)]
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c - p.k2 * x.c**2], parameters=rates)
+    return cc.fit(cc.Problem(dynamics, cc.Experiment(T, y, ("c",))))
+
+
+def codes(solution):
+    return [finding.code for finding in cc.findings(solution)]
+
+
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+def test_a_bound_that_an_estimate_rests_on_is_named_in_any_units(size):
+    """SciPy's bounded least squares ends with k2 = 0 as well."""
+    assert "at-bound" in codes(decay(size))
+
+
+def test_small_numbers_are_not_at_a_bound_of_zero():
+    t = np.linspace(0.0, 48.0, 25)
+    y = 8e-9 * np.exp(-0.05 * t) + 1e-10 * np.random.default_rng(2).standard_normal(25)
+    flow = cc.Parameter("flow", 1e-10, lower=0.0)  # mol/(l h), into a volume that loses 5 % an hour
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.flow - (0.05 + p.flow / 4e-9) * x.S], parameters=[flow]
+    )
+    solution = cc.fit(cc.Problem(dynamics, cc.Experiment(t, y + 2e-10 * t / 10, ("S",))))
+    estimate, std = cc.uncertainty(solution).intervals().loc["flow", ["estimate", "std"]]
+    assert estimate < 1e-6
+    assert estimate > 3.0 * std
+    assert "at-bound" not in codes(solution)
+
+
+def test_one_of_many_outputs_may_have_a_small_p_value():
+    """Ten series of noise, of which one has p just below 0.05; alone it is told, among ten it is not."""
+    t = np.linspace(0.0, 10.0, 101)
+    wanted = []
+    for seed in range(400):
+        y = np.random.default_rng(seed).standard_normal(101)
+        r = y - y.mean()
+        rho = np.array([r[k:] @ r[:-k] for k in range(1, 11)]) / (r @ r)
+        Q = 101 * 103 * np.sum(rho**2 / (101 - np.arange(1, 11)))
+        odd = 18.6 < Q < 21.0 and rho[0] > 0.0  # p between 0.02 and 0.046
+        if odd if not wanted else Q < 12.0:
+            wanted.append(y)
+        if len(wanted) == 10:
+            break
+
+    def found(count):
+        dynamics = cc.Dynamics(lambda t, x, u, p, nn: [0.0 * x[k] for k in range(count)])
+        names = tuple(f"x{k}" for k in range(count))
+        data = cc.Experiment(t, np.column_stack(wanted[:count]), names)
+        return {f.code: f.text for f in cc.findings(cc.fit(cc.Problem(dynamics, data), mesh=5))}
+
+    assert "residuals of x0 are not white" in found(1)["not-white"]
+    assert "not-white" not in found(10)
+
+
+def test_one_datum_and_one_number_leave_no_noise_to_measure_a_gap_by():
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    datum = cc.Experiment([2.0], [0.3], ("c",), start=0.0, initial={"c": 1.0})
+    solution = cc.fit(cc.Problem(dynamics, datum))
+    assert solution.parameters["k"] == pytest.approx(-np.log(0.3) / 2.0, rel=1e-6)
+    assert "large-gap" not in codes(solution)
