@@ -171,7 +171,10 @@ def _moved(members: Members, rng: random.Random) -> tuple[str, bytes]:
 
 
 def kinds(value: Any, place: str = "") -> set[tuple[str, str]]:
-    """Return the types in an object, each with where it is (entries of one container alike)."""
+    """Return the types in an object, each with where it is (entries of one container alike).
+
+    A field that may be None by its annotation counts as both.
+    """
     name = type(value).__name__
     if isinstance(value, np.ndarray):
         return {(place, f"{value.dtype.name} {value.ndim}")}
@@ -182,6 +185,8 @@ def kinds(value: Any, place: str = "") -> set[tuple[str, str]]:
         for entry in fields(value):
             if not entry.name.startswith("_"):
                 found |= kinds(getattr(value, entry.name), f"{place}.{entry.name}")
+                if str(entry.type).endswith("| None"):
+                    found.add((f"{place}.{entry.name}", "NoneType"))
     elif isinstance(value, dict):
         for key, inner in value.items():
             assert isinstance(key, str), (place, key)

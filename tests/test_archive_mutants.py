@@ -66,7 +66,8 @@ def _solution(folder):
         solution.save(folder / "again.npz")
         assert cc.load(folder / "again.npz").parameters == solution.parameters
 
-    return Reader(folder / "fit.npz", cc.load, use, ".result.options")
+    # a fit has no costs, but a file may tell of some
+    return Reader(folder / "fit.npz", cc.load, use, (".result.options", ".costs"))
 
 
 def _decided(folder):
@@ -78,7 +79,8 @@ def _decided(folder):
         for name in part.controls:
             solution.control(name, [part.mesh.start, part.mesh.end])
         solution.save(folder / "again.npz")
-        assert cc.load(folder / "again.npz").costs == solution.costs
+        again = cc.load(folder / "again.npz").costs
+        np.testing.assert_equal(dict(again), dict(solution.costs))  # NaN of a failed solve, too
 
     return Reader(folder / "decided.npz", cc.load, use, ".result.options")
 
@@ -172,7 +174,7 @@ def _climbs(folder):
     )
     end = cc.Termination.EVALUATION_ERROR
     lost = replace(climb, meshes=(), x=nothing, value=np.inf, termination=end, history=nothing)
-    file = ClimbsFile(folder / "climbs.npz", {"problem": "p"})
+    file = ClimbsFile(folder / "climbs.npz", {"problem": "p", "starts": "[1, 2]"})
     file.write({0: climb, 3: lost})
     again = ClimbsFile(folder / "again.npz", {})
 
@@ -236,4 +238,4 @@ def test_mutants_are_refused_in_one_sentence_or_are_right(reader, tmp_path):
 
 @pytest.mark.slow
 def test_ten_thousand_mutants(reader, tmp_path):
-    judge(reader, 10_000, 1, tmp_path)
+    judge(reader, 20 * reader.mutants, 1, tmp_path)

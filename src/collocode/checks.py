@@ -34,6 +34,17 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     return f"{', '.join(known[:most])} and {len(known) - most} more"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun, for a message.
+
+    Examples
+    --------
+    >>> counted(1, "state"), counted(2, "state"), counted(2, "batch", "batches")
+    ('1 state', '2 states', '2 batches')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def shown(value: object) -> str:
     """Return what a message shows of a value: one line, and not too much of it.
 

@@ -244,3 +244,22 @@ def test_an_element_beside_a_slope_at_its_bound_is_not_taken_for_a_free_one(elem
     error = 0.024 + 0.016 / 3.0 - solution.result.objective
     assert error < -1e-5
     assert cc.estimate_error(solution).error == pytest.approx(error, rel=0.25)
+
+
+def test_without_a_cost_the_mesh_follows_the_simulation():
+    """A limit cycle of van der Pol's oscillator, mu = 2, whose period is published: 7.62987447967."""
+    guess = {
+        "x": cc.Signal([0, 3.5, 7], [2, -2, 2]),
+        "v": cc.Signal([0, 1.7, 5.2, 7], [0, -3, 3, 0]),
+    }
+    orbit = cc.Window(
+        name="orbit", end=7.0, end_bounds=(3.0, 12.0), initial={"v": 0.0}, guess=guess
+    )
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: {"x": x.v, "v": 2.0 * (1.0 - x.x**2) * x.v - x.x})
+    link = cc.Link("orbit", "orbit", time=False)
+    found = cc.fit(cc.Problem(dynamics, orbit, states=("x", "v"), links=link))
+    assert found.trajectories[0].times[-1] == pytest.approx(7.62987447967, rel=3e-7)
+    assert found.meshing.elements[0] < found.meshing.elements[-1]
+    assert found.gap() < 1e-4
+    assert "of the cost" not in str(found.meshing)
+    assert not cc.findings(found)

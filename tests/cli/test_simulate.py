@@ -1,6 +1,7 @@
 """``collocode simulate``: a saved fit run forward."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,17 @@ def test_later_times_continue_from_the_fitted_start(fit, tmp_path):
     np.testing.assert_allclose(frame[["x", "v"]], run.states, rtol=1e-6)
 
 
-def test_a_test_experiment_needs_an_initial_state(fit):
-    answer = simulate(fit, "--experiment", "unseen", "--initial", "x=1")
+def test_a_test_experiment_begins_where_its_data_do_or_needs_an_initial_state(fit, tmp_path):
+    assert simulate(fit, "--experiment", "unseen", "--initial", "x=1").exit_code == 0
+    whole = cc.load(fit)
+    (unseen,) = whole.test
+    half = replace(unseen, values=unseen.values * [1.0, np.nan])  # no v
+    replace(whole, test=(half,)).save(tmp_path / "half.npz")
+    answer = simulate(tmp_path / "half.npz", "--experiment", "unseen", "--initial", "x=1")
     assert answer.exit_code == 2
     assert "not known; give --initial v=..." in answer.stderr
-    assert simulate(fit, "--experiment", "unseen", "--initial", "x=1,v=0").exit_code == 0
+    given = simulate(tmp_path / "half.npz", "--experiment", "unseen", "--initial", "x=1,v=0")
+    assert given.exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -104,21 +104,23 @@ def test_a_file_of_something_else_is_refused(case, file):
         ("data and mesh", lambda e: replace(e, values=e.values + 1e-9)),
         ("data and mesh", lambda e: replace(e, weights=np.full(e.values.shape, 2.0))),
         ("data and mesh", lambda e: replace(e, initial={"x": 0.5})),
+        ("data and mesh", lambda e: replace(e, parameters={"k": 1.0})),
     ],
 )
-def test_a_run_on_other_data_is_refused(file, case, what, changed):
-    problem = oscillators()
+def test_a_run_on_other_data_is_refused(folder, file, case, what, changed):
+    problem = oscillators(str(folder))
     experiments = [changed(problem.experiments[0]), *problem.experiments[1:]]
     other = Case.of(replace(problem, experiments=experiments))
     with pytest.raises(cc.FileError, match=f"was made with other {what}"):
         other.checkpoint(file.path).read(other.first)
 
 
-def test_other_batches_and_penalties_are_refused(file):
-    other = Case.of(oscillators(), 2)
+def test_other_batches_and_penalties_are_refused(folder, file):
+    problem = oscillators(str(folder))
+    other = Case.of(problem, 2)
     with pytest.raises(cc.FileError, match="was made with other"):
         other.checkpoint(file.path).read(other.first)
-    other = replace(Case.of(oscillators()), penalty=cc.L1(1e-4))
+    other = replace(Case.of(problem), penalty=cc.L1(1e-4))
     with pytest.raises(cc.FileError, match=r"other regularisation \(L2 0.0001.*, now L1"):
         other.checkpoint(file.path).read(other.first)
 

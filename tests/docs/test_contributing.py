@@ -73,3 +73,12 @@ def test_the_layers_are_those_that_are_enforced() -> None:
     *above, lowest = drawn  # the last line stands for all that is left
     assert above == enforced[: len(above)]
     assert lowest == set().union(*enforced[len(above) :])
+
+
+def test_every_module_is_in_a_layer() -> None:
+    """Import-linter does not look at what no layer names; doors are imported by nobody here."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    named = set(re.findall(r"collocode\.(\w+)", " ".join(layers)))
+    there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert there - {"__init__", "__main__", "__pycache__", "pyomo_plugin"} == named

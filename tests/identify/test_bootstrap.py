@@ -1,8 +1,10 @@
-"""Ctrl-C in a bootstrap; that its intervals are right is in test_uncertainty."""
+"""Ctrl-C in a bootstrap, and few data; that its intervals agree with others is in test_uncertainty."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import linregress
+from scipy.stats import t as student
 
 import collocode as cc
 from tests.problems import decay
@@ -42,3 +44,17 @@ def test_intervals_are_quantiles_of_the_refits():
     assert row["estimate"] == np.median(k)
     assert row["std"] == pytest.approx(np.sqrt(np.sum((k - k.mean()) ** 2) / 399))
     np.testing.assert_allclose(row[["lower", "upper"]], np.percentile(k, [5.0, 95.0]))
+
+
+def test_percentiles_of_few_data_are_those_of_students_t():
+    """Of six data about a line half a width of 95 % is 2.78 standard errors, not 1.96."""
+    t = np.linspace(0.0, 1.0, 6)
+    y = 0.5 + 2.0 * t + 0.1 * np.random.default_rng(0).standard_normal(6)
+    line = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.k + 0.0 * x.x], parameters=[cc.Parameter("k", 1.0)]
+    )
+    problem = cc.Problem(line, cc.Experiment(t, y, ("x",)))
+    solution = cc.fit(problem, mesh=1, start="gradient_matching")
+    row = cc.bootstrap(solution, refits=400, seed=0).intervals().loc["k"]
+    half = 0.5 * (row["upper"] - row["lower"]) / linregress(t, y).stderr
+    assert half == pytest.approx(student.ppf(0.975, 4), rel=0.12)

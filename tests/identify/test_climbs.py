@@ -1,4 +1,4 @@
-"""Multistarts over parameters: in processes as in this one, resumed, with windows, drawn and refused."""
+"""Multistarts over parameters: in processes as in this one, resumed, with shares of the records, drawn and refused."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from collocode.plots import waterfall
 TIMES = np.linspace(0.0, 3.0, 7)
 
 
-def decay(**more):
-    data = 2.0 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(9.0 * TIMES)
+def decay(order=slice(None), **more):
+    data = (2.0 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(9.0 * TIMES))[order]
     rates = [
         Parameter("k", 0.5, 1e-3, 1e3, scale="log10", **more),
         Parameter("A", 1.0, 1e-2, 1e2, scale="log10"),
@@ -57,8 +57,10 @@ def test_what_a_checkpoint_holds_is_not_climbed_again(serial, tmp_path, monkeypa
     for a, b, c in zip(again.solutions, few.solutions, serial.solutions, strict=True):
         np.testing.assert_array_equal(a.result.x, b.result.x)
         np.testing.assert_array_equal(a.result.x, c.result.x)
-    with pytest.raises(cc.FileError, match="another starts"):
+    with pytest.raises(cc.FileError, match="other starts"):
         cc.multistart(decay(), [0, 1], checkpoint=path)
+    with pytest.raises(cc.FileError, match="other problem"):  # data of the same sum
+        cc.multistart(decay([1, 0, 2, 3, 4, 5, 6]), [0, 1, 2, 3], checkpoint=path)
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path):
@@ -89,11 +91,11 @@ def test_climbs_are_compared_with_those_far_before_them():
     assert climbs.best_before(LAG + 1) == 3.0
 
 
-def test_windows_of_few_data_lead_to_the_same_optimum(serial):
-    found = cc.multistart(decay(), 2, windows=(0.3, 0.6))
+def test_shares_of_the_records_lead_to_the_same_optimum(serial):
+    found = cc.multistart(decay(), 2, shares=(0.3, 0.6))
     assert found.best.result.objective == pytest.approx(serial.best.result.objective, abs=1e-6)
-    with pytest.raises(cc.InputError, match="rising shares"):
-        cc.multistart(decay(), 2, windows=(0.6, 0.3))
+    with pytest.raises(cc.InputError, match="rising numbers"):
+        cc.multistart(decay(), 2, shares=(0.6, 0.3))
 
 
 def test_workers_for_another_kind_of_problem_are_refused():

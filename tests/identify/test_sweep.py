@@ -25,6 +25,7 @@ def experiment(name, end=4.0, amplitude=1.0, n=31):
 def problem(hidden=3, **options):
     runs = [experiment("a"), experiment("bb", 3.0, 2.0), experiment("ccc", 2.0, 1.5)]
     options = {"regularisation": cc.L2(), **options}
+    runs = options.pop("experiments", runs)
     return cc.Problem(cc.NeuralODE(cc.MLP((1, hidden, 1))), runs, **options)
 
 
@@ -284,6 +285,17 @@ def test_bad_checkpoints(tmp_path):
         cc.sweep(problem(), values=VALUES[:1], holdout=0.5, checkpoint=path, mesh=None)
     with pytest.raises(cc.FileError, match="another"):
         cc.sweep(problem, "hidden", [1], checkpoint=path, mesh=None)
+
+
+def test_rows_of_other_data_do_not_count(tmp_path):
+    path = tmp_path / "sweep.json"
+    cc.sweep(problem(), values=VALUES[:1], checkpoint=path, mesh=None)
+    before = path.read_text()
+    swapped = [replace(e, values=e.values[::-1].copy()) for e in problem().experiments]
+    for other in (problem(experiments=swapped), problem(loss=cc.Huber(1.0)), problem(hidden=2)):
+        with pytest.raises(cc.FileError, match="was made with other problem"):
+            cc.sweep(other, values=VALUES[:1], checkpoint=path, mesh=None)
+    assert path.read_text() == before
 
 
 def test_a_held_out_experiment_needs_a_known_start():

@@ -117,6 +117,7 @@ def test_a_pre_equilibration_starts_from_the_steady_state_and_keeps_totals(tmp_p
         ("parameters.tsv", "0.1", "20", "cross"),
         ("parameters.tsv", "0.1", "-1", "log10 scale"),
         ("parameters.tsv", "k\t", "k k\t", "is no id"),
+        ("parameters.tsv", "k\t", "kk\t", "parameter 'kk' of the parameter table occurs neither"),
         ("observables.tsv", "observableFormula", "formula", "no column 'observableFormula'"),
         ("observables.tsv", "A", "A+nothing", "'nothing', which is not defined"),
         ("measurements.tsv", "c1", "c9", "no row 'c9'"),

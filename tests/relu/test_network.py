@@ -57,6 +57,23 @@ def test_onnx_files_are_read(tmp_path):
     )
 
 
+@pytest.mark.parametrize("clip", [None, 1.5, [0.5, None], [None, [1.0, np.inf, 2.0]]])
+@pytest.mark.parametrize("affine", [False, True])
+def test_onnx_files_are_written_and_are_the_same_function(clip, affine, tmp_path):
+    reference = pytest.importorskip("onnx.reference")
+    network = random_network(3, clip=clip, affine=affine)
+    report = write_onnx(network, tmp_path / "net.onnx")
+    assert report.error < 1e-13
+    x = np.random.default_rng(0).normal(scale=3.0, size=(50, network.inputs))
+    run = reference.ReferenceEvaluator(str(tmp_path / "net.onnx")).run
+    np.testing.assert_allclose(run(None, {"z": x})[0], network(x), atol=1e-13)
+    again = ReluNetwork.from_onnx(tmp_path / "net.onnx")
+    np.testing.assert_allclose(again(x), network(x), atol=1e-13)
+    assert again.clipped == network.clipped
+    single = write_onnx(network, tmp_path / "single.onnx", "float32")
+    assert 0.0 < single.error < 1e-5
+
+
 def test_another_activation_is_refused(tmp_path):
     mlp = MLP((2, 6, 1), "tanh")
     trained = TrainedNetwork(mlp, mlp.initial_weights(0))

@@ -1,5 +1,6 @@
 """What a report warns of is true: in any units, with many outputs."""
 
+import casadi as ca
 import numpy as np
 import pytest
 
@@ -72,3 +73,25 @@ def test_one_datum_and_one_number_leave_no_noise_to_measure_a_gap_by():
     solution = cc.fit(cc.Problem(dynamics, datum))
     assert solution.parameters["k"] == pytest.approx(-np.log(0.3) / 2.0, rel=1e-6)
     assert "large-gap" not in codes(solution)
+
+
+@pytest.mark.parametrize("zero", [0.0, 273.15])
+def test_what_a_control_overshoots_counts_by_its_range(zero):
+    """A + A -> B -> C by temperatures of 25 to 125 °C, the same in Kelvin: 12 degrees above the bound."""
+
+    def rates(u):
+        kelvin = u.T - zero + 273.15
+        return 4000.0 * ca.exp(-2500.0 / kelvin), 620000.0 * ca.exp(-5000.0 / kelvin)
+
+    def rhs(t, x, u, p, nn):
+        fast, slow = rates(u)
+        return {"a": -fast * x.a**2, "b": fast * x.a**2 - slow * x.b}
+
+    window = cc.Window(
+        end=1.0,
+        controls={"T": cc.Control(24.85 + zero, 124.85 + zero)},
+        initial={"a": 1.0, "b": 0.0},
+    )
+    cost = cc.Mayer(lambda t, x, u, p, nn: -x.b, name="B")
+    problem = cc.Problem(cc.Dynamics(rhs), window, states=("a", "b"), costs=cost)
+    assert "control-overshoots" in codes(cc.fit(problem, mesh=30))

@@ -226,3 +226,45 @@ def test_a_simulation_that_cannot_tell_whose_value_to_take_says_so():
             call()
     run = cc.simulate(solution.model.with_values({"k": 0.4}), [1.0], [0.0, 1.0])
     assert run.states[-1, 0] == pytest.approx(np.exp(-0.4), abs=1e-8)
+
+
+def runs_of_a_decay(gain=1.0):
+    """c' = -0.6 c from 1, 2, 0.5; y = gain c."""
+    t = np.linspace(0.0, 5.0, 20)
+    rng = np.random.default_rng(1)
+    return [
+        cc.Experiment(
+            t, gain * a * np.exp(-0.6 * t) + 0.01 * rng.standard_normal(20), ("c",), name=n
+        )
+        for n, a in (("one", 1.0), ("two", 2.0), ("three", 0.5))
+    ]
+
+
+def a_decay(experiments, gain=1.0, **more):
+    decay = cc.Dynamics(
+        lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0, 0.0, 10.0)]
+    )
+    observe = None if gain == 1.0 else lambda x, u, p: [gain * x.c]
+    return cc.Problem(decay, experiments, states=("c",), observe=observe, **more)
+
+
+def test_a_test_run_begins_where_its_own_data_do():
+    """As in cross-validation over runs: nothing else tells where the run begins that is left out."""
+    runs = runs_of_a_decay()
+    solution = cc.fit(a_decay(runs[:2], test=runs[2:]))
+    score = solution.score()[-1]
+    assert (score.experiment, score.role) == ("three", "test")
+    assert score.simulated == pytest.approx(0.01**2, rel=1.0)
+    assert not cc.findings(solution)
+
+
+def test_data_of_an_output_that_is_no_state_do_not_tell_where_a_run_begins():
+    runs = runs_of_a_decay(gain=3.0)
+    solution = cc.fit(a_decay(runs[:2], gain=3.0, test=runs[2:]))
+    assert np.isnan(solution.score()[-1].simulated)
+    (finding,) = cc.findings(solution)
+    assert finding.code == "test-untold"
+    assert "'three'" in finding.text
+    assert "initial=" in finding.remedy
+    with pytest.raises(cc.InputError, match=r"'three' does not tell c\(0\)"):
+        cc.sweep(a_decay(runs, gain=3.0), values=[1e-3], holdout=["three"])

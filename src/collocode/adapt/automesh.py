@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import check_fields
+from ..checks import check_fields, counted
 from ..errors import InputError
 from ..numerics.mesh import Mesh
 from ..numerics.schemes import GLOBAL_SCHEMES
@@ -254,7 +254,9 @@ class _AutoMeshes:
         nlp, ended = last.solution.nlp, last.solution.result.termination
         assert nlp is not None
         if not last.solution.success:
-            message = f"the mesh of {nlp.elements} elements was not solved: {ended.value}"
+            message = (
+                f"the mesh of {counted(nlp.elements, 'element')} was not solved: {ended.value}"
+            )
             return Outcome(termination=ended, message=message)
         if last.fineness.fine:
             return Outcome(termination=Termination.CONVERGED, message="fine enough")

@@ -1,11 +1,13 @@
 """The mesh of a problem that decides, refined until its cost is known as well as was asked for.
 
 What `AutoMesh` is to a fit's parameters is the estimated error of the objective here, see `cost_error`:
-elements are bisected until it is at most ``AutoMesh.cost`` of the costs' size.
+elements are bisected until it is at most ``AutoMesh.cost`` of the costs' size.  Where there is no cost, a
+periodic orbit say, that is most of a state's size by which an independent simulation may leave it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,7 +20,7 @@ from ..results.status import Outcome, Termination
 from ..solvers.protocol import OnIteration
 from .goals import ObjectiveValue
 from .loop import Budget, adapt
-from .marking import Marking
+from .marking import Action, Marking
 from .refine import Meshes
 from .refinement import MeshCycle
 
@@ -47,7 +49,8 @@ def refine_cost_mesh(
     """
     assert solution.nlp is not None
     before = solution.meshing
-    size = max(abs(solution.result.objective), *(abs(c) for c in solution.costs.values()), 0.0)
+    costs = solution.costs.values()
+    size = max(abs(solution.result.objective), *(abs(c) for c in costs), 0.0)
     method = Meshes(
         problem=solution.nlp.problem,
         goal=ObjectiveValue(),
@@ -57,11 +60,44 @@ def refine_cost_mesh(
         how=how,
         on_iteration=on_iteration,
     )
+    if not costs and not solution.nlp.problem.n_measurements:
+        return _by_gap(method, solution, share, budget)
     done = adapt(method, solution, 0.0, budget)
     good = done.solved if done.cycles[-1].solved else done.before or solution
     known = [cycle for cycle in done.cycles if cycle.solved]
     record = _record(done.outcome, known)
     return replace(good, meshing=record if before is None else before.then(record))
+
+
+def _by_gap(method: Meshes, solution: Solution, share: float, budget: Budget) -> Solution:
+    """Bisect all elements until simulations agree, or do not come closer; nothing else tells of an error."""
+    began, solved = time.perf_counter(), [solution]
+    gaps = [solution.gap()]
+    while gaps[-1] > share and len(solved) < budget.cycles:
+        last = solved[-1]
+        assert last.nlp is not None
+        if 2 * last.nlp.elements > budget.elements or time.perf_counter() - began > budget.seconds:
+            break
+        finer = method.solve(method.refine(last, np.full(last.nlp.elements, Action.BISECT)))
+        if not finer.success:
+            break
+        solved.append(finer)
+        gaps.append(finer.gap())
+        if (
+            not gaps[-1] < 0.5 * gaps[-2]
+        ):  # what grows along an unstable path is no fault of the mesh
+            break
+    reached = gaps[-1] <= share
+    record = Meshing(
+        termination=Termination.CONVERGED if reached else Termination.SIZE_LIMIT,
+        message=f"simulated within {gaps[-1]:.1e} of the states' sizes",
+        elements=tuple(s.nlp.elements for s in solved if s.nlp is not None),
+        iterations=tuple(s.result.iterations for s in solved),
+        gaps=tuple(float("nan") for _ in solved),
+        seconds=time.perf_counter() - began,
+    )
+    before = solution.meshing
+    return replace(solved[-1], meshing=record if before is None else before.then(record))
 
 
 def _record(outcome: Outcome, cycles: list[MeshCycle]) -> Meshing:

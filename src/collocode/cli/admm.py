@@ -10,8 +10,8 @@ import typer
 
 import collocode as cc
 
+from ..checks import counted
 from ..errors import InputError
-from ..reports.words import counted
 from .options import FILES, FIT, SOLVER, verb
 from .run import Run
 from .terminal import INTERRUPTED, messages, say_error

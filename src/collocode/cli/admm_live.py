@@ -10,16 +10,18 @@ import numpy as np
 from rich.console import Console, Group
 from rich.text import Text
 
+from ..checks import counted
 from ..coordination.messages import Answer
 from ..coordination.state import Iteration, simulated
 from ..coordination.subproblem import BatchResult
 from ..reports.admm import admm_table
 from ..reports.text import table_lines
-from ..reports.words import counted
+from ..reports.words import formatted
 from ..solvers.protocol import OnIteration, Progress
 from .terminal import Shown, live_view, progress_line, styled
 
 SHOWN = 12  # rows of the live table
+_ROW = "{:<18} {:>7} {:>5} {:>7} {:>5} {:>7} {:>10} {:>7} {:>6}"
 
 
 class Watch:
@@ -55,6 +57,9 @@ class Watch:
         return None
 
     def _show(self) -> None:
+        if len(self._rows) == 1:
+            newton = not np.isnan(self._rows[0].size)
+            self._console.print(Text(headings(newton)), soft_wrap=True)
         self._console.print(Text(line_of(self._rows)), soft_wrap=True)
 
 
@@ -108,20 +113,28 @@ def watching(console: Console, batches: int) -> Iterator[Watch]:
         yield Watch(console, batches) if view is None else LiveWatch(console, batches, view)
 
 
-def line_of(rows: list[Iteration]) -> str:
-    """Return the last iteration as a line, with the simulated error of the one before.
+def headings(newton: bool) -> str:
+    """Return what is above the lines of `line_of`."""
+    middle = ("shift", "objective", "step") if newton else ("rho", "objective", "MSE k-1")
+    return _ROW.format("admm", "primal", "limit", "dual", "limit", *middle, "time")
 
-    A consensus is simulated together with the next iteration's solves.
+
+def line_of(rows: list[Iteration]) -> str:
+    """Return the last iteration as a line of at most 80 columns.
+
+    The simulated error is that of the iteration before: a consensus is simulated together with the next
+    iteration's solves.
     """
-    row = rows[-1]
-    parts = [
+    row, before = rows[-1], rows[-2] if len(rows) > 1 else None
+    last = row.size if before is None or not np.isnan(row.size) else before.batch_mse
+    return _ROW.format(
         f"admm iteration {row.iteration}",
-        f"primal {row.primal:.2e} (limit {row.primal_limit:.1e})",
-        f"dual {row.dual:.2e} (limit {row.dual_limit:.1e})",
-        f"rho {row.rho:.1e}" if np.isnan(row.size) else f"shift {row.rho:.1e}  size {row.size:.2g}",
-        f"objective {row.objective:.4e}",
-    ]
-    if len(rows) > 1 and rows[-2].batch_mse == rows[-2].batch_mse:
-        parts.append(f"batch mse after {rows[-2].iteration}: {rows[-2].batch_mse:.2e}")
-    parts.append(f"{row.seconds:.2f} s")
-    return "  ".join(parts)
+        f"{row.primal:.1e}",
+        f"{row.primal_limit:.0e}",
+        f"{row.dual:.1e}",
+        f"{row.dual_limit:.0e}",
+        f"{row.rho:.1e}",
+        f"{row.objective:.3e}",
+        formatted(last, ".1e"),
+        f"{row.seconds:.1f}",
+    )

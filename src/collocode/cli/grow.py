@@ -9,6 +9,7 @@ import typer
 
 import collocode as cc
 
+from ..checks import counted
 from ..errors import InputError
 from .options import FILES, verb
 from .run import Run
@@ -122,14 +123,14 @@ def _indicator(name: str, select: str, step: float) -> Any:
 
 
 def _step_line(step: cc.layered.Step, layers: int) -> str:
-    text = f"{layers} layers  iteration {step.iteration:4d}  J {step.objective:.3e}"
+    text = f"{counted(layers, 'layer')}  iteration {step.iteration:4d}  J {step.objective:.3e}"
     known = step.validation_loss == step.validation_loss
     return text + (f"  validation {step.validation_loss:.3e}" if known else "")
 
 
 def _depth_line(cycle: Any) -> str:
     t = cycle.training
-    text = f"{cycle.layers} layers: objective {t.objective:.4e} after {t.iterations} iterations"
+    text = f"{counted(cycle.layers, 'layer')}: objective {t.objective:.4e} after {counted(t.iterations, 'iteration')}"
     if cycle.extension is not None:
         text += f", new layer at {cycle.extension.position}"
     return text

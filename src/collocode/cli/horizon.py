@@ -9,7 +9,7 @@ import typer
 
 import collocode as cc
 
-from ..checks import check_named
+from ..checks import check_named, counted
 from ..errors import InputError
 from .options import FILES, SOLVER, verb
 from .run import Run, Task
@@ -86,7 +86,7 @@ def _look(path: Path) -> tuple[bool, str]:
 
     def told(tree: Any) -> tuple[bool, str]:
         made, wanted = len(tree["plans"]), tree["wanted"]
-        return made >= wanted, f"{made} of {wanted} moves of a closed loop"
+        return made >= wanted, f"{made} of {counted(wanted, 'move')} of a closed loop"
 
     return LOOP.read(path, told)
 

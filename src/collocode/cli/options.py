@@ -36,8 +36,8 @@ MODEL = Annotated[
 _SET = "A keyword parameter of problem(); MODEL --help lists them."
 _START = (
     "auto (the best of several); gradient_matching; horizon (fits growing windows: for long, "
-    "oscillating or partly measured records); smoothing, interpolate or simulate; or the "
-    "solution.npz of an earlier fit. The model's, or the first."
+    "oscillating or partly measured records); shooting (known equations); smoothing, "
+    "interpolate or simulate; or the solution.npz of an earlier fit. The model's, or the first."
 )
 _TRAINER = "lbfgs, adam, gauss-newton, ipopt, barzilai-borwein or armijo; the model's, or lbfgs."
 # an annotation and a default by the name under which `Run.values` has the value

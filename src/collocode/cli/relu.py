@@ -77,7 +77,8 @@ def relu(
         float, typer.Option(help="Seconds of the solver; then its best point and bound count.")
     ] = 300.0,
     time_budget: Annotated[
-        float | None, typer.Option(help="Seconds for --bounds lp or split; no limit if absent.")
+        float | None,
+        typer.Option(help="Seconds for --bounds lp, split or mip; if absent, 60 for mip."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Threads for --bounds lp.")] = 1,
 ) -> int:

@@ -13,9 +13,8 @@ import typer
 
 import collocode as cc
 
-from ..checks import check_has
+from ..checks import check_has, counted
 from ..errors import InputError
-from ..reports.words import counted
 from .model_file import load_model
 from .options import FILES, FIT, SOLVER, verb
 from .run import Run, Task
@@ -152,8 +151,8 @@ def _finish(source: Path, target: Path) -> None:
 def _stopped(why: str, done: int, every: int, checkpoint: Path | None) -> str:
     if checkpoint is None or not done:
         hint = "" if checkpoint else "; with --out a sweep can be resumed"
-        return f"{why} after {done} of {every} values{hint}."
-    return f"{why}; {done} of {every} values are kept in {checkpoint}, --resume goes on."
+        return f"{why} after {done} of {counted(every, 'value')}{hint}."
+    return f"{why}; {done} of {counted(every, 'value')} are kept in {checkpoint}, --resume goes on."
 
 
 # ---- the command line's texts --------------------------------------------------------------------

@@ -31,7 +31,7 @@ from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .checkpoint import Checkpoint, CheckpointFile
 from .consensus import ADMMRules
-from .coordinator import ADMM, Callbacks, Coordinator, run
+from .coordinator import ADMM, Callbacks, run
 from .executors import Executor, InProcess
 from .newton import Newton
 from .newton_state import NewtonRules, NewtonState
@@ -167,25 +167,13 @@ def admm(
     parts = partition.cut(problem, [e.mesh for e in whole.layout.experiments])
     variables = ConsensusVariables.of(whole, parts)
     regulariser = consensus_regulariser(given, penalty_matrix(whole.problem.weight_blocks))
-    coordinator: Coordinator[Any]
-    state: Any
-    if isinstance(rules, NewtonRules):
-        if not len(variables):
-            raise InputError(
-                f"the batches of problem {problem.name!r} have nothing in common that they could agree on; "
-                "fit every experiment by itself."
-            )
-        coordinator = Newton.of(rules, variables, variables.ridge(regulariser), parts)
-        state = coordinator.start(whole, parts)
-        if executor.points != "coordinator":
-            raise InputError(
-                "NewtonRules keeps the batches' points with the coordinator; leave out points= or give "
-                "rules=ADMMRules()."
-            )
-    else:
-        names = tuple(batch.name for batch in parts)
-        coordinator = ADMM(rules=rules, variables=variables, regulariser=regulariser, batches=names)
-        state = coordinator.start(whole, parts)
+    coordinator = _coordinator(rules, problem, variables, regulariser, parts)
+    state: Any = coordinator.start(whole, parts)
+    if isinstance(rules, NewtonRules) and executor.points != "coordinator":
+        raise InputError(
+            "NewtonRules keeps the batches' points with the coordinator; leave out points= or give "
+            "rules=ADMMRules()."
+        )
     save = None
     if checkpoint is not None:
         wanted = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
@@ -221,6 +209,25 @@ def admm(
         workers=session.workers,
         seconds=seconds,
     )
+
+
+def _coordinator(
+    rules: NewtonRules | ADMMRules,
+    problem: Problem,
+    variables: ConsensusVariables,
+    regulariser: Any,
+    parts: Sequence[Batch],
+) -> ADMM | Newton:
+    """Return what agrees on the shared variables by these rules."""
+    if isinstance(rules, NewtonRules):
+        if not len(variables):
+            raise InputError(
+                f"the batches of problem {problem.name!r} have nothing in common that they could agree on; "
+                "fit every experiment by itself."
+            )
+        return Newton.of(rules, variables, variables.ridge(regulariser), parts)
+    names = tuple(batch.name for batch in parts)
+    return ADMM(rules=rules, variables=variables, regulariser=regulariser, batches=names)
 
 
 def _check_decisions(problem: Problem) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..archives import Schema
+from ..conditions import UNFITTED, check_conditions, fingerprint
 from ..errors import FileError
 from ..forms import Numbers
-from ..model.experiment import Experiment
-from ..model.initial import Initial
-from ..numerics.mesh import Mesh
 from ..transcription.layout import Layout
 from .consensus import check_rho
 from .filter import Filter
@@ -63,6 +61,7 @@ ADMM_CHECKPOINT = Schema(
             "net": _FINITE,
             "mu": float,
             "radius": float,
+            "rounding?": float,
         },
         "ended?": str,
     },
@@ -121,15 +120,11 @@ class CheckpointFile:
                 f"the checkpoint {file} cannot be written, as there is no folder {file.parent} that "
                 "may be written to; create it or name another."
             )
-        digest = hashlib.sha256()
-        for batch in batches:
-            for experiment, mesh in zip(batch.problem.experiments, batch.meshes, strict=True):
-                for array in _arrays_of(experiment, mesh):
-                    digest.update(np.ascontiguousarray(array).tobytes())
+        told = [(batch.problem.experiments, batch.meshes) for batch in batches]
         names = hashlib.sha256("\n".join(variables.names).encode()).hexdigest()
         scheme = settings.collocation
         conditions = {
-            "data and mesh": digest.hexdigest()[:16],
+            "data and mesh": fingerprint(told, without=UNFITTED),
             "batches": len(batches),
             "consensus variables": f"{len(variables)} ({names[:8]})",
             "scheme": f"{scheme.name} {scheme.degree}"
@@ -182,18 +177,12 @@ class CheckpointFile:
             raise FileError(f"there is no checkpoint {self.path} to go on from; leave out resume.")
 
         def build(tree: Mapping[str, Any]) -> State | NewtonState:
-            self._compare(tree["conditions"], _method(fresh))
+            check_conditions(
+                self.path, tree["conditions"], {"method": _method(fresh), **self.conditions}
+            )
             return _state(fresh, tree, self.sizes)
 
         return ADMM_CHECKPOINT.read(self.path, build)
-
-    def _compare(self, there: Mapping[str, Any], method: str) -> None:
-        for key, here in {"method": method, **self.conditions}.items():
-            if there.get(key) != here:
-                raise FileError(
-                    f"{self.path} was made with other {key} ({there.get(key)}, now {here}); name "
-                    "another checkpoint or delete it."
-                )
 
 
 def _method(state: State | NewtonState) -> str:
@@ -213,6 +202,7 @@ def _of_newton(state: NewtonState) -> dict[str, Any]:
         "net": state.net,
         "mu": state.mu,
         "radius": state.radius,
+        "rounding": state.rounding,
     }
     return {"rho": [], "seen": pairs, "best": {"value": np.inf, "z": None}, "newton": more}
 
@@ -251,8 +241,8 @@ def _newton_state(
     known = [point for point in points if point is not None]
     if more is None or len(known) < len(points) or len(seen) % 2 == 0:
         raise ValueError("it lacks what Newton's method goes on from")
-    if not (more["mu"] > 0.0 and more["radius"] >= 0.0):
-        raise ValueError("barrier and radius must not be negative")
+    if not (more["mu"] > 0.0 and more["radius"] >= 0.0 and more.get("rounding", 1.0) >= 1.0):
+        raise ValueError("barrier and radius must not be negative, and no kink sharper than it is")
     return replace(
         fresh,
         z=z,
@@ -261,6 +251,7 @@ def _newton_state(
         points=tuple(known),
         mu=more["mu"],
         radius=more["radius"],
+        rounding=more.get("rounding", 1.0),
         filter=Filter(seen[0], tuple(zip(seen[1::2], seen[2::2], strict=True))),
         history=history,
     )
@@ -289,16 +280,3 @@ def _like(found: Array, wanted: Array) -> Array:
     if found.shape != wanted.shape or not np.isfinite(found).all():
         raise ValueError("the consensus does not fit the problem")
     return found
-
-
-def _arrays_of(experiment: Experiment, mesh: Mesh) -> Iterator[Any]:
-    """All numbers on which an experiment's part of the misfit depends."""
-    yield from (experiment.times, experiment.values, mesh.points)
-    if experiment.weights is not None:
-        yield experiment.weights
-    if experiment.sigma is not None:
-        yield np.asarray(experiment.sigma)
-    for signal in experiment.inputs.values():
-        yield from (signal.times, signal.values)
-    for known in experiment.initial.values():
-        yield np.array([known.value, known.std] if isinstance(known, Initial) else [known, 0.0])

@@ -51,7 +51,9 @@ class Condensed:
         self.nlp, self.split, self.task, point = nlp, split, task, task.point
         s, held = split.scale, split.held
         self._calls = nlp.functions.cache("buffers", lambda: Evaluations(nlp.functions))
-        self.x, self.lam, self._p = point.x / s, point.lam_g / nlp.row_scale, nlp.p
+        self.x, self.lam = point.x / s, point.lam_g / nlp.row_scale
+        sharp = "rounding" in nlp.parameters
+        self._p = (nlp.with_parameters(rounding=task.rounding) if sharp else nlp).p
         self.barrier = Barrier(
             self.x[held], nlp.lower[held] / s[held], nlp.upper[held] / s[held],
             point.lam_x[held] * s[held], task.mu,
@@ -228,6 +230,7 @@ class Condensed:
         """Whether this is the linearisation that a task builds on."""
         here, there = self.task, task
         same = here.mu == there.mu and here.estimate == there.estimate
+        same = same and here.rounding == there.rounding
         arrays = ("values", "pull"), ("x", "lam_g", "lam_x")
         pairs = [(getattr(here, name), getattr(there, name)) for name in arrays[0]]
         pairs += [(getattr(here.point, name), getattr(there.point, name)) for name in arrays[1]]

@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import counted
 from ..errors import CollocodeError
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
@@ -238,7 +239,7 @@ def run(
     def late() -> bool:
         return bool(state.history) and time.perf_counter() - began > time_limit
 
-    end = Termination.ITERATION_LIMIT, f"{iterations} iterations"
+    end = Termination.ITERATION_LIMIT, counted(iterations, "iteration")
     out_of_time = Termination.TIME_LIMIT, f"{time_limit:g} s"
     with Interrupt() as interrupt:
 

@@ -49,6 +49,7 @@ class NewtonTask:
     trials : sizes at which to try the direction; without any the batch moves along it.
     size, dual_size : by which it moves.
     estimate : linearise with an identity for a Hessian, to estimate multipliers.
+    rounding : how many times as wide as in the end the loss's kink is, where it has a sharp one.
     """
 
     batch: int
@@ -62,6 +63,7 @@ class NewtonTask:
     size: float = 0.0
     dual_size: float = 0.0
     estimate: bool = False
+    rounding: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,6 +6,7 @@ step of the consensus (`coupled`), from which the batches recover their own.  Th
 interior-point method takes on all data at once, so the optimum is that of the one NLP; a `Filter`
 globalises it, with a second-order correction of the first trial that is refused.  The step of the weights
 stays within a trust region, which shrinks where no size is taken and grows where the first one is.
+A sharp kink of the loss is approached from a blunt one, as by `collocode.solvers.kinks`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.misfit import kink_of
+from ..solvers.kinks import roundings, sharper
 from ..transcription.nlp import NLP
+from ..transcription.parameter_blocks import SHARP
 from .barrier import Barrier, inside
 from .coordinator import Ask, Stalled
 from .coupled import Coupled
@@ -40,6 +44,7 @@ _SHORT = tuple(
 _REGIONS = 3  # so many regions before
 _TRIES, _SHRUNK, _GROWN = 16, 4.0, 2.0
 _ROUNDING = 1e-15  # of the weights, below which no step moves them
+_ROUNDED = 1e-5  # residuals at which the kink of a loss becomes sharper
 _GOOD = 0.5  # part of the promised fall after which a corrected step lets the region grow
 
 
@@ -89,7 +94,14 @@ class Newton:
         for batch in batches:
             x, rows = v.restricted(whole, batch)
             points.append(Point(x, np.zeros(rows), np.zeros(len(x))))
-        return NewtonState(z=z, pull=np.zeros(v.states), net=np.zeros(len(z)), points=tuple(points))
+        kink = kink_of(whole.problem)
+        return NewtonState(
+            z=z,
+            pull=np.zeros(v.states),
+            net=np.zeros(len(z)),
+            points=tuple(points),
+            rounding=next(roundings(kink)) if kink < SHARP else 1.0,
+        )
 
     # ---- one iteration -------------------------------------------------------------------------
 
@@ -224,9 +236,16 @@ class Newton:
         )
 
     def _lowered(self, state: NewtonState, ask: Ask) -> NewtonState:
-        """Lower the barrier where its problem is solved."""
+        """Lower the barrier, and before that sharpen the loss, where their problem is solved."""
         while True:
             primal, dual, gap = self.residuals(state)
+            if state.rounding > 1.0:
+                if max(primal, dual, gap - state.mu) > _ROUNDED:
+                    return state
+                kept = None if state.filter is None else state.filter.without_memory()
+                state = replace(state, rounding=sharper(state.rounding), filter=kept)
+                state = replace(state, linear=tuple(ask(self._tasks(state))))
+                continue
             least, worst = 0.1 * self.rules.tolerance, max(primal, dual, gap - state.mu)
             if gap == 0.0 or state.mu <= least or worst > 10.0 * state.mu:
                 return state
@@ -252,7 +271,7 @@ class Newton:
 
     def converged(self, state: NewtonState) -> bool:
         """Whether the point is a solution to the tolerance."""
-        return max(self.residuals(state)) <= self.rules.tolerance
+        return state.rounding == 1.0 and max(self.residuals(state)) <= self.rules.tolerance
 
     def ended(self, state: NewtonState, ask: Ask) -> NewtonState:
         """See `Coordinator`: all that there is to say is said."""
@@ -276,6 +295,7 @@ class Newton:
                 values=state.z[c],
                 pull=state.pull[c[end]],
                 mu=state.mu,
+                rounding=state.rounding,
                 direction=None if direction is None else direction.of(c, c[end]),
                 **more,
             )

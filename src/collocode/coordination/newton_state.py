@@ -59,6 +59,7 @@ class NewtonState:
     points : per batch where it is.
     mu : of the barrier.
     radius : how long the next step of the weights may be.
+    rounding : how many times as wide as in the end a sharp kink of the loss is.
     filter : what is not accepted again; None before the first step.
     history : one record per iteration.
     linear : what the batches say of this point; None lets them say it again.
@@ -70,6 +71,7 @@ class NewtonState:
     points: tuple[Point, ...]
     mu: float = _MU
     radius: float = np.inf
+    rounding: float = 1.0
     filter: Filter | None = None
     history: tuple[Iteration, ...] = ()
     linear: tuple[Linear, ...] | None = field(default=None, repr=False)

@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 
 def length(curvatures: Array, gradient: Array, shift: float) -> float:
     """Return the length of a step; both arrays along the axes of the Hessian."""
-    return float(np.linalg.norm(gradient / (curvatures + shift)))
+    with np.errstate(over="ignore"):  # of no curvature, as Huber's beyond δ: a step without end
+        return float(np.linalg.norm(gradient / (curvatures + shift)))
 
 
 def shift_within(curvatures: Array, gradient: Array, least: float, radius: float) -> float:

@@ -46,6 +46,23 @@ class DenseChain:
     output_shift: Array
     output_scale: Array
 
+    @classmethod
+    def of(cls, trained: TrainedNetwork) -> DenseChain:
+        """Return the chain that a network is."""
+        network = trained.network
+        layers = [
+            DenseLayer(W, b, network.activation) for W, b in network.matrices(trained.weights)
+        ]
+        layers[-1] = replace(layers[-1], activation="linear")
+        inputs, outputs = network.sizes[0], network.sizes[-1]
+        return cls(
+            layers=tuple(layers),
+            shift=np.array(network.shift or np.zeros(inputs)),
+            scale=np.array(network.scale or np.ones(inputs)),
+            output_shift=np.zeros(outputs),
+            output_scale=np.array(network.output_scale or np.ones(outputs)),
+        )
+
     def magnitude(self, x: Array) -> Array:
         """Bound the numbers on the way from x, (samples, inputs), to the output: what rounding is of."""
         v = (np.abs(x) + np.abs(self.shift)) / np.abs(self.scale)
@@ -186,13 +203,12 @@ class ChainBuilder:
         if not (low < high).all():
             raise InputError("a Clip whose limits cross")
         below, above = np.isfinite(low), np.isfinite(high)
-        if below.all():
-            if self._after_relu and (low <= 0.0).all() and (high > 0.0).all():
-                last = self._layers[-1]  # ReLU6 as a ReLU and then a Clip
-                level = np.minimum(high, np.inf if last.level is None else last.level)
-                level = np.broadcast_to(level, last.b.shape)
-                self._layers[-1] = replace(last, level=level)
-                return
+        if self._after_relu and (low <= 0.0).all() and (high > 0.0).all():
+            last = self._layers[-1]  # ReLU6 as a ReLU and then a Clip, or a Min
+            level = np.minimum(high, np.inf if last.level is None else last.level)
+            level = np.broadcast_to(level, last.b.shape)
+            self._layers[-1] = replace(last, level=level)
+        elif below.all():
             level = high - low
             self.add(-low)
             self.activate("relu", None if np.isposinf(high).all() else level)

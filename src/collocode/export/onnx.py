@@ -1,7 +1,7 @@
 r"""Trained networks as ONNX files, and back.
 
 Written: opset 17, one input ``z`` of shape (N, inputs), one output ``y`` of shape (N, outputs), and
-the operators Sub, Mul, Gemm and what the activation needs: its own operator, or, where opset 17 or
+the operators Sub, Mul, Gemm, Min and Add of clipped or shifted units, and what the activation needs: its own operator, or, where opset 17 or
 onnxruntime in double precision lacks that, its formula (a softplus is max(a, 0) + log(1 + exp(−|a|))).
 Numbers are float64, or float32 on request.
 
@@ -16,9 +16,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..checks import check_choice, installed
 from ..errors import InputError
@@ -29,6 +30,7 @@ from ..results.doors import network_of
 from ..results.model import TrainedModel
 from ..results.network import TrainedNetwork
 from ..results.solution import Solution
+from .dense_chain import DenseChain
 
 OPSET, IR_VERSION = 17, 8
 
@@ -63,14 +65,29 @@ def onnx_package() -> Any:
     return onnx
 
 
+@runtime_checkable
+class Chained(Protocol):
+    """A network that is a chain of dense layers, as a `relu.ReluNetwork` is."""
+
+    def chain(self) -> DenseChain:
+        """Return the chain."""
+        ...
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Evaluate at x, (samples, inputs)."""
+        ...
+
+
 def write_onnx(
-    network: TrainedNetwork | TrainedModel | Solution, path: str | Path, dtype: str = "float64"
+    network: TrainedNetwork | TrainedModel | Solution | Chained,
+    path: str | Path,
+    dtype: str = "float64",
 ) -> OnnxFile:
     """Write a trained network as an ONNX file.
 
     Parameters
     ----------
-    network : as ``solution.network()`` returns it.
+    network : as ``solution.network()`` returns it, or a `relu.ReluNetwork`.
     dtype : ``float64`` or ``float32``.
 
     Raises
@@ -82,21 +99,25 @@ def write_onnx(
     MissingDependency
         ``onnx`` is not installed.
     """
-    network = network_of("write_onnx", network)
+    evaluated: Callable[..., Any]
+    if isinstance(network, Chained) and not isinstance(network, type):
+        evaluated, chain = network, network.chain()
+    else:
+        evaluated = trained = network_of("write_onnx", network)
+        chain = DenseChain.of(trained)
     check_choice("dtype", dtype, ("float64", "float32"))
     onnx = onnx_package()
     target = Path(path)
     graph = _Graph(onnx, dtype)
-    _build(graph, network)
-    model = graph.model(network)
+    _build(graph, chain)
+    model = graph.model(chain)
     onnx.checker.check_model(model)
     content = model.SerializeToString(deterministic=True)
     with replacing(target) as (aside,):
         aside.write_bytes(content)
-    z = np.random.default_rng(0).normal(size=(1000, network.network.inputs))
-    if network.network.shift:
-        z += np.array(network.network.shift)
-    difference = evaluate(content, z) - network(z.astype(dtype).astype(float))
+    unit = np.random.default_rng(0).normal(size=(1000, len(chain.shift)))
+    z = chain.shift + chain.scale * unit
+    difference = evaluate(content, z) - evaluated(z.astype(dtype).astype(float))
     return OnnxFile(target, OPSET, dtype, float(np.abs(difference).max()))
 
 
@@ -168,11 +189,11 @@ class _Graph:
         self._nodes.append(made)
         return output
 
-    def model(self, network: TrainedNetwork) -> Any:
+    def model(self, chain: DenseChain) -> Any:
         """Return the model; the last node's output is ``y``."""
         helper = self._onnx.helper
         self._nodes[-1].output[0] = "y"
-        sizes = network.network.sizes
+        sizes = [len(chain.shift), *(len(layer.b) for layer in chain.layers)]
         made = helper.make_model(
             helper.make_graph(
                 self._nodes,
@@ -185,26 +206,27 @@ class _Graph:
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
         )
-        note = {"sizes": list(sizes), "activation": network.network.activation}
+        note = {"sizes": sizes, "activation": chain.layers[0].activation}
         helper.set_model_props(made, {"collocode": json.dumps(note)})
         return made
 
 
-def _build(graph: _Graph, trained: TrainedNetwork) -> None:
-    network = trained.network
+def _build(graph: _Graph, chain: DenseChain) -> None:
     a = "z"
-    if network.shift:
-        a = graph.node("Sub", a, graph.constant("shift", network.shift))
-    if network.scale:
-        a = graph.node("Mul", a, graph.constant("scale", 1.0 / np.array(network.scale)))
-    layers = network.matrices(trained.weights)
-    for number, (W, b) in enumerate(layers, start=1):
-        names = graph.constant(f"W{number}", W), graph.constant(f"b{number}", b)
+    if chain.shift.any():
+        a = graph.node("Sub", a, graph.constant("shift", chain.shift))
+    if (chain.scale != 1.0).any():
+        a = graph.node("Mul", a, graph.constant("scale", 1.0 / chain.scale))
+    for number, layer in enumerate(chain.layers, start=1):
+        names = graph.constant(f"W{number}", layer.W), graph.constant(f"b{number}", layer.b)
         a = graph.node("Gemm", a, *names, transB=1)
-        if number < len(layers):
-            a = _activation(graph, network.activation, a)
-    if network.output_scale:
-        graph.node("Mul", a, graph.constant("output_scale", network.output_scale))
+        a = _activation(graph, layer.activation, a)
+        if layer.level is not None:
+            a = graph.node("Min", a, graph.constant(f"level{number}", layer.level))
+    if (chain.output_scale != 1.0).any():
+        a = graph.node("Mul", a, graph.constant("output_scale", chain.output_scale))
+    if chain.output_shift.any():
+        graph.node("Add", a, graph.constant("output_shift", chain.output_shift))
 
 
 Emit = Callable[..., Any]  # (operator, *operands, **attributes) -> what stands for the result

@@ -252,17 +252,17 @@ class _Reader:
         self._chain.clip(*limits)
 
     def _max(self, node: Any, tensor: str) -> None:
-        self._chain.clip(self._other(node, tensor), np.array([np.inf]))
+        self._chain.clip(self._other(node, tensor, finite=False), np.array([np.inf]))
 
     def _min(self, node: Any, tensor: str) -> None:
-        self._chain.clip(np.array([-np.inf]), self._other(node, tensor))
+        self._chain.clip(np.array([-np.inf]), self._other(node, tensor, finite=False))
 
-    def _other(self, node: Any, tensor: str) -> Array:
+    def _other(self, node: Any, tensor: str, finite: bool = True) -> Array:
         """Return the constant operand of a sum or product."""
         names = [name for name in node.input if name != tensor]
         if len(node.input) != 2 or len(names) != 1:
             raise InputError(f"{node.op_type} of {len(node.input)} operands, {tensor!r} among them")
-        return self._vector(names[0])
+        return self._vector(names[0], finite)
 
     def _vector(self, name: str, finite: bool = True) -> Array:
         """Return one number per entry of a sample, or one for all."""

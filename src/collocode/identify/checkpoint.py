@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..archives import Schema, Tree
+from ..conditions import as_json, check_conditions
 from ..errors import FileError
-from ..files import plain
 
 _ROW = {
     "validation": float,
@@ -29,8 +28,9 @@ SWEEP = Schema(
     {
         "swept": str,
         "conditions": {"*": object},
+        "problems": {"*": str},
         "rows": {"*": _ROW},
-        "best?": {"value": str, "x": [float]},
+        "best": ({"value": str, "x": [float]}, None),
         "finished?": bool,
     },
     suffix=".json",
@@ -48,11 +48,13 @@ class Checkpoint:
     path : the JSON file; None keeps nothing.
     name : what is swept.
     conditions : what has to be the same for the rows to count: held-out data, settings, options.
+    problems : fingerprints of what is fitted, by value.
     """
 
     path: Path | None
     name: str
     conditions: Mapping[str, Any]
+    problems: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> tuple[dict[str, Row], Point | None]:
         """Return the rows that are known and the point of the best fit; none without a file.
@@ -68,14 +70,12 @@ class Checkpoint:
         swept, conditions = tree["swept"], tree["conditions"]
         if swept != self.name:
             raise FileError(f"{self.path} belongs to a sweep over {swept!r}; name another.")
-        now = _as_json(self.conditions)
-        for key in sorted({*now, *conditions}):
-            if now.get(key) != conditions.get(key):
-                raise FileError(
-                    f"{self.path} was made with {key} = {conditions.get(key)}, not {now.get(key)}; "
-                    "name another checkpoint or delete it."
-                )
-        return tree["rows"], tree.get("best")
+        check_conditions(self.path, conditions, self.conditions)
+        for value in tree["rows"]:
+            there = tree["problems"][value]
+            here = self.problems.setdefault(value, there)  # of another value than is asked for
+            check_conditions(self.path, {"problem": there}, {"problem": here})
+        return tree["rows"], tree["best"]
 
     def write(self, rows: Mapping[str, Row], point: Point | None) -> None:
         """Write all rows and where the best fit is, in one step.
@@ -87,19 +87,20 @@ class Checkpoint:
         """
         if self.path is None:
             return
-        conditions = _as_json(self.conditions)
-        tree = {"swept": self.name, "conditions": conditions, "rows": rows}
-        SWEEP.write(self.path, tree if point is None else {**tree, "best": point})
+        tree = {
+            "swept": self.name,
+            "conditions": as_json(self.conditions),
+            "problems": {value: self.problems[value] for value in rows},
+            "rows": rows,
+            "best": point,
+        }
+        SWEEP.write(self.path, tree)
 
 
 def _content(tree: Tree) -> Tree:
     """Return the tree, if its best value is one of the rows."""
-    if "best" in tree and tree["best"]["value"] not in tree["rows"]:
+    if tree["best"] is not None and tree["best"]["value"] not in tree["rows"]:
         raise ValueError("the best value has no row")
+    if absent := tree["rows"].keys() - tree["problems"].keys():
+        raise ValueError(f"the row of {min(absent)} tells not of which problem it is")
     return tree
-
-
-def _as_json(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the conditions as they look when read again; objects as text."""
-    answer: dict[str, Any] = json.loads(json.dumps(plain(conditions), default=str))
-    return answer

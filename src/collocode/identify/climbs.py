@@ -22,6 +22,7 @@ import numpy as np
 
 from ..adapt.first_mesh import meshes_at_samples
 from ..archives import Schema
+from ..conditions import check_conditions
 from ..errors import FileError
 from ..forms import Numbers
 from ..model.problem import Problem
@@ -49,7 +50,7 @@ CHECKPOINT = Schema(
     1,
     "a checkpoint of a multistart",
     {
-        "conditions": {"*": object},
+        "conditions": {"*": str},
         "climbs": {
             "*": {
                 "meshes": [{"points": Numbers(("points",), finite=True)}],
@@ -60,7 +61,7 @@ CHECKPOINT = Schema(
                 "seconds": float,
             }
         },
-        "finished?": bool,
+        "finished": bool,
     },
 )
 
@@ -101,7 +102,7 @@ class Climber:
 
     problem: Problem
     scheme: Scheme
-    windows: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
 
     @cached_property
     def nlp(self) -> NLP:
@@ -116,7 +117,7 @@ class Climber:
     def climb(self, start: Start, best: float, on_iteration: OnIteration | None = None) -> Climb:
         """Climb from the best of a start's candidates, and give up what will not come near the ``best``."""
         began = time.perf_counter()
-        found = climbed(self.nlp, start, on_iteration, hopeless(best), self.windows, self.shooting)
+        found = climbed(self.nlp, start, on_iteration, hopeless(best), self.shares, self.shooting)
         seconds = time.perf_counter() - began
         if found is None:
             nothing, end = np.empty(0), Termination.EVALUATION_ERROR
@@ -289,11 +290,7 @@ class ClimbsFile:
         if not CHECKPOINT.place(self.path).is_file():
             return {}
         tree = CHECKPOINT.read(self.path, dict)
-        for key in sorted({*self.conditions, *tree["conditions"]}):
-            if self.conditions.get(key) != tree["conditions"].get(key):
-                raise FileError(
-                    f"{self.path} was made with another {key}; name another checkpoint or delete it."
-                )
+        check_conditions(self.path, tree["conditions"], self.conditions)
         return {int(seed): Climb.of(climb) for seed, climb in tree["climbs"].items()}
 
     def write(self, climbs: Mapping[int, Climb], finished: bool = False) -> None:

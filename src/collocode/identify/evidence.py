@@ -29,7 +29,7 @@ from ..solvers.protocol import OnIteration
 from ..solvers.solve import make_solver, solve_with
 from .bounds import held_by
 from .linearised import Linearised
-from .noise import Noise, noise_of, standardised
+from .noise import SURELY, Noise, noise_of, standardised
 
 Array = NDArray[np.float64]
 _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
@@ -127,7 +127,7 @@ def evidence_of(solution: Solution) -> MostProbable:
     lin = Linearised.of(solution, solution.nlp, windows=False)  # a plan tells nothing of the noise
     held = held_by(lin, solution, float(np.mean(noise_of(lin).of_data)))
     lin = lin.along(held.allowed)
-    noise = noise_of(lin)
+    noise = noise_of(lin, SURELY)
     believed = replace(noise, variance=np.where(noise.known, 1.0, noise.variance))
     return most_probable(lin, solution.model.theta, believed)
 

@@ -16,9 +16,10 @@ import numpy as np
 from ..model.activations import CASADI
 from ..model.likelihoods import Likelihood
 from ..model.misfit import likelihood_of, modelled
-from ..numerics import Array
+from ..numerics import Array, Index
 from ..transcription.nlp import NLP
 
+_STEP = 1e-5
 _LEAST = 1e-12  # of the information on h that an uncensored datum would have
 
 
@@ -31,12 +32,17 @@ class Informed:
     on_h : (samples, outputs) information on h.
     score : (samples, outputs) slope of -log L by h.
     on_sigma, mixed : (samples, outputs) information on σ, where a model says it, and on both.
+    drift : (samples, outputs) slope by σ of the logarithm of the datum's variance, which is one over the
+        information that it has on h where it is not censored.
+    seen : (samples, outputs) share that is left of the information on σ: one of what is not censored.
     """
 
     on_h: Array
     score: Array
     on_sigma: Array
     mixed: Array
+    drift: Array
+    seen: Array
 
     @classmethod
     def of(cls, nlp: NLP, x: Array, predicted: Array, scored: bool = True) -> Informed:
@@ -45,10 +51,14 @@ class Informed:
         censored = nlp.parameters.get("censored", np.zeros(y.shape))
         on_h, on_sigma = np.zeros(y.shape), np.zeros(y.shape)
         mixed, score = np.zeros(y.shape), np.zeros(y.shape)
+        drift, seen = np.zeros(y.shape), np.ones(y.shape)
         for j, name in enumerate(problem.outputs):
             loss = likelihood_of(problem.loss, name)
             assert loss is not None
             on_h[:, j], on_sigma[:, j] = loss.information(predicted[:, j], s[:, j])
+            whole = np.maximum(on_sigma[:, j], 1e-300)
+            if modelled(problem, name):
+                drift[:, j] = -_log_slope(loss, predicted[:, j], s[:, j])
             if scored:
                 score[:, j] = 0.5 * loss.slope(predicted[:, j], y[:, j], s[:, j])
             for i in np.flatnonzero(censored[:, j]):
@@ -57,20 +67,28 @@ class Informed:
                 score[i, j], hessian = _tail(loss, censored[i, j], *at)
                 on_h[i, j], mixed[i, j], on_sigma[i, j] = hessian
                 on_h[i, j] = max(on_h[i, j], _LEAST * full)
+                seen[i, j] = np.clip(on_sigma[i, j] / whole[i], 0.0, 1.0)
             if not modelled(problem, name):
                 on_sigma[:, j] = mixed[:, j] = 0.0
         given = nlp.parameters["sigma"] > 0.0
-        on_sigma[given] = mixed[given] = 0.0
-        return cls(on_h=on_h, score=score, on_sigma=on_sigma, mixed=mixed)
+        on_sigma[given] = mixed[given] = drift[given] = 0.0
+        return cls(on_h=on_h, score=score, on_sigma=on_sigma, mixed=mixed, drift=drift, seen=seen)
 
-    def rows(self, J: Array, S: Array, factor: Array) -> tuple[Array, Array]:
-        """(n, d) and (m, d): rows of the data, which bear `on_h`, and the root of what is left on σ.
+    def rows(self, J: Array, S: Array, factor: Array) -> tuple[Array, Array, Index]:
+        """(n, d), (m, d), (m,): rows of the data, which bear `on_h`; the root of what is left on σ; whose it is.
 
         With the information a, b, c on h, both and σ: a (J + b/a S)² + (c - b²/a) S².
         """
         left = np.maximum(self.on_sigma - self.mixed**2 / self.on_h, 0.0).ravel() * factor.ravel()
-        root = np.sqrt(left[left > 0.0])[:, None] * S[left > 0.0]
-        return J + (self.mixed / self.on_h).ravel()[:, None] * S, root
+        whose = np.flatnonzero(left > 0.0)
+        root = np.sqrt(left[whose])[:, None] * S[whose]
+        return J + (self.mixed / self.on_h).ravel()[:, None] * S, root, whose
+
+
+def _log_slope(loss: Likelihood, h: Array, s: Array) -> Array:
+    """∂ log I_hh / ∂σ, by central differences of a formula."""
+    up, down = (loss.information(h, s * (1.0 + e))[0] for e in (_STEP, -_STEP))
+    return np.asarray(np.log(up / down) / (2.0 * _STEP * s))
 
 
 def _tail(

@@ -60,6 +60,12 @@ class Linearised:
     prior : (priors, a) root of P₀, the priors; and Fisher's information that a likelihood has on σ.
     charge, slope : (a, a) curvature and (a,) slope of costs beside the data, see `charged`.
     strength : λM, the precision that the penalty gives the weights in these units.
+    datum : (priors,) number of the datum whose information on σ a row of `prior` is; -1 of priors.
+    sizes : (m,) numbers of the unknowns that say the noise of data and nothing else.
+    drift : (n, m) slopes by them of the logarithm of every datum's variance.
+    tells : (n,) what a datum tells of its variance, one for a normal one; and
+    counts : (n,) for how many data it counts there: less than one if it is censored.
+    believed : (m, m) precision that priors give these unknowns.
     tangent : where the derivatives by the weights were taken; the fit's point unless told otherwise.
     """
 
@@ -81,6 +87,12 @@ class Linearised:
     charge: Array
     slope: Array
     strength: float
+    datum: Index
+    sizes: Index
+    drift: Array
+    tells: Array
+    counts: Array
+    believed: Array
     tangent: Array
 
     @classmethod
@@ -144,6 +156,7 @@ class Linearised:
             if problem.decides:
                 moving[dependent] += Z
             first += count
+        believed = prior.T @ prior
         charge, slope = np.zeros((len(free), len(free))), np.zeros(len(free))
         if problem.decides:
             numbers = [k for k, _ in parts]
@@ -151,12 +164,22 @@ class Linearised:
             charge = 0.5 * total * moving.T @ (bent @ moving)
             slope = 0.5 * total * pulled @ moving
         precision = weights * total / np.where(sigma > 0.0, sigma, 1.0) ** 2
+        datum, J_of_h = np.full(len(prior), -1), np.vstack(J)
+        sizes, drift = np.empty(0, dtype=int), np.zeros((y.size, 0))
+        tells, worth = np.ones(y.shape), np.ones(y.shape)
         if problem.loss.likelihood:
             table = Informed.of(nlp, x, predicted)
             precision, pull = weights * total * table.on_h, table.score / table.on_h
             bend, sigma = np.ones_like(pull), nlp.deviations(x)
-            mixed, rest = table.rows(np.vstack(J), np.vstack(S), weights * total)
+            by_sigma = np.vstack(S)
+            mixed, rest, whose = table.rows(J_of_h, by_sigma, weights * total)
             J, prior = [mixed], np.vstack([prior, rest])
+            datum = np.append(datum, np.cumsum(used.ravel())[whose] - 1)
+            drift = table.drift.ravel()[:, None] * by_sigma
+            sizes = np.flatnonzero((J_of_h == 0.0).all(axis=0) & (drift != 0.0).any(axis=0))
+            drift, worth = drift[:, sizes], weights * total * table.seen
+            slope_of_log = np.where(table.drift == 0.0, np.inf, table.drift)
+            tells = weights * total * 2.0 * table.on_sigma / slope_of_log**2
         else:
             bend, pull = _loss_moments(nlp, predicted)
         root = penalty_root(problem.weight_blocks).tocsc()
@@ -185,6 +208,12 @@ class Linearised:
             charge=charge,
             slope=slope,
             strength=total * float(nlp.parameters["regularisation"][0]),
+            datum=datum,
+            sizes=sizes,
+            drift=drift[used.ravel()],
+            tells=tells[used],
+            counts=worth[used],
+            believed=believed[np.ix_(sizes, sizes)],
             tangent=tangent,
         )
 

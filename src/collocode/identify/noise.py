@@ -2,13 +2,20 @@ r"""The noise of a fit: believed where σ was given, else estimated by output, o
 
 In units of its σ and weight a datum's residual is :math:`q=\sqrt w\,r/\sigma`, whose variance is one
 where σ is the noise's.  Where it was not given, the variance is that of a *group* of data: an output in
-all runs, or in each of them where Bartlett's test tells the runs apart (Proc. R. Soc. A 160, 1937).
+all runs, or in each of them where Bartlett's test tells the runs apart (Proc. R. Soc. A 160, 1937).  As
+intervals of what one run tells hold too little where its noise is wrongly taken for that of all, they ask
+for a p-value of 0.25 (Bancroft, Biometrics 20, 1964); weights of data by what was estimated, for one of 0.01.
 
 .. math:: v_g = \sum_{i\in g} q_i^2 \Big/ \sum_{i\in g}(1-h_i),
 
 h the leverages, so that what the fit used up is made good.  A given σ is believed, unless the residuals
 refute it beyond doubt; it is then scaled by what they say (Birge, Phys. Rev. 40, 1932).  Data that
 determine as many unknowns as they are leave nothing to tell their noise by.
+
+A σ that a likelihood estimates is the greatest one's, too small by what the fit used up.  Its data are a
+group, those that parameters of σ have in common (see `dispersion`), whose variance is
+:math:`v_g=N_g/(N_g-\\sum_{i\\in g}h_i)` of `N_g` data: where all are normal, that of restricted maximum
+likelihood at the estimated weights (Patterson and Thompson, Biometrika 58, 1971).
 """
 
 from __future__ import annotations
@@ -25,16 +32,19 @@ from ..model.misfit import modelled
 from ..results.released import NOISE_FREE
 from ..results.solution import Solution
 from ..results.status import Termination
+from .dispersion import LEAST, Dispersion, dispersion_of
 from .linearised import Linearised
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-_DIFFERENT = 0.01  # p-value of Bartlett's test below which every run has a noise of its own
+SURELY, LIKELY = (
+    0.01,
+    0.25,
+)  # p-values of Bartlett's test below which every run has a noise of its own
 _REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed
 _ROUNDING = 1e-6  # of the data's spread: residuals that are no noise
 _UNSEEN = 1e-5  # of the sum of squares; solvers see 1e-8 of it, and Newton's steps end earlier
 _AT_BOUND = 1.001  # times it
-_LEAST = 0.02  # share of a group's data that counts as its degrees of freedom at least
 _NONE = 1e-6  # share that is rounding
 _QUIET = 1e-20  # least variance, of data that are met exactly
 
@@ -47,10 +57,9 @@ class Noise:
     ----------
     group : (n,) number of every datum's group.
     known : (groups,) whether its σ was given, or is told by a likelihood.
-    modelled : (groups,) whether parameters of a likelihood tell it.
     refuted : (groups,) whether a given σ is refuted by the residuals.
     variance : (groups,) v; 1 where σ was given and not refuted.
-    freedom : (groups,) Σ (1 − h).
+    freedom : (groups,) Σ (1 − h), of the data that tell of their variance.
     ratio : (groups,) what the residuals say, also where σ was given.
     absent : (groups,) whether a fit goes through the data, so that there is no noise to estimate: their
         residuals are rounding, or so small a part of the misfit that the solver did not look at them.
@@ -59,25 +68,37 @@ class Noise:
 
     group: Index
     known: NDArray[np.bool_]
-    modelled: NDArray[np.bool_]
     refuted: NDArray[np.bool_]
     variance: Array
     freedom: Array
     ratio: Array
     absent: NDArray[np.bool_]
     told: NDArray[np.bool_]
+    dispersion: Dispersion
 
     @property
     def of_data(self) -> Array:
         """(n,) v of every datum."""
         return self.variance[self.group]
 
+    @property
+    def estimated(self) -> NDArray[np.bool_]:
+        """(groups,) whether the data tell the variance."""
+        own = np.zeros(len(self.known), dtype=bool)
+        own[self.group[self.dispersion.part >= 0]] = True
+        return np.asarray(~self.known | self.refuted | own)
+
+    def drawn(self, rng: np.random.Generator) -> Array:
+        """(groups,) a standard deviation that the data leave possible, over the estimate; one where it is known."""
+        freedom = np.maximum(self.freedom, 1.0)
+        return np.where(self.estimated, np.sqrt(freedom / rng.chisquare(freedom)), 1.0)
+
     def estimated_by(self, lin: Linearised, run: int, output: int) -> int:
         """Number of the group by which the noise of an output's data in a run is estimated; -1 where it is known."""
         mine = (lin.output == output) & (lin.run == run)
         mine = mine if mine.any() else lin.output == output
         found = np.unique(self.group[mine])
-        found = found[~self.known[found] | self.refuted[found] | self.modelled[found]]
+        found = found[self.estimated[found]]
         return int(found[0]) if len(found) else -1
 
 
@@ -86,17 +107,20 @@ def standardised(lin: Linearised) -> Array:
     return np.sqrt(lin.precision) * lin.pull
 
 
-def noise_of(lin: Linearised) -> Noise:
-    """Estimate the variances of the groups of data."""
+def noise_of(lin: Linearised, apart: float = LIKELY) -> Noise:
+    """Estimate the variances of the groups of data; runs are ``apart`` below this p-value."""
     q2 = standardised(lin) ** 2
     freedom = 1.0 - lin.leverage
-    group = groups(lin, q2, freedom)
+    dispersion = dispersion_of(lin)
+    group = groups(lin, q2, freedom, apart)
+    group[dispersion.part >= 0] = group.max(initial=0) + 1 + dispersion.part[dispersion.part >= 0]
+    group = np.unique(group, return_inverse=True)[1]
     count = int(group.max(initial=-1)) + 1
     known = np.zeros(count, dtype=bool)
     known[group] = lin.known
     size = np.bincount(group, minlength=count)
     over = np.bincount(group, freedom, count)
-    left = np.maximum(over, _LEAST * size)
+    left = np.maximum(over, LEAST * size)
     squares = np.bincount(group, q2, count)
     ratio = np.maximum(squares / np.maximum(left, 1e-300), _QUIET)
     upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
@@ -109,16 +133,24 @@ def noise_of(lin: Linearised) -> Noise:
     by_output = np.array([modelled(problem, name) for name in problem.outputs])
     own = np.zeros(count, dtype=bool)
     own[group] = by_output[lin.output]
+    variance = np.where(known & ~refuted, 1.0, ratio)
+    for number in np.unique(group[dispersion.part >= 0]):
+        used_up = float(lin.leverage[group == number].sum())
+        part = int(dispersion.part[group == number][0])
+        data, share = dispersion.data[part], dispersion.told[part]
+        some[number] = data - used_up > _NONE * size[number]
+        rest = max(data - used_up, LEAST * data)
+        variance[number], left[number] = data / rest, share * rest
     return Noise(
         group=group,
         known=known,
-        modelled=own,
         refuted=refuted,
-        variance=np.where(known & ~refuted, 1.0, ratio),
+        variance=variance,
         freedom=left,
         ratio=ratio,
         absent=absent,
         told=(known & ~own) | some,
+        dispersion=dispersion,
     )
 
 
@@ -154,7 +186,7 @@ def without_noise(solution: Solution) -> Solution:
     return replace(solution, result=result)
 
 
-def groups(lin: Linearised, q2: Array, freedom: Array) -> Index:
+def groups(lin: Linearised, q2: Array, freedom: Array, apart: float) -> Index:
     """(n,) numbers of groups: outputs, or outputs by run where the runs' noises differ."""
     runs = int(lin.run.max(initial=0)) + 1
     label = 2 * runs * lin.output + np.where(lin.known, 1, 0) * runs
@@ -164,7 +196,7 @@ def groups(lin: Linearised, q2: Array, freedom: Array) -> Index:
         left = np.asarray(np.bincount(of_run, freedom[here], runs), dtype=float)
         squares = np.asarray(np.bincount(of_run, q2[here], runs), dtype=float)
         many = left > 2.0
-        if many.sum() > 1 and _bartlett(squares[many], left[many]) < _DIFFERENT:
+        if many.sum() > 1 and _bartlett(squares[many], left[many]) < apart:
             label[here] += of_run
     return np.unique(label, return_inverse=True)[1]
 

@@ -261,7 +261,7 @@ class Scoring:
         weights = nlp.parameters["weights"] * nlp.problem.n_measurements
         with np.errstate(all="ignore"):  # of data that are not there
             told = Informed.of(nlp, x, h, scored=False)
-            mixed, rest = told.rows(J, S, weights)
+            mixed, rest, _ = told.rows(J, S, weights)
             u = (weights * told.on_h).ravel()
         kept = weights.ravel() > 0.0
         of_noise = (J == 0.0).all(axis=0) & (S != 0.0).any(axis=0)

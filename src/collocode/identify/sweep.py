@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..conditions import UNFITTED, fingerprint
 from ..errors import FileError, InputError, quietly
 from ..kinds import check_type
 from ..model.losses import L2, Evidence
@@ -115,7 +116,8 @@ def sweep(
         values = sorted((L2(float(v)).strength for v in values), reverse=True)
     values = list(values)
     place = None if checkpoint is None else SWEEP.place(checkpoint)
-    kept = Checkpoint(place, name, _conditions(holdout, settings, conditions))
+    problems = {str(v): fingerprint(make(v), without=UNFITTED) for v in values if place}
+    kept = Checkpoint(place, name, _conditions(holdout, settings, conditions), problems)
     trials = _Trials(make, name, holdout, settings)
     done, point = kept.read()
     interrupt = Interrupt(time_limit)

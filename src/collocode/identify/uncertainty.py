@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..adapt.fineness import errors_of
 from ..errors import InputError
 from ..kinds import check_type
-from ..model.misfit import modelled, noise_parameters
+from ..model.misfit import noise_parameters
 from ..model.parameters import Parameter
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
@@ -123,7 +123,7 @@ class Uncertainty:
     def intervals(self, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
         """Confidence intervals by Student's t; physical parameters unless ``names`` are given.
 
-        Of a σ that a likelihood estimates they are around the estimate that makes the lost freedom good.
+        Of a σ that a likelihood estimates they are by χ², about the estimate that makes the lost freedom good.
 
         Returns
         -------
@@ -146,11 +146,8 @@ class Uncertainty:
             if name not in known:
                 raise InputError(f"there is no free quantity {name!r}; see `names`.")
             j, natural, slope = known[name], *self._scale_of(name)
-            half = scipy.special.stdtrit(self._student[j], 0.5 + 0.5 * level) * std[j]
             value = self.values[j]
-            low, high = (
-                self._unbiased(name) * float(natural(v)) for v in (value - half, value + half)
-            )
+            low, high = self._limits(j, natural, std[j], level)
             row = float(natural(value)), std[j] * slope(value), low, high, self._note(name)
             rows.append(row)
         columns = ["estimate", "std", "lower", "upper", "note"]
@@ -174,10 +171,27 @@ class Uncertainty:
                 return q.natural, q.slope
         return float, lambda value: 1.0
 
-    def _unbiased(self, name: str) -> float:
-        """By what a likelihood's estimate of a σ, or of a scale, is too small for the freedom that the fit took."""
-        own = noise_parameters(_nlp_of(self._solution).problem)
-        return float(np.sqrt(self._variances.factor)) if name.split("[", 1)[0] in own else 1.0
+    def _limits(
+        self, j: int, natural: Callable[[float], float], std: float, level: float
+    ) -> tuple[float, float]:
+        """Of an interval by Student's t; of a σ that data estimate by χ², about what makes the lost freedom good."""
+        noise, freedom, value = self._variances.noise, self._student[j], self.values[j]
+        own, unbiased = noise_parameters(_nlp_of(self._solution).problem), 1.0
+        if j in noise.dispersion.columns and np.isfinite(std):
+            left, alone = noise.dispersion.freedom(j)
+            freedom = max(left, 1.0)
+            if self.names[j].split("[", 1)[0] in own:
+                there = noise.group[noise.dispersion.data_of(j)]
+                unbiased = float(np.sqrt(noise.variance[there[0]]))
+                if alone:
+                    tails = scipy.special.chdtri(
+                        freedom, np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
+                    )
+                    low, high = unbiased * natural(value) * np.sqrt(freedom / tails)
+                    return float(low), float(high)
+        half = scipy.special.stdtrit(freedom, 0.5 + 0.5 * level) * std
+        low, high = (unbiased * float(natural(v)) for v in (value - half, value + half))
+        return low, high
 
     def _note(self, name: str) -> str:
         if name in self.imitated:
@@ -237,14 +251,14 @@ class Uncertainty:
                 if output in named:
                     at = named.index(output)
                     by = self._variances.noise.estimated_by(self._linearised, number, j)
-                    added[:, at] = self._noise_at(t, number, j, by >= 0) ** 2
+                    added[:, at] = self._noise_at(t, number, j, by) ** 2
                     group[:, at] = by
         variance, freedom = self._variances.along(rows, added.ravel(), group.ravel())
         half = scipy.special.stdtrit(freedom, 0.5 + 0.5 * level) * np.sqrt(variance)
         half = half.reshape(centre.shape)
         return centre - half, centre + half
 
-    def _noise_at(self, times: Array, number: int, column: int, estimated: bool) -> Array:
+    def _noise_at(self, times: Array, number: int, column: int, group: int) -> Array:
         """(N,) standard deviation of an output's data."""
         solution, problem = self._solution, _nlp_of(self._solution).problem
         own = self.deviations[number, column]
@@ -255,7 +269,7 @@ class Uncertainty:
         ):
             return np.full(len(times), own)
         told = solution.deviations(number, times)[:, column]
-        told = told * np.sqrt(self._variances.factor if estimated else 1.0)
+        told = told * (np.sqrt(self._variances.noise.variance[group]) if group >= 0 else 1.0)
         return np.where(np.isfinite(told), told, own)
 
 
@@ -297,8 +311,9 @@ def uncertainty(solution: Solution) -> Uncertainty:
     noise = noise_of(lin)
     effective = float(lin.leverage.sum())
     _check_outliers(nlp, lin, effective)
-    alpha = most_probable(lin, solution.model.theta, noise).alpha
-    variances = Variances.of(lin, noise, alpha, _small_sample(nlp, lin.n, effective))
+    believed = replace(noise, variance=np.where(noise.known & ~noise.refuted, 1.0, noise.variance))
+    alpha = most_probable(lin, solution.model.theta, believed).alpha
+    variances = Variances.of(lin, noise, alpha)
     covariance = variances.covariance
     each, student = variances.along(np.eye(len(whole.free)))
     names = np.array([nlp.column_names[j] for j in whole.free])
@@ -389,15 +404,8 @@ def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
 def _exact(parts: Sequence[Array], noise: Noise) -> NDArray[np.bool_]:
     """(d,) of which more than half the variance comes from data without noise."""
     diagonals = np.array([np.diag(part) for part in parts])
-    of_these = diagonals[:-1][noise.absent].sum(axis=0)
+    of_these = diagonals[:-2][noise.absent].sum(axis=0)
     return np.asarray(of_these > 0.5 * diagonals.sum(axis=0))
-
-
-def _small_sample(nlp: NLP, count: int, effective: float) -> float:
-    """What a σ that is estimated by likelihood, and so too small by lost freedom, leaves out of variances."""
-    problem = nlp.problem
-    estimated = problem.loss.likelihood and any(modelled(problem, name) for name in problem.outputs)
-    return count / max(count - effective, 1.0) if estimated else 1.0
 
 
 def _saturated(lin: Linearised, noise: Noise) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..results.first_state import first_state
 from ..results.fitted import Trajectory
+from ..results.model import TrainedModel
 from ..results.resolved import begun, bound
 from ..results.simulate import simulate
 from ..results.solution import Solution
@@ -61,7 +63,7 @@ def _predicted(solution: Solution, whole: Problem, e: Experiment, part: Trajecto
     else:
         model = solution.model.with_parameters(part.parameters)
     e = begun(whole, model, e)
-    start, initial = (part.times[0], part.states[0]) if part else _first_state(whole, e)
+    start, initial = (part.times[0], part.states[0]) if part else _first_state(whole, model, e)
     times = np.unique(np.append(start, e.times))
     run = simulate(model, initial, times, e.inputs, history=e.history)
     used = np.searchsorted(times, e.times)
@@ -71,7 +73,7 @@ def _predicted(solution: Solution, whole: Problem, e: Experiment, part: Trajecto
     return e.met(found)
 
 
-def _first_state(problem: Problem, e: Experiment) -> tuple[float, Array]:
+def _first_state(problem: Problem, model: TrainedModel, e: Experiment) -> tuple[float, Array]:
     """When an experiment that was not fitted began and in what state: as given, or by its smoothed values.
 
     It begins with the first sample where nothing is given.
@@ -79,11 +81,10 @@ def _first_state(problem: Problem, e: Experiment) -> tuple[float, Array]:
     known = [problem.initial_of(e, label).value for label in problem.states]
     assert e.start is not None
     start = e.start if np.isfinite(known).any() else float(e.times[0])
-    state, smooth = [], problem.smoothers(e)
-    for label, value in zip(problem.states, known, strict=True):
-        if not np.isfinite(value) and label not in smooth:
-            raise InputError(
-                f"held-out experiment {e.name!r} does not tell {label}(0); give it in initial=."
-            )
-        state.append(value if np.isfinite(value) else float(smooth[label](start)))
-    return start, np.array(state)
+    state = first_state(model, e, start)
+    if not np.isfinite(state).all():
+        label = problem.states[int(np.flatnonzero(~np.isfinite(state))[0])]
+        raise InputError(
+            f"held-out experiment {e.name!r} does not tell {label}(0); give it in initial=."
+        )
+    return start, state

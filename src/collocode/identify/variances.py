@@ -6,6 +6,14 @@ The covariance `C` of `uncertainty` is a sum of parts: one of every group of dat
 .. math:: s^2 = \sum_g r^TC_gr,\qquad \nu = s^4\Big/\sum_g (r^TC_gr)^2/\nu_g,
 
 the sum over the groups whose variance was estimated, of :math:`\nu_g` degrees of freedom (Satterthwaite, Biometrics Bulletin 2, 1946).
+Where parameters τ of a likelihood say the variances (see `dispersion`, A their covariance) it is
+:math:`g^TAg/2`, :math:`g=\partial s^2/\partial\tau`, which is the same where each says one group's (Giesbrecht and
+Burns, Biometrics 41, 1985); and as such a fit weighs its data by what it estimates, :math:`2\Phi\Lambda\Phi` is added to
+`C` (Kackar and Harville, J. Am. Stat. Assoc. 79, 1984; Kenward and Roger, Biometrics 53, 1997):
+
+.. math:: \Lambda=\sum_{kl}A_{kl}\Bigl(\sum_i\frac{D_{ik}D_{il}}{v_i}j_ij_i^T-P_k\Phi P_l\Bigr),\qquad
+          P_k=\sum_i\frac{D_{ik}}{v_i}j_ij_i^T,\qquad \Phi=\Bigl(\sum_i\frac1{v_i}j_ij_i^T+\dots\Bigr)^{-1}.
+
 :math:`s^2` is infinite where `r` moves along a direction that nothing determines, and where it hangs on
 data none of which is left to tell their noise.
 """
@@ -33,33 +41,38 @@ class Variances:
     Attributes
     ----------
     lin, noise : the fit and the noise of its data.
-    parts : (d, d) covariances of every group of data, then of penalty and priors.
-    factor : makes the variance good that a likelihood estimates too small by the lost freedom.
-    most : degrees of freedom at most.
+    parts : (d, d) covariances of every group of data, then of penalty and priors, then of the weights
+        that a likelihood estimates.
+    changes : (d, d) their slopes by the parameters that say the noise of data.
     """
 
     lin: Linearised
     noise: Noise
     parts: Sequence[Array]
-    factor: float
-    most: float
+    changes: Sequence[Array]
 
     @classmethod
-    def of(cls, lin: Linearised, noise: Noise, alpha: float, factor: float = 1.0) -> Variances:
+    def of(cls, lin: Linearised, noise: Noise, alpha: float) -> Variances:
         """Take the sandwich apart."""
         F, parts = lin.inverse_root, []
         along = lin.J @ F
-        scores = factor * lin.precision * noise.of_data
-        for number in range(len(noise.known)):
-            mine = noise.group == number
-            parts.append(along[mine].T @ (scores[mine, None] * along[mine]))
-        bias = np.sqrt(lin.strength**2 / alpha) * (lin.penalty @ F) if np.isfinite(alpha) else F[:0]
+        scores = lin.precision * noise.of_data
         prior = lin.prior @ F
-        parts.append(factor * (bias.T @ bias + prior.T @ prior))
+        on_sigma = lin.datum >= 0
+        owner = np.where(on_sigma, noise.group[lin.datum], -1)
+        for number, v in enumerate(noise.variance):
+            mine, rows = noise.group == number, prior[owner == number]
+            parts.append(along[mine].T @ (scores[mine, None] * along[mine]) + v * rows.T @ rows)
+        bias = np.sqrt(lin.strength**2 / alpha) * (lin.penalty @ F) if np.isfinite(alpha) else F[:0]
+        parts.append(bias.T @ bias + prior[~on_sigma].T @ prior[~on_sigma])
+        parts.append(_of_weights(lin, noise, along))
+        changes = [along.T @ ((scores * D)[:, None] * along) for D in noise.dispersion.drift.T]
         root = lin.allowed @ F
-        left = lin.n - float(lin.leverage.sum())
-        most = max(left, 1.0) if factor > 1.0 else np.inf
-        return cls(lin, noise, [np.asarray(root @ part @ root.T) for part in parts], factor, most)
+
+        def by_unknowns(tables: Sequence[Array]) -> list[Array]:
+            return [np.asarray(root @ table @ root.T) for table in tables]
+
+        return cls(lin, noise, by_unknowns(parts), by_unknowns(changes))
 
     @cached_property
     def covariance(self) -> Array:
@@ -78,17 +91,42 @@ class Variances:
         """
         noise = self.noise
         spread = np.array([np.clip((rows @ C * rows).sum(axis=1), 0.0, None) for C in self.parts])
-        unit = spread[:-1] / noise.variance[:, None]
+        unit = spread[:-2] / noise.variance[:, None]
+        moved = np.array([(rows @ C * rows).sum(axis=1) for C in self.changes])
+        moved = moved.reshape(len(self.changes), len(rows))
         untold = (unit * ~noise.told[:, None]).sum(axis=0) > _FELT * unit.sum(axis=0)
         if added is not None:
             at = np.asarray(group, dtype=int)
             known = at < 0
-            spread[np.where(known, -1, at), np.arange(len(rows))] += added
+            spread[np.where(known, -2, at), np.arange(len(rows))] += added
             untold |= ~known & ~noise.told[at]
+            for number in np.unique(at[~known]):
+                slopes = noise.dispersion.drift[noise.group == number].mean(axis=0)
+                moved += np.where(at == number, added, 0.0) * slopes[:, None]
         unknown = np.flatnonzero(~noise.known | noise.refuted)
         freedom = np.maximum(noise.freedom[unknown], 1.0)[:, None]
         rest = (spread[unknown] ** 2 / freedom).sum(axis=0)
+        rest += 0.5 * np.einsum("kr,kl,lr->r", moved, noise.dispersion.covariance, moved)
         total = spread.sum(axis=0)
         counted = np.clip(total**2 / np.maximum(rest, 1e-9 * total**2 + 1e-300), 1.0, 1e9)
         variance = np.where(untold | self.lin.flat_along(rows), np.inf, total)
-        return variance, np.minimum(counted, self.most)
+        return variance, counted
+
+
+def _of_weights(lin: Linearised, noise: Noise, along: Array) -> Array:
+    """2ΦΛΦ in the directions of H's root, where H is one."""
+    told, r = noise.dispersion, along.shape[1]
+    if not len(told.columns):
+        return np.zeros((r, r))
+    weight = lin.precision / noise.of_data
+    estimated = told.part >= 0
+    x, D = along[estimated], told.drift[estimated]
+    before, w = lin.precision[estimated], weight[estimated]
+    Phi = np.linalg.inv(np.eye(r) + x.T @ ((w - before)[:, None] * x))
+    twice = w * np.einsum("ik,kl,il->i", D, told.covariance, D)
+    Lambda = x.T @ (twice[:, None] * x)
+    P = np.array([x.T @ ((w * d)[:, None] * x) for d in D.T])
+    mixed = np.tensordot(told.covariance, P, axes=1)
+    for one, other in zip(P, mixed, strict=True):
+        Lambda -= one @ Phi @ other
+    return np.asarray(2.0 * Phi @ Lambda @ Phi)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from .petab_rows import Channel, Measurement, PetabParameter, is_number
 from .petab_tables import PetabTables, read_tables
 from .sbml import SbmlModel, names_in
 from .sbml_file import read_sbml
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,7 +49,7 @@ class Condition:
     measurements: tuple[Measurement, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PetabProblem:
     """A PEtab problem with its model, in symbols of its estimated parameters.
 
@@ -62,6 +65,33 @@ class PetabProblem:
         for target in sorted(overridden):
             known = (*self.model.states, *self.model.constants)
             check_has("the model", "compartment, species or parameter", target, known)
+        self._check_parameters()
+
+    def _check_parameters(self) -> None:
+        """Refuse estimated parameters that nothing mentions: a mistyped name would leave another one as it is."""
+        tables = self.tables
+        if tables.hybrid.networks:  # whose parameters have names made of several
+            return
+        channels = {m.channel for m in tables.measurements}
+        texts = [text for c in tables.conditions.values() for text in c.values()]
+        texts += [text for o in tables.observables.values() for text in (o.formula, o.noise)]
+        texts += [text for c in channels for text in (*c.parameters, *c.noise)]
+        known = {*self.model.symbols, *_NAME.findall(" ".join(texts))}
+        for q in self.estimated:
+            if q.id not in known:
+                raise InputError(
+                    f"parameter {q.id!r} of the parameter table occurs neither in the model nor in another "
+                    "table, so nothing tells its value; correct its name, or take it out."
+                )
+
+    def __repr__(self) -> str:
+        """Name and sizes; the tables and the model are attributes."""
+        tables = self.tables
+        return (
+            f"PetabProblem({tables.path.stem!r}, states={len(self.model.states)}, "
+            f"conditions={len(tables.conditions)}, observables={len(tables.observables)}, "
+            f"measurements={len(tables.measurements)}, estimated={len(self.estimated)})"
+        )
 
     @cached_property
     def estimated(self) -> tuple[PetabParameter, ...]:

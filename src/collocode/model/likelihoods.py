@@ -42,9 +42,7 @@ from .special import log_normal_tail
 Size = float | str
 Spread = Size | tuple[Size, Size] | Callable[..., Any] | None
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-_SOFT = (
-    1e-2  # of a Laplace kink, in units of its scale: what a solver sees; Newton steps fail at less
-)
+_SOFT = 1e-2  # of a Laplace kink, in units of its scale: what a solver sees at the end; Newton steps fail at less
 
 
 @dataclass(frozen=True)
@@ -252,6 +250,16 @@ class Laplace(Likelihood):
         r = (y - h) / s
         size = ops.sqrt(r**2 + _SOFT**2) if soft else ops.absolute(r)
         return size + ops.log(2.0 * s)
+
+    @property
+    def kink(self) -> float:
+        """What it is rounded off over."""
+        return _SOFT
+
+    def rounded(self, h: Any, y: Any, sigma: Any, factor: Any) -> Any:
+        """√(r² + ε²) for |r|, ε so many times as large as at the end."""
+        r = (y - h) / sigma
+        return 2.0 * (CASADI.sqrt(r**2 + (_SOFT * factor) ** 2) + CASADI.log(2.0 * sigma))
 
     def information(self, h: Array, s: Array) -> tuple[Array, Array]:
         """1/σ² twice, as the median of many data tells."""

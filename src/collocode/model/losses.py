@@ -31,9 +31,10 @@ import numpy as np
 from ..checks import check_fields
 from ..errors import InputError
 from ..numerics import Array
-from .activations import NUMPY, Operations
+from .activations import CASADI, NUMPY, Operations
 
 Sigma = float | Mapping[str, float] | None
+_UNSAID = float("nan")
 
 
 class Loss(ABC):
@@ -45,6 +46,7 @@ class Loss(ABC):
         every output by the standard deviation of its data, which makes the loss free of units.
     smoothness : number of continuous derivatives by `h`.
     quadratic : whether the cost is quadratic in `h`.
+    kink : over how many σ the slope turns from one side to the other; infinite where it never does at once.
     likelihood : whether it is twice the negative logarithm of a density, see `likelihoods`.
     """
 
@@ -56,6 +58,15 @@ class Loss(ABC):
     @abstractmethod
     def cost(self, h: Any, y: Any, sigma: Any, ops: Operations = NUMPY) -> Any:
         """Cost of every measurement, in NumPy or CasADi."""
+
+    @property
+    def kink(self) -> float:
+        """See the class."""
+        return np.inf
+
+    def rounded(self, h: Any, y: Any, sigma: Any, factor: Any) -> Any:
+        """The cost as a solver sees it, its kink so many times as wide; the slopes far from it stay."""
+        return self.cost(h, y, sigma, CASADI)
 
     @abstractmethod
     def slope(self, h: Array, y: Array, sigma: Array) -> Array:
@@ -172,10 +183,33 @@ class _Robust(ResidualLoss):
     def __post_init__(self) -> None:
         check_fields(self)
         super().__post_init__()
+        if np.isnan(self.delta):
+            name = type(self).__name__
+            raise InputError(
+                f"{name} needs its delta, from where on a residual counts as an outlier, in units of σ; "
+                f"write {name}(1.345, sigma) with the σ of the noise."
+            )
         if not (np.isfinite(self.delta) and self.delta > 0.0):
             raise InputError(
                 f"delta of {type(self).__name__} must be positive and finite, not {self.delta}."
             )
+
+    @property
+    def kink(self) -> float:
+        """δ."""
+        return self.delta
+
+    def rounded(self, h: Any, y: Any, sigma: Any, factor: Any) -> Any:
+        """ρ of another δ, divided by what the slopes at ±∞ have become steeper by."""
+        return self._rho((h - y) / sigma, self.delta * factor, CASADI) / factor
+
+    @abstractmethod
+    def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:
+        """ρ of any δ."""
+
+    def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
+        """See `ResidualLoss.rho`."""
+        return self._rho(r, self.delta, ops)
 
 
 @dataclass(frozen=True)
@@ -194,13 +228,13 @@ class Huber(_Robust):
         data and seldom acts.
     """
 
-    delta: float
+    delta: float = _UNSAID
     sigma: Sigma = None
     smoothness = 1
 
-    def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
+    def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:
         """c (2 r − c), r clipped to c."""
-        c = 0.5 * (ops.absolute(r + self.delta) - ops.absolute(r - self.delta))
+        c = 0.5 * (ops.absolute(r + delta) - ops.absolute(r - delta))
         return c * (2.0 * r - c)
 
     def psi(self, r: Array) -> Array:
@@ -221,12 +255,12 @@ class PseudoHuber(_Robust):
     delta, sigma : as for `Huber`.
     """
 
-    delta: float
+    delta: float = _UNSAID
     sigma: Sigma = None
 
-    def rho(self, r: Any, ops: Operations = NUMPY) -> Any:
+    def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:
         """2 r² / (1 + √(1 + (r/δ)²)), which does not cancel near zero."""
-        return 2.0 * r**2 / (1.0 + ops.sqrt(1.0 + (r / self.delta) ** 2))
+        return 2.0 * r**2 / (1.0 + ops.sqrt(1.0 + (r / delta) ** 2))
 
     def psi(self, r: Array) -> Array:
         """2 r / √(1 + (r/δ)²)."""

@@ -52,7 +52,7 @@ def modelled(problem: Problem, output: str) -> bool:
 
 
 def noise_parameters(problem: Problem, outputs: Sequence[str] | None = None) -> set[str]:
-    """Names of parameters that are the σ of an output, or its scale; not the overdispersion of counts."""
+    """Names of parameters that are the σ of an output, or a part of it; not the overdispersion of counts."""
     found = set()
     for output in problem.outputs if outputs is None else outputs:
         loss = likelihood_of(problem.loss, output)
@@ -62,8 +62,9 @@ def noise_parameters(problem: Problem, outputs: Sequence[str] | None = None) -> 
             and not isinstance(loss, NegativeBinomial)
         ):
             spread = loss.spread_of(output)
-            name = problem.noise_name(output) if spread is None else spread
-            found |= {name} if isinstance(name, str) else set()
+            sizes = spread if isinstance(spread, tuple) else (spread,)
+            names = [problem.noise_name(output) if s is None else s for s in sizes]
+            found |= {name for name in names if isinstance(name, str)}
     return found
 
 
@@ -104,13 +105,28 @@ def _spread(problem: Problem, output: str, given: Spread, s: Symbols, h: ca.SX) 
     return ca.SX(values[0] + values[1] * ca.fabs(h))
 
 
+def kink_of(problem: Problem) -> float:
+    """The sharpest kink of what its data cost, in units of σ; infinite where there is none."""
+    if not problem.n_measurements:
+        return np.inf
+    laws = [likelihood_of(problem.loss, name) or problem.loss for name in problem.outputs]
+    return min(law.kink for law in laws)
+
+
 def misfit(
-    problem: Problem, h: ca.SX, spread: ca.SX, data: tuple[ca.SX, ca.SX, ca.SX, ca.SX]
+    problem: Problem,
+    h: ca.SX,
+    spread: ca.SX,
+    data: tuple[ca.SX, ca.SX, ca.SX, ca.SX],
+    rounding: ca.SX | float = 1.0,
 ) -> ca.SX:
-    """Return Σ w cost(h, y, σ) of one sample, of data ``(y, w, sigma, censored)``; for σ see `spreads`."""
+    """Return Σ w cost(h, y, σ) of one sample, of data ``(y, w, sigma, censored)``; for σ see `spreads`.
+
+    Its kinks are ``rounding`` times as wide as in the end.
+    """
     y, weight, sigma, censored = data
     if not problem.loss.likelihood:
-        return ca.dot(weight, problem.loss.cost(h, y, sigma, CASADI))
+        return ca.dot(weight, problem.loss.rounded(h, y, sigma, rounding))
     total: Any = 0.0
     for j, name in enumerate(problem.outputs):
         loss = likelihood_of(problem.loss, name)
@@ -120,7 +136,7 @@ def misfit(
             own = any(e.sigma is not None for e in problem.experiments)
             size = ca.if_else(sigma[j] > 0.0, sigma[j], spread[j]) if own else spread[j]
         seen = _seen(problem, j, h[j], weight[j])
-        value = loss.cost(seen, y[j], size, CASADI)
+        value = loss.rounded(seen, y[j], size, rounding)
         for side in _sides(problem, j):
             tail = loss.tail(seen, y[j], size, side, CASADI)
             value = ca.if_else(side * censored[j] > 0.0, tail, value)

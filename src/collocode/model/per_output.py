@@ -93,11 +93,14 @@ LAWS: dict[str, type[Likelihood]] = {
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
 }
+_OWN = {"base": Literal["e", "10"], "freedom": float}  # what some have beside σ
 _LAWS: tuple[Form, ...] = tuple(
-    {"loss": Literal[name], "base?": str, "freedom?": float} for name in LAWS
+    {"loss": Literal[name], **{k: form for k, form in _OWN.items() if hasattr(law, k)}}
+    for name, law in LAWS.items()
 )
+_SIGMA = {"sigma": {"*": float}}  # of every output, as a fit took it
 LOSS: Form = (
-    *({"loss": Literal[name], **form_of(kind)} for name, kind in LOSSES.items()),
+    *({"loss": Literal[name], **form_of(kind), **_SIGMA} for name, kind in LOSSES.items()),
     *_LAWS,
     {"loss": Literal["per_output"], "losses": {"*": _LAWS}},
 )
@@ -122,7 +125,7 @@ def describe_loss(loss: Loss) -> dict[str, Any]:
             f"{loss!r} cannot be saved; of losses, {', '.join(k.__name__ for k in kinds.values())} can."
         )
     if isinstance(loss, Likelihood):
-        own = {k: getattr(loss, k) for k in ("base", "freedom") if hasattr(loss, k)}
+        own = {k: getattr(loss, k) for k in _OWN if hasattr(loss, k)}
         return {"loss": name, **own}
     plain = asdict(loss)  # type: ignore[call-overload]
     if isinstance(plain["sigma"], Mapping):

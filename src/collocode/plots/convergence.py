@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from ..checks import counted
 from ..kinds import kinds_checked
 from ..numerics import Array
 from ..results.solution import Solution
@@ -60,7 +61,7 @@ def convergence(solution: Solution) -> Figure:
     lower.set_ylabel("infeasibility")
     lower.set_xlabel("iteration")
     figure.align_ylabels()
-    note = f"{solution.status} after {solution.result.iterations} iterations"
+    note = f"{solution.status} after {counted(solution.result.iterations, 'iteration')}"
     style.heading(figure, solution.name, note)
     style.legend_below(figure, [lower])
     return figure
@@ -103,7 +104,9 @@ def learning_curves(training: Training, name: str = "Layered network") -> Figure
     lower.set_xlabel("iteration")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
-    note = f"{training.trainer}: {training.status} after {training.iterations} iterations"
+    note = (
+        f"{training.trainer}: {training.status} after {counted(training.iterations, 'iteration')}"
+    )
     style.heading(figure, name, note)
     style.legend_below(figure, [upper, lower])
     return figure
@@ -166,8 +169,9 @@ def admm_history(result: ADMMResult) -> Figure:
     for ax in axes[1]:
         ax.set_xlabel("iteration")
     figure.align_ylabels()
-    note = f"{result.termination.value} after {len(table)} iterations of {len(result.batches)}"
-    style.heading(figure, result.solution.name, f"{note} batches")
+    note = f"{result.termination.value} after {counted(len(table), 'iteration')} of "
+    note += counted(len(result.batches), "batch", "batches")
+    style.heading(figure, result.solution.name, note)
     return figure
 
 

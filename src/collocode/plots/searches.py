@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from ..checks import counted
 from ..kinds import kinds_checked
 from ..numerics import Array
 from . import style
@@ -192,7 +193,7 @@ def mesh_density(refinement: MeshRefinement, experiment: int | str = 0) -> Figur
     figure.align_ylabels()
     several = len(solution.trajectories) > 1
     whose = f" in {solution.trajectories[number].experiment.name}" if several else ""
-    note = f"{len(first) - 1} to {len(last) - 1} elements{whose}"
+    note = f"{len(first) - 1} to {counted(len(last) - 1, 'element')}{whose}"
     style.heading(figure, solution.name, note)
     for ax in (top, middle, bottom):
         if ax.get_legend_handles_labels()[1]:

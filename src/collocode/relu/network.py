@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..archives import Schema
 from ..errors import InputError
+from ..export.dense_chain import DenseChain, DenseLayer
 from ..export.onnx_read import read_network
 from ..forms import Numbers
 from ..model.network import MLP
@@ -194,6 +195,22 @@ class ReluNetwork:
     def core(self) -> ReluNetwork:
         """Return the network between its affine maps: scales one, shifts zero."""
         return ReluNetwork(self.weights, self.biases, clip=self.clip)
+
+    def chain(self) -> DenseChain:
+        """Return the network as the chain of dense layers that `write_onnx` writes."""
+        levels, hidden = (*self.clip, None), len(self.clip)
+        return DenseChain(
+            layers=tuple(
+                DenseLayer(W, b, "relu" if k < hidden else "linear", level)
+                for k, (W, b, level) in enumerate(
+                    zip(self.weights, self.biases, levels, strict=True)
+                )
+            ),
+            shift=self.input_shift,
+            scale=self.input_scale,
+            output_shift=self.output_shift,
+            output_scale=self.output_scale,
+        )
 
     def with_clip(self, level: float | Sequence[ArrayLike | None] | None) -> ReluNetwork:
         """Return the same weights with other clip levels: one number for all, or one per layer."""

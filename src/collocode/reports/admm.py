@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..checks import counted
 from ..coordination.admm import ADMMResult
 from ..results.status import Termination
 from .parts import Column, Finding, Heading, Row, Span, Table, Words, figure
 from .record import Asked, Report
 from .solution import report_solution
-from .words import counted
 
 GAP = 0.25  # between simulated and collocated objective, that is worth a warning
 HISTORY = "history.csv"

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adapt.costates import costates
+from ..model.control import Control
 from ..results.solution import Solution
 from .parts import Column, Row, Table
 from .words import formatted
 
 Array = NDArray[np.float64]
-OVERSHOOT = 0.05  # of a control's size, beyond its bounds between the stages
-SWING = 0.02  # of a control's size, inside an element, that is no rounding
+OVERSHOOT = 0.05  # of a control's range, beyond its bounds between the stages
+SWING = 0.02  # of a control's range, inside an element, that is no rounding
 IN_A_ROW = 3  # elements that make a ringing
 MOST_INTERVALS = 4  # that are shown of one bound
 SAMPLES = 1001  # of a control, to tell how long it is at a bound
@@ -24,20 +25,22 @@ ROUNDING = 1e-9  # of the costs' sizes, that their sum may miss the objective by
 
 
 def overshoots(solution: Solution) -> dict[str, float]:
-    """Return by how much of its size every control leaves its bounds between the stages, by name."""
+    """Return by how much of its range every control leaves its bounds between the stages, by name."""
     found: dict[str, float] = {}
     for part in solution.trajectories:
         times = np.linspace(part.mesh.start, part.mesh.end, SAMPLES)
         for name, control in part.controls.items():
             values = part.experiment.inputs[name](times)
-            beyond = float(np.max([values - control.upper, control.lower - values])) / control.size
+            beyond = float(np.max([values - control.upper, control.lower - values])) / _range(
+                control
+            )
             if beyond > OVERSHOOT:
                 found[name] = max(beyond, found.get(name, 0.0))
     return found
 
 
 def ringing(solution: Solution) -> dict[str, float]:
-    """Return by how much of its size every control swings inside elements without getting anywhere, by name.
+    """Return by how much of its range every control swings inside elements without getting anywhere, by name.
 
     Along a singular arc the cost sees the mean of a control that is free at the stages, not its swing: in
     `IN_A_ROW` elements or more the stages then differ from their mean by more than twice what the means
@@ -53,12 +56,18 @@ def ringing(solution: Solution) -> dict[str, float]:
             swing = np.abs(values - mean[:, None]).max(axis=1)
             step = np.abs(np.diff(mean))
             step = np.maximum(np.append(step[:1], step), np.append(step, step[-1:]))
-            rings = (swing > 2.0 * step) & (swing > SWING * control.size)
+            rings = (swing > 2.0 * step) & (swing > SWING * _range(control))
             rows = np.lib.stride_tricks.sliding_window_view(rings, IN_A_ROW).all(axis=1)
             if rows.any():
-                worst = float(swing[rings].max()) / control.size
+                worst = float(swing[rings].max()) / _range(control)
                 found[name] = max(worst, found.get(name, 0.0))
     return found
+
+
+def _range(control: Control) -> float:
+    """From bound to bound, as Kelvin from 298 to 398 have 100; without both its size."""
+    width = control.upper - control.lower
+    return float(width) if 0.0 < width < np.inf else control.size
 
 
 def costs_table(solution: Solution) -> Table:

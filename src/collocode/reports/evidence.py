@@ -19,7 +19,7 @@ from ..results.diagnosis import Diagnosis, diagnose
 from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, unexplained_text
 from ..results.fitted import Penalty
 from ..results.residuals import is_white, whiteness_rows
-from ..results.score import mse, predict_test
+from ..results.score import mse, predict_test, test_initial
 from ..results.solution import Solution
 from .decisions import overshoots, ringing
 from .levers import (
@@ -263,6 +263,9 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     for code, sizes in (("control-rings", rings), ("control-overshoots", beyond)):
         if sizes:
             found.append(asked.finding(code, names=listed(sizes), worst=max(sizes.values())))
+    untold = [e.name for e in evidence.solution.test if test_initial(evidence.solution, e) is None]
+    if untold:
+        found.append(asked.finding("test-untold", names=listed(map(repr, untold))))
     if len(evidence.solution.model.theta):
         found += _worse_held_out(evidence, asked)
         found += _gap_in_data(evidence, asked)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import counted
 from ..layered.continuous import ContinuousObjective
 from ..layered.growth.growth import Growth, save_growth
 from ..layered.losses import affine_errors
@@ -18,7 +19,7 @@ from ..results.status import Termination
 from .folder import Writer
 from .parts import Column, Figure, Finding, Row, Span, Table, Words, figure
 from .record import Asked, Report
-from .words import counted, formatted
+from .words import formatted
 
 PARTS = ("training", "validation", "test")
 RULER = 24  # characters of a layer mesh
@@ -97,7 +98,7 @@ def _networks(
     best = run.best
     judged = "validation" if "validation" in best.scores else "training"
     text = (
-        f"{run.status}; chosen: {counted(best.layers, 'layer')}, {best.network.n_weights} weights, "
+        f"{run.status}; chosen: {counted(best.layers, 'layer')}, {counted(best.network.n_weights, 'weight')}, "
         f"{judged} {run.metric} {best.score:.4f}; {run.seconds:.2f} s in all"
     )
     return [
@@ -247,7 +248,7 @@ def report_training(training: Training, asked: Asked) -> Report:
     status = training.status + (f" ({training.message})" if training.message else "")
     after = f" after {counted(training.iterations, 'iteration')}"
     work = (
-        f"objective {training.objective:.4g}; {network.n_weights} weights, {in_time} of them in time; "
+        f"objective {training.objective:.4g}; {counted(network.n_weights, 'weight')}, {in_time} of them in time; "
         f"{training.evaluations:.0f} evaluations, {training.seconds:.2f} s"
     )
     details = {"network": network.description(), "basis": repr(network.time_basis)}

@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from ..checks import counted
 from ..numerics import Array
 from ..results.closed_loop import ClosedLoop
 from .decisions import AT_BOUND, bounds_text
 from .folder import write_csv
 from .parts import Column, Facts, Finding, Row, Table, figure, headline
 from .record import Asked, Report
-from .words import counted
 
 _BEYOND = 1e-6  # of a state's range, that is beyond a bound
 _SAMPLES = 10  # of a control, a move

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import counted
 from ..results.doubts import unsolved_text
 from ..results.integrate import Simulation
 from ..results.program_solution import ProgramSolution
 from ..results.status import SolverResult, Termination
 from .parts import Column, Facts, Finding, Lever, Table, Words, figure, headline
 from .record import Asked, Report
-from .words import counted
+from .words import size_text
 
 SHOWN_ROWS = 6
 ACTIVE = 1e-6  # multiplier of a bound that holds
@@ -24,9 +25,7 @@ def report_program(result: SolverResult, asked: Asked) -> Report:
     """Return the report of a solver's result; ``asked.problem`` is the program, such as an `NlModel`."""
     model, status = asked.problem, result.ending
     name = "nonlinear program" if model is None else model.name
-    facts = (
-        {} if model is None else {"program": f"{model.columns} variables, {model.rows} constraints"}
-    )
+    facts = {} if model is None else {"program": size_text(model)}
     facts["solver"] = ", linear solver ".join(p for p in (result.solver, result.linear_solver) if p)
     facts["objective"] = f"{result.objective:.10g}, violation {result.violation:.1e}"
     body: list[Any] = [
@@ -152,9 +151,7 @@ def report_simulation(run: Simulation, asked: Asked) -> Report:
         frame = pd.DataFrame({"time": run.times, **dict(zip(names, run.states.T, strict=True))})
     title = "Simulation" if solution is None else solution.name
     name, t = asked.more.get("experiment", ""), run.times
-    text = (
-        f"  simulated{f' as {name!r}' if name else ''} at {len(t)} times, t = {t[0]:g} … {t[-1]:g}"
-    )
+    text = f"  simulated{f' as {name!r}' if name else ''} at {counted(len(t), 'time')}, t = {t[0]:g} … {t[-1]:g}"
     rows = [
         {
             "name": str(column),

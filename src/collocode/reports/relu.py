@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import counted
 from ..relu import OptimumResult, ReluNetwork, Surrogate, SurrogateSamples, TrainingResult
 from ..relu.analyse import RegionCounts, SurrogateError, count_regions, surrogate_error
 from ..relu.constraints import as_linear
@@ -17,7 +18,7 @@ from ..results.status import Termination
 from .folder import Writer
 from .parts import Column, Facts, Figure, Finding, Heading, Table, figure, headline
 from .record import Asked, Report
-from .words import counted, formatted
+from .words import formatted
 
 _BAD_SURROGATE = 0.3  # of the standard deviation: beyond it the optimum says little of the function
 
@@ -190,7 +191,8 @@ def _facts(run: _Run) -> dict[str, str]:
         f"{f', scaled per {scaling}' if scaling else ''}"
     )
     facts["encoding"] = (
-        f"{record.encoding}: {record.columns} columns, {record.binaries} binaries, {record.rows} rows"
+        f"{record.encoding}: {counted(record.columns, 'column')}, "
+        f"{counted(record.binaries, 'binary', 'binaries')}, {counted(record.rows, 'row')}"
     )
     root = f"root gap {100 * found.root_gap:.3g} %, " if np.isfinite(found.root_gap) else ""
     facts["search"] = f"{found.solver}, {root}{_nodes(found.nodes)}, {found.seconds:.2f} s"
@@ -216,7 +218,7 @@ def _network(network: ReluNetwork) -> str:
     kind = "clipped ReLU" if network.clipped else "ReLU"
     weights = sum(W.size for W in network.weights)
     sizes = "-".join(str(n) for n in network.sizes)
-    return f"{sizes}, {network.units} {kind} units, {weights} weights{zeros}"
+    return f"{sizes}, {counted(network.units, f'{kind} unit')}, {counted(weights, 'weight')}{zeros}"
 
 
 def _nodes(count: int) -> str:

@@ -10,13 +10,13 @@ import pandas as pd
 
 from ..adapt.goals import ObjectiveValue
 from ..adapt.refinement import MeshRefinement
+from ..checks import counted
 from ..identify.multistart import Multistart
 from ..identify.sweep import Sweep
 from ..results.status import Termination
 from .parts import Column, Finding, Heading, Row, Span, Table, Words, figure
 from .record import Asked, Report
 from .solution import report_solution
-from .words import counted
 
 
 def report_sweep(found: Sweep, asked: Asked) -> Report:
@@ -31,7 +31,8 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
         )
     held = asked.more.get("holdout")
     caption = f"Training and held-out error over {found.name}; ringed: the choice"
-    whose = "Fit to all data" if found.refitted else "Validated fit, which none to all data equals,"
+    data = "all data but those held out" if found.refitted and found.solution.test else "all data"
+    whose = f"Fit to {data}" if found.refitted else f"Validated fit, which none to {data} equals,"
     return report_solution(found.solution, asked).around(
         kind="sweep",
         body=(

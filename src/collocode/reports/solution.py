@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import counted
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..results.fitted import Penalty
@@ -27,7 +28,7 @@ from .solution_tables import (
     residuals_table,
     scores_table,
 )
-from .words import counted, formatted, times_text
+from .words import formatted, size_text, times_text
 
 PARAMETER_COLUMNS = (
     "name",
@@ -146,9 +147,9 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         )
     }
     if solution.nlp is not None:
-        found["NLP"] = f"{solution.nlp.columns} variables, {solution.nlp.rows} constraints"
+        found["NLP"] = size_text(solution.nlp)
     found["scheme"] = (
-        f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {sum(elements)} elements"
+        f"{scheme.name}, degree {scheme.degree} (order {scheme.order}), {counted(sum(elements), 'element')}"
         f"{several}"
     )
     if scheme.residual:

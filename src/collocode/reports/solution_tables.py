@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import counted
 from ..identify.uncertainty import Uncertainty
 from ..results.diagnosis import Diagnosis
 from ..results.likelihood import LikelihoodScore
@@ -201,7 +202,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> list[Heading | Table]:
     if len(broken):
         first = broken.iloc[0]
         text = (
-            f"Not finite at {len(broken)} points{' or more' if len(broken) >= 10 else ''}, first: "
+            f"Not finite at {counted(len(broken), 'point')}{' or more' if len(broken) >= 10 else ''}, first: "
             f"{first['term']} of {first['experiment']!r} at t = {first['time']:g}"
         )
         found.append(Heading(text))

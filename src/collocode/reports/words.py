@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..checks import counted
+
 _REMEDY = re.compile(r"<([\w.]+)(?:\|([\w.]+))?(?:=([^>]*))?>")
 
 
@@ -27,15 +29,9 @@ def formatted(value: Any, form: str = "") -> str:
     return str(value) if isinstance(value, str | bool) or not form else format(value, form)
 
 
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """Return a count with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "state"), counted(2, "state"), counted(2, "batch", "batches")
-    ('1 state', '2 states', '2 batches')
-    """
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+def size_text(program: Any) -> str:
+    """Return how large a program is, or the model of a file: what has ``columns`` and ``rows``."""
+    return f"{counted(program.columns, 'variable')}, {counted(program.rows, 'constraint')}"
 
 
 def interval_text(low: float, high: float) -> str:

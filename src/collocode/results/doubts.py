@@ -121,6 +121,7 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
         meshing is not None
         and solution.nlp is not None
         and solution.nlp.problem.decides
+        and solution.costs
         and not meshing.success
     ):
         found.append(Doubt(code="mesh-share", text=cost_text(meshing)))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..checks import counted
 from .status import Outcome, Termination
 
 MESHING = {  # its form in an archive
@@ -98,10 +99,13 @@ class Meshing(Outcome):
         )
 
     def __str__(self) -> str:
-        sizes = " -> ".join(map(str, self.elements))
+        last = counted(self.elements[-1], "element")
+        sizes = " -> ".join([*map(str, self.elements[:-1]), last])
+        if math.isnan(self.gap) and math.isnan(self.error):
+            return f"{self.status} ({sizes})"
         if math.isnan(self.gap):
-            return f"{self.status} ({sizes} elements), error of the cost {self.error:.1e}"
-        return f"{self.status} ({sizes} elements), gap {self.gap:.2g} of the noise"
+            return f"{self.status} ({sizes}), error of the cost {self.error:.1e}"
+        return f"{self.status} ({sizes}), gap {self.gap:.2g} of the noise"
 
     def __repr__(self) -> str:
         if math.isnan(self.gap):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..model.calls import Call
 from ..model.delays import Delay
 from ..model.experiment import Experiment
+from ..model.held_out import predecessor
 from ..model.initial import fixed
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, initial_values
@@ -25,9 +26,11 @@ from ..transcription.nlp import NLP
 from ..transcription.residual import NAME
 from ..transcription.rest import rest_of
 from ..transcription.term import MappedTerm
-from ..transcription.windows import Spanned
+from ..transcription.windows import Spanned, nodes_of
 from .delayed import histories, late_signal
+from .fitted import Trajectory
 from .model import TrainedModel
+from .status import SolverResult
 
 Array = NDArray[np.float64]
 
@@ -103,6 +106,39 @@ def _signal(function: Spanned, coefficients: Array, given: Mesh, mesh: Mesh) -> 
     values = basis.values(times.ravel()) @ coefficients
     moved = [mesh.start + share * (t - given.start) for t in (times.ravel(), whole.points)]
     return Signal(moved[0], values, "polynomial", moved[1])
+
+
+def trajectories_of(nlp: NLP, result: SolverResult) -> tuple[Trajectory, ...]:
+    """Return the trajectories of all experiments at a solver's point."""
+    x, layout, names = result.x, nlp.layout, nlp.problem.coefficient_names
+    found = []
+    for number, (given, part) in enumerate(
+        zip(nlp.problem.experiments, layout.experiments, strict=True)
+    ):
+        experiment, mesh = resolved(nlp, x, number)
+        found.append(
+            Trajectory(
+                experiment=experiment,
+                mesh=mesh,
+                times=part.times if mesh is part.mesh else nodes_of(mesh, nlp.scheme),
+                states=x[part.states],
+                multipliers=result.lam_g[part.rows],
+                parameters=x[layout.parameter_columns(number, names)],
+                controls=given.controls,
+            )
+        )
+    return tuple(found)
+
+
+def held_out_of(nlp: NLP, result: SolverResult) -> tuple[Experiment, ...]:
+    """Return the held-out experiments, with what the fitted ones tell of them as numbers."""
+    if not nlp.problem.test:
+        return ()
+    fitted, found = nlp.problem.experiments, []
+    for experiment in nlp.problem.test:
+        model = TrainedModel.of(nlp, result.x, predecessor(experiment, fitted))
+        found.append(begun(nlp.problem, model, experiment))
+    return tuple(found)
 
 
 def costs_of(nlp: NLP, x: Array) -> dict[str, float]:

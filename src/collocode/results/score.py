@@ -18,6 +18,7 @@ from ..model.experiment import Experiment
 from ..model.held_out import predecessor
 from ..model.initial import Initial
 from ..model.truth import Truth
+from .first_state import first_state
 from .fitted import Fitted
 from .integrate import integrate
 from .model import TrainedModel
@@ -37,7 +38,7 @@ class Score:
         is known.
     collocated : MSE of the collocated states against the data (train only).
     simulated : MSE of the simulated model against the data, from the fitted (train) or given (test)
-        initial state.
+        initial state, for that of a test nothing else tells from its own smoothed data; NaN where these do not.
     truth : the same against the true trajectory, where it is known.
     truth_from_true_initial : against the truth, simulated from the true initial state.
     gap : largest relative difference of collocated and simulated states (train only).
@@ -138,7 +139,7 @@ def predict_test(
 def test_initial(
     solution: Fitted, experiment: Experiment, true: Array | None = None
 ) -> Array | None:
-    """Initial state of a test experiment: the given one, the true one, or the fit's last state."""
+    """Initial state of a test experiment: the given, the true, the fit's last, or its own first one, smoothed."""
     given = [experiment.initial.get(name) for name in solution.model.states]
     if all(isinstance(v, Initial) and np.isfinite(v.value) for v in given):
         return np.array([v.value for v in given if isinstance(v, Initial)])
@@ -149,7 +150,10 @@ def test_initial(
     if truth is not None:
         return truth[0]
     number = predecessor(experiment, [p.experiment for p in solution.trajectories])
-    return None if number is None else solution.states(experiment.start, number)[0]
+    if number is not None:
+        return solution.states(experiment.start, number)[0]
+    own = first_state(solution.model, experiment, experiment.start)
+    return own if np.isfinite(own).all() and experiment.steady is None else None
 
 
 def test_model(solution: Fitted, experiment: Experiment) -> TrainedModel:

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import check_named, check_path, listed
 from ..errors import InputError
 from ..model.experiment import Experiment
-from ..model.held_out import predecessor
 from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of
 from ..model.truth import Truth
@@ -22,13 +21,12 @@ from ..numerics import numbers
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP, StartRecord
-from ..transcription.windows import nodes_of
 from .fitted import Penalty, Trajectory
 from .integrate import Simulation
 from .meshing import Meshing
 from .model import TrainedModel
 from .network import TrainedNetwork
-from .resolved import begun, costs_of, resolved
+from .resolved import costs_of, held_out_of, trajectories_of
 from .score import Score, score_all
 from .simulate import simulate
 from .status import SolverResult
@@ -398,41 +396,10 @@ class Solution:
         SOLUTION.write(path, solution_tree(**{name: getattr(self, name) for name in STORED}))
 
 
-def _trajectories(nlp: NLP, result: SolverResult) -> tuple[Trajectory, ...]:
-    x, layout, names = result.x, nlp.layout, nlp.problem.coefficient_names
-    found = []
-    for number, (given, part) in enumerate(
-        zip(nlp.problem.experiments, layout.experiments, strict=True)
-    ):
-        experiment, mesh = resolved(nlp, x, number)
-        found.append(
-            Trajectory(
-                experiment=experiment,
-                mesh=mesh,
-                times=part.times if mesh is part.mesh else nodes_of(mesh, nlp.scheme),
-                states=x[part.states],
-                multipliers=result.lam_g[part.rows],
-                parameters=x[layout.parameter_columns(number, names)],
-                controls=given.controls,
-            )
-        )
-    return tuple(found)
-
-
-def _test(nlp: NLP, result: SolverResult) -> tuple[Experiment, ...]:
-    if not nlp.problem.test:
-        return ()
-    fitted, found = nlp.problem.experiments, []
-    for experiment in nlp.problem.test:
-        model = TrainedModel.of(nlp, result.x, predecessor(experiment, fitted))
-        found.append(begun(nlp.problem, model, experiment))
-    return tuple(found)
-
-
 _READ: dict[str, Callable[[NLP, SolverResult], Any]] = {
-    "trajectories": _trajectories,
+    "trajectories": trajectories_of,
     "model": lambda nlp, result: TrainedModel.of(nlp, result.x),
-    "test": _test,
+    "test": held_out_of,
     "costs": lambda nlp, result: costs_of(nlp, result.x),
 }
 

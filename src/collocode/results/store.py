@@ -13,7 +13,7 @@ from ..archives import Schema, Tree
 from ..forms import Numbers
 from ..model.control import Control
 from ..model.experiment import Experiment
-from ..model.losses import Loss
+from ..model.losses import Loss, ResidualLoss
 from ..model.per_output import LOSS, describe_loss, described_loss
 from ..numerics.bases import BASIS, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
@@ -31,7 +31,7 @@ _CONTROL = {
     "lower": float,
     "upper": float,
     "kind": str,  # not looked at where there is a basis
-    "basis?": (BASIS, None),
+    "basis": (BASIS, None),
     "rate": [float],
     "unit": str,
 }
@@ -40,7 +40,7 @@ _START = {
     "merits": {"*": float},
     "passed": {"*": str},
     "interrupted": bool,
-    "rivals?": [{"*": float}],
+    "rivals": [{"*": float}],
 }
 PENALTY = {"strength": float, "chosen": bool, "asked": float, "effective": float, "solves": int}
 RESULT = {
@@ -57,7 +57,7 @@ RESULT = {
     "interface": str,
     "solver": str,
     "linear_solver": str,
-    "kernels?": bool,
+    "kernels": bool,
     "options": {"*": (bool, int, float, str)},
 }
 _FORM = {
@@ -70,7 +70,7 @@ _FORM = {
         "nodes": Numbers(("nodes",), finite=True),
         "D": Numbers(("stages", "nodes"), finite=True),
         "B": Numbers(("stages", "nodes"), finite=True),
-        "residual?": float,
+        "residual": float,
     },
     "model": MODEL,
     "result": RESULT,
@@ -82,15 +82,15 @@ _FORM = {
             "states": Numbers(("places", "states"), finite=True),
             "multipliers": Numbers(("elements", "stages", "states")),
             "parameters": Numbers(("parameters",), finite=True),
-            "controls?": {"*": _CONTROL},
+            "controls": {"*": _CONTROL},
         }
     ],
     "test": [EXPERIMENT],
-    "own_names?": [str],
+    "own_names": [str],
     "penalty": (PENALTY, None),
-    "meshing?": (MESHING, None),
-    "costs?": {"*": float},
-    "start?": (_START, None),
+    "meshing": (MESHING, None),
+    "costs": {"*": float},
+    "start": (_START, None),
 }
 SOLUTION = Schema("solution", 1, "a solution", _FORM)
 STORED = (
@@ -158,12 +158,14 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         D=entry["D"],
         B=entry["B"],
         dense=tuple(entry["dense"]),
-        residual=entry.get("residual", 0.0),
+        residual=entry["residual"],
     )
     model = model_of(tree["model"])
     trajectories = tuple(_trajectory(part, model, scheme) for part in tree["trajectories"])
     if not trajectories:
         raise ValueError("there is no experiment")
+    loss = described_loss(tree["loss"])
+    _check_fit(tree, model, loss)
     return {
         "name": tree["name"],
         "result": result_of(tree["result"]),
@@ -171,31 +173,20 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "scheme": scheme,
         "trajectories": trajectories,
         "test": tuple(experiment_of(entry) for entry in tree["test"]),
-        "loss": described_loss(tree["loss"]),
-        "own_names": _own_names(tree, model, trajectories),
-        "penalty": Penalty(**tree["penalty"]) if tree.get("penalty") else None,
-        "start_record": _start_record(tree.get("start")),
-        "meshing": None if tree.get("meshing") is None else Meshing.from_dict(tree["meshing"]),
-        "costs": tree.get("costs", {}),
+        "loss": loss,
+        "own_names": tuple(tree["own_names"]),
+        "penalty": None if tree["penalty"] is None else Penalty(**tree["penalty"]),
+        "start_record": None if tree["start"] is None else StartRecord(**tree["start"]),
+        "meshing": None if tree["meshing"] is None else Meshing.from_dict(tree["meshing"]),
+        "costs": tree["costs"],
     }
 
 
-def _own_names(
-    tree: Tree, model: TrainedModel, trajectories: Sequence[Trajectory]
-) -> tuple[str, ...]:
-    """Which parameters are each experiment's own; of older files, those of which it is seen."""
-    if "own_names" not in tree:
-        table = np.array([part.parameters for part in trajectories])
-        return tuple(np.array(model.parameter_names)[np.ptp(table, axis=0) > 0.0].tolist())
-    names = tuple(tree["own_names"])
-    if not set(names) <= set(model.parameter_names):
+def _check_fit(tree: Tree, model: TrainedModel, loss: Loss) -> None:
+    if not set(tree["own_names"]) <= set(model.parameter_names):
         raise ValueError("a parameter is not the model's")
-    return names
-
-
-def _start_record(tree: Mapping[str, Any] | None) -> StartRecord | None:
-    """Files of earlier versions have none."""
-    return None if tree is None else StartRecord(**tree)
+    if isinstance(loss, ResidualLoss) and not set(model.outputs) <= set(loss.named):
+        raise ValueError("an output has no size of its noise")
 
 
 def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
@@ -221,7 +212,7 @@ def _trajectory_tree(part: Trajectory) -> dict[str, Any]:
 
 
 def _control(entry: Mapping[str, Any]) -> Control:
-    basis = entry.get("basis")
+    basis = entry["basis"]
     return Control(
         lower=entry["lower"],
         upper=entry["upper"],
@@ -245,7 +236,7 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
         raise ValueError("an input of the model has no signal")
     if experiment.outputs != model.outputs:
         raise ValueError("the data do not fit the model's outputs")
-    controls = {name: _control(entry) for name, entry in tree.get("controls", {}).items()}
+    controls = {name: _control(entry) for name, entry in tree["controls"].items()}
     if not set(controls) <= set(model.inputs):
         raise ValueError("a control is no input of the model")
     own = ("times", "multipliers", "parameters")

@@ -16,8 +16,8 @@ _SIGNAL = {
     "times": Numbers(("n",)),
     "values": Numbers(("n",)),
     "kind": str,
-    "points?": (Numbers(("pieces",)), None),
-    "late?": float,
+    "points": (Numbers(("pieces",)), None),
+    "late": float,
 }
 _OF_SIGNAL = ("times", "values", "kind", "points", "late")
 _EVENT = {
@@ -32,20 +32,20 @@ EXPERIMENT = {
     "times": Numbers(("times",)),
     "values": Numbers(("times", "outputs")),
     "weights": (Numbers(("times", "outputs")), None),
-    "sigma?": (Numbers(("times", "outputs")), None),
-    "censored?": (Numbers(("times", "outputs")), None),
-    "replicates?": bool,
+    "sigma": (Numbers(("times", "outputs")), None),
+    "censored": (Numbers(("times", "outputs")), None),
+    "replicates": bool,
     "outputs": [str],
     "start": (float, None),
     "end": (float, None),
     "inputs": {"*": _SIGNAL},
-    "history?": {"*": _SIGNAL},
+    "history": {"*": _SIGNAL},
     "initial": {"*": [float]},
-    "parameters?": {"*": (float, str)},
-    "final?": {"*": [float]},
-    "events?": [_EVENT],
-    "placed?": {"*": float},
-    "instant?": float,
+    "parameters": {"*": (float, str)},
+    "final": {"*": [float]},
+    "events": [_EVENT],
+    "placed": {"*": float},
+    "instant": float,
 }
 
 
@@ -118,18 +118,20 @@ def experiment_of(tree: Mapping[str, Any]) -> Experiment:
         tree["values"],
         tuple(tree["outputs"]),
         weights=tree["weights"],
-        sigma=tree.get("sigma"),
-        censored=tree.get("censored"),
-        replicates=tree.get("replicates", False),
+        sigma=tree["sigma"],
+        censored=tree["censored"],
+        replicates=tree["replicates"],
         inputs=_signals(tree["inputs"]),
-        history=_signals(tree.get("history", {})),
+        history=_signals(tree["history"]),
         initial={k: Initial(v, std) for k, (v, std) in tree["initial"].items()},
-        final={k: Initial(v, std) for k, (v, std) in tree.get("final", {}).items()},
-        parameters=tree.get("parameters", {}),
+        final={k: Initial(v, std) for k, (v, std) in tree["final"].items()},
+        parameters=tree["parameters"],
         name=tree["name"],
         start=tree["start"],
         end=tree["end"],
     )
     # their inputs are there as they were
-    told = tuple(_event_of(event) for event in tree.get("events", ()))
-    return made.with_events(told, tree.get("placed", {}), tree.get("instant", 0.0))
+    told = tuple(_event_of(event) for event in tree["events"])
+    if not tree["placed"].keys() <= {event.time for event in told}:
+        raise ValueError("a time that was placed is of no event")
+    return made.with_events(told, tree["placed"], tree["instant"])

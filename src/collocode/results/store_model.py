@@ -31,15 +31,15 @@ MODEL = {
     "observe": _TAPE,
     "networks": {"*": NETWORK},
     "bases": {"*": BASIS},
-    "scales?": {"*": Literal[*SCALES]},
-    "noise?": (_TAPE, None),
-    "algebraics?": {"*": float},
-    "residuals?": (_TAPE, None),
-    "index?": int,
-    "lags?": {"*": {"of": str, "by": (float, str)}},
-    "dead_times?": {"*": float},
-    "widths?": {"*": float},
-    "sizes?": {"*": float},
+    "scales": {"*": Literal[*SCALES]},
+    "noise": (_TAPE, None),
+    "algebraics": {"*": float},
+    "residuals": (_TAPE, None),
+    "index": int,
+    "lags": {"*": {"of": str, "by": (float, str)}},
+    "dead_times": {"*": float},
+    "widths": {"*": float},
+    "sizes": {"*": float},
 }
 
 
@@ -92,17 +92,17 @@ def model_of(tree: Mapping[str, Any]) -> TrainedModel:
         networks=networks,
         theta=tree["theta"],
         bases=bases,
-        scales=tree.get("scales", {}),
-        noise_tape=Tape.from_arrays(tree["noise"], "noise") if tree.get("noise") else None,
-        algebraics=tree.get("algebraics", {}),
-        residual_tape=Tape.from_arrays(tree["residuals"], "residuals")
-        if tree.get("residuals")
-        else None,
-        index=tree.get("index", 1),
-        lags=tuple(Lag(name=name, **lag) for name, lag in tree.get("lags", {}).items()),
-        dead_times=tree.get("dead_times", {}),
-        widths=tree.get("widths", {}),
-        sizes=tree.get("sizes", {}),
+        scales=tree["scales"],
+        noise_tape=None if tree["noise"] is None else Tape.from_arrays(tree["noise"], "noise"),
+        algebraics=tree["algebraics"],
+        residual_tape=None
+        if tree["residuals"] is None
+        else Tape.from_arrays(tree["residuals"], "residuals"),
+        index=tree["index"],
+        lags=tuple(Lag(name=name, **lag) for name, lag in tree["lags"].items()),
+        dead_times=tree["dead_times"],
+        widths=tree["widths"],
+        sizes=tree["sizes"],
     )
     for lag in model.lags:
         if lag.of not in states or (isinstance(lag.by, str) and lag.by not in parameters):

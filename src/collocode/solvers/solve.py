@@ -16,6 +16,7 @@ from ..results.program_solution import ProgramSolution
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.program import Program
+from .kinks import Approaching
 from .options import BARE, merge
 from .protocol import OnIteration, Solver, WarmStart
 from .threads import single_threaded
@@ -64,7 +65,7 @@ def make_solver(
     bare = isinstance(program, NLP) and program.problem.decides and not len(program.layout.weights)
     ours = BARE if bare and not deterministic else {}
     solver: Solver = adapter(program, merge({**ours, **(options or {})}, deterministic))
-    return solver
+    return Approaching(solver) if "rounding" in program.parameters else solver
 
 
 @overload

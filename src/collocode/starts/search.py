@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 MOST_UNKNOWNS = 20
 _MOST_EVALUATIONS = 200_000  # of the right-hand side by one fit; a second or two
 _STEPS = 40
-WINDOWS = (0.2, 0.5, 1.0)  # shares of the records that are fitted in turn
-_TRIED = (4, 2, 2)  # scattered points, by what they explain of the windows, the whole first
+SHARES = (0.2, 0.5, 1.0)  # shares of the records that are fitted in turn
+_TRIED = (4, 2, 2)  # scattered points, by what they explain of the shares, the whole first
 _EXACT, _ROUGH = 1e-8, 1e-5  # relative tolerances of simulations that are fitted, and compared
 _LOST = 10.0  # residual of a sample that a simulation does not reach, in standard deviations of the data
 
@@ -63,19 +63,19 @@ class Search:
         """Look for the parameters and initial states that are not fixed."""
         return cls(nlp, unknowns(nlp))
 
-    def fitted(self, x: Array, window: float = 1.0, gain: float = 1e-8) -> tuple[Array, float]:
-        """Fit the first part of every experiment from ``x``: the numbers found, and their misfit.
+    def fitted(self, x: Array, share: float = 1.0, gain: float = 1e-8) -> tuple[Array, float]:
+        """Fit the first ``share`` of every experiment from ``x``: the numbers found, and their misfit.
 
         Steps that ``gain`` less than this share of the misfit are the last ones.
         """
         lower, upper = self.nlp.lower[self.columns], self.nlp.upper[self.columns]
-        best, value, self.spent = x.copy(), float(np.sum(self.residuals(x, window) ** 2)), 0
+        best, value, self.spent = x.copy(), float(np.sum(self.residuals(x, share) ** 2)), 0
 
         def residuals(v: Array) -> Array:
             nonlocal best, value
             trial = x.copy()
             trial[self.columns] = np.clip(v, lower, upper)
-            r = self.residuals(trial, window)
+            r = self.residuals(trial, share)
             if float(r @ r) < value:
                 best, value = trial, float(r @ r)
             if self.spent > _MOST_EVALUATIONS or interrupted():
@@ -115,8 +115,8 @@ class Search:
         mine = self.parameters
         if not len(mine):
             return []
-        early = [self._counts(window) for window in WINDOWS]
-        points, costs = [], []  # costs of every window, a list a point
+        early = [self._counts(share) for share in SHARES]
+        points, costs = [], []  # costs of every share, a list a point
         self.spent = 0
         for values in spread_out(self.nlp, mine, x):
             point = x.copy()
@@ -127,21 +127,21 @@ class Search:
             if self.spent > most or interrupted():
                 break
         found: dict[int, float] = {}
-        by_window = np.array(costs).T
-        for window, column, tried in zip(WINDOWS[::-1], by_window[::-1], _TRIED, strict=True):
+        by_share = np.array(costs).T
+        for share, column, tried in zip(SHARES[::-1], by_share[::-1], _TRIED, strict=True):
             ranked = basins(self.nlp, mine, np.array(points), column).tolist()
-            found |= dict.fromkeys([k for k in ranked if k not in found][:tried], window)
-        return [(window, points[k]) for k, window in found.items()]
+            found |= dict.fromkeys([k for k in ranked if k not in found][:tried], share)
+        return [(share, points[k]) for k, share in found.items()]
 
     def followed(self, x: Array, first: float, gain: float = 1e-8) -> Array:
         """Fit the beginnings of the experiments from this share on, but not the whole."""
-        for window in (w for w in WINDOWS if first <= w < 1.0):
-            x = self.fitted(x, window, gain)[0]
+        for share in (s for s in SHARES if first <= s < 1.0):
+            x = self.fitted(x, share, gain)[0]
         return x
 
-    def _counts(self, window: float) -> NDArray[np.bool_]:
-        """Which residuals of all data, and of the priors, are of the first part of the experiments."""
-        data = np.repeat(self.within(window), len(self.nlp.problem.outputs))
+    def _counts(self, share: float) -> NDArray[np.bool_]:
+        """Which residuals of all data are of the first ``share`` of the experiments; those of priors always are."""
+        data = np.repeat(self.within(share), len(self.nlp.problem.outputs))
         return np.append(data, np.ones(len(self._priors(self.nlp.start)), dtype=bool))
 
     @property
@@ -151,12 +151,12 @@ class Search:
         mine = np.concatenate([self.nlp.layout.shared, *(e.parameters for e in parts)])
         return np.intersect1d(mine, self.columns).astype(int)
 
-    def residuals(self, x: Array, window: float = 1.0, rtol: float = _EXACT) -> Array:
+    def residuals(self, x: Array, share: float = 1.0, rtol: float = _EXACT) -> Array:
         """Roots of the objective's terms, those of the data from simulations and then the priors'."""
         nlp, problem = self.nlp, self.nlp.problem
         y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
-        kept = self.within(window)
-        h = self.outputs(x, window, rtol)
+        kept = self.within(share)
+        h = self.outputs(x, share, rtol)
         with np.errstate(all="ignore"):
             cost = excess(nlp, h)[kept]
             root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)
@@ -166,14 +166,14 @@ class Search:
         found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
         return np.concatenate([found.ravel(), self._priors(nlp.with_initial(x))])
 
-    def outputs(self, x: Array, window: float = 1.0, rtol: float = _EXACT) -> Array:
-        """(samples, outputs) simulated outputs; NaN beyond the window."""
+    def outputs(self, x: Array, share: float = 1.0, rtol: float = _EXACT) -> Array:
+        """(samples, outputs) simulated outputs; NaN beyond that share of the records."""
         times, h = [], np.full(self.nlp.parameters["measurements"].shape, np.nan)
         for e in self.nlp.problem.experiments:
             assert e.start is not None and e.end is not None
             mine = e.times[measured(e)]
-            times.append(mine[mine <= e.start + window * (e.end - e.start)])
-        h[self.within(window)] = np.vstack(self._outputs(x, times, rtol))
+            times.append(mine[mine <= e.start + share * (e.end - e.start)])
+        h[self.within(share)] = np.vstack(self._outputs(x, times, rtol))
         return h
 
     def between(self, x: Array) -> list[Array]:
@@ -199,12 +199,12 @@ class Search:
             found.append(model.observe(run.states[1:], u, at[1:], z))
         return found
 
-    def within(self, window: float) -> NDArray[np.bool_]:
-        """(samples,) which samples are of the first part of the experiments."""
+    def within(self, share: float) -> NDArray[np.bool_]:
+        """(samples,) which samples are of the first ``share`` of the experiments."""
         kept = []
         for e in self.nlp.problem.experiments:
             assert e.start is not None and e.end is not None
-            kept.append(e.times[measured(e)] <= e.start + window * (e.end - e.start))
+            kept.append(e.times[measured(e)] <= e.start + share * (e.end - e.start))
         return np.concatenate(kept)
 
     def _simulated(

@@ -20,7 +20,7 @@ from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from .ladder import merit_of_means, merit_of_noise
 from .optima import ROUGHLY, Scattered
-from .search import MOST_UNKNOWNS, WINDOWS, Search, can_shoot
+from .search import MOST_UNKNOWNS, SHARES, Search, can_shoot
 
 Array = NDArray[np.float64]
 _NOISY = 4.0
@@ -45,7 +45,7 @@ def shoot(nlp: NLP, *starts: Array) -> Array:
     search, enough = Search.of(nlp), enough_for(nlp)
     found, value = np.clip(starts[0], nlp.lower, nlp.upper), np.inf
     for start in starts:
-        for first in (1.0, WINDOWS[0]):
+        for first in (1.0, SHARES[0]):
             begin = search.followed(np.clip(start, nlp.lower, nlp.upper), first, ROUGHLY)
             trial, its = search.fitted(begin, gain=ROUGHLY)
             if its < value:

@@ -9,7 +9,7 @@ the order itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -177,8 +177,19 @@ class Layout:
         return found
 
     def row_blocks(self) -> tuple[Block, ...]:
-        """Collocation equations, then a block per path and per point constraint."""
+        """Blocks of the rows: equations, path and boundary constraints, initial states, rates, links and points."""
+        points = [Block(name, rows, label=of_point) for name, rows in self.point_rows.items()]
+        return (
+            *self._equation_blocks(),
+            *self._constraint_blocks(),
+            *self._initial_blocks(),
+            *self._rate_blocks(),
+            *self._duration_blocks(),
+            *self._link_blocks(),
+            *points,
+        )
 
+    def _equation_blocks(self) -> Iterator[Block]:
         def equations() -> list[Place]:
             return [
                 (e.name, element, k + 1, self.state_names[i])
@@ -186,6 +197,18 @@ class Layout:
                 for element, k, i in np.ndindex(e.rows.shape)
             ]
 
+        rows = np.concatenate([e.rows.ravel() for e in self.experiments])
+        yield Block("collocation", rows, equations, of_state)
+        for k, name in enumerate(self.equation_names):
+            stages: list[Place] = [
+                (e.name, element, self.stages[at])
+                for e in self.experiments
+                for element, at in np.ndindex(e.algebraic_rows.shape[:2])
+            ]
+            rows = np.concatenate([e.algebraic_rows[:, :, k].ravel() for e in self.experiments])
+            yield Block(name, rows, listed(stages), of_equation)
+
+    def _constraint_blocks(self) -> Iterator[Block]:
         def nodes() -> list[Place]:
             return [
                 (e.name, *divmod(n, e.rows.shape[1]))
@@ -193,53 +216,46 @@ class Layout:
                 for n in range(len(e.times))
             ]
 
-        rows = np.concatenate([e.rows.ravel() for e in self.experiments])
-        blocks = [Block("collocation", rows, equations, of_state)]
-        for k, name in enumerate(self.equation_names):
-            stages: list[Place] = [
-                (e.name, element, self.stages[at])
-                for e in self.experiments
-                for element, at in np.ndindex(e.algebraic_rows.shape[:2])
-            ]
-            numbers = np.concatenate([e.algebraic_rows[:, :, k].ravel() for e in self.experiments])
-            blocks.append(Block(name, numbers, listed(stages), of_equation))
         for c, name in enumerate(self.path_names):
-            numbers = np.concatenate([e.path_rows[c] for e in self.experiments])
-            blocks.append(Block(name, numbers, nodes, of_path))
+            rows = np.concatenate([e.path_rows[c] for e in self.experiments])
+            yield Block(name, rows, nodes, of_path)
         for c, name in enumerate(self.boundary_names):
-            numbers = np.array([e.boundary_rows[c] for e in self.experiments])
-            blocks.append(
-                Block(name, numbers, lambda: [(e.name,) for e in self.experiments], of_boundary)
-            )
+            rows = np.array([e.boundary_rows[c] for e in self.experiments])
+            yield Block(name, rows, lambda: [(e.name,) for e in self.experiments], of_boundary)
+
+    def _initial_blocks(self) -> Iterator[Block]:
         given = [e for e in self.experiments if len(e.initial_rows)]
         if given:
-            numbers = np.concatenate([e.initial_rows for e in given])
+            rows = np.concatenate([e.initial_rows for e in given])
             pairs = [(self.state_names[i], e.name) for e in given for i in e.determined]
-            blocks.append(Block("initial", numbers, listed(pairs), of_initial))
+            yield Block("initial", rows, listed(pairs), of_initial)
+
+    def _rate_blocks(self) -> Iterator[Block]:
         for name in dict.fromkeys(n for e in self.experiments for n in e.rate_rows):
             parts = [(e.name, e.rate_rows[name]) for e in self.experiments if name in e.rate_rows]
             places = [(label, k) for label, numbers in parts for k in range(len(numbers))]
             rows = np.concatenate([numbers for _, numbers in parts])
-            blocks.append(Block(name, rows, listed(places), of_rate))
+            yield Block(name, rows, listed(places), of_rate)
         for e in self.experiments:
             for name, function in e.spanned.items():
                 if len(function.move_rows):
                     places = [(e.name, k) for k in range(len(function.move_rows))]
-                    blocks.append(Block(name, function.move_rows, listed(places), of_rate))
+                    yield Block(name, function.move_rows, listed(places), of_rate)
+
+    def _duration_blocks(self) -> Iterator[Block]:
         bounded = [e for e in self.experiments if len(e.duration_row)]
         if bounded:
-            numbers = np.concatenate([e.duration_row for e in bounded])
-            blocks.append(Block("duration", numbers, listed([(e.name,) for e in bounded])))
+            rows = np.concatenate([e.duration_row for e in bounded])
+            yield Block("duration", rows, listed([(e.name,) for e in bounded]))
+
+    def _link_blocks(self) -> Iterator[Block]:
         for where, (name, states) in zip(self.links, self.link_names, strict=True):
             whose = [(self.experiments[n].name,) for n in (where.before, where.after)]
             ends = np.column_stack([where.end_rows, where.start_rows])
             for j, state in enumerate(states):
-                blocks.append(Block(f"{name}.{state}", ends[j], listed(whose), of_link))
+                yield Block(f"{name}.{state}", ends[j], listed(whose), of_link)
             if len(where.time_row):
-                blocks.append(Block(f"{name}.time", where.time_row, listed(whose[:1]), of_link))
-        for name, numbers in self.point_rows.items():
-            blocks.append(Block(name, numbers, label=of_point))
-        return tuple(blocks)
+                yield Block(f"{name}.time", where.time_row, listed(whose[:1]), of_link)
 
     def structure(self) -> ChainStructure:
         """A chain of elements per experiment; the border is parameters, free times, junctions, weights."""

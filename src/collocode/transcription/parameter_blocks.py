@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
+from ..model.misfit import kink_of
 from ..model.problem import Problem
 from ..numerics.scheme import Scheme
 from .costs import inputs_at, stage_places
@@ -16,12 +17,14 @@ from .samples import measured
 from .windows import ExperimentLayout
 
 Array = NDArray[np.float64]
+SHARP = 0.3  # σ over which the slope of a loss turns; Newton's method wants less to be approached
 
 
 def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[str, Array]:
     r"""Values of the NLP parameters.
 
-    ``measurements`` (samples, outputs) with a number for NaN; ``censored``, where something is; ``weights``, the factors :math:`w/M`, 0 for
+    ``measurements`` (samples, outputs) with a number for NaN; ``censored``, where something is; ``rounding``, where the loss has a sharp kink, how many
+    times as wide it is as in the end; ``weights``, the factors :math:`w/M`, 0 for
     NaN; ``sigma`` of every measurement, 0 where a model says it; ``regularisation`` λ; ``prior_mean`` and ``prior_weight`` of
     the columns `prior_columns`; ``prior.<name>``, 1/M for a parameter's prior; ``stage_inputs``, ``node_inputs`` and ``sample_inputs``, which is 0
     where an input is decided.
@@ -59,6 +62,7 @@ def parameter_blocks(problem: Problem, layout: Layout, scheme: Scheme) -> dict[s
         "weights": np.vstack(weights),
         "sigma": np.vstack(sigma),
         **_censored(problem),
+        **({"rounding": np.ones(1)} if kink_of(problem) < SHARP else {}),
         "regularisation": np.array([problem.penalty.strength]),
         "prior_mean": mean,
         "prior_weight": prior,

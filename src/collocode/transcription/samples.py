@@ -31,6 +31,7 @@ Index = NDArray[np.intp]
 _ROUNDED = (
     0.02  # of the time between samples, over which an event at an estimated time is rounded off
 )
+_SOMETIMES = "censored", "rounding"  # parameters of some problems
 
 
 def measured(experiment: Experiment) -> NDArray[np.bool_]:
@@ -43,12 +44,13 @@ def misfit_term(
 ) -> MappedTerm:
     """Σ w ρ((h(x_h(t_i)) − y_i)/σ_i), with x_h the scheme's interpolant and ρ the problem's loss."""
     sampled = SampledOutputs(problem, layout, scheme)
-    names = ["measurements", "weights", "sigma", *(["censored"] if "censored" in blocks else [])]
-    known = [ca.SX.sym(name, len(problem.outputs)) for name in names]
-    y, weight, sigma, censored = [*known, ca.SX(0, 1)][:4]
-    value = misfit(problem, sampled.outputs, sampled.spread, (y, weight, sigma, censored))
+    names = ["measurements", "weights", "sigma", *(n for n in _SOMETIMES if n in blocks)]
+    known = {n: ca.SX.sym(n, len(problem.outputs) if n != "rounding" else 1) for n in names}
+    y, weight, sigma = (known[n] for n in names[:3])
+    censored, rounding = known.get("censored", ca.SX(0, 1)), known.get("rounding", 1.0)
+    value = misfit(problem, sampled.outputs, sampled.spread, (y, weight, sigma, censored), rounding)
     data = data_function(blocks, sampled.constants, [*names, "sample_inputs"])
-    symbols = ca.vertcat(sampled.data, *known, sampled.inputs)
+    symbols = ca.vertcat(sampled.data, *known.values(), sampled.inputs)
     return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...archives import Schema
-from ...checks import check_path
+from ...checks import check_path, counted
 from ...forms import Numbers
 from ...kinds import check_type
 from ...numerics import Array
@@ -152,7 +152,7 @@ class Growth(Outcome):
         """Return one line: why it stopped, depths, the best of them."""
         first, last = self.cycles[0].layers, self.cycles[-1].layers
         return (
-            f"{self.indicator}: {self.status}; {first} to {last} layers, best with "
+            f"{self.indicator}: {self.status}; {first} to {counted(last, 'layer')}, best with "
             f"{self.network.layers}: {self.best}"
         )
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ...archives import Schema
+from ...checks import counted
 from ...errors import FileError
 from ...forms import Form, Numbers, fitted
 from ...kinds import kinds_checked
@@ -95,7 +96,7 @@ class Training:
     def __str__(self) -> str:
         """Return one line: trainer, status, iterations, objective, metrics, cost."""
         last = self._last
-        words = [f"{self.trainer}: {self.status} after {self.iterations} iterations"]
+        words = [f"{self.trainer}: {self.status} after {counted(self.iterations, 'iteration')}"]
         words.append(f"objective {last['objective']:.4g}")
         if np.isfinite(last["training"]):
             words.append(f"{self.metric} {last['training']:.4g}")

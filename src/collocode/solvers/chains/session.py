@@ -86,10 +86,19 @@ class Session:
         self._order = Order.of(program)
         self.negative = self._order.negative
 
-    def tell(self) -> bool:
-        """Warn of what went wrong in the solve that has ended; return whether that ended it."""
+    @property
+    def gave_up(self) -> bool:
+        """Whether what went wrong ended the solve; Ctrl-C is raised."""
         if isinstance(self.error, KeyboardInterrupt):
             raise self.error
+        return self.error is not None
+
+    def tell(self) -> None:
+        """Warn of what went wrong in the solve that has ended.
+
+        Not of a program that turns out infeasible: near a least violation multipliers grow without end and
+        every matrix becomes singular, whoever factorises it.
+        """
         faults = [*self.count.faults, *([] if self.error is None else [repr(self.error)])]
         if faults:
             warnings.warn(
@@ -98,7 +107,6 @@ class Session:
                 RuntimeWarning,
                 stacklevel=caller_level(),
             )
-        return self.error is not None
 
     def look(self, x: Array) -> None:
         """Take note of an iterate, in the scales that Ipopt sees."""
