@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mumps
-from .mumps import libraries
+from ..wheel import libraries
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -31,10 +31,9 @@ Index = NDArray[np.intp]
 # void (*init)(void*, const int*, const int*, int*, double*, int*), void (*pardiso)(void**, 5 × const
 # int*, const double*, 4 × const int*, int*, const int*, double*, double*, int*, double*), bool, …
 _BEGINS = b"_ZN5Ipopt22PardisoSolverInterface12SetFunctions"
-_NAME = re.compile(
-    re.escape(_BEGINS) + rb"EPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKd"
-    rb"S3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv\w+E"
-)
+_WITH = b"EPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKdS3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv"
+_NAME = re.compile(re.escape(_BEGINS + _WITH) + rb"\w+E")
+_USUAL = (_BEGINS + _WITH + b"S3_S3_S3_SA_S4_S4_S5_S4_S5_S4_iE").decode()
 _int = ctypes.POINTER(ctypes.c_int)
 _double = ctypes.POINTER(ctypes.c_double)
 _handle = ctypes.POINTER(ctypes.c_void_p)
@@ -81,10 +80,8 @@ _LOCK = threading.Lock()
 @lru_cache(maxsize=1)
 def _set_functions() -> Callable[..., None] | None:
     for library in libraries("ipopt"):
-        with library.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
-            found = _NAME.search(text, max(text.find(_BEGINS), 0))
-            name = found[0].decode() if found else ""
-        function = getattr(ctypes.CDLL(str(library)), name, None) if name else None
+        loaded = ctypes.CDLL(str(library))
+        function = getattr(loaded, _USUAL, None) or getattr(loaded, _name_in(library), None)
         if function is not None:
             function.restype = None
             function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]
@@ -92,10 +89,17 @@ def _set_functions() -> Callable[..., None] | None:
     return None
 
 
+def _name_in(library: Path) -> str:
+    """Where the last argument, which is not used here, has another type: a search takes 1 ms of a first fit."""
+    with library.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+        found = _NAME.search(text, max(text.find(_BEGINS), 0))
+        return found[0].decode() if found else "none"
+
+
 @lru_cache(maxsize=1)
 def available() -> bool:
-    """Whether this Ipopt takes a linear solver from here, and MUMPS is there to fall back on."""
-    return _set_functions() is not None and mumps.available()
+    """Whether this Ipopt takes a linear solver from here."""
+    return _set_functions() is not None
 
 
 def register(client: Client) -> int:
