@@ -41,7 +41,7 @@ from .meshing import Meshing
 from .released import Released, release_states
 from .resolved import costs_of
 from .solution import Solution
-from .status import SolverResult
+from .status import SolutionStatus, SolverResult
 
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
 WINDOW_GAP = 0.05  # of a state's size, in a window without data
@@ -209,9 +209,11 @@ def _jumps_inside(solution: Solution) -> str:
 
 def unsolved_text(result: SolverResult) -> str:
     """Say how a solver ended that did not solve."""
+    small = result.status is SolutionStatus.INFEASIBLE and result.violation < 1e-6
+    size = " of a row whose terms are hardly larger" if small else ""
     return (
         f"not solved: {result.termination.value}, the point is {result.status.value} "
-        f"(largest violation {result.violation:.1e}; {result.message})"
+        f"(largest violation {result.violation:.1e}{size}; {result.message})"
     )
 
 
