@@ -68,7 +68,8 @@ def maximize(
     ----------
     box : (inputs, 2) lower and upper bounds of the inputs.
     constraints : linear constraints on inputs, or inputs and outputs (see `as_linear`), or a
-        function ``f(model, x, y)`` that adds constraints to a Pyomo model.
+        function ``f(model, x, y)`` that adds constraints to a Pyomo model, or returns them: one
+        relation between variables, or a list.
     objective : number of an output, weights of the outputs, or weights of inputs and outputs.
     settings : encoding, bounds, solver, limits; see `OptimizationSettings`.
     on_progress : called with a `MipProgress` now and then (HiGHS without Pyomo).

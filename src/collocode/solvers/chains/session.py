@@ -15,7 +15,7 @@ from ...transcription.program import Program
 from .factor import ChainFactor
 from .fronts import Fronts
 from .hook import LinearSolver
-from .mumps import Mumps
+from .mumps import Mumps, available
 from .places import Order, Unsuited
 from .refined import ACCURATE, STEPS, Symmetric
 
@@ -285,10 +285,18 @@ class ByMumps:
         return Symmetric(*self._pattern)
 
     def factor(self, values: Array) -> tuple[int, bool]:
-        """Factorise; see `hook.LinearSolver`."""
+        """Factorise; see `hook.LinearSolver`.
+
+        Raises
+        ------
+        OSError
+            MUMPS is not there, or does not do what it should: Ipopt has to end, and to begin anew with its own.
+        """
         self._count.mumps += 1
         self.matrix.values[:] = values
         if self._mumps is None:
+            if not available():
+                raise OSError("the MUMPS of the casadi wheel is not as expected")
             self._mumps = Mumps(self.matrix.rows, self.matrix.columns, len(self.matrix.diagonal))
         return self._mumps.factor(self.matrix.values)
 
