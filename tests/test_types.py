@@ -250,20 +250,23 @@ def _jax():
 
 
 NONSENSE = {"None": None, "a number": 3, "a dict": {"a": 1}, "an object": object()}
-# of any numbers, or of what their callers pass on
-NO_KINDS = ("accuracy", "relative_error", "bounded", "doses", "weighted", "fixed", "kinds_checked")
+MADE = (layered.donut1d, layered.donut2d, layered.spiral2d, layered.squares2d)
+# what some do take
+TAKEN = {
+    **dict.fromkeys((cc.fixed, cc.weighted, *MADE), "a number"),
+    **dict.fromkeys((cc.from_frame, relu.train, layered.relative_error), "a frame"),
+}
 
 
 def functions():
-    """Every public function that has to be given something."""
+    """Every public function, with how much it has to be given; all that it can be given where that is nothing."""
     for module in (cc, layered, relu, plots):
         for name in sorted(n for n in dir(module) if not n.startswith("_")):
             function = getattr(module, name)
-            if inspect.isfunction(function) and name not in NO_KINDS:
+            if inspect.isfunction(function) and name != "kinds_checked":
                 given = inspect.signature(function).parameters.values()
-                needed = [
-                    p for p in given if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
-                ]
+                given = [p for p in given if p.kind is p.POSITIONAL_OR_KEYWORD]
+                needed = [p for p in given if p.default is p.empty] or given
                 if needed:
                     label = f"{module.__name__}.{name}".removeprefix("collocode.")
                     yield pytest.param(function, len(needed), id=label)
@@ -275,7 +278,7 @@ def test_nonsense_is_refused_with_a_remedy(function, count, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     things = {**NONSENSE, "a frame": pd.DataFrame({"t": [0.0, 1.0]})}
     for what, value in things.items():
-        if function in (cc.from_frame, relu.train) and what == "a frame":
+        if TAKEN.get(function) == what:
             continue
         with pytest.raises(cc.CollocodeError) as caught:
             function(*[value] * count)

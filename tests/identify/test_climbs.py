@@ -1,4 +1,4 @@
-"""Multistarts over parameters: in processes as in this one, resumed, with windows, drawn and refused."""
+"""Multistarts over parameters: in processes as in this one, resumed, with shares of the records, drawn and refused."""
 
 import numpy as np
 import pytest
@@ -91,11 +91,11 @@ def test_climbs_are_compared_with_those_far_before_them():
     assert climbs.best_before(LAG + 1) == 3.0
 
 
-def test_windows_of_few_data_lead_to_the_same_optimum(serial):
-    found = cc.multistart(decay(), 2, windows=(0.3, 0.6))
+def test_shares_of_the_records_lead_to_the_same_optimum(serial):
+    found = cc.multistart(decay(), 2, shares=(0.3, 0.6))
     assert found.best.result.objective == pytest.approx(serial.best.result.objective, abs=1e-6)
-    with pytest.raises(cc.InputError, match="rising shares"):
-        cc.multistart(decay(), 2, windows=(0.6, 0.3))
+    with pytest.raises(cc.InputError, match="rising numbers"):
+        cc.multistart(decay(), 2, shares=(0.6, 0.3))
 
 
 def test_workers_for_another_kind_of_problem_are_refused():

@@ -196,6 +196,33 @@ def test_a_plant_beyond_a_bound_has_a_way_back(by):
     assert (loop.plans[0].states(np.arange(0.8, 2.01, 0.2)) <= 2.0 + 1e-6).all()  # of 1, 2, 4, ...
 
 
+@pytest.mark.parametrize("by", ["bounds", "constraints"])
+def test_a_plant_beyond_a_bound_of_an_algebraic_variable_has_a_way_back(by):
+    """The same with an outflow of 0.8 times the level, at most 1.6, and a sum that the feed moves."""
+    dynamics = cc.Dynamics(
+        lambda t, x, u, p, nn: {"level": u.feed - 1.25 * x.out},
+        algebraics={"out": 0.5, "sum": 1.0},
+        residuals=lambda t, x, u, p, nn: [x.out - 0.8 * x.level, x.sum - x.out - u.feed],
+    )
+    problem = cc.Problem(
+        dynamics,
+        cc.Window(end=2.0, controls={"feed": cc.Control(0.0, 5.0, kind="constant")}),
+        states=("level",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: (x.level - 1.9) ** 2),
+        bounds={"out": (0.0, 1.6)} if by == "bounds" else {},
+        constraints=[cc.PathConstraint("most", lambda t, x, u, p, nn: x.out**2, upper=2.56)]
+        if by == "constraints"
+        else [],
+    )
+    horizon = cc.RecedingHorizon(problem, sample=0.2)
+    loop = horizon.run([3.0], 6)
+    assert not loop.failed
+    np.testing.assert_allclose(loop.states[:3, 0], 3.0 * np.exp([0.0, -0.2, -0.4]), rtol=1e-6)
+    assert (loop.states[3:, 0] < 2.0).all()
+    assert (loop.plans[0].algebraics(np.arange(0.8, 2.01, 0.2))[:, 0] <= 1.6 + 1e-6).all()
+    assert horizon._way_back._settled.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("kind", ["linear", cc.PiecewiseConstant(tuple(np.linspace(0.0, 2.0, 11)))])
 def test_a_bounded_slope_is_kept_from_plan_to_plan(kind):
     """A plant that leaps would have every plan begin elsewhere; what it gets moves by 0.5 a time unit."""

@@ -73,6 +73,8 @@ class Own(cc.LeastSquares):
     ("make", "message"),
     [
         (lambda: describe_loss(Own()), "Own.* cannot be saved; of losses, LeastSquares, Huber"),
+        (lambda: cc.Huber(), r"Huber needs its delta, .*; write Huber\(1.345, sigma\) with"),
+        (lambda: cc.PseudoHuber(sigma=0.1), "PseudoHuber needs its delta"),
         (lambda: cc.Huber(0.0), "delta of Huber must be positive and finite, not 0.0"),
         (lambda: cc.PseudoHuber(np.inf), "delta of PseudoHuber must be positive"),
         (lambda: cc.Huber(1.0, sigma=-1.0), "sigma of all must be positive"),

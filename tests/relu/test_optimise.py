@@ -115,6 +115,18 @@ def test_weights_of_inputs_and_outputs_make_other_objectives():
     assert second.value == pytest.approx(maximize(network, BOX, objective=[0.0, 1.0]).value)
 
 
+@pytest.mark.parametrize("bounds", ["interval", "lp", "split"])
+def test_where_nothing_is_allowed_the_bound_says_so(bounds):
+    """|x| is never 5 on [-2, 1]; the maximum of nothing is -inf, its minimum inf."""
+    absolute = ReluNetwork(([[1.0], [-1.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.0]))
+    most = maximize(absolute, [(-2.0, 1.0)], ([[0.0, 1.0]], 5.0, 9.0), bounds=bounds)
+    least = minimize(absolute, [(-2.0, 1.0)], ([[0.0, 1.0]], 5.0, 9.0), bounds=bounds)
+    assert (most.bound, least.bound) == (-np.inf, np.inf)
+    assert np.isnan(most.value)
+    assert most.gap == np.inf
+    assert most.status.value == "infeasible"
+
+
 def test_constraints_on_outputs_hold():
     network = random_network(8, (2, 6, 2))
     A = [[0.0, 0.0, 0.0, 1.0]]
@@ -129,6 +141,40 @@ def test_constraints_on_outputs_hold():
         network, BOX, lambda m, x, y: m.add_component("cap", pyo.Constraint(expr=y[1] <= limit))
     )
     assert by_function.value == pytest.approx(found.value, abs=1e-5)
+
+
+def test_constraints_that_a_function_returns_are_added():
+    """They are not lost: a grid tells the optimum within them."""
+    network = random_network(1)
+    grid = np.stack(np.meshgrid(*[np.linspace(*side, 801) for side in BOX]), -1).reshape(-1, 2)
+    allowed = grid[grid.sum(axis=1) <= -0.05]
+    for written in (
+        lambda m, x, y: x[0] + x[1] <= -0.05,
+        lambda m, x, y: [x[0] + x[1] <= -0.05, x[0] >= -5.0],
+    ):
+        found = maximize(network, BOX, written)
+        assert found.x.sum() <= -0.05 + 1e-6
+        assert found.value == pytest.approx(network(allowed).max(), abs=2e-3)
+    with pytest.raises(InputError, match=r"function of constraints failed .*; it adds constraints"):
+        maximize(network, BOX, lambda m, x, y: 3)
+    with pytest.raises(InputError, match=r"function of constraints failed .*; it adds constraints"):
+        maximize(network, BOX, lambda m, x, y: [True])
+
+
+def test_what_a_solver_cannot_solve_is_refused_in_a_sentence():
+    network = random_network(1)
+
+    def disc(m, x, y):
+        return x[0] ** 2 + x[1] ** 2 <= 0.05
+
+    with pytest.raises(InputError, match=r"highs cannot solve a model .*; write linear ones, or"):
+        maximize(network, BOX, disc)
+    pytest.importorskip("pyscipopt")
+    found = maximize(network, BOX, disc, solver="scip")
+    turn = np.linspace(0.0, 2.0 * np.pi, 2001)
+    disc_of = np.sqrt(0.05) * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    inside = np.concatenate([share * disc_of for share in np.linspace(0.0, 1.0, 41)])
+    assert found.value == pytest.approx(network(inside).max(), abs=1e-4)
 
 
 def test_constraints_that_cannot_hold_are_named():

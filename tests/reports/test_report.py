@@ -87,6 +87,15 @@ def test_a_long_name_is_broken_and_no_number_is():
     assert all(f"{row['collocated']:.2e}" in "".join(lines) for row in rows)
 
 
+def test_a_sweep_says_which_data_its_fit_has_seen():
+    found, _ = result("sweep")
+    found = replace(found, refitted=True)
+    assert "Fit to all data with" in str(cc.report(found))
+    part = replace(found.solution, test=found.solution.nlp.problem.experiments)
+    text = str(cc.report(replace(found, solution=part)))
+    assert "Fit to all data but those held out with" in text
+
+
 class Page(HTMLParser):
     """What a browser would look at."""
 

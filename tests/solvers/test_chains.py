@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 import collocode as cc
 from collocode import kernels
 from collocode.solvers import ipopt_casadi, threads
-from collocode.solvers.chains import hook, mumps, part, places, top
+from collocode.solvers.chains import hook, mumps, part, places, session, top
 from collocode.solvers.chains.arrow import Arrow
 from collocode.solvers.chains.factor import ChainFactor
 from collocode.solvers.chains.lowest import Last, _of_tridiagonal, by_inverse, lowest
@@ -417,6 +417,18 @@ def test_what_ends_ipopt_is_solved_again_without_chains(monkeypatch):
     monkeypatch.setattr(ChainFactor, "factor", fails)
     program = cc.start_from(cc.discretize(network_of(12, samples=20)))
     with pytest.warns(RuntimeWarning, match="no luck"):
+        found = cc.solve(program, options={"linear_solver": "chains"}).result
+    assert (found.success, found.linear_solver) == (True, "mumps")
+
+
+def test_where_mumps_cannot_take_over_ipopt_begins_again_with_its_own(monkeypatch):
+    def relaxed(self, values):
+        raise Unsuited("its equations are relaxed")
+
+    monkeypatch.setattr(ChainFactor, "factor", relaxed)
+    monkeypatch.setattr(session, "available", lambda: False)
+    program = cc.start_from(cc.discretize(network_of(12, samples=20)))
+    with pytest.warns(RuntimeWarning, match="MUMPS of the casadi wheel"):
         found = cc.solve(program, options={"linear_solver": "chains"}).result
     assert (found.success, found.linear_solver) == (True, "mumps")
 

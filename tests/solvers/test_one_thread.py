@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import threadpoolctl
 
 import collocode as cc
-from collocode.solvers import processes
+from collocode.solvers import processes, wheel
 
 
 def _most() -> int:
@@ -33,6 +36,19 @@ def test_a_fit_is_computed_by_one_thread_and_the_users_number_comes_back():
     assert seen
     assert set(seen) == {1}
     assert after == before
+
+
+def test_the_blas_that_ipopt_has_loaded_is_the_one_that_is_limited():
+    code = """
+import casadi, threadpoolctl
+casadi.load_nlpsol("ipopt")
+from collocode.solvers.threads import one_blas_thread
+with one_blas_thread():
+    told = threadpoolctl.threadpool_info()
+print([lib["num_threads"] for lib in told if lib["internal_api"] == "casadi-openblas"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([1] * len(wheel.libraries("casadi-tp-openblas")[:1]))
 
 
 @pytest.mark.parametrize("said", [{}, {"OMP_NUM_THREADS": "4"}])

@@ -7,7 +7,7 @@ from scipy.optimize import least_squares
 
 import collocode as cc
 from collocode.errors import quietly
-from collocode.starts.optima import Optimum, Scattered, can_search, equal_to, is_open
+from collocode.starts.optima import Optimum, ScatteredOptima, can_search, equal_to, is_open
 from tests.problems import van_der_pol_neural
 from tests.starts.test_shooting import michaelis
 
@@ -105,7 +105,7 @@ def test_nothing_is_looked_for_where_the_noise_is_what_is_left(monkeypatch):
     def never(*given):
         raise AssertionError("points were scattered")
 
-    monkeypatch.setattr(Scattered, "about", never)
+    monkeypatch.setattr(ScatteredOptima, "about", never)
     t = np.linspace(0.0, 3.0, 21)
     model = cc.Dynamics(
         lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0, 0.0)]

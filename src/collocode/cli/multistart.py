@@ -30,10 +30,10 @@ def multistart(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes, for starts over parameters; same results as 1.")
     ] = 1,
-    windows: Annotated[
+    shares: Annotated[
         str,
         typer.Option(
-            metavar="SHARES",
+            metavar="NUMBERS",
             help="Shares of every experiment that starts over parameters look at first, say 0.2,0.5.",
         ),
     ] = "",
@@ -60,7 +60,7 @@ def multistart(
             on_run=lambda seed, solution: bar.advance(),
             on_iteration=bar.look,
             workers=workers,
-            windows=parse_shares(windows),
+            shares=parse_shares(shares),
             checkpoint=kept,
         )
     asked = run.asked_of_fit(task, {"seed": found.best_seed}, more={"asked": chosen})
@@ -88,7 +88,7 @@ def parse_shares(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise InputError(f"--windows takes shares, say 0.2,0.5, not {text!r}.") from None
+        raise InputError(f"--shares takes numbers, say 0.2,0.5, not {text!r}.") from None
 
 
 def parse_seeds(text: str) -> list[int]:

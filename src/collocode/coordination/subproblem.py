@@ -213,7 +213,7 @@ class Subproblem:
         """Solve a task from a kept point; a failure is retried from elsewhere, then reported."""
         began = time.perf_counter()
         nlp, rescue, result, iterations = self._towards(task), "kept", None, 0
-        for name, start, warm in self._starts(nlp, task, keep):
+        for name, start, warm in self._starts(task, keep):
             result = solver.solve(nlp.with_start(start), warm)
             iterations += result.iterations
             if result.termination in _TAKEN:
@@ -268,7 +268,7 @@ class Subproblem:
         return self.nlp.with_parameters(prior_mean=mean, prior_weight=weight)
 
     def _starts(
-        self, nlp: NLP, task: Task, keep: Point | None
+        self, task: Task, keep: Point | None
     ) -> Iterator[tuple[str, Array, WarmStart | None]]:
         """Starting points in the order in which they are tried, each with what it is called."""
         if keep is not None:

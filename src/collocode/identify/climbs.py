@@ -102,7 +102,7 @@ class Climber:
 
     problem: Problem
     scheme: Scheme
-    windows: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
 
     @cached_property
     def nlp(self) -> NLP:
@@ -117,7 +117,7 @@ class Climber:
     def climb(self, start: Start, best: float, on_iteration: OnIteration | None = None) -> Climb:
         """Climb from the best of a start's candidates, and give up what will not come near the ``best``."""
         began = time.perf_counter()
-        found = climbed(self.nlp, start, on_iteration, hopeless(best), self.windows, self.shooting)
+        found = climbed(self.nlp, start, on_iteration, hopeless(best), self.shares, self.shooting)
         seconds = time.perf_counter() - began
         if found is None:
             nothing, end = np.empty(0), Termination.EVALUATION_ERROR

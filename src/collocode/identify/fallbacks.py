@@ -10,6 +10,8 @@ solutions is returned, and its record names the others.
 
 A problem that decides is solved once more, from a simulation under its guessed inputs, if from the guesses
 of its states it ends nowhere: a straight line from end to end may be far from what the equations let pass.
+Where ends of windows are free, simulations over two and four times the guessed time follow: in a time that is
+too short for any control, Ipopt's restoration stays at a least violation.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
 from ..starts.ladder import merit_of_means, why_not
 from ..starts.optima import Optimum, can_search, equal_to, is_better, is_open, optima
+from ..starts.restarts import restarted_misfit
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
 from ..starts.strategies import Start, carried_over, simulated, start_from
 from ..transcription.discretize import discretize
@@ -46,6 +49,11 @@ _NOWHERE = (
     Termination.EVALUATION_ERROR,
     Termination.ERROR,
 )
+_LONGER = (
+    1.0,
+    2.0,
+    4.0,
+)  # times the guessed time, of simulations that a problem that decides is begun from
 
 
 def solve_with_fallbacks(
@@ -71,8 +79,11 @@ def solve_with_fallbacks(
         return found
     if nlp.problem.decides:
         unmeasured = not any(e.measures and e.controls for e in nlp.problem.experiments)
-        if unmeasured and ended_nowhere(found):
-            found = _better(found, solve_begun(solver, nlp, "simulate", seed, on_iteration))
+        for times in _LONGER if unmeasured else ():
+            longer = _over(nlp, times)
+            if interrupted() or longer is None or not ended_nowhere(found):
+                break
+            found = _better(found, solve_begun(solver, longer, "simulate", seed, on_iteration))
         return found
     for rung in ("shooting", "horizon") if can_shoot(nlp) else ("horizon",):
         if not failed(found):
@@ -82,6 +93,20 @@ def solve_with_fallbacks(
         other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
         found = _better(found, other)
     return _among_rivals(solver, nlp, found, on_iteration, remake)
+
+
+def _over(nlp: NLP, times: float) -> NLP | None:
+    """The program begun with so many times its guessed time, as far as free ends may go; None without any."""
+    if times == 1.0:
+        return nlp
+    free = [part.free_times for part in nlp.layout.experiments if len(part.free_times)]
+    if not free:
+        return None
+    x, columns = nlp.start.copy(), np.concatenate(free)
+    first = min(part.mesh.start for part in nlp.layout.experiments)
+    x[columns] = first + times * (x[columns] - first)
+    x[columns] = np.clip(x[columns], nlp.lower[columns], nlp.upper[columns])
+    return None if np.array_equal(x, nlp.start) else nlp.with_start(x)
 
 
 def _among_rivals(
@@ -244,11 +269,17 @@ def ended_nowhere(solution: Solution) -> bool:
 
 
 def _misfit(solution: Solution) -> float:
-    """What the fit misses: of a model without networks by simulation, which no coarse mesh flatters."""
+    """What the fit misses: of a model without networks by simulation, which no coarse mesh flatters.
+
+    Where that loses the data, though its pieces follow them, the model is one that forgets where it began.
+    """
     nlp = _nlp(solution)
     if len(nlp.layout.weights) or nlp.problem.decides:
         return solution.result.objective
-    return simulated_misfit(nlp, solution.result.x)
+    found = simulated_misfit(nlp, solution.result.x)
+    return (
+        found if found <= enough_for(nlp) else min(found, restarted_misfit(nlp, solution.result.x))
+    )
 
 
 def _rank(solution: Solution) -> tuple[bool, float, float]:

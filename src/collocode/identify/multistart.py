@@ -86,7 +86,7 @@ def multistart(
     time_limit: float | None = None,
     workers: int = 1,
     checkpoint: str | Path | None = None,
-    windows: Sequence[float] = (),
+    shares: Sequence[float] = (),
 ) -> Multistart:
     """Solve from several seeds: of random weights, or of parameters where there are no networks.
 
@@ -107,7 +107,7 @@ def multistart(
     workers : processes that climb over parameters side by side, at most eight, with the same results as
         one.
     checkpoint : an archive that such climbs are kept in as they end; where it is there, they go on.
-    windows : shares of every experiment's duration whose data such a climb looks at first, say (0.2, 0.5):
+    shares : of every experiment's duration whose data such a climb looks at first, say (0.2, 0.5):
         from few to all, where a simulation from a start soon loses long or oscillating records.
 
     Returns
@@ -117,7 +117,7 @@ def multistart(
     Raises
     ------
     InputError
-        No seeds; workers, a checkpoint or windows for another kind of problem.
+        No seeds; workers, a checkpoint or shares for another kind of problem.
     FileError
         A checkpoint of another problem or other seeds.
     """
@@ -126,13 +126,13 @@ def multistart(
     if not chosen:
         raise InputError("multistart needs at least one seed.")
     if over_parameters(problem, start, mesh, interface, options):
-        climber = Climber(problem, scheme_of(scheme, degree), _shares(windows))
+        climber = Climber(problem, scheme_of(scheme, degree), _checked_shares(shares))
         file = None if checkpoint is None else Path(checkpoint)
         look = on_run, on_iteration
         return _from_parameters(climber, chosen, file, workers, *look, time_limit)
-    if workers > 1 or checkpoint is not None or len(windows):
+    if workers > 1 or checkpoint is not None or len(shares):
         raise InputError(
-            "workers=, checkpoint= and windows= are of multistarts over parameters, of a likelihood "
+            "workers=, checkpoint= and shares= are of multistarts over parameters, of a likelihood "
             "without networks and constraints, with start, mesh, interface and options left as they are; "
             "leave them out."
         )
@@ -245,15 +245,15 @@ def _conditions(climber: Climber, starts: Sequence[Start]) -> dict[str, Any]:
         "problem": fingerprint(climber.problem, without=UNFITTED),
         "scheme": json.dumps([scheme.name, scheme.degree, scheme.residual]),
         "starts": json.dumps([[[*values.values()] for values in start] for start in starts]),
-        "windows": json.dumps(climber.windows),
+        "shares": json.dumps(climber.shares),
     }
 
 
-def _shares(windows: Sequence[float]) -> tuple[float, ...]:
-    shares = tuple(float(w) for w in windows)
+def _checked_shares(given: Sequence[float]) -> tuple[float, ...]:
+    shares = tuple(float(share) for share in given)
     if list(shares) != sorted({w for w in shares if 0.0 < w < 1.0}):
         raise InputError(
-            f"windows= takes rising shares between 0 and 1, say (0.2, 0.5), not {tuple(windows)}."
+            f"shares= takes rising numbers between 0 and 1, say (0.2, 0.5), not {tuple(given)}."
         )
     return shares
 

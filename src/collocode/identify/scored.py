@@ -102,7 +102,7 @@ def climbed(
     candidates: Sequence[Mapping[str, float]],
     on_iteration: OnIteration | None = None,
     give_up: GiveUp | None = None,
-    windows: Sequence[float] = (),
+    shares: Sequence[float] = (),
     shooting: Shooting | None = None,
 ) -> tuple[NLP, Scored] | None:
     """Climb from the best of some starts on meshes that are fit for where the climb is.
@@ -111,17 +111,17 @@ def climbed(
     ----------
     candidates : values of parameters; without ``shooting``, which compares them, the first counts.
     on_iteration, give_up : see `Scoring.run`.
-    windows : shares of every experiment's duration, whose data are climbed first.
+    shares : of every experiment's duration, whose data are climbed first.
     shooting : climbs first, by simulations; what it finds is climbed on on meshes.
 
     Returns
     -------
     See `fit_by_scoring`.
     """
-    shot = None if shooting is None else _shot(shooting, candidates, on_iteration, give_up, windows)
+    shot = None if shooting is None else _shot(shooting, candidates, on_iteration, give_up, shares)
     if shot is None:
         at = _Climb(nlp, begun(nlp, candidates[0]))
-        for share in windows:
+        for share in shares:
             at.x = _in_window(Scoring(nlp), at.x, share)
     else:
         assert shooting is not None
@@ -153,13 +153,13 @@ def _shot(
     candidates: Sequence[Mapping[str, float]],
     on_iteration: OnIteration | None,
     give_up: GiveUp | None,
-    windows: Sequence[float],
+    shares: Sequence[float],
 ) -> Scored | None:
     """What shooting finds from the best of some starts; None if none can be simulated."""
     x = shooting.started(candidates)
     if x is None:
         return None
-    for share in windows:
+    for share in shares:
         x = _in_window(shooting, x, share)
 
     def hopeless(values: Sequence[float]) -> bool:

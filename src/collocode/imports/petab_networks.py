@@ -123,7 +123,7 @@ def read_networks(
     for name, entry in named.items():
         shape = read_perceptron(source, str(name), entry)
         own = [r for r in mine if r["modelEntityId"].split(".")[0] == name]
-        inputs, outputs = _ends(source, str(name), own, targets, arrays, rows, elements)
+        inputs, outputs = _ends(source, own, targets, arrays, rows, elements)
         picked = [i for k in shape.order for i in inputs.get(k, ())]
         if len(picked) != shape.mlp.inputs:
             raise InputError(
@@ -167,7 +167,6 @@ def read_networks(
 
 def _ends(
     source: Path,
-    name: str,
     own: Sequence[Row],
     targets: dict[str, str],
     arrays: Arrays,

@@ -25,7 +25,7 @@ from ..checks import check_choice
 from ..errors import InputError
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
-from ..numerics import Array, Index
+from ..numerics import Array, Index, numbers
 from .samples import Samples
 
 
@@ -210,7 +210,8 @@ def accuracy(decided: Index, classes: Index) -> float:
     >>> accuracy(np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]))
     0.75
     """
-    return float(np.mean(np.asarray(decided) == np.asarray(classes)))
+    ours, truth = _alike("accuracy", decided, classes, 1)
+    return float(np.mean(ours == truth))
 
 
 def relative_error(u: Array, targets: Array) -> float:
@@ -221,9 +222,24 @@ def relative_error(u: Array, targets: Array) -> float:
     >>> relative_error(np.array([[3.0, 3.0], [0.0, 1.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]))
     0.1
     """
+    u, targets = _alike("relative_error", u, targets, 2)
     size = np.linalg.norm(targets, axis=1)
     error = np.linalg.norm(u - targets, axis=1)
     return float(np.mean(error / np.where(size > 0.0, size, 1.0)))
+
+
+def _alike(function: str, ours: Any, theirs: Any, axes: int) -> tuple[Array, Array]:
+    """Return two arrays of numbers of one shape, or refuse what is none."""
+    one, other = (
+        numbers(ours, f"what {function} judges"),
+        numbers(theirs, f"the truth for {function}"),
+    )
+    if one.shape != other.shape or one.ndim != axes or not one.size:
+        wanted = "(samples,)" if axes == 1 else "(samples, outputs)"
+        raise InputError(
+            f"{function} takes two arrays of one shape {wanted}, not of {one.shape} and {other.shape}."
+        )
+    return one, other
 
 
 def affine_errors(train: Samples, *others: Samples) -> list[float]:

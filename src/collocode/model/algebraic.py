@@ -97,12 +97,12 @@ def _check_ends(problem: Problem, scheme: Scheme, s: Symbols) -> None:
                 )
 
 
-def reduced(rhs: ca.Function, equations: ca.Function, count: int, inputs: int) -> ca.Function:
+def reduced(rhs: ca.Function, equations: ca.Function, inputs: int) -> ca.Function:
     """Return algebraic equations of index 1 in place of those of a higher one.
 
     Parameters
     ----------
-    rhs, equations : functions of (t, x, u, p, theta), u with ``count`` algebraic variables behind the
+    rhs, equations : functions of (t, x, u, p, theta), u with the algebraic variables behind the
         ``inputs``.
 
     Raises

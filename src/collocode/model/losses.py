@@ -34,6 +34,7 @@ from ..numerics import Array
 from .activations import CASADI, NUMPY, Operations
 
 Sigma = float | Mapping[str, float] | None
+_UNSAID = float("nan")
 
 
 class Loss(ABC):
@@ -182,6 +183,12 @@ class _Robust(ResidualLoss):
     def __post_init__(self) -> None:
         check_fields(self)
         super().__post_init__()
+        if np.isnan(self.delta):
+            name = type(self).__name__
+            raise InputError(
+                f"{name} needs its delta, from where on a residual counts as an outlier, in units of σ; "
+                f"write {name}(1.345, sigma) with the σ of the noise."
+            )
         if not (np.isfinite(self.delta) and self.delta > 0.0):
             raise InputError(
                 f"delta of {type(self).__name__} must be positive and finite, not {self.delta}."
@@ -221,7 +228,7 @@ class Huber(_Robust):
         data and seldom acts.
     """
 
-    delta: float
+    delta: float = _UNSAID
     sigma: Sigma = None
     smoothness = 1
 
@@ -248,7 +255,7 @@ class PseudoHuber(_Robust):
     delta, sigma : as for `Huber`.
     """
 
-    delta: float
+    delta: float = _UNSAID
     sigma: Sigma = None
 
     def _rho(self, r: Any, delta: Any, ops: Operations) -> Any:

@@ -83,10 +83,7 @@ class NoisyData:
         found = []
         for j, name in enumerate(self.outputs if self.loss.likelihood else ()):
             loss: Likelihood = self.loss.of(name)  # type: ignore[attr-defined]
-            told = [~np.isfinite(e.values[:, j]) for e in self.experiments]
-            for e, absent in zip(self.experiments, told, strict=True):
-                absent |= e.sigma is not None and np.isfinite(np.asarray(e.sigma)[:, j])
-            if loss.dispersed and loss.spread_of(name) is None and not all(t.all() for t in told):
+            if loss.dispersed and loss.spread_of(name) is None and self._lacks_sigma(j):
                 guess = self.noise_guess(name)
                 found.append(
                     Parameter(
@@ -98,6 +95,16 @@ class NoisyData:
                     )
                 )
         return found
+
+    def _lacks_sigma(self, column: int) -> bool:
+        """Whether some datum of an output has no σ of its own."""
+        for e in self.experiments:
+            lacking = np.isfinite(e.values[:, column])
+            if e.sigma is not None:
+                lacking &= ~np.isfinite(np.asarray(e.sigma)[:, column])
+            if lacking.any():
+                return True
+        return False
 
     def noise_guess(self, output: str) -> float:
         """A first σ of an output's likelihood; of data that are all the same a millionth of their size."""

@@ -383,10 +383,11 @@ class Problem(NoisyData):
     def smoothers(self, experiment: Experiment) -> dict[str, Smoother]:
         """Return a smooth curve for every output that the experiment measured."""
         if experiment.name not in self._smoothers:
+            curves = Smoother.of_columns(experiment.times, experiment.values)
             self._smoothers[experiment.name] = {
-                name: Smoother(experiment.times, experiment.values[:, column])
-                for column, name in enumerate(self.outputs)
-                if np.isfinite(experiment.values[:, column]).any()
+                name: curve
+                for name, curve in zip(self.outputs, curves, strict=True)
+                if curve is not None
             }
         return self._smoothers[experiment.name]
 

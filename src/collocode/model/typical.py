@@ -47,28 +47,29 @@ def with_sizes(problem: Problem) -> Problem:
         found = balance.sizes() if balance else {}
         if any(e.measures for e in problem.experiments):
             found = {n: v for n, v in found.items() if not 1.0 / _FAR < v < _FAR}
-        sized = told(problem, found) if found else problem
+        sized = with_given_sizes(problem, found) if found else problem
         if balance and found:
             sized.__dict__["balanced"] = {n: balance.told[n] for n in found}
         _known[problem] = sized
     return _known[problem]
 
 
-def told(problem: Problem, found: Mapping[str, float]) -> Problem:
+def with_given_sizes(problem: Problem, sizes: Mapping[str, float]) -> Problem:
     """Return the problem with sizes by the names of `Problem.ranges`; other names say nothing."""
     low, high = problem.ranges["t"]
     ranges = dict(problem.ranges)
-    for name, size in found.items():
+    for name, size in sizes.items():
         ranges[name] = (-size, size)
         if name.startswith("x:"):
             ranges[f"slope:{name[2:]}"] = (0.0, size / (high - low) * 10.0)
+    # a copy with other cached values: what `replace` makes would be prepared and checked a second time
     sized = copy(problem)
     for derived in ("state_scale", "algebraic_scale"):
         sized.__dict__.pop(derived, None)
     sized.__dict__["ranges"] = ranges
     experiments = []
     for e in problem.experiments:
-        typical = {n: found.get(f"u:{n}", 0.0) for n in e.controls}
+        typical = {n: sizes.get(f"u:{n}", 0.0) for n in e.controls}
         again = copy(e)
         controls = {
             n: replace(c, typical=typical[n]) if typical[n] else c for n, c in e.controls.items()

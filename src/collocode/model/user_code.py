@@ -125,12 +125,7 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
     if function.has_free():
         strange = function.get_free()[0]
         raise InputError(f"{what} uses a symbol of its own, {strange!r}; make it a Parameter.")
-    constants = (
-        k for k in range(function.n_instructions()) if function.instruction_id(k) == ca.OP_CONST
-    )
-    # reading all steps takes three times as long
-    suspect = any(math.isnan(function.instruction_constant(k)) for k in constants)
-    if suspect and has_nan(function, steps_of(function)):
+    if has_nan(function, operations_of(function)):
         raise InputError(
             f"{what} contains NaN; math functions turn symbols into NaN, so use those of casadi or "
             "numpy, and check constants."
@@ -138,24 +133,22 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
     return column
 
 
-Step = tuple[int, list[int], list[int]]
+def operations_of(function: ca.Function) -> list[int]:
+    """Operation of every step of an SX function."""
+    return [function.instruction_id(k) for k in range(function.n_instructions())]
 
 
-def steps_of(function: ca.Function) -> list[Step]:
-    """Operation, places read and places written of every step of an SX function."""
-    return [
-        (function.instruction_id(k), function.instruction_input(k), function.instruction_output(k))
-        for k in range(function.n_instructions())
-    ]
-
-
-def has_nan(function: ca.Function, steps: Sequence[Step]) -> bool:
+def has_nan(function: ca.Function, operations: Sequence[int]) -> bool:
     """Whether NaN is computed with, as where math.sin was called with a symbol.
 
     A branch of ``if_else`` that is NaN says where a formula is not defined, and is none of these.
     """
+    constants = (k for k, operation in enumerate(operations) if operation == ca.OP_CONST)
+    if not any(math.isnan(function.instruction_constant(k)) for k in constants):
+        return False  # what the steps read and write takes three times as long to ask for
     held: set[int] = set()  # places of the work vector, which are used again
-    for k, (operation, used, out) in enumerate(steps):
+    for k, operation in enumerate(operations):
+        used, out = function.instruction_input(k), function.instruction_output(k)
         if operation == ca.OP_CONST:
             held.difference_update(out)
             held.update(out if math.isnan(function.instruction_constant(k)) else ())

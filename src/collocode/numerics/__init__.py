@@ -32,6 +32,8 @@ def numbers(values: Any, what: str) -> Array:
         table = np.ma.asanyarray(values) if np.ma.isMaskedArray(values) else np.asarray(values)
         own = getattr(values, "dtype", table.dtype)  # pandas has dates of its own
         kind = table.dtype.kind if table.dtype.kind in "mMc" else str(getattr(own, "kind", ""))
+        if values is None:
+            raise TypeError("None")
         if kind in ("m", "M"):
             raise TypeError("dates" if kind == "M" else "spans of time")
         if kind == "c":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import shown
 from ..errors import InputError
 
 
@@ -30,5 +31,5 @@ def generator(seed: int | np.random.Generator, *more: int) -> np.random.Generato
     if isinstance(seed, np.random.Generator):
         return seed
     if not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"a seed is a whole number, 0 or larger, not {seed!r}.")
+        raise InputError(f"a seed is a whole number, 0 or larger, not {shown(seed)}.")
     return np.random.default_rng([int(seed), *more] if more else int(seed))

@@ -262,8 +262,30 @@ class Smoother:
         t, y = t[keep], y[keep]
         if len(t) == 0:
             raise InputError("smoothing needs at least one finite value; all are NaN.")
+        self._take(t, _fits(t, y[:, None], penalty)[0])
+
+    @classmethod
+    def of_columns(cls, times: Array, values: Array) -> list[Smoother | None]:
+        """One of each column of (N, columns) values, by GCV; None where all are NaN.
+
+        Columns that were measured at the same times share the factorisations.
+        """
+        keep = np.isfinite(values)
+        found: list[Smoother | None] = [None] * values.shape[1]
+        together: dict[bytes, list[int]] = {}
+        for column in np.flatnonzero(keep.any(axis=0)).tolist():
+            together.setdefault(keep[:, column].tobytes(), []).append(column)
+        for columns in together.values():
+            rows = keep[:, columns[0]]
+            t = times[rows]
+            for column, fit in zip(columns, _fits(t, values[rows][:, columns], None), strict=True):
+                found[column] = made = cls.__new__(cls)
+                made._take(t, fit)
+        return found
+
+    def _take(self, t: Array, fit: _Fit) -> None:
         self._low, self._high = float(t[0]), float(t[-1])
-        self.method, self._curve, self._slope, self.freedom = _fit(t, y, penalty)
+        self.method, self._curve, self._slope, self.freedom = fit
 
     def __call__(self, times: ArrayLike) -> Array:
         """Values of the curve at ``times``."""
@@ -278,27 +300,37 @@ class Smoother:
 
 
 Curve = Callable[[Array], Array]
+_Fit = tuple[str, Curve, Curve, float]
 
 
-def _fit(t: Array, y: Array, penalty: float | None) -> tuple[str, Curve, Curve, float]:
+def _fits(t: Array, Y: Array, penalty: float | None) -> list[_Fit]:
+    """Method, curve, its derivative and freedom of every column."""
     apart, whose, again = np.unique(t, return_inverse=True, return_counts=True)
-    mean = np.bincount(whose, y) / again
+    means = [np.bincount(whose, y) / again for y in Y.T]
     if len(apart) == 1:
-        return "constant", lambda s: np.full_like(s, mean[0]), np.zeros_like, float(len(t) - 1)
+        return [_constant(float(mean[0]), len(t)) for mean in means]
     if len(apart) >= _FEWEST_FOR_GCV:
         try:
-            spline, freedom = _penalised(t, y, penalty)
-            return "smoothing spline", spline, spline.derivative(), freedom
+            return [
+                ("smoothing spline", spline, spline.derivative(), freedom)
+                for spline, freedom in _penalised(t, Y, penalty)
+            ]
         except (np.linalg.LinAlgError, ValueError):  # fall through to interpolation
-            pass
-    curve = scipy.interpolate.PchipInterpolator(apart, mean)
-    return "monotone cubic", curve, curve.derivative(), float(len(t) - len(apart))
+            if Y.shape[1] > 1:  # of those that this happens to
+                return [_fits(t, y[:, None], penalty)[0] for y in Y.T]
+    curves = [scipy.interpolate.PchipInterpolator(apart, mean) for mean in means]
+    freedom = float(len(t) - len(apart))
+    return [("monotone cubic", curve, curve.derivative(), freedom) for curve in curves]
+
+
+def _constant(value: float, count: int) -> _Fit:
+    return "constant", lambda s: np.full_like(s, value), np.zeros_like, float(count - 1)
 
 
 def _penalised(
-    t: Array, y: Array, penalty: float | None
-) -> tuple[scipy.interpolate.BSpline, float]:
-    """Minimise |y - B c|² + penalty |D c|², D the second differences of the coefficients c.
+    t: Array, Y: Array, penalty: float | None
+) -> list[tuple[scipy.interpolate.BSpline, float]]:
+    """Minimise |y - B c|² + penalty |D c|² for every column y, D the second differences of the coefficients c.
 
     There are about a quarter as many as samples, however long the record: all matrices are banded.
     """
@@ -311,30 +343,35 @@ def _penalised(
     basis = scipy.interpolate.BSpline.design_matrix(t, knots, order)
     gram = _band(basis.T @ basis, order)
     gram[0] += 1e-10 * gram[0].mean()  # coefficients in gaps of the data
-    stencil = scipy.sparse.diags_array(
-        [1.0, -2.0, 1.0], offsets=[0, 1, 2], shape=(count - 2, count)
-    )
-    roughness, mean = _band(stencil.T @ stencil, order), y.mean()
-    load = basis.T @ (y - mean)
-    # a product of SciPy's takes three times as long, and there are some forty
-    values, columns = (part.reshape(n, order + 1) for part in (basis.data, basis.indices))
+    roughness, stencil = np.zeros_like(gram), (1.0, -2.0, 1.0)
+    for i, j in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)):
+        roughness[i - j, j : j + count - 2] += stencil[i] * stencil[j]
+    mean = Y.mean(axis=0)
+    load = basis.T @ (Y - mean)
+    tried: dict[float, tuple[Array, float, Array]] = {}
 
-    def fitted(penalty: float) -> tuple[float, float, Array]:
-        """Generalised cross-validation, degrees of freedom and coefficients."""
-        found, used = _solved(gram, penalty * roughness, load)
-        freedom = max(n - used, 1e-9)
-        missed = y - mean - np.einsum("ij,ij->i", values, found[columns])
-        return float(missed @ missed) / freedom**2, freedom, found
+    def fitted(penalty: float) -> tuple[Array, float, Array]:
+        """Generalised cross-validation of every column, degrees of freedom and coefficients."""
+        if penalty not in tried:
+            found, used = _solved(gram, penalty * roughness, load)
+            freedom = max(n - used, 1e-9)
+            missed = Y - mean - basis @ found
+            tried[penalty] = np.einsum("ik,ik->k", missed, missed) / freedom**2, freedom, found
+        return tried[penalty]
 
-    if penalty is None:
-        grid = n / count * np.logspace(-8, 8, 161)
-        coarse = [fitted(grid[k])[0] for k in range(0, len(grid), _COARSE)]
-        near = _COARSE * int(np.nanargmin(coarse))
+    def chosen(column: int) -> float:
+        """The penalty of the least generalised cross-validation."""
+        grid = (n / count * np.logspace(-8, 8, 161)).tolist()
+        near = _COARSE * int(np.nanargmin([fitted(p)[0][column] for p in grid[::_COARSE]]))
         fine = grid[max(near - _COARSE + 1, 0) : near + _COARSE]
-        best = min((fitted(p) for p in fine), key=lambda tried: tried[0])
-    else:
-        best = fitted(penalty)
-    return scipy.interpolate.BSpline(knots, mean + best[2], order), best[1]
+        return float(min(fine, key=lambda p: fitted(p)[0][column]))
+
+    splines = []
+    for column in range(Y.shape[1]):
+        _, freedom, found = fitted(chosen(column) if penalty is None else penalty)
+        spline = scipy.interpolate.BSpline(knots, mean[column] + found[:, column], order)
+        splines.append((spline, freedom))
+    return splines
 
 
 def _band(matrix: scipy.sparse.sparray, width: int) -> Array:
@@ -347,7 +384,7 @@ def _band(matrix: scipy.sparse.sparray, width: int) -> Array:
 
 
 def _solved(gram: Array, rough: Array, load: Array) -> tuple[Array, float]:
-    """(G + R)⁻¹ load, and tr (G + R)⁻¹G: the size less d log det(G + sR)/ds at s = 1, by a complex step."""
+    """(G + R)⁻¹ load by columns, and tr (G + R)⁻¹G: the size less d log det(G + sR)/ds at s = 1, by a complex step."""
     width, size, tiny = len(gram) - 1, gram.shape[1], 1e-30
     both = np.zeros((3 * width + 1, size), dtype=complex, order="F")
     both[2 * width :] = gram + (1.0 + 1j * tiny) * rough

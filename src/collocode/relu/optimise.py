@@ -68,7 +68,8 @@ def maximize(
     ----------
     box : (inputs, 2) lower and upper bounds of the inputs.
     constraints : linear constraints on inputs, or inputs and outputs (see `as_linear`), or a
-        function ``f(model, x, y)`` that adds constraints to a Pyomo model.
+        function ``f(model, x, y)`` that adds constraints to a Pyomo model, or returns them: one
+        relation between variables, or a list.
     objective : number of an output, weights of the outputs, or weights of inputs and outputs.
     settings : encoding, bounds, solver, limits; see `OptimizationSettings`.
     on_progress : called with a `MipProgress` now and then (HiGHS without Pyomo).
@@ -216,7 +217,8 @@ def _solve_with_highs(
         problem,
         proved,
         x=np.full(network.inputs, np.nan) if point is None else point,
-        bound=-sense * (answer.bound + constant),
+        # of no allowed point every value is a bound; the sharpest is the one that none can be equal to
+        bound=-sense * (np.inf if answer.status == "Infeasible" else answer.bound + constant),
         termination=_TERMINATION.get(answer.status, Termination.ERROR),
         message=answer.status,
         nodes=answer.nodes,

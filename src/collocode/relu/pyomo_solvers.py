@@ -7,7 +7,9 @@ wheel.  All are called through Pyomo's solver interface ``pyomo.contrib.solver``
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -77,13 +79,14 @@ def solve_with_pyomo(
         for variable, entry in zip(model.x.values(), point.tolist(), strict=True):
             variable.value = entry
         set_start((point - network.input_shift) / network.input_scale)
-    found = engine.solve(
-        model,
-        time_limit=settings.time_limit,
-        load_solutions=False,
-        raise_exception_on_nonoptimal_result=False,
-        solver_options=dict(settings.options or {}),
-    )
+    with _refusing(name):
+        found = engine.solve(
+            model,
+            time_limit=settings.time_limit,
+            load_solutions=False,
+            raise_exception_on_nonoptimal_result=False,
+            solver_options=dict(settings.options or {}),
+        )
     seconds = time.perf_counter() - began
     x, error = np.full(network.inputs, np.nan), np.nan
     if found.solution_status.name in ("optimal", "feasible"):
@@ -121,6 +124,40 @@ def solve_with_pyomo(
     )
 
 
+@contextmanager
+def _refusing(solver: str) -> Iterator[None]:
+    """Turn a solver's refusal of a model into a sentence."""
+    from pyomo.contrib.solver.common.util import IncompatibleModelError
+
+    try:
+        yield
+    except IncompatibleModelError as error:
+        words = " ".join(str(error).split()).rstrip(".")
+        others = "linear ones" if solver == "scip" else "linear ones, or take solver='scip'"
+        raise InputError(
+            f"{solver} cannot solve a model with these constraints ({words}); write {others}."
+        ) from error
+
+
+def _add_written(
+    model: Any, function: Callable[..., Any], x: Sequence[Any], y: Sequence[Any]
+) -> None:
+    """Have a user's function add its constraints; what it returns is added too: an expression or several."""
+    try:
+        found = function(model, x, y)
+        several = isinstance(found, list | tuple)
+        for written in found if several else [found]:
+            # a component is in the model already
+            if written is not None and not hasattr(written, "ctype"):
+                model.constraints.add(written)
+    except (TypeError, ValueError) as error:
+        words = shorten(str(error), 100, placeholder="...").rstrip(".")
+        raise InputError(
+            f"the function of constraints failed ({words}); it adds constraints to the model, or returns "
+            "relations such as x[0] + y[0] <= 1."
+        ) from error
+
+
 def _model(
     problem: OptimizationProblem, proved: Bounds, settings: OptimizationSettings
 ) -> tuple[Any, Embedded, Callable[[Array], None]]:
@@ -150,10 +187,7 @@ def _model(
                     else (body >= float(side) if side == low else body <= float(side))
                 )  # fmt: skip
     if problem.callback is not None:
-        try:
-            problem.callback(model, list(model.x.values()), list(added.outputs))
-        except TypeError as error:
-            raise InputError(f"the function of constraints failed: {error}.") from error
+        _add_written(model, problem.callback, list(model.x.values()), list(added.outputs))
     body = pyo.quicksum(
         -problem.sense * c * v for c, v in zip(problem.cost.tolist(), both, strict=True) if c
     )

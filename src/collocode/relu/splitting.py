@@ -107,7 +107,7 @@ def split_box(
             break
         halves = _halved(boxes, widths.argmax(axis=1))
         found = _bounds(network, halves)
-        kept = _kept(network, halves, found, linear, cost, value)
+        kept = _kept(halves, found, linear, cost, value)
         if not kept.any():  # the constraints alone exclude all, to rounding: keep what was proved
             break
         boxes = halves[kept]
@@ -156,7 +156,6 @@ def _halved(boxes: Array, axis: NDArray[np.int64]) -> Array:
 
 
 def _kept(
-    network: ReluNetwork,
     boxes: Array,
     bounds: tuple[list[Array], list[Array]],
     linear: Linear,

@@ -31,7 +31,8 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
         )
     held = asked.more.get("holdout")
     caption = f"Training and held-out error over {found.name}; ringed: the choice"
-    whose = "Fit to all data" if found.refitted else "Validated fit, which none to all data equals,"
+    data = "all data but those held out" if found.refitted and found.solution.test else "all data"
+    whose = f"Fit to {data}" if found.refitted else f"Validated fit, which none to {data} equals,"
     return report_solution(found.solution, asked).around(
         kind="sweep",
         body=(

@@ -182,7 +182,7 @@ def ranked_violations(
     for row in worst.tolist():
         block, place = _block_of(program, row)
         if isinstance(program, NLP):
-            places.append((block.name, *_place_in_time(program, block.name, place), size[row]))
+            places.append((block.name, *_place_in_time(program, place), size[row]))
         else:
             places.append((block.name, ",".join(map(str, place)), size[row]))
     known = ("experiment", "element", "stage", "state", "time")
@@ -198,7 +198,7 @@ def _block_of(program: Program, row: int) -> tuple[Block, Place]:
     raise AssertionError(f"row {row} is in no block")
 
 
-def _place_in_time(nlp: NLP, equation: str, place: Place) -> tuple[str, int, int, str, float]:
+def _place_in_time(nlp: NLP, place: Place) -> tuple[str, int, int, str, float]:
     """Experiment, element, stage, state and time of a row of a discretized problem."""
     if len(place) == 1:  # of a point constraint the number, of a boundary the window
         whose = (place[0], -1) if isinstance(place[0], str) else ("", int(place[0]))

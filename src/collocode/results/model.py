@@ -170,10 +170,9 @@ class TrainedModel:
     @cached_property
     def determining(self) -> ca.Function:
         """Equations of index 1 for the algebraic variables: g, or derivatives of it."""
-        count = len(self.algebraics)
         if self.index == 1:
             return self.residuals
-        return reduced(self.function, self.residuals, count, len(self.inputs))
+        return reduced(self.function, self.residuals, len(self.inputs))
 
     @cached_property
     def _with_slope(self) -> ca.Function:

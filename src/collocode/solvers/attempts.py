@@ -63,7 +63,8 @@ class Ipopt(ABC):
         first = self._attempt(program, warm, on_iteration)
         again = None
         if isinstance(program, NLP):
-            again = resized(program, first.x, first.success)
+            short = first.termination is Termination.ITERATION_LIMIT  # as was asked for
+            again = resized(program, first.x, first.success or short)
         if again is not None and first.termination in _ENDED:
             # where the costs alone are weighed otherwise, the multipliers still hold
             same = again.column_scale is program.column_scale

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .. import kernels
 from ..errors import InputError
 from ..numerics.parallel import most_threads, threads
-from ..results.status import SolverResult
+from ..results.status import SolverResult, Termination
 from ..transcription.functions import Functions
 from ..transcription.program import Program
 from .attempts import Ipopt
@@ -148,11 +148,9 @@ class CasadiIpopt(Ipopt):
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
-            hook.connect(True)
-        elif str(self._options.get("linear_solver", "")).startswith("pardiso"):
-            hook.connect(False)
         began = time.perf_counter()
-        with self._cores() as used, Interrupt() as interrupt:
+        chained = nullcontext() if self._session is None else hook.connected()
+        with self._cores() as used, chained, Interrupt() as interrupt:
             watch = solver.callback.watch = Watch(
                 view, interrupt, on_iteration, program.objective_scale
             )
@@ -161,9 +159,14 @@ class CasadiIpopt(Ipopt):
         seconds = time.perf_counter() - began
         if watch.error is not None:
             raise watch.error
-        if self._session is not None and self._session.tell():
-            return self._without_chains(program)._attempt(program, warm, on_iteration)
         stats = solver.stats()
+        if self._session is not None and self._session.gave_up:
+            again = self._without_chains(program)._attempt(program, warm, on_iteration)
+            if again.termination is not Termination.INFEASIBLE:
+                self._session.tell()
+            return again
+        if self._session is not None and stats["return_status"] != "Infeasible_Problem_Detected":
+            self._session.tell()
         if stats["return_status"] == "Invalid_Option":
             raise unavailable_solver(self._options, read_log(self._log_path))
         spent = {k: v for k, v in stats.items() if k.startswith("t_wall_nlp")}

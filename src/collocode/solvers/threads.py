@@ -8,16 +8,17 @@ of its own beside NumPy's and SciPy's.
 from __future__ import annotations
 
 import ctypes
-import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
-import casadi
 import threadpoolctl
 
-_BLAS = ("blas", "blis", "mkl", "armpl")  # in the names of their files
+from .wheel import libraries
+
+_BLAS = re.compile("blas|blis|mkl|armpl", re.IGNORECASE)  # in the names of their files
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -37,8 +38,7 @@ class _Controller(threadpoolctl.ThreadpoolController):
     """Looks at what BLAS may be called only: the real paths of all 150 libraries take 8 ms, their `Path`s 3."""
 
     def _make_controller_from_path(self, filepath: str) -> None:
-        name = os.path.basename(filepath).lower()
-        if any(part in name for part in _BLAS):
+        if _BLAS.search(filepath):
             super()._make_controller_from_path(filepath)
 
 
@@ -73,9 +73,7 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 def _load_casadi_blas() -> None:
     """Load what CasADi would load with its first solver; only what is loaded can be limited."""
-    wheel = os.path.dirname(casadi.__file__)
-    for name in sorted(os.listdir(wheel)):
-        if name.startswith("libcasadi-tp-openblas."):
-            with suppress(OSError):
-                ctypes.CDLL(os.path.join(wheel, name))
-                return
+    for library in libraries("casadi-tp-openblas"):
+        with suppress(OSError):
+            ctypes.CDLL(str(library))
+            return

@@ -153,7 +153,7 @@ def _turns(values: Array) -> float:
 
 
 @dataclass
-class Scattered:
+class ScatteredOptima:
     """Optima from points scattered about parameters, the most promising first, found when they are asked for."""
 
     search: Search
@@ -161,11 +161,11 @@ class Scattered:
     _found: list[Optimum] = field(default_factory=list)
 
     @classmethod
-    def about(cls, nlp: NLP, begin: Array) -> Scattered:
+    def about(cls, nlp: NLP, begin: Array) -> ScatteredOptima:
         """Those of a program, whose copies share what has been found."""
         x = np.clip(begin, nlp.lower, nlp.upper)
 
-        def made() -> Scattered:
+        def made() -> ScatteredOptima:
             search = Search.of(nlp)
             return cls(search, iter(search.scattered(x)))
 
@@ -190,7 +190,7 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
     """
     search = Search.of(nlp)
     found = [Optimum(x=x, misfit=search.misfit(x)) for x in known]
-    for optimum in Scattered.about(nlp, begin):
+    for optimum in ScatteredOptima.about(nlp, begin):
         found.append(optimum)
         if interrupted():
             break
@@ -230,7 +230,7 @@ def equal_to(nlp: NLP, chosen: Optimum, others: list[Optimum]) -> list[Optimum]:
     found = []
     for other in near:
         far = J @ (other.x - chosen.x)[columns]
-        if far @ far > _OTHER * variance and _allowed(nlp, search, other.x):
+        if far @ far > _OTHER * variance and _allowed(nlp, other.x):
             found.append(other)
     return found
 
@@ -254,7 +254,7 @@ def _same(search: Search, x: Array, y: Array) -> bool:
     return bool((np.abs(x[mine] - y[mine]) <= 1e-2 * size).all())
 
 
-def _allowed(nlp: NLP, search: Search, x: Array) -> bool:
+def _allowed(nlp: NLP, x: Array) -> bool:
     """Whether bounds of states leave room for the simulation from a point."""
     problem = nlp.problem
     if not problem.bounds:

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from .ladder import merit_of_means, merit_of_noise
-from .optima import ROUGHLY, Scattered
+from .optima import ROUGHLY, ScatteredOptima
 from .search import MOST_UNKNOWNS, SHARES, Search, can_shoot
 
 Array = NDArray[np.float64]
@@ -53,7 +53,7 @@ def shoot(nlp: NLP, *starts: Array) -> Array:
             if value <= enough or interrupted():
                 return search.fitted(found)[0]
     if value > 0.5 * merit_of_means(nlp):
-        for optimum in Scattered.about(nlp, starts[0]):
+        for optimum in ScatteredOptima.about(nlp, starts[0]):
             if optimum.misfit < value:
                 found, value = optimum.x, optimum.misfit
             if value <= enough or interrupted():

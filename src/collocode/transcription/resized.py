@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..model.sizes import untold
-from ..model.typical import told
+from ..model.typical import with_given_sizes
 from ..numerics import Array, Index
 from .nlp import NLP
 from .scales import COSTS, moved_costs, places, power_of_two, scale_rows, scales_of
@@ -81,7 +81,8 @@ def resized(nlp: NLP, x: Array, solved: bool = True) -> NLP | None:
     columns, rows = nlp.column_scale, nlp.row_scale
     row_size, column_size = nlp.row_size, nlp.column_size
     if off:
-        columns, rows = scales_of(told(problem, {n: v for n, (v, _) in off.items()}), nlp.layout)
+        sized = with_given_sizes(problem, {n: size for n, (size, _) in off.items()})
+        columns, rows = scales_of(sized, nlp.layout)
         for part in nlp.layout.experiments:
             if f"t:{part.name}" in off:
                 columns[part.free_times] = power_of_two(off[f"t:{part.name}"][0])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
-from ..model.user_code import has_nan, steps_of
+from ..model.user_code import has_nan, operations_of
 from .lifted import Lifted
 
 Array = NDArray[np.float64]
@@ -83,16 +83,16 @@ class MappedTerm:
         data = data or (nothing, data_function({}, [np.empty((len(columns), 0))], ()))
         value = value if value.is_dense() else ca.densify(value)
         function = ca.Function("phi", [own[0], shared[0], data[0]], [value], {"allow_free": True})
-        steps = steps_of(function)
-        if has_nan(function, steps):
+        operations = operations_of(function)
+        if has_nan(function, operations):
             raise InputError(
                 f"the function of {name!r} is NaN whatever its arguments are: call casadi's or NumPy's "
                 "functions in it, not math's, which cannot take symbols, and no NaN constant."
             )
         used: tuple[set[int], ...] = (set(), set(), set())
-        for operation, read, _ in steps:
-            if operation == ca.OP_INPUT:
-                used[read[0]].add(read[1])
+        for k in (k for k, operation in enumerate(operations) if operation == ca.OP_INPUT):
+            argument, entry = function.instruction_input(k)
+            used[argument].add(entry)
         kept = [sorted(entries) for entries in used]
         if lifted is not None:
             lifted = replace(lifted, kept=np.array(kept[1], dtype=int))

@@ -132,7 +132,7 @@ class Growth(Outcome):
             part = cycle.training.history.assign(cycle=number, layers=cycle.layers)
             part["iteration"] += iterations
             part["seconds"] += seconds
-            iterations, seconds = iterations + cycle.training.iterations, seconds
+            iterations += cycle.training.iterations
             seconds += cycle.training.seconds
             parts.append(part)
         return pd.concat(parts, ignore_index=True)

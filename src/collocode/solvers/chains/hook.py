@@ -10,18 +10,20 @@ from __future__ import annotations
 import ctypes
 import itertools
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import mumps
-from .mumps import libraries
+from ..wheel import libraries
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -29,10 +31,9 @@ Index = NDArray[np.intp]
 # void (*init)(void*, const int*, const int*, int*, double*, int*), void (*pardiso)(void**, 5 × const
 # int*, const double*, 4 × const int*, int*, const int*, double*, double*, int*, double*), bool, …
 _BEGINS = b"_ZN5Ipopt22PardisoSolverInterface12SetFunctions"
-_NAME = re.compile(
-    re.escape(_BEGINS) + rb"EPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKd"
-    rb"S3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv\w+E"
-)
+_WITH = b"EPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKdS3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv"
+_NAME = re.compile(re.escape(_BEGINS + _WITH) + rb"\w+E")
+_USUAL = (_BEGINS + _WITH + b"S3_S3_S3_SA_S4_S4_S5_S4_S5_S4_iE").decode()
 _int = ctypes.POINTER(ctypes.c_int)
 _double = ctypes.POINTER(ctypes.c_double)
 _handle = ctypes.POINTER(ctypes.c_void_p)
@@ -71,16 +72,16 @@ class Client(Protocol):
 
 _clients: WeakValueDictionary[int, Client] = WeakValueDictionary()
 _open: dict[int, tuple[Client, LinearSolver]] = {}
-_numbers = itertools.count(1)
+_numbers = itertools.count(1000)  # no number that the option has where somebody else gives it
+_under_way: list[int] = []  # an entry each solve, of several threads
+_LOCK = threading.Lock()
 
 
 @lru_cache(maxsize=1)
 def _set_functions() -> Callable[..., None] | None:
     for library in libraries("ipopt"):
-        with library.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
-            found = _NAME.search(text, max(text.find(_BEGINS), 0))
-            name = found[0].decode() if found else ""
-        function = getattr(ctypes.CDLL(str(library)), name, None) if name else None
+        loaded = ctypes.CDLL(str(library))
+        function = getattr(loaded, _USUAL, None) or getattr(loaded, _name_in(library), None)
         if function is not None:
             function.restype = None
             function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]
@@ -88,10 +89,17 @@ def _set_functions() -> Callable[..., None] | None:
     return None
 
 
+def _name_in(library: Path) -> str:
+    """Where the last argument, which is not used here, has another type: a search takes 1 ms of a first fit."""
+    with library.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+        found = _NAME.search(text, max(text.find(_BEGINS), 0))
+        return found[0].decode() if found else "none"
+
+
 @lru_cache(maxsize=1)
 def available() -> bool:
-    """Whether this Ipopt takes a linear solver from here, and MUMPS is there to fall back on."""
-    return _set_functions() is not None and mumps.available()
+    """Whether this Ipopt takes a linear solver from here."""
+    return _set_functions() is not None
 
 
 def register(client: Client) -> int:
@@ -114,12 +122,25 @@ def options(number: int) -> dict[str, Any]:
     }
 
 
-def connect(on: bool) -> None:
-    """Let Ipopt's Pardiso interface call here, or a library of Pardiso as it does of itself."""
+@contextmanager
+def connected() -> Iterator[None]:
+    """Let Ipopt's Pardiso interface call here meanwhile; afterwards it looks for Pardiso's library again.
+
+    It asks once a solve, and whoever else asks in this process, through whatever package, means Pardiso.
+    """
     function = _set_functions()
-    if function is not None:
+    assert function is not None
+    with _LOCK:
+        _under_way.append(1)
         init, pardiso = (ctypes.cast(f, ctypes.c_void_p) for f in (_initialise, _pardiso))
-        function(init if on else None, pardiso if on else None, False, None)
+        function(init, pardiso, False, None)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _under_way.pop()
+            if not _under_way:
+                function(None, None, False, None)
 
 
 @_INIT

@@ -1,22 +1,21 @@
 """MUMPS by its C interface, from the library that comes with Ipopt.
 
-It takes over where chains are not enough.  The layout of its structure is read from the header in
-the wheel, and the whole is tried on a small matrix before it is relied on.
+It takes over where chains are not enough, and is looked for when that first happens.  The layout of its
+structure is read from the header in the wheel, and the whole is tried on a small matrix before it is relied on.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
-import re
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import casadi as ca
 import numpy as np
 from numpy.typing import NDArray
+
+from ..wheel import WHEEL, libraries
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -28,23 +27,11 @@ _TYPES: dict[str, Any] = {
     "char": ctypes.c_char,
 }
 _SEQUENTIAL = -987654  # the communicator of a MUMPS without MPI
-_WHEEL = Path(ca.__file__).parent
-_ENDING = re.compile(r"\.so\.\d+|\.\d+\.dylib|-\d+\.dll")
-
-
-def libraries(name: str) -> list[Path]:
-    """Files of a library in the casadi wheel, under the name by which others there link it.
-
-    Wheels hold a copy under each name, and each would be a library of its own once loaded.
-    """
-    stem = f"lib{name}"
-    found = [f for f in os.listdir(_WHEEL) if f.startswith(stem)]
-    return [_WHEEL / f for f in sorted(found) if _ENDING.fullmatch(f, len(stem))]
 
 
 def _header() -> Path | None:
     # looking through all of its headers takes longer than anything else here
-    include = _WHEEL / "include"
+    include = WHEEL / "include"
     near = (include / folder / "mumps" / "dmumps_c.h" for folder in ("coin-or", "coin"))
     return next(
         chain((path for path in near if path.exists()), include.glob("**/dmumps_c.h")), None

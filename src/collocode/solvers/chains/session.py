@@ -15,7 +15,7 @@ from ...transcription.program import Program
 from .factor import ChainFactor
 from .fronts import Fronts
 from .hook import LinearSolver
-from .mumps import Mumps
+from .mumps import Mumps, available
 from .places import Order, Unsuited
 from .refined import ACCURATE, STEPS, Symmetric
 
@@ -86,10 +86,19 @@ class Session:
         self._order = Order.of(program)
         self.negative = self._order.negative
 
-    def tell(self) -> bool:
-        """Warn of what went wrong in the solve that has ended; return whether that ended it."""
+    @property
+    def gave_up(self) -> bool:
+        """Whether what went wrong ended the solve; Ctrl-C is raised."""
         if isinstance(self.error, KeyboardInterrupt):
             raise self.error
+        return self.error is not None
+
+    def tell(self) -> None:
+        """Warn of what went wrong in the solve that has ended.
+
+        Not of a program that turns out infeasible: near a least violation multipliers grow without end and
+        every matrix becomes singular, whoever factorises it.
+        """
         faults = [*self.count.faults, *([] if self.error is None else [repr(self.error)])]
         if faults:
             warnings.warn(
@@ -98,7 +107,6 @@ class Session:
                 RuntimeWarning,
                 stacklevel=caller_level(),
             )
-        return self.error is not None
 
     def look(self, x: Array) -> None:
         """Take note of an iterate, in the scales that Ipopt sees."""
@@ -277,10 +285,18 @@ class ByMumps:
         return Symmetric(*self._pattern)
 
     def factor(self, values: Array) -> tuple[int, bool]:
-        """Factorise; see `hook.LinearSolver`."""
+        """Factorise; see `hook.LinearSolver`.
+
+        Raises
+        ------
+        OSError
+            MUMPS is not there, or does not do what it should: Ipopt has to end, and to begin anew with its own.
+        """
         self._count.mumps += 1
         self.matrix.values[:] = values
         if self._mumps is None:
+            if not available():
+                raise OSError("the MUMPS of the casadi wheel is not as expected")
             self._mumps = Mumps(self.matrix.rows, self.matrix.columns, len(self.matrix.diagonal))
         return self._mumps.factor(self.matrix.values)
 
