@@ -16,7 +16,15 @@ from ..model import losses
 from ..model.problem import Problem
 from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
-from ..results.doubts import SHARE, Doubt, doubts_of, mesh_text, sigma_text, unexplained_text
+from ..results.doubts import (
+    SHARE,
+    Doubt,
+    doubts_of,
+    kinks_of,
+    mesh_text,
+    sigma_text,
+    unexplained_text,
+)
 from ..results.fitted import Penalty
 from ..results.released import NOISE_FREE
 from ..results.residuals import is_white, whiteness_rows
@@ -147,7 +155,9 @@ def findings_of(fit: Solution | Evidence, asked: Asked) -> list[Finding]:
     if not solution.success:
         agreed = evidence.agreements if evidence.finite else []
         remedy = for_unsolved(solution, evidence.diagnosis, agreed, asked)
-        return [not_solved(solution.result, remedy.text, asked, remedy.lever)]
+        found = [not_solved(solution.result, remedy.text, asked, remedy.lever)]
+        kinks = kinks_of(solution)
+        return [*found, asked.finding("kinks", text=kinks)] if kinks else found
     found = [_of_doubt(doubt, evidence, asked) for doubt in evidence.doubts]
     found += _of_noise(evidence, asked)
     penalty = evidence.penalty if evidence.chooses else None
