@@ -37,7 +37,7 @@ _GAINS = 0.1  # variances of the noise, that an optimum has to gain: a third of 
 _MOST_PARAMETERS = 4
 ROUGHLY = 1e-3  # share of the misfit, that a step has to gain on the way
 _REACH = 3.0  # times the best sum of squares, and EQUAL noises: what is worth following to its end
-_NEARBY = 0.2, 0.05  # shares of the best parameters, within which others are looked for then
+_NEARBY = 0.2  # share of the best optimum's numbers, within which others are looked for then
 _NEAREST = 4  # of these points that are followed
 _SURE = 0.5, 1.5  # of the noise that smoothing leaves: residuals between these are noise
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
@@ -215,18 +215,19 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
 
 
 def _look_around(search: Search, found: list[Optimum]) -> None:
-    """Add what is found from points near the best of ``found``, and then nearer ones.
+    """Add what is found from points near the best of ``found``, its initial states included.
 
     A record of many periods has a basin for every part of a period that its end is off by, and among these the
     points that are scattered far and wide are few.
     """
-    for nearby in _NEARBY if found else ():
-        best = min(found, key=lambda o: o.misfit)
-        for _, point in search.scattered(best.x, nearby=nearby)[:_NEAREST]:
-            if interrupted():
-                return
-            x, misfit = search.fitted(point, gain=ROUGHLY)
-            found.append(Optimum(x=x, misfit=misfit))
+    if not found:
+        return
+    best = min(found, key=lambda o: o.misfit)
+    for _, point in search.scattered(best.x, nearby=_NEARBY)[:_NEAREST]:
+        if interrupted():
+            return
+        x, misfit = search.fitted(point, gain=ROUGHLY)
+        found.append(Optimum(x=x, misfit=misfit))
 
 
 def is_better(nlp: NLP, best: Optimum, misfit: float) -> bool:
