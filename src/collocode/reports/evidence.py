@@ -11,7 +11,8 @@ import numpy as np
 
 from ..checks import listed
 from ..identify.evidence import evidence_of
-from ..identify.uncertainty import Uncertainty, uncertainty
+from ..identify.intervals import Uncertainty
+from ..identify.uncertainty import uncertainty
 from ..model import losses
 from ..model.problem import Problem
 from ..results.agreement import Agreement, agreements
