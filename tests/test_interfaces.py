@@ -4,6 +4,7 @@ import signal
 import sys
 import tempfile
 
+import casadi as ca
 import numpy as np
 import pytest
 
@@ -167,6 +168,21 @@ def test_options_are_refused_by_name(solved, capfd, interface, options, error, m
 def test_missing_linear_solvers_are_named(solved, interface, options, message):
     with pytest.raises(MissingDependency, match=message):
         solve(solved("grey_box")[0], available(interface), options)
+
+
+@pytest.mark.parametrize("interface", ["casadi", "cyipopt"])
+def test_pardiso_is_missed_after_chains_that_come_in_its_place(solved, interface):
+    """The structured solver is called as Pardiso is, in its own solves alone."""
+    nlp, options = solved("grey_box")[0], {"linear_solver": "pardiso"}
+    assert solve(nlp, "casadi", {"linear_solver": "chains"}).result.linear_solver == "chains"
+    with pytest.raises(MissingDependency, match=r"'pardiso' needs libpardiso.so"):
+        solve(nlp, available(interface), options)
+    x = ca.MX.sym("x")
+    quiet = {"print_time": False, "error_on_fail": False}
+    own = {**quiet, "ipopt": {"print_level": 0, **options}}
+    solver = ca.nlpsol("theirs", "ipopt", {"x": x, "f": (x - 1.0) ** 2}, own)
+    solver(x0=0.0)
+    assert solver.stats()["return_status"] == "Invalid_Option"
 
 
 def test_option_types_are_forgiven(solved):

@@ -35,6 +35,7 @@ from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
 from ..starts.ladder import merit_of_means, why_not
 from ..starts.optima import Optimum, can_search, equal_to, is_better, is_open, optima
+from ..starts.restarts import restarted_misfit
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
 from ..starts.strategies import Start, carried_over, simulated, start_from
 from ..transcription.discretize import discretize
@@ -268,11 +269,17 @@ def ended_nowhere(solution: Solution) -> bool:
 
 
 def _misfit(solution: Solution) -> float:
-    """What the fit misses: of a model without networks by simulation, which no coarse mesh flatters."""
+    """What the fit misses: of a model without networks by simulation, which no coarse mesh flatters.
+
+    Where that loses the data, though its pieces follow them, the model is one that forgets where it began.
+    """
     nlp = _nlp(solution)
     if len(nlp.layout.weights) or nlp.problem.decides:
         return solution.result.objective
-    return simulated_misfit(nlp, solution.result.x)
+    found = simulated_misfit(nlp, solution.result.x)
+    return (
+        found if found <= enough_for(nlp) else min(found, restarted_misfit(nlp, solution.result.x))
+    )
 
 
 def _rank(solution: Solution) -> tuple[bool, float, float]:

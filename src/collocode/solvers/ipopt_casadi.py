@@ -7,7 +7,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -148,11 +148,9 @@ class CasadiIpopt(Ipopt):
         empty(self._log_path)
         if self._session is not None:
             self._session.begin(view)
-            hook.connect(True)
-        elif str(self._options.get("linear_solver", "")).startswith("pardiso"):
-            hook.connect(False)
         began = time.perf_counter()
-        with self._cores() as used, Interrupt() as interrupt:
+        chained = nullcontext() if self._session is None else hook.connected()
+        with self._cores() as used, chained, Interrupt() as interrupt:
             watch = solver.callback.watch = Watch(
                 view, interrupt, on_iteration, program.objective_scale
             )

@@ -153,10 +153,13 @@ class Search:
 
     def residuals(self, x: Array, share: float = 1.0, rtol: float = _EXACT) -> Array:
         """Roots of the objective's terms, those of the data from simulations and then the priors'."""
+        return self.roots(x, self.outputs(x, share, rtol), share)
+
+    def roots(self, x: Array, h: Array, share: float = 1.0) -> Array:
+        """The same of (samples, outputs) predictions ``h``."""
         nlp, problem = self.nlp, self.nlp.problem
         y, weights = (nlp.parameters[n] for n in ("measurements", "weights"))
         kept = self.within(share)
-        h = self.outputs(x, share, rtol)
         with np.errstate(all="ignore"):
             cost = excess(nlp, h)[kept]
             root = np.sign(h - y)[kept] * np.sqrt(weights[kept] * cost)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ctypes
 import itertools
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -70,7 +72,9 @@ class Client(Protocol):
 
 _clients: WeakValueDictionary[int, Client] = WeakValueDictionary()
 _open: dict[int, tuple[Client, LinearSolver]] = {}
-_numbers = itertools.count(1)
+_numbers = itertools.count(1000)  # no number that the option has where somebody else gives it
+_under_way: list[int] = []  # an entry each solve, of several threads
+_LOCK = threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -118,12 +122,25 @@ def options(number: int) -> dict[str, Any]:
     }
 
 
-def connect(on: bool) -> None:
-    """Let Ipopt's Pardiso interface call here, or a library of Pardiso as it does of itself."""
+@contextmanager
+def connected() -> Iterator[None]:
+    """Let Ipopt's Pardiso interface call here meanwhile; afterwards it looks for Pardiso's library again.
+
+    It asks once a solve, and whoever else asks in this process, through whatever package, means Pardiso.
+    """
     function = _set_functions()
-    if function is not None:
+    assert function is not None
+    with _LOCK:
+        _under_way.append(1)
         init, pardiso = (ctypes.cast(f, ctypes.c_void_p) for f in (_initialise, _pardiso))
-        function(init if on else None, pardiso if on else None, False, None)
+        function(init, pardiso, False, None)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _under_way.pop()
+            if not _under_way:
+                function(None, None, False, None)
 
 
 @_INIT
