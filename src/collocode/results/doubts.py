@@ -42,7 +42,7 @@ from .meshing import Meshing
 from .released import Released, release_states
 from .resolved import costs_of
 from .solution import Solution
-from .status import SolverResult, Termination
+from .status import SolutionStatus, SolverResult, Termination
 
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
 WINDOW_GAP = 0.05  # of a state's size, in a window without data
@@ -222,9 +222,11 @@ def kinks_of(solution: Solution) -> str:
 
 def unsolved_text(result: SolverResult) -> str:
     """Say how a solver ended that did not solve."""
+    small = result.status is SolutionStatus.INFEASIBLE and result.violation < 1e-6
+    size = " of a row whose terms are hardly larger" if small else ""
     return (
         f"not solved: {result.termination.value}, the point is {result.status.value} "
-        f"(largest violation {result.violation:.1e}; {result.message})"
+        f"(largest violation {result.violation:.1e}{size}; {result.message})"
     )
 
 
