@@ -130,3 +130,19 @@ def test_replicates_pull_together_and_tell_the_noise(n):
     assert np.sqrt(left @ left / smooth.freedom) == pytest.approx(0.1, rel=0.25)
     means = y.reshape(-1, 5).mean(axis=1)
     assert np.abs(smooth(t[::5]) - means).max() < (1e-12 if n == 3 else 0.2)
+
+
+def test_columns_that_are_smoothed_together_are_what_each_is_alone():
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.uniform(0.0, 10.0, 120))
+    values = np.sin(t[:, None] * [1.0, 3.0, 0.5, 2.0, 1.0]) * [1.0, 1e-6, 1e6, 1.0, 1.0]
+    values += 0.1 * np.ptp(values, axis=0) * rng.standard_normal(values.shape)
+    values[::7, 2], values[6:, 3], values[:, 4] = np.nan, np.nan, np.nan
+    together = Smoother.of_columns(t, values)
+    assert together[4] is None
+    assert together[3].method == "monotone cubic"
+    for smooth, column in zip(together[:4], values.T, strict=False):
+        alone = Smoother(t, column)
+        assert (smooth.method, smooth.freedom) == (alone.method, alone.freedom)
+        np.testing.assert_array_equal(smooth(t), alone(t))
+        np.testing.assert_array_equal(smooth.derivative(t), alone.derivative(t))

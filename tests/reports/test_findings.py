@@ -1,5 +1,7 @@
 """What a report warns of is true: in any units, with many outputs."""
 
+from dataclasses import replace
+
 import casadi as ca
 import numpy as np
 import pytest
@@ -16,6 +18,22 @@ def decay(size, k2=(0.0, 5.0), noise=0.02, seed=9):
     rates = [cc.Parameter("k", 1.0, 0.0, 5.0), cc.Parameter("k2", 0.1 / size, low, up / size)]
     dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c - p.k2 * x.c**2], parameters=rates)
     return cc.fit(cc.Problem(dynamics, cc.Experiment(T, y, ("c",))))
+
+
+def test_a_stall_over_batches_is_told_as_what_it_is():
+    """No batch has failed: there is no step that the filter takes."""
+    runs = [cc.Experiment(T, np.exp(-0.5 * T), ("c",), name=name) for name in ("a", "b")]
+    dynamics = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    problem = cc.Problem(dynamics, runs, loss=cc.LeastSquares(0.1))
+    found = cc.admm(problem, rules=cc.NewtonRules())
+    stalled = replace(found, termination=cc.Termination.STALLED, message="no step is taken.")
+    told = [f for f in cc.report(stalled).findings if f.code == "batches-stalled"]
+    assert len(told) == 1
+    assert told[0].text.endswith("no step is better: no step is taken")
+    assert "rules=ADMMRules()" in told[0].remedy
+    found = cc.admm(problem, rules=cc.ADMMRules(iterations=1))
+    failed = replace(found, termination=cc.Termination.STALLED, message="no batch could be solved")
+    assert "batches-failed" in [f.code for f in cc.report(failed).findings]
 
 
 def codes(solution):

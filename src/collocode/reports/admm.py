@@ -131,7 +131,11 @@ def _admm_findings(found: ADMMResult, asked: Asked) -> list[Finding]:
         why = "interrupted" if ending is Termination.INTERRUPTED else found.message.rstrip(".")
         findings.append(asked.finding("stopped", why=why, kept=asked.more.get("kept", "")))
     elif ending is Termination.STALLED:
-        findings.append(asked.finding("batches-failed"))
+        newton = bool(np.isfinite(history["size"]).any()) or not len(history)
+        code, why = (
+            ("batches-stalled", found.message.rstrip(".")) if newton else ("batches-failed", "")
+        )
+        findings.append(asked.finding(code, **({"why": why} if newton else {})))
     if ending is Termination.CONVERGED and not found.polished:
         # networks whose weights agree to a tolerance may still differ in what they do
         simulated, own = (float(history[k].iloc[-1]) for k in ("simulated_objective", "objective"))

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import CollocodeWarning, caller_level, is_quiet
+from ..model.kinked import kinked
 from ..numerics import Array
 from ..transcription.nlp import NLP
 from ..transcription.scales import places
@@ -41,7 +42,7 @@ from .meshing import Meshing
 from .released import Released, release_states
 from .resolved import costs_of
 from .solution import Solution
-from .status import SolverResult
+from .status import SolutionStatus, SolverResult, Termination
 
 GAP = 0.5  # of the noise, root mean square; its square adds a quarter to the error's variance
 WINDOW_GAP = 0.05  # of a state's size, in a window without data
@@ -78,7 +79,9 @@ def doubts_of(solution: Solution, agreed: list[Agreement] | None = None) -> list
     agreed : of `agreements`, where it is there already.
     """
     if not solution.success:
-        return [Doubt(code="not-solved", text=unsolved_text(solution.result))]
+        text = unsolved_text(solution.result)
+        kinks = kinks_of(solution)
+        return [Doubt(code="not-solved", text=f"{text}; {kinks}" if kinks else text)]
     agreed = agreements(solution) if agreed is None else agreed
     found = []
     gap = max(agreed, key=lambda a: a.gap_share, default=None)
@@ -207,11 +210,23 @@ def _jumps_inside(solution: Solution) -> str:
     return ""
 
 
+def kinks_of(solution: Solution) -> str:
+    """Say which functions of the problem have kinks, of a fit that was not solved for another reason than time."""
+    late = solution.result.termination in (Termination.INTERRUPTED, Termination.TIME_LIMIT)
+    if solution.success or late or solution.nlp is None:
+        return ""
+    found = kinked(solution.nlp.problem)
+    what = "has a kink or jump" if len(found) == 1 else "have kinks or jumps"
+    return f"{listed(found)} {what}, which Newton steps do not cross" if found else ""
+
+
 def unsolved_text(result: SolverResult) -> str:
     """Say how a solver ended that did not solve."""
+    small = result.status is SolutionStatus.INFEASIBLE and result.violation < 1e-6
+    size = " of a row whose terms are hardly larger" if small else ""
     return (
         f"not solved: {result.termination.value}, the point is {result.status.value} "
-        f"(largest violation {result.violation:.1e}; {result.message})"
+        f"(largest violation {result.violation:.1e}{size}; {result.message})"
     )
 
 

@@ -61,7 +61,10 @@ class Ipopt(ABC):
                 return replace(found, message=known.message) if infeasible else found
             program = known
         first = self._attempt(program, warm, on_iteration)
-        again = resized(program, first.x) if isinstance(program, NLP) else None
+        again = None
+        if isinstance(program, NLP):
+            short = first.termination is Termination.ITERATION_LIMIT  # as was asked for
+            again = resized(program, first.x, first.success or short)
         if again is not None and first.termination in _ENDED:
             # where the costs alone are weighed otherwise, the multipliers still hold
             same = again.column_scale is program.column_scale

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..model.sizes import untold
 from ..model.typical import with_given_sizes
 from ..numerics import Array, Index
 from .nlp import NLP
@@ -50,22 +51,30 @@ def off_scale(nlp: NLP, x: Array) -> dict[str, tuple[float, float]]:
     }
 
 
-def resized(nlp: NLP, x: Array) -> NLP | None:
-    """Return a program that decides with scales by a point, begun there; None where its own are good.
+def resized(nlp: NLP, x: Array, solved: bool = True) -> NLP | None:
+    """Return a program with scales by a point, begun there; None where its own are good.
 
-    Sizes that bounds, ends or the user tell are only enlarged.
+    Sizes that bounds, ends or the user tell are only enlarged.  A fit of data has a second program only
+    where the first was not ``solved``, for its states that were not measured; its misfit is of a good size.
     """
-    problem = nlp.problem
-    if not problem.costs or problem.n_measurements or not np.isfinite(x).all():
+    problem, fits = nlp.problem, nlp.problem.n_measurements > 0
+    if not np.isfinite(x).all() or (solved if fits else not problem.costs):
         return None
     off = {
         n: pair
         for n, pair in off_scale(nlp, x).items()
-        if pair[0] > pair[1] or n in problem.balanced or n.startswith("t:")
+        if fits or pair[0] > pair[1] or n in problem.balanced or n.startswith("t:")
     }
+    if fits:  # where one is off all are taken anew
+        found = sizes_at(nlp, x)
+        unknown = untold(problem) if off else []
+        off = {n: found[n] for n in unknown if n in found and found[n][0] > 0.0}
+        if not off:
+            return None
     if not off and nlp.objective_scale == 1.0:
         return None
-    moved = float(moved_costs(nlp.terms, nlp.parameters, [x], np.abs(x))[0])
+    weight = nlp.objective_scale
+    moved = 0.0 if fits else float(moved_costs(nlp.terms, nlp.parameters, [x], np.abs(x))[0])
     small = _SMALL[0] < nlp.objective_scale * moved < _SMALL[1]
     if not off and not small:
         return None
@@ -81,7 +90,6 @@ def resized(nlp: NLP, x: Array) -> NLP | None:
         bounds = nlp.row_lower, nlp.row_upper
         scale_rows(nlp.terms, nlp.parameters, looked_at, columns, rows, bounds)
         row_size, column_size = 1.0 / rows, columns
-    weight = nlp.objective_scale
     if moved > 0.0:
         weight = 1.0 if COSTS[0] <= moved <= COSTS[1] else 1.0 / power_of_two(moved)
     return replace(
