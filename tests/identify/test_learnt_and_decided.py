@@ -7,6 +7,7 @@ import pytest
 import scipy
 
 import collocode as cc
+from collocode.results.doubts import _of_windows
 from tests.identify.moved_data import by_moved_data
 
 T = np.linspace(0.0, 2.0, 9)
@@ -193,6 +194,12 @@ def test_a_plan_whose_cost_is_lost_beside_the_misfit_is_told():
     assert [f.code for f in cc.findings(loose) if f.code == "loose-cost"]
     tight = cc.fit(weighed, mesh=10, options={"tol": 1e-12})
     assert not [f for f in cc.findings(tight) if f.code == "loose-cost"]
+    # what is left of the misfit's own conditions says nothing of the plan
+    assert tight.nlp is not None
+    rows, _ = _of_windows(tight.nlp)
+    spoilt = tight.result.lam_g + 1e-3 * ~rows
+    other = replace(tight, result=replace(tight.result, lam_g=spoilt))
+    assert not [f for f in cc.findings(other) if f.code == "loose-cost"]
     k = tight.parameters["k"]
 
     def exact(u):

@@ -179,11 +179,11 @@ def costs_of_data(problem: Problem, h: Array, y: Array, sigma: Array, censored: 
 def deviations_of(loss: Loss, outputs: Sequence[str], h: Array, sigma: Array) -> Array:
     """(N, outputs) standard deviations of data in their units; of squares, what they are divided by."""
     laws = [likelihood_of(loss, name) for name in outputs]
-    columns = [
-        sigma[:, j] if law is None else law.deviation(h[:, j], sigma[:, j])
-        for j, law in enumerate(laws)
-    ]
-    return np.stack(columns, axis=-1)
+    found = np.array(np.broadcast_to(sigma, h.shape), dtype=float)
+    for j, law in enumerate(laws):
+        if law is not None:
+            found[:, j] = law.deviation(h[:, j], found[:, j])
+    return found
 
 
 def rough_sigma_in(problem: Problem, experiment: Experiment) -> Array:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..checks import listed
 from ..identify.evidence import evidence_of
-from ..identify.uncertainty import Uncertainty, uncertainty
+from ..identify.intervals import Uncertainty
+from ..identify.uncertainty import uncertainty
 from ..model import losses
 from ..model.problem import Problem
 from ..results.agreement import Agreement, agreements
@@ -26,6 +27,7 @@ from ..results.doubts import (
     unexplained_text,
 )
 from ..results.fitted import Penalty
+from ..results.released import NOISE_FREE
 from ..results.residuals import is_white, whiteness_rows
 from ..results.score import mse, predict_test, test_initial
 from ..results.solution import Solution
@@ -116,6 +118,13 @@ class Evidence:
             return uncertainty(self.solution), ""
         except (ArithmeticError, RuntimeError, ValueError) as error:  # singular or not finite
             return None, f"the covariance could not be computed ({error})"
+
+    @property
+    def rounded(self) -> list[str]:
+        """Outputs whose data the fit goes through as far as residuals alone tell, of a fit from a file."""
+        noisy = [a for a in self.agreements if a.given or a.collocated > NOISE_FREE * a.spread]
+        kept = {a.output for a in noisy}
+        return [name for name in self.solution.model.outputs if name not in kept]
 
     @cached_property
     def penalty(self) -> Penalty | None:
@@ -258,7 +267,7 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     found = []
     rows = pooled_residuals(evidence.residuals)
     trust = evidence.trusted[0] if evidence.solution.parameters else None
-    rounding = trust.noise_free if trust else ()  # is never white
+    rounding = trust.noise_free if trust else evidence.rounded  # is never white
     coloured = [row for row in rows if row["white"] is False and row["output"] not in rounding]
     # of many outputs one has a small p-value by chance
     if any(not is_white(row["p_value"] * len(rows), row["lag_one"]) for row in coloured):

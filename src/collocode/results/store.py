@@ -176,10 +176,14 @@ def solution_parts(tree: Tree) -> dict[str, Any]:
         "loss": loss,
         "own_names": tuple(tree["own_names"]),
         "penalty": None if tree["penalty"] is None else Penalty(**tree["penalty"]),
-        "start_record": None if tree["start"] is None else StartRecord(**tree["start"]),
+        "start_record": _start_record(tree["start"]),
         "meshing": None if tree["meshing"] is None else Meshing.from_dict(tree["meshing"]),
         "costs": tree["costs"],
     }
+
+
+def _start_record(tree: Mapping[str, Any] | None) -> StartRecord | None:
+    return None if tree is None else StartRecord(**{**tree, "rivals": tuple(tree["rivals"])})
 
 
 def _check_fit(tree: Tree, model: TrainedModel, loss: Loss) -> None:
