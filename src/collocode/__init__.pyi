@@ -58,13 +58,13 @@ from .identify.bootstrap import Bootstrap as Bootstrap
 from .identify.bootstrap import bootstrap as bootstrap
 from .identify.fit import fit as fit
 from .identify.fit import split as split
+from .identify.intervals import Uncertainty as Uncertainty
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
 from .identify.receding import RecedingHorizon as RecedingHorizon
 from .identify.scenarios import scenarios as scenarios
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
-from .identify.uncertainty import Uncertainty as Uncertainty
 from .identify.uncertainty import uncertainty as uncertainty
 from .imports.petab import PetabProblem as PetabProblem
 from .imports.petab import read_petab as read_petab

@@ -45,7 +45,7 @@ def refits(sets, sigma=0.05):
 @pytest.fixture
 def without_mesh_share(monkeypatch):
     """The share of the mesh in an interval, which costs more than a solve, is not what many sets of data are for."""
-    module = importlib.import_module("collocode.identify.uncertainty")
+    module = importlib.import_module("collocode.identify.intervals")
     monkeypatch.setattr(module, "_mesh_errors", lambda solution, names: np.full(len(names), np.nan))
 
 

@@ -93,7 +93,7 @@ def test_a_sweep_says_which_data_its_fit_has_seen():
     assert "Fit to all data with" in str(cc.report(found))
     part = replace(found.solution, test=found.solution.nlp.problem.experiments)
     text = str(cc.report(replace(found, solution=part)))
-    assert "Fit to all data but those held out with" in text
+    assert "Fit to all data but the test experiments with" in text
 
 
 class Page(HTMLParser):

@@ -15,23 +15,19 @@ gives :math:`H^{-1}=FF^T`, and the directions that nothing determines, to workin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..model.varying import penalty_root
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
-from ..transcription.regularisation import prior_columns
 from ..transcription.samples import measured
-from ..transcription.windows import ExperimentLayout
 from .charged import charges
+from .degrees_of_freedom import along_free, exchanged, free_columns, penalty_along, sensitivities
 from .information import Informed
 
 Array = NDArray[np.float64]
@@ -114,21 +110,11 @@ class Linearised:
         tangent = x.copy()
         if theta is not None:
             tangent[layout.weights] = theta
-        candidates = np.concatenate(
-            [
-                *(part.free_initial for _, part in parts),
-                *(part.parameters for _, part in parts),
-                layout.shared,
-                layout.weights,
-                np.unique(np.concatenate([part.decisions for _, part in parts])),
-                *(link.columns for link in layout.links if windows),
-            ]
-        ).astype(int)
-        free = candidates[nlp.lower[candidates] < nlp.upper[candidates]]
+        free = free_columns(nlp, [part for _, part in parts], windows)
         y, sigma, weights = (nlp.parameters[k] for k in ("measurements", "sigma", "weights"))
         censored = nlp.parameters.get("censored", np.zeros(y.shape))
         predicted, by_columns = nlp.predictions(x)
-        by_columns = _exchanged(by_columns, nlp.predictions(tangent)[1], layout.weights)
+        by_columns = exchanged(by_columns, nlp.predictions(tangent)[1], layout.weights)
         used = weights > 0.0
         kept = [measured(e) for e in problem.experiments]
         counts = [int(keep.sum()) for keep in kept]
@@ -138,24 +124,10 @@ class Linearised:
         run = np.broadcast_to(np.repeat(np.arange(len(counts)), counts)[:, None], y.shape)
         output = np.broadcast_to(np.arange(y.shape[1]), y.shape)
         total = problem.n_measurements
-        priors = prior_root(nlp, x, total)
-        J, first, prior = [], 0, priors[:, free].toarray()
-        moving = np.zeros((nlp.columns if problem.decides else 0, len(free)))
-        if problem.decides:
-            moving[free, np.arange(len(free))] = 1.0
-        S, by_spread = [], nlp.spreads(x)[1].tocsr() if problem.loss.likelihood else None
-        for (part, Z), count in zip(_sensitivities(nlp, x, free, tangent), counts, strict=True):
-            here = slice(first * y.shape[1], (first + count) * y.shape[1])
-            rows = by_columns[here]
-            dependent = part.dependent
-            J.append(rows[:, dependent] @ Z + rows[:, free].toarray())
-            if by_spread is not None:
-                rows = by_spread[here]
-                S.append(rows[:, dependent] @ Z + rows[:, free].toarray())
-            prior += priors[:, dependent] @ Z
-            if problem.decides:
-                moving[dependent] += Z
-            first += count
+        by_spread = nlp.spreads(x)[1].tocsr() if problem.loss.likelihood else None
+        J_of_h, by_sigma, prior, moving = along_free(
+            nlp, x, tangent, free, by_columns, by_spread, counts
+        )
         believed = prior.T @ prior
         charge, slope = np.zeros((len(free), len(free))), np.zeros(len(free))
         if problem.decides:
@@ -164,16 +136,16 @@ class Linearised:
             charge = 0.5 * total * moving.T @ (bent @ moving)
             slope = 0.5 * total * pulled @ moving
         precision = weights * total / np.where(sigma > 0.0, sigma, 1.0) ** 2
-        datum, J_of_h = np.full(len(prior), -1), np.vstack(J)
+        datum, J = np.full(len(prior), -1), J_of_h
         sizes, drift = np.empty(0, dtype=int), np.zeros((y.size, 0))
         tells, worth = np.ones(y.shape), np.ones(y.shape)
         if problem.loss.likelihood:
             table = Informed.of(nlp, x, predicted)
             precision, pull = weights * total * table.on_h, table.score / table.on_h
             bend, sigma = np.ones_like(pull), nlp.deviations(x)
-            by_sigma = np.vstack(S)
-            mixed, rest, whose = table.rows(J_of_h, by_sigma, weights * total)
-            J, prior = [mixed], np.vstack([prior, rest])
+            assert by_sigma is not None
+            J, rest, whose = table.rows(J_of_h, by_sigma, weights * total)
+            prior = np.vstack([prior, rest])
             datum = np.append(datum, np.cumsum(used.ravel())[whose] - 1)
             drift = table.drift.ravel()[:, None] * by_sigma
             sizes = np.flatnonzero((J_of_h == 0.0).all(axis=0) & (drift != 0.0).any(axis=0))
@@ -182,19 +154,12 @@ class Linearised:
             tells = weights * total * 2.0 * table.on_sigma / slope_of_log**2
         else:
             bend, pull = _loss_moments(nlp, predicted)
-        root = penalty_root(problem.weight_blocks).tocsc()
-        penalty = np.zeros((root.shape[0], len(free)))
-        at = {column: j for j, column in enumerate(layout.weights.tolist())}
-        mine = [(j, at[c]) for j, c in enumerate(free.tolist()) if c in at]
-        if mine:
-            here, there = np.array(mine).T
-            penalty[:, here] = root[:, there].toarray()
         return cls(
             nlp=nlp,
             x=x,
             free=free,
             allowed=np.eye(len(free)),
-            J=np.vstack(J)[used.ravel()],
+            J=J[used.ravel()],
             run=run[used],
             output=output[used],
             known=np.vstack(known)[used] & (problem.loss.quadratic or problem.loss.likelihood),
@@ -203,7 +168,7 @@ class Linearised:
             residual=np.where(censored != 0.0, np.nan, predicted - y)[used],
             bend=bend[used],
             pull=pull[used],
-            penalty=penalty,
+            penalty=penalty_along(nlp, free),
             prior=prior,
             charge=charge,
             slope=slope,
@@ -308,52 +273,9 @@ class Linearised:
         """(rows, a) derivative of what has the Jacobian ``matrix`` by columns, of one experiment's if given."""
         matrix = sparse.csc_array(matrix)
         total = np.asarray(matrix[:, self.free].toarray(), dtype=float)
-        for part, Z in _sensitivities(self.nlp, self.x, self.free, self.tangent, experiment):
+        for part, Z in sensitivities(self.nlp, self.x, self.free, self.tangent, experiment):
             total += matrix[:, part.dependent] @ Z
         return total @ self.allowed
-
-
-def _sensitivities(
-    nlp: NLP, x: Array, free: Index, tangent: Array, only: int | None = None
-) -> Iterator[tuple[ExperimentLayout, Array]]:
-    """Every experiment with the (dependent nodes, free) derivative of its states."""
-    jacobian, other = (nlp.functions.jacobian(at, nlp.p)[1].sparse() for at in (x, tangent))
-    jacobian = _exchanged(jacobian, other, nlp.layout.weights)
-    for number, part in enumerate(nlp.layout.experiments):
-        if only is not None and number != only:
-            continue
-        rows = jacobian[part.equations].tocsc()
-        dependent = part.dependent
-        seen = np.isin(free, np.flatnonzero(np.diff(rows.indptr)))
-        Z = np.zeros((len(dependent), len(free)))
-        Z[:, seen] = -sparse.linalg.splu(rows[:, dependent]).solve(rows[:, free[seen]].toarray())
-        yield part, Z
-
-
-def _exchanged(matrix: sparse.csc_matrix, other: sparse.csc_matrix, columns: Index) -> Any:
-    """``matrix`` by rows, with the columns ``columns`` of ``other``, of the same sparsity."""
-    here = np.zeros(matrix.shape[1], dtype=bool)
-    here[columns] = True
-    matrix, other = sparse.csc_array(matrix), sparse.csc_array(other)
-    mine = np.repeat(here, np.diff(matrix.indptr))
-    matrix.data = np.where(mine, other.data, matrix.data)
-    return matrix.tocsr()
-
-
-def prior_root(nlp: NLP, x: Array, total: int) -> sparse.csc_array:
-    """(priors, columns) root of the priors' curvature, in units of one half of the sum of squares."""
-    columns, weights = prior_columns(nlp.layout), nlp.parameters["prior_weight"]
-    there = np.flatnonzero(weights > 0.0)
-    where, data = [columns[there]], [np.sqrt(total * weights[there])]
-    for q in nlp.problem.all_parameters:
-        if q.prior is not None:
-            mine = nlp.layout.columns_of(q.name)
-            bends = [q.prior.curvature(q.natural(z), z, q.slope(z)) for z in x[mine].tolist()]
-            data.append(np.sqrt(bends))
-            where.append(mine)
-    picked = np.concatenate(where)
-    shape = (len(picked), nlp.columns)
-    return sparse.csc_array((np.concatenate(data), (np.arange(len(picked)), picked)), shape=shape)
 
 
 def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:

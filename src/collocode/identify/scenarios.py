@@ -20,7 +20,7 @@ from ..model.window import Window
 from ..numerics.random import generator
 from ..numerics.signals import Signal
 from ..solvers.threads import single_threaded
-from .uncertainty import Uncertainty
+from .intervals import Uncertainty
 
 Array = NDArray[np.float64]
 

@@ -40,8 +40,8 @@ from ..results.status import Termination
 from ..solvers.interrupt import interrupted
 from ..solvers.protocol import OnIteration, Progress
 from ..transcription.nlp import NLP
+from .degrees_of_freedom import prior_root
 from .information import Informed
-from .linearised import prior_root
 
 MOST = 300
 DAMPING = 1e-3  # at first

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..identify.bands import Of
-from ..identify.uncertainty import Uncertainty
+from ..identify.intervals import Uncertainty
 from ..model.experiment import Experiment
 from ..numerics import Array
 from ..results.score import test_initial, test_model, true_states

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..identify.uncertainty import Uncertainty
+from ..identify.intervals import Uncertainty
 from ..kinds import kinds_checked
 from ..results.integrate import Simulation
 from ..results.solution import Solution

@@ -31,7 +31,11 @@ def report_sweep(found: Sweep, asked: Asked) -> Report:
         )
     held = asked.more.get("holdout")
     caption = f"Training and held-out error over {found.name}; ringed: the choice"
-    data = "all data but those held out" if found.refitted and found.solution.test else "all data"
+    data = (
+        "all data but the test experiments"
+        if found.refitted and found.solution.test
+        else "all data"
+    )
     whose = f"Fit to {data}" if found.refitted else f"Validated fit, which none to {data} equals,"
     return report_solution(found.solution, asked).around(
         kind="sweep",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import counted
-from ..identify.uncertainty import Uncertainty
+from ..identify.intervals import Uncertainty
 from ..results.diagnosis import Diagnosis
 from ..results.likelihood import LikelihoodScore
 from ..results.residuals import is_white, weighed_p
