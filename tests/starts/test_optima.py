@@ -9,9 +9,10 @@ from scipy.optimize import least_squares
 
 import collocode as cc
 from collocode.errors import quietly
+from collocode.identify import fallbacks
 from collocode.starts.optima import Optimum, ScatteredOptima, can_search, equal_to, is_open
 from collocode.starts.search import Search
-from tests.problems import van_der_pol_neural
+from tests.problems import decay, van_der_pol_neural
 from tests.starts.test_shooting import michaelis
 
 
@@ -198,3 +199,12 @@ def test_initial_states_have_basins_of_their_own():
     with quietly():
         solution = cc.fit(cc.Problem(model, cc.Experiment(t, y, ("a", "b"))))
     assert solution.parameters["mu"] == pytest.approx(best.x[0], rel=1e-3)
+
+
+def test_a_search_that_found_no_time_leaves_the_fit_as_it_is(monkeypatch):
+    fitted = cc.fit(decay(), mesh=4)
+    for name, value in (("can_search", True), ("is_open", True), ("optima", [])):
+        monkeypatch.setattr(fallbacks, name, lambda *_, value=value: value)
+    found = fallbacks.best_of_optima(fitted.nlp, fitted, lambda *_: None)
+    assert found.result is fitted.result
+    assert found.start_record.rivals == []

@@ -133,7 +133,9 @@ def best_of_optima(
     # on the program that shooting saw, which may have scattered points already
     at = carried_over(mine, found.result.x, nlp)
     known = optima(nlp, start_from(nlp, "smoothing").start, at)
-    if is_better(nlp, known[0], simulated_misfit(nlp, at)):
+    if known and is_better(
+        nlp, known[0], simulated_misfit(nlp, at)
+    ):  # none where the time was over
         x = simulated(nlp, known[0].x)
         begun = replace(nlp.with_start(x), start_record=StartRecord(name="shooting"))
         other = again(begun, began)
