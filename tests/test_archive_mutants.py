@@ -29,6 +29,7 @@ from tests.coordination.faulty import Case, oscillators
 from tests.mutants import kinds, mutants
 from tests.problems import driven
 from tests.relu.nets import random_network
+from tests.results.test_round_trips import dosed
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,21 @@ def _solution(folder):
 
     # a fit has no costs, but a file may tell of some
     return Reader(folder / "fit.npz", cc.load, use, (".result.options", ".costs"))
+
+
+def _laboratory(folder):
+    """With doses at an estimated time, a likelihood whose σ is estimated, and what is held out."""
+    problem = replace(dosed(), loss=cc.Student(freedom=3.0))
+    cc.fit(problem, mesh=4).save(folder / "doses.npz")
+
+    def use(solution):
+        str(solution), solution.status, solution.parameters, solution.deviations()
+        solution.save(folder / "again.npz")
+        again = cc.load(folder / "again.npz")
+        assert again.parameters == solution.parameters
+
+    opened = (".result.options", ".costs", ".trajectories.*.experiment.events.*")
+    return Reader(folder / "doses.npz", cc.load, use, opened, mutants=250)
 
 
 def _decided(folder):
@@ -189,6 +205,7 @@ def _climbs(folder):
 
 MAKERS = (
     _solution,
+    _laboratory,
     _decided,
     _training,
     _growth,

@@ -290,8 +290,8 @@ def refused(path, message, schema=SHELF):
 
 
 def test_missing_files(tmp_path):
-    for path in (tmp_path / "none.npz", tmp_path):
-        refused(path, r"there is no file .*; check the path")
+    refused(tmp_path / "none.npz", r"there is no file .*; check the path")
+    refused(tmp_path, "is a folder; name the file in it")
     os.mkfifo(tmp_path / "pipe.npz")  # reading it would wait for ever
     refused(tmp_path / "pipe.npz", "there is no file")
 

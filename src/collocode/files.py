@@ -137,6 +137,8 @@ def refusing(path: str | Path, what: str) -> Iterator[Path]:
         Missing, unreadable, too large, foreign, cut off or corrupt.
     """
     source = Path(path)
+    if source.is_dir():
+        raise FileError(f"{source} is a folder; name the file in it that is {what}.")
     if not source.is_file():
         raise FileError(f"there is no file {str(source)!r}; check the path.")
     try:

@@ -210,4 +210,4 @@ def alternatives(annotation: str) -> list[str]:
 
 def _with_article(name: str) -> str:
     name = {"PathLike": "path", "Mapping": "dict"}.get(name, name)
-    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP', 'ndarray') else 'a'} {name}"
+    return f"{'an' if name[0] in 'AEIOUaeio' or name in ('NLP', 'MLP', 'ndarray', 'NlFile', 'NlModel') else 'a'} {name}"

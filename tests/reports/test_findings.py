@@ -113,3 +113,21 @@ def test_what_a_control_overshoots_counts_by_its_range(zero):
     cost = cc.Mayer(lambda t, x, u, p, nn: -x.b, name="B")
     problem = cc.Problem(cc.Dynamics(rhs), window, states=("a", "b"), costs=cost)
     assert "control-overshoots" in codes(cc.fit(problem, mesh=30))
+
+
+@pytest.mark.parametrize(
+    ("kind", "last", "told"), [("linear", 3.0, True), ("linear", 9.9, False), ("zoh", 3.0, False)]
+)
+def test_a_run_that_outlasts_its_table_of_inputs_is_told(kind, last, told):
+    """Beyond its samples an input is constant, which is meant of a valve and seldom of the weather."""
+    t = np.linspace(0.0, 10.0, 41)
+    weather = cc.Signal(np.linspace(0.0, last, 12), np.sin(np.linspace(0.0, last, 12)), kind)
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [p.k * (u.w - x.y)], parameters=[cc.Parameter("k", 1.0)]
+    )
+    y = np.cos(t) + 0.1 * np.random.default_rng(0).standard_normal(41)
+    run = cc.Experiment(t, y, ("y",), inputs={"w": weather})
+    solution = cc.fit(cc.Problem(model, run), mesh=10, start="smoothing")
+    found = [f.text for f in cc.findings(solution) if f.code == "input-ends"]
+    assert bool(found) == told
+    assert all("(w of 'experiment', from 0 to 3)" in text for text in found)

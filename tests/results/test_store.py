@@ -182,9 +182,10 @@ def test_foreign_files_are_refused(tmp_path, content, message):
 
 
 def test_missing_files_and_folders_are_named(tmp_path):
-    for path in (tmp_path / "none.npz", tmp_path):
-        with pytest.raises(cc.FileError, match=r"there is no file .*; check the path"):
-            cc.load(path)
+    with pytest.raises(cc.FileError, match=r"there is no file .*; check the path"):
+        cc.load(tmp_path / "none.npz")
+    with pytest.raises(cc.FileError, match=r"is a folder; name the file in it that is a solution"):
+        cc.load(tmp_path)
 
 
 def test_other_npz_files_are_refused(tmp_path):

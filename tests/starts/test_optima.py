@@ -1,5 +1,7 @@
 """Other optima of few samples, against closed forms and SciPy: found, told, and not looked for where all is clear."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -8,6 +10,7 @@ from scipy.optimize import least_squares
 import collocode as cc
 from collocode.errors import quietly
 from collocode.starts.optima import Optimum, ScatteredOptima, can_search, equal_to, is_open
+from collocode.starts.search import Search
 from tests.problems import van_der_pol_neural
 from tests.starts.test_shooting import michaelis
 
@@ -153,3 +156,45 @@ def test_the_search_is_left_out_where_simulations_are_dear():
     assert not can_search(
         cc.discretize(cc.Problem(late, data, delays={"late": cc.Delay(0.5, of="c")}), mesh=6)
     )
+
+
+def test_a_likelihood_looks_for_other_optima_as_well():
+    """The size of its noise, estimated, is no number that the search has to find: the other frequency is told."""
+    problem, t, _ = spring(2.7)
+    problem = replace(problem, loss=cc.Normal())
+    with pytest.warns(cc.CollocodeWarning, match=r"do not tell k = .* from k = "):
+        solution = cc.fit(problem)
+    assert (
+        Search.of(solution.nlp).parameters.tolist() == solution.nlp.layout.columns_of("k").tolist()
+    )
+    alias = (2.0 * np.pi / (t[1] - t[0]) - 3.0) ** 2
+    (rival,) = solution.start_record.rivals
+    assert sorted([solution.parameters["k"], *rival.values()]) == pytest.approx(
+        [9.0, alias], rel=0.01
+    )
+    assert solution.parameters["sigma_x"] == pytest.approx(0.03, rel=0.5)
+
+
+@pytest.mark.slow
+def test_initial_states_have_basins_of_their_own():
+    """Where a relaxation oscillation begins decides when it jumps: 16 samples of four jumps, noise of 7 %."""
+
+    def rates(t, x, mu):
+        return [x[1], mu * (1 - x[0] ** 2) * x[1] - x[0]]
+
+    def simulated(z):
+        return solve_ivp(
+            rates, (0.0, 20.0), z[1:], "LSODA", t, args=(z[0],), rtol=1e-8, atol=1e-9
+        ).y.T
+
+    t = np.linspace(0.0, 20.0, 16)
+    clean = simulated([5.0, 2.0, 0.0])
+    y = clean + 0.07 * clean.std(0) * np.random.default_rng(0).standard_normal(clean.shape)
+    best = least_squares(lambda z: ((simulated(z) - y) / y.std(0)).ravel(), [5.0, 2.0, 0.0])
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: rates(t, [x.a, x.b], p.mu),
+        parameters=[cc.Parameter("mu", 1.0, 0.0, 20.0)],
+    )
+    with quietly():
+        solution = cc.fit(cc.Problem(model, cc.Experiment(t, y, ("a", "b"))))
+    assert solution.parameters["mu"] == pytest.approx(best.x[0], rel=1e-3)

@@ -25,6 +25,7 @@ import numpy as np
 from ..adapt.duals import state_weights
 from ..adapt.first_mesh import meshes_along
 from ..errors import InputError
+from ..model.misfit import noise_parameters
 from ..results.released import strong_bounds
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -92,7 +93,11 @@ def solve_with_fallbacks(
             return found
         other = solve_begun(solver, nlp, rung, seed, on_iteration, remake)
         found = _better(found, other)
-    return _among_rivals(solver, nlp, found, on_iteration, remake)
+
+    def again(begun: NLP, began: float) -> Solution:
+        return _solve(solver, begun, began, on_iteration, remake)
+
+    return best_of_optima(nlp, found, again)
 
 
 def _over(nlp: NLP, times: float) -> NLP | None:
@@ -109,14 +114,16 @@ def _over(nlp: NLP, times: float) -> NLP | None:
     return None if np.array_equal(x, nlp.start) else nlp.with_start(x)
 
 
-def _among_rivals(
-    solver: Solver,
-    nlp: NLP,
-    found: Solution,
-    on_iteration: OnIteration | None,
-    remake: Callable[[NLP], Solver] | None,
+def best_of_optima(
+    nlp: NLP, found: Solution, again: Callable[[NLP, float], Solution | None]
 ) -> Solution:
-    """The best of a fit and other optima, where nothing tells that it is the one; its record names those that are equal."""
+    """The best of a fit and other optima, where nothing tells that it is the one; its record names those that are equal.
+
+    Parameters
+    ----------
+    nlp : of the problem, with the parameters' own starts.
+    again : solves the program that is begun at a better optimum, since a time; None if that cannot be.
+    """
     mine = _nlp(found)
     if not found.success or interrupted() or not can_search(mine):
         return found
@@ -129,7 +136,8 @@ def _among_rivals(
     if is_better(nlp, known[0], simulated_misfit(nlp, at)):
         x = simulated(nlp, known[0].x)
         begun = replace(nlp.with_start(x), start_record=StartRecord(name="shooting"))
-        found = _better(found, _solve(solver, begun, began, on_iteration, remake))
+        other = again(begun, began)
+        found = found if other is None else _better(found, other)
     at = carried_over(_nlp(found), found.result.x, nlp)
     chosen = Optimum(x=at, misfit=simulated_misfit(nlp, at))
     equal = [] if interrupted() else equal_to(nlp, chosen, known)
@@ -140,8 +148,8 @@ def _among_rivals(
 
 def _named(nlp: NLP, optimum: Optimum) -> dict[str, float]:
     """Parameters of an optimum by name, in natural units."""
-    values = {}
-    for q in nlp.problem.all_parameters:
+    values, of_noise = {}, noise_parameters(nlp.problem)
+    for q in (q for q in nlp.problem.all_parameters if q.name not in of_noise):
         for column in nlp.layout.columns_of(q.name).tolist():
             values[nlp.column_names[column]] = float(q.natural(optimum.x[column]))
     return values

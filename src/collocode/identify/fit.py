@@ -36,7 +36,7 @@ from .evidence import choose_strength
 from .fallbacks import ended_nowhere, failed, solve_with_fallbacks
 from .jump_times import between_samples, jump_times
 from .noise import without_noise
-from .scored import fit_by_scoring
+from .scored import among_optima, fit_by_scoring
 
 _FINER = 2  # so many times a first mesh that was not solved is halved
 _ROUNDS = 3  # of mesh and λ
@@ -122,10 +122,11 @@ def fit(
             solution = settle(solution, auto, how, begin, on_iteration)
     if scored is not None and (solution is None or _better_of(scored, solution)):
         solution = scored
+        if not interrupt.pressed:
+            with quietly(), interrupt:
+                solution = among_optima(scored, on_iteration)
+                solution = _jumped(solution, mesh, how, on_iteration)
     assert solution is not None
-    if solution is scored and not interrupt.pressed:
-        with quietly(), interrupt:
-            solution = _jumped(solution, mesh, how, on_iteration)
     solution = _finished(without_noise(solution), interrupt, first)
     warn(solution)
     return solution

@@ -26,6 +26,7 @@ from ..starts.strategies import carried_over, simulated
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.samples import measured
+from .fallbacks import best_of_optima
 from .scoring import Scored, Scoring
 from .shooting import Shooting, can_be_shot
 
@@ -97,6 +98,20 @@ def fit_by_scoring(
     return solution_of(*found, time.perf_counter() - began)
 
 
+def among_optima(scored: Solution, on_iteration: OnIteration | None = None) -> Solution:
+    """The best of a fit and other optima, see `best_of_optima`; each is climbed to from where the search found it."""
+    assert scored.nlp is not None
+
+    def again(begun: NLP, began: float) -> Solution | None:
+        found = climbed(begun, [], on_iteration, begin=begun.start)
+        if found is None:
+            return None
+        solution = solution_of(*found, time.perf_counter() - began)
+        return replace(solution, start_record=begun.start_record)
+
+    return best_of_optima(scored.nlp, scored, again)
+
+
 def climbed(
     nlp: NLP,
     candidates: Sequence[Mapping[str, float]],
@@ -104,6 +119,7 @@ def climbed(
     give_up: GiveUp | None = None,
     shares: Sequence[float] = (),
     shooting: Shooting | None = None,
+    begin: Array | None = None,
 ) -> tuple[NLP, Scored] | None:
     """Climb from the best of some starts on meshes that are fit for where the climb is.
 
@@ -113,13 +129,16 @@ def climbed(
     on_iteration, give_up : see `Scoring.run`.
     shares : of every experiment's duration, whose data are climbed first.
     shooting : climbs first, by simulations; what it finds is climbed on on meshes.
+    begin : (columns,) where to climb from, in place of all these.
 
     Returns
     -------
     See `fit_by_scoring`.
     """
     shot = None if shooting is None else _shot(shooting, candidates, on_iteration, give_up, shares)
-    if shot is None:
+    if begin is not None:
+        at = _Climb(nlp, simulated(nlp, begin, rtol=_TRUE))
+    elif shot is None:
         at = _Climb(nlp, begun(nlp, candidates[0]))
         for share in shares:
             at.x = _in_window(Scoring(nlp), at.x, share)

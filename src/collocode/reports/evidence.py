@@ -282,6 +282,7 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     for code, sizes in (("control-rings", rings), ("control-overshoots", beyond)):
         if sizes:
             found.append(asked.finding(code, names=listed(sizes), worst=max(sizes.values())))
+    found += _inputs_that_end(evidence, asked)
     untold = [e.name for e in evidence.solution.test if test_initial(evidence.solution, e) is None]
     if untold:
         found.append(asked.finding("test-untold", names=listed(map(repr, untold))))
@@ -332,6 +333,30 @@ def _gap_in_data(evidence: Evidence, asked: Asked) -> list[Finding]:
             facts = {"experiment": experiment.name, "begin": t[k], "end": t[k + 1]}
             return [asked.finding("data-gap", **facts)]
     return []
+
+
+def _inputs_that_end(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """Curves through samples that a run outlasts: they stay what they were last, as levels held on purpose do."""
+    found: dict[str, tuple[float, float]] = {}
+    for part in evidence.solution.trajectories:
+        e = part.experiment
+        assert e.start is not None
+        assert e.end is not None
+        for name in evidence.solution.model.inputs:
+            signal = e.inputs.get(name)
+            if signal is None or name in part.controls or len(signal.times) < 2:
+                continue
+            room = max(float(np.diff(signal.times).max()), 0.01 * (e.end - e.start))
+            ends = float(signal.times[0]), float(signal.times[-1])
+            if (
+                signal.kind in ("linear", "spline")
+                and max(ends[0] - e.start, e.end - ends[1]) > room
+            ):
+                found[f"{name} of {e.name!r}"] = ends
+    if not found:
+        return []
+    first, last = next(iter(found.values()))
+    return [asked.finding("input-ends", names=listed(found, 3), first=first, last=last)]
 
 
 def _at_bound(row: Mapping[str, Any], start: float) -> bool:

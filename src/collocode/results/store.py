@@ -230,11 +230,19 @@ def _trajectory(tree: Mapping[str, Any], model: TrainedModel, scheme: Scheme) ->
     mesh, stages, states = Mesh(tree["mesh"]), scheme.intervals, tree["states"]
     if states.shape != (mesh.elements * stages + 1, len(model.states)):
         raise ValueError("the states do not fit the mesh")
+    t, ends = tree["times"], mesh.points[[0, -1]]
+    near = 1e-9 * (ends[1] - ends[0])
+    if (np.diff(t) < 0.0).any() or (np.abs(t[[0, -1]] - ends) > near).any():
+        raise ValueError("the times do not fit the mesh")
     if tree["multipliers"].shape[:2] != (mesh.elements, stages):
         raise ValueError("the multipliers do not fit the mesh")
     if tree["parameters"].shape != model.parameters.shape:
         raise ValueError("an experiment's parameters do not fit the model's")
     experiment = experiment_of(tree["experiment"])
+    if len(experiment.times):
+        first, last = experiment.times[[0, -1]]
+        if first < ends[0] - near or last > ends[1] + near:
+            raise ValueError("the mesh does not cover the data")
     late = {lag.name for lag in model.lags}
     if not {*model.inputs, *model.algebraics, *late} <= set(experiment.inputs):
         raise ValueError("an input of the model has no signal")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.misfit import modelled
 from ..results.model import TrainedModel
 from ..results.released import NOISE_FREE
 from ..results.simulate import Repeated
@@ -36,6 +37,8 @@ _GAINS = 0.1  # variances of the noise, that an optimum has to gain: a third of 
 _MOST_PARAMETERS = 4
 ROUGHLY = 1e-3  # share of the misfit, that a step has to gain on the way
 _REACH = 3.0  # times the best sum of squares, and EQUAL noises: what is worth following to its end
+_NEARBY = 0.2  # share of the best optimum's numbers, within which others are looked for then
+_NEAREST = 4  # of these points that are followed
 _SURE = 0.5, 1.5  # of the noise that smoothing leaves: residuals between these are noise
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
 _SWINGS = 1.0 / 3.0  # share of the samples at which outputs turn, when there are six a period
@@ -194,6 +197,7 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
         found.append(optimum)
         if interrupted():
             break
+    _look_around(search, found)
     found.sort(key=lambda o: o.misfit)
     reach = found[0].misfit * _REACH + _REACH * EQUAL * _variance(search, found[0])
     apart: list[Optimum] = []
@@ -208,6 +212,22 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
         if not any(_same(search, optimum.x, other.x) for other in apart):
             apart.append(optimum)
     return sorted(apart, key=lambda o: o.misfit)
+
+
+def _look_around(search: Search, found: list[Optimum]) -> None:
+    """Add what is found from points near the best of ``found``, its initial states included.
+
+    A record of many periods has a basin for every part of a period that its end is off by, and among these the
+    points that are scattered far and wide are few.
+    """
+    if not found:
+        return
+    best = min(found, key=lambda o: o.misfit)
+    for _, point in search.scattered(best.x, nearby=_NEARBY)[:_NEAREST]:
+        if interrupted():
+            return
+        x, misfit = search.fitted(point, gain=ROUGHLY)
+        found.append(Optimum(x=x, misfit=misfit))
 
 
 def is_better(nlp: NLP, best: Optimum, misfit: float) -> bool:
@@ -239,7 +259,8 @@ def _variance(search: Search, best: Optimum) -> float:
     """What noise adds to the misfit by one datum: as given, or as the best optimum leaves it."""
     problem = search.nlp.problem
     count = problem.n_measurements
-    if all(problem.knows_noise_of(e).all() for e in problem.experiments):
+    estimated = any(modelled(problem, name) for name in problem.outputs)
+    if not estimated and all(problem.knows_noise_of(e).all() for e in problem.experiments):
         return 1.0 / count
     free = max(count - len(search.columns), 1)
     return max(best.misfit / free, NOISE_FREE**2 * merit_of_means(search.nlp) / count)

@@ -42,6 +42,19 @@ def spread_out(nlp: NLP, columns: NDArray[np.intp], x: Array) -> Array:
     return np.clip(points, lower, upper)
 
 
+def around(nlp: NLP, columns: NDArray[np.intp], x: Array, share: float) -> Array:
+    """(points, columns) values within a share of those of ``x``, of a decade or of a state's size, between the bounds."""
+    here, count = x[columns], len(columns)
+    unit = _evenly(_POINTS * 2 ** min(count, _MOST_DOUBLED), count)
+    size = np.maximum(np.abs(x), nlp.column_scale)
+    for part in nlp.layout.experiments:
+        size[part.states[0]] = nlp.problem.state_scale
+    size = size[columns]
+    width = share * np.where(np.isin(columns, _decades(nlp)), 1.0, size)
+    points = here + width * (2.0 * unit - 1.0)
+    return np.clip(points, nlp.lower[columns], nlp.upper[columns])
+
+
 def basins(nlp: NLP, columns: NDArray[np.intp], points: Array, costs: Array) -> NDArray[np.intp]:
     """Numbers of the points that cost less than their neighbours, the cheapest first.
 

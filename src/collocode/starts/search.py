@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.misfit import noise_parameters
 from ..results.integrate import Simulation
 from ..results.model import TrainedModel
 from ..results.resolved import resolved
@@ -18,7 +19,7 @@ from ..transcription.nlp import NLP
 from ..transcription.regularisation import prior_columns
 from ..transcription.samples import measured
 from .ladder import excess
-from .scattering import basins, spread_out
+from .scattering import around, basins, spread_out
 
 Array = NDArray[np.float64]
 MOST_UNKNOWNS = 20
@@ -36,11 +37,13 @@ def can_shoot(nlp: NLP) -> bool:
 
 
 def unknowns(nlp: NLP) -> NDArray[np.intp]:
-    """Columns of the parameters and initial states that are not fixed."""
+    """Columns of the parameters and initial states that are not fixed, without the σ of a likelihood."""
     experiments = nlp.layout.experiments
     own = [np.append(e.parameters, e.free_initial) for e in experiments]
     columns = np.concatenate([nlp.layout.shared, *own]).astype(int)
-    return columns[nlp.lower[columns] < nlp.upper[columns]]
+    columns = columns[nlp.lower[columns] < nlp.upper[columns]]
+    of_noise = [nlp.layout.columns_of(name) for name in sorted(noise_parameters(nlp.problem))]
+    return columns[~np.isin(columns, np.concatenate([*of_noise, []]))]
 
 
 @dataclass
@@ -101,24 +104,31 @@ class Search:
         r = self.residuals(x)
         return float(r @ r)
 
-    def scattered(self, x: Array, most: int = _MOST_EVALUATIONS) -> list[tuple[float, Array]]:
+    def scattered(
+        self, x: Array, most: int = _MOST_EVALUATIONS, nearby: float | None = None
+    ) -> list[tuple[float, Array]]:
         """Points about the parameters in ``x`` that explain the data best, or their beginnings.
 
         Parameters
         ----------
         most : evaluations; points that would take more are left out.
+        nearby : share of the parameters' values and of the states' sizes, within which they and the free initial
+            states are scattered; None for parameters far and wide.
 
         Returns
         -------
         The share of the records that each of them explains best, and the point.
         """
-        mine = self.parameters
+        mine = self.parameters if nearby is None else self.columns
         if not len(mine):
             return []
         early = [self._counts(share) for share in SHARES]
         points, costs = [], []  # costs of every share, a list a point
         self.spent = 0
-        for values in spread_out(self.nlp, mine, x):
+
+        for values in (
+            spread_out(self.nlp, mine, x) if nearby is None else around(self.nlp, mine, x, nearby)
+        ):
             point = x.copy()
             point[mine] = values
             r = self.residuals(point, rtol=_ROUGH)
