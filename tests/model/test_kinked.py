@@ -29,8 +29,8 @@ def test_a_kink_is_named_where_the_solver_fails():
     with pytest.warns(cc.CollocodeWarning, match=r"not solved.*cost 'fuel' \(fabs\) has a kink"):
         found = cc.fit(rest_to_rest(ca.fabs), mesh=30)
     findings = {f.code: f for f in cc.findings(found)}
-    assert "cost 'fuel' (fabs)" in findings["kinks"].text
-    assert "v = p - n" in findings["kinks"].remedy
+    assert "cost 'fuel' (fabs)" in findings["not-smooth"].text
+    assert "v = p - n" in findings["not-smooth"].remedy
 
 
 def test_the_remedy_gives_the_optimum():
@@ -56,7 +56,7 @@ def test_a_problem_with_kinks_that_is_solved_says_nothing():
     assert kinked(problem) == ["the derivative of 'v' (fabs)"]
     found = cc.fit(problem, mesh=30)  # a warning would be an error here
     assert found.success
-    assert "kinks" not in [f.code for f in cc.findings(found)]
+    assert "not-smooth" not in [f.code for f in cc.findings(found)]
 
 
 @pytest.mark.parametrize(

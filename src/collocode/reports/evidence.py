@@ -158,7 +158,7 @@ def findings_of(fit: Solution | Evidence, asked: Asked) -> list[Finding]:
         remedy = for_unsolved(solution, evidence.diagnosis, agreed, asked)
         found = [not_solved(solution.result, remedy.text, asked, remedy.lever)]
         kinks = kinks_of(solution)
-        return [*found, asked.finding("kinks", text=kinks)] if kinks else found
+        return [*found, asked.finding("not-smooth", text=kinks)] if kinks else found
     found = [_of_doubt(doubt, evidence, asked) for doubt in evidence.doubts]
     found += _of_noise(evidence, asked)
     penalty = evidence.penalty if evidence.chooses else None
