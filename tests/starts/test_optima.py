@@ -207,4 +207,4 @@ def test_a_search_that_found_no_time_leaves_the_fit_as_it_is(monkeypatch):
         monkeypatch.setattr(fallbacks, name, lambda *_, value=value: value)
     found = fallbacks.best_of_optima(fitted.nlp, fitted, lambda *_: None)
     assert found.result is fitted.result
-    assert found.start_record.rivals == []
+    assert found.start_record.rivals == ()

@@ -145,7 +145,7 @@ def best_of_optima(
     equal = [] if interrupted() else equal_to(nlp, chosen, known)
     record = found.start_record
     assert record is not None
-    return replace(found, start_record=replace(record, rivals=[_named(nlp, o) for o in equal]))
+    return replace(found, start_record=replace(record, rivals=tuple(_named(nlp, o) for o in equal)))
 
 
 def _named(nlp: NLP, optimum: Optimum) -> dict[str, float]:

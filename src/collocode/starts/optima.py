@@ -28,7 +28,7 @@ from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 from .ladder import merit_of_means
-from .search import Search, can_shoot
+from .search import SHARES, Search, can_shoot
 
 Array = NDArray[np.float64]
 EQUAL = 6.0  # variances of the noise, that a sum of squares may be larger by
@@ -37,10 +37,14 @@ _GAINS = 0.1  # variances of the noise, that an optimum has to gain: a third of 
 _MOST_PARAMETERS = 4
 ROUGHLY = 1e-3  # share of the misfit, that a step has to gain on the way
 _REACH = 3.0  # times the best sum of squares, and EQUAL noises: what is worth following to its end
+_MOST_EVALUATIONS = (
+    1_000_000  # of the right-hand side by one search; what is found until then counts
+)
 _NEARBY = 0.2  # share of the best optimum's numbers, within which others are looked for then
 _NEAREST = 4  # of these points that are followed
 _SURE = 0.5, 1.5  # of the noise that smoothing leaves: residuals between these are noise
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
+_AGREES = 0.5, 1.5  # times a rise of the misfit, that an optimum's slopes foresee within its basin
 _SWINGS = 1.0 / 3.0  # share of the samples at which outputs turn, when there are six a period
 
 
@@ -162,6 +166,7 @@ class ScatteredOptima:
     search: Search
     _points: Iterator[tuple[float, Array]]
     _found: list[Optimum] = field(default_factory=list)
+    _ways: dict[float, list[Array]] = field(default_factory=dict)  # by share of the records
 
     @classmethod
     def about(cls, nlp: NLP, begin: Array) -> ScatteredOptima:
@@ -177,10 +182,22 @@ class ScatteredOptima:
     def __iter__(self) -> Iterator[Optimum]:
         yield from self._found
         for first, point in self._points:
-            x = self.search.followed(point, first, ROUGHLY)
+            x = self._followed(point, first)
+            if x is None:
+                continue
             x, misfit = self.search.fitted(x, gain=ROUGHLY)
             self._found.append(Optimum(x=x, misfit=misfit))
             yield self._found[-1]
+
+    def _followed(self, x: Array, first: float) -> Array | None:
+        """Fit beginnings of the records, from this share of them on; None on a way that another point has gone."""
+        for share in (s for s in SHARES if first <= s < 1.0):
+            x = self.search.fitted(x, share, ROUGHLY)[0]
+            been = self._ways.setdefault(share, [])
+            if any(_same(self.search, x, other) for other in been):
+                return None
+            been.append(x)
+        return x
 
 
 def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
@@ -191,26 +208,31 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
     begin : (columns,) starts of the parameters, and guesses of initial states.
     known : points that are optima already.
     """
-    search = Search.of(nlp)
+    search, scattered = Search.of(nlp), ScatteredOptima.about(nlp, begin)
     found = [Optimum(x=x, misfit=search.misfit(x)) for x in known]
-    for optimum in ScatteredOptima.about(nlp, begin):
+    for optimum in scattered:
         found.append(optimum)
-        if interrupted():
+        if interrupted() or scattered.search.total > _MOST_EVALUATIONS:
             break
+    search.total += scattered.search.total
     _look_around(search, found)
     found.sort(key=lambda o: o.misfit)
     reach = found[0].misfit * _REACH + _REACH * EQUAL * _variance(search, found[0])
     apart: list[Optimum] = []
+    basins: list[_Basin] = []
     for optimum in found:
         if optimum.misfit > reach or interrupted():
             break
         if any(_same(search, optimum.x, other.x) for other in apart):
+            continue
+        if any(basin.holds(optimum) for basin in basins):
             continue
         if not any(optimum.x is x for x in known):
             x, value = search.fitted(optimum.x)
             optimum = Optimum(x=x, misfit=value)
         if not any(_same(search, optimum.x, other.x) for other in apart):
             apart.append(optimum)
+            basins.append(_Basin.of(search, optimum))
     return sorted(apart, key=lambda o: o.misfit)
 
 
@@ -222,9 +244,11 @@ def _look_around(search: Search, found: list[Optimum]) -> None:
     """
     if not found:
         return
+    if search.total > _MOST_EVALUATIONS:
+        return
     best = min(found, key=lambda o: o.misfit)
     for _, point in search.scattered(best.x, nearby=_NEARBY)[:_NEAREST]:
-        if interrupted():
+        if interrupted() or search.total > _MOST_EVALUATIONS:
             return
         x, misfit = search.fitted(point, gain=ROUGHLY)
         found.append(Optimum(x=x, misfit=misfit))
@@ -237,22 +261,47 @@ def is_better(nlp: NLP, best: Optimum, misfit: float) -> bool:
 
 def equal_to(nlp: NLP, chosen: Optimum, others: list[Optimum]) -> list[Optimum]:
     """Return the others that explain the data as well as the one that was chosen, and are no part of its basin."""
-    search, columns = Search.of(nlp), Search.of(nlp).columns
+    search = Search.of(nlp)
     near = [o for o in others if (o.misfit - chosen.misfit) < EQUAL * _variance(search, chosen)]
     if not near:
         return []
-    r, slopes = search.residuals(chosen.x), []
-    for column in columns:
-        step, moved = 1e-5 * max(abs(chosen.x[column]), nlp.column_scale[column]), chosen.x.copy()
-        moved[column] += step if moved[column] + step <= nlp.upper[column] else -step
-        slopes.append((search.residuals(moved) - r) / (moved[column] - chosen.x[column]))
-    J, variance = np.array(slopes).T, _variance(search, chosen)
-    found = []
-    for other in near:
-        far = J @ (other.x - chosen.x)[columns]
-        if far @ far > _OTHER * variance and _allowed(nlp, other.x):
-            found.append(other)
-    return found
+    basin, limit = _Basin.of(search, chosen), _OTHER * _variance(search, chosen)
+    return [o for o in near if basin.rise(o) > limit and _allowed(nlp, o.x)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Basin:
+    """What an optimum's slopes tell of the misfit about it: |r(a) + J (x - a)|² = |r(a)|² + |J (x - a)|².
+
+    Attributes
+    ----------
+    slopes : (residuals, columns) derivatives J of the residuals by what is looked for.
+    """
+
+    optimum: Optimum
+    columns: NDArray[np.intp]
+    slopes: Array
+
+    @classmethod
+    def of(cls, search: Search, optimum: Optimum) -> _Basin:
+        """By differences."""
+        nlp, x = search.nlp, optimum.x
+        r, slopes = search.residuals(x), []
+        for column in search.columns:
+            step, moved = 1e-5 * max(abs(x[column]), nlp.column_scale[column]), x.copy()
+            moved[column] += step if moved[column] + step <= nlp.upper[column] else -step
+            slopes.append((search.residuals(moved) - r) / (moved[column] - x[column]))
+        return cls(optimum, search.columns, np.array(slopes).T)
+
+    def rise(self, other: Optimum) -> float:
+        """By how much the misfit is larger at another point, as the slopes foresee."""
+        far = self.slopes @ (other.x - self.optimum.x)[self.columns]
+        return float(far @ far)
+
+    def holds(self, other: Optimum) -> bool:
+        """Whether a rough optimum is this one: the misfit there is what the slopes foresee, within a half."""
+        rise = other.misfit - self.optimum.misfit
+        return rise > 0.0 and _AGREES[0] * rise < self.rise(other) < _AGREES[1] * rise
 
 
 def _variance(search: Search, best: Optimum) -> float:

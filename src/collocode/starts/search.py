@@ -54,11 +54,13 @@ class Search:
     ----------
     columns : of the numbers that are looked for.
     spent : evaluations of the right-hand side since it was last set to zero.
+    total : all evaluations.
     """
 
     nlp: NLP
     columns: NDArray[np.intp]
     spent: int = 0
+    total: int = 0
     _runs: dict[tuple[int, float], Repeated] = field(default_factory=dict)
 
     @classmethod
@@ -203,6 +205,7 @@ class Search:
             model = TrainedModel.of(nlp, x, number)
             run = self._simulated(model, number, x, at, rtol)
             self.spent += run.evaluations
+            self.total += run.evaluations
             u = (
                 np.column_stack([e.inputs[n](at[1:]) for n in problem.inputs])
                 if problem.inputs
