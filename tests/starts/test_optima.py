@@ -10,7 +10,8 @@ from scipy.optimize import least_squares
 import collocode as cc
 from collocode.errors import quietly
 from collocode.identify import fallbacks
-from collocode.starts.optima import Optimum, ScatteredOptima, can_search, equal_to, is_open
+from collocode.starts import optima as module
+from collocode.starts.optima import Optimum, ScatteredOptima, can_search, equal_to, is_open, optima
 from collocode.starts.search import Search
 from tests.problems import decay, van_der_pol_neural
 from tests.starts.test_shooting import michaelis
@@ -208,3 +209,46 @@ def test_a_search_that_found_no_time_leaves_the_fit_as_it_is(monkeypatch):
     found = fallbacks.best_of_optima(fitted.nlp, fitted, lambda *_: None)
     assert found.result is fitted.result
     assert found.start_record.rivals == ()
+
+
+def spent_on(nlp, monkeypatch):
+    """Fits that a search runs, by the gain that ends them, and evaluations of the right-hand side."""
+    gains, searches, fitted = [], set(), Search.fitted
+
+    def counted(self, x, share=1.0, gain=1e-8):
+        gains.append(gain)
+        searches.add(self)
+        return fitted(self, x, share, gain)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "fitted", counted)
+        patch.setattr(Search, "__hash__", object.__hash__)
+        found = optima(nlp, nlp.start)
+    return found, gains, max(s.total for s in searches)
+
+
+def test_a_search_ends_when_its_evaluations_are_used_up(monkeypatch):
+    _, gains, whole = spent_on(cc.discretize(spring(2.7)[0], mesh=20), monkeypatch)
+    monkeypatch.setattr(module, "_MOST_EVALUATIONS", whole // 10)
+    found, fewer, spent = spent_on(cc.discretize(spring(2.7)[0], mesh=20), monkeypatch)
+    assert found
+    assert spent < whole / 2
+    assert len(fewer) < len(gains) / 2
+
+
+def test_what_lies_in_the_basin_of_an_optimum_is_not_fitted_to_its_end_again(monkeypatch):
+    nlp = cc.discretize(spring(2.7)[0], mesh=20)
+    found, gains, _ = spent_on(nlp, monkeypatch)
+    k = nlp.layout.columns_of("k")[0]
+    size = nlp.problem.all_parameters[0].natural
+    assert sorted(size(o.x[k]) for o in found)[0] == pytest.approx(9.0, rel=1e-2)
+    # near an optimum J dk foretells the rise of the misfit of cos(√k t), and far from it does not
+    search, best = Search.of(nlp), found[0]
+    basin = module._Basin.of(search, best)
+    near, far = best.x.copy(), best.x.copy()
+    near[k] *= 1.002
+    far[k] *= 1.6
+    assert basin.holds(Optimum(x=near, misfit=search.misfit(near)))
+    assert not basin.holds(Optimum(x=far, misfit=search.misfit(far)))
+    assert not basin.holds(Optimum(x=near, misfit=0.5 * best.misfit))
+    assert gains.count(1e-8) <= 2 * len(found)

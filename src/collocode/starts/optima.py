@@ -28,7 +28,7 @@ from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 from .ladder import merit_of_means
-from .search import SHARES, Search, can_shoot
+from .search import Search, can_shoot
 
 Array = NDArray[np.float64]
 EQUAL = 6.0  # variances of the noise, that a sum of squares may be larger by
@@ -191,12 +191,12 @@ class ScatteredOptima:
 
     def _followed(self, x: Array, first: float) -> Array | None:
         """Fit beginnings of the records, from this share of them on; None on a way that another point has gone."""
-        for share in (s for s in SHARES if first <= s < 1.0):
-            x = self.search.fitted(x, share, ROUGHLY)[0]
+        for share, found in self.search.followed(x, first, ROUGHLY):
             been = self._ways.setdefault(share, [])
-            if any(_same(self.search, x, other) for other in been):
+            if any(_same(self.search, found, other) for other in been):
                 return None
-            been.append(x)
+            been.append(found)
+            x = found
         return x
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -145,11 +145,11 @@ class Search:
             found |= dict.fromkeys([k for k in ranked if k not in found][:tried], share)
         return [(share, points[k]) for k, share in found.items()]
 
-    def followed(self, x: Array, first: float, gain: float = 1e-8) -> Array:
-        """Fit the beginnings of the experiments from this share on, but not the whole."""
+    def followed(self, x: Array, first: float, gain: float = 1e-8) -> Iterator[tuple[float, Array]]:
+        """Fit the beginnings of the experiments from this share on, but not the whole: each share, and what it gives."""
         for share in (s for s in SHARES if first <= s < 1.0):
             x = self.fitted(x, share, gain)[0]
-        return x
+            yield share, x
 
     def _counts(self, share: float) -> NDArray[np.bool_]:
         """Which residuals of all data are of the first ``share`` of the experiments; those of priors always are."""

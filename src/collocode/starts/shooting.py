@@ -46,7 +46,8 @@ def shoot(nlp: NLP, *starts: Array) -> Array:
     found, value = np.clip(starts[0], nlp.lower, nlp.upper), np.inf
     for start in starts:
         for first in (1.0, SHARES[0]):
-            begin = search.followed(np.clip(start, nlp.lower, nlp.upper), first, ROUGHLY)
+            begin = np.clip(start, nlp.lower, nlp.upper)
+            begin = [begin, *(x for _, x in search.followed(begin, first, ROUGHLY))][-1]
             trial, its = search.fitted(begin, gain=ROUGHLY)
             if its < value:
                 found, value = trial, its
