@@ -44,7 +44,9 @@ _NEARBY = 0.2  # share of the best optimum's numbers, within which others are lo
 _NEAREST = 4  # of these points that are followed
 _SURE = 0.5, 1.5  # of the noise that smoothing leaves: residuals between these are noise
 _FEWEST = 8  # residual degrees of freedom of a smoother that tells the noise
-_AGREES = 0.5, 1.5  # times a rise of the misfit, that an optimum's slopes foresee within its basin
+# times a rise of the misfit, that an optimum's slopes foresee within its basin, where residuals bend it; what counts
+# as equal and apart rises by less than EQUAL, and is foreseen to rise by more than _OTHER
+_AGREES = 1.0 / 3.0, 3.0
 _SWINGS = 1.0 / 3.0  # share of the samples at which outputs turn, when there are six a period
 
 
@@ -299,7 +301,7 @@ class _Basin:
         return float(far @ far)
 
     def holds(self, other: Optimum) -> bool:
-        """Whether a rough optimum is this one: the misfit there is what the slopes foresee, within a half."""
+        """Whether a rough optimum is this one: the misfit there is what the slopes foresee, within a factor."""
         rise = other.misfit - self.optimum.misfit
         return rise > 0.0 and _AGREES[0] * rise < self.rise(other) < _AGREES[1] * rise
 
