@@ -21,7 +21,7 @@ from .functions import HESSIAN, JACOBIAN, Functions
 from .in_place import in_place
 from .matrices import BorderedMatrix, Collector, border_start, product
 from .outer_products import OutOfPlace
-from .scattered import ByLayersScattered, Layered, Scattered
+from .scattered import ByLayersScattered, Layered, Scattered, scattered
 from .term import MappedTerm, plus, times
 
 Array = NDArray[np.float64]
@@ -88,7 +88,7 @@ class _Assembly:
     def _points(self) -> list[Scattered]:
         x, p = self._x, self.symbols[1]
         return [
-            Scattered(term, x, p) if layers is None else ByLayersScattered(term, x, p, layers)
+            scattered(term, x, p, layers)
             for term, layers in zip(self._terms, self.layers, strict=True)
         ]
 
@@ -102,9 +102,7 @@ class _Assembly:
         gradient = Collector((self.symbols[0].numel(), 1))
         for q in self._points:
             if q.term.scatter is None:
-                own_values, own, shared_values, shared = q.jacobian()
-                gradient.add(own_values, q.own_entries(own, 0), 0)
-                gradient.add(shared_values, q.shared_entries(shared, 0), 0)
+                q.add_gradient(gradient)
         dense = self._weighed(gradient.dense())
         return dense if self._column is None else times(self._column, dense)
 
