@@ -7,7 +7,7 @@ import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Prior, Problem
 from collocode.identify.climbs import CHECKPOINT, LAG, Climber, Climbs
 from collocode.identify.multistart import over_parameters
-from collocode.identify.scattered import scattered
+from collocode.identify.starting_points import scattered
 from collocode.numerics.schemes import scheme
 from collocode.plots import waterfall
 

@@ -8,8 +8,8 @@ import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Problem
 from collocode.adapt.first_mesh import meshes_at_samples
 from collocode.identify import scored
-from collocode.identify.scored import climbed
-from collocode.identify.scoring import Scoring
+from collocode.identify.fisher_scoring import FisherScoring
+from collocode.identify.scoring_fit import climbed
 from collocode.identify.shooting import Shooting, can_be_shot
 from collocode.numerics.schemes import scheme
 from collocode.transcription.discretize import discretize
@@ -52,7 +52,7 @@ def test_points_and_slopes_are_those_of_fine_collocation(kind):
     there = shooting._at(shooting.nlp.start)
     nlp = discretize(problem, scheme("radau"), mesh=meshes_at_samples(problem))
     fine = [part.mesh.divide(np.full(part.mesh.elements, 4)) for part in nlp.layout.experiments]
-    collocated = Scoring(discretize(problem, scheme("radau"), mesh=fine))
+    collocated = FisherScoring(discretize(problem, scheme("radau"), mesh=fine))
     here = collocated._at(collocated.nlp.start)
     assert there.value == pytest.approx(here.value, rel=1e-6)
     np.testing.assert_allclose(there.slope, here.slope, rtol=2e-4, atol=2e-4)

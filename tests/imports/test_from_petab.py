@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.identify.scattered import CANDIDATES, hopeless, scattered
+from collocode.identify.starting_points import CANDIDATES, hopeless, scattered
 
 from .conftest import decay, problem, sbml, species
 

@@ -102,7 +102,7 @@ class Noise:
 
 def standardised(lin: Linearised) -> Array:
     """(n,) q = √w ½ρ'(r): residuals in units of their σ and weight."""
-    return np.sqrt(lin.precision) * lin.pull
+    return np.sqrt(lin.precision) * lin.loss_slope
 
 
 def noise_of(lin: Linearised, apart: float = LIKELY) -> Noise:

@@ -24,7 +24,7 @@ from scipy import sparse
 from ..errors import InputError
 from ..model.user_code import has_nan, operations_of
 from ..numerics import Array, Index, Mask
-from .lifted import Lifted
+from .lifted_graph import LiftedFunction
 
 ParameterBlocks = Mapping[str, Array]
 
@@ -54,7 +54,7 @@ class MappedTerm:
     shared_columns: Index
     data_function: DataFunction
     scatter: sparse.csc_matrix | None = None
-    lifted: Lifted | None = None
+    lifted: LiftedFunction | None = None
 
     @classmethod
     def build(
@@ -65,7 +65,7 @@ class MappedTerm:
         shared: tuple[ca.SX, Index] | None = None,
         data: tuple[ca.SX, DataFunction] | None = None,
         scatter: sparse.spmatrix | None = None,
-        lifted: Lifted | None = None,
+        lifted: LiftedFunction | None = None,
     ) -> MappedTerm:
         """Make a term, leaving out the unknowns that ``value`` does not depend on.
 
