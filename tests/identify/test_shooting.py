@@ -7,7 +7,7 @@ import pytest
 import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Problem
 from collocode.adapt.first_mesh import meshes_at_samples
-from collocode.identify import scored
+from collocode.identify import scoring_fit
 from collocode.identify.fisher_scoring import FisherScoring
 from collocode.identify.scoring_fit import climbed
 from collocode.identify.shooting import Shooting, can_be_shot
@@ -141,7 +141,7 @@ def test_the_unit_of_time_does_not_matter(second):
 
 def test_what_no_mesh_follows_stands_as_it_was_shot(monkeypatch):
     """Noise and scales fitted on a mesh that lies about a pulse are not the estimates."""
-    monkeypatch.setattr(scored, "_LARGEST", 0)
+    monkeypatch.setattr(scoring_fit, "_LARGEST", 0)
     problem = Problem(
         Dynamics(
             lambda t, x, u, p, nn: [40.0 * ca.exp(-((t - 2.03) ** 2) / 5e-4) - p.k * x.c],
