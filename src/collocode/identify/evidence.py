@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from ..adapt.automesh import How
 from ..model.varying import penalty_root
+from ..numerics import Array
 from ..results.fitted import Penalty
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -31,7 +31,6 @@ from .bounds import held_by
 from .linearised import Linearised
 from .noise import SURELY, Noise, noise_of, standardised
 
-Array = NDArray[np.float64]
 _STEPS, _STILL = 100, 1e-3  # of the fixed point, in ln α
 _SOLVES, _SETTLED = 6, 1.2  # at most, and the factor within which λ counts as found
 _STRIDE = 100.0  # largest factor between one solve and the next

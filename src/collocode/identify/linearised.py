@@ -20,9 +20,9 @@ from functools import cached_property
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Array, Index, Mask
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
@@ -30,8 +30,6 @@ from .charged import charges
 from .degrees_of_freedom import along_free, exchanged, free_columns, penalty_along, sensitivities
 from .information import Informed
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _ROUNDING = 1e-12  # σ, by which a datum moves where nothing moves it
 _FLAT = 1e-8  # singular values of the scaled root below this share of the largest are zero
 
@@ -72,7 +70,7 @@ class Linearised:
     J: Array
     run: Index
     output: Index
-    known: NDArray[np.bool_]
+    known: Mask
     precision: Array
     sigma: Array
     residual: Array
@@ -243,14 +241,14 @@ class Linearised:
         return self._factor[0]
 
     @cached_property
-    def undetermined(self) -> NDArray[np.bool_]:
+    def undetermined(self) -> Mask:
         """(d,) which unknowns lie in a direction that neither data nor penalty determine."""
         flat = self._factor[1]
         sizes = np.sqrt(((self.allowed * self._factor[2]) ** 2).sum(axis=1))
         share = np.sqrt(((self.allowed @ flat) ** 2).sum(axis=1)) * sizes
         return np.asarray(share > 1e-3)
 
-    def flat_along(self, rows: Array) -> NDArray[np.bool_]:
+    def flat_along(self, rows: Array) -> Mask:
         """(k,) which of (k, d) rows move along a direction that neither data nor penalty determine."""
         flat, size, unit = self._factor[1], self._factor[2], self.nlp.column_scale[self.free]
         along = rows @ self.allowed

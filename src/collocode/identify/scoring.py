@@ -31,11 +31,10 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.parameters import SCALES
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..results.status import Termination
 from ..solvers.interrupt import interrupted
 from ..solvers.protocol import OnIteration, Progress
@@ -84,7 +83,7 @@ class At:
     predicted: Array
     by_free: Array
     weights: Array
-    of_noise: NDArray[np.bool_]
+    of_noise: Mask
 
 
 class Scoring:
@@ -284,7 +283,7 @@ class Scoring:
 
 def _within(slope: Array, H: Array, low: Array, high: Array) -> Array:
     """Minimise slope·s + s·H s/2 with low <= s <= high, H positive definite: by active bounds."""
-    held: NDArray[np.bool_] = ((low >= 0.0) & (slope > 0.0)) | ((high <= 0.0) & (slope < 0.0))
+    held: Mask = ((low >= 0.0) & (slope > 0.0)) | ((high <= 0.0) & (slope < 0.0))
     s = np.zeros_like(slope)
     for _ in range(4 * len(slope) + 4):
         free = np.flatnonzero(~held)

@@ -13,10 +13,10 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import kernels
 from ..errors import InputError
+from ..numerics import Array
 from ..numerics.parallel import most_threads, threads
 from ..results.status import SolverResult, Termination
 from ..transcription.functions import Functions
@@ -38,7 +38,6 @@ from .outcome import history_of, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
 from .threads import one_blas_thread
 
-Array = NDArray[np.float64]
 _MOST_SOLVERS = 16  # of one structure in different scales
 _FOUND = "x", "lam_g", "lam_x", "f", "g"
 _living: weakref.WeakSet[_Compiled] = weakref.WeakSet()

@@ -13,9 +13,9 @@ from functools import cached_property, partial, reduce
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Array
 from .callbacks import Evaluated
 from .functions import HESSIAN, JACOBIAN, Functions
 from .in_place import in_place
@@ -24,8 +24,6 @@ from .outer_products import OutOfPlace
 from .scattered import ByLayersScattered, Layered, Scattered
 from .term import MappedTerm, plus, times
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 # Measured: below, the graph's scalars take as long as the calls of NumPy
 LEAST_WEIGHTS = 64
 

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import kernels
+from ..numerics import Array, Index
 from ..numerics.parallel import for_each, parts_of
 from .callbacks import Evaluated
 from .chain_rule import Point, Second, Tangents
@@ -27,8 +27,6 @@ from .layers import Pass
 from .lifted import Call, Graph, Lifted, State
 from .outer_products import Group, JacobianBorder
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _PART = (
     2**17
 )  # points times weights of a part: small enough for a core's cache, large enough for NumPy

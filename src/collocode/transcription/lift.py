@@ -8,17 +8,16 @@ from dataclasses import replace
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CollocodeWarning, InputError, caller_level
 from ..model.activations import CASADI
 from ..model.dynamics import NetworkCall
 from ..model.problem import Problem
 from ..model.symbolic import Symbols
+from ..numerics import Array
 from .by_layers import Call, Lifted
 from .unknowns import Unknowns
 
-Array = NDArray[np.float64]
 # Memory of the exact second derivatives grows like weights²: 6000 are 1.5 GB in the linear solver alone
 MOST_EXACT = 6000
 _LONG = 10.0  # seconds that a build may take without a word

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.network import MLP
+from ..numerics import Array, Index
 from .callbacks import Mapped
 from .chain_rule import Node
 from .layers import Pass
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

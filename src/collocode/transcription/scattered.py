@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Index
 from .by_layers import ByLayers
 from .matrices import BorderedMatrix, product, to_dm
 from .points import points_of
 from .term import MappedTerm, Pattern, gathered, joined
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class Scattered:

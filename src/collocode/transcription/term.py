@@ -19,15 +19,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
 from ..model.user_code import has_nan, operations_of
+from ..numerics import Array, Index, Mask
 from .lifted import Lifted
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 ParameterBlocks = Mapping[str, Array]
 
 
@@ -186,7 +184,7 @@ class Pattern:
     positions: Index
 
     @classmethod
-    def of(cls, rows: Index, columns: Index, mask: NDArray[np.bool_]) -> Pattern:
+    def of(cls, rows: Index, columns: Index, mask: Mask) -> Pattern:
         """Take the nonzeros that ``mask`` picks."""
         where = np.flatnonzero(mask)
         where = where[np.lexsort((columns[where], rows[where]))]

@@ -17,14 +17,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import kernels
 from ...kernels import address
+from ...numerics import Array, Index
 from .places import Order, Places, Unsuited
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _KINDS = range(7)
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = _KINDS
 _BY_SLOT = ("H", "H_border")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...numerics import Array, Index
 from ...numerics.parallel import for_each
 from ...transcription.program import Program
 from .arrow import Arrow
@@ -17,8 +17,6 @@ from .part import Part
 from .places import Order, Places, Unsuited
 from .top import Top
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
 MANY = 40
 

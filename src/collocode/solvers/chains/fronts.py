@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import address
+from ...numerics import Array, Index
 from ...transcription.program import Program
 from .places import Order, Unsuited
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _FINE, _SINGULAR, _NOT_FINITE = range(3)
 
 

@@ -21,12 +21,9 @@ from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...numerics import Array, Index
 from ..wheel import libraries
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 # void (*init)(void*, const int*, const int*, int*, double*, int*), void (*pardiso)(void**, 5 × const
 # int*, const double*, 4 × const int*, int*, const int*, double*, double*, int*, double*), bool, …

@@ -13,10 +13,9 @@ from scipy import sparse
 
 from ... import kernels
 from ...kernels import address
+from ...numerics import Array, Index
 from ...numerics.parallel import for_each, parts_of
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 ACCURATE, STEPS = 1e-10, 10  # of refinement, as Ipopt has it
 _RUN = 2**18  # entries that one thread multiplies
 

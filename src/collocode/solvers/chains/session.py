@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import kernels
 from ...errors import caller_level
+from ...numerics import Array, Index
 from ...transcription.program import Program
 from .factor import ChainFactor
 from .fronts import Fronts
@@ -19,8 +19,6 @@ from .mumps import Mumps, available
 from .places import Order, Unsuited
 from .refined import ACCURATE, STEPS, Symmetric
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _USABLE = 1e-8
 _MOST_FAULTS = 3  # of a solve, then chains are given up
 
