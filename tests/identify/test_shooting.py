@@ -98,9 +98,10 @@ def test_a_step_bends_by_what_the_second_derivative_of_a_decay_says():
     step, H = np.array([-0.05]), np.sum(J**2) / 0.1**2
     curved = -TIMES * J * step**2
     np.testing.assert_allclose(here.root.T @ here.root, [[H]], rtol=2e-4)
-    bend = shooting._acceleration(here, step, np.ones((1, 1)), np.array([np.sqrt(H)]))
+    size = np.array([np.sqrt(H)])
+    bend = shooting._acceleration(here, step, np.ones((1, 1)), size)
     np.testing.assert_allclose(bend, -np.sum(J * curved) / np.sum(J**2), rtol=1e-2)
-    assert shooting._acceleration(here, 60.0 * step, np.ones((1, 1)), np.array([np.sqrt(H)])) is None
+    assert shooting._acceleration(here, 60.0 * step, np.ones((1, 1)), size) is None
 
 
 def test_delays_and_splines_are_left_to_collocation():
