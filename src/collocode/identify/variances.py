@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..numerics import Array
 from .linearised import Linearised
 from .noise import Noise
 
-Array = NDArray[np.float64]
 _FELT = 1e-9  # share of a variance below which a part of it is rounding
 
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from ..numerics import Array, Index
 
 
 @dataclass(frozen=True, eq=False)

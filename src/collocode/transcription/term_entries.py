@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Index
 from .by_layers import ByLayers
 from .matrices import BorderedMatrix, Collector, product, to_dm
 from .points import points_of
 from .squares import Squares
 from .term import MappedTerm, Pattern, gathered, joined, minus, times
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
-
-class Scattered:
+class TermEntries:
     """One term with its arguments gathered from the NLP's vectors."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX) -> None:
@@ -36,7 +33,7 @@ class Scattered:
         """Values, in the order of the points."""
         return self.points.values(self.term.function)[0].by_point()
 
-    def scattered(self) -> ca.MX:
+    def by_row(self) -> ca.MX:
         """(rows,) values in the rows that they belong to."""
         assert self.term.scatter is not None
         values, rows = self.value(), self.term.scatter.shape[0]
@@ -125,7 +122,7 @@ class Scattered:
         blocks.add(values, (np.minimum(a, b), np.maximum(a, b)), 0, factors)
 
 
-class SquaresScattered(Scattered):
+class SquaresEntries(TermEntries):
     """One term that is a sum of squares of what is linear in the unknowns."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, squares: Squares) -> None:
@@ -141,16 +138,16 @@ class SquaresScattered(Scattered):
         self._weighed = times(self._weights, left)
 
     def total(self) -> ca.MX:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         return ca.dot(self._weighed, self._left)
 
     def add_gradient(self, gradient: Collector) -> None:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         columns, squares, factors = self._squares.slopes()
         gradient.add([self._weighed], (columns, np.zeros_like(columns)), squares, factors)
 
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         rows, columns, squares, factors = self._squares.curvatures()
         one = self._weights.is_scalar()  # for all
         sources = np.zeros_like(squares) if one else squares
@@ -183,7 +180,7 @@ class Layered:
         )
 
 
-class ByLayersScattered(Scattered):
+class LayeredTermEntries(TermEntries):
     """One term whose networks are evaluated layer by layer."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, layers: Layered) -> None:
@@ -200,7 +197,7 @@ class ByLayersScattered(Scattered):
         )
 
     def value(self) -> ca.MX:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         return ca.vec(self.layers.functions[0].call([*self.arguments])[0])
 
     def writes_trailing(self, columns: int) -> bool:
@@ -211,7 +208,7 @@ class ByLayersScattered(Scattered):
         return as_they_are and self.layers.kernels is not None and np.array_equal(shared, trailing)
 
     def add_jacobian(self, blocks: BorderedMatrix) -> None:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         assert self.term.scatter is not None
         own_values, border = self.layers.functions[1].call([*self.arguments])
         self.add_own_first(blocks, own_values)
@@ -228,7 +225,7 @@ class ByLayersScattered(Scattered):
         return ca.reshape(self.multiplier(sigma, lam), -1, self.term.points)
 
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         arguments = [*self.arguments, self.multipliers(sigma, lam)]
         own_values, border = self.layers.functions[2].call(arguments)
         self.add_own_second(blocks, own_values)
@@ -245,11 +242,11 @@ class ByLayersScattered(Scattered):
         self._triangle(blocks, [ca.vec(values.T)], own, self.term.columns)
 
 
-def scattered(term: MappedTerm, x: ca.MX, p: ca.MX, layers: Layered | None) -> Scattered:
+def entries_of(term: MappedTerm, x: ca.MX, p: ca.MX, layers: Layered | None) -> TermEntries:
     """Return a term with its arguments gathered, in the way that suits it."""
     if term.squares is not None:
-        return SquaresScattered(term, x, p, term.squares)
-    return Scattered(term, x, p) if layers is None else ByLayersScattered(term, x, p, layers)
+        return SquaresEntries(term, x, p, term.squares)
+    return TermEntries(term, x, p) if layers is None else LayeredTermEntries(term, x, p, layers)
 
 
 def _increasing(numbers: Index) -> bool:
