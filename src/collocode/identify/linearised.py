@@ -28,7 +28,7 @@ from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 from .charged import charges
 from .degrees_of_freedom import along_free, exchanged, free_columns, penalty_along, sensitivities
-from .information import Informed
+from .information import Informed, blunted
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -51,7 +51,8 @@ class Linearised:
     precision : (n,) u = w/σ².
     sigma, residual : (n,) what the loss divides by, and model minus datum, NaN of one that is censored.
     bend, pull : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for squares.  Of a
-        likelihood the precision is Fisher's information on h, bend one and pull the score over it.
+        likelihood the precision is Fisher's information on h, bend one (less where it has a kink, see
+        `blunted`) and pull the score over it.
     penalty : (weights, a) root of the penalty's matrix, without λ.
     prior : (priors, a) root of P₀, the priors; and Fisher's information that a likelihood has on σ.
     charge, slope : (a, a) curvature and (a,) slope of costs beside the data, see `charged`.
@@ -154,7 +155,7 @@ class Linearised:
             tells = weights * total * 2.0 * table.on_sigma / slope_of_log**2
         else:
             bend, pull = _loss_moments(nlp, predicted)
-        return cls(
+        found = cls(
             nlp=nlp,
             x=x,
             free=free,
@@ -181,6 +182,9 @@ class Linearised:
             believed=believed[np.ix_(sizes, sizes)],
             tangent=tangent,
         )
+        if not problem.loss.likelihood:
+            return found
+        return replace(found, bend=blunted(problem, found.output, found.leverage))
 
     @property
     def n(self) -> int:
