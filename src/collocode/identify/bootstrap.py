@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.likelihoods import Normal
 from ..model.misfit import likelihood_of
+from ..numerics import Array
 from ..numerics.random import generator
 from ..results.solution import Solution
 from ..results.status import Termination
@@ -28,8 +28,6 @@ from ..solvers.solve import make_solver, solve_with
 from ..solvers.threads import single_threaded
 from ..transcription.nlp import NLP
 from .uncertainty import uncertainty
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

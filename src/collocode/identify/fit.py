@@ -36,7 +36,7 @@ from .evidence import choose_strength
 from .fallbacks import ended_nowhere, failed, solve_with_fallbacks
 from .jump_times import between_samples, jump_times
 from .noise import without_noise
-from .scored import among_optima, fit_by_scoring
+from .scoring_fit import among_optima, fit_by_scoring
 
 _FINER = 2  # so many times a first mesh that was not solved is halved
 _ROUNDS = 3  # of mesh and λ
@@ -75,7 +75,7 @@ def fit(
         its termination is ``TIME_LIMIT``.  None sets no limit.
 
     The maximum of a likelihood without networks, constraints and costs is climbed by Fisher scoring
-    (`collocode.identify.scoring`) if all of these are at their defaults, and by IPOPT otherwise.
+    (`collocode.identify.fisher_scoring`) if all of these are at their defaults, and by IPOPT otherwise.
 
     Returns
     -------

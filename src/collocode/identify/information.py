@@ -25,7 +25,7 @@ _LEAST = 1e-12  # of the information on h that an uncensored datum would have
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Informed:
+class FisherInformation:
     """What every datum tells of its prediction and its σ.
 
     Attributes
@@ -46,7 +46,7 @@ class Informed:
     seen: Array
 
     @classmethod
-    def of(cls, nlp: NLP, x: Array, predicted: Array, scored: bool = True) -> Informed:
+    def of(cls, nlp: NLP, x: Array, predicted: Array, slopes: bool = True) -> FisherInformation:
         """Evaluate it at a point, the slopes of what is not censored only if they are wanted."""
         problem, y, s = nlp.problem, nlp.parameters["measurements"], nlp.sigma(x)
         censored = nlp.parameters.get("censored", np.zeros(y.shape))
@@ -60,7 +60,7 @@ class Informed:
             whole = np.maximum(on_sigma[:, j], 1e-300)
             if modelled(problem, name):
                 drift[:, j] = -_log_slope(loss, predicted[:, j], s[:, j])
-            if scored:
+            if slopes:
                 score[:, j] = 0.5 * loss.slope(predicted[:, j], y[:, j], s[:, j])
             for i in np.flatnonzero(censored[:, j]):
                 full = on_h[i, j]

@@ -24,20 +24,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from ..checks import listed
 from ..model.likelihoods import Likelihood
 from ..model.misfit import modelled
+from ..numerics import Array, Index, Mask
 from ..results.released import NOISE_FREE
 from ..results.solution import Solution
 from ..results.status import Termination
 from .dispersion import LEAST, Dispersion, dispersion_of
 from .linearised import Linearised
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 SURELY, LIKELY = (
     0.01,
     0.25,
@@ -69,13 +66,13 @@ class Noise:
     """
 
     group: Index
-    known: NDArray[np.bool_]
-    refuted: NDArray[np.bool_]
+    known: Mask
+    refuted: Mask
     variance: Array
     freedom: Array
     ratio: Array
-    absent: NDArray[np.bool_]
-    told: NDArray[np.bool_]
+    absent: Mask
+    told: Mask
     dispersion: Dispersion
 
     @property
@@ -84,7 +81,7 @@ class Noise:
         return self.variance[self.group]
 
     @property
-    def estimated(self) -> NDArray[np.bool_]:
+    def estimated(self) -> Mask:
         """(groups,) whether the data tell the variance."""
         own = np.zeros(len(self.known), dtype=bool)
         own[self.group[self.dispersion.part >= 0]] = True
@@ -106,7 +103,7 @@ class Noise:
 
 def standardised(lin: Linearised) -> Array:
     """(n,) q = √w ½ρ'(r): residuals in units of their σ and weight."""
-    return np.sqrt(lin.precision) * lin.pull
+    return np.sqrt(lin.precision) * lin.loss_slope
 
 
 def noise_of(lin: Linearised, apart: float = LIKELY, loud: float = LIKELY) -> Noise:

@@ -32,10 +32,9 @@ from typing import Any, ClassVar, Literal, Self
 import casadi as ca
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..numerics import Array
+from ..numerics import Array, Mask
 from .activations import CASADI, NUMPY, Operations
 from .losses import Loss
 from .special import log_normal_tail
@@ -104,7 +103,7 @@ class Likelihood(Loss):
         """The prediction under which ``y`` is most likely."""
         return y
 
-    def takes(self, y: Array) -> NDArray[np.bool_]:
+    def takes(self, y: Array) -> Mask:
         """Which numbers can be data."""
         return np.ones_like(y, dtype=bool)
 
@@ -237,7 +236,7 @@ class LogNormal(Likelihood):
         v = (self._unit * s) ** 2
         return np.asarray(h * np.exp(0.5 * v) * np.sqrt(np.expm1(v)))
 
-    def takes(self, y: Array) -> NDArray[np.bool_]:
+    def takes(self, y: Array) -> Mask:
         """Positive ones."""
         return np.asarray(y > 0.0)
 

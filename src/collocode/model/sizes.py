@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..numerics.signals import Signal, Smoother
 from .events import Dose, Reset
@@ -14,7 +13,6 @@ from .experiment import Experiment
 from .initial import as_initial, free
 from .parameters import Parameter
 
-Array = NDArray[np.float64]
 Range = tuple[float, float]
 
 

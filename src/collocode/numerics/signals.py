@@ -16,11 +16,11 @@ from numbers import Real
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_choice
 from ..errors import InputError
-from . import numbers
+from . import Index, Mask, numbers
 from .scheme import Array, differentiation_matrix, lagrange_matrix
 
 KINDS = ("zoh", "linear", "spline", "polynomial")
@@ -172,7 +172,7 @@ class Signal:
     def _spline(self) -> scipy.interpolate.CubicSpline:
         return scipy.interpolate.CubicSpline(self.times, self.values)
 
-    def __call__(self, times: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
+    def __call__(self, times: ArrayLike, left: bool | Mask = False) -> Array:
         """Values at ``times``; at a jump the limit from the right, or the left where asked.
 
         Raises
@@ -215,7 +215,7 @@ class Signal:
         slack = slack + 4.0 * np.spacing(np.abs(ends))
         return ends - slack, ends + slack
 
-    def _piece_of(self, t: Array, left: bool | NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _piece_of(self, t: Array, left: bool | Mask) -> Index:
         """Number of the end that begins the piece of each time, -1 before all of them."""
         after = np.searchsorted(self._limits[0], t, side="right") - 1
         if left is False:

@@ -34,7 +34,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_choice
 from ..errors import InputError
@@ -42,6 +41,7 @@ from ..kinds import check_type
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.varying import prolongation
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..results.fitted import Trajectory
 from ..results.model import TrainedModel
@@ -60,8 +60,7 @@ from .ladder import Ladder, merit_of_means, why_not
 from .outputs import match_outputs
 from .shooting import shoot
 
-Array = NDArray[np.float64]
-Start = str | Solution | NDArray[np.float64]
+Start = str | Solution | Array
 STRATEGIES = (
     "auto",
     "gradient_matching",

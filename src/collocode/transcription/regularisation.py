@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.activations import CASADI
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
+from ..numerics import Array, Index
 from .layout import Layout
 from .term import MappedTerm, ParameterBlocks, data_function
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.event_times import Boundary
@@ -18,6 +17,7 @@ from ..model.symbolic import (
     named_parameters,
     observed,
 )
+from ..numerics import Array, Index, Mask
 from ..numerics.scheme import Scheme
 from .decided import Place, times_of
 from .layout import Layout
@@ -26,15 +26,13 @@ from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _ROUNDED = (
     0.02  # of the time between samples, over which an event at an estimated time is rounded off
 )
 _SOMETIMES = "censored", "rounding"  # parameters of some problems
 
 
-def measured(experiment: Experiment) -> NDArray[np.bool_]:
+def measured(experiment: Experiment) -> Mask:
     """Which times have at least one finite value."""
     return np.asarray(np.isfinite(experiment.values).any(axis=1))
 

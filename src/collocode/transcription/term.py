@@ -19,15 +19,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
 from ..model.user_code import has_nan, operations_of
-from .lifted import Lifted
+from ..numerics import Array, Index, Mask
+from .lifted_graph import LiftedFunction
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 ParameterBlocks = Mapping[str, Array]
 
 
@@ -56,7 +54,7 @@ class MappedTerm:
     shared_columns: Index
     data_function: DataFunction
     scatter: sparse.csc_matrix | None = None
-    lifted: Lifted | None = None
+    lifted: LiftedFunction | None = None
 
     @classmethod
     def build(
@@ -67,7 +65,7 @@ class MappedTerm:
         shared: tuple[ca.SX, Index] | None = None,
         data: tuple[ca.SX, DataFunction] | None = None,
         scatter: sparse.spmatrix | None = None,
-        lifted: Lifted | None = None,
+        lifted: LiftedFunction | None = None,
     ) -> MappedTerm:
         """Make a term, leaving out the unknowns that ``value`` does not depend on.
 
@@ -186,7 +184,7 @@ class Pattern:
     positions: Index
 
     @classmethod
-    def of(cls, rows: Index, columns: Index, mask: NDArray[np.bool_]) -> Pattern:
+    def of(cls, rows: Index, columns: Index, mask: Mask) -> Pattern:
         """Take the nonzeros that ``mask`` picks."""
         where = np.flatnonzero(mask)
         where = where[np.lexsort((columns[where], rows[where]))]

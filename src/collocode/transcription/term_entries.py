@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Index
 from .by_layers import ByLayers
 from .matrices import BorderedMatrix, product, to_dm
 from .points import points_of
 from .term import MappedTerm, Pattern, gathered, joined
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
-
-class Scattered:
+class TermEntries:
     """One term with its arguments gathered from the NLP's vectors."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX) -> None:
@@ -35,7 +32,7 @@ class Scattered:
         """Values, in the order of the points."""
         return self.points.values(self.term.function)[0].by_point()
 
-    def scattered(self) -> ca.MX:
+    def by_row(self) -> ca.MX:
         """(rows,) values in the rows that they belong to."""
         assert self.term.scatter is not None
         values, rows = self.value(), self.term.scatter.shape[0]
@@ -156,7 +153,7 @@ class Layered:
         )
 
 
-class ByLayersScattered(Scattered):
+class LayeredTermEntries(TermEntries):
     """One term whose networks are evaluated layer by layer."""
 
     def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, layers: Layered) -> None:
@@ -173,7 +170,7 @@ class ByLayersScattered(Scattered):
         )
 
     def value(self) -> ca.MX:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         return ca.vec(self.layers.functions[0].call([*self.arguments])[0])
 
     def writes_trailing(self, columns: int) -> bool:
@@ -184,7 +181,7 @@ class ByLayersScattered(Scattered):
         return as_they_are and self.layers.kernels is not None and np.array_equal(shared, trailing)
 
     def add_jacobian(self, blocks: BorderedMatrix) -> None:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         assert self.term.scatter is not None
         own_values, border = self.layers.functions[1].call([*self.arguments])
         self.add_own_first(blocks, own_values)
@@ -201,7 +198,7 @@ class ByLayersScattered(Scattered):
         return ca.reshape(self.multiplier(sigma, lam), -1, self.term.points)
 
     def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
-        """See `Scattered`."""
+        """See `TermEntries`."""
         arguments = [*self.arguments, self.multipliers(sigma, lam)]
         own_values, border = self.layers.functions[2].call(arguments)
         self.add_own_second(blocks, own_values)
