@@ -126,7 +126,7 @@ def evidence_of(solution: Solution) -> MostProbable:
     lin = Linearised.of(solution, solution.nlp, windows=False)  # a plan tells nothing of the noise
     held = held_by(lin, solution, float(np.mean(noise_of(lin).of_data)))
     lin = lin.along(held.allowed)
-    noise = noise_of(lin, SURELY)
+    noise = noise_of(lin, SURELY, loud=0.0)
     believed = replace(noise, variance=np.where(noise.known, 1.0, noise.variance))
     return most_probable(lin, solution.model.theta, believed)
 

@@ -28,7 +28,7 @@ from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 from .cost_curvature import cost_curvature
 from .degrees_of_freedom import along_free, exchanged, free_columns, penalty_along, sensitivities
-from .information import FisherInformation
+from .information import FisherInformation, blunted
 
 _ROUNDING = 1e-12  # σ, by which a datum moves where nothing moves it
 _FLAT = 1e-8  # singular values of the scaled root below this share of the largest are zero
@@ -49,8 +49,8 @@ class Linearised:
     precision : (n,) u = w/σ².
     sigma, residual : (n,) what the loss divides by, and model minus datum, NaN of one that is censored.
     loss_curvature, loss_slope : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for
-        squares.  Of a likelihood the precision is Fisher's information on h, the curvature one and the
-        slope the score over the information.
+        squares.  Of a likelihood the precision is Fisher's information on h, the curvature one (less
+        where it has a kink, see `blunted`) and the slope the score over the information.
     penalty : (weights, a) root of the penalty's matrix, without λ.
     prior : (priors, a) root of P₀, the priors; and Fisher's information that a likelihood has on σ.
     cost_curvature, cost_slope : (a, a) curvature and (a,) slope of costs beside the data, see the module
@@ -154,7 +154,7 @@ class Linearised:
             tells = weights * total * 2.0 * table.on_sigma / slope_of_log**2
         else:
             loss_curvature, loss_slope = _loss_moments(nlp, predicted)
-        return cls(
+        found = cls(
             nlp=nlp,
             x=x,
             free=free,
@@ -181,6 +181,9 @@ class Linearised:
             believed=believed[np.ix_(sizes, sizes)],
             tangent=tangent,
         )
+        if not problem.loss.likelihood:
+            return found
+        return replace(found, loss_curvature=blunted(problem, found.output, found.leverage))
 
     @property
     def n(self) -> int:
