@@ -24,7 +24,7 @@ from .shifts import length, shift_within
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 _OVER = 1.3  # the shift over the most negative eigenvalue, at least; see the page
-_LEAST = 1e-14  # of the largest entry that rounds the weights' matrix: their curvature, at least
+_LEAST = 2e-16  # of the largest entry that rounds the weights' matrix: their curvature, at least
 
 
 class Coupled:
