@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
@@ -16,7 +16,6 @@ from ..results.simulate import simulate
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 
-Array = NDArray[np.float64]
 _FEWEST = 10
 _MOST = 200  # elements along a simulation
 _NEAR, _BESIDE = 1e-3, 1e-7  # of a state's size

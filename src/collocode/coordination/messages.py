@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..numerics import Array, Index
 from .subproblem import Point
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class Aim(Enum):
