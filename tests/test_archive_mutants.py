@@ -182,7 +182,7 @@ def _newton(folder):
 
     def use(state):
         again.write(state)
-        with suppress(WorkerError, cc.InputError):  # numbers from which nothing finite follows are told as such
+        with suppress(WorkerError, cc.InputError):  # told: nothing finite follows from it
             run(newton, session, state, state.iteration + 1)
 
     return Reader(file.path, lambda path: replace(file, path=path).read(fresh), use, ".filter")
