@@ -175,8 +175,8 @@ class Newton:
         By shortest steps, of all columns, that meet the rows.
         """
         assert state.filter is not None
-        state = replace(state, filter=state.filter.remembering(here), damping=0.0)
-        assert state.filter is not None
+        kept = state.filter.remembering(here)
+        state = replace(state, filter=kept, damping=0.0)
         now, linear = here, ask(self._tasks(state, aim=Aim.FEASIBLE))
         for _ in range(_MOST_RESTORED):
             barrier = self._barrier(state)
@@ -202,7 +202,7 @@ class Newton:
             tasks = self._tasks(state, direction=direction, size=sizes[k], aim=Aim.FEASIBLE)
             now, linear = tried[k], ask(tasks)
             state = replace(state, z=state.z + sizes[k] * values, points=_points(linear))
-            if now.violation <= _RESTORED * here.violation and state.filter.admits(now):
+            if now.violation <= _RESTORED * here.violation and kept.admits(now):
                 return self._estimated(state, ask)
         raise Stalled("no step is taken, however short")
 
