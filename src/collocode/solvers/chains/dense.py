@@ -33,8 +33,8 @@ class Dense:
         self._lower = lower.T  # as LAPACK has it
         self._vectors, self._found = np.empty((MOST_STEPS + 1, size)), np.empty(size + 2)
         self._rooms = np.empty(size), np.empty(25 * MOST_STEPS), np.empty(12 * MOST_STEPS, np.intc)
-        before, *rooms = map(address, self._rooms)
-        at, *ends = map(address, (lower, self._vectors, self._found))
+        before, *rooms = (address(v) for v in self._rooms)
+        at, *ends = (address(v) for v in (lower, self._vectors, self._found))
         self._to_factorise, self._to_step = (at, before), (at, ends[0], *rooms, ends[1])
 
     def cholesky(self, A: Arrow, shift: float = 0.0, units: Array | None = None) -> Dense | None:
