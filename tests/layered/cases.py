@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collocode import PseudoHuber
 from collocode.layered import (
@@ -19,6 +18,7 @@ from collocode.layered import (
     SquaredLoss,
     block,
 )
+from collocode.numerics import Array
 from collocode.numerics.bases import (
     Basis,
     BSpline,
@@ -30,8 +30,6 @@ from collocode.numerics.bases import (
     PiecewiseConstant,
 )
 from collocode.numerics.mesh import Mesh
-
-Array = NDArray[np.float64]
 
 MESH = Mesh(np.array([0.0, 0.5, 1.5, 2.0, 3.0]))
 SPAN = (0.0, 3.0)

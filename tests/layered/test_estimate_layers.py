@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import collocode as cc
 from collocode.layered import (
@@ -26,9 +25,9 @@ from collocode.layered import (
 )
 from collocode.layered.losses import SampleLoss
 from collocode.layered.refinement.estimate import Halves, estimate_layers, flow_value
+from collocode.numerics import Array
 from tests.layered.cases import BLOCKS, difference, small
 
-Array = NDArray[np.float64]
 DEPTHS = (8, 16, 32, 64)
 
 

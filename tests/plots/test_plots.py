@@ -1,5 +1,6 @@
 """Figures hold what the solution says: axes, labels, and lines equal to its values."""
 
+import itertools
 import sys
 from dataclasses import replace
 
@@ -254,3 +255,80 @@ def test_a_control_that_is_given_in_another_phase_is_drawn_there():
     panel = panels[1]
     assert [line.get_label() for line in panel.lines] == ["given input"]
     assert (np.ptp(panel.lines[0].get_ydata()), panel.lines[0].get_ydata()[0]) == (0.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "label"),
+    [
+        (1.7e9, 1.7e9 + 86_400.0, "t [s] − 1700000000"),
+        (1.7e9, 1.7e9 + 1e-3, "t [s] − 1700000000"),
+        (-1.7e9, -1.7e9 + 5e3, "t [s] + 1700000000"),
+        (2_460_000.5, 2_460_030.5, "t [s] − 2460000"),
+        (1.7e9, 1.73e9, "t [s]"),
+        (2015.1, 2024.9, "t [s]"),
+        (0.0, 9e5, "t [s]"),
+        (0.0, 5e-9, "t [s]"),
+    ],
+)
+@pytest.mark.parametrize("columns", [1, 4])
+def test_labels_of_times_stand_apart_and_tell_the_times(first, last, label, columns):
+    @plots.style.styled
+    def drawn():
+        figure = plots.style.new_figure(3.8 * columns, 3.0)
+        axes = figure.subplots(2, columns, sharex="col", squeeze=False)
+        for ax in axes.flat:
+            ax.plot([first, last], [0.0, 1.0])
+            ax.margins(x=0.01)
+        for ax in axes[-1]:
+            ax.set_xlabel("t [s]")
+        return figure
+
+    figure = drawn()
+    plots.style.png(figure)
+    ax = figure.axes[-1]
+    assert ax.get_xlabel() == label
+    low, high = ax.get_xlim()
+    shown = [t for t in ax.get_xticklabels() if low <= t.get_position()[0] <= high and t.get_text()]
+    assert 2 <= len(shown) <= 10
+    boxes = [text.get_window_extent() for text in shown]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+    _, sign, far = label.partition(" − ") if " − " in label else label.partition(" + ")
+    origin = float(far or 0.0) * (-1.0 if sign == " + " else 1.0)
+    for text in shown:
+        told = origin + float(text.get_text().replace("−", "-"))
+        assert told == pytest.approx(text.get_position()[0], rel=0.0, abs=1e-3 * (last - first))
+
+
+@pytest.mark.parametrize("name", ["x", "concentration_of_intermediate_species_number_7", "x" * 200])
+def test_long_names_stay_within_their_panel(name):
+    @plots.style.styled
+    def drawn():
+        figure = plots.style.new_figure(8.6, 2 * 1.9 + 1.1)
+        for ax in figure.subplots(2, 1, sharex=True):
+            ax.plot([0.0, 1.0], [0.0, 1.0])
+            ax.set_ylabel(name)
+        return figure
+
+    figure = drawn()
+    plots.style.png(figure)
+    for ax in figure.axes:
+        box, panel = ax.yaxis.label.get_window_extent(), ax.get_window_extent()
+        assert panel.y0 - 5.0 < box.y0 < box.y1 < panel.y1 + 5.0
+        told = ax.get_ylabel().replace("\n", "")
+        assert told == name or (told[0] == name[0] and told[-1] == name[-1] and "…" in told)
+
+
+def test_long_names_of_experiments_beside_each_other_do_not_touch():
+    def run(number):
+        t = np.linspace(0.0, 1.0, 12)
+        name = f"the measurements of the second of May in batch reactor number {number}"
+        return cc.Experiment(t, np.exp(-t)[:, None], outputs=("x",), name=name)
+
+    model = cc.Dynamics(lambda t, x, u, p, nn: {"x": -p.k * x.x}, parameters=[cc.Parameter("k", 1)])
+    solution = cc.fit(cc.Problem(model, [run(1), run(2), run(3)]), mesh=4)
+    figure = plots.trajectories(solution)
+    plots.style.png(figure)
+    texts = [ax.texts[0] for ax in figure.axes]
+    assert [text.get_text()[-9:] for text in texts] == ["1 (train)", "2 (train)", "3 (train)"]
+    boxes = [text.get_window_extent() for text in texts]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_fields, counted
 from ..errors import InputError
+from ..numerics import Index, Mask
 from ..numerics.mesh import Mesh
 from ..numerics.schemes import GLOBAL_SCHEMES
 from ..results.meshing import Meshing
@@ -40,7 +40,6 @@ from .marking import Action, equidistribute
 from .prolong import prolong
 from .refinement import Cycle
 
-Index = NDArray[np.intp]
 How = tuple[str, Mapping[str, Any] | None, bool]
 _ASTRAY = 1.0  # gap, in the noise's standard deviations, of a fit that says little of the model
 _EQUAL = 0.01  # objectives closer than this, relatively, say that beginning anew leads nowhere else
@@ -312,7 +311,7 @@ def _changed(mesh: Mesh, actions: Index) -> Mesh:
     return finer.merge(np.flatnonzero(np.isin(finer.points[1:], gone)))
 
 
-def _joinable(nlp: NLP) -> Iterator[NDArray[np.bool_]]:
+def _joinable(nlp: NLP) -> Iterator[Mask]:
     """By experiment (E,) whether an element may be joined to the next one."""
     firsts = first_meshes(nlp.problem, nlp.scheme)
     pairs = zip(nlp.problem.experiments, nlp.layout.experiments, firsts, strict=True)

@@ -20,8 +20,8 @@ Source: Vexler & Wollner, SIAM J. Control Optim. 47 (2008), for the residual of 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Mask
 from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 from .anticipated import forcing
@@ -31,8 +31,6 @@ from .elements import Elements
 from .reconstruction import Reconstruction, solve_all
 from .running import Running
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 _CURVED = (
     1e-6  # share of a control's curvature, in its own unit and the Hamiltonian's, that is none
 )

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Index, Mask
 from ..numerics.scheme import lagrange_matrix
 from ..results.solution import Solution
 from ..solvers.solve import make_solver
@@ -36,8 +36,6 @@ from .prolong import prolong
 from .reconstruction import reconstruct
 from .running import Running
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 _INSIDE, _BESIDE = 4, 8  # pieces of an irregular element, for the finer solution
 _TIGHT = 1e-10  # its tolerance
 
@@ -147,7 +145,7 @@ def _finer(solution: Solution, elements: Elements, irregular: Mask) -> Solution 
     return _solved_finer(solution, pieces)
 
 
-def _solved_finer(solution: Solution, pieces: Sequence[NDArray[np.intp]]) -> Solution | None:
+def _solved_finer(solution: Solution, pieces: Sequence[Index]) -> Solution | None:
     """Solve once more with every element cut into so many; None where that fails."""
     nlp = solution.nlp
     assert nlp is not None

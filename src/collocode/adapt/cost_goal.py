@@ -8,16 +8,14 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.costs import Cost, Lagrange, Mayer
+from ..numerics import Array
 from ..transcription.nlp import NLP
 from .elements import Elements
 from .integral import Integral, goal_function
 from .reconstruction import Reconstruction
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -25,17 +25,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..kinds import check_type
+from ..numerics import Array
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
 from .anticipated import looked_up
 from .elements import Elements
 from .running import Running
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

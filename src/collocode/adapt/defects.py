@@ -19,12 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from .reconstruction import Reconstruction
 from .running import Running
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

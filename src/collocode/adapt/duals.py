@@ -19,17 +19,14 @@ from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from ..errors import InputError
+from ..numerics import Array, Index, Mask
 from ..results.status import SolverResult
 from ..transcription.nlp import NLP
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Index = NDArray[np.intp]
 _ACCURACY, _RANK = 1e-8, 1e-13
 _SINGULAR = (
     "the linear system for the goal's weights is singular: the data do not determine what the goal "

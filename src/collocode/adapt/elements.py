@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import InputError
@@ -25,12 +24,11 @@ from ..model.experiment import Experiment
 from ..model.misfit import misfit, noise_function
 from ..model.problem import Problem
 from ..model.symbolic import output_function, residual_function, rhs_function
+from ..numerics import Array, Index
 from ..results.resolved import resolved
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _NEWTON = {"abstol": 1e-12, "max_iter": 30, "error_on_fail": False}
 
 

@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.costs import Cost
+from ..numerics import Array
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
 from ..transcription.nlp import NLP
@@ -44,8 +44,6 @@ from .goals import AnyGoal, Goal, ObjectiveValue, SimulatedMisfit, goal_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

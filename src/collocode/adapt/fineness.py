@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
@@ -28,7 +28,6 @@ from .estimate import Estimate, estimate_errors
 from .gap import estimate_gap
 from .goals import ColumnValue
 
-Array = NDArray[np.float64]
 _FLOOR = 1e-5  # noise below this share of an output's spread, or std below that of a value, is none
 _CANCELLING = 5.0  # tolerances that Σ|η| may be
 _HANDED_OUT = 0.5  # share of a tolerance that is distributed over the elements

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
@@ -17,7 +17,6 @@ from ..transcription.nlp import NLP
 from ..transcription.samples import measured
 from .signal_mesh import FEWEST, resolving_mesh
 
-Array = NDArray[np.float64]
 _FEWEST = 10
 _LONG = 2  # times the fewest elements of `resolving_mesh`: fewer, one stage a sample, are solved quickly as they are
 _MOST = 200  # elements along a simulation

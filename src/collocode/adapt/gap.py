@@ -18,16 +18,14 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from ..results.solution import Solution
 from .defects import Defects
 from .duals import Chain
 from .elements import Elements
 from .estimate import Estimate
 from .reconstruction import reconstruct
-
-Array = NDArray[np.float64]
 
 
 def estimate_gap(solution: Solution, noise: Array) -> Estimate:

@@ -21,20 +21,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import InputError
 from ..model.costs import Cost
 from ..model.parameters import Parameter
+from ..numerics import Array
 from ..results.resolved import resolved
 from ..transcription.nlp import NLP
 from .cost_goal import CostValue
 from .elements import Elements, number_of
 from .integral import Integral
 from .reconstruction import Reconstruction
-
-Array = NDArray[np.float64]
 
 
 class Goal(Protocol):

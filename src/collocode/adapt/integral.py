@@ -8,17 +8,15 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.constraints import PathConstraint
 from ..model.symbolic import Symbols, constrained
+from ..numerics import Array
 from ..numerics.schemes import scheme
 from ..transcription.nlp import NLP
 from .elements import Elements, number_of
 from .reconstruction import Reconstruction
-
-Array = NDArray[np.float64]
 
 
 def goal_function(nlp: NLP, function: Callable[..., Any], what: str) -> ca.Function:

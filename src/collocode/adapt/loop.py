@@ -14,15 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_fields
 from ..errors import InputError
+from ..numerics import Index
 from ..results.status import Outcome, Termination
 from ..solvers.interrupt import interrupted
 from .refinement import Cycle
 
-Index = NDArray[np.intp]
 D = TypeVar("D")  # a discrete problem with its start
 S = TypeVar("S")  # what solving it gives
 C = TypeVar("C", bound=Cycle)

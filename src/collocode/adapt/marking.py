@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_choice, check_fields
 from ..errors import InputError
+from ..numerics import Index
 
-Index = NDArray[np.intp]
 RULES = ("dorfler", "maximum", "fixed", "uniform")
 
 

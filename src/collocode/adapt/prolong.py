@@ -11,17 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Index
 from ..results.solution import Solution
 from ..solvers.protocol import WarmStart
 from ..starts.strategies import start_from
 from ..transcription.nlp import NLP
 from ..transcription.windows import Decided, ExperimentLayout
 from .duals import state_weights
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 def prolong(solution: Solution, nlp: NLP) -> tuple[NLP, WarmStart]:

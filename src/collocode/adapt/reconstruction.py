@@ -15,14 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Mask
 from ..numerics.scheme import Scheme, lagrange_matrix
 from ..numerics.schemes import scheme
 from .elements import Elements
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 EXTRA_STAGES = 2
 _MOST_STEPS, _ACCURACY = 8, 1e-4
 

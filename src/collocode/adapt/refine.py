@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import as_number
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.costs import Cost
 from ..model.problem import Problem
+from ..numerics import Index
 from ..numerics.scheme import Scheme
 from ..results.solution import Solution
 from ..results.status import Outcome, Termination
@@ -38,7 +38,6 @@ from .prolong import prolong
 from .refinement import MeshCycle, MeshRefinement
 from .stopping import UNSOLVED, decide, estimates
 
-Index = NDArray[np.intp]
 Discrete = tuple[NLP, WarmStart | None]
 OnCycle = Callable[[MeshCycle], Any]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Index
 from ..results.solution import Solution
 from ..results.status import Outcome, Termination
 from .estimate import Estimate
@@ -15,8 +15,6 @@ from .goals import AnyGoal
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,14 +10,12 @@ from weakref import WeakKeyDictionary
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.costs import Lagrange
 from ..model.problem import Problem
 from ..model.symbolic import cost_function, rhs_function
+from ..numerics import Array
 from .elements import Elements, point_arguments
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

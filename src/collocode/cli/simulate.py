@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 import collocode as cc
 
 from ..checks import check_has, check_named
 from ..errors import InputError
+from ..numerics import Array
 from ..reports.folder import Folder, refuse_existing, write_file
 from .options import verb
 from .run import Run
@@ -22,7 +22,6 @@ from .settings import split_pairs, whole_number
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 MANIFEST = "simulation.json"  # a fit's report may lie in the same folder
 _MOST_POINTS = 10_000_000
 FIT = Annotated[Path | None, typer.Argument(metavar="FIT", help="solution.npz of a fit.")]

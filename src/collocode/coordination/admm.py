@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..errors import InputError, quietly
 from ..kinds import check_type
 from ..model.losses import L1, L2
 from ..model.problem import Problem
 from ..model.varying import penalty_matrix
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.schemes import scheme
 from ..results.solution import Solution
@@ -41,7 +41,6 @@ from .state import State, table
 from .subproblem import FitSettings
 from .variables import ConsensusVariables, consensus_regulariser
 
-Array = NDArray[np.float64]
 _MOST_WEIGHTS = 2000  # half the square of their number travels from every batch in every iteration
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..numerics import Array
+
 _FAR = 1e10  # how far from μ / slack a multiplier may be
 _PUSH = 1e-2  # part of the distance between bounds, or of the variable, that a start keeps off
 

@@ -20,6 +20,7 @@ from ..archives import Schema
 from ..conditions import UNFITTED, check_conditions, fingerprint
 from ..errors import FileError
 from ..forms import Numbers
+from ..numerics import Array
 from ..transcription.layout import Layout
 from .consensus import check_rho
 from .filter import Filter
@@ -29,7 +30,6 @@ from .state import Iteration, State
 from .subproblem import FitSettings, Point
 from .variables import ConsensusVariables, Regulariser
 
-Array = NDArray[np.float64]
 _EMPTY = np.empty(0)
 _POINT = ("x", "lam_g", "lam_x")
 _ROWS = ("dual", *_POINT)

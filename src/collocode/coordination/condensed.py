@@ -18,12 +18,12 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.sparse.linalg import splu
 
 from ..errors import InputError
+from ..numerics import Array
 from ..solvers.evaluations import Evaluations
 from ..transcription.nlp import NLP
 from .barrier import Barrier
@@ -32,8 +32,6 @@ from .shifts import shift_within
 from .split import Split
 from .subproblem import Point
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _LEAST = 1e-10  # of the largest curvature, below which a batch's own columns have none
 _REACH = 0.1  # of a step of a batch's own columns by themselves, each in units of its typical size
 

@@ -22,13 +22,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_fields
 from ..errors import InputError
+from ..numerics import Array, Index
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _ABSOLUTE = 0.04  # of the relative tolerance, for one batch
 _RHO = 0.02  # first penalty, for one batch
 Prox = Callable[[Array, Array], Array]

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import counted
 from ..errors import CollocodeError
+from ..numerics import Array
 from ..results.status import Termination
 from ..solvers.interrupt import Interrupt
 from ..solvers.protocol import OnIteration
@@ -29,7 +29,6 @@ from .state import Iteration, State
 from .subproblem import BatchResult, Task
 from .variables import ConsensusVariables, Regulariser
 
-Array = NDArray[np.float64]
 Ask = Callable[[Sequence[Any]], list[Any]]
 _RESUME = " The checkpoint holds the last complete iteration; resume goes on from it."
 _TINY = 1e-12  # objectives below it are zero: a fit without noise and penalty

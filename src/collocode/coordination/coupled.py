@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from ..numerics import Array, Index, Mask
 from .condensed import Linear
 from .shifts import length, shift_within
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _OVER = 1.3  # the shift over the most negative eigenvalue, at least; see the page
 _LEAST = 1e-12  # of the largest entry: curvature of weights, at least
 
@@ -52,8 +51,8 @@ class Coupled:
         hessian: Array,
         gradient: Array,
         states: int,
-        shifted: NDArray[np.bool_],
-        fixed: NDArray[np.bool_],
+        shifted: Mask,
+        fixed: Mask,
     ) -> None:
         n = self._n = len(gradient)
         self._places = places

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.misfit import kink_of
+from ..numerics import Array, Index, Mask
 from ..solvers.kinks import roundings, sharper
 from ..transcription.nlp import NLP
 from ..transcription.parameter_blocks import SHARP
@@ -35,8 +35,6 @@ from .state import Iteration
 from .subproblem import Point
 from .variables import ConsensusVariables
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _SIZES = (0.5, 0.25)  # shorter steps hardly lessen the violation: the region shrinks instead ...
 _SHORT = tuple(
     0.5**k for k in range(1, 21)
@@ -67,7 +65,7 @@ class Newton:
     ridge: Array
     batches: tuple[str, ...]
     copies: tuple[Index, ...]
-    ends: tuple[NDArray[np.bool_], ...]
+    ends: tuple[Mask, ...]
 
     @classmethod
     def of(
@@ -327,7 +325,7 @@ class Newton:
         )
 
     @property
-    def _fixed(self) -> NDArray[np.bool_]:
+    def _fixed(self) -> Mask:
         return np.asarray(self.variables.lower == self.variables.upper)
 
     def _barrier(self, state: NewtonState) -> Barrier:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_fields
 from ..errors import InputError
+from ..numerics import Array
 from .filter import Filter
 from .messages import Direction, Linear
 from .state import Iteration
 from .subproblem import Point
 
-Array = NDArray[np.float64]
 _MU = 1e-6  # first barrier, as of the one NLP
 
 

@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_fields
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.losses import L2
 from ..model.problem import Problem
+from ..numerics import Array, Index
 from ..numerics.mesh import Mesh
 
-Array = NDArray[np.float64]
 Groups = Sequence[Sequence[str]]
 BOUNDARIES = ("shared", "free")
 FIRST, LAST = 0, -1
@@ -188,7 +187,7 @@ def _windows(whole: Sequence[_Window], number: int, overlap: float) -> list[_Win
     return windows
 
 
-def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> NDArray[np.intp]:
+def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> Index:
     """Numbers of the mesh points between which equally many measurements lie."""
     if pieces > mesh.elements:
         raise InputError(
@@ -208,7 +207,7 @@ def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> NDArray[np.intp]:
     return edges.astype(int)
 
 
-def _window(whole: _Window, edges: NDArray[np.intp], k: int, overlap: float) -> _Window:
+def _window(whole: _Window, edges: Index, k: int, overlap: float) -> _Window:
     experiment, mesh = whole.experiment, whole.mesh
     pieces, first, last = len(edges) - 1, int(edges[k]), int(edges[k + 1])
     reach = round(overlap * (last - first))

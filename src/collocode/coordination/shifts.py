@@ -8,10 +8,9 @@ In the axes of C it is a root of one function (Moré, Sorensen, *SIAM J. Sci. St
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-Array = NDArray[np.float64]
+from ..numerics import Array
 
 
 def length(curvatures: Array, gradient: Array, shift: float) -> float:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InputError
+from ..numerics import Array, Index, Mask
 from ..solvers.evaluations import Evaluations
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from .barrier import inside
 from .partition import LAST, Batch
 from .subproblem import Subproblem
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class Split:
@@ -33,9 +30,7 @@ class Split:
         Rows beside the collocation equations, which would determine other columns.
     """
 
-    def __init__(
-        self, nlp: NLP, name: str, copies: Index, units: Array, ends: NDArray[np.bool_]
-    ) -> None:
+    def __init__(self, nlp: NLP, name: str, copies: Index, units: Array, ends: Mask) -> None:
         parts = nlp.layout.experiments
         given = [part.states[0, part.determined] for part in parts]
         later = [part.states[1:].ravel() for part in parts]
@@ -99,7 +94,7 @@ class Split:
         return x
 
 
-def ends_of(batch: Batch, copies: int) -> NDArray[np.bool_]:
+def ends_of(batch: Batch, copies: int) -> Mask:
     """(copies,) which of a batch's copies are last states, where another window begins."""
     ends, states = np.zeros(copies, dtype=bool), len(batch.problem.states)
     for number, shared in enumerate(batch.shared_states):

@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from .consensus import Consensus
 from .subproblem import BatchResult, Point
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,6 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..adapt.first_mesh import meshes_at_samples
 from ..checks import check_choice, check_fields
@@ -25,6 +24,7 @@ from ..model.initial import as_initial
 from ..model.misfit import costs_of_data, scorable
 from ..model.problem import Problem
 from ..model.symbolic import depends_on_time
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
@@ -44,7 +44,6 @@ from ..transcription.samples import measured
 from .partition import Batch
 from .variables import copied_columns
 
-Array = NDArray[np.float64]
 NAN = float("nan")
 _TAKEN = (Termination.CONVERGED, Termination.ACCEPTABLE, Termination.INTERRUPTED)
 

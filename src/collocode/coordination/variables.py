@@ -17,20 +17,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from ..errors import InputError
 from ..model.losses import L1, L2
+from ..numerics import Array, Index
 from ..transcription.layout import Layout
 from ..transcription.nlp import NLP
 from ..transcription.windows import ExperimentLayout
 from .consensus import Prox
 from .partition import FIRST, Batch
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _FIRM = 0.1
 
 

@@ -9,18 +9,17 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..checks import check_path
-from ..numerics import Array
+from ..numerics import Array, Index
 from ..transcription.assembly import assemble
 from ..transcription.program import Block, Program
 from ..transcription.term import MappedTerm, data_function
 from .nl_shapes import Shape, build, summands
 from .nl_text import NlText, parse
 
-Instance = tuple[NDArray[np.intp], Array]  # variables and constants of one expression
+Instance = tuple[Index, Array]  # variables and constants of one expression
 Expression = tuple[int | None, int, float]  # row (None: objective), beginning, factor
 _RARE = 4  # so many expressions of one shape get a mapped term of their own
 _GROWTH = 20  # canonical forms may be so many times longer than the file

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Array, Index, Mask
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from .linearised import Linearised
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _FAINT = 1e-8  # scaled multipliers below it are the barrier's
 _WITHIN = 2.0  # standard deviations that a bound may move a fit without holding it
 _TOLD = 0.3  # standard deviations from which on it is said that a bound moves an estimate
@@ -43,7 +41,7 @@ class Held:
     """
 
     allowed: Array
-    at_bound: NDArray[np.bool_]
+    at_bound: Mask
     moved: Array
     by: tuple[str, ...]
 
@@ -55,7 +53,7 @@ class _Rows:
     A: Array
     multipliers: Array
     own: Index  # the unknown whose bound it is; -1 for a state's or a constraint
-    equal: NDArray[np.bool_]
+    equal: Mask
     labels: list[str]
 
 
@@ -140,7 +138,7 @@ def _constraints(lin: Linearised, solution: Solution) -> _Rows:
     )
 
 
-def _without_data(nlp: NLP) -> NDArray[np.bool_]:
+def _without_data(nlp: NLP) -> Mask:
     """(columns,) of windows without data, and junctions: what is active there is decided, not estimated."""
     found = np.zeros(nlp.columns, dtype=bool)
     for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):
@@ -151,7 +149,7 @@ def _without_data(nlp: NLP) -> NDArray[np.bool_]:
     return found
 
 
-def _of_windows(nlp: NLP) -> NDArray[np.bool_]:
+def _of_windows(nlp: NLP) -> Mask:
     """(rows,) of windows without data."""
     found = np.zeros(nlp.rows, dtype=bool)
     for experiment, part in zip(nlp.problem.experiments, nlp.layout.experiments, strict=True):

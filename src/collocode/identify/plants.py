@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import listed
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.problem import Problem
+from ..numerics import Array
 from ..numerics.signals import Signal
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
@@ -18,7 +18,6 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .moving_window import shifted
 
-Array = NDArray[np.float64]
 Plant = Callable[[Array, Mapping[str, Signal], float], ArrayLike]
 # (state, inputs from now on, now by the clock) -> state one sample later
 Answer = Callable[[Array, Mapping[str, Signal], float], ArrayLike]

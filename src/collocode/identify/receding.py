@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..archives import Tree
 from ..checks import as_number, check_has, check_named, check_path, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..kinds import check_type
 from ..model.problem import Problem
-from ..numerics import numbers
+from ..numerics import Array, numbers
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
@@ -46,7 +46,6 @@ from .moving_window import shifted, span_of
 from .plants import Answer, Plant, answering
 from .way_back import WayBack
 
-Array = NDArray[np.float64]
 # A log of every iteration takes as long as the iterations themselves, and refining every step a tenth of
 # them; it took none away.  Whether a plan is optimal, IPOPT tests as ever.
 _QUICK = {

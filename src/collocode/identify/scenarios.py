@@ -11,18 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_whole, listed
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.window import Window
+from ..numerics import Array
 from ..numerics.random import generator
 from ..numerics.signals import Signal
 from ..solvers.threads import single_threaded
 from .intervals import Uncertainty
-
-Array = NDArray[np.float64]
 
 
 @single_threaded

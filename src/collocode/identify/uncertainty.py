@@ -25,12 +25,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.misfit import noise_parameters
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
 from ..transcription.guesses import initial_weights
@@ -143,7 +142,7 @@ def _planned(nlp: NLP) -> Array:
 
 
 def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
-    near = float(lin.bend.sum())
+    near = float(lin.loss_curvature.sum())
     loss = nlp.problem.loss
     few = min(2.0 * effective, 0.5 * lin.n)
     if not (loss.quadratic or loss.likelihood) and near < few:
@@ -153,7 +152,7 @@ def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
         )
 
 
-def _exact(parts: Sequence[Array], noise: Noise) -> NDArray[np.bool_]:
+def _exact(parts: Sequence[Array], noise: Noise) -> Mask:
     """(d,) of which more than half the variance comes from data without noise."""
     diagonals = np.array([np.diag(part) for part in parts])
     of_these = diagonals[:-2][noise.absent].sum(axis=0)
@@ -165,7 +164,7 @@ def _saturated(lin: Linearised, noise: Noise) -> tuple[str, ...]:
     return tuple(np.array(lin.nlp.problem.outputs)[outputs].tolist())
 
 
-def _imitated(lin: Linearised, variance: float) -> NDArray[np.bool_]:
+def _imitated(lin: Linearised, variance: float) -> Mask:
     r"""Which parameters and initial states only the networks' penalty holds.
 
     With :math:`A` the precision of the data and :math:`\alpha M_w` that of the penalty, the variance of

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.problem import Problem
+from ..numerics import Array
 from ..results.first_state import first_state
 from ..results.fitted import Trajectory
 from ..results.model import TrainedModel
 from ..results.resolved import begun, bound
 from ..results.simulate import simulate
 from ..results.solution import Solution
-
-Array = NDArray[np.float64]
 
 
 def validation_error(solution: Solution, whole: Problem) -> float:

@@ -15,16 +15,14 @@ from functools import cached_property
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.algebraic import incidence
 from ..model.symbolic import Symbols, constrained, of_coefficients, residuals
+from ..numerics import Array, Index, Mask
 from ..results.model import TrainedModel
 from ..transcription.nlp import NLP
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _ROUNDING = 1e-9
 
 
@@ -142,7 +140,7 @@ class WayBack:
         return np.append(u, z[0]), model, bool(good[0])
 
 
-def _settled(g: ca.SX, algebraics: ca.SX, decided: ca.SX) -> NDArray[np.bool_]:
+def _settled(g: ca.SX, algebraics: ca.SX, decided: ca.SX) -> Mask:
     """(algebraic variables,) which of them the states determine by equations that nothing decided enters.
 
     Every equation determines the variable that it is matched with; one that a control enters, or a variable that

@@ -15,17 +15,15 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.sparse import csc_matrix
 
 from ..errors import InputError
 from ..model.calls import Call
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..results.integrate import integrate
 from .sbml import SbmlModel, names_in, substituted
 
-Truths = NDArray[np.bool_]
 FOREVER = 1e100  # the time of what is measured in a steady state
 LONGEST = 1e10  # time by which a steady state has to be reached
 _MOST_EVENTS = 1000
@@ -141,7 +139,7 @@ class Trajectory:
         events, roots = self.system.model.events, self._roots()
         found, now = np.full((len(grid), len(x)), np.nan), float(grid[0])
         jumps = self.jumps[(self.jumps >= now) & (self.jumps <= grid[-1])]
-        true: Truths = np.array([not e.armed for e in events], bool)
+        true: Mask = np.array([not e.armed for e in events], bool)
         for _ in range(_MOST_EVENTS + len(jumps)):
             x, true = self._fired(now, x, true)
             if len(jumps) and jumps[0] <= now + 1e-12 * max(1.0, abs(now)):
@@ -206,7 +204,7 @@ class Trajectory:
         events = self.system.model.events
         return [root(int(k)) for k in np.flatnonzero(~self.system.timed)] if events else []
 
-    def _fired(self, t: float, x: Array, before: Truths) -> tuple[Array, Truths]:
+    def _fired(self, t: float, x: Array, before: Mask) -> tuple[Array, Mask]:
         """State and truths after the events whose trigger has become true, and what they set off."""
         events, system = self.system.model.events, self.system
         for _ in range(_MOST_EVENTS):
@@ -225,7 +223,7 @@ class Trajectory:
                 x = np.where([n in event.assignments for n in system.model.states], new, x)
         raise InputError(f"the model's events set each other off without end at t = {t:.12g}.")
 
-    def _true(self, t: float, x: Array) -> Truths:
+    def _true(self, t: float, x: Array) -> Mask:
         return np.asarray(self._triggers(t, x) > 0.5)
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_choice, installed
 from ..errors import InputError
-from ..numerics import Array
+from ..numerics import Array, Index
 from ..numerics.random import generator
 from .samples import Samples
 
@@ -50,7 +49,7 @@ def donut2d(n: int = 1000, seed: int = 0) -> Pair:
 def spiral2d(n: int = 1000, seed: int = 0) -> Pair:
     """Two arms, radius 0.1 ... 1, angle 0.1 ... 2π, one turned by π; normal noise of 0.05."""
 
-    def make(rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
+    def make(rng: np.random.Generator) -> tuple[Array, Index]:
         half, labels = _halves(n)
         arms = []
         for count, turn in zip(half, (0.0, np.pi), strict=True):
@@ -65,7 +64,7 @@ def spiral2d(n: int = 1000, seed: int = 0) -> Pair:
 def squares2d(n: int = 1000, seed: int = 0) -> Pair:
     """Uniform in [-0.7, 0.7]², class 1 where x₁x₂ > 0; then normal noise of 0.1."""
 
-    def make(rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
+    def make(rng: np.random.Generator) -> tuple[Array, Index]:
         _halves(n)
         x = rng.uniform(-0.7, 0.7, (n, 2))
         labels = (x[:, 0] * x[:, 1] > 0.0).astype(np.intp)
@@ -114,19 +113,19 @@ def dataset(name: str, seed: int = 0) -> Pair:
     return DATASETS[name](seed=seed)
 
 
-def _pair(make: Callable[[np.random.Generator], tuple[Array, NDArray[np.intp]]], seed: int) -> Pair:
+def _pair(make: Callable[[np.random.Generator], tuple[Array, Index]], seed: int) -> Pair:
     first, second = (Samples(*make(generator(seed, part))) for part in (0, 1))
     return first, second
 
 
-def _halves(n: int) -> tuple[tuple[int, int], NDArray[np.intp]]:
+def _halves(n: int) -> tuple[tuple[int, int], Index]:
     if n < 2:
         raise InputError(f"two classes need at least two samples, not {n}.")
     sizes = (n - n // 2, n // 2)
     return sizes, np.repeat(np.array([0, 1], dtype=np.intp), sizes)
 
 
-def _donut(rng: np.random.Generator, n: int, dimension: int) -> tuple[Array, NDArray[np.intp]]:
+def _donut(rng: np.random.Generator, n: int, dimension: int) -> tuple[Array, Index]:
     (inner, outer), labels = _halves(n)
     x = np.concatenate([_ring(rng, inner, 0.0, dimension), _ring(rng, outer, 0.5, dimension)])
     return x + _NOISE["donut"] * rng.standard_normal(x.shape), labels
@@ -154,7 +153,7 @@ def _real(loader: str, seed: int, classes: bool) -> Pair:
     return Samples(X[train], Y[train]), Samples(X[validation], Y[validation])
 
 
-def _standardised(table: Array, train: NDArray[np.intp]) -> Array:
+def _standardised(table: Array, train: Index) -> Array:
     """Return columns less their training mean, by their training deviation (pixels may have none)."""
     spread = table[train].std(axis=0)
     return np.asarray((table - table[train].mean(axis=0)) / np.where(spread > 0.0, spread, 1.0))

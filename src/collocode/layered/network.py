@@ -21,13 +21,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from ..checks import check_choice, check_has, check_whole
 from ..errors import InputError
 from ..forms import Form
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..numerics.bases import BASIS, Basis, PiecewiseConstant, basis_from_dict, basis_to_dict
 from ..numerics.mesh import Mesh
 from ..numerics.random import generator
@@ -156,7 +156,7 @@ class LayeredNetwork:
         """Length of the weight vector."""
         return self.slices["readout"].stop
 
-    def mask(self, *parts: str) -> NDArray[np.bool_]:
+    def mask(self, *parts: str) -> Mask:
         """(n_weights,) true on the named parts; serves to freeze them in an `Objective`."""
         chosen = np.zeros(self.n_weights, dtype=bool)
         for part in parts:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_fields
 from ..errors import InputError
 from ..kinds import check_type
-from ..numerics import Array
+from ..numerics import Array, Mask
 from .forward import Back, Evaluation, backward, extend_cotangents, forward, pull_outputs, read_out
 from .losses import SampleLoss, SquaredLoss, metric
 from .network import LayeredNetwork
@@ -92,7 +92,7 @@ class Objective:
     samples: Samples
     loss: SampleLoss = SquaredLoss()
     regularisation: Regularisation = Regularisation()
-    frozen: NDArray[np.bool_] | None = None
+    frozen: Mask | None = None
 
     def __post_init__(self) -> None:
         network, samples = self.network, self.samples
@@ -117,7 +117,7 @@ class Objective:
         return self.loss.targets(self.samples, self.network.outputs)
 
     @property
-    def free(self) -> NDArray[np.bool_]:
+    def free(self) -> Mask:
         """(n_weights,) true where weights are trained."""
         if self.frozen is None:
             return np.ones(self.network.n_weights, dtype=bool)

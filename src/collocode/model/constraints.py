@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import as_names, check_fields
 from ..errors import InputError
+from ..numerics import Array
 from .parameters import Parameter, check_bounds
 
 At = Literal["path", "start", "end"]
@@ -92,7 +92,7 @@ class PointConstraint:
 
     name: str
     function: Callable[..., Any]
-    points: NDArray[np.float64]
+    points: Array
     _: KW_ONLY
     lower: float = -np.inf
     upper: float = np.inf
@@ -111,7 +111,7 @@ class PointConstraint:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "times", tuple(float(t) for t in np.ravel(self.times)))
 
-    def held_at(self, varies: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def held_at(self, varies: bool) -> tuple[Array, Array]:
         """Return points (rows, entries) and times (rows,) for a model that varies in time or not.
 
         Raises

@@ -25,17 +25,16 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import as_pair, check_fields
 from ..errors import InputError
 from ..kinds import check_type
+from ..numerics import Array
 from ..numerics.bases import Basis, BSpline, PiecewiseConstant
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from .parameters import check_bounds
 
-Array = NDArray[np.float64]
 Kind = Literal["stages", "constant", "linear"]
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..numerics import Array
+from ..numerics import Array, Mask
 from .activations import NUMPY, Operations
 from .likelihoods import Likelihood
 from .special import log_gamma
@@ -22,7 +21,7 @@ class _Counts(Likelihood):
         """The count, or hardly more than nothing."""
         return np.maximum(y, 1e-10)
 
-    def takes(self, y: Array) -> NDArray[np.bool_]:
+    def takes(self, y: Array) -> Mask:
         """Whole numbers from 0 on."""
         return np.asarray((y >= 0.0) & (y == np.round(y)))
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..numerics import Array
+from ..numerics import Array, Mask
 from .events import Event, ends_before
 
 
@@ -104,9 +103,7 @@ class Excerpts:
         last = float(self.times[keep][-1]) if keep.any() else None
         return self.with_samples(keep, begins, last, name or self.name)
 
-    def with_samples(
-        self, keep: NDArray[np.bool_], start: float | None, end: float | None, name: str
-    ) -> Self:
+    def with_samples(self, keep: Mask, start: float | None, end: float | None, name: str) -> Self:
         """Return the experiment in [start, end] with the samples ``keep``.
 
         What is known of the beginning goes with it only from there.

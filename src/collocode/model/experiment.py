@@ -8,12 +8,11 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import as_number, as_values, check_fields, shown
 from ..errors import InputError
 from ..kinds import check_type
-from ..numerics import Array, numbers
+from ..numerics import Array, Mask, numbers
 from ..numerics.signals import Signal
 from .control import Control
 from .events import Dilution, Dose, Event, Reset, Switch, ends_before
@@ -277,7 +276,7 @@ class Experiment(Excerpts):
         """Times between which events act: no element may step over one."""
         return points_of(placed(self.events, self.placed, self.instant), self.instant)
 
-    def passing(self, times: Array) -> NDArray[np.bool_]:
+    def passing(self, times: Array) -> Mask:
         """Which times lie within the instant of an event."""
         return passing(placed(self.events, self.placed, self.instant), self.instant, times)
 

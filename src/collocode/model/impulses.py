@@ -24,9 +24,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..numerics.signals import Signal
 from .events import Dilution, Dose, Event, Reset, Switch
 
@@ -165,7 +164,7 @@ def points_of(events: Iterable[Event], instant: float) -> Array:
     return np.unique(np.concatenate(found))
 
 
-def passing(events: Iterable[Event], instant: float, times: Array) -> NDArray[np.bool_]:
+def passing(events: Iterable[Event], instant: float, times: Array) -> Mask:
     """Which times lie within the instant of an event that takes none: what is there, nobody means."""
     found = np.zeros(len(times), dtype=bool)
     for event in events:

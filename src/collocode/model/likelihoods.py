@@ -31,10 +31,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
+import scipy
 
 from ..errors import InputError
-from ..numerics import Array
+from ..numerics import Array, Mask
 from .activations import CASADI, NUMPY, Operations
 from .losses import Loss
 from .special import log_normal_tail
@@ -84,6 +84,10 @@ class Likelihood(Loss):
     def information(self, h: Array, s: Array) -> tuple[Array, Array]:
         """Fisher's information of a datum on h and on σ, which are orthogonal."""
 
+    def blunted(self, spread: Array) -> Array:
+        """Curvature of the cost where h is uncertain by ``spread`` σ, over Fisher's; one without a kink."""
+        return np.ones_like(spread)
+
     @abstractmethod
     def deviation(self, h: Array, s: Array) -> Array:
         """Standard deviation of the data, in their units."""
@@ -99,7 +103,7 @@ class Likelihood(Loss):
         """The prediction under which ``y`` is most likely."""
         return y
 
-    def takes(self, y: Array) -> NDArray[np.bool_]:
+    def takes(self, y: Array) -> Mask:
         """Which numbers can be data."""
         return np.ones_like(y, dtype=bool)
 
@@ -232,7 +236,7 @@ class LogNormal(Likelihood):
         v = (self._unit * s) ** 2
         return np.asarray(h * np.exp(0.5 * v) * np.sqrt(np.expm1(v)))
 
-    def takes(self, y: Array) -> NDArray[np.bool_]:
+    def takes(self, y: Array) -> Mask:
         """Positive ones."""
         return np.asarray(y > 0.0)
 
@@ -264,6 +268,10 @@ class Laplace(Likelihood):
     def information(self, h: Array, s: Array) -> tuple[Array, Array]:
         """1/σ² twice, as the median of many data tells."""
         return 1.0 / s**2, 1.0 / s**2
+
+    def blunted(self, spread: Array) -> Array:
+        """exp(a²/2) erfc(a/√2), the mean of exp(−a|z|) over normal z: densities fall off from the kink."""
+        return np.asarray(scipy.special.erfcx(spread / math.sqrt(2.0)))
 
     def deviation(self, h: Array, s: Array) -> Array:
         """√2 σ."""

@@ -12,9 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..numerics import Array
+from ..numerics import Array, Mask
 from .experiment import Experiment
 from .likelihoods import Likelihood
 from .losses import L2, Evidence, Loss
@@ -161,7 +160,7 @@ class NoisyData:
         weak = float(np.clip(np.mean(shares), 1e-10, 1e2)) / max(1, self.n_measurements)
         return L2(float(np.clip(_USUAL, weak, 10.0 * weak)))
 
-    def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
+    def knows_noise_of(self, experiment: Experiment) -> Mask:
         """(N, outputs) where σ was given, by the experiment or the loss; it is then believed."""
         own = np.full(experiment.values.shape, np.nan)
         own = own if experiment.sigma is None else np.asarray(experiment.sigma)

@@ -7,10 +7,10 @@ from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import as_number, check_named
 from ..errors import InputError
+from ..numerics import Mask
 from ..numerics.bases import Basis
 from .experiment import Experiment
 from .losses import L2, Evidence, Loss
@@ -62,7 +62,7 @@ class Checked(Sized, Protocol):
     def varies_in_time(self) -> bool:
         """Whether anything does."""
 
-    def knows_noise_of(self, experiment: Experiment) -> NDArray[np.bool_]:
+    def knows_noise_of(self, experiment: Experiment) -> Mask:
         """Tell of which outputs the noise is known."""
 
     def noise_name(self, output: str) -> str:

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..numerics.signals import Signal, Smoother
+from ..numerics.signals import Signal
+from ..numerics.smoothing import Smoother
 from .events import Dose, Reset
 from .experiment import Experiment
 from .initial import as_initial, free
 from .parameters import Parameter
 
-Array = NDArray[np.float64]
 Range = tuple[float, float]
 
 

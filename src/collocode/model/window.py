@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import as_pair, check_fields
 from ..errors import InputError
 from ..kinds import check_type
+from ..numerics import Array
 from ..numerics.signals import Signal
 from .experiment import Experiment
 from .parameters import check_bounds
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_whole
 from ..errors import InputError
-from . import numbers
+from . import Index, numbers
 from .scheme import Array
 
 
@@ -87,7 +87,7 @@ class Mesh:
         """Last point."""
         return float(self.points[-1])
 
-    def locate(self, times: ArrayLike) -> tuple[NDArray[np.intp], Array]:
+    def locate(self, times: ArrayLike) -> tuple[Index, Array]:
         """Return the element of each time and its local coordinate in [0, 1].
 
         A time on an inner mesh point belongs to the element that ends there.  Times may miss the
@@ -165,7 +165,7 @@ class Mesh:
         chosen = self._known(marked, self.elements - 1)
         return Mesh(np.delete(self.points, chosen + 1))
 
-    def _known(self, marked: Iterable[int], count: int) -> NDArray[np.intp]:
+    def _known(self, marked: Iterable[int], count: int) -> Index:
         """Return the marked elements in order; refuse numbers outside 0 ... count - 1."""
         chosen = np.unique(np.fromiter(marked, dtype=int))
         if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < count):

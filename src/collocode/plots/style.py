@@ -21,12 +21,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.ticker import FuncFormatter, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike
 
 from ..files import replacing
 from ..kinds import kinds_checked
 from ..numerics import Array
+from .legible import FONT_SIZE, make_legible
 
 P = ParamSpec("P")
 
@@ -51,11 +52,10 @@ MESH: dict[str, Any] = {"linestyle": "none", "marker": "|", "markersize": 5, "co
 SIMULATED: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "zorder": 4}
 
 DPI = 160
-_LEAST_RANGE = 1e-5  # of the values on a y-axis: what a solver leaves of a constant is less
 _QUICK = {"compress_level": 4}  # 10 % larger than the usual 6, in half the time
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SETTINGS: Any = {
-    "font.size": 9.5,
+    "font.size": FONT_SIZE,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.labelcolor": INK,
@@ -86,37 +86,10 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
         with mpl.rc_context(_SETTINGS):
             figure = draw(*args, **kwargs)
             for ax in figure.axes:
-                _legible(ax)
+                make_legible(ax)
             return figure
 
     return inside
-
-
-class _Whole(ScalarFormatter):
-    """Labels that stand alone: a power of ten or an offset above the axis would lie on a panel's name."""
-
-    def __init__(self) -> None:
-        super().__init__(useOffset=False)
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        text = super().__call__(x, pos)
-        return text + super().get_offset().removeprefix("1") if x and text else text
-
-    def get_offset(self) -> str:
-        return ""
-
-
-def _legible(ax: Axes) -> None:
-    """Give linear axes labels that stand alone, and the y-axis a range that shows no rounding."""
-    for axis in (ax.xaxis, ax.yaxis):
-        if type(axis.get_major_formatter()) is ScalarFormatter:
-            axis.set_major_formatter(_Whole())
-    low, high = ax.get_ylim()
-    if ax.get_yscale() == "linear" and 0.0 < high - low < _LEAST_RANGE * max(abs(low), abs(high)):
-        half = 0.5 * _LEAST_RANGE * max(abs(low), abs(high))
-        ax.set_ylim(0.5 * (low + high) - half, 0.5 * (low + high) + half)
-    elif ax.get_yscale() == "log" and low < high < low * (1.0 + _LEAST_RANGE):
-        ax.set_ylim(0.5 * low, 2.0 * high)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -15,8 +15,10 @@ from ..results.integrate import Simulation
 from ..results.solution import Solution
 from . import style
 from .curves import Curves, columns_of, is_geometric, pick, quantities
+from .legible import room, shortened
 
 MOST_ROWS = 8
+LETTERS = 13.0  # of an experiment's name an inch
 BAND = "95 % band"
 
 
@@ -166,9 +168,10 @@ def _windows(ax: Axes, column: Sequence[Curves], top: bool) -> None:
         if curves.role == "test":
             ax.axvspan(start, end, color="#f4f1ea", linewidth=0, zorder=0)
         if top:
-            name, role = curves.experiment.name, curves.role
-            whole = f"{name} ({role})" if curves.experiment.measures else name
-            text = role if len(column) > 1 else whole
+            role = curves.role
+            ending = f" ({role})" if curves.experiment.measures else ""
+            name = shortened(curves.experiment.name, int(LETTERS * room(ax)[0]) - len(ending))
+            text = role if len(column) > 1 else name + ending
             ax.annotate(
                 text,
                 (start, 1.0),

@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..numerics import Array
+from ..numerics import Array, Index, Mask
 from .bounds import Bounds, count_states
 from .network import ReluNetwork
-
-Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class MipArrays:
 
     lower: Array
     upper: Array
-    integer: NDArray[np.bool_]
+    integer: Mask
     A: sp.csr_matrix
     row_lower: Array
     row_upper: Array
@@ -78,7 +76,7 @@ class MixedIntegerProgram:
     start_rules: list[StartRule] = field(default_factory=list)
     _lower: list[Array] = field(default_factory=list)
     _upper: list[Array] = field(default_factory=list)
-    _integer: list[NDArray[np.bool_]] = field(default_factory=list)
+    _integer: list[Mask] = field(default_factory=list)
     _row_lower: list[Array] = field(default_factory=list)
     _row_upper: list[Array] = field(default_factory=list)
     _entries: list[tuple[Index, Index, Array]] = field(default_factory=list)

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_whole
 from ..kinds import kinds_checked
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..solvers.interrupt import interrupted
 from .bounds import Bounds, affine_range, core_box
 from .constraints import Linear, as_linear, require_feasible
@@ -161,7 +161,7 @@ def _kept(
     linear: Linear,
     cost: Array,
     value: float,
-) -> NDArray[np.bool_]:
+) -> Mask:
     """Tell which boxes may hold a point that satisfies the constraints and the value."""
     low = np.hstack([boxes[:, :, 0], bounds[0][-1]])
     up = np.hstack([boxes[:, :, 1], bounds[1][-1]])

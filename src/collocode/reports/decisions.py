@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..adapt.costates import costates
 from ..model.control import Control
+from ..numerics import Array, Mask
 from ..results.solution import Solution
 from .parts import Column, Row, Table
 from .words import formatted
 
-Array = NDArray[np.float64]
 OVERSHOOT = 0.05  # of a control's range, beyond its bounds between the stages
 SWING = 0.02  # of a control's range, inside an element, that is no rounding
 IN_A_ROW = 3  # elements that make a ringing
@@ -267,7 +266,7 @@ def _bounded(
             yield constraint.name, part.times, values, bounds, size
 
 
-def _intervals(times: Array, held: NDArray[np.bool_]) -> list[tuple[float, float]]:
+def _intervals(times: Array, held: Mask) -> list[tuple[float, float]]:
     """First and last time of every run of what is held."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], held, [False]]).astype(int)))
     return [(float(times[a]), float(times[b - 1])) for a, b in edges.reshape(-1, 2)]

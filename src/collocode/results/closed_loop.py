@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..archives import Schema
 from ..forms import Numbers
+from ..numerics import Array
 from .solution import Solution
 from .store import RESULT, result_tree
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 LOOP = Schema(
     "closed loop",
     1,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import check_named, shown
 from ..errors import InputError
@@ -22,11 +21,11 @@ from ..model.delays import span_of
 from ..model.experiment import Experiment, Past
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, past
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 
-Array = NDArray[np.float64]
 _SAMPLES = 401  # of a history that is a function
 _LEVELS = 6  # of breaking points: behind them a solution is smooth enough for an integrator
 

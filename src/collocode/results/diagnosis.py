@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import InputError
 from ..kinds import check_type
+from ..numerics import Array
 from ..transcription.nlp import NLP
 from ..transcription.program import Block, Place, Program
 from ..transcription.resized import off_scale
@@ -28,7 +28,6 @@ from .status import SolutionStatus, SolverResult, Termination
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 _DISPARATE = 1e4  # times the least size, from which on one that equations tell is none
 MANY_ITERATIONS = 500  # whoever is infeasible after as many starts in the wrong place
 

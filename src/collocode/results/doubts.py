@@ -29,12 +29,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import listed
 from ..errors import CollocodeWarning, caller_level, is_quiet
 from ..model.kinked import kinked
-from ..numerics import Array
+from ..numerics import Array, Mask
 from ..transcription.nlp import NLP
 from ..transcription.scales import places
 from .agreement import Agreement, agreements
@@ -178,7 +177,7 @@ def _loose_cost(solution: Solution) -> str:
     return f"the tolerances of the solver are worth {worth:.1e} of a cost of {cost:.1e}"
 
 
-def _of_windows(nlp: NLP) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _of_windows(nlp: NLP) -> tuple[Mask, Mask]:
     """(rows,) and (columns,) whether they belong to a window without data."""
     rows, columns = np.zeros(nlp.rows, dtype=bool), np.zeros(nlp.columns, dtype=bool)
     assert nlp.structure is not None

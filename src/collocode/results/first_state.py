@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..model.initial import as_initial, free
-from ..numerics.signals import Smoother
+from ..numerics import Array
+from ..numerics.smoothing import Smoother
 from .model import TrainedModel
 
-Array = NDArray[np.float64]
 _BEFORE = 0.05  # of a series' length by which its smoothed curve may be continued to the start
 
 

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..model.control import Control
 from ..model.experiment import Experiment
 from ..model.truth import Truth
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from .integrate import Simulation
 from .model import TrainedModel
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

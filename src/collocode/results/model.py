@@ -12,7 +12,7 @@ from functools import cached_property
 
 import casadi as ca
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_named, listed
 from ..errors import InputError
@@ -24,6 +24,7 @@ from ..model.network import MLP
 from ..model.parameters import SCALES
 from ..model.symbolic import output_function, residual_function, rhs_function
 from ..model.varying import Network, bases_of, weight_blocks
+from ..numerics import Array, Mask
 from ..numerics.bases import Basis
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP
@@ -31,9 +32,6 @@ from ..transcription.tape import Tape
 from .algebraic import consistent, with_slope
 from .delayed import Lag, histories
 from .network import TrainedNetwork
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,15 +7,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.activations import CASADI
 from ..model.dynamics import Named, stack
 from ..model.network import MLP
-
-Array = NDArray[np.float64]
+from ..numerics import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from ..kinds import check_type
 from ..model.misfit import likelihood_of
+from ..numerics import Array
 from .solution import Solution
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 _FEW = (
     20  # residuals; of fewer, a lag-one correlation of one half goes unnoticed more often than not
 )

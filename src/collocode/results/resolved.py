@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.calls import Call
 from ..model.delays import Delay
@@ -19,6 +18,7 @@ from ..model.held_out import predecessor
 from ..model.initial import fixed
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, initial_values
+from ..numerics import Array
 from ..numerics.bases import PiecewiseConstant
 from ..numerics.mesh import Mesh
 from ..numerics.signals import Signal
@@ -31,8 +31,6 @@ from .delayed import histories, late_signal
 from .fitted import Trajectory
 from .model import TrainedModel
 from .status import SolverResult
-
-Array = NDArray[np.float64]
 
 
 def resolved(nlp: NLP, x: Array, number: int) -> tuple[Experiment, Mesh]:

@@ -12,19 +12,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..model.held_out import predecessor
 from ..model.initial import Initial
 from ..model.truth import Truth
+from ..numerics import Array
 from .first_state import first_state
 from .fitted import Fitted
 from .integrate import integrate
 from .model import TrainedModel
 from .simulate import simulate
 
-Array = NDArray[np.float64]
 NAN = float("nan")
 
 

@@ -9,20 +9,19 @@ import itertools
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_named, listed
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.calls import Call
 from ..model.experiment import Past
+from ..numerics import Array
 from ..numerics.signals import Signal
 from .algebraic import Segments
 from .delayed import Record, record_of
 from .integrate import BetweenJumps, Simulation, checked_start, edges, integrate
 from .model import TrainedModel
-
-Array = NDArray[np.float64]
 
 
 def simulate(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import check_named, check_path, listed
 from ..errors import InputError
@@ -17,7 +17,7 @@ from ..model.experiment import Experiment
 from ..model.losses import LeastSquares, Loss
 from ..model.misfit import deviations_of
 from ..model.truth import Truth
-from ..numerics import numbers
+from ..numerics import Array, numbers
 from ..numerics.scheme import Scheme
 from ..numerics.signals import Signal
 from ..transcription.nlp import NLP, StartRecord
@@ -34,8 +34,6 @@ from .store import SOLUTION, STORED, solution_parts, solution_tree
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

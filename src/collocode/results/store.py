@@ -7,7 +7,6 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..archives import Schema, Tree
 from ..forms import Numbers
@@ -26,7 +25,6 @@ from .status import SolutionStatus, SolverResult, Termination
 from .store_experiment import EXPERIMENT, experiment_of, experiment_tree
 from .store_model import MODEL, model_of, model_tree
 
-Array = NDArray[np.float64]
 _CONTROL = {
     "lower": float,
     "upper": float,

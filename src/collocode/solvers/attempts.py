@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..checks import listed
+from ..numerics import Index
 from ..results.status import SolverResult, Termination
 from ..transcription.nlp import NLP
 from ..transcription.program import Program
@@ -83,7 +83,7 @@ class Ipopt(ABC):
         second = type(self)(plain, options)._attempt(plain, None, on_iteration)
         return _joined(first, second)
 
-    def _decided(self, program: Program, rows: NDArray[np.intp]) -> Program | SolverResult:
+    def _decided(self, program: Program, rows: Index) -> Program | SolverResult:
         """Say which row without free variables is violated; else return what is left to solve.
 
         Rows that hold are taken out only where solvers would count them against the free variables.

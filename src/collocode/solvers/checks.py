@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from ..checks import listed
 from ..errors import InputError
+from ..numerics import Index
 from ..transcription.program import Program
 
 
@@ -58,7 +58,7 @@ def check_solvable(program: Program) -> None:
         raise InputError(_overdetermined(program, len(numbers), int(free.sum()), unmatched))
 
 
-def decided_rows(program: Program) -> NDArray[np.intp]:
+def decided_rows(program: Program) -> Index:
     """Return the rows in which no variable is free."""
     free = (program.lower < program.upper).astype(float)
     ones = ca.DM(_nonzeros(program), 1.0)  # to SciPy they would go as lists, for milliseconds
@@ -87,9 +87,7 @@ def _nonzeros(program: Program) -> ca.Sparsity:
     return program.scaled().functions.pattern
 
 
-def _overdetermined(
-    program: Program, equalities: int, free: int, unmatched: NDArray[np.intp]
-) -> str:
+def _overdetermined(program: Program, equalities: int, free: int, unmatched: Index) -> str:
     names: Iterable[str] = (program.row_names[i] for i in unmatched)
     return (
         f"{program.name!r} has more equations than free variables, {equalities} for {free}; free "

@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.calls import Call
+from ..numerics import Array, Index
 from ..transcription.functions import Functions
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class Evaluations:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import MissingDependency
+from ..numerics import Array, Index
 from ..results.status import SolverResult
 from ..transcription.program import Program
 from .attempts import Ipopt
@@ -23,9 +23,6 @@ from .ipopt_log import log_file, read_linear_solver, read_log, read_timings, rea
 from .options import ipopt_options, typed, unavailable_solver
 from .outcome import STATUS_BY_NUMBER, result, with_hessian
 from .protocol import OnIteration, WarmStart, Watch
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class CyIpopt(Ipopt):

@@ -16,15 +16,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..checks import listed
+from ..numerics import Array
 from ..results.status import SolutionStatus, SolverResult, Termination
 from ..transcription.program import Program
 from .options import DEFAULTS, GAUSS_NEWTON
-
-Array = NDArray[np.float64]
 
 # Ipopt's ApplicationReturnStatus, by name without punctuation, and by number
 _TERMINATIONS: dict[str, Termination] = {

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from ..results.status import SolverResult
 from ..transcription.program import Program
 from .interrupt import Interrupt
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

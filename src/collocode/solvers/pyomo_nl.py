@@ -16,12 +16,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
 from ..export.operations import pyomo_environ
 from ..export.pyomo_model import PyomoExport, bound_multipliers, to_pyomo
 from ..export.sol import Sol, read_sol
+from ..numerics import Array
 from ..results.status import SolverResult
 from ..transcription.program import Program
 from . import nl_file
@@ -30,8 +30,6 @@ from .interrupt import Interrupt
 from .options import DEFAULTS, DETERMINISTIC, beginning, refused_option, unknown_option
 from .outcome import largest, result
 from .protocol import BestIterate, OnIteration, Progress, WarmStart
-
-Array = NDArray[np.float64]
 
 # a second attempt after an iteration limit would double the limit
 _POUNCE: dict[str, Any] = {"mu_strategy_fallback": "no"}

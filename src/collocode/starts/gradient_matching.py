@@ -22,11 +22,11 @@ from typing import Any
 import casadi as ca
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.symbolic import Symbols, derivatives, residuals
 from ..model.varying import penalty_root
+from ..numerics import Array
 from ..solvers.threads import one_blas_thread
 from ..transcription.callbacks import Mapped
 from ..transcription.costs import stage_places
@@ -35,7 +35,6 @@ from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
 from .trust_region import Model, Penalty, least_squares
 
-Array = NDArray[np.float64]
 _MOST_POINTS = 1000
 _MOST_DENSE = 1500  # unknowns, or slopes, of which there may be fewer; more have a sparse Jacobian
 _STEPS = 8

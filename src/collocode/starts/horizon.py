@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import quietly
 from ..model.experiment import Experiment
+from ..numerics import Array, Mask
 from ..numerics.mesh import Mesh
 from ..results.model import TrainedModel
 from ..results.simulate import simulate
@@ -24,7 +24,6 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
 from .consistent import settle
 
-Array = NDArray[np.float64]
 FRACTIONS = (0.1, 0.25, 0.5)
 
 
@@ -129,7 +128,7 @@ def go_on(nlp: NLP, x: Array, number: int, model: TrainedModel, done: int) -> No
     x[part.states[done - 1 :][good]] = run.states[good]
 
 
-def _used(nlp: NLP) -> NDArray[np.bool_]:
+def _used(nlp: NLP) -> Mask:
     """(columns,) which of them the data see: no piece of time beyond the window is among them."""
     used = np.zeros(nlp.columns, dtype=bool)
     for term in nlp.terms:

@@ -23,15 +23,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.calls import Call
 from ..model.misfit import likelihood_of, rough_sigma
+from ..numerics import Array
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.samples import measured
 from .consistent import settle
 
-Array = NDArray[np.float64]
 _PUSH = 1e-2  # Ipopt's bound_push and bound_frac
 
 

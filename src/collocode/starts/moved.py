@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Index
 from ..results.status import SolverResult
 from ..solvers.protocol import WarmStart
 from ..transcription.nlp import NLP
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class MovedPlan:

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.misfit import modelled
+from ..numerics import Array, Index
 from ..results.model import TrainedModel
 from ..results.released import NOISE_FREE
 from ..results.simulate import Repeated
@@ -30,7 +30,6 @@ from ..transcription.samples import measured
 from .ladder import merit_of_means
 from .search import Search, can_shoot
 
-Array = NDArray[np.float64]
 EQUAL = 6.0  # variances of the noise, that a sum of squares may be larger by
 _OTHER = 50.0  # variances of the noise, by which the slopes have it larger there
 _GAINS = 0.1  # variances of the noise, that an optimum has to gain: a third of a standard error
@@ -281,7 +280,7 @@ class _Basin:
     """
 
     optimum: Optimum
-    columns: NDArray[np.intp]
+    columns: Index
     slopes: Array
 
     @classmethod

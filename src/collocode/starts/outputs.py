@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.symbolic import Symbols, observed, residuals
+from ..numerics import Array
 from ..results.resolved import resolved
 from ..solvers.interrupt import interrupted
 from ..transcription.decided import Place
 from ..transcription.nlp import NLP
 from ..transcription.unknowns import Unknowns
 
-Array = NDArray[np.float64]
 _STEPS = 40
 _TIE = 1e-6  # ε: as little as leaves what is determined to the data
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Index
 from ..transcription.nlp import NLP
 
-Array = NDArray[np.float64]
 _POINTS, _MOST_DOUBLED = 64, 2  # twice as many a parameter, up to two of them
 _NEAR, _FAR = 1.0, 2.0  # decades about the parameters' starts
 _WIDE = 1e3  # times the start, beyond which a bound only says that there is none
 
 
-def spread_out(nlp: NLP, columns: NDArray[np.intp], x: Array) -> Array:
+def spread_out(nlp: NLP, columns: Index, x: Array) -> Array:
     """(points, columns) values of parameters: half of them within a factor of ten of ``x``, half over all they may be.
 
     That is between the bounds, if there are two of the size of ``x``; else within a factor of a hundred.
@@ -42,7 +41,7 @@ def spread_out(nlp: NLP, columns: NDArray[np.intp], x: Array) -> Array:
     return np.clip(points, lower, upper)
 
 
-def around(nlp: NLP, columns: NDArray[np.intp], x: Array, share: float) -> Array:
+def around(nlp: NLP, columns: Index, x: Array, share: float) -> Array:
     """(points, columns) values within a share of those of ``x``, of a decade or of a state's size, between the bounds."""
     here, count = x[columns], len(columns)
     unit = _evenly(_POINTS * 2 ** min(count, _MOST_DOUBLED), count)
@@ -55,7 +54,7 @@ def around(nlp: NLP, columns: NDArray[np.intp], x: Array, share: float) -> Array
     return np.clip(points, nlp.lower[columns], nlp.upper[columns])
 
 
-def basins(nlp: NLP, columns: NDArray[np.intp], points: Array, costs: Array) -> NDArray[np.intp]:
+def basins(nlp: NLP, columns: Index, points: Array, costs: Array) -> Index:
     """Numbers of the points that cost less than their neighbours, the cheapest first.
 
     Source: Törn and Viitanen, *Topographical global optimization*, in Recent Advances in Global

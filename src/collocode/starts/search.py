@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.misfit import noise_parameters
+from ..numerics import Array, Index, Mask
 from ..results.integrate import Simulation
 from ..results.model import TrainedModel
 from ..results.resolved import resolved
@@ -21,7 +21,6 @@ from ..transcription.samples import measured
 from .ladder import excess
 from .scattering import around, basins, spread_out
 
-Array = NDArray[np.float64]
 MOST_UNKNOWNS = 20
 _MOST_EVALUATIONS = 200_000  # of the right-hand side by one fit; a second or two
 _STEPS = 40
@@ -36,7 +35,7 @@ def can_shoot(nlp: NLP) -> bool:
     return not len(nlp.layout.weights) and 0 < len(unknowns(nlp)) <= MOST_UNKNOWNS
 
 
-def unknowns(nlp: NLP) -> NDArray[np.intp]:
+def unknowns(nlp: NLP) -> Index:
     """Columns of the parameters and initial states that are not fixed, without the σ of a likelihood."""
     experiments = nlp.layout.experiments
     own = [np.append(e.parameters, e.free_initial) for e in experiments]
@@ -58,7 +57,7 @@ class Search:
     """
 
     nlp: NLP
-    columns: NDArray[np.intp]
+    columns: Index
     spent: int = 0
     total: int = 0
     _runs: dict[tuple[int, float], Repeated] = field(default_factory=dict)
@@ -151,13 +150,13 @@ class Search:
             x = self.fitted(x, share, gain)[0]
             yield share, x
 
-    def _counts(self, share: float) -> NDArray[np.bool_]:
+    def _counts(self, share: float) -> Mask:
         """Which residuals of all data are of the first ``share`` of the experiments; those of priors always are."""
         data = np.repeat(self.within(share), len(self.nlp.problem.outputs))
         return np.append(data, np.ones(len(self._priors(self.nlp.start)), dtype=bool))
 
     @property
-    def parameters(self) -> NDArray[np.intp]:
+    def parameters(self) -> Index:
         """Columns of the parameters that are looked for, without initial states."""
         parts = self.nlp.layout.experiments
         mine = np.concatenate([self.nlp.layout.shared, *(e.parameters for e in parts)])
@@ -215,7 +214,7 @@ class Search:
             found.append(model.observe(run.states[1:], u, at[1:], z))
         return found
 
-    def within(self, share: float) -> NDArray[np.bool_]:
+    def within(self, share: float) -> Mask:
         """(samples,) which samples are of the first ``share`` of the experiments."""
         kept = []
         for e in self.nlp.problem.experiments:

@@ -13,16 +13,15 @@ it may leave the basin that the starts are in, since on its way no state has to 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..numerics import Array
 from ..solvers.interrupt import interrupted
 from ..transcription.nlp import NLP
 from .ladder import merit_of_means, merit_of_noise
 from .optima import ROUGHLY, ScatteredOptima
 from .search import MOST_UNKNOWNS, SHARES, Search, can_shoot
 
-Array = NDArray[np.float64]
 _NOISY = 4.0
 
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-Array = NDArray[np.float64]
+from ..numerics import Array, Mask
+
 _STILL = 1e-8  # gradient, and share of the cost that a step gains
 _TRIALS, _CLOSE = 10, 0.01  # of the trust region's α
 _FLAT = 1e-16  # of the trace, an α that is as good as none
@@ -136,7 +136,7 @@ def least_squares(
     residual: Callable[[Array], Array],
     model: Callable[[Array, Array], Model],
     z: Array,
-    varies: NDArray[np.bool_],
+    varies: Mask,
     steps: int,
 ) -> Array:
     """The unknowns after so many trials of trust-region steps from ``z``, as SciPy chooses them.

@@ -9,14 +9,13 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from ..errors import InputError
+from ..numerics import Array, Index
 from .term import DataFunction, MappedTerm, offsets_of
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 Shape = int | tuple[int, ...]
 Function = Callable[..., Any]
 

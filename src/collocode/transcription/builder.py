@@ -34,17 +34,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from ..errors import InputError
+from ..numerics import Array, Index
 from .arguments import Function, Parameter, Shape, Term, Variable, numbers_of
 from .assembly import assemble
 from .program import Block, Program
 from .structure import ChainStructure
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(eq=False)

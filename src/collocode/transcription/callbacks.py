@@ -7,9 +7,9 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..numerics import Array
+
 Shape = tuple[int, int]
 
 

@@ -19,11 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from .layers import Pass
 
-Array = NDArray[np.float64]
 Node = tuple[int, int]
 Tangents = Mapping[tuple[Node | None, Node], Array]
 

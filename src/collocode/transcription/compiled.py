@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ..kernels import address
 from ..model.network import MLP
+from ..numerics import Array, Index
 from .layers import Pass
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _SIZES = "depth", "points", "rows", "unknowns", "before", "moves", "count"
 _ARRAYS = (
     "sizes", "theta", "inputs", "slopes", "bends", "scale", "by_unknowns", "top", "gradient", "own",

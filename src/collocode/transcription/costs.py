@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.consistent import end_constraints
@@ -17,15 +16,13 @@ from ..model.costs import Lagrange, Mayer
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained, costed
+from ..numerics import Array, Index, Mask
 from ..numerics.scheme import Scheme
 from .decided import Group, Place, times_of
 from .layout import Layout
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 def costs(
@@ -184,9 +181,7 @@ def stage_places(number: int, part: ExperimentLayout, scheme: Scheme) -> Place:
     )
 
 
-def inputs_at(
-    problem: Problem, experiment: Experiment, times: Array, left: NDArray[np.bool_] | bool
-) -> Array:
+def inputs_at(problem: Problem, experiment: Experiment, times: Array, left: Mask | bool) -> Array:
     """(N, carried) given inputs at ``times``; 0 for what is decided and for algebraic variables."""
     columns = [
         experiment.inputs[name](times, left) if name in experiment.inputs else np.zeros(len(times))

@@ -23,15 +23,12 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, named_parameters
+from ..numerics import Array, Index, Mask
 from ..numerics.scheme import lagrange_matrix
 from .windows import ExperimentLayout
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Place:
 
     experiment: int
     times: Array
-    left: bool | NDArray[np.bool_] = False
+    left: bool | Mask = False
     element: Index | None = None
     tau: Array | None = None
 

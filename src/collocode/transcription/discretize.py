@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..checks import check_named
@@ -17,6 +16,7 @@ from ..model.checks import check_controls, check_outputs, check_switches
 from ..model.experiment import Experiment
 from ..model.problem import Problem
 from ..model.typical import with_sizes
+from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from ..numerics.schemes import GLOBAL_SCHEMES
@@ -33,7 +33,6 @@ from .scales import objective_scale, places, scale_rows, scales_of
 from .term import MappedTerm
 from .terms import build_terms, linear_part
 
-Array = NDArray[np.float64]
 WINDOW_ELEMENTS = 30  # of a window without data, if nobody says how many
 MeshLike = Mesh | int | Sequence[Mesh] | Mapping[str, Mesh] | None
 

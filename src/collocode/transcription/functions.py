@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..numerics import Array
+
 _T = TypeVar("_T")
 # names of arguments and results, as casadi.nlpsol wants them
 JACOBIAN = ("x", "p"), ("g", "jac_g_x")

@@ -8,14 +8,11 @@ from itertools import combinations_with_replacement
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Index
 from .chain_rule import Node, Second, Tangents
 from .compiled import Places
 from .outer_products import Group, OutOfPlace, alike_of, joined, number_of, repeated
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array
 from .callbacks import Evaluated
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 # (own, shared, data[, multipliers]), values by own unknowns, nonzeros of the border
 Put = Callable[[Sequence[Array], Array, Array], None]
 

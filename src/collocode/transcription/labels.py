@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Index
 from .program import Block, Place
-
-Index = NDArray[np.intp]
 
 
 def weight_blocks(names: Sequence[str], columns: Index) -> list[Block]:

@@ -24,12 +24,10 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.activations import ACTIVATIONS
 from ..model.network import MLP
-
-Array = NDArray[np.float64]
+from ..numerics import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,12 @@ from functools import cached_property
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.consistent import end_constraints
 from ..model.initial import Initial
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, constrained_at, residuals_by_name
+from ..numerics import Index
 from ..numerics.mesh import Mesh
 from ..numerics.scheme import Scheme
 from .labels import (
@@ -40,9 +40,6 @@ from .labels import (
 from .program import Block, Place
 from .structure import Chain, ChainStructure, stacked
 from .windows import ExperimentLayout, Linked, Numbers, Spanned, laid, linked
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

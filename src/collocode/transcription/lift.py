@@ -8,17 +8,16 @@ from dataclasses import replace
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import CollocodeWarning, InputError, caller_level
 from ..model.activations import CASADI
 from ..model.dynamics import NetworkCall
 from ..model.problem import Problem
 from ..model.symbolic import Symbols
-from .by_layers import Call, Lifted
+from ..numerics import Array
+from .by_layers import Call, LiftedFunction
 from .unknowns import Unknowns
 
-Array = NDArray[np.float64]
 # Memory of the exact second derivatives grows like weights²: 6000 are 1.5 GB in the linear solver alone
 MOST_EXACT = 6000
 _LONG = 10.0  # seconds that a build may take without a word
@@ -30,7 +29,7 @@ def lift(
     v: Unknowns,
     model: tuple[ca.SX, Callable[[Symbols], ca.SX]],
     term: Callable[[ca.SX], ca.SX],
-) -> Lifted | None:
+) -> LiftedFunction | None:
     """Return a term with the results of its networks as arguments, or None if there are no such.
 
     Parameters
@@ -74,7 +73,7 @@ def lift(
         for call in calls
     ]
     count = v.shared.numel()
-    return Lifted(
+    return LiftedFunction(
         ca.densify(term(value)), tuple(made), np.arange(count), count, exact=count <= MOST_EXACT
     )
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.links import Link
 from ..model.problem import Problem
 from ..model.symbolic import Symbols, jumped
+from ..numerics import Index
 from .costs import at_end, inputs_at
 from .decided import times_of
 from .layout import Layout
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import Linked
-
-Index = NDArray[np.intp]
 
 
 def durations(layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:

@@ -7,13 +7,11 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from ..numerics import Array, Index
 from .term import MappedTerm, Pattern, joined, picked, plus, times
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 Scales = tuple[Array, Array] | None  # factors of the rows and of the columns
 _FULL = 20  # entries a column
 _MOST_RUNS = 2000  # of consecutive rows; more are collected entry by entry

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from ..model.misfit import costs_of_data, deviations_of
 from ..model.problem import Problem
+from ..numerics import Array
 from ..numerics.scheme import Scheme
 from .assembly import assemble
 from .functions import Functions
@@ -19,8 +20,6 @@ from .initial import put_initial
 from .layout import Layout
 from .program import Program
 from .samples import prediction_term
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

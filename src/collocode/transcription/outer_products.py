@@ -12,14 +12,11 @@ from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Array, Index, Mask
 from .chain_rule import Node, Second, Tangents
 from .compiled import Places
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 _MANY = 8
 
 

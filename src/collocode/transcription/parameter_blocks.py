@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.experiment import Experiment
 from ..model.misfit import kink_of
 from ..model.problem import Problem
+from ..numerics import Array
 from ..numerics.scheme import Scheme
 from .costs import inputs_at, stage_places
 from .decided import groups_of
@@ -16,7 +16,6 @@ from .regularisation import prior_columns, prior_shares
 from .samples import measured
 from .windows import ExperimentLayout
 
-Array = NDArray[np.float64]
 SHARP = 0.3  # σ over which the slope of a loss turns; Newton's method wants less to be approached
 
 

@@ -19,18 +19,17 @@ from typing import Any, Self, TypeVar
 
 import casadi as ca
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from ..errors import InputError
 from ..model.calls import Call
+from ..numerics import Array, Index
 from .assembly import assemble
 from .functions import Functions
 from .structure import ChainStructure
 from .term import MappedTerm
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _T = TypeVar("_T")
 
 

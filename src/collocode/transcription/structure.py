@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
+from ..numerics import Index
 from .functions import Functions
-
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..checks import installed
 from ..errors import InputError
+from ..numerics import Array
 
 # operation -> number of operands; the names are CasADi's own, in lower case
 ARITY: dict[str, int] = {
@@ -56,7 +57,7 @@ class Tape:
     code: NDArray[np.int16]
     target: NDArray[np.int32]
     operands: NDArray[np.int32]
-    constants: NDArray[np.float64]
+    constants: Array
     _built: dict[str, ca.Function] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:

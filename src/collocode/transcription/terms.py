@@ -7,7 +7,6 @@ from functools import partial
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ..model.problem import Problem
@@ -18,6 +17,7 @@ from ..model.symbolic import (
     derivatives,
     residuals,
 )
+from ..numerics import Array, Index
 from ..numerics.scheme import Scheme
 from .costs import boundary_constraints, costs, moves, rates, stage_places
 from .decided import Group, Place, groups_of, times_of
@@ -31,9 +31,6 @@ from .residual import integrated_residual
 from .samples import misfit_term
 from .term import MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 def build_terms(

@@ -14,17 +14,14 @@ from dataclasses import dataclass, replace
 
 import casadi as ca
 import numpy as np
-from numpy.typing import NDArray
 
 from ..model.problem import Problem
 from ..model.symbolic import Symbols
+from ..numerics import Array, Index
 from ..numerics.bases import Basis
 from .decided import Decisions, Place
 from .layout import Layout
 from .term import joined
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ...archives import Schema
 from ...checks import check_path, counted
 from ...forms import Numbers
 from ...kinds import check_type
-from ...numerics import Array
+from ...numerics import Array, Mask
 from ...results.status import Outcome, Termination
 from ..network import LayeredNetwork
 from ..trainers.training import TRAINED, Training, training_of
@@ -39,7 +38,7 @@ class GrowthCycle:
     depths: Array = field(default_factory=lambda: np.empty(0))
     scoring_seconds: float = 0.0
     extension: Extension | None = None
-    frozen: NDArray[np.bool_] | None = None
+    frozen: Mask | None = None
 
     @property
     def layers(self) -> int:

@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...checks import check_choice
 from ...errors import InputError
-from ...numerics import Array
+from ...numerics import Array, Index
 from ..depth import bisect, check_one_each
 from ..objective import Objective
 from ..refinement.estimate import INDICATORS as KINDS
@@ -49,7 +48,7 @@ class Scores:
     training: Training
     values: Array
     depths: Array
-    places: NDArray[np.intp]
+    places: Index
     derivative: TopologicalDerivative | None = None
 
     @property

@@ -25,12 +25,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...checks import check_choice
 from ...errors import InputError
 from ...kinds import check_type
-from ...numerics import Array
+from ...numerics import Array, Index
 from ...results.status import Termination
 from ...solvers.threads import single_threaded
 from ..forward import forward
@@ -66,7 +66,7 @@ class TopologicalDerivative:
     order: int
     selection: str | float
     step: float
-    positions: NDArray[np.intp]
+    positions: Index
     scores: Array
     rows: Array
     weights: Array
@@ -227,7 +227,7 @@ def _scored(
     return np.linalg.norm(weights, axis=1), weights
 
 
-def _places(network: LayeredNetwork, positions: Iterable[int] | None) -> NDArray[np.intp]:
+def _places(network: LayeredNetwork, positions: Iterable[int] | None) -> Index:
     places = np.arange(network.layers + 1) if positions is None else np.array([*positions], int)
     wrong = places[(places < 0) | (places > network.layers)]
     if not len(places) or len(wrong):

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...errors import InputError
-from .. import Index
+from .. import Index, Mask
 from ..scheme import Array
 
 Interval = tuple[float, float]
@@ -61,7 +61,7 @@ class Basis(ABC):
         """Number of Gauss points that resolves one function between two breaks, less one."""
 
     @abstractmethod
-    def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
+    def active(self, t: ArrayLike, left: bool | Mask = False) -> tuple[Index, Array]:
         """Return the functions that are alive at every time.
 
         Parameters
@@ -103,7 +103,7 @@ class Basis(ABC):
         inner = ends[:-1, None] + np.diff(ends)[:, None] * place
         return np.unique(np.append(inner[:, :-1], ends[-1]))
 
-    def values(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
+    def values(self, t: ArrayLike, left: bool | Mask = False) -> Array:
         r"""(n, K) matrix :math:`\varphi_j(t_i)`; arguments as for `active`."""
         indices, alive = self.active(t, left)
         matrix = np.zeros((len(indices), self.size))

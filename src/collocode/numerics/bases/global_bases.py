@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 from numpy.polynomial import chebyshev, legendre
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...checks import check_whole
+from .. import Mask
 from ..scheme import Array
 from .base import Basis, Index, Interval, checked_interval
 
@@ -26,12 +27,12 @@ class GlobalBasis(Basis):
     def _evaluate(self, t: Array) -> Array:
         """(n, K) values at times inside the interval."""
 
-    def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
+    def active(self, t: ArrayLike, left: bool | Mask = False) -> tuple[Index, Array]:
         """Return all functions; see `Basis.active`."""
         values = self._evaluate(self._inside(t))
         return np.broadcast_to(np.arange(self.size), values.shape), values
 
-    def values(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> Array:
+    def values(self, t: ArrayLike, left: bool | Mask = False) -> Array:
         """(n, K) matrix of values; they have no jumps, so ``left`` does not matter."""
         return self._evaluate(self._inside(t))
 

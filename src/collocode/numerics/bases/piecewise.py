@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...checks import check_whole
 from ...errors import InputError
+from .. import Mask
 from ..mesh import Mesh
 from ..scheme import Array
 from .base import _SLACK, Basis, Index, Interval
@@ -59,7 +60,7 @@ class PiecewiseConstant(Basis):
         """The inner points."""
         return np.array(self.points[1:-1])
 
-    def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
+    def active(self, t: ArrayLike, left: bool | Mask = False) -> tuple[Index, Array]:
         """Return the piece of every time; see `Basis.active`."""
         times = self._inside(t)
         # a collocation node reaches a jump only up to rounding, so compare with a slack
@@ -142,7 +143,7 @@ class BSpline(Basis):
         ends = np.full(self.degree, self.points[0]), np.full(self.degree, self.points[-1])
         return np.concatenate([ends[0], self.points, ends[1]])
 
-    def active(self, t: ArrayLike, left: bool | NDArray[np.bool_] = False) -> tuple[Index, Array]:
+    def active(self, t: ArrayLike, left: bool | Mask = False) -> tuple[Index, Array]:
         """Return the degree + 1 splines of every time's piece; see `Basis.active`."""
         matrix = scipy.interpolate.BSpline.design_matrix(self._inside(t), self._knots, self.degree)
         shape = (matrix.shape[0], self.support)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
+from ...numerics import Array
 from .ends import add_square
 
-Array = NDArray[np.float64]
 NO_PIVOT = 1e-13  # pivots below it, relative to the largest entry, are none
 
 

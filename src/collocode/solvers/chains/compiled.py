@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import address
+from ...numerics import Array, Index, Mask
 from .ends import Ends
 from .plain import Bordered, Plain
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _GROUP, _LEVEL = 4, 5  # segments of a group, numbers of a level
 _LEAST = 48  # more columns than that are left to LAPACK
 _ROWS = 192  # of the basis that are multiplied at once: they stay in the cache
@@ -116,9 +115,7 @@ class Compiled(Plain):
         )
         self._own, self._mixed = both[:, :, :c], both[:, :, c:]
 
-    def ends(
-        self, chains: Index, first: Index, k: int, fixed: NDArray[np.bool_], shared: Array
-    ) -> Ends | None:
+    def ends(self, chains: Index, first: Index, k: int, fixed: Mask, shared: Array) -> Ends | None:
         """See `Plain`."""
         d, w, count, size = (
             self._rows.states,

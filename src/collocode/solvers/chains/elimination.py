@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from ...numerics import Array, Index, Mask
+
 _GROUP = 4  # segments merged at once
 _FEW, _SMALL = 64, 16  # more matrices with fewer rows are done all at once, not by LAPACK
 
@@ -62,7 +61,7 @@ class _Level:
     left: Index
     right: Index
     members: Index
-    keep: NDArray[np.bool_]
+    keep: Mask
     Q: Array
     R: Array
     E: Array
@@ -115,7 +114,7 @@ class Elimination:
         self.levels.append(level)
         self.E, self.B = E[:, n:], B[:, n:]
 
-    def _merge(self, frozen: NDArray[np.bool_], growth: float) -> bool:
+    def _merge(self, frozen: Mask, growth: float) -> bool:
         """Merge groups of neighbours; freeze a link where that would let errors grow."""
         members = self._groups(frozen)
         if not len(members):
@@ -161,7 +160,7 @@ class Elimination:
         self.left, self.right = self.left[keep], self.right[keep]
         return True
 
-    def _groups(self, frozen: NDArray[np.bool_]) -> Index:
+    def _groups(self, frozen: Mask) -> Index:
         """(groups, size) segments that are merged next: by fours, what is left by threes and twos."""
         joined = (self.right[:-1] == self.left[1:]) & ~frozen[self.right[:-1]]
         begins = np.flatnonzero(np.append(True, ~joined))

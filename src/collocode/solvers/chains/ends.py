@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import blas
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from ...numerics import Array, Index
 
 
 @dataclass(eq=False)

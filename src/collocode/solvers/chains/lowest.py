@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import lapack
 
 from ... import kernels
 from ...kernels import address
+from ...numerics import Array
 from .arrow import NO_PIVOT, Arrow
 
-Array = NDArray[np.float64]
 # (V, diagonal, beside, k, end) writes rows k + 1 to end of V, orthonormal, and the numbers k to end - 1 of the
 # tridiagonal matrix; returns end, or less where the method has ended
 Steps = Callable[[Array, Array, Array, int, int], int]

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...numerics import Array, Index
 from ..wheel import WHEEL, libraries
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _TYPES: dict[str, Any] = {
     "MUMPS_INT": ctypes.c_int,
     "MUMPS_INT8": ctypes.c_int64,

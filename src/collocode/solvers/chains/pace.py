@@ -8,9 +8,9 @@ something else, or where Ipopt has cut the step, they are too long.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ...numerics import Array
+
 _FIRST, _LEAST = (
     1.0,
     0.2,

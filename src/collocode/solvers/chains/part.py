@@ -8,15 +8,13 @@ many columns :math:`v` as it has states.  Parts know nothing of each other: each
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import kernels
+from ...numerics import Array, Index
 from .blocks import Blocks
 from .compiled import Compiled
 from .plain import Plain
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 

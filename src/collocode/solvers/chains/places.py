@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...numerics import Index
 from ...numerics.parallel import parts_of
 from ...transcription.program import Program
 from ...transcription.structure import ChainStructure
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 _PART = 2**17  # entries of a part's basis: small enough for a core's cache, large enough for NumPy
 
 

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...numerics import Array, Index, Mask
 from .elimination import Elimination, Rows
 from .ends import Ends, add_both, deficient
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 
 
 class Bordered(Rows, Protocol):
@@ -76,9 +73,7 @@ class Plain:
         # half of that of the ends of the segments, and that of ends and border
         self._own, self._mixed = own, mixed
 
-    def ends(
-        self, chains: Index, first: Index, k: int, fixed: NDArray[np.bool_], shared: Array
-    ) -> Ends | None:
+    def ends(self, chains: Index, first: Index, k: int, fixed: Mask, shared: Array) -> Ends | None:
         """What is left of chains of k segments, of which the first are told, on top of `project`.
 
         Parameters

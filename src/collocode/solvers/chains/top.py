@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import blas
 
+from ...numerics import Array
 from .arrow import Arrow
 from .ends import deficient
 from .lowest import Last, by_inverse, least, lowest
 
-Array = NDArray[np.float64]
 _MOST_EIGH = 600  # a larger matrix' lowest eigenvalue takes several Cholesky factorisations
 
 
