@@ -7,6 +7,8 @@ smoothed data, and near the inputs.  Refinement by error estimates has the last 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,12 +33,12 @@ def resolving_mesh(
     between = 0.5 * (scheme.nodes[1:] + scheme.nodes[:-1])
     nodes, matrix = scheme.nodes, scheme.interpolation(between)
     times = experiment.times[measured(experiment)]
-    curves = [
+    followed: list[tuple[Callable[[Array], Array], float]] = [
         (curve, max(_NOISE * problem.smoothed_noise[name], _SPREAD * problem.spread[name]))
         for name, curve in problem.smoothers(experiment).items()
     ]
     # jumps of held inputs are mesh points: between them there is nothing to resolve
-    inputs = [
+    followed += [
         (signal, _INPUT * float(np.ptp(signal.values)))
         for signal in experiment.inputs.values()
         if signal.kind != "zoh"
@@ -50,7 +52,7 @@ def resolving_mesh(
         part = min(
             1.0, FEWEST / mesh.elements
         )  # what many elements miss adds up along an oscillation
-        for curve, near in (*curves, *inputs):
+        for curve, near in followed:
             values = np.asarray(curve(at.ravel())).reshape(at.shape)
             off = values[:, : len(nodes)] @ matrix.T - values[:, len(nodes) :]
             rough |= ~(np.sqrt(np.mean(off**2, axis=1)) <= part * near)
