@@ -35,7 +35,7 @@ from functools import partial
 
 import numpy as np
 
-from ..checks import check_choice
+from ..checks import check_choice, counted
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.experiment import Experiment
@@ -284,7 +284,7 @@ def _from_solution(nlp: NLP, solution: Solution) -> Array:
     if not alike(problem, solution.model):
         raise InputError(
             f"the solution has states {', '.join(solution.model.states)} and "
-            f"{len(solution.model.theta)} weights, the problem {', '.join(problem.states)} and "
+            f"{counted(len(solution.model.theta), 'weight')}, the problem {', '.join(problem.states)} and "
             f"{len(layout.weights)}; start from a solution of a like problem."
         )
     x = nlp.start.copy()
