@@ -14,12 +14,13 @@ from threadpoolctl import ThreadpoolController
 
 import collocode as cc
 from collocode import kernels
-from collocode.solvers import ipopt_casadi, threads
+from collocode.solvers import threads
 from collocode.solvers.chains import hook, mumps, part, places, session, top
 from collocode.solvers.chains.arrow import Arrow
 from collocode.solvers.chains.factor import ChainFactor
 from collocode.solvers.chains.lowest import Last, _of_tridiagonal, by_inverse, lowest
 from collocode.solvers.chains.places import Order, Unsuited
+from collocode.solvers.chains.refined import Symmetric
 from collocode.solvers.chains.session import ByMumps, Count, Factorisations
 from collocode.transcription import by_layers
 from tests.transcription.random_problems import cases
@@ -30,7 +31,7 @@ ABSENT = 1e-300  # an entry that is there, and zero
 
 
 def augmented(program, rng, curvature=1.0, relaxed=0.0):
-    """IPOPT's matrix at a random point, as compressed rows of its upper triangle."""
+    """IPOPT's matrix at a random point: its pattern, and the entries of a triangle, some of the diagonal in two pieces."""
     order = Order.of(program)
     x = program.start + 0.1 * rng.standard_normal(program.columns)
     lam = curvature * rng.standard_normal(program.rows)
@@ -51,15 +52,25 @@ def augmented(program, rng, curvature=1.0, relaxed=0.0):
         ],
         format="csr",
     )
-    upper = sparse.triu(K, format="csr")
-    upper.sort_indices()
+    upper = sparse.triu(K, format="coo")
     values = np.where(np.abs(upper.data) == ABSENT, 0.0, upper.data)
-    return upper.indptr.astype(int), upper.indices.astype(int), values
+    rows, columns = upper.row.astype(int), upper.col.astype(int)
+    halved = np.flatnonzero((rows == columns) & (rows < H.shape[0]) & (rows % 3 > 0))
+    values[halved] *= 0.5
+    mixed = rng.permutation(len(rows) + len(halved))  # of either triangle, in any order
+    swapped = rng.random(len(mixed)) < 0.5
+    rows, columns, values = (np.append(v, v[halved])[mixed] for v in (rows, columns, values))
+    rows, columns = np.where(swapped, rows, columns), np.where(swapped, columns, rows)
+    matrix = Symmetric(K.shape[0], rows, columns)
+    assert len(matrix.again) == len(halved)
+    matrix.fold(values)
+    return matrix, values
 
 
-def dense(start, columns, values):
-    n = len(start) - 1
-    upper = sparse.csr_matrix((values, columns, start), shape=(n, n)).toarray()
+def dense(matrix, values):
+    n = matrix.size
+    low, high = np.sort([matrix.rows, matrix.columns], axis=0)
+    upper = sparse.coo_matrix((values, (low, high)), shape=(n, n)).toarray()
     return upper + np.triu(upper, 1).T
 
 
@@ -77,7 +88,7 @@ def check(program, rng, curvature, relaxed=0.0):
     """Inertia before and after the shift, and a refined solution, against dense ones."""
     program = program.scaled()
     matrix = augmented(program, rng, curvature, relaxed)
-    rhs = rng.standard_normal(len(matrix[0]) - 1)
+    rhs = rng.standard_normal(matrix[0].size)
     with without_kernels():
         chains = check_matrix(program, *matrix, rhs)
     if kernels.library() is not None:
@@ -88,9 +99,10 @@ def check(program, rng, curvature, relaxed=0.0):
     return chains
 
 
-def check_matrix(program, start, columns, values, rhs):
-    chains = ChainFactor(program, start, columns)
-    K = dense(start, columns, values)
+def check_matrix(program, matrix, values, rhs):
+    values = values.copy()
+    chains = ChainFactor(program, matrix)
+    K = dense(matrix, values)
     found, singular = chains.factor(values)
     wanted = Order.of(program).negative
     assert not singular
@@ -107,7 +119,7 @@ def check_matrix(program, start, columns, values, rhs):
     elif chains.shifts:
         assert found == negative(K) == wanted
     count = Count()
-    solver = Factorisations(chains, ByMumps(start, columns, count), wanted, count)
+    solver = Factorisations(chains, ByMumps(matrix, count), wanted, count)
     chains.begin()
     solver.factor(values)
     if found != wanted:
@@ -189,10 +201,9 @@ def test_links_stay_where_elimination_would_let_errors_grow(monkeypatch):
 
 def test_mumps_counts_as_dense_eigenvalues_do():
     program = cc.discretize(constrained(), mesh=3).scaled()
-    start, columns, values = augmented(program, np.random.default_rng(0))
-    K = dense(start, columns, values)
-    rows = np.repeat(np.arange(len(K)), np.diff(start))
-    direct = mumps.Mumps(rows, columns, len(K))
+    matrix, values = augmented(program, np.random.default_rng(0))
+    K = dense(matrix, values)
+    direct = mumps.Mumps(matrix.rows, matrix.columns, len(K))
     assert direct.factor(values) == (negative(K), False)
     rhs = np.arange(len(K), dtype=float)
     assert np.allclose(K @ direct.solve(rhs), rhs)
@@ -340,16 +351,48 @@ def test_small_programs_are_left_to_mumps(monkeypatch, hidden, samples, by_kerne
     assert cc.solve(program, options={"max_iter": 2}).result.linear_solver == plain
 
 
-def test_a_solver_that_is_closed_gives_ipopts_memory_back():
-    before = set(hook._open)
+def test_what_was_made_for_a_solve_is_closed_with_it(monkeypatch):
+    """Ipopt does not tell MA57 that it has ended."""
+    closed, before = [], set(hook._open)
+    monkeypatch.setattr(Factorisations, "close", lambda self: closed.append(self))
     program = cc.start_from(cc.discretize(network_of(8), "radau", 3, mesh=4))
     solver = cc.make_solver(program, options={"linear_solver": "chains", "max_iter": 2})
     solver.solve(program)
-    assert set(hook._open) - before
-    for made in solver._solvers.values():
-        assert made in ipopt_casadi._living
-        made.close()
-    assert not set(hook._open) - before
+    assert closed
+    assert set(hook._open) == before
+
+
+def test_what_ends_a_solution_ends_the_solve(monkeypatch):
+    """Ipopt does not ask MA57 whether a system was solved."""
+    right, calls = ChainFactor.solve, []
+
+    def fails(self, rhs):
+        calls.append(1)
+        if len(calls) > 5:
+            raise ZeroDivisionError("no luck")
+        return right(self, rhs)
+
+    monkeypatch.setattr(ChainFactor, "solve", fails)
+    program = cc.start_from(cc.discretize(network_of(12, samples=20)))
+    with pytest.warns(RuntimeWarning, match="no luck"):
+        found = cc.solve(program, options={"linear_solver": "chains"}).result
+    assert (found.success, found.linear_solver, len(calls)) == (True, "mumps", 6)
+
+
+def test_the_product_with_a_matrix_is_the_dense_one():
+    program = cc.discretize(network_of(12, 3), mesh=5).scaled()
+    rng = np.random.default_rng(0)
+    matrix, values = augmented(program, rng)
+    order = np.lexsort((matrix.rows, matrix.columns))  # runs of a column, as well as none
+    x = rng.standard_normal(matrix.size)
+    for where in (np.arange(len(values)), order):
+        made = Symmetric(matrix.size, matrix.rows[where], matrix.columns[where])
+        made.values = values[where]
+        assert made.times(x) == pytest.approx(dense(matrix, values) @ x, rel=1e-12, abs=1e-12)
+        with without_kernels():
+            plain = Symmetric(matrix.size, matrix.rows[where], matrix.columns[where])
+            plain.values = values[where]
+            assert plain.times(x) == pytest.approx(made.times(x), rel=1e-12, abs=1e-12)
 
 
 def test_a_warm_start_by_chains_stays_where_it_is():
@@ -440,11 +483,11 @@ def test_without_the_way_into_ipopt_mumps_is_used(monkeypatch):
     assert found.result.linear_solver == "mumps"
 
 
-def test_pardiso_itself_is_still_looked_for_in_its_library():
+def test_ma57_itself_is_still_looked_for_in_its_library():
     program = cc.discretize(network_of(12), mesh=4)
     cc.solve(program, options={"linear_solver": "chains", "max_iter": 3})
-    with pytest.raises(cc.MissingDependency, match="pardiso"):
-        cc.solve(program, options={"linear_solver": "pardiso"})
+    with pytest.raises(cc.MissingDependency, match="ma57"):
+        cc.solve(program, options={"linear_solver": "ma57"})
 
 
 def arrow(A, blocks=0):

@@ -54,11 +54,11 @@ def driven(kind="constant", *, free=True, path=True, last=True, quadratic=True, 
 def check(program, seed, curvature, relaxed=0.0):
     """Inertia and a refined solution against dense ones, in the scales that Ipopt sees."""
     program, rng = program.scaled(), np.random.default_rng(seed)
-    start, columns, values = augmented(program, rng, curvature, relaxed)
-    order, K = Order.of(program), dense(start, columns, values)
-    fronts = Fronts(kernels.library(), program, order, start, columns)
+    matrix, values = augmented(program, rng, curvature, relaxed)
+    order, K = Order.of(program), dense(matrix, values)
+    fronts = Fronts(kernels.library(), program, order, matrix)
     count = Count()
-    solver = Narrow(fronts, ByMumps(start, columns, count), order.negative, count)
+    solver = Narrow(fronts, ByMumps(matrix, count), order.negative, count)
     found, singular = solver.factor(values)
     scale = 1.0 / np.sqrt(np.abs(K).max(axis=1))
     least = np.abs(np.linalg.eigvalsh(K * scale[:, None] * scale)).min()
@@ -100,9 +100,9 @@ def test_many_rows_wait_and_none_is_lost():
 
 def matrix_of(program):
     program = program.scaled()
-    start, columns, values = augmented(program, np.random.default_rng(0))
+    matrix, values = augmented(program, np.random.default_rng(0))
     order = Order.of(program)
-    return Fronts(kernels.library(), program, order, start, columns), values, order
+    return Fronts(kernels.library(), program, order, matrix), values, order
 
 
 def test_what_cannot_be_factorised_is_told():
@@ -117,14 +117,14 @@ def test_what_cannot_be_factorised_is_told():
 
 def test_chains_that_touch_each_other_are_refused():
     program = cc.discretize(driven(), mesh=4).scaled()
-    start, columns, _ = augmented(program, np.random.default_rng(0))
+    matrix, _ = augmented(program, np.random.default_rng(0))
     of_columns, of_rows, is_last = program.structure.groups(program.columns, program.rows)
     assert np.array_equal(np.unique(of_columns), np.arange(5))  # four elements and the border
     groups = of_columns, of_rows, np.ones_like(is_last)
     apart = mock.Mock(columns=program.columns, rows=program.rows)
     apart.structure.groups.return_value = groups
     with pytest.raises(Unsuited, match="touch each other"):
-        Fronts(kernels.library(), apart, Order.of(program), start, columns)
+        Fronts(kernels.library(), apart, Order.of(program), matrix)
 
 
 # ---- whole solves --------------------------------------------------------------------------------

@@ -26,9 +26,8 @@ typedef struct {
 } front_t;
 
 typedef struct {
-    int64_t n, groups;                      /* rows, groups without the last one */
-    int64_t *start;                         /* the matrix: compressed rows of the upper triangle */
-    int32_t *columns;
+    int64_t n, groups, entries;             /* rows, groups without the last one */
+    int32_t *rows_of, *columns;             /* the matrix: entries of one triangle */
     double *values;
     const uint8_t *last;                    /* (groups) of its chain */
     int64_t *own_at, *rest_at, *entry_at;   /* (groups + 2) */
@@ -55,7 +54,7 @@ static void *grown(void *old, int64_t *most, int64_t wanted, size_t size)
 
 EXPORTED void fronts_free(fronts_t *f)
 {
-    void *all[] = {f->start, f->columns, f->values, (void *)f->last, f->own_at, f->rest_at,
+    void *all[] = {f->rows_of, f->columns, f->values, (void *)f->last, f->own_at, f->rest_at,
                    f->entry_at, f->own, f->rest, f->to, f->entry, f->place, f->front, f->rows,
                    f->numbers, f->work, f->left, f->vector, f->size};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
@@ -78,8 +77,7 @@ static void sort_groups(int64_t count, int64_t groups, const int32_t *of, int64_
 }
 
 /* The rows of every front and the places of its entries; 0 if a chain touches another one. */
-static int places(fronts_t *f, const int32_t *group, const int32_t *row_of, int32_t *local,
-                  int32_t *seen)
+static int places(fronts_t *f, const int32_t *group, int32_t *local, int32_t *seen)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < f->n; i++)
@@ -100,7 +98,7 @@ static int places(fronts_t *f, const int32_t *group, const int32_t *row_of, int3
             return 0;
         for (int64_t k = -carried; k < 2 * touched; k++) {
             int64_t e = k < 0 ? 0 : f->entry[f->entry_at[g] + k / 2];
-            int32_t row = k < 0 ? f->rest[before + carried + k] : k % 2 ? f->columns[e] : row_of[e];
+            int32_t row = k < 0 ? f->rest[before + carried + k] : k % 2 ? f->columns[e] : f->rows_of[e];
             if (seen[row] == g)
                 continue;
             seen[row] = (int32_t)g;
@@ -113,7 +111,7 @@ static int places(fronts_t *f, const int32_t *group, const int32_t *row_of, int3
         if (own + end - f->rest_at[g] > WIDEST)
             return 0;
         for (int64_t k = f->entry_at[g]; k < f->entry_at[g + 1]; k++) {
-            int32_t a = local[row_of[f->entry[k]]], b = local[f->columns[f->entry[k]]];
+            int32_t a = local[f->rows_of[f->entry[k]]], b = local[f->columns[f->entry[k]]];
             f->place[k] = a < b ? a * WIDEST + b : b * WIDEST + a;
         }
     }
@@ -136,18 +134,18 @@ static int places(fronts_t *f, const int32_t *group, const int32_t *row_of, int3
     return 1;
 }
 
-/* The fronts of a pattern, or nothing if it has not the shape.  `start`, `columns` are compressed rows of
-   the upper triangle, `group` (n) that of every row, `last` (groups) the ends of chains. */
-EXPORTED fronts_t *fronts_new(int64_t n, int64_t groups, const int64_t *start, const int64_t *columns,
-                              const int32_t *group, const uint8_t *last)
+/* The fronts of a pattern, or nothing if it has not the shape.  `rows`, `columns` are those of
+   the entries of one triangle, `group` (n) that of every row, `last` (groups) the ends of chains. */
+EXPORTED fronts_t *fronts_new(int64_t n, int64_t groups, int64_t entries, const int64_t *rows,
+                              const int64_t *columns, const int32_t *group, const uint8_t *last)
 {
-    int64_t entries = start[n];
     fronts_t *f = calloc(1, sizeof *f);
     if (!f)
         return 0;
     f->n = n;
     f->groups = groups;
-    f->start = malloc((n + 1) * sizeof *f->start);
+    f->entries = entries;
+    f->rows_of = malloc((entries + 1) * sizeof *f->rows_of);
     f->columns = malloc((entries + 1) * sizeof *f->columns);
     f->values = malloc((entries + 1) * sizeof *f->values);
     f->vector = malloc(4 * n * sizeof *f->vector + 8);
@@ -161,25 +159,22 @@ EXPORTED fronts_t *fronts_new(int64_t n, int64_t groups, const int64_t *start, c
     f->entry = malloc((entries + 1) * sizeof *f->entry);
     f->place = malloc((entries + 1) * sizeof *f->place);
     f->front = calloc(groups + 1, sizeof *f->front);
-    int32_t *row_of = malloc((entries + 1) * sizeof *row_of), *of = malloc((entries + 1) * sizeof *of);
+    int32_t *of = malloc((entries + 1) * sizeof *of);
     int32_t *local = malloc((n + 1) * sizeof *local), *seen = malloc((n + 1) * sizeof *seen);
-    int good = f->start && f->columns && f->values && f->vector && f->size && ends && f->own_at && f->rest_at &&
-               f->entry_at && f->own && f->entry && f->place && f->front && row_of && of && local && seen;
+    int good = f->rows_of && f->columns && f->values && f->vector && f->size && ends && f->own_at && f->rest_at &&
+               f->entry_at && f->own && f->entry && f->place && f->front && of && local && seen;
     if (good) {
-        memcpy(f->start, start, (n + 1) * sizeof *start);
         memcpy(ends, last, groups);
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t k = start[i]; k < start[i + 1]; k++) {
-                int64_t j = columns[k];
-                f->columns[k] = (int32_t)j;
-                row_of[k] = (int32_t)i;
-                of[k] = group[i] < group[j] ? group[i] : group[j];
-            }
+        for (int64_t k = 0; k < entries; k++) {
+            int64_t i = rows[k], j = columns[k];
+            f->rows_of[k] = (int32_t)i;
+            f->columns[k] = (int32_t)j;
+            of[k] = group[i] < group[j] ? group[i] : group[j];
+        }
         sort_groups(n, groups, group, f->own_at, f->own);
         sort_groups(entries, groups, of, f->entry_at, f->entry);
-        good = places(f, group, row_of, local, seen);
+        good = places(f, group, local, seen);
     }
-    free(row_of);
     free(of);
     free(local);
     free(seen);
@@ -363,14 +358,13 @@ EXPORTED int64_t fronts_factor(fronts_t *f, const double *values, int64_t *negat
 {
     int64_t rows_end = 0, numbers_end = 0, ends_left = 0, last_left = 0, waiting = 0;
     *negative = 0;
-    memcpy(f->values, values, f->start[f->n] * sizeof *values);
+    memcpy(f->values, values, f->entries * sizeof *values);
     memset(f->size, 0, f->n * sizeof *f->size);
-    for (int64_t i = 0; i < f->n; i++)
-        for (int64_t k = f->start[i]; k < f->start[i + 1]; k++) {
-            double v = fabs(values[k]), *other = f->size + f->columns[k];
-            f->size[i] = v > f->size[i] ? v : f->size[i];
-            *other = v > *other ? v : *other;
-        }
+    for (int64_t k = 0; k < f->entries; k++) {
+        double v = fabs(values[k]), *one = f->size + f->rows_of[k], *other = f->size + f->columns[k];
+        *one = v > *one ? v : *one;
+        *other = v > *other ? v : *other;
+    }
     for (int64_t g = 0; g <= f->groups; g++) {
         int64_t own = f->own_at[g + 1] - f->own_at[g], rest = f->rest_at[g + 1] - f->rest_at[g];
         int chained = g > 0 && g < f->groups && !f->last[g - 1];
@@ -525,15 +519,16 @@ static double residual(const fronts_t *f, const double *rhs, const double *x, do
 {
     double most = 0.0;
     memcpy(left, rhs, f->n * sizeof *left);
-    for (int64_t i = 0; i < f->n; i++) {
-        double sum = 0.0, pivot = x[i];
-        for (int64_t k = f->start[i]; k < f->start[i + 1]; k++) {
-            int64_t j = f->columns[k];
-            sum += f->values[k] * x[j];
-            if (j != i)
-                left[j] -= f->values[k] * pivot;
+    for (int64_t k = 0; k < f->entries;) { /* mostly column by column */
+        int64_t j = f->columns[k];
+        double sum = 0.0, pivot = x[j];
+        for (; k < f->entries && f->columns[k] == j; k++) {
+            int64_t i = f->rows_of[k];
+            sum += f->values[k] * x[i];
+            if (i != j)
+                left[i] -= f->values[k] * pivot;
         }
-        left[i] -= sum;
+        left[j] -= sum;
     }
     for (int64_t i = 0; i < f->n; i++) {
         if (!isfinite(left[i]))

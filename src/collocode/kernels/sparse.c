@@ -17,29 +17,32 @@ EXPORTED void gather_blocks(int64_t blocks, const int64_t *counts, const int32_t
         gather(counts[k], tables[k], values, out[k]);
 }
 
-/* Product of a symmetric matrix with x, by some rows of its upper triangle: `above` (rows), and what
-   the transpose adds to all in `below` (n); the diagonal counts in `above`.  The entries of a row
-   are runs of neighbouring columns, from `begins` on, each by its first column and its length. */
-EXPORTED DISPATCHED void upper_product(int64_t first, int64_t rows, int64_t n,
-                                       const int64_t *begins, const int32_t *columns,
-                                       const int32_t *lengths, const double *values,
-                                       const double *x, double *above, double *below)
+/* What some entries of a symmetric matrix, of which one triangle is there, make of x (n).  They come in
+   `runs` of neighbouring rows of a column, each by column, first row and length; an entry of the diagonal is
+   a run of its own. */
+EXPORTED DISPATCHED void symmetric_product(int64_t n, int64_t runs, const int32_t *columns,
+                                           const int32_t *rows, const int32_t *lengths,
+                                           const double *values, const double *x, double *product)
 {
-    memset(below, 0, n * sizeof(double));
-    for (int64_t i = 0; i < rows; i++) {
-        double sum = 0.0, pivot = x[first + i];
-        for (int64_t run = begins[i]; run < begins[i + 1]; run++) {
-            int64_t j = columns[run], length = lengths[run];
-            if (length >= 8) {
-                add_dots(1, length, values, 0, x + j, &sum);
-                add_multiple(length, pivot, values, below + j);
-            } else
-                for (int64_t k = 0; k < length; k++) {
-                    sum += values[k] * x[j + k];
-                    below[j + k] += j + k == first + i ? 0.0 : values[k] * pivot;
-                }
-            values += length;
+    double sum = 0.0;
+    memset(product, 0, n * sizeof(double));
+    for (int64_t run = 0; run < runs; run++) {
+        int64_t i = rows[run], j = columns[run], length = lengths[run];
+        double factor = x[j];
+        if (i == j) {
+            sum += values[0] * factor;
+        } else if (length >= 8) {
+            add_dots(1, length, values, 0, x + i, &sum);
+            add_multiple(length, factor, values, product + i);
+        } else
+            for (int64_t k = 0; k < length; k++) {
+                sum += values[k] * x[i + k];
+                product[i + k] += values[k] * factor;
+            }
+        values += length;
+        if (run + 1 == runs || columns[run + 1] != j) {
+            product[j] += sum;
+            sum = 0.0;
         }
-        above[i] = sum;
     }
 }

@@ -9,7 +9,7 @@ import scipy
 
 from ..model.noise import spread_of
 from ..numerics import Array, Mask
-from ..numerics.signals import Smoother
+from ..numerics.smoothing import Smoother
 from .released import NOISE_FREE
 from .solution import Solution
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import time
 import weakref
 from collections import OrderedDict
@@ -41,14 +40,6 @@ from .threads import one_blas_thread
 
 _MOST_SOLVERS = 16  # of one structure in different scales
 _FOUND = "x", "lam_g", "lam_x", "f", "g"
-_living: weakref.WeakSet[_Compiled] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Free IPOPT's memory while Python is there: what it calls then, `hook`, would crash later."""
-    for made in list(_living):
-        made.close()
 
 
 class CasadiIpopt(Ipopt):
@@ -149,7 +140,7 @@ class CasadiIpopt(Ipopt):
         if self._session is not None:
             self._session.begin(view)
         began = time.perf_counter()
-        chained = nullcontext() if self._session is None else hook.connected()
+        chained = nullcontext() if self._session is None else hook.connected(self._session)
         with self._cores() as used, chained, Interrupt() as interrupt:
             watch = solver.callback.watch = Watch(
                 view, interrupt, on_iteration, program.objective_scale
@@ -218,12 +209,6 @@ class _Compiled:
         self.callback, self._function = callback, function
         self._given = {name: np.zeros(function.numel_in(name)) for name in function.name_in()}
         self._found = {name: np.zeros(function.numel_out(name)) for name in _FOUND}
-        _living.add(self)
-
-    def close(self) -> None:
-        """Free what CasADi and IPOPT hold; there are no solves any more."""
-        self.__dict__.pop("_bound", None)
-        self.__dict__.pop("_function", None)
 
     @cached_property
     def _bound(self) -> tuple[ca.FunctionBuffer, Callable[[], None]]:
@@ -293,5 +278,8 @@ class _Callback(ca.Callback):
         x, f, g = (np.frombuffer(v) for v in arguments[:3])
         if self.session is not None:
             self.session.look(x)
-        np.frombuffer(results[0])[0] = not self.watch.look(x, float(f[0]), g)
+        going = self.watch.look(x, float(f[0]), g)
+        # Ipopt does not ask whether a system was solved
+        lost = self.session is not None and self.session.error is not None
+        np.frombuffer(results[0])[0] = lost or not going
         return 0

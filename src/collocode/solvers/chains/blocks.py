@@ -1,13 +1,13 @@
 """Where the entries of Ipopt's augmented matrix belong in the blocks of chains and border.
 
-Ipopt hands over the upper triangle of
+Ipopt hands over a triangle of
 
     [ H      .    Jcᵀ   Jdᵀ ]     free columns, in the program's order
     [ .      D     .    -I  ]     slacks of the inequality rows
     [ Jc     .    -C     .  ]     equality rows
     [ Jd    -I     .   -Δ   ]     inequality rows
 
-as one vector of values.
+as one vector of values, in which an entry of the diagonal may come twice.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from ... import kernels
 from ...kernels import address
 from ...numerics import Array, Index
 from .places import Order, Places, Unsuited
+from .refined import Symmetric
 
 _KINDS = range(7)
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = _KINDS
 _BY_SLOT = ("H", "H_border")
 _SHARED = ("G", "K", "D_shared", "delta_shared", "C")
+_TWICE = "two of its entries are for one place"
 _CHANGED = ("H", "across", "H_border")  # by whoever condenses the inequalities
 
 
@@ -46,14 +48,12 @@ class Blocks:
     Raises
     ------
     Unsuited
-        An entry that no block has room for.
+        An entry that no block has room for, or two for one place.
     """
 
-    def __init__(self, places: Places, order: Order, start: Index, columns: Index) -> None:
+    def __init__(self, places: Places, order: Order, matrix: Symmetric) -> None:
         self.places, self.order = places, order
-        n = order.size
-        self.entries = len(columns)
-        rows = np.repeat(np.arange(n), np.diff(start))
+        self.entries = len(matrix.rows)
         kind, slot, position = _kinds(places, order)
         self.slot, self.position, self.kind = slot, position, kind
         self._tables: dict[str, tuple[Index, Array]] = {}
@@ -64,7 +64,7 @@ class Blocks:
         self._library = kernels.library() if self.entries < 2**31 else None
         self._gathers: dict[tuple[str, int | None], _Gather] = {}
         self._used = np.zeros(self.entries, dtype=bool)
-        _Fill(self, rows, columns).all()
+        _Fill(self, matrix).all()
         if not self._used.all():
             raise Unsuited("an entry lies outside its chains and their border")
 
@@ -169,11 +169,14 @@ def _pair(first: Any, second: Any) -> Any:
 class _Fill:
     """Makes the index tables of `Blocks` from the pattern."""
 
-    def __init__(self, blocks: Blocks, rows: Index, columns: Index) -> None:
+    def __init__(self, blocks: Blocks, matrix: Symmetric) -> None:
+        rows, columns = matrix.rows, matrix.columns
         self.b, self.rows, self.columns = blocks, rows, columns
         k = blocks.kind.astype(np.int8)
         self.pair = _pair(k[rows], k[columns])
-        on = np.flatnonzero(rows == columns)
+        # what comes again is zero, and was added to the first
+        self.pair[matrix.again], blocks._used[matrix.again] = -1, True
+        on = matrix.diagonal[matrix.diagonal >= 0]
         relaxed = on[np.isin(k[rows[on]], (_EQUAL, _BORDER_EQUAL))]
         if not len(relaxed):
             raise Unsuited("its equations have no diagonal")
@@ -189,7 +192,10 @@ class _Fill:
         )
         u, v = self._pick(_BORDER, _BORDER)
         i, j = b.position[u[0]], b.position[u[1]]
-        b._corner, b._used[v] = (np.minimum(i, j) * n + np.maximum(i, j), v), True
+        corner = np.minimum(i, j) * n + np.maximum(i, j)
+        if len(np.unique(corner)) < len(corner):
+            raise Unsuited(_TWICE)
+        b._corner, b._used[v] = (corner, v), True
         for name, kind, count in (("A", _EQUAL, p.equal), ("J", _UNEQUAL, p.unequal)):
             u, v = self._pick(_X, kind)
             e, k = b.slot[u[1]], b.position[u[1]]
@@ -278,6 +284,8 @@ class _Fill:
         compiled = self.b._library is not None
         table = np.full(shape, self.zero, dtype=np.int32 if compiled else np.intp)
         table[where] = sources
+        if not np.array_equal(table[where], sources):
+            raise Unsuited(_TWICE)
         self.b._used[sources] = True
         if len(sources):
             self.b._filled.add(name)

@@ -15,6 +15,7 @@ from .lowest import Last
 from .pace import Pace
 from .part import Part
 from .places import Order, Places, Unsuited
+from .refined import Symmetric
 from .top import Top
 
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
@@ -27,7 +28,7 @@ class ChainFactor:
     Parameters
     ----------
     program : with a `structure`.
-    start, columns : compressed rows of the upper triangle, from 0.
+    matrix : of which the pattern is taken.
 
     Attributes
     ----------
@@ -40,14 +41,14 @@ class ChainFactor:
         A matrix that is not chains and a border, in words.
     """
 
-    def __init__(self, program: Program, start: Index, columns: Index) -> None:
+    def __init__(self, program: Program, matrix: Symmetric) -> None:
         if program.structure is None:
             raise Unsuited("it has no chains")
-        self.order = order = Order.of(program)
-        if order.size != len(start) - 1:
+        self.matrix, self.order = matrix, (order := Order.of(program))
+        if order.size != matrix.size:
             raise Unsuited("Ipopt treats its fixed variables otherwise")
         self.places = p = Places(program.structure, order, program.columns, program.rows)
-        self.blocks = b = Blocks(p, order, start, columns)
+        self.blocks = b = Blocks(p, order, matrix)
         self.parts = [Part(b, *where) for where in p.parts]
         ends = np.cumsum([0, *(part.chains for part in self.parts)]).tolist()
         self._of_parts = [slice(*pair) for pair in pairwise(ends)]

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import address
-from ...numerics import Array, Index
+from ...numerics import Array
 from ...transcription.program import Program
 from .places import Order, Unsuited
+from .refined import Symmetric
 
 _FINE, _SINGULAR, _NOT_FINITE = range(3)
 
@@ -32,7 +33,7 @@ class Fronts:
     ----------
     library : the compiled kernels.
     program, order : with a `structure`, and what Ipopt makes of its columns and rows.
-    start, columns : compressed rows of the upper triangle, from 0.
+    matrix : of which the pattern is taken.
 
     Raises
     ------
@@ -41,23 +42,23 @@ class Fronts:
     """
 
     def __init__(
-        self, library: ctypes.CDLL, program: Program, order: Order, start: Index, columns: Index
+        self, library: ctypes.CDLL, program: Program, order: Order, matrix: Symmetric
     ) -> None:
         if program.structure is None:
             raise Unsuited("it has no chains")
-        if order.size != len(start) - 1:
+        if order.size != matrix.size:
             raise Unsuited("Ipopt treats its fixed variables otherwise")
-        self.order, self.columns = order, columns
+        self.order, self.matrix = order, matrix
         of_columns, of_rows, last = program.structure.groups(program.columns, program.rows)
         rows = of_rows[order.equalities], of_rows[order.inequalities]
         groups = np.concatenate([of_columns[order.columns], rows[1], *rows]).astype(np.int32)
         library.fronts_new.restype = ctypes.c_void_p
         library.fronts_solve.restype = ctypes.c_double
         library.fronts_factor.restype = ctypes.c_int64
-        sizes = ctypes.c_int64(order.size), ctypes.c_int64(len(last))
+        sizes = map(ctypes.c_int64, (order.size, len(last), len(matrix.rows)))
         arrays: list[NDArray[Any]] = [
-            start.astype(np.int64),
-            columns.astype(np.int64),
+            matrix.rows.astype(np.int64),
+            matrix.columns.astype(np.int64),
             groups,
             last.astype(np.uint8),
         ]

@@ -1,22 +1,21 @@
-"""The way into stock Ipopt: its interface to Pardiso takes functions instead of a library.
+"""The way into stock Ipopt: its interface to HSL's MA57 takes functions instead of a library.
 
-``PardisoSolverInterface::SetFunctions`` is exported by the libipopt of the casadi wheel under its
-mangled name, which is looked for in the library and taken only if all arguments are what is expected
-here.  Which program a call belongs to is told by an option that Pardiso's interface passes on.
+``Ma57TSolverInterface::SetFunctions`` is exported by the libipopt of the casadi wheel under its mangled
+name, which tells the types of all arguments.  MA57 takes the entries of a matrix in whatever order they come, so
+Ipopt hands them over as it has them: to sort them would take longer than everything else that it does.
+Which program a call belongs to is told by an option that is passed on to MA57.
 """
 
 from __future__ import annotations
 
 import ctypes
 import itertools
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -24,23 +23,25 @@ import numpy as np
 
 from ...numerics import Array, Index
 from ..wheel import libraries
+from .refined import Symmetric
 
-# void (*init)(void*, const int*, const int*, int*, double*, int*), void (*pardiso)(void**, 5 × const
-# int*, const double*, 4 × const int*, int*, const int*, double*, double*, int*, double*), bool, …
-_BEGINS = b"_ZN5Ipopt22PardisoSolverInterface12SetFunctions"
-_WITH = b"EPFvPvPKiS3_PiPdS4_EPFvPS1_S3_S3_S3_S3_S3_PKdS3_S3_S3_S3_S4_S3_S5_S5_S4_S5_EbPFv"
-_NAME = re.compile(re.escape(_BEGINS + _WITH) + rb"\w+E")
-_USUAL = (_BEGINS + _WITH + b"S3_S3_S3_SA_S4_S4_S5_S4_S5_S4_iE").decode()
-_int = ctypes.POINTER(ctypes.c_int)
-_double = ctypes.POINTER(ctypes.c_double)
-_handle = ctypes.POINTER(ctypes.c_void_p)
-_INIT = ctypes.CFUNCTYPE(None, _handle, _int, _int, _int, _double, _int)
-_PARDISO = ctypes.CFUNCTYPE(
-    None, _handle, *[_int] * 5, _double, *[_int] * 6, _double, _double, _int, _double
+# ma57a(n, entries, rows, columns, lkeep, keep, iwork, icntl, info, rinfo),
+# ma57b(n, entries, a, fact, lfact, ifact, lifact, lkeep, keep, iwork, icntl, cntl, info, rinfo),
+# ma57c(job, n, fact, lfact, ifact, lifact, count, rhs, lrhs, work, lwork, iwork, icntl, info), ma57e, ma57i(cntl, icntl)
+_NAME = (
+    "_ZN5Ipopt20Ma57TSolverInterface12SetFunctionsEPFvPiS1_PKiS3_S1_S1_S1_S1_S1_PdE"
+    "PFvS1_S1_S4_S4_S1_S1_S1_S1_S1_S1_S1_S4_S1_S4_EPFvS1_S1_S4_S1_S1_S1_S1_S4_S1_S4_S1_S1_S1_S1_E"
+    "PFvS1_S1_S1_S4_S1_S4_S1_S1_S1_S1_S1_S1_EPFvS4_S1_E"
 )
-_ANALYSE, _FACTOR, _SOLVE, _RELEASE = 11, 22, 33, -1
-_ID, _PERTURBED, _POSITIVE, _NEGATIVE = 7, 13, 21, 22  # places in Pardiso's parameters
-_FATAL, _SINGULAR = -1, -4
+_place = ctypes.c_void_p  # addresses, of which reading one number is what takes least
+_ANALYSE = ctypes.CFUNCTYPE(None, *[_place] * 10)
+_FACTOR = ctypes.CFUNCTYPE(None, *[_place] * 14)
+_SOLVE = ctypes.CFUNCTYPE(None, *[_place] * 14)
+_ENLARGE = ctypes.CFUNCTYPE(None, *[_place] * 12)
+_INITIALISE = ctypes.CFUNCTYPE(None, *[_place] * 2)
+_ID = 10  # in MA57's parameters: its block size
+_STATE, _MEMORY, _NEGATIVE = 0, (8, 9), 23  # in what it tells
+_FINE, _FATAL, _SINGULAR = 0, -1, 4
 
 
 class LinearSolver(Protocol):
@@ -57,18 +58,21 @@ class LinearSolver(Protocol):
 
 
 class Client(Protocol):
-    """Who makes a linear solver for a pattern (compressed rows of the upper triangle, from 0)."""
+    """Who makes a linear solver for matrices of a pattern."""
 
     negative: int  # eigenvalues that Ipopt wants to see
     error: BaseException | None
     seconds: float  # of wall time that it took
 
-    def analyse(self, start: Index, columns: Index) -> LinearSolver:
+    def matrix(self, size: int, rows: Index, columns: Index) -> Symmetric:
+        """Return matrices of a pattern: entries of one triangle, from 0; those of the diagonal may come twice."""
+
+    def analyse(self, matrix: Symmetric) -> LinearSolver:
         """Return a linear solver."""
 
 
 _clients: WeakValueDictionary[int, Client] = WeakValueDictionary()
-_open: dict[int, tuple[Client, LinearSolver]] = {}
+_open: dict[int, _Open] = {}
 _numbers = itertools.count(1000)  # no number that the option has where somebody else gives it
 _under_way: list[int] = []  # an entry each solve, of several threads
 _LOCK = threading.Lock()
@@ -77,20 +81,12 @@ _LOCK = threading.Lock()
 @lru_cache(maxsize=1)
 def _set_functions() -> Callable[..., None] | None:
     for library in libraries("ipopt"):
-        loaded = ctypes.CDLL(str(library))
-        function = getattr(loaded, _USUAL, None) or getattr(loaded, _name_in(library), None)
+        function = getattr(ctypes.CDLL(str(library)), _NAME, None)
         if function is not None:
             function.restype = None
-            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_bool, ctypes.c_void_p]
+            function.argtypes = [ctypes.c_void_p] * 5
             return function
     return None
-
-
-def _name_in(library: Path) -> str:
-    """Where the last argument, which is not used here, has another type: a search takes 1 ms of a first fit."""
-    with library.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
-        found = _NAME.search(text, max(text.find(_BEGINS), 0))
-        return found[0].decode() if found else "none"
 
 
 @lru_cache(maxsize=1)
@@ -109,8 +105,9 @@ def register(client: Client) -> int:
 def options(number: int) -> dict[str, Any]:
     """Ipopt's options for a registered client, which refines every solution by itself."""
     return {
-        "linear_solver": "pardiso",
-        "pardiso_max_iterative_refinement_steps": number,
+        "linear_solver": "ma57",
+        "ma57_block_size": number,
+        "linear_system_scaling": "none",
         "fast_step_computation": "yes",  # without residuals that nothing would be made of
         "min_refinement_steps": 0,
         "max_refinement_steps": 0,
@@ -120,77 +117,122 @@ def options(number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def connected() -> Iterator[None]:
-    """Let Ipopt's Pardiso interface call here meanwhile; afterwards it looks for Pardiso's library again.
+def connected(client: Client) -> Iterator[None]:
+    """Let Ipopt's interface to MA57 call here meanwhile; afterwards it looks for HSL's library again.
 
-    It asks once a solve, and whoever else asks in this process, through whatever package, means Pardiso.
+    It asks once a solve, and whoever else asks in this process, through whatever package, means HSL's.  What was
+    made for the client is closed then, since MA57 is not told when Ipopt has ended.
     """
     function = _set_functions()
     assert function is not None
     with _LOCK:
         _under_way.append(1)
-        init, pardiso = (ctypes.cast(f, ctypes.c_void_p) for f in (_initialise, _pardiso))
-        function(init, pardiso, False, None)
+        calls = (_analyse, _factor, _solve, _enlarge, _initialise)
+        function(*(ctypes.cast(f, ctypes.c_void_p) for f in calls))
     try:
         yield
     finally:
         with _LOCK:
             _under_way.pop()
             if not _under_way:
-                function(None, None, False, None)
+                function(None, None, None, None, None)
+        for number in [k for k, made in _open.items() if made.client is client]:
+            _open.pop(number).solver.close()
 
 
-@_INIT
-def _initialise(handle, _kind, _solver, _parameters, _numbers, error) -> None:  # type: ignore[no-untyped-def]
-    for k in range(64):  # Ipopt clears 64 bytes, not 64 pointers
-        handle[k] = None
-    error[0] = 0
+@dataclass
+class _Open:
+    """A linear solver, and Ipopt's numbers of the last matrix where they are."""
+
+    client: Client
+    matrix: Symmetric
+    solver: LinearSolver
+    values: Array
 
 
-@_PARDISO
-def _pardiso(  # type: ignore[no-untyped-def]
-    handle, _m, _n, _t, phase, size, a, ia, ja, _p, count, parameters, _l, b, _x, error, _d
-) -> None:
-    client, began = None, time.perf_counter()
+def _int(place: int, k: int = 0) -> ctypes.c_int:
+    return ctypes.c_int.from_address(place + 4 * k)
+
+
+def _array(place: int, count: int, kind: Any = ctypes.c_double) -> Any:
+    """What stands in Ipopt's memory."""
+    return np.frombuffer((kind * count).from_address(place), dtype=kind)
+
+
+@_INITIALISE
+def _initialise(_cntl, icntl) -> None:  # type: ignore[no-untyped-def]
+    ctypes.memset(icntl, 0, 20 * 4)
+
+
+@_ENLARGE
+def _enlarge(*_: int) -> None:
+    """Never called: no factorisation asks for more memory."""
+
+
+@_ANALYSE
+def _analyse(n, entries, rows, columns, _l, keep, _w, icntl, info, _r) -> None:  # type: ignore[no-untyped-def]
+    def work(client: Client) -> None:
+        size, count = _int(n).value, _int(entries).value
+        where = (_array(place, count, ctypes.c_int) - 1 for place in (rows, columns))
+        matrix = client.matrix(size, *where)
+        number = next(_numbers)
+        _open[number] = _Open(client, matrix, client.analyse(matrix), np.zeros(0))
+        _int(keep).value = number
+        for k in _MEMORY:  # of its factors, in which the number of the linear solver stands
+            _int(info, k).value = 1
+
+    _done(_clients.get(_int(icntl, _ID).value), info, work)
+
+
+@_FACTOR
+def _factor(n, entries, a, _f, _lf, ifact, _li, _lk, keep, _w, _ic, _c, info, _r) -> None:  # type: ignore[no-untyped-def]
+    number = _int(ifact).value = _int(keep).value
+
+    def work(client: Client) -> None:
+        made, count = _open[number], _int(entries).value
+        if len(made.values) != count or made.values.ctypes.data != a:
+            made.values = _array(a, count)
+        made.matrix.fold(made.values)
+        negative, singular = made.solver.factor(made.values)
+        _int(info, _NEGATIVE).value = negative
+        # too few negative eigenvalues are not what Ipopt corrects by shifting the Hessian
+        if singular or negative < client.negative:
+            _int(info, _STATE).value = _SINGULAR
+
+    _done(_client_of(number), info, work)
+
+
+@_SOLVE
+def _solve(_j, n, _f, _lf, ifact, _li, count, rhs, _lr, _wk, _lw, _w, _ic, info) -> None:  # type: ignore[no-untyped-def]
+    number, size = _int(ifact).value, _int(n).value
+    sides = _array(rhs, size * _int(count).value).reshape(-1, size)
+
+    def work(_: Client) -> None:
+        for side in sides:
+            side[:] = _open[number].solver.solve(side.copy())
+
+    if not _done(_client_of(number), info, work):
+        # Ipopt goes on with whatever stands here: with no step, until it factorises again or shows an iterate
+        sides[:] = 0.0
+
+
+def _client_of(number: int) -> Client | None:
+    made = _open.get(number)
+    return None if made is None else made.client
+
+
+def _done(client: Client | None, info: int, work: Callable[[Client], None]) -> bool:
+    """Whether that was possible; what is raised must not pass through Ipopt's own code, and ends all that comes after it."""
+    state, began = _int(info, _STATE), time.perf_counter()
+    state.value = _FATAL
+    if client is None or client.error is not None:
+        return False
     try:
-        error[0] = 0
-        if phase[0] == _ANALYSE:
-            client = _clients[parameters[_ID]]
-            start = np.ctypeslib.as_array(ia, (size[0] + 1,)) - 1
-            columns = np.ctypeslib.as_array(ja, (int(start[-1]),)) - 1
-            number = handle[0] or next(_numbers)
-            _close(handle[0])
-            _open[number] = client, client.analyse(start.astype(np.intp), columns.astype(np.intp))
-            handle[0] = number
-        elif phase[0] == _RELEASE:
-            _close(handle[0])
-            handle[0] = None
-        elif phase[0] == _FACTOR:
-            client, solver = _open[handle[0]]
-            entries = int(ia[size[0]]) - 1
-            negative, singular = solver.factor(np.ctypeslib.as_array(a, (entries,)))
-            parameters[_PERTURBED] = 0
-            # Ipopt takes the larger of this number and the one it wants: too few would pass for right
-            if singular or negative < client.negative:
-                error[0] = _SINGULAR
-                return
-            parameters[_NEGATIVE], parameters[_POSITIVE] = negative, size[0] - negative
-        elif phase[0] == _SOLVE:
-            client, solver = _open[handle[0]]
-            for rhs in np.ctypeslib.as_array(b, (count[0], size[0])):
-                rhs[:] = solver.solve(rhs.copy())
-            parameters[6] = 0
-    except BaseException as problem:  # must not pass through Ipopt's own code
-        if client is not None:
-            client.error = problem.with_traceback(None)  # whose frames would keep Ipopt's arrays
-        error[0] = _FATAL
+        state.value = _FINE
+        work(client)
+    except BaseException as problem:
+        client.error = problem.with_traceback(None)  # whose frames would keep Ipopt's arrays
+        state.value = _FATAL
     finally:
-        if client is not None:
-            client.seconds += time.perf_counter() - began
-
-
-def _close(number: int | None) -> None:
-    if number:
-        _, solver = _open.pop(number, (None, None))
-        if solver is not None:
-            solver.close()
+        client.seconds += time.perf_counter() - began
+    return client.error is None

@@ -1,9 +1,10 @@
-"""One symmetric matrix after another of a pattern, of which the upper triangle is there: products, and refined solutions."""
+"""One symmetric matrix after another of a pattern, of which one triangle is there: products, and refined solutions."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,9 @@ from ...numerics import Array, Index
 from ...numerics.parallel import for_each, parts_of
 
 ACCURATE, STEPS = 1e-10, 10  # of refinement, as Ipopt has it
-_RUN = 2**18  # entries that one thread multiplies
+_RUN = (
+    2**19
+)  # entries that one thread multiplies at least, since each run makes a vector of all rows
 
 
 class Symmetric:
@@ -25,26 +28,39 @@ class Symmetric:
 
     Parameters
     ----------
-    start, columns : compressed rows of the upper triangle, from 0.
+    size : number of rows.
+    rows, columns : of the entries of one triangle, in any order, from 0; those of the diagonal may come several times.
 
     Attributes
     ----------
-    values : (entries,), which may change.
-    rows, columns : of the entries.
-    diagonal : (n,) number of the entry, -1 where there is none.
+    values : (entries,), which are somebody else's and may change.
+    rows, columns : as given.
+    diagonal : (n,) number of the entry, the first one if there are several; -1 where there is none.
+    again : entries of the diagonal that came before.
     """
 
-    def __init__(self, start: Index, columns: Index) -> None:
-        n = len(start) - 1
-        self.values: Array = np.zeros(len(columns))
-        many = parts_of(len(columns) / _RUN)
-        ends = np.searchsorted(start, np.linspace(0, len(columns), many + 1)).tolist()
-        ends[-1] = n
-        self._runs = [_Rows(start, columns, self.values, slice(a, b)) for a, b in pairwise(ends)]
-        self.rows, self.columns = np.repeat(np.arange(n), np.diff(start)), columns
-        self.diagonal = np.full(n, -1)
-        on = np.flatnonzero(self.rows == columns)
-        self.diagonal[self.rows[on]] = on
+    def __init__(self, size: int, rows: Index, columns: Index) -> None:
+        self.size, self.rows, self.columns = size, rows, columns
+        self.values: Array = np.zeros(0)
+        on = np.flatnonzero(rows == columns)
+        self.diagonal = np.full(size, -1)
+        self.diagonal[rows[on[::-1]]] = on[::-1]
+        self.again = on[self.diagonal[rows[on]] != on]
+        self._first = self.diagonal[rows[self.again]]
+
+    def equals(self, size: int, rows: Index, columns: Index) -> bool:
+        """Whether this is the pattern."""
+        return (
+            self.size == size
+            and np.array_equal(self.rows, rows)
+            and np.array_equal(self.columns, columns)
+        )
+
+    def fold(self, values: Array) -> None:
+        """Add up, in place, what comes several times: in the first entry of all, and zero in the others."""
+        if len(self.again):
+            np.add.at(values, self._first, values[self.again])
+            values[self.again] = 0.0
 
     def refined(self, rhs: Array, solve: Callable[[Array], Array]) -> tuple[Array, float]:
         """Return the solution and its residual, relative as Ipopt takes it."""
@@ -64,59 +80,54 @@ class Symmetric:
         return best, least
 
     def times(self, x: Array) -> Array:
-        """Product with the whole matrix, in runs of rows that are the same on all cores."""
-        product = np.zeros(len(x))
-        for run, (above, below) in zip(
-            self._runs, for_each(lambda run: run.times(x), self._runs), strict=True
-        ):
-            product[run.rows] += above
-            product += below
+        """Product with the whole matrix, in runs of entries that are the same on all cores."""
+        product, *others = for_each(lambda run: run.times(self.values, x), self._runs)
+        for other in others:
+            product += other
         return product
 
+    @cached_property
+    def _runs(self) -> list[_Run]:
+        count = len(self.rows)
+        ends = np.linspace(0, count, parts_of(count / _RUN) + 1).astype(int).tolist()
+        return [_Run(self, slice(a, b)) for a, b in pairwise(ends)]
 
-class _Rows:
-    """Some rows of a symmetric matrix, of which the upper triangle is there.
 
-    Parameters
-    ----------
-    start, columns, values : compressed rows of all; the values may change.
-    rows : of them.
-    """
+class _Run:
+    """Some entries of a symmetric matrix, one after the other."""
 
-    def __init__(self, start: Index, columns: Index, values: Array, rows: slice) -> None:
-        at = slice(int(start[rows.start]), int(start[rows.stop]))
-        self.rows, self._values, self._size = rows, values[at], len(start) - 1
-        begins, columns = start[rows.start : rows.stop + 1] - at.start, columns[at]
-        of_rows = np.repeat(np.arange(rows.start, rows.stop), np.diff(begins))
-        self._library = kernels.library()
+    def __init__(self, matrix: Symmetric, entries: slice) -> None:
+        rows, columns = matrix.rows[entries], matrix.columns[entries]
+        self._entries, self._size, self._library = entries, matrix.size, kernels.library()
         if self._library is not None:
-            self._find_runs(begins, columns, of_rows)
+            self._find_lines(rows, columns)
             return
-        shape = rows.stop - rows.start, len(start) - 1
-        self._upper = sparse.csr_matrix((self._values, columns, begins), shape=shape)
-        self._upper.data = self._values  # whatever SciPy has made of it
-        self._on = np.flatnonzero(of_rows == columns)
-        self._diagonal = columns[self._on]
+        both = np.append(rows, columns), np.append(columns, rows)
+        self._on = np.flatnonzero(rows == columns)
+        self._whole = sparse.coo_matrix((np.zeros(len(both[0])), both), shape=(self._size,) * 2)
 
-    def _find_runs(self, begins: Index, columns: Index, rows: Index) -> None:
-        """Runs of neighbouring columns, of which the diagonal is one of its own."""
-        changed = (np.diff(columns) != 1) | (np.diff(rows) != 0) | (columns == rows)[:-1]
-        first = np.flatnonzero(np.append(True, changed))
-        self._begins = np.searchsorted(first, begins)
-        self._columns = columns[first].astype(np.int32)
+    def _find_lines(self, rows: Index, columns: Index) -> None:
+        """Runs of neighbouring rows of a column; an entry of the diagonal is one of its own."""
+        on = rows == columns
+        changed = (np.diff(rows) != 1) | (np.diff(columns) != 0) | on[1:] | on[:-1]
+        first = np.flatnonzero(np.append(True, changed))[: len(rows)]
+        self._columns, self._rows = (v[first].astype(np.int32) for v in (columns, rows))
         self._lengths = np.diff(first, append=len(columns)).astype(np.int32)
         # always in the same memory, whose addresses need not be asked for at every product
-        self._above, self._below = np.empty(self.rows.stop - self.rows.start), np.empty(self._size)
-        sizes = self.rows.start, len(self._above), self._size
-        arrays: list[NDArray[Any]] = [self._begins, self._columns, self._lengths, self._values]
+        self._product = np.empty(self._size)
+        arrays: list[NDArray[Any]] = [self._columns, self._rows, self._lengths]
+        sizes = self._size, len(first)
         self._given = [*map(ctypes.c_int64, sizes), *map(address, arrays)]
-        self._found = address(self._above), address(self._below)
+        self._found = address(self._product)
 
-    def times(self, x: Array) -> tuple[Array, Array]:
-        """(rows,) of the product, and (n,) what the triangle's transpose adds to all of it, until the next one."""
+    def times(self, values: Array, x: Array) -> Array:
+        """(n,) what the entries, and those of the other triangle, make of x, until the next product."""
+        values = values[self._entries]
         if self._library is None:
-            below: Array = self._upper.T @ x[self.rows]
-            below[self._diagonal] -= self._values[self._on] * x[self._diagonal]
-            return self._upper @ x, below
-        self._library.upper_product(*self._given, address(x), *self._found)
-        return self._above, self._below
+            below = values.copy()
+            below[self._on] = 0.0
+            self._whole.data = np.append(values, below)
+            product: Array = self._whole @ x
+            return product
+        self._library.symmetric_product(*self._given, address(values), address(x), self._found)
+        return self._product

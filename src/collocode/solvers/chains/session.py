@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -71,13 +70,14 @@ class Session:
         self.error: BaseException | None = None
         self.negative, self.seconds = 0, 0.0
         self.count = Count()
-        self._made: tuple[Index, ChainFactor] | None = None
+        self._made: ChainFactor | None = None
         self._fronts: Fronts | None = None
+        self._matrices: list[Symmetric] = []
 
     @property
     def parts(self) -> int:
         """How many threads it has work for."""
-        return 1 if self._made is None else len(self._made[1].parts)
+        return 1 if self._made is None else len(self._made.parts)
 
     def begin(self, program: Program) -> None:
         """Take note of the program that is solved next, in the scales that Ipopt sees."""
@@ -109,39 +109,43 @@ class Session:
 
     def look(self, x: Array) -> None:
         """Take note of an iterate, in the scales that Ipopt sees."""
-        if self._made is not None and self._made[1].shifts:
-            self._made[1].look(x)
+        if self._made is not None and self._made.shifts:
+            self._made.look(x)
 
-    def analyse(self, start: Index, columns: Index) -> LinearSolver:
-        """Return a linear solver for matrices of a pattern."""
-        mumps = ByMumps(start, columns, self.count)
+    def matrix(self, size: int, rows: Index, columns: Index) -> Symmetric:
+        """Return matrices of a pattern; see `hook.Client`."""
+        for known in self._matrices:
+            if known.equals(size, rows, columns):
+                return known
+        made = Symmetric(size, rows.astype(np.intp), columns.astype(np.intp))
+        self._matrices = [*self._matrices, made][-2:]  # restoration may have one of its own
+        return made
+
+    def analyse(self, matrix: Symmetric) -> LinearSolver:
+        """Return a linear solver for such matrices."""
+        mumps = ByMumps(matrix, self.count)
         try:
             if self._narrow:
-                fronts = self._fronts_of(start, columns)
-                return Narrow(fronts, mumps, self.negative, self.count)
-            chains = self._chains_of(start, columns)
-            return Factorisations(chains, mumps, self.negative, self.count)
+                return Narrow(self._fronts_of(matrix), mumps, self.negative, self.count)
+            return Factorisations(self._chains_of(matrix), mumps, self.negative, self.count)
         except Unsuited as why:
             self.count.reason = str(why)
         return mumps
 
-    def _chains_of(self, start: Index, columns: Index) -> ChainFactor:
-        if self._made is not None:
-            known, made = self._made
-            if made.order.equals(self._order) and np.array_equal(known, columns):
-                made.begin()
-                return made
-        chains = ChainFactor(self._program, start, columns)
-        self._made = columns, chains
-        return chains
+    def _chains_of(self, matrix: Symmetric) -> ChainFactor:
+        made = self._made
+        if made is not None and made.matrix is matrix and made.order.equals(self._order):
+            made.begin()
+            return made
+        self._made = made = ChainFactor(self._program, matrix)
+        return made
 
-    def _fronts_of(self, start: Index, columns: Index) -> Fronts:
+    def _fronts_of(self, matrix: Symmetric) -> Fronts:
         known, library = self._fronts, kernels.library()
         if library is None:
             raise Unsuited("there are no compiled kernels")
-        same = known is not None and known.order.equals(self._order)
-        if known is None or not same or not np.array_equal(known.columns, columns):
-            known = self._fronts = Fronts(library, self._program, self._order, start, columns)
+        if known is None or known.matrix is not matrix or not known.order.equals(self._order):
+            known = self._fronts = Fronts(library, self._program, self._order, matrix)
         return known
 
 
@@ -160,10 +164,11 @@ class Factorisations:
         self._chains, self._mumps = chains, mumps
         self._negative, self._count = negative, count
         self._by_chains = self._fresh = False
+        self._values: Array = np.zeros(0)
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`."""
-        self._fresh = True
+        self._values, self._fresh = values, True
         if len(self._count.faults) < _MOST_FAULTS:
             found = self._try_chains(values)
             if found is not None:
@@ -192,18 +197,19 @@ class Factorisations:
         self._by_chains = True
         if singular or negative != self._negative:
             return negative, singular
-        matrix, shift = self._mumps.matrix, self._chains.shift
-        matrix.values[:] = values
+        shift = self._chains.shift
         if shift:
             self._count.shifted += 1
-            matrix.values[matrix.diagonal[self._chains.top_columns]] += shift
+            values[self._mumps.matrix.diagonal[self._chains.top_columns]] += shift
         return negative, False
 
     def solve(self, rhs: Array) -> Array:
         """Solve and refine; see `hook.LinearSolver`."""
         if self._by_chains:
+            matrix = self._mumps.matrix
+            matrix.values = self._values
             with np.errstate(all="ignore"):
-                x, residual = self._mumps.matrix.refined(rhs, self._chains.solve)
+                x, residual = matrix.refined(rhs, self._chains.solve)
             if residual <= _USABLE:
                 if self._fresh:  # second-order corrections come after the step
                     self._chains.stepped(rhs, x)
@@ -211,7 +217,7 @@ class Factorisations:
                 return x
             self._by_chains = False
             self._count.faults.append(f"a solution has a residual of {residual:.1e}")
-            self._mumps.replace(self._mumps.matrix.values, self._negative)
+            self._mumps.replace(self._values, self._negative)
         return self._mumps.solve(rhs)
 
     def close(self) -> None:
@@ -270,18 +276,14 @@ class ByMumps:
 
     Parameters
     ----------
-    start, columns : compressed rows of the upper triangle, from 0.
+    matrix : of which the pattern is taken.
     count : is kept.
     """
 
-    def __init__(self, start: Index, columns: Index, count: Count) -> None:
-        self._pattern, self._count = (start, columns), count
+    def __init__(self, matrix: Symmetric, count: Count) -> None:
+        self.matrix, self._count = matrix, count
+        self._values: Array = np.zeros(0)
         self._mumps: Mumps | None = None
-
-    @cached_property
-    def matrix(self) -> Symmetric:
-        """What is factorised."""
-        return Symmetric(*self._pattern)
 
     def factor(self, values: Array) -> tuple[int, bool]:
         """Factorise; see `hook.LinearSolver`.
@@ -292,12 +294,12 @@ class ByMumps:
             MUMPS is not there, or does not do what it should: Ipopt has to end, and to begin anew with its own.
         """
         self._count.mumps += 1
-        self.matrix.values[:] = values
+        self._values = values
         if self._mumps is None:
             if not available():
                 raise OSError("the MUMPS of the casadi wheel is not as expected")
-            self._mumps = Mumps(self.matrix.rows, self.matrix.columns, len(self.matrix.diagonal))
-        return self._mumps.factor(self.matrix.values)
+            self._mumps = Mumps(self.matrix.rows, self.matrix.columns, self.matrix.size)
+        return self._mumps.factor(values)
 
     def replace(self, values: Array, negative: int) -> None:
         """Factorise a matrix whose inertia Ipopt was told already.
@@ -314,6 +316,7 @@ class ByMumps:
     def solve(self, rhs: Array) -> Array:
         """Solve and refine; see `hook.LinearSolver`."""
         assert self._mumps is not None
+        self.matrix.values = self._values
         return self.matrix.refined(rhs, self._mumps.solve)[0]
 
     def close(self) -> None:
