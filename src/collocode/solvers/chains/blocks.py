@@ -79,17 +79,29 @@ class Blocks:
 
     def load_part(self, elements: slice, slots: slice) -> None:
         """Put into the blocks what the elements and links of a part own."""
-        self._take([name for name in self._tables if name not in _SHARED], elements, slots)
+        self._take(self._of_parts, elements, slots)
+
+    def loading(self, elements: slice, slots: slice) -> tuple[Any, ...]:
+        """The call of a kernel by which that is done, of ``values``; the values of `load` may be of another matrix."""
+        return self._gather(self._of_parts, elements, slots).call
+
+    @property
+    def _of_parts(self) -> list[str]:
+        return [name for name in self._tables if name not in _SHARED]
 
     def _take(self, names: Sequence[str], elements: slice, slots: slice) -> None:
         if self._library is None:
             for table, block in self._taken(names, elements, slots):
                 np.take(self._values, table, out=block, mode="clip")
             return
+        self._gather(names, elements, slots)(self._values)
+
+    def _gather(self, names: Sequence[str], elements: slice, slots: slice) -> _Gather:
         key = names[0], elements.start
         if key not in self._gathers:
+            assert self._library is not None
             self._gathers[key] = _Gather(self._library, self._taken(names, elements, slots))
-        self._gathers[key](self._values)
+        return self._gathers[key]
 
     def _taken(
         self, names: Sequence[str], elements: slice, slots: slice
@@ -140,6 +152,10 @@ class _Gather:
         self._tables, self._blocks = (
             (ctypes.c_void_p * count)(*map(address, arrays)) for arrays in zip(*parts, strict=True)
         )
+
+        where = (self._counts, self._tables, self._blocks)
+        counts, tables, blocks = (ctypes.c_void_p(ctypes.addressof(v)) for v in where)
+        self.call = "gather_blocks", count, counts, tables, "values", blocks
 
     def __call__(self, values: Array) -> None:
         given = self._count, self._counts, self._tables
