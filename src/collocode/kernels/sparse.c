@@ -3,18 +3,28 @@
 
 #include "kernels.h"
 
-DISPATCHED static void gather(int64_t count, const int32_t *table, const double *values, double *out)
+#define ROWS 32
+#define NEAR 512
+
+/* `table` has strips of ROWS rows, column by column, as values are in memory mostly. */
+DISPATCHED static void gather(int64_t rows, int64_t columns, const int32_t *table, const double *values, double *out)
 {
-    for (int64_t i = 0; i < count; i++)
-        out[i] = values[table[i]];
+    for (; rows >= ROWS; rows -= ROWS, out += ROWS * columns)
+        for (int64_t j = 0; j < columns; j++, table += ROWS)
+            for (int64_t i = 0; i < ROWS; i++)
+                out[i * columns + j] = values[table[i]];
+    for (int64_t j = 0; j < columns; j++)
+        for (int64_t i = 0; i < rows; i++)
+            out[i * columns + j] = values[*table++];
 }
 
-/* out[k][i] = values[tables[k][i]] for every block k: one call for all of a matrix' part. */
-EXPORTED void gather_blocks(int64_t blocks, const int64_t *counts, const int32_t *const *tables,
+/* out[k][i, j] = values[tables[k][i, j]] for every block k of rows[k] × columns[k]: one call for all of a
+   matrix' part. */
+EXPORTED void gather_blocks(int64_t blocks, const int64_t *rows, const int64_t *columns, const int32_t *const *tables,
                             const double *values, double *const *out)
 {
     for (int64_t k = 0; k < blocks; k++)
-        gather(counts[k], tables[k], values, out[k]);
+        gather(rows[k], columns[k], tables[k], values, out[k]);
 }
 
 /* What some entries of a symmetric matrix, of which one triangle is there, make of x (n).  They come in
@@ -32,8 +42,11 @@ EXPORTED DISPATCHED void symmetric_product(int64_t n, int64_t runs, const int32_
         if (i == j) {
             sum += values[0] * factor;
         } else if (length >= 8) {
-            add_dots(1, length, values, 0, x + i, &sum);
-            add_multiple(length, factor, values, product + i);
+            for (int64_t k = 0; k < length; k += NEAR) { /* so that the values are read from memory once */
+                int64_t few = length - k < NEAR ? length - k : NEAR;
+                add_dots(1, few, values + k, 0, x + i + k, &sum);
+                add_multiple(few, factor, values + k, product + i + k);
+            }
         } else
             for (int64_t k = 0; k < length; k++) {
                 sum += values[k] * x[i + k];

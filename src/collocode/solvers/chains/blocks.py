@@ -25,6 +25,7 @@ from .places import Order, Places, Unsuited
 from .refined import Symmetric
 
 _KINDS = range(7)
+_STRIP = 32  # ROWS of kernels/sparse.c
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = _KINDS
 _BY_SLOT = ("H", "H_border")
 _SHARED = ("G", "K", "D_shared", "delta_shared", "C")
@@ -145,21 +146,33 @@ class _Gather:
     """
 
     def __init__(self, library: ctypes.CDLL, parts: list[tuple[Index, Array]]) -> None:
-        self._library, self._kept = library, parts
-        count = len(parts)
+        self._library = library
+        shapes = [
+            (table.size // table.shape[-1], table.shape[-1]) if table.size else (0, 1)
+            for table, _ in parts
+        ]
+        strips = [
+            _strips(table.reshape(shape)) for (table, _), shape in zip(parts, shapes, strict=True)
+        ]
+        count, blocks = len(parts), [block for _, block in parts]
+        self._kept = strips, blocks
         self._count = ctypes.c_int64(count)
-        self._counts = (ctypes.c_int64 * count)(*(table.size for table, _ in parts))
-        self._tables, self._blocks = (
-            (ctypes.c_void_p * count)(*map(address, arrays)) for arrays in zip(*parts, strict=True)
-        )
-
-        where = (self._counts, self._tables, self._blocks)
-        counts, tables, blocks = (ctypes.c_void_p(ctypes.addressof(v)) for v in where)
-        self.call = "gather_blocks", count, counts, tables, "values", blocks
+        rows, columns = ((ctypes.c_int64 * count)(*sizes) for sizes in zip(*shapes, strict=True))
+        tables, out = ((ctypes.c_void_p * count)(*map(address, v)) for v in (strips, blocks))
+        self._given = self._count, rows, columns, tables
+        self._blocks = out
+        *where, found = (ctypes.c_void_p(ctypes.addressof(v)) for v in (*self._given[1:], out))
+        self.call = "gather_blocks", count, *where, "values", found
 
     def __call__(self, values: Array) -> None:
-        given = self._count, self._counts, self._tables
-        self._library.gather_blocks(*given, address(values), self._blocks)
+        self._library.gather_blocks(*self._given, address(values), self._blocks)
+
+
+def _strips(table: Index) -> Index:
+    """As the kernel reads it: strips of rows, each column by column, which is how values follow each other mostly."""
+    full = len(table) // _STRIP * _STRIP
+    strips = table[:full].reshape(-1, _STRIP, table.shape[1]).swapaxes(1, 2)
+    return np.concatenate([strips.ravel(), table[full:].T.ravel()])
 
 
 def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:
