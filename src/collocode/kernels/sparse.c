@@ -6,25 +6,43 @@
 #define ROWS 32
 #define NEAR 512
 
-/* `table` has strips of ROWS rows, column by column, as values are in memory mostly. */
-DISPATCHED static void gather(int64_t rows, int64_t columns, const int32_t *table, const double *values, double *out)
+/* A strip of `rows` rows of a column: from head on if that is a number of a value, or from the table's places
+   −1 − head on.  Not dispatched: instructions that gather and scatter take longer than one load and one store after the other. */
+static inline void strip(int64_t rows, int64_t columns, int32_t head, const int32_t *table, const double *values,
+                         double *out)
 {
-    for (; rows >= ROWS; rows -= ROWS, out += ROWS * columns)
-        for (int64_t j = 0; j < columns; j++, table += ROWS)
-            for (int64_t i = 0; i < ROWS; i++)
-                out[i * columns + j] = values[table[i]];
-    for (int64_t j = 0; j < columns; j++)
+    const double *next = values + head;
+    if (head >= 0)
         for (int64_t i = 0; i < rows; i++)
-            out[i * columns + j] = values[*table++];
+            out[i * columns] = next[i];
+    else
+        for (int64_t i = 0; i < rows; i++)
+            out[i * columns] = values[table[i - 1 - head]];
 }
 
-/* out[k][i, j] = values[tables[k][i, j]] for every block k of rows[k] × columns[k]: one call for all of a
-   matrix' part. */
-EXPORTED void gather_blocks(int64_t blocks, const int64_t *rows, const int64_t *columns, const int32_t *const *tables,
-                            const double *values, double *const *out)
+/* Blocks k of rows[k] × columns[k] numbers are filled from the values of a matrix, strips of ROWS rows one after the
+   other, each column by column as values mostly are in memory: one call for all of a matrix' part. */
+EXPORTED void gather_blocks(int64_t blocks, const int64_t *rows, const int64_t *columns, const int32_t *const *heads,
+                            const int32_t *const *tables, const double *values, double *const *out)
 {
-    for (int64_t k = 0; k < blocks; k++)
-        gather(rows[k], columns[k], tables[k], values, out[k]);
+    for (int64_t k = 0; k < blocks; k++) {
+        const int32_t *head = heads[k];
+        for (int64_t first = 0; first < rows[k]; first += ROWS)
+            for (int64_t j = 0; j < columns[k]; j++) {
+                double *to = out[k] + first * columns[k] + j;
+                /* of the next strip, of which a processor sees no order */
+                const double *ahead = out[k] + (first + ROWS) * columns[k] + j * ROWS;
+                for (int64_t i = 0; i < ROWS; i += 8) {
+                    __builtin_prefetch(ahead + i, 1);
+                    if (*head >= 0)
+                        __builtin_prefetch(values + *head + ROWS + i, 0);
+                }
+                if (rows[k] - first >= ROWS)
+                    strip(ROWS, columns[k], *head++, tables[k], values, to);
+                else
+                    strip(rows[k] - first, columns[k], *head++, tables[k], values, to);
+            }
+    }
 }
 
 /* What some entries of a symmetric matrix, of which one triangle is there, make of x (n).  They come in

@@ -157,22 +157,35 @@ class _Gather:
         count, blocks = len(parts), [block for _, block in parts]
         self._kept = strips, blocks
         self._count = ctypes.c_int64(count)
-        rows, columns = ((ctypes.c_int64 * count)(*sizes) for sizes in zip(*shapes, strict=True))
-        tables, out = ((ctypes.c_void_p * count)(*map(address, v)) for v in (strips, blocks))
-        self._given = self._count, rows, columns, tables
-        self._blocks = out
-        *where, found = (ctypes.c_void_p(ctypes.addressof(v)) for v in (*self._given[1:], out))
-        self.call = "gather_blocks", count, *where, "values", found
+        sizes = ((ctypes.c_int64 * count)(*v) for v in zip(*shapes, strict=True))
+        heads, tables = zip(*strips, strict=True)
+        places = ((ctypes.c_void_p * count)(*map(address, v)) for v in (heads, tables))
+        self._blocks = (ctypes.c_void_p * count)(*map(address, blocks))
+        self._given: list[Any] = [*sizes, *places]
+        *where, out = (ctypes.c_void_p(ctypes.addressof(v)) for v in (*self._given, self._blocks))
+        self.call = "gather_blocks", count, *where, "values", out
 
     def __call__(self, values: Array) -> None:
-        self._library.gather_blocks(*self._given, address(values), self._blocks)
+        self._library.gather_blocks(self._count, *self._given, address(values), self._blocks)
 
 
-def _strips(table: Index) -> Index:
-    """As the kernel reads it: strips of rows, each column by column, which is how values follow each other mostly."""
+def _strips(table: Index) -> tuple[Index, Index]:
+    """As the kernel reads it: a number a strip, of the first of values in a row or of where the strip's own numbers are."""
+    heads: list[Index] = [table[:0].ravel()]
+    numbers: list[Index] = [table[:0].ravel()]
+    count = 0
     full = len(table) // _STRIP * _STRIP
-    strips = table[:full].reshape(-1, _STRIP, table.shape[1]).swapaxes(1, 2)
-    return np.concatenate([strips.ravel(), table[full:].T.ravel()])
+    strips_of_all = table[:full].reshape(full // _STRIP, _STRIP, table.shape[1])
+    for strips in (strips_of_all, table[None, full:]):
+        if strips.size:
+            lines = strips.swapaxes(1, 2).reshape(-1, strips.shape[1])
+            apart = (np.diff(lines, axis=1) != 1).any(axis=1)
+            head = lines[:, 0].copy()
+            head[apart] = -1 - count - lines.shape[1] * np.arange(apart.sum())
+            heads.append(head)
+            numbers.append(lines[apart].ravel())
+            count += numbers[-1].size
+    return np.concatenate(heads), np.concatenate(numbers)
 
 
 def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:
