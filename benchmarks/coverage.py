@@ -159,9 +159,12 @@ for noise in ((0.02, 0.02, 0.1), (0.02, 0.02, 0.04), (0.03, 0.03, 0.03)):
     CASES[f"three runs, noise {told}, one k, squares"] = lambda r, noise=noise: judged(
         runs(r, noise, LS), {"k": 0.7}
     )
-CASES["ten runs of 4 data, own k, squares"] = lambda r: judged(
-    runs(r, (0.02,) * 10, LS, 4, own=True), {"k[r0]": 0.7}
-)
+for count, last in ((4, 1.0), (4, 3.0), (8, 2.0)):
+    CASES[f"ten runs of {count} data, the last {last:g} times as rough, own k, squares"] = (
+        lambda r, count=count, last=last: judged(
+            runs(r, (0.02,) * 9 + (0.02 * last,), LS, count, own=True), {"k[r0]": 0.7, "k[r9]": 0.7}
+        )
+    )
 
 
 @case("one run of 12, initial state by a prior")
@@ -233,14 +236,16 @@ def _(rng: Rng) -> dict[str, bool]:
     )
 
 
-@case("Laplace's noise, 30 data")
-def _(rng: Rng) -> dict[str, bool]:
-    t = np.linspace(0.0, 1.0, 30)
-    y = 0.5 + 2.0 * t + rng.laplace(0.0, 0.1, 30)
-    return judged(
-        cc.Problem(lines("x"), cc.Experiment(t, y, ("x",)), loss=cc.Laplace()),
-        {"k_x": 2.0, "sigma_x": 0.1},
-    )
+for n in (8, 15, 30, 100):
+
+    @case(f"Laplace's noise, {n} data")
+    def _(rng: Rng, n: int = n) -> dict[str, bool]:
+        t = np.linspace(0.0, 1.0, n)
+        y = 0.5 + 2.0 * t + rng.laplace(0.0, 0.1, n)
+        return judged(
+            cc.Problem(lines("x"), cc.Experiment(t, y, ("x",)), loss=cc.Laplace()),
+            {"k_x": 2.0, "sigma_x": 0.1},
+        )
 
 
 @case("counts, 10 data, Poisson")
@@ -329,7 +334,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=400)
     parser.add_argument("words", nargs="*")
     given = parser.parse_args()
-    module = importlib.import_module("collocode.identify.uncertainty")
+    module = importlib.import_module("collocode.identify.intervals")
     # it costs more than a fit, and is not what is counted
     module._mesh_errors = lambda solution, names: np.full(len(names), np.nan)  # type: ignore[attr-defined]
     for name, one in CASES.items():

@@ -38,12 +38,28 @@ def test_ctrl_c_in_the_first_refit_leaves_no_sample(monkeypatch):
     assert found.intervals().isna().all(axis=None)
 
 
-def test_intervals_are_quantiles_of_the_refits():
-    k = np.random.default_rng(1).standard_normal(400) ** 3
+def test_intervals_are_ranks_of_the_refits():
+    k = np.random.default_rng(1).standard_normal(399) ** 3
     row = cc.Bootstrap(pd.DataFrame({"k": k}), failed=0).intervals(0.9).loc["k"]
     assert row["estimate"] == np.median(k)
-    assert row["std"] == pytest.approx(np.sqrt(np.sum((k - k.mean()) ** 2) / 399))
-    np.testing.assert_allclose(row[["lower", "upper"]], np.percentile(k, [5.0, 95.0]))
+    assert row["std"] == pytest.approx(np.sqrt(np.sum((k - k.mean()) ** 2) / 398))
+    np.testing.assert_allclose(row[["lower", "upper"]], np.sort(k)[[19, 379]])  # 20 and 380 of 400
+
+
+@pytest.mark.parametrize("refits", [39, 100])
+def test_one_more_refit_falls_between_the_limits_as_often_as_they_say(refits):
+    draws = np.random.default_rng(0).standard_t(4, (refits + 1, 20_000))
+    found = cc.Bootstrap(pd.DataFrame(draws[:-1]), failed=0).intervals()
+    inside = (found["lower"] <= draws[-1]) & (draws[-1] <= found["upper"])
+    assert np.mean(inside) == pytest.approx(0.95, abs=4.0 * np.sqrt(0.05 * 0.95 / 20_000))
+
+
+def test_fewer_refits_than_a_level_needs_have_no_limits():
+    found = cc.Bootstrap(pd.DataFrame({"k": np.arange(38.0)}), failed=0)
+    assert found.intervals()[["lower", "upper"]].isna().all(axis=None)
+    assert np.isfinite(found.intervals(0.94).loc["k", ["lower", "upper"]]).all()
+    with pytest.raises(cc.InputError, match="between 0 and 1"):
+        found.intervals(95.0)
 
 
 def test_percentiles_of_few_data_are_those_of_students_t():

@@ -7,7 +7,7 @@ import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Prior, Problem
 from collocode.identify.climbs import CHECKPOINT, LAG, Climber, Climbs
 from collocode.identify.multistart import over_parameters
-from collocode.identify.scattered import scattered
+from collocode.identify.starting_points import starting_points
 from collocode.numerics.schemes import scheme
 from collocode.plots import waterfall
 
@@ -121,11 +121,11 @@ def test_quantiles_of_priors(kind, location, width, share, wanted):
 
 def test_starts_are_drawn_from_their_distribution_within_the_bounds():
     problem = decay(starts=Prior("normal", -1.0, 0.1, on="scale"))
-    k = np.log10([p["k"] for c in scattered(problem, range(1, 101)) for p in c])
+    k = np.log10([p["k"] for c in starting_points(problem, range(1, 101)) for p in c])
     assert k.mean() == pytest.approx(-1.0, abs=0.01)
     assert k.std() == pytest.approx(0.1, rel=0.1)
     wide = decay(starts=Prior("normal", 0.0, 1e4))
-    drawn = np.array([p["k"] for c in scattered(wide, range(1, 21)) for p in c])
+    drawn = np.array([p["k"] for c in starting_points(wide, range(1, 21)) for p in c])
     assert drawn.min() >= 1e-3 * (1 - 1e-9)
     assert drawn.max() <= 1e3 * (1 + 1e-9)
 

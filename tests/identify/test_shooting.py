@@ -7,9 +7,9 @@ import pytest
 import collocode as cc
 from collocode import Dynamics, Experiment, Parameter, Problem
 from collocode.adapt.first_mesh import meshes_at_samples
-from collocode.identify import scored
-from collocode.identify.scored import climbed
-from collocode.identify.scoring import Scoring
+from collocode.identify import scoring_fit
+from collocode.identify.fisher_scoring import FisherScoring
+from collocode.identify.scoring_fit import climbed
 from collocode.identify.shooting import Shooting, can_be_shot
 from collocode.numerics.schemes import scheme
 from collocode.transcription.discretize import discretize
@@ -52,7 +52,7 @@ def test_points_and_slopes_are_those_of_fine_collocation(kind):
     there = shooting._at(shooting.nlp.start)
     nlp = discretize(problem, scheme("radau"), mesh=meshes_at_samples(problem))
     fine = [part.mesh.divide(np.full(part.mesh.elements, 4)) for part in nlp.layout.experiments]
-    collocated = Scoring(discretize(problem, scheme("radau"), mesh=fine))
+    collocated = FisherScoring(discretize(problem, scheme("radau"), mesh=fine))
     here = collocated._at(collocated.nlp.start)
     assert there.value == pytest.approx(here.value, rel=1e-6)
     np.testing.assert_allclose(there.slope, here.slope, rtol=2e-4, atol=2e-4)
@@ -98,9 +98,10 @@ def test_a_step_bends_by_what_the_second_derivative_of_a_decay_says():
     step, H = np.array([-0.05]), np.sum(J**2) / 0.1**2
     curved = -TIMES * J * step**2
     np.testing.assert_allclose(here.root.T @ here.root, [[H]], rtol=2e-4)
-    bend = shooting._bend(here, step, np.ones((1, 1)), np.array([np.sqrt(H)]))
+    size = np.array([np.sqrt(H)])
+    bend = shooting._acceleration(here, step, np.ones((1, 1)), size)
     np.testing.assert_allclose(bend, -np.sum(J * curved) / np.sum(J**2), rtol=1e-2)
-    assert shooting._bend(here, 60.0 * step, np.ones((1, 1)), np.array([np.sqrt(H)])) is None
+    assert shooting._acceleration(here, 60.0 * step, np.ones((1, 1)), size) is None
 
 
 def test_delays_and_splines_are_left_to_collocation():
@@ -141,7 +142,7 @@ def test_the_unit_of_time_does_not_matter(second):
 
 def test_what_no_mesh_follows_stands_as_it_was_shot(monkeypatch):
     """Noise and scales fitted on a mesh that lies about a pulse are not the estimates."""
-    monkeypatch.setattr(scored, "_LARGEST", 0)
+    monkeypatch.setattr(scoring_fit, "_LARGEST", 0)
     problem = Problem(
         Dynamics(
             lambda t, x, u, p, nn: [40.0 * ca.exp(-((t - 2.03) ** 2) / 5e-4) - p.k * x.c],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.identify.scattered import CANDIDATES, hopeless, scattered
+from collocode.identify.starting_points import CANDIDATES, hopeless, starting_points
 
 from .conftest import decay, problem, sbml, species
 
@@ -243,7 +243,7 @@ def test_a_multistart_scatters_the_parameters_and_finds_the_optimum_of_boehm(boe
 
 def test_scattered_starts_lie_between_the_bounds_one_in_every_layer(boehm):
     made = cc.from_petab(boehm)
-    points = scattered(made, range(11))
+    points = starting_points(made, range(11))
     assert points[0] == [{}]
     assert [len(candidates) for candidates in points[1:]] == [1, CANDIDATES] * 5
     k = np.sort([np.log10(p["k_phos"]) for candidates in points[1:] for p in candidates])

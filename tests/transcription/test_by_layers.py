@@ -16,7 +16,7 @@ from collocode.numerics.bases import BSpline, Legendre
 from collocode.transcription import assembly, lift
 from collocode.transcription.assembly import assemble
 from collocode.transcription.layers import Pass
-from collocode.transcription.lifted import Call, Graph, Lifted, State
+from collocode.transcription.lifted_graph import Call, LiftedFunction, LiftedGraph, State
 from tests.transcription.random_problems import ACTIVATIONS, cases
 
 T = np.linspace(0.0, 6.0, 30)
@@ -209,7 +209,9 @@ def test_slopes_that_are_kept_follow_what_they_depend_on(curved):
     y, d, out = (ca.SX.sym(name) for name in ("y", "d", "out"))
     mlp = cc.MLP((1, 2, 1))
     call = Call(mlp, y, out, 0, None)
-    graph = Graph(Lifted(d * (out**2 if curved else out), (call,), np.arange(7), 7), y, d, 3)
+    graph = LiftedGraph(
+        LiftedFunction(d * (out**2 if curved else out), (call,), np.arange(7), 7), y, d, 3
+    )
     rng = np.random.default_rng(0)
     for data in (np.ones((3, 1)), 2.0 * np.ones((3, 1))):
         for _ in range(2):

@@ -46,14 +46,30 @@ class Bootstrap:
     termination: Termination = Termination.CONVERGED
 
     def intervals(self, level: float = 0.95) -> pd.DataFrame:
-        """Percentile intervals: ``estimate`` (median), ``std``, ``lower``, ``upper``."""
-        tail = 0.5 * (1.0 - level)
+        """Percentile intervals: ``estimate`` (median), ``std``, ``lower``, ``upper``.
+
+        The limits are the refits of the ranks :math:`p(n+1)`, between which one refit more falls with the
+        probability ``level`` (Hyndman and Fan, Am. Stat. 50, 1996, no. 6).  Fewer than
+        2/(1 - level) - 1 refits, 39 for 95 %, have no such limits: nan.
+
+        Raises
+        ------
+        InputError
+            ``level`` does not lie between 0 and 1.
+        """
+        if not 0.0 < level < 1.0:
+            raise InputError(f"a confidence level lies between 0 and 1, not at {level}.")
+        tail, count = 0.5 * (1.0 - level), len(self.samples)
+        limits = np.full((2, self.samples.shape[1]), np.nan)
+        if (count + 1) * tail > 1.0 - 1e-9:
+            ends = [tail, 1.0 - tail]
+            limits = np.quantile(self.samples.to_numpy(float), ends, axis=0, method="weibull")
         return pd.DataFrame(
             {
                 "estimate": self.samples.median(),
                 "std": self.samples.std(ddof=1),
-                "lower": self.samples.quantile(tail),
-                "upper": self.samples.quantile(1.0 - tail),
+                "lower": limits[0],
+                "upper": limits[1],
             }
         )
 

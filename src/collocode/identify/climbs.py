@@ -37,10 +37,10 @@ from ..solvers.protocol import OnIteration
 from ..solvers.threads import one_blas_thread
 from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP
-from .scattered import hopeless
-from .scored import climbed, solution_of
-from .scoring import Scored
+from .fisher_scoring import ScoringResult
+from .scoring_fit import climbed, solution_of
 from .shooting import Shooting, can_be_shot
+from .starting_points import hopeless
 
 Start = Sequence[Mapping[str, float]]  # candidates, values of parameters in natural units
 LAG = 8  # places in the list; no more processes have work at a time
@@ -153,7 +153,7 @@ class Climber:
         nlp = self.nlp if same else discretize(self.problem, self.scheme, mesh=meshes)
         if nlp.columns != len(climb.x):
             raise FileError("the checkpoint's climbs are of another problem; delete it.")
-        scored = Scored(
+        scored = ScoringResult(
             x=climb.x,
             value=climb.value,
             termination=climb.termination,

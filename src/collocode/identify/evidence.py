@@ -126,7 +126,7 @@ def evidence_of(solution: Solution) -> MostProbable:
     lin = Linearised.of(solution, solution.nlp, windows=False)  # a plan tells nothing of the noise
     held = held_by(lin, solution, float(np.mean(noise_of(lin).of_data)))
     lin = lin.along(held.allowed)
-    noise = noise_of(lin, SURELY)
+    noise = noise_of(lin, SURELY, loud=0.0)
     believed = replace(noise, variance=np.where(noise.known, 1.0, noise.variance))
     return most_probable(lin, solution.model.theta, believed)
 
@@ -192,30 +192,30 @@ class _Compressed:
     J: Array
     penalty: Array
     prior: Array
-    charge: Array
-    slope_of_costs: Array
+    cost_root: Array
+    cost_slope: Array
     lin: Linearised
     noise: Noise
 
     @classmethod
     def of(cls, lin: Linearised, noise: Noise) -> _Compressed:
-        weight = np.sqrt(lin.precision * lin.bend)[:, None] * lin.J
+        weight = np.sqrt(lin.precision * lin.loss_curvature)[:, None] * lin.J
         size = np.sqrt((weight**2).sum(axis=0) + lin.strength * (lin.penalty**2).sum(axis=0))
         size[size == 0.0] = 1.0
         J = lin.J / size
-        uk = lin.precision * lin.bend
+        uk = lin.precision * lin.loss_curvature
         gram = []
         for number in range(len(noise.known)):
             mine = noise.group == number
             gram.append(J[mine].T @ (uk[mine, None] * J[mine]))
-        costs = lin.charge_root / size
+        costs = lin.cost_root / size
         return cls(
-            gram, J, lin.penalty / size, lin.prior / size, costs, lin.slope / size, lin, noise
+            gram, J, lin.penalty / size, lin.prior / size, costs, lin.cost_slope / size, lin, noise
         )
 
     def covariance(self, variance: Array, alpha: float) -> Array:
         A = alpha * self.penalty.T @ self.penalty + self.prior.T @ self.prior
-        A += self.charge.T @ self.charge / _mean(variance, self.noise)
+        A += self.cost_root.T @ self.cost_root / _mean(variance, self.noise)
         for gram, v in zip(self.gram, variance, strict=True):
             A += gram / v
         A[np.diag_indices_from(A)] *= 1.0 + 1e-13  # flat directions stay finite
@@ -225,14 +225,14 @@ class _Compressed:
     def slope(self, variance: Array, alpha: float, theta: Array) -> Array:
         """Of the negative logarithm of the posterior, at the fit."""
         lin = self.lin
-        pulls = lin.precision * lin.pull / variance[self.noise.group]
-        costs = self.slope_of_costs / _mean(variance, self.noise)
+        pulls = lin.precision * lin.loss_slope / variance[self.noise.group]
+        costs = self.cost_slope / _mean(variance, self.noise)
         return np.asarray(self.J.T @ pulls + alpha * self.penalty.T @ theta + costs)
 
     def variances(self, variance: Array, S: Array, step: Array) -> Array:
         lin, noise = self.lin, self.noise
-        q = standardised(lin) + np.sqrt(lin.precision) * lin.bend * (self.J @ step)
-        leverage = lin.precision * lin.bend * np.einsum("ij,ij->i", self.J @ S, self.J)
+        q = standardised(lin) + np.sqrt(lin.precision) * lin.loss_curvature * (self.J @ step)
+        leverage = lin.precision * lin.loss_curvature * np.einsum("ij,ij->i", self.J @ S, self.J)
         freedom = 1.0 - leverage / variance[noise.group]
         count = len(noise.known)
         size = np.bincount(noise.group, minlength=count)

@@ -26,9 +26,9 @@ from ..numerics import Array, Index, Mask
 from ..results.solution import Solution
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
-from .charged import charges
+from .cost_curvature import cost_curvature
 from .degrees_of_freedom import along_free, exchanged, free_columns, penalty_along, sensitivities
-from .information import Informed
+from .information import FisherInformation, blunted
 
 _ROUNDING = 1e-12  # σ, by which a datum moves where nothing moves it
 _FLAT = 1e-8  # singular values of the scaled root below this share of the largest are zero
@@ -48,11 +48,13 @@ class Linearised:
     known : (n,) whether its σ was given; a robust loss takes it for a scale only.
     precision : (n,) u = w/σ².
     sigma, residual : (n,) what the loss divides by, and model minus datum, NaN of one that is censored.
-    bend, pull : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for squares.  Of a
-        likelihood the precision is Fisher's information on h, bend one and pull the score over it.
+    loss_curvature, loss_slope : (n,) ½ρ'' (its mean by output) and ½σρ', which is the residual for
+        squares.  Of a likelihood the precision is Fisher's information on h, the curvature one (less
+        where it has a kink, see `blunted`) and the slope the score over the information.
     penalty : (weights, a) root of the penalty's matrix, without λ.
     prior : (priors, a) root of P₀, the priors; and Fisher's information that a likelihood has on σ.
-    charge, slope : (a, a) curvature and (a,) slope of costs beside the data, see `charged`.
+    cost_curvature, cost_slope : (a, a) curvature and (a,) slope of costs beside the data, see the module
+        `cost_curvature`.
     strength : λM, the precision that the penalty gives the weights in these units.
     datum : (priors,) number of the datum whose information on σ a row of `prior` is; -1 of priors.
     sizes : (m,) numbers of the unknowns that say the noise of data and nothing else.
@@ -74,12 +76,12 @@ class Linearised:
     precision: Array
     sigma: Array
     residual: Array
-    bend: Array
-    pull: Array
+    loss_curvature: Array
+    loss_slope: Array
     penalty: Array
     prior: Array
-    charge: Array
-    slope: Array
+    cost_curvature: Array
+    cost_slope: Array
     strength: float
     datum: Index
     sizes: Index
@@ -127,20 +129,20 @@ class Linearised:
             nlp, x, tangent, free, by_columns, by_spread, counts
         )
         believed = prior.T @ prior
-        charge, slope = np.zeros((len(free), len(free))), np.zeros(len(free))
+        curvature_of_costs, slope_of_costs = np.zeros((len(free), len(free))), np.zeros(len(free))
         if problem.decides:
             numbers = [k for k, _ in parts]
-            bent, pulled = charges(nlp, x, solution.result.lam_g, numbers)
-            charge = 0.5 * total * moving.T @ (bent @ moving)
-            slope = 0.5 * total * pulled @ moving
+            W, gradient = cost_curvature(nlp, x, solution.result.lam_g, numbers)
+            curvature_of_costs = 0.5 * total * moving.T @ (W @ moving)
+            slope_of_costs = 0.5 * total * gradient @ moving
         precision = weights * total / np.where(sigma > 0.0, sigma, 1.0) ** 2
         datum, J = np.full(len(prior), -1), J_of_h
         sizes, drift = np.empty(0, dtype=int), np.zeros((y.size, 0))
         tells, worth = np.ones(y.shape), np.ones(y.shape)
         if problem.loss.likelihood:
-            table = Informed.of(nlp, x, predicted)
-            precision, pull = weights * total * table.on_h, table.score / table.on_h
-            bend, sigma = np.ones_like(pull), nlp.deviations(x)
+            table = FisherInformation.of(nlp, x, predicted)
+            precision, loss_slope = weights * total * table.on_h, table.score / table.on_h
+            loss_curvature, sigma = np.ones_like(loss_slope), nlp.deviations(x)
             assert by_sigma is not None
             J, rest, whose = table.rows(J_of_h, by_sigma, weights * total)
             prior = np.vstack([prior, rest])
@@ -151,8 +153,8 @@ class Linearised:
             slope_of_log = np.where(table.drift == 0.0, np.inf, table.drift)
             tells = weights * total * 2.0 * table.on_sigma / slope_of_log**2
         else:
-            bend, pull = _loss_moments(nlp, predicted)
-        return cls(
+            loss_curvature, loss_slope = _loss_moments(nlp, predicted)
+        found = cls(
             nlp=nlp,
             x=x,
             free=free,
@@ -164,12 +166,12 @@ class Linearised:
             precision=precision[used],
             sigma=sigma[used],
             residual=np.where(censored != 0.0, np.nan, predicted - y)[used],
-            bend=bend[used],
-            pull=pull[used],
+            loss_curvature=loss_curvature[used],
+            loss_slope=loss_slope[used],
             penalty=penalty_along(nlp, free),
             prior=prior,
-            charge=charge,
-            slope=slope,
+            cost_curvature=curvature_of_costs,
+            cost_slope=slope_of_costs,
             strength=total * float(nlp.parameters["regularisation"][0]),
             datum=datum,
             sizes=sizes,
@@ -179,6 +181,9 @@ class Linearised:
             believed=believed[np.ix_(sizes, sizes)],
             tangent=tangent,
         )
+        if not problem.loss.likelihood:
+            return found
+        return replace(found, loss_curvature=blunted(problem, found.output, found.leverage))
 
     @property
     def n(self) -> int:
@@ -193,18 +198,18 @@ class Linearised:
             J=self.J @ allowed,
             penalty=self.penalty @ allowed,
             prior=self.prior @ allowed,
-            charge=allowed.T @ self.charge @ allowed,
-            slope=self.slope @ allowed,
+            cost_curvature=allowed.T @ self.cost_curvature @ allowed,
+            cost_slope=self.cost_slope @ allowed,
         )
 
     @cached_property
     def _factor(self) -> tuple[Array, Array, Array]:
         root = np.vstack(
             [
-                np.sqrt(self.precision * self.bend)[:, None] * self.J,
+                np.sqrt(self.precision * self.loss_curvature)[:, None] * self.J,
                 np.sqrt(self.strength) * self.penalty,
                 self.prior,
-                self.charge_root,
+                self.cost_root,
             ]
         )
         if not root.shape[1]:
@@ -227,11 +232,11 @@ class Linearised:
         return np.asarray(1.0 / np.abs(self.allowed / free[:, None]).max(axis=0))
 
     @cached_property
-    def charge_root(self) -> Array:
+    def cost_root(self) -> Array:
         """(k, a) root of the costs' curvature, its negative part taken off."""
-        if not self.charge.any():
-            return self.charge[:0]
-        values, vectors = np.linalg.eigh(self.charge)
+        if not self.cost_curvature.any():
+            return self.cost_curvature[:0]
+        values, vectors = np.linalg.eigh(self.cost_curvature)
         keep = values > _FLAT * values.max()
         return np.sqrt(values[keep])[:, None] * vectors[:, keep].T
 
@@ -265,7 +270,9 @@ class Linearised:
     @cached_property
     def leverage(self) -> Array:
         """(n,) by how much of itself every datum determines its prediction; their sum is γ + flat."""
-        return self.precision * self.bend * ((self.J @ self.inverse_root) ** 2).sum(axis=1)
+        return (
+            self.precision * self.loss_curvature * ((self.J @ self.inverse_root) ** 2).sum(axis=1)
+        )
 
     def rows(self, matrix: sparse.csr_matrix, experiment: int | None = None) -> Array:
         """(rows, a) derivative of what has the Jacobian ``matrix`` by columns, of one experiment's if given."""
@@ -280,7 +287,7 @@ def _loss_moments(nlp: NLP, predicted: Array) -> tuple[Array, Array]:
     """½ ρ''(r), its mean by output in every row, and ½ σ ρ'(r): 1 and the residual for squares."""
     y, sigma = nlp.parameters["measurements"], nlp.parameters["sigma"]
     loss, used = nlp.problem.loss, nlp.parameters["weights"] > 0.0
-    bent = 0.5 * sigma**2 * loss.curvature(predicted, y, sigma)
-    mean = np.sum(bent * used, axis=0) / np.maximum(1, used.sum(axis=0))
-    pulls = 0.5 * sigma**2 * loss.slope(predicted, y, sigma)
-    return np.broadcast_to(np.maximum(mean, 1e-6), y.shape), pulls
+    curvature = 0.5 * sigma**2 * loss.curvature(predicted, y, sigma)
+    mean = np.sum(curvature * used, axis=0) / np.maximum(1, used.sum(axis=0))
+    slope = 0.5 * sigma**2 * loss.slope(predicted, y, sigma)
+    return np.broadcast_to(np.maximum(mean, 1e-6), y.shape), slope

@@ -32,7 +32,7 @@ from .climbs import Climber, Climbs, ClimbsFile, Start
 from .fallbacks import solve_begun
 from .fit import discretized, judged, out_of_time, scheme_of, settle, unsaid
 from .noise import without_noise
-from .scattered import scattered
+from .starting_points import starting_points
 
 _EQUAL = 1e-6  # objectives closer than this, relatively, are of one optimum
 
@@ -192,7 +192,7 @@ def _from_parameters(
 ) -> Multistart:
     """Climb from scattered parameters."""
     problem = climber.problem
-    starts, end = scattered(problem, seeds), Termination.CONVERGED
+    starts, end = starting_points(problem, seeds), Termination.CONVERGED
     kept = None if file is None else ClimbsFile(file, _conditions(climber, starts))
     known = {} if kept is None else kept.read()
     climbs = Climbs(climber, starts, {k: known[s] for k, s in enumerate(seeds) if s in known})

@@ -39,6 +39,7 @@ SURELY, LIKELY = (
     0.01,
     0.25,
 )  # p-values of Bartlett's test below which every run has a noise of its own
+_FEWEST = 1.5  # degrees of freedom of a run that tests look at
 _REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed
 _ROUNDING = 1e-6  # of the data's spread: residuals that are no noise
 _UNSEEN = 1e-5  # of the sum of squares; solvers see 1e-8 of it, and Newton's steps end earlier
@@ -102,29 +103,43 @@ class Noise:
 
 def standardised(lin: Linearised) -> Array:
     """(n,) q = √w ½ρ'(r): residuals in units of their σ and weight."""
-    return np.sqrt(lin.precision) * lin.pull
+    return np.sqrt(lin.precision) * lin.loss_slope
 
 
-def noise_of(lin: Linearised, apart: float = LIKELY) -> Noise:
-    """Estimate the variances of the groups of data; runs are ``apart`` below this p-value."""
+def noise_of(lin: Linearised, apart: float = LIKELY, loud: float = LIKELY) -> Noise:
+    """Estimate the variances of the groups of data.
+
+    Parameters
+    ----------
+    apart : runs have a noise each below this p-value of equal ones.
+    loud : else those do whose noise is above the others' by an F test of this p-value.
+    """
     q2 = standardised(lin) ** 2
     freedom = 1.0 - lin.leverage
     dispersion = dispersion_of(lin)
-    group = groups(lin, q2, freedom, apart)
-    group[dispersion.part >= 0] = group.max(initial=0) + 1 + dispersion.part[dispersion.part >= 0]
-    group = np.unique(group, return_inverse=True)[1]
+    common = groups(lin, q2, freedom, apart)
+    common[dispersion.part >= 0] = common.max(initial=0) + 1 + dispersion.part[dispersion.part >= 0]
+    common = np.unique(common, return_inverse=True)[1]
+    alone = louder(lin, common, q2, freedom, loud)
+    own_run = common.max(initial=-1) + 1 + (lin.run.max(initial=0) + 1) * lin.output + lin.run
+    group = np.unique(np.where(alone, own_run, common), return_inverse=True)[1]
     count = int(group.max(initial=-1)) + 1
-    known = np.zeros(count, dtype=bool)
-    known[group] = lin.known
-    size = np.bincount(group, minlength=count)
-    over = np.bincount(group, freedom, count)
+    known, single, base = (np.zeros(count, dtype=kind) for kind in (bool, bool, int))
+    known[group], single[group], base[group] = lin.known, alone, common
+
+    def total(values: Array) -> Array:
+        """Sum over a group; over all that have a noise in common where a loud run was taken out of it."""
+        return np.where(
+            single, np.bincount(group, values, count), np.bincount(common, values)[base]
+        )
+
+    size, over, squares = total(np.ones(lin.n)), total(freedom), total(q2)
     left = np.maximum(over, LEAST * size)
-    squares = np.bincount(group, q2, count)
     ratio = np.maximum(squares / np.maximum(left, 1e-300), _QUIET)
     upper, lower = scipy.special.chdtrc(left, squares), scipy.special.chdtr(left, squares)
     problem, some = lin.nlp.problem, over > _NONE * size
     rms = np.sqrt(squares / np.maximum(size, 1))
-    unseen = (squares < _UNSEEN * squares.sum()) & (rms < NOISE_FREE)
+    unseen = (squares < _UNSEEN * q2.sum()) & (rms < NOISE_FREE)
     absent = ~known & some & (not problem.loss.likelihood) & (unseen | (rms < _ROUNDING))
     refuted = known & some & (np.minimum(upper, lower) < _REFUTED)
     refuted &= not problem.loss.likelihood  # its own parameters tell the noise
@@ -193,10 +208,26 @@ def groups(lin: Linearised, q2: Array, freedom: Array, apart: float) -> Index:
         of_run = lin.run[here]
         left = np.asarray(np.bincount(of_run, freedom[here], runs), dtype=float)
         squares = np.asarray(np.bincount(of_run, q2[here], runs), dtype=float)
-        many = left > 2.0
+        many = left > _FEWEST
         if many.sum() > 1 and _bartlett(squares[many], left[many]) < apart:
             label[here] += of_run
     return np.unique(label, return_inverse=True)[1]
+
+
+def louder(lin: Linearised, common: Index, q2: Array, freedom: Array, apart: float) -> Mask:
+    """(n,) whether a datum's run is noisier than the others with which its noise is ``common``."""
+    found = np.zeros(lin.n, dtype=bool)
+    for number in np.unique(common[~lin.known]):
+        here = common == number
+        of_run = lin.run[here]
+        left, squares = np.bincount(of_run, freedom[here]), np.bincount(of_run, q2[here])
+        others, rest = left.sum() - left, squares.sum() - squares
+        tested = (left > _FEWEST) & (others > _FEWEST) & (rest > 0.0)
+        ratio = squares[tested] * others[tested] / (left[tested] * rest[tested])
+        loud = np.zeros(len(left), dtype=bool)
+        loud[tested] = scipy.special.fdtrc(left[tested], others[tested], ratio) < apart
+        found[here] = loud[of_run]
+    return found
 
 
 def _bartlett(squares: Array, freedom: Array) -> float:

@@ -338,11 +338,18 @@ class RecedingHorizon:
         if tree["states"].shape != (moves + 1, len(names)) or len(tree["seconds"]) != moves:
             raise ValueError("states, plans and times do not belong together")
         alike = tree["name"] == self.nlp.problem.name and tree["sample"] == self.sample
-        if not alike or any(len(r.x) != self.nlp.columns for r in results) or not moves:
+        sizes = self.nlp.columns, self.nlp.rows, self.nlp.columns
+        fits = all((len(r.x), len(r.lam_g), len(r.lam_x)) == sizes for r in results)
+        if not (alike and fits and moves):
             raise FileError(
                 f"{path} holds a closed loop of {tree['name']!r} with samples of {tree['sample']:g}, which "
                 "this model on this mesh did not plan; run it anew."
             )
+        lengths = {len(v) for v in tree["setpoints"].values()}
+        if not set(tree["failed"]) <= set(range(moves)) or tree["wanted"] < 0:
+            raise ValueError("it tells of moves that were not made")
+        if not set(tree["setpoints"]) <= set(names) or not lengths <= {moves + 1}:
+            raise ValueError("its set points are not those of the samples")
         plans = [Solution.of(self._read(k * self.sample), r) for k, r in enumerate(results)]
         return ClosedLoop(
             times=np.asarray(self.sample * np.arange(moves + 1), dtype=float),

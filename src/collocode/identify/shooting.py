@@ -35,7 +35,7 @@ from ..transcription.assembly import assemble
 from ..transcription.discretize import discretize
 from ..transcription.functions import Functions
 from ..transcription.samples import measured
-from .scoring import OUTER, At, Scored, Scoring
+from .fisher_scoring import OUTER, FisherScoring, Iterate, ScoringResult
 
 _ACCURATE = 1e-8, 1e-10  # relative and absolute tolerance of states, the latter in typical sizes,
 _ROUGHLY = 1e-5, 1e-7  # and of sensitivities: by a share of 1e-5 slopes need not be known
@@ -83,7 +83,7 @@ class _Run:
     by_p: Array
 
 
-class Shooting(Scoring):
+class Shooting(FisherScoring):
     """Fisher scoring of a problem whose points are simulated."""
 
     def __init__(self, problem: Problem) -> None:
@@ -174,7 +174,7 @@ class Shooting(Scoring):
                 break
         return best
 
-    def outer(self, x: Array, most: int = OUTER) -> Scored:
+    def outer(self, x: Array, most: int = OUTER) -> ScoringResult:
         """Climb in what no state depends on."""
         found = self._simulated(np.clip(x, self.nlp.lower, self.nlp.upper), slopes=False)
         if found is None:
@@ -185,7 +185,7 @@ class Shooting(Scoring):
         finally:
             self.free, self.still = self.every, False
 
-    def _at(self, x: Array) -> At | None:
+    def _at(self, x: Array) -> Iterate | None:
         """Simulate; only what no state depends on has changed while the states are still."""
         if not np.isfinite(x).all():
             return None
@@ -196,11 +196,11 @@ class Shooting(Scoring):
         Z[self.free] = np.eye(len(self.free))
         return self._judged(x, Z)
 
-    def _moved(self, here: At, s: Array) -> At | None:
+    def _moved(self, here: Iterate, s: Array) -> Iterate | None:
         return self._at(self._stepped_to(here.x, s))
 
-    def _bend(self, here: At, s: Array, damped: Array, size: Array) -> Array | None:
-        """The geodesic's: -H⁻¹Jᵀ I h'' with the second derivative of the predictions along the step."""
+    def _acceleration(self, here: Iterate, s: Array, damped: Array, size: Array) -> Array | None:
+        """The geodesic acceleration -H⁻¹Jᵀ I h'' with the second derivative of the predictions along the step."""
         ahead = None
         if not self.still:
             there = self._stepped_to(here.x, _AHEAD * s)
@@ -210,14 +210,14 @@ class Shooting(Scoring):
         change = (self.nlp.predictions(ahead[0])[0].ravel() - here.predicted) / _AHEAD
         seen = here.weights > 0.0
         curved = (2.0 / _AHEAD) * (change - here.by_free @ s)[seen]
-        pull = here.by_free[seen].T @ (here.weights[seen] * curved) / size
+        force = here.by_free[seen].T @ (here.weights[seen] * curved) / size
         moves = s != 0.0  # none that a bound holds
-        if not moves.any() or not np.isfinite(pull).all():
+        if not moves.any() or not np.isfinite(force).all():
             return None
-        bend = np.zeros_like(s)
-        bend[moves] = -np.linalg.solve(damped[np.ix_(moves, moves)], pull[moves])
-        small = np.linalg.norm(bend) < _STRAIGHT * np.linalg.norm(s * size)
-        return bend / size if small else None
+        acceleration = np.zeros_like(s)
+        acceleration[moves] = -np.linalg.solve(damped[np.ix_(moves, moves)], force[moves])
+        small = np.linalg.norm(acceleration) < _STRAIGHT * np.linalg.norm(s * size)
+        return acceleration / size if small else None
 
     def _simulated(self, x: Array, slopes: bool = True) -> tuple[Array, Array] | None:
         """The point with simulated states, and their derivatives by the free numbers; None if that fails."""

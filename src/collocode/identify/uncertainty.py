@@ -142,7 +142,7 @@ def _planned(nlp: NLP) -> Array:
 
 
 def _check_outliers(nlp: NLP, lin: Linearised, effective: float) -> None:
-    near = float(lin.bend.sum())
+    near = float(lin.loss_curvature.sum())
     loss = nlp.problem.loss
     few = min(2.0 * effective, 0.5 * lin.n)
     if not (loss.quadratic or loss.likelihood) and near < few:

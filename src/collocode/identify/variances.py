@@ -118,10 +118,10 @@ def _of_weights(lin: Linearised, noise: Noise, along: Array) -> Array:
     told, r = noise.dispersion, along.shape[1]
     if not len(told.columns):
         return np.zeros((r, r))
-    weight = lin.precision / noise.of_data
+    weight = lin.precision * lin.loss_curvature / noise.of_data
     estimated = told.part >= 0
     x, D = along[estimated], told.drift[estimated]
-    before, w = lin.precision[estimated], weight[estimated]
+    before, w = (lin.precision * lin.loss_curvature)[estimated], weight[estimated]
     Phi = np.linalg.inv(np.eye(r) + x.T @ ((w - before)[:, None] * x))
     twice = w * np.einsum("ik,kl,il->i", D, told.covariance, D)
     Lambda = x.T @ (twice[:, None] * x)

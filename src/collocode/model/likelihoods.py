@@ -31,6 +31,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import casadi as ca
 import numpy as np
+import scipy
 
 from ..errors import InputError
 from ..numerics import Array, Mask
@@ -82,6 +83,10 @@ class Likelihood(Loss):
     @abstractmethod
     def information(self, h: Array, s: Array) -> tuple[Array, Array]:
         """Fisher's information of a datum on h and on σ, which are orthogonal."""
+
+    def blunted(self, spread: Array) -> Array:
+        """Curvature of the cost where h is uncertain by ``spread`` σ, over Fisher's; one without a kink."""
+        return np.ones_like(spread)
 
     @abstractmethod
     def deviation(self, h: Array, s: Array) -> Array:
@@ -263,6 +268,10 @@ class Laplace(Likelihood):
     def information(self, h: Array, s: Array) -> tuple[Array, Array]:
         """1/σ² twice, as the median of many data tells."""
         return 1.0 / s**2, 1.0 / s**2
+
+    def blunted(self, spread: Array) -> Array:
+        """exp(a²/2) erfc(a/√2), the mean of exp(−a|z|) over normal z: densities fall off from the kink."""
+        return np.asarray(scipy.special.erfcx(spread / math.sqrt(2.0)))
 
     def deviation(self, h: Array, s: Array) -> Array:
         """√2 σ."""

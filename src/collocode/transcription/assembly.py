@@ -21,8 +21,8 @@ from .functions import HESSIAN, JACOBIAN, Functions
 from .in_place import in_place
 from .matrices import BorderedMatrix, Collector, border_start, product
 from .outer_products import OutOfPlace
-from .scattered import ByLayersScattered, Layered, Scattered
 from .term import MappedTerm, plus, times
+from .term_entries import Layered, LayeredTermEntries, TermEntries, entries_of
 
 # Measured: below, the graph's scalars take as long as the calls of NumPy
 LEAST_WEIGHTS = 64
@@ -83,10 +83,10 @@ class _Assembly:
         return x if self._column is None else times(self._column, x)
 
     @cached_property
-    def _points(self) -> list[Scattered]:
+    def _points(self) -> list[TermEntries]:
         x, p = self._x, self.symbols[1]
         return [
-            Scattered(term, x, p) if layers is None else ByLayersScattered(term, x, p, layers)
+            entries_of(term, x, p, layers)
             for term, layers in zip(self._terms, self.layers, strict=True)
         ]
 
@@ -100,16 +100,14 @@ class _Assembly:
         gradient = Collector((self.symbols[0].numel(), 1))
         for q in self._points:
             if q.term.scatter is None:
-                own_values, own, shared_values, shared = q.jacobian()
-                gradient.add(own_values, q.own_entries(own, 0), 0)
-                gradient.add(shared_values, q.shared_entries(shared, 0), 0)
+                q.add_gradient(gradient)
         dense = self._weighed(gradient.dense())
         return dense if self._column is None else times(self._column, dense)
 
     @cached_property
     def g(self) -> ca.MX:
         linear = self._linear
-        parts = [q.scattered() for q in self._points if q.term.scatter is not None]
+        parts = [q.by_row() for q in self._points if q.term.scatter is not None]
         if linear.nnz or not parts:
             parts.insert(0, product(linear, self._x))
         g = _dense(reduce(plus, parts))
@@ -154,9 +152,9 @@ class _Assembly:
         return in_place("nlp_hess_l", HESSIAN, self.symbols, arguments, (own, rest, border), put)
 
     @cached_property
-    def _alone(self) -> ByLayersScattered | None:
+    def _alone(self) -> LayeredTermEntries | None:
         """The only term by layers, if kernels can write all of the border's columns."""
-        found = [q for q in self._points if isinstance(q, ByLayersScattered)]
+        found = [q for q in self._points if isinstance(q, LayeredTermEntries)]
         columns = self.symbols[0].numel()
         if len(found) != 1 or not found[0].writes_trailing(columns):
             return None

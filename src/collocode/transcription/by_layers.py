@@ -24,7 +24,7 @@ from .chain_rule import Point, Second, Tangents
 from .compiled import Kernel
 from .hessian_border import HessianBorder
 from .layers import Pass
-from .lifted import Call, Graph, Lifted, State
+from .lifted_graph import Call, LiftedFunction, LiftedGraph, State
 from .outer_products import Group, JacobianBorder
 
 _PART = (
@@ -60,7 +60,7 @@ class ByLayers:
 
     def __init__(
         self,
-        lifted: Lifted,
+        lifted: LiftedFunction,
         symbols: tuple[ca.SX, ca.SX, ca.SX],
         rows: Index,
         own_rows: Index,
@@ -72,7 +72,7 @@ class ByLayers:
         self.counts = own.numel(), shared.numel(), data.numel(), lifted.value.numel()
         count = parts_of(self.points * self.counts[1] / _PART)
         ends = np.linspace(0, self.points, count + 1).astype(int).tolist()
-        self._graph = Graph(lifted, own, data, ends[1])
+        self._graph = LiftedGraph(lifted, own, data, ends[1])
         self._parts = [
             _Part(slice(a, b), self._graph if b == ends[1] else self._graph.over(b - a))
             for a, b in pairwise(ends)
@@ -196,7 +196,10 @@ class ByLayers:
                 by_own, found, tangents = self._by_kernel(part, gradient, hessian, border, scale)
             else:
                 found, tangents = self._second(
-                    part.point(), gradient, hessian, lambda j, g: part.graph.bend(state, j, g)
+                    part.point(),
+                    gradient,
+                    hessian,
+                    lambda j, g: part.graph.second_of_input(state, j, g),
                 )
                 by_own = found.own
                 given = found, tangents, state.inputs(), state.functions
@@ -229,7 +232,7 @@ class ByLayers:
             top = hessian[:, :count, count:] + moved @ hessian[:, count:, count:]
         given = call, theta, by_unknowns, top, by_own, border, part.points.start, factors
         down = self.kernels[1](*given, gradient[:, count:], exact)
-        bend = part.graph.bend(part.state, 0, down)
+        bend = part.graph.second_of_input(part.state, 0, down)
         if bend is not None:
             by_own += bend
         point = part.point() if exact else part.point().straight()
@@ -260,7 +263,7 @@ class _Part:
     state : what is evaluated first.
     """
 
-    def __init__(self, points: slice, graph: Graph) -> None:
+    def __init__(self, points: slice, graph: LiftedGraph) -> None:
         self.points, self.graph = points, graph
         self.state: State
 
@@ -268,7 +271,7 @@ class _Part:
         """The pass of the one call, its weights, and the derivatives of its inputs."""
         return self.state.calls[0], self.state.weights[0], self.graph.inputs(self.state)[0]
 
-    def evaluate(self, lifted: Lifted, y: Array, d: Array, theta: Array) -> None:
+    def evaluate(self, lifted: LiftedFunction, y: Array, d: Array, theta: Array) -> None:
         """Evaluate the networks; y, d are (K, own) and (K, data) of all points."""
         y, d = y[self.points], d[self.points]
         outputs: list[Array] = []
@@ -289,7 +292,7 @@ class _Part:
         return Point(self.state.calls, self.graph.offsets, self.graph.inputs(self.state))
 
 
-def _layers_of_networks(lifted: Lifted) -> list[Group]:
+def _layers_of_networks(lifted: LiftedFunction) -> list[Group]:
     """Layers of weights, function by function of their basis, and the nodes that use them."""
     shared = np.full(lifted.weights, -1)
     shared[lifted.kept] = np.arange(len(lifted.kept))

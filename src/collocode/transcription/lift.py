@@ -15,7 +15,7 @@ from ..model.dynamics import NetworkCall
 from ..model.problem import Problem
 from ..model.symbolic import Symbols
 from ..numerics import Array
-from .by_layers import Call, Lifted
+from .by_layers import Call, LiftedFunction
 from .unknowns import Unknowns
 
 # Memory of the exact second derivatives grows like weights²: 6000 are 1.5 GB in the linear solver alone
@@ -29,7 +29,7 @@ def lift(
     v: Unknowns,
     model: tuple[ca.SX, Callable[[Symbols], ca.SX]],
     term: Callable[[ca.SX], ca.SX],
-) -> Lifted | None:
+) -> LiftedFunction | None:
     """Return a term with the results of its networks as arguments, or None if there are no such.
 
     Parameters
@@ -73,7 +73,7 @@ def lift(
         for call in calls
     ]
     count = v.shared.numel()
-    return Lifted(
+    return LiftedFunction(
         ca.densify(term(value)), tuple(made), np.arange(count), count, exact=count <= MOST_EXACT
     )
 

@@ -40,7 +40,7 @@ from ..solvers.interrupt import interrupted
 from ..solvers.protocol import OnIteration, Progress
 from ..transcription.nlp import NLP
 from .degrees_of_freedom import prior_root
-from .information import Informed
+from .information import FisherInformation
 
 MOST = 300
 DAMPING = 1e-3  # at first
@@ -53,7 +53,7 @@ _LEAST = 1e-10  # damping that is always there, lest flat directions make H sing
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Scored:
+class ScoringResult:
     """Where scoring ended: the point, -log L with the priors' share, the values on the way, the damping."""
 
     x: Array
@@ -64,7 +64,7 @@ class Scored:
 
 
 @dataclass(eq=False)
-class At:
+class Iterate:
     """A point on the model, with what a step needs.
 
     Attributes
@@ -86,8 +86,8 @@ class At:
     of_noise: Mask
 
 
-class Scoring:
-    """Scoring of one program, from as many starts as wanted."""
+class FisherScoring:
+    """Fisher scoring of one program, from as many starts as wanted."""
 
     def __init__(self, nlp: NLP) -> None:
         self.nlp, layout = nlp, nlp.layout
@@ -99,7 +99,7 @@ class Scoring:
         for q in nlp.problem.all_parameters:
             self.reach[layout.columns_of(q.name)] = SCALES[q.scale].decade
 
-    def outer(self, x: Array, most: int = OUTER) -> Scored:
+    def outer(self, x: Array, most: int = OUTER) -> ScoringResult:
         """Climb in the numbers alone that say the noise and nothing else."""
         here, every = self._at(np.clip(x, self.nlp.lower, self.nlp.upper)), self.free
         if here is None:
@@ -117,7 +117,7 @@ class Scoring:
         on_iteration: OnIteration | None = None,
         give_up: Callable[[Sequence[float]], bool] | None = None,
         damping: float = DAMPING,
-    ) -> Scored:
+    ) -> ScoringResult:
         """Climb from a point, whose states are near what its numbers make of them.
 
         Parameters
@@ -131,7 +131,7 @@ class Scoring:
         here = self._at(np.clip(x, self.nlp.lower, self.nlp.upper))
         if here is None:
             end = Termination.EVALUATION_ERROR
-            return Scored(x=x, value=np.inf, termination=end, history=(), damping=damping)
+            return ScoringResult(x=x, value=np.inf, termination=end, history=(), damping=damping)
         history, growth, rests = [here.value], 2.0, 0
         end = Termination.ITERATION_LIMIT
         for _ in range(most):
@@ -154,13 +154,13 @@ class Scoring:
             if give_up is not None and give_up(history):
                 end = Termination.EARLY_STOPPED
                 break
-        return Scored(
+        return ScoringResult(
             x=here.x, value=here.value, termination=end, history=tuple(history), damping=damping
         )
 
     def _stepped(
-        self, here: At, damping: float, growth: float
-    ) -> tuple[At | None, float, float, bool]:
+        self, here: Iterate, damping: float, growth: float
+    ) -> tuple[Iterate | None, float, float, bool]:
         """The next point and damping; no point, and whether that is since nothing pulls, at an end."""
         nlp, free = self.nlp, self.free
         d = here.x[free]
@@ -176,8 +176,8 @@ class Scoring:
             hoped = -(here.slope @ s + 0.5 * s @ H @ s)
             if hoped <= 1e-13 * max(1.0, abs(here.value)):
                 return None, damping, growth, True
-            bend = self._bend(here, s, damped, size)
-            bent = s if bend is None else np.clip(s + 0.5 * bend, low, high)
+            acceleration = self._acceleration(here, s, damped, size)
+            bent = s if acceleration is None else np.clip(s + 0.5 * acceleration, low, high)
             there = self._moved(here, bent)
             if there is not None and there.value < here.value - 1e-4 * hoped:
                 ratio = (here.value - there.value) / hoped
@@ -185,11 +185,11 @@ class Scoring:
             damping, growth = damping * growth, 2.0 * growth
         return None, damping, growth, False
 
-    def _bend(self, here: At, s: Array, damped: Array, size: Array) -> Array | None:
+    def _acceleration(self, here: Iterate, s: Array, damped: Array, size: Array) -> Array | None:
         """The second derivative of the path that a step begins; None where it goes straight."""
         return None
 
-    def _reach(self, here: At) -> Array:
+    def _reach(self, here: Iterate) -> Array:
         """How far a step may go: what is on a logarithm, and noise on any scale, by a factor of ten.
 
         Where σ is too small, its score grows with the squares and Fisher's information does not, so the
@@ -205,7 +205,7 @@ class Scoring:
         there[self.free] = np.clip(x[self.free] + s, low, high)
         return there
 
-    def _moved(self, here: At, s: Array) -> At | None:
+    def _moved(self, here: Iterate, s: Array) -> Iterate | None:
         """The point of other numbers, with the states that they make."""
         x = self._stepped_to(here.x, s)
         predicted = x + here.slopes @ s
@@ -213,7 +213,7 @@ class Scoring:
         found = self._at(predicted)
         return self._at(x) if found is None else found
 
-    def _at(self, x: Array) -> At | None:
+    def _at(self, x: Array) -> Iterate | None:
         """Put the states onto the model by Newton's method; None where that fails."""
         nlp, x, last = self.nlp, x.copy(), np.inf
         for _ in range(20):
@@ -249,7 +249,7 @@ class Scoring:
             Z[np.ix_(part.dependent, seen)] = -factor.solve(by_free[:, seen])
         return Z
 
-    def _judged(self, x: Array, Z: Array) -> At | None:
+    def _judged(self, x: Array, Z: Array) -> Iterate | None:
         """What a step needs at a point whose states are what its numbers make of them."""
         nlp, half = self.nlp, self.half
         value, slope = half * nlp.objective(x), Z.T @ (half * nlp.gradient(x))
@@ -259,7 +259,7 @@ class Scoring:
         J, S = by_h @ Z, nlp.spreads(x)[1] @ Z
         weights = nlp.parameters["weights"] * nlp.problem.n_measurements
         with np.errstate(all="ignore"):  # of data that are not there
-            told = Informed.of(nlp, x, h, scored=False)
+            told = FisherInformation.of(nlp, x, h, slopes=False)
             mixed, rest, _ = told.rows(J, S, weights)
             u = (weights * told.on_h).ravel()
         kept = weights.ravel() > 0.0
@@ -268,7 +268,7 @@ class Scoring:
         root = np.vstack([np.sqrt(u[kept])[:, None] * mixed[kept], rest, prior])
         if not np.isfinite(root).all():
             return None
-        return At(
+        return Iterate(
             x=x,
             slopes=Z,
             value=value,

@@ -37,7 +37,7 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
-class Lifted:
+class LiftedFunction:
     """The function of a term with the results of its networks as arguments of their own.
 
     Attributes
@@ -90,10 +90,10 @@ class State:
         }
 
 
-class Graph:
+class LiftedGraph:
     """The symbolic part of a term: φ, s_j and their derivatives by y and all outputs, mapped."""
 
-    def __init__(self, lifted: Lifted, own: ca.SX, data: ca.SX, points: int) -> None:
+    def __init__(self, lifted: LiftedFunction, own: ca.SX, data: ca.SX, points: int) -> None:
         v = [call.outputs for call in lifted.calls]
         w = ca.vertcat(own, *v)
         sizes = [own.numel(), *(part.numel() for part in v)]
@@ -130,7 +130,7 @@ class Graph:
     def _function(self, arguments: list[ca.SX], results: list[ca.SX]) -> Mapped:
         return Mapped(arguments, results, self._points)
 
-    def over(self, points: int) -> Graph:
+    def over(self, points: int) -> LiftedGraph:
         """The same over another number of points, with memory of its own."""
         made, (one, few) = copy(self), (("_value", "_first", "_second"), ("_calls", "_bends"))
         made._points, made._kept = points, None
@@ -176,7 +176,7 @@ class Graph:
         found = self._second(state.y, state.d, *state.outputs, mu)[0]
         return found.reshape(self._points, size, size)
 
-    def bend(self, state: State, j: int, g: Array) -> Array | None:
+    def second_of_input(self, state: State, j: int, g: Array) -> Array | None:
         """(K, y + outputs before, same) second derivatives of gᵀ s_j."""
         function = self._bends[j]
         if function is None:

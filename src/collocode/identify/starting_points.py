@@ -18,7 +18,7 @@ _AHEAD = 5.0  # ... if so many times its last twenty steps' gain leave it ...
 _BEHIND = 10.0  # ... by so much of -log L behind the best
 
 
-def scattered(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, float]]]:
+def starting_points(problem: Problem, seeds: Sequence[int]) -> list[list[dict[str, float]]]:
     """Return candidates for every seed, parameter values in natural units; seed 0 has the parameters' own starts.
 
     The others are points of a Latin hypercube between the decided bounds, or over the parameters' ``starts``

@@ -27,7 +27,7 @@ from ..transcription.discretize import discretize
 from ..transcription.nlp import NLP, StartRecord
 from ..transcription.samples import measured
 from .fallbacks import best_of_optima
-from .scoring import Scored, Scoring
+from .fisher_scoring import FisherScoring, ScoringResult
 from .shooting import Shooting, can_be_shot
 
 GiveUp = Callable[[Sequence[float]], bool]
@@ -53,7 +53,7 @@ _STATUSES = {
 }
 
 
-def begun(nlp: NLP, values: Mapping[str, float] | None = None) -> Array:
+def simulated_start(nlp: NLP, values: Mapping[str, float] | None = None) -> Array:
     """Return the program's start with parameters of these values, in natural units, simulated."""
     x = nlp.start.copy()
     known = {q.name: q for q in nlp.problem.all_parameters}
@@ -78,7 +78,7 @@ def fit_by_scoring(
 
     Parameters
     ----------
-    give_up : see `Scoring.run`.
+    give_up : see `FisherScoring.run`.
     nlp : the program on `meshes_at_samples` the problem, where it was built before.
 
     Returns
@@ -120,13 +120,13 @@ def climbed(
     shares: Sequence[float] = (),
     shooting: Shooting | None = None,
     begin: Array | None = None,
-) -> tuple[NLP, Scored] | None:
+) -> tuple[NLP, ScoringResult] | None:
     """Climb from the best of some starts on meshes that are fit for where the climb is.
 
     Parameters
     ----------
     candidates : values of parameters; without ``shooting``, which compares them, the first counts.
-    on_iteration, give_up : see `Scoring.run`.
+    on_iteration, give_up : see `FisherScoring.run`.
     shares : of every experiment's duration, whose data are climbed first.
     shooting : climbs first, by simulations; what it finds is climbed on on meshes.
     begin : (columns,) where to climb from, in place of all these.
@@ -139,9 +139,9 @@ def climbed(
     if begin is not None:
         at = _Climb(nlp, simulated(nlp, begin, rtol=_TRUE))
     elif shot is None:
-        at = _Climb(nlp, begun(nlp, candidates[0]))
+        at = _Climb(nlp, simulated_start(nlp, candidates[0]))
         for share in shares:
-            at.x = _in_window(Scoring(nlp), at.x, share)
+            at.x = _in_window(FisherScoring(nlp), at.x, share)
     else:
         assert shooting is not None
         at = _Climb(nlp, simulated(nlp, carried_over(shooting.nlp, shot.x, nlp), rtol=_TRUE))
@@ -173,7 +173,7 @@ def _shot(
     on_iteration: OnIteration | None,
     give_up: GiveUp | None,
     shares: Sequence[float],
-) -> Scored | None:
+) -> ScoringResult | None:
     """What shooting finds from the best of some starts; None if none can be simulated."""
     x = shooting.started(candidates)
     if x is None:
@@ -195,7 +195,7 @@ def _crawls(values: Sequence[float]) -> bool:
     return len(values) > _PATIENCE and values[-_PATIENCE] - values[-1] < _CRAWL
 
 
-def _in_window(scoring: Scoring, x: Array, share: float) -> Array:
+def _in_window(scoring: FisherScoring, x: Array, share: float) -> Array:
     """The point after a few steps towards the data of the first part of every experiment."""
     nlp, early = scoring.nlp, []
     for e in nlp.problem.experiments:
@@ -225,21 +225,23 @@ class _Climb:
 
     nlp: NLP
     x: Array
-    here: Scored | None = None
-    safe: tuple[NLP, Scored, float] | None = None
+    here: ScoringResult | None = None
+    safe: tuple[NLP, ScoringResult, float] | None = None
     near: float = _ALONG
     simulated: float = np.inf
     remeshed: int = 0
 
     @property
-    def faithful(self) -> tuple[NLP, Scored]:
+    def faithful(self) -> tuple[NLP, ScoringResult]:
         """Where the climb is, unless a climb on a mesh that lies has brought it there."""
         assert self.here is not None
         if self.safe is None or self.simulated <= self.safe[2]:
             return self.nlp, self.here
         return self.safe[:2]
 
-    def ended(self, shooting: Shooting | None, shot: Scored | None) -> tuple[NLP, Scored]:
+    def ended(
+        self, shooting: Shooting | None, shot: ScoringResult | None
+    ) -> tuple[NLP, ScoringResult]:
         """Where the climb ends, or what was shot, where no mesh followed that."""
         nlp, best = self.faithful
         value = self.simulated if self.safe is None else min(self.simulated, self.safe[2])
@@ -253,7 +255,7 @@ class _Climb:
     def begin(self) -> bool:
         """Put the states onto the model, and climb in what they do not depend on; whether that works."""
         for _ in range(_ROUNDS):
-            found = Scoring(self.nlp).outer(self.x)
+            found = FisherScoring(self.nlp).outer(self.x)
             if found.termination is not Termination.EVALUATION_ERROR:
                 self.here, self.x = found, found.x
                 if self.follows(_loose(found.value)):
@@ -262,10 +264,12 @@ class _Climb:
                 break
         return self.here is not None
 
-    def go_on(self, most: int, on_iteration: OnIteration | None, give_up: GiveUp | None) -> Scored:
+    def go_on(
+        self, most: int, on_iteration: OnIteration | None, give_up: GiveUp | None
+    ) -> ScoringResult:
         """Climb some steps more."""
         assert self.here is not None
-        scoring = Scoring(self.nlp)
+        scoring = FisherScoring(self.nlp)
         found = scoring.run(self.x, most, on_iteration, give_up, self.here.damping)
         if found.termination is not Termination.EVALUATION_ERROR:
             self.here, self.x = found, found.x
@@ -291,7 +295,7 @@ class _Climb:
         old, damping = (self.nlp, self.here), self.here.damping
         self.remeshed += 1
         while self.remeshed <= _ROUNDS and self._finer():
-            found = Scoring(self.nlp).run(self.x, 0)
+            found = FisherScoring(self.nlp).run(self.x, 0)
             if found.termination is not Termination.EVALUATION_ERROR:
                 self.here, self.x = replace(found, damping=damping), found.x
                 return True
@@ -321,7 +325,7 @@ def _remeshed(nlp: NLP, x: Array, near: float) -> tuple[NLP, Array]:
     return finer, simulated(finer, carried_over(nlp, x, finer), rtol=_TRUE)
 
 
-def solution_of(nlp: NLP, scored: Scored, seconds: float = 0.0) -> Solution:
+def solution_of(nlp: NLP, scored: ScoringResult, seconds: float = 0.0) -> Solution:
     r"""Return what scoring found as a `Solution`: its multipliers are those of the states' equations.
 
     With :math:`c_X^T\lambda=-\nabla_Xf` the gradient by the states vanishes; what is left by the others

@@ -24,7 +24,7 @@ from ..transcription.decided import groups_of
 from ..transcription.nlp import NLP
 
 
-def charges(
+def cost_curvature(
     nlp: NLP, x: Array, lam_g: Array, numbers: Sequence[int]
 ) -> tuple[sparse.csr_array, Array]:
     """Return W, symmetric, and the costs' gradient, of some experiments and windows.
