@@ -141,11 +141,12 @@ class Search:
         def cost(sigma: Array) -> Array:
             with np.errstate(all="ignore"):
                 costs = costs_of_data(nlp.problem, h, y, sigma, censored)
-            return np.where(used, weights * costs, 0.0)
+            return np.where(used, weights, 0.0) * np.where(used, costs, 0.0)
 
         for group in self.estimated:
             sigma = np.where(group, _likeliest(cost, sigma, group, scales[group][0]), 1.0) * sigma
-        return float(cost(sigma).sum() + np.sum(self._priors(nlp.with_initial(x)) ** 2))
+        value = float(cost(sigma).sum() + np.sum(self._priors(nlp.with_initial(x)) ** 2))
+        return value if np.isfinite(value) else np.inf
 
     def noises(self, x: Array) -> Array:
         """(samples, outputs) root mean squares of the residuals by noise that is estimated, else 1."""
