@@ -57,12 +57,12 @@ from .export.weights import save_weights as save_weights
 from .identify.bootstrap import Bootstrap as Bootstrap
 from .identify.bootstrap import bootstrap as bootstrap
 from .identify.fit import fit as fit
-from .identify.fit import split as split
 from .identify.intervals import Uncertainty as Uncertainty
 from .identify.multistart import Multistart as Multistart
 from .identify.multistart import multistart as multistart
 from .identify.receding import RecedingHorizon as RecedingHorizon
 from .identify.scenarios import scenarios as scenarios
+from .identify.split import split as split
 from .identify.sweep import Sweep as Sweep
 from .identify.sweep import sweep as sweep
 from .identify.uncertainty import uncertainty as uncertainty
@@ -151,7 +151,7 @@ from .numerics.scheme import Scheme as Scheme
 from .numerics.schemes import scheme as scheme
 from .numerics.schemes import scheme_names as scheme_names
 from .numerics.signals import Signal as Signal
-from .numerics.signals import Smoother as Smoother
+from .numerics.smoothing import Smoother as Smoother
 from .reports.parts import Finding as Finding
 from .reports.parts import Lever as Lever
 from .reports.parts import Severity as Severity

@@ -94,7 +94,8 @@ def test_the_size_of_everything_is_linear_in_the_number_of_elements():
     (small, small_graph), (middle, _), (large, large_graph) = count(100), count(200), count(400)
     # equal increments a hundred elements: affine, whatever the constant (weights, data) is
     np.testing.assert_array_equal(2 * (middle - small), large - middle)
-    assert small_graph == large_graph  # and the graphs of J and H do not grow at all
+    # and the graphs of J and H do not grow at all
+    assert np.less_equal(large_graph, small_graph).all()
 
 
 def test_a_large_problem_is_built():

@@ -34,11 +34,13 @@ from ..solvers.interrupt import Interrupt, interrupted
 from ..solvers.protocol import Solver
 from ..solvers.solve import make_solver
 from ..solvers.threads import single_threaded
-from ..starts.strategies import Start, alike
+from ..starts.from_solution import alike
+from ..starts.strategies import Start
 from ..transcription.nlp import NLP
 from .checkpoint import SWEEP, Checkpoint, Point, Row
 from .fallbacks import solve_begun
-from .fit import discretized, fit, split
+from .fit import discretized, fit
+from .split import split
 from .validation import training_error, validation_error, whole_error
 
 _CONVERGED = (Termination.CONVERGED, Termination.ACCEPTABLE)

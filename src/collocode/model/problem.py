@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array
 from ..numerics.bases import Basis
-from ..numerics.signals import Smoother
+from ..numerics.smoothing import Smoother
 from .calibration import Calibration, Measured
 from .constraints import PathConstraint, PointConstraint, bounds_of, shared_bounds_of
 from .costs import Cost

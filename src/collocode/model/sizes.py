@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..numerics.signals import Signal, Smoother
+from ..numerics.signals import Signal
+from ..numerics.smoothing import Smoother
 from .events import Dose, Reset
 from .experiment import Experiment
 from .initial import as_initial, free

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from ..numerics import Array, Mask
-from ..numerics.signals import Smoother
+from ..numerics.smoothing import Smoother
 from .released import NOISE_FREE
 from .solution import Solution
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..model.experiment import Experiment
 from ..model.initial import as_initial, free
 from ..numerics import Array
-from ..numerics.signals import Smoother
+from ..numerics.smoothing import Smoother
 from .model import TrainedModel
 
 _BEFORE = 0.05  # of a series' length by which its smoothed curve may be continued to the start

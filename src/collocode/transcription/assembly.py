@@ -22,7 +22,7 @@ from .in_place import in_place
 from .matrices import BorderedMatrix, Collector, border_start, product
 from .outer_products import OutOfPlace
 from .term import MappedTerm, plus, times
-from .term_entries import Layered, LayeredTermEntries, TermEntries
+from .term_entries import Layered, LayeredTermEntries, TermEntries, entries_of
 
 # Measured: below, the graph's scalars take as long as the calls of NumPy
 LEAST_WEIGHTS = 64
@@ -86,7 +86,7 @@ class _Assembly:
     def _points(self) -> list[TermEntries]:
         x, p = self._x, self.symbols[1]
         return [
-            TermEntries(term, x, p) if layers is None else LayeredTermEntries(term, x, p, layers)
+            entries_of(term, x, p, layers)
             for term, layers in zip(self._terms, self.layers, strict=True)
         ]
 
@@ -100,9 +100,7 @@ class _Assembly:
         gradient = Collector((self.symbols[0].numel(), 1))
         for q in self._points:
             if q.term.scatter is None:
-                own_values, own, shared_values, shared = q.jacobian()
-                gradient.add(own_values, q.own_entries(own, 0), 0)
-                gradient.add(shared_values, q.shared_entries(shared, 0), 0)
+                q.add_gradient(gradient)
         dense = self._weighed(gradient.dense())
         return dense if self._column is None else times(self._column, dense)
 

@@ -10,7 +10,8 @@ from ..model.problem import Problem
 from ..model.varying import penalty_matrix
 from ..numerics import Array, Index
 from .layout import Layout
-from .term import MappedTerm, ParameterBlocks, data_function
+from .squares import Squares
+from .term import DataFunction, MappedTerm, ParameterBlocks, data_function, times
 
 
 def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
@@ -36,9 +37,21 @@ def ridge(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[Map
                 factors[:, None],
             )
         own = (unknowns, columns[:, : unknowns.numel()])
-        data = (symbols, data_function(blocks, [known], ["regularisation"]))
-        terms.append(MappedTerm.build(name, value, own, data=data))
+        told = data_function(blocks, [known], ["regularisation"])
+        squares = None if name != "ridge" else _ridge_squares(own[1], factors, told)
+        terms.append(MappedTerm.build(name, value, own, data=(symbols, told), squares=squares))
     return terms
+
+
+def _ridge_squares(columns: Index, factors: Array, told: DataFunction) -> Squares:
+    """Of single weights, each times its factor and λ."""
+
+    def weights(p: ca.MX) -> ca.MX:
+        strength = told.entries(p, 1)[0]
+        ones = (factors == 1.0).all()
+        return strength if ones else times(ca.MX(factors.tolist()), strength)
+
+    return Squares(columns=columns, factors=np.ones(columns.shape), weights=weights)
 
 
 def prior_columns(layout: Layout) -> Index:
@@ -56,7 +69,13 @@ def prior(layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:
     told = data_function(blocks, [], ["prior_mean", "prior_weight"])
     data = (ca.vertcat(mean, weight), told)
     value = weight * (v - mean) ** 2
-    return [MappedTerm.build("prior", value, (v, columns[:, None]), data=data)]
+    squares = Squares(
+        columns=columns[:, None],
+        factors=np.ones((len(columns), 1)),
+        weights=lambda p: told.entries(p, 1),
+        targets=lambda p: told.entries(p, 0),
+    )
+    return [MappedTerm.build("prior", value, (v, columns[:, None]), data=data, squares=squares)]
 
 
 def parameter_priors(problem: Problem, layout: Layout, blocks: ParameterBlocks) -> list[MappedTerm]:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ..model.event_times import Boundary
 from ..model.experiment import Experiment
+from ..model.losses import LeastSquares
 from ..model.misfit import misfit, spreads
 from ..model.problem import Problem
 from ..model.symbolic import (
@@ -22,7 +23,8 @@ from ..numerics.scheme import Scheme
 from .decided import Place, times_of
 from .layout import Layout
 from .lookup import rounded_node_weights
-from .term import MappedTerm, ParameterBlocks, data_function
+from .squares import Squares
+from .term import DataFunction, MappedTerm, ParameterBlocks, data_function
 from .unknowns import Unknowns
 from .windows import ExperimentLayout
 
@@ -49,7 +51,10 @@ def misfit_term(
     value = misfit(problem, sampled.outputs, sampled.spread, (y, weight, sigma, censored), rounding)
     data = data_function(blocks, sampled.constants, [*names, "sample_inputs"])
     symbols = ca.vertcat(sampled.data, *known.values(), sampled.inputs)
-    return MappedTerm.build("misfit", value, sampled.own, sampled.shared, (symbols, data))
+    squares = sampled.squares(problem, data) if type(problem.loss) is LeastSquares else None
+    return MappedTerm.build(
+        "misfit", value, sampled.own, sampled.shared, (symbols, data), squares=squares
+    )
 
 
 def prediction_term(
@@ -85,6 +90,7 @@ class SampledOutputs:
 
     def __init__(self, problem: Problem, layout: Layout, scheme: Scheme) -> None:
         s = Symbols.of(problem)
+        self._basis: Array | None = None  # (samples, nodes), where that is what they are
         if any(e.placed for e in problem.experiments):
             self._look_up(problem, layout, scheme, s)
             return
@@ -107,7 +113,28 @@ class SampledOutputs:
         self.own = (ca.vertcat(ca.vec(states), v.own), np.hstack([np.vstack(own), v.own_columns]))
         self.shared = (v.shared, v.shared_columns)
         self.data, self.inputs = ca.vertcat(basis, s.t, v.data), s.u
-        self.constants = [np.vstack(rows), times_of(places), *v.constants]
+        self._basis = np.vstack(rows)
+        self.constants = [self._basis, times_of(places), *v.constants]
+
+    def squares(self, problem: Problem, data: DataFunction) -> Squares | None:
+        """The misfit by `LeastSquares`, whose data begin with ``constants``, where outputs are states at the nodes."""
+        states, known = problem.states, len(self.constants)
+        if self._basis is None or problem.observe or not set(problem.outputs) <= set(states):
+            return None
+        nodes, outputs = self._basis.shape[1], len(problem.outputs)
+        at = np.array([states.index(name) for name in problem.outputs])
+        columns = self.own[1][:, at[:, None] + len(states) * np.arange(nodes)]
+
+        def weights(p: ca.MX) -> ca.MX:
+            sigma = data.entries(p, known + 2)
+            return data.entries(p, known + 1) / (sigma * sigma)
+
+        return Squares(
+            columns=columns.reshape(-1, nodes),
+            factors=np.repeat(self._basis, outputs, axis=0),
+            weights=weights,
+            targets=lambda p: data.entries(p, known),
+        )
 
     def _look_up(self, problem: Problem, layout: Layout, scheme: Scheme, s: Symbols) -> None:
         """The same among all elements that may hold a sample."""

@@ -25,6 +25,7 @@ from ..errors import InputError
 from ..model.user_code import has_nan, operations_of
 from ..numerics import Array, Index, Mask
 from .lifted_graph import LiftedFunction
+from .squares import Squares
 
 ParameterBlocks = Mapping[str, Array]
 
@@ -43,6 +44,7 @@ class MappedTerm:
     scatter : (rows of the NLP, K * len(value)) matrix that adds the values to the constraints;
         None for a term of the objective, whose one value is summed over the points.
     lifted : the same function with the results of networks left open, to be evaluated `by_layers`.
+    squares : the same function, if it is a sum of squares of what is linear in the unknowns.
     """
 
     name: str
@@ -55,6 +57,7 @@ class MappedTerm:
     data_function: DataFunction
     scatter: sparse.csc_matrix | None = None
     lifted: LiftedFunction | None = None
+    squares: Squares | None = None
 
     @classmethod
     def build(
@@ -66,6 +69,7 @@ class MappedTerm:
         data: tuple[ca.SX, DataFunction] | None = None,
         scatter: sparse.spmatrix | None = None,
         lifted: LiftedFunction | None = None,
+        squares: Squares | None = None,
     ) -> MappedTerm:
         """Make a term, leaving out the unknowns that ``value`` does not depend on.
 
@@ -105,6 +109,7 @@ class MappedTerm:
             data[1],
             None if scatter is None else sparse.csc_matrix(scatter),
             lifted,
+            squares,
         )
         if len(kept[0]) == own[0].numel() and len(kept[1]) == shared[0].numel():
             made.__dict__["function"] = function  # as the property would make it
@@ -242,6 +247,10 @@ class DataFunction:
             rows.append(ca.reshape(values, table.shape[1], table.shape[0]))
         return ca.Function("data", [p], [ca.vertcat(*rows)])
 
+    def entries(self, p: ca.MX, table: int) -> ca.MX:
+        """Return one of the tables, point by point, as a column."""
+        return _values(p, np.ascontiguousarray(self.tables[table]).ravel())
+
     def rows(self, p: ca.MX) -> list[Callable[[], ca.MX]]:
         """Return how to make each row: a column over the points, or what is the same at all of them."""
         return [partial(_row, p, row) for table in self.tables for row in table.T]
@@ -297,6 +306,11 @@ def times(a: ca.MX | ca.DM, b: ca.MX) -> ca.MX:
 def plus(a: ca.MX | ca.DM, b: ca.MX) -> ca.MX:
     """Return a sum, like `times`."""
     return ca.MX.binary(ca.OP_ADD, a if isinstance(a, ca.MX) else ca.MX(a), b)
+
+
+def minus(a: ca.MX, b: ca.MX) -> ca.MX:
+    """Return a difference, like `times`."""
+    return ca.MX.binary(ca.OP_SUB, a, b)
 
 
 def joined(parts: list[Any], nothing: Any) -> Any:

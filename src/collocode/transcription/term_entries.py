@@ -8,9 +8,10 @@ from scipy import sparse
 
 from ..numerics import Index
 from .by_layers import ByLayers
-from .matrices import BorderedMatrix, product, to_dm
+from .matrices import BorderedMatrix, Collector, product, to_dm
 from .points import points_of
-from .term import MappedTerm, Pattern, gathered, joined
+from .squares import Squares
+from .term import MappedTerm, Pattern, gathered, joined, minus, times
 
 
 class TermEntries:
@@ -41,21 +42,15 @@ class TermEntries:
         first, last = self.run
         return joined([ca.MX.zeros(first), values, ca.MX.zeros(rows - last)], values)
 
-    def jacobian(self) -> tuple[list[ca.MX], Pattern, list[ca.MX], Pattern]:
-        """Own nonzeros by entry, and the shared ones summed over the points (objective terms)."""
+    def add_gradient(self, gradient: Collector) -> None:
+        """Add own nonzeros, and the shared ones summed over the points, to a column (objective terms)."""
         function, own, shared = self.term.first_derivatives
         own_values, shared_values = self.points.values(function)
-        return own_values.by_entry(), own, [shared_values.summed()], shared
-
-    def own_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
-        """Columns of the own nonzeros by entry, all in one row."""
-        columns = self.term.columns[:, pattern.columns]
-        return columns.T.ravel(), np.full(columns.size, row)
-
-    def shared_entries(self, pattern: Pattern, row: int) -> tuple[Index, Index]:
-        """Columns of the shared nonzeros, all in one row."""
-        columns = self.term.columns[0, pattern.columns]
-        return columns, np.full(len(columns), row)
+        for values, columns in (
+            (own_values.by_entry(), self.term.columns[:, own.columns].T.ravel()),
+            ([shared_values.summed()], self.term.columns[0, shared.columns]),
+        ):
+            gradient.add(values, (columns, np.zeros_like(columns)), 0)
 
     def add_jacobian(self, blocks: BorderedMatrix) -> None:
         """Scatter the term's Jacobian to the rows of the NLP."""
@@ -125,6 +120,38 @@ class TermEntries:
         doubled = (a == b) & np.repeat(pattern.rows != pattern.columns, len(columns))
         factors = np.where(doubled, 2.0, 1.0) if doubled.any() else None
         blocks.add(values, (np.minimum(a, b), np.maximum(a, b)), 0, factors)
+
+
+class SquaresEntries(TermEntries):
+    """One term that is a sum of squares of what is linear in the unknowns."""
+
+    def __init__(self, term: MappedTerm, x: ca.MX, p: ca.MX, squares: Squares) -> None:
+        self._squares = squares
+        super().__init__(term, x, p)
+
+    def _gather(self, x: ca.MX, p: ca.MX) -> None:
+        squares = self._squares
+        left = product(squares.matrix(x.numel()), x)
+        if squares.targets is not None:
+            left = minus(left, squares.targets(p))
+        self._weights, self._left = squares.weights(p), left
+        self._weighed = times(self._weights, left)
+
+    def total(self) -> ca.MX:
+        """See `TermEntries`."""
+        return ca.dot(self._weighed, self._left)
+
+    def add_gradient(self, gradient: Collector) -> None:
+        """See `TermEntries`."""
+        columns, squares, factors = self._squares.slopes()
+        gradient.add([self._weighed], (columns, np.zeros_like(columns)), squares, factors)
+
+    def add_hessian(self, blocks: BorderedMatrix, sigma: ca.MX, lam: ca.MX) -> None:
+        """See `TermEntries`."""
+        rows, columns, squares, factors = self._squares.curvatures()
+        one = self._weights.is_scalar()  # for all
+        sources = np.zeros_like(squares) if one else squares
+        blocks.add([times(sigma, self._weights)], (rows, columns), sources, factors)
 
 
 class Layered:
@@ -213,6 +240,13 @@ class LayeredTermEntries(TermEntries):
         """Add the second derivatives by the points' own unknowns."""
         own = Pattern.row_major(*self.layers.own_second)
         self._triangle(blocks, [ca.vec(values.T)], own, self.term.columns)
+
+
+def entries_of(term: MappedTerm, x: ca.MX, p: ca.MX, layers: Layered | None) -> TermEntries:
+    """Return a term with its arguments gathered, in the way that suits it."""
+    if term.squares is not None:
+        return SquaresEntries(term, x, p, term.squares)
+    return TermEntries(term, x, p) if layers is None else LayeredTermEntries(term, x, p, layers)
 
 
 def _increasing(numbers: Index) -> bool:
