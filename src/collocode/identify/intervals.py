@@ -46,6 +46,8 @@ class Uncertainty:
     deviations_of_data : (n,) the same of every measurement that counts, experiment by experiment.
     refuted : standard deviation of the residuals by output whose given σ they refute beyond doubt; the
         intervals take it in place of σ.
+    overdispersed : by output of counts under `Poisson`, how many times as much they scatter as that law says, where
+        chance does so in less than one of a hundred.
     freedom : residual degrees of freedom, samples minus effective parameters.
     saturated : outputs whose noise nothing tells: no σ is given, and there are no more data than unknowns.
     not_identifiable : names that lie in a direction without curvature, and `imitated`.
@@ -65,6 +67,7 @@ class Uncertainty:
     deviations: Array
     deviations_of_data: Array
     refuted: dict[str, float]
+    overdispersed: dict[str, float]
     freedom: float
     saturated: tuple[str, ...]
     not_identifiable: tuple[str, ...]

@@ -20,6 +20,7 @@ import scipy
 
 from ..numerics import Array
 from ..results.solution import Solution
+from ..results.status import Termination
 from ..solvers.protocol import Solver
 from ..solvers.solve import solve_with
 from ..transcription.nlp import NLP
@@ -108,6 +109,8 @@ class Profile:
         lower[self.column] = upper[self.column] = x[self.column] = value
         held = replace(self.nlp, lower=lower, upper=upper).with_start(x)
         found = solve_with(self.solver, held)
+        if found.result.termination is Termination.INTERRUPTED:
+            raise KeyboardInterrupt
         if not found.success:
             return None
         data = self.nlp.problem.n_measurements

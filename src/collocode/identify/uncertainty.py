@@ -25,10 +25,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import scipy
 
 from ..errors import InputError
 from ..kinds import check_type
-from ..model.misfit import noise_parameters
+from ..model.counts import Poisson
+from ..model.misfit import likelihood_of, noise_parameters
 from ..numerics import Array, Mask
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
@@ -38,10 +40,11 @@ from .bounds import held_by, moves
 from .evidence import most_probable
 from .intervals import Uncertainty, nlp_of
 from .linearised import Linearised
-from .noise import Noise, noise_of
+from .noise import Noise, noise_of, standardised
 from .variances import Variances
 
 _IMITATED = 0.5  # share of a variance that the networks' penalty alone keeps from growing
+_SCATTER = 0.01  # p-value below which counts are told to scatter more than their law says
 _NO_WIDTH = 1e-3  # share of the width without bounds below which bounds hold a quantity
 
 
@@ -115,6 +118,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
         deviations=_deviations(lin, of_data),
         deviations_of_data=of_data,
         refuted=_refuted(lin, noise),
+        overdispersed=_overdispersed(lin),
         freedom=float(lin.n - effective),
         saturated=saturated,
         not_identifiable=tuple(names[lost | imitated].tolist()),
@@ -195,6 +199,24 @@ def _refuted(lin: Linearised, noise: Noise) -> dict[str, float]:
     doubtful = noise.refuted[noise.group]
     outputs, by_output = np.unique(lin.output[doubtful]), _noise_by_output(lin)
     return {name: by_output[name] for name in np.array(lin.nlp.problem.outputs)[outputs].tolist()}
+
+
+def _overdispersed(lin: Linearised) -> dict[str, float]:
+    """Factors by which counts scatter more than Poisson's law has it, by output.
+
+    Pearson's χ² of n counts has the mean Σ(1 - h) and, of means μ, Σ 1/μ more than its variance (Haldane, Biometrika 31,
+    1940); it is compared with a multiple of χ² that has both.
+    """
+    found, problem = {}, lin.nlp.problem
+    for j, name in enumerate(problem.outputs):
+        mine = lin.output == j
+        if not isinstance(likelihood_of(problem.loss, name), Poisson) or not mine.any():
+            continue
+        squares, left = (float(v[mine].sum()) for v in (standardised(lin) ** 2, 1.0 - lin.leverage))
+        scale = 1.0 + 0.5 * float(lin.precision[mine].sum()) / max(left, 1e-300)
+        if left > 0.5 and scipy.special.chdtrc(left / scale, squares / scale) < _SCATTER:
+            found[name] = squares / left
+    return found
 
 
 def _deviations(lin: Linearised, of_data: Array) -> Array:

@@ -31,6 +31,7 @@ from ..results.released import NOISE_FREE
 from ..results.residuals import is_white, whiteness_rows
 from ..results.score import mse, predict_test, test_initial
 from ..results.solution import Solution
+from .bending import bent
 from .decisions import overshoots, ringing
 from .levers import (
     Remedy,
@@ -191,6 +192,10 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
+    found += _of_bending(evidence, asked)
+    if trust and trust.overdispersed:
+        facts = {"names": listed(trust.overdispersed), "factor": max(trust.overdispersed.values())}
+        found.append(asked.finding("counts-scatter", **facts))
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
     exact = [n for n in (trust.exact if trust else ()) if n in solution.parameters]
     if trust and exact:
@@ -205,6 +210,19 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
         )
         found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
     return found
+
+
+def _of_bending(evidence: Evidence, asked: Asked) -> list[Finding]:
+    trust, nlp = evidence.trusted[0], evidence.solution.nlp
+    if trust is None or nlp is None or nlp.problem.decides or len(nlp.layout.weights):
+        return []
+    try:
+        sure = bent(trust, evidence.parameters, nlp.columns)
+    except (ArithmeticError, RuntimeError, ValueError):  # away from the optimum
+        return []
+    if not sure:
+        return []
+    return [asked.finding("bent-interval", names=listed(sure), share=min(sure.values()))]
 
 
 def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
