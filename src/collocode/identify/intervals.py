@@ -46,8 +46,8 @@ class Uncertainty:
     deviations_of_data : (n,) the same of every measurement that counts, experiment by experiment.
     refuted : standard deviation of the residuals by output whose given σ they refute beyond doubt; the
         intervals take it in place of σ.
-    overdispersed : by output of counts under `Poisson`, how many times as much they scatter as that law says, where
-        chance does so in less than one of a hundred.
+    scatter : by output of a known noise (a given σ, or `Poisson`'s counts), how many times as large as that has it the
+        residuals' variance is, where chance does so in less than one of a hundred.
     freedom : residual degrees of freedom, samples minus effective parameters.
     saturated : outputs whose noise nothing tells: no σ is given, and there are no more data than unknowns.
     not_identifiable : names that lie in a direction without curvature, and `imitated`.
@@ -67,7 +67,7 @@ class Uncertainty:
     deviations: Array
     deviations_of_data: Array
     refuted: dict[str, float]
-    overdispersed: dict[str, float]
+    scatter: dict[str, float]
     freedom: float
     saturated: tuple[str, ...]
     not_identifiable: tuple[str, ...]

@@ -44,7 +44,7 @@ from .noise import Noise, noise_of, standardised
 from .variances import Variances
 
 _IMITATED = 0.5  # share of a variance that the networks' penalty alone keeps from growing
-_SCATTER = 0.01  # p-value below which counts are told to scatter more than their law says
+_SCATTER = 0.01  # p-value below which data scatter more than their known noise has it
 _NO_WIDTH = 1e-3  # share of the width without bounds below which bounds hold a quantity
 
 
@@ -118,7 +118,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
         deviations=_deviations(lin, of_data),
         deviations_of_data=of_data,
         refuted=_refuted(lin, noise),
-        overdispersed=_overdispersed(lin),
+        scatter=_scatter(lin, noise),
         freedom=float(lin.n - effective),
         saturated=saturated,
         not_identifiable=tuple(names[lost | imitated].tolist()),
@@ -201,19 +201,22 @@ def _refuted(lin: Linearised, noise: Noise) -> dict[str, float]:
     return {name: by_output[name] for name in np.array(lin.nlp.problem.outputs)[outputs].tolist()}
 
 
-def _overdispersed(lin: Linearised) -> dict[str, float]:
-    """Factors by which counts scatter more than Poisson's law has it, by output.
+def _scatter(lin: Linearised, noise: Noise) -> dict[str, float]:
+    """Factors by which data scatter more than their known noise has it, by output.
 
-    Pearson's χ² of n counts has the mean Σ(1 - h) and, of means μ, Σ 1/μ more than its variance (Haldane, Biometrika 31,
-    1940); it is compared with a multiple of χ² that has both.
+    The sum of squares in units of σ has the mean Σ(1 - h) and is compared with χ²; that of counts of means μ has, by Σ 1/μ,
+    more variance (Haldane, Biometrika 31, 1940), and is compared with a multiple of χ² that has it too.
     """
     found, problem = {}, lin.nlp.problem
+    told = ~noise.estimated | noise.refuted
     for j, name in enumerate(problem.outputs):
         mine = lin.output == j
-        if not isinstance(likelihood_of(problem.loss, name), Poisson) or not mine.any():
+        if not mine.any() or not told[noise.group[mine]].all():
             continue
         squares, left = (float(v[mine].sum()) for v in (standardised(lin) ** 2, 1.0 - lin.leverage))
-        scale = 1.0 + 0.5 * float(lin.precision[mine].sum()) / max(left, 1e-300)
+        counts = isinstance(likelihood_of(problem.loss, name), Poisson)
+        more = float(lin.precision[mine].sum()) if counts else 0.0
+        scale = 1.0 + 0.5 * more / max(left, 1e-300)
         if left > 0.5 and scipy.special.chdtrc(left / scale, squares / scale) < _SCATTER:
             found[name] = squares / left
     return found

@@ -14,6 +14,8 @@ from ..identify.evidence import evidence_of
 from ..identify.intervals import Uncertainty
 from ..identify.uncertainty import uncertainty
 from ..model import losses
+from ..model.counts import Poisson
+from ..model.misfit import likelihood_of
 from ..model.problem import Problem
 from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
@@ -193,9 +195,6 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
     found += _of_bending(evidence, asked)
-    if trust and trust.overdispersed:
-        facts = {"names": listed(trust.overdispersed), "factor": max(trust.overdispersed.values())}
-        found.append(asked.finding("counts-scatter", **facts))
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
     exact = [n for n in (trust.exact if trust else ()) if n in solution.parameters]
     if trust and exact:
@@ -254,6 +253,8 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
+    elif not known:
+        found += _of_scatter(evidence, asked)
     left = max(agreed, key=lambda a: a.unexplained, default=None)
     if left is not None and left.unexplained > UNEXPLAINED and not known:
         remedy = another_start(solution, asked)
@@ -277,6 +278,27 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
                 remedy=regularise(solution, agreed, asked, stronger=True).text,
             )
         )
+    return found
+
+
+def _of_scatter(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """Residuals that are larger than a given σ, or the law of counts, has them; of what has parameters."""
+    trust = evidence.trusted[0] if evidence.solution.parameters else None
+    if trust is None or not trust.scatter:
+        return []
+    loss, found = evidence.solution.loss, []
+    counts = {n: f for n, f in trust.scatter.items() if isinstance(likelihood_of(loss, n), Poisson)}
+    given = {n: f for n, f in trust.scatter.items() if n not in counts}
+    if counts:
+        facts = {"names": listed(counts), "factor": max(counts.values())}
+        found.append(asked.finding("counts-scatter", **facts))
+    if given:
+        worst = max(given, key=lambda name: given[name])
+        text = (
+            f"the residuals of {worst} are {given[worst] ** 0.5:.2g} times as large as the σ that was given has "
+            "them: that is too small, or the model misses something"
+        )
+        found.append(asked.finding("sigma-contradicted", text=text, sigma=trust.noise[worst]))
     return found
 
 
