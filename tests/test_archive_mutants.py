@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import collocode as cc
-from collocode.coordination.executors import InProcess
+from collocode.coordination.coordinator import run
+from collocode.coordination.executors import InProcess, WorkerError
+from collocode.coordination.newton import Newton
 from collocode.identify.climbs import Climb, ClimbsFile
 from collocode.layered import (
     LayeredNetwork,
@@ -165,6 +167,48 @@ def _admm(folder):
     )
 
 
+def _newton(folder):
+    """Of a run whose kink is still blunt and whose states are damped; what is read goes on."""
+    problem, made = oscillators(number=2), []
+    case, rules = Case.of(problem, 2), cc.NewtonRules(iterations=2)
+    whole = case.settings.begun(problem)
+    newton = Newton.of(rules, case.variables, case.variables.ridge(case.penalty), case.batches)
+    session = case.open(InProcess())
+    fresh = newton.start(whole, case.batches)
+    run(newton, session, fresh, 2, save=made.append)
+    file = case.checkpoint(folder / "newton.npz")
+    file.write(replace(made[-1], damping=0.5, rounding=4.0))
+    again = case.checkpoint(folder / "again.npz")
+
+    def use(state):
+        again.write(state)
+        with suppress(WorkerError, cc.InputError):  # told: nothing finite follows from it
+            run(newton, session, state, state.iteration + 1)
+
+    return Reader(file.path, lambda path: replace(file, path=path).read(fresh), use, ".filter")
+
+
+def _loop(folder):
+    model = cc.Problem(
+        cc.Dynamics(lambda t, x, u, p, nn: [u.feed - x.level]),
+        cc.Window(end=1.0, controls={"feed": cc.Control(0.0, 2.0, kind="constant")}),
+        states=("level",),
+        costs=cc.Lagrange(lambda t, x, u, p, nn: (x.level - 1.0) ** 2 + u.feed**2),
+    )
+    horizon = cc.RecedingHorizon(model, mesh=4, setpoints={"level": 1.0})
+    loop = horizon.run([0.0], moves=3)
+    replace(loop, failed=(1,)).save(folder / "loop.npz")
+
+    def use(loop):
+        str(loop), loop.gap, loop.iterations, loop.to_frame(), loop.control("feed", loop.times)
+        loop.save(folder / "again.npz")
+        with suppress(cc.InputError):  # a state that the plant cannot answer from
+            horizon.run([0.0], len(loop.plans) + 1, after=loop)
+        str(cc.report(loop))
+
+    return Reader(folder / "loop.npz", horizon.load, use, "-", mutants=300)
+
+
 def _sweep(folder):
     problem, values = driven(), [1e-3, 1e-4]
     how = {"values": values, "mesh": 3}
@@ -212,6 +256,8 @@ MAKERS = (
     _network,
     _relu_network,
     _admm,
+    _newton,
+    _loop,
     _sweep,
     _climbs,
 )

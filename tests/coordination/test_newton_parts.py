@@ -107,6 +107,26 @@ def test_what_no_shift_can_mend_is_told():
     assert not coupled(np.diag([np.nan, 1.0]), np.ones(2), np.ones(2, dtype=bool)).factorise()
 
 
+def test_states_of_the_wrong_curvature_are_damped():
+    # one meeting state, curved downwards, one weight, and a last state that follows the meeting one
+    linear = Linear(
+        batch=0, iteration=0, loss=0.0, barrier=0.0, violation=0.0, largest=0.0, stationarity=0.0,
+        complementarity=0.0, pull=np.zeros(2), matrix=np.array([-1.0, 0.0, 2.0, 0.0, 0.0, -3.0]),
+        gradient=np.ones(2), ends=np.zeros(1),
+    )  # fmt: skip
+    none, weights = np.zeros(2, dtype=bool), np.array([False, True])
+    system = Coupled(
+        [linear], [np.array([0, 1, 2])], np.zeros((2, 2)), np.zeros(2), 1, weights, none
+    )
+    assert not system.factorise()
+    assert system.factorise(1.5)
+    system.within(np.inf)
+    step, pull = system.solve(system.rhs)
+    # by hand: 0.5 d - π = -1, -d - 3 π = 0 of the state, 2 w = -1 of the weight
+    np.testing.assert_allclose([*step, *pull], [-6.0 / 5.0, -0.5, 2.0 / 5.0])
+    assert system.bend == 1.0
+
+
 def test_a_radius_follows_how_a_step_was_taken():
     free = Direction(values=np.zeros(1), pull=np.zeros(0))
     taken = {"direction": free, "size": 1.0, "dual_size": 1.0, "filter": Filter(), "objective": 0.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, quietly
+from ..checks import counted
+from ..errors import CollocodeWarning, InputError, caller_level, is_quiet, quietly
 from ..kinds import check_type
 from ..model.losses import L1, L2
 from ..model.problem import Problem
@@ -20,6 +22,7 @@ from ..model.varying import penalty_matrix
 from ..numerics import Array
 from ..numerics.mesh import Mesh
 from ..numerics.schemes import scheme
+from ..results.doubts import warn
 from ..results.solution import Solution
 from ..results.status import Termination
 from ..solvers.options import merge
@@ -94,12 +97,11 @@ class ADMMResult:
     def __repr__(self) -> str:
         scaled = self.history["scaled"].iloc[-1] if len(self.history) else float("nan")
         return (
-            f"ADMMResult({self.solution.name!r}, {self.termination.value} after {len(self.history)} "
-            f"iterations, batches={len(self.batches)}, scaled primal residual={scaled:.1e})"
+            f"ADMMResult({self.solution.name!r}, {self.termination.value} after "
+            f"{counted(len(self.history), 'iteration')}, batches={len(self.batches)}, scaled primal residual={scaled:.1e})"
         )
 
 
-@quietly()
 @single_threaded
 def admm(
     problem: Problem,
@@ -149,7 +151,53 @@ def admm(
         A checkpoint that cannot be written, read, or is of another run.
     MissingDependency, WorkerError
         A cluster without its package, one that nobody answers for, or without workers.
+
+    Warns
+    -----
+    CollocodeWarning
+        Batches that do not agree at the end, or a fit that should not be believed.
     """
+    with quietly():
+        found = _found(
+            problem,
+            batches,
+            rules,
+            executor,
+            settings,
+            regularisation,
+            checkpoint,
+            polish,
+            callbacks,
+        )
+    _warn(found)
+    return found
+
+
+def _warn(found: ADMMResult) -> None:
+    """Emit one `CollocodeWarning` if the batches do not agree, or what they agree on should not be believed."""
+    if found.success or not found.solution.success:
+        warn(found.solution)
+    elif found.termination is not Termination.INTERRUPTED and not is_quiet():
+        warnings.warn(
+            f"{found.solution.name}: the batches do not agree ({found.termination.value}: {found.message}), so "
+            "that this is no optimum of the whole; collocode.findings(result) says what to do.",
+            CollocodeWarning,
+            stacklevel=caller_level(),
+        )
+
+
+def _found(
+    problem: Problem,
+    batches: int | Groups | Partition,
+    rules: ADMMRules | NewtonRules | None,
+    executor: Executor | None,
+    settings: FitSettings | None,
+    regularisation: L1 | L2 | None,
+    checkpoint: Checkpoint | str | Path | None,
+    polish: bool,
+    callbacks: Callbacks | None,
+) -> ADMMResult:
+    """Return the result of `admm`."""
     check_type("admm", problem, Problem)
     _check_decisions(problem)
     if isinstance(rules, NewtonRules):

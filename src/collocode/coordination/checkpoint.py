@@ -62,6 +62,7 @@ ADMM_CHECKPOINT = Schema(
             "mu": float,
             "radius": float,
             "rounding?": float,
+            "damping?": float,
         },
         "ended?": str,
     },
@@ -203,6 +204,7 @@ def _of_newton(state: NewtonState) -> dict[str, Any]:
         "mu": state.mu,
         "radius": state.radius,
         "rounding": state.rounding,
+        "damping": state.damping,
     }
     return {"rho": [], "seen": pairs, "best": {"value": np.inf, "z": None}, "newton": more}
 
@@ -241,8 +243,11 @@ def _newton_state(
     known = [point for point in points if point is not None]
     if more is None or len(known) < len(points) or len(seen) % 2 == 0:
         raise ValueError("it lacks what Newton's method goes on from")
-    if not (more["mu"] > 0.0 and more["radius"] >= 0.0 and more.get("rounding", 1.0) >= 1.0):
-        raise ValueError("barrier and radius must not be negative, and no kink sharper than it is")
+    positive = more["mu"] > 0.0 and min(more["radius"], more.get("damping", 0.0)) >= 0.0
+    if not (positive and more.get("rounding", 1.0) >= 1.0):
+        raise ValueError(
+            "barrier, radius and damping must not be negative, and no kink sharper than it is"
+        )
     return replace(
         fresh,
         z=z,
@@ -252,6 +257,7 @@ def _newton_state(
         mu=more["mu"],
         radius=more["radius"],
         rounding=more.get("rounding", 1.0),
+        damping=more.get("damping", 0.0),
         filter=Filter(seen[0], tuple(zip(seen[1::2], seen[2::2], strict=True))),
         history=history,
     )

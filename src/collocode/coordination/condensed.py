@@ -27,7 +27,7 @@ from ..numerics import Array
 from ..solvers.evaluations import Evaluations
 from ..transcription.nlp import NLP
 from .barrier import Barrier
-from .messages import Answer, Direction, Linear, NewtonTask, Trials
+from .messages import Aim, Answer, Direction, Linear, NewtonTask, Trials
 from .shifts import shift_within
 from .split import Split
 from .subproblem import Point
@@ -61,7 +61,10 @@ class Condensed:
         self.c = nlp.row_scale * (calls.g() - nlp.row_lower)
         self.slope = s * calls.gradient()
         self.gradient = self.slope.copy()
-        self.gradient[held] += self.barrier.net if task.estimate else self.barrier.gradient
+        estimate = task.aim is Aim.MULTIPLIERS
+        self.gradient[held] += self.barrier.net if estimate else self.barrier.gradient
+        if task.aim is Aim.FEASIBLE:
+            self.gradient[:] = 0.0
         self._J = split.J_size * calls.jacobian()
         self._refuse_infinite(self.c, self.slope, self._J)
         A, by_free = split.A.copy(), np.zeros((len(self.c), len(split.free)))
@@ -74,7 +77,7 @@ class Condensed:
                 "give rules=ADMMRules()"
             ) from error
         self.Z = -self.A.solve(by_free)
-        self.r = np.zeros(len(self.c)) if task.estimate else -self.A.solve(self.c)
+        self.r = np.zeros(len(self.c)) if estimate else -self.A.solve(self.c)
         self._curvature()
 
     def _at(self, x: Array) -> Evaluations:
@@ -92,10 +95,10 @@ class Condensed:
     def _curvature(self) -> None:
         """Hessian of the Lagrangian in the null space of the rows, and of the own columns alone."""
         split, calls, Z, m, n = self.split, self._calls, self.Z, len(self.r), len(self.split.free)
-        diagonal = np.ones(m + len(split.own))
-        if self.task.estimate:
-            values = np.zeros(len(split.W_size))
-        else:
+        diagonal, values = np.ones(m + len(split.own)), np.zeros(len(split.W_size))
+        if self.task.aim is Aim.FEASIBLE:
+            diagonal += self.barrier.curvature  # bounds are far
+        elif self.task.aim is Aim.STEP:
             calls.sigma[0], calls.lam[:] = 1.0, self.task.point.lam_g
             values, diagonal = split.W_size * calls.hessian(), self.barrier.curvature
             self._refuse_infinite(values)
@@ -115,7 +118,7 @@ class Condensed:
             curvature, axes = eigh(self.H[:u, :u])
             least = _LEAST * max(1e-300, float(np.abs(curvature).max()))
             shift = 2.0 * max(0.0, least - float(curvature[0]))
-            if not self.task.estimate:
+            if self.task.aim is Aim.STEP:
                 # a loss that hardly bends, as Huber's beyond δ, says which way and not how far
                 slope = axes.T @ self._gradient_of(self.r)[:u]
                 shift = shift_within(curvature, slope, shift, _REACH * np.sqrt(u))
@@ -210,10 +213,10 @@ class Condensed:
         nlp, split, s, size = self.nlp, self.split, self.split.scale, task.size
         assert task.direction is not None
         d, lam = self._step(task.direction)
-        if task.estimate:  # only the multipliers were asked for
+        if task.aim is Aim.MULTIPLIERS:  # only these were asked for
             point = replace(task.point, lam_g=lam * nlp.row_scale)
             here = replace(task, pull=task.direction.pull, point=point)
-            return Condensed(nlp, split, replace(here, direction=None, estimate=False))
+            return Condensed(nlp, split, replace(here, direction=None, aim=Aim.STEP))
         x, lam_x, held = (self.x + size * d) * s, np.zeros(nlp.columns), split.held
         values = task.values + size * task.direction.values
         ports = split.copies[split.ports]
@@ -227,7 +230,7 @@ class Condensed:
     def serves(self, task: NewtonTask) -> bool:
         """Whether this is the linearisation that a task builds on."""
         here, there = self.task, task
-        same = here.mu == there.mu and here.estimate == there.estimate
+        same = here.mu == there.mu and here.aim is there.aim
         same = same and here.rounding == there.rounding
         arrays = ("values", "pull"), ("x", "lam_g", "lam_x")
         pairs = [(getattr(here, name), getattr(there, name)) for name in arrays[0]]
@@ -270,7 +273,7 @@ def answered(
 ) -> tuple[Answer, Condensed]:
     """Answer a task; ``last`` saves a linearisation if it is the one that the task builds on."""
     began = time.perf_counter()
-    if task.estimate and task.direction is None:
+    if task.aim is Aim.MULTIPLIERS and task.direction is None:
         point = replace(task.point, x=split.inside(nlp, task.point.x))
         task = replace(task, point=point)
     here = last if last is not None and last.serves(task) else Condensed(nlp, split, task)

@@ -4,9 +4,10 @@ r"""The coordinator's part of a Newton step: the batches' condensed systems, add
           \begin{pmatrix}\Delta z\\ \pi^+\end{pmatrix} = -\begin{pmatrix} \sum_b g_b + r' \\ e\end{pmatrix}
 
 The rows `E` say that a window's last state is where the next one begins; without them and the batches'
-own rows, which are eliminated, the matrix is that of the one NLP.  Only weights and parameters
+own rows, which are eliminated, the matrix is that of the one NLP.  Weights and parameters
 are shifted: all else is eliminated, which leaves the weights' matrix, and its eigenvalues
-are all that is needed for the δ of any trust region, see `shifts`.
+are all that is needed for the δ of any trust region, see `shifts`.  States where windows meet are damped only
+where that is not enough.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .condensed import Linear
 from .shifts import length, shift_within
 
 _OVER = 1.3  # the shift over the most negative eigenvalue, at least; see the page
-_LEAST = 1e-12  # of the largest entry: curvature of weights, at least
+_LEAST = 2e-16  # of the largest entry that rounds the weights' matrix: their curvature, at least
 
 
 class Coupled:
@@ -69,11 +70,11 @@ class Coupled:
         K[stuck] = K[:, stuck] = 0.0
         K[stuck, stuck] = 1.0
         self._K, self._wanted, self.gradient = K, states, gradient
+        self._met = np.setdiff1d(meet, stuck)
         self._fixed, self._shifted = stuck, np.flatnonzero(shifted & ~fixed)
         self.rhs = self.summed([(r.gradient, r.ends) for r in linear])
         self.finite = bool(np.isfinite(K).all() and np.isfinite(self.rhs).all())
         self.shift, self.length = 0.0, 0.0
-        self._least = _LEAST * float(np.abs(K).max())
 
     def summed(self, parts: Sequence[tuple[Array, Array]]) -> Array:
         """Right-hand side from the batches' gradients and ends."""
@@ -83,18 +84,32 @@ class Coupled:
         total[self._fixed] = 0.0
         return total
 
-    def factorise(self) -> bool:
-        """Eliminate all but the weights; tell whether some shift of them gives the right inertia."""
+    @property
+    def bend(self) -> float:
+        """Largest curvature of a state where windows meet: what a damping is measured by."""
+        return float(np.abs(self._K[self._met, self._met]).max(initial=0.0)) or 1.0
+
+    def factorise(self, damping: float = 0.0) -> bool:
+        """Eliminate all but the weights; tell whether some shift of them gives the right inertia.
+
+        Parameters
+        ----------
+        damping : of states where windows meet, added to their curvatures.
+        """
         if not self.finite:
             return False
-        K, w = self._K, self._shifted
+        K, w = self._K.copy(), self._shifted
+        K[self._met, self._met] += damping
         rest = self._rest = np.setdiff1d(np.arange(len(K)), w)
         factor, pivots, info = lapack.dsytrf(K[np.ix_(rest, rest)], lower=1)
         if info or _negative(factor, pivots) != self._wanted:
             return False
         self._factor = factor, pivots
         self._by_weights = self._of_rest(K[np.ix_(rest, w)])
-        S = K[np.ix_(w, w)] - K[np.ix_(w, rest)] @ self._by_weights
+        S, taken = K[np.ix_(w, w)], K[np.ix_(w, rest)] @ self._by_weights
+        # not of K, whose largest entries are curvatures of states: they would bend flat weights
+        self._least = _LEAST * max(float(np.abs(M).max(initial=0.0)) for M in (S, taken))
+        S = S - taken
         self._curvatures, self._axes = np.linalg.eigh(0.5 * (S + S.T))
         return True
 

@@ -48,13 +48,19 @@ class Filter:
         """Return it as it began: for another barrier."""
         return replace(self, pairs=())
 
+    def admits(self, tried: Merit) -> bool:
+        """Whether nothing that is remembered is better than a point, wherever it is reached from."""
+        theta, phi = tried.violation, tried.objective
+        slack = _ROUNDING * max(1.0, abs(phi))
+        if not (np.isfinite(theta) and np.isfinite(phi)) or theta > _LARGE * self.first:
+            return False
+        return not any(theta >= t and phi >= p - slack for t, p in self.pairs)
+
     def takes(self, here: Merit, slope: float, size: float, tried: Merit) -> bool:
         """Whether a step of a size that gives ``tried`` is taken; ``slope`` is that of φ."""
         theta, phi = tried.violation, tried.objective
         slack = _ROUNDING * max(1.0, abs(here.objective))
-        if not (np.isfinite(theta) and np.isfinite(phi)) or theta > _LARGE * self.first:
-            return False
-        if any(theta >= t and phi >= p - slack for t, p in self.pairs):
+        if not self.admits(tried):
             return False
         if here.violation <= _SMALL * self.first and _promises(here, slope, size):
             return self._falls(here, slope, size, tried)
@@ -65,6 +71,10 @@ class Filter:
         """Return the filter after a step was taken: it remembers the point left, but after Armijo's."""
         if _promises(here, slope, size) and self._falls(here, slope, size, tried):
             return self
+        return self.remembering(here)
+
+    def remembering(self, here: Merit) -> Filter:
+        """Return the filter that does not go back to a point."""
         left = (1.0 - _GAMMA) * here.violation, here.objective - _GAMMA * here.violation
         return replace(self, pairs=(*self.pairs, left))
 

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from ..numerics import Array, Index
 from .subproblem import Point
+
+
+class Aim(Enum):
+    """What a linearisation is for."""
+
+    STEP = "step"
+    """Newton's step."""
+    MULTIPLIERS = "multipliers"
+    """Multipliers by least squares: an identity for the Hessian, nothing to be met."""
+    FEASIBLE = "feasible"
+    """The shortest step that meets the rows: an identity for the Hessian, no objective."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,7 +55,7 @@ class NewtonTask:
     direction : None asks for a linearisation at the point.
     trials : sizes at which to try the direction; without any the batch moves along it.
     size, dual_size : by which it moves.
-    estimate : linearise with an identity for a Hessian, to estimate multipliers.
+    aim : of the direction that the linearisation is for, see `Aim`.
     rounding : how many times as wide as in the end the loss's kink is, where it has a sharp one.
     """
 
@@ -57,7 +69,7 @@ class NewtonTask:
     trials: tuple[float, ...] = ()
     size: float = 0.0
     dual_size: float = 0.0
-    estimate: bool = False
+    aim: Aim = Aim.STEP
     rounding: float = 1.0
 
 

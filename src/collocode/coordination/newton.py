@@ -27,7 +27,7 @@ from .barrier import Barrier, inside
 from .coordinator import Ask, Stalled
 from .coupled import Coupled
 from .filter import Filter, Merit
-from .messages import Direction, Linear, NewtonTask, Trials
+from .messages import Aim, Direction, Linear, NewtonTask, Trials
 from .newton_state import NewtonRules, NewtonState, Step
 from .partition import Batch
 from .split import ends_of
@@ -40,9 +40,15 @@ _SHORT = tuple(
     0.5**k for k in range(1, 21)
 )  # ... but where that is not it, the batches' own step is too long
 _REGIONS = 3  # so many regions before
-_TRIES, _SHRUNK, _GROWN = 16, 4.0, 2.0
+_TRIES, _SHRUNK, _GROWN = 8, 4.0, 2.0
+_DAMPING, _UNDAMPED = 1e-2, 1e-8  # of states, first and least, in parts of their largest curvature
+_INERTIA = 1e-4, 4.0, 30  # of states whose curvature has the wrong sign: first, then, how often
+_RESTORED, _MOST_RESTORED = 0.9, 50  # of the violation that is left at most, and in how many steps
 _ROUNDING = 1e-15  # of the weights, below which no step moves them
 _ROUNDED = 1e-5  # residuals at which the kink of a loss becomes sharper
+_LESS = (
+    1e-4  # part of the promised fall of the violation that a step towards feasibility has to bring
+)
 _GOOD = 0.5  # part of the promised fall after which a corrected step lets the region grow
 
 
@@ -114,35 +120,44 @@ class Newton:
         system = self._system(state.linear, hessian, gradient)
         here = self._merit(state.z, barrier, state.linear)
         state = replace(state, filter=state.filter or Filter.at(here))
-        if not system.factorise():
-            raise Stalled("no shift of the weights makes the Hessian positive definite")
+        damping = _damped(system, state.damping)
         radius, step, tries = state.radius, None, 0
         weights = state.z[self.variables.states :]
         rounding = _ROUNDING * max(1.0, float(np.linalg.norm(weights)))
         while step is None:
             tries += 1
-            if tries > _TRIES or radius < rounding:
+            if radius < rounding:
                 raise Stalled("no step is taken, however short")
+            if tries > _TRIES:
+                return self._recorded(self.restored(state, here, ask), 0.0, system.shift, began)
+            if tries > _REGIONS:  # shorter steps of the weights do not help: it is the states
+                radius = state.radius if tries == _REGIONS + 1 else radius
+                damping = _damped(system, max(10.0 * damping, _DAMPING * system.bend))
             system.within(radius)
             if np.isinf(radius) and system.shift > 0.0:  # a convex problem needs no region
                 radius = system.length or radius
-            step = self._searched(
-                state, system, barrier, here, ask, _SIZES if tries <= _REGIONS else _SHORT
-            )
+            sizes = _SIZES if tries <= _REGIONS else _SHORT
+            step = self._searched(state, system, barrier, here, ask, sizes)
             if step is None:
                 radius = system.length / _SHRUNK or radius
         if tries == 1 or step.trust < 1.0:
             radius = step.radius(radius, system.length)
-        state = self._moved(replace(state, radius=radius), step, barrier, ask)
+        if step.size == 1.0:
+            damping = damping / 10.0 if damping > _UNDAMPED * system.bend else 0.0
+        state = self._moved(replace(state, radius=radius, damping=damping), step, barrier, ask)
         return self._recorded(state, step.size, system.shift, began)
 
     def _linearised(self, state: NewtonState, ask: Ask) -> NewtonState:
-        """Let the batches linearise; before the first iteration multipliers are estimated."""
+        """Let the batches linearise; before the first iteration with multipliers that are estimated."""
         if state.linear is not None:
             return state
         if state.history:
             return replace(state, linear=tuple(ask(self._tasks(state))))
-        linear = ask(self._tasks(state, estimate=True))
+        return self._estimated(state, ask)
+
+    def _estimated(self, state: NewtonState, ask: Ask) -> NewtonState:
+        """Let the batches linearise with multipliers by least squares."""
+        linear = ask(self._tasks(state, aim=Aim.MULTIPLIERS))
         state = replace(state, points=_points(linear))
         gradient = self.ridge @ state.z
         system = self._system(linear, np.eye(len(state.z)), gradient)
@@ -150,9 +165,46 @@ class Newton:
             raise Stalled("the objective or its derivatives are not finite at the start")
         values, pull = system.solve(system.rhs)
         direction = Direction(values=values, pull=pull)
-        linear = ask(self._tasks(state, direction=direction, estimate=True))
+        linear = ask(self._tasks(state, direction=direction, aim=Aim.MULTIPLIERS))
         points = _points(linear)
         return replace(state, pull=pull, points=points, linear=tuple(linear))
+
+    def restored(self, state: NewtonState, here: Merit, ask: Ask) -> NewtonState:
+        """Go to where the equations hold better and the filter takes the objective, whatever it is.
+
+        By shortest steps, of all columns, that meet the rows.
+        """
+        assert state.filter is not None
+        kept = state.filter.remembering(here)
+        state = replace(state, filter=kept, damping=0.0)
+        now, linear = here, ask(self._tasks(state, aim=Aim.FEASIBLE))
+        for _ in range(_MOST_RESTORED):
+            barrier = self._barrier(state)
+            hessian = np.eye(len(state.z)) + np.diag(barrier.curvature)
+            system = self._system(linear, hessian, np.zeros(len(state.z)))
+            if not system.factorise():
+                break
+            system.within(np.inf)
+            values, pull = system.solve(system.rhs)
+            direction = Direction(values=values, pull=pull)
+            tasks = self._tasks(state, direction=direction, trials=(1.0,), aim=Aim.FEASIBLE)
+            largest, _ = self._inside(barrier, values, ask(tasks))
+            sizes = tuple(largest * part for part in (1.0, *_SHORT))
+            tasks = self._tasks(state, direction=direction, trials=sizes, aim=Aim.FEASIBLE)
+            tried = self._merits(state, barrier, values, sizes, ask(tasks))
+            less = [
+                m.violation <= (1.0 - _LESS * s) * now.violation
+                for m, s in zip(tried, sizes, strict=True)
+            ]
+            if not any(less):
+                break
+            k = less.index(True)
+            tasks = self._tasks(state, direction=direction, size=sizes[k], aim=Aim.FEASIBLE)
+            now, linear = tried[k], ask(tasks)
+            state = replace(state, z=state.z + sizes[k] * values, points=_points(linear))
+            if now.violation <= _RESTORED * here.violation and kept.admits(now):
+                return self._estimated(state, ask)
+        raise Stalled("no step is taken, however short")
 
     def _searched(
         self,
@@ -204,11 +256,8 @@ class Newton:
     ) -> Step | None:
         """Return the first of the sizes that the filter takes."""
         assert state.filter is not None
-        for k, size in enumerate(sizes):
-            z = state.z + size * direction.values
-            objective = sum(t.losses[k] + t.barriers[k] for t in trials)
-            objective += self.penalty(z) + barrier.value(z)
-            tried = Merit(sum(t.violations[k] for t in trials), float(objective))
+        found = self._merits(state, barrier, direction.values, sizes, trials)
+        for size, tried in zip(sizes, found, strict=True):
             if state.filter.takes(here, slope, size, tried):
                 return Step(
                     direction=direction,
@@ -218,6 +267,23 @@ class Newton:
                     objective=tried.objective,
                 )
         return None
+
+    def _merits(
+        self,
+        state: NewtonState,
+        barrier: Barrier,
+        values: Array,
+        sizes: Sequence[float],
+        trials: Sequence[Trials],
+    ) -> list[Merit]:
+        """What the batches found at every size, added up."""
+        found = []
+        for k, size in enumerate(sizes):
+            z = state.z + size * values
+            objective = sum(t.losses[k] + t.barriers[k] for t in trials)
+            objective += self.penalty(z) + barrier.value(z)
+            found.append(Merit(sum(t.violations[k] for t in trials), float(objective)))
+        return found
 
     def _moved(self, state: NewtonState, step: Step, barrier: Barrier, ask: Ask) -> NewtonState:
         direction, size, dual = step.direction, step.size, step.dual_size
@@ -360,6 +426,16 @@ class Newton:
             rescued="",
         )
         return replace(state, history=(*state.history, last))
+
+
+def _damped(system: Coupled, damping: float) -> float:
+    """Factorise with a damping of the states, or the least of more that gives the right inertia."""
+    first, more, most = _INERTIA
+    for _ in range(most):
+        if system.factorise(damping):
+            return damping
+        damping = max(more * damping, first * system.bend)
+    raise Stalled("no shift of weights and states makes the Hessian positive definite")
 
 
 def _points(linear: Sequence[Linear]) -> tuple[Point, ...]:

@@ -33,7 +33,7 @@ class NewtonRules:
     """
 
     tolerance: float = 1e-8
-    iterations: int = 100
+    iterations: int = 300
     time_limit: float = np.inf
 
     def __post_init__(self) -> None:
@@ -59,6 +59,7 @@ class NewtonState:
     mu : of the barrier.
     radius : how long the next step of the weights may be.
     rounding : how many times as wide as in the end a sharp kink of the loss is.
+    damping : of states where windows meet, in the next step.
     filter : what is not accepted again; None before the first step.
     history : one record per iteration.
     linear : what the batches say of this point; None lets them say it again.
@@ -71,6 +72,7 @@ class NewtonState:
     mu: float = _MU
     radius: float = np.inf
     rounding: float = 1.0
+    damping: float = 0.0
     filter: Filter | None = None
     history: tuple[Iteration, ...] = ()
     linear: tuple[Linear, ...] | None = field(default=None, repr=False)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..archives import Tree
-from ..checks import as_number, check_has, check_named, check_path, check_whole, listed
+from ..checks import apart, as_number, check_has, check_named, check_path, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..kinds import check_type
 from ..model.problem import Problem
@@ -106,8 +106,9 @@ class RecedingHorizon:
         start, end = span_of(problem)
         length = end - start
         if sample is not None and not 0.0 < sample < length:
+            told = apart(sample, length)
             raise InputError(
-                f"sample={sample:g} does not lie within the window, which is {length:g} long; give how "
+                f"sample={told[0]} does not lie within the window, which is {told[1]} long; give how "
                 "long a move is held."
             )
         if problem.lags:
@@ -338,11 +339,18 @@ class RecedingHorizon:
         if tree["states"].shape != (moves + 1, len(names)) or len(tree["seconds"]) != moves:
             raise ValueError("states, plans and times do not belong together")
         alike = tree["name"] == self.nlp.problem.name and tree["sample"] == self.sample
-        if not alike or any(len(r.x) != self.nlp.columns for r in results) or not moves:
+        sizes = self.nlp.columns, self.nlp.rows, self.nlp.columns
+        fits = all((len(r.x), len(r.lam_g), len(r.lam_x)) == sizes for r in results)
+        if not (alike and fits and moves):
             raise FileError(
                 f"{path} holds a closed loop of {tree['name']!r} with samples of {tree['sample']:g}, which "
                 "this model on this mesh did not plan; run it anew."
             )
+        lengths = {len(v) for v in tree["setpoints"].values()}
+        if not set(tree["failed"]) <= set(range(moves)) or tree["wanted"] < 0:
+            raise ValueError("it tells of moves that were not made")
+        if not set(tree["setpoints"]) <= set(names) or not lengths <= {moves + 1}:
+            raise ValueError("its set points are not those of the samples")
         plans = [Solution.of(self._read(k * self.sample), r) for k, r in enumerate(results)]
         return ClosedLoop(
             times=np.asarray(self.sample * np.arange(moves + 1), dtype=float),
