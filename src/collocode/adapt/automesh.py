@@ -34,7 +34,7 @@ from ..transcription.discretize import MeshLike, discretize
 from ..transcription.nlp import NLP
 from .cost_mesh import refine_cost_mesh
 from .fineness import Fineness, Limits, judge
-from .first_mesh import first_meshes, fixed_points
+from .first_mesh import elements_by_samples, first_meshes, fixed_points
 from .loop import Budget, adapt
 from .marking import Action, equidistribute
 from .prolong import prolong
@@ -55,7 +55,8 @@ class AutoMesh:
     share : most of a standard error that the discretization may take in a reported parameter.
     gap : most of the noise that simulated and collocated outputs may differ by, root mean square.
     cost : most of the costs' size that the estimated error of a problem that decides may be.
-    elements : budget, of all experiments; None allows 400 and four times the first mesh.
+    elements : budget, of all experiments; None allows 400 and four times the first mesh, or four
+        times what one stage a sample makes, if that is more.
     cycles, seconds : budget of meshes and of wall time.
 
     Raises
@@ -95,9 +96,10 @@ class AutoMesh:
             return cls(), None
         return (mesh, None) if isinstance(mesh, AutoMesh) else (None, mesh)
 
-    def budget(self, first: int) -> Budget:
-        """Return the loop's budget, given the elements of the first mesh."""
-        most = 400 + 4 * first if self.elements is None else max(first, self.elements)
+    def budget(self, first: int, sampled: int = 0) -> Budget:
+        """Return the loop's budget, given the elements of the first mesh, and of one with a stage a sample."""
+        usual = 400 + 4 * max(first, sampled)
+        most = usual if self.elements is None else max(first, self.elements)
         return Budget(most, self.cycles, self.seconds)
 
 
@@ -139,7 +141,8 @@ def refine_mesh(
         ended = solution.result.termination
         outcome = Outcome(termination=ended, message=f"not solved on the first mesh: {ended.value}")
         return replace(solution, meshing=before or _record(solution, outcome, ()))
-    budget = auto.budget(nlp.elements if before is None else before.elements[0])
+    first = nlp.elements if before is None else before.elements[0]
+    budget = auto.budget(first, elements_by_samples(nlp.problem, nlp.scheme))
     if nlp.problem.decides:
         return refine_cost_mesh(solution, auto.cost, how, budget, on_iteration)
     method = _AutoMeshes(
@@ -159,6 +162,9 @@ def _record(solution: Solution, outcome: Outcome, cycles: Sequence[AutoCycle]) -
     solved = [c for c in cycles if c.solution.success]
     assert solution.nlp is not None
     seconds = float(sum(c.seconds for c in cycles))
+    problem, scheme = solution.nlp.problem, solution.nlp.scheme
+    alone = problem.decides or scheme.name in GLOBAL_SCHEMES  # then no first mesh follows samples
+    sampled = 0 if alone else elements_by_samples(problem, scheme)
     if not solved:
         return Meshing(
             termination=outcome.termination,
@@ -166,6 +172,7 @@ def _record(solution: Solution, outcome: Outcome, cycles: Sequence[AutoCycle]) -
             elements=(solution.nlp.elements,),
             iterations=(solution.result.iterations,),
             gaps=(float("nan"),),
+            sampled=sampled,
             seconds=seconds,
         )
     return Meshing(
@@ -175,6 +182,7 @@ def _record(solution: Solution, outcome: Outcome, cycles: Sequence[AutoCycle]) -
         iterations=tuple(c.solution.result.iterations for c in solved),
         gaps=tuple(c.fineness.gap for c in solved),
         shares=solved[-1].fineness.shares,
+        sampled=sampled,
         seconds=seconds,
     )
 

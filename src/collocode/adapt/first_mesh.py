@@ -1,4 +1,4 @@
-"""The first mesh of a fit, from the data alone: where the samples are, and where the inputs are not smooth."""
+"""The first mesh of a fit, from the data alone: where the samples are, what they show, and where inputs are not smooth."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ..results.resolved import resolved
 from ..results.simulate import simulate
 from ..transcription.nlp import NLP
 from ..transcription.samples import measured
+from .signal_mesh import FEWEST, resolving_mesh
 
 _FEWEST = 10
+_LONG = 2  # times the fewest elements of `resolving_mesh`: fewer, one stage a sample, are solved quickly as they are
 _MOST = 200  # elements along a simulation
 _NEAR, _BESIDE = 1e-3, 1e-7  # of a state's size
 _VISIBLE = 0.01  # share of an input's range by which a kink has to bend it within an element
@@ -29,11 +31,21 @@ _ROUNDINGS = 256.0  # of a time: in shorter elements an interpolant shows nothin
 def first_meshes(problem: Problem, scheme: Scheme) -> tuple[Mesh, ...]:
     """Return a mesh for every experiment, from its data.
 
-    Element ends are quantiles of the sample times, about one stage a sample; gaps are cut.  Jumps and
-    visible kinks of the inputs and the points of bases in time become mesh points.  A global scheme has
-    one element between them.
+    Element ends are quantiles of the sample times, about one stage a sample; gaps are cut.  Long records have as
+    many as the smoothed data and the inputs need, if that is fewer (`resolving_mesh`).  Jumps and visible kinks of
+    the inputs and the points of bases in time become mesh points.  A global scheme has one element between them.
     """
     return tuple(_first(problem, experiment, scheme) for experiment in problem.experiments)
+
+
+def elements_by_samples(problem: Problem, scheme: Scheme) -> int:
+    """Number of elements, over all experiments, with one stage a sample."""
+    return sum(_by_samples(e, scheme) for e in problem.experiments)
+
+
+def _by_samples(experiment: Experiment, scheme: Scheme) -> int:
+    samples = int(measured(experiment).sum())
+    return max(_FEWEST, round((samples - 1) / max(1, scheme.intervals)))
 
 
 def meshes_at_samples(problem: Problem) -> tuple[Mesh, ...]:
@@ -127,9 +139,12 @@ def _first(problem: Problem, experiment: Experiment, scheme: Scheme) -> Mesh:
     if scheme.name in GLOBAL_SCHEMES:
         return Mesh.uniform(start, end, 1).with_points(np.append(experiment.jumps, problem.breaks))
     times = experiment.times[measured(experiment)]
-    elements = max(_FEWEST, round((len(times) - 1) / max(1, scheme.intervals)))
-    mesh = Mesh.through(times, elements, start, end)
-    kept = fixed_points(problem, experiment, (end - start) / elements)
+    elements, mesh = _by_samples(experiment, scheme), None
+    if elements > _LONG * FEWEST:
+        begun = Mesh.through(times, FEWEST, start, end)
+        mesh = resolving_mesh(problem, experiment, scheme, begun, elements)
+    mesh = Mesh.through(times, elements, start, end) if mesh is None else mesh
+    kept = fixed_points(problem, experiment, (end - start) / mesh.elements)
     # a sample close to such a time shares its point
     inner, near = mesh.points[1:-1], 0.1 * np.minimum(mesh.steps[:-1], mesh.steps[1:])
     distance = np.abs(inner[:, None] - kept[None, :]).min(axis=1, initial=np.inf)

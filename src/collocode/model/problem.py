@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -50,7 +51,7 @@ from .problem_checks import (
     check_names,
     check_parameters,
 )
-from .sizes import ranges_of
+from .sizes import Sizes, ranges_of
 from .truth import Truth, check_truth
 from .varying import Block, bases_of, weight_blocks
 
@@ -396,26 +397,37 @@ class Problem(NoisyData):
         return {}
 
     @cached_property
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
-        return ranges_of(self)
+    def sizes(self) -> Sizes:
+        """How large states, inputs and times usually are, by the data and by what is given."""
+        return Sizes(ranges_of(self))
 
-    @cached_property
+    def with_sizes(self, sizes: Sizes, experiments: Sequence[Experiment]) -> Problem:
+        """Return the same problem with other sizes, and experiments that differ by sizes of controls alone.
+
+        A copy, since what `replace` makes would be prepared and checked a second time.
+        """
+        other = copy(self)
+        object.__setattr__(other, "sizes", sizes)
+        object.__setattr__(other, "experiments", tuple(experiments))
+        return other
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
+        return self.sizes.ranges
+
+    @property
     def balanced(self) -> Mapping[str, tuple[float, float]]:
         """What has a range from the equations alone, see `typical`: least and largest size that one tells, as in `ranges`."""
-        return {}
+        return self.sizes.balanced
 
-    @cached_property
+    @property
     def state_scale(self) -> Array:
         """(states,) typical sizes, powers of two, so that scaling and unscaling are exact."""
-        return self._scale(self.states)
+        return self.sizes.scale(self.states)
 
-    @cached_property
+    @property
     def algebraic_scale(self) -> dict[str, float]:
         """Typical sizes of algebraic variables, powers of two."""
         names = tuple(self.algebraics)
-        return dict(zip(names, self._scale(names).tolist(), strict=True))
-
-    def _scale(self, names: Sequence[str]) -> Array:
-        sizes = [max(abs(v) for v in self.ranges[f"x:{name}"]) for name in names]
-        return np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300))))
+        return dict(zip(names, self.sizes.scale(names).tolist(), strict=True))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from ..numerics import Array
 from ..numerics.signals import Signal
 from ..numerics.smoothing import Smoother
 from .events import Dose, Reset
@@ -64,8 +66,27 @@ class Sized(Protocol):
         """Smooth curves of what an experiment measured."""
 
 
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """How large what a problem is about usually is.
+
+    Attributes
+    ----------
+    ranges : as of `ranges_of`.
+    balanced : least and largest size that one equation tells, of what has a range from equations alone.
+    """
+
+    ranges: Mapping[str, Range]
+    balanced: Mapping[str, Range] = field(default_factory=dict)
+
+    def scale(self, names: Sequence[str]) -> Array:
+        """(names,) typical sizes of states and algebraic variables, powers of two: scaling by them is exact."""
+        sizes = [max(abs(v) for v in self.ranges[f"x:{name}"]) for name in names]
+        return np.asarray(np.exp2(np.round(np.log2(np.maximum(sizes, 1e-300)))))
+
+
 def ranges_of(problem: Sized) -> dict[str, Range]:
-    """Return the ranges of `Problem.ranges`."""
+    """Return ranges in the data: ``t``, ``x:state``, ``u:input``; ``slope:state`` is (0, rms slope)."""
     starts = [(e.start, e.end) for e in problem.experiments]
     low, high = float(min(s for s, _ in starts)), float(max(e for _, e in starts))  # type: ignore[type-var, arg-type]
     found = {"t": (low, high)}

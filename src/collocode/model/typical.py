@@ -27,7 +27,7 @@ from ..numerics.random import generator
 from .consistent import end_constraints
 from .experiment import Experiment
 from .problem import Problem
-from .sizes import ends_of, untold
+from .sizes import Range, Sizes, ends_of, untold
 from .symbolic import Symbols, constrained, derivatives, observed, residuals
 
 _FAR = 1024.0  # times 1, from which on a size that a fit's equations tell is taken
@@ -47,37 +47,38 @@ def with_sizes(problem: Problem) -> Problem:
         found = balance.sizes() if balance else {}
         if any(e.measures for e in problem.experiments):
             found = {n: v for n, v in found.items() if not 1.0 / _FAR < v < _FAR}
-        sized = with_given_sizes(problem, found) if found else problem
-        if balance and found:
-            sized.__dict__["balanced"] = {n: balance.told[n] for n in found}
-        _known[problem] = sized
+        told = {n: balance.told[n] for n in found} if balance else {}
+        _known[problem] = with_given_sizes(problem, found, told) if found else problem
     return _known[problem]
 
 
-def with_given_sizes(problem: Problem, sizes: Mapping[str, float]) -> Problem:
-    """Return the problem with sizes by the names of `Problem.ranges`; other names say nothing."""
+def with_given_sizes(
+    problem: Problem, sizes: Mapping[str, float], told: Mapping[str, Range] | None = None
+) -> Problem:
+    """Return the problem with sizes by the names of `Problem.ranges`; other names say nothing.
+
+    ``told`` are the least and the largest size that an equation tells, where equations alone do.
+    """
     low, high = problem.ranges["t"]
     ranges = dict(problem.ranges)
     for name, size in sizes.items():
         ranges[name] = (-size, size)
         if name.startswith("x:"):
             ranges[f"slope:{name[2:]}"] = (0.0, size / (high - low) * 10.0)
-    # a copy with other cached values: what `replace` makes would be prepared and checked a second time
-    sized = copy(problem)
-    for derived in ("state_scale", "algebraic_scale"):
-        sized.__dict__.pop(derived, None)
-    sized.__dict__["ranges"] = ranges
-    experiments = []
-    for e in problem.experiments:
-        typical = {n: sizes.get(f"u:{n}", 0.0) for n in e.controls}
-        again = copy(e)
-        controls = {
-            n: replace(c, typical=typical[n]) if typical[n] else c for n, c in e.controls.items()
-        }
-        object.__setattr__(again, "controls", controls)
-        experiments.append(again)
-    object.__setattr__(sized, "experiments", tuple(experiments))
-    return sized
+    balanced = problem.balanced if told is None else told
+    experiments = [_with_typical(e, sizes) for e in problem.experiments]
+    return problem.with_sizes(Sizes(ranges, balanced), experiments)
+
+
+def _with_typical(experiment: Experiment, sizes: Mapping[str, float]) -> Experiment:
+    """An experiment whose controls have these sizes; a copy, lest its data be checked a second time."""
+    again = copy(experiment)
+    controls = {
+        n: replace(c, typical=sizes[f"u:{n}"]) if sizes.get(f"u:{n}") else c
+        for n, c in experiment.controls.items()
+    }
+    object.__setattr__(again, "controls", controls)
+    return again
 
 
 class _Balance:

@@ -275,6 +275,7 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
             asked.finding("not-white", outputs=listed([row["output"] for row in coloured]))
         )
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
+    unclear = [name for name in unclear if name not in rounding]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
     rings, beyond = ringing(evidence.solution), overshoots(evidence.solution)
@@ -282,6 +283,7 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     for code, sizes in (("control-rings", rings), ("control-overshoots", beyond)):
         if sizes:
             found.append(asked.finding(code, names=listed(sizes), worst=max(sizes.values())))
+    found += _not_looked_at(evidence.solution, asked)
     found += _inputs_that_end(evidence, asked)
     untold = [e.name for e in evidence.solution.test if test_initial(evidence.solution, e) is None]
     if untold:
@@ -298,6 +300,15 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
         for notes, names in tables.items()
     ]
     return found
+
+
+def _not_looked_at(solution: Solution, asked: Asked) -> list[Finding]:
+    """What only the equations tell, of a fit from a file."""
+    if solution.nlp is not None:
+        return []
+    untold = ["whether parameters are identifiable or at a bound"] if solution.parameters else []
+    untold += ["what the tolerances are worth in the cost"] if solution.costs else []
+    return [asked.finding("from-file", untold=" and ".join(untold))] if untold else []
 
 
 def _worse_held_out(evidence: Evidence, asked: Asked) -> list[Finding]:

@@ -18,6 +18,7 @@ MESHING = {  # its form in an archive
     "gaps": [float],
     "shares": {"*": float},
     "error?": float,
+    "sampled?": int,
     "seconds": float,
 }
 
@@ -36,6 +37,8 @@ class Meshing(Outcome):
         standard error; nan where the data do not determine it.
     error : estimated discretization error (exact - discrete) of the cost of a problem that decides, which
         is judged by nothing else; nan for fits of data, and where there is no estimate.
+    sampled : elements that one stage a sample would make, of data; a long record begins with fewer, if those resolve
+        what smoothing leaves of it.
     seconds : wall time of all meshes, the first solve included.
     """
 
@@ -44,6 +47,7 @@ class Meshing(Outcome):
     gaps: tuple[float, ...]
     shares: Mapping[str, float] = field(default_factory=dict)
     error: float = float("nan")
+    sampled: int = 0
     seconds: float = 0.0
 
     @property
@@ -81,6 +85,7 @@ class Meshing(Outcome):
             "gaps": list(self.gaps),
             "shares": dict(self.shares),
             **({} if math.isnan(self.error) else {"error": self.error}),
+            **({"sampled": self.sampled} if self.sampled else {}),
             "seconds": self.seconds,
         }
 
@@ -95,12 +100,15 @@ class Meshing(Outcome):
             gaps=tuple(float(g) for g in tree["gaps"]),
             shares={str(k): float(v) for k, v in tree["shares"].items()},
             error=float(tree.get("error", "nan")),
+            sampled=int(tree.get("sampled", 0)),
             seconds=float(tree["seconds"]),
         )
 
     def __str__(self) -> str:
         last = counted(self.elements[-1], "element")
         sizes = " -> ".join([*map(str, self.elements[:-1]), last])
+        if self.elements[0] < self.sampled // 2:
+            sizes += f"; one stage a sample would make {self.sampled}"
         if math.isnan(self.gap) and math.isnan(self.error):
             return f"{self.status} ({sizes})"
         if math.isnan(self.gap):
