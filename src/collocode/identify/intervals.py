@@ -105,11 +105,21 @@ class Uncertainty:
 
         Of a σ that a likelihood estimates they are by χ², about the estimate that makes the lost freedom good.
 
+        Parameters
+        ----------
+        level : probability that an interval covers the true value, in (0, 1).
+        names : of `names`, or of parameters at a bound.
+
         Returns
         -------
         Table, in natural units, of ``estimate``, ``std`` (to first order), ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
         part of the standard error that the estimated discretization error makes, with its sign (exact
         minus discrete); nan where there is none.
+
+        Raises
+        ------
+        InputError
+            A level outside (0, 1), or a name of nothing that the fit determined.
         """
         import pandas as pd
 
