@@ -194,7 +194,7 @@ def test_inequalities_and_fixed_ends_are_condensed():
 
 
 def test_links_stay_where_elimination_would_let_errors_grow(monkeypatch):
-    monkeypatch.setattr(part, "_GROWTH", (0.6,))
+    monkeypatch.setattr(part.Part, "GROWTH", (0.6,))
     chains = check(cc.discretize(network_of(12), mesh=9), np.random.default_rng(0), 1.0)
     assert len(chains.parts[0].stayed) > 2
 
@@ -441,13 +441,13 @@ def test_faults_end_in_mumps_with_a_warning(monkeypatch, fault):
 
 def test_factors_that_are_not_finite_end_in_mumps(monkeypatch):
     program = cc.start_from(cc.discretize(network_of(12, samples=20)))
-    condense = part.Part._condense
+    settle = part.Part.settle
 
     def broken(self):
-        condense(self)
+        settle(self)
         self._H *= np.nan
 
-    monkeypatch.setattr(part.Part, "_condense", broken)
+    monkeypatch.setattr(part.Part, "settle", broken)
     with pytest.warns(RuntimeWarning, match="a factor is not finite"):
         found = cc.solve(program, options={"linear_solver": "chains"}).result
     assert (found.success, found.linear_solver) == (True, "mumps")

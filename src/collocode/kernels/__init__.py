@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from . import build
 
 SWITCH = "COLLOCODE_KERNELS"
 # as blas.c takes them; SciPy's signatures are told by their capsules
-_BLAS = ("dsyr2k", "dtrsv")
+_BLAS, _LAPACK = ("dsyr2k", "dtrsv", "dsyrk"), ("dpotrf", "dstemr")
 
 
 def library() -> ctypes.CDLL | None:
@@ -55,7 +56,8 @@ def _load(path: Path) -> ctypes.CDLL | None:
         found = ctypes.CDLL(str(path))
         exported = found.kernels_version
         exported.restype = ctypes.c_uint32
-        addresses = [_function(name) for name in _BLAS]
+        addresses = [_function("blas", name) for name in _BLAS]
+        addresses += [_function("lapack", name) for name in _LAPACK]
     except (OSError, AttributeError, KeyError):  # absent, of another system, or no such names
         return None
     if exported() != build.version() or None in addresses:
@@ -64,11 +66,9 @@ def _load(path: Path) -> ctypes.CDLL | None:
     return found
 
 
-def _function(name: str) -> int | None:
-    """Where SciPy's BLAS has a function, if its integers are C's int."""
-    from scipy.linalg import cython_blas
-
-    capsule = cython_blas.__pyx_capi__[name]
+def _function(of: str, name: str) -> int | None:
+    """Where SciPy's BLAS or LAPACK has a function, if its integers are C's int."""
+    capsule = import_module(f"scipy.linalg.cython_{of}").__pyx_capi__[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
     api.PyCapsule_GetName.argtypes = [ctypes.py_object]

@@ -16,7 +16,15 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 LIBRARY = "compiled.so"
-_OPTIONS = ("-std=gnu11", "-O3", "-fopenmp-simd", "-fPIC", "-shared", "-fvisibility=hidden")
+_OPTIONS = (
+    "-std=gnu11",
+    "-O3",
+    "-fopenmp-simd",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+)
 _SECONDS = 120.0
 
 

@@ -180,7 +180,7 @@ static void basis(part_t *p)
     }
 }
 
-EXPORTED void chains_eliminate(part_t *p, double growth)
+EXPORTED void chains_eliminate(part_t *p, const double *growth)
 {
     sizes_t s = sizes(p);
     p->singular = p->levels = 0;
@@ -189,7 +189,7 @@ EXPORTED void chains_eliminate(part_t *p, double growth)
     p->level[NUMBERS] = s.n ? p->elements * (s.m * s.m + s.n * s.c) : 0;
     memset(p->frozen, 0, p->elements + p->chains);
     elements(p);
-    while (merge_round(p, growth))
+    while (merge_round(p, *growth))
         ;
     basis(p);
 }

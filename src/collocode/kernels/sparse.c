@@ -3,18 +3,46 @@
 
 #include "kernels.h"
 
-DISPATCHED static void gather(int64_t count, const int32_t *table, const double *values, double *out)
+#define ROWS 32
+#define NEAR 512
+
+/* A strip of `rows` rows of a column: from head on if that is a number of a value, or from the table's places
+   −1 − head on.  Not dispatched: instructions that gather and scatter take longer than one load and one store after the other. */
+static inline void strip(int64_t rows, int64_t columns, int32_t head, const int32_t *table, const double *values,
+                         double *out)
 {
-    for (int64_t i = 0; i < count; i++)
-        out[i] = values[table[i]];
+    const double *next = values + head;
+    if (head >= 0)
+        for (int64_t i = 0; i < rows; i++)
+            out[i * columns] = next[i];
+    else
+        for (int64_t i = 0; i < rows; i++)
+            out[i * columns] = values[table[i - 1 - head]];
 }
 
-/* out[k][i] = values[tables[k][i]] for every block k: one call for all of a matrix' part. */
-EXPORTED void gather_blocks(int64_t blocks, const int64_t *counts, const int32_t *const *tables,
-                            const double *values, double *const *out)
+/* Blocks k of rows[k] × columns[k] numbers are filled from the values of a matrix, strips of ROWS rows one after the
+   other, each column by column as values mostly are in memory: one call for all of a matrix' part. */
+EXPORTED void gather_blocks(int64_t blocks, const int64_t *rows, const int64_t *columns, const int32_t *const *heads,
+                            const int32_t *const *tables, const double *values, double *const *out)
 {
-    for (int64_t k = 0; k < blocks; k++)
-        gather(counts[k], tables[k], values, out[k]);
+    for (int64_t k = 0; k < blocks; k++) {
+        const int32_t *head = heads[k];
+        for (int64_t first = 0; first < rows[k]; first += ROWS)
+            for (int64_t j = 0; j < columns[k]; j++) {
+                double *to = out[k] + first * columns[k] + j;
+                /* of the next strip, of which a processor sees no order */
+                const double *ahead = out[k] + (first + ROWS) * columns[k] + j * ROWS;
+                for (int64_t i = 0; i < ROWS; i += 8) {
+                    __builtin_prefetch(ahead + i, 1);
+                    if (*head >= 0)
+                        __builtin_prefetch(values + *head + ROWS + i, 0);
+                }
+                if (rows[k] - first >= ROWS)
+                    strip(ROWS, columns[k], *head++, tables[k], values, to);
+                else
+                    strip(rows[k] - first, columns[k], *head++, tables[k], values, to);
+            }
+    }
 }
 
 /* What some entries of a symmetric matrix, of which one triangle is there, make of x (n).  They come in
@@ -32,8 +60,11 @@ EXPORTED DISPATCHED void symmetric_product(int64_t n, int64_t runs, const int32_
         if (i == j) {
             sum += values[0] * factor;
         } else if (length >= 8) {
-            add_dots(1, length, values, 0, x + i, &sum);
-            add_multiple(length, factor, values, product + i);
+            for (int64_t k = 0; k < length; k += NEAR) { /* so that the values are read from memory once */
+                int64_t few = length - k < NEAR ? length - k : NEAR;
+                add_dots(1, few, values + k, 0, x + i + k, &sum);
+                add_multiple(few, factor, values + k, product + i + k);
+            }
         } else
             for (int64_t k = 0; k < length; k++) {
                 sum += values[k] * x[i + k];

@@ -4,7 +4,7 @@ Ipopt's augmented matrix is block-tridiagonal with a border if the program is on
 times (`collocode.transcription.structure`).  A wide border, of weights: `places` numbers the elements, `blocks` sorts the matrix' entries.
 A few chains are a `part`, which condenses inequalities and takes rows and inner columns out (`elimination`, by NumPy
 in `plain` or by the kernels of `compiled`);
-`factor` works on the parts side by side, and `top` factorises what is left of all, about the border.
+`factor` works on the parts side by side (by kernels all `together`), and `top` factorises what is left of all, about the border.
 A narrow border, as of controls that are decided: `fronts`, one small matrix an element.
 `session` refines every solution against the matrix that Ipopt gave (`refined`) and lets MUMPS (`mumps`) take
 over where that does not succeed; `hook` is the way into Ipopt.

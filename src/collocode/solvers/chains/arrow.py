@@ -56,6 +56,13 @@ class Arrow:
         parts = (self.D, self.W, np.diagonal(self.S))
         return max(float(np.abs(part).max(initial=0.0)) for part in parts)
 
+    @property
+    def finite(self) -> bool:
+        """Whether every number is one."""
+        if np.isfinite(self.D.sum() + self.W.sum() + self.S.sum()):
+            return True
+        return bool(np.isfinite(self.times(np.ones(self.size))).all())  # where they count
+
     def times(self, v: Array) -> Array:
         """Product with a vector."""
         count, d = self.D.shape[:2]

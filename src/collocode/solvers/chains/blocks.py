@@ -25,6 +25,7 @@ from .places import Order, Places, Unsuited
 from .refined import Symmetric
 
 _KINDS = range(7)
+_STRIP = 32  # ROWS of kernels/sparse.c
 _X, _BORDER, _SLACK, _EQUAL, _UNEQUAL, _BORDER_EQUAL, _BORDER_UNEQUAL = _KINDS
 _BY_SLOT = ("H", "H_border")
 _SHARED = ("G", "K", "D_shared", "delta_shared", "C")
@@ -79,17 +80,29 @@ class Blocks:
 
     def load_part(self, elements: slice, slots: slice) -> None:
         """Put into the blocks what the elements and links of a part own."""
-        self._take([name for name in self._tables if name not in _SHARED], elements, slots)
+        self._take(self._of_parts, elements, slots)
+
+    def loading(self, elements: slice, slots: slice) -> tuple[Any, ...]:
+        """The call of a kernel by which that is done, of ``values``; the values of `load` may be of another matrix."""
+        return self._gather(self._of_parts, elements, slots).call
+
+    @property
+    def _of_parts(self) -> list[str]:
+        return [name for name in self._tables if name not in _SHARED]
 
     def _take(self, names: Sequence[str], elements: slice, slots: slice) -> None:
         if self._library is None:
             for table, block in self._taken(names, elements, slots):
                 np.take(self._values, table, out=block, mode="clip")
             return
+        self._gather(names, elements, slots)(self._values)
+
+    def _gather(self, names: Sequence[str], elements: slice, slots: slice) -> _Gather:
         key = names[0], elements.start
         if key not in self._gathers:
+            assert self._library is not None
             self._gathers[key] = _Gather(self._library, self._taken(names, elements, slots))
-        self._gathers[key](self._values)
+        return self._gathers[key]
 
     def _taken(
         self, names: Sequence[str], elements: slice, slots: slice
@@ -133,17 +146,46 @@ class _Gather:
     """
 
     def __init__(self, library: ctypes.CDLL, parts: list[tuple[Index, Array]]) -> None:
-        self._library, self._kept = library, parts
-        count = len(parts)
+        self._library = library
+        shapes = [
+            (table.size // table.shape[-1], table.shape[-1]) if table.size else (0, 1)
+            for table, _ in parts
+        ]
+        strips = [
+            _strips(table.reshape(shape)) for (table, _), shape in zip(parts, shapes, strict=True)
+        ]
+        count, blocks = len(parts), [block for _, block in parts]
+        self._kept = strips, blocks
         self._count = ctypes.c_int64(count)
-        self._counts = (ctypes.c_int64 * count)(*(table.size for table, _ in parts))
-        self._tables, self._blocks = (
-            (ctypes.c_void_p * count)(*map(address, arrays)) for arrays in zip(*parts, strict=True)
-        )
+        sizes = ((ctypes.c_int64 * count)(*v) for v in zip(*shapes, strict=True))
+        heads, tables = zip(*strips, strict=True)
+        places = ((ctypes.c_void_p * count)(*map(address, v)) for v in (heads, tables))
+        self._blocks = (ctypes.c_void_p * count)(*map(address, blocks))
+        self._given: list[Any] = [*sizes, *places]
+        *where, out = (ctypes.c_void_p(ctypes.addressof(v)) for v in (*self._given, self._blocks))
+        self.call = "gather_blocks", count, *where, "values", out
 
     def __call__(self, values: Array) -> None:
-        given = self._count, self._counts, self._tables
-        self._library.gather_blocks(*given, address(values), self._blocks)
+        self._library.gather_blocks(self._count, *self._given, address(values), self._blocks)
+
+
+def _strips(table: Index) -> tuple[Index, Index]:
+    """As the kernel reads it: a number a strip, of the first of values in a row or of where the strip's own numbers are."""
+    heads: list[Index] = [table[:0].ravel()]
+    numbers: list[Index] = [table[:0].ravel()]
+    count = 0
+    full = len(table) // _STRIP * _STRIP
+    strips_of_all = table[:full].reshape(full // _STRIP, _STRIP, table.shape[1])
+    for strips in (strips_of_all, table[None, full:]):
+        if strips.size:
+            lines = strips.swapaxes(1, 2).reshape(-1, strips.shape[1])
+            apart = (np.diff(lines, axis=1) != 1).any(axis=1)
+            head = lines[:, 0].copy()
+            head[apart] = -1 - count - lines.shape[1] * np.arange(apart.sum())
+            heads.append(head)
+            numbers.append(lines[apart].ravel())
+            count += numbers[-1].size
+    return np.concatenate(heads), np.concatenate(numbers)
 
 
 def _kinds(p: Places, order: Order) -> tuple[Index, Index, Index]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ _ARRAYS = (
     "before", "A_left", "A", "A_border", "H", "across", "H_border", "Z", "left", "right", "E", "B",
     "start", "segment", "level", "index", "numbers", "scratch", "frozen", "stayed",
 )  # fmt: skip
+
+
+Call = tuple[Any, ...]  # of a kernel by name, see `kernels.calls`
 
 
 class _Part(ctypes.Structure):
@@ -87,7 +91,8 @@ class Compiled(Plain):
             elements=elements, chains=rows.chains, states=d, inner=n, border=w, couples=couples,
             **places,
         )  # fmt: skip
-        self._at = ctypes.byref(self._part)
+        self.place = self._at = ctypes.c_void_p(ctypes.addressof(self._part))
+        self._growth = np.zeros(1)
         self._most = max(1, _ROWS // m)
         self._X = np.empty((self._most, m, c + w))
         # results of one right-hand side after the other, and where these are
@@ -95,12 +100,23 @@ class Compiled(Plain):
             np.empty(s) for s in ((slots, m), (elements, d), (slots, d))
         )
         self._nu, self._mu = np.empty((elements, d)), np.empty((elements, m))
+        self._up = np.zeros((slots, d))
         found = self._y, self._segment, self._links, self._nu, self._mu
         self._found = [address(v) for v in found]
 
     def eliminate(self, growth: float) -> None:
         """See `Plain`."""
-        self._library.chains_eliminate(self._at, ctypes.c_double(growth))
+        self._growth[0] = growth
+        self._library.chains_eliminate(self._at, address(self._growth))
+        self.take()
+
+    def eliminating(self, growth: float) -> Call:
+        """The call by which that is done, before `take`."""
+        self._growth[0] = growth
+        return "chains_eliminate", self.place, self._growth
+
+    def take(self) -> None:
+        """Take note of what was eliminated."""
         count = self._part.segments
         for name in ("left", "right", "E", "B"):
             setattr(self, name, self._kept[name][:count])
@@ -108,15 +124,29 @@ class Compiled(Plain):
 
     def project(self, shared: Array) -> None:
         """See `Plain`."""
-        c = 2 * self._part.states
-        self._both = both = np.empty((self._part.segments, c, self._X.shape[2]))
+        _, *given = self.projecting(shared)
         self._library.chains_project(
-            self._at, ctypes.c_int64(self._most), *map(address, (self._X, shared, both))
+            *(ctypes.c_int64(v) if isinstance(v, int) else v for v in given)
         )
-        self._own, self._mixed = both[:, :, :c], both[:, :, c:]
+
+    def projecting(self, shared: Array) -> Call:
+        """The call by which that is done."""
+        self._both = np.empty((self._part.segments, 2 * self._part.states, self._X.shape[2]))
+        at = map(address, (self._X, shared, self._both))
+        return "chains_project", self.place, self._most, *at
 
     def ends(self, chains: Index, first: Index, k: int, fixed: Mask, shared: Array) -> Ends | None:
         """See `Plain`."""
+        made = self.ends_of(chains, first, k)
+        if made is None:
+            c = 2 * self._part.states
+            self._own, self._mixed = self._both[:, :, :c], self._both[:, :, c:]
+            return super().ends(chains, first, k, fixed, shared)
+        _, *given = self.reducing(made, fixed, shared)
+        return None if self._library.chains_ends(*given) else made
+
+    def ends_of(self, chains: Index, first: Index, k: int) -> CompiledEnds | None:
+        """Memory for what is left of chains of k segments, None if there are too many for a kernel."""
         d, w, count, size = (
             self._rows.states,
             self._rows.border,
@@ -124,22 +154,53 @@ class Compiled(Plain):
             (k + 1) * self._rows.states,
         )
         if size > _LEAST:
-            return super().ends(chains, first, k, fixed, shared)
+            return None
         M, A, x = (np.empty((count, size, n)) for n in (size, size, 1))
         b, theta, work = (np.empty((count, size, w)) for _ in range(3))
         D, W = np.empty((count, d, d)), np.empty((count, d, w))
         arrays = {"first": first, "M": M, "A": A, "b": b, "theta": theta, "D": D, "W": W, "x": x}
         told = _Ends(count=count, segments=k, **{name: address(v) for name, v in arrays.items()})
-        at = ctypes.byref(told)
-        given = map(address, (self._both, fixed, shared, work))
-        if self._library.chains_ends(self._at, at, *given):
-            return None
         segments = first[:, None] + np.arange(k)
         links = np.column_stack([self.left[first], self.right[segments]])
         P, N = M[:, : k * d], M[:, k * d :].swapaxes(1, 2)
         made = CompiledEnds(chains, segments, links, P, N, A, b, theta, D, W)
-        made.call, made.at, made.kept = self._library, (self._at, at), arrays
+        made.call, made.part, made.told, made.kept = self._library, self.place, told, (arrays, work)
+        made.place, made.v = ctypes.c_void_p(ctypes.addressof(told)), np.empty((count, d))
         return made
+
+    def reducing(self, ends: CompiledEnds, fixed: Mask, shared: Array) -> Call:
+        """The call by which they are made."""
+        return (
+            "chains_ends",
+            self.place,
+            ends.place,
+            *map(address, (self._both, fixed, shared, ends.kept[1])),
+        )
+
+    def going_down(
+        self, own: Array, rows: Array, theta: Array, groups: Sequence[CompiledEnds]
+    ) -> list[Call]:
+        """The calls of `down`, and of all groups' with v of their own."""
+        y, segment, links, _, _ = self._found
+        at = self.place
+        calls: list[Call] = [("chains_down", at, own, rows, y, segment, links, theta)]
+        for g in groups:
+            calls.append(("chains_ends_down", at, g.place, segment, links, theta, g.v))
+        return calls
+
+    def going_up(self, own: Array, theta: Array, groups: Sequence[CompiledEnds]) -> list[Call]:
+        """The calls of all groups' `up`, and of this one's, whose results are in `found`."""
+        y, _, links, nu, mu = self._found
+        at = self.place
+        calls: list[Call] = [
+            ("chains_ends_up", at, g.place, g.v, theta, links, self._up, nu) for g in groups
+        ]
+        return [*calls, ("chains_up", at, own, self._up, nu, theta, y, mu)]
+
+    @property
+    def found(self) -> tuple[Array, Array]:
+        """(slots, own) and (elements, rows) of the last right-hand side, when it has gone up."""
+        return self._y, self._mu
 
     def down(self, own: Array, rows: Array, theta: Array) -> tuple[Array, Array, Array]:
         """See `Plain`."""
@@ -161,15 +222,19 @@ class CompiledEnds(Ends):
     """The same, worked on by kernels."""
 
     call: ctypes.CDLL
-    at: tuple[Any, Any]
-    kept: dict[str, NDArray[Any]]
+    part: ctypes.c_void_p
+    told: _Ends
+    place: ctypes.c_void_p
+    v: Array
+    kept: Any
 
     def down(self, segment: Array, links: Array, theta: Array) -> Array:
         """See `Ends`."""
-        v = np.empty(self.D.shape[:2])
-        self.call.chains_ends_down(*self.at, *map(address, (segment, links, theta, v)))
-        return v
+        given = map(address, (segment, links, theta, self.v))
+        self.call.chains_ends_down(self.part, self.place, *given)
+        return self.v
 
     def up(self, v: Array, theta: Array, links: Array, found: Array, nu: Array) -> None:
         """See `Ends`."""
-        self.call.chains_ends_up(*self.at, *map(address, (v, theta, links, found, nu)))
+        given = map(address, (v, theta, links, found, nu))
+        self.call.chains_ends_up(self.part, self.place, *given)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ... import kernels
 from ...numerics import Array, Index
 from ...numerics.parallel import for_each
 from ...transcription.program import Program
@@ -16,6 +17,7 @@ from .pace import Pace
 from .part import Part
 from .places import Order, Places, Unsuited
 from .refined import Symmetric
+from .together import Together
 from .top import Top
 
 # with fewer columns in the border a shift of these alone has to be large: Ipopt's own does better
@@ -51,6 +53,8 @@ class ChainFactor:
         self.blocks = b = Blocks(p, order, matrix)
         self.parts = [Part(b, *where) for where in p.parts]
         ends = np.cumsum([0, *(part.chains for part in self.parts)]).tolist()
+        library = kernels.library()
+        self._together = None if library is None else Together(library, b, self.parts)
         self._of_parts = [slice(*pair) for pair in pairwise(ends)]
         kinds = b.kind
         self._at = [np.flatnonzero(kinds == k) for k in range(7)]
@@ -99,7 +103,10 @@ class ChainFactor:
         b = self.blocks
         if not b.load(values):
             raise Unsuited("its equations are relaxed")
-        for_each(Part.eliminate, self.parts)
+        if self._together is None:
+            for_each(Part.eliminate, self.parts)
+        else:
+            self._together.eliminate(values)
         if any(part.singular for part in self.parts):
             return 0, True
         self._top = top = self._sum()
@@ -155,12 +162,14 @@ class ChainFactor:
     def solve(self, rhs: Array) -> Array:
         """Solve with the shifted matrix."""
         b, p, at = self.blocks, self.places, self._at
-        own = np.zeros((p.elements + p.chains, p.own))
-        own.ravel()[self._own] = rhs[at[0]]
+        together = self._together if self._together is not None and self._together.usable else None
+        own = np.empty((p.elements + p.chains, p.own)) if together is None else together.own
+        rows = np.empty((p.elements, p.equal)) if together is None else together.rows
+        own[:] = rows[:] = 0.0
+        own.reshape(-1)[self._own] = rhs[at[0]]
         theta = np.zeros(p.border)
         theta[self._shared] = rhs[at[1]]
-        rows = np.zeros((p.elements, p.equal))
-        rows.ravel()[self._equal] = rhs[at[3]]
+        rows.reshape(-1)[self._equal] = rhs[at[3]]
         shared = np.zeros(p.border_equal)
         shared[self._held] = rhs[at[5]]
         pull = np.zeros((p.elements, p.unequal))
@@ -169,6 +178,11 @@ class ChainFactor:
         if p.border_unequal:
             theta += b.K.T @ self._pull(rhs, self._border_slacks, at[6], b.D_shared, b.delta_shared)
 
+        if together is not None:
+            v, more = together.down(pull)
+            v, theta, nu = self._top.solve(v, theta + more, shared)
+            y, mu, value = together.up(v, theta)
+            return self._joined(rhs, (y, theta, mu, nu), value)
         down = for_each(
             lambda part: part.down(own[part.slots], rows[part.range], pull[part.range]), self.parts
         )

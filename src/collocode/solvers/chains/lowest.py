@@ -7,25 +7,24 @@ also to an eigenvalue that is tiny beside the largest.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
 from ... import kernels
-from ...kernels import address
 from ...numerics import Array
 from .arrow import NO_PIVOT, Arrow
+from .dense import MOST_ROWS, MOST_STEPS, Dense
 
 # (V, diagonal, beside, k, end) writes rows k + 1 to end of V, orthonormal, and the numbers k to end - 1 of the
 # tridiagonal matrix; returns end, or less where the method has ended
 Steps = Callable[[Array, Array, Array, int, int], int]
-_MOST_STEPS = 96
-_DENSE = 256  # rows: the inverse of a larger matrix is more work than the steps that it speeds up
+# (vector to begin with, tolerance) -> lowest eigenvalue, how near that is, and its vector
+Lowest = Callable[[Array, float], tuple[float, float, Array]]
 _MIXED = 1.0  # random part of the vector that it begins with: less hides what is lowest
 
 
@@ -46,6 +45,14 @@ class Last:
     error: float = 0.0
     by_inverse: bool = False
     vector: Array | None = None
+    _dense: Dense | None = None
+
+    def dense(self, size: int) -> Dense | None:
+        """What factorises matrices of so many rows, if they are few and kernels are compiled."""
+        if self._dense is None or self._dense.size != size:
+            library = kernels.library() if size <= MOST_ROWS else None
+            self._dense = None if library is None else Dense(library, size)
+        return self._dense
 
     def note(self, lowest: float | None) -> None:
         """Take note of a matrix' lowest eigenvalue; None if it is positive definite."""
@@ -66,7 +73,8 @@ def lowest(A: Arrow, last: Last, large: bool, scratch: Array | None = None) -> f
         values, vectors = linalg.eigh(A.dense(), subset_by_index=[0, 0])
         last.vector = vectors[:, 0]
         return float(values[0])
-    found, last.error, last.vector = _lanczos(_steps(A.times), A.size, 0.1, last.vector)
+    begin = _first(A.size, last.vector)
+    found, last.error, last.vector = _lanczos(_steps(A.times), begin, 0.1)
     if found >= 0.0 > last.lowest:  # too small beside the others to be seen
         return by_inverse(A, last, scratch)
     return found
@@ -82,11 +90,11 @@ def by_inverse(A: Arrow, last: Last, scratch: Array | None = None) -> float:
 def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> float:
     few = least(A)
     shift = max(shift, few)
-    while (steps := _inverse(A, shift, scratch)) is None and np.isfinite(shift):
+    while (inverse := _inverse(A, shift, last, scratch)) is None and np.isfinite(shift):
         shift *= 4.0
-    if steps is None:
+    if inverse is None:
         return 0.0
-    found, error, last.vector = _lanczos(steps, A.size, 1e-3, last.vector)
+    found, error, last.vector = inverse(_first(A.size, last.vector), 1e-3)
     lowest = -1.0 / (found - error) - shift
     # a much smaller one is known better by what a smaller shift leaves
     if few < -lowest < 1e-2 * shift:
@@ -94,22 +102,16 @@ def _by_inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> fl
     return lowest
 
 
-def _inverse(A: Arrow, shift: float, scratch: Array | None) -> Steps | None:
-    """Steps with -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
-    if A.size > _DENSE:
-        factor = A.cholesky(shift, out=scratch)
-        return None if factor is None else _steps(lambda v: -factor.solve(v))
-    upper = A.upper()
-    diagonal = np.einsum("ii->i", upper)
-    diagonal += shift
-    before = np.abs(diagonal)
-    lower, info = lapack.dpotrf(upper.T, lower=1, clean=0, overwrite_a=1)
-    if info or not (np.diagonal(lower) ** 2 > NO_PIVOT * before).all():
+def _inverse(A: Arrow, shift: float, last: Last, scratch: Array | None) -> Lowest | None:
+    """What finds the lowest eigenvalue of -(A + shift I)⁻¹, or None if a pivot of A + shift I is not clearly positive."""
+    dense = last.dense(A.size)
+    if dense is not None:
+        factorised = dense.cholesky(A, shift)
+        return None if factorised is None else factorised.lowest_of_inverse
+    factor = A.cholesky(shift, out=scratch)
+    if factor is None:
         return None
-    library = kernels.library()
-    if library is None:
-        return _steps(lambda v: -lapack.dpotrs(lower, v, lower=1)[0])
-    return _compiled_steps(library, lower)
+    return partial(_lanczos, _steps(lambda v: -factor.solve(v)))
 
 
 def _steps(times: Callable[[Array], Array]) -> Steps:
@@ -130,40 +132,30 @@ def _steps(times: Callable[[Array], Array]) -> Steps:
     return steps
 
 
-def _compiled_steps(library: ctypes.CDLL, lower: Array) -> Steps:
-    """Steps with -(L Lᵀ)⁻¹, a call for several of them."""
-    n, room = len(lower), np.empty(_MOST_STEPS)
-
-    def steps(V: Array, diagonal: Array, beside: Array, first: int, end: int) -> int:
-        sizes = map(ctypes.c_int64, (n, first, end))
-        arrays = map(address, (lower.T, V, diagonal, beside, room))
-        return int(library.lanczos_steps(*sizes, ctypes.c_double(NO_PIVOT), *arrays))
-
-    return steps
+def _first(n: int, near: Array | None) -> Array:
+    """The vector of length one that Lanczos' method begins with: random and, if given, what is ``near``."""
+    begin = _random(n)
+    if near is not None and len(near) == n:
+        begin = (_MIXED / np.linalg.norm(begin)) * begin + near
+    return np.asarray(begin / np.linalg.norm(begin))
 
 
-def _lanczos(
-    steps: Steps, n: int, tolerance: float, near: Array | None = None
-) -> tuple[float, float, Array]:
+def _lanczos(steps: Steps, begin: Array, tolerance: float) -> tuple[float, float, Array]:
     """Lowest eigenvalue by Lanczos' method, at most too high, how near it is, and its vector.
 
-    One that is positive soon is given up.  It begins at random and, if given, with what is ``near``.
+    One that is positive soon is given up.
     """
-    V = np.zeros((_MOST_STEPS + 1, n))
-    V[0] = _random(n)
-    if near is not None and len(near) == n:
-        V[0] *= _MIXED / np.linalg.norm(V[0])
-        V[0] += near
-    V[0] /= np.linalg.norm(V[0])
-    diagonal, beside = np.zeros(_MOST_STEPS), np.zeros(_MOST_STEPS)
+    V = np.zeros((MOST_STEPS + 1, len(begin)))
+    V[0] = begin
+    diagonal, beside = np.zeros(MOST_STEPS), np.zeros(MOST_STEPS)
     lowest, error, coefficients, done = 0.0, 0.0, np.ones(1), 0
-    while done < _MOST_STEPS:
+    while done < MOST_STEPS:
         due = done + 4
         done = steps(V, diagonal, beside, done, due)
         lowest, coefficients = _of_tridiagonal(diagonal[:done], beside[:done])
         error = float(beside[done - 1] * abs(coefficients[-1]))
         ended = beside[done - 1] <= NO_PIVOT * np.abs(diagonal).max()
-        if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and done > _MOST_STEPS // 2):
+        if ended or error <= tolerance * abs(lowest) or (lowest > 0.0 and done > MOST_STEPS // 2):
             break
     return lowest, error, coefficients @ V[:done]
 

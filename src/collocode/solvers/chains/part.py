@@ -7,15 +7,16 @@ many columns :math:`v` as it has states.  Parts know nothing of each other: each
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from ... import kernels
 from ...numerics import Array, Index
 from .blocks import Blocks
 from .compiled import Compiled
+from .ends import Ends
 from .plain import Plain
-
-_GROWTH = (1e3, 1e5, 1e7, 1e9)  # of an eliminated link in terms of its neighbours
 
 
 class Part:
@@ -36,6 +37,13 @@ class Part:
     condensed : (border, border) what the inequality rows add to it, or None.
     """
 
+    GROWTH: tuple[float, ...] = (
+        1e3,
+        1e5,
+        1e7,
+        1e9,
+    )  # of an eliminated link in terms of its neighbours
+
     def __init__(self, blocks: Blocks, elements: slice, slots: slice) -> None:
         p = blocks.places
         self.range, self.slots, self._blocks = elements, slots, blocks
@@ -45,7 +53,7 @@ class Part:
         self.before = p.before[elements] - slots.start
         self.firsts = self.elements + np.arange(self.chains)
         self.unequal = p.unequal
-        self._fixed = np.ascontiguousarray(p.fixed[slots, p.inner :])
+        self.fixed = np.ascontiguousarray(p.fixed[slots, p.inner :])
 
         def of(*names: str) -> list[Array]:
             return [blocks.part(name, elements, slots) for name in names]
@@ -55,32 +63,44 @@ class Part:
         self._J, self._J_left, self._J_border = of("J", "J_left", "J_border")
         self._D, self._delta = of("D", "delta")
         self.shared = np.zeros((p.border, p.border))
+        self.condensed: Array | None = None
         couples = blocks.has("across") or blocks.has("J_left")
         given = self, (self._H, self._across, self._H_border), couples
         library = kernels.library()
-        self._chains = Plain(*given) if library is None else Compiled(library, *given)
+        self.work: Plain = Plain(*given) if library is None else Compiled(library, *given)
 
     def eliminate(self) -> None:
         """Load, condense inequalities, eliminate, and project the Hessian."""
         self._blocks.load_part(self.range, self.slots)
-        self._condense()
-        el = self._chains
-        for growth in _GROWTH:
-            el.eliminate(growth)
-            begins = np.flatnonzero(el.left >= self.elements)
-            lengths = np.diff(np.append(begins, len(el.left)))
-            if (int(lengths.max()) - 1) * self.states <= self.border + 150:
-                break
-        self.singular = el.singular
+        self.condense()
+        self.work.eliminate(self.GROWTH[0])
+        self.settle()
         if not self.singular:
-            stayed = np.zeros(self.elements + self.chains, dtype=bool)
-            stayed[el.left] = stayed[el.right] = True
-            self.stayed = np.flatnonzero(stayed)
-            self._project(begins, lengths)
+            self.project()
 
-    def _condense(self) -> None:
+    def settle(self) -> None:
+        """Take note of the first elimination; let links grow more if too many of a chain stayed."""
+        el = self.work
+        for growth in (*self.GROWTH[1:], None):
+            self._begins = np.flatnonzero(el.left >= self.elements)
+            self._lengths = np.diff(np.append(self._begins, len(el.left)))
+            few = (int(self._lengths.max()) - 1) * self.states <= self.border + 150
+            if few or growth is None:
+                break
+            el.eliminate(growth)
+        self.singular = el.singular
+        stayed = np.zeros(self.elements + self.chains, dtype=bool)
+        stayed[el.left] = stayed[el.right] = True
+        self.stayed = np.flatnonzero(stayed)
+
+    def chains_of(self) -> Iterator[tuple[int, Index, Index]]:
+        """Of all chains with as many segments: how many these are, the chains, their first segments."""
+        for k in sorted(set(self._lengths.tolist())):
+            chains = np.flatnonzero(self._lengths == k)
+            yield k, chains, self._begins[chains]
+
+    def condense(self) -> None:
         """Take out slacks and multipliers of the inequality rows."""
-        self.condensed: Array | None = None
         if not self.unequal:
             return
         has = self._blocks.has
@@ -97,21 +117,28 @@ class Part:
             n = self.border
             self.condensed = self._J_border.reshape(-1, n).T @ V.reshape(-1, n)
 
-    def _project(self, begins: Index, lengths: Index) -> None:
+    def project(self) -> None:
         """ZᵀHZ over v and the border."""
-        d = self.states
-        self._chains.project(self.shared)
-        self.D = np.zeros((self.chains, d, d))
-        self.W = np.zeros((self.chains, d, self.border))
-        self._groups = []
-        for k in sorted(set(lengths.tolist())):
-            chains = np.flatnonzero(lengths == k)
-            group = self._chains.ends(chains, begins[chains], k, self._fixed, self.shared)
+        self.work.project(self.shared)
+        groups = []
+        for k, chains, firsts in self.chains_of():
+            group = self.work.ends(chains, firsts, k, self.fixed, self.shared)
             if group is None:
                 self.singular = True
                 return
-            self._groups.append(group)
-            self.D[chains], self.W[chains] = group.D, group.W
+            groups.append(group)
+        self.take(groups)
+
+    def take(self, groups: Sequence[Ends]) -> None:
+        """Take note of what is left of all chains."""
+        d, self._groups = self.states, groups
+        if len(groups) == 1:
+            self.D, self.W = groups[0].D, groups[0].W
+            return
+        self.D = np.zeros((self.chains, d, d))
+        self.W = np.zeros((self.chains, d, self.border))
+        for group in groups:
+            self.D[group.chains], self.W[group.chains] = group.D, group.W
 
     @property
     def units(self) -> Array:
@@ -133,7 +160,17 @@ class Part:
         -------
         (chains, states) of v, and (border,) what is added to that of the border.
         """
-        E, theta = self.elements, np.zeros(self.border)
+        theta = np.zeros(self.border)
+        self.pull(own, pull, theta)
+        y, seg, links = self.work.down(own, rows, theta)
+        v, self._kept = np.zeros((self.chains, self.states)), (own, y, links)
+        for group in self._groups:
+            v[group.chains] = group.down(seg, links, theta)
+        return v, theta
+
+    def pull(self, own: Array, pull: Array, theta: Array) -> None:
+        """Add to a right-hand side what the inequality rows are left with."""
+        E = self.elements
         if self.unequal:
             own[:E] += (self._J.swapaxes(1, 2) @ pull[:, :, None])[:, :, 0]
             if self._blocks.has("J_left"):
@@ -141,11 +178,6 @@ class Part:
                 own[self.before, self.inner :] += left[:, :, 0]
             if self._blocks.has("J_border"):
                 theta += np.tensordot(pull, self._J_border, 2)
-        y, seg, links = self._chains.down(own, rows, theta)
-        v, self._kept = np.zeros((self.chains, self.states)), (own, y, links)
-        for group in self._groups:
-            v[group.chains] = group.down(seg, links, theta)
-        return v, theta
 
     def up(self, v: Array, theta: Array) -> tuple[Array, Array, Array]:
         """Complete the solution of the last right-hand side.
@@ -156,13 +188,13 @@ class Part:
         inequality rows.
         """
         own, y, links = self._kept
-        found, nu = np.zeros_like(links), np.zeros((len(self._chains.left), self.states))
+        found, nu = np.zeros_like(links), np.zeros((len(self.work.left), self.states))
         for group in self._groups:
             group.up(v[group.chains], theta, links, found, nu)
-        mu = self._chains.up(own, found, nu, theta, y)
-        return y, mu, self._values(y, theta)
+        mu = self.work.up(own, found, nu, theta, y)
+        return y, mu, self.values(y, theta)
 
-    def _values(self, y: Array, theta: Array) -> Array:
+    def values(self, y: Array, theta: Array) -> Array:
         """Left-hand sides of the inequality rows."""
         value: Array = (self._J @ y[: self.elements, :, None])[:, :, 0]
         if self._blocks.has("J_left"):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ... import kernels
-from ...kernels import address
+from ...kernels.calls import Calls
 from ...numerics import Array, Index
-from ...numerics.parallel import for_each, parts_of
+from ...numerics.parallel import for_each, most_threads, parts_of
 
 ACCURATE, STEPS = 1e-10, 10  # of refinement, as Ipopt has it
 _RUN = (
@@ -81,7 +79,14 @@ class Symmetric:
 
     def times(self, x: Array) -> Array:
         """Product with the whole matrix, in runs of entries that are the same on all cores."""
-        product, *others = for_each(lambda run: run.times(self.values, x), self._runs)
+        if self._calls is None:
+            product, *others = for_each(lambda run: run.times(self.values, x), self._runs)
+        else:
+            self._calls.place("x", x)
+            for run in self._runs:
+                self._calls.place(run.name, self.values[run.entries])
+            self._calls.run(most_threads())
+            product, *others = (run.product for run in self._runs)
         for other in others:
             product += other
         return product
@@ -92,42 +97,45 @@ class Symmetric:
         ends = np.linspace(0, count, parts_of(count / _RUN) + 1).astype(int).tolist()
         return [_Run(self, slice(a, b)) for a, b in pairwise(ends)]
 
+    @cached_property
+    def _calls(self) -> Calls | None:
+        library = kernels.library()
+        if library is None:
+            return None
+        return Calls(library, [[run.find_lines()] for run in self._runs])
+
 
 class _Run:
     """Some entries of a symmetric matrix, one after the other."""
 
     def __init__(self, matrix: Symmetric, entries: slice) -> None:
-        rows, columns = matrix.rows[entries], matrix.columns[entries]
-        self._entries, self._size, self._library = entries, matrix.size, kernels.library()
-        if self._library is not None:
-            self._find_lines(rows, columns)
-            return
-        both = np.append(rows, columns), np.append(columns, rows)
-        self._on = np.flatnonzero(rows == columns)
-        self._whole = sparse.coo_matrix((np.zeros(len(both[0])), both), shape=(self._size,) * 2)
+        self.entries, self.name = entries, str(entries.start)
+        self._rows, self._columns, self._size = (
+            matrix.rows[entries],
+            matrix.columns[entries],
+            matrix.size,
+        )
 
-    def _find_lines(self, rows: Index, columns: Index) -> None:
-        """Runs of neighbouring rows of a column; an entry of the diagonal is one of its own."""
+    def find_lines(self) -> tuple[Any, ...]:
+        """The call that makes the `product`: of runs of neighbouring rows of a column, an entry of the diagonal being one of its own."""
+        rows, columns = self._rows, self._columns
         on = rows == columns
         changed = (np.diff(rows) != 1) | (np.diff(columns) != 0) | on[1:] | on[:-1]
         first = np.flatnonzero(np.append(True, changed))[: len(rows)]
-        self._columns, self._rows = (v[first].astype(np.int32) for v in (columns, rows))
-        self._lengths = np.diff(first, append=len(columns)).astype(np.int32)
-        # always in the same memory, whose addresses need not be asked for at every product
-        self._product = np.empty(self._size)
-        arrays: list[NDArray[Any]] = [self._columns, self._rows, self._lengths]
-        sizes = self._size, len(first)
-        self._given = [*map(ctypes.c_int64, sizes), *map(address, arrays)]
-        self._found = address(self._product)
+        lines = [v[first].astype(np.int32) for v in (columns, rows)]
+        lines.append(np.diff(first, append=len(columns)).astype(np.int32))
+        self.product = np.empty(self._size)
+        return "symmetric_product", self._size, len(first), *lines, self.name, "x", self.product
+
+    @cached_property
+    def _whole(self) -> sparse.coo_matrix:
+        both = np.append(self._rows, self._columns), np.append(self._columns, self._rows)
+        return sparse.coo_matrix((np.zeros(len(both[0])), both), shape=(self._size,) * 2)
 
     def times(self, values: Array, x: Array) -> Array:
-        """(n,) what the entries, and those of the other triangle, make of x, until the next product."""
-        values = values[self._entries]
-        if self._library is None:
-            below = values.copy()
-            below[self._on] = 0.0
-            self._whole.data = np.append(values, below)
-            product: Array = self._whole @ x
-            return product
-        self._library.symmetric_product(*self._given, address(values), address(x), self._found)
-        return self._product
+        """(n,) what the entries, and those of the other triangle, make of x."""
+        below = values[self.entries].copy()
+        below[self._rows == self._columns] = 0.0
+        self._whole.data = np.append(values[self.entries], below)
+        product: Array = self._whole @ x
+        return product

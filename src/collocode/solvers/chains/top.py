@@ -17,7 +17,8 @@ from scipy import linalg
 from scipy.linalg import blas
 
 from ...numerics import Array
-from .arrow import Arrow
+from .arrow import Arrow, Factor
+from .dense import Dense
 from .ends import deficient
 from .lowest import Last, by_inverse, least, lowest
 
@@ -55,21 +56,29 @@ class Top:
         over: float = 2.0,
     ) -> None:
         self.shift, self.singular = 0.0, False
-        self._whole, self._units, self._scratch = arrow, units, scratch
+        self._whole, self._units, self._scratch, self._last = arrow, units, scratch, last
         self._border: tuple[Array, Array, Array] | None = None
         if len(G):
             q, r = np.linalg.qr(G.T, mode="complete")
             self._border = q[:, : len(G)], r[: len(G)], q[:, len(G) :]
             self.singular = deficient(r[: len(G)])
-        self.finite = bool(np.isfinite(arrow.times(np.ones(arrow.size))).all())
+        self.finite = arrow.finite
         if not self.finite or self.singular:
             return
         self.arrow = self._projected()
         if not shifts:
-            self._factor = self.arrow.cholesky(out=scratch)
+            self._factor = self._cholesky()
             self.positive = self._factor is not None
         else:
             self._settle(last, over)
+
+    def _cholesky(self, shift: float = 0.0, units: Array | None = None) -> Factor | Dense | None:
+        """Factorise what is left, as it is or shifted."""
+        A = self.arrow
+        dense = self._last.dense(A.size)
+        if dense is not None:
+            return dense.cholesky(A, shift, units)
+        return A.cholesky(shift, units, self._scratch)
 
     def _settle(self, last: Last, over: float) -> None:
         """Factorise, shifted if it has to be."""
@@ -80,7 +89,7 @@ class Top:
         # where the matrix before was not positive definite this one will not be either, mostly
         looked = last.lowest < 0.0 or (large and not last.positive)
         found, few = lowest(A, last, large, scratch) if looked else 0.0, least(A)
-        self._factor = None if found < -few else A.cholesky(out=scratch)
+        self._factor = None if found < -few else self._cholesky()
         self.positive = self._factor is not None
         if not self.positive and not looked:
             found = lowest(A, last, large, scratch)
@@ -101,7 +110,7 @@ class Top:
         units = self._rows if self._border is None else self._rows @ self._border[2]
         for _ in range(20):
             self.shift = shift
-            self._factor = self.arrow.cholesky(shift, units, self._scratch)
+            self._factor = self._cholesky(shift, units)
             if self._factor is not None:
                 return
             shift *= 2.0
