@@ -158,7 +158,13 @@ class MLP:
         return theta
 
     def matrices(self, theta: ArrayLike) -> list[tuple[Array, Array]]:
-        """Return the layers of a weight vector as [(W, b), ...], W of shape (rows, columns)."""
+        """Return the layers of a weight vector as [(W, b), ...], W of shape (rows, columns).
+
+        Raises
+        ------
+        InputError
+            Not `n_weights` numbers.
+        """
         vector = np.asarray(theta, dtype=float)
         if vector.shape != (self.n_weights,):
             raise InputError(

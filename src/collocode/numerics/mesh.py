@@ -137,6 +137,11 @@ class Mesh:
         """Return a mesh in which element e is cut into ``pieces[e]`` equal ones, at least one.
 
         Into fewer where times would be rounded to each other.
+
+        Raises
+        ------
+        InputError
+            Not one positive whole number an element.
         """
         count = np.asarray(pieces, dtype=float)
         if count.shape != (self.elements,) or not ((count >= 1) & (count % 1 == 0)).all():

@@ -212,6 +212,11 @@ class Solution:
         inputs : others than the experiment's, by name.
         options : as for `collocode.simulate`; by default a window without data is integrated by CVODES, which
             restarts at every element, with a tenth of the usual tolerances for that.
+
+        Raises
+        ------
+        InputError
+            A time before the experiment's start, an experiment or input that does not exist.
         """
         part = self.trajectories[self.index(experiment)]
         start = part.times[0]
@@ -345,7 +350,13 @@ class Solution:
     # ---- access and tables -------------------------------------------------------------------
 
     def index(self, experiment: int | str) -> int:
-        """Return the number of an experiment given by number or name."""
+        """Return the number of an experiment given by number or name.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
         names = [part.experiment.name for part in self.trajectories]
         if isinstance(experiment, str):
             if experiment not in names:
