@@ -165,6 +165,12 @@ class Segments:
             np.polynomial.chebyshev.chebvander(2.0 * self._nodes - 1.0, degree)
         )
         self._integrators: dict[tuple[Any, ...], ca.Function] = {}
+        self._buffered: dict[tuple[Any, ...], _Buffered] = {}
+        self._parts: dict[tuple[float, bytes], list[Array]] = {}
+        self._known: dict[tuple[float, bytes], tuple[tuple[float, ...], Array]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_buffered": {}}  # memory does not travel; it is made again
 
     def _equations(self, sizes: tuple[int, int]) -> dict[str, ca.MX]:
         s, begin, length = (ca.MX.sym(name) for name in ("s", "begin", "length"))
@@ -215,8 +221,14 @@ class Segments:
         -------
         (reached, states), (reached, algebraic variables) and the number of steps.
         """
+        key = start[0], times.tobytes()
+        if key not in self._parts:
+            self._parts[key] = np.split(times, _restarts(start[0], times))
+        parts = self._parts[key]
+        if len(parts) == 1:
+            return self._integrate(start, times)
         xs, zs, count = np.empty((0, len(start[1]))), np.empty((0, len(start[2]))), 0
-        for part in np.split(times, _restarts(start[0], times)):
+        for part in parts:
             x, z, steps = self._integrate(start, part)
             xs, zs, count = np.vstack([xs, x]), np.vstack([zs, z]), count + steps
             if len(x) < len(part):
@@ -251,16 +263,63 @@ class Segments:
         self, start: tuple[float, Array, Array], times: Array, way: str
     ) -> tuple[Array, Array, int]:
         begin, x0, z0 = start
-        length = float(times[-1]) - begin
-        places = np.append((times[:-1] - begin) / length, 1.0)
-        if np.diff(places, prepend=0.0).min() > 1e-6:  # those of another element are about the same
-            places = np.round(places, 12)
-        nodes = begin + length * self._nodes
-        values = np.array([signal(nodes) for signal in self._signals])
-        table = values @ self._to_series.T if len(values) else values
-        p = np.concatenate([[begin, length], table.T.ravel(), *self.fixed])
-        integrator = self._integrator((*start, p), places.tolist(), way)
+        places, known = self._piece(begin, times)
+        if self._residuals is None:
+            run = self._buffered.get((way, places))
+            if run is None:
+                integrator = self._integrator((*start, known), list(places), way)
+                run = self._buffered[way, places] = _Buffered(integrator, len(places), len(x0))
+            return run(x0, (known, *self.fixed))
+        p = np.concatenate([known, *self.fixed])
+        integrator = self._integrator((*start, p), list(places), way)
         with contextlib.redirect_stderr(io.StringIO()):
             found = integrator(x0=x0, z0=z0, p=p)
         xs, zs = (np.asarray(found[name], dtype=float).T for name in ("xf", "zf"))
         return xs, zs, int(integrator.stats()["nsteps"])
+
+    def _piece(self, begin: float, times: Array) -> tuple[tuple[float, ...], Array]:
+        """Return where in [0, 1] to report, and what does not change of the parameters: ends and inputs' coefficients."""
+        key = begin, times.tobytes()
+        if key not in self._known:
+            length = float(times[-1]) - begin
+            places = np.append((times[:-1] - begin) / length, 1.0)
+            if (
+                np.diff(places, prepend=0.0).min() > 1e-6
+            ):  # those of another element are about the same
+                places = np.round(places, 12)
+            nodes = begin + length * self._nodes
+            values = np.array([signal(nodes) for signal in self._signals])
+            table = values @ self._to_series.T if len(values) else values
+            known = np.concatenate([[begin, length], table.T.ravel()])
+            self._known[key] = tuple(places.tolist()), known
+        return self._known[key]
+
+
+class _Buffered:
+    """CVODES on memory of its own: a call of CasADi's converts for longer than it integrates a short piece.
+
+    Parameters
+    ----------
+    integrator : of some parameters.
+    places : how many it reports at.
+    states : how many there are.
+    """
+
+    def __init__(self, integrator: ca.Function, places: int, states: int) -> None:
+        self._x0, self._p = np.zeros(states), np.zeros(integrator.size1_in("p"))
+        self._xf = np.zeros(
+            (places, states)
+        )  # CasADi writes columns, which are states at one place
+        self._buffer, self._evaluate = integrator.buffer()
+        for name, array in (("x0", self._x0), ("p", self._p)):
+            self._buffer.set_arg(integrator.index_in(name), array.data)
+        self._buffer.set_res(integrator.index_out("xf"), self._xf.ravel().data)
+
+    def __call__(self, x0: Array, p: Sequence[Array]) -> tuple[Array, Array, int]:
+        """Return (places, states), no algebraic variables and the number of steps; a breakdown is a RuntimeError."""
+        self._x0[:] = x0
+        np.concatenate(p, out=self._p)
+        with contextlib.redirect_stderr(io.StringIO()):
+            self._evaluate()
+        steps = int(self._buffer.stats()["nsteps"])
+        return self._xf.copy(), np.empty((len(self._xf), 0)), steps

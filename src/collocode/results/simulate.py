@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +17,7 @@ from ..errors import InputError
 from ..kinds import check_type
 from ..model.calls import Call
 from ..model.experiment import Past
-from ..numerics import Array
+from ..numerics import Array, Index
 from ..numerics.signals import Signal
 from .algebraic import Segments
 from .delayed import Record, record_of
@@ -124,6 +125,7 @@ class Repeated:
         atol = float(np.min(model.tolerance(1e-10)))
         fixed = model.parameters, model.theta
         self._segments = Segments(model.function, None, fixed, u, rtol, atol, most_steps)
+        self._pieces: dict[bytes, list[_Piece]] = {}
 
     @staticmethod
     def serves(model: TrainedModel) -> bool:
@@ -134,7 +136,10 @@ class Repeated:
         """Integrate as `simulate` does, with these parameters as they are decided."""
         t, x = checked_start(initial, times, len(self._model.states))
         self._segments.fixed = parameters, self._model.theta
-        return _through(self._segments, self._model, x, t, self._signals, self._jumps, ())
+        key = t.tobytes()
+        if key not in self._pieces:
+            self._pieces[key] = _pieces(t, self._signals, self._jumps)
+        return _through(self._segments, self._model, x, t, self._signals, self._pieces[key], ())
 
 
 def _record(
@@ -159,7 +164,34 @@ def _in_segments(
     fixed = (model.parameters, model.theta)
     determining = model.determining if model.algebraics else None
     segments = Segments(model.function, determining, fixed, signals, rtol, float(np.min(atol)))
-    return _through(segments, model, x, t, signals, jumps, guess)
+    return _through(segments, model, x, t, signals, _pieces(t, signals, jumps), guess)
+
+
+class _Piece(NamedTuple):
+    """What lies between two points, at which the integration restarts.
+
+    Attributes
+    ----------
+    left, right : its ends.
+    at : which of the times lie in it, the left end aside.
+    report, places : different times to report, the last of them its end, and which of them each of ``at`` is.
+    """
+
+    left: float
+    right: float
+    at: Index
+    report: Array
+    places: Index
+
+
+def _pieces(t: Array, signals: list[Signal], jumps: Array) -> list[_Piece]:
+    bends = np.concatenate([jumps, *(signal.ends for signal in signals)])
+    found = []
+    for left, right in itertools.pairwise(edges(t, bends).tolist()):
+        inside = (t > left) & (t <= right)
+        report, places = np.unique(np.append(t[inside], right), return_inverse=True)
+        found.append(_Piece(left, right, np.flatnonzero(inside), report, places[:-1]))
+    return found
 
 
 def _through(
@@ -168,7 +200,7 @@ def _through(
     x: Array,
     t: Array,
     signals: list[Signal],
-    jumps: Array,
+    pieces: list[_Piece],
     guess: ArrayLike | None,
 ) -> Simulation:
     """Integrate from jump to jump, from consistent algebraic variables each time."""
@@ -176,9 +208,8 @@ def _through(
     algebraics, count = np.full((len(t), len(model.algebraics)), np.nan), 0
     found[t == t[0]] = x
     z = None if guess is None else np.asarray(guess, dtype=float)
-    bends = np.concatenate([jumps, *(signal.ends for signal in signals)])
     message, reached = "", t[0]
-    for left, right in itertools.pairwise(edges(t, bends)):
+    for left, right, at, report, places in pieces:
         if model.algebraics:
             u = np.array([[float(s(left)[0]) for s in signals]])
             values, good = model.consistent(left, x, u, z)
@@ -190,14 +221,13 @@ def _through(
         assert z is not None
         if right <= left:
             break
-        inside = (t > left) & (t <= right)
-        report, places = np.unique(np.append(t[inside], right), return_inverse=True)
         xs, zs, steps = segments.integrate((left, x, z), report)
         count += steps
-        got = places[:-1] < len(xs)
-        at = np.flatnonzero(inside)[got]
-        found[at], algebraics[at] = xs[places[:-1][got]], zs[places[:-1][got]]
-        if len(xs) < len(report):
+        if len(xs) == len(report):
+            found[at], algebraics[at] = xs[places], zs[places]
+        else:
+            got = places < len(xs)
+            found[at[got]], algebraics[at[got]] = xs[places[got]], zs[places[got]]
             reached = report[len(xs) - 1] if len(xs) else left
             message = f"the simulation broke down after t = {reached:.12g}"
             break
