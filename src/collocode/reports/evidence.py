@@ -14,6 +14,8 @@ from ..identify.evidence import evidence_of
 from ..identify.intervals import Uncertainty
 from ..identify.uncertainty import uncertainty
 from ..model import losses
+from ..model.counts import Poisson
+from ..model.misfit import likelihood_of
 from ..model.problem import Problem
 from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
@@ -31,6 +33,7 @@ from ..results.released import NOISE_FREE
 from ..results.residuals import is_white, whiteness_rows
 from ..results.score import mse, predict_test, test_initial
 from ..results.solution import Solution
+from .bending import bent
 from .decisions import overshoots, ringing
 from .levers import (
     Remedy,
@@ -191,6 +194,7 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
+    found += _of_bending(evidence, asked)
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
     exact = [n for n in (trust.exact if trust else ()) if n in solution.parameters]
     if trust and exact:
@@ -205,6 +209,19 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
         )
         found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
     return found
+
+
+def _of_bending(evidence: Evidence, asked: Asked) -> list[Finding]:
+    trust, nlp = evidence.trusted[0], evidence.solution.nlp
+    if trust is None or nlp is None or nlp.problem.decides or len(nlp.layout.weights):
+        return []
+    try:
+        sure = bent(trust, evidence.parameters, nlp.columns)
+    except (ArithmeticError, RuntimeError, ValueError):  # away from the optimum
+        return []
+    if not sure:
+        return []
+    return [asked.finding("bent-interval", names=listed(sure), share=min(sure.values()))]
 
 
 def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
@@ -236,6 +253,8 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
+    elif not known:
+        found += _of_scatter(evidence, asked)
     left = max(agreed, key=lambda a: a.unexplained, default=None)
     if left is not None and left.unexplained > UNEXPLAINED and not known:
         remedy = another_start(solution, asked)
@@ -259,6 +278,27 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
                 remedy=regularise(solution, agreed, asked, stronger=True).text,
             )
         )
+    return found
+
+
+def _of_scatter(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """Residuals that are larger than a given σ, or the law of counts, has them; of what has parameters."""
+    trust = evidence.trusted[0] if evidence.solution.parameters else None
+    if trust is None or not trust.scatter:
+        return []
+    loss, found = evidence.solution.loss, []
+    counts = {n: f for n, f in trust.scatter.items() if isinstance(likelihood_of(loss, n), Poisson)}
+    given = {n: f for n, f in trust.scatter.items() if n not in counts}
+    if counts:
+        facts = {"names": listed(counts), "factor": max(counts.values())}
+        found.append(asked.finding("counts-scatter", **facts))
+    if given:
+        worst = max(given, key=lambda name: given[name])
+        text = (
+            f"the residuals of {worst} are {given[worst] ** 0.5:.2g} times as large as the σ that was given has "
+            "them: that is too small, or the model misses something"
+        )
+        found.append(asked.finding("sigma-contradicted", text=text, sigma=trust.noise[worst]))
     return found
 
 
