@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import address
+from ..kernels.calls import Calls
 from ..model.network import MLP
 from ..numerics import Array, Index
+from ..numerics.parallel import most_threads
 from .layers import Pass
 
 _SIZES = "depth", "points", "rows", "unknowns", "before", "moves", "count"
@@ -46,6 +50,22 @@ class Places:
     members: tuple[Index, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a kernel is to do at some points.
+
+    Attributes
+    ----------
+    network : what it is told.
+    down : (K, inputs) gradient by the inputs, if there is one by the outputs; once it is done.
+    kept : what has to be there until then.
+    """
+
+    network: _Network
+    down: Array
+    kept: Any
+
+
 class Kernel:
     """First or second derivatives of a network at points, written to their places.
 
@@ -68,7 +88,7 @@ class Kernel:
             kept[: len(members)] = members
         self._lengths = np.array([len(m) for m in places.members], dtype=np.int64)
 
-    def __call__(
+    def job(
         self,
         call: Pass,
         theta: Array,
@@ -80,8 +100,8 @@ class Kernel:
         factors: Array | None = None,
         gradient: Array | None = None,
         moves: bool = False,
-    ) -> Array:
-        """Write the nonzeros by weights, and add to ``own`` what goes by the network's inputs.
+    ) -> Job:
+        """What writes the nonzeros by weights, and adds to ``own`` what goes by the network's inputs.
 
         Parameters
         ----------
@@ -94,9 +114,6 @@ class Kernel:
         gradient : (K, outputs) of what is differentiated for the second time.
         moves : whether the networks' own second derivatives count.
 
-        Returns
-        -------
-        (K, inputs) gradient by the inputs, if there was one by the outputs.
         """
         points, inputs = by_unknowns.shape[:2]
         scaled = None if top is None else np.ascontiguousarray(top * call.output_scale)
@@ -120,11 +137,19 @@ class Kernel:
             **{name: None if v is None else address(v) for name, v in arrays.items()},
             **{name: ctypes.cast(v[0], ctypes.c_void_p) for name, v in lists.items()},
         )  # fmt: skip
-        if self._library.layers_differentiate(ctypes.byref(network)):
-            raise MemoryError("no memory for a block of points")
         down = arrays["down"]
         assert down is not None
-        return down
+        return Job(network, down, (arrays, lists))
+
+    @contextmanager
+    def doing(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Other threads do them meanwhile, if there are any; at the end of the context they are done."""
+        places = (ctypes.c_void_p(ctypes.addressof(job.network)) for job in jobs)
+        calls = Calls(self._library, [[("layers_differentiate", place)] for place in places])
+        with calls.meanwhile(most_threads()):
+            yield
+        if calls.results.any():
+            raise MemoryError("no memory for a block of points")
 
 
 def _pointers(arrays: list[Array | None]) -> tuple[Any, list[Array | None]]:
