@@ -147,7 +147,8 @@ class ByLayers:
             out[part.points] = part.graph.value(part.state)
 
         with self._lock:
-            for_each(put, self._at(arguments))
+            for part in self._at(arguments):
+                put(part)
 
     def put_first(
         self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
@@ -193,7 +194,8 @@ class ByLayers:
         """
         own, (rows, columns) = own.reshape(self.points, -1), self.own_second
         multipliers = arguments[3].reshape(self.points, -1)
-        border[:] = 0.0
+        # kernels write all of the others
+        border[slice(None) if self.kernels is None else self._hessian.shares] = 0.0
 
         def begin(part: _Part) -> tuple[Array, Array]:
             mu = np.array(multipliers[part.points])
@@ -275,7 +277,10 @@ class ByLayers:
         y, d = kept[0].reshape(self.points, -1), kept[2].reshape(self.points, -1)
         theta = np.zeros(self.lifted.weights)
         theta[self.lifted.kept] = kept[1]
-        for_each(lambda part: part.evaluate(self.lifted, y, d, theta), self._parts)
+        for part in (
+            self._parts
+        ):  # too little in many calls of NumPy for threads, which hold Python's lock in turn
+            part.evaluate(self.lifted, y, d, theta)
         self._last = kept
         return self._parts
 
