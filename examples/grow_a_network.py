@@ -24,5 +24,5 @@ problem = layered.LayeredProblem(
 growth = cc.grow(problem, "topological", max_layers=5, iterations=60)
 for cycle in growth.cycles[:-1]:
     accuracy = cycle.training.history["training"].max()
-    print(f"{cycle.layers} layers: accuracy {accuracy:.2f}, objective {cycle.extension.before:.3f}")
+    print(f"layers {cycle.layers}: accuracy {accuracy:.2f}, objective {cycle.extension.before:.3f}")
 print(f"{growth.status}; {growth.best.history['validation'].max():.2f} on validation")

@@ -45,6 +45,23 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
+def apart(*numbers: Any, digits: int = 6) -> list[str]:
+    """Return numbers for a message, with as many digits as it takes for those that differ to look different.
+
+    Examples
+    --------
+    >>> apart(0.0, 3.0), apart(3.0, 3.0, 2.99999999)
+    (['0', '3'], ['3', '3', '2.99999999'])
+    """
+    known = [float(number) for number in numbers]
+    different = len({repr(number) for number in known})
+    for count in range(digits, 17):
+        texts = [f"{number:.{count}g}" for number in known]
+        if len(set(texts)) == different:
+            return texts
+    return [repr(number) for number in known]
+
+
 def shown(value: object) -> str:
     """Return what a message shows of a value: one line, and not too much of it.
 

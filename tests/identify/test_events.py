@@ -262,7 +262,7 @@ def test_a_table_of_pharmacometrics_is_read_by_its_conventions():
         ({"rate": [5.0, 0.0], "dur": [3.0, 0.0]}, "a duration of 3, which do not agree"),
         ({"addl": [2, 0], "ii": [12, 0], "evid": [1, 3]}, "resets at 2, but .* until 24"),
         ({"amt": ["a", "b"]}, "column amt cannot be read as numbers"),
-        ({"rate": [1.0]}, "column rate has 1 rows"),
+        ({"rate": [1.0]}, "column rate has 1 row"),
     ],
 )
 def test_a_table_of_events_that_has_no_meaning_here_is_refused(change, sentence):

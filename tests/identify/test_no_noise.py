@@ -66,6 +66,16 @@ def test_a_given_sigma_is_the_noise_of_exact_data():
     assert "noise-free" not in codes(solution)
 
 
+@pytest.mark.parametrize("level", [1.0, 1e6, 1e-6])
+def test_the_mesh_is_not_refined_for_digits_that_exact_data_do_not_tell(level):
+    rate = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])
+    solution = cc.fit(cc.Problem(rate, cc.Experiment(T, np.full(21, level), outputs=("c",))))
+    assert solution.parameters["k"] == pytest.approx(0.0, abs=1e-9)  # a constant does not decay
+    assert solution.meshing.success
+    assert sum(part.mesh.elements for part in solution.trajectories) < 20
+    assert codes(solution) == ["noise-free"]
+
+
 @pytest.mark.parametrize("column", [np.zeros(21), np.full(21, 2.0)], ids=["zeros", "twos"])
 def test_beside_a_column_without_noise_the_other_keeps_its_interval(column):
     alone = cc.Dynamics(lambda t, x, u, p, nn: [-p.k * x.c], parameters=[cc.Parameter("k", 1.0)])

@@ -223,7 +223,7 @@ def test_what_is_no_perceptron_is_refused_by_name(tmp_path, network, sentence):
         ({"targets": ["k o", "i1 A", "i2 B", "V7 o"]}, "'V7' in the hybridization table"),
         ({"targets": ["k o", "k o", "i1 A", "i2 B"]}, "sets 'k' twice"),
         ({"targets": ["k o", "i1 o", "i2 B"]}, "in a circle"),
-        ({"mapping": ENDS[1:]}, "names 1 inputs of network 'net', which has 2"),
+        ({"mapping": ENDS[1:]}, "names 1 input of network 'net', which has 2"),
         ({"mapping": [*ENDS, "p net.outputs[0][4]"]}, "names output 4"),
         ({"mapping": [*ENDS[:3], "ps net.weights"]}, "no part of a network"),
         ({"mapping": ENDS[:3]}, "no row for weight of layer 'one'"),

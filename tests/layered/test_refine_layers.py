@@ -304,7 +304,7 @@ def test_regression_and_no_validation() -> None:
         ({"rule": "dorfel"}, "did you mean 'dorfler'"),
         ({"theta": 0.0}, r"theta must lie in \(0, 1\]"),
         ({"indicator": "errors"}, "unknown indicator 'errors'"),
-        ({"max_layers": 0}, "1 layers, more than the budget of 0"),
+        ({"max_layers": 0}, "1 layer, more than the budget of 0"),
         ({"max_cycles": 0}, "cycles must be positive"),
         ({"stall": 0}, "stall must be a positive integer"),
         ({"gain": 1.0}, r"gain must lie in \[0, 1\)"),

@@ -109,7 +109,7 @@ def test_glorot_weights_are_bounded_seeded_and_unbiased(widths, seed):
         (lambda: cc.MLP((2, 2.5, 1)), "positive integer widths"),
         (lambda: cc.MLP((2, True)), "positive integer widths"),
         (lambda: cc.MLP((2, 1), "erf"), "unknown activation 'erf'; choose from tanh"),
-        (lambda: cc.MLP((2, 1), shift=(1.0,)), "shift has 1 entries, but the network has 2"),
+        (lambda: cc.MLP((2, 1), shift=(1.0,)), "shift has 1 entry, but the network has 2"),
         (lambda: cc.MLP((2, 1), output_scale=(1.0, 2.0)), "output_scale has 2 entries"),
         (lambda: cc.MLP((1, 1), scale=(0.0,)), "scale must be finite"),
         (lambda: cc.MLP((1, 1), shift=(np.nan,)), "shift must be finite"),

@@ -169,7 +169,7 @@ def test_bad_experiments_are_refused_by_name_and_place(make, message):
         ),
         (
             lambda: problem(experiment([[1.0, 2.0], *[[NAN, NAN]] * 4])),
-            "has 1 times with a finite value; at least 2",
+            "has 1 time with a finite value; at least 2",
         ),
         (
             lambda: problem([experiment(inputs={"u": cc.Signal(T, T)}), experiment(name="second")]),
@@ -194,7 +194,7 @@ def test_bad_problems_are_refused(make, message):
 
 
 def test_networks_that_do_not_fit_are_refused_with_the_sizes_they_need():
-    with pytest.raises(cc.InputError, match=r"2 states, time and 1 inputs need an MLP from 4 to 2"):
+    with pytest.raises(cc.InputError, match=r"2 states, time and 1 input need an MLP from 4 to 2"):
         cc.discretize(
             problem(
                 experiment(inputs={"u": cc.Signal(T, T)}),

@@ -170,7 +170,7 @@ def test_a_rounded_unit_is_half_the_width_above_its_kink():
     assert smoothed(unit, [3.0], 0.1) == [pytest.approx(3.0 + 0.01 / 12.0, abs=1e-6)]
     with pytest.raises(InputError, match=r"must be positive, not 0\.0"):
         smoothed(unit, [1.0], 0.0)
-    with pytest.raises(InputError, match="1 inputs, but 2 were given"):
+    with pytest.raises(InputError, match="1 input, but 2 were given"):
         smoothed(unit, [1.0, 2.0], 0.1)
 
 

@@ -145,7 +145,7 @@ def test_saved_networks_come_back_exactly(tmp_path):
         (([[[np.nan]], [[1.0]]], [[0.0], [0.0]]), r"W1\[0, 0\] is nan"),
         (([[[1.0]], [[1.0]]], [[0.0], [np.inf]]), r"b2\[0\] is inf"),
         (([[[1.0]], [[1.0, 2.0]]], [[0.0], [0.0]]), "W2 has 2 columns, but layer 1 has 1"),
-        (([[[1.0]]], [[0.0, 1.0]]), "W1 has 1 rows, but b1 has 2"),
+        (([[[1.0]]], [[0.0, 1.0]]), "W1 has 1 row, but b1 has 2"),
         (([[1.0]], [[0.0]]), r"W1 has shape \(1,\)"),
         (([], []), "0 matrices"),
         (([[[1.0]], [[1.0]]], [[0.0], [0.0]], {"clip": (-1.0,)}), "clip levels of layer 1"),

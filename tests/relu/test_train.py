@@ -236,7 +236,7 @@ def test_a_surrogate_draws_trains_and_refuses():
         ({"sense": "best"}, "unknown sense 'best'; choose from maximize, minimize"),
         ({"inputs": ("a",)}, "1 names for 2 inputs"),
         ({"box": [(0.0, np.inf)]}, "one finite"),
-        ({"network": random_network(0)}, "1 outputs, but 2 are named"),
+        ({"network": random_network(0)}, "1 output, but 2 are named"),
     ):
         with pytest.raises(InputError, match=message):
             Surrogate(**{"box": BOX, "function": bowl, "outputs": ("a", "b"), **bad})

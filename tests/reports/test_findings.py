@@ -131,3 +131,45 @@ def test_a_run_that_outlasts_its_table_of_inputs_is_told(kind, last, told):
     found = [f.text for f in cc.findings(solution) if f.code == "input-ends"]
     assert bool(found) == told
     assert all("(w of 'experiment', from 0 to 3)" in text for text in found)
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_a_fit_from_a_file_says_what_was_not_looked_at_again(tmp_path, learnt):
+    t = np.linspace(0.0, 2.0, 12)
+    given = (
+        {"networks": {"f": cc.MLP((1, 2, 1))}}
+        if learnt
+        else {"parameters": [cc.Parameter("k", 1.0), cc.Parameter("same", 1.0)]}
+    )
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: [nn.f(x.c)] if learnt else [-p.k * p.same * x.c], **given
+    )
+    data = cc.Experiment(t, np.exp(-t) + 0.01 * np.cos(37.0 * t * t), outputs=("c",))
+    solution = cc.fit(cc.Problem(model, data), mesh=6)
+    solution.save(tmp_path / "fit.npz")
+    here, there = (
+        {f.code for f in cc.findings(s)} for s in (solution, cc.load(tmp_path / "fit.npz"))
+    )
+    assert ("not-identifiable" in here, "from-file" in here) == (not learnt, False)
+    assert ("from-file" in there) is not learnt  # networks have no intervals to lose
+
+
+@pytest.mark.parametrize(
+    ("size", "noted"), [(1.0, False), (5.0, False), (300.0, True), (1e-4, True)]
+)
+def test_a_mean_over_outputs_in_other_units_says_whose_it_is(size, noted):
+    t = np.linspace(0.0, 2.0, 30)
+    wave = 0.01 * np.cos(37.0 * t * t)
+    values = np.column_stack([np.exp(-t) + wave, size * (np.exp(-2.0 * t) + wave[::-1])])
+    model = cc.Dynamics(
+        lambda t, x, u, p, nn: {"c": -p.k * x.c, "h": -p.m * x.h},
+        parameters=[cc.Parameter("k", 1.0), cc.Parameter("m", 2.0)],
+    )
+    solution = cc.fit(cc.Problem(model, cc.Experiment(t, values, outputs=("c", "h"))), mesh=6)
+    note = cc.report(solution).tables["scores"].note
+    name = "h" if size > 1.0 else "c"
+    assert note == (
+        f"Means over outputs in their own units: nearly all is of {name}; by output see below."
+        if noted
+        else ""
+    )

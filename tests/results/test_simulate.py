@@ -117,7 +117,7 @@ def test_an_unknown_integrator_is_refused(fitted_decay):
 @pytest.mark.parametrize(
     ("initial", "times", "message"),
     [
-        ([1.0, 2.0], [0.0, 1.0], "initial state has 2 entries, but the model has 1 states"),
+        ([1.0, 2.0], [0.0, 1.0], "initial state has 2 entries, but the model has 1 state"),
         ([np.nan], [0.0, 1.0], "is not finite"),
         ([1.0], [1.0, 0.0], "may not decrease"),
         ([1.0], [0.0, np.nan], "finite"),

@@ -129,8 +129,11 @@ def test_meshes_by_number_value_sequence_and_name():
     assert elements([a, b]) == elements({"two": b, "one": a}) == [4, 3]
     assert elements([a, 2]) == [4, 2]
     assert elements(a) == [4, 4]  # longer than the second needs: it covers
-    with pytest.raises(cc.InputError, match="1 meshes were given for 2 experiments"):
+    with pytest.raises(cc.InputError, match="1 mesh was given for 2 experiments"):
         cc.discretize(problem, mesh=[a])
+    for points in ([0.0, 5.0, 7.0], (0, 5, 7), np.array([0.0, 5.0, 7.0])):
+        with pytest.raises(cc.InputError, match=r"3 meshes were given .* cc\.Mesh\(\[0"):
+            cc.discretize(problem, mesh=points)
     with pytest.raises(cc.InputError, match="no mesh is given for experiment 'two'"):
         cc.discretize(problem, mesh={"one": a})
     with pytest.raises(
@@ -285,7 +288,8 @@ def discretized(rhs, **options):
     [
         (lambda t, x, u, p, nn: [1 / 0, 0.0], r"right-hand side failed .*ZeroDivisionError"),
         (lambda t, x, u, p, nn: [x.a if x.a > 0 else 0.0, 0.0], "condition on state .a. .*if_else"),
-        (lambda t, x, u, p, nn: [x.a], "right-hand side returned 1 values, but 2 are needed"),
+        (lambda t, x, u, p, nn: [x.a(t - 1.0), 0.0], r"a past one is a delayed state .*delays="),
+        (lambda t, x, u, p, nn: [x.a], "right-hand side returned 1 value, but 2 are needed"),
         (lambda t, x, u, p, nn: "no", "returned str, not numbers; return a list"),
         (lambda t, x, u, p, nn: None, "returned NoneType"),
         (lambda t, x, u, p, nn: {"a": x.a}, "returned derivatives of a, but the states are a, b"),
@@ -317,7 +321,7 @@ def test_mappings_numpy_functions_and_any_order_of_keys_are_welcome():
 
 
 def test_failing_observers_and_constraints_are_named():
-    with pytest.raises(cc.InputError, match="observe returned 1 values, but 2 are needed"):
+    with pytest.raises(cc.InputError, match="observe returned 1 value, but 2 are needed"):
         discretized(lambda t, x, u, p, nn: [0.0, 0.0], observe=lambda x, u, p: [x.a])
     limit = cc.PathConstraint("cap", lambda t, x, u, p, nn: x.zz, upper=1.0)
     with pytest.raises(cc.InputError, match="no state 'zz'"):

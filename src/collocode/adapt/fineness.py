@@ -100,7 +100,9 @@ def noise_of(solution: Solution) -> tuple[Array, float]:
     predicted, _ = nlp.predictions(solution.result.x)
     used, sigma = blocks["weights"] > 0.0, nlp.deviations(solution.result.x)
     residual = np.where(used, predicted - blocks["measurements"], 0.0)
-    floor = _FLOOR * np.array([problem.spread[name] or 1.0 for name in problem.outputs])
+    floor = _FLOOR * np.array(
+        [problem.spread[name] or problem.size_of(name) or 1.0 for name in problem.outputs]
+    )
     found, given = [], []
     row = 0
     for experiment in problem.experiments:
@@ -112,7 +114,7 @@ def noise_of(solution: Solution) -> tuple[Array, float]:
         noise = np.broadcast_to(np.maximum(np.sqrt(squares), floor), sigma[here].shape)
         found.append(np.where(known, np.minimum(noise, sigma[here]), noise))
         given.append(known)
-    misfit = (blocks["weights"] * (residual / sigma) ** 2).sum()
+    misfit = (blocks["weights"] * (np.hypot(residual, floor) / sigma) ** 2).sum()
     believed = np.vstack(given)[used].all()
     variance = (min(1.0, float(misfit)) if believed else float(misfit)) / max(1, used.sum())
     variance = 1.0 / max(1, used.sum()) if problem.loss.likelihood else variance

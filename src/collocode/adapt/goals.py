@@ -22,7 +22,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..checks import listed
+from ..checks import apart, listed
 from ..errors import InputError
 from ..model.costs import Cost
 from ..model.parameters import Parameter
@@ -103,9 +103,10 @@ class StateAt:
             )
         mesh = nlp.layout.experiments[number_of(nlp, self.experiment)].mesh
         if not mesh.start <= self.time <= mesh.end:
+            told = apart(self.time, mesh.start, mesh.end, digits=12)
             raise InputError(
-                f"the goal asks for t = {self.time:.12g}, outside the horizon "
-                f"[{mesh.start:.12g}, {mesh.end:.12g}]; choose a time within it."
+                f"the goal asks for t = {told[0]}, outside the horizon "
+                f"[{told[1]}, {told[2]}]; choose a time within it."
             )
 
     def _place(self, e: Elements) -> tuple[int, Array, int]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from ..checks import check_fields
+from ..checks import check_fields, counted
 from ..errors import InputError
 from ..numerics import Index
 from ..results.status import Outcome, Termination
@@ -77,7 +77,7 @@ class Budget:
         """Refuse a first mesh that is too large already."""
         if elements > self.elements:
             raise InputError(
-                f"the first {what} has {elements} {self.unit}s, more than the budget of "
+                f"the first {what} has {counted(elements, self.unit)}, more than the budget of "
                 f"{self.elements}; start with fewer or raise max_{self.unit}s."
             )
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 import collocode as cc
 
+from ..checks import counted
 from ..errors import CollocodeError, FileError, InputError
 from ..reports.folder import Folder, Writer
 from ..reports.record import Asked, Report, report_names
@@ -298,7 +299,7 @@ def _kept(folder: Folder, report: Report) -> list[str]:
     """
     stem, plain = Path(folder.manifest).stem, report.without_figures()
     try:
-        return [f"{len(folder.write(report.written(stem)))} files into {folder.path}"]
+        return [f"{counted(len(folder.write(report.written(stem))), 'file')} into {folder.path}"]
     except CollocodeError as error:
         trouble = error
     for elsewhere in (False, True):

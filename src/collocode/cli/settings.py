@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from ..checks import check_has
+from ..checks import check_has, counted
 from ..errors import InputError
 from ..reports.parts import Column, Table
 
@@ -239,7 +239,7 @@ def defaults_text(defaults: Mapping[str, Any]) -> str:
         if name == "options":
             parts += [f"--option {key}={option}" for key, option in value.items()]
         elif name == "mesh" and not isinstance(value, int):
-            points = f" of {len(value)} points" if isinstance(value, Sized) else ""
+            points = f" of {counted(len(value), 'point')}" if isinstance(value, Sized) else ""
             parts.append(f"a mesh{points}")
         else:
             parts.append(f"--{'elements' if name == 'mesh' else name} {value}")

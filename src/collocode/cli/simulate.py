@@ -11,7 +11,7 @@ import typer
 
 import collocode as cc
 
-from ..checks import check_has, check_named
+from ..checks import apart, check_has, check_named
 from ..errors import InputError
 from ..numerics import Array
 from ..reports.folder import Folder, refuse_existing, write_file
@@ -119,9 +119,8 @@ def time_grid(times: str | None, until: float | None, points: int, over: cc.Expe
     assert over.end is not None
     end = over.end if until is None else until
     if not (np.isfinite(end) and end > start):
-        raise InputError(
-            f"--until {end:.12g} must lie after the start of the fit, t = {start:.12g}."
-        )
+        told = apart(end, start, digits=12)
+        raise InputError(f"--until {told[0]} must lie after the start of the fit, t = {told[1]}.")
     return np.linspace(start, end, points)
 
 

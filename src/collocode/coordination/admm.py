@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import counted
 from ..errors import CollocodeWarning, InputError, caller_level, is_quiet, quietly
 from ..kinds import check_type
 from ..model.losses import L1, L2
@@ -96,8 +97,8 @@ class ADMMResult:
     def __repr__(self) -> str:
         scaled = self.history["scaled"].iloc[-1] if len(self.history) else float("nan")
         return (
-            f"ADMMResult({self.solution.name!r}, {self.termination.value} after {len(self.history)} "
-            f"iterations, batches={len(self.batches)}, scaled primal residual={scaled:.1e})"
+            f"ADMMResult({self.solution.name!r}, {self.termination.value} after "
+            f"{counted(len(self.history), 'iteration')}, batches={len(self.batches)}, scaled primal residual={scaled:.1e})"
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..checks import check_fields
+from ..checks import check_fields, counted
 from ..errors import CollocodeError, InputError
 from .messages import Answer
 from .partition import Batch
@@ -287,4 +287,4 @@ def _worth_a_try(failure: Failure, raised: set[int]) -> bool:
 
 
 def _died(times: int) -> str:
-    return f"its worker died {times} times in one iteration; is there enough memory?"
+    return f"its worker died {counted(times, 'time')} in one iteration; is there enough memory?"

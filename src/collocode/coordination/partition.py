@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_fields
+from ..checks import check_fields, counted
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.losses import L2
@@ -118,14 +118,14 @@ class Partition:
             groups = [[whole[k] for k in group] for group in _balanced(problem, self.batches)]
         elif problem.decides:
             raise InputError(
-                f"problem {problem.name!r} decides, so its {len(whole)} experiments and windows stay whole; ask "
-                f"for at most {len(whole)} batches, not {self.batches}."
+                f"problem {problem.name!r} decides, so its {counted(len(whole), 'experiment')} and windows stay whole; ask "
+                f"for at most {counted(len(whole), 'batch', 'batches')}, not {self.batches}."
             )
         else:
             if problem.lags:
                 raise InputError(
                     f"problem {problem.name!r} has delayed states, which look across windows in time; ask "
-                    f"for at most {len(whole)} batches, of whole experiments."
+                    f"for at most {counted(len(whole), 'batch', 'batches')}, of whole experiments."
                 )
             groups = [[window] for window in _windows(whole, self.batches, self.overlap)]
         counts = _multiplicity(problem, groups)
@@ -191,7 +191,7 @@ def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> Index:
     """Numbers of the mesh points between which equally many measurements lie."""
     if pieces > mesh.elements:
         raise InputError(
-            f"experiment {experiment.name!r} has {mesh.elements} elements, too few for {pieces} "
+            f"experiment {experiment.name!r} has {counted(mesh.elements, 'element')}, too few for {pieces} "
             "windows; ask for fewer batches or a finer mesh."
         )
     counts = np.isfinite(experiment.values).sum(axis=1)
@@ -202,7 +202,7 @@ def _edges(experiment: Experiment, mesh: Mesh, pieces: int) -> Index:
     if (np.diff(edges) < 1).any():
         raise InputError(
             f"the measurements of experiment {experiment.name!r} are too unevenly spread for "
-            f"{pieces} windows; ask for fewer batches."
+            f"{counted(pieces, 'window')}; ask for fewer batches."
         )
     return edges.astype(int)
 

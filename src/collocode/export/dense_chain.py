@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..checks import counted
 from ..errors import InputError
 from ..model.network import MLP
 from ..numerics import Array
@@ -257,7 +258,9 @@ class ChainBuilder:
         if len(values) > 1 and self.width is None:
             self.width = self._inputs = len(values)
         if len(values) not in (1, self.width):
-            raise InputError(f"{len(values)} constants for {self.width or 'unknown'} entries")
+            raise InputError(
+                f"{counted(len(values), 'constant')} for {self.width or 'unknown'} entries"
+            )
 
     def _open(self) -> None:
         """Begin a diagonal layer where there is none: an activation needs one before it."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import apart
 from ..errors import FileError
 from ..files import read_bytes
 from ..numerics import Array
@@ -314,5 +315,6 @@ class _Parser:
             if lower[j] == np.inf or upper[j] == -np.inf:
                 raise ValueError("a bound is infinite on the wrong side")
             if not lower[j] <= upper[j]:
-                raise ValueError(f"the bounds {lower[j]:g} and {upper[j]:g} cross")
+                told = apart(lower[j], upper[j])
+                raise ValueError(f"the bounds {told[0]} and {told[1]} cross")
         return lower, upper

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..checks import check_path
+from ..checks import apart, check_path, counted
 from ..errors import CollocodeError, FileError, InputError
 from ..files import read_bytes
 from ..numerics import Array
@@ -98,9 +98,10 @@ def _compare(
     slack = _ROUNDING * np.finfo(precision).eps * chain.magnitude(x)
     wrong = np.isfinite(expected) & np.isfinite(slack) & ~(np.abs(found - expected) <= slack)
     if wrong.any():
+        told = apart(expected[wrong][0], found[wrong][0])
         raise InputError(
-            f"operators that onnxruntime computes otherwise ({expected[wrong][0]:g}, not "
-            f"{found[wrong][0]:g}); please report the file"
+            f"operators that onnxruntime computes otherwise ({told[0]}, not "
+            f"{told[1]}); please report the file"
         )
 
 
@@ -115,7 +116,7 @@ class _Reader:
         self._batch, *shape = [d.dim_value for d in kind.shape.dim] or [0, 0]
         self._flat = len(shape) == 1
         if not shape or (not self._flat and 0 in shape):
-            raise InputError(f"an input of {1 + len(shape)} dimensions")
+            raise InputError(f"an input of {counted(1 + len(shape), 'dimension')}")
         self._chain = ChainBuilder(int(np.prod(shape)) or None)
 
     def chain(self) -> DenseChain:
@@ -261,7 +262,9 @@ class _Reader:
         """Return the constant operand of a sum or product."""
         names = [name for name in node.input if name != tensor]
         if len(node.input) != 2 or len(names) != 1:
-            raise InputError(f"{node.op_type} of {len(node.input)} operands, {tensor!r} among them")
+            raise InputError(
+                f"{node.op_type} of {counted(len(node.input), 'operand')}, {tensor!r} among them"
+            )
         return self._vector(names[0], finite)
 
     def _vector(self, name: str, finite: bool = True) -> Array:

@@ -24,6 +24,7 @@ import casadi as ca
 import numpy as np
 from scipy import sparse
 
+from ..checks import apart
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array
@@ -225,8 +226,9 @@ def _scaling(
 
 def _check_constant(value: float, lower: float, upper: float, name: str) -> None:
     if not lower - 1e-8 <= value <= upper + 1e-8:
+        told = apart(value, lower, upper)
         raise InputError(
-            f"{name} is the constant {value:g}, outside [{lower:g}, {upper:g}], whatever the "
+            f"{name} is the constant {told[0]}, outside [{told[1]}, {told[2]}], whatever the "
             "unknowns are; correct the constraint."
         )
 

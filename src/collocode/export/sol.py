@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import counted
 from ..errors import FileError
 from ..files import read_bytes, write_text
 from ..numerics import Array
@@ -62,12 +63,12 @@ def read_sol(path: str | Path, variables: int | None = None, constraints: int | 
     numbers = [n for name in ("ipopt_zL_out", "ipopt_zU_out") for n in sol.suffixes.get(name, ())]
     if not all(0 <= n < variables for n in numbers):
         raise FileError(
-            f"{source} has multipliers of bounds of variable {max(numbers)}, but the model has {variables} variables; "
+            f"{source} has multipliers of bounds of variable {max(numbers)}, but the model has {counted(variables, 'variable')}; "
             "it belongs to another model."
         )
     if len(sol.x) != variables or len(sol.dual) not in (0, constraints):
         raise FileError(
-            f"{source} has {len(sol.x)} variables and {len(sol.dual)} multipliers, but the model has "
+            f"{source} has {counted(len(sol.x), 'variable')} and {counted(len(sol.dual), 'multiplier')}, but the model has "
             f"{variables} and {constraints}; it belongs to another model."
         )
     return sol

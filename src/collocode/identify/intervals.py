@@ -5,7 +5,7 @@ How it comes about is told in `collocode.identify.uncertainty`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,11 @@ from ..model.misfit import noise_parameters
 from ..model.parameters import Parameter
 from ..numerics import Array
 from ..results.solution import Solution
+from ..solvers.solve import make_solver
 from ..transcription.nlp import NLP
 from .bands import Of, banded
 from .linearised import Linearised
+from .profiles import Profile, threshold
 from .variances import Variances
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Uncertainty:
     deviations_of_data : (n,) the same of every measurement that counts, experiment by experiment.
     refuted : standard deviation of the residuals by output whose given σ they refute beyond doubt; the
         intervals take it in place of σ.
+    scatter : by output of a known noise (a given σ, or `Poisson`'s counts), how many times as large as that has it the
+        residuals' variance is, where chance does so in less than one of a hundred.
     freedom : residual degrees of freedom, samples minus effective parameters.
     saturated : outputs whose noise nothing tells: no σ is given, and there are no more data than unknowns.
     not_identifiable : names that lie in a direction without curvature, and `imitated`.
@@ -63,6 +67,7 @@ class Uncertainty:
     deviations: Array
     deviations_of_data: Array
     refuted: dict[str, float]
+    scatter: dict[str, float]
     freedom: float
     saturated: tuple[str, ...]
     not_identifiable: tuple[str, ...]
@@ -100,11 +105,21 @@ class Uncertainty:
 
         Of a σ that a likelihood estimates they are by χ², about the estimate that makes the lost freedom good.
 
+        Parameters
+        ----------
+        level : probability that an interval covers the true value, in (0, 1).
+        names : of `names`, or of parameters at a bound.
+
         Returns
         -------
         Table, in natural units, of ``estimate``, ``std`` (to first order), ``lower``, ``upper``, ``note`` and ``mesh_share`` by name: the
         part of the standard error that the estimated discretization error makes, with its sign (exact
         minus discrete); nan where there is none.
+
+        Raises
+        ------
+        InputError
+            A level outside (0, 1), or a name of nothing that the fit determined.
         """
         import pandas as pd
 
@@ -135,6 +150,64 @@ class Uncertainty:
             ]
         )
         return table.assign(mesh_share=_mesh_errors(self._solution, wanted) / decided)
+
+    def profile(self, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
+        """Confidence intervals that follow the model where it bends: the fit is solved again with each quantity held.
+
+        Some ten solves each, from the optimum outwards (see `collocode.identify.profiles`); of a model that is linear
+        in what is estimated they are those of `intervals`, and so are those of a likelihood's σ.
+
+        Parameters
+        ----------
+        level, names : as for `intervals`.
+
+        Returns
+        -------
+        Table, in natural units, of ``estimate``, ``lower``, ``upper`` and ``note`` by name; a limit is infinite where no
+        value is too far for the data, a bound where nothing before it is, and nan where it could not be followed.
+        """
+        table = self.intervals(level, names)[["estimate", "lower", "upper", "note"]]
+        likelihood = nlp_of(self._solution).problem.loss.likelihood
+        for name, (one, freedom) in self._profiles(table.index).items():
+            natural, _ = self._scale_of(name)
+            notes = [self._note(name)]
+            for side, where in ((-1.0, "lower"), (1.0, "upper")):
+                value, told = one.limit(side, threshold(freedom, level, likelihood))
+                table.loc[name, where] = float(natural(value))
+                notes.append(told and f"{where}: {told}")
+            table.loc[name, "note"] = "; ".join(note for note in notes if note)
+        return table
+
+    def profiled_level(
+        self, level: float = 0.95, names: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """How sure `intervals` of a ``level`` are by the profile, by name: less where the model bends within them.
+
+        Two solves each, with a quantity held at its limits; what lies beyond a bound of its own is left out.
+        """
+        wanted = list(self._solution.parameters) if names is None else list(names)
+        likelihood = nlp_of(self._solution).problem.loss.likelihood
+        found = {}
+        for name, (one, freedom) in self._profiles(wanted).items():
+            half = float(scipy.special.stdtrit(freedom, 0.5 + 0.5 * level)) * one.std
+            beyond = [one.outside(side, half, freedom, likelihood) for side in (-1.0, 1.0)]
+            found[name] = 1.0 - float(np.sum(np.where(np.isnan(beyond), 0.5 - 0.5 * level, beyond)))
+        return found
+
+    def _profiles(self, names: Iterable[str]) -> dict[str, tuple[Profile, float]]:
+        """Profiles, with their degrees of freedom, of what has a standard deviation and says no noise."""
+        nlp, lin, std = nlp_of(self._solution), self._variances.lin, self.std()
+        root, known = lin.allowed @ lin.inverse_root, {name: j for j, name in enumerate(self.names)}
+        said = {self.names[j] for j in self._variances.noise.dispersion.columns}
+        wanted = [known[name] for name in names if name in known and name not in said]
+        wanted = [j for j in wanted if 0.0 < std[j] < np.inf]
+        solver, found = make_solver(nlp) if wanted else None, {}
+        for j in wanted:
+            assert solver is not None
+            share = float((root[j] ** 2).sum() / std[j] ** 2)
+            one = Profile(self._solution, nlp, solver, int(lin.free[j]), float(std[j]), share)
+            found[self.names[j]] = one, float(self._student[j])
+        return found
 
     def _scale_of(self, name: str) -> tuple[Callable[[float], float], Callable[[float], float]]:
         """How to take a decided value to natural units, and the slope of that."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import casadi as ca
 import numpy as np
 
+from ..checks import counted
 from ..errors import InputError
 from ..model.costs import Mayer
 from ..model.phases import IntegralConstraint
@@ -77,5 +78,5 @@ def span_of(problem: Problem) -> tuple[float, float]:
 
 def _what(problem: Problem) -> str:
     if len(problem.experiments) > 1:
-        return f"{len(problem.experiments)} windows"
+        return f"{counted(len(problem.experiments), 'window')}"
     return "data" if problem.experiments[0].measures else "free times"

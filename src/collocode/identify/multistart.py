@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ..adapt.automesh import AutoMesh
+from ..checks import counted
 from ..conditions import UNFITTED, fingerprint
 from ..errors import InputError, quietly
 from ..kinds import check_type
@@ -219,7 +220,7 @@ def _from_parameters(
             end = Termination.TIME_LIMIT if interrupt.late else Termination.INTERRUPTED
     if not solutions:
         raise InputError(
-            f"none of {len(climbs.done)} starts of problem {problem.name!r} can be simulated; narrow "
+            f"none of {counted(len(climbs.done), 'start')} of problem {problem.name!r} can be simulated; narrow "
             "the parameters' bounds or ask for more seeds."
         )
     rows = []

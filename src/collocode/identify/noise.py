@@ -142,10 +142,10 @@ def noise_of(lin: Linearised, apart: float = LIKELY, loud: float = LIKELY) -> No
     unseen = (squares < _UNSEEN * q2.sum()) & (rms < NOISE_FREE)
     absent = ~known & some & (not problem.loss.likelihood) & (unseen | (rms < _ROUNDING))
     refuted = known & some & (np.minimum(upper, lower) < _REFUTED)
-    refuted &= not problem.loss.likelihood  # its own parameters tell the noise
     by_output = np.array([modelled(problem, name) for name in problem.outputs])
     own = np.zeros(count, dtype=bool)
     own[group] = by_output[lin.output]
+    refuted &= ~own  # own parameters tell the noise
     variance = np.where(known & ~refuted, 1.0, ratio)
     for number in np.unique(group[dispersion.part >= 0]):
         used_up = float(lin.leverage[group == number].sum())

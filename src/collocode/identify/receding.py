@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..archives import Tree
-from ..checks import as_number, check_has, check_named, check_path, check_whole, listed
+from ..checks import apart, as_number, check_has, check_named, check_path, check_whole, listed
 from ..errors import CollocodeWarning, FileError, InputError, caller_level, is_quiet
 from ..kinds import check_type
 from ..model.problem import Problem
@@ -106,8 +106,9 @@ class RecedingHorizon:
         start, end = span_of(problem)
         length = end - start
         if sample is not None and not 0.0 < sample < length:
+            told = apart(sample, length)
             raise InputError(
-                f"sample={sample:g} does not lie within the window, which is {length:g} long; give how "
+                f"sample={told[0]} does not lie within the window, which is {told[1]} long; give how "
                 "long a move is held."
             )
         if problem.lags:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..checks import apart
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.experiment import Experiment
@@ -85,9 +86,10 @@ def _apart(problem: Problem, e: Experiment, start: float, end: float) -> Experim
             if high <= start or low >= end:
                 event = replace(event, time=0.5 * (low + high))
             elif low < start or high > end:
+                told = apart(start if low < start else end, low, high, digits=12)
                 raise InputError(
                     f"the time {event.time!r} of an event of experiment {e.name!r} may lie on both sides of the "
-                    f"cut at {start if low < start else end:.12g}; narrow its bounds, [{low:.12g}, {high:.12g}], or hold out "
+                    f"cut at {told[0]}; narrow its bounds, [{told[1]}, {told[2]}], or hold out "
                     "whole experiments, by name."
                 )
         events.append(event)

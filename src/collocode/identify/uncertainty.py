@@ -25,10 +25,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import scipy
 
 from ..errors import InputError
 from ..kinds import check_type
-from ..model.misfit import noise_parameters
+from ..model.counts import Poisson
+from ..model.misfit import likelihood_of, noise_parameters
 from ..numerics import Array, Mask
 from ..results.solution import Solution
 from ..solvers.threads import single_threaded
@@ -38,10 +40,11 @@ from .bounds import held_by, moves
 from .evidence import most_probable
 from .intervals import Uncertainty, nlp_of
 from .linearised import Linearised
-from .noise import Noise, noise_of
+from .noise import Noise, noise_of, standardised
 from .variances import Variances
 
 _IMITATED = 0.5  # share of a variance that the networks' penalty alone keeps from growing
+_SCATTER = 0.01  # p-value below which data scatter more than their known noise has it
 _NO_WIDTH = 1e-3  # share of the width without bounds below which bounds hold a quantity
 
 
@@ -115,6 +118,7 @@ def uncertainty(solution: Solution) -> Uncertainty:
         deviations=_deviations(lin, of_data),
         deviations_of_data=of_data,
         refuted=_refuted(lin, noise),
+        scatter=_scatter(lin, noise),
         freedom=float(lin.n - effective),
         saturated=saturated,
         not_identifiable=tuple(names[lost | imitated].tolist()),
@@ -195,6 +199,27 @@ def _refuted(lin: Linearised, noise: Noise) -> dict[str, float]:
     doubtful = noise.refuted[noise.group]
     outputs, by_output = np.unique(lin.output[doubtful]), _noise_by_output(lin)
     return {name: by_output[name] for name in np.array(lin.nlp.problem.outputs)[outputs].tolist()}
+
+
+def _scatter(lin: Linearised, noise: Noise) -> dict[str, float]:
+    """Factors by which data scatter more than their known noise has it, by output.
+
+    The sum of squares in units of σ has the mean Σ(1 - h) and is compared with χ²; that of counts of means μ has, by Σ 1/μ,
+    more variance (Haldane, Biometrika 31, 1940), and is compared with a multiple of χ² that has it too.
+    """
+    found, problem = {}, lin.nlp.problem
+    told = ~noise.estimated | noise.refuted
+    for j, name in enumerate(problem.outputs):
+        mine = lin.output == j
+        if not mine.any() or not told[noise.group[mine]].all():
+            continue
+        squares, left = (float(v[mine].sum()) for v in (standardised(lin) ** 2, 1.0 - lin.leverage))
+        counts = isinstance(likelihood_of(problem.loss, name), Poisson)
+        more = float(lin.precision[mine].sum()) if counts else 0.0
+        scale = 1.0 + 0.5 * more / max(left, 1e-300)
+        if left > 0.5 and scipy.special.chdtrc(left / scale, squares / scale) < _SCATTER:
+            found[name] = squares / left
+    return found
 
 
 def _deviations(lin: Linearised, of_data: Array) -> Array:

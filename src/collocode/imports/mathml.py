@@ -16,7 +16,7 @@ from typing import Any
 
 import casadi as ca
 
-from ..checks import listed
+from ..checks import counted, listed
 from ..errors import InputError, MissingDependency
 from .math_operations import both, operations, relations
 
@@ -177,7 +177,7 @@ class Formulas:
         arguments, body = self.functions[name]
         if len(arguments) != len(values):
             raise InputError(
-                f"{where} calls {name!r} with {len(values)} arguments, but it takes {len(arguments)}."
+                f"{where} calls {name!r} with {counted(len(values), 'argument')}, but it takes {len(arguments)}."
             )
         inner = dict(zip(arguments, (ca.SX(v) for v in values), strict=True))
         return self._walk(body, {"time": names["time"], **inner}, where, left - 1)

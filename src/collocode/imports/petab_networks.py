@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..checks import counted
 from ..errors import InputError
 from ..model.network import MLP
 from ..numerics import Array
@@ -127,7 +128,7 @@ def read_networks(
         picked = [i for k in shape.order for i in inputs.get(k, ())]
         if len(picked) != shape.mlp.inputs:
             raise InputError(
-                f"the mapping table of {source} names {len(picked)} inputs of network {name!r}, which has "
+                f"the mapping table of {source} names {counted(len(picked), 'input')} of network {name!r}, which has "
                 f"{shape.mlp.inputs}; name each."
             )
         bad = next((k for k in outputs.values() if k >= shape.mlp.outputs), None)
@@ -150,7 +151,7 @@ def read_networks(
         )
     if len(weights) > _MOST_WEIGHTS:
         raise InputError(
-            f"the networks of {source} have {len(weights)} weights, more than the {_MOST_WEIGHTS} that are "
+            f"the networks of {source} have {counted(len(weights), 'weight')}, more than the {_MOST_WEIGHTS} that are "
             "parameters of a fit; write the problem as a hybrid Dynamics."
         )
     found = Hybrid(

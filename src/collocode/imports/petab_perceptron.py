@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..checks import counted
 from ..errors import InputError
 from ..files import refusing
 from ..model.network import MLP
@@ -173,7 +174,7 @@ def _order(steps: Sequence[_Step], where: str) -> tuple[int, ...]:
     joined = [str(n) for n in first] if isinstance(first, list) else []
     if sorted(joined) != sorted(places):
         raise InputError(
-            f"{where} does not join its {len(places)} arguments by one cat before its first layer, which is not "
+            f"{where} does not join its {counted(len(places), 'argument')} by one cat before its first layer, which is not "
             "supported; write it so."
         )
     return tuple(places.index(n) for n in joined)

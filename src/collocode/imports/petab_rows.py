@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..checks import check_choice, check_has
+from ..checks import apart, check_choice, check_has, counted
 from ..errors import InputError
 
 SCALES = ("lin", "log", "log10")
@@ -81,7 +81,7 @@ class Observable:
                 names = tuple(f"{label}Parameter{k}_{self.id}" for k in range(1, len(fields) + 1))
             if len(names) != len(fields):
                 raise InputError(
-                    f"{where} are {len(fields)}, but it has {len(names)} placeholders."
+                    f"{where} are {len(fields)}, but it has {counted(len(names), 'placeholder')}."
                 )
             found |= {n: (text, where) for n, text in zip(names, fields, strict=True)}
         return found
@@ -131,7 +131,8 @@ def parameter_of(row: Mapping[str, str]) -> PetabParameter:
         lower = number_of(row.get("lowerBound") or "-inf", f"lowerBound of {where}")
         upper = number_of(row.get("upperBound") or "inf", f"upperBound of {where}")
     if estimated and not lower < upper:
-        raise InputError(f"the bounds of {where} cross ({lower:g}, {upper:g}); correct them.")
+        told = apart(lower, upper)
+        raise InputError(f"the bounds of {where} cross ({told[0]}, {told[1]}); correct them.")
     if estimated and scale != "lin" and not lower >= 0.0:
         raise InputError(f"{where} is on {scale} scale, so lowerBound may not be {lower:g}.")
     if not estimated and math.isnan(nominal):

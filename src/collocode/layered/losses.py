@@ -21,7 +21,7 @@ import casadi as ca
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
-from ..checks import check_choice
+from ..checks import check_choice, counted
 from ..errors import InputError
 from ..model.activations import CASADI, activation
 from ..model.losses import LeastSquares, ResidualLoss
@@ -101,7 +101,7 @@ class RegressionLoss(SampleLoss):
             return _unit_vectors(samples, outputs)
         if samples.Y.shape[1] != outputs:
             raise InputError(
-                f"the network has {outputs} outputs, but the samples {samples.Y.shape[1]} targets."
+                f"the network has {counted(outputs, 'output')}, but the samples {counted(samples.Y.shape[1], 'target')}."
             )
         return np.asarray(samples.Y, dtype=float)
 
@@ -286,7 +286,7 @@ def _binary(samples: Samples, outputs: int) -> Array:
     if y.ndim == 2 and y.shape[1] == 1 and np.isin(y, (0.0, 1.0)).all():
         return np.asarray(y, dtype=float)
     if not samples.classes or samples.classes > 2:
-        found = f"{samples.classes} classes" if samples.classes else "numbers"
+        found = f"{counted(samples.classes, 'class', 'classes')}" if samples.classes else "numbers"
         raise InputError(f"one output tells classes 0 and 1 apart, not {found}; take SoftmaxLoss.")
     return y.astype(float)[:, None]
 
@@ -296,7 +296,7 @@ def _unit_vectors(samples: Samples, outputs: int) -> Array:
         raise InputError("classes must be integers 0, 1, ... in one column; these targets are not.")
     if samples.classes > outputs:
         raise InputError(
-            f"there are {samples.classes} classes, but the network has {outputs} outputs; "
+            f"there are {counted(samples.classes, 'class', 'classes')}, but the network has {counted(outputs, 'output')}; "
             "give it one for each class."
         )
     return np.asarray(np.eye(outputs)[samples.Y])

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from ..checks import check_choice, check_has, check_whole
+from ..checks import check_choice, check_has, check_whole, counted
 from ..errors import InputError
 from ..forms import Form
 from ..numerics import Array, Mask
@@ -86,7 +86,7 @@ class LayeredNetwork:
             )
         if self.lift == "pad" and self.inputs > self.width:
             raise InputError(
-                f"{self.inputs} inputs cannot be padded to width {self.width}; widen the network."
+                f"{counted(self.inputs, 'input')} cannot be padded to width {self.width}; widen the network."
             )
         if self.basis is None:
             object.__setattr__(self, "basis", PiecewiseConstant(self.mesh))  # type: ignore[arg-type]
@@ -103,15 +103,15 @@ class LayeredNetwork:
         distinct = mesh.elements * len(set(self.block.stages) - {1.0}) + (1.0 in self.block.stages)
         if basis.size > distinct:
             raise InputError(
-                f"{basis!r} has {basis.size} functions, more than the {mesh.elements} layers can "
+                f"{basis!r} has {counted(basis.size, 'function')}, more than the {counted(mesh.elements, 'layer')} can "
                 "tell apart; lower its order or take more layers."
             )
 
     def __repr__(self) -> str:
         return (
-            f"LayeredNetwork({self.inputs} -> {self.width} -> {self.outputs}, {self.layers} layers, "
+            f"LayeredNetwork({self.inputs} -> {self.width} -> {self.outputs}, {counted(self.layers, 'layer')}, "
             f"{type(self.block).__name__}({self.block.activation}), "
-            f"{type(self.basis).__name__}, {self.n_weights} weights)"
+            f"{type(self.basis).__name__}, {counted(self.n_weights, 'weight')})"
         )
 
     # ---- sizes -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_fields
+from ..checks import check_fields, counted
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array, Mask
@@ -100,7 +100,7 @@ class Objective:
         check_type("Objective(samples=...)", samples, Samples)
         if samples.inputs != network.inputs:
             raise InputError(
-                f"the samples have {samples.inputs} features, but the network {network.inputs} inputs."
+                f"the samples have {counted(samples.inputs, 'feature')}, but the network {counted(network.inputs, 'input')}."
             )
         assert len(self.targets) == len(samples)  # refuses targets that do not fit
         if self.frozen is not None:
@@ -259,5 +259,5 @@ class LayeredProblem:
         sizes += [f"{len(s)} {name}" for name, s in self.parts.items() if name != "training"]
         return (
             f"LayeredProblem({self.name!r}: {net.inputs} -> {net.width} -> {net.outputs}, "
-            f"{net.layers} layers, {net.n_weights} weights; samples {' + '.join(sizes)})"
+            f"{counted(net.layers, 'layer')}, {counted(net.n_weights, 'weight')}; samples {' + '.join(sizes)})"
         )

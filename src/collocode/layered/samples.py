@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import as_values
+from ..checks import as_values, counted
 from ..errors import InputError
 from ..kinds import kinds_checked
 from ..numerics import Array, Index, numbers
@@ -55,7 +55,9 @@ class Samples:
         else:
             Y = _table(Y, "targets")
         if len(X) != len(Y):
-            raise InputError(f"there are {len(X)} rows of features, but {len(Y)} of targets.")
+            raise InputError(
+                f"there are {counted(len(X), 'row')} of features, but {len(Y)} of targets."
+            )
         if not len(X):
             raise InputError("there are no samples; give at least one row.")
         X.setflags(write=False)
@@ -67,8 +69,12 @@ class Samples:
         return len(self.X)
 
     def __repr__(self) -> str:
-        kind = f"{self.classes} classes" if self.classes else f"{self.Y.shape[1]} targets"
-        return f"Samples({len(self)} rows, {self.inputs} features, {kind})"
+        kind = (
+            f"{counted(self.classes, 'class', 'classes')}"
+            if self.classes
+            else f"{counted(self.Y.shape[1], 'target')}"
+        )
+        return f"Samples({counted(len(self), 'row')}, {counted(self.inputs, 'feature')}, {kind})"
 
     @property
     def inputs(self) -> int:
@@ -188,7 +194,9 @@ def _sizes(given: dict[str, Share], count: int) -> list[int]:
         sizes[name] = count - sum(sizes.values())
     if min(sizes.values()) < 1 or sum(sizes.values()) > count:
         shown = ", ".join(f"{name} {sizes[name]}" for name in PARTS)
-        raise InputError(f"{count} samples cannot be cut into {shown}; give sizes that fit.")
+        raise InputError(
+            f"{counted(count, 'sample')} cannot be cut into {shown}; give sizes that fit."
+        )
     return [sizes[name] for name in PARTS]
 
 
@@ -285,7 +293,7 @@ class Scaling:
         values = np.asarray(table, dtype=float)
         if values.ndim != 2 or values.shape[1] != len(self.lower):
             raise InputError(
-                f"the table has shape {values.shape}, but the scaling {len(self.lower)} columns."
+                f"the table has shape {values.shape}, but the scaling {counted(len(self.lower), 'column')}."
             )
         return values
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.io import loadmat
 
-from ..checks import check_choice, check_has
+from ..checks import check_choice, check_has, counted
 from ..errors import FileError, InputError
 from ..files import read_npz, refusing
 from ..kinds import kinds_checked
@@ -87,7 +87,7 @@ def read_samples(
     if len(X) != len(Y):
         hint = "" if transpose else "; transpose=True takes columns for samples"
         raise InputError(
-            f"{source.name} has {len(X)} rows of features, but {len(Y)} of targets{hint}."
+            f"{source.name} has {counted(len(X), 'row')} of features, but {len(Y)} of targets{hint}."
         )
     known = np.isfinite(X).all(axis=1) & np.isfinite(Y).all(axis=1)
     if missing == "refuse":

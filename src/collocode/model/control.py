@@ -26,7 +26,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ..checks import as_pair, check_fields
+from ..checks import apart, as_pair, check_fields
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array
@@ -90,9 +90,10 @@ class Control:
         if self.start is not None and not isinstance(self.start, Signal):
             check_type("Control(start=...)", self.start, Signal, float, int)
             if not self.lower <= self.start <= self.upper:
+                told = apart(self.start, self.lower, self.upper)
                 raise InputError(
-                    f"a control starts at {self.start:g}, outside its bounds [{self.lower:g}, "
-                    f"{self.upper:g}]; move the start or the bounds."
+                    f"a control starts at {told[0]}, outside its bounds [{told[1]}, "
+                    f"{told[2]}]; move the start or the bounds."
                 )
 
     def _check_kind(self) -> None:

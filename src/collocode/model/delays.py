@@ -308,6 +308,11 @@ def first_order_plus_dead_time(
 ) -> Dynamics:
     r"""Return :math:`\tau\dot y=K u-y`; with ``Problem(delays={"u": "theta"})`` FOPDT.
 
+    Parameters
+    ----------
+    gain, tau : K, and the time constant in units of t.
+    state, input : names of y and u.
+
     Examples
     --------
     >>> model = first_order_plus_dead_time(Parameter("K", 1.0), Parameter("tau", 10.0))

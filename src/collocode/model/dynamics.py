@@ -22,7 +22,7 @@ from typing import Any, Protocol, get_args
 import casadi as ca
 import numpy as np
 
-from ..checks import as_values, shown
+from ..checks import as_values, counted, shown
 from ..errors import InputError
 from ..kinds import check_type
 from .activations import CASADI
@@ -145,7 +145,7 @@ class Networks:
         network, column = self._networks[name], stack(inputs)
         if column.numel() != network.inputs:
             raise InputError(
-                f"network {name!r} has {network.inputs} inputs, but was called with {column.numel()}."
+                f"network {name!r} has {counted(network.inputs, 'input')}, but was called with {column.numel()}."
             )
         if self._calls is None:
             value = network.mlp(column, self._weights[name], CASADI)
@@ -330,7 +330,7 @@ class NeuralODE:
         needed = self.time + len(x) + len(self.inputs)
         if self.network.inputs != needed or self.network.outputs != len(x):
             raise InputError(
-                f"{len(x)} states{', time' if self.time else ''} and {len(self.inputs)} inputs need "
+                f"{counted(len(x), 'state')}{', time' if self.time else ''} and {counted(len(self.inputs), 'input')} need "
                 f"an MLP from {needed} to {len(x)}, not {self.network.sizes}."
             )
         return nn.nn(stack([*([t] if self.time else []), x, *(u[name] for name in self.inputs)]))

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import listed, shown
+from ..checks import apart, counted, listed, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from .events import Dose, Event, Reset
@@ -125,7 +125,7 @@ def _column(known: Mapping[str, Any], name: str, length: int | None = None) -> A
     empty = np.array([isinstance(v, str) and v.strip() in (".", "") for v in cells.ravel()])
     values = numbers(np.where(empty.reshape(cells.shape), np.nan, cells), f"column {name}")
     if length is not None and values.shape != (length,):
-        raise InputError(f"column {name} has {values.size} rows, but time has {length}.")
+        raise InputError(f"column {name} has {counted(values.size, 'row')}, but time has {length}.")
     return values if name == "time" else np.nan_to_num(values)
 
 
@@ -133,9 +133,10 @@ def _check_over(found: Sequence[Event], time: float, row: int) -> None:
     """Refuse a reset while something is still given; programs differ in what becomes of it."""
     ends = [float(e.time) + e.duration for e in found if isinstance(e, Dose)]
     if ends and max(ends) > time:
+        told = apart(time, max(ends), digits=12)
         raise InputError(
-            f"row {row + 1} resets at {time:.12g}, but a dose of a row before it lasts or comes until "
-            f"{max(ends):.12g}; end it by its addl, rate or amount."
+            f"row {row + 1} resets at {told[0]}, but a dose of a row before it lasts or comes until "
+            f"{told[1]}; end it by its addl, rate or amount."
         )
 
 

@@ -13,6 +13,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
+from ..checks import apart
 from ..errors import InputError
 from ..numerics import Array
 from .events import Dose, Event, Switch
@@ -80,9 +81,10 @@ def boundaries_of(
     for name, width in widths.items():
         low, high = bounds[name]
         if not (span[0] <= low < high and high + width <= span[1]):
+            told = apart(span[0], span[1], low, high, digits=12)
             raise InputError(
-                f"the time {name!r} of an event has to stay within its experiment, [{span[0]:.12g}, "
-                f"{span[1]:.12g}], but its bounds are [{low:.12g}, {high:.12g}]; narrow them."
+                f"the time {name!r} of an event has to stay within its experiment, [{told[0]}, "
+                f"{told[1]}], but its bounds are [{told[2]}, {told[3]}]; narrow them."
             )
         margin = 0.1 * (high - low)
         found.append(

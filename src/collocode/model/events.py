@@ -177,6 +177,11 @@ def doses(
     to : the state that is dosed.
     durations : of infusions; one for all, or a column.
 
+    Raises
+    ------
+    InputError
+        Columns of different lengths, or what is no numbers.
+
     Examples
     --------
     >>> doses([0.0, 1.0, 12.0], [100.0, float("nan"), 50.0], to="depot")

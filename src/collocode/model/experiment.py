@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..checks import as_number, as_values, check_fields, shown
+from ..checks import apart, as_number, as_values, check_fields, shown
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array, Mask, numbers
@@ -231,20 +231,23 @@ class Experiment(Excerpts):
         start = float(min(times[0], first) if self.start is None else self.start)
         over = [e for e in jumps if ends_before(e, start)]
         if over:
+            told = apart(over[0].time, start, digits=12)
             raise InputError(
-                f"{where}: the {type(over[0]).__name__.lower()} at {over[0].time:.12g} comes before its start, "
-                f"{start:.12g}; let it begin earlier by start=, or leave the event out."
+                f"{where}: the {type(over[0]).__name__.lower()} at {told[0]} comes before its start, "
+                f"{told[1]}; let it begin earlier by start=, or leave the event out."
             )
         end = float(times[-1] if self.end is None else self.end)
         if self.measures and end <= start:
+            told = apart(end, start, digits=12)
             raise InputError(
-                f"{where}: it ends at {end:.12g}, not after its start at {start:.12g}; give another end= or "
+                f"{where}: it ends at {told[0]}, not after its start at {told[1]}; give another end= or "
                 "start=."
             )
         if len(times) and (start > times[0] or end < times[-1]):
+            told = apart(start, end, times[0], times[-1], digits=12)
             raise InputError(
-                f"{where}: the window [{start:.12g}, {end:.12g}] does not cover the measurements "
-                f"[{times[0]:.12g}, {times[-1]:.12g}]; widen it or cut the data."
+                f"{where}: the window [{told[0]}, {told[1]}] does not cover the measurements "
+                f"[{told[2]}, {told[3]}]; widen it or cut the data."
             )
         return start, end
 

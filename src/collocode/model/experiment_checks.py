@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import check_named, shown
+from ..checks import apart, check_named, counted, shown
 from ..errors import InputError
 from ..numerics import Array, numbers
 from ..numerics.signals import Signal
@@ -66,9 +66,10 @@ def check_times(
         )
     if (steps < 0.0).any():
         bad = int(np.flatnonzero(steps < 0.0)[0])
+        told = apart(times[bad + 1], times[bad], digits=12)
         raise InputError(
-            f"{where}: times are not sorted: {times[bad + 1]:.12g} ({place(bad + 1)}) follows "
-            f"{times[bad]:.12g}; several runs in one table look like that: name the column of experiments, or "
+            f"{where}: times are not sorted: {told[0]} ({place(bad + 1)}) follows "
+            f"{told[1]}; several runs in one table look like that: name the column of experiments, or "
             "sort the rows."
         )
 
@@ -77,13 +78,13 @@ def outputs_of(given: Sequence[str], values: Array, times: Array, where: str) ->
     """Return the names of the columns; refuse values that do not fit them or the times, or are infinite."""
     if values.ndim != 2 or len(values) != len(times):
         raise InputError(
-            f"{where}: {len(times)} times do not fit values of shape {values.shape}; "
+            f"{where}: {counted(len(times), 'time does', 'times do')} not fit values of shape {values.shape}; "
             "give one row per time."
         )
     outputs = tuple(given) or tuple(f"y{j + 1}" for j in range(values.shape[1]))
     if len(outputs) != values.shape[1] or len(set(outputs)) != len(outputs):
         raise InputError(
-            f"{where}: {values.shape[1]} columns need as many different names, not {outputs}."
+            f"{where}: {counted(values.shape[1], 'column needs', 'columns need')} as many different names, not {outputs}."
         )
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]

@@ -19,6 +19,12 @@ class Initial:
 
     Use `fixed`, `weighted`, `free`, `bounded` or `given_by`.
 
+    Attributes
+    ----------
+    value, std : where it is, and how far it may be from there: 0 fixes it, ∞ says nothing.
+    lower, upper : bounds that hold there alone.
+    function : of the parameters, or the name of one, that gives it.
+
     Examples
     --------
     >>> fixed(1.0).is_fixed, weighted(1.0, std=0.1).is_fixed, free().std
@@ -43,7 +49,13 @@ def fixed(value: float) -> Initial:
 
 
 def weighted(value: float, std: float) -> Initial:
-    """Add the prior ((x(0) - value)/std)² of an initial state to the loss."""
+    """Add the prior ((x(0) - value)/std)² of an initial state to the loss.
+
+    Raises
+    ------
+    InputError
+        A value that is no number, or a standard deviation that is not positive and finite.
+    """
     if not (isinstance(std, Real) and 0.0 < std < np.inf):
         raise InputError(f"the std of a weighted initial state must be positive, not {shown(std)}.")
     return _checked(value, std)
@@ -55,7 +67,13 @@ def free() -> Initial:
 
 
 def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initial:
-    """Leave an initial state to the optimiser within bounds that hold there alone."""
+    """Leave an initial state to the optimiser within bounds, ``lower`` below ``upper``, that hold there alone.
+
+    Raises
+    ------
+    InputError
+        The bounds cross or are equal.
+    """
     as_pair((lower, upper), "a bounded initial state")
     if not lower < upper:
         raise InputError(
@@ -66,6 +84,11 @@ def bounded(lower: float = float("-inf"), upper: float = float("inf")) -> Initia
 
 def given_by(function: Callable[..., Any] | str) -> Initial:
     """Make an initial state a function ``f(p)`` of the parameters, or the parameter of that name.
+
+    Raises
+    ------
+    InputError
+        Neither a function nor a name.
 
     Examples
     --------

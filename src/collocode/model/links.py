@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..checks import as_names, check_fields, check_named
+from ..checks import apart, as_names, check_fields, check_named
 from ..errors import InputError
 from .experiment import Experiment
 
@@ -83,12 +83,14 @@ class Link:
             e.time for e in before.events if not isinstance(e.time, str) and e.time >= before.end
         ]
         if late:
+            told = apart(before.end, late[0], digits=12)
             raise InputError(
-                f"window {before.name!r} ends at {before.end:.12g}, before its event at {late[0]:.12g} acts; give it to "
+                f"window {before.name!r} ends at {told[0]}, before its event at {told[1]} acts; give it to "
                 f"{after.name!r}, or to the link as a jump=."
             )
         if self.time and not (before.is_free or after.is_free) and before.end != after.start:
+            told = apart(after.start, before.end, digits=12)
             raise InputError(
-                f"window {after.name!r} starts at {after.start:.12g}, not when {before.name!r} ends, at "
-                f"{before.end:.12g}; shift it, free a time, or give the link time=False."
+                f"window {after.name!r} starts at {told[0]}, not when {before.name!r} ends, at "
+                f"{told[1]}; shift it, free a time, or give the link time=False."
             )

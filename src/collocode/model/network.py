@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice
+from ..checks import check_choice, counted
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
@@ -71,7 +71,9 @@ class MLP:
             given = tuple(float(v) for v in getattr(self, name))
             object.__setattr__(self, name, given)
             if given and len(given) != length:
-                raise InputError(f"{name} has {len(given)} entries, but the network has {length}.")
+                raise InputError(
+                    f"{name} has {counted(len(given), 'entry', 'entries')}, but the network has {length}."
+                )
             if not np.isfinite(given).all() or (name == "scale" and 0.0 in given):
                 raise InputError(f"{name} must be finite (and scale not zero), not {given}.")
 
@@ -156,7 +158,13 @@ class MLP:
         return theta
 
     def matrices(self, theta: ArrayLike) -> list[tuple[Array, Array]]:
-        """Return the layers of a weight vector as [(W, b), ...], W of shape (rows, columns)."""
+        """Return the layers of a weight vector as [(W, b), ...], W of shape (rows, columns).
+
+        Raises
+        ------
+        InputError
+            Not `n_weights` numbers.
+        """
         vector = np.asarray(theta, dtype=float)
         if vector.shape != (self.n_weights,):
             raise InputError(

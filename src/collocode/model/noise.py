@@ -21,8 +21,21 @@ from .parameters import Parameter
 from .per_output import PerOutput
 from .sizes import noise_of
 
+_NO_SPREAD = 1e-12  # of the data's size, that the mean of equal numbers may be off by
 _EXACT = 1e-6  # of data's size, a noise that is none
 _USUAL = 1e-4  # λ that a first fit converges well with
+
+
+def spread_of(values: Array) -> float:
+    """Standard deviation of data; zero where only rounding makes their mean another number than they are.
+
+    Examples
+    --------
+    >>> float(np.std(np.full(21, 1e-6))) > 0.0, spread_of(np.full(21, 1e-6))
+    (True, 0.0)
+    """
+    spread = float(np.nanstd(values))
+    return spread if spread > _NO_SPREAD * float(np.nanmax(np.abs(values))) else 0.0
 
 
 class NoisyData:
@@ -120,13 +133,15 @@ class NoisyData:
 
     @cached_property
     def spread(self) -> dict[str, float]:
-        """Standard deviation of every output's data."""
+        """Standard deviation of every output's data, see `spread_of`."""
         table = np.vstack([e.values for e in self.experiments])
-        return {name: float(np.nanstd(table[:, j])) for j, name in enumerate(self.outputs)}
+        return {name: spread_of(table[:, j]) for j, name in enumerate(self.outputs)}
 
     @cached_property
     def sigma(self) -> dict[str, float]:
         """What the loss divides the residuals of every output by, unless an experiment knows better.
+
+        Of data that are constant that is their size, so that units do not matter.
 
         Beside noise that is known, noise that is not is taken from the smoothed data.
         """
@@ -134,7 +149,10 @@ class NoisyData:
             return {name: self.loss.sigma_of(name, 0.0) for name in self.outputs}
         unknown = self.loss.sigma is None and any(e.sigma is not None for e in self.experiments)
         sizes = self.smoothed_noise if unknown else self.spread
-        return {name: self.loss.sigma_of(name, sizes[name]) for name in self.outputs}
+        return {
+            name: self.loss.sigma_of(name, sizes[name] or self.size_of(name))
+            for name in self.outputs
+        }
 
     def sigma_in(self, experiment: Experiment) -> Array:
         """(N, outputs) what the loss divides the residuals of an experiment by; 0 where a model says it."""

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..checks import check_choice, check_fields
+from ..checks import apart, check_choice, check_fields
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics.bases import Basis
@@ -256,9 +256,10 @@ class Parameter:
                 f"parameter {self.name!r} starts at {self.start}; give a finite guess."
             )
         if not self.lower <= self.start <= self.upper:
+            told = apart(self.start, self.lower, self.upper)
             raise InputError(
-                f"parameter {self.name!r} starts at {self.start:g}, outside its bounds "
-                f"[{self.lower:g}, {self.upper:g}]; move the start or the bounds."
+                f"parameter {self.name!r} starts at {told[0]}, outside its bounds "
+                f"[{told[1]}, {told[2]}]; move the start or the bounds."
             )
         check_choice("scale", self.scale, SCALES)
         for what, given in (("prior", self.prior), ("starts=", self.starts)):
@@ -266,9 +267,10 @@ class Parameter:
                 check_type(f"the {what} of parameter {self.name!r}", given, Prior)
         scale = SCALES[self.scale]
         if not scale.lower < self.start < scale.upper:
+            told = apart(self.start, scale.lower, scale.upper)
             raise InputError(
-                f"parameter {self.name!r} starts at {self.start:g}, which has no {self.scale}; start it "
-                f"between {scale.lower:g} and {scale.upper:g}."
+                f"parameter {self.name!r} starts at {told[0]}, which has no {self.scale}; start it "
+                f"between {told[1]} and {told[2]}."
             )
         if self.basis is not None and (self.scale != "linear" or self.prior is not None):
             raise InputError(
@@ -344,4 +346,5 @@ def check_bounds(lower: float, upper: float, what: str) -> None:
     if np.isnan(lower) or np.isnan(upper):
         raise InputError(f"a bound of {what} is NaN; use -inf and inf for none.")
     if lower > upper:
-        raise InputError(f"the bounds of {what} cross ({lower:g} > {upper:g}); swap them.")
+        told = apart(lower, upper)
+        raise InputError(f"the bounds of {what} cross ({told[0]} > {told[1]}); swap them.")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..checks import as_number, check_named
+from ..checks import apart, as_number, check_named, counted
 from ..errors import InputError
 from ..numerics import Mask
 from ..numerics.bases import Basis
@@ -189,7 +189,7 @@ def check_measured(problem: Checked) -> None:
         count = int(np.isfinite(experiment.values).any(axis=1).sum())
         if count < min(2, experiment.samples):
             raise InputError(
-                f"experiment {experiment.name!r} has {count} times with a finite value; "
+                f"experiment {experiment.name!r} has {counted(count, 'time')} with a finite value; "
                 "at least 2 are needed."
             )
 
@@ -266,9 +266,10 @@ def check_bases(problem: Checked) -> None:
             first, last = experiment.start, experiment.end
             assert first is not None and last is not None
             if first < start - slack or last > end + slack:
+                told = apart(start, end, first, last, digits=12)
                 raise InputError(
-                    f"{basis!r} covers [{start:.12g}, {end:.12g}], but experiment "
-                    f"{experiment.name!r} runs over [{first:.12g}, {last:.12g}]; "
+                    f"{basis!r} covers [{told[0]}, {told[1]}], but experiment "
+                    f"{experiment.name!r} runs over [{told[2]}, {told[3]}]; "
                     "give the basis an interval that covers every experiment."
                 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import check_path, listed
+from ..checks import check_path, counted, listed
 from ..errors import FileError, InputError, MissingDependency
 from ..numerics.signals import Signal
 from .cells import Table
@@ -121,7 +121,7 @@ def _engine(said: str, suffix: str) -> str:
 def _sheet(sheets: Mapping[str, pd.DataFrame], sheet: str | int | None, source: Path) -> Table:
     names, notes = list(sheets), []
     if sheet is None and len(names) > 1:
-        notes.append(f"the first of {len(names)} sheets, {names[0]!r}")
+        notes.append(f"the first of {counted(len(names), 'sheet')}, {names[0]!r}")
     chosen = names[int(sheet or 0)] if sheet in (None, *range(len(names))) else str(sheet)
     if chosen not in names:
         raise InputError(f"{source.name} has no sheet {sheet!r}; it has: {listed(names)}.")

@@ -13,6 +13,7 @@ from typing import Any
 
 import casadi as ca
 
+from ..checks import counted
 from ..errors import CollocodeError, InputError
 from .dynamics import Named, stack
 
@@ -86,6 +87,11 @@ def called(what: str, function: Any, arguments: tuple[Any, ...]) -> Any:
     if lost:
         raise InputError(lost[-1].sentence(what, _labels(arguments))) from error
     if error is not None:
+        if "'SX' object is not callable" in str(error):
+            raise InputError(
+                f"{what} calls a state or an input as a function of time; they are its values now, and a past one is "
+                f"a delayed state of its own: delays={{'late': cc.Delay('tau', of='N')}} and then x.late."
+            ) from error
         reason = re.sub(r"^\S+\.[ch]pp:\d+: ", "", str(error))  # CasADi's own source line
         raise InputError(
             f"{what} failed on CasADi symbols ({type(error).__name__}: {reason}); use arithmetic, "
@@ -119,7 +125,9 @@ def column_of(what: str, value: Any, length: int | None, symbols: Sequence[ca.SX
             f"{what} returned {type(value).__name__}, not numbers; return a list."
         ) from error
     if column.shape != (column.numel() if length is None else length, 1) or not column.numel():
-        raise InputError(f"{what} returned {column.numel()} values, but {length} are needed.")
+        raise InputError(
+            f"{what} returned {counted(column.numel(), 'value')}, but {length} are needed."
+        )
     column = column if column.is_dense() else ca.densify(column)
     function = ca.Function("column", [*symbols], [column], {"allow_free": True})
     if function.has_free():

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..checks import as_pair, check_fields
+from ..checks import apart, as_pair, check_fields
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array
@@ -59,9 +59,8 @@ class Window(Experiment):
         if start is None or end is None:
             raise InputError(f"{where} has no end; give Window(end=...), a guess if it is free.")
         if not (np.isfinite([start, end]).all() and start < end):
-            raise InputError(
-                f"{where} runs from {start:.12g} to {end:.12g}; give finite start < end."
-            )
+            told = apart(start, end, digits=12)
+            raise InputError(f"{where} runs from {told[0]} to {told[1]}; give finite start < end.")
         for label, time, bounds in (
             ("start", start, self.start_bounds),
             ("end", end, self.end_bounds),
@@ -71,9 +70,10 @@ class Window(Experiment):
                     *as_pair(bounds, f"{label}_bounds= of {where}"), f"the {label} of {where}"
                 )
                 if not bounds[0] <= time <= bounds[1]:
+                    told = apart(time, bounds[0], bounds[1])
                     raise InputError(
-                        f"{where} has {label} = {time:g} for a guess, outside its bounds "
-                        f"[{bounds[0]:g}, {bounds[1]:g}]; move one of them."
+                        f"{where} has {label} = {told[0]} for a guess, outside its bounds "
+                        f"[{told[1]}, {told[2]}]; move one of them."
                     )
         latest = start if self.start_bounds is None else self.start_bounds[1]
         earliest = end if self.end_bounds is None else self.end_bounds[0]
@@ -86,8 +86,9 @@ class Window(Experiment):
                     "lower bound."
                 )
         elif not earliest > latest:
+            told = apart(earliest, latest, digits=12)
             raise InputError(
-                f"{where} may shrink to nothing (its end may be {earliest:.12g}, its start {latest:.12g}); "
+                f"{where} may shrink to nothing (its end may be {told[0]}, its start {told[1]}); "
                 "raise the lower bound of the end, lower the upper bound of the start, or give "
                 "duration_bounds=."
             )

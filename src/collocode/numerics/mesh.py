@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_whole
+from ..checks import apart, check_whole, counted
 from ..errors import InputError
 from . import Index, numbers
 from .scheme import Array
@@ -48,9 +48,10 @@ class Mesh:
         steps = np.diff(points)
         if (steps <= 0.0).any():
             bad = int(np.flatnonzero(steps <= 0.0)[0])
+            told = apart(points[bad], points[bad + 1], digits=12)
             raise InputError(
                 f"mesh points {bad} and {bad + 1} do not increase "
-                f"({points[bad]:.12g}, {points[bad + 1]:.12g}); sort them and drop duplicates."
+                f"({told[0]}, {told[1]}); sort them and drop duplicates."
             )
         points.setflags(write=False)
         object.__setattr__(self, "points", points)
@@ -60,7 +61,8 @@ class Mesh:
         """Cut [start, end] into ``elements`` of equal length."""
         count = check_whole("the number of elements", elements)
         if not end > start:
-            raise InputError(f"a mesh needs start < end, but got [{start:.12g}, {end:.12g}].")
+            told = apart(start, end, digits=12)
+            raise InputError(f"a mesh needs start < end, but got [{told[0]}, {told[1]}].")
         return cls(np.linspace(start, end, count + 1))
 
     @property
@@ -102,8 +104,9 @@ class Mesh:
         slack = 1e-9 * (self.end - self.start)
         outside = (t < self.start - slack) | (t > self.end + slack) | ~np.isfinite(t)
         if outside.any():
+            told = apart(t[outside][0], self.start, self.end, digits=12)
             raise InputError(
-                f"time {t[outside][0]:.12g} lies outside the mesh [{self.start:.12g}, {self.end:.12g}]; "
+                f"time {told[0]} lies outside the mesh [{told[1]}, {told[2]}]; "
                 "extend the mesh (or the start and end of the Experiment) or drop that time."
             )
         element = np.clip(np.searchsorted(self.points, t, side="left") - 1, 0, self.elements - 1)
@@ -134,11 +137,16 @@ class Mesh:
         """Return a mesh in which element e is cut into ``pieces[e]`` equal ones, at least one.
 
         Into fewer where times would be rounded to each other.
+
+        Raises
+        ------
+        InputError
+            Not one positive whole number an element.
         """
         count = np.asarray(pieces, dtype=float)
         if count.shape != (self.elements,) or not ((count >= 1) & (count % 1 == 0)).all():
             raise InputError(
-                f"{self.elements} elements are divided into as many positive whole numbers of pieces, "
+                f"{counted(self.elements, 'element is', 'elements are')} divided into as many positive whole numbers of pieces, "
                 f"not into {count}."
             )
         count = np.minimum(count, np.maximum(1.0, self.steps // (32.0 * self._rounding)))

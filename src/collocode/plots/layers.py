@@ -11,6 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..checks import counted
 from ..errors import InputError
 from ..kinds import kinds_checked
 from ..numerics import Array
@@ -65,7 +66,9 @@ def decision_regions(refinement: LayerRefinement) -> Figure:
         _regions(ax, refinement, cycle, limits)
         _points(ax, samples)
         best = number == refinement.chosen and len(shown) > 1
-        title = f"{_layers(cycle.layers)}, {cycle.score:.3f}" + (" (chosen)" if best else "")
+        title = f"{counted(cycle.layers, 'layer')}, {cycle.score:.3f}" + (
+            " (chosen)" if best else ""
+        )
         ax.set_title(title, fontsize=9.5, fontweight="bold" if best else "normal")
         ax.set_aspect("equal")
         ax.grid(visible=False)
@@ -79,10 +82,6 @@ def _chosen(cycles: int) -> list[int]:
     return sorted(
         set(np.linspace(0, cycles - 1, min(cycles, _PANELS)).round().astype(int).tolist())
     )
-
-
-def _layers(count: int) -> str:
-    return f"{count} layer" + ("s" if count != 1 else "")
 
 
 def _limits(X: Array) -> tuple[Array, Array]:
@@ -148,7 +147,7 @@ def layer_mesh(refinement: LayerRefinement) -> Figure:
             frame = [(points[n], points[n + 1] - points[n])]
             ax.broken_barh(frame, (row - 0.4, 0.8), facecolors="none", edgecolor=style.ORANGE,
                            linewidth=1.8, zorder=3)  # fmt: skip
-    names = [f"{_layers(c.layers)}  {c.score:.3f}" for c in cycles]
+    names = [f"{counted(c.layers, 'layer')}  {c.score:.3f}" for c in cycles]
     ax.set_yticks(range(len(cycles)), names)
     ax.get_yticklabels()[refinement.chosen].set_fontweight("bold")
     ax.set_ylim(len(cycles) - 0.5, -0.5)
@@ -196,7 +195,7 @@ def layer_history(refinement: LayerRefinement) -> Figure:
     left.set_ylabel(refinement.metric)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_xlabel("work (layers passed by all samples)")
-    note = f"{refinement.status}; ring: chosen, {_layers(refinement.best.layers)}"
+    note = f"{refinement.status}; ring: chosen, {counted(refinement.best.layers, 'layer')}"
     style.heading(figure, refinement.problem.name, note)
     style.legend_below(figure, [left])
     return figure
@@ -222,7 +221,7 @@ def growth_scores(growth: Growth) -> Figure:
             chosen = cycle.extension.position
             here = cycle.depths[chosen], cycle.values[chosen]
             ax.plot(*here, "o", color=style.ORANGE, markersize=7, zorder=4)
-        ax.set_title(_layers(cycle.layers), fontsize=9)
+        ax.set_title(counted(cycle.layers, "layer"), fontsize=9)
     if not cycles:
         style.empty(axes[0, 0], "this indicator gives no scores")
     figure.supxlabel("depth", fontsize=9.5)

@@ -267,8 +267,7 @@ def refinement_history(refinement: MeshRefinement) -> Figure:
     ax.set_xlabel("unknowns")
     ax.set_ylabel(f"|error| of {refinement.goal}")
     count = len(refinement.cycles)
-    counted = "1 mesh" if count == 1 else f"{count} meshes"
-    note = f"{refinement.rule}: {refinement.status} after {counted}"
+    note = f"{refinement.rule}: {refinement.status} after {counted(count, 'mesh', 'meshes')}"
     style.heading(figure, refinement.solution.name, note)
     style.legend_below(figure, [ax])
     return figure

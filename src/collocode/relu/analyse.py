@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice
+from ..checks import check_choice, counted
 from ..errors import InputError
 from ..kinds import kinds_checked
 from ..numerics import Array
@@ -144,7 +144,7 @@ class Analysis:
     def __repr__(self) -> str:
         exact = "" if self.regions.planar is None else f", {self.regions.planar} in all"
         lines = [
-            f"{self.network!r}, {self.network.units} hidden units",
+            f"{self.network!r}, {counted(self.network.units, 'hidden unit')}",
             f"linear regions: {self.regions.sampled} at {self.regions.samples} random inputs, "
             f"{self.regions.segment:.1f} along a segment{exact}",
         ]

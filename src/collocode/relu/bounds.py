@@ -23,6 +23,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import apart, counted
 from ..errors import InputError
 from ..kinds import kinds_checked
 from ..numerics import Array, numbers
@@ -71,9 +72,10 @@ class Bounds:
             bad = np.flatnonzero(~(low <= up))
             if len(bad):
                 unit = int(bad[0])
+                told = apart(low[unit], up[unit])
                 raise InputError(
                     f"the bounds of {unit_name(layer, unit, len(self.lower))} are "
-                    f"[{low[unit]:g}, {up[unit]:g}]: the lower one must not exceed the upper one."
+                    f"[{told[0]}, {told[1]}]: the lower one must not exceed the upper one."
                 )
 
     def __repr__(self) -> str:
@@ -170,7 +172,7 @@ def as_box(network: ReluNetwork, box: ArrayLike) -> Array:
     if array.shape != (network.inputs, 2):
         raise InputError(
             f"the box has shape {array.shape}; give one (lower, upper) pair for each of the "
-            f"{network.inputs} inputs."
+            f"{counted(network.inputs, 'input')}."
         )
     for i, (low, up) in enumerate(array):
         if not (np.isfinite(low) and np.isfinite(up)):

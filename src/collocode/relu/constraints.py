@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
-from ..checks import listed
+from ..checks import apart, counted, listed
 from ..errors import InputError
 from ..numerics import Array
 from .bounds import Bounds, affine_range, as_box, sample_box
@@ -110,13 +110,14 @@ def _checked(part: Any, name: str, n: int, m: int) -> tuple[Array, Array, Array]
         raise InputError(f"{name} does not fit together: {error}.") from error
     if A.ndim != 2 or A.shape[1] not in (n, n + m):
         raise InputError(
-            f"{name} has {A.shape[-1]} columns; it needs {n} (inputs) or {n + m} (inputs, outputs)."
+            f"{name} has {counted(A.shape[-1], 'column')}; it needs {n} (inputs) or {n + m} (inputs, outputs)."
         )
     if not np.isfinite(A).all() or np.isnan(low).any() or np.isnan(up).any():
         raise InputError(f"{name} has values that are not finite.")
     if (low > up).any():
         row = int(np.flatnonzero(low > up)[0])
-        raise InputError(f"{name} asks for {low[row]:g} <= ... <= {up[row]:g}, which is empty.")
+        told = apart(low[row], up[row])
+        raise InputError(f"{name} asks for {told[0]} <= ... <= {told[1]}, which is empty.")
     if A.shape[1] == n:
         A = np.hstack([A, np.zeros((len(A), m))])
     return A, low, up
@@ -138,9 +139,10 @@ def require_feasible(network: ReluNetwork, box: Any, linear: Linear) -> None:
     least, most = affine_range(A, np.zeros(len(A)), low, up)
     slack = 1e-9 * (1.0 + np.abs(A) @ np.maximum(np.abs(low), np.abs(up)))
     for row in np.flatnonzero((least > ours.upper + slack) | (most < ours.lower - slack)):
+        told = apart(ours.lower[row], ours.upper[row], least[row], most[row])
         raise InputError(
-            f"{ours.names[row]} cannot hold: it asks for a value in [{ours.lower[row]:g}, "
-            f"{ours.upper[row]:g}], but over the box it is in [{least[row]:g}, {most[row]:g}]."
+            f"{ours.names[row]} cannot hold: it asks for a value in [{told[0]}, "
+            f"{told[1]}], but over the box it is in [{told[2]}, {told[3]}]."
         )
     violated = _least_violated(A, ours, low, up, slack)
     if violated:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checks import counted
 from ..errors import InputError
 from ..export.operations import pyomo_environ
 from ..kinds import kinds_checked
@@ -93,7 +94,9 @@ def embed(
     pyomo_environ()
     given = list(inputs.values()) if hasattr(inputs, "values") else list(inputs)
     if len(given) != network.inputs:
-        raise InputError(f"the network has {network.inputs} inputs, but {len(given)} were given.")
+        raise InputError(
+            f"the network has {counted(network.inputs, 'input')}, but {len(given)} were given."
+        )
     limits = as_box(network, _box_of(given) if box is None else box)
     proved = proved_bounds(network, limits, bounds, constraints, time_budget, workers)
     return write_network(model, network, given, limits, proved, encoding, partitions, name)[0]
@@ -126,7 +129,9 @@ def smoothed(network: ReluNetwork, inputs: Sequence[Any], width: float) -> list[
         raise InputError(f"the width of the rounding must be positive, not {width!r}.")
     given = list(inputs)
     if len(given) != network.inputs:
-        raise InputError(f"the network has {network.inputs} inputs, but {len(given)} were given.")
+        raise InputError(
+            f"the network has {counted(network.inputs, 'input')}, but {len(given)} were given."
+        )
 
     def positive(a: Any) -> Any:
         return 0.5 * (a + (a * a + width * width) ** 0.5)

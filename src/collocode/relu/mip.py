@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from ..checks import counted
 from ..numerics import Array, Index, Mask
 from .bounds import Bounds, count_states
 from .network import ReluNetwork
@@ -234,8 +235,8 @@ class EncodingSummary:
     def __repr__(self) -> str:
         largest = f", big-M up to {max(self.big_m):.3g}" if self.big_m else ""
         return (
-            f"EncodingSummary({self.encoding} on {self.bounds} bounds: {self.columns} columns, "
-            f"{self.binaries} binaries, {self.rows} rows, "
+            f"EncodingSummary({self.encoding} on {self.bounds} bounds: {counted(self.columns, 'column')}, "
+            f"{counted(self.binaries, 'binary', 'binaries')}, {counted(self.rows, 'row')}, "
             f"{self.units['undecided']} undecided units{largest})"
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..archives import Schema
+from ..checks import counted
 from ..errors import InputError
 from ..export.dense_chain import DenseChain, DenseLayer
 from ..export.onnx_read import read_network
@@ -87,14 +88,16 @@ class ReluNetwork:
         if not weights or len(weights) != len(biases):
             raise InputError(
                 f"a network needs a bias vector for each weight matrix, but there are "
-                f"{len(weights)} matrices and {len(biases)} vectors."
+                f"{counted(len(weights), 'matrix', 'matrices')} and {counted(len(biases), 'vector')}."
             )
         for i, (W, b) in enumerate(zip(weights, biases, strict=True), 1):
             if W.shape[0] != len(b):
-                raise InputError(f"W{i} has {W.shape[0]} rows, but b{i} has {len(b)} entries.")
+                raise InputError(
+                    f"W{i} has {counted(W.shape[0], 'row')}, but b{i} has {counted(len(b), 'entry', 'entries')}."
+                )
             if i > 1 and W.shape[1] != len(biases[i - 2]):
                 raise InputError(
-                    f"W{i} has {W.shape[1]} columns, but layer {i - 1} has {len(biases[i - 2])} units."
+                    f"W{i} has {counted(W.shape[1], 'column')}, but layer {i - 1} has {counted(len(biases[i - 2]), 'unit')}."
                 )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "biases", biases)
@@ -111,7 +114,7 @@ class ReluNetwork:
         given = tuple(self.clip) or (None,) * len(hidden)
         if len(given) != len(hidden):
             raise InputError(
-                f"clip has {len(given)} entries, but the network has {len(hidden)} hidden layers."
+                f"clip has {counted(len(given), 'entry', 'entries')}, but the network has {counted(len(hidden), 'hidden layer')}."
             )
         levels: list[Array | None] = []
         for i, (level, width) in enumerate(zip(given, hidden, strict=True), 1):
@@ -170,7 +173,7 @@ class ReluNetwork:
         v = np.asarray(x, dtype=float)
         if v.ndim not in (1, 2) or v.shape[-1] != self.inputs:
             raise InputError(
-                f"x has shape {v.shape}, but the network has {self.inputs} inputs: give "
+                f"x has shape {v.shape}, but the network has {counted(self.inputs, 'input')}: give "
                 f"({self.inputs},) or (samples, {self.inputs})."
             )
         v = (v - self.input_shift) / self.input_scale

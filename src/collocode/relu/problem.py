@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_fields, check_has, listed
+from ..checks import check_fields, check_has, counted, listed
 from ..errors import InputError
 from ..numerics import Array
 from ..results.status import SolutionStatus, Termination
@@ -218,7 +218,7 @@ class OptimumResult:
         return (
             f"OptimumResult({'max' if self.sense > 0 else 'min'} {self.value:.6g}, "
             f"bound {self.bound:.6g}, {self.status.value} ({self.termination.value}), "
-            f"{self.nodes} nodes, {self.seconds:.3g} s + {self.tightening_seconds:.3g} s of "
+            f"{counted(self.nodes, 'node')}, {self.seconds:.3g} s + {self.tightening_seconds:.3g} s of "
             f"tightening, {self.solver})"
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checks import apart
 from ..errors import InputError
 from .bounds import Bounds, interval_bounds, unit_name
 from .mip_bounds import mip_bounds
@@ -88,9 +89,10 @@ def _require(given: Bounds, proved: Bounds, slack: float) -> None:
         cut = (given.lower[layer] > low + slack_low) | (given.upper[layer] < up - slack_up)
         if cut.any():
             unit = int(np.flatnonzero(cut)[0])
+            told = apart(given.lower[layer][unit], given.upper[layer][unit], low[unit], up[unit])
             raise InputError(
-                f"the bounds [{given.lower[layer][unit]:g}, {given.upper[layer][unit]:g}] of "
+                f"the bounds [{told[0]}, {told[1]}] of "
                 f"{unit_name(layer, unit, len(proved.lower))} would cut the graph of the network: "
-                f"what can be proved is [{low[unit]:g}, {up[unit]:g}]; widen them, or use "
+                f"what can be proved is [{told[2]}, {told[3]}]; widen them, or use "
                 "bounds='lp'."
             )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import counted
 from ..errors import InputError
 from ..kinds import kinds_checked
 from ..numerics import Array
@@ -78,7 +79,7 @@ def segment_breaks(network: ReluNetwork, start: ArrayLike, end: ArrayLike) -> Ar
     first, last = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
     if first.shape != (network.inputs,) or last.shape != first.shape or (first == last).all():
         raise InputError(
-            f"a segment needs two different points of {network.inputs} inputs; the shapes are "
+            f"a segment needs two different points of {counted(network.inputs, 'input')}; the shapes are "
             f"{first.shape} and {last.shape}."
         )
     t = np.array([0.0, 1.0])
@@ -123,7 +124,7 @@ class PlanarRegions:
         return len(self.polygons)
 
     def __repr__(self) -> str:
-        return f"PlanarRegions({len(self)} regions over inputs {self.inputs})"
+        return f"PlanarRegions({counted(len(self), 'region')} over inputs {self.inputs})"
 
     @property
     def areas(self) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from ..checks import check_choice
+from ..checks import check_choice, counted
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.random import generator
@@ -95,7 +95,9 @@ class Surrogate:
             raise InputError("a surrogate needs a function, data or a network; give one of them.")
         names = tuple(self.inputs) or tuple(f"x{i}" for i in range(len(box)))
         if len(names) != len(box):
-            raise InputError(f"there are {len(names)} names for {len(box)} inputs.")
+            raise InputError(
+                f"{counted(len(names), 'name is given', 'names are given')} for {counted(len(box), 'input')}."
+            )
         object.__setattr__(self, "inputs", names)
         if self.network is not None:
             self._check(self.network)
@@ -104,7 +106,7 @@ class Surrogate:
         as_box(network, self.box)
         if network.outputs != len(self.outputs):
             raise InputError(
-                f"the network has {network.outputs} outputs, but {len(self.outputs)} are named "
+                f"the network has {counted(network.outputs, 'output')}, but {len(self.outputs)} are named "
                 f"({', '.join(self.outputs)})."
             )
 
@@ -123,7 +125,7 @@ class Surrogate:
         y = y[:, None] if y.ndim == 1 else y
         if y.shape != (len(points), len(self.outputs)):
             raise InputError(
-                f"the function of {self.name} returns shape {y.shape} for {len(points)} points; it "
+                f"the function of {self.name} returns shape {y.shape} for {counted(len(points), 'point')}; it "
                 f"must be ({len(points)}, {len(self.outputs)})."
             )
         bad = np.flatnonzero(~np.isfinite(y).all(axis=1))
@@ -143,7 +145,7 @@ class Surrogate:
             x, y = checked_samples(*self.data)
             if (x.shape[1], y.shape[1]) != (len(self.inputs), len(self.outputs)):
                 raise InputError(
-                    f"the data of {self.name} have {x.shape[1]} inputs and {y.shape[1]} outputs, "
+                    f"the data of {self.name} have {counted(x.shape[1], 'input')} and {counted(y.shape[1], 'output')}, "
                     f"but {len(self.inputs)} and {len(self.outputs)} are named."
                 )
             order = generator(seed).permutation(len(x))

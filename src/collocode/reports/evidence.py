@@ -14,6 +14,8 @@ from ..identify.evidence import evidence_of
 from ..identify.intervals import Uncertainty
 from ..identify.uncertainty import uncertainty
 from ..model import losses
+from ..model.counts import Poisson
+from ..model.misfit import likelihood_of
 from ..model.problem import Problem
 from ..results.agreement import Agreement, agreements
 from ..results.diagnosis import Diagnosis, diagnose
@@ -31,6 +33,7 @@ from ..results.released import NOISE_FREE
 from ..results.residuals import is_white, whiteness_rows
 from ..results.score import mse, predict_test, test_initial
 from ..results.solution import Solution
+from .bending import bent
 from .decisions import overshoots, ringing
 from .levers import (
     Remedy,
@@ -191,6 +194,7 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
     if bounded:
         found.append(asked.finding("at-bound", names=", ".join(bounded)))
     trust = evidence.trusted[0]
+    found += _of_bending(evidence, asked)
     lost = [n for n in (trust.not_identifiable if trust else ()) if n in solution.parameters]
     exact = [n for n in (trust.exact if trust else ()) if n in solution.parameters]
     if trust and exact:
@@ -205,6 +209,19 @@ def _of_parameters(evidence: Evidence, asked: Asked) -> list[Finding]:
         )
         found.append(asked.finding("not-identifiable", names=", ".join(lost), **words))
     return found
+
+
+def _of_bending(evidence: Evidence, asked: Asked) -> list[Finding]:
+    trust, nlp = evidence.trusted[0], evidence.solution.nlp
+    if trust is None or nlp is None or nlp.problem.decides or len(nlp.layout.weights):
+        return []
+    try:
+        sure = bent(trust, evidence.parameters, nlp.columns)
+    except (ArithmeticError, RuntimeError, ValueError):  # away from the optimum
+        return []
+    if not sure:
+        return []
+    return [asked.finding("bent-interval", names=listed(sure), share=min(sure.values()))]
 
 
 def _of_doubt(doubt: Doubt, evidence: Evidence, asked: Asked) -> Finding:
@@ -236,6 +253,8 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
         worst = max(wrong, key=lambda a: abs(np.log(a.smooth / a.noise)))
         text = sigma_text(worst)
         found.append(asked.finding("sigma-contradicted", text=text, sigma=worst.smooth))
+    elif not known:
+        found += _of_scatter(evidence, asked)
     left = max(agreed, key=lambda a: a.unexplained, default=None)
     if left is not None and left.unexplained > UNEXPLAINED and not known:
         remedy = another_start(solution, asked)
@@ -262,6 +281,27 @@ def _of_noise(evidence: Evidence, asked: Asked) -> list[Finding]:
     return found
 
 
+def _of_scatter(evidence: Evidence, asked: Asked) -> list[Finding]:
+    """Residuals that are larger than a given σ, or the law of counts, has them; of what has parameters."""
+    trust = evidence.trusted[0] if evidence.solution.parameters else None
+    if trust is None or not trust.scatter:
+        return []
+    loss, found = evidence.solution.loss, []
+    counts = {n: f for n, f in trust.scatter.items() if isinstance(likelihood_of(loss, n), Poisson)}
+    given = {n: f for n, f in trust.scatter.items() if n not in counts}
+    if counts:
+        facts = {"names": listed(counts), "factor": max(counts.values())}
+        found.append(asked.finding("counts-scatter", **facts))
+    if given:
+        worst = max(given, key=lambda name: given[name])
+        text = (
+            f"the residuals of {worst} are {given[worst] ** 0.5:.2g} times as large as the σ that was given has "
+            "them: that is too small, or the model misses something"
+        )
+        found.append(asked.finding("sigma-contradicted", text=text, sigma=trust.noise[worst]))
+    return found
+
+
 def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     """What is good to know."""
     found = []
@@ -275,6 +315,7 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
             asked.finding("not-white", outputs=listed([row["output"] for row in coloured]))
         )
     unclear = [row["output"] for row in rows if row["white"] == CANNOT_TELL]
+    unclear = [name for name in unclear if name not in rounding]
     if unclear:
         found.append(asked.finding("cannot-tell", outputs=", ".join(unclear)))
     rings, beyond = ringing(evidence.solution), overshoots(evidence.solution)
@@ -282,6 +323,7 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
     for code, sizes in (("control-rings", rings), ("control-overshoots", beyond)):
         if sizes:
             found.append(asked.finding(code, names=listed(sizes), worst=max(sizes.values())))
+    found += _not_looked_at(evidence.solution, asked)
     found += _inputs_that_end(evidence, asked)
     untold = [e.name for e in evidence.solution.test if test_initial(evidence.solution, e) is None]
     if untold:
@@ -298,6 +340,15 @@ def _notes(evidence: Evidence, asked: Asked) -> list[Finding]:
         for notes, names in tables.items()
     ]
     return found
+
+
+def _not_looked_at(solution: Solution, asked: Asked) -> list[Finding]:
+    """What only the equations tell, of a fit from a file."""
+    if solution.nlp is not None:
+        return []
+    untold = ["whether parameters are identifiable or at a bound"] if solution.parameters else []
+    untold += ["what the tolerances are worth in the cost"] if solution.costs else []
+    return [asked.finding("from-file", untold=" and ".join(untold))] if untold else []
 
 
 def _worse_held_out(evidence: Evidence, asked: Asked) -> list[Finding]:

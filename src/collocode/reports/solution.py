@@ -112,7 +112,9 @@ def _outcome(evidence: Evidence) -> list[Table]:
     active = bounds_table(solution)
     tables += [active] if active.rows else []
     errors = [row for row in scores if row["role"] != "window"]
-    return [scores_table(errors), *tables] if errors else tables
+    return (
+        [scores_table(errors, pooled_residuals(evidence.residuals)), *tables] if errors else tables
+    )
 
 
 def _facts(evidence: Evidence) -> dict[str, str]:

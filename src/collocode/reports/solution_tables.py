@@ -19,11 +19,21 @@ from .words import formatted, interval_text
 LEVEL = 0.95
 SHOWN_RESIDUALS = 6
 MESH_SHARE = 0.1  # of a standard error that the discretization may take
+ALONE = 0.99  # of the squares of all outputs, which are then those of one
 CANNOT_TELL = "cannot tell"
 
 
-def scores_table(scores: Sequence[Row]) -> Table:
-    """Return mean squared errors by experiment; those against the truth where it is known."""
+def scores_table(scores: Sequence[Row], residuals: Sequence[Row] = ()) -> Table:
+    """Return mean squared errors by experiment; those against the truth where it is known.
+
+    Where one output's units are so small that the means are its own, the note says so; ``residuals`` are by output.
+    """
+    squares = {row["output"]: row["samples"] * row["rms"] ** 2 for row in residuals}
+    largest = max(squares, key=lambda name: squares[name], default="")
+    alone = len(squares) > 1 and squares[largest] > ALONE * sum(squares.values())
+    note = (
+        f"Means over outputs in their own units: nearly all is of {largest}; by output see below."
+    )
     heads = {
         "collocated": "collocated vs data",
         "simulated": "simulated vs data",
@@ -42,6 +52,7 @@ def scores_table(scores: Sequence[Row]) -> Table:
             *(Column(key, ".2e", head) for key, head in heads.items()),
         ],
         rows=scores,
+        note=note if alone else "",
     )
 
 

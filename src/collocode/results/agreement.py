@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
+from ..model.noise import spread_of
 from ..numerics import Array, Mask
 from ..numerics.smoothing import Smoother
 from .released import NOISE_FREE
@@ -177,7 +178,7 @@ def _agreement(
         return float(np.sqrt(square)) / size
 
     # data that are constant, or one, have no spread
-    floor = NOISE_FREE * float(np.std(y) or np.abs(y).max()) or 1e-12
+    floor = NOISE_FREE * (spread_of(y) or float(np.abs(y).max())) or 1e-12
     smoother = _smoother(solution, *whose) or Smoother(t, y)
     # a smoother follows the outliers that a robust loss looks past
     told = quadratic and smoother.freedom >= max(_FEWEST, 0.3 * len(t))
@@ -201,7 +202,7 @@ def _agreement(
         simulated=rms(simulated - y),
         gap=rms(simulated - collocated),
         lag_one=lag_one if np.isfinite(lag_one) else 1.0,
-        spread=float(np.std(y)),
+        spread=spread_of(y),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import casadi as ca
 import numpy as np
 
-from ..checks import listed
+from ..checks import counted, listed
 from ..errors import InputError
 from ..kinds import check_type
 from ..numerics import Array
@@ -107,7 +107,7 @@ class Diagnosis:
             first = self.not_finite.iloc[0]
             at = f" at t = {first['time']:.12g}" if np.isfinite(first["time"]) else ""
             lines.append(
-                f"{len(self.not_finite)} points are not finite, first {first['term']} in "
+                f"{counted(len(self.not_finite), 'point is', 'points are')} not finite, first {first['term']} in "
                 f"{first['experiment']!r}{at}"
             )
         if len(self.violated):

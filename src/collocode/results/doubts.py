@@ -244,8 +244,11 @@ def _gap_text(a: Agreement) -> str:
 def mesh_text(shares: Mapping[str, float]) -> str:
     """Say by how much the mesh moves parameters; ``shares`` are in standard errors."""
     large = {name: abs(share) for name, share in shares.items() if abs(share) > SHARE}
-    parts = listed(f"{name} by {share:.2g}" for name, share in large.items())
-    return f"the mesh moves {parts} of {'its' if len(large) == 1 else 'their'} standard error"
+    if max(large.values()) < 1.0:
+        parts = listed(f"{name} by {share:.2g}" for name, share in large.items())
+        return f"the mesh moves {parts} of {'its' if len(large) == 1 else 'their'} standard error"
+    parts = listed(f"{name} by {share:.2g} standard errors" for name, share in large.items())
+    return f"the mesh moves {parts}"
 
 
 def cost_text(meshing: Meshing) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from ..checks import counted
 from ..errors import InputError
 from ..numerics import Array
 from .delayed import Record
@@ -64,7 +65,7 @@ def checked_start(initial: ArrayLike, times: ArrayLike, states: int | None) -> t
         raise InputError("simulation times must be finite and may not decrease; sort them.")
     if states is not None and len(x) != states:
         raise InputError(
-            f"the initial state has {len(x)} entries, but the model has {states} states."
+            f"the initial state has {counted(len(x), 'entry', 'entries')}, but the model has {counted(states, 'state')}."
         )
     if not np.isfinite(x).all():
         raise InputError(f"the initial state {x} is not finite.")

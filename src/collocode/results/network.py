@@ -8,6 +8,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
+from ..checks import counted
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.activations import CASADI
@@ -60,7 +61,7 @@ class TrainedNetwork:
             points = points[None]
         if points.shape[-1:] != (self.network.inputs,) or points.ndim > 2:
             raise InputError(
-                f"the network has {self.network.inputs} inputs; give (inputs,) or (samples, inputs), "
+                f"the network has {counted(self.network.inputs, 'input')}; give (inputs,) or (samples, inputs), "
                 f"not {points.shape}."
             )
         return np.asarray(self.network(points.T, self.weights), dtype=float).T
@@ -68,7 +69,7 @@ class TrainedNetwork:
     def _at_symbols(self, column: Any) -> Any:
         if column.numel() != self.network.inputs:
             raise InputError(
-                f"the network has {self.network.inputs} inputs, but was called with {column.numel()}."
+                f"the network has {counted(self.network.inputs, 'input')}, but was called with {column.numel()}."
             )
         value = self.network(column, ca.DM(self.weights.tolist()), CASADI)
         return value if self.network.outputs > 1 else value[0]

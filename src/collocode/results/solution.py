@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import check_named, check_path, listed
+from ..checks import apart, check_named, check_path, listed
 from ..errors import InputError
 from ..model.experiment import Experiment
 from ..model.losses import LeastSquares, Loss
@@ -212,15 +212,21 @@ class Solution:
         inputs : others than the experiment's, by name.
         options : as for `collocode.simulate`; by default a window without data is integrated by CVODES, which
             restarts at every element, with a tenth of the usual tolerances for that.
+
+        Raises
+        ------
+        InputError
+            A time before the experiment's start, an experiment or input that does not exist.
         """
         part = self.trajectories[self.index(experiment)]
         start = part.times[0]
         usual = part.experiment.times if part.experiment.measures else part.times
         t = usual if times is None else np.atleast_1d(numbers(times, "times of a simulation"))
         if len(t) and t.min() < start:
+            told = apart(t.min(), start, digits=12)
             raise InputError(
-                f"time {t.min():.12g} lies before the start of experiment {part.experiment.name!r}, "
-                f"{start:.12g}; ask for later times, or let the experiment begin earlier by start=."
+                f"time {told[0]} lies before the start of experiment {part.experiment.name!r}, "
+                f"{told[1]}; ask for later times, or let the experiment begin earlier by start=."
             )
         reported = t if len(t) and t[0] == start else np.append(start, t)
         x = part.states[0] if initial is None else initial
@@ -344,7 +350,13 @@ class Solution:
     # ---- access and tables -------------------------------------------------------------------
 
     def index(self, experiment: int | str) -> int:
-        """Return the number of an experiment given by number or name."""
+        """Return the number of an experiment given by number or name.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
         names = [part.experiment.name for part in self.trajectories]
         if isinstance(experiment, str):
             if experiment not in names:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import listed
+from ..checks import apart, listed
 from ..numerics import Index
 from ..results.status import SolverResult, Termination
 from ..transcription.nlp import NLP
@@ -103,9 +103,10 @@ class Ipopt(ABC):
             zeros = np.zeros(program.rows), np.zeros(program.columns)
             scaled = (point / program.column_scale, *zeros)
             answer = result(program, scaled, None, "Infeasible_Problem_Detected", self._given)
+            told = apart(g[worst], low, high)
             return replace(
                 answer,
-                message=f"{program.row_names[worst]} is {g[worst]:g} and not within [{low:g}, {high:g}], and "
+                message=f"{program.row_names[worst]} is {told[0]} and not within [{told[1]}, {told[2]}], and "
                 f"{held}; {remedy} or correct the bounds",
                 interface=self.name,
             )

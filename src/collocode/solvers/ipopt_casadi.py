@@ -14,6 +14,7 @@ import casadi as ca
 import numpy as np
 
 from .. import kernels
+from ..checks import counted
 from ..errors import InputError
 from ..numerics import Array
 from ..numerics.parallel import most_threads, threads
@@ -85,7 +86,7 @@ class CasadiIpopt(Ipopt):
         functions, key = view.functions, (view.functions, mu)
         if (view.columns, view.rows) != self._size:
             raise InputError(
-                f"the solver was built for {self._size[0]} variables and {self._size[1]} constraints; "
+                f"the solver was built for {counted(self._size[0], 'variable')} and {counted(self._size[1], 'constraint')}; "
                 f"build another for {view}."
             )
         if key in self._solvers:

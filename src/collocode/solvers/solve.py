@@ -115,6 +115,12 @@ def solve(
     A `Solution` of an `NLP`, a `ProgramSolution` of any other program, whatever happened: its status
     tells whether it is one.  Ctrl-C, an iteration or a time limit return the best iterate.
 
+    Raises
+    ------
+    InputError, MissingDependency
+        As `make_solver`; a program that no solver can do anything with, such as with more equations than
+        free unknowns.
+
     Warns
     -----
     CollocodeWarning

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from ..checks import counted
 from ..errors import InputError
 from ..model.problem import Problem
 from ..model.varying import prolongation
@@ -35,7 +36,7 @@ def from_solution(nlp: NLP, solution: Solution) -> Array:
     if not alike(problem, solution.model):
         raise InputError(
             f"the solution has states {', '.join(solution.model.states)} and "
-            f"{len(solution.model.theta)} weights, the problem {', '.join(problem.states)} and "
+            f"{counted(len(solution.model.theta), 'weight')}, the problem {', '.join(problem.states)} and "
             f"{len(layout.weights)}; start from a solution of a like problem."
         )
     x = nlp.start.copy()

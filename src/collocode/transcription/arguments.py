@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..checks import counted
 from ..errors import InputError
 from ..numerics import Array, Index
 from .term import DataFunction, MappedTerm, offsets_of
@@ -182,7 +183,7 @@ class Term:
             value = ca.vec(ca.SX(value))
         except Exception as error:
             raise InputError(
-                f"the function of {name!r} fails with its {len(symbols)} arguments "
+                f"the function of {name!r} fails with its {counted(len(symbols), 'argument')} "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); it is called with "
                 "CasADi symbols, so use casadi's or NumPy's functions, not math's."
             ) from error
@@ -321,7 +322,7 @@ def _check_meant(name: str, given: Sequence[Any], points: int, value: ca.SX) -> 
         return
     if mapped and all(_length(a) == points and not isinstance(a, Selection) for a in mapped):
         raise InputError(
-            f"{name!r} has {points} points, one per number of its data, and {points} values at each, since "
+            f"{name!r} has {counted(points, 'point')}, one per number of its data, and {counted(points, 'value')} at each, since "
             "x.all is there as a whole; give x in place of x.all, or put the array of numbers into the "
             "function."
         )

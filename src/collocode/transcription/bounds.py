@@ -5,6 +5,7 @@ from __future__ import annotations
 import casadi as ca
 import numpy as np
 
+from ..checks import apart
 from ..errors import InputError
 from ..model.consistent import end_constraints
 from ..model.parameters import Parameter
@@ -41,9 +42,10 @@ def column_bounds(problem: Problem, layout: Layout) -> tuple[Array, Array]:
             for node, what, known in ends:
                 if known.is_fixed:
                     if not low <= known.value <= high:
+                        told = apart(known.value, low, high)
                         raise InputError(
-                            f"experiment {experiment.name!r} fixes {what} = {known.value:g}, outside its "
-                            f"bounds [{low:g}, {high:g}]; the problem is infeasible."
+                            f"experiment {experiment.name!r} fixes {what} = {told[0]}, outside its "
+                            f"bounds [{told[1]}, {told[2]}]; the problem is infeasible."
                         )
                     lower[part.states[node, i]] = upper[part.states[node, i]] = known.value
         for name, decided in part.decided.items():

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..checks import apart, counted
 from ..errors import InputError
 from ..numerics import Array, Index
 from .arguments import Function, Parameter, Shape, Term, Variable, numbers_of
@@ -264,9 +265,10 @@ class ProgramBuilder:
             build_seconds=self._seconds + time.perf_counter() - began,
         )
         if len(crossed):
+            told = apart(lower[crossed[0]], upper[crossed[0]])
             raise InputError(
                 f"the bounds of {program.column_names[crossed[0]]} cross: "
-                f"{lower[crossed[0]]:g} > {upper[crossed[0]]:g}; exchange them."
+                f"{told[0]} > {told[1]}; exchange them."
             )
         return program
 
@@ -291,7 +293,7 @@ class ProgramBuilder:
             )
         if rows.ndim and rows.shape != (term.points,):
             raise InputError(
-                f"at= of constraint {name!r} has {rows.size} entries for {term.points} points."
+                f"at= of constraint {name!r} has {counted(rows.size, 'entry', 'entries')} for {counted(term.points, 'point')}."
             )
         self._terms.append(term.into(np.broadcast_to(rows, (term.points,))))
 

@@ -16,7 +16,7 @@ from ..kernels.calls import Calls
 from ..model.network import MLP
 from ..numerics import Array, Index
 from ..numerics.parallel import most_threads
-from .layers import Pass
+from .layers import Pass, scales_of
 
 _SIZES = "depth", "points", "rows", "unknowns", "before", "moves", "count"
 _ARRAYS = (
@@ -79,14 +79,19 @@ class Kernel:
 
     def __init__(self, library: ctypes.CDLL, mlp: MLP, places: Places, rows: int) -> None:
         self._library, self._rows = library, rows
-        self._sizes = np.array(mlp.sizes, dtype=np.int64)
-        self._places, self._kinds = (
+        first, kinds = (
             np.ascontiguousarray(v, dtype=np.int64) for v in (places.first, places.kinds)
         )
-        self._members = np.zeros((len(places.members), rows), dtype=np.int64)
-        for kept, members in zip(self._members, places.members, strict=True):
+        table = np.zeros((len(places.members), rows), dtype=np.int64)
+        for kept, members in zip(table, places.members, strict=True):
             kept[: len(members)] = members
         self._lengths = np.array([len(m) for m in places.members], dtype=np.int64)
+        self._kept: dict[str, NDArray[Any]] = {
+            "sizes": np.array(mlp.sizes, dtype=np.int64), "places": first, "kinds": kinds,
+            "members": table, "lengths": self._lengths,
+            "scale": np.array(np.broadcast_to(scales_of(mlp)[0], (mlp.sizes[0],))),
+        }  # fmt: skip
+        self._places = {name: address(array) for name, array in self._kept.items()}
 
     def job(
         self,
@@ -118,28 +123,22 @@ class Kernel:
         points, inputs = by_unknowns.shape[:2]
         scaled = None if top is None else np.ascontiguousarray(top * call.output_scale)
         start = None if gradient is None else np.ascontiguousarray(gradient * call.output_scale)
-        arrays: dict[str, NDArray[Any] | None] = {
-            "sizes": self._sizes, "theta": np.ascontiguousarray(theta), "own": own, "out": out,
-            "scale": np.array(np.broadcast_to(call.scale, (inputs,))), "top": scaled,
-            "by_unknowns": np.ascontiguousarray(by_unknowns), "gradient": start,
-            "down": np.zeros((points, inputs)), "factors": factors, "places": self._places, "kinds": self._kinds,
-            "lengths": self._lengths, "members": self._members,
+        down = np.zeros((points, inputs))
+        arrays: dict[str, Array | None] = {
+            "theta": np.ascontiguousarray(theta), "own": own, "out": out, "top": scaled, "gradient": start,
+            "by_unknowns": np.ascontiguousarray(by_unknowns), "down": down, "factors": factors,
         }  # fmt: skip
-        lists = {
-            name: _pointers([None if v is None else np.ascontiguousarray(v) for v in parts])
-            for name, parts in (
-                ("inputs", call.inputs), ("slopes", call.slopes), ("bends", call.bends)
-            )
-        }  # fmt: skip
+        # the arrays have to live as long as their addresses
+        lists = [[*map(_contiguous, v)] for v in (call.inputs, call.slopes, call.bends)]
+        pointers = [*map(_pointers, lists)]
+        of_layers = zip(("inputs", "slopes", "bends"), pointers, strict=True)
         network = _Network(
             depth=call.depth, points=points, rows=self._rows, unknowns=by_unknowns.shape[2],
-            before=before, moves=moves, count=len(self._lengths),
+            before=before, moves=moves, count=len(self._lengths), **self._places,
             **{name: None if v is None else address(v) for name, v in arrays.items()},
-            **{name: ctypes.cast(v[0], ctypes.c_void_p) for name, v in lists.items()},
+            **{name: ctypes.cast(v, ctypes.c_void_p) for name, v in of_layers},
         )  # fmt: skip
-        down = arrays["down"]
-        assert down is not None
-        return Job(network, down, (arrays, lists))
+        return Job(network, down, (arrays, lists, pointers))
 
     @contextmanager
     def doing(self, jobs: Sequence[Job]) -> Iterator[None]:
@@ -152,9 +151,11 @@ class Kernel:
             raise MemoryError("no memory for a block of points")
 
 
-def _pointers(arrays: list[Array | None]) -> tuple[Any, list[Array | None]]:
-    """An array of their addresses, and they themselves, which have to live as long."""
-    made = (ctypes.c_void_p * max(len(arrays), 1))()
-    for k, array in enumerate(arrays):
-        made[k] = None if array is None else array.ctypes.data
-    return made, arrays
+def _contiguous(array: Array | None) -> Array | None:
+    return None if array is None else np.ascontiguousarray(array)
+
+
+def _pointers(arrays: list[Array | None]) -> ctypes.Array[ctypes.c_void_p]:
+    """An array of their addresses."""
+    places = [ctypes.c_void_p() if array is None else address(array) for array in arrays]
+    return (ctypes.c_void_p * max(len(places), 1))(*places)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
 
-from ..checks import check_named
+from ..checks import apart, check_named, counted, shown
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.algebraic import check_algebraics
@@ -166,11 +167,18 @@ def meshes_of(problem: Problem, scheme: Scheme, mesh: MeshLike) -> list[Mesh]:
         if absent:
             raise InputError(f"no mesh is given for experiment {absent[0]!r}; add it.")
         given = [mesh[e.name] for e in problem.experiments]
-    elif isinstance(mesh, Sequence):
+    elif isinstance(mesh, Sequence | np.ndarray):
         given = list(mesh)
         if len(given) != len(problem.experiments):
+            points = all(isinstance(one, Real) for one in given)
             raise InputError(
-                f"{len(given)} meshes were given for {len(problem.experiments)} experiments."
+                f"{counted(len(given), 'mesh was', 'meshes were')} given for "
+                f"{counted(len(problem.experiments), 'experiment')}; "
+                + (
+                    f"give one each, or, if these are the points of a mesh, cc.Mesh({shown(np.asarray(mesh).tolist())})."
+                    if points
+                    else "give one each."
+                )
             )
     else:
         given = [mesh] * len(problem.experiments)
@@ -195,9 +203,10 @@ def _mesh(experiment: Experiment, scheme: Scheme, given: Mesh | int | None, brea
     if isinstance(given, Mesh):
         slack = 1e-9 * (end - start)
         if given.start > start + slack or given.end < end - slack:
+            told = apart(given.start, given.end, start, end, digits=12)
             raise InputError(
-                f"the mesh [{given.start:.12g}, {given.end:.12g}] does not cover the data of experiment "
-                f"{experiment.name!r}, [{start:.12g}, {end:.12g}]; extend the mesh or cut the data."
+                f"the mesh [{told[0]}, {told[1]}] does not cover the data of experiment "
+                f"{experiment.name!r}, [{told[2]}, {told[3]}]; extend the mesh or cut the data."
             )
         return given.with_points(experiment.event_points)
     if given is None:

@@ -73,16 +73,20 @@ class _Buffered:
         function = ca.Function("part", symbols, results)
         self._buffer, self._run = function.buffer()
         self._results = [np.zeros(function.nnz_out(k)) for k in range(function.n_out())]
+        for k, result in enumerate(self._results):
+            self._put(k, result)
+
+    def _put(self, number: int, result: Array) -> None:
+        if result.size:
+            self._buffer.set_res(number, result.data)
 
     def __call__(self, arguments: Sequence[Array], first: Array | None = None) -> list[Array]:
-        results = [*self._results]
-        if first is not None:
-            results[0] = first
         for k, a in enumerate(arguments):
             if a.size:
                 self._buffer.set_arg(k, a.data)
-        for k, r in enumerate(results):
-            if r.size:
-                self._buffer.set_res(k, r.data)
+        if first is None:
+            self._run()
+            return self._results
+        self._put(0, first)
         self._run()
-        return results
+        return [first, *self._results[1:]]

@@ -85,8 +85,7 @@ class Pass:
         theta : (weights,), or (K, weights) where they differ from point to point.
         """
         phi, points = ACTIVATIONS[mlp.activation], len(s)
-        scale = 1.0 / np.array(mlp.scale) if mlp.scale else 1.0
-        output_scale = np.array(mlp.output_scale) if mlp.output_scale else 1.0
+        scale, output_scale = scales_of(mlp)
         a = s - np.array(mlp.shift) if mlp.shift else s
         a = a * scale
         weights, inputs, angles = [], [], []
@@ -208,6 +207,12 @@ class Pass:
         factor = np.broadcast_to(self.output_scale, top.shape[-1:])
         scaled: Array = top * factor * factor[:, None]
         return scaled
+
+
+def scales_of(mlp: MLP) -> tuple[Array | float, Array | float]:
+    """Return fixed factors of input and output, or 1."""
+    output_scale = np.array(mlp.output_scale) if mlp.output_scale else 1.0
+    return 1.0 / np.array(mlp.scale) if mlp.scale else 1.0, output_scale
 
 
 def _times(rows: Array, weights: Array) -> Array:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import casadi as ca
 import numpy as np
 
+from ..checks import counted
 from ..errors import CollocodeWarning, InputError, caller_level
 from ..model.activations import CASADI
 from ..model.dynamics import NetworkCall
@@ -86,7 +87,7 @@ def _tell_of_graph(problem: Problem, names: Iterable[str]) -> None:
         warnings.warn(
             f"the networks of {problem.name!r} cannot be evaluated layer by layer (weights are piecewise in "
             "time, an activation has kinks, or more than the networks' results is used), and the graph of "
-            f"{count} weights takes about {seconds:.0f} s to build; a smaller network is quicker.",
+            f"{counted(count, 'weight')} takes about {seconds:.0f} s to build; a smaller network is quicker.",
             CollocodeWarning,
             stacklevel=caller_level(),
         )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..checks import counted
 from ..errors import InputError
 from ..model.calls import Call
 from ..numerics import Array, Index
@@ -136,7 +137,7 @@ class Program:
         x = np.asarray(start, dtype=float)
         if x.shape != (self.columns,):
             raise InputError(
-                f"the start has shape {x.shape}, but the program has {self.columns} columns."
+                f"the start has shape {x.shape}, but the program has {counted(self.columns, 'column')}."
             )
         if not np.isfinite(x).all():
             culprit = self.column_names[int(np.flatnonzero(~np.isfinite(x))[0])]
@@ -183,7 +184,7 @@ class Program:
         point = np.ascontiguousarray(x, dtype=float)
         if point.size != self.columns:
             raise InputError(
-                f"{self} was to be evaluated at {point.size} values; give {self.columns}."
+                f"{self} was to be evaluated at {counted(point.size, 'value')}; give {self.columns}."
             )
         return Call(function, (point, self.p), wanted)()
 

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ...checks import check_choice
+from ...checks import check_choice, counted
 from ...errors import InputError
 from ...kinds import check_type
 from ...numerics import Array, Index
@@ -114,7 +114,7 @@ class TopologicalDerivative:
     def __repr__(self) -> str:
         ordinal = {1: "first", 2: "second"}[self.order]
         return (
-            f"TopologicalDerivative({ordinal} order, {len(self.positions)} positions, best "
+            f"TopologicalDerivative({ordinal} order, {counted(len(self.positions), 'position')}, best "
             f"{self.scores.max():.3g} at {self.best}, |gradient| {self.gradient_norm:.1e})"
         )
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from ...checks import counted
 from ...errors import InputError
 from ...model.activations import activation
 from ...numerics import Array
@@ -224,7 +225,7 @@ def grow_stream(
     """
     if max_blocks < len(network.blocks):
         raise InputError(
-            f"the network has {len(network.blocks)} blocks already, more than max_blocks = {max_blocks}."
+            f"the network has {counted(len(network.blocks), 'block')} already, more than max_blocks = {max_blocks}."
         )
     chosen = generator(seed).permutation(len(samples))[:scored]
     tables, inserted, decrease = [], "", 0.0

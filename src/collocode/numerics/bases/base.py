@@ -18,6 +18,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from ...checks import apart
 from ...errors import InputError
 from .. import Index, Mask
 from ..scheme import Array
@@ -180,8 +181,9 @@ class Basis(ABC):
         slack = _SLACK * (end - start)
         outside = ~((times >= start - slack) & (times <= end + slack))
         if outside.any():
+            told = apart(times[outside][0], start, end, digits=12)
             raise InputError(
-                f"time {times[outside][0]:.12g} lies outside the interval [{start:.12g}, {end:.12g}] of "
+                f"time {told[0]} lies outside the interval [{told[1]}, {told[2]}] of "
                 f"{self!r}; give the basis an interval that covers all times asked for."
             )
         return np.clip(times, start, end)

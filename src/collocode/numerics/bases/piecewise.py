@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from ...checks import check_whole
+from ...checks import check_whole, counted
 from ...errors import InputError
 from .. import Mask
 from ..mesh import Mesh
@@ -48,7 +48,7 @@ class PiecewiseConstant(Basis):
 
     def __repr__(self) -> str:
         start, end = self.interval
-        return f"PiecewiseConstant({self.size} pieces of [{start:g}, {end:g}])"
+        return f"PiecewiseConstant({counted(self.size, 'piece')} of [{start:g}, {end:g}])"
 
     @property
     def size(self) -> int:
@@ -114,9 +114,7 @@ class BSpline(Basis):
 
     def __repr__(self) -> str:
         start, end = self.interval
-        return (
-            f"BSpline(degree {self.degree}, {len(self.points) - 1} pieces of [{start:g}, {end:g}])"
-        )
+        return f"BSpline(degree {self.degree}, {counted(len(self.points) - 1, 'piece')} of [{start:g}, {end:g}])"
 
     @property
     def size(self) -> int:

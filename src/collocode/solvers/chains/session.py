@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ... import kernels
+from ...checks import counted
 from ...errors import caller_level
 from ...numerics import Array, Index
 from ...transcription.program import Program
@@ -100,7 +101,7 @@ class Session:
         faults = [*self.count.faults, *([] if self.error is None else [repr(self.error)])]
         if faults:
             warnings.warn(
-                f"the factorisation by chains went wrong {len(faults)} times ({faults[0]}), and MUMPS "
+                f"the factorisation by chains went wrong {counted(len(faults), 'time')} ({faults[0]}), and MUMPS "
                 'took over; with options={"linear_solver": "mumps"} it is not tried.',
                 RuntimeWarning,
                 stacklevel=caller_level(),
