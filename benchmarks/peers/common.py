@@ -10,7 +10,7 @@ and from the true initial state, and on [15, 30] from the true state at 15.
 
 from __future__ import annotations
 
-import os
+import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -82,7 +82,11 @@ class Stopwatch:
         return self._last - before
 
     def _now(self) -> float:
-        return sum(os.times()[:4]) if self.cpu else time.perf_counter()
+        if not self.cpu:
+            return time.perf_counter()
+        # os.times() counts in hundredths of a second
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 # -- data ---------------------------------------------------------------------------------------

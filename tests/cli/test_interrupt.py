@@ -337,3 +337,21 @@ def test_where_nothing_can_be_written_the_report_is_shown(simulated):
     assert done.stdout.strip() == whole[: whole.index("wrote")].strip()
     assert "File too large" in done.stderr
     assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_one_sentence():
+    pressed = """
+import sys
+from collocode.__main__ import main
+
+class Pressed:
+    def find_spec(self, name, *_):
+        if name == "collocode.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Pressed())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", pressed], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "error: interrupted; nothing was begun.\n"

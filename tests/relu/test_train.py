@@ -234,7 +234,7 @@ def test_a_surrogate_draws_trains_and_refuses():
     for bad, message in (
         ({"function": None}, "needs a function, data or a network"),
         ({"sense": "best"}, "unknown sense 'best'; choose from maximize, minimize"),
-        ({"inputs": ("a",)}, "1 names for 2 inputs"),
+        ({"inputs": ("a",)}, "1 name is given for 2 inputs"),
         ({"box": [(0.0, np.inf)]}, "one finite"),
         ({"network": random_network(0)}, "1 output, but 2 are named"),
     ):

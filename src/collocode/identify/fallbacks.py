@@ -10,7 +10,7 @@ solutions is returned, and its record names the others.
 
 A problem that decides is solved once more, from a simulation under its guessed inputs, if from the guesses
 of its states it ends nowhere: a straight line from end to end may be far from what the equations let pass.
-Where ends of windows are free, simulations over two and four times the guessed time follow: in a time that is
+Where ends of windows are free, simulations over two to sixteen times the guessed time follow: in a time that is
 too short for any control, Ipopt's restoration stays at a least violation.
 """
 
@@ -35,7 +35,7 @@ from ..solvers.outcome import untouched
 from ..solvers.protocol import OnIteration, Solver, WarmStart
 from ..solvers.solve import solve_with
 from ..starts.ladder import merit_of_means, why_not
-from ..starts.optima import Optimum, can_search, equal_to, is_better, is_open, optima
+from ..starts.optima import Optimum, can_search, equal_to, is_better, is_open, optima, worth_of
 from ..starts.restarts import restarted_misfit
 from ..starts.shooting import can_shoot, enough_for, simulated_misfit
 from ..starts.strategies import Start, carried_over, simulated, start_from
@@ -50,11 +50,8 @@ _NOWHERE = (
     Termination.EVALUATION_ERROR,
     Termination.ERROR,
 )
-_LONGER = (
-    1.0,
-    2.0,
-    4.0,
-)  # times the guessed time, of simulations that a problem that decides is begun from
+# Times the guessed time, of simulations that a problem that decides is begun from.
+_LONGER = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def solve_with_fallbacks(
@@ -133,16 +130,13 @@ def best_of_optima(
     # on the program that shooting saw, which may have scattered points already
     at = carried_over(mine, found.result.x, nlp)
     known = optima(nlp, start_from(nlp, "smoothing").start, at)
-    if known and is_better(
-        nlp, known[0], simulated_misfit(nlp, at)
-    ):  # none where the time was over
+    if known and is_better(nlp, known[0], worth_of(nlp, at).misfit):  # none where the time was over
         x = simulated(nlp, known[0].x)
         begun = replace(nlp.with_start(x), start_record=StartRecord(name="shooting"))
         other = again(begun, began)
         found = found if other is None else _better(found, other)
     at = carried_over(_nlp(found), found.result.x, nlp)
-    chosen = Optimum(x=at, misfit=simulated_misfit(nlp, at))
-    equal = [] if interrupted() else equal_to(nlp, chosen, known)
+    equal = [] if interrupted() else equal_to(nlp, worth_of(nlp, at), known)
     record = found.start_record
     assert record is not None
     return replace(found, start_record=replace(record, rivals=tuple(_named(nlp, o) for o in equal)))

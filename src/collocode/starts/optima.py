@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..model.misfit import modelled
 from ..numerics import Array, Index
 from ..results.model import TrainedModel
 from ..results.released import NOISE_FREE
@@ -56,7 +55,7 @@ class Optimum:
     Attributes
     ----------
     x : (columns,) of the program, of which parameters and initial states count.
-    misfit : objective without regularisation of a simulation.
+    misfit : what ranks it, see `Search.worth`; rough ones' is the objective without regularisation of a simulation.
     """
 
     x: Array
@@ -210,15 +209,16 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
     known : points that are optima already.
     """
     search, scattered = Search.of(nlp), ScatteredOptima.about(nlp, begin)
-    found = [Optimum(x=x, misfit=search.misfit(x)) for x in known]
+    found = [worth_of(nlp, x) for x in known]
     for optimum in scattered:
-        found.append(optimum)
+        found.append(_ranked(search, optimum))
         if interrupted() or scattered.search.total > _MOST_EVALUATIONS:
             break
     search.total += scattered.search.total
     _look_around(search, found)
     found.sort(key=lambda o: o.misfit)
-    reach = found[0].misfit * _REACH + _REACH * EQUAL * _variance(search, found[0])
+    best, far = found[0].misfit, _REACH * EQUAL * _variance(search, found[0])
+    reach = (best + np.log(_REACH) if search.estimated else best * _REACH) + far
     apart: list[Optimum] = []
     basins: list[_Basin] = []
     for optimum in found:
@@ -229,12 +229,25 @@ def optima(nlp: NLP, begin: Array, *known: Array) -> list[Optimum]:
         if any(basin.holds(optimum) for basin in basins):
             continue
         if not any(optimum.x is x for x in known):
-            x, value = search.fitted(optimum.x)
+            x, value = search.weighed(optimum.x)
             optimum = Optimum(x=x, misfit=value)
         if not any(_same(search, optimum.x, other.x) for other in apart):
             apart.append(optimum)
             basins.append(_Basin.of(search, optimum))
     return sorted(apart, key=lambda o: o.misfit)
+
+
+def worth_of(nlp: NLP, x: Array) -> Optimum:
+    """A point as an optimum, with what ranks it."""
+    return Optimum(x=x, misfit=Search.of(nlp).worth(x))
+
+
+def _ranked(search: Search, rough: Optimum) -> Optimum:
+    """A rough optimum with what ranks it; where noises are estimated, after the residuals have told them."""
+    if not search.estimated or interrupted():
+        return rough
+    x, worth = search.weighed(rough.x, ROUGHLY)
+    return Optimum(x=x, misfit=worth)
 
 
 def _look_around(search: Search, found: list[Optimum]) -> None:
@@ -251,7 +264,7 @@ def _look_around(search: Search, found: list[Optimum]) -> None:
     for _, point in search.scattered(best.x, nearby=_NEARBY)[:_NEAREST]:
         if interrupted() or search.total > _MOST_EVALUATIONS:
             return
-        x, misfit = search.fitted(point, gain=ROUGHLY)
+        x, misfit = search.weighed(point, ROUGHLY)
         found.append(Optimum(x=x, misfit=misfit))
 
 
@@ -287,11 +300,13 @@ class _Basin:
     def of(cls, search: Search, optimum: Optimum) -> _Basin:
         """By differences."""
         nlp, x = search.nlp, optimum.x
+        search.scales = search.noises(x) if search.estimated else 1.0
         r, slopes = search.residuals(x), []
         for column in search.columns:
             step, moved = 1e-5 * max(abs(x[column]), nlp.column_scale[column]), x.copy()
             moved[column] += step if moved[column] + step <= nlp.upper[column] else -step
             slopes.append((search.residuals(moved) - r) / (moved[column] - x[column]))
+        search.scales = 1.0
         return cls(optimum, search.columns, np.array(slopes).T)
 
     def rise(self, other: Optimum) -> float:
@@ -306,11 +321,10 @@ class _Basin:
 
 
 def _variance(search: Search, best: Optimum) -> float:
-    """What noise adds to the misfit by one datum: as given, or as the best optimum leaves it."""
+    """What noise adds to the misfit by one datum: as given or estimated, or as the best optimum leaves it."""
     problem = search.nlp.problem
     count = problem.n_measurements
-    estimated = any(modelled(problem, name) for name in problem.outputs)
-    if not estimated and all(problem.knows_noise_of(e).all() for e in problem.experiments):
+    if search.estimated or all(problem.knows_noise_of(e).all() for e in problem.experiments):
         return 1.0 / count
     free = max(count - len(search.columns), 1)
     return max(best.misfit / free, NOISE_FREE**2 * merit_of_means(search.nlp) / count)

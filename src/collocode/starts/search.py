@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from ..model.misfit import noise_parameters
+from ..model.misfit import costs_of_data, likelihood_of, modelled, noise_parameters, rough_sigma
 from ..numerics import Array, Index, Mask
 from ..results.integrate import Simulation
 from ..results.model import TrainedModel
+from ..results.released import NOISE_FREE
 from ..results.resolved import resolved
 from ..results.simulate import Repeated, simulate
 from ..solvers.interrupt import interrupted
@@ -24,6 +26,10 @@ from .scattering import around, basins, spread_out
 MOST_UNKNOWNS = 20
 _MOST_EVALUATIONS = 200_000  # of the right-hand side by one fit; a second or two
 _STEPS = 40
+_WEIGHED = 2  # times that a fit is weighed anew with the noises it leaves
+_DECADES = (
+    5.0  # logarithm of the factor about the residuals' size, within which a noise is looked for
+)
 SHARES = (0.2, 0.5, 1.0)  # shares of the records that are fitted in turn
 _TRIED = (4, 2, 2)  # scattered points, by what they explain of the shares, the whole first
 _EXACT, _ROUGH = 1e-8, 1e-5  # relative tolerances of simulations that are fitted, and compared
@@ -54,12 +60,15 @@ class Search:
     columns : of the numbers that are looked for.
     spent : evaluations of the right-hand side since it was last set to zero.
     total : all evaluations.
+    scales : (samples, outputs) noises, over those that are told before a fit, which residuals are weighed with; see
+        `noises`.
     """
 
     nlp: NLP
     columns: Index
     spent: int = 0
     total: int = 0
+    scales: Array | float = 1.0
     _runs: dict[tuple[int, float], Repeated] = field(default_factory=dict)
 
     @classmethod
@@ -104,6 +113,70 @@ class Search:
         """Objective without regularisation of a point's numbers."""
         r = self.residuals(x)
         return float(r @ r)
+
+    def weighed(self, x: Array, gain: float = 1e-8) -> tuple[Array, float]:
+        """Fit with the noises that the residuals have, in turn: the numbers found, and their `worth`."""
+        x = self.fitted(x, gain=gain)[0]
+        for _ in range(_WEIGHED if self.estimated else 0):
+            self.scales = self.noises(x)
+            x = self.fitted(x, gain=gain)[0]
+        self.scales = 1.0
+        return x, self.worth(x)
+
+    def worth(self, x: Array) -> float:
+        r"""What ranks optima: the misfit, or of a likelihood the objective at the noises that are best for it.
+
+        Of normal ones that is, but for a constant, :math:`\frac1M\sum_jn_j\log\mathrm{RSS}_j`.
+        """
+        if not self.estimated:
+            return self.misfit(x)
+        nlp, h = self.nlp, self.outputs(x)
+        y, weights = (nlp.parameters[k] for k in ("measurements", "weights"))
+        used = weights > 0.0
+        if not np.isfinite(h[used]).all():
+            return np.inf
+        censored = nlp.parameters.get("censored", np.zeros(y.shape))
+        sigma, scales = rough_sigma(nlp.problem, measured), self.noises(x)
+
+        def cost(sigma: Array) -> Array:
+            with np.errstate(all="ignore"):
+                costs = costs_of_data(nlp.problem, h, y, sigma, censored)
+            return np.where(used, weights, 0.0) * np.where(used, costs, 0.0)
+
+        for group in self.estimated:
+            sigma = np.where(group, _likeliest(cost, sigma, group, scales[group][0]), 1.0) * sigma
+        value = float(cost(sigma).sum() + np.sum(self._priors(nlp.with_initial(x)) ** 2))
+        return value if np.isfinite(value) else np.inf
+
+    def noises(self, x: Array) -> Array:
+        """(samples, outputs) root mean squares of the residuals by noise that is estimated, else 1."""
+        with np.errstate(all="ignore"):
+            cost = excess(self.nlp, self.outputs(x))
+        found = np.ones(cost.shape)
+        for group in self.estimated:
+            mean = float(np.mean(cost[group]))
+            found[group] = np.sqrt(max(mean, NOISE_FREE**2)) if np.isfinite(mean) else 1.0
+        return found
+
+    @cached_property
+    def estimated(self) -> list[Mask]:
+        """(samples, outputs) of every noise that a likelihood estimates, which data have it."""
+        problem, weights = self.nlp.problem, self.nlp.parameters["weights"]
+        whose = np.concatenate(
+            [np.full(int(measured(e).sum()), k) for k, e in enumerate(problem.experiments)]
+        )
+        open_ = (weights > 0.0) & (self.nlp.parameters["sigma"] == 0.0)
+        groups: dict[tuple[str, int], Mask] = {}
+        for j, output in enumerate(problem.outputs):
+            loss = likelihood_of(problem.loss, output)
+            if loss is None or not modelled(problem, output):
+                continue
+            name = ", ".join(sorted(noise_parameters(problem, [output]))) or output
+            for k in range(len(problem.experiments)):
+                own = k if loss.per_experiment else -1
+                group = groups.setdefault((name, own), np.zeros(weights.shape, dtype=bool))
+                group[:, j] |= open_[:, j] & (whose == k)
+        return [group for group in groups.values() if group.any()]
 
     def scattered(
         self, x: Array, most: int = _MOST_EVALUATIONS, nearby: float | None = None
@@ -178,6 +251,7 @@ class Search:
         with np.errstate(all="ignore"):
             lost = np.sqrt(weights * excess(nlp, y + _LOST * far))[kept]
         found = np.where(weights[kept] > 0.0, np.where(np.isfinite(root), root, lost), 0.0)
+        found = found / np.broadcast_to(self.scales, weights.shape)[kept]
         return np.concatenate([found.ravel(), self._priors(nlp.with_initial(x))])
 
     def outputs(self, x: Array, share: float = 1.0, rtol: float = _EXACT) -> Array:
@@ -239,6 +313,18 @@ class Search:
         mine = np.isin(columns, self.columns)
         mean, weight = (self.nlp.parameters[n][mine] for n in ("prior_mean", "prior_weight"))
         return np.asarray(np.sqrt(weight) * (x[columns[mine]] - mean))
+
+
+def _likeliest(cost: Callable[[Array], Array], sigma: Array, group: Mask, about: float) -> float:
+    """The factor of a group's noise that costs least, looked for about one."""
+    from scipy.optimize import minimize_scalar  # late: importing SciPy's subpackages is slow
+
+    def total(factor: float) -> float:
+        value = float(cost(np.where(group, np.exp(factor), 1.0) * sigma)[group].sum())
+        return value if np.isfinite(value) else 1e300
+
+    bounds = np.log(about) - _DECADES, np.log(about) + _DECADES
+    return float(np.exp(minimize_scalar(total, bounds=bounds, method="bounded").x))
 
 
 class _Spent(Exception):
