@@ -16,8 +16,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -119,84 +118,50 @@ def many(count: int) -> cc.Problem:
     return cc.Problem(cc.NeuralODE(cc.MLP((2, 16, 2))), runs, regularisation=cc.L2(1e-6))
 
 
-def experiments(few: int = 2, more: int = 12) -> None:
-    """CPU time an iteration, and how much of it two cores share.
+def experiments(few: int = 2, more: int = 12, runs: int = 3) -> None:
+    """Time on the clock an iteration, with one thread and with two in turn, and what of it two do not share.
 
-    On one core it is taken down what every part of every step takes; the critical path of two cores is all
-    else and, of each step, the busier core, where each part goes to the core that is free first.  So what
-    else the machine does is left out, and so is what threads cost each other: that is in the time on the
-    clock, which means something on a quiet machine only.
+    That means something on a quiet machine only.  What IPOPT and CasADi do between the program's functions and the
+    linear solver is done by one thread; so is a part of both of these.
     """
     counts, times = (25, 50, 100, 200), []
     for count in counts:
         nlp = cc.start_from(cc.discretize(many(count), "radau", 3, mesh=16))
-        spent, results = {}, []
-        for most in (few, more):
-            with _taken_down() as steps:
-                began = time.thread_time()
-                results.append(_solved(nlp, most, 1))
-                whole = time.thread_time() - began
-            saved = sum(sum(parts) - _makespan(parts) for parts in steps)
-            spent[most] = np.array([whole, saved])
-        wall = []
-        for threads in (1, 2):
-            runs = [_solved(nlp, most, threads) for most in (few, more)]
-            wall.append((runs[1].timings["solve"] - runs[0].timings["solve"]) / (more - few))
-        results.append(runs[1])
-        one, saved = (spent[more] - spent[few]) / (more - few)
+        _solved(nlp, few, 2)  # whatever is done once
+        found: dict[int, list[np.ndarray]] = {1: [], 2: []}
+        results = {}
+        for _ in range(runs):
+            for threads in (1, 2):
+                short, results[threads] = (_solved(nlp, most, threads) for most in (few, more))
+                steps = results[threads].iterations - short.iterations
+                found[threads].append((_parts(results[threads]) - _parts(short)) / steps * 1e3)
+        one, two = (np.median(found[threads], axis=0) for threads in (1, 2))
         names = ("x", "lam_g", "lam_x")
-        same = all(np.array_equal(*(getattr(r, n) for r in results[1:])) for n in names)
+        same = all(np.array_equal(*(getattr(results[k], n) for k in (1, 2))) for n in names)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        times.append(one)
+        times.append(one.sum())
         print(
-            f"{count:4d} experiments: {one * 1e3:6.1f} ms an iteration, on two cores "
-            f"{(one - saved) * 1e3:6.1f} ms, {one / (one - saved):.2f} times as fast; on the clock, by "
-            f"one and two threads, {wall[0] * 1e3:.0f} and {wall[1] * 1e3:.0f} ms; "
-            f"{results[2].linear_solver}, the same iterates: {same}; peak memory {memory:.0f} MB",
+            f"{count:4d} experiments: {one.sum():6.1f} ms an iteration on the clock, with two threads "
+            f"{two.sum():6.1f} ms, {one.sum() / two.sum():.2f} times as fast; peak memory {memory:.0f} MB\n"
+            f"    functions {one[0]:.1f} and {two[0]:.1f} ms, linear solver {one[1]:.1f} and {two[1]:.1f}, the "
+            f"rest {one[2]:.1f} and {two[2]:.1f}: without that rest shared, no more than "
+            f"{one.sum() / (one[2] + 0.5 * (one[0] + one[1])):.2f} times as fast\n"
+            f"    {results[2].linear_solver}, the same iterates: {same}",
             flush=True,
         )
     slope = np.polyfit(np.log(counts), np.log(times), 1)[0]
     print(f"time per iteration grows like experiments^{slope:.2f}")
 
 
+def _parts(result: cc.SolverResult) -> np.ndarray:
+    """Seconds on the clock of a solve: the program's functions, the linear solver, the rest."""
+    functions, solver = result.timings["derivatives"], result.timings["linear solver"]
+    return np.array([functions, solver, result.timings["solve"] - functions - solver])
+
+
 def _solved(nlp: cc.NLP, most: int, threads: int) -> cc.SolverResult:
     options = {"max_iter": most, "threads": threads, "linear_solver": "chains"}
     return cc.make_solver(nlp, options=options).solve(nlp)
-
-
-def _makespan(parts: list[float], cores: int = 2) -> float:
-    """When the last of the parts is done."""
-    busy = [0.0] * cores
-    for seconds in parts:
-        busy[busy.index(min(busy))] += seconds
-    return max(busy)
-
-
-@contextmanager
-def _taken_down() -> Iterator[list[list[float]]]:
-    """The CPU seconds of every part of every step that is done in parts."""
-    from collocode.solvers.chains import factor, session
-    from collocode.transcription import by_layers
-
-    steps: list[list[float]] = []
-
-    def each(function, parts):  # type: ignore[no-untyped-def]
-        found, seconds = [], []
-        for part in parts:
-            began = time.thread_time()
-            found.append(function(part))
-            seconds.append(time.thread_time() - began)
-        steps.append(seconds)
-        return found
-
-    before, modules = by_layers.for_each, (by_layers, factor, session)
-    for module in modules:
-        module.for_each = each
-    try:
-        yield steps
-    finally:
-        for module in modules:
-            module.for_each = before
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import lambertw
 
 import collocode as cc
 
@@ -326,6 +327,56 @@ for n, loss, name in ((6, LS, "squares"), (15, LS, "squares"), (8, cc.Normal(), 
                 .loc["k_x"]
             )
         return {"k_x": bool(row["lower"] <= 2.0 <= row["upper"])}
+
+
+def bending(problem: cc.Problem, truth: Mapping[str, float]) -> dict[str, bool]:
+    """The linearised intervals beside the profile's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        solution = cc.fit(problem, mesh=8)
+        if not solution.success:
+            return {"fits that failed": True}
+        trust, found = cc.uncertainty(solution), {}
+        for told, table in (("", trust.intervals()), (" by profile", trust.profile())):
+            for name, value in truth.items():
+                low, high = table.loc[name, ["lower", "upper"]]
+                found[name + told] = bool(low <= value <= high)
+    return found
+
+
+@case("a noisy decay, 5 data", 150)
+def _(rng: Rng) -> dict[str, bool]:
+    return bending(decay_of(rng, 5, LS, 0.15), {"k": 0.7})
+
+
+for noise in (0.03, 0.1):
+
+    @case(f"Michaelis and Menten, 8 data, noise {noise:g} of 2", 150)
+    def _(rng: Rng, noise: float = noise) -> dict[str, bool]:
+        t = np.linspace(0.0, 6.0, 8)
+        exact = 0.5 * lambertw(4.0 * np.exp(4.0 - 2.0 * t)).real  # V = 1, K = 1/2, from 2
+        sizes = [cc.Parameter("V", 1.5, 1e-3, 50.0), cc.Parameter("K", 1.0, 1e-3, 50.0)]
+        law = cc.Dynamics(lambda t, x, u, p, nn: [-p.V * x.S / (p.K + x.S)], parameters=sizes)
+        y = exact + noise * rng.standard_normal(8)
+        run = cc.Experiment(t, y, ("S",), initial={"S": cc.fixed(2.0)})
+        return bending(cc.Problem(law, run), {"V": 1.0, "K": 0.5})
+
+
+@case("Poisson's law of counts that scatter more, 15 data", 150)
+def _(rng: Rng) -> dict[str, bool]:
+    t = np.linspace(0.0, 2.0, 15)
+    y = rng.poisson(50.0 * np.exp(-0.7 * t) * rng.gamma(5.0, 0.2, 15)).astype(float)
+    return judged(cc.Problem(decay(), cc.Experiment(t, y, ("c",)), loss=cc.Poisson()), {"k": 0.7})
+
+
+@case("correlated noise, 0.6, 30 data", 150)
+def _(rng: Rng) -> dict[str, bool]:
+    noise = 0.1 * rng.standard_normal(30)
+    for i in range(1, 30):
+        noise[i] = 0.6 * noise[i - 1] + 0.8 * noise[i]
+    t = np.linspace(0.0, 1.0, 30)
+    run = cc.Experiment(t, 0.5 + 2.0 * t + noise, ("x",))
+    return judged(cc.Problem(lines("x"), run, loss=LS), {"k_x": 2.0})
 
 
 def main() -> None:

@@ -7,7 +7,9 @@ import pytest
 import collocode as cc
 
 
-@pytest.mark.parametrize(("turns", "guess"), [(2, 3.0), (5, 6.0), (5, 14.0)])
+@pytest.mark.parametrize(
+    ("turns", "guess"), [(2, 3.0), (5, 6.0), (5, 14.0), (5, 2.0), (5, 1.0), (3, 0.8)]
+)
 def test_a_guess_of_the_time_in_which_no_control_arrives_is_made_longer(turns, guess):
     """From rest at 2n an oscillator with |u| at most 1 comes to rest at 0 after n half turns, in nπ."""
     problem = cc.Problem(

@@ -52,6 +52,16 @@ def test_lists_are_run_once_each_and_in_order_in_any_number_of_threads():
     assert found == pytest.approx(wanted)
 
 
+def test_other_threads_begin_while_this_one_does_something_else():
+    calls, found, wanted, _ = products()
+    for threads in (1, 2, 3):
+        for _ in range(20):
+            found[:] = np.nan
+            with calls.meanwhile(threads):
+                np.sort(np.arange(1000.0))
+            assert found == pytest.approx(wanted)
+
+
 def test_who_finds_the_threads_busy_does_it_alone():
     made = [products() for _ in range(3)]
 

@@ -15,6 +15,7 @@ from collocode import kernels
 from collocode.numerics.bases import BSpline, Legendre
 from collocode.transcription import assembly, lift
 from collocode.transcription.assembly import assemble
+from collocode.transcription.by_layers import ByLayers
 from collocode.transcription.layers import Pass
 from collocode.transcription.lifted_graph import Call, LiftedFunction, LiftedGraph, State
 from tests.transcription.random_problems import ACTIVATIONS, cases
@@ -26,6 +27,19 @@ DATA = cc.Experiment(T, np.column_stack([np.cos(T), -np.sin(T)]), ("x", "v"))
 @pytest.fixture(autouse=True)
 def _any_size(monkeypatch):
     monkeypatch.setattr(assembly, "LEAST_WEIGHTS", 0)
+
+
+@pytest.fixture(autouse=True)
+def _memory_that_holds_anything(monkeypatch):
+    """Every nonzero is written, whatever stood there."""
+    for name in ("put_first", "put_second"):
+        put = getattr(ByLayers, name)
+
+        def filled(self, arguments, own, border, factors=None, put=put):
+            own[:] = border[:] = np.nan
+            put(self, arguments, own, border, factors)
+
+        monkeypatch.setattr(ByLayers, name, filled)
 
 
 def lifted(nlp):

@@ -10,7 +10,7 @@ solutions is returned, and its record names the others.
 
 A problem that decides is solved once more, from a simulation under its guessed inputs, if from the guesses
 of its states it ends nowhere: a straight line from end to end may be far from what the equations let pass.
-Where ends of windows are free, simulations over two and four times the guessed time follow: in a time that is
+Where ends of windows are free, simulations over two to sixteen times the guessed time follow: in a time that is
 too short for any control, Ipopt's restoration stays at a least violation.
 """
 
@@ -50,11 +50,8 @@ _NOWHERE = (
     Termination.EVALUATION_ERROR,
     Termination.ERROR,
 )
-_LONGER = (
-    1.0,
-    2.0,
-    4.0,
-)  # times the guessed time, of simulations that a problem that decides is begun from
+# Times the guessed time, of simulations that a problem that decides is begun from.
+_LONGER = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def solve_with_fallbacks(

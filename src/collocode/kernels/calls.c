@@ -123,9 +123,10 @@ static void begin_threads(int64_t wanted)
     }
 }
 
-static int side_by_side(int64_t threads, int64_t lists, const int64_t *starts, const call_t *calls, int64_t *results)
+/* Let other threads begin; 0 if there are none, or somebody else has them. */
+static int begin(int64_t helpers, int64_t lists, const int64_t *starts, const call_t *calls, int64_t *results)
 {
-    int64_t helpers = (threads < lists ? threads : lists) - 1;
+    helpers = helpers < lists ? helpers : lists;
     if (helpers > MOST)
         helpers = MOST;
     if (helpers < 1 || pthread_mutex_trylock(&pool.busy))
@@ -143,6 +144,12 @@ static int side_by_side(int64_t threads, int64_t lists, const int64_t *starts, c
     if (pool.sleeping)
         pthread_cond_broadcast(&pool.more);
     pthread_mutex_unlock(&pool.lock);
+    return 1;
+}
+
+/* Do what is left, and wait for the others. */
+static void end(void)
+{
     take();
     atomic_store(&pool.open, 0);
     for (int k = 1; atomic_load(&pool.inside); k++)
@@ -151,22 +158,42 @@ static int side_by_side(int64_t threads, int64_t lists, const int64_t *starts, c
         else
             sched_yield();
     pthread_mutex_unlock(&pool.busy);
-    return 1;
 }
 
 #else
 
-static int side_by_side(int64_t threads, int64_t lists, const int64_t *starts, const call_t *calls, int64_t *results)
+static int begin(int64_t helpers, int64_t lists, const int64_t *starts, const call_t *calls, int64_t *results)
 {
-    (void)threads, (void)lists, (void)starts, (void)calls, (void)results;
+    (void)helpers, (void)lists, (void)starts, (void)calls, (void)results;
     return 0;
 }
+
+static void end(void) {}
 
 #endif
 
 /* Run `lists` of calls in so many threads; those of list k are from starts[k] to starts[k + 1], one after the other. */
 EXPORTED void run_calls(int64_t threads, int64_t lists, const int64_t *starts, const call_t *calls, int64_t *results)
 {
-    if (!side_by_side(threads, lists, starts, calls, results))
+    if (begin((threads < lists ? threads : lists) - 1, lists, starts, calls, results))
+        end();
+    else
+        run(calls, results, 0, starts[lists]);
+}
+
+/* The same in two steps, between which whoever calls does something else: returns what `finish_calls` is told as
+   `begun`, by the same thread. */
+EXPORTED int64_t start_calls(int64_t threads, int64_t lists, const int64_t *starts, const call_t *calls,
+                             int64_t *results)
+{
+    return begin(threads - 1, lists, starts, calls, results);
+}
+
+EXPORTED void finish_calls(int64_t begun, int64_t lists, const int64_t *starts, const call_t *calls,
+                           int64_t *results)
+{
+    if (begun)
+        end();
+    else
         run(calls, results, 0, starts[lists]);
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Calls:
                     self._table[k, j] = _word(argument)
         self._results = np.zeros(len(calls), dtype=np.int64)
         self._kept, self._placed = lists, dict[str, int]()
-        self._run = library.run_calls
+        self._library = library
         self._arrays = starts, self._table, self._results
         self._count, self._addresses = ctypes.c_int64(len(lists)), [*map(address, self._arrays)]
 
@@ -56,7 +57,26 @@ class Calls:
 
     def run(self, threads: int) -> NDArray[np.int32]:
         """Make all calls; return what each of them does, by kernels that return nothing anything."""
-        self._run(ctypes.c_int64(threads), self._count, *self._addresses)
+        self._library.run_calls(ctypes.c_int64(threads), self._count, *self._addresses)
+        return self.results
+
+    @contextmanager
+    def meanwhile(self, threads: int) -> Iterator[None]:
+        """Let all threads but this one make the calls; this one does what is left at the end of the context."""
+        start, finish, given = (
+            self._library.start_calls,
+            self._library.finish_calls,
+            self._addresses,
+        )
+        begun = start(ctypes.c_int64(threads), self._count, *given)
+        try:
+            yield
+        finally:
+            finish(ctypes.c_int64(begun), self._count, *given)
+
+    @property
+    def results(self) -> NDArray[np.int32]:
+        """What the calls returned last."""
         return self._results.astype(np.int32)
 
 

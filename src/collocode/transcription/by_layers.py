@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import casadi as ca
@@ -21,7 +22,7 @@ from ..numerics import Array, Index
 from ..numerics.parallel import for_each, parts_of
 from .callbacks import Evaluated
 from .chain_rule import Point, Second, Tangents
-from .compiled import Kernel
+from .compiled import Job, Kernel
 from .hessian_border import HessianBorder
 from .layers import Pass
 from .lifted_graph import Call, LiftedFunction, LiftedGraph, State
@@ -146,7 +147,8 @@ class ByLayers:
             out[part.points] = part.graph.value(part.state)
 
         with self._lock:
-            for_each(put, self._at(arguments))
+            for part in self._at(arguments):
+                put(part)
 
     def put_first(
         self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
@@ -158,15 +160,8 @@ class ByLayers:
         own, (rows, columns) = own.reshape(self.points, -1), self.own_first
 
         def put(part: _Part) -> None:
-            state, first = part.state, part.graph.first(part.state)
-            if self.kernels is not None:
-                by_own = np.array(first[:, :, : self.counts[0]])
-                top, at = first[:, :, self.counts[0] :], part.points
-                scale = None if factors is None else factors[at]
-                self.kernels[0](*part.of_call(), top, by_own, border, at.start, scale)
-                own[part.points] = by_own[:, rows, columns]
-                return
-            by_own, by_node = part.point().first(first)
+            state = part.state
+            by_own, by_node = part.point().first(part.graph.first(state))
             own[part.points] = by_own[:, rows, columns]
             inputs = state.inputs()
             self._jacobian.put(
@@ -174,7 +169,21 @@ class ByLayers:
             )
 
         with self._lock:
-            for_each(put, self._at(arguments))
+            parts = self._at(arguments)
+            if self.kernels is None:
+                for_each(put, parts)
+                return
+            count, found, jobs = self.counts[0], [], []
+            for part in parts:
+                first, at = part.graph.first(part.state), part.points
+                found.append(np.array(first[:, :, :count]))
+                given = *part.of_call(), first[:, :, count:], found[-1], border, at.start
+                scale = None if factors is None else factors[at]
+                jobs.append(self.kernels[0].job(*given, scale))
+            with self.kernels[0].doing(jobs):
+                pass
+            for part, by_own in zip(parts, found, strict=True):
+                own[part.points] = by_own[:, rows, columns]
 
     def put_second(
         self, arguments: Sequence[Array], own: Array, border: Array, factors: Array | None = None
@@ -185,43 +194,61 @@ class ByLayers:
         """
         own, (rows, columns) = own.reshape(self.points, -1), self.own_second
         multipliers = arguments[3].reshape(self.points, -1)
-        border[:] = 0.0
+        # kernels write all of the others
+        border[slice(None) if self.kernels is None else self._hessian.shares] = 0.0
+
+        def begin(part: _Part) -> tuple[Array, Array]:
+            mu = np.array(multipliers[part.points])
+            gradient = np.matmul(mu[:, None, :], part.graph.first(part.state))[:, 0]
+            return gradient, part.graph.second(part.state, mu)
 
         def put(part: _Part) -> list[Array | None]:
-            state, mu = part.state, np.array(multipliers[part.points])
-            gradient = np.matmul(mu[:, None, :], part.graph.first(state))[:, 0]
-            hessian = part.graph.second(state, mu)
-            if self.kernels is not None:
-                scale = None if factors is None else factors[part.points]
-                by_own, found, tangents = self._by_kernel(part, gradient, hessian, border, scale)
-            else:
-                found, tangents = self._second(
-                    part.point(),
-                    gradient,
-                    hessian,
-                    lambda j, g: part.graph.second_of_input(state, j, g),
-                )
-                by_own = found.own
-                given = found, tangents, state.inputs(), state.functions
-                self._hessian.put_mixed(*given, part.points)
-            own[part.points] = by_own[:, rows, columns]
-            return self._hessian.sums(found, tangents, state.inputs(), state.functions)
+            state = part.state
+            found, tangents = self._second(
+                part.point(), *begin(part), lambda j, g: part.graph.second_of_input(state, j, g)
+            )
+            given = found, tangents, state.inputs(), state.functions
+            self._hessian.put_mixed(*given, part.points)
+            own[part.points] = found.own[:, rows, columns]
+            return self._hessian.sums(*given)
+
+        def between(begun: _Begun) -> list[Array | None]:
+            state = begun.part.state
+            given = *self._between(begun), state.inputs(), state.functions
+            return self._hessian.sums(*given)
 
         with self._lock:
-            sums = for_each(put, self._at(arguments[:3]))
+            parts = self._at(arguments[:3])
             if self.kernels is None:
+                sums = for_each(put, parts)
                 self._hessian.put_kept(border)
+            else:
+                begun = [
+                    self._before(
+                        part,
+                        *begin(part),
+                        border,
+                        None if factors is None else factors[part.points],
+                    )
+                    for part in parts
+                ]
+                with self.kernels[1].doing([one.job for one in begun]):
+                    sums = [between(one) for one in begun]
+                for one in begun:
+                    bend = one.part.graph.second_of_input(one.part.state, 0, one.job.down)
+                    by_own = one.by_own if bend is None else one.by_own + bend
+                    own[one.part.points] = by_own[:, rows, columns]
             self._hessian.put(border, sums)
 
-    def _by_kernel(
+    def _before(
         self,
         part: _Part,
         gradient: Array,
         hessian: Array,
         border: Array,
         factors: Array | None,
-    ) -> tuple[Array, Second, Tangents]:
-        """What points have in their own rows is written by the kernel; the rest is for the sums over them."""
+    ) -> _Begun:
+        """What the kernel writes in the points' own rows."""
         assert self.kernels is not None
         call, theta, by_unknowns = part.of_call()
         count, exact = self.counts[0], self.lifted.exact
@@ -231,13 +258,15 @@ class ByLayers:
             by_own += moved @ hessian[:, count:, :count]
             top = hessian[:, :count, count:] + moved @ hessian[:, count:, count:]
         given = call, theta, by_unknowns, top, by_own, border, part.points.start, factors
-        down = self.kernels[1](*given, gradient[:, count:], exact)
-        bend = part.graph.second_of_input(part.state, 0, down)
-        if bend is not None:
-            by_own += bend
-        point = part.point() if exact else part.point().straight()
-        found, tangents = point.between(gradient, hessian)
-        return by_own, found, tangents if exact else {}
+        job = self.kernels[1].job(*given, gradient[:, count:], exact)
+        return _Begun(part, gradient, hessian, by_own, job)
+
+    def _between(self, begun: _Begun) -> tuple[Second, Tangents]:
+        """Second derivatives that are summed over the points."""
+        exact = self.lifted.exact
+        point = begun.part.point() if exact else begun.part.point().straight()
+        found, tangents = point.between(begun.gradient, begun.hessian)
+        return found, tangents if exact else {}
 
     def _at(self, arguments: Sequence[Array]) -> list[_Part]:
         """All points, with everything that is evaluated first; that of the last call is kept."""
@@ -248,7 +277,10 @@ class ByLayers:
         y, d = kept[0].reshape(self.points, -1), kept[2].reshape(self.points, -1)
         theta = np.zeros(self.lifted.weights)
         theta[self.lifted.kept] = kept[1]
-        for_each(lambda part: part.evaluate(self.lifted, y, d, theta), self._parts)
+        for part in (
+            self._parts
+        ):  # too little in many calls of NumPy for threads, which hold Python's lock in turn
+            part.evaluate(self.lifted, y, d, theta)
         self._last = kept
         return self._parts
 
@@ -290,6 +322,17 @@ class _Part:
     def point(self) -> Point:
         """For the chain rule."""
         return Point(self.state.calls, self.graph.offsets, self.graph.inputs(self.state))
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """Second derivatives of a part's points before the kernel's job is done: of what, by own unknowns, and the job."""
+
+    part: _Part
+    gradient: Array
+    hessian: Array
+    by_own: Array
+    job: Job
 
 
 def _layers_of_networks(lifted: LiftedFunction) -> list[Group]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import address
+from ..kernels.calls import Calls
 from ..model.network import MLP
 from ..numerics import Array, Index
+from ..numerics.parallel import most_threads
 from .layers import Pass, scales_of
 
 _SIZES = "depth", "points", "rows", "unknowns", "before", "moves", "count"
@@ -46,6 +50,22 @@ class Places:
     members: tuple[Index, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a kernel is to do at some points.
+
+    Attributes
+    ----------
+    network : what it is told.
+    down : (K, inputs) gradient by the inputs, if there is one by the outputs; once it is done.
+    kept : what has to be there until then.
+    """
+
+    network: _Network
+    down: Array
+    kept: Any
+
+
 class Kernel:
     """First or second derivatives of a network at points, written to their places.
 
@@ -73,7 +93,7 @@ class Kernel:
         }  # fmt: skip
         self._places = {name: address(array) for name, array in self._kept.items()}
 
-    def __call__(
+    def job(
         self,
         call: Pass,
         theta: Array,
@@ -85,8 +105,8 @@ class Kernel:
         factors: Array | None = None,
         gradient: Array | None = None,
         moves: bool = False,
-    ) -> Array:
-        """Write the nonzeros by weights, and add to ``own`` what goes by the network's inputs.
+    ) -> Job:
+        """What writes the nonzeros by weights, and adds to ``own`` what goes by the network's inputs.
 
         Parameters
         ----------
@@ -99,9 +119,6 @@ class Kernel:
         gradient : (K, outputs) of what is differentiated for the second time.
         moves : whether the networks' own second derivatives count.
 
-        Returns
-        -------
-        (K, inputs) gradient by the inputs, if there was one by the outputs.
         """
         points, inputs = by_unknowns.shape[:2]
         scaled = None if top is None else np.ascontiguousarray(top * call.output_scale)
@@ -113,16 +130,25 @@ class Kernel:
         }  # fmt: skip
         # the arrays have to live as long as their addresses
         lists = [[*map(_contiguous, v)] for v in (call.inputs, call.slopes, call.bends)]
-        of_layers = zip(("inputs", "slopes", "bends"), map(_pointers, lists), strict=True)
+        pointers = [*map(_pointers, lists)]
+        of_layers = zip(("inputs", "slopes", "bends"), pointers, strict=True)
         network = _Network(
             depth=call.depth, points=points, rows=self._rows, unknowns=by_unknowns.shape[2],
             before=before, moves=moves, count=len(self._lengths), **self._places,
             **{name: None if v is None else address(v) for name, v in arrays.items()},
             **{name: ctypes.cast(v, ctypes.c_void_p) for name, v in of_layers},
         )  # fmt: skip
-        if self._library.layers_differentiate(ctypes.byref(network)):
+        return Job(network, down, (arrays, lists, pointers))
+
+    @contextmanager
+    def doing(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Other threads do them meanwhile, if there are any; at the end of the context they are done."""
+        places = (ctypes.c_void_p(ctypes.addressof(job.network)) for job in jobs)
+        calls = Calls(self._library, [[("layers_differentiate", place)] for place in places])
+        with calls.meanwhile(most_threads()):
+            yield
+        if calls.results.any():
             raise MemoryError("no memory for a block of points")
-        return down
 
 
 def _contiguous(array: Array | None) -> Array | None:

@@ -71,6 +71,7 @@ class HessianBorder:
     Attributes
     ----------
     pattern : of the matrix; the weights' diagonal belongs to it.
+    shares : which nonzeros are those by two weights.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class HessianBorder:
         )
         shares = np.append(0, np.cumsum(counts)).tolist(), shared[row].tolist()
         self.pattern = mixed + ca.Sparsity(*shape, *shares)
+        self.shares = before[column] + np.arange(len(there))
 
     def _find_pairs(
         self, groups: Sequence[Group], found: Second, tangents: Tangents, before: Index
