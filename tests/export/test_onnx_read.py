@@ -161,7 +161,7 @@ def test_more_refusals(tmp_path):
     with pytest.raises(FileError, match="unknown number of inputs"):
         cc.read_onnx(path)
     saved(path, ["Tanh"], constants(), shape=["N"])
-    with pytest.raises(FileError, match="an input of 1 dimensions"):
+    with pytest.raises(FileError, match="an input of 1 dimension"):
         cc.read_onnx(path)
     model = onnx.load_model_from_string(saved(path, DENSE, constants()))
     for change, message in (

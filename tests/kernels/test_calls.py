@@ -79,7 +79,7 @@ def test_who_finds_the_threads_busy_does_it_alone():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
 def test_a_process_that_was_forked_has_threads_of_its_own():
     calls, found, wanted, _ = products()
     calls.run(2)

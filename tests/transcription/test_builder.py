@@ -200,7 +200,7 @@ BAD = {
     "lengths": (lambda b: b.minimize(lambda a, c: a * c, b.variable("x", 3), np.ones(4)),
                 "argument 1 has 3, argument 2 has 4"),
     "function": (lambda b: b.minimize(lambda a: a.nonsense(), b.variable("x")),
-                 "fails with its 1 arguments"),
+                 "fails with its 1 argument "),
     "math": (lambda b: [b.minimize(lambda a: math.sin(a), b.variable("x")), b.build()],
              "call casadi's or NumPy's functions in it, not math's"),
     "no bounds": (lambda b: b.constraint("c", lambda a: a, b.variable("x")),

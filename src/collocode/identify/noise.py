@@ -39,6 +39,7 @@ SURELY, LIKELY = (
     0.01,
     0.25,
 )  # p-values of Bartlett's test below which every run has a noise of its own
+_LOUD = 2.0  # times the others' variance: what less of it does to intervals is little, and chance makes it in long runs
 _FEWEST = 1.5  # degrees of freedom of a run that tests look at
 _REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed
 _ROUNDING = 1e-6  # of the data's spread: residuals that are no noise
@@ -112,7 +113,7 @@ def noise_of(lin: Linearised, apart: float = LIKELY, loud: float = LIKELY) -> No
     Parameters
     ----------
     apart : runs have a noise each below this p-value of equal ones.
-    loud : else those do whose noise is above the others' by an F test of this p-value.
+    loud : else those do whose variance is twice the others', and above it by an F test of this p-value.
     """
     q2 = standardised(lin) ** 2
     freedom = 1.0 - lin.leverage
@@ -225,7 +226,8 @@ def louder(lin: Linearised, common: Index, q2: Array, freedom: Array, apart: flo
         tested = (left > _FEWEST) & (others > _FEWEST) & (rest > 0.0)
         ratio = squares[tested] * others[tested] / (left[tested] * rest[tested])
         loud = np.zeros(len(left), dtype=bool)
-        loud[tested] = scipy.special.fdtrc(left[tested], others[tested], ratio) < apart
+        unlikely = scipy.special.fdtrc(left[tested], others[tested], ratio) < apart
+        loud[tested] = unlikely & (ratio > _LOUD)
         found[here] = loud[of_run]
     return found
 

@@ -64,7 +64,7 @@ def read_samples(
     >>> file = Path(tempfile.mkdtemp()) / "data.csv"
     >>> _ = file.write_text("a,b,c,y\n1,2,3,4\n5,6,7,8\n")
     >>> read_samples(file, "a:c", "y")
-    Samples(2 rows, 3 features, 1 targets)
+    Samples(2 rows, 3 features, 1 target)
     """
     check_choice("treatment of missing values", missing, ("refuse", "drop"))
     source = Path(path)
