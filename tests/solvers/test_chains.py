@@ -199,6 +199,21 @@ def test_links_stay_where_elimination_would_let_errors_grow(monkeypatch):
     assert len(chains.parts[0].stayed) > 2
 
 
+@pytest.mark.skipif(kernels.library() is None, reason="no kernels are compiled")
+def test_a_matrix_is_eliminated_as_it_is_whatever_growth_the_last_one_needed(monkeypatch):
+    monkeypatch.setattr(part.Part, "GROWTH", (0.6,))
+    program = cc.discretize(network_of(12), mesh=9)
+    matrix, values = augmented(program, np.random.default_rng(0))
+    chains = ChainFactor(program, matrix)
+    chains.factor(values)
+    work = chains.parts[0].work
+    call = work.eliminating(0.6)
+    first = work.left.copy()
+    work.eliminate(1e9)
+    assert len(work.left) < len(first)
+    assert call[-1].tolist() == [0.6]
+
+
 def test_mumps_counts_as_dense_eigenvalues_do():
     program = cc.discretize(constrained(), mesh=3).scaled()
     matrix, values = augmented(program, np.random.default_rng(0))

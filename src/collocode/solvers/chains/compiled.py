@@ -92,7 +92,6 @@ class Compiled(Plain):
             **places,
         )  # fmt: skip
         self.place = self._at = ctypes.c_void_p(ctypes.addressof(self._part))
-        self._growth = np.zeros(1)
         self._most = max(1, _ROWS // m)
         self._X = np.empty((self._most, m, c + w))
         # results of one right-hand side after the other, and where these are
@@ -106,14 +105,13 @@ class Compiled(Plain):
 
     def eliminate(self, growth: float) -> None:
         """See `Plain`."""
-        self._growth[0] = growth
-        self._library.chains_eliminate(self._at, address(self._growth))
+        most = np.array([growth])
+        self._library.chains_eliminate(self._at, address(most))
         self.take()
 
     def eliminating(self, growth: float) -> Call:
         """The call by which that is done, before `take`."""
-        self._growth[0] = growth
-        return "chains_eliminate", self.place, self._growth
+        return "chains_eliminate", self.place, np.array([growth])
 
     def take(self) -> None:
         """Take note of what was eliminated."""
