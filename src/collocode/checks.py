@@ -300,3 +300,9 @@ def as_values(value: Any, what: str, *kinds: type) -> tuple[Any, ...]:
 def check_path(function: str, path: object) -> None:
     """Refuse what is neither text nor a path."""
     check_type(function, path, os.PathLike, str)
+
+
+def check_level(level: Any) -> None:
+    """Refuse what is no probability that an interval or a band may be asked to hold with."""
+    if not isinstance(level, Real) or not 0.0 < float(level) < 1.0:
+        raise InputError(f"a confidence level lies between 0 and 1, not at {level!r}.")

@@ -631,8 +631,15 @@ def test_intervals_cover_in_90_to_99_percent_of_200_data_sets(problems, truth):
 def test_bad_input():
     solution = cc.fit(noisy_decay(0), mesh=None)
     trust = cc.uncertainty(solution)
+    for asked in (trust.intervals, trust.profile, trust.profiled_level):
+        with pytest.raises(cc.InputError, match=r"confidence level .* not at 95.0"):
+            asked(level=95.0)
+        with pytest.raises(cc.InputError, match=r"confidence level .* not at 'k'"):
+            asked("k")
+        with pytest.raises(cc.InputError, match="no free quantity 'z'"):
+            asked(names=["z"])
     with pytest.raises(cc.InputError, match="confidence level"):
-        trust.intervals(level=95.0)
+        trust.band([0.0, 1.0], level=95.0)
     with pytest.raises(cc.InputError, match="'z'"):
         trust.intervals(names=["z"])
     with pytest.raises(cc.InputError, match="at least 2 refits"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..checks import listed
+from ..checks import check_level, listed
 from ..errors import InputError
 from ..kinds import check_type
 from ..model.likelihoods import Normal
@@ -57,8 +57,7 @@ class Bootstrap:
         InputError
             ``level`` does not lie between 0 and 1.
         """
-        if not 0.0 < level < 1.0:
-            raise InputError(f"a confidence level lies between 0 and 1, not at {level}.")
+        check_level(level)
         tail, count = 0.5 * (1.0 - level), len(self.samples)
         limits = np.full((2, self.samples.shape[1]), np.nan)
         if (count + 1) * tail > 1.0 - 1e-9:

@@ -14,6 +14,7 @@ import scipy
 from numpy.typing import ArrayLike
 
 from ..adapt.fineness import errors_of
+from ..checks import check_level
 from ..errors import InputError
 from ..model.misfit import noise_parameters
 from ..model.parameters import Parameter
@@ -123,8 +124,7 @@ class Uncertainty:
         """
         import pandas as pd
 
-        if not 0.0 < level < 1.0:
-            raise InputError(f"a confidence level lies between 0 and 1, not at {level}.")
+        check_level(level)
         known = {name: j for j, name in enumerate(self.names)}
         wanted = list(self._solution.parameters) if names is None else list(names)
         std, rows = self.std(), []
@@ -185,7 +185,7 @@ class Uncertainty:
 
         Two solves each, with a quantity held at its limits; what lies beyond a bound of its own is left out.
         """
-        wanted = list(self._solution.parameters) if names is None else list(names)
+        wanted = self.intervals(level, names).index
         likelihood = nlp_of(self._solution).problem.loss.likelihood
         found = {}
         for name, (one, freedom) in self._profiles(wanted).items():
@@ -286,6 +286,7 @@ class Uncertainty:
         (N, k) lower and upper limits around ``solution.states(times)``, ``solution.algebraics(times)`` or
         ``solution.fitted(times)``.
         """
+        check_level(level)
         solution, nlp = self._solution, nlp_of(self._solution)
         number, problem = solution.index(experiment), nlp.problem
         t = np.atleast_1d(np.asarray(times, dtype=float))

@@ -35,10 +35,8 @@ from ..results.status import Termination
 from .dispersion import LEAST, Dispersion, dispersion_of
 from .linearised import Linearised
 
-SURELY, LIKELY = (
-    0.01,
-    0.25,
-)  # p-values of Bartlett's test below which every run has a noise of its own
+# p-values of Bartlett's test below which every run has a noise of its own
+SURELY, LIKELY = 0.01, 0.25
 _LOUD = 2.0  # times the others' variance: what less of it does to intervals is little, and chance makes it in long runs
 _FEWEST = 1.5  # degrees of freedom of a run that tests look at
 _REFUTED = 1e-6  # p-value of the sum of squares below which a given σ is not believed

@@ -37,12 +37,8 @@ class Part:
     condensed : (border, border) what the inequality rows add to it, or None.
     """
 
-    GROWTH: tuple[float, ...] = (
-        1e3,
-        1e5,
-        1e7,
-        1e9,
-    )  # of an eliminated link in terms of its neighbours
+    # of an eliminated link in terms of its neighbours
+    GROWTH: tuple[float, ...] = (1e3, 1e5, 1e7, 1e9)
 
     def __init__(self, blocks: Blocks, elements: slice, slots: slice) -> None:
         p = blocks.places
